@@ -3,9 +3,15 @@
 //! Pure by law: no IO, no async, no clock, no SQL, no HTTP. Whatever is here can be tested as a table of cases,
 //! and whoever wants to know a rule of the business finds it here and nowhere else.
 
+pub mod access;
 pub mod day;
+pub mod event;
+pub mod job;
 pub mod money;
 pub mod record;
+pub mod rollup;
+pub mod secret;
 pub mod status;
+pub mod sync;
 pub mod transaction;
 pub mod version;

@@ -1,0 +1,81 @@
+//! Who may ask the web process, and from where.
+
+use std::str::FromStr;
+
+use super::{Environment, Setting};
+use crate::domain::access::Role;
+use crate::domain::secret::Secret;
+
+/// A key that is known from the start, by configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootstrapKey {
+    /// Whose it is.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// The key.
+    pub key: Secret,
+}
+
+impl FromStr for BootstrapKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.trim().splitn(3, ':');
+        let (Some(name), Some(role), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err("is not of the form name:role:key".to_owned());
+        };
+        if name.is_empty() || key.len() < 16 {
+            return Err("needs a name, and a key of at least 16 characters".to_owned());
+        }
+        let role = Role::from_name(role).ok_or("has a role other than viewer, operator, admin")?;
+        Ok(Self { name: name.to_owned(), role, key: Secret::new(key) })
+    }
+}
+
+/// Who may ask, and from which pages.
+#[derive(Debug, Clone, Default)]
+pub struct AccessConfig {
+    /// Whether anybody may ask anything.
+    pub open: bool,
+    /// Keys by configuration.
+    pub keys: Vec<BootstrapKey>,
+    /// Origins whose pages may ask, exactly.
+    pub allowed_origins: Vec<String>,
+}
+
+impl AccessConfig {
+    /// Reads `AUTH`, `API_KEYS` and `CORS_ALLOWED_ORIGINS`.
+    pub fn read(environment: &mut Environment) -> Option<Self> {
+        let open = environment.optional(Setting::open("AUTH", "required"), Auth::Required);
+        let setting = Setting::secret("API_KEYS", "dashboard:viewer:a-long-random-text");
+        let listed = environment.text("API_KEYS").unwrap_or_default();
+        let keys: Option<Vec<BootstrapKey>> =
+            parts(&listed).map(|text| environment.parse(setting, text)).collect::<Vec<_>>().into_iter().collect();
+        let origins = environment.text("CORS_ALLOWED_ORIGINS").unwrap_or_default();
+        let allowed_origins = parts(&origins).map(str::to_owned).collect();
+        Some(Self { open: open? == Auth::Off, keys: keys?, allowed_origins })
+    }
+}
+
+fn parts(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Auth {
+    Required,
+    Off,
+}
+
+impl FromStr for Auth {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "required" => Ok(Self::Required),
+            "off" => Ok(Self::Off),
+            _ => Err("must be required or off"),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What each program reads.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use super::{AccessConfig, Environment, ProvidersConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, seconds};
+
+/// What `psp web` reads.
+#[derive(Debug, Clone)]
+pub struct WebConfig {
+    /// The address to listen on.
+    pub host: String,
+    /// The port to listen on.
+    pub port: u16,
+    /// PostgreSQL and Redis.
+    pub servers: ServersConfig,
+    /// Who may ask.
+    pub access: AccessConfig,
+    /// How often syncs run: the status says when the next one is due.
+    pub sync: SyncConfig,
+    /// The zone that days are in where a request names none.
+    pub report_timezone: Tz,
+    /// How long a stop may take.
+    pub shutdown_grace: Duration,
+    /// Log lines.
+    pub telemetry: TelemetryConfig,
+}
+
+impl WebConfig {
+    /// Reads what `psp web` needs.
+    pub fn read(environment: &mut Environment) -> Option<Self> {
+        let host = environment.optional(Setting::open("HOST", "0.0.0.0"), "0.0.0.0".to_owned());
+        let port = environment.optional(Setting::open("PORT", "8000"), 8000);
+        let servers = ServersConfig::read(environment);
+        let access = AccessConfig::read(environment);
+        let sync = SyncConfig::read(environment);
+        let report_timezone = environment.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
+        let shutdown_grace = shutdown_grace(environment);
+        let telemetry = TelemetryConfig::read(environment);
+        Some(Self {
+            host: host?,
+            port: port?,
+            servers: servers?,
+            access: access?,
+            sync: sync?,
+            report_timezone: report_timezone?,
+            shutdown_grace: shutdown_grace?,
+            telemetry: telemetry?,
+        })
+    }
+}
+
+/// How jobs are run.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// How many jobs run at a time.
+    pub concurrency: usize,
+    /// How long after a worker's death its jobs are taken over.
+    pub rescue: Duration,
+}
+
+impl WorkerConfig {
+    /// Reads `WORKER_CONCURRENCY` and `JOB_RESCUE_SECONDS`.
+    pub fn read(environment: &mut Environment) -> Option<Self> {
+        let concurrency = environment.optional(Setting::open("WORKER_CONCURRENCY", "8"), 8_usize);
+        let rescue = seconds(environment, "JOB_RESCUE_SECONDS", "15", 15);
+        Some(Self { concurrency: concurrency?.max(1), rescue: rescue? })
+    }
+}
+
+/// What `psp-jobs` reads.
+#[derive(Debug, Clone)]
+pub struct JobsConfig {
+    /// PostgreSQL and Redis.
+    pub servers: ServersConfig,
+    /// The providers.
+    pub providers: ProvidersConfig,
+    /// How often and how far syncs read.
+    pub sync: SyncConfig,
+    /// How jobs are run.
+    pub worker: WorkerConfig,
+    /// How long a stop may take.
+    pub shutdown_grace: Duration,
+    /// Log lines.
+    pub telemetry: TelemetryConfig,
+}
+
+impl JobsConfig {
+    /// Reads what `psp-jobs` needs.
+    pub fn read(environment: &mut Environment) -> Option<Self> {
+        let servers = ServersConfig::read(environment);
+        let providers = ProvidersConfig::read(environment);
+        let sync = SyncConfig::read(environment);
+        let worker = WorkerConfig::read(environment);
+        let shutdown_grace = shutdown_grace(environment);
+        let telemetry = TelemetryConfig::read(environment);
+        Some(Self {
+            servers: servers?,
+            providers: providers?,
+            sync: sync?,
+            worker: worker?,
+            shutdown_grace: shutdown_grace?,
+            telemetry: telemetry?,
+        })
+    }
+}
+
+fn shutdown_grace(environment: &mut Environment) -> Option<Duration> {
+    seconds(environment, "SHUTDOWN_GRACE_SECONDS", "25", 25)
+}

@@ -1,0 +1,20 @@
+//! All SQL, a file a table or a question.
+//!
+//! Functions take a connection where they are part of somebody's transaction and the pool where they stand alone. Rows
+//! become domain types here or not at all: an impossible row is an error, never a default. Statements are checked at
+//! compile time against the migrations (`.sqlx`); only the listings with optional filters are put together at run time.
+
+pub mod error;
+pub mod events;
+pub mod jobs;
+pub mod leases;
+pub mod pool;
+pub mod processes;
+pub mod quarantine;
+pub mod rollups;
+pub mod schedule;
+pub mod sync_runs;
+pub mod sync_streams;
+pub mod transactions;
+
+pub use error::DbError;

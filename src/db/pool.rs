@@ -1,0 +1,72 @@
+//! The pool of connections, and the schema they find.
+
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use super::DbError;
+
+/// The migrations, built into the program, so that a release carries its own schema.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How long a caller waits for a connection before it is told that there is none.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How the database is reached.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Where it is and as whom; the password is never printed by its `Debug`.
+    pub options: PgConnectOptions,
+    /// The most connections of this process.
+    pub max_connections: u32,
+}
+
+/// Connects, trying once, so that a wrong address is said at the start and not at the first request.
+///
+/// # Errors
+/// [`DbError::Unavailable`] where there is no database.
+pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DbError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(settings.options.clone())
+        .await
+        .map_err(DbError::Unavailable)?;
+    Ok(pool)
+}
+
+/// Applies what is missing of the migrations. Two at once take turns by sqlx's own lock.
+///
+/// # Errors
+/// [`MigrateError`] where one fails: it is rolled back, those before it stay.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    MIGRATIONS.run(pool).await
+}
+
+/// How far the schema is from what this program needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Everything that this program needs is there. (More may be: migrations expand first, so an older program runs.)
+    Ready,
+    /// This many migrations are missing.
+    Behind(usize),
+}
+
+/// Compares the schema with the migrations of this program.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, DbError> {
+    let mut connection = pool.acquire().await?;
+    let known = connection.list_applied_migrations(&MIGRATIONS.table_name).await;
+    let applied: Vec<i64> = match known {
+        Ok(applied) => applied.into_iter().map(|migration| migration.version).collect(),
+        // 42P01: the table of migrations itself is not there yet.
+        Err(MigrateError::Execute(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42P01") => vec![],
+        Err(MigrateError::Execute(error)) => return Err(error.into()),
+        Err(other) => return Err(DbError::impossible("table of migrations", other.to_string())),
+    };
+    let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count();
+    Ok(if missing == 0 { SchemaState::Ready } else { SchemaState::Behind(missing) })
+}

@@ -1,0 +1,55 @@
+//! Ticks of the schedule: each is recorded once, whichever scheduler was first.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+
+use super::DbError;
+use crate::domain::job::JobId;
+
+/// Records that the tick of `schedule` became `job_id`; false where another scheduler was first.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn insert_tick(
+    connection: &mut PgConnection,
+    schedule: &str,
+    tick_at: DateTime<Utc>,
+    job_id: JobId,
+) -> Result<bool, DbError> {
+    let inserted = sqlx::query!(
+        "INSERT INTO schedule_ticks (schedule, tick_at, job_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        schedule,
+        tick_at,
+        job_id.0
+    )
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// The last tick of `schedule` that was recorded.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn find_last_tick(pool: &PgPool, schedule: &str) -> Result<Option<DateTime<Utc>>, DbError> {
+    let tick = sqlx::query_scalar!("SELECT max(tick_at) FROM schedule_ticks WHERE schedule = $1", schedule)
+        .fetch_one(pool)
+        .await?;
+    Ok(tick)
+}
+
+/// Forgets ticks before `time`, but for the last of each schedule.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn prune_ticks(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM schedule_ticks AS tick
+            WHERE tick_at < $1
+              AND tick_at < (SELECT max(tick_at) FROM schedule_ticks WHERE schedule = tick.schedule)"#,
+        time
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
+}

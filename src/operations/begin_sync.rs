@@ -1,0 +1,34 @@
+//! Begins a run: its record, and the news that it has begun.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::publish_events::publish_events;
+use crate::db::sync_runs::{self, NewRun};
+use crate::db::{DbError, events, jobs};
+use crate::domain::event::Event;
+use crate::domain::job::Claim;
+use crate::wire::Wire;
+
+/// Records that `run` begins. A run that an earlier attempt of the job left behind is ended first.
+///
+/// # Errors
+/// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
+pub async fn begin_sync(
+    pool: &PgPool,
+    wire: &Wire,
+    claim: &Claim,
+    run: &NewRun,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let mut transaction = pool.begin().await?;
+    let left_behind = "the attempt ended before its run did";
+    sync_runs::fail_left_behind(&mut transaction, &[run.job_id], left_behind, now).await?;
+    sync_runs::insert(&mut transaction, run, now).await?;
+    jobs::hold_claim(&mut transaction, claim, &serde_json::json!({"progress": 0})).await?;
+    let started = Event::SyncStarted { source: run.source, job_id: run.job_id.0, mode: run.args.mode() };
+    let recorded = events::insert(&mut transaction, vec![started], now).await?;
+    transaction.commit().await?;
+    publish_events(wire, &recorded).await;
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Puts a job into the ledger, and rings for it.
+//!
+//! The row comes first. A bell that cannot be rung is rung by the sweep, seconds later.
+
+use sqlx::PgPool;
+
+use crate::db::jobs::{Enqueued, insert_or_join};
+use crate::db::{DbError, schedule};
+use crate::domain::job::NewJob;
+use crate::wire::Wire;
+
+/// Enqueues `job`, or joins a live one of the same kind and key.
+///
+/// # Errors
+/// [`DbError`] where the ledger cannot take it: nothing was enqueued then.
+pub async fn enqueue_job(pool: &PgPool, wire: &Wire, job: &NewJob) -> Result<Enqueued, DbError> {
+    let mut transaction = pool.begin().await?;
+    let enqueued = insert_or_join(&mut transaction, job).await?;
+    transaction.commit().await?;
+    ring(wire, job, enqueued).await;
+    Ok(enqueued)
+}
+
+/// Enqueues the job of a tick, once, whichever of several schedulers comes first; none where another one was first.
+///
+/// # Errors
+/// [`DbError`] where the ledger cannot take it: neither the tick nor the job was recorded then.
+pub async fn enqueue_tick(
+    pool: &PgPool,
+    wire: &Wire,
+    schedule: &str,
+    job: &NewJob,
+) -> Result<Option<Enqueued>, DbError> {
+    let Some(tick_at) = job.scheduled_for else { return enqueue_job(pool, wire, job).await.map(Some) };
+    let mut transaction = pool.begin().await?;
+    let enqueued = insert_or_join(&mut transaction, job).await?;
+    if !schedule::insert_tick(&mut transaction, schedule, tick_at, enqueued.job_id).await? {
+        // Dropping the transaction takes the job back that another scheduler has already enqueued.
+        return Ok(None);
+    }
+    transaction.commit().await?;
+    ring(wire, job, enqueued).await;
+    Ok(Some(enqueued))
+}
+
+async fn ring(wire: &Wire, job: &NewJob, enqueued: Enqueued) {
+    if let Err(error) = wire.ring(job.kind.queue, enqueued.job_id).await {
+        tracing::warn!(%error, job_id = %enqueued.job_id, "the bell was not rung; the sweep will ring it");
+    }
+}

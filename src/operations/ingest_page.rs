@@ -1,0 +1,242 @@
+//! Stores one page of a provider, all of it or nothing.
+//!
+//! Records, status history, metrics, quarantine, the run's counts, the cursor and the outgoing events commit together. A
+//! page that is stored twice changes nothing the second time. Writers of one source take turns, read what is there, decide
+//! (`domain::version`) and write in sorted order: differences for the metrics are exact, and nothing deadlocks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::publish_events::publish_events;
+use crate::db::transactions::{self, Change, Stored, Write};
+use crate::db::{DbError, events, jobs, quarantine, rollups, sync_runs, sync_streams};
+use crate::domain::event::Event;
+use crate::domain::job::Claim;
+use crate::domain::record::{Malformed, Record};
+use crate::domain::rollup::{Deltas, Share};
+use crate::domain::sync::{Counts, Stream};
+use crate::domain::transaction::{ContentHash, Transaction};
+use crate::domain::version::{Known, SequenceId, Verdict, decide};
+use crate::wire::Wire;
+
+/// Where the next page, or the next run, goes on once this page is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advance {
+    /// As before.
+    Stay,
+    /// The cursor of the stream has come this far.
+    Cursor(SequenceId),
+    /// The stream is read by days: this one is next, from this cursor within it.
+    Day(chrono::NaiveDate, Option<SequenceId>),
+}
+
+/// A page that is to be stored.
+#[derive(Debug)]
+pub struct Page {
+    /// The list it is of.
+    pub stream: Stream,
+    /// Its records.
+    pub records: Vec<Record>,
+    /// Where reading goes on.
+    pub advance: Advance,
+}
+
+/// In whose name, and for which run, a page is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Ticket {
+    /// The worker's claim on the job.
+    pub claim: Claim,
+    /// The run.
+    pub run_id: Uuid,
+}
+
+/// What a run says of itself while it goes on; given with a page, as seldom as the contract wants it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Progress {
+    /// Records read before this page.
+    pub before: u64,
+    /// Records in all, where the provider says.
+    pub total: Option<u64>,
+    /// Whether dashboards are to be told how far the run has come.
+    pub tell_progress: bool,
+    /// Whether dashboards are to be told that the metrics have moved.
+    pub tell_metrics: bool,
+}
+
+/// Stores `page`, and says what became of its records.
+///
+/// # Errors
+/// [`DbError::ClaimLost`] where another worker has the job by now: nothing was written. [`DbError::Conflict`] and
+/// [`DbError::Unavailable`] where it may be tried again.
+pub async fn ingest_page(
+    pool: &PgPool,
+    wire: &Wire,
+    ticket: &Ticket,
+    page: &Page,
+    progress: &Progress,
+    now: DateTime<Utc>,
+) -> Result<Counts, DbError> {
+    let mut transaction = pool.begin().await?;
+    let counts = store(&mut transaction, ticket.run_id, page, now).await?;
+    let recorded = if counts.seen() > 0 || page.advance != Advance::Stay {
+        sync_runs::add_page(&mut transaction, ticket.run_id, &counts).await?;
+        advance(&mut transaction, page, now).await?;
+        let news = news(page.stream, &counts, progress);
+        let so_far = progress.before + counts.seen();
+        let shown = serde_json::json!({"progress": so_far, "total": progress.total});
+        jobs::hold_claim(&mut transaction, &ticket.claim, &shown).await?;
+        events::insert(&mut transaction, news, now).await?
+    } else {
+        vec![]
+    };
+    transaction.commit().await?;
+    publish_events(wire, &recorded).await;
+    Ok(counts)
+}
+
+async fn advance(connection: &mut PgConnection, page: &Page, now: DateTime<Utc>) -> Result<(), DbError> {
+    match page.advance {
+        Advance::Stay => Ok(()),
+        Advance::Cursor(cursor) => sync_streams::advance_cursor(connection, page.stream, cursor, now).await,
+        Advance::Day(day, cursor) => sync_streams::set_day(connection, page.stream, Some(day), cursor).await,
+    }
+}
+
+async fn store(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+    page: &Page,
+    now: DateTime<Utc>,
+) -> Result<Counts, DbError> {
+    let mut payments: Vec<&Transaction> = vec![];
+    let mut malformed: Vec<&Malformed> = vec![];
+    for record in &page.records {
+        match record {
+            Record::Payment(payment) => payments.push(payment),
+            Record::Malformed(record) => malformed.push(record),
+        }
+    }
+    let (source, kind) = (page.stream.source(), page.stream.kind());
+    transactions::lock_source(connection, source).await?;
+    quarantine::upsert(connection, &malformed, run_id, now).await?;
+    let ids: Vec<String> = payments.iter().map(|payment| payment.key.source_id.clone()).collect();
+    let stored = transactions::list_stored(connection, source, kind, &ids).await?;
+    let plan = Plan::of(&payments, &stored);
+    transactions::upsert(connection, &plan.writes(&stored), now).await?;
+    transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
+    rollups::move_cells(connection, &plan.deltas(&stored).into_moves()).await?;
+    Ok(Counts { quarantined: malformed.len() as u64, ..plan.counts })
+}
+
+/// What is to be written of a page. A payment that comes twice in it is written once, as it stood last.
+struct Plan<'page> {
+    latest: BTreeMap<&'page str, Latest<'page>>,
+    changes: Vec<Change>,
+    counts: Counts,
+}
+
+struct Latest<'page> {
+    id: Uuid,
+    known: Known,
+    payment: &'page Transaction,
+}
+
+impl<'page> Plan<'page> {
+    fn of(payments: &[&'page Transaction], stored: &HashMap<String, Stored>) -> Self {
+        let mut plan = Self { latest: BTreeMap::new(), changes: vec![], counts: Counts::default() };
+        for payment in payments {
+            plan.take(payment, stored.get(&payment.key.source_id));
+        }
+        plan
+    }
+
+    fn take(&mut self, payment: &'page Transaction, stored: Option<&Stored>) {
+        let source_id = payment.key.source_id.as_str();
+        let earlier = self.latest.get(source_id);
+        let known = earlier.map(|latest| &latest.known).or(stored.map(|stored| &stored.known));
+        let content = payment.content_hash();
+        let verdict = decide(known, payment, content);
+        match verdict {
+            Verdict::Insert => self.counts.inserted += 1,
+            Verdict::Update | Verdict::Replace => self.counts.updated += 1,
+            Verdict::Same | Verdict::Stale | Verdict::Refused => self.counts.unchanged += 1,
+        }
+        if !verdict.writes() {
+            return;
+        }
+        let id = earlier.map(|latest| latest.id).or(stored.map(|stored| stored.id)).unwrap_or_else(Uuid::now_v7);
+        let amount = earlier.map(|latest| latest.payment.amount).or(stored.map(|stored| stored.amount));
+        let before = known.map(|known| known.status).zip(amount);
+        self.changes.extend(before.and_then(|before| change(id, before, payment)));
+        let known = known_after(verdict, payment, content);
+        self.latest.insert(source_id, Latest { id, known, payment });
+    }
+
+    fn writes(&self, stored: &HashMap<String, Stored>) -> Vec<Write<'page>> {
+        self.latest
+            .iter()
+            .map(|(source_id, latest)| Write {
+                id: latest.id,
+                expected: stored.get(*source_id).map(|stored| stored.known.content),
+                content: latest.known.content,
+                replaced_in_place: latest.known.replaced_in_place,
+                payment: latest.payment,
+            })
+            .collect()
+    }
+
+    fn deltas(&self, stored: &HashMap<String, Stored>) -> Deltas {
+        let mut deltas = Deltas::default();
+        for (source_id, latest) in &self.latest {
+            deltas.change(stored.get(*source_id).map(|stored| &stored.share), &Share::of(latest.payment));
+        }
+        deltas
+    }
+}
+
+fn known_after(verdict: Verdict, payment: &Transaction, content: ContentHash) -> Known {
+    Known { version: payment.version, content, status: payment.status, replaced_in_place: verdict == Verdict::Replace }
+}
+
+fn change(
+    transaction_id: Uuid,
+    (status, amount): (crate::domain::status::Status, rust_decimal::Decimal),
+    payment: &Transaction,
+) -> Option<Change> {
+    (status != payment.status || amount != payment.amount).then(|| Change {
+        transaction_id,
+        changed_at: payment.updated_at,
+        status: (status, payment.status),
+        amount: (amount, payment.amount),
+    })
+}
+
+fn news(stream: Stream, counts: &Counts, progress: &Progress) -> Vec<Event> {
+    let source = stream.source();
+    let mut news = vec![];
+    if counts.inserted > 0 {
+        news.push(Event::NewTransactions { source, count: counts.inserted });
+    }
+    if counts.updated > 0 {
+        news.push(Event::TransactionsUpdated { source, count: counts.updated });
+    }
+    if progress.tell_progress {
+        let so_far = progress.before + counts.seen();
+        let percent = progress.total.filter(|total| *total > 0).map(|total| percent(so_far, total));
+        news.push(Event::SyncProgress { source, progress: so_far, total: progress.total, percent });
+    }
+    if progress.tell_metrics && counts.inserted + counts.updated > 0 {
+        news.push(Event::MetricsUpdated { sources: vec![source] });
+    }
+    news
+}
+
+/// In hundredths, so that the answer has two decimals at most; never above 100, for lists grow while they are read.
+#[expect(clippy::cast_precision_loss, reason = "at most 10,000, which any float holds")]
+fn percent(part: u64, whole: u64) -> f64 {
+    let hundredths = u128::from(part) * 10_000 / u128::from(whole);
+    hundredths.min(10_000) as f64 / 100.0
+}

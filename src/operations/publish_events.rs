@@ -1,0 +1,14 @@
+//! Tells dashboards of events that were committed.
+//!
+//! The events are safe in their table before anybody hears of them, so a Redis that is away delays them and loses none:
+//! every web process looks into the table for what it did not hear.
+
+use crate::domain::event::Recorded;
+use crate::wire::Wire;
+
+/// Publishes events that were committed. Failing to is no failure of whoever made them.
+pub async fn publish_events(wire: &Wire, events: &[Recorded]) {
+    if let Err(error) = wire.publish(events).await {
+        tracing::warn!(%error, count = events.len(), "events were not published; web processes will find them in the table");
+    }
+}

@@ -1,0 +1,36 @@
+//! Takes the jobs of dead workers over, and tells of those that are lost with them.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::publish_events::publish_events;
+use crate::db::{DbError, events, leases, sync_runs};
+use crate::domain::event::Event;
+use crate::wire::Wire;
+
+/// Makes the jobs whose lease ran out due again, ends the runs they left behind, and says how many there were.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn rescue_jobs(pool: &PgPool, wire: &Wire, now: DateTime<Utc>) -> Result<usize, DbError> {
+    let mut transaction = pool.begin().await?;
+    let lost = leases::take_expired(&mut transaction).await?;
+    if lost.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<_> = lost.iter().map(|lost| lost.job_id).collect();
+    sync_runs::fail_left_behind(&mut transaction, &ids, "the worker that ran it died", now).await?;
+    let news = lost
+        .iter()
+        .filter(|lost| lost.failed)
+        .map(|lost| Event::JobFailed {
+            kind: lost.kind.clone(),
+            job_id: lost.job_id.0,
+            error: "the worker that ran it died, and it has no attempt left".to_owned(),
+        })
+        .collect();
+    let recorded = events::insert(&mut transaction, news, now).await?;
+    transaction.commit().await?;
+    publish_events(wire, &recorded).await;
+    Ok(lost.len())
+}

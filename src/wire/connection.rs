@@ -1,0 +1,117 @@
+//! One multiplexed connection a process, that comes back by itself, and subscribing ones beside it.
+//!
+//! Small plans allow about 20 connections, so nothing here pools. Every key and channel bears the namespace, so that two
+//! installations, or two tests, can share a server.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
+
+use crate::domain::secret::Secret;
+
+/// The default of half a second kills a worker at the first slow answer.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait between two attempts to connect again.
+const RECONNECT_CAP: Duration = Duration::from_secs(2);
+
+/// How Redis is reached.
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// `redis://` or `rediss://`, which may hold a password.
+    pub url: Secret,
+    /// Accept a certificate that nobody has signed.
+    pub tls_insecure: bool,
+    /// What every key and channel begins with.
+    pub namespace: String,
+}
+
+/// An error of Redis.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// It cannot be reached, or did not answer.
+    #[error("Redis cannot be reached ({0}): check that it runs and that REDIS_URL is right")]
+    Redis(#[from] redis::RedisError),
+    /// The queue library refused.
+    #[error("the queue refused a message: {0}")]
+    Queue(#[from] apalis_core::backend::TaskSinkError<apalis_redis::Error>),
+    /// What was to be sent, or was received, is no JSON of ours.
+    #[error("a message on the wire cannot be read: {0}")]
+    Message(#[from] serde_json::Error),
+}
+
+/// The way to Redis.
+#[derive(Clone)]
+pub struct Wire {
+    client: redis::Client,
+    connection: ConnectionManager,
+    namespace: String,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Wire").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl Wire {
+    /// Connects, trying once, so that a wrong address is said at the start.
+    ///
+    /// # Errors
+    /// [`WireError::Redis`] where there is no server, or it refuses the password.
+    pub async fn connect(settings: &RedisSettings) -> Result<Self, WireError> {
+        let client = open(settings)?;
+        // The manager would try for long; one plain connection says at once what is wrong.
+        let mut plain = tokio::time::timeout(CONNECTION_TIMEOUT, client.get_multiplexed_async_connection())
+            .await
+            .map_err(|_| redis::RedisError::from((redis::ErrorKind::Io, "no answer within 5 seconds")))??;
+        redis::cmd("PING").exec_async(&mut plain).await?;
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(CONNECTION_TIMEOUT))
+            .set_max_delay(RECONNECT_CAP);
+        let connection = client.get_connection_manager_with_config(config).await?;
+        Ok(Self { client, connection, namespace: settings.namespace.clone() })
+    }
+
+    /// A handle of the shared connection.
+    #[must_use]
+    pub fn connection(&self) -> ConnectionManager {
+        self.connection.clone()
+    }
+
+    /// The name of a key or a channel within the namespace.
+    #[must_use]
+    pub fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.namespace)
+    }
+
+    /// A connection of its own that hears `channels`.
+    ///
+    /// # Errors
+    /// [`WireError::Redis`] where there is no server.
+    pub async fn subscribe(&self, channels: &[String]) -> Result<PubSub, WireError> {
+        let mut subscriber = self.client.get_async_pubsub().await?;
+        for channel in channels {
+            subscriber.subscribe(channel).await?;
+        }
+        Ok(subscriber)
+    }
+
+    /// Asks whether Redis answers.
+    ///
+    /// # Errors
+    /// [`WireError::Redis`] where it does not.
+    pub async fn ping(&self) -> Result<(), WireError> {
+        redis::cmd("PING").exec_async(&mut self.connection()).await?;
+        Ok(())
+    }
+}
+
+fn open(settings: &RedisSettings) -> Result<redis::Client, WireError> {
+    let url = settings.url.expose();
+    let insecure = settings.tls_insecure && url.starts_with("rediss://") && !url.contains('#');
+    // The fragment is redis-rs's own way to say it.
+    let url = if insecure { format!("{url}#insecure") } else { url.to_owned() };
+    Ok(redis::Client::open(url)?)
+}

@@ -1,0 +1,39 @@
+//! Events on their way from whoever made them to every web process.
+//!
+//! Pub/sub forgets what nobody hears: a listener that finds a hole in the ids, or hears nothing for a while, asks the
+//! table of events.
+
+use futures_util::{Stream, StreamExt};
+
+use super::{Wire, WireError};
+use crate::domain::event::Recorded;
+
+const CHANNEL: &str = "events";
+
+impl Wire {
+    /// Tells every listener of `events`, in their order.
+    ///
+    /// # Errors
+    /// [`WireError`] where Redis does not take them: listeners find them in the table, a little later.
+    pub async fn publish(&self, events: &[Recorded]) -> Result<(), WireError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let channel = self.key(CHANNEL);
+        let mut pipeline = redis::pipe();
+        for event in events {
+            pipeline.publish(&channel, serde_json::to_string(event)?).ignore();
+        }
+        pipeline.exec_async(&mut self.connection()).await?;
+        Ok(())
+    }
+
+    /// Hears events until the connection ends.
+    ///
+    /// # Errors
+    /// [`WireError::Redis`] where there is no server.
+    pub async fn listen(&self) -> Result<impl Stream<Item = Result<Recorded, WireError>> + Send + use<>, WireError> {
+        let subscriber = self.subscribe(&[self.key(CHANNEL)]).await?;
+        Ok(subscriber.into_on_message().map(|message| Ok(serde_json::from_slice(message.get_payload_bytes())?)))
+    }
+}
