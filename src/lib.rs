@@ -19,5 +19,7 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod operations;
+pub mod providers;
+pub mod shutdown;
 pub mod telemetry;
 pub mod wire;

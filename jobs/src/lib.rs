@@ -1,1 +1,41 @@
-//! Stub.
+//! Runs what the ledger holds: the registry of every kind of job, a line each.
+//!
+//! ```text
+//!   scheduler ──> ledger ──> bell ──> worker ──> hands ──> sync_vima, sync_payshack, housekeeping
+//!   (schedule)                        (wake)    (outcome)
+//! ```
+//!
+//! `worker` is the only consumer of apalis, `scheduler` the only user of apalis-cron. A handler knows neither: it is given
+//! a job and a context, and returns what came of it.
+
+pub mod environment;
+pub mod handler;
+pub mod hands;
+pub mod housekeeping;
+pub mod schedule;
+pub mod scheduler;
+pub mod sweeper;
+pub mod sync_payshack;
+pub mod sync_run;
+pub mod sync_vima;
+pub mod wake;
+pub mod worker;
+
+use std::sync::Arc;
+
+use psp_dashboard::domain::job::{HOUSEKEEPING, SYNC_PAYSHACK, SYNC_VIMA};
+
+use environment::Environment;
+use handler::Registry;
+use housekeeping::Housekeeping;
+use sync_payshack::SyncPayshack;
+use sync_vima::SyncVima;
+
+/// Every kind of job that production knows.
+#[must_use]
+pub fn registry(environment: &Arc<Environment>) -> Registry {
+    Registry::default()
+        .with(&SYNC_VIMA, SyncVima::new(environment))
+        .with(&SYNC_PAYSHACK, SyncPayshack::new(environment))
+        .with(&HOUSEKEEPING, Housekeeping::new(environment))
+}

@@ -55,7 +55,7 @@ impl WebConfig {
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
     /// How many jobs run at a time.
-    pub concurrency: usize,
+    pub concurrency: u32,
     /// How long after a worker's death its jobs are taken over.
     pub rescue: Duration,
 }
@@ -63,7 +63,7 @@ pub struct WorkerConfig {
 impl WorkerConfig {
     /// Reads `WORKER_CONCURRENCY` and `JOB_RESCUE_SECONDS`.
     pub fn read(environment: &mut Environment) -> Option<Self> {
-        let concurrency = environment.optional(Setting::open("WORKER_CONCURRENCY", "8"), 8_usize);
+        let concurrency = environment.optional(Setting::open("WORKER_CONCURRENCY", "8"), 8_u32);
         let rescue = seconds(environment, "JOB_RESCUE_SECONDS", "15", 15);
         Some(Self { concurrency: concurrency?.max(1), rescue: rescue? })
     }

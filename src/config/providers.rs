@@ -1,8 +1,12 @@
 //! The two providers, and how often and how far they are read.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Environment, Setting, seconds};
+use crate::domain::secret::Secret;
+use crate::providers::payshack::{PayshackSettings, Projects};
+use crate::providers::vima::{Credentials, VimaSettings};
 
 /// How often and how far syncs read.
 #[derive(Debug, Clone)]
@@ -39,11 +43,117 @@ impl SyncConfig {
 
 /// The two providers.
 #[derive(Debug, Clone)]
-pub struct ProvidersConfig {}
+pub struct ProvidersConfig {
+    /// Where Vima is, and how it knows us.
+    pub vima: VimaSettings,
+    /// The time between two requests to Vima, by all processes together; zero for none.
+    pub vima_interval: Duration,
+    /// Where `PayShack` is, and how it knows us.
+    pub payshack: PayshackSettings,
+    /// The time between two requests to `PayShack`, by all processes together; zero for none.
+    pub payshack_interval: Duration,
+    /// The most bytes of one answer.
+    pub max_response_bytes: usize,
+}
 
 impl ProvidersConfig {
     /// Reads the addresses, the credentials and the paces.
-    pub fn read(_environment: &mut Environment) -> Option<Self> {
-        Some(Self {})
+    pub fn read(environment: &mut Environment) -> Option<Self> {
+        let vima = read_vima(environment);
+        let requests_per_second = environment.optional(Setting::open("VIMA_REQUESTS_PER_SECOND", "2"), Rate(2.0));
+        let payshack = read_payshack(environment);
+        let interval_ms = environment.optional(Setting::open("PAYSHACK_REQUEST_INTERVAL_MS", "300"), 300_u64);
+        let bytes = environment.optional(Setting::open("PROVIDER_MAX_RESPONSE_BYTES", "33554432"), 32 << 20_usize);
+        Some(Self {
+            vima: vima?,
+            vima_interval: requests_per_second?.interval(),
+            payshack: payshack?,
+            payshack_interval: Duration::from_millis(interval_ms?),
+            max_response_bytes: bytes?,
+        })
+    }
+}
+
+fn read_vima(environment: &mut Environment) -> Option<VimaSettings> {
+    let base_url = environment.required(Setting::open("VIMA_BASE_URL", "https://sandbox.finmar.tech/collector/api/v3"));
+    let basic = environment.text("VIMA_USERNAME").zip(environment.text("VIMA_PASSWORD"));
+    let credentials = match basic {
+        Some((username, password)) => Some(Credentials::Basic { username, password: Secret::new(password) }),
+        None => environment
+            .required::<String>(Setting::secret("VIMA_API_KEY", "the-key-of-your-account"))
+            .map(|key| Credentials::ApiKey(Secret::new(key))),
+    };
+    Some(VimaSettings { base_url: base_url?, credentials: credentials? })
+}
+
+fn read_payshack(environment: &mut Environment) -> Option<PayshackSettings> {
+    let setting = Setting::open("PAYSHACK_API_URL", "https://api.payshack.in");
+    let address = environment.text(setting.name).unwrap_or_else(|| setting.example.to_owned());
+    let base_url = environment.parse(setting, &address);
+    let email = environment.required(Setting::open("PAYSHACK_EMAIL", "reseller@example.com"));
+    let password = environment.required::<String>(Setting::secret("PAYSHACK_PASSWORD", "the-password-of-your-account"));
+    let setting = Setting::open("PAYSHACK_PROJECTS", r#"{"91G_TECH_PVT_LTD":"91game"}"#);
+    let projects = match environment.text(setting.name) {
+        None => Some(Projects::default()),
+        Some(text) => match serde_json::from_str(&text) {
+            Ok(by_client) => Some(Projects::new(by_client)),
+            Err(problem) => {
+                environment.fault(setting, Some(&text), &format!("is no JSON object of texts, {problem}"));
+                None
+            }
+        },
+    };
+    Some(PayshackSettings {
+        base_url: base_url?,
+        email: email?,
+        password: Secret::new(password?),
+        projects: projects?,
+        pause_after_refusal: PayshackSettings::PAUSE_AFTER_REFUSAL,
+    })
+}
+
+/// Requests a second; none of them limited where it is zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Rate(f64);
+
+impl Rate {
+    fn interval(self) -> Duration {
+        if self.0 > 0.0 { Duration::from_secs_f64(1.0 / self.0) } else { Duration::ZERO }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<f64>() {
+            Ok(rate) if rate == 0.0 || (0.001..=100_000.0).contains(&rate) => Ok(Self(rate)),
+            _ => Err("must be 0 for no limit, or a number of requests a second"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_credential_is_named() {
+        let mut environment = Environment::from_pairs([("VIMA_REQUESTS_PER_SECOND", "fast")]);
+        let read = ProvidersConfig::read(&mut environment);
+        let message = environment.finish(read).expect_err("nothing is set").to_string();
+        for name in ["VIMA_BASE_URL", "VIMA_API_KEY", "PAYSHACK_EMAIL", "PAYSHACK_PASSWORD", "VIMA_REQUESTS_PER_SECOND"]
+        {
+            assert!(message.contains(name), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_an_interval() {
+        for (text, expected) in [("0", 0), ("2", 500), ("0.5", 2000)] {
+            let rate: Rate = text.parse().expect(text);
+            assert_eq!(rate.interval(), Duration::from_millis(expected), "{text}");
+        }
+        assert!("-1".parse::<Rate>().is_err());
     }
 }

@@ -123,26 +123,42 @@ pub async fn finish(
     Ok(())
 }
 
-/// Ends the runs that a job has left behind: its worker died, or another attempt has begun.
+/// A run that ended because its job did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// The job.
+    pub job_id: JobId,
+    /// What was read.
+    pub source: Source,
+}
+
+/// Ends the runs that jobs have left behind: their worker died, or their attempt failed.
 ///
 /// # Errors
-/// [`DbError`] where the database refuses.
+/// [`DbError`] where the database refuses, or holds an impossible row.
 pub async fn fail_left_behind(
     connection: &mut PgConnection,
     jobs: &[JobId],
     error: &str,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    sqlx::query!(
+) -> Result<Vec<LeftBehind>, DbError> {
+    let rows = sqlx::query!(
         r#"UPDATE sync_runs SET status = 'failed', error = $2, finished_at = $3
-            WHERE job_id = ANY($1) AND status = 'running'"#,
+            WHERE job_id = ANY($1) AND status = 'running'
+           RETURNING job_id, source"#,
         &jobs.iter().map(|job| job.0).collect::<Vec<_>>(),
         error,
         now
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    rows.into_iter()
+        .map(|row| {
+            let source = Source::from_name(&row.source);
+            let source = source.ok_or_else(|| DbError::impossible("sync_runs.source", row.source))?;
+            Ok(LeftBehind { job_id: JobId(row.job_id), source })
+        })
+        .collect()
 }
 
 fn signed(count: u64) -> i64 {

@@ -118,6 +118,27 @@ pub async fn set_day(
     Ok(())
 }
 
+/// Notes how far back the read of `stream` that begins is to reach.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn set_coverage(
+    connection: &mut PgConnection,
+    stream: Stream,
+    covered_from: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        r#"INSERT INTO sync_streams (source, stream, covered_from) VALUES ($1, $2, $3)
+               ON CONFLICT (source, stream) DO UPDATE SET covered_from = excluded.covered_from"#,
+        stream.source().as_str(),
+        stream.as_str(),
+        covered_from
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Moves the watermark of `stream` to `watermark`, never back, and its coverage to `covered_from`, never forth.
 ///
 /// # Errors

@@ -67,6 +67,12 @@ impl JobKind {
         }
     }
 
+    /// The source that it reads, if it reads one.
+    #[must_use]
+    pub fn source(&self) -> Option<Source> {
+        Source::ALL.into_iter().find(|source| Self::sync_of(*source) == self)
+    }
+
     /// The kind of this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<&'static Self> {

@@ -10,7 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::wire::Wire;
 
-/// Records that `run` begins. A run that an earlier attempt of the job left behind is ended first.
+/// Records that `run` begins.
 ///
 /// # Errors
 /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
@@ -22,8 +22,6 @@ pub async fn begin_sync(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;
-    let left_behind = "the attempt ended before its run did";
-    sync_runs::fail_left_behind(&mut transaction, &[run.job_id], left_behind, now).await?;
     sync_runs::insert(&mut transaction, run, now).await?;
     jobs::hold_claim(&mut transaction, claim, &serde_json::json!({"progress": 0})).await?;
     let started = Event::SyncStarted { source: run.source, job_id: run.job_id.0, mode: run.args.mode() };

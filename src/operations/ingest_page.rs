@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -17,6 +18,7 @@ use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::domain::record::{Malformed, Record};
 use crate::domain::rollup::{Deltas, Share};
+use crate::domain::status::Status;
 use crate::domain::sync::{Counts, Stream};
 use crate::domain::transaction::{ContentHash, Transaction};
 use crate::domain::version::{Known, SequenceId, Verdict, decide};
@@ -30,7 +32,7 @@ pub enum Advance {
     /// The cursor of the stream has come this far.
     Cursor(SequenceId),
     /// The stream is read by days: this one is next, from this cursor within it.
-    Day(chrono::NaiveDate, Option<SequenceId>),
+    Day(NaiveDate, Option<SequenceId>),
 }
 
 /// A page that is to be stored.
@@ -201,11 +203,7 @@ fn known_after(verdict: Verdict, payment: &Transaction, content: ContentHash) ->
     Known { version: payment.version, content, status: payment.status, replaced_in_place: verdict == Verdict::Replace }
 }
 
-fn change(
-    transaction_id: Uuid,
-    (status, amount): (crate::domain::status::Status, rust_decimal::Decimal),
-    payment: &Transaction,
-) -> Option<Change> {
+fn change(transaction_id: Uuid, (status, amount): (Status, Decimal), payment: &Transaction) -> Option<Change> {
     (status != payment.status || amount != payment.amount).then(|| Change {
         transaction_id,
         changed_at: payment.updated_at,

@@ -1,8 +1,12 @@
 //! What the system does, one use case a file: the only place where the database, the providers and the wire meet.
 
+pub mod begin_history;
 pub mod begin_sync;
+pub mod connect_servers;
 pub mod enqueue_job;
+pub mod finish_job;
 pub mod finish_sync;
 pub mod ingest_page;
 pub mod publish_events;
 pub mod rescue_jobs;
+pub mod share_provider;

@@ -1,0 +1,53 @@
+//! What handlers need of the world, in one place.
+
+use std::sync::Arc;
+
+use psp_dashboard::clock::SharedClock;
+use psp_dashboard::config::{JobsConfig, SyncConfig};
+use psp_dashboard::domain::transaction::Source;
+use psp_dashboard::operations::share_provider::{share_pace, share_session};
+use psp_dashboard::providers::payshack::PayshackClient;
+use psp_dashboard::providers::vima::VimaClient;
+use psp_dashboard::providers::{HttpClient, HttpSettings};
+use psp_dashboard::wire::Wire;
+use sqlx::PgPool;
+
+/// The world of a process that runs jobs.
+pub struct Environment {
+    /// The truth.
+    pub pool: PgPool,
+    /// The wire.
+    pub wire: Wire,
+    /// The time.
+    pub clock: SharedClock,
+    /// How often and how far syncs read.
+    pub sync: SyncConfig,
+    /// Vima.
+    pub vima: VimaClient,
+    /// `PayShack`.
+    pub payshack: PayshackClient,
+}
+
+impl Environment {
+    /// Puts the world together.
+    ///
+    /// # Errors
+    /// [`reqwest::Error`] where the machine offers no TLS.
+    pub fn new(pool: PgPool, wire: Wire, clock: SharedClock, config: &JobsConfig) -> Result<Arc<Self>, reqwest::Error> {
+        let providers = &config.providers;
+        let bounds = HttpSettings { max_response_bytes: providers.max_response_bytes, ..HttpSettings::default() };
+        let vima_pace = share_pace(&wire, Source::Vima, providers.vima_interval);
+        let vima = HttpClient::new(Source::Vima, bounds.clone(), vima_pace, Arc::clone(&clock))?;
+        let payshack_pace = share_pace(&wire, Source::Payshack, providers.payshack_interval);
+        let payshack = HttpClient::new(Source::Payshack, bounds, payshack_pace, Arc::clone(&clock))?;
+        let session = share_session(&wire, Arc::clone(&clock));
+        Ok(Arc::new(Self {
+            pool,
+            wire,
+            sync: config.sync.clone(),
+            vima: VimaClient::new(vima, providers.vima.clone()),
+            payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),
+            clock,
+        }))
+    }
+}

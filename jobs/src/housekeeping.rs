@@ -1,0 +1,47 @@
+//! `housekeeping`: clears away what is no longer needed, so that no table grows for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use psp_dashboard::db::jobs::ClaimedJob;
+use psp_dashboard::db::{events, jobs, processes, schedule, sync_streams};
+use serde_json::{Value, json};
+
+use crate::environment::Environment;
+use crate::handler::{Handler, JobError};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const KEEP_EVENTS: Duration = DAY;
+const KEEP_FINISHED_JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
+const KEEP_FAILED_JOBS: Duration = Duration::from_secs(30 * 24 * 3600);
+const KEEP_TICKS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Clears away.
+pub struct Housekeeping {
+    environment: Arc<Environment>,
+}
+
+impl Housekeeping {
+    /// A handler in `environment`.
+    #[must_use]
+    pub fn new(environment: &Arc<Environment>) -> Self {
+        Self { environment: Arc::clone(environment) }
+    }
+}
+
+#[async_trait]
+impl Handler for Housekeeping {
+    async fn run(&self, _job: &ClaimedJob) -> Result<Value, JobError> {
+        let Environment { pool, clock, sync, .. } = &*self.environment;
+        let now = clock.now();
+        Ok(json!({
+            "events": events::prune(pool, now - KEEP_EVENTS).await?,
+            "jobs": jobs::prune(pool, KEEP_FINISHED_JOBS, KEEP_FAILED_JOBS).await?,
+            "ticks": schedule::prune_ticks(pool, now - KEEP_TICKS).await?,
+            "cursor_marks": sync_streams::prune_marks(pool, now - sync.vima_overlap - HOUR).await?,
+            "processes": processes::prune(pool, DAY).await?,
+        }))
+    }
+}

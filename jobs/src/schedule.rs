@@ -1,0 +1,105 @@
+//! What runs when: one table.
+
+use std::fmt;
+use std::time::Duration;
+
+use apalis_cron::{Schedule, Tick};
+use chrono::{DateTime, TimeZone, Utc};
+use psp_dashboard::clock::SharedClock;
+use psp_dashboard::config::SyncConfig;
+use psp_dashboard::domain::job::{HOUSEKEEPING, NewJob, Trigger};
+use psp_dashboard::domain::sync::SyncArgs;
+use psp_dashboard::domain::transaction::Source;
+
+/// One line of the table.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its name, for ever: ticks are recorded under it.
+    pub name: &'static str,
+    /// When it runs.
+    pub every: Every,
+    /// What it enqueues.
+    pub job: NewJob,
+}
+
+/// The table.
+#[must_use]
+pub fn table(sync: &SyncConfig) -> Vec<Entry> {
+    let incremental = |source| NewJob::sync(source, &SyncArgs::Incremental, Trigger::Schedule);
+    vec![
+        Entry { name: "sync-vima", every: Every(sync.vima_interval), job: incremental(Source::Vima) },
+        Entry { name: "sync-payshack", every: Every(sync.payshack_interval), job: incremental(Source::Payshack) },
+        Entry {
+            name: "housekeeping",
+            every: Every(Duration::from_secs(3600)),
+            job: NewJob::plain(&HOUSEKEEPING, Trigger::Schedule),
+        },
+    ]
+}
+
+/// Every so many seconds, counted from the epoch: two schedulers, or one that was restarted, tick at the same instants.
+/// Cron cannot say every 45 seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Every(pub Duration);
+
+impl Every {
+    fn seconds(self) -> i64 {
+        i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// The last tick until `now`.
+    #[must_use]
+    pub fn last_tick(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let seconds = self.seconds();
+        Utc.timestamp_opt(now.timestamp().div_euclid(seconds) * seconds, 0).single().unwrap_or(now)
+    }
+
+    /// The first tick after `now`.
+    #[must_use]
+    pub fn next_tick(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.last_tick(now) + self.0
+    }
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "every {} s", self.seconds())
+    }
+}
+
+/// The ticks of an [`Every`] as apalis-cron asks for them, by a clock that is handed in.
+pub struct Ticks {
+    /// When.
+    pub every: Every,
+    /// By which clock.
+    pub clock: SharedClock,
+}
+
+impl<Zone> Schedule<Zone> for Ticks {
+    fn next_tick(&mut self, _zone: &Zone) -> Option<Tick<Zone>> {
+        let next = self.every.next_tick(self.clock.now());
+        u64::try_from(next.timestamp()).ok().map(Tick::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn ticks_are_counted_from_the_epoch() {
+        for (seconds, now, last, next) in [
+            (60, "2026-01-15T10:00:30Z", "2026-01-15T10:00:00Z", "2026-01-15T10:01:00Z"),
+            (60, "2026-01-15T10:00:00Z", "2026-01-15T10:00:00Z", "2026-01-15T10:01:00Z"),
+            (45, "2026-01-15T00:01:00Z", "2026-01-15T00:00:45Z", "2026-01-15T00:01:30Z"),
+            (300, "2026-01-15T23:59:59Z", "2026-01-15T23:55:00Z", "2026-01-16T00:00:00Z"),
+        ] {
+            let every = Every(Duration::from_secs(seconds));
+            assert_eq!((every.last_tick(at(now)), every.next_tick(at(now))), (at(last), at(next)), "{seconds} {now}");
+        }
+    }
+}

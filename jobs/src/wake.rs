@@ -1,0 +1,61 @@
+//! When an apalis worker looks for bells: when one is rung, and every so often.
+//!
+//! apalis's own strategies lose their timer in a race, and without one a worker looks only at its heartbeat
+//! (docs/decisions/0001). This one always leaves a waker behind: the interval is polled until it is pending, and a
+//! subscriber rings at every call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apalis::prelude::PollStrategy;
+use apalis_core::backend::ext::poll_strategy::PollSnapshot;
+use futures_util::task::AtomicWaker;
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// Something that can be rung, and wakes one worker.
+#[derive(Debug, Clone, Default)]
+pub struct Bell(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    rung: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Bell {
+    /// Wakes the worker, now or as soon as it listens.
+    pub fn ring(&self) {
+        self.0.rung.store(true, Ordering::Release);
+        self.0.waker.wake();
+    }
+}
+
+/// Looks at every ring, and every so often without one.
+#[derive(Debug)]
+pub struct Wake {
+    every: Interval,
+    bell: Bell,
+}
+
+impl Wake {
+    /// Looks whenever `bell` is rung, and every `period`.
+    #[must_use]
+    pub fn new(bell: Bell, period: Duration) -> Self {
+        let mut every = tokio::time::interval(period);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { every, bell }
+    }
+}
+
+impl PollStrategy for Wake {
+    fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
+        self.bell.0.waker.register(cx.waker());
+        let mut due = self.bell.0.rung.swap(false, Ordering::AcqRel);
+        while self.every.poll_tick(cx).is_ready() {
+            due = true;
+        }
+        if due { Poll::Ready(Some(())) } else { Poll::Pending }
+    }
+}

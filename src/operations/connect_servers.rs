@@ -1,0 +1,34 @@
+//! Connects a starting process to its servers, and makes sure that the schema is the one it was built for.
+
+use sqlx::PgPool;
+
+use crate::config::ServersConfig;
+use crate::db::DbError;
+use crate::db::pool::{SchemaState, connect, schema_state};
+use crate::wire::{Wire, WireError};
+
+/// Why a process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// PostgreSQL is away, or refuses.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// Redis is away, or refuses.
+    #[error(transparent)]
+    Redis(#[from] WireError),
+    /// The release phase has not run.
+    #[error("the database is {0} migrations behind this release: run `psp migrate` first")]
+    SchemaBehind(usize),
+}
+
+/// Connects to PostgreSQL and Redis.
+///
+/// # Errors
+/// [`ConnectError`] where one of them is away or refuses, or the schema is behind.
+pub async fn connect_servers(config: &ServersConfig) -> Result<(PgPool, Wire), ConnectError> {
+    let pool = connect(&config.database).await?;
+    if let SchemaState::Behind(missing) = schema_state(&pool).await? {
+        return Err(ConnectError::SchemaBehind(missing));
+    }
+    Ok((pool, Wire::connect(&config.redis).await?))
+}

@@ -1,0 +1,67 @@
+//! The providers' sandbox, as a program with a control API.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::eventually;
+use super::programs::{Program, Running};
+
+/// A running sandbox.
+pub struct Sandbox {
+    _running: Running,
+    /// Its address.
+    pub address: String,
+    http: reqwest::Client,
+}
+
+impl Sandbox {
+    /// Starts one on a free port, that stands still unless `arguments` say otherwise.
+    pub async fn start(arguments: &[&str]) -> Self {
+        let usual = ["--port", "0", "--seed", "7", "--history-days", "3", "--per-day", "120", "--live-per-second", "0"];
+        let mut all: Vec<&str> = usual.to_vec();
+        all.extend(arguments);
+        let running = Running::start(Program::Sandbox, &all, []);
+        let address = eventually("the sandbox to listen", || {
+            let said = running.said();
+            let address = said
+                .lines()
+                .find_map(|line| line.strip_prefix("psp-sandbox listening on "))
+                .map(|address| address.trim().to_owned());
+            async move { address }
+        })
+        .await;
+        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        Self { _running: running, address, http }
+    }
+
+    /// The settings of a program that asks it, without any pace.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("VIMA_BASE_URL", format!("{}/vima", self.address)),
+            ("VIMA_API_KEY", "sandbox-vima-key".to_owned()),
+            ("VIMA_REQUESTS_PER_SECOND", "0".to_owned()),
+            ("PAYSHACK_API_URL", format!("{}/payshack", self.address)),
+            ("PAYSHACK_EMAIL", "reseller@example.com".to_owned()),
+            ("PAYSHACK_PASSWORD", "sandbox-password".to_owned()),
+            ("PAYSHACK_REQUEST_INTERVAL_MS", "0".to_owned()),
+        ]
+    }
+
+    /// What its control API answers.
+    pub async fn get(&self, path: &str) -> Value {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Tells it something through its control API.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let mut request = self.http.request(method, format!("{}/sandbox/{path}", self.address));
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.expect("the sandbox answers");
+        let status = answer.status();
+        let text = answer.text().await.expect("an answer in full");
+        assert!(status.is_success(), "{path}: {status} {text}");
+        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect(&text) }
+    }
+}

@@ -1,0 +1,180 @@
+//! A whole installation for one test: servers, sandbox, and whichever programs it needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use psp_dashboard::domain::job::JobState;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::eventually;
+use super::programs::{Ended, Program, Running, free_port, run};
+use super::sandbox::Sandbox;
+use super::servers::Servers;
+
+/// An admin's key of every stage.
+pub const ADMIN: &str = "admin-key-for-tests";
+/// An operator's key of every stage.
+pub const OPERATOR: &str = "operator-key-for-tests";
+/// A viewer's key of every stage.
+pub const VIEWER: &str = "viewer-key-for-tests";
+
+/// A whole installation.
+pub struct Stage {
+    /// Its servers.
+    pub servers: Arc<Servers>,
+    /// Its providers.
+    pub sandbox: Sandbox,
+    /// Connections to its database.
+    pub pool: PgPool,
+}
+
+impl Stage {
+    /// Servers and a sandbox; no program yet.
+    pub async fn set(sandbox: &[&str]) -> Self {
+        let servers = Arc::new(Servers::start().await);
+        let pool = servers.pool().await;
+        Self { sandbox: Sandbox::start(sandbox).await, pool, servers }
+    }
+
+    /// The settings of all programs.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = self.sandbox.settings();
+        settings.extend([
+            ("DATABASE_URL", self.servers.database_url.clone()),
+            ("REDIS_URL", self.servers.redis_url.clone()),
+            ("REDIS_NAMESPACE", self.servers.namespace.clone()),
+            ("API_KEYS", format!("ada:admin:{ADMIN},otto:operator:{OPERATOR},vera:viewer:{VIEWER}")),
+            ("INITIAL_SYNC_DAYS", "4".to_owned()),
+            ("JOB_RESCUE_SECONDS", "3".to_owned()),
+            ("SHUTDOWN_GRACE_SECONDS", "10".to_owned()),
+            ("LOG_LEVEL", "info,sqlx=warn".to_owned()),
+        ]);
+        settings
+    }
+
+    /// Starts a process of `psp-jobs`.
+    pub fn jobs(&self, arguments: &[&str]) -> Running {
+        self.jobs_with(arguments, &[])
+    }
+
+    /// Starts a process of `psp-jobs` with settings of its own.
+    pub fn jobs_with(&self, arguments: &[&str], settings: &[(&'static str, &str)]) -> Running {
+        let more = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Running::start(Program::Jobs, arguments, self.settings().into_iter().chain(more))
+    }
+
+    /// Starts a web process and waits until it is ready.
+    pub async fn web(&self) -> Web {
+        let port = free_port();
+        let listen = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
+        let running = Running::start(Program::Psp, &["web"], self.settings().into_iter().chain(listen));
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("a client");
+        let web = Web { running, port, http };
+        eventually("the web process to be ready", || async {
+            web.request(Method::GET, "/health/ready", None, None).await.ok().filter(|answer| answer.status == 200)
+        })
+        .await;
+        web
+    }
+
+    /// Runs one job to its end by `psp-jobs enqueue --wait`; some worker must be running.
+    pub fn enqueue(&self, kind: &str, args: Option<&str>) -> Ended {
+        let mut arguments = vec!["enqueue", kind];
+        arguments.extend(args);
+        arguments.push("--wait");
+        run(Program::Jobs, &arguments, self.settings())
+    }
+
+    /// Enqueues a job, and makes sure that it succeeds.
+    pub fn succeed(&self, kind: &str, args: Option<&str>) {
+        let ended = self.enqueue(kind, args);
+        assert!(ended.status.success(), "{kind} failed: {ended:?}");
+    }
+
+    /// The only value of a query.
+    pub async fn number(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
+    /// Waits until no job is waiting or at work.
+    pub async fn settle(&self) {
+        eventually("every job to be finished", || async {
+            let live = self.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await;
+            (live == 0).then_some(())
+        })
+        .await;
+        let failed = JobState::Failed.as_str();
+        let failures: Vec<String> = sqlx::query_scalar("SELECT kind || ': ' || error FROM jobs WHERE state = $1")
+            .bind(failed)
+            .fetch_all(&self.pool)
+            .await
+            .expect("the ledger can be read");
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+}
+
+/// A web process and a client of it.
+pub struct Web {
+    /// The process.
+    pub running: Running,
+    /// The port it listens on.
+    pub port: u16,
+    http: reqwest::Client,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+impl Web {
+    /// The address of its WebSocket.
+    pub fn socket(&self) -> String {
+        format!("ws://127.0.0.1:{}/ws/updates", self.port)
+    }
+
+    /// A request, as it is.
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&str>,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port));
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_owned());
+        }
+        let answer = request.send().await?;
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            text: answer.text().await?,
+        })
+    }
+
+    /// What an admin is answered; it must be 200.
+    pub async fn get(&self, path: &str) -> Value {
+        let answer = self.request(Method::GET, path, Some(ADMIN), None).await.expect("the web process answers");
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+        answer.json()
+    }
+}

@@ -1,0 +1,217 @@
+//! The ledger: a job is joined, claimed by one, leased, rescued, and written to by its holder alone.
+
+use std::time::Duration;
+
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::db::jobs::{ClaimedJob, Outcome, claim, finish, find_glance, hold_claim, take_unrung};
+use psp_dashboard::db::{DbError, leases};
+use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, SYNC_VIMA, Trigger};
+use psp_dashboard::domain::sync::SyncArgs;
+use psp_dashboard::domain::transaction::Source;
+use psp_dashboard::operations::enqueue_job::{enqueue_job, enqueue_tick};
+use psp_dashboard::operations::rescue_jobs::rescue_jobs;
+use psp_dashboard::wire::Wire;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::harness::servers::Servers;
+
+const LEASE: Duration = Duration::from_secs(30);
+
+struct Ledger {
+    _servers: Servers,
+    pool: PgPool,
+    wire: Wire,
+}
+
+impl Ledger {
+    async fn open() -> Self {
+        let servers = Servers::start().await;
+        Self { pool: servers.pool().await, wire: servers.wire().await, _servers: servers }
+    }
+
+    async fn enqueue(&self, job: &NewJob) -> JobId {
+        enqueue_job(&self.pool, &self.wire, job).await.expect("the ledger takes it").job_id
+    }
+
+    async fn claim(&self, worker: &str) -> Option<ClaimedJob> {
+        let queues = [SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
+        claim(&self.pool, &queues, worker, LEASE).await.expect("the ledger answers")
+    }
+
+    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<(), DbError> {
+        finish(&mut *self.pool.acquire().await.expect("a connection"), claim, outcome).await
+    }
+
+    async fn hold(&self, claim: &Claim) -> Result<(), DbError> {
+        hold_claim(&mut *self.pool.acquire().await.expect("a connection"), claim, &json!({"progress": 1})).await
+    }
+
+    async fn state(&self, job_id: JobId) -> JobState {
+        find_glance(&self.pool, job_id).await.expect("the ledger answers").expect("the job is there").state
+    }
+
+    /// Lets every lease run out, as if its worker had been silent for long.
+    async fn expire_leases(&self) {
+        sqlx::query!("UPDATE job_leases SET expires_at = now() - interval '1 second'")
+            .execute(&self.pool)
+            .await
+            .expect("the ledger answers");
+    }
+
+    async fn rescue(&self) -> usize {
+        rescue_jobs(&self.pool, &self.wire, SystemClock.now()).await.expect("the ledger answers")
+    }
+}
+
+fn incremental(source: Source) -> NewJob {
+    NewJob::sync(source, &SyncArgs::Incremental, Trigger::Schedule)
+}
+
+#[tokio::test]
+async fn a_second_request_joins_the_first_and_force_queues_behind() {
+    let ledger = Ledger::open().await;
+    let first = ledger.enqueue(&incremental(Source::Vima)).await;
+    assert_eq!(ledger.enqueue(&incremental(Source::Vima)).await, first);
+    let full = NewJob::sync(Source::Vima, &SyncArgs::Full, Trigger::Api);
+    assert_ne!(ledger.enqueue(&full).await, first, "another mode is another job");
+    let forced = NewJob { force: true, ..incremental(Source::Vima) };
+    let behind = ledger.enqueue(&forced).await;
+    assert_ne!(behind, first);
+    assert_eq!(ledger.enqueue(&incremental(Source::Vima)).await, first, "whoever does not force joins the first");
+}
+
+#[tokio::test]
+async fn of_fifty_requests_at_once_one_job_comes() {
+    let ledger = Ledger::open().await;
+    let job = incremental(Source::Vima);
+    let requests = (0..50).map(|_| ledger.enqueue(&job));
+    let ids = futures_util::future::join_all(requests).await;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_person_comes_before_the_schedule() {
+    let ledger = Ledger::open().await;
+    ledger.enqueue(&NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)).await;
+    let asked = ledger.enqueue(&NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api)).await;
+    assert_eq!(ledger.claim("w").await.expect("a due job").claim.job_id, asked);
+}
+
+#[tokio::test]
+async fn jobs_that_share_a_limit_run_one_at_a_time() {
+    let ledger = Ledger::open().await;
+    ledger.enqueue(&incremental(Source::Vima)).await;
+    ledger.enqueue(&NewJob::sync(Source::Vima, &SyncArgs::Full, Trigger::Api)).await;
+    let (one, two) = tokio::join!(ledger.claim("a"), ledger.claim("b"));
+    let held = one.or(two).expect("one of them is claimed");
+    assert_eq!(ledger.claim("c").await, None, "the other waits for the limit");
+    ledger.finish(&held.claim, &Outcome::Succeeded(Value::Null)).await.expect("its holder ends it");
+    assert!(ledger.claim("c").await.is_some(), "the limit is free again");
+}
+
+#[tokio::test]
+async fn claims_at_once_never_share_a_job() {
+    let ledger = Ledger::open().await;
+    for days in 1..=40 {
+        let day = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day") + chrono::Days::new(days);
+        let args = SyncArgs::Range { from_date: day, to_date: day };
+        let job = NewJob::sync(Source::Vima, &args, Trigger::Api);
+        ledger.enqueue(&job).await;
+    }
+    // The limit would let one run at a time; here each job is to be claimed by somebody.
+    sqlx::query!("UPDATE jobs SET limit_key = NULL").execute(&ledger.pool).await.expect("the ledger answers");
+    let claims = futures_util::future::join_all((0..60).map(|_| ledger.claim("w"))).await;
+    let mut claimed: Vec<JobId> = claims.into_iter().flatten().map(|job| job.claim.job_id).collect();
+    let count = claimed.len();
+    claimed.sort();
+    claimed.dedup();
+    assert_eq!((claimed.len(), count), (40, 40));
+}
+
+#[tokio::test]
+async fn a_worker_that_comes_back_from_the_dead_writes_nothing() {
+    let ledger = Ledger::open().await;
+    let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
+    let dead = ledger.claim("dead").await.expect("a due job").claim;
+    assert_eq!(ledger.rescue().await, 0, "a living worker's job is not taken");
+    ledger.expire_leases().await;
+    assert_eq!(ledger.rescue().await, 1);
+    assert!(matches!(ledger.hold(&dead).await, Err(DbError::ClaimLost)), "not even before the next claim");
+    let heir = ledger.claim("heir").await.expect("it is due again");
+    assert_eq!((heir.claim.job_id, heir.attempt), (job_id, 2));
+    assert!(matches!(ledger.hold(&dead).await, Err(DbError::ClaimLost)));
+    let late = Outcome::Succeeded(Value::Null);
+    assert!(matches!(ledger.finish(&dead, &late).await, Err(DbError::ClaimLost)));
+    ledger.hold(&heir.claim).await.expect("the heir writes");
+    ledger.finish(&heir.claim, &late).await.expect("the heir ends it");
+    assert_eq!(ledger.state(job_id).await, JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_by_its_holder_alone() {
+    let ledger = Ledger::open().await;
+    ledger.enqueue(&incremental(Source::Vima)).await;
+    let job = ledger.claim("w").await.expect("a due job");
+    assert_eq!(leases::renew(&ledger.pool, "w", LEASE).await.expect("an answer"), [job.claim.job_id]);
+    assert_eq!(leases::renew(&ledger.pool, "other", LEASE).await.expect("an answer"), []);
+}
+
+#[tokio::test]
+async fn attempts_end_as_the_outcome_says() {
+    let ledger = Ledger::open().await;
+    let retry = |after| Outcome::Retry { error: "no answer".to_owned(), after };
+    for (outcome, state, claimable, attempt_after) in [
+        (retry(Duration::ZERO), JobState::Retrying, true, 2),
+        (retry(Duration::from_secs(60)), JobState::Retrying, false, 0),
+        (Outcome::HandedBack, JobState::Queued, true, 1),
+        (Outcome::Failed("no".to_owned()), JobState::Failed, false, 0),
+        (Outcome::Succeeded(json!({"n": 1})), JobState::Succeeded, false, 0),
+    ] {
+        let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
+        let job = ledger.claim("w").await.expect("a due job");
+        ledger.finish(&job.claim, &outcome).await.expect("its holder ends it");
+        assert_eq!(ledger.state(job_id).await, state, "{outcome:?}");
+        let again = ledger.claim("w").await;
+        assert_eq!(again.as_ref().map(|job| job.attempt), claimable.then_some(attempt_after), "{outcome:?}");
+        sqlx::query!("DELETE FROM jobs").execute(&ledger.pool).await.expect("the ledger answers");
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_worker_dies_too_often_fails() {
+    let ledger = Ledger::open().await;
+    let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
+    for _ in 0..SYNC_VIMA.max_attempts {
+        assert!(ledger.claim("w").await.is_some(), "it has attempts left");
+        ledger.expire_leases().await;
+        assert_eq!(ledger.rescue().await, 1);
+    }
+    assert_eq!(ledger.state(job_id).await, JobState::Failed);
+    let told = sqlx::query_scalar!("SELECT count(*) FROM events WHERE body->>'type' = 'job_failed'");
+    assert_eq!(told.fetch_one(&ledger.pool).await.expect("an answer"), Some(1));
+}
+
+#[tokio::test]
+async fn a_tick_becomes_one_job_whoever_is_first() {
+    let ledger = Ledger::open().await;
+    let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
+    let job = NewJob { scheduled_for: Some(tick), ..incremental(Source::Vima) };
+    let schedulers = (0..10).map(|_| enqueue_tick(&ledger.pool, &ledger.wire, "sync-vima", &job));
+    let enqueued = futures_util::future::join_all(schedulers).await;
+    let first = enqueued.into_iter().filter_map(|enqueued| enqueued.expect("the ledger answers")).count();
+    assert_eq!(first, 1);
+    let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&ledger.pool).await.expect("an answer");
+    assert_eq!(jobs, Some(1));
+}
+
+#[tokio::test]
+async fn the_sweep_rings_for_what_nobody_answered() {
+    let ledger = Ledger::open().await;
+    let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
+    let pool = &ledger.pool;
+    let rung = async |again| take_unrung(pool, again, 10).await.expect("an answer");
+    assert!(rung(Duration::from_secs(60)).await.is_empty(), "its bell was rung a moment ago");
+    let again = rung(Duration::ZERO).await;
+    assert_eq!(again.iter().map(|due| due.job_id).collect::<Vec<_>>(), [job_id]);
+}

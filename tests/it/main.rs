@@ -1,0 +1,13 @@
+//! Everything together: real PostgreSQL and Redis, the built programs, the providers' sandbox over HTTP.
+//!
+//! `make test` starts the servers and builds the programs. A test has a database and a Redis namespace of its own, so all
+//! run side by side; it waits for conditions, never for time.
+
+mod commands;
+mod flow;
+mod harness;
+mod layers;
+mod ledger;
+mod migrations;
+mod programs;
+mod sync;
