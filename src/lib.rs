@@ -1,3 +1,4 @@
 //! Stub.
 pub mod clock;
 pub mod domain;
+pub mod providers;

@@ -6,6 +6,7 @@
 pub mod day;
 pub mod money;
 pub mod record;
+pub mod secret;
 pub mod status;
 pub mod transaction;
 pub mod version;
