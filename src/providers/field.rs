@@ -61,6 +61,11 @@ impl<'a> Field<'a> {
         Some(text)
     }
 
+    /// The whole text, for what is no record's (a token): as it is, however long.
+    pub(super) fn uncut_text(self) -> Option<String> {
+        self.whole_text().map(Cow::into_owned)
+    }
+
     /// The text that tells records apart, which is never cut.
     pub(super) fn identity(self, name: &'static str) -> Result<Option<String>, FieldError> {
         match self.whole_text() {
