@@ -1,6 +1,6 @@
 //! The one way to ask a provider anything over HTTP.
 //!
-//! [`HttpClient::fetch`] takes a request and the reading of its answer together, because an answer that cannot be read
+//! `HttpClient::fetch` takes a request and the reading of its answer together, because an answer that cannot be read
 //! (a login page, half a JSON) is as transient as a reset and is asked for again in the same way. Whatever is bounded,
 //! is bounded here: each attempt in time, each answer in bytes, all attempts in number, all waiting in total. Dropping
 //! the future stops everything, for nothing is spawned.
@@ -31,6 +31,9 @@ use crate::domain::transaction::Source;
 /// How much of an answer that says no is read, in bytes: enough for its message.
 const REFUSAL_READ: usize = 16 * 1024;
 
+/// The longest that a job is put off, whatever a 429 asks for: a date in 2099 must not stop a sync for good.
+const LONGEST_REST: Duration = Duration::from_hours(1);
+
 /// The bounds of one provider's requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
@@ -56,13 +59,13 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_mins(1),
             max_response_bytes: 32 * 1024 * 1024,
             attempts: 4,
             backoff_base: Duration::from_millis(500),
             backoff_cap: Duration::from_secs(10),
-            longest_wait: Duration::from_secs(120),
-            total_wait: Duration::from_secs(300),
+            longest_wait: Duration::from_mins(2),
+            total_wait: Duration::from_mins(5),
         }
     }
 }
@@ -243,7 +246,7 @@ impl HttpClient {
             let date = DateTime::parse_from_rfc2822(said?).ok()?;
             Some((date.to_utc() - self.clock.now()).to_std().unwrap_or_default())
         };
-        seconds.or_else(until).unwrap_or(self.settings.backoff_cap)
+        seconds.or_else(until).unwrap_or(self.settings.backoff_cap).min(LONGEST_REST)
     }
 
     fn rejected(&self, rejection: Rejection, answer: &str, redactor: &Redactor) -> ProviderError {

@@ -69,8 +69,8 @@ mod tests {
             attempts: 4,
             backoff_base: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(3),
-            longest_wait: Duration::from_secs(120),
-            total_wait: Duration::from_secs(300),
+            longest_wait: Duration::from_mins(2),
+            total_wait: Duration::from_mins(5),
             ..HttpSettings::default()
         }
     }
@@ -96,9 +96,9 @@ mod tests {
         let settings = settings();
         let mut patience = Patience::new(&settings);
         assert_eq!(patience.after(&limited(7)), Some(Duration::from_secs(7)));
-        assert_eq!(patience.after(&limited(3600)), Some(Duration::from_secs(120)), "capped");
+        assert_eq!(patience.after(&limited(3600)), Some(Duration::from_mins(2)), "capped");
         assert!(patience.after(&ProviderError::Unavailable { provider: PROVIDER, status: 500 }).is_some());
-        assert_eq!(patience.after(&limited(120)), Some(Duration::from_secs(120)));
+        assert_eq!(patience.after(&limited(120)), Some(Duration::from_mins(2)));
         assert_eq!(patience.after(&limited(120)), None, "300 s in all");
 
         let mut patience = Patience::new(&settings);

@@ -102,7 +102,8 @@ fn shape_of(json: &str) -> String {
         shape.push_str(&without_numbers(&rest[..quote]));
         let (text, after) = split_string(&rest[quote + 1..]);
         let is_name = after.trim_start().starts_with(':');
-        shape.push_str(&if is_name { format!("\"{text}\"") } else { "\"…\"".to_owned() });
+        let shown = if is_name { text } else { "…" };
+        shape.extend(["\"", shown, "\""]);
         rest = after;
     }
     shape.push_str(&without_numbers(rest));

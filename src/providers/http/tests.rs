@@ -11,6 +11,8 @@ use crate::domain::secret::Secret;
 use crate::providers::pace::Unpaced;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 
+type Fault = fn() -> Answer;
+
 const KEY: &str = "k3y/with+odd=letters";
 
 fn quick() -> HttpSettings {
@@ -46,7 +48,7 @@ fn twice(fault: impl Fn() -> Answer + Send + Sync + 'static) -> StubServer {
 
 #[tokio::test]
 async fn what_may_pass_is_tried_again() {
-    let faults: [fn() -> Answer; 9] = [
+    let faults: [Fault; 9] = [
         || Answer::status(500),
         || Answer::status(502),
         || Answer::status(503),
@@ -77,7 +79,7 @@ async fn an_answer_that_does_not_come_in_time_is_given_up() {
 #[tokio::test]
 async fn failures_come_to_an_end_and_say_what_they_were() {
     let provider = Source::Vima;
-    let cases: [(fn() -> Answer, ProviderError, usize); 5] = [
+    let cases: [(Fault, ProviderError, usize); 5] = [
         (|| Answer::status(503), ProviderError::Unavailable { provider, status: 503 }, 4),
         (|| Answer::Endless, ProviderError::TooLarge { provider, limit: 100_000 }, 4),
         (
@@ -124,7 +126,7 @@ async fn being_told_to_wait_counts_no_failure() {
 async fn a_wait_longer_than_a_request_may_take_is_the_queues() {
     // The date is 301.01 s after the clock of the test.
     let date = "retry-after: Thu, 15 Jan 2026 12:05:02 GMT";
-    for (header, millis) in [("retry-after: 301", 301_000), (date, 301_010)] {
+    for (header, millis) in [("retry-after: 301", 301_000), (date, 301_010), ("retry-after: 99999999", 3_600_000)] {
         let server = StubServer::start(move |_, _| Answer::Full(429, header, String::new()));
         let settings =
             HttpSettings { longest_wait: Duration::from_millis(5), total_wait: Duration::from_millis(9), ..quick() };
@@ -214,15 +216,16 @@ async fn the_key_is_in_no_log_and_no_error() {
     // Whether a place in the code is listened to is remembered from whichever thread came by first, and the threads of
     // other tests do not listen: come by, then have it asked anew.
     let gone = StubServer::start(|_, _| Answer::HangUp);
-    let mut said = format!("{:?}", fetch(&client(quick()), &gone).await);
+    let mut said = vec![format!("{:?}", fetch(&client(quick()), &gone).await)];
     tracing::callsite::rebuild_interest_cache();
     for status in [200, 401, 404] {
         let server = StubServer::start(echo(status));
         let error = fetch(&client(quick()), &server).await.expect_err("no number");
         assert!(error.to_string().contains("[redacted]"), "{error}");
-        said += &format!("{error} {error:?} ");
+        said.extend([error.to_string(), format!("{error:?}")]);
     }
-    said += &String::from_utf8_lossy(&log.0.lock().expect("no panic"));
+    said.push(String::from_utf8_lossy(&log.0.lock().expect("no panic")).into_owned());
+    let said = said.concat();
     assert!(said.contains("provider.request") && said.contains("duration_ms"), "the log was heard: {said}");
     for form in [KEY, "k3y%2Fwith%2Bodd%3Dletters", "apikey=k3y"] {
         assert!(!said.contains(form), "{form} in {said}");

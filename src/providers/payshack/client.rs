@@ -38,7 +38,7 @@ pub struct PayshackSettings {
 
 impl PayshackSettings {
     /// The usual pause after a refused login.
-    pub const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(60);
+    pub const PAUSE_AFTER_REFUSAL: Duration = Duration::from_mins(1);
 }
 
 /// Which page of a list is asked for.

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tracing::info;
 
-use super::session::{RefusedLogin, Session, SessionStoreError, SharedSession};
+use super::session::{RefusedLogin, Session, SharedSession};
 use super::wire::read_data;
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
@@ -27,8 +27,10 @@ use crate::providers::field::{Field, Object};
 use crate::providers::http::{HttpClient, Rejection};
 use crate::providers::redaction::Redactor;
 
-/// How long the right to log in is ours, and so the longest that a login may take, its retries included.
+/// How long the right to log in is ours. A holder that dies, or is dropped, holds the others up for as long.
 const LEASE: Duration = Duration::from_secs(30);
+/// The longest that a login may take, its retries included: well within the lease, so that no two are ever made at once.
+const LONGEST_LOGIN: Duration = Duration::from_secs(20);
 /// How often one looks whether somebody else's login is done.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long a token lives where it does not say.
@@ -58,13 +60,16 @@ pub(super) struct Held {
 impl Login {
     /// The session to ask with, made if need be.
     pub(super) async fn session(&self, http: &HttpClient) -> Result<Held, ProviderError> {
-        let late = || unavailable("somebody else has been logging in for too long");
+        let late = || ProviderError::SessionUnavailable {
+            provider: Source::Payshack,
+            message: "somebody else has been logging in for too long".to_owned(),
+        };
         timeout(3 * LEASE, self.obtain(http)).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Another session than the one that was refused.
     pub(super) async fn instead_of(&self, refused: &Session, http: &HttpClient) -> Result<Held, ProviderError> {
-        self.shared.forget(&refused.token).await.map_err(kept_away)?;
+        self.shared.forget(&refused.token).await?;
         self.session(http).await
     }
 
@@ -77,14 +82,14 @@ impl Login {
             self.heed_refusal().await?;
             // Whatever is found from here on was made after we asked for it.
             fresh = true;
-            let Some(permit) = self.shared.try_lock_login(LEASE).await.map_err(kept_away)? else {
+            let Some(permit) = self.shared.try_lock_login(LEASE).await? else {
                 sleep(LOOK_AGAIN).await;
                 continue;
             };
             let outcome = self.log_in_alone(http).await;
             // Where a refusal could not be told to the others, the right is kept to its end: it stands for the pause.
             if !matches!(outcome, Err(ProviderError::SessionUnavailable { .. })) {
-                self.shared.unlock_login(permit).await.map_err(kept_away)?;
+                self.shared.unlock_login(permit).await?;
             }
             return outcome.map(|session| Held { session, fresh });
         }
@@ -98,11 +103,11 @@ impl Login {
         self.heed_refusal().await?;
         let late = || ProviderError::Unreachable {
             provider: Source::Payshack,
-            cause: format!("no login within {} s", LEASE.as_secs()),
+            cause: format!("no login within {} s", LONGEST_LOGIN.as_secs()),
         };
-        match timeout(LEASE, self.ask(http)).await.unwrap_or_else(|_| Err(late())) {
+        match timeout(LONGEST_LOGIN, self.ask(http)).await.unwrap_or_else(|_| Err(late())) {
             Ok(session) => {
-                self.shared.store(&session).await.map_err(kept_away)?;
+                self.shared.store(&session).await?;
                 info!(expires_at = %session.expires_at, "logged in to payshack");
                 Ok(session)
             }
@@ -114,12 +119,12 @@ impl Login {
     }
 
     async fn usable(&self) -> Result<Option<Session>, ProviderError> {
-        let session = self.shared.load().await.map_err(kept_away)?;
+        let session = self.shared.load().await?;
         Ok(session.filter(|session| self.clock.now() < session.renew_at))
     }
 
     async fn heed_refusal(&self) -> Result<(), ProviderError> {
-        let refused = self.shared.refused_login().await.map_err(kept_away)?;
+        let refused = self.shared.refused_login().await?;
         match refused.filter(|refused| self.clock.now() < refused.until) {
             Some(RefusedLogin { until, message }) => Err(ProviderError::Unauthenticated {
                 provider: Source::Payshack,
@@ -135,7 +140,7 @@ impl Login {
     async fn close_door(&self, message: String) -> Result<ProviderError, ProviderError> {
         let until = self.clock.now() + self.pause_after_refusal;
         let refused = RefusedLogin { until, message };
-        self.shared.note_refused_login(&refused).await.map_err(kept_away)?;
+        self.shared.note_refused_login(&refused).await?;
         Ok(ProviderError::Unauthenticated { provider: Source::Payshack, message: refused.message })
     }
 
@@ -158,14 +163,6 @@ fn refusal(error: &ProviderError) -> Option<String> {
         }
         _ => None,
     }
-}
-
-fn kept_away(error: SessionStoreError) -> ProviderError {
-    unavailable(&error.to_string())
-}
-
-fn unavailable(message: &str) -> ProviderError {
-    ProviderError::SessionUnavailable { provider: Source::Payshack, message: message.to_owned() }
 }
 
 #[derive(Default, Deserialize)]

@@ -5,6 +5,8 @@
 //! processes, so its rules ([`session`]) stand apart from the calls.
 
 mod client;
+#[cfg(test)]
+mod in_memory;
 mod login;
 pub mod session;
 mod wire;

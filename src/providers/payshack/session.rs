@@ -12,6 +12,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::secret::Secret;
+use crate::domain::transaction::Source;
+use crate::providers::error::ProviderError;
 
 /// What a login gave. Serialisable for the place where it is shared, token and all: nowhere else may it be written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,12 @@ pub struct RefusedLogin {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the shared session cannot be reached: {0}")]
 pub struct SessionStoreError(pub String);
+
+impl From<SessionStoreError> for ProviderError {
+    fn from(error: SessionStoreError) -> Self {
+        Self::SessionUnavailable { provider: Source::Payshack, message: error.to_string() }
+    }
+}
 
 /// The keeper of the session, the same for every process of an account.
 ///

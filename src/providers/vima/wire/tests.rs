@@ -155,7 +155,8 @@ fn any_other_field_may_be_missing_null_or_something_else() {
 #[test]
 fn texts_come_from_where_they_are() {
     type Read = fn(Transaction) -> Option<String>;
-    let cases: [(Vec<(&str, Value)>, Read, Option<&str>); 14] = [
+    type Changes = Vec<(&'static str, Value)>;
+    let cases: [(Changes, Read, Option<&str>); 14] = [
         (vec![("/client_operation_id", json!(42))], |p| p.client_operation_id, Some("42")),
         (vec![("/client_operation_id", json!(null))], |p| p.client_operation_id, Some("1768491979464")),
         (vec![("/client_operation_id", json!("")), ("/create_params", json!(1))], |p| p.client_operation_id, None),
