@@ -50,10 +50,12 @@ impl<'a> Field<'a> {
     /// what is longer than [`LONGEST_TEXT`] is cut; the last two are said in the log.
     pub(super) fn text(self, name: &'static str) -> Option<String> {
         let text = self.whole_text()?;
-        if text.contains('\0') {
+        let mut text = if text.contains('\0') {
             tracing::warn!(field = name, "a NUL in a provider's text was replaced by U+FFFD");
-        }
-        let mut text = text.replace('\0', "\u{fffd}");
+            text.replace('\0', "\u{fffd}")
+        } else {
+            text.into_owned()
+        };
         if text.len() > LONGEST_TEXT {
             tracing::warn!(field = name, bytes = text.len(), "a provider's text is too long and was cut");
             text.truncate(text.floor_char_boundary(LONGEST_TEXT));
