@@ -116,12 +116,6 @@ impl HttpClient {
         Ok(Self { provider, client, settings, pace, clock })
     }
 
-    /// Whom it asks.
-    #[must_use]
-    pub fn provider(&self) -> Source {
-        self.provider
-    }
-
     /// Makes the request and reads its answer, as often as it takes and the settings allow.
     pub(super) async fn fetch<T>(
         &self,
