@@ -1,0 +1,25 @@
+//! The providers: whoever tells us of payments.
+//!
+//! A provider is a folder with a `client` (its calls, one function each), a `wire` (its JSON, read into
+//! [`Record`](crate::domain::record::Record)s) and, where it wants one, a session. What all of them share lies beside
+//! the folders: the one HTTP client ([`http`]), its errors ([`error`]), its pace ([`pace`]), and the lenient readers of
+//! fields that providers promise and do not keep.
+//!
+//! This room knows only `domain`. What a provider shares with the other processes (its turn to ask, its session) is a
+//! small trait here, filled in elsewhere. There is no trait "Provider": the two have no call in common, cursors here
+//! and pages there, and a trait over both would only hide which unknowns a sync has to live with.
+
+pub mod error;
+mod field;
+pub mod http;
+pub mod pace;
+mod patience;
+pub mod payshack;
+mod redaction;
+#[cfg(test)]
+mod stub_server;
+pub mod vima;
+
+pub use error::{ProviderError, Retry};
+pub use http::{HttpClient, HttpSettings};
+pub use pace::{Pace, Unpaced};

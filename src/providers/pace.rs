@@ -1,0 +1,32 @@
+//! How often a provider may be asked.
+//!
+//! The limit is the provider's, on the account: it is shared by all processes, so whoever knows how to share (Redis)
+//! fills this in. Pacing each process by itself was rejected: two workers would ask twice as often as was agreed.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+/// The turns of one provider, shared by every process that asks it.
+///
+/// Neither call can fail: an implementation that cannot reach the others falls back to a pace of its own, for a request
+/// too many now and then is better than none.
+#[async_trait]
+pub trait Pace: Send + Sync + 'static {
+    /// Waits until the next request may be made.
+    async fn turn(&self);
+
+    /// Nobody gets a turn for `wait`: the provider said so (429).
+    async fn hold(&self, wait: Duration);
+}
+
+/// No pace: every turn comes at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unpaced;
+
+#[async_trait]
+impl Pace for Unpaced {
+    async fn turn(&self) {}
+
+    async fn hold(&self, _wait: Duration) {}
+}

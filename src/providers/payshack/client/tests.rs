@@ -1,0 +1,214 @@
+//! The calls and the login together, against a `PayShack` that knows whom it let in.
+
+use std::sync::atomic::Ordering;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
+
+use super::super::in_memory::InMemory;
+use super::*;
+use crate::clock::{Clock as _, ManualClock};
+use crate::domain::transaction::Source;
+use crate::providers::error::Retry;
+use crate::providers::http::HttpSettings;
+use crate::providers::pace::Unpaced;
+use crate::providers::stub_server::{Answer, Asked, StubServer};
+
+const PASSWORD: &str = "p4ss+w/rd";
+const PAGE: &str = r#"{"success": true, "data": {"transactions": [{"_id": 1}], "totalRecords": 1, "totalPages": 1}}"#;
+
+/// A server and what the clients share.
+struct Stage {
+    server: StubServer,
+    shared: Arc<InMemory>,
+    clock: Arc<ManualClock>,
+}
+
+impl Stage {
+    fn new(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Self {
+        let clock = Arc::new(ManualClock::at("2026-01-15T12:00:00Z".parse().expect("a time")));
+        Self { server: StubServer::start(script), shared: Arc::default(), clock }
+    }
+
+    /// A client as another process would have it.
+    fn client(&self) -> PayshackClient {
+        let settings = HttpSettings { backoff_base: Duration::from_millis(1), attempts: 3, ..HttpSettings::default() };
+        let http =
+            HttpClient::new(Source::Payshack, settings, Arc::new(Unpaced), self.clock.clone()).expect("a client");
+        let settings = PayshackSettings {
+            base_url: self.server.url(),
+            email: "ops@example.com".to_owned(),
+            password: Secret::new(PASSWORD),
+            projects: Projects::default(),
+            pause_after_refusal: PayshackSettings::PAUSE_AFTER_REFUSAL,
+        };
+        PayshackClient::new(http, settings, self.shared.clone(), self.clock.clone())
+    }
+
+    async fn payins(&self) -> Result<TransactionsPage, ProviderError> {
+        self.client().payins(&PageQuery::default()).await
+    }
+
+    fn logins(&self) -> usize {
+        self.server.asked().iter().filter(|asked| is_login(asked)).count()
+    }
+}
+
+fn is_login(asked: &Asked) -> bool {
+    asked.line.starts_with("POST /indigate-user-svc/api/v1/auth/login ")
+}
+
+fn logged_in(token: &str) -> Answer {
+    Answer::ok(format!(
+        r#"{{"statusCode": 200, "success": true, "data": {{"clientId": "c-1", "userId": "u-1", "token": "{token}"}}}}"#
+    ))
+}
+
+/// Gives out one token, and lets in only who shows it.
+fn doorkeeper(refusal: fn() -> Answer) -> Stage {
+    Stage::new(move |_, asked| {
+        if is_login(asked) {
+            logged_in("token-0")
+        } else if asked.headers.iter().any(|header| header == "authorization:bearer token-0") {
+            Answer::ok(PAGE)
+        } else {
+            refusal()
+        }
+    })
+}
+
+#[tokio::test]
+async fn calls_are_made_in_payshacks_words_with_one_login_for_all() {
+    let stage = doorkeeper(|| Answer::status(401));
+    let day = NaiveDate::from_ymd_opt(2026, 1, 15);
+    let page = stage.payins().await.expect("a page");
+    assert_eq!((page.records.len(), page.total_pages), (1, Some(1)));
+    let query = PageQuery { page: 3, limit: 50, date_from: day, date_to: day };
+    stage.client().payouts(&query).await.expect("a page");
+    stage.client().payin_by_transaction_id("Y7 K").await.expect("a page");
+
+    let asked = stage.server.asked();
+    let lines: Vec<&str> = asked.iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "POST /indigate-user-svc/api/v1/auth/login HTTP/1.1",
+            "GET /indigate-payin-svc/api/v1/payin/transaction/fetch?page=1&limit=100 HTTP/1.1",
+            "GET /indigate-payout-svc/api/v1/wallet/transactions?page=3&limit=50&dateFrom=2026-01-15&dateTo=2026-01-15 HTTP/1.1",
+            "GET /indigate-payin-svc/api/v1/payin/transaction/fetch?transactionId=Y7+K HTTP/1.1",
+        ]
+    );
+    let login: serde_json::Value = serde_json::from_str(&asked[0].body).expect("JSON");
+    assert_eq!(login, serde_json::json!({"email": "ops@example.com", "password": PASSWORD}));
+    assert!(asked[1..].iter().all(|asked| asked.headers.contains(&"reseller-id:c-1".to_owned())));
+}
+
+#[tokio::test]
+async fn many_at_once_log_in_once() {
+    let stage = doorkeeper(|| Answer::status(401));
+    let tasks = (0..8).map(|_| {
+        let client = stage.client();
+        tokio::spawn(async move { client.payins(&PageQuery::default()).await })
+    });
+    let pages = join_all(tasks).await;
+    assert!(pages.iter().all(|page| matches!(page, Ok(Ok(_)))), "{pages:?}");
+    assert_eq!(stage.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_in_the_middle_is_renewed_once_for_all() {
+    let refusals: [fn() -> Answer; 3] = [
+        || Answer::status(401),
+        || Answer::status(403),
+        || Answer::ok(r#"{"success": false, "message": "Session expired"}"#),
+    ];
+    for refusal in refusals {
+        let stage = doorkeeper(refusal);
+        let at = stage.clock.now() + Duration::from_mins(30);
+        let ended = Session { token: Secret::new("ended"), client_id: "c-1".to_owned(), renew_at: at, expires_at: at };
+        stage.shared.store(&ended).await.expect("stored");
+        let pages = join_all((0..4).map(|_| stage.payins())).await;
+        assert!(pages.iter().all(Result::is_ok), "{pages:?}");
+        assert_eq!(stage.logins(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_session_that_is_refused_is_an_authentication_error_with_one_login() {
+    let stage = Stage::new(|_, asked| if is_login(asked) { logged_in("token-0") } else { Answer::status(403) });
+    let error = stage.payins().await.expect_err("refused");
+    assert!(matches!(error, ProviderError::Unauthenticated { .. }) && error.retry() == Retry::Never, "{error}");
+    assert_eq!((stage.logins(), stage.server.asked().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn wrong_credentials_close_the_door_for_a_while() {
+    let refusals: [fn() -> Answer; 3] = [
+        || Answer::Full(401, "", r#"{"message": "Invalid password p4ss+w/rd"}"#.to_owned()),
+        || Answer::Full(400, "", r#"{"message": "Invalid password p4ss+w/rd"}"#.to_owned()),
+        || Answer::ok(r#"{"success": false, "message": "Invalid password p4ss+w/rd"}"#),
+    ];
+    for refusal in refusals {
+        let stage = Stage::new(move |_, _| refusal());
+        let errors = join_all((0..4).map(|_| stage.payins())).await;
+        for error in errors.into_iter().chain([stage.payins().await]).map(|outcome| outcome.expect_err("refused")) {
+            assert!(matches!(error, ProviderError::Unauthenticated { .. }) && error.retry() == Retry::Never, "{error}");
+            let said = format!("{error} {error:?}");
+            assert!(said.contains("Invalid password [redacted]") && !said.contains(PASSWORD), "{said}");
+        }
+        assert_eq!(stage.server.asked().len(), 1, "one login, whoever asks");
+        stage.clock.advance(PayshackSettings::PAUSE_AFTER_REFUSAL);
+        assert!(stage.payins().await.is_err());
+        assert_eq!(stage.logins(), 2, "the door is open again");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_failed_for_another_reason_is_tried_again() {
+    let stage = Stage::new(|number, asked| match number {
+        0 | 1 => Answer::status(502),
+        _ if is_login(asked) => logged_in("token-0"),
+        _ => Answer::ok(PAGE),
+    });
+    assert!(stage.payins().await.is_ok());
+    assert_eq!(stage.logins(), 3);
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_before_its_end() {
+    let clock = "2026-01-15T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a time");
+    let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"exp": {}}}"#, clock.timestamp() + 1800));
+    let stage = Stage::new(
+        move |_, asked| {
+            if is_login(asked) { logged_in(&format!("h.{payload}.s")) } else { Answer::ok(PAGE) }
+        },
+    );
+    for (later, logins) in [(0, 1), (1739, 1), (1, 2)] {
+        stage.clock.advance(Duration::from_secs(later));
+        stage.payins().await.expect("a page");
+        assert_eq!(stage.logins(), logins, "{later} s later");
+    }
+}
+
+#[tokio::test]
+async fn a_keeper_that_is_away_makes_nobody_log_in() {
+    let stage = doorkeeper(|| Answer::status(401));
+    stage.shared.away.store(true, Ordering::SeqCst);
+    let error = stage.payins().await.expect_err("away");
+    assert!(matches!(error, ProviderError::SessionUnavailable { .. }) && error.retry() == Retry::WithBackoff);
+    assert!(stage.server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_in_an_answer_says_why() {
+    let stage = Stage::new(|_, asked| {
+        if is_login(asked) {
+            logged_in("token-0")
+        } else {
+            Answer::ok(r#"{"success": false, "message": "Too many days for token-0 bearer"}"#)
+        }
+    });
+    let error = stage.payins().await.expect_err("refused").to_string();
+    assert!(error.contains("Too many days") && !error.contains("token-0"), "{error}");
+}

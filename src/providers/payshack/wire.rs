@@ -1,0 +1,253 @@
+//! `PayShack`'s JSON: the envelope of every answer, the lists, the two shapes of a transaction.
+//!
+//! The rules are the vendor's answers as seen in the field. Amounts are rupees in major units; the country is always
+//! India. A dollar is never made here: `PayShack` names no rate.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::domain::money::Currency;
+use crate::domain::record::{Malformed, Record};
+use crate::domain::status::Status;
+use crate::domain::transaction::{Kind, Source, Transaction, TransactionKey};
+use crate::domain::version::Version;
+use crate::providers::field::{Field, FieldError, found};
+use crate::providers::http::Rejection;
+
+/// One page of a list, in the order it came in. The numbers are the provider's and move while one pages.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TransactionsPage {
+    /// The transactions, the malformed ones among them.
+    pub records: Vec<Record>,
+    /// How many transactions the whole list has.
+    pub total_records: Option<u64>,
+    /// How many pages the whole list has.
+    pub total_pages: Option<u64>,
+    /// Which page this is, from 1.
+    pub page: Option<u64>,
+}
+
+/// `PayShack`'s names for our projects (`PAYSHACK_PROJECTS`). A client without an entry keeps its own name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Projects(BTreeMap<String, String>);
+
+impl Projects {
+    /// Projects by the names of clients.
+    #[must_use]
+    pub fn new(by_client: BTreeMap<String, String>) -> Self {
+        Self(by_client)
+    }
+
+    /// The project of a client.
+    #[must_use]
+    pub fn of_client(&self, name: &str) -> String {
+        self.0.get(name).map_or(name, String::as_str).to_owned()
+    }
+}
+
+impl Default for Projects {
+    fn default() -> Self {
+        let known = [
+            ("91G_TECH_PVT_LTD", "91game"),
+            ("IG Indigate P_Out", "indigate_payout"),
+            ("MNCL_M5_Pvt_Ltd", "mncl_m5"),
+            ("Mn CL THREE_PVT_LTD", "mncl_three"),
+        ];
+        Self(known.map(|(client, project)| (client.to_owned(), project.to_owned())).into())
+    }
+}
+
+/// What every answer comes in.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+struct Envelope<'a> {
+    success: Field<'a>,
+    status_code: Field<'a>,
+    message: Field<'a>,
+    data: Field<'a>,
+}
+
+/// The data of an answer that says it is a success.
+pub(super) fn read_data(answer: &str) -> Result<&str, Rejection> {
+    if !answer.trim_start().starts_with('{') {
+        return Err(Rejection::Unreadable("not an object".to_owned()));
+    }
+    let envelope: Envelope<'_> =
+        serde_json::from_str(answer).map_err(|error| Rejection::Unreadable(error.to_string()))?;
+    if envelope.success.is_false() {
+        return Err(refused(&envelope));
+    }
+    envelope.data.json().ok_or_else(|| Rejection::Unreadable("data is missing".to_owned()))
+}
+
+/// A refusal in an answer of HTTP 200. There is no code for "not logged in", so its words are taken for it: one login
+/// too many is cheaper than a run that fails over a token that ended.
+fn refused(envelope: &Envelope<'_>) -> Rejection {
+    let message = envelope.message.text("message").unwrap_or_else(|| "success is false, without a message".to_owned());
+    let words = message.to_lowercase();
+    let logged_out = matches!(envelope.status_code.count(), Some(401 | 403))
+        || ["token", "session", "unauthor", "unauthen", "jwt"].iter().any(|word| words.contains(word));
+    if logged_out { Rejection::Unauthenticated(message) } else { Rejection::Refused(message) }
+}
+
+/// A list, or one transaction by itself (`transaction`, as some calls by id answer).
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+struct ListJson<'a> {
+    transactions: Field<'a>,
+    transaction: Field<'a>,
+    total_records: Field<'a>,
+    total_pages: Field<'a>,
+    current_page_no: Field<'a>,
+}
+
+/// Reads a page, each record by `read`.
+pub(super) fn read_page(answer: &str, read: impl Fn(&str) -> Record) -> Result<TransactionsPage, Rejection> {
+    let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
+    let data = read_data(answer)?;
+    if !data.starts_with('{') {
+        return Err(Rejection::Unreadable("data is not an object".to_owned()));
+    }
+    let list: ListJson<'_> = serde_json::from_str(data).map_err(unreadable)?;
+    let texts: Vec<&RawValue> = match (list.transactions.json(), list.transaction.json()) {
+        (Some(array), _) => serde_json::from_str(array).map_err(unreadable)?,
+        (None, Some(array)) if array.starts_with('[') => serde_json::from_str(array).map_err(unreadable)?,
+        (None, Some(one)) => vec![serde_json::from_str(one).map_err(unreadable)?],
+        (None, None) => return Err(Rejection::Unreadable("data.transactions is missing".to_owned())),
+    };
+    Ok(TransactionsPage {
+        records: texts.into_iter().map(|text| read(text.get())).collect(),
+        total_records: list.total_records.count(),
+        total_pages: list.total_pages.count(),
+        page: list.current_page_no.count(),
+    })
+}
+
+/// A pay-in or a pay-out as it comes. What is not named here stays in the raw text.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+struct TransactionJson<'a> {
+    #[serde(rename = "_id")]
+    id: Field<'a>,
+    txn_id: Field<'a>,
+    transaction_id: Field<'a>,
+    sp_txn_id: Field<'a>,
+    order_id: Field<'a>,
+    amount: Field<'a>,
+    paid_amount: Field<'a>,
+    total_commission_amount: Field<'a>,
+    txn_charges: Field<'a>,
+    utr: Field<'a>,
+    txn_status: Field<'a>,
+    status: Field<'a>,
+    client_name: Field<'a>,
+    client_id: Field<'a>,
+    transaction_type: Field<'a>,
+    payment_mode: Field<'a>,
+    payer_name: Field<'a>,
+    payer_phone: Field<'a>,
+    bene_name: Field<'a>,
+    bene_email: Field<'a>,
+    bene_phone: Field<'a>,
+    created_at: Field<'a>,
+    modified_at: Field<'a>,
+    completed_at: Field<'a>,
+}
+
+/// Reads one pay-in from its JSON text, which is kept with it.
+#[must_use]
+pub fn read_payin(raw: &str, projects: &Projects) -> Record {
+    read_record(raw, Kind::Payin, projects)
+}
+
+/// Reads one pay-out from its JSON text, which is kept with it.
+#[must_use]
+pub fn read_payout(raw: &str, projects: &Projects) -> Record {
+    read_record(raw, Kind::Payout, projects)
+}
+
+fn read_record(raw: &str, kind: Kind, projects: &Projects) -> Record {
+    let malformed = |source_id, reason| {
+        Record::Malformed(Malformed { source: Source::Payshack, kind, source_id, reason, raw: raw.to_owned() })
+    };
+    if !raw.starts_with('{') {
+        return malformed(None, format!("the record is {}, not an object", found(raw)));
+    }
+    match serde_json::from_str::<TransactionJson<'_>>(raw) {
+        Err(error) => malformed(None, format!("the record cannot be read: {error}")),
+        Ok(json) => transaction(&json, kind, projects, raw).map_or_else(
+            |error| malformed(source_id(&json, kind).ok().flatten(), error.to_string()),
+            |payment| Record::Payment(Box::new(payment)),
+        ),
+    }
+}
+
+fn transaction(
+    json: &TransactionJson<'_>,
+    kind: Kind,
+    projects: &Projects,
+    raw: &str,
+) -> Result<Transaction, FieldError> {
+    let source_id = source_id(json, kind)?.ok_or(FieldError::Missing { field: "txnId" })?;
+    let amount = json.amount.decimal("amount")?.ok_or(FieldError::Missing { field: "amount" })?;
+    let created_at = json.created_at.time("createdAt")?.ok_or(FieldError::Missing { field: "createdAt" })?;
+    let updated_at = json.modified_at.time("modifiedAt").ok().flatten();
+    let original_status = json.txn_status.text("txnStatus").or_else(|| json.status.text("status"));
+    let fee = match kind {
+        Kind::Payin => json.total_commission_amount.decimal("totalCommissionAmount"),
+        Kind::Payout => json.txn_charges.decimal("txnCharges"),
+    };
+    let (user_name, user_phone) = match kind {
+        Kind::Payin => (json.payer_name.text("payerName"), json.payer_phone.text("payerPhone")),
+        Kind::Payout => (json.bene_name.text("beneName"), json.bene_phone.text("benePhone")),
+    };
+    Ok(Transaction {
+        key: TransactionKey { source: Source::Payshack, kind, source_id },
+        version: Version { sequence: None, modified_at: updated_at },
+        reference_id: json.sp_txn_id.text("spTxnId"),
+        client_operation_id: None,
+        order_id: json.order_id.text("orderId"),
+        project: json.client_name.text("clientName").map(|name| projects.of_client(&name)),
+        merchant_id: json.client_id.text("clientId"),
+        amount,
+        paid_amount: json.paid_amount.decimal("paidAmount").ok().flatten(),
+        currency: Currency::inr(),
+        amount_usd: None,
+        fee: fee.ok().flatten(),
+        fee_usd: None,
+        exchange_rate: None,
+        status: original_status.as_deref().map_or(Status::Unknown, Status::from_payshack),
+        original_status,
+        user_id: None,
+        user_email: json.bene_email.text("beneEmail"),
+        user_phone,
+        user_name,
+        country: Some("IN".to_owned()),
+        utr: json.utr.text("utr"),
+        payment_method: json.payment_mode.text("paymentMode"),
+        payment_product: json.transaction_type.text("transactionType"),
+        created_at,
+        updated_at,
+        completed_at: json.completed_at.time("completedAt").ok().flatten(),
+        raw: raw.to_owned(),
+    })
+}
+
+/// `txnId`; of a pay-out else `transactionId`; else `_id`.
+fn source_id(json: &TransactionJson<'_>, kind: Kind) -> Result<Option<String>, FieldError> {
+    if let Some(id) = json.txn_id.identity("txnId")? {
+        return Ok(Some(id));
+    }
+    if kind == Kind::Payout
+        && let Some(id) = json.transaction_id.identity("transactionId")?
+    {
+        return Ok(Some(id));
+    }
+    json.id.identity("_id")
+}
+
+#[cfg(test)]
+mod tests;

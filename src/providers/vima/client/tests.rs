@@ -1,0 +1,80 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::domain::transaction::Source;
+use crate::providers::http::HttpSettings;
+use crate::providers::pace::Unpaced;
+use crate::providers::stub_server::{Answer, StubServer};
+
+fn client(server: &StubServer, credentials: Credentials) -> VimaClient {
+    let settings = HttpSettings { backoff_base: Duration::from_millis(1), ..HttpSettings::default() };
+    let http = HttpClient::new(Source::Vima, settings, Arc::new(Unpaced), Arc::new(SystemClock)).expect("a client");
+    let base_url = server.url().join("collector1/api/v1").expect("an address");
+    VimaClient::new(http, VimaSettings { base_url, credentials })
+}
+
+fn key() -> Credentials {
+    Credentials::ApiKey(Secret::new("k 1"))
+}
+
+#[tokio::test]
+async fn a_query_is_asked_in_vimas_words() {
+    let day = NaiveDate::from_ymd_opt(2026, 1, 15);
+    for (query, expected) in [
+        (OperationsQuery::default(), "count=100&descending=false"),
+        (OperationsQuery { day, count: 7, descending: true, after: None }, "count=7&descending=true&date=2026-01-15"),
+        (
+            OperationsQuery { after: Some(Cursor::Creations(SequenceId(5))), ..OperationsQuery::default() },
+            "count=100&descending=false&from_operation_create_id=5",
+        ),
+        (
+            OperationsQuery {
+                after: Some(Cursor::Updates(SequenceId(99_999_999_999_999_999_999))),
+                ..OperationsQuery::default()
+            },
+            "count=100&descending=false&from_operation_update_id=99999999999999999999",
+        ),
+    ] {
+        let server = StubServer::start(|_, _| Answer::ok("[]"));
+        let client = client(&server, key());
+        // Spawned, as a job does it: the future must be free to move between threads.
+        let page = tokio::spawn(async move { client.operations(&query).await }).await.expect("no panic");
+        assert!(page.expect("a page").is_empty());
+        let expected = format!("GET /collector1/api/v1/operation?{expected}&apikey=k+1 HTTP/1.1");
+        assert_eq!(server.asked()[0].line, expected);
+    }
+}
+
+#[tokio::test]
+async fn basic_credentials_go_in_the_header() {
+    let server = StubServer::start(|_, asked| Answer::Full(403, "", asked.headers.join(" ")));
+    let basic = Credentials::Basic { username: "u".to_owned(), password: Secret::new("pass") };
+    let error = client(&server, basic).operations(&OperationsQuery::default()).await.expect_err("403");
+    assert!(server.asked()[0].headers.contains(&"authorization:basic dtpwyxnz".to_owned()), "u:pass, in lower case");
+    assert!(!server.asked()[0].line.contains("apikey"));
+    assert!(error.to_string().contains("[redacted]") && !error.to_string().contains("dtpwyxnz"), "{error}");
+}
+
+#[tokio::test]
+async fn one_broken_record_spoils_no_page_and_half_a_page_is_asked_for_again() {
+    let server = StubServer::start(|number, _| match number {
+        0 => Answer::ok(r#"[{"operation_id": "1", "contact": "payer@exam"#),
+        _ => Answer::ok(r#"{"operations": [7, {"operation_id": "1", "operation_update_id": "3"}]}"#),
+    });
+    let page = client(&server, key()).operations(&OperationsQuery::default()).await.expect("a page");
+    assert_eq!((page.operations.len(), page.newest_update_id()), (2, Some(SequenceId(3))));
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[test]
+fn settings_are_shown_without_their_secrets() {
+    let password = Secret::new("hunter2");
+    for credentials in
+        [Credentials::ApiKey(password.clone()), Credentials::Basic { username: "u".to_owned(), password }]
+    {
+        let settings = VimaSettings { base_url: Url::parse("http://x/").expect("an address"), credentials };
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}
