@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// A key, a token or a password. Its `Debug` and `Display` hide it; only [`Secret::expose`] shows it, where it is used.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+/// Not `Serialize`, so that no derive writes it out unnoticed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
