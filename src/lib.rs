@@ -20,4 +20,5 @@ pub mod db;
 pub mod domain;
 pub mod operations;
 pub mod telemetry;
+pub mod web;
 pub mod wire;
