@@ -96,7 +96,9 @@ impl Follower {
             match self.read().await {
                 Ok(events) => {
                     let more = events.len() == BATCH;
-                    events.into_iter().for_each(|event| self.follow(event));
+                    for event in events {
+                        self.follow(event);
+                    }
                     self.failures = 0;
                     self.look_at = Instant::now() + SILENCE;
                     if !more {

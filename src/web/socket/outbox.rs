@@ -94,8 +94,9 @@ impl Waiting {
     /// Whether there was room.
     fn offer(&mut self, event: &Arc<Outgoing>) -> bool {
         let id = event.recorded.id;
-        // A client that comes from a process a moment ahead of this one has heard it there.
-        if id < self.newest {
+        // A client that comes from a process a moment ahead of this one has heard it there. Only what was held back may
+        // bear an id that has gone out before.
+        if id < self.newest || (id == self.newest && Lane::of(&event.recorded.event).is_none()) {
             return true;
         }
         self.newest = id;

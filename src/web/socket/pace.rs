@@ -71,7 +71,7 @@ impl Pace {
         };
         let gate = self.gates.entry(lane).or_default();
         gate.held = Some(match gate.held.take() {
-            Some(older) => merge(older, event),
+            Some(older) => merge(&older, event),
             None => event,
         });
         if gate.opened.is_some_and(|opened| now < opened + lane.every()) {
@@ -116,7 +116,7 @@ pub(super) fn thin(events: impl IntoIterator<Item = Recorded>) -> Vec<Recorded> 
             None => kept.push(event),
             Some(lane) => {
                 let merged = match last.remove(&lane) {
-                    Some(older) => merge(older, event),
+                    Some(older) => merge(&older, event),
                     None => event,
                 };
                 last.insert(lane, merged);
@@ -129,7 +129,7 @@ pub(super) fn thin(events: impl IntoIterator<Item = Recorded>) -> Vec<Recorded> 
 }
 
 /// The newer of two events of one lane, with what the older one says beside it.
-fn merge(older: Recorded, newer: Recorded) -> Recorded {
+fn merge(older: &Recorded, newer: Recorded) -> Recorded {
     let Event::MetricsUpdated { sources } = &newer.event else { return newer };
     let mut union = older.event.sources().to_vec();
     union.extend(sources);

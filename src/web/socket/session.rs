@@ -212,3 +212,47 @@ async fn part(
     }
     sleep(LINGER).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn session() -> Session {
+        Session::new(Arc::new(Outbox::new(0, vec![])), Arc::new(SystemClock))
+    }
+
+    #[tokio::test]
+    async fn a_client_that_misses_two_pings_is_dropped() {
+        let (session, (answers, mut queue)) = (session(), mpsc::channel(ANSWERS));
+        assert_eq!(session.pulse(Duration::from_millis(5), &answers).await, End::Silent);
+        let pings = std::iter::from_fn(|| queue.try_recv().ok()).filter(|answer| matches!(answer, Answer::Ping));
+        assert_eq!(pings.count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_heard_stays() {
+        let (session, (answers, mut queue)) = (session(), mpsc::channel(ANSWERS));
+        let client = async {
+            for _ in 0..6 {
+                queue.recv().await;
+                session.unanswered.store(0, Ordering::Relaxed);
+            }
+        };
+        tokio::select! {
+            end = session.pulse(Duration::from_millis(5), &answers) => panic!("{end:?}"),
+            () = client => {}
+        }
+    }
+
+    #[test]
+    fn errors_of_the_library_are_told_apart() {
+        for (kind, text, end) in [
+            (io::ErrorKind::Other, "Space limit exceeded: Message too long: 9 > 8", End::TooLong),
+            (io::ErrorKind::Other, "WebSocket protocol error: Reserved bits are non-zero", End::Broken),
+            (io::ErrorKind::ConnectionReset, "reset", End::Gone),
+        ] {
+            assert_eq!(End::of(&io::Error::new(kind, text)), end);
+        }
+    }
+}
