@@ -22,4 +22,5 @@ pub mod operations;
 pub mod providers;
 pub mod shutdown;
 pub mod telemetry;
+pub mod web;
 pub mod wire;

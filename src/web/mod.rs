@@ -1,0 +1,3 @@
+//! The head that answers dashboards.
+
+pub mod socket;

@@ -1,0 +1,217 @@
+//! What waits to be carried to one client.
+//!
+//! The hub lays events in and never waits; the session takes them out at its client's speed. The box is bounded: when it
+//! is full, progress that later progress supersedes makes room, and a client that still cannot keep up has to go.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::message::Outgoing;
+use super::pace::Lane;
+use super::subscription::Subscription;
+
+/// How many events may wait for one client. They are shared, so that each costs a pointer.
+pub(super) const CAPACITY: usize = 1_024;
+
+/// The events of one client.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    waiting: Mutex<Waiting>,
+    bell: Notify,
+    overflow: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    events: VecDeque<Arc<Outgoing>>,
+    subscription: Subscription,
+    /// What was missed does not count against the bound: there is room for it until it has gone out.
+    room: usize,
+    /// The newest event laid in, wanted or not.
+    newest: i64,
+    /// The newest event that is dealt with: everything up to it was taken, or not wanted.
+    done: i64,
+}
+
+impl Outbox {
+    /// A box for a client that has heard everything up to `since`, and is to hear of `missed` first.
+    pub(super) fn new(since: i64, missed: Vec<Arc<Outgoing>>) -> Self {
+        let waiting = Waiting {
+            room: CAPACITY.max(missed.len()),
+            newest: missed.last().map_or(since, |event| event.recorded.id),
+            events: missed.into(),
+            subscription: Subscription::default(),
+            done: since,
+        };
+        Self { waiting: Mutex::new(waiting), bell: Notify::new(), overflow: CancellationToken::new() }
+    }
+
+    /// Lays an event in, if the client wants it and has not heard it elsewhere.
+    pub(super) fn offer(&self, event: &Arc<Outgoing>) {
+        if !self.waiting().offer(event) {
+            self.overflow.cancel();
+        }
+        self.bell.notify_one();
+    }
+
+    /// Takes the next event out, as soon as there is one.
+    pub(super) async fn next(&self) -> Arc<Outgoing> {
+        loop {
+            if let Some(event) = self.waiting().take() {
+                return event;
+            }
+            self.bell.notified().await;
+        }
+    }
+
+    /// Changes what the client wants, also of what waits already.
+    pub(super) fn subscribe(&self, subscription: Subscription) {
+        let mut waiting = self.waiting();
+        waiting.events.retain(|event| subscription.wants(&event.recorded.event));
+        waiting.subscription = subscription;
+        waiting.settle();
+    }
+
+    /// The newest event that the client has heard, or did not want to.
+    pub(super) fn position(&self) -> i64 {
+        self.waiting().done
+    }
+
+    /// Ends when the client could not keep up.
+    pub(super) async fn overflowed(&self) {
+        self.overflow.cancelled().await;
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Whether there was room.
+    fn offer(&mut self, event: &Arc<Outgoing>) -> bool {
+        let id = event.recorded.id;
+        // A client that comes from a process a moment ahead of this one has heard it there. Only what was held back may
+        // bear an id that has gone out before.
+        if id < self.newest || (id == self.newest && Lane::of(&event.recorded.event).is_none()) {
+            return true;
+        }
+        self.newest = id;
+        if self.subscription.wants(&event.recorded.event) {
+            if self.events.len() >= self.room {
+                self.forget_superseded(event);
+            }
+            if self.events.len() >= self.room {
+                return false;
+            }
+            self.events.push_back(Arc::clone(event));
+        }
+        self.settle();
+        true
+    }
+
+    fn take(&mut self) -> Option<Arc<Outgoing>> {
+        let event = self.events.pop_front()?;
+        self.room = CAPACITY.max(self.room - 1);
+        self.done = event.recorded.id;
+        self.settle();
+        Some(event)
+    }
+
+    fn settle(&mut self) {
+        if self.events.is_empty() {
+            self.done = self.newest;
+        }
+    }
+
+    /// Keeps of the progress of each source only the last, `next` included.
+    fn forget_superseded(&mut self, next: &Outgoing) {
+        let mut told: Vec<Lane> = progress(next).into_iter().collect();
+        let mut kept = VecDeque::with_capacity(self.events.len());
+        for event in self.events.drain(..).rev() {
+            match progress(&event) {
+                Some(lane) if told.contains(&lane) => continue,
+                Some(lane) => told.push(lane),
+                None => {}
+            }
+            kept.push_front(event);
+        }
+        self.events = kept;
+    }
+}
+
+fn progress(event: &Outgoing) -> Option<Lane> {
+    Lane::of(&event.recorded.event).filter(|lane| matches!(lane, Lane::Progress(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{new_transactions, progress as progressed};
+    use super::*;
+    use crate::domain::event::Recorded;
+    use crate::domain::transaction::Source;
+
+    fn outgoing(event: Recorded) -> Arc<Outgoing> {
+        Arc::new(event.into())
+    }
+
+    fn taken(outbox: &Outbox) -> Vec<i64> {
+        std::iter::from_fn(|| outbox.waiting().take()).map(|event| event.recorded.id).collect()
+    }
+
+    fn fill(outbox: &Outbox, ids: std::ops::RangeInclusive<usize>) {
+        for id in ids {
+            outbox.offer(&outgoing(new_transactions(i64::try_from(id).expect("small"), Source::Vima)));
+        }
+    }
+
+    #[test]
+    fn superseded_progress_makes_room() {
+        let outbox = Outbox::new(0, vec![]);
+        outbox.offer(&outgoing(progressed(1, Source::Vima, 1)));
+        outbox.offer(&outgoing(progressed(2, Source::Payshack, 1)));
+        outbox.offer(&outgoing(progressed(3, Source::Vima, 2)));
+        fill(&outbox, 4..=CAPACITY + 1);
+        assert!(!outbox.overflow.is_cancelled());
+        let ids = taken(&outbox);
+        assert_eq!((ids.len(), &ids[..3]), (CAPACITY, &[2, 3, 4][..]));
+    }
+
+    #[test]
+    fn a_client_that_cannot_keep_up_overflows() {
+        let outbox = Outbox::new(0, vec![]);
+        fill(&outbox, 1..=CAPACITY);
+        assert!(!outbox.overflow.is_cancelled());
+        fill(&outbox, CAPACITY + 1..=CAPACITY + 1);
+        assert!(outbox.overflow.is_cancelled());
+    }
+
+    #[test]
+    fn what_was_missed_takes_no_room() {
+        let missed = (1..=3 * CAPACITY)
+            .map(|id| outgoing(new_transactions(i64::try_from(id).expect("small"), Source::Vima)))
+            .collect();
+        let outbox = Outbox::new(0, missed);
+        for _ in 0..CAPACITY {
+            outbox.waiting().take();
+        }
+        assert_eq!(outbox.waiting().room, 2 * CAPACITY);
+        taken(&outbox);
+        assert_eq!(outbox.waiting().room, CAPACITY);
+    }
+
+    #[test]
+    fn a_position_passes_over_what_is_not_wanted() {
+        let outbox = Outbox::new(5, vec![]);
+        assert_eq!(outbox.position(), 5);
+        fill(&outbox, 6..=7);
+        assert_eq!(outbox.position(), 5);
+        outbox.subscribe(Subscription { events: vec!["alert".to_owned()], sources: vec![] });
+        assert_eq!(outbox.position(), 7);
+        fill(&outbox, 8..=8);
+        assert_eq!((outbox.position(), taken(&outbox)), (8, vec![]));
+    }
+}

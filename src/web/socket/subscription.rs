@@ -1,0 +1,154 @@
+//! What a client wants to hear.
+
+use crate::domain::event::Event;
+use crate::domain::transaction::Source;
+
+/// Every kind of event that the contract knows, whether or not this release makes it already.
+const EVENTS: [&str; 14] = [
+    "sync_started",
+    "sync_progress",
+    "sync_completed",
+    "sync_failed",
+    "new_transactions",
+    "transactions_updated",
+    "metrics_updated",
+    "reconciliation_started",
+    "reconciliation_progress",
+    "reconciliation_completed",
+    "reconciliation_failed",
+    "job_failed",
+    "export_ready",
+    "alert",
+];
+
+/// A wish that names what nobody knows.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum SubscriptionError {
+    /// Of events.
+    #[error("no event is called {unknown}; choose from {}, or a beginning with *, such as sync_*", EVENTS.join(", "))]
+    Events {
+        /// The names.
+        unknown: String,
+    },
+    /// Of sources.
+    #[error("no source is called {unknown}; choose from {}", Source::ALL.map(Source::as_str).join(", "))]
+    Sources {
+        /// The names.
+        unknown: String,
+    },
+}
+
+/// What a client wants to hear: everything, until it says otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Subscription {
+    /// Names, or beginnings of names that end in `*`.
+    pub(super) events: Vec<String>,
+    /// Sources; an event about none of them in particular is for everybody.
+    pub(super) sources: Vec<Source>,
+}
+
+impl Default for Subscription {
+    fn default() -> Self {
+        Self { events: vec!["*".to_owned()], sources: Source::ALL.to_vec() }
+    }
+}
+
+impl Subscription {
+    /// Reads a client's wish; what it leaves out is everything. A wish that is wrong in part is refused whole, so that
+    /// each has one answer.
+    pub(super) fn parse(events: Option<Vec<String>>, sources: Option<Vec<String>>) -> Result<Self, SubscriptionError> {
+        let everything = Self::default();
+        Ok(Self {
+            events: events.map_or(Ok(everything.events), parse_events)?,
+            sources: sources.map_or(Ok(everything.sources), |names| parse_sources(&names))?,
+        })
+    }
+
+    /// Whether `event` is to be sent.
+    pub(super) fn wants(&self, event: &Event) -> bool {
+        let about = event.sources();
+        self.events.iter().any(|pattern| matches(pattern, event.name()))
+            && (about.is_empty() || about.iter().any(|source| self.sources.contains(source)))
+    }
+}
+
+fn parse_events(mut patterns: Vec<String>) -> Result<Vec<String>, SubscriptionError> {
+    patterns.sort_unstable();
+    patterns.dedup();
+    let unknown = list(patterns.iter().filter(|pattern| !EVENTS.iter().any(|name| matches(pattern, name))));
+    if unknown.is_empty() { Ok(patterns) } else { Err(SubscriptionError::Events { unknown }) }
+}
+
+fn parse_sources(names: &[String]) -> Result<Vec<Source>, SubscriptionError> {
+    let unknown = list(names.iter().filter(|name| Source::from_name(name).is_none()));
+    if !unknown.is_empty() {
+        return Err(SubscriptionError::Sources { unknown });
+    }
+    Ok(Source::ALL.into_iter().filter(|source| names.iter().any(|name| name == source.as_str())).collect())
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |beginning| name.starts_with(beginning))
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{completed, job_failed, metrics, new_transactions, progress};
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn wishes_are_read_or_refused_whole() {
+        let all = Source::ALL.to_vec();
+        for (events, sources, expected) in [
+            (None, None, Ok((names(&["*"]), all.clone()))),
+            (
+                Some(&["sync_*", "new_transactions", "sync_*"][..]),
+                None,
+                Ok((names(&["new_transactions", "sync_*"]), all.clone())),
+            ),
+            (Some(&["export_ready", "alert"][..]), None, Ok((names(&["alert", "export_ready"]), all.clone()))),
+            (Some(&[][..]), Some(&["vima"][..]), Ok((vec![], vec![Source::Vima]))),
+            (None, Some(&["payshack", "vima", "vima"][..]), Ok((names(&["*"]), all))),
+            (Some(&["sync_*", "nonsense"][..]), None, Err("\"nonsense\"")),
+            (Some(&["nonsense_*"][..]), None, Err("\"nonsense_*\"")),
+            (Some(&[""][..]), None, Err("\"\"")),
+            (Some(&["sync_*_failed"][..]), None, Err("\"sync_*_failed\"")),
+            (None, Some(&["Vima"][..]), Err("\"Vima\"")),
+        ] {
+            let read = Subscription::parse(events.map(names), sources.map(names));
+            match (read, expected) {
+                (Ok(read), Ok((events, sources))) => assert_eq!(read, Subscription { events, sources }),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+                (read, expected) => panic!("{read:?} where {expected:?} was expected"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_hears_what_it_asked_for() {
+        use Source::{Payshack, Vima};
+        for (events, sources, event, wanted) in [
+            (None, None, progress(1, Vima, 1), true),
+            (None, Some(&["vima"][..]), progress(1, Payshack, 1), false),
+            (None, Some(&["vima"][..]), job_failed(1), true),
+            (None, Some(&[][..]), job_failed(1), true),
+            (None, Some(&["vima"][..]), metrics(1, &[Vima, Payshack]), true),
+            (Some(&["sync_*"][..]), None, completed(1, Vima), true),
+            (Some(&["sync_*"][..]), None, new_transactions(1, Vima), false),
+            (Some(&["sync_*"][..]), Some(&["payshack"][..]), completed(1, Vima), false),
+            (Some(&["sync_failed", "new_transactions"][..]), None, new_transactions(1, Vima), true),
+            (Some(&[][..]), None, job_failed(1), false),
+        ] {
+            let subscription = Subscription::parse(events.map(names), sources.map(names)).expect("known names");
+            assert_eq!(subscription.wants(&event.event), wanted, "{subscription:?} {event:?}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Every event once, in order, whatever is lost on the way.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::super::outbox::Outbox;
+use super::*;
+
+/// The ids that arrive within `limit`, up to `count` of them.
+async fn hear(outbox: &Outbox, count: usize, limit: Duration) -> Vec<i64> {
+    let mut ids = vec![];
+    let deadline = Instant::now() + limit;
+    while ids.len() < count {
+        match tokio::time::timeout_at(deadline, outbox.next()).await {
+            Ok(event) => ids.push(event.recorded.id),
+            Err(_) => break,
+        }
+    }
+    ids
+}
+
+const SOON: Duration = Duration::from_millis(500);
+const AFTER_SILENCE: Duration = Duration::from_secs(4);
+
+fn event(id: i64) -> Recorded {
+    new_transactions(id, Source::Vima)
+}
+
+#[tokio::test]
+async fn events_arrive_in_order_each_once() {
+    let feed = FakeFeed::holding((1..=5).map(event).collect());
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    feed.tell(event(6));
+    feed.tell(event(7));
+    let _ = feed.wire.lock().expect("sound").send(event(6));
+    feed.tell(event(8));
+    assert_eq!(hear(&outbox, 4, SOON).await, [6, 7, 8]);
+}
+
+#[tokio::test]
+async fn a_lost_publish_is_found_by_the_next_one() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    feed.commit(event(2));
+    feed.commit(event(3));
+    feed.tell(event(4));
+    assert_eq!(hear(&outbox, 4, SOON).await, [2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_lost_publish_is_found_after_a_silence() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    feed.commit(event(2));
+    assert_eq!(hear(&outbox, 1, AFTER_SILENCE).await, [2]);
+}
+
+#[tokio::test]
+async fn a_rolled_back_transaction_holds_nobody_up() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    feed.tell(event(3));
+    feed.tell(event(4));
+    feed.tell(event(9));
+    assert_eq!(hear(&outbox, 4, SOON).await, [3, 4, 9]);
+}
+
+#[tokio::test]
+async fn without_a_wire_events_come_from_the_table_and_a_new_wire_is_taken() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    feed.cut_wire();
+    feed.commit(event(2));
+    assert_eq!(hear(&outbox, 1, AFTER_SILENCE).await, [2]);
+    feed.wire_away.store(false, Ordering::Relaxed);
+    timeout(Duration::from_secs(6), async {
+        while feed.wire.lock().expect("sound").receiver_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("a new connection");
+    feed.tell(event(3));
+    assert_eq!(hear(&outbox, 1, SOON).await, [3]);
+}
+
+#[tokio::test]
+async fn without_a_table_a_hole_waits_and_is_filled_when_it_is_back() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    feed.table_away.store(true, Ordering::Relaxed);
+    feed.commit(event(2));
+    feed.tell(event(3));
+    assert!(hear(&outbox, 1, SOON).await.is_empty());
+    feed.table_away.store(false, Ordering::Relaxed);
+    feed.tell(event(4));
+    assert_eq!(hear(&outbox, 3, AFTER_SILENCE).await, [2, 3, 4]);
+}
+
+#[tokio::test]
+async fn catching_up_with_much_overflows_nobody() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    (2..=5_000).for_each(|id| feed.commit(event(id)));
+    feed.tell(event(5_001));
+    assert_eq!(hear(&outbox, 5_000, Duration::from_secs(10)).await, (2..=5_001).collect::<Vec<_>>());
+    assert!(timeout(Duration::from_millis(1), outbox.overflowed()).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_held_back_goes_out_in_the_end() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    feed.tell(metrics(2, &[Source::Vima]));
+    feed.tell(metrics(3, &[Source::Payshack]));
+    feed.tell(metrics(4, &[Source::Vima]));
+    feed.tell(event(5));
+    assert_eq!(hear(&outbox, 2, SOON).await, [2, 5]);
+    let last = timeout(Duration::from_secs(2), outbox.next()).await.expect("in the end");
+    assert_eq!(last.recorded, metrics(5, &[Source::Vima, Source::Payshack]));
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_hears_what_it_missed() {
+    let feed = FakeFeed::holding((11..=20).map(event).collect());
+    let hub = feed.start().await;
+    let witness = hub.join(None).await;
+    assert_eq!(witness.last_event_id, 20);
+    (21..=24).for_each(|id| feed.tell(event(id)));
+    hear(&witness.outbox, 4, SOON).await;
+    for (name, since, replayed, gap) in [
+        ("from memory", 22, vec![23, 24], false),
+        ("nothing", 24, vec![], false),
+        ("from the edge of memory", 20, vec![21, 22, 23, 24], false),
+        ("from the table", 17, (18..=24).collect(), false),
+        ("all that the table holds", 10, (11..=24).collect(), false),
+        ("more than the table holds", 3, (11..=24).collect(), true),
+        ("a history that is no more", 900, vec![], true),
+        ("nonsense", -7, (11..=24).collect(), true),
+    ] {
+        let membership = hub.join(Some(since)).await;
+        assert_eq!(hear(&membership.outbox, 100, Duration::from_millis(20)).await, replayed, "{name}");
+        assert_eq!((membership.last_event_id, membership.gap), (24, gap), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_from_a_process_ahead_hears_nothing_twice() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    feed.commit(event(2));
+    feed.commit(event(3));
+    let membership = hub.join(Some(3)).await;
+    assert!(!membership.gap);
+    feed.tell(event(4));
+    assert_eq!(hear(&membership.outbox, 2, SOON).await, [4]);
+}
+
+#[tokio::test]
+async fn a_table_that_is_away_is_a_gap_and_no_more() {
+    let feed = FakeFeed::holding((1..=5).map(event).collect());
+    let hub = feed.start().await;
+    let witness = hub.join(None).await.outbox;
+    feed.tell(event(6));
+    hear(&witness, 1, SOON).await;
+    feed.table_away.store(true, Ordering::Relaxed);
+    let membership = hub.join(Some(2)).await;
+    assert!(membership.gap);
+    feed.tell(event(7));
+    assert_eq!(hear(&membership.outbox, 2, SOON).await, [6, 7]);
+}
+
+#[tokio::test]
+async fn memory_is_bounded_and_the_table_answers_for_the_rest() {
+    let feed = FakeFeed::holding(vec![event(1)]);
+    let hub = feed.start().await;
+    let witness = hub.join(None).await.outbox;
+    (2..=8_000).for_each(|id| feed.commit(event(id)));
+    feed.tell(event(8_001));
+    assert_eq!(hear(&witness, 8_000, Duration::from_secs(10)).await.len(), 8_000);
+    assert!(!hub.join(Some(7_500)).await.gap);
+    let far = hub.join(Some(3_001)).await;
+    assert!(!far.gap);
+    assert_eq!(hear(&far.outbox, 5_000, SOON).await, (3_002..=8_001).collect::<Vec<_>>());
+    assert!(hub.join(Some(3_000)).await.gap, "more than are replayed");
+}

@@ -1,0 +1,120 @@
+//! The whole way, from a feed that fails on request, through a real server, to real clients.
+
+mod conversing;
+mod following;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use super::{Feed, FeedError, Hub};
+use crate::clock::SystemClock;
+use crate::db::DbError;
+use crate::domain::event::{Event, Recorded};
+use crate::domain::transaction::Source;
+
+fn recorded(id: i64, event: Event) -> Recorded {
+    Recorded { id, timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"), event }
+}
+
+pub(super) fn progress(id: i64, source: Source, progress: u64) -> Recorded {
+    recorded(id, Event::SyncProgress { source, progress, total: None, percent: None })
+}
+
+pub(super) fn completed(id: i64, source: Source) -> Recorded {
+    let event = Event::SyncCompleted { source, records_synced: 1, inserted: 1, updated: 0, duration_ms: 1 };
+    recorded(id, event)
+}
+
+pub(super) fn metrics(id: i64, sources: &[Source]) -> Recorded {
+    recorded(id, Event::MetricsUpdated { sources: sources.to_vec() })
+}
+
+pub(super) fn new_transactions(id: i64, source: Source) -> Recorded {
+    recorded(id, Event::NewTransactions { source, count: 1 })
+}
+
+pub(super) fn job_failed(id: i64) -> Recorded {
+    let event = Event::JobFailed { kind: "export".to_owned(), job_id: Uuid::nil(), error: "no disk".to_owned() };
+    recorded(id, event)
+}
+
+/// A table and a wire, either of which can be away.
+pub(super) struct FakeFeed {
+    table: Mutex<Vec<Recorded>>,
+    table_away: AtomicBool,
+    wire: Mutex<broadcast::Sender<Recorded>>,
+    wire_away: AtomicBool,
+}
+
+impl FakeFeed {
+    fn holding(table: Vec<Recorded>) -> Arc<Self> {
+        Arc::new(Self {
+            table: Mutex::new(table),
+            table_away: AtomicBool::new(false),
+            wire: Mutex::new(broadcast::channel(10_000).0),
+            wire_away: AtomicBool::new(false),
+        })
+    }
+
+    async fn start(self: &Arc<Self>) -> Arc<Hub> {
+        let hub = Hub::start(Arc::clone(self) as Arc<dyn Feed>, Arc::new(SystemClock)).await.expect("a table");
+        while !self.wire_away.load(Ordering::Relaxed) && self.wire.lock().expect("sound").receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        hub
+    }
+
+    /// Commits an event whose publish is lost.
+    fn commit(&self, event: Recorded) {
+        self.table.lock().expect("sound").push(event);
+    }
+
+    /// Commits an event and publishes it.
+    fn tell(&self, event: Recorded) {
+        self.commit(event.clone());
+        let _ = self.wire.lock().expect("sound").send(event);
+    }
+
+    fn cut_wire(&self) {
+        self.wire_away.store(true, Ordering::Relaxed);
+        *self.wire.lock().expect("sound") = broadcast::channel(10_000).0;
+    }
+}
+
+#[async_trait]
+impl Feed for FakeFeed {
+    async fn listen(&self) -> Result<BoxStream<'static, Result<Recorded, FeedError>>, FeedError> {
+        if self.wire_away.load(Ordering::Relaxed) {
+            return Err(FeedError::Wire(redis::RedisError::from((redis::ErrorKind::Io, "away")).into()));
+        }
+        let ear = self.wire.lock().expect("sound").subscribe();
+        Ok(stream::unfold(ear, |mut ear| async move { Some((Ok(ear.recv().await.ok()?), ear)) }).boxed())
+    }
+
+    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<Recorded>, FeedError> {
+        self.table_there()?;
+        let limit = usize::try_from(limit).expect("positive");
+        Ok(self.table.lock().expect("sound").iter().filter(|event| event.id > id).take(limit).cloned().collect())
+    }
+
+    async fn find_bounds(&self) -> Result<(i64, i64), FeedError> {
+        self.table_there()?;
+        let table = self.table.lock().expect("sound");
+        Ok((table.first().map_or(0, |event| event.id), table.last().map_or(0, |event| event.id)))
+    }
+}
+
+impl FakeFeed {
+    fn table_there(&self) -> Result<(), FeedError> {
+        if self.table_away.load(Ordering::Relaxed) {
+            return Err(DbError::impossible("events", "away").into());
+        }
+        Ok(())
+    }
+}
