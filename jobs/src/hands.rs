@@ -110,7 +110,13 @@ impl Hands {
                 Attempt::ClaimLost => None,
             };
             let duration_ms = started.elapsed().as_millis();
-            tracing::info!(outcome = ?outcome, duration_ms, "the attempt has ended");
+            let name = outcome.as_ref().map_or("claim_lost", Outcome::name);
+            tracing::info!(
+                outcome = name,
+                error = outcome.as_ref().and_then(Outcome::error),
+                duration_ms,
+                "the attempt has ended"
+            );
             if let Some(outcome) = outcome {
                 self.record(&job, &outcome).await;
             }

@@ -34,21 +34,23 @@ pub async fn insert(
     Ok(ids.into_iter().zip(events).map(|(id, event)| Recorded { id, timestamp: now, event }).collect())
 }
 
-/// Events after `id`, oldest first, at most `limit`.
+/// Events after `id`, oldest first, at most `limit`. One that this release does not know was recorded by a newer one that
+/// runs beside it: it is passed over, so that those after it are still told.
 ///
 /// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// [`DbError`] where the database cannot be asked.
 pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<Vec<Recorded>, DbError> {
     let rows = sqlx::query!("SELECT id, created_at, body FROM events WHERE id > $1 ORDER BY id LIMIT $2", id, limit)
         .fetch_all(pool)
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            let event = serde_json::from_value(row.body)
-                .map_err(|error| DbError::impossible("events.body", error.to_string()))?;
-            Ok(Recorded { id: row.id, timestamp: row.created_at, event })
-        })
-        .collect()
+    let known = rows.into_iter().filter_map(|row| match serde_json::from_value(row.body) {
+        Ok(event) => Some(Recorded { id: row.id, timestamp: row.created_at, event }),
+        Err(error) => {
+            tracing::warn!(%error, id = row.id, "an event of a newer release is passed over");
+            None
+        }
+    });
+    Ok(known.collect())
 }
 
 /// The ids of the oldest and of the newest event that are kept; zeros where there are none.

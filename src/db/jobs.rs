@@ -206,7 +206,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn name(&self) -> &'static str {
+    /// The name in the ledger.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Succeeded(_) => "succeeded",
             Self::Retry { .. } => "retried",
@@ -224,7 +226,9 @@ impl Outcome {
         }
     }
 
-    fn error(&self) -> Option<&str> {
+    /// Why it did not succeed.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
         match self {
             Self::Retry { error, .. } | Self::Failed(error) => Some(error),
             Self::Succeeded(_) | Self::HandedBack => None,

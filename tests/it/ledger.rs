@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::db::jobs::{ClaimedJob, Outcome, claim, finish, find_glance, hold_claim, take_unrung};
+use psp_dashboard::db::jobs::{ClaimedJob, Outcome, claim, find_glance, finish, hold_claim, take_unrung};
 use psp_dashboard::db::{DbError, leases};
 use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;

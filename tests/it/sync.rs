@@ -1,1 +1,244 @@
-//! Stub.
+//! The syncs: afterwards the database equals the provider, to the last digit, whatever the provider did meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use psp_dashboard::domain::money::parse_decimal;
+use reqwest::Method;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::harness::eventually;
+use crate::harness::stage::Stage;
+
+const BOTH: [&str; 2] = ["sync-vima", "sync-payshack"];
+
+/// What a payment is, on either side of the comparison.
+#[derive(Debug, Clone, PartialEq)]
+struct Payment {
+    key: Option<String>,
+    project: Option<String>,
+    amount: Decimal,
+    currency: String,
+    status: String,
+    original_status: Option<String>,
+}
+
+async fn stored(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Payment> {
+    let rows = sqlx::query!(
+        r#"SELECT source_id, COALESCE(client_operation_id, order_id) AS key, project, amount, currency, status,
+                  original_status
+             FROM transactions WHERE source = $1 AND kind = $2"#,
+        source,
+        kind
+    );
+    let rows = rows.fetch_all(&stage.pool).await.expect("the database answers");
+    rows.into_iter()
+        .map(|row| {
+            let payment = Payment {
+                key: row.key,
+                project: row.project,
+                amount: row.amount.normalize(),
+                currency: row.currency,
+                status: row.status,
+                original_status: row.original_status,
+            };
+            (row.source_id, payment)
+        })
+        .collect()
+}
+
+async fn truth(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Payment> {
+    let records = stage.sandbox.get(&format!("truth/records?source={source}&kind={kind}")).await;
+    let text = |record: &Value, field: &str| record[field].as_str().map(str::to_owned);
+    let records = records.as_array().expect("a list").iter();
+    records
+        .map(|record| {
+            let amount = parse_decimal(record["amount"].as_str().expect("an amount")).expect("a decimal");
+            let payment = Payment {
+                key: text(record, "key"),
+                project: text(record, "project"),
+                amount: amount.normalize(),
+                currency: text(record, "currency").expect("a currency"),
+                status: text(record, "status").expect("a status"),
+                original_status: text(record, "original_status"),
+            };
+            (text(record, "source_id").expect("an id"), payment)
+        })
+        .collect()
+}
+
+/// Every record of the providers is here once, as it is there, and the books of every run add up.
+async fn assert_equal(stage: &Stage) {
+    for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
+        let (stored, truth) = (stored(stage, source, kind).await, truth(stage, source, kind).await);
+        for (id, payment) in &truth {
+            assert_eq!(stored.get(id), Some(payment), "{source} {kind} {id}");
+        }
+        assert_eq!(stored.len(), truth.len(), "{source} {kind}: there are more here than there");
+    }
+    assert_rollups_equal_rows(stage).await;
+}
+
+/// The cells of the metrics equal a count over the rows.
+async fn assert_rollups_equal_rows(stage: &Stage) {
+    let difference = stage
+        .number(
+            "WITH rows AS (
+                 SELECT date_bin('15 minutes', created_at, 'epoch') AS bucket, source, kind, COALESCE(project, '') AS project,
+                        currency, status, count(*) AS count, sum(amount) AS amount,
+                        COALESCE(sum(amount_usd), 0) AS amount_usd, COALESCE(sum(fee), 0) AS fee,
+                        COALESCE(sum(fee_usd), 0) AS fee_usd, count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing
+                   FROM transactions GROUP BY 1, 2, 3, 4, 5, 6),
+             cells AS (
+                 SELECT bucket, source, kind, project, currency, status, sum(count)::bigint AS count,
+                        sum(amount) AS amount, sum(amount_usd) AS amount_usd, sum(fee) AS fee, sum(fee_usd) AS fee_usd,
+                        sum(usd_missing)::bigint AS usd_missing
+                   FROM rollup_cells GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(count) <> 0)
+             SELECT count(*) FROM ((TABLE rows EXCEPT TABLE cells) UNION ALL (TABLE cells EXCEPT TABLE rows)) AS odd",
+        )
+        .await;
+    assert_eq!(difference, 0, "cells that differ from their rows");
+}
+
+#[tokio::test]
+async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
+    let stage = Stage::set(&[]).await;
+    let _worker = stage.jobs(&["worker"]);
+    BOTH.map(|kind| stage.succeed(kind, None));
+    assert_equal(&stage).await;
+    let versions = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables WHERE relname = 'transactions'";
+    let inserted = "SELECT sum(inserted)::bigint FROM sync_runs";
+    assert_eq!(stage.number(inserted).await, stage.number("SELECT count(*) FROM transactions").await);
+    let before = stage.number("SELECT count(DISTINCT xmin::text) FROM transactions").await;
+    BOTH.map(|kind| stage.succeed(kind, None));
+    stage.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
+    assert_equal(&stage).await;
+    let after = stage.number("SELECT count(DISTINCT xmin::text) FROM transactions").await;
+    assert_eq!(before, after, "an unchanged record is not written again");
+    assert!(stage.number(versions).await >= 0);
+    assert_eq!(stage.number("SELECT count(*) FROM transaction_changes").await, 0);
+}
+
+#[tokio::test]
+async fn what_changes_is_followed_and_its_history_kept() {
+    let stage = Stage::set(&[]).await;
+    let _worker = stage.jobs(&["worker"]);
+    BOTH.map(|kind| stage.succeed(kind, None));
+    let moved = stage.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
+    assert_eq!(moved["created"].as_array().map(Vec::len), Some(40));
+    BOTH.map(|kind| stage.succeed(kind, None));
+    assert_equal(&stage).await;
+    assert!(stage.number("SELECT count(*) FROM transaction_changes WHERE old_status <> new_status").await > 0);
+    let unexplained = "SELECT count(*) FROM transaction_changes WHERE run_id NOT IN (SELECT id FROM sync_runs)";
+    assert_eq!(stage.number(unexplained).await, 0);
+}
+
+#[tokio::test]
+async fn the_unknowns_of_the_providers_do_not_matter() {
+    for switches in [
+        ["vima_cursor=inclusive", "vima_envelope=wrapped", "payshack_order=oldest", "payshack_date_filter=modified"],
+        ["vima_page_overrun=7", "payshack_amounts=string", "vima_wide_ids=true", "payshack_order=newest"],
+    ] {
+        let arguments: Vec<&str> = switches.iter().flat_map(|switch| ["--switch", switch]).collect();
+        let stage = Stage::set(&arguments).await;
+        let _worker = stage.jobs(&["worker"]);
+        BOTH.map(|kind| stage.succeed(kind, None));
+        stage.sandbox.send(Method::POST, "live", Some(json!({"create": 30, "change": 30}))).await;
+        BOTH.map(|kind| stage.succeed(kind, None));
+        assert_equal(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_at_its_worst_is_read_all_the_same() {
+    let faults = [
+        "500=0.05",
+        "503=0.05",
+        "reset=0.05",
+        "html=0.03",
+        "truncated=0.03",
+        "401=0.03",
+        "duplicate=0.1",
+        "stale=0.1",
+        "malformed=0.02",
+        "nul=0.02",
+    ];
+    let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
+    let stage = Stage::set(&arguments).await;
+    let _worker = stage.jobs(&["worker"]);
+    BOTH.map(|kind| stage.succeed(kind, None));
+    stage.sandbox.send(Method::POST, "live", Some(json!({"create": 20, "change": 20}))).await;
+    BOTH.map(|kind| stage.succeed(kind, None));
+    let quarantined = stage.number("SELECT count(*) FROM quarantine").await;
+    assert!(quarantined > 0, "some records are broken");
+    assert_equal(&stage).await;
+    assert!(stage.number("SELECT sum(quarantined)::bigint FROM sync_runs").await >= quarantined);
+}
+
+#[tokio::test]
+async fn wrong_credentials_fail_at_once_and_the_account_is_not_hammered() {
+    let stage = Stage::set(&[]).await;
+    let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_PASSWORD", "wrong"), ("VIMA_API_KEY", "wrong-key")]);
+    for kind in BOTH {
+        let ended = stage.enqueue(kind, None);
+        assert!(!ended.status.success() && ended.stderr.contains("credentials"), "{ended:?}");
+        assert!(!ended.stderr.contains("wrong"), "a secret in an error: {ended:?}");
+    }
+    let again = stage.enqueue("sync-payshack", None);
+    assert!(!again.status.success());
+    let logins = stage.sandbox.get("requests").await["logins"]["refused"].as_i64();
+    assert_eq!(logins, Some(1), "one refused login, and no second right after it");
+    let leaked = "SELECT (SELECT count(*) FROM jobs WHERE jobs::text LIKE '%wrong%')
+                       + (SELECT count(*) FROM sync_runs WHERE sync_runs::text LIKE '%wrong%')
+                       + (SELECT count(*) FROM events WHERE events::text LIKE '%wrong%')";
+    assert_eq!(stage.number(leaked).await, 0, "no secret may reach the database");
+}
+
+#[tokio::test]
+async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
+    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=15"]).await;
+    let mut first = stage.jobs(&["worker"]);
+    let scheduler = stage.jobs(&["scheduler"]);
+    eventually("some pages to be stored", || async {
+        (stage.number("SELECT count(*) FROM transactions").await > 500).then_some(())
+    })
+    .await;
+    drop(scheduler);
+    first.kill();
+    let killed_at = tokio::time::Instant::now();
+    assert!(stage.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0, "it was at work");
+    let _second = stage.jobs(&["worker"]);
+    eventually("the jobs to be taken over", || async {
+        let lost = stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
+        let stale = stage.number("SELECT count(*) FROM sync_runs WHERE status = 'running' AND job_id NOT IN (SELECT job_id FROM job_leases)").await;
+        (lost > 0 && stale == 0).then_some(())
+    })
+    .await;
+    assert!(killed_at.elapsed() < Duration::from_secs(20), "the rescue took {:?}", killed_at.elapsed());
+    stage.settle().await;
+    assert_equal(&stage).await;
+}
+
+#[tokio::test]
+async fn a_stop_hands_the_sync_back_without_costing_an_attempt() {
+    let stage = Stage::set(&["--per-day", "2000", "--fault", "latency-ms=100"]).await;
+    let settings = [("SHUTDOWN_GRACE_SECONDS", "6")];
+    let mut first = stage.jobs_with(&["worker"], &settings);
+    let scheduler = stage.jobs(&["scheduler"]);
+    eventually("some pages to be stored", || async {
+        (stage.number("SELECT count(*) FROM transactions").await > 100).then_some(())
+    })
+    .await;
+    drop(scheduler);
+    first.signal(Signal::SIGTERM);
+    let status = first.end(Duration::from_secs(6)).await;
+    assert_eq!(status.code(), Some(0), "{}", first.said());
+    assert!(stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'handed_back'").await > 0);
+    stage.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
+    let _second = stage.jobs(&["worker"]);
+    stage.settle().await;
+    assert_equal(&stage).await;
+    assert_eq!(stage.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt was burned");
+}

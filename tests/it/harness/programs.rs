@@ -55,11 +55,7 @@ pub struct Ended {
 }
 
 /// Runs a program to its end.
-pub fn run<'a>(
-    program: Program,
-    arguments: &[&str],
-    settings: impl IntoIterator<Item = (&'a str, String)>,
-) -> Ended {
+pub fn run<'a>(program: Program, arguments: &[&str], settings: impl IntoIterator<Item = (&'a str, String)>) -> Ended {
     let output = program.command(arguments, settings).output().expect("the program can be started");
     Ended {
         status: output.status,

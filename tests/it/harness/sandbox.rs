@@ -17,9 +17,9 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts one on a free port, that stands still unless `arguments` say otherwise.
     pub async fn start(arguments: &[&str]) -> Self {
-        let usual = ["--port", "0", "--seed", "7", "--history-days", "3", "--per-day", "120", "--live-per-second", "0"];
-        let mut all: Vec<&str> = usual.to_vec();
-        all.extend(arguments);
+        let usual = [["--seed", "7"], ["--history-days", "3"], ["--per-day", "120"], ["--live-per-second", "0"]];
+        let unsaid = usual.iter().filter(|[name, _]| !arguments.contains(name)).flatten();
+        let all: Vec<&str> = ["--port", "0"].iter().chain(unsaid).chain(arguments).copied().collect();
         let running = Running::start(Program::Sandbox, &all, []);
         let address = eventually("the sandbox to listen", || {
             let said = running.said();

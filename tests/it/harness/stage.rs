@@ -164,11 +164,7 @@ impl Web {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
         let answer = request.send().await?;
-        Ok(Answer {
-            status: answer.status().as_u16(),
-            headers: answer.headers().clone(),
-            text: answer.text().await?,
-        })
+        Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text: answer.text().await? })
     }
 
     /// What an admin is answered; it must be 200.
