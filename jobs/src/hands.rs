@@ -36,7 +36,7 @@ pub struct Hands {
     worker: String,
     lease: Duration,
     free: Semaphore,
-    hands: u32,
+    count: u32,
     held: Mutex<HashMap<JobId, AbortHandle>>,
     /// No new job is claimed.
     closing: CancellationToken,
@@ -72,7 +72,7 @@ impl Hands {
             worker,
             lease,
             free: Semaphore::new(hands as usize),
-            hands,
+            count: hands,
             held: Mutex::default(),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
@@ -188,10 +188,10 @@ impl Hands {
     /// Claims nothing more, gives what runs `grace` to end, and hands back what does not.
     pub async fn close(&self, grace: Duration) {
         self.closing.cancel();
-        if tokio::time::timeout(grace, self.free.acquire_many(self.hands)).await.is_err() {
+        if tokio::time::timeout(grace, self.free.acquire_many(self.count)).await.is_err() {
             self.closed.cancel();
             // What was stopped still records that it was handed back.
-            let _all_hands = self.free.acquire_many(self.hands).await;
+            let _all_hands = self.free.acquire_many(self.count).await;
         }
     }
 

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 const KEEP_EVENTS: Duration = DAY;
-const KEEP_FINISHED_JOBS: Duration = Duration::from_secs(7 * 24 * 3600);
-const KEEP_FAILED_JOBS: Duration = Duration::from_secs(30 * 24 * 3600);
-const KEEP_TICKS: Duration = Duration::from_secs(30 * 24 * 3600);
+const KEEP_FINISHED_JOBS: Duration = Duration::from_hours(7 * 24);
+const KEEP_FAILED_JOBS: Duration = Duration::from_hours(30 * 24);
+const KEEP_TICKS: Duration = Duration::from_hours(30 * 24);
 
 /// Clears away.
 pub struct Housekeeping {

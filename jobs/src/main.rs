@@ -34,7 +34,7 @@ enum Command {
         /// Only jobs of these queues (by commas).
         #[arg(long, value_delimiter = ',')]
         queues: Vec<String>,
-        /// How many jobs run at a time (else WORKER_CONCURRENCY, else 8).
+        /// How many jobs run at a time (else `WORKER_CONCURRENCY`, else 8).
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         concurrency: Option<u32>,
         /// Also enqueue what is due, for a small host.

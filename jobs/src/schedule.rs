@@ -31,7 +31,7 @@ pub fn table(sync: &SyncConfig) -> Vec<Entry> {
         Entry { name: "sync-payshack", every: Every(sync.payshack_interval), job: incremental(Source::Payshack) },
         Entry {
             name: "housekeeping",
-            every: Every(Duration::from_secs(3600)),
+            every: Every(Duration::from_hours(1)),
             job: NewJob::plain(&HOUSEKEEPING, Trigger::Schedule),
         },
     ]

@@ -164,7 +164,7 @@ impl SyncPayshack {
         loop {
             let new = watch.look_at(&page, seen);
             let beyond = u64::from(number) > page.total_pages.unwrap_or(0);
-            let last = (beyond && new == 0) || (round == Round::Head && new == 0);
+            let last = new == 0 && (beyond || round == Round::Head);
             let records = page.records;
             let stored = Page { stream: window.stream, records, advance: Advance::Stay };
             if last {

@@ -35,9 +35,9 @@ pub struct JobKind {
 pub const SYNC_VIMA: JobKind = JobKind {
     name: "sync-vima",
     queue: "sync",
-    timeout: Duration::from_secs(6 * 3600),
+    timeout: Duration::from_hours(6),
     max_attempts: 8,
-    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(300) },
+    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(5) },
     limit: Some("sync-vima"),
 };
 
@@ -48,9 +48,9 @@ pub const SYNC_PAYSHACK: JobKind = JobKind { name: "sync-payshack", limit: Some(
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
     queue: "maintenance",
-    timeout: Duration::from_secs(600),
+    timeout: Duration::from_mins(10),
     max_attempts: 3,
-    backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_secs(120) },
+    backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(2) },
     limit: Some("housekeeping"),
 };
 
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_backoff_doubles_up_to_its_cap() {
-        let backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(60) };
+        let backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) };
         let longest: Vec<u64> = (1..8).map(|attempt| backoff.delay(attempt, 1.0).as_secs()).collect();
         assert_eq!(longest, [2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(backoff.delay(u32::MAX, 0.5), Duration::from_secs(30));

@@ -107,11 +107,10 @@ pub fn decide(known: Option<&Known>, incoming: &Transaction, content: ContentHas
     }
     let reopens = known.status.is_final() && !incoming.status.is_final();
     match incoming.version.compare(&known.version) {
-        Some(Ordering::Greater) => Verdict::Update,
         Some(Ordering::Less) => Verdict::Stale,
         Some(Ordering::Equal) if reopens || known.replaced_in_place => Verdict::Refused,
         Some(Ordering::Equal) => Verdict::Replace,
         None if reopens => Verdict::Refused,
-        None => Verdict::Update,
+        Some(Ordering::Greater) | None => Verdict::Update,
     }
 }

@@ -204,7 +204,7 @@ fn known_after(verdict: Verdict, payment: &Transaction, content: ContentHash) ->
 }
 
 fn change(transaction_id: Uuid, (status, amount): (Status, Decimal), payment: &Transaction) -> Option<Change> {
-    (status != payment.status || amount != payment.amount).then(|| Change {
+    (status != payment.status || amount != payment.amount).then_some(Change {
         transaction_id,
         changed_at: payment.updated_at,
         status: (status, payment.status),

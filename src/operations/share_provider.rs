@@ -76,7 +76,7 @@ struct WiredSession {
 
 impl WiredSession {
     async fn find<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionStoreError> {
-        let text = self.wire.find_text(name).await.map_err(away)?;
+        let text = self.wire.find_text(name).await.map_err(|error| away(&error))?;
         // What cannot be read was written by another release: as good as absent.
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
@@ -89,11 +89,11 @@ impl WiredSession {
     ) -> Result<(), SessionStoreError> {
         let text = serde_json::to_string(value).map_err(|error| SessionStoreError(error.to_string()))?;
         let life = (until - self.clock.now()).to_std().unwrap_or(Duration::ZERO);
-        self.wire.keep_text(name, &text, life).await.map_err(away)
+        self.wire.keep_text(name, &text, life).await.map_err(|error| away(&error))
     }
 }
 
-fn away(error: WireError) -> SessionStoreError {
+fn away(error: &WireError) -> SessionStoreError {
     SessionStoreError(error.to_string())
 }
 
@@ -108,21 +108,21 @@ impl SharedSession for WiredSession {
     }
 
     async fn forget(&self, token: &Secret) -> Result<(), SessionStoreError> {
-        let Some(text) = self.wire.find_text(SESSION).await.map_err(away)? else { return Ok(()) };
+        let Some(text) = self.wire.find_text(SESSION).await.map_err(|error| away(&error))? else { return Ok(()) };
         match serde_json::from_str::<Session>(&text) {
             Ok(session) if session.token != *token => Ok(()),
-            _ => self.wire.drop_text(SESSION, &text).await.map_err(away),
+            _ => self.wire.drop_text(SESSION, &text).await.map_err(|error| away(&error)),
         }
     }
 
     async fn try_lock_login(&self, lease: Duration) -> Result<Option<LoginPermit>, SessionStoreError> {
         let mark = Uuid::new_v4().to_string();
-        let ours = self.wire.keep_text_if_absent(LOGIN, &mark, lease).await.map_err(away)?;
+        let ours = self.wire.keep_text_if_absent(LOGIN, &mark, lease).await.map_err(|error| away(&error))?;
         Ok(ours.then(|| LoginPermit::new(mark)))
     }
 
     async fn unlock_login(&self, permit: LoginPermit) -> Result<(), SessionStoreError> {
-        self.wire.drop_text(LOGIN, permit.mark()).await.map_err(away)
+        self.wire.drop_text(LOGIN, permit.mark()).await.map_err(|error| away(&error))
     }
 
     async fn refused_login(&self) -> Result<Option<RefusedLogin>, SessionStoreError> {

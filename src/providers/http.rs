@@ -107,6 +107,7 @@ impl HttpClient {
         pace: Arc<dyn Pace>,
         clock: SharedClock,
     ) -> Result<Self, reqwest::Error> {
+        #[expect(clippy::disallowed_methods, reason = "this is the one client that asks providers")]
         let client = Client::builder()
             .user_agent(concat!("psp-dashboard/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)

@@ -9,5 +9,6 @@ mod harness;
 mod layers;
 mod ledger;
 mod migrations;
+mod problems;
 mod programs;
 mod sync;

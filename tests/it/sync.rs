@@ -106,13 +106,13 @@ async fn assert_rollups_equal_rows(stage: &Stage) {
 async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
     let stage = Stage::set(&[]).await;
     let _worker = stage.jobs(&["worker"]);
-    BOTH.map(|kind| stage.succeed(kind, None));
+    stage.sync_both();
     assert_equal(&stage).await;
     let versions = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables WHERE relname = 'transactions'";
     let inserted = "SELECT sum(inserted)::bigint FROM sync_runs";
     assert_eq!(stage.number(inserted).await, stage.number("SELECT count(*) FROM transactions").await);
     let before = stage.number("SELECT count(DISTINCT xmin::text) FROM transactions").await;
-    BOTH.map(|kind| stage.succeed(kind, None));
+    stage.sync_both();
     stage.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
     assert_equal(&stage).await;
     let after = stage.number("SELECT count(DISTINCT xmin::text) FROM transactions").await;
@@ -125,10 +125,10 @@ async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
 async fn what_changes_is_followed_and_its_history_kept() {
     let stage = Stage::set(&[]).await;
     let _worker = stage.jobs(&["worker"]);
-    BOTH.map(|kind| stage.succeed(kind, None));
+    stage.sync_both();
     let moved = stage.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
     assert_eq!(moved["created"].as_array().map(Vec::len), Some(40));
-    BOTH.map(|kind| stage.succeed(kind, None));
+    stage.sync_both();
     assert_equal(&stage).await;
     assert!(stage.number("SELECT count(*) FROM transaction_changes WHERE old_status <> new_status").await > 0);
     let unexplained = "SELECT count(*) FROM transaction_changes WHERE run_id NOT IN (SELECT id FROM sync_runs)";
@@ -144,9 +144,9 @@ async fn the_unknowns_of_the_providers_do_not_matter() {
         let arguments: Vec<&str> = switches.iter().flat_map(|switch| ["--switch", switch]).collect();
         let stage = Stage::set(&arguments).await;
         let _worker = stage.jobs(&["worker"]);
-        BOTH.map(|kind| stage.succeed(kind, None));
+        stage.sync_both();
         stage.sandbox.send(Method::POST, "live", Some(json!({"create": 30, "change": 30}))).await;
-        BOTH.map(|kind| stage.succeed(kind, None));
+        stage.sync_both();
         assert_equal(&stage).await;
     }
 }
@@ -168,9 +168,9 @@ async fn a_provider_at_its_worst_is_read_all_the_same() {
     let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
     let stage = Stage::set(&arguments).await;
     let _worker = stage.jobs(&["worker"]);
-    BOTH.map(|kind| stage.succeed(kind, None));
+    stage.sync_both();
     stage.sandbox.send(Method::POST, "live", Some(json!({"create": 20, "change": 20}))).await;
-    BOTH.map(|kind| stage.succeed(kind, None));
+    stage.sync_both();
     let quarantined = stage.number("SELECT count(*) FROM quarantine").await;
     assert!(quarantined > 0, "some records are broken");
     assert_equal(&stage).await;
@@ -212,8 +212,9 @@ async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
     let _second = stage.jobs(&["worker"]);
     eventually("the jobs to be taken over", || async {
         let lost = stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
-        let stale = stage.number("SELECT count(*) FROM sync_runs WHERE status = 'running' AND job_id NOT IN (SELECT job_id FROM job_leases)").await;
-        (lost > 0 && stale == 0).then_some(())
+        let left_behind = "SELECT count(*) FROM sync_runs
+                            WHERE status = 'running' AND job_id NOT IN (SELECT job_id FROM job_leases)";
+        (lost > 0 && stage.number(left_behind).await == 0).then_some(())
     })
     .await;
     assert!(killed_at.elapsed() < Duration::from_secs(20), "the rescue took {:?}", killed_at.elapsed());

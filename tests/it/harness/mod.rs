@@ -1,22 +1,22 @@
 //! What the tests stand on: servers, programs, the sandbox, a WebSocket client.
 
-pub mod programs;
-pub mod sandbox;
-pub mod servers;
-pub mod socket;
-pub mod stage;
+pub(crate) mod programs;
+pub(crate) mod sandbox;
+pub(crate) mod servers;
+pub(crate) mod socket;
+pub(crate) mod stage;
 
 use std::future::Future;
 use std::time::Duration;
 
 /// How long a condition may take to come true before a test fails: generous, for machines are busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks again and again until there is an answer.
 ///
 /// # Panics
 /// Where there is none within [`PATIENCE`]: `what` says what was waited for.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask().await {
@@ -25,4 +25,10 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
         assert!(tokio::time::Instant::now() < deadline, "waited {} s in vain for {what}", PATIENCE.as_secs());
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
+}
+
+/// A client that asks this machine alone.
+#[expect(clippy::disallowed_methods, reason = "tests ask our own servers, not a provider")]
+pub(crate) fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("an HTTP client")
 }

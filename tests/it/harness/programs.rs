@@ -13,7 +13,7 @@ use super::eventually;
 
 /// A program of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// `psp`
     Psp,
     /// `psp-jobs`
@@ -24,7 +24,7 @@ pub enum Program {
 
 impl Program {
     /// Where it was built: beside the program of the package that the tests belong to.
-    pub fn path(self) -> PathBuf {
+    pub(crate) fn path(self) -> PathBuf {
         let psp = PathBuf::from(env!("CARGO_BIN_EXE_psp"));
         match self {
             Self::Psp => psp,
@@ -34,7 +34,11 @@ impl Program {
     }
 
     /// A command line that inherits nothing but the path, so that no setting of this machine leaks into a test.
-    pub fn command<'a>(self, arguments: &[&str], settings: impl IntoIterator<Item = (&'a str, String)>) -> Command {
+    pub(crate) fn command<'a>(
+        self,
+        arguments: &[&str],
+        settings: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Command {
         let path = self.path();
         assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
         let mut command = Command::new(path);
@@ -45,17 +49,21 @@ impl Program {
 
 /// What a program said and how it ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// How.
-    pub status: ExitStatus,
+    pub(crate) status: ExitStatus,
     /// What it printed.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it complained of.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs a program to its end.
-pub fn run<'a>(program: Program, arguments: &[&str], settings: impl IntoIterator<Item = (&'a str, String)>) -> Ended {
+pub(crate) fn run<'a>(
+    program: Program,
+    arguments: &[&str],
+    settings: impl IntoIterator<Item = (&'a str, String)>,
+) -> Ended {
     let output = program.command(arguments, settings).output().expect("the program can be started");
     Ended {
         status: output.status,
@@ -65,14 +73,14 @@ pub fn run<'a>(program: Program, arguments: &[&str], settings: impl IntoIterator
 }
 
 /// A program that runs; killed when it is dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     said: Arc<Mutex<String>>,
 }
 
 impl Running {
     /// Starts a program.
-    pub fn start<'a>(
+    pub(crate) fn start<'a>(
         program: Program,
         arguments: &[&str],
         settings: impl IntoIterator<Item = (&'a str, String)>,
@@ -87,24 +95,24 @@ impl Running {
     }
 
     /// Everything that it has said so far.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
         kill(pid, signal).expect("the process is ours");
     }
 
     /// Kills it: no goodbye.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().expect("the process is ours");
     }
 
     /// How it ended, once it has.
-    pub async fn end(&mut self, within: Duration) -> ExitStatus {
+    pub(crate) async fn end(&mut self, within: Duration) -> ExitStatus {
         let started = tokio::time::Instant::now();
         let status = eventually("the program to end", || {
             let status = self.child.try_wait().expect("the process is ours");
@@ -139,7 +147,7 @@ fn listen(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
 }
 
 /// A port that nothing listens on.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("a bound socket").port()
 }

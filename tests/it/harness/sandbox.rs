@@ -3,20 +3,20 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::eventually;
 use super::programs::{Program, Running};
+use super::{eventually, http_client};
 
 /// A running sandbox.
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     _running: Running,
     /// Its address.
-    pub address: String,
+    pub(crate) address: String,
     http: reqwest::Client,
 }
 
 impl Sandbox {
     /// Starts one on a free port, that stands still unless `arguments` say otherwise.
-    pub async fn start(arguments: &[&str]) -> Self {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         let usual = [["--seed", "7"], ["--history-days", "3"], ["--per-day", "120"], ["--live-per-second", "0"]];
         let unsaid = usual.iter().filter(|[name, _]| !arguments.contains(name)).flatten();
         let all: Vec<&str> = ["--port", "0"].iter().chain(unsaid).chain(arguments).copied().collect();
@@ -30,12 +30,11 @@ impl Sandbox {
             async move { address }
         })
         .await;
-        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { _running: running, address, http }
+        Self { _running: running, address, http: http_client() }
     }
 
     /// The settings of a program that asks it, without any pace.
-    pub fn settings(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("VIMA_BASE_URL", format!("{}/vima", self.address)),
             ("VIMA_API_KEY", "sandbox-vima-key".to_owned()),
@@ -48,12 +47,12 @@ impl Sandbox {
     }
 
     /// What its control API answers.
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.send(Method::GET, path, None).await
     }
 
     /// Tells it something through its control API.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let mut request = self.http.request(method, format!("{}/sandbox/{path}", self.address));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());

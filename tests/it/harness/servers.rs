@@ -18,25 +18,25 @@ use uuid::Uuid;
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 /// A database and a Redis namespace.
-pub struct Servers {
+pub(crate) struct Servers {
     /// The address of the database.
-    pub database_url: String,
+    pub(crate) database_url: String,
     /// The address of Redis.
-    pub redis_url: String,
+    pub(crate) redis_url: String,
     /// What all keys of this test begin with.
-    pub namespace: String,
+    pub(crate) namespace: String,
     database: String,
 }
 
 impl Servers {
     /// A migrated database and an empty namespace.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let template = TEMPLATE.get_or_init(make_template).await;
         Self::copy_of(Some(template)).await
     }
 
     /// A database without any table.
-    pub async fn start_empty() -> Self {
+    pub(crate) async fn start_empty() -> Self {
         Self::copy_of(None).await
     }
 
@@ -53,13 +53,13 @@ impl Servers {
     }
 
     /// Connections to the database.
-    pub async fn pool(&self) -> PgPool {
+    pub(crate) async fn pool(&self) -> PgPool {
         let options = PgPoolOptions::new().max_connections(8);
         options.connect(&self.database_url).await.expect("the database was just made")
     }
 
     /// The way to Redis.
-    pub async fn wire(&self) -> Wire {
+    pub(crate) async fn wire(&self) -> Wire {
         let settings = RedisSettings {
             url: Secret::new(self.redis_url.clone()),
             tls_insecure: false,

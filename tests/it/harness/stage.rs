@@ -1,45 +1,44 @@
 //! A whole installation for one test: servers, sandbox, and whichever programs it needs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use psp_dashboard::domain::job::JobState;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::eventually;
 use super::programs::{Ended, Program, Running, free_port, run};
 use super::sandbox::Sandbox;
 use super::servers::Servers;
+use super::{eventually, http_client};
 
 /// An admin's key of every stage.
-pub const ADMIN: &str = "admin-key-for-tests";
+pub(crate) const ADMIN: &str = "admin-key-for-tests";
 /// An operator's key of every stage.
-pub const OPERATOR: &str = "operator-key-for-tests";
+pub(crate) const OPERATOR: &str = "operator-key-for-tests";
 /// A viewer's key of every stage.
-pub const VIEWER: &str = "viewer-key-for-tests";
+pub(crate) const VIEWER: &str = "viewer-key-for-tests";
 
 /// A whole installation.
-pub struct Stage {
+pub(crate) struct Stage {
     /// Its servers.
-    pub servers: Arc<Servers>,
+    pub(crate) servers: Arc<Servers>,
     /// Its providers.
-    pub sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
     /// Connections to its database.
-    pub pool: PgPool,
+    pub(crate) pool: PgPool,
 }
 
 impl Stage {
     /// Servers and a sandbox; no program yet.
-    pub async fn set(sandbox: &[&str]) -> Self {
+    pub(crate) async fn set(sandbox: &[&str]) -> Self {
         let servers = Arc::new(Servers::start().await);
         let pool = servers.pool().await;
         Self { sandbox: Sandbox::start(sandbox).await, pool, servers }
     }
 
     /// The settings of all programs.
-    pub fn settings(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.sandbox.settings();
         settings.extend([
             ("DATABASE_URL", self.servers.database_url.clone()),
@@ -55,23 +54,29 @@ impl Stage {
     }
 
     /// Starts a process of `psp-jobs`.
-    pub fn jobs(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn jobs(&self, arguments: &[&str]) -> Running {
         self.jobs_with(arguments, &[])
     }
 
     /// Starts a process of `psp-jobs` with settings of its own.
-    pub fn jobs_with(&self, arguments: &[&str], settings: &[(&'static str, &str)]) -> Running {
+    pub(crate) fn jobs_with(&self, arguments: &[&str], settings: &[(&'static str, &str)]) -> Running {
         let more = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
         Running::start(Program::Jobs, arguments, self.settings().into_iter().chain(more))
     }
 
     /// Starts a web process and waits until it is ready.
-    pub async fn web(&self) -> Web {
+    pub(crate) async fn web(&self) -> Web {
+        self.web_with(&[]).await
+    }
+
+    /// Starts a web process with settings of its own and waits until it is ready.
+    pub(crate) async fn web_with(&self, settings: &[(&'static str, &str)]) -> Web {
         let port = free_port();
         let listen = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
-        let running = Running::start(Program::Psp, &["web"], self.settings().into_iter().chain(listen));
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("a client");
-        let web = Web { running, port, http };
+        let more = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let settings = self.settings().into_iter().chain(listen).chain(more);
+        let running = Running::start(Program::Psp, &["web"], settings);
+        let web = Web { running, port, http: http_client() };
         eventually("the web process to be ready", || async {
             web.request(Method::GET, "/health/ready", None, None).await.ok().filter(|answer| answer.status == 200)
         })
@@ -80,7 +85,7 @@ impl Stage {
     }
 
     /// Runs one job to its end by `psp-jobs enqueue --wait`; some worker must be running.
-    pub fn enqueue(&self, kind: &str, args: Option<&str>) -> Ended {
+    pub(crate) fn enqueue(&self, kind: &str, args: Option<&str>) -> Ended {
         let mut arguments = vec!["enqueue", kind];
         arguments.extend(args);
         arguments.push("--wait");
@@ -88,18 +93,25 @@ impl Stage {
     }
 
     /// Enqueues a job, and makes sure that it succeeds.
-    pub fn succeed(&self, kind: &str, args: Option<&str>) {
+    pub(crate) fn succeed(&self, kind: &str, args: Option<&str>) {
         let ended = self.enqueue(kind, args);
         assert!(ended.status.success(), "{kind} failed: {ended:?}");
     }
 
+    /// Syncs both sources to their ends.
+    pub(crate) fn sync_both(&self) {
+        for kind in ["sync-vima", "sync-payshack"] {
+            self.succeed(kind, None);
+        }
+    }
+
     /// The only value of a query.
-    pub async fn number(&self, query: &'static str) -> i64 {
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
     /// Waits until no job is waiting or at work.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         eventually("every job to be finished", || async {
             let live = self.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await;
             (live == 0).then_some(())
@@ -116,61 +128,84 @@ impl Stage {
 }
 
 /// A web process and a client of it.
-pub struct Web {
+pub(crate) struct Web {
     /// The process.
-    pub running: Running,
+    pub(crate) running: Running,
     /// The port it listens on.
-    pub port: u16,
+    pub(crate) port: u16,
     http: reqwest::Client,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The headers.
-    pub headers: reqwest::header::HeaderMap,
+    pub(crate) headers: reqwest::header::HeaderMap,
     /// The body.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 }
 
 impl Web {
     /// The address of its WebSocket.
-    pub fn socket(&self) -> String {
+    pub(crate) fn socket(&self) -> String {
         format!("ws://127.0.0.1:{}/ws/updates", self.port)
     }
 
     /// A request, as it is.
-    pub async fn request(
+    pub(crate) async fn request(
         &self,
         method: Method,
         path: &str,
         key: Option<&str>,
         body: Option<&str>,
     ) -> Result<Answer, reqwest::Error> {
-        let mut request = self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port));
+        let mut request = self.to(method, path);
         if let Some(key) = key {
             request = request.header("x-api-key", key);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
-        let answer = request.send().await?;
-        Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text: answer.text().await? })
+        answer(request).await
+    }
+
+    /// A POST with headers of its own.
+    pub(crate) async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let request = self.to(Method::POST, path).body(body.to_owned());
+        answer(with_headers(request, headers)).await.expect("the web process answers")
+    }
+
+    /// What a browser asks before it asks.
+    pub(crate) async fn options(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        answer(with_headers(self.to(Method::OPTIONS, path), headers)).await.expect("the web process answers")
+    }
+
+    fn to(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
     }
 
     /// What an admin is answered; it must be 200.
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self.request(Method::GET, path, Some(ADMIN), None).await.expect("the web process answers");
         assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
         answer.json()
     }
+}
+
+fn with_headers(request: RequestBuilder, headers: &[(&str, &str)]) -> RequestBuilder {
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+}
+
+async fn answer(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+    let answer = request.send().await?;
+    Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text: answer.text().await? })
 }

@@ -1,0 +1,102 @@
+//! Every error is a problem document, and every answer says which request it is of.
+
+use reqwest::Method;
+
+use crate::harness::stage::{ADMIN, OPERATOR, Stage, VIEWER};
+
+#[tokio::test]
+async fn every_error_is_a_problem() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    let trigger = "/api/v1/sync/trigger";
+    let nobody = "/api/v1/transactions/00000000-0000-0000-0000-000000000000";
+    for (method, path, key, body, status, code) in [
+        (Method::GET, "/no/such/path", Some(ADMIN), None, 404, "NOT_FOUND"),
+        (Method::GET, "/api/v1/no-such-path", Some(ADMIN), None, 404, "NOT_FOUND"),
+        (Method::GET, nobody, Some(ADMIN), None, 404, "NOT_FOUND"),
+        (Method::DELETE, "/api/v1/transactions", Some(ADMIN), None, 405, "METHOD_NOT_ALLOWED"),
+        (Method::GET, "/api/v1/transactions", None, None, 401, "UNAUTHENTICATED"),
+        (Method::GET, "/api/v1/transactions", Some("no-such-key-at-all"), None, 401, "UNAUTHENTICATED"),
+        (Method::POST, trigger, Some(VIEWER), Some("{}"), 403, "FORBIDDEN"),
+        (Method::POST, trigger, Some(OPERATOR), Some("{"), 400, "BAD_REQUEST"),
+        (Method::POST, trigger, Some(OPERATOR), Some(r#"{"source":"visa"}"#), 422, "VALIDATION_ERROR"),
+        (Method::POST, trigger, Some(OPERATOR), Some(r#"{"mode":"range"}"#), 422, "VALIDATION_ERROR"),
+        (Method::POST, "/api/v1/sync/trigger/visa", Some(OPERATOR), None, 422, "VALIDATION_ERROR"),
+        (Method::GET, "/api/v1/transactions/17", Some(ADMIN), None, 422, "VALIDATION_ERROR"),
+        (Method::GET, "/api/v1/transactions?status=done", Some(ADMIN), None, 422, "VALIDATION_ERROR"),
+        (Method::GET, "/api/v1/transactions?limit=101", Some(ADMIN), None, 422, "VALIDATION_ERROR"),
+        (Method::GET, "/api/v1/transactions?page=0", Some(ADMIN), None, 422, "VALIDATION_ERROR"),
+        (Method::GET, "/api/v1/transactions?cursor=forged", Some(ADMIN), None, 422, "VALIDATION_ERROR"),
+        (Method::GET, "/api/v1/transactions?search=ab", Some(ADMIN), None, 422, "VALIDATION_ERROR"),
+        (Method::GET, "/api/v1/transactions?min_amount=ten", Some(ADMIN), None, 422, "VALIDATION_ERROR"),
+        (Method::GET, "/api/v1/metrics/overview?timezone=Mars", Some(ADMIN), None, 422, "VALIDATION_ERROR"),
+        (
+            Method::GET,
+            "/api/v1/metrics/overview?from_date=2026-02-01&to_date=2026-01-01",
+            Some(ADMIN),
+            None,
+            422,
+            "VALIDATION_ERROR",
+        ),
+    ] {
+        let answer = web.request(method.clone(), path, key, body).await.expect("the web process answers");
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{method} {path}");
+        let problem = answer.json();
+        assert_eq!(
+            (&problem["code"], &problem["status"]),
+            (&code.into(), &status.into()),
+            "{method} {path}: {problem}"
+        );
+        let request_id = answer.headers["x-request-id"].to_str().expect("plain text");
+        assert_eq!(problem["request_id"], request_id, "{method} {path}: {problem}");
+        for field in ["type", "title", "detail"] {
+            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}: {problem}");
+        }
+        if status == 422 {
+            assert!(problem["errors"][0]["field"].is_string(), "{method} {path}: {problem}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_value_is_answered_with_the_allowed_ones() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    let answer = web.request(Method::GET, "/api/v1/transactions?status=done", Some(ADMIN), None).await;
+    let problem = answer.expect("the web process answers").text;
+    for allowed in ["success", "failed", "pending", "processing", "refunded", "unknown"] {
+        assert!(problem.contains(allowed), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn health_and_documents_are_open_and_a_request_keeps_its_id() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    for path in ["/health", "/health/live", "/health/ready", "/api/docs", "/api/openapi.json", "/api/openapi.yaml"] {
+        let answer = web.request(Method::GET, path, None, None).await.expect("the web process answers");
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    let docs = web.request(Method::GET, "/api/docs", None, None).await.expect("the web process answers").text;
+    assert!(!docs.contains("src=\"http") && !docs.contains("href=\"http"), "the docs need no internet");
+    let mine = [("x-request-id", "my-own-id"), ("x-api-key", ADMIN)];
+    let answer = web.post_with("/api/v1/sync/trigger/vima", &mine, "").await;
+    assert_eq!(answer.headers["x-request-id"], "my-own-id");
+}
+
+#[tokio::test]
+async fn only_named_origins_may_ask() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web_with(&[("CORS_ALLOWED_ORIGINS", "https://dashboard.example")]).await;
+    for (origin, allowed) in [("https://dashboard.example", true), ("https://elsewhere.example", false)] {
+        let headers = [
+            ("origin", origin),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "content-type,x-api-key"),
+        ];
+        let answer = web.options("/api/v1/transactions", &headers).await;
+        let granted = answer.headers.get("access-control-allow-origin").map(|origin| origin.to_str().expect("text"));
+        assert_eq!(granted, allowed.then_some(origin), "{answer:?}");
+    }
+}
