@@ -1,0 +1,113 @@
+//! How fast records get from the providers into the database, beside the same upserts alone.
+//!
+//! The syncs run as they do in production: a worker process asks the sandbox over HTTP, without a pace. The baseline takes
+//! the very rows that were stored and writes them again, a hundred to a transaction, over one connection: the statement
+//! that stores payments and nothing else, no rules, no metrics, no history, no books.
+
+use std::time::{Duration, Instant};
+
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::db::transactions::{Write, upsert};
+use psp_dashboard::domain::record::Record;
+use psp_dashboard::domain::transaction::Transaction;
+use psp_dashboard::providers::payshack::{Projects, read_payin, read_payout};
+use psp_dashboard::providers::vima::read_operation;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::harness::stage::Stage;
+
+const PAGE: usize = 100;
+
+/// Measures and prints.
+pub(crate) async fn measure() {
+    let stage = Stage::set(&["--history-days", "4", "--per-day", "8000"]).await;
+    let worker = stage.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    println!("fetch and store, release, unpaced, both servers and the sandbox on this machine:");
+    for source in ["vima", "payshack"] {
+        let busy_before = time_in_postgres(&stage.pool).await;
+        let began = Instant::now();
+        stage.succeed(&format!("sync-{source}"), None);
+        let took = began.elapsed();
+        let busy = time_in_postgres(&stage.pool).await.saturating_sub(busy_before);
+        let run = sqlx::query!(
+            r#"SELECT records_seen, EXTRACT(EPOCH FROM finished_at - started_at)::float8 AS "seconds!"
+                 FROM sync_runs WHERE source = $1 ORDER BY started_at DESC LIMIT 1"#,
+            source
+        );
+        let run = run.fetch_one(&stage.pool).await.expect("the run is recorded");
+        let rate = per_second(run.records_seen, run.seconds);
+        let share = 100.0 * busy.as_secs_f64() / took.as_secs_f64();
+        let baseline = upserts_alone(&stage.pool, source).await;
+        println!(
+            "  {source:<9} {:>7} records in {:>6.2} s = {rate:>6.0}/s; {share:>3.0} % of the time in PostgreSQL; \
+             the same upserts alone {baseline:>6.0}/s, ratio {:.2}",
+            run.records_seen,
+            run.seconds,
+            rate / baseline
+        );
+    }
+    drop(worker);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of records are far below 2^52")]
+fn per_second(count: i64, seconds: f64) -> f64 {
+    count as f64 / seconds
+}
+
+/// How long sessions of this database have been executing statements so far.
+async fn time_in_postgres(pool: &PgPool) -> Duration {
+    let settle = sqlx::query_scalar!("SELECT pg_stat_force_next_flush()::text").fetch_one(pool).await;
+    settle.expect("statistics can be flushed");
+    let millis = sqlx::query_scalar!(
+        r#"SELECT active_time AS "active_time!" FROM pg_stat_database WHERE datname = current_database()"#
+    );
+    Duration::from_secs_f64(millis.fetch_one(pool).await.expect("statistics are kept") / 1000.0)
+}
+
+/// Records a second of the upserts alone, of the payments of `source`.
+async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
+    let payments = payments_of(pool, source).await;
+    let copy = "CREATE TABLE baseline.transactions (LIKE public.transactions INCLUDING ALL)";
+    for statement in ["DROP SCHEMA IF EXISTS baseline CASCADE", "CREATE SCHEMA baseline", copy] {
+        sqlx::raw_sql(statement).execute(pool).await.expect("a schema of our own");
+    }
+    let mut connection = pool.acquire().await.expect("a connection");
+    sqlx::raw_sql("SET search_path TO baseline").execute(&mut *connection).await.expect("a setting");
+    let began = Instant::now();
+    for page in payments.chunks(PAGE) {
+        let mut transaction = sqlx::Connection::begin(&mut *connection).await.expect("a transaction");
+        let writes: Vec<Write<'_>> = page.iter().map(write).collect();
+        upsert(&mut transaction, &writes, SystemClock.now()).await.expect("the payments are new");
+        transaction.commit().await.expect("a commit");
+    }
+    let took = began.elapsed();
+    sqlx::raw_sql("RESET search_path").execute(&mut *connection).await.expect("a setting");
+    per_second(i64::try_from(payments.len()).unwrap_or(i64::MAX), took.as_secs_f64())
+}
+
+fn write(payment: &Transaction) -> Write<'_> {
+    let content = payment.content_hash();
+    Write { id: Uuid::now_v7(), expected: None, content, replaced_in_place: false, payment }
+}
+
+async fn payments_of(pool: &PgPool, source: &str) -> Vec<Transaction> {
+    let rows = sqlx::query!(r#"SELECT kind, raw_data::text AS "raw!" FROM transactions WHERE source = $1"#, source)
+        .fetch_all(pool)
+        .await
+        .expect("the payments are stored");
+    let projects = Projects::default();
+    rows.iter()
+        .filter_map(|row| {
+            let record = match (source, row.kind.as_str()) {
+                ("vima", _) => read_operation(&row.raw).record,
+                (_, "payin") => read_payin(&row.raw, &projects),
+                _ => read_payout(&row.raw, &projects),
+            };
+            match record {
+                Record::Payment(payment) => Some(*payment),
+                Record::Malformed(_) => None,
+            }
+        })
+        .collect()
+}
