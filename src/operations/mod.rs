@@ -4,5 +4,7 @@ pub mod begin_sync;
 pub mod enqueue_job;
 pub mod finish_sync;
 pub mod ingest_page;
+pub mod issue_key;
 pub mod publish_events;
 pub mod rescue_jobs;
+pub mod trigger_sync;
