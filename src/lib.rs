@@ -12,8 +12,10 @@
 //!      domain                                pure: no IO, no async, no clock
 //! ```
 //!
-//! `web` and `jobs` may read from `db` directly. `config`, `clock` and `telemetry` stand beside the stack.
+//! `web` and `jobs` may read from `db` directly. `config`, `clock` and `telemetry` stand beside the stack;
+//! `check` looks at all of it.
 
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod db;

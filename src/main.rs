@@ -1,2 +1,170 @@
-//! Stub.
-fn main() {}
+//! `psp`: the web process, and what an operator types.
+//!
+//! Every command reads only the settings that it needs, and whatever stops it is said once, on standard error.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::bail;
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::{Parser, Subcommand, ValueEnum};
+use psp_dashboard::check::check;
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::config::{Environment, ServersConfig, TelemetryConfig, WebConfig};
+use psp_dashboard::db::api_keys;
+use psp_dashboard::db::pool::{connect, migrate};
+use psp_dashboard::domain::access::Role;
+use psp_dashboard::operations::issue_key::issue_key;
+use psp_dashboard::telemetry;
+use psp_dashboard::web::{app, document};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// Payments of Vima and PayShack: REST, WebSocket, and what an operator needs.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve REST, Swagger UI and the WebSocket on HOST:PORT
+    Web,
+    /// Apply the migrations that are missing; safe when two run at once
+    Migrate,
+    /// Print the OpenAPI document
+    Openapi {
+        /// How it is written
+        #[arg(long, value_enum, default_value_t = DocumentFormat::Json)]
+        format: DocumentFormat,
+    },
+    /// Create, list and revoke API keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Try every setting and connection, and say what is wrong
+    Check,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DocumentFormat {
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Create a key, and print it, this once
+    Create {
+        /// Whose it is
+        #[arg(long)]
+        name: String,
+        /// What it may do: viewer, operator or admin
+        #[arg(long, value_parser = parse_role)]
+        role: Role,
+    },
+    /// List the keys that open
+    List,
+    /// Revoke a key
+    Revoke {
+        /// Its id, as the list shows it
+        id: Uuid,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("psp: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Web => web().await?,
+        Command::Migrate => migrate_database().await?,
+        Command::Openapi { format } => std::io::stdout().write_all(written(format).as_bytes())?,
+        Command::Keys(command) => manage_keys(command).await?,
+        Command::Check => return Ok(check().await),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn written(format: DocumentFormat) -> String {
+    match format {
+        DocumentFormat::Json => document::to_json(),
+        DocumentFormat::Yaml => document::to_yaml(),
+    }
+}
+
+async fn web() -> anyhow::Result<()> {
+    let mut environment = Environment::of_process();
+    let config = WebConfig::read(&mut environment);
+    let config = environment.finish(config)?;
+    telemetry::start(&config.telemetry)?;
+    app::serve(&config, Arc::new(SystemClock)).await?;
+    Ok(())
+}
+
+async fn migrate_database() -> anyhow::Result<()> {
+    let mut environment = Environment::of_process();
+    let settings = ServersConfig::read_database(&mut environment);
+    let telemetry = TelemetryConfig::read(&mut environment);
+    let (settings, telemetry) = environment.finish(settings.zip(telemetry))?;
+    telemetry::start(&telemetry)?;
+    migrate(&connect(&settings).await?).await?;
+    tracing::info!("the database has every migration of this program");
+    Ok(())
+}
+
+async fn manage_keys(command: KeysCommand) -> anyhow::Result<()> {
+    let mut environment = Environment::of_process();
+    let settings = ServersConfig::read_database(&mut environment);
+    let pool = connect(&environment.finish(settings)?).await?;
+    let now = SystemClock.now();
+    match command {
+        KeysCommand::Create { name, role } => create_key(&pool, name.trim(), role, now).await,
+        KeysCommand::List => list_keys(&pool).await,
+        KeysCommand::Revoke { id } => revoke_key(&pool, id, now).await,
+    }
+}
+
+fn parse_role(name: &str) -> Result<Role, String> {
+    Role::from_name(name).ok_or_else(|| "must be viewer, operator or admin".to_owned())
+}
+
+/// Prints the key alone on standard output, so that it can be piped to where it is kept.
+async fn create_key(pool: &PgPool, name: &str, role: Role, now: DateTime<Utc>) -> anyhow::Result<()> {
+    if name.is_empty() {
+        bail!("a key needs a name that tells whose it is");
+    }
+    let issued = issue_key(pool, name, role, now).await?;
+    eprintln!("created the {} key {} for {name}; it is shown this once:", role.as_str(), issued.id);
+    println!("{}", issued.key.expose());
+    Ok(())
+}
+
+async fn list_keys(pool: &PgPool) -> anyhow::Result<()> {
+    let written = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    println!("{:36}  {:8}  {:12}  {:20}  {:20}  name", "id", "role", "prefix", "created", "last used");
+    for key in api_keys::list(pool).await? {
+        let (role, created) = (key.role.as_str(), written(key.created_at));
+        let last_used = key.last_used_at.map_or_else(|| "never".to_owned(), written);
+        println!("{:36}  {role:8}  {:12}  {created:20}  {last_used:20}  {}", key.id, key.prefix, key.name);
+    }
+    Ok(())
+}
+
+async fn revoke_key(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> anyhow::Result<()> {
+    if !api_keys::revoke(pool, id, now).await? {
+        bail!("there is no key {id} that opens; psp keys list shows those that do");
+    }
+    eprintln!("revoked {id}; web processes refuse it within seconds");
+    Ok(())
+}

@@ -4,10 +4,14 @@
 //! become domain types here or not at all: an impossible row is an error, never a default. Statements are checked at
 //! compile time against the migrations (`.sqlx`); only the listings with optional filters are put together at run time.
 
+pub mod api_keys;
+pub mod cursor_key;
 pub mod error;
 pub mod events;
+pub mod idempotent_requests;
 pub mod jobs;
 pub mod leases;
+pub mod overview;
 pub mod pool;
 pub mod processes;
 pub mod quarantine;
@@ -15,6 +19,7 @@ pub mod rollups;
 pub mod schedule;
 pub mod sync_runs;
 pub mod sync_streams;
+pub mod transaction_search;
 pub mod transactions;
 
 pub use error::DbError;

@@ -70,3 +70,12 @@ pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, DbError> {
     let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count();
     Ok(if missing == 0 { SchemaState::Ready } else { SchemaState::Behind(missing) })
 }
+
+/// Asks whether the database answers.
+///
+/// # Errors
+/// [`DbError`] where it does not.
+pub async fn ping(pool: &PgPool) -> Result<(), DbError> {
+    sqlx::query!("SELECT 1 AS one").fetch_one(pool).await?;
+    Ok(())
+}

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
 use crate::domain::record::Malformed;
+use crate::domain::transaction::Source;
 
 /// Keeps the records. One that is known already is counted once more, however often it comes.
 ///
@@ -41,4 +42,16 @@ pub async fn upsert(
         .await?;
     }
     Ok(())
+}
+
+/// How many records of `source` are kept here.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn count(pool: &PgPool, source: Source) -> Result<u64, DbError> {
+    let count =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM quarantine WHERE source = $1"#, source.as_str())
+            .fetch_one(pool)
+            .await?;
+    Ok(count.unsigned_abs())
 }

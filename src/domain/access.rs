@@ -34,3 +34,12 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 }
+
+/// Somebody who was recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// The name of the key.
+    pub name: String,
+    /// What the key may do.
+    pub role: Role,
+}

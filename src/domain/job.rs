@@ -189,6 +189,9 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Everything that makes jobs.
+    pub const ALL: [Self; 4] = [Self::Schedule, Self::Api, Self::Cli, Self::Retry];
+
     /// The name in the contract and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -203,7 +206,7 @@ impl Trigger {
     /// The trigger of this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Schedule, Self::Api, Self::Cli, Self::Retry].into_iter().find(|trigger| trigger.as_str() == name)
+        Self::ALL.into_iter().find(|trigger| trigger.as_str() == name)
     }
 
     /// Who waits for it decides who comes first.

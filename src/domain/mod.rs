@@ -8,6 +8,7 @@ pub mod day;
 pub mod event;
 pub mod job;
 pub mod money;
+pub mod rate;
 pub mod record;
 pub mod rollup;
 pub mod secret;

@@ -63,6 +63,12 @@ impl Measures {
     }
 }
 
+impl std::ops::AddAssign for Measures {
+    fn add_assign(&mut self, more: Self) {
+        self.add(&more, 1);
+    }
+}
+
 /// One payment's place in the cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {

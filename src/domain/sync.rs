@@ -18,6 +18,9 @@ pub enum SyncMode {
 }
 
 impl SyncMode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Incremental, Self::Full, Self::Range];
+
     /// The name in the contract and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -31,7 +34,7 @@ impl SyncMode {
     /// The mode of this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Incremental, Self::Full, Self::Range].into_iter().find(|mode| mode.as_str() == name)
+        Self::ALL.into_iter().find(|mode| mode.as_str() == name)
     }
 }
 

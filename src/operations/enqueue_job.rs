@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::db::{DbError, schedule};
-use crate::domain::job::NewJob;
+use crate::domain::job::{JobId, NewJob};
 use crate::wire::Wire;
 
 /// Enqueues `job`, or joins a live one of the same kind and key.
@@ -17,7 +17,7 @@ pub async fn enqueue_job(pool: &PgPool, wire: &Wire, job: &NewJob) -> Result<Enq
     let mut transaction = pool.begin().await?;
     let enqueued = insert_or_join(&mut transaction, job).await?;
     transaction.commit().await?;
-    ring(wire, job, enqueued).await;
+    ring(wire, job.kind.queue, enqueued.job_id).await;
     Ok(enqueued)
 }
 
@@ -39,12 +39,13 @@ pub async fn enqueue_tick(
         return Ok(None);
     }
     transaction.commit().await?;
-    ring(wire, job, enqueued).await;
+    ring(wire, job.kind.queue, enqueued.job_id).await;
     Ok(Some(enqueued))
 }
 
-async fn ring(wire: &Wire, job: &NewJob, enqueued: Enqueued) {
-    if let Err(error) = wire.ring(job.kind.queue, enqueued.job_id).await {
-        tracing::warn!(%error, job_id = %enqueued.job_id, "the bell was not rung; the sweep will ring it");
+/// Rings for a job that is in the ledger. Failing to is no failure of whoever enqueued it.
+pub(super) async fn ring(wire: &Wire, queue: &str, job_id: JobId) {
+    if let Err(error) = wire.ring(queue, job_id).await {
+        tracing::warn!(%error, %job_id, "the bell was not rung; the sweep will ring it");
     }
 }

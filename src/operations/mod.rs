@@ -7,6 +7,8 @@ pub mod enqueue_job;
 pub mod finish_job;
 pub mod finish_sync;
 pub mod ingest_page;
+pub mod issue_key;
 pub mod publish_events;
 pub mod rescue_jobs;
 pub mod share_provider;
+pub mod trigger_sync;

@@ -1,3 +1,26 @@
-//! The head that answers dashboards.
+//! The web process: REST, its document, and the WebSocket.
+//!
+//! A file a resource. What they share: a request says what it wants through [`fields`] (query and body alike), an answer
+//! is made of the words of [`schema`], whatever goes wrong is a [`error::Problem`], and who asks is known to [`auth`].
+//! poem-openapi derives the document; [`document`] mends what it does not know.
 
+pub mod app;
+pub mod auth;
+mod body;
+mod cors;
+pub mod document;
+pub mod error;
+mod fields;
+mod health;
+mod me;
+mod metrics;
+mod overview;
+mod page;
+mod personal;
+mod query;
+mod request;
+mod schema;
 pub mod socket;
+mod sync;
+mod sync_status;
+mod transactions;

@@ -106,6 +106,15 @@ impl Wire {
         redis::cmd("PING").exec_async(&mut self.connection()).await?;
         Ok(())
     }
+
+    /// What the server does when its memory is full, if it says so. (`INFO`, for hosts often forbid `CONFIG`.)
+    ///
+    /// # Errors
+    /// [`WireError::Redis`] where it does not answer.
+    pub async fn find_eviction_policy(&self) -> Result<Option<String>, WireError> {
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.connection()).await?;
+        Ok(info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned()))
+    }
 }
 
 fn open(settings: &RedisSettings) -> Result<redis::Client, WireError> {

@@ -7,5 +7,6 @@ pub mod events;
 pub mod pace;
 pub mod queue;
 pub mod session;
+pub mod tickets;
 
 pub use connection::{Wire, WireError};

@@ -1,0 +1,93 @@
+//! Tries every setting and connection, and says what is wrong: all of it, not only the first (`psp check`).
+
+use std::process::ExitCode;
+
+use crate::config::{Environment, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
+use crate::db::pool::{DatabaseSettings, SchemaState, connect, schema_state};
+use crate::db::{DbError, api_keys};
+use crate::wire::Wire;
+use crate::wire::connection::RedisSettings;
+
+/// What was found.
+enum Finding {
+    Good(String),
+    /// It works, but not as well as it should.
+    Doubtful(String),
+    Bad(String),
+}
+
+/// Tries everything, prints a line for each, and answers whether the programs could start.
+pub async fn check() -> ExitCode {
+    let mut findings = vec![check_settings()];
+    let mut environment = Environment::of_process();
+    match ServersConfig::read(&mut environment) {
+        Some(servers) => {
+            findings.extend(check_database(&servers.database, &environment).await);
+            findings.extend(check_redis(&servers.redis).await);
+        }
+        None => findings.push(Finding::Bad("servers: not tried, for their settings are at fault".to_owned())),
+    }
+    for finding in &findings {
+        match finding {
+            Finding::Good(told) => println!("ok    {told}"),
+            Finding::Doubtful(told) => println!("warn  {told}"),
+            Finding::Bad(told) => println!("FAIL  {told}"),
+        }
+    }
+    let bad = findings.iter().any(|finding| matches!(finding, Finding::Bad(_)));
+    if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn check_settings() -> Finding {
+    let mut environment = Environment::of_process();
+    let web = WebConfig::read(&mut environment);
+    let providers = ProvidersConfig::read(&mut environment);
+    let worker = WorkerConfig::read(&mut environment);
+    match environment.finish(web.zip(providers).zip(worker)) {
+        Ok(_) => Finding::Good("settings: every one can be read".to_owned()),
+        Err(error) => Finding::Bad(format!("settings: {error}")),
+    }
+}
+
+async fn check_database(settings: &DatabaseSettings, environment: &Environment) -> Vec<Finding> {
+    let pool = match connect(settings).await {
+        Ok(pool) => pool,
+        Err(error) => return vec![Finding::Bad(format!("database: {error}"))],
+    };
+    let schema = match schema_state(&pool).await {
+        Ok(SchemaState::Ready) => Finding::Good("schema: every migration is applied".to_owned()),
+        Ok(SchemaState::Behind(missing)) => {
+            return vec![Finding::Bad(format!("schema: {missing} migrations are missing; run psp migrate"))];
+        }
+        Err(error) => return vec![Finding::Bad(format!("schema: {error}"))],
+    };
+    let keys = check_keys(api_keys::list(&pool).await.map(|keys| keys.len()), environment);
+    vec![Finding::Good("database: it answers".to_owned()), schema, keys]
+}
+
+fn check_keys(issued: Result<usize, DbError>, environment: &Environment) -> Finding {
+    let configured = environment.text("API_KEYS").is_some();
+    let open = environment.text("AUTH").as_deref() == Some("off");
+    match issued {
+        _ if open => Finding::Doubtful("keys: AUTH=off, so anybody may read and do everything".to_owned()),
+        Ok(issued) if issued > 0 || configured => Finding::Good(format!("keys: {issued} issued, API_KEYS beside them")),
+        Ok(_) => Finding::Bad("keys: there is none; set API_KEYS, or run psp keys create".to_owned()),
+        Err(error) => Finding::Bad(format!("keys: {error}")),
+    }
+}
+
+async fn check_redis(settings: &RedisSettings) -> Vec<Finding> {
+    let wire = match Wire::connect(settings).await {
+        Ok(wire) => wire,
+        Err(error) => return vec![Finding::Bad(format!("redis: {error}"))],
+    };
+    let policy = match wire.find_eviction_policy().await {
+        Ok(Some(policy)) if policy == "noeviction" => Finding::Good("redis: it evicts nothing".to_owned()),
+        Ok(Some(policy)) => Finding::Doubtful(format!(
+            "redis: maxmemory-policy is {policy}, so a full server drops queues; set it to noeviction"
+        )),
+        Ok(None) => Finding::Doubtful("redis: it does not say its maxmemory-policy; it must be noeviction".to_owned()),
+        Err(error) => Finding::Doubtful(format!("redis: its maxmemory-policy is not known ({error})")),
+    };
+    vec![Finding::Good("redis: it answers".to_owned()), policy]
+}

@@ -1,0 +1,72 @@
+//! Rates: parts of a whole, changes, averages. A ratio whose denominator is 0 is none, not 0.
+
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// `part` of `whole` in percent, with two decimals.
+#[must_use]
+pub fn percent(part: Decimal, whole: Decimal) -> Option<f64> {
+    rounded(part.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(whole)?).to_f64()
+}
+
+/// How much `current` is above `previous`, in percent of it, with two decimals; below zero where it is less.
+#[must_use]
+pub fn percent_change(current: Decimal, previous: Decimal) -> Option<f64> {
+    percent(current - previous, previous.abs())
+}
+
+/// `sum` shared among `count`, with two decimals.
+#[must_use]
+pub fn average(sum: Decimal, count: i64) -> Option<Decimal> {
+    sum.checked_div(Decimal::from(count)).map(rounded)
+}
+
+/// As people round: the half goes away from zero.
+fn rounded(value: Decimal) -> Decimal {
+    value.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percents() {
+        for (part, whole, expected) in [
+            (1, 3, Some(33.33)),
+            (2, 3, Some(66.67)),
+            (0, 5, Some(0.0)),
+            (5, 5, Some(100.0)),
+            (1, 0, None),
+            (0, 0, None),
+        ] {
+            assert_eq!(percent(part.into(), whole.into()), expected, "{part} of {whole}");
+        }
+    }
+
+    #[test]
+    fn changes() {
+        for (current, previous, expected) in [
+            (150, 100, Some(50.0)),
+            (50, 100, Some(-50.0)),
+            (0, 100, Some(-100.0)),
+            (100, 100, Some(0.0)),
+            (7, 3, Some(133.33)),
+            (5, 0, None),
+            (5, -10, Some(150.0)),
+        ] {
+            assert_eq!(percent_change(current.into(), previous.into()), expected, "{previous} to {current}");
+        }
+    }
+
+    #[test]
+    fn averages() {
+        for (sum, count, expected) in
+            [("10", 4, Some("2.50")), ("1", 3, Some("0.33")), ("0.01", 2, Some("0.01")), ("9", 0, None)]
+        {
+            let sum: Decimal = sum.parse().expect(sum);
+            let expected = expected.map(|text| text.parse::<Decimal>().expect(text));
+            assert_eq!(average(sum, count), expected, "{sum} among {count}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The web process as a whole: what its handlers share, its routes, and how it starts and stops.
+
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use poem::listener::{Listener, TcpListener};
+use poem::middleware::Compression;
+use poem::web::Redirect;
+use poem::{Endpoint, EndpointExt, Response, Route, Server, get, handler};
+use poem_openapi::OpenApi;
+use sqlx::PgPool;
+
+use super::auth::Access;
+use super::cors::Cors;
+use super::document;
+use super::health::HealthApi;
+use super::me::MeApi;
+use super::metrics::MetricsApi;
+use super::page::Cursors;
+use super::request::Answering;
+use super::sync::SyncApi;
+use super::transactions::TransactionsApi;
+use crate::clock::SharedClock;
+use crate::config::{SyncConfig, WebConfig};
+use crate::db::pool::{SchemaState, connect, schema_state};
+use crate::db::{DbError, cursor_key};
+use crate::wire::{Wire, WireError};
+
+/// What the handlers share.
+pub struct State {
+    pub(super) pool: PgPool,
+    pub(super) wire: Wire,
+    pub(super) clock: SharedClock,
+    pub(super) access: Arc<Access>,
+    pub(super) cursors: Cursors,
+    pub(super) sync: SyncConfig,
+    pub(super) report_timezone: Tz,
+    cors: Cors,
+}
+
+/// Why the web process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database is away, or refuses.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// Redis is away, or refuses.
+    #[error(transparent)]
+    Redis(#[from] WireError),
+    /// The schema is older than the program.
+    #[error("the database lacks {0} migrations that this program needs: run psp migrate")]
+    Behind(usize),
+    /// Nobody could ask anything.
+    #[error(
+        "there is no API key, so nobody could ask anything: set API_KEYS=name:role:key, or run psp keys create, or open \
+         everything to everybody with AUTH=off"
+    )]
+    NoKeys,
+    /// It cannot listen.
+    #[error("cannot listen on {address} ({error}): is another process there? set HOST and PORT")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// It stopped listening.
+    #[error("the server stopped ({0})")]
+    Serve(std::io::Error),
+}
+
+impl State {
+    /// Connects to everything that is needed, trying each once.
+    ///
+    /// # Errors
+    /// [`StartError`] where something is missing.
+    pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StartError> {
+        let pool = connect(&config.servers.database).await?;
+        if let SchemaState::Behind(missing) = schema_state(&pool).await? {
+            return Err(StartError::Behind(missing));
+        }
+        let wire = Wire::connect(&config.servers.redis).await?;
+        let access = Access::new(&config.access, pool.clone(), wire.clone(), Arc::clone(&clock));
+        if !access.is_open() && !access.has_keys().await? {
+            return Err(StartError::NoKeys);
+        }
+        Ok(Self {
+            cursors: Cursors::new(cursor_key::get(&pool).await?),
+            pool,
+            wire,
+            clock,
+            access: Arc::new(access),
+            sync: config.sync.clone(),
+            report_timezone: config.report_timezone,
+            cors: Cors::new(config.access.allowed_origins.clone()),
+        })
+    }
+
+    /// Who may ask.
+    #[must_use]
+    pub fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access)
+    }
+}
+
+/// Every operation of the REST API. They hold nothing: what they need comes with the request.
+pub(super) fn operations() -> impl OpenApi + 'static {
+    (HealthApi, TransactionsApi, MetricsApi, SyncApi, MeApi)
+}
+
+/// The whole of the web process behind one endpoint.
+pub fn build(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
+    let pages = Route::new()
+        .nest("/", document::described(operations()))
+        .at("/", get(root))
+        .at("/api/docs", get(document::ui))
+        .at("/api/openapi.json", get(document::json))
+        .at("/api/openapi.yaml", get(document::yaml))
+        .with(Compression::new());
+    // The WebSocket goes beside the pages, at "/ws" and "/ws/updates": an upgrade must not be compressed.
+    let routes = Route::new().nest("/", pages);
+    let cors = state.cors.clone();
+    Answering::new(routes.data(state.access()).data(state), cors)
+}
+
+#[handler]
+fn root() -> Redirect {
+    Redirect::temporary("/api/docs")
+}
+
+/// Starts the web process, and serves until it is told to stop; then open requests get `SHUTDOWN_GRACE_SECONDS`.
+///
+/// # Errors
+/// [`StartError`] where it cannot start.
+pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartError> {
+    let state = State::connect(config, clock).await?;
+    let address = format!("{}:{}", config.host, config.port);
+    let acceptor = TcpListener::bind(&address)
+        .into_acceptor()
+        .await
+        .map_err(|error| StartError::Listen { address: address.clone(), error })?;
+    if state.access.is_open() {
+        tracing::warn!("AUTH=off: anybody who can reach this port may read and do everything");
+    }
+    tracing::info!(address, "psp web serves");
+    let endpoint = build(Arc::new(state));
+    Server::new_with_acceptor(acceptor)
+        .run_with_graceful_shutdown(endpoint, told_to_stop(), Some(config.shutdown_grace))
+        .await
+        .map_err(StartError::Serve)?;
+    tracing::info!("psp web has stopped");
+    Ok(())
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupted = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM is not heard; Ctrl-C stops the process");
+            let _ = interrupted.await;
+        }
+    }
+    tracing::info!("psp web stops: open requests are finished first");
+}

@@ -1,0 +1,62 @@
+//! What a viewer sees of whoever paid: enough to tell two payers apart, too little to know who they are.
+
+/// `s***@example.com`: the first character, and the domain. Of a VPA likewise (`s***@upi`).
+pub(super) fn mask_address(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((local, domain)) => format!("{}@{domain}", mask_name(local)),
+        None => mask_name(address),
+    }
+}
+
+/// `******3341`: the last four digits, of a number that has more than twice as many characters.
+pub(super) fn mask_number(number: &str) -> String {
+    let characters: Vec<char> = number.chars().collect();
+    let shown = if characters.len() > 8 { 4 } else { 0 };
+    let hidden = characters.len() - shown;
+    "*".repeat(hidden) + &characters[hidden..].iter().collect::<String>()
+}
+
+/// `S***`: the first character.
+pub(super) fn mask_name(name: &str) -> String {
+    name.chars().take(1).chain("***".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_keep_their_first_character_and_domain() {
+        for (address, masked) in [
+            ("someone@example.com", "s***@example.com"),
+            ("a@b.co", "a***@b.co"),
+            ("someone@upi", "s***@upi"),
+            ("no address", "n***"),
+            ("@example.com", "***@example.com"),
+            ("été@example.com", "é***@example.com"),
+            ("odd@name@example.com", "o***@example.com"),
+        ] {
+            assert_eq!(mask_address(address), masked);
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_last_four_digits() {
+        for (number, masked) in [
+            ("9876543341", "******3341"),
+            ("+919876543341", "*********3341"),
+            ("123456789", "*****6789"),
+            ("12345678", "********"),
+            ("", ""),
+        ] {
+            assert_eq!(mask_number(number), masked);
+        }
+    }
+
+    #[test]
+    fn names_keep_their_first_character() {
+        for (name, masked) in [("Sunita Rao", "S***"), ("", "***"), ("Ж", "Ж***")] {
+            assert_eq!(mask_name(name), masked);
+        }
+    }
+}

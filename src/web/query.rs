@@ -1,0 +1,87 @@
+//! The query of a request, as one object.
+//!
+//! poem-openapi sees one parameter whose schema is an object; `document` writes it as the parameters it stands for.
+
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use super::error::{Problem, ProblemCode};
+use super::fields::{Fields, FromFields};
+
+/// What the query says.
+#[derive(Debug)]
+pub(super) struct Query<T>(pub(super) T);
+
+impl<'a, T: FromFields + Type> ApiExtractor<'a> for Query<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Query)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(T::schema_ref())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let unreadable = || Problem::new(ProblemCode::BadRequest, "the query is no text in UTF-8");
+        if !is_readable(request.uri().query().unwrap_or_default()) {
+            return Err(unreadable().into());
+        }
+        let mut fields = Fields::of_query(request.params().map_err(|_| unreadable())?);
+        let read = T::read(&mut fields);
+        Ok(Self(fields.finish(read)?))
+    }
+}
+
+/// Whether the query decodes to UTF-8 without NUL, which no text of the database can hold.
+fn is_readable(query: &str) -> bool {
+    let mut decoded = vec![];
+    let mut rest = query.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        let escaped = (*first == b'%').then(|| tail.get(..2).and_then(|digits| hex::decode(digits).ok())).flatten();
+        match escaped.as_deref() {
+            Some([byte]) => {
+                decoded.push(*byte);
+                rest = &tail[2..];
+            }
+            _ => decoded.push(*first),
+        }
+    }
+    !decoded.contains(&0) && std::str::from_utf8(&decoded).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_told_apart() {
+        for (query, expected) in [
+            ("", true),
+            ("search=a%20b&page=2", true),
+            ("search=%E2%82%B9", true),
+            ("search=50%", true),
+            ("search=%zz", true),
+            ("search=%FF", false),
+            ("search=%00", false),
+            ("search=%2500", true),
+        ] {
+            assert_eq!(is_readable(query), expected, "{query}");
+        }
+    }
+}

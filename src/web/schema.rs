@@ -1,0 +1,163 @@
+//! The words that answers are made of: how the contract writes money, times and rates, and the domain's enums as the
+//! document's enums.
+//!
+//! The domain knows nothing of documents, so its enums get their schemas here, by their own names, rather than a twin
+//! each that would have to be kept alike.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::fields::Word;
+use crate::db::transaction_search::{Order, SortBy};
+use crate::domain::access::Role;
+use crate::domain::job::Trigger;
+use crate::domain::money::{format_decimal, parse_decimal};
+use crate::domain::status::Status;
+use crate::domain::sync::{RunStatus, SyncMode};
+use crate::domain::transaction::{Kind, Source};
+
+/// What every simple type says of itself to poem-openapi.
+macro_rules! plain_type {
+    ($name:literal, $schema:expr) => {
+        const IS_REQUIRED: bool = true;
+        type RawValueType = Self;
+        type RawElementValueType = Self;
+
+        fn name() -> Cow<'static, str> {
+            $name.into()
+        }
+
+        fn schema_ref() -> MetaSchemaRef {
+            $schema
+        }
+
+        fn as_raw_value(&self) -> Option<&Self> {
+            Some(self)
+        }
+
+        fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+            Box::new(std::iter::once(self))
+        }
+    };
+}
+
+/// An enum of the domain as an enum of the document.
+macro_rules! named_enum {
+    ($type:ty, $name:literal, $values:expr, $description:literal) => {
+        impl Type for $type {
+            plain_type!($name, MetaSchemaRef::Reference($name.to_owned()));
+
+            fn register(registry: &mut Registry) {
+                registry.create_schema::<Self, _>($name.to_owned(), |_| MetaSchema {
+                    description: Some($description),
+                    enum_items: $values.iter().map(|value| value.as_str().into()).collect(),
+                    ..MetaSchema::new("string")
+                });
+            }
+        }
+
+        impl ToJSON for $type {
+            fn to_json(&self) -> Option<Value> {
+                Some(self.as_str().into())
+            }
+        }
+
+        impl ParseFromJSON for $type {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                match value {
+                    Some(Value::String(text)) => Self::from_word(&text).map_err(ParseError::custom),
+                    _ => Err(ParseError::expected_input()),
+                }
+            }
+        }
+
+        impl ParseFromParameter for $type {
+            fn parse_from_parameter(text: &str) -> ParseResult<Self> {
+                Self::from_word(text).map_err(ParseError::custom)
+            }
+        }
+
+        impl Word for $type {
+            fn from_word(text: &str) -> Result<Self, String> {
+                Self::from_name(text).ok_or_else(|| {
+                    let names: Vec<&str> = $values.iter().map(|value| value.as_str()).collect();
+                    format!("must be one of {}", names.join(", "))
+                })
+            }
+        }
+    };
+}
+
+named_enum!(Source, "Source", Source::ALL, "The provider that told of a payment.");
+named_enum!(Kind, "Kind", Kind::ALL, "Which way the money goes, seen from the merchant.");
+named_enum!(Status, "Status", Status::ALL, "The state of a payment, the same for every provider.");
+named_enum!(Role, "Role", Role::ALL, "What a key may do; each role may do what the one before may.");
+named_enum!(SyncMode, "SyncMode", SyncMode::ALL, "What a sync reads.");
+named_enum!(RunStatus, "RunStatus", RunStatus::ALL, "How a run of a sync stands.");
+named_enum!(Trigger, "Trigger", Trigger::ALL, "What made a job.");
+named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
+named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
+
+/// An amount: text with an exact decimal, never a float.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Money(pub(super) Decimal);
+
+impl Type for Money {
+    plain_type!(
+        "string_decimal",
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            pattern: Some(r"^-?\d+(\.\d+)?$".to_owned()),
+            example: Some("1542.50".into()),
+            ..MetaSchema::new_with_format("string", "decimal")
+        }))
+    );
+}
+
+impl ToJSON for Money {
+    fn to_json(&self) -> Option<Value> {
+        Some(format_decimal(self.0).into())
+    }
+}
+
+impl ParseFromJSON for Money {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        match value {
+            Some(Value::String(text)) => parse_decimal(&text).map(Self).map_err(ParseError::custom),
+            _ => Err(ParseError::expected_input()),
+        }
+    }
+}
+
+/// A time: RFC 3339 in UTC, with `Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Time(pub(super) DateTime<Utc>);
+
+impl Type for Time {
+    plain_type!(
+        "string_date-time",
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            example: Some("2026-01-15T10:00:00Z".into()),
+            ..MetaSchema::new_with_format("string", "date-time")
+        }))
+    );
+}
+
+impl ToJSON for Time {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true).into())
+    }
+}
+
+impl ParseFromJSON for Time {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        match value {
+            Some(Value::String(text)) => Ok(Self(text.parse::<DateTime<Utc>>()?)),
+            _ => Err(ParseError::expected_input()),
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! Payments: listed, searched, and each with its history.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use poem::web::Data;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::app::State;
+use super::auth::Viewer;
+use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use super::error::Problem;
+use super::fields::{Fields, FromFields};
+use super::page::{self, Page, PageQuery};
+use super::personal::{mask_address, mask_name, mask_number};
+use super::query::Query;
+use super::schema::{Money, Time};
+use crate::db::transaction_search::{self, Filter, Found, Order, Place, RecordedChange, Search, SortBy, Window};
+use crate::domain::access::{Principal, Role};
+use crate::domain::day::start_of_day;
+use crate::domain::money::Currency;
+use crate::domain::status::Status;
+use crate::domain::transaction::{Kind, Source};
+
+/// The shortest text that is searched for: anything shorter is found nearly everywhere.
+const SHORTEST_SEARCH: usize = 3;
+
+/// Which payments are listed, and in which order.
+#[derive(Debug, Clone, Default, Object)]
+struct TransactionQuery {
+    /// Of these sources.
+    source: Vec<Source>,
+    /// Of these kinds.
+    kind: Vec<Kind>,
+    /// Of these projects.
+    project: Vec<String>,
+    /// In these states.
+    status: Vec<Status>,
+    /// In these currencies.
+    currency: Vec<String>,
+    /// Of payers in these countries.
+    country: Vec<String>,
+    /// Paid by these methods.
+    payment_method: Vec<String>,
+    /// Of these merchants.
+    merchant_id: Vec<String>,
+    /// Of at least this amount.
+    min_amount: Option<Money>,
+    /// Of at most this amount.
+    max_amount: Option<Money>,
+    /// Created on this day or later.
+    from_date: Option<NaiveDate>,
+    /// Created on this day or before.
+    to_date: Option<NaiveDate>,
+    /// The zone whose days they are (IANA name); the server's `REPORT_TIMEZONE` where nothing is said.
+    timezone: Option<String>,
+    /// Part of the source id, reference id, client operation id, order id or UTR; for operator and admin also of the
+    /// payer's email, phone or name. At least 3 characters.
+    #[oai(validator(min_length = 3))]
+    search: Option<String>,
+    /// What the list is sorted by; `created_at` where nothing is said.
+    sort_by: Option<SortBy>,
+    /// Which end comes first; `desc` where nothing is said.
+    order: Option<Order>,
+}
+
+impl FromFields for TransactionQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let lists = Self::read_lists(fields);
+        let min_amount = fields.optional("min_amount");
+        let max_amount = fields.optional("max_amount");
+        let from_date = fields.optional::<NaiveDate>("from_date");
+        let to_date = fields.optional::<NaiveDate>("to_date");
+        let zone = fields.optional::<Tz>("timezone");
+        let search = fields.optional::<String>("search");
+        let sort_by = fields.optional("sort_by");
+        let order = fields.optional("order");
+        let query = Self {
+            min_amount: min_amount?.map(Money),
+            max_amount: max_amount?.map(Money),
+            from_date: from_date?,
+            to_date: to_date?,
+            timezone: zone?.map(|zone| zone.name().to_owned()),
+            search: search?,
+            sort_by: sort_by?,
+            order: order?,
+            ..lists?
+        };
+        query.check(fields);
+        Some(query)
+    }
+}
+
+impl TransactionQuery {
+    fn read_lists(fields: &mut Fields) -> Option<Self> {
+        let source = fields.list("source");
+        let kind = fields.list("kind");
+        let project = fields.list("project");
+        let status = fields.list("status");
+        let currency = fields.list::<Currency>("currency");
+        let country = fields.list("country");
+        let payment_method = fields.list("payment_method");
+        let merchant_id = fields.list("merchant_id");
+        Some(Self {
+            source: source?,
+            kind: kind?,
+            project: project?,
+            status: status?,
+            currency: currency?.into_iter().map(String::from).collect(),
+            country: country?,
+            payment_method: payment_method?,
+            merchant_id: merchant_id?,
+            ..Self::default()
+        })
+    }
+
+    fn check(&self, fields: &mut Fields) {
+        if let (Some(from), Some(to)) = (self.from_date, self.to_date)
+            && from > to
+        {
+            fields.fault("from_date", format!("{from} is after to_date {to}: swap them"));
+        }
+        if let (Some(Money(least)), Some(Money(most))) = (self.min_amount, self.max_amount)
+            && least > most
+        {
+            fields.fault("min_amount", "is above max_amount: swap them");
+        }
+        if self.search.as_ref().is_some_and(|text| text.chars().count() < SHORTEST_SEARCH) {
+            fields.fault("search", format!("needs at least {SHORTEST_SEARCH} characters"));
+        }
+    }
+
+    fn filter(self, zone: Tz, principal: &Principal) -> Filter {
+        let zone = self.timezone.and_then(|name| name.parse().ok()).unwrap_or(zone);
+        let personal = principal.role >= Role::Operator;
+        Filter {
+            sources: self.source,
+            kinds: self.kind,
+            projects: self.project,
+            statuses: self.status,
+            currencies: self.currency,
+            countries: self.country,
+            payment_methods: self.payment_method,
+            merchant_ids: self.merchant_id,
+            min_amount: self.min_amount.map(|Money(amount)| amount),
+            max_amount: self.max_amount.map(|Money(amount)| amount),
+            from: self.from_date.map(|day| start_of_day(day, zone)),
+            until: self.to_date.and_then(|day| day.succ_opt()).map(|day| start_of_day(day, zone)),
+            search: self.search.map(|text| Search { text, personal }),
+        }
+    }
+}
+
+/// A payment, as one provider tells it.
+#[derive(Debug, Clone, Object)]
+struct Transaction {
+    /// Its id here.
+    id: Uuid,
+    /// Who told of it.
+    source: Source,
+    /// Pay-in or pay-out.
+    kind: Kind,
+    /// The provider's own id.
+    source_id: String,
+    /// The processor's or acquirer's reference.
+    reference_id: Option<String>,
+    /// The merchant's own id (Vima).
+    client_operation_id: Option<String>,
+    /// The order (PayShack).
+    order_id: Option<String>,
+    /// The merchant's project.
+    project: Option<String>,
+    /// The merchant's account.
+    merchant_id: Option<String>,
+    /// The amount, in major units of `currency`.
+    amount: Money,
+    /// What was really paid, where the provider says it apart from the amount.
+    paid_amount: Option<Money>,
+    /// The currency of `amount`, `paid_amount` and `fee`.
+    currency: String,
+    /// `amount` in US dollars, where a rate is known.
+    amount_usd: Option<Money>,
+    /// The provider's charge.
+    fee: Option<Money>,
+    /// `fee` in US dollars, where a rate is known.
+    fee_usd: Option<Money>,
+    /// US dollars for one unit of `currency`.
+    exchange_rate: Option<Money>,
+    /// The state, the same for every provider.
+    status: Status,
+    /// The provider's own word for it.
+    original_status: Option<String>,
+    /// The payer's id at the merchant.
+    user_id: Option<String>,
+    /// The payer's email address; masked for a viewer.
+    user_email: Option<String>,
+    /// The payer's phone number; masked for a viewer.
+    user_phone: Option<String>,
+    /// The payer's name; masked for a viewer.
+    user_name: Option<String>,
+    /// The payer's country.
+    country: Option<String>,
+    /// The bank's Unique Transaction Reference.
+    utr: Option<String>,
+    /// How it was paid.
+    payment_method: Option<String>,
+    /// The product it was paid through.
+    payment_product: Option<String>,
+    /// When it came to be, by the provider's clock.
+    created_at: Time,
+    /// When it last changed, by the provider's clock.
+    updated_at: Option<Time>,
+    /// When it came to its end, by the provider's clock.
+    completed_at: Option<Time>,
+    /// When it was stored here first.
+    ingested_at: Time,
+}
+
+impl Transaction {
+    /// A payment as `principal` may see it.
+    fn shown_to(principal: &Principal, found: Found) -> Self {
+        let masked = principal.role < Role::Operator;
+        let personal = |mask: fn(&str) -> String, text: Option<String>| {
+            if masked { text.as_deref().map(mask) } else { text }
+        };
+        Self {
+            id: found.id,
+            source: found.source,
+            kind: found.kind,
+            source_id: found.source_id,
+            reference_id: found.reference_id,
+            client_operation_id: found.client_operation_id,
+            order_id: found.order_id,
+            project: found.project,
+            merchant_id: found.merchant_id,
+            amount: Money(found.amount),
+            paid_amount: found.paid_amount.map(Money),
+            currency: found.currency,
+            amount_usd: found.amount_usd.map(Money),
+            fee: found.fee.map(Money),
+            fee_usd: found.fee_usd.map(Money),
+            exchange_rate: found.exchange_rate.map(Money),
+            status: found.status,
+            original_status: found.original_status,
+            user_id: found.user_id,
+            user_email: personal(mask_address, found.user_email),
+            user_phone: personal(mask_number, found.user_phone),
+            user_name: personal(mask_name, found.user_name),
+            country: found.country,
+            utr: found.utr,
+            payment_method: found.payment_method,
+            payment_product: found.payment_product,
+            created_at: Time(found.created_at),
+            updated_at: found.updated_at.map(Time),
+            completed_at: found.completed_at.map(Time),
+            ingested_at: Time(found.ingested_at),
+        }
+    }
+}
+
+/// A change of a payment's status or amount.
+#[derive(Debug, Clone, Object)]
+struct TransactionChange {
+    /// When it changed, by the provider's clock.
+    changed_at: Option<Time>,
+    /// When the change was stored here.
+    recorded_at: Time,
+    /// The status before.
+    old_status: Status,
+    /// The status after.
+    new_status: Status,
+    /// The amount before.
+    old_amount: Money,
+    /// The amount after.
+    new_amount: Money,
+}
+
+impl From<RecordedChange> for TransactionChange {
+    fn from(change: RecordedChange) -> Self {
+        Self {
+            changed_at: change.changed_at.map(Time),
+            recorded_at: Time(change.recorded_at),
+            old_status: change.status.0,
+            new_status: change.status.1,
+            old_amount: Money(change.amount.0),
+            new_amount: Money(change.amount.1),
+        }
+    }
+}
+
+/// A payment with everything that is known of it.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct TransactionDetail {
+    #[oai(flatten)]
+    transaction: Transaction,
+    /// The record as the provider sent it; null for whoever is no admin.
+    raw_data: Option<Value>,
+    /// The other source's record of the same payment.
+    counterpart: Option<Transaction>,
+    /// What the last reconciliation found of it; null before one has looked.
+    reconciliation: Option<Value>,
+    /// Its changes of status and amount, oldest first.
+    history: Vec<TransactionChange>,
+}
+
+/// The endpoints.
+pub(super) struct TransactionsApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Transactions")]
+impl TransactionsApi {
+    /// List payments
+    ///
+    /// Of both sources, newest first where nothing else is said. Lists take one value or several by commas. Personal data
+    /// is masked for a viewer, who cannot search it either.
+    #[oai(path = "/transactions", method = "get", operation_id = "listTransactions")]
+    async fn list(
+        &self,
+        state: Data<&Arc<State>>,
+        viewer: Viewer,
+        query: Query<TransactionQuery>,
+        page: Query<PageQuery>,
+    ) -> Result<Json<Page<Transaction>>, Problem> {
+        let Query(query) = query;
+        let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
+        let listing = format!("transactions {} {}", sort_by.as_str(), order.as_str());
+        let asked: page::Window<Place> = state.cursors.window(&listing, &page.0)?;
+        let filter = query.filter(state.report_timezone, &viewer.0);
+        let (after, offset, limit) = (asked.after, asked.offset(), asked.wanted());
+        let window = Window { sort_by, order, after, offset, limit };
+        let (found, count) = tokio::try_join!(
+            transaction_search::list(&state.pool, &filter, &window),
+            transaction_search::count(&state.pool, &filter)
+        )?;
+        let count = page::Count { total: count.total, exact: count.exact };
+        let page = state.cursors.page(&listing, &asked, count, found, |found| found.place(sort_by));
+        Ok(Json(page.map(|found| Transaction::shown_to(&viewer.0, found))))
+    }
+
+    /// Show a payment
+    ///
+    /// With its counterpart at the other source, its history, and, for an admin, the record as the provider sent it.
+    #[oai(path = "/transactions/:id", method = "get", operation_id = "getTransaction")]
+    async fn show(
+        &self,
+        state: Data<&Arc<State>>,
+        viewer: Viewer,
+        /// The payment's id here.
+        id: Path<Uuid>,
+    ) -> Result<Json<TransactionDetail>, Problem> {
+        let found = transaction_search::find(&state.pool, id.0).await?;
+        let found = found.ok_or_else(|| Problem::not_found("transaction"))?;
+        let counterpart = transaction_search::find_counterpart(&state.pool, &found).await?;
+        let history = transaction_search::list_changes(&state.pool, id.0).await?;
+        let raw_data = match viewer.0.role {
+            Role::Admin => transaction_search::find_raw(&state.pool, id.0).await?,
+            Role::Viewer | Role::Operator => None,
+        };
+        Ok(Json(TransactionDetail {
+            transaction: Transaction::shown_to(&viewer.0, found),
+            raw_data,
+            counterpart: counterpart.map(|found| Transaction::shown_to(&viewer.0, found)),
+            reconciliation: None,
+            history: history.into_iter().map(TransactionChange::from).collect(),
+        }))
+    }
+}
+
+impl Example for Transaction {
+    fn example() -> Self {
+        let text = |text: &str| Some(text.to_owned());
+        Self {
+            id: EXAMPLE_ID,
+            source: Source::Vima,
+            kind: Kind::Payin,
+            source_id: "48151623".to_owned(),
+            reference_id: text("SP-20260115-0042"),
+            client_operation_id: text("order-1042"),
+            order_id: None,
+            project: text("monetix"),
+            merchant_id: text("merchant-7"),
+            amount: Money(154_250.into()),
+            paid_amount: None,
+            currency: "INR".to_owned(),
+            amount_usd: Some(Money(1_851.into())),
+            fee: Some(Money(3_085.into())),
+            fee_usd: Some(Money(37.into())),
+            exchange_rate: None,
+            status: Status::Success,
+            original_status: text("success"),
+            user_id: text("u-881"),
+            user_email: text("s***@example.com"),
+            user_phone: text("******3341"),
+            user_name: text("S***"),
+            country: text("IN"),
+            utr: text("402211334455"),
+            payment_method: text("UPI"),
+            payment_product: None,
+            created_at: Time(EXAMPLE_TIME),
+            updated_at: Some(Time(EXAMPLE_TIME)),
+            completed_at: Some(Time(EXAMPLE_TIME)),
+            ingested_at: Time(EXAMPLE_TIME),
+        }
+    }
+}
+
+impl Example for TransactionDetail {
+    fn example() -> Self {
+        Self {
+            transaction: Transaction::example(),
+            raw_data: None,
+            counterpart: None,
+            reconciliation: None,
+            history: vec![TransactionChange {
+                changed_at: Some(Time(EXAMPLE_TIME)),
+                recorded_at: Time(EXAMPLE_TIME),
+                old_status: Status::Pending,
+                new_status: Status::Success,
+                old_amount: Money(154_250.into()),
+                new_amount: Money(154_250.into()),
+            }],
+        }
+    }
+}
