@@ -8,6 +8,7 @@
 //! `worker` is the only consumer of apalis, `scheduler` the only user of apalis-cron. A handler knows neither: it is given
 //! a job and a context, and returns what came of it.
 
+pub mod ask_again;
 pub mod environment;
 pub mod handler;
 pub mod hands;

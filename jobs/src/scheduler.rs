@@ -107,7 +107,7 @@ impl Scheduler {
         if last.is_some_and(|last| last >= tick_at) {
             return Ok(());
         }
-        let job = NewJob { scheduled_for: Some(tick_at), ..entry.job.clone() };
+        let job = NewJob { scheduled_for: Some(tick_at), ..(entry.job_at)(tick_at) };
         if let Some(enqueued) = enqueue_tick(&self.pool, &self.wire, entry.name, &job).await? {
             tracing::info!(schedule = entry.name, %tick_at, job_id = %enqueued.job_id, joined = enqueued.joined, "enqueued");
         }

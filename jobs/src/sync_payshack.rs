@@ -22,6 +22,7 @@ use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::payshack::{PageQuery, TransactionsPage};
 use serde_json::Value;
 
+use crate::ask_again;
 use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
 use crate::sync_run::{SyncRun, days, first_of_last};
@@ -178,6 +179,29 @@ impl SyncPayshack {
             page = fetched?;
         }
     }
+
+    /// Asks again for what is still open here and older than the windows.
+    async fn ask_again(&self, run: &mut SyncRun, window: &Window) -> Result<(), JobError> {
+        let Environment { pool, sync, payshack, .. } = &*self.environment;
+        let again = ask_again::choose(pool, window.from, run.started_at, sync.payshack_interval).await?;
+        let mut records = vec![];
+        for id in &again.payins {
+            match payshack.payin_by_transaction_id(id).await {
+                Ok(page) => records.extend(page.records),
+                Err(ProviderError::Refused { status: 404, .. }) => {
+                    tracing::warn!(id, "payshack knows the payment no more")
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        run.store(Page { stream: Stream::PayshackPayins, records, advance: Advance::Stay }).await?;
+        for day in again.payout_days {
+            let closed =
+                Window { stream: Stream::PayshackPayouts, from: day, to: day, open: false, keeps_place: false };
+            self.read_day(run, &closed, day).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Watches a list move under one's hands, page by page.
@@ -238,6 +262,7 @@ impl Handler for SyncPayshack {
             run.total = self.count(&window).await?.map(|count| run.total.unwrap_or(0) + count);
             windows.push(window);
         }
+        let oldest = windows.iter().min_by_key(|window| window.from).copied();
         let mut completed = vec![];
         let mut moving = vec![];
         for window in windows {
@@ -250,6 +275,9 @@ impl Handler for SyncPayshack {
                 }),
                 None => {}
             }
+        }
+        if let Some(window) = oldest.filter(|_| args == SyncArgs::Incremental) {
+            self.ask_again(&mut run, &window).await?;
         }
         run.finish(completed, (!moving.is_empty()).then(|| moving.join("; "))).await
     }

@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
@@ -241,6 +241,42 @@ pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: Da
     .await?
     .rows_affected();
     if written == writes.len() as u64 { Ok(()) } else { Err(DbError::Conflict("a payment")) }
+}
+
+/// A payment that has not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The provider's id.
+    pub source_id: String,
+    /// The day it was created on (UTC).
+    pub day: NaiveDate,
+}
+
+/// Payments that have not come to their end, created in `from..until`, oldest first.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn list_open(
+    pool: &PgPool,
+    source: Source,
+    kind: Kind,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<Open>, DbError> {
+    let open = sqlx::query_as!(
+        Open,
+        r#"SELECT source_id, (created_at AT TIME ZONE 'UTC')::date AS "day!" FROM transactions
+            WHERE source = $1 AND kind = $2 AND status IN ('pending', 'processing')
+              AND created_at >= $3 AND created_at < $4
+            ORDER BY created_at, id"#,
+        source.as_str(),
+        kind.as_str(),
+        from,
+        until
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(open)
 }
 
 /// A change of a payment's status or amount.

@@ -18,13 +18,15 @@ use super::me::MeApi;
 use super::metrics::MetricsApi;
 use super::page::Cursors;
 use super::request::Answering;
+use super::socket::{self, Doorkeeper, FeedError, Hub, ServerFeed};
 use super::sync::SyncApi;
 use super::transactions::TransactionsApi;
 use crate::clock::SharedClock;
 use crate::config::{SyncConfig, WebConfig};
-use crate::db::pool::{SchemaState, connect, schema_state};
 use crate::db::{DbError, cursor_key};
-use crate::wire::{Wire, WireError};
+use crate::operations::connect_servers::{ConnectError, connect_servers};
+use crate::shutdown;
+use crate::wire::Wire;
 
 /// What the handlers share.
 pub struct State {
@@ -36,20 +38,21 @@ pub struct State {
     pub(super) sync: SyncConfig,
     pub(super) report_timezone: Tz,
     cors: Cors,
+    hub: Arc<Hub>,
 }
 
 /// Why the web process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database is away, or refuses.
+    /// A server is away or refuses, or the schema is behind.
+    #[error(transparent)]
+    Servers(#[from] ConnectError),
+    /// The database does not say who may ask.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// Redis is away, or refuses.
+    /// The events cannot be followed.
     #[error(transparent)]
-    Redis(#[from] WireError),
-    /// The schema is older than the program.
-    #[error("the database lacks {0} migrations that this program needs: run psp migrate")]
-    Behind(usize),
+    Events(#[from] FeedError),
     /// Nobody could ask anything.
     #[error(
         "there is no API key, so nobody could ask anything: set API_KEYS=name:role:key, or run psp keys create, or open \
@@ -64,7 +67,7 @@ pub enum StartError {
         /// Why not.
         error: std::io::Error,
     },
-    /// It stopped listening.
+    /// It stopped listening, or cannot be told to stop.
     #[error("the server stopped ({0})")]
     Serve(std::io::Error),
 }
@@ -75,16 +78,14 @@ impl State {
     /// # Errors
     /// [`StartError`] where something is missing.
     pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StartError> {
-        let pool = connect(&config.servers.database).await?;
-        if let SchemaState::Behind(missing) = schema_state(&pool).await? {
-            return Err(StartError::Behind(missing));
-        }
-        let wire = Wire::connect(&config.servers.redis).await?;
+        let (pool, wire) = connect_servers(&config.servers).await?;
         let access = Access::new(&config.access, pool.clone(), wire.clone(), Arc::clone(&clock));
         if !access.is_open() && !access.has_keys().await? {
             return Err(StartError::NoKeys);
         }
+        let feed = Arc::new(ServerFeed { pool: pool.clone(), wire: wire.clone() });
         Ok(Self {
+            hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             pool,
             wire,
@@ -117,8 +118,9 @@ pub fn build(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
         .at("/api/openapi.json", get(document::json))
         .at("/api/openapi.yaml", get(document::yaml))
         .with(Compression::new());
-    // The WebSocket goes beside the pages, at "/ws" and "/ws/updates": an upgrade must not be compressed.
-    let routes = Route::new().nest("/", pages);
+    let doorkeeper: Arc<dyn Doorkeeper> = state.access();
+    // The WebSocket goes beside the pages: an upgrade must not be compressed.
+    let routes = socket::mount(Route::new().nest("/", pages), &state.hub, &doorkeeper);
     let cors = state.cors.clone();
     Answering::new(routes.data(state.access()).data(state), cors)
 }
@@ -143,30 +145,20 @@ pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartEr
         tracing::warn!("AUTH=off: anybody who can reach this port may read and do everything");
     }
     tracing::info!(address, "psp web serves");
-    let endpoint = build(Arc::new(state));
-    Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(endpoint, told_to_stop(), Some(config.shutdown_grace))
-        .await
-        .map_err(StartError::Serve)?;
+    let stop = shutdown::on_signal().map_err(StartError::Serve)?;
+    let hub = Arc::clone(&state.hub);
+    let closing = stop.clone();
+    let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
+        build(Arc::new(state)),
+        stop.cancelled_owned(),
+        Some(config.shutdown_grace),
+    );
+    // The server does not wait for upgraded sockets: they are told to go by themselves.
+    let (served, ()) = tokio::join!(serving, async {
+        closing.cancelled().await;
+        hub.close().await;
+    });
+    served.map_err(StartError::Serve)?;
     tracing::info!("psp web has stopped");
     Ok(())
-}
-
-/// Waits for SIGTERM or Ctrl-C.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-            }
-        }
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM is not heard; Ctrl-C stops the process");
-            let _ = interrupted.await;
-        }
-    }
-    tracing::info!("psp web stops: open requests are finished first");
 }

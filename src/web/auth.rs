@@ -10,12 +10,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use poem::http::{HeaderMap, header};
 use poem::web::Data;
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use subtle::ConstantTimeEq;
@@ -23,6 +25,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::error::{Problem, ProblemCode};
+use super::socket::Doorkeeper;
 use crate::clock::SharedClock;
 use crate::config::AccessConfig;
 use crate::db::{DbError, api_keys};
@@ -160,6 +163,24 @@ impl Access {
         let refused = || Problem::new(ProblemCode::Unauthenticated, "this ticket was used, or has run out");
         self.wire.redeem_ticket(ticket).await?.ok_or_else(refused)
     }
+}
+
+/// A socket is opened by a key like any request, or by a ticket, for a browser cannot set its headers.
+#[async_trait]
+impl Doorkeeper for Access {
+    async fn admit(&self, request: &Request) -> poem::Result<()> {
+        let TicketParameter { ticket } = request.params()?;
+        match ticket {
+            Some(ticket) if !self.open => self.redeem_ticket(&ticket).await?,
+            _ => self.authenticate(request.headers()).await?,
+        };
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct TicketParameter {
+    ticket: Option<String>,
 }
 
 fn find<'keys>(keys: &'keys [Key], digest: &[u8; 32]) -> Option<&'keys Key> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may know. Whatever is not listed is forbidden.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("domain", &["domain"]),
     ("clock", &[]),
     ("db", &["db", "domain"]),
@@ -12,7 +12,8 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("wire", &["wire", "domain"]),
     ("config", &["config", "domain", "db", "wire", "providers"]),
     ("operations", &["operations", "domain", "clock", "db", "wire", "providers", "config"]),
-    ("web", &["web", "operations", "domain", "clock", "db", "wire", "config"]),
+    ("web", &["web", "operations", "domain", "clock", "db", "wire", "config", "shutdown"]),
+    ("check", &["config", "db", "wire"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),
 ];

@@ -45,7 +45,9 @@ impl Stage {
             ("REDIS_URL", self.servers.redis_url.clone()),
             ("REDIS_NAMESPACE", self.servers.namespace.clone()),
             ("API_KEYS", format!("ada:admin:{ADMIN},otto:operator:{OPERATOR},vera:viewer:{VIEWER}")),
-            ("INITIAL_SYNC_DAYS", "4".to_owned()),
+            ("INITIAL_SYNC_DAYS", "5".to_owned()),
+            // As far back as the sandbox's history, so that what a test finds does not depend on the time of the day.
+            ("PAYSHACK_OVERLAP_DAYS", "5".to_owned()),
             ("JOB_RESCUE_SECONDS", "3".to_owned()),
             ("SHUTDOWN_GRACE_SECONDS", "10".to_owned()),
             ("LOG_LEVEL", "info,sqlx=warn".to_owned()),
