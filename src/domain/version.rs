@@ -114,3 +114,120 @@ pub fn decide(known: Option<&Known>, incoming: &Transaction, content: ContentHas
         Some(Ordering::Greater) | None => Verdict::Update,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::money::Currency;
+    use crate::domain::transaction::{Kind, Source, TransactionKey};
+    use proptest::prelude::*;
+    use rust_decimal::Decimal;
+
+    fn telling(version: Version, amount: u32, status: Status) -> Transaction {
+        Transaction {
+            key: TransactionKey { source: Source::Vima, kind: Kind::Payin, source_id: "1".to_owned() },
+            version,
+            reference_id: None,
+            client_operation_id: None,
+            order_id: None,
+            project: None,
+            merchant_id: None,
+            amount: Decimal::from(amount),
+            paid_amount: None,
+            currency: Currency::inr(),
+            amount_usd: None,
+            fee: None,
+            fee_usd: None,
+            exchange_rate: None,
+            status,
+            original_status: None,
+            user_id: None,
+            user_email: None,
+            user_phone: None,
+            user_name: None,
+            country: None,
+            utr: None,
+            payment_method: None,
+            payment_product: None,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: version.modified_at,
+            completed_at: None,
+            raw: String::new(),
+        }
+    }
+
+    fn version(sequence: Option<u128>, second: Option<i64>) -> Version {
+        let modified_at = second.and_then(|second| DateTime::from_timestamp(second, 0));
+        Version { sequence: sequence.map(SequenceId), modified_at }
+    }
+
+    fn known(telling: &Transaction, replaced_in_place: bool) -> Known {
+        let (content, status) = (telling.content_hash(), telling.status);
+        Known { version: telling.version, content, status, replaced_in_place }
+    }
+
+    #[test]
+    fn the_rule_as_a_table() {
+        use Status::{Pending, Success};
+        let (one, two) = (version(Some(1), Some(10)), version(Some(2), Some(20)));
+        let (early, late, none) = (version(None, Some(10)), version(None, Some(20)), version(None, None));
+        for (stored, replaced, incoming, expected) in [
+            (telling(one, 5, Pending), false, telling(two, 5, Success), Verdict::Update),
+            (telling(two, 5, Success), false, telling(one, 5, Pending), Verdict::Stale),
+            (telling(one, 5, Pending), false, telling(one, 5, Pending), Verdict::Same),
+            (telling(one, 5, Pending), false, telling(one, 6, Pending), Verdict::Replace),
+            (telling(one, 5, Pending), true, telling(one, 6, Pending), Verdict::Refused),
+            (telling(one, 5, Success), false, telling(one, 5, Pending), Verdict::Refused),
+            (telling(one, 5, Success), false, telling(two, 5, Pending), Verdict::Update),
+            (telling(early, 5, Pending), false, telling(late, 5, Success), Verdict::Update),
+            (telling(late, 5, Success), false, telling(early, 5, Pending), Verdict::Stale),
+            (telling(none, 5, Pending), false, telling(none, 6, Pending), Verdict::Update),
+            (telling(none, 5, Success), false, telling(none, 5, Pending), Verdict::Refused),
+            // Ids beyond 64 bits, and ones that are longer but not larger as texts.
+            (
+                telling(version(Some(99_999_999_999_999_999_999), None), 5, Pending),
+                false,
+                telling(version(Some(100_000_000_000_000_000_000), None), 5, Success),
+                Verdict::Update,
+            ),
+        ] {
+            let verdict = decide(Some(&known(&stored, replaced)), &incoming, incoming.content_hash());
+            assert_eq!(verdict, expected, "{stored:?} then {incoming:?}");
+        }
+        let first = telling(one, 5, Pending);
+        assert_eq!(decide(None, &first, first.content_hash()), Verdict::Insert);
+    }
+
+    proptest! {
+        /// Whatever order tellings of distinct versions come in, and however often, the newest is what stays.
+        #[test]
+        fn the_newest_stays(order in proptest::collection::vec(0_u32..12, 1..60)) {
+            let mut stored: Option<Known> = None;
+            for number in &order {
+                let status = if number % 3 == 0 { Status::Pending } else { Status::Success };
+                let incoming = telling(version(Some(u128::from(*number)), None), *number, status);
+                if decide(stored.as_ref(), &incoming, incoming.content_hash()).writes() {
+                    stored = Some(known(&incoming, false));
+                }
+            }
+            let newest = order.iter().max().map(|number| SequenceId(u128::from(*number)));
+            prop_assert_eq!(stored.and_then(|known| known.version.sequence), newest);
+        }
+
+        /// Two replicas that disagree about one version make the record change once, and never again.
+        #[test]
+        fn disagreeing_replicas_settle(amounts in proptest::collection::vec(1_u32..4, 2..40)) {
+            let mut stored: Option<Known> = None;
+            let mut writes = 0;
+            for amount in amounts {
+                let incoming = telling(version(Some(7), None), amount, Status::Pending);
+                let verdict = decide(stored.as_ref(), &incoming, incoming.content_hash());
+                if verdict.writes() {
+                    stored = Some(known(&incoming, verdict == Verdict::Replace));
+                    writes += 1;
+                }
+            }
+            prop_assert!(writes <= 2);
+        }
+    }
+}

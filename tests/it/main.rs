@@ -6,6 +6,7 @@
 mod commands;
 mod flow;
 mod harness;
+mod ingest;
 mod layers;
 mod ledger;
 mod migrations;
