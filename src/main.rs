@@ -79,7 +79,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("psp: {error:#}");
+            eprintln!("psp: {error}");
             ExitCode::FAILURE
         }
     }

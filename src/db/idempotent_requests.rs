@@ -13,7 +13,7 @@ use super::DbError;
 use super::processes::interval;
 
 /// How long a request is remembered.
-pub const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+pub const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// A request that bears an `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq)]

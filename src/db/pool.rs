@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 
 use super::DbError;
 
@@ -27,13 +28,14 @@ pub struct DatabaseSettings {
 /// # Errors
 /// [`DbError::Unavailable`] where there is no database.
 pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DbError> {
-    let pool = PgPoolOptions::new()
+    // The pool would try for long, and then not say why; one plain connection says at once what is wrong.
+    let plain = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&settings.options)).await;
+    let plain = plain.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(DbError::Unavailable)?;
+    plain.close().await.map_err(DbError::Unavailable)?;
+    Ok(PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(settings.options.clone())
-        .await
-        .map_err(DbError::Unavailable)?;
-    Ok(pool)
+        .connect_lazy_with(settings.options.clone()))
 }
 
 /// Applies what is missing of the migrations. Two at once take turns by sqlx's own lock.

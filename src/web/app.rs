@@ -104,16 +104,23 @@ impl State {
     }
 }
 
-/// Every operation of the REST API. They hold nothing: what they need comes with the request.
-pub(super) fn operations() -> impl OpenApi + 'static {
-    (HealthApi, TransactionsApi, MetricsApi, SyncApi, MeApi)
+/// Every operation. They hold nothing: what they need comes with the request.
+pub(super) fn operations() -> impl OpenApi {
+    (HealthApi, versioned())
+}
+
+/// The operations under `/api/v1`.
+fn versioned() -> impl OpenApi + 'static {
+    (TransactionsApi, MetricsApi, SyncApi, MeApi)
 }
 
 /// The whole of the web process behind one endpoint.
+#[must_use]
 pub fn build(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
     let pages = Route::new()
-        .nest("/", document::described(operations()))
         .at("/", get(root))
+        .nest_no_strip("/health", document::described(HealthApi))
+        .nest_no_strip("/api/v1", document::described(versioned()))
         .at("/api/docs", get(document::ui))
         .at("/api/openapi.json", get(document::json))
         .at("/api/openapi.yaml", get(document::yaml))

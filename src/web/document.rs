@@ -75,7 +75,20 @@ pub fn to_json() -> String {
 /// The document as YAML.
 #[must_use]
 pub fn to_yaml() -> String {
-    serde_yaml_ng::to_string(&*DOCUMENT).unwrap_or_default()
+    let plain = serde_yaml_ng::to_string(&*DOCUMENT).unwrap_or_default();
+    plain.lines().map(|line| quote_word(line) + "\n").collect()
+}
+
+/// YAML 1.1, which many still read, takes an unquoted day for a date and an unquoted `off` for false.
+fn quote_word(line: &str) -> String {
+    match line.rsplit_once(' ') {
+        Some((field, word))
+            if field.ends_with([':', '-']) && (word == "off" || word.starts_with(&EXAMPLE_DAY.to_string())) =>
+        {
+            format!("{field} '{word}'")
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// Swagger UI around the document, with everything it needs in one page: it works without the internet.

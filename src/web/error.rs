@@ -10,7 +10,7 @@ use std::time::Duration;
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError, ResponseError};
 use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Response};
-use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError};
+use poem_openapi::error::ParseParamError;
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Enum, Object};
@@ -196,9 +196,6 @@ impl Problem {
         if error.is::<Self>() {
             return error.downcast().unwrap_or_else(Self::internal);
         }
-        if let Some(ParsePathError { name, reason }) = error.downcast_ref() {
-            return Self::field(name, plain(reason));
-        }
         if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
             return Self::field(name, plain(reason));
         }
@@ -207,9 +204,6 @@ impl Problem {
         }
         if error.is::<MethodNotAllowedError>() {
             return Self::new(ProblemCode::MethodNotAllowed, "this path does not know this method; see /api/docs");
-        }
-        if error.is::<ContentTypeError>() {
-            return Self::new(ProblemCode::UnsupportedMediaType, "send JSON, with Content-Type: application/json");
         }
         if let Some(ReadBodyError::PayloadTooLarge) = error.downcast_ref() {
             return Self::new(ProblemCode::PayloadTooLarge, "the body is larger than 1 MiB");

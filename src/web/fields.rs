@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::error::{FieldError, Problem};
 use crate::domain::money::{Currency, parse_decimal};
@@ -69,6 +70,7 @@ impl Fields {
     }
 
     /// The value of a field that may be absent; none, with a fault noted, where it cannot be read.
+    #[expect(clippy::option_option, reason = "the outer says whether it could be read, the inner whether it is there")]
     pub(super) fn optional<T: Word>(&mut self, name: &str) -> Option<Option<T>> {
         let mut texts: Vec<String> = self.texts(name).map(str::to_owned).collect();
         match (texts.pop(), texts.is_empty()) {
@@ -128,6 +130,12 @@ impl Word for String {
 impl Word for Currency {
     fn from_word(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "must be a currency code, for example INR".to_owned())
+    }
+}
+
+impl Word for Uuid {
+    fn from_word(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "must be a UUID".to_owned())
     }
 }
 

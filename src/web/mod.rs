@@ -16,6 +16,7 @@ mod me;
 mod metrics;
 mod overview;
 mod page;
+mod path;
 mod personal;
 mod query;
 mod request;

@@ -202,6 +202,7 @@ pub(super) enum TotalRelation {
 }
 
 /// A page of a listing.
+#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub(super) struct Page<I: ParseFromJSON + ToJSON> {

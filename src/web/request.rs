@@ -57,7 +57,8 @@ impl<E: Endpoint> Endpoint for Answering<E> {
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        let (status, duration_ms) = (response.status().as_u16(), began.elapsed().as_millis());
+        let status = response.status().as_u16();
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, path, status, duration_ms, request_id, "{method} {path} {status}");
         Ok(response)
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -73,12 +73,6 @@ macro_rules! named_enum {
                     Some(Value::String(text)) => Self::from_word(&text).map_err(ParseError::custom),
                     _ => Err(ParseError::expected_input()),
                 }
-            }
-        }
-
-        impl ParseFromParameter for $type {
-            fn parse_from_parameter(text: &str) -> ParseResult<Self> {
-                Self::from_word(text).map_err(ParseError::custom)
             }
         }
 

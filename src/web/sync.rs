@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use poem::Request;
 use poem::web::Data;
-use poem_openapi::param::{Header, Path};
+use poem_openapi::param::Header;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
@@ -19,6 +19,7 @@ use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::error::Problem;
 use super::fields::{Fields, FromFields};
 use super::page::{Count, Page, PageQuery, Window};
+use super::path::InPath;
 use super::query::Query;
 use super::schema::Time;
 use super::sync_status::{SyncStatus, sync_status};
@@ -117,9 +118,9 @@ struct SyncTriggered {
 
 impl From<Vec<TriggeredSync>> for SyncTriggered {
     fn from(triggered: Vec<TriggeredSync>) -> Self {
-        let told = triggered.iter().map(|sync| match sync.joined {
-            true => format!("{}: joined a sync that was queued or running", sync.source),
-            false => format!("{}: queued", sync.source),
+        let told = triggered.iter().map(|sync| {
+            let happened = if sync.joined { "joined a sync that was queued or running" } else { "queued" };
+            format!("{}: {happened}", sync.source)
         });
         Self {
             message: told.collect::<Vec<_>>().join("; "),
@@ -293,7 +294,7 @@ impl SyncApi {
         request: &Request,
         operator: Operator,
         /// The source.
-        source: Path<Source>,
+        source: InPath<Source>,
         /// The same key within 24 hours gives the same answer.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,

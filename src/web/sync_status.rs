@@ -201,7 +201,7 @@ impl Example for SyncStatus {
             quarantined: 3,
             error_message: None,
             next_sync_in_seconds: 42,
-            next_sync_at: Time(next_tick(EXAMPLE_TIME, Duration::from_secs(60))),
+            next_sync_at: Time(next_tick(EXAMPLE_TIME, Duration::from_mins(1))),
             last_cursor: Some("48151623".to_owned()),
             lag_seconds: Some(18),
             current: Some(CurrentSync { job_id: EXAMPLE_ID, progress: 120, total: Some(180), percent: Some(66.67) }),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use poem::web::Data;
-use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
@@ -18,6 +17,7 @@ use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::error::Problem;
 use super::fields::{Fields, FromFields};
 use super::page::{self, Page, PageQuery};
+use super::path::InPath;
 use super::personal::{mask_address, mask_name, mask_number};
 use super::query::Query;
 use super::schema::{Money, Time};
@@ -352,7 +352,7 @@ impl TransactionsApi {
         state: Data<&Arc<State>>,
         viewer: Viewer,
         /// The payment's id here.
-        id: Path<Uuid>,
+        id: InPath<Uuid>,
     ) -> Result<Json<TransactionDetail>, Problem> {
         let found = transaction_search::find(&state.pool, id.0).await?;
         let found = found.ok_or_else(|| Problem::not_found("transaction"))?;

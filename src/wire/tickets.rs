@@ -11,7 +11,7 @@ use super::{Wire, WireError};
 use crate::domain::access::Principal;
 
 /// How long a ticket can be used.
-pub const LIFETIME: Duration = Duration::from_secs(60);
+pub const LIFETIME: Duration = Duration::from_mins(1);
 
 impl Wire {
     /// Makes a ticket for `principal`.
