@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("psp-jobs: {error:#}");
+            eprintln!("psp-jobs: {error}");
             ExitCode::FAILURE
         }
     }

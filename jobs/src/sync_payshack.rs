@@ -189,7 +189,7 @@ impl SyncPayshack {
             match payshack.payin_by_transaction_id(id).await {
                 Ok(page) => records.extend(page.records),
                 Err(ProviderError::Refused { status: 404, .. }) => {
-                    tracing::warn!(id, "payshack knows the payment no more")
+                    tracing::warn!(id, "payshack knows the payment no more");
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -161,10 +161,17 @@ pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartEr
         Some(config.shutdown_grace),
     );
     // The server does not wait for upgraded sockets: they are told to go by themselves.
-    let (served, ()) = tokio::join!(serving, async {
-        closing.cancelled().await;
-        hub.close().await;
-    });
+    let (served, ()) = tokio::join!(
+        async {
+            let served = serving.await;
+            closing.cancel();
+            served
+        },
+        async {
+            closing.cancelled().await;
+            hub.close().await;
+        }
+    );
     served.map_err(StartError::Serve)?;
     tracing::info!("psp web has stopped");
     Ok(())

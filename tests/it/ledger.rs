@@ -40,11 +40,11 @@ impl Ledger {
     }
 
     async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<(), DbError> {
-        finish(&mut *self.pool.acquire().await.expect("a connection"), claim, outcome).await
+        finish(&mut self.pool.acquire().await.expect("a connection"), claim, outcome).await
     }
 
     async fn hold(&self, claim: &Claim) -> Result<(), DbError> {
-        hold_claim(&mut *self.pool.acquire().await.expect("a connection"), claim, &json!({"progress": 1})).await
+        hold_claim(&mut self.pool.acquire().await.expect("a connection"), claim, &json!({"progress": 1})).await
     }
 
     async fn state(&self, job_id: JobId) -> JobState {
@@ -163,7 +163,7 @@ async fn attempts_end_as_the_outcome_says() {
     let retry = |after| Outcome::Retry { error: "no answer".to_owned(), after };
     for (outcome, state, claimable, attempt_after) in [
         (retry(Duration::ZERO), JobState::Retrying, true, 2),
-        (retry(Duration::from_secs(60)), JobState::Retrying, false, 0),
+        (retry(Duration::from_mins(1)), JobState::Retrying, false, 0),
         (Outcome::HandedBack, JobState::Queued, true, 1),
         (Outcome::Failed("no".to_owned()), JobState::Failed, false, 0),
         (Outcome::Succeeded(json!({"n": 1})), JobState::Succeeded, false, 0),
@@ -211,7 +211,7 @@ async fn the_sweep_rings_for_what_nobody_answered() {
     let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
     let pool = &ledger.pool;
     let rung = async |again| take_unrung(pool, again, 10).await.expect("an answer");
-    assert!(rung(Duration::from_secs(60)).await.is_empty(), "its bell was rung a moment ago");
+    assert!(rung(Duration::from_mins(1)).await.is_empty(), "its bell was rung a moment ago");
     let again = rung(Duration::ZERO).await;
     assert_eq!(again.iter().map(|due| due.job_id).collect::<Vec<_>>(), [job_id]);
 }

@@ -12,8 +12,9 @@ fn every_name_says_what_it_does() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
     let mut names: Vec<String> = fs::read_dir(folder)
         .expect("the folder of migrations")
-        .map(|entry| entry.expect("a readable entry").file_name().into_string().expect("a plain name"))
-        .filter(|name| name.ends_with(".sql"))
+        .map(|entry| entry.expect("a readable entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .map(|path| path.file_name().and_then(|name| name.to_str()).expect("a plain name").to_owned())
         .collect();
     names.sort();
     assert_eq!(names.len(), MIGRATIONS.iter().count(), "every file is a migration");

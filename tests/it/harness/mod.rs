@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// How long a condition may take to come true before a test fails: generous, for machines are busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks again and again until there is an answer.
 ///

@@ -109,3 +109,9 @@ async fn make_template() -> String {
     pool.close().await;
     name
 }
+
+/// The only value of a query, which a test writes as it needs it.
+#[expect(clippy::disallowed_methods, reason = "what a test asks is no part of the program")]
+pub(crate) async fn number(pool: &PgPool, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(pool).await.unwrap_or_else(|error| panic!("{query}: {error}"))
+}

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use psp_dashboard::domain::job::JobState;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use sqlx::PgPool;
 
 use super::programs::{Ended, Program, Running, free_port, run};
 use super::sandbox::Sandbox;
-use super::servers::Servers;
+use super::servers::{Servers, number};
 use super::{eventually, http_client};
 
 /// An admin's key of every stage.
@@ -109,7 +108,7 @@ impl Stage {
 
     /// The only value of a query.
     pub(crate) async fn number(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap_or_else(|error| panic!("{query}: {error}"))
+        number(&self.pool, query).await
     }
 
     /// Waits until no job is waiting or at work.
@@ -119,9 +118,7 @@ impl Stage {
             (live == 0).then_some(())
         })
         .await;
-        let failed = JobState::Failed.as_str();
-        let failures: Vec<String> = sqlx::query_scalar("SELECT kind || ': ' || error FROM jobs WHERE state = $1")
-            .bind(failed)
+        let failures = sqlx::query_scalar!("SELECT kind || ': ' || error FROM jobs WHERE state = 'failed'")
             .fetch_all(&self.pool)
             .await
             .expect("the ledger can be read");
