@@ -19,6 +19,7 @@ pub mod rollups;
 pub mod schedule;
 pub mod sync_runs;
 pub mod sync_streams;
+pub mod transaction_detail;
 pub mod transaction_search;
 pub mod transactions;
 

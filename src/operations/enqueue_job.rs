@@ -2,12 +2,17 @@
 //!
 //! The row comes first. A bell that cannot be rung is rung by the sweep, seconds later.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::db::{DbError, schedule};
 use crate::domain::job::{JobId, NewJob};
 use crate::wire::Wire;
+
+/// Whoever asked for a job does not wait longer for a Redis that is away: the sweep rings again within seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Enqueues `job`, or joins a live one of the same kind and key.
 ///
@@ -45,7 +50,9 @@ pub async fn enqueue_tick(
 
 /// Rings for a job that is in the ledger. Failing to is no failure of whoever enqueued it.
 pub(super) async fn ring(wire: &Wire, queue: &str, job_id: JobId) {
-    if let Err(error) = wire.ring(queue, job_id).await {
-        tracing::warn!(%error, %job_id, "the bell was not rung; the sweep will ring it");
+    match tokio::time::timeout(PATIENCE, wire.ring(queue, job_id)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, %job_id, "the bell was not rung; the sweep will ring it"),
+        Err(_) => tracing::warn!(%job_id, "Redis does not answer: the bell was not rung; the sweep will ring it"),
     }
 }

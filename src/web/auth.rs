@@ -3,7 +3,7 @@
 //! Keys come from configuration (`API_KEYS`) or from the table of issued keys, which is read again every few seconds, so
 //! that a revoked key stops within them and a request costs no statement. Keys are compared by their SHA-256, each with
 //! each, in a time that says nothing of where they differ. An operation says by an argument what it takes to call it
-//! ([`Viewer`], [`Operator`]); poem-openapi's own security schemes were rejected, for what they refuse is no problem+json
+//! (`Viewer`, `Operator`); poem-openapi's own security schemes were rejected, for what they refuse is no problem+json
 //! and, where there are two of them, the second's refusal hides the first's.
 
 use std::collections::HashSet;

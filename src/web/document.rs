@@ -175,6 +175,12 @@ mod tests {
     }
 
     #[test]
+    fn the_committed_document_is_this_one() {
+        assert!(to_json() == include_str!("../../openapi/openapi.json"), "see openapi/README.md");
+        assert!(to_yaml() == include_str!("../../openapi/openapi.yaml"), "see openapi/README.md");
+    }
+
+    #[test]
     fn the_page_shows_the_mended_document() {
         let page = to_html();
         assert!(page.contains("\"nullable\": true") && page.contains("SwaggerUIBundle"));

@@ -1,7 +1,7 @@
 //! The web process: REST, its document, and the WebSocket.
 //!
-//! A file a resource. What they share: a request says what it wants through [`fields`] (query and body alike), an answer
-//! is made of the words of [`schema`], whatever goes wrong is a [`error::Problem`], and who asks is known to [`auth`].
+//! A file a resource. What they share: a request says what it wants through `fields` (query and body alike), an answer
+//! is made of the words of `schema`, whatever goes wrong is a [`error::Problem`], and who asks is known to [`auth`].
 //! poem-openapi derives the document; [`document`] mends what it does not know.
 
 pub mod app;
@@ -24,4 +24,5 @@ mod schema;
 pub mod socket;
 mod sync;
 mod sync_status;
+mod transaction_query;
 mod transactions;

@@ -1,6 +1,7 @@
 //! The variable part of a path.
 //!
 //! poem-openapi's own `Path` was rejected: it knows the part by its position (`param0`), and says so to whoever asked.
+//! Ours bears the same name, for by it poem-openapi's macro tells which position an argument stands for.
 
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
@@ -28,9 +29,9 @@ impl Segment for Source {
 
 /// What the path says.
 #[derive(Debug)]
-pub(super) struct InPath<T>(pub(super) T);
+pub(super) struct Path<T>(pub(super) T);
 
-impl<'a, T: Segment> ApiExtractor<'a> for InPath<T> {
+impl<'a, T: Segment> ApiExtractor<'a> for Path<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
     const PARAM_IS_REQUIRED: bool = true;
 

@@ -19,7 +19,7 @@ use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::error::Problem;
 use super::fields::{Fields, FromFields};
 use super::page::{Count, Page, PageQuery, Window};
-use super::path::InPath;
+use super::path::Path;
 use super::query::Query;
 use super::schema::Time;
 use super::sync_status::{SyncStatus, sync_status};
@@ -294,7 +294,7 @@ impl SyncApi {
         request: &Request,
         operator: Operator,
         /// The source.
-        source: InPath<Source>,
+        source: Path<Source>,
         /// The same key within 24 hours gives the same answer.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
