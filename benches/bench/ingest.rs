@@ -12,7 +12,7 @@ use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::transaction::Transaction;
 use psp_dashboard::providers::payshack::{Projects, read_payin, read_payout};
 use psp_dashboard::providers::vima::read_operation;
-use sqlx::PgPool;
+use sqlx::{Executor, PgPool};
 use uuid::Uuid;
 
 use crate::harness::stage::Stage;
@@ -69,11 +69,12 @@ async fn time_in_postgres(pool: &PgPool) -> Duration {
 async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
     let payments = payments_of(pool, source).await;
     let copy = "CREATE TABLE baseline.transactions (LIKE public.transactions INCLUDING ALL)";
-    for statement in ["DROP SCHEMA IF EXISTS baseline CASCADE", "CREATE SCHEMA baseline", copy] {
-        sqlx::raw_sql(statement).execute(pool).await.expect("a schema of our own");
-    }
     let mut connection = pool.acquire().await.expect("a connection");
-    sqlx::raw_sql("SET search_path TO baseline").execute(&mut *connection).await.expect("a setting");
+    let prepare =
+        ["DROP SCHEMA IF EXISTS baseline CASCADE", "CREATE SCHEMA baseline", copy, "SET search_path TO baseline"];
+    for statement in prepare {
+        connection.execute(statement).await.expect("a schema of our own");
+    }
     let began = Instant::now();
     for page in payments.chunks(PAGE) {
         let mut transaction = sqlx::Connection::begin(&mut *connection).await.expect("a transaction");
@@ -82,7 +83,7 @@ async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
         transaction.commit().await.expect("a commit");
     }
     let took = began.elapsed();
-    sqlx::raw_sql("RESET search_path").execute(&mut *connection).await.expect("a setting");
+    connection.execute("RESET search_path").await.expect("a setting");
     per_second(i64::try_from(payments.len()).unwrap_or(i64::MAX), took.as_secs_f64())
 }
 

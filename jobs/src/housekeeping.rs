@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use psp_dashboard::db::jobs::ClaimedJob;
-use psp_dashboard::db::{events, jobs, processes, schedule, sync_streams};
+use psp_dashboard::db::{events, idempotent_requests, jobs, processes, schedule, sync_streams};
 use serde_json::{Value, json};
 
 use crate::environment::Environment;
@@ -41,6 +41,7 @@ impl Handler for Housekeeping {
             "jobs": jobs::prune(pool, KEEP_FINISHED_JOBS, KEEP_FAILED_JOBS).await?,
             "ticks": schedule::prune_ticks(pool, now - KEEP_TICKS).await?,
             "cursor_marks": sync_streams::prune_marks(pool, now - sync.vima_overlap - HOUR).await?,
+            "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
             "processes": processes::prune(pool, DAY).await?,
         }))
     }
