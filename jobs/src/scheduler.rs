@@ -74,7 +74,7 @@ impl Scheduler {
         }
     }
 
-    /// Enqueues the ticks of one entry. The stream ends in an error when the clock jumps; it is then begun anew.
+    /// Enqueues the ticks of one entry. The stream ends in an error when its next tick has passed already; it is begun anew.
     async fn follow(&self, entry: &Entry) {
         loop {
             let now = self.clock.now();
@@ -87,7 +87,10 @@ impl Scheduler {
                     self.record(entry, tick_at).await;
                 }
             }
-            tracing::warn!(schedule = entry.name, "the clock has jumped; ticks are counted anew");
+            tracing::warn!(
+                schedule = entry.name,
+                "ticks were missed: the clock has jumped, or the database was away; they become one"
+            );
         }
     }
 

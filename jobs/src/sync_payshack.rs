@@ -99,13 +99,14 @@ impl SyncPayshack {
             SyncArgs::Range { from_date, to_date } => Window { from: from_date, to: to_date, open: false, ..window },
             SyncArgs::Incremental => {
                 let place = sync_streams::find_place(pool, stream).await?;
-                match place.watermark {
-                    None => Window { from: place.day.unwrap_or(first_day), keeps_place: true, ..window },
-                    Some(watermark) => {
-                        let overlap = Days::new(u64::from(sync.payshack_overlap_days));
-                        let from = watermark.date_naive().checked_sub_days(overlap).unwrap_or(first_day);
-                        Window { from, ..window }
-                    }
+                let overlap = Days::new(u64::from(sync.payshack_overlap_days));
+                let before = |day: NaiveDate| day.checked_sub_days(overlap).unwrap_or(first_day);
+                if let Some(watermark) = place.watermark {
+                    Window { from: before(watermark.date_naive()), ..window }
+                } else {
+                    // The first read, or what an interruption left of it: the last days are always read again.
+                    let reached = place.day.map_or(first_day, |day| day.min(before(today)).max(first_day));
+                    Window { from: reached, keeps_place: true, ..window }
                 }
             }
         })
@@ -125,7 +126,7 @@ impl SyncPayshack {
             if !self.read_day(run, window, day).await? {
                 moving.push(day.to_string());
             }
-            if window.keeps_place {
+            if window.keeps_place && moving.is_empty() {
                 let advance = Advance::Day(day.succ_opt().unwrap_or(day), None);
                 run.store(Page { stream: window.stream, records: vec![], advance }).await?;
             }

@@ -107,7 +107,10 @@ impl SyncVima {
         let pool = &self.environment.pool;
         let covered_from = match sync_streams::find_place(pool, Stream::VimaCreations).await? {
             Place { watermark: Some(_), .. } => None,
-            _ => Some(self.walk_history(run).await?),
+            _ => match self.walk_history(run).await? {
+                Ok(covered_from) => Some(covered_from),
+                Err(odd) => return Ok((vec![], Some(odd))),
+            },
         };
         let mut completed = vec![];
         let mut oddities = vec![];
@@ -127,8 +130,9 @@ impl SyncVima {
         Ok(sync_streams::find_cursor_at(pool, stream, now - sync.vima_overlap).await?)
     }
 
-    /// Walks the first days, a day at a time, from where an interrupted walk ended. Says how far back it reaches.
-    async fn walk_history(&self, run: &mut SyncRun) -> Result<DateTime<Utc>, JobError> {
+    /// Walks the first days, a day at a time, from where an interrupted walk ended. Says how far back it reaches, or what
+    /// is odd about a day that could not be read to its end: the next run begins with that day.
+    async fn walk_history(&self, run: &mut SyncRun) -> Result<Result<DateTime<Utc>, String>, JobError> {
         let Environment { pool, clock, sync, .. } = &*self.environment;
         let mut place = sync_streams::find_place(pool, Stream::VimaHistory).await?;
         if place.day.is_none() {
@@ -140,12 +144,14 @@ impl SyncVima {
         let mut from = place.cursor;
         for day in days(first_day, run.today()) {
             let walk = Walk { stream: Stream::VimaHistory, day: Some(day), from, keeps_place: true };
-            self.follow(run, walk).await?;
+            if let Some(odd) = self.follow(run, walk).await? {
+                return Ok(Err(odd));
+            }
             let advance = Advance::Day(day.succ_opt().unwrap_or(day), None);
             run.store(Page { stream: Stream::VimaHistory, records: vec![], advance }).await?;
             from = None;
         }
-        Ok(place.covered_from.unwrap_or_else(|| first_day.and_time(NaiveTime::MIN).and_utc()))
+        Ok(Ok(place.covered_from.unwrap_or_else(|| first_day.and_time(NaiveTime::MIN).and_utc())))
     }
 
     /// The newest ids that are visible now. A page of them, for a record may be malformed and have none.

@@ -120,6 +120,9 @@ impl Wire {
 fn open(settings: &RedisSettings) -> Result<redis::Client, WireError> {
     let url = settings.url.expose();
     let insecure = settings.tls_insecure && url.starts_with("rediss://") && !url.contains('#');
+    if insecure {
+        tracing::warn!("REDIS_TLS_INSECURE=true: the certificate of Redis is not checked");
+    }
     // The fragment is redis-rs's own way to say it.
     let url = if insecure { format!("{url}#insecure") } else { url.to_owned() };
     Ok(redis::Client::open(url)?)
