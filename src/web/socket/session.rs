@@ -13,7 +13,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::message::{LONGEST, Notice, Request};
@@ -184,6 +184,8 @@ impl Session {
     /// Pings the client, and ends when too many pings went unanswered.
     async fn pulse(&self, every: Duration, answers: &Sender<Answer>) -> End {
         let mut beats = interval_at(Instant::now() + every, every);
+        // After a stall of this process the beats must not come in a burst: the client had no time to answer them.
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
             if self.unanswered.fetch_add(1, Ordering::Relaxed) >= MISSED_AT_MOST {
