@@ -28,11 +28,12 @@ use crate::domain::version::{Known, SequenceId, Version};
 /// [`DbError`] where the database cannot be asked.
 pub async fn lock_source(connection: &mut PgConnection, source: Source) -> Result<(), DbError> {
     sqlx::query!(
-        r#"SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
-                  pg_advisory_xact_lock(hashtextextended('transactions:' || $1, 0))"#,
+        r#"SELECT set_config('enable_seqscan', 'off', true) AS scans,
+                  set_config('plan_cache_mode', 'force_generic_plan', true) AS plans,
+                  pg_advisory_xact_lock(hashtextextended('transactions:' || $1, 0)) AS turn"#,
         source.as_str()
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
     Ok(())
 }
@@ -111,7 +112,8 @@ impl StoredRow {
     }
 }
 
-/// What is stored of these payments, by their ids at the provider.
+/// What is stored of these payments, by their ids at the provider. One look into the index for each, said so that no plan
+/// can read more: `source_id = ANY(...)` was planned as a filter over all of the source.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
@@ -123,10 +125,13 @@ pub async fn list_stored(
 ) -> Result<HashMap<String, Stored>, DbError> {
     let rows = sqlx::query_as!(
         StoredRow,
-        r#"SELECT id, source_id, version_sequence::text, version_modified_at, content_hash, replaced_in_place, project,
-                  merchant_id, country, payment_method, currency, status, amount, amount_usd, fee, fee_usd, created_at
-             FROM transactions
-            WHERE source = $1 AND kind = $2 AND source_id = ANY($3)"#,
+        r#"SELECT stored.id, stored.source_id, version_sequence::text, version_modified_at, content_hash,
+                  replaced_in_place, project, merchant_id, country, payment_method, currency, status, amount, amount_usd,
+                  fee, fee_usd, created_at
+             FROM UNNEST($3::text[]) AS wanted (source_id)
+            CROSS JOIN LATERAL (
+                  SELECT * FROM transactions
+                   WHERE source = $1 AND kind = $2 AND transactions.source_id = wanted.source_id LIMIT 1) AS stored"#,
         source.as_str(),
         kind.as_str(),
         source_ids
