@@ -24,10 +24,12 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`] where the filter cannot be read, or log lines are written already.
 pub fn start(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+    let watched = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse(&config.level)?)
+        .with_ansi(watched)
         .with_writer(std::io::stderr);
-    let by_habit = if std::io::stderr().is_terminal() { LogFormat::Pretty } else { LogFormat::Json };
+    let by_habit = if watched { LogFormat::Pretty } else { LogFormat::Json };
     match config.format.unwrap_or(by_habit) {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Pretty => lines.try_init(),
