@@ -33,8 +33,6 @@ async fn two_of_each_do_no_work_twice() {
     let jobs = stage.number("SELECT count(*) FROM jobs WHERE trigger = 'schedule'").await;
     let ticks = stage.number("SELECT count(*) FROM schedule_ticks").await;
     assert!(jobs <= ticks, "{jobs} jobs of {ticks} ticks: a tick is at most one job");
-    let workers = stage.number("SELECT count(DISTINCT worker) FROM job_attempts").await;
-    assert!(workers >= 1);
     for mut program in programs {
         program.signal(Signal::SIGTERM);
         assert_eq!(program.end(Duration::from_secs(10)).await.code(), Some(0), "{}", program.said());

@@ -108,16 +108,16 @@ async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
     let _worker = stage.jobs(&["worker"]);
     stage.sync_both();
     assert_equal(&stage).await;
-    let versions = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables WHERE relname = 'transactions'";
     let inserted = "SELECT sum(inserted)::bigint FROM sync_runs";
     assert_eq!(stage.number(inserted).await, stage.number("SELECT count(*) FROM transactions").await);
-    let before = stage.number("SELECT count(DISTINCT xmin::text) FROM transactions").await;
+    // Whoever writes a row again gives it a later xmin, and so a larger sum.
+    let written = "SELECT sum(xmin::text::bigint)::bigint FROM transactions";
+    let before = stage.number(written).await;
     stage.sync_both();
     stage.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
     assert_equal(&stage).await;
-    let after = stage.number("SELECT count(DISTINCT xmin::text) FROM transactions").await;
+    let after = stage.number(written).await;
     assert_eq!(before, after, "an unchanged record is not written again");
-    assert!(stage.number(versions).await >= 0);
     assert_eq!(stage.number("SELECT count(*) FROM transaction_changes").await, 0);
 }
 
