@@ -13,6 +13,7 @@ pub mod environment;
 pub mod handler;
 pub mod hands;
 pub mod housekeeping;
+pub mod program;
 pub mod schedule;
 pub mod scheduler;
 pub mod sweeper;

@@ -262,13 +262,19 @@ impl NewJob {
         }
     }
 
-    /// A job of `kind` without arguments, one of a kind at a time.
+    /// A job of `kind` without arguments, one at a time.
     #[must_use]
     pub fn plain(kind: &'static JobKind, trigger: Trigger) -> Self {
+        Self::with_args(kind, serde_json::json!({}), trigger)
+    }
+
+    /// A job of `kind` that is told `args`; a live one that was told the same is joined.
+    #[must_use]
+    pub fn with_args(kind: &'static JobKind, args: Value, trigger: Trigger) -> Self {
         Self {
             kind,
-            args: serde_json::json!({}),
-            unique_key: Some(String::new()),
+            unique_key: Some(args.to_string()),
+            args,
             force: false,
             trigger,
             requested_by: None,

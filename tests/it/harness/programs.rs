@@ -20,6 +20,8 @@ pub(crate) enum Program {
     Jobs,
     /// `psp-sandbox`
     Sandbox,
+    /// `psp-trial`: `psp-jobs` with kinds of job that exist only for tests.
+    Trial,
 }
 
 impl Program {
@@ -30,6 +32,7 @@ impl Program {
             Self::Psp => psp,
             Self::Jobs => psp.with_file_name("psp-jobs"),
             Self::Sandbox => psp.with_file_name("psp-sandbox"),
+            Self::Trial => psp.with_file_name("psp-trial"),
         }
     }
 

@@ -1,0 +1,11 @@
+//! `psp-trial`: what tests start, stop and kill in place of `psp-jobs`.
+
+use std::process::ExitCode;
+
+use psp_jobs::program::Program;
+use psp_trial::{KINDS, registry, schedule};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    Program { kinds: &KINDS, registry, table: schedule }.main().await
+}
