@@ -4,6 +4,7 @@
 //! run side by side; it waits for conditions, never for time.
 
 mod commands;
+mod crash;
 mod flow;
 mod harness;
 mod ingest;
@@ -12,4 +13,6 @@ mod ledger;
 mod migrations;
 mod problems;
 mod programs;
+mod schedulers;
+mod shutdown;
 mod sync;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::{ClaimedJob, hold_claim};
+use psp_dashboard::db::jobs::ClaimedJob;
 use psp_jobs::environment::Environment;
 use psp_jobs::handler::{Handler, JobError};
 use serde::{Deserialize, Serialize};
@@ -53,11 +53,14 @@ impl Counting {
 impl Handler for Counting {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let args: Args = serde_json::from_value(job.args.clone())?;
+        if effects::was_had(&self.environment.pool, &job.claim).await? {
+            return Ok(json!({}));
+        }
         args.pause_at(Pause::BeforeWriting).await;
         let mut transaction = self.environment.pool.begin().await.map_err(DbError::from)?;
         effects::insert(&mut transaction, &job.claim).await?;
         args.pause_at(Pause::BeforeTheCheck).await;
-        hold_claim(&mut transaction, &job.claim, &json!({})).await?;
+        effects::check(&mut transaction, &job.claim).await?;
         args.pause_at(Pause::BeforeTheCommit).await;
         transaction.commit().await.map_err(DbError::from)?;
         Ok(json!({}))

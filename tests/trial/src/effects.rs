@@ -1,7 +1,8 @@
 //! The table of effects: a row for each time that a job did what it is for.
 //!
-//! No constraint keeps a second row of a job away. Only the check of the claim, last thing in the same transaction, does:
-//! that is what the trials try.
+//! No constraint keeps a second row of a job away. Two things do, and they are what the trials try: the check of the claim,
+//! last thing in the same transaction, of a worker that was thought dead; and the progress that is written with it, which
+//! tells the next attempt, after a death between the effect and the outcome, that nothing is left to do.
 
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::hold_claim;
@@ -22,16 +23,36 @@ pub async fn create_table(pool: &PgPool) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Has the effect, and then checks that the claim holds, in one transaction.
+/// Has the effect in one transaction, unless an attempt before had it.
 ///
 /// # Errors
 /// [`DbError::ClaimLost`] where another worker has the job: there is no effect then.
 pub async fn have(pool: &PgPool, claim: &Claim) -> Result<(), DbError> {
+    if was_had(pool, claim).await? {
+        return Ok(());
+    }
     let mut transaction = pool.begin().await?;
     insert(&mut transaction, claim).await?;
-    hold_claim(&mut transaction, claim, &json!({})).await?;
+    check(&mut transaction, claim).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// Whether an attempt before had the effect, and died before its outcome was recorded.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn was_had(pool: &PgPool, claim: &Claim) -> Result<bool, DbError> {
+    let had = sqlx::query_scalar!(r#"SELECT progress IS NOT NULL AS "had!" FROM jobs WHERE id = $1"#, claim.job_id.0);
+    Ok(had.fetch_one(pool).await?)
+}
+
+/// Checks the claim, and writes with the effect that it was had.
+///
+/// # Errors
+/// [`DbError::ClaimLost`] where another worker has the job.
+pub async fn check(connection: &mut PgConnection, claim: &Claim) -> Result<(), DbError> {
+    hold_claim(connection, claim, &json!({"had_its_effect": true})).await
 }
 
 /// Writes the effect, within the transaction of whoever checks the claim.

@@ -1,0 +1,216 @@
+//! Servers and processes for trials of the queue: no providers, and jobs that behave as they are told.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, Utc};
+use psp_dashboard::domain::job::{JobId, JobKind};
+use psp_dashboard::operations::enqueue_job::enqueue_job;
+use psp_dashboard::wire::Wire;
+use psp_trial::{effects, kinds};
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::eventually;
+use super::programs::{Program, Running};
+use super::servers::{Servers, number};
+
+/// Servers, and whichever processes a trial starts beside them.
+pub(crate) struct Trial {
+    /// Its servers.
+    pub(crate) servers: Servers,
+    /// Connections to its database.
+    pub(crate) pool: PgPool,
+    /// The way to Redis.
+    pub(crate) wire: Wire,
+    started: AtomicU32,
+}
+
+/// A process of `psp-trial`, that can be told from others in the database.
+pub(crate) struct Process {
+    /// The process.
+    pub(crate) running: Running,
+    /// What its connections are called.
+    application: String,
+}
+
+impl Trial {
+    /// Servers with a table of effects; no process yet.
+    pub(crate) async fn open() -> Self {
+        let servers = Servers::start().await;
+        let pool = servers.pool().await;
+        effects::create_table(&pool).await.expect("the database was just made");
+        Self { wire: servers.wire().await, pool, servers, started: AtomicU32::new(0) }
+    }
+
+    /// Starts a worker.
+    pub(crate) fn worker(&self, settings: &[(&'static str, &str)]) -> Process {
+        self.start(&["worker"], settings)
+    }
+
+    /// Starts a process of `psp-trial`; of settings that are given twice the last one counts.
+    pub(crate) fn start(&self, arguments: &[&str], settings: &[(&'static str, &str)]) -> Process {
+        let application = format!("trial-{}", self.started.fetch_add(1, Ordering::Relaxed));
+        let own = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let settings = self.settings(&application).into_iter().chain(own);
+        Process { running: Running::start(Program::Trial, arguments, settings), application }
+    }
+
+    fn settings(&self, application: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("DATABASE_URL", format!("{}?application_name={application}", self.servers.database_url)),
+            ("REDIS_URL", self.servers.redis_url.clone()),
+            ("REDIS_NAMESPACE", self.servers.namespace.clone()),
+            ("VIMA_BASE_URL", "http://127.0.0.1:1/vima".to_owned()),
+            ("VIMA_API_KEY", "nobody-asks".to_owned()),
+            ("PAYSHACK_EMAIL", "reseller@example.com".to_owned()),
+            ("PAYSHACK_PASSWORD", "nobody-asks".to_owned()),
+            ("JOB_RESCUE_SECONDS", "3".to_owned()),
+            ("SHUTDOWN_GRACE_SECONDS", "10".to_owned()),
+            ("LOG_LEVEL", "info,sqlx=warn".to_owned()),
+        ]
+    }
+
+    /// Enqueues a job that joins no other.
+    pub(crate) async fn enqueue(&self, kind: &'static JobKind, args: Value) -> JobId {
+        let enqueued = enqueue_job(&self.pool, &self.wire, &kinds::job(kind, args)).await;
+        enqueued.expect("the ledger takes it").job_id
+    }
+
+    /// Enqueues many jobs alike: one as any job is, the others as copies of its row, for which no bell is rung.
+    pub(crate) async fn enqueue_many(&self, count: usize, kind: &'static JobKind, args: Value) {
+        let model = self.enqueue(kind, args).await;
+        let ids: Vec<Uuid> = (1..count).map(|_| Uuid::now_v7()).collect();
+        sqlx::query!(
+            "INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, due_at, max_attempts, created_at)
+             SELECT copy.id, kind, args, queue, priority, 'queued', trigger, due_at, max_attempts, created_at
+               FROM jobs, unnest($2::uuid[]) AS copy (id) WHERE jobs.id = $1",
+            model.0,
+            &ids
+        )
+        .execute(&self.pool)
+        .await
+        .expect("the ledger takes them");
+    }
+
+    /// The only value of a query.
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
+        number(&self.pool, query).await
+    }
+
+    /// How many jobs have come to their end.
+    pub(crate) async fn finished(&self) -> i64 {
+        self.number("SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL").await
+    }
+
+    /// Waits until no job is waiting or at work.
+    pub(crate) async fn settle(&self) {
+        let live = async || self.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await;
+        let mut left = live().await;
+        while left > 0 {
+            left = eventually("another job to be finished", || async { Some(live().await).filter(|now| *now < left) })
+                .await;
+        }
+    }
+
+    /// What the jobs came to.
+    #[expect(clippy::disallowed_methods, reason = "the table of effects is the tests' own")]
+    pub(crate) async fn books(&self) -> Books {
+        let books = "SELECT (SELECT count(*) FROM jobs),
+                            (SELECT count(*) FROM jobs WHERE state = 'succeeded'),
+                            (SELECT count(DISTINCT job_id) FROM trial_effects),
+                            (SELECT count(*) - count(DISTINCT job_id) FROM trial_effects),
+                            (SELECT count(*) - count(DISTINCT job_id) FROM job_attempts)";
+        let (jobs, succeeded, with_effect, doubled, repeats) =
+            sqlx::query_as(books).fetch_one(&self.pool).await.expect("the database answers");
+        Books { jobs, succeeded, with_effect, doubled, repeats }
+    }
+
+    /// The tries of a job, oldest first.
+    pub(crate) async fn attempts(&self, job_id: JobId) -> Vec<Attempt> {
+        sqlx::query_as!(
+            Attempt,
+            "SELECT worker, attempt, started_at, outcome FROM job_attempts WHERE job_id = $1 ORDER BY epoch",
+            job_id.0
+        )
+        .fetch_all(&self.pool)
+        .await
+        .expect("the ledger answers")
+    }
+
+    /// The jobs that `worker` holds.
+    pub(crate) async fn held_by(&self, worker: &str) -> Vec<JobId> {
+        let held = sqlx::query_scalar!("SELECT job_id FROM job_leases WHERE worker = $1", worker);
+        held.fetch_all(&self.pool).await.expect("the ledger answers").into_iter().map(JobId).collect()
+    }
+
+    /// How many connections of `process` the database knows, and how many of them are inside a transaction.
+    pub(crate) async fn connections_of(&self, process: &Process) -> Connections {
+        sqlx::query_as!(
+            Connections,
+            r#"SELECT count(*) AS "open!", count(*) FILTER (WHERE xact_start IS NOT NULL) AS "in_transaction!"
+                 FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"#,
+            process.application
+        )
+        .fetch_one(&self.pool)
+        .await
+        .expect("the database answers")
+    }
+}
+
+/// What jobs that have one effect each came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Books {
+    /// How many there are.
+    pub(crate) jobs: i64,
+    /// How many succeeded.
+    pub(crate) succeeded: i64,
+    /// How many had their effect.
+    pub(crate) with_effect: i64,
+    /// Effects beyond the first of a job.
+    pub(crate) doubled: i64,
+    /// Attempts beyond the first of a job.
+    pub(crate) repeats: i64,
+}
+
+impl Books {
+    /// Each job was done once, however often it was tried.
+    pub(crate) fn assert_each_done_once(self) {
+        assert_eq!(self, Self { succeeded: self.jobs, with_effect: self.jobs, doubled: 0, ..self });
+    }
+}
+
+/// One try of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    /// Whose.
+    pub(crate) worker: String,
+    /// Which one, from 1.
+    pub(crate) attempt: i32,
+    /// When it began, by the clock of the database.
+    pub(crate) started_at: DateTime<Utc>,
+    /// How it ended, if it has.
+    pub(crate) outcome: Option<String>,
+}
+
+/// The connections of a process to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Connections {
+    /// All of them.
+    pub(crate) open: i64,
+    /// Those inside a transaction.
+    pub(crate) in_transaction: i64,
+}
+
+impl Process {
+    /// The name under which it claims, once it is at work.
+    pub(crate) async fn worker(&self) -> String {
+        eventually("the worker to be at work", || async { self.said_name() }).await
+    }
+
+    fn said_name(&self) -> Option<String> {
+        let said = self.running.said();
+        let from = said.find("worker-")?;
+        said.get(from..from + "worker-".len() + Uuid::nil().hyphenated().to_string().len()).map(str::to_owned)
+    }
+}
