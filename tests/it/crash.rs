@@ -3,35 +3,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use chrono::TimeDelta;
-use nix::sys::signal::Signal;
 use psp_dashboard::db::jobs::find_glance;
-use psp_dashboard::domain::job::{JobId, JobState};
+use psp_dashboard::domain::job::JobState;
 use psp_trial::counting::{self, Pause};
 use psp_trial::kinds::{COUNTING, CRASHING, SLEEPING};
 use psp_trial::{crashing, sleeping};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::crew::Crew;
-use crate::harness::trial::{Process, Trial};
-use crate::harness::{eventually, is_long};
-
-/// A lease is two thirds of `JOB_RESCUE_SECONDS`, which is 3 in trials.
-const THREE_LEASES: Duration = Duration::from_secs(6);
-/// The hands of a worker that is to be stopped: as many as it has jobs, so that it claims again only once it has let go.
-const HANDS: usize = 4;
-
-fn counting(least_ms: u64, most_ms: u64, pause: Pause) -> Value {
-    json!(counting::Args { least_ms, most_ms, pause })
-}
+use crate::harness::is_long;
+use crate::harness::stopped::{STOPPED_AT, stop_for_three_leases};
+use crate::harness::trial::Trial;
 
 #[tokio::test]
 async fn whoever_is_killed_every_job_has_its_effect_once() {
     let (jobs, kills) = if is_long() { (3_000, 60) } else { (240, 4) };
     let trial = Trial::open().await;
-    trial.enqueue_many(jobs, &COUNTING, counting(0, 150, Pause::BeforeWriting)).await;
+    trial.enqueue_many(jobs, &COUNTING, counting::args(0, 150, Pause::BeforeWriting)).await;
     let mut crew = Crew::start(&trial, 3, &[]).await;
     crew.kill_while_working(kills).await;
     trial.settle().await;
@@ -44,7 +34,7 @@ async fn whoever_is_killed_every_job_has_its_effect_once() {
 #[tokio::test]
 async fn a_job_runs_again_after_its_worker_was_killed() {
     let trial = Trial::open().await;
-    let job_id = trial.enqueue(&COUNTING, counting(1_000, 1_000, Pause::BeforeWriting)).await;
+    let job_id = trial.enqueue(&COUNTING, counting::args(1_000, 1_000, Pause::BeforeWriting)).await;
     let mut crew = Crew::start(&trial, 2, &[]).await;
     let killed = crew.kill_one().await;
     assert_eq!(killed.jobs, [job_id]);
@@ -58,76 +48,23 @@ async fn a_job_runs_again_after_its_worker_was_killed() {
 }
 
 #[tokio::test]
-async fn a_worker_that_was_stopped_between_statements_writes_nothing() {
-    stop_for_three_leases(Pause::BeforeWriting, async |trial, _| trial.settle().await).await;
-}
-
-#[tokio::test]
-async fn a_worker_that_was_stopped_inside_a_transaction_writes_nothing() {
-    stop_for_three_leases(Pause::BeforeTheCheck, async |trial, _| trial.settle().await).await;
+async fn a_worker_that_was_stopped_writes_nothing_when_it_goes_on() {
+    for pause in [Pause::BeforeWriting, Pause::BeforeTheCheck] {
+        let trial = Trial::open().await;
+        stop_for_three_leases(&trial, pause).await;
+        trial.books().await.assert_each_done_once();
+        let late = trial.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
+        assert_eq!(usize::try_from(late), Ok(STOPPED_AT), "the heir had them all ({pause:?})");
+    }
 }
 
 /// The row of a job whose claim was checked stays locked until the commit, so nobody takes the job over in between: either
 /// the stopped worker commits what it had checked, or the database has ended its transaction.
 #[tokio::test]
 async fn a_worker_that_was_stopped_before_its_commit_writes_once() {
-    let others_go_on = async |trial: &Trial, jobs: &[JobId]| {
-        trial.enqueue(&COUNTING, counting(0, 0, Pause::BeforeWriting)).await;
-        eventually("another worker's job to be done", || async {
-            let locked = i64::try_from(jobs.len()).expect("a few");
-            let live = trial.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await;
-            (live <= locked).then_some(())
-        })
-        .await;
-    };
-    stop_for_three_leases(Pause::BeforeTheCommit, others_go_on).await;
-}
-
-/// Stops a worker in the midst of its jobs, waits for `meanwhile`, and lets it go on.
-async fn stop_for_three_leases(pause: Pause, meanwhile: impl AsyncFnOnce(&Trial, &[JobId])) {
     let trial = Trial::open().await;
-    let mut jobs = vec![];
-    for _ in 0..HANDS {
-        jobs.push(trial.enqueue(&COUNTING, counting(1_500, 2_000, pause)).await);
-    }
-    let stopped = trial.worker(&[("WORKER_CONCURRENCY", "4")]);
-    wait_until_midway(&trial, &stopped, pause).await;
-    stopped.running.signal(Signal::SIGSTOP);
-    let since = tokio::time::Instant::now();
-    let mut heir = trial.worker(&[]);
-    heir.worker().await;
-    meanwhile(&trial, &jobs).await;
-    eventually("three leases to have passed", || async { (since.elapsed() >= THREE_LEASES).then_some(()) }).await;
-    heir.running.kill();
-    stopped.running.signal(Signal::SIGCONT);
-    wait_until_it_let_go(&trial, &stopped).await;
-    trial.settle().await;
+    stop_for_three_leases(&trial, Pause::BeforeTheCommit).await;
     trial.books().await.assert_each_done_once();
-}
-
-/// Waits until the worker is at all jobs, inside their transactions where they pause there.
-async fn wait_until_midway(trial: &Trial, worker: &Process, pause: Pause) {
-    let name = worker.worker().await;
-    eventually("the worker to be at all jobs", || async {
-        let held = trial.held_by(&name).await.len();
-        let in_transaction = usize::try_from(trial.connections_of(worker).await.in_transaction);
-        (held == HANDS && (pause == Pause::BeforeWriting || in_transaction == Ok(HANDS))).then_some(())
-    })
-    .await;
-}
-
-/// Waits until all hands of the worker are at other jobs than before.
-async fn wait_until_it_let_go(trial: &Trial, worker: &Process) {
-    let name = worker.worker().await;
-    let mut others = vec![];
-    for _ in 0..HANDS {
-        others.push(trial.enqueue(&COUNTING, counting(2_000, 2_000, Pause::BeforeWriting)).await);
-    }
-    eventually("the worker to have let go", || async {
-        let held = trial.held_by(&name).await;
-        others.iter().all(|job_id| held.contains(job_id)).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -135,7 +72,7 @@ async fn wait_until_it_let_go(trial: &Trial, worker: &Process) {
 async fn a_job_that_kills_its_process_is_poison_and_those_beside_it_are_done() {
     let trial = Trial::open().await;
     let poison = trial.enqueue(&CRASHING, json!(crashing::Args { crashes: None, after_ms: 500 })).await;
-    trial.enqueue_many(7, &COUNTING, counting(700, 1_500, Pause::BeforeWriting)).await;
+    trial.enqueue_many(7, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
     let deaths = Crew::start(&trial, 1, &[]).await.replace_until_settled().await;
     assert_eq!(deaths, 1, "the worker itself dies once; after that the suspects run alone");
     let ended = find_glance(&trial.pool, poison).await.expect("the ledger answers").expect("the job is there");
@@ -153,7 +90,7 @@ async fn of_several_suspects_each_is_judged_by_itself() {
     for crashes in [None, Some(1), None, Some(3)] {
         trial.enqueue(&CRASHING, json!(crashing::Args { crashes, after_ms: 500 })).await;
     }
-    trial.enqueue_many(4, &COUNTING, counting(700, 1_500, Pause::BeforeWriting)).await;
+    trial.enqueue_many(4, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
     let deaths = Crew::start(&trial, 1, &[]).await.replace_until_settled().await;
     assert_eq!(deaths, 1, "the worker itself dies once; after that the suspects run alone");
     let books = trial.books().await;

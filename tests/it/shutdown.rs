@@ -46,7 +46,7 @@ async fn what_is_short_ends_and_what_is_long_goes_on_elsewhere() {
     wait_until_at_work(&trial, &new, &[long]).await;
 
     let ended = |attempts: Vec<crate::harness::trial::Attempt>| -> Vec<(String, i32, Option<String>)> {
-        attempts.into_iter().map(|attempt| (attempt.worker, attempt.attempt, attempt.outcome)).collect()
+        attempts.into_iter().map(|attempt| (attempt.worker, attempt.number, attempt.outcome)).collect()
     };
     let succeeded = (old.clone(), 1, Some("succeeded".to_owned()));
     assert_eq!(ended(trial.attempts(short).await), [succeeded]);

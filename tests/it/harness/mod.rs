@@ -6,6 +6,8 @@ pub(crate) mod sandbox;
 pub(crate) mod servers;
 pub(crate) mod socket;
 pub(crate) mod stage;
+pub(crate) mod stopped;
+pub(crate) mod ticks;
 pub(crate) mod trial;
 
 use std::future::Future;

@@ -1,6 +1,7 @@
 //! Servers and processes for trials of the queue: no providers, and jobs that behave as they are told.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use psp_dashboard::domain::job::{JobId, JobKind};
@@ -11,9 +12,9 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::eventually;
 use super::programs::{Program, Running};
 use super::servers::{Servers, number};
+use super::{PATIENCE, eventually};
 
 /// Servers, and whichever processes a trial starts beside them.
 pub(crate) struct Trial {
@@ -105,12 +106,7 @@ impl Trial {
 
     /// Waits until no job is waiting or at work.
     pub(crate) async fn settle(&self) {
-        let live = async || self.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await;
-        let mut left = live().await;
-        while left > 0 {
-            left = eventually("another job to be finished", || async { Some(live().await).filter(|now| *now < left) })
-                .await;
-        }
+        self.wait_until_finished(self.number("SELECT count(*) FROM jobs").await).await;
     }
 
     /// What the jobs came to.
@@ -126,11 +122,33 @@ impl Trial {
         Books { jobs, succeeded, with_effect, doubled, repeats }
     }
 
+    /// Waits until so many jobs have come to their end. It looks seldom, for it counts them, while they are measured.
+    pub(crate) async fn wait_until_finished(&self, jobs: i64) {
+        let (mut finished, mut since) = (self.finished().await, Instant::now());
+        while finished < jobs {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let now = self.finished().await;
+            if now > finished {
+                (finished, since) = (now, Instant::now());
+            }
+            assert!(since.elapsed() < PATIENCE, "waited {} s in vain for another job", PATIENCE.as_secs());
+        }
+    }
+
+    /// When a job was claimed again after `killed`, once it was.
+    pub(crate) async fn next_attempt(&self, job_id: JobId, killed: DateTime<Utc>) -> DateTime<Utc> {
+        eventually("the job to run again", || async {
+            let attempts = self.attempts(job_id).await;
+            attempts.into_iter().map(|attempt| attempt.started_at).find(|started_at| *started_at > killed)
+        })
+        .await
+    }
+
     /// The tries of a job, oldest first.
     pub(crate) async fn attempts(&self, job_id: JobId) -> Vec<Attempt> {
         sqlx::query_as!(
             Attempt,
-            "SELECT worker, attempt, started_at, outcome FROM job_attempts WHERE job_id = $1 ORDER BY epoch",
+            "SELECT worker, attempt AS number, started_at, outcome FROM job_attempts WHERE job_id = $1 ORDER BY epoch",
             job_id.0
         )
         .fetch_all(&self.pool)
@@ -186,7 +204,7 @@ pub(crate) struct Attempt {
     /// Whose.
     pub(crate) worker: String,
     /// Which one, from 1.
-    pub(crate) attempt: i32,
+    pub(crate) number: i32,
     /// When it began, by the clock of the database.
     pub(crate) started_at: DateTime<Utc>,
     /// How it ended, if it has.

@@ -24,6 +24,12 @@ pub struct Args {
     pub pause: Pause,
 }
 
+/// What a job is told, as its row says it.
+#[must_use]
+pub fn args(least_ms: u64, most_ms: u64, pause: Pause) -> Value {
+    json!(Args { least_ms, most_ms, pause })
+}
+
 /// Where a job pauses: what a worker that is killed or stopped just then leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
