@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use psp_trial::counting::{self, Pause};
 use psp_trial::kinds::{COUNTING, SLEEPING};
+use psp_trial::schedule::ENTRIES;
 use psp_trial::sleeping;
 use serde_json::json;
 
 use crate::figure::{self, Target, Waits};
 use crate::harness::crew::{Crew, Killed};
 use crate::harness::stopped::stop_for_three_leases;
-use crate::harness::ticks::{ENTRIES, kill_schedulers};
+use crate::harness::ticks::kill_schedulers;
 use crate::harness::trial::{Books, Trial};
 
 /// What production has.
@@ -24,13 +25,12 @@ const SHORT_RESCUE: &[(&str, &str)] = &[("JOB_RESCUE_SECONDS", "3")];
 pub(crate) async fn measure_kills() {
     let (jobs, kills) = (10_000, 200);
     let trial = Trial::open().await;
-    trial.enqueue_many(jobs, &COUNTING, counting::args(0, 200, Pause::BeforeWriting)).await;
     let began = Instant::now();
     let mut crew = Crew::start(&trial, 4, DEFAULT_RESCUE).await;
-    crew.kill_while_working(kills).await;
+    crew.kill_while_counting(kills, jobs, counting::args(0, 200, Pause::BeforeWriting)).await;
     trial.settle().await;
-    println!("{kills} SIGKILLs of random workers of 4, {jobs} jobs that count, rescue after 15 s:");
     let books = trial.books().await;
+    println!("{kills} SIGKILLs of random workers of 4, {} jobs that count, rescue after 15 s:", books.jobs);
     print_books(books);
     let in_flight = figure::count(i64::try_from(crew.in_flight).unwrap_or(i64::MAX));
     figure::print("attempts repeated", figure::count(books.repeats), "", Target::AtMost(in_flight));

@@ -79,7 +79,6 @@ async fn nothing_is_claimed_by_a_worker_that_is_told_to_stop() {
 }
 
 #[tokio::test]
-#[ignore = "statements are not cancelled in the server yet"]
 async fn statements_end_with_the_worker_that_runs_them() {
     let trial = Trial::open().await;
     let mut jobs = vec![];
@@ -91,10 +90,11 @@ async fn statements_end_with_the_worker_that_runs_them() {
     wait_until_at_work(&trial, &name, &jobs).await;
     stopping.running.signal(Signal::SIGTERM);
     assert_stops(&mut stopping).await;
-    eventually("its statements to end in the server", || async {
-        (trial.connections_of(&stopping).await.open == 0).then_some(())
-    })
-    .await;
+    let statements = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND state = 'active' AND query LIKE '%pg_sleep%'
+                         AND pid <> pg_backend_pid()";
+    eventually("its statements to end in the server", || async { (trial.number(statements).await == 0).then_some(()) })
+        .await;
     for job_id in jobs {
         let outcomes: Vec<_> = trial.attempts(job_id).await.into_iter().map(|attempt| attempt.outcome).collect();
         assert_eq!(outcomes, [Some("handed_back".to_owned())]);

@@ -5,6 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::job::JobId;
+use psp_trial::kinds::COUNTING;
+use serde_json::Value;
 
 use super::trial::{Process, Trial};
 use super::{PATIENCE, eventually};
@@ -38,39 +40,56 @@ impl<'a> Crew<'a> {
         Self { trial, settings, workers: futures_util::future::join_all(hired).await, in_flight: 0 }
     }
 
-    /// Kills so many workers while jobs are done, each after another share of them.
-    pub(crate) async fn kill_while_working(&mut self, kills: i64) {
-        let jobs = self.trial.number("SELECT count(*) FROM jobs").await;
-        for kill in 1..=kills {
-            let share = jobs * kill / (kills + 1);
-            eventually("a share of the jobs to be finished", || async {
-                (self.trial.finished().await >= share).then_some(())
+    /// Kills so many workers, each in the midst of jobs that are told `args`: each kill has its share of `jobs`, and more
+    /// of them where they are done too soon.
+    pub(crate) async fn kill_while_counting(&mut self, kills: usize, jobs: usize, args: Value) {
+        let share = jobs / kills;
+        for _ in 0..kills {
+            let midway = self.trial.finished().await + rand::random_range(0..i64::try_from(share).expect("a few"));
+            self.trial.enqueue_many(share, &COUNTING, args.clone()).await;
+            eventually("some of the jobs to be finished", || async {
+                (self.trial.finished().await >= midway).then_some(())
             })
             .await;
-            self.kill_one().await;
+            let victim = loop {
+                match self.find_victim().await {
+                    Some(victim) => break victim,
+                    None => self.trial.enqueue_many(share, &COUNTING, args.clone()).await,
+                }
+            };
+            self.kill(victim).await;
         }
     }
 
-    /// Kills one of those that are at a job, whichever, and starts another in its place.
+    /// Kills one of those that are at a job, whichever, once there is one, and starts another in its place.
     pub(crate) async fn kill_one(&mut self) -> Killed {
-        let victim = eventually("a worker to be at a job", || self.choose()).await;
+        let victim = eventually("a worker to be at a job", || self.find_victim()).await;
+        self.kill(victim).await
+    }
+
+    async fn find_victim(&self) -> Option<usize> {
+        let mut at_work = vec![];
+        for (place, worker) in self.workers.iter().enumerate() {
+            if !self.trial.held_by(&worker.name).await.is_empty() {
+                at_work.push(place);
+            }
+        }
+        (!at_work.is_empty()).then(|| at_work[rand::random_range(0..at_work.len())])
+    }
+
+    async fn kill(&mut self, victim: usize) -> Killed {
         let mut dead = self.workers.swap_remove(victim);
         let at = SystemClock.now();
         dead.process.running.kill();
         // What it had sent before it died is still carried out.
         eventually("the database to notice the death", || async {
-            (self.trial.connections_of(&dead.process).await.open == 0).then_some(())
+            self.trial.is_gone(&dead.process).await.then_some(())
         })
         .await;
         let jobs = self.trial.held_by(&dead.name).await;
         self.in_flight += jobs.len();
         self.workers.push(hire(self.trial, self.settings).await);
         Killed { at, jobs }
-    }
-
-    async fn choose(&self) -> Option<usize> {
-        let victim = rand::random_range(0..self.workers.len());
-        (!self.trial.held_by(&self.workers[victim].name).await.is_empty()).then_some(victim)
     }
 
     /// Starts workers in the place of those that die by themselves, until no job is left; says how many died.

@@ -15,7 +15,7 @@ pub(crate) const STOPPED_AT: usize = 4;
 /// A lease is two thirds of `JOB_RESCUE_SECONDS`, which is 3 in trials.
 const THREE_LEASES: Duration = Duration::from_secs(6);
 
-/// Stops a worker in the midst of its jobs for three leases, and lets it go on; what others can do meanwhile they do.
+/// Stops a worker in the midst of its jobs, for at least three leases and until another has done them, and lets it go on.
 /// Returns once every job has come to its end.
 pub(crate) async fn stop_for_three_leases(trial: &Trial, pause: Pause) {
     enqueue(trial, pause).await;
@@ -25,9 +25,7 @@ pub(crate) async fn stop_for_three_leases(trial: &Trial, pause: Pause) {
     let since = tokio::time::Instant::now();
     let mut heir = trial.worker(&[]);
     heir.worker().await;
-    if pause != Pause::BeforeTheCommit {
-        trial.settle().await;
-    }
+    trial.settle().await;
     eventually("three leases to have passed", || async { (since.elapsed() >= THREE_LEASES).then_some(()) }).await;
     heir.running.kill();
     stopped.running.signal(Signal::SIGCONT);
@@ -45,12 +43,14 @@ async fn enqueue(trial: &Trial, pause: Pause) -> Vec<JobId> {
 
 /// Waits until the worker is at all jobs, inside their transactions where they pause there.
 async fn wait_until_midway(trial: &Trial, worker: &Process, pause: Pause) {
+    let in_transaction = "SELECT count(*) FROM pg_stat_activity
+                           WHERE datname = current_database() AND application_name LIKE 'psp job %'
+                             AND xact_start IS NOT NULL";
     let name = worker.worker().await;
     eventually("the worker to be at all jobs", || async {
-        let held = trial.held_by(&name).await.len();
-        let in_transaction = usize::try_from(trial.connections_of(worker).await.in_transaction);
-        let midway = pause == Pause::BeforeWriting || in_transaction == Ok(STOPPED_AT);
-        (held == STOPPED_AT && midway).then_some(())
+        let midway =
+            pause == Pause::BeforeWriting || usize::try_from(trial.number(in_transaction).await) == Ok(STOPPED_AT);
+        (midway && trial.held_by(&name).await.len() == STOPPED_AT).then_some(())
     })
     .await;
 }

@@ -1,10 +1,9 @@
 //! Schedulers that are killed at random, and what their ticks came to.
 
+use psp_trial::schedule::ENTRIES;
+
 use super::eventually;
 use super::trial::{Process, Trial};
-
-/// How many entries the trials' schedule has; each ticks every second.
-pub(crate) const ENTRIES: i64 = 20;
 
 /// What the ticks came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,7 +31,7 @@ pub(crate) struct Trial {
 pub(crate) struct Process {
     /// The process.
     pub(crate) running: Running,
-    /// What its connections are called.
+    /// What its connections to the ledger are called.
     application: String,
 }
 
@@ -162,17 +162,14 @@ impl Trial {
         held.fetch_all(&self.pool).await.expect("the ledger answers").into_iter().map(JobId).collect()
     }
 
-    /// How many connections of `process` the database knows, and how many of them are inside a transaction.
-    pub(crate) async fn connections_of(&self, process: &Process) -> Connections {
-        sqlx::query_as!(
-            Connections,
-            r#"SELECT count(*) AS "open!", count(*) FILTER (WHERE xact_start IS NOT NULL) AS "in_transaction!"
-                 FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"#,
+    /// Whether the database knows no connection any more over which `process` claims and records outcomes.
+    pub(crate) async fn is_gone(&self, process: &Process) -> bool {
+        let open = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "open!" FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = $1"#,
             process.application
-        )
-        .fetch_one(&self.pool)
-        .await
-        .expect("the database answers")
+        );
+        open.fetch_one(&self.pool).await.expect("the database answers") == 0
     }
 }
 
@@ -209,15 +206,6 @@ pub(crate) struct Attempt {
     pub(crate) started_at: DateTime<Utc>,
     /// How it ended, if it has.
     pub(crate) outcome: Option<String>,
-}
-
-/// The connections of a process to the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Connections {
-    /// All of them.
-    pub(crate) open: i64,
-    /// Those inside a transaction.
-    pub(crate) in_transaction: i64,
 }
 
 impl Process {

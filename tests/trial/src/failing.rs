@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use psp_dashboard::db::jobs::ClaimedJob;
+use psp_dashboard::domain::attempt::ClaimedJob;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::providers::ProviderError;
 use psp_jobs::handler::{Handler, JobError};
