@@ -5,6 +5,7 @@
 //! compile time against the migrations (`.sqlx`); only the listings with optional filters are put together at run time.
 
 pub mod api_keys;
+pub mod claims;
 pub mod cursor_key;
 pub mod error;
 pub mod events;
@@ -21,6 +22,7 @@ pub mod queues;
 pub mod rollups;
 pub mod schedule;
 pub mod schedules;
+pub mod session;
 pub mod sync_runs;
 pub mod sync_streams;
 pub mod transaction_detail;

@@ -27,15 +27,21 @@ pub async fn insert_tick(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// The last tick of `schedule` that was recorded.
+/// The last tick of `schedule` until `now` that was recorded. (A clock that was ahead for a while has recorded later ones.)
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn find_last_tick(pool: &PgPool, schedule: &str) -> Result<Option<DateTime<Utc>>, DbError> {
-    let tick = sqlx::query_scalar!("SELECT max(tick_at) FROM schedule_ticks WHERE schedule = $1", schedule)
-        .fetch_one(pool)
-        .await?;
-    Ok(tick)
+pub async fn find_last_tick(
+    pool: &PgPool,
+    schedule: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, DbError> {
+    let tick = sqlx::query_scalar!(
+        "SELECT max(tick_at) FROM schedule_ticks WHERE schedule = $1 AND tick_at <= $2",
+        schedule,
+        now
+    );
+    Ok(tick.fetch_one(pool).await?)
 }
 
 /// Forgets ticks before `time`, but for the last of each schedule.

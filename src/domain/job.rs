@@ -74,6 +74,12 @@ impl JobKind {
         Source::ALL.into_iter().find(|source| Self::sync_of(*source) == self)
     }
 
+    /// The source that jobs of the kind of this name read, if they read one.
+    #[must_use]
+    pub fn source_of(name: &str) -> Option<Source> {
+        Self::from_name(name).and_then(Self::source)
+    }
+
     /// The kind of this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<&'static Self> {
@@ -123,7 +129,7 @@ impl fmt::Display for JobId {
 ///
 /// Every claim raises the epoch, so that a worker that was thought dead and comes back holds an old one and can write
 /// nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The job.
     pub job_id: JobId,
@@ -239,6 +245,11 @@ pub enum Priority {
     Backfill = 20,
 }
 
+impl Priority {
+    /// Every priority, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::Person, Self::Scheduled, Self::Backfill];
+}
+
 /// A job that is to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
@@ -258,6 +269,8 @@ pub struct NewJob {
     pub scheduled_for: Option<DateTime<Utc>>,
     /// Which of two due jobs comes first.
     pub priority: Priority,
+    /// How long it waits before it is due.
+    pub delay: Duration,
 }
 
 impl NewJob {
@@ -289,6 +302,7 @@ impl NewJob {
             requested_by: None,
             scheduled_for: None,
             priority: trigger.priority(),
+            delay: Duration::ZERO,
         }
     }
 }

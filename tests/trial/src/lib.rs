@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use psp_dashboard::config::SyncConfig;
-use psp_dashboard::db::jobs::ClaimedJob;
+use psp_dashboard::domain::attempt::ClaimedJob;
 use psp_dashboard::domain::job::{Backoff, JobKind};
 use psp_jobs::environment::Environment;
 use psp_jobs::handler::{Handler, JobError, Registry};
