@@ -1,7 +1,7 @@
--- For whoever asks for jobs of some state or kind: among a million that succeeded they would be far apart. What has
--- succeeded is left out of the first, for nearly every job has: the newest of them are the newest of all.
-
-CREATE INDEX jobs_by_state ON jobs (state, created_at, id) WHERE state <> 'succeeded';
+-- For whoever asks for jobs of some kind: those of a rare one are far apart among a million of the others.
 CREATE INDEX jobs_by_kind ON jobs (kind, created_at, id);
--- The first one holds all of it.
-DROP INDEX jobs_unsuccessful;
+
+-- For whoever joins a live job: the unique index knows only those that were not forced to queue behind. It leaves out the
+-- jobs without a key, so that no question about all that wait can take it for the index of those.
+CREATE INDEX jobs_joinable ON jobs (kind, unique_key, forced, created_at)
+    WHERE unique_key IS NOT NULL AND state IN ('queued', 'scheduled', 'running', 'retrying');

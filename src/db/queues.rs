@@ -1,6 +1,7 @@
 //! Queues: how they stand, and which of them nobody claims from.
 //!
-//! A queue is no row: it is whatever kinds, jobs, workers or pauses name.
+//! A queue is no row: it is whatever kinds, jobs, workers or pauses name. Its running jobs are found by their leases, for no
+//! index leads to them among a million that have ended.
 
 use std::time::Duration;
 
@@ -73,7 +74,11 @@ pub async fn list(pool: &PgPool, known: &[&str], lately: Lately) -> Result<Vec<Q
                       count(*) FILTER (WHERE state = 'running') AS running,
                       count(*) FILTER (WHERE state = 'retrying') AS retrying,
                       now() - min(due_at) FILTER (WHERE state <> 'running' AND due_at <= now()) AS oldest_waiting
-                 FROM jobs WHERE state IN ('queued', 'scheduled', 'running', 'retrying') GROUP BY queue),
+                 FROM (SELECT queue, state, due_at FROM jobs WHERE state IN ('queued', 'scheduled', 'retrying')
+                        UNION ALL
+                       SELECT queue, state, due_at FROM job_leases JOIN jobs ON jobs.id = job_id
+                        WHERE state = 'running') AS live
+                GROUP BY queue),
            done AS (
                SELECT queue, count(*) AS finished, count(*) FILTER (WHERE state = 'failed') AS failed
                  FROM jobs WHERE finished_at > now() - $2::interval AND state IN ('succeeded', 'failed') GROUP BY queue),
@@ -123,8 +128,8 @@ pub async fn is_named(pool: &PgPool, name: &str) -> Result<bool, DbError> {
     let named = sqlx::query_scalar!(
         r#"SELECT (EXISTS (SELECT 1 FROM queue_pauses WHERE queue = $1)
                    OR EXISTS (SELECT 1 FROM processes WHERE $1 = ANY(queues))
-                   OR EXISTS (SELECT 1 FROM jobs
-                               WHERE queue = $1 AND state IN ('queued', 'scheduled', 'running', 'retrying'))) AS "named!""#,
+                   OR EXISTS (SELECT 1 FROM jobs WHERE queue = $1 AND state IN ('queued', 'scheduled', 'retrying'))
+                   OR EXISTS (SELECT 1 FROM job_leases JOIN jobs ON jobs.id = job_id WHERE queue = $1)) AS "named!""#,
         name
     )
     .fetch_one(pool)

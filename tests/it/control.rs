@@ -38,7 +38,10 @@ impl Desk {
     async fn enqueue_in(&self, state: &str) -> JobId {
         let job_id = self.enqueue(&incremental()).await;
         sqlx::query!(
-            r#"UPDATE jobs SET state = $2, due_at = now() + interval '1 hour',
+            r#"WITH held AS (
+                   INSERT INTO job_leases (job_id, epoch, worker, expires_at)
+                   SELECT $1, 0, 'w', now() + interval '1 hour' WHERE $2 = 'running')
+               UPDATE jobs SET state = $2, due_at = now() + interval '1 hour',
                       finished_at = CASE WHEN $2 IN ('succeeded', 'failed', 'cancelled') THEN now() END
                 WHERE id = $1"#,
             job_id.0,
@@ -113,12 +116,14 @@ async fn jobs_are_walked_newest_first_and_found_by_what_they_are() {
         .await
         .expect("the ledger answers");
     made.push(of_tomorrow.to_string());
+    let at_work = desk.enqueue_in("running").await.to_string();
+    made.push(at_work.clone());
     made.reverse();
 
     let (mut walked, mut path) = (vec![], "/api/v1/jobs?limit=4".to_owned());
     loop {
         let page = desk.web.get(&path).await;
-        assert_eq!((&page["total"], &page["total_relation"]), (&json!(9), &json!("exact")), "{page}");
+        assert_eq!((&page["total"], &page["total_relation"]), (&json!(10), &json!("exact")), "{page}");
         walked.extend(ids(&page));
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         path = format!("/api/v1/jobs?limit=4&cursor={cursor}");
@@ -133,8 +138,9 @@ async fn jobs_are_walked_newest_first_and_found_by_what_they_are() {
         ("state=failed", vec![of_tomorrow.clone()]),
         ("state=failed,cancelled,succeeded", vec![of_tomorrow]),
         ("state=queued&queue=maintenance&kind=housekeeping,sync-vima", vec![plain]),
-        ("state=running", vec![]),
-        ("kind=sync-vima,sync-payshack", made[2..].to_vec()),
+        ("state=running", vec![at_work.clone()]),
+        ("state=running,failed&queue=sync", vec![at_work]),
+        ("kind=sync-vima,sync-payshack", [&made[..1], &made[3..]].concat()),
     ] {
         let page = desk.web.get(&format!("/api/v1/jobs?{query}")).await;
         assert_eq!((ids(&page), page["total"].as_u64()), (expected.clone(), Some(expected.len() as u64)), "{query}");
@@ -302,20 +308,20 @@ async fn queues_tell_how_they_stand() {
     for day in 1..=3 {
         desk.enqueue(&day_again(day)).await;
     }
-    desk.enqueue_in("retrying").await;
+    desk.enqueue_in("running").await;
     sqlx::query!("UPDATE jobs SET due_at = now() - interval '1 minute' WHERE state = 'queued'")
         .execute(&desk.stage.pool)
         .await
         .expect("the ledger answers");
     let queue = desk.queue("sync").await;
-    assert_eq!(queue["depth"], json!({"queued": 3, "scheduled": 0, "running": 0, "retrying": 1}));
+    assert_eq!(queue["depth"], json!({"queued": 3, "scheduled": 0, "running": 1, "retrying": 0}));
     assert!(queue["oldest_waiting_seconds"].as_u64().is_some_and(|seconds| seconds >= 60), "{queue}");
     assert_eq!(queue["workers_alive"], 0);
-    sqlx::query!("UPDATE jobs SET queue = 'tomorrow' WHERE state = 'retrying'")
+    sqlx::query!("UPDATE jobs SET queue = 'tomorrow' WHERE state = 'running'")
         .execute(&desk.stage.pool)
         .await
         .expect("the ledger answers");
-    assert_eq!(desk.queue("tomorrow").await["depth"]["retrying"], 1, "a queue that only the ledger knows");
+    assert_eq!(desk.queue("tomorrow").await["depth"]["running"], 1, "a queue that only the ledger knows");
     assert_eq!(desk.post("queues/tomorrow/pause", ADMIN).await.status, 200);
 }
 
@@ -369,4 +375,54 @@ async fn the_schedule_is_shown_as_schedulers_have_it() {
     sqlx::query!("DELETE FROM jobs").execute(pool).await.expect("the ledger answers");
     let forgotten = desk.web.get("/api/v1/schedule").await["items"][1].clone();
     assert_eq!((&forgotten["last_job_id"], &forgotten["last_outcome"]), (&json!(ticked.job_id), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_paused_queue_waits_until_it_is_resumed() {
+    let desk = Desk::open().await;
+    assert_eq!(desk.post("queues/sync/pause", ADMIN).await.status, 200);
+    let job_id = desk.enqueue(&incremental()).await;
+    let _worker = desk.stage.jobs(&["worker"]);
+    desk.stage.succeed("housekeeping", None);
+    eventually("a worker to be seen", || async { (desk.queue("sync").await["workers_alive"] == 1).then_some(()) })
+        .await;
+    let job = desk.job(job_id).await;
+    assert_eq!((&job["state"], &job["attempts"]), (&json!("queued"), &json!([])), "{job}");
+    assert_eq!(desk.post("queues/sync/resume", ADMIN).await.status, 200);
+    desk.until(job_id, "succeeded").await;
+}
+
+#[tokio::test]
+async fn a_running_job_that_is_cancelled_is_stopped_by_its_worker() {
+    // Longer than a test waits: the job ends by being cancelled, or not at all.
+    let desk = Desk::beside(&["--fault", "latency-ms=600000"]).await;
+    let _worker = desk.stage.jobs(&["worker"]);
+    let job_id = desk.enqueue(&incremental()).await;
+    desk.until(job_id, "running").await;
+    assert_eq!(desk.moved(job_id, "cancel").await["state"], "running");
+    let job = desk.until(job_id, "cancelled").await;
+    assert_eq!((&job["error"], &job["attempts"][0]["outcome"]), (&json!("cancelled by otto"), &json!("cancelled")));
+    let runs = desk.web.get("/api/v1/sync/runs").await;
+    let of_job = runs["items"].as_array().expect("items").iter().find(|run| run["job_id"] == json!(job_id));
+    assert!(of_job.is_none_or(|run| run["status"] == "cancelled"), "{runs}");
+    assert_eq!(desk.queue("sync").await["depth"]["running"], 0, "its limit is free again");
+}
+
+#[tokio::test]
+async fn the_schedulers_table_is_shown() {
+    let desk = Desk::open().await;
+    let _both = desk.stage.jobs(&["worker", "--scheduler"]);
+    let entries = eventually("a sync of the schedule to have succeeded", || async {
+        let entries = desk.web.get("/api/v1/schedule").await["items"].clone();
+        let done = |entry: &Value| entry["name"] == "sync-vima" && entry["last_outcome"] == "succeeded";
+        entries.as_array().is_some_and(|entries| entries.iter().any(done)).then_some(entries)
+    })
+    .await;
+    for entry in entries.as_array().expect("items") {
+        for field in ["kind", "expression", "timezone", "next_tick_at"] {
+            assert!(entry[field].is_string(), "{field} of {entry}");
+        }
+    }
+    let named = entries.as_array().expect("items").iter().filter_map(|entry| entry["name"].as_str());
+    assert!(named.collect::<Vec<_>>().is_sorted(), "{entries}");
 }
