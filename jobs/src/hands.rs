@@ -169,7 +169,7 @@ impl Hands {
             () = self.closed.cancelled() => Stop::HandedBack,
         };
         // It may have ended a moment before it was told to stop.
-        self.stop(&job.claim, task).await.map_or(Err(stop), Ok)
+        self.stop(&job.claim, task).await.ok_or(stop)
     }
 
     /// Stops a task at its next await, and its statements in the server. What it says if it ended before.

@@ -42,7 +42,7 @@ impl Isolation {
             match ended {
                 Ok(status) if status.success() => {}
                 Ok(status) => {
-                    tracing::warn!(%status, "the process that ran suspects has died; what killed it is known now")
+                    tracing::warn!(%status, "the process that ran suspects has died; what killed it is known now");
                 }
                 Err(error) => {
                     tracing::error!(%error, program = %self.program.display(), "no process could be started for suspects");

@@ -202,16 +202,12 @@ fn new_job(kind: &'static JobKind, args: Option<&str>) -> anyhow::Result<NewJob>
     let unreadable = |error| {
         anyhow::anyhow!("the arguments cannot be read ({error}); for example '{{\"mode\":\"incremental\"}}' for a sync")
     };
-    Ok(match kind.source() {
-        Some(source) => {
-            let args = args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(unreadable)?;
-            NewJob::sync(source, &args, Trigger::Cli)
-        }
-        None => {
-            let args: Value = args.map_or(Ok(json!({})), serde_json::from_str).map_err(unreadable)?;
-            NewJob::with_args(kind, args, Trigger::Cli)
-        }
-    })
+    if let Some(source) = kind.source() {
+        let args = args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(unreadable)?;
+        return Ok(NewJob::sync(source, &args, Trigger::Cli));
+    }
+    let args: Value = args.map_or(Ok(json!({})), serde_json::from_str).map_err(unreadable)?;
+    Ok(NewJob::with_args(kind, args, Trigger::Cli))
 }
 
 async fn follow(environment: &Environment, job_id: JobId) -> anyhow::Result<()> {

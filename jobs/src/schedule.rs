@@ -38,19 +38,20 @@ pub enum Missed {
 #[must_use]
 pub fn table(sync: &SyncConfig) -> Vec<Entry> {
     let entry = |name, every, missed, job_at| Entry { name: Cow::Borrowed(name), every: Every(every), missed, job_at };
-    use Missed::{Coalesce, MakeUp};
     let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
     vec![
-        entry("sync-vima", sync.vima_interval, Coalesce, |_| incremental(Source::Vima)),
-        entry("sync-payshack", sync.payshack_interval, Coalesce, |_| incremental(Source::Payshack)),
+        entry("sync-vima", sync.vima_interval, Missed::Coalesce, |_| incremental(Source::Vima)),
+        entry("sync-payshack", sync.payshack_interval, Missed::Coalesce, |_| incremental(Source::Payshack)),
         // Ids that became visible hours late, below a cursor that had passed.
-        entry("sweep-vima", day, MakeUp, |tick| again(Source::Vima, days_before(tick, 2), days_before(tick, 1))),
+        entry("sweep-vima", day, Missed::MakeUp, |tick| {
+            again(Source::Vima, days_before(tick, 2), days_before(tick, 1))
+        }),
         // Refunds that come weeks late: each of the last 30 days is read again about once a day.
-        entry("pass-payshack", hour, Coalesce, |tick| {
+        entry("pass-payshack", hour, Missed::Coalesce, |tick| {
             let day = days_before(tick, u64::try_from(tick.timestamp() / 3600 % 30).unwrap_or(0));
             again(Source::Payshack, day, day)
         }),
-        entry("housekeeping", hour, Coalesce, |_| NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)),
+        entry("housekeeping", hour, Missed::Coalesce, |_| NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)),
     ]
 }
 

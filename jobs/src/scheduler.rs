@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use apalis_cron::CronScheduler;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use futures_util::StreamExt;
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::processes::{self, Role};
-use psp_dashboard::db::{DbError, schedule};
+use psp_dashboard::db::{DbError, schedule, schedules};
 use psp_dashboard::domain::job::NewJob;
 use psp_dashboard::operations::enqueue_job::enqueue_tick;
 use psp_dashboard::wire::Wire;
@@ -49,6 +50,7 @@ impl Scheduler {
         let name = format!("scheduler-{}", Uuid::now_v7());
         tracing::info!(scheduler = %name, entries = table.len(), "the scheduler is at work");
         let tasks = TaskTracker::new();
+        let shown = table.clone();
         for entry in table {
             let (scheduler, stop) = (self.clone(), stop.clone());
             tasks.spawn(async move {
@@ -59,7 +61,7 @@ impl Scheduler {
             });
         }
         tasks.close();
-        let presence = self.be_present(&name);
+        let presence = self.be_present(&name, &shown);
         tokio::select! {
             () = stop.cancelled() => {}
             () = presence => {}
@@ -70,9 +72,13 @@ impl Scheduler {
         }
     }
 
-    async fn be_present(&self, name: &str) {
+    /// Says again and again that this scheduler is alive, and what it runs when.
+    async fn be_present(&self, name: &str, table: &[Entry]) {
         loop {
-            if let Err(error) = processes::upsert(&self.ledger, name, Role::Scheduler, &[]).await {
+            let now = self.clock.now();
+            let shown: Vec<schedules::Entry> = table.iter().map(|entry| show(entry, now)).collect();
+            let said = processes::upsert(&self.ledger, name, Role::Scheduler, &[]).await;
+            if let Err(error) = said.and(schedules::upsert_all(&self.ledger, &shown).await) {
                 tracing::warn!(%error, "this scheduler could not say that it is alive");
             }
             tokio::time::sleep(PRESENCE_EVERY).await;
@@ -123,5 +129,17 @@ impl Scheduler {
             }
         }
         Ok(())
+    }
+}
+
+fn show(entry: &Entry, now: DateTime<Utc>) -> schedules::Entry {
+    let next = entry.every.next_tick(now);
+    schedules::Entry {
+        name: entry.name.to_string(),
+        kind: (entry.job_at)(next).kind.name.to_owned(),
+        expression: entry.every.to_string(),
+        // Counted from the epoch, which is in no other.
+        timezone: Tz::UTC.name().to_owned(),
+        next_tick_at: Some(next),
     }
 }

@@ -3,6 +3,7 @@
 //! A kind is plain data, so that a new one is a constant here and a handler in `jobs`, and so that a test can bring kinds
 //! of its own that production never knows.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -84,6 +85,12 @@ impl JobKind {
     pub fn from_name(name: &str) -> Option<&'static Self> {
         KINDS.into_iter().find(|kind| kind.name == name)
     }
+
+    /// The queues of all kinds, each once.
+    #[must_use]
+    pub fn queues() -> BTreeSet<&'static str> {
+        KINDS.into_iter().map(|kind| kind.queue).collect()
+    }
 }
 
 /// Exponential, with full jitter: the wait before try n is anything up to `base * 2^(n-1)`, at most `cap`.
@@ -151,6 +158,10 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state.
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Scheduled, Self::Running, Self::Retrying, Self::Succeeded, Self::Failed, Self::Cancelled];
+
     /// The name in the contract and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -168,9 +179,7 @@ impl JobState {
     /// The state of this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Queued, Self::Scheduled, Self::Running, Self::Retrying, Self::Succeeded, Self::Failed, Self::Cancelled]
-            .into_iter()
-            .find(|state| state.as_str() == name)
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
     /// Whether it has come to its end.

@@ -4,6 +4,7 @@
 //! run side by side; it waits for conditions, never for time.
 
 mod commands;
+mod control;
 mod crash;
 mod flow;
 mod harness;
