@@ -34,6 +34,7 @@ pub(crate) async fn measure_kills() {
     print_books(books);
     let in_flight = figure::count(i64::try_from(crew.in_flight).unwrap_or(i64::MAX));
     figure::print("attempts repeated", figure::count(books.repeats), "", Target::AtMost(in_flight));
+    println!("    {}", trial.outcomes().await);
     let spent = trial.number("SELECT count(*) FROM jobs WHERE attempt > 1").await;
     figure::print("jobs that a death cost an attempt", figure::count(spent), "", Target::AtMost(0.0));
     figure::print("it took", began.elapsed().as_secs_f64(), "s", Target::None);

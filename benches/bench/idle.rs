@@ -69,7 +69,7 @@ fn read_call(line: &str) -> Option<Called> {
 fn print_commands(what: &str, commands: &BTreeMap<Called, i64>, in_script: bool, target: Target) {
     let wanted = || commands.iter().filter(|(called, _)| called.in_script == in_script);
     let all = wanted().map(|(_, count)| count).sum();
-    figure::print(what, figure::rate(all, WATCHED), "/s and queue", Target::AtMost(5.0));
+    figure::print(what, figure::rate(all, WATCHED), "/s and queue", target);
     println!(
         "    {}",
         wanted().map(|(called, count)| format!("{} {count}", called.name)).collect::<Vec<_>>().join(", ")

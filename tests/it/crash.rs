@@ -27,7 +27,11 @@ async fn whoever_is_killed_every_job_has_its_effect_once() {
     let books = trial.books().await;
     books.assert_each_done_once();
     let in_flight = i64::try_from(crew.in_flight).expect("a few");
-    assert!(books.repeats > 0 && books.repeats <= in_flight, "{books:?}, {in_flight} jobs in flight at the kills");
+    let outcomes = trial.outcomes().await;
+    assert!(
+        books.repeats > 0 && books.repeats <= in_flight,
+        "{books:?}, {in_flight} in flight at the kills: {outcomes}"
+    );
     assert_eq!(trial.number("SELECT count(*) FROM jobs WHERE attempt > 1").await, 0, "a death costs no attempt");
 }
 
