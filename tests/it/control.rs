@@ -4,7 +4,7 @@ use psp_dashboard::db::schedules::{self, Entry};
 use psp_dashboard::domain::job::{HOUSEKEEPING, JobId, NewJob, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::enqueue_job::{enqueue_job, enqueue_tick};
+use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
 use psp_dashboard::wire::Wire;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -360,8 +360,8 @@ async fn the_schedule_is_shown_as_schedulers_have_it() {
     show(&[entry("vima", "every 60 s"), entry("nightly", "0 0 3 * * *")]).await;
     assert_eq!(desk.stage.number("SELECT count(*) FROM schedules").await, 2, "what nobody shows is forgotten");
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
-    let job = NewJob { scheduled_for: Some(tick), ..incremental() };
-    let ticked = enqueue_tick(pool, &desk.wire, "vima", &job).await.expect("the ledger takes it").expect("the first");
+    let ticked = enqueue_tick(pool, &desk.wire, "vima", tick, incremental()).await.expect("the ledger takes it");
+    let Ticked::Enqueued(ticked) = ticked else { panic!("nobody else records ticks here: {ticked:?}") };
     let schedule = desk.web.get("/api/v1/schedule").await;
     let waits = json!({
         "name": "vima", "kind": "sync-vima", "expression": "every 60 s", "timezone": "UTC",
