@@ -44,7 +44,8 @@ impl Purpose {
         });
         match self {
             Self::Requests | Self::Ledger => options,
-            Self::Work => options.before_acquire(|connection, _| {
+            // Giving a name is a test as good as any.
+            Self::Work => options.test_before_acquire(false).before_acquire(|connection, _| {
                 Box::pin(async move {
                     name_session(connection).await?;
                     Ok(true)
