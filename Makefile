@@ -16,8 +16,8 @@ test-long: ## the same with longer campaigns
 check: ## formatting, clippy, docs, scripts, dependencies, OpenAPI and query metadata
 	@scripts/check
 
-bench: ## the figures of a release build
-	@scripts/bench
+bench: ## the figures of a release build (BENCH=name: only those of that name)
+	@scripts/bench $(BENCH)
 
 openapi: ## writes openapi/ anew from the code
 	@scripts/openapi

@@ -10,11 +10,11 @@ ALTER TABLE jobs
 -- Workers look for due jobs themselves now, so nobody need know which bells were rung. A later release drops the column.
 COMMENT ON COLUMN jobs.rung_at IS 'no longer used';
 
+-- One for both, so that one statement claims either: whoever claims names the queue, the suspicion and the priority, and so
+-- never reads past jobs whose time has not come.
 DROP INDEX jobs_waiting;
-CREATE INDEX jobs_waiting ON jobs (queue, priority, due_at, id)
-    WHERE state IN ('queued', 'scheduled', 'retrying') AND NOT suspect;
-CREATE INDEX jobs_suspect ON jobs (queue, due_at, id)
-    WHERE state IN ('queued', 'scheduled', 'retrying') AND suspect;
+CREATE INDEX jobs_waiting ON jobs (queue, suspect, priority, due_at, id)
+    WHERE state IN ('queued', 'scheduled', 'retrying');
 -- For pruning, and for how many a queue finishes.
 CREATE INDEX jobs_by_finish ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 -- For whoever asks what went wrong: among many that went well they would be far apart.
@@ -27,6 +27,11 @@ ALTER TABLE job_leases
     -- The only job in its process.
     ADD COLUMN alone boolean NOT NULL DEFAULT false;
 ALTER TABLE job_leases SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 500);
+
+-- PostgreSQL was away: the attempt does not count.
+ALTER TABLE job_attempts DROP CONSTRAINT job_attempts_outcome_check;
+ALTER TABLE job_attempts ADD CONSTRAINT job_attempts_outcome_check
+    CHECK (outcome IN ('succeeded', 'retried', 'postponed', 'failed', 'cancelled', 'handed_back', 'lost'));
 
 -- Queues that nobody claims from, until somebody lets them go on.
 CREATE TABLE queue_pauses (

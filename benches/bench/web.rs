@@ -22,7 +22,8 @@ pub(crate) async fn measure() {
     println!("  start to ready {} ms; resident while idle {:.1} MB", first_answer.as_millis(), resident / 1024.0);
 }
 
-fn resident_kib(process: u32) -> f64 {
+/// How much memory a process holds.
+pub(crate) fn resident_kib(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("this is Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a resident size");
     line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB")

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use psp_dashboard::clock::SharedClock;
-use psp_dashboard::config::{JobsConfig, SyncConfig};
+use psp_dashboard::config::{JobsConfig, RetentionConfig, SyncConfig};
+use psp_dashboard::db::pool::JobPools;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::share_provider::{share_pace, share_session};
 use psp_dashboard::providers::payshack::PayshackClient;
@@ -14,14 +15,18 @@ use sqlx::PgPool;
 
 /// The world of a process that runs jobs.
 pub struct Environment {
-    /// The truth.
+    /// The truth, for what jobs do.
     pub pool: PgPool,
+    /// The truth, for claims, heartbeats and outcomes.
+    pub ledger: PgPool,
     /// The wire.
     pub wire: Wire,
     /// The time.
     pub clock: SharedClock,
     /// How often and how far syncs read.
     pub sync: SyncConfig,
+    /// How long what is done with is kept.
+    pub retention: RetentionConfig,
     /// Vima.
     pub vima: VimaClient,
     /// `PayShack`.
@@ -33,7 +38,12 @@ impl Environment {
     ///
     /// # Errors
     /// [`reqwest::Error`] where the machine offers no TLS.
-    pub fn new(pool: PgPool, wire: Wire, clock: SharedClock, config: &JobsConfig) -> Result<Arc<Self>, reqwest::Error> {
+    pub fn new(
+        pools: JobPools,
+        wire: Wire,
+        clock: SharedClock,
+        config: &JobsConfig,
+    ) -> Result<Arc<Self>, reqwest::Error> {
         let providers = &config.providers;
         let bounds = HttpSettings { max_response_bytes: providers.max_response_bytes, ..HttpSettings::default() };
         let vima_pace = share_pace(&wire, Source::Vima, providers.vima_interval);
@@ -42,9 +52,11 @@ impl Environment {
         let payshack = HttpClient::new(Source::Payshack, bounds, payshack_pace, Arc::clone(&clock))?;
         let session = share_session(&wire, Arc::clone(&clock));
         Ok(Arc::new(Self {
-            pool,
+            pool: pools.work,
+            ledger: pools.ledger,
             wire,
             sync: config.sync.clone(),
+            retention: config.retention.clone(),
             vima: VimaClient::new(vima, providers.vima.clone()),
             payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),
             clock,

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::{ClaimedJob, Outcome};
+use psp_dashboard::domain::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::providers::{ProviderError, Retry};
 use serde_json::Value;
+
+/// How long a job waits when PostgreSQL is away.
+const DATABASE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Runs jobs of one kind.
 #[async_trait]
@@ -47,6 +50,7 @@ impl JobError {
     fn retry(&self) -> Retry {
         match self {
             Self::Provider(error) => error.retry(),
+            Self::Database(DbError::Unavailable(_)) => Retry::After(DATABASE_PAUSE),
             Self::Database(_) | Self::TimedOut(_) | Self::Panicked(_) => Retry::WithBackoff,
             Self::Arguments(_) | Self::UnknownKind(_) => Retry::Never,
         }
@@ -60,8 +64,10 @@ impl JobError {
         Some(match (self, self.retry(), kind) {
             (Self::Database(DbError::ClaimLost), _, _) => return None,
             (_, Retry::Never, _) | (_, _, None) => Outcome::Failed(error),
-            (_, _, Some(_)) if exhausted => Outcome::Failed(format!("{error} (after {} attempts)", job.attempt)),
-            (_, Retry::After(after), Some(_)) => Outcome::Retry { error, after },
+            (_, Retry::After(after), Some(_)) => Outcome::Postponed { error, after },
+            (_, Retry::WithBackoff, Some(_)) if exhausted => {
+                Outcome::Failed(format!("{error} (after {} attempts)", job.attempt))
+            }
             (_, Retry::WithBackoff, Some(kind)) => {
                 Outcome::Retry { error, after: kind.backoff.delay(job.attempt, chance) }
             }
@@ -117,20 +123,23 @@ mod tests {
     fn the_error_decides() {
         let unavailable = || JobError::from(ProviderError::Unavailable { provider: Source::Vima, status: 503 });
         let limited = ProviderError::RateLimited { provider: Source::Vima, retry_after: Duration::from_secs(9) };
+        let away = || JobError::from(DbError::Unavailable(sqlx::Error::PoolTimedOut));
         let refused = ProviderError::Unauthenticated { provider: Source::Vima, message: String::new() };
         for (error, attempt, expected) in [
             (unavailable(), 1, "retried"),
             (unavailable(), 7, "retried"),
             (unavailable(), 8, "failed"),
-            (limited.into(), 1, "retried"),
+            (limited.clone().into(), 1, "postponed"),
+            (limited.into(), 8, "postponed"),
+            (away(), 1, "postponed"),
+            (away(), 8, "postponed"),
             (refused.into(), 1, "failed"),
             (JobError::TimedOut(Duration::from_secs(1)), 1, "retried"),
             (JobError::Panicked("oh".to_owned()), 1, "retried"),
             (JobError::UnknownKind("x".to_owned()), 1, "failed"),
         ] {
             let outcome = error.outcome(&job(attempt), Some(&SYNC_VIMA), 0.5).expect("an outcome");
-            let name = if matches!(outcome, Outcome::Retry { .. }) { "retried" } else { "failed" };
-            assert_eq!(name, expected, "{error}");
+            assert_eq!(outcome.name(), expected, "{error}");
         }
     }
 
@@ -138,7 +147,7 @@ mod tests {
     fn a_provider_that_asks_for_patience_gets_it() {
         let limited = ProviderError::RateLimited { provider: Source::Vima, retry_after: Duration::from_secs(9) };
         let outcome = JobError::from(limited).outcome(&job(3), Some(&SYNC_VIMA), 0.5);
-        assert!(matches!(outcome, Some(Outcome::Retry { after, .. }) if after == Duration::from_secs(9)));
+        assert!(matches!(outcome, Some(Outcome::Postponed { after, .. }) if after == Duration::from_secs(9)));
     }
 
     #[test]

@@ -1,51 +1,50 @@
-//! The hands of a worker: each claims a job, runs it, and records what came of it.
+//! The hands of a worker: each runs one job at a time, and records what came of it.
 //!
 //! Jobs run in tasks of their own and not inside apalis's: a panic stays in its task, a long page does not hold up the
-//! heartbeats, and an apalis worker that dies of a slow Redis takes no job with it. A hand that has finished claims again
-//! until nothing is due, so a bell that was lost while all hands were busy costs nothing.
+//! heartbeats, and an apalis worker that dies of a slow Redis takes no job with it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use psp_dashboard::clock::SharedClock;
-use psp_dashboard::db::jobs::{ClaimedJob, Outcome};
-use psp_dashboard::db::{DbError, jobs, leases};
-use psp_dashboard::domain::job::{JobId, JobKind};
+use psp_dashboard::db::claims::{Batch, Claimer};
+use psp_dashboard::db::{DbError, claims, leases, session};
+use psp_dashboard::domain::attempt::{ClaimedJob, Outcome};
+use psp_dashboard::domain::job::Claim;
 use psp_dashboard::operations::finish_job::finish_job;
 use psp_dashboard::wire::Wire;
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::handler::{JobError, Registry};
+use crate::handler::{Handler, JobError, Registry};
 
 /// How long to wait before an outcome that could not be recorded is tried again.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The hands of one worker process.
 pub struct Hands {
-    pool: PgPool,
-    wire: Wire,
-    clock: SharedClock,
-    registry: Registry,
-    queues: Vec<String>,
-    worker: String,
-    lease: Duration,
-    free: Semaphore,
-    count: u32,
-    held: Mutex<HashMap<JobId, AbortHandle>>,
-    /// No new job is claimed.
-    closing: CancellationToken,
+    settings: HandsSettings,
+    free: Arc<Semaphore>,
+    /// Every claim whose outcome is not recorded yet, and whom to tell that its attempt is to stop.
+    held: Mutex<HashMap<Claim, mpsc::Sender<Stop>>>,
     /// What still runs is handed back.
     closed: CancellationToken,
 }
 
 /// What the hands of a worker need.
 pub struct HandsSettings {
+    /// The ledger.
+    pub ledger: PgPool,
+    /// The wire.
+    pub wire: Wire,
+    /// The time.
+    pub clock: SharedClock,
     /// The handlers.
     pub registry: Registry,
     /// The queues they serve.
@@ -53,110 +52,155 @@ pub struct HandsSettings {
     /// The name of this process, never used before.
     pub worker: String,
     /// How many jobs run at a time.
-    pub hands: u32,
+    pub count: u32,
     /// How long a claim holds without being renewed.
     pub lease: Duration,
+    /// Only suspects are run, with nothing beside them.
+    pub alone: bool,
+}
+
+/// Why an attempt is stopped before it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Another worker has the job by now.
+    ClaimLost,
+    /// Somebody told the job to stop.
+    Cancelled,
+    /// It took too long.
+    TimedOut(Duration),
+    /// The worker has to stop.
+    HandedBack,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// This many jobs are at work now, and nothing more is due.
+    All(usize),
+    /// This many jobs are at work now, and more may be due.
+    Some(usize),
 }
 
 impl Hands {
     /// Hands that have nothing to do yet.
     #[must_use]
-    pub fn new(pool: PgPool, wire: Wire, clock: SharedClock, settings: HandsSettings) -> Self {
-        let HandsSettings { registry, queues, worker, hands, lease } = settings;
+    pub fn new(settings: HandsSettings) -> Self {
         Self {
-            pool,
-            wire,
-            clock,
-            registry,
-            queues,
-            worker,
-            lease,
-            free: Semaphore::new(hands as usize),
-            count: hands,
+            free: Arc::new(Semaphore::new(settings.count as usize)),
+            settings,
             held: Mutex::default(),
-            closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         }
     }
 
-    /// Answers a bell: runs due jobs, one after another, until none is left or the worker is to stop.
-    pub async fn answer_bell(&self) {
-        let Ok(_hand) = self.free.acquire().await else { return };
-        while !self.closing.is_cancelled() {
-            match jobs::claim(&self.pool, &self.queues, &self.worker, self.lease).await {
-                Ok(Some(job)) => self.run(job).await,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::warn!(%error, "no job could be claimed; the next bell tries again");
-                    return;
-                }
+    /// Claims due jobs for the hands that are free, and sets them to work; `done` is called as each comes free again.
+    ///
+    /// # Errors
+    /// [`DbError`] where the ledger cannot be asked.
+    pub async fn claim(self: &Arc<Self>, done: impl Fn() + Clone + Send + 'static) -> Result<Claimed, DbError> {
+        let HandsSettings { ledger, queues, worker, lease, alone, .. } = &self.settings;
+        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.free).try_acquire_many_owned(free).ok().filter(|_| free > 0);
+        let Some(mut permits) = taken else { return Ok(Claimed::Some(0)) };
+        let claimer = Claimer { queues, worker, lease: *lease, alone: *alone };
+        let Batch { jobs, more } = claims::claim(ledger, &claimer, free).await?;
+        let count = jobs.len();
+        for job in jobs {
+            if let Some(hand) = permits.split(1) {
+                tokio::spawn(Arc::clone(self).run(job, hand, done.clone()));
             }
         }
+        Ok(if more { Claimed::Some(count) } else { Claimed::All(count) })
     }
 
-    async fn run(&self, job: ClaimedJob) {
+    async fn run(self: Arc<Self>, job: ClaimedJob, hand: OwnedSemaphorePermit, done: impl Fn()) {
         let span = tracing::info_span!(
             "job", kind = %job.kind, job_id = %job.claim.job_id, attempt = job.attempt, epoch = job.claim.epoch
         );
-        async {
-            let started = tokio::time::Instant::now();
-            let found = self.registry.find(&job.kind);
-            let kind = found.as_ref().map(|(kind, _)| *kind);
-            let attempt = self.attempt(&job).await;
-            let outcome = match attempt {
-                Attempt::Ended(Ok(result)) => Some(Outcome::Succeeded(result)),
-                Attempt::Ended(Err(error)) => error.outcome(&job, kind, rand::random()),
-                Attempt::HandedBack => Some(Outcome::HandedBack),
-                Attempt::ClaimLost => None,
-            };
-            let duration_ms = started.elapsed().as_millis();
-            let name = outcome.as_ref().map_or("claim_lost", Outcome::name);
-            tracing::info!(
-                outcome = name,
-                error = outcome.as_ref().and_then(Outcome::error),
-                duration_ms,
-                "the attempt has ended"
-            );
-            if let Some(outcome) = outcome {
-                self.record(&job, &outcome).await;
-            }
-        }
-        .instrument(span)
-        .await;
+        let (tell, told) = mpsc::channel(1);
+        self.held().insert(job.claim, tell);
+        self.attempt_and_record(&job, told).instrument(span).await;
+        self.held().remove(&job.claim);
+        drop(hand);
+        done();
     }
 
-    async fn attempt(&self, job: &ClaimedJob) -> Attempt {
-        let Some((kind, handler)) = self.registry.find(&job.kind) else {
-            return Attempt::Ended(Err(JobError::UnknownKind(job.kind.clone())));
+    async fn attempt_and_record(&self, job: &ClaimedJob, told: mpsc::Receiver<Stop>) {
+        let started = Instant::now();
+        let found = self.settings.registry.find(&job.kind);
+        let ended = match found.clone() {
+            Some((kind, handler)) => self.attempt(job, kind.timeout, handler, told).await,
+            None => Ok(Err(JobError::UnknownKind(job.kind.clone()))),
         };
-        let job_id = job.claim.job_id;
-        let job = job.clone();
-        let mut task = tokio::spawn(async move { handler.run(&job).await }.in_current_span());
-        self.held().insert(job_id, task.abort_handle());
-        let ended = tokio::select! {
-            ended = &mut task => ended.map_or_else(from_join_error, Attempt::Ended),
-            () = tokio::time::sleep(kind.timeout) => {
-                task.abort();
-                ended_after(task.await, || timed_out(kind))
-            }
-            () = self.closed.cancelled() => {
-                task.abort();
-                ended_after(task.await, || Attempt::HandedBack)
-            }
+        let kind = found.as_ref().map(|(kind, _)| *kind);
+        let outcome = match ended {
+            Ok(Ok(result)) => Some(Outcome::Succeeded(result)),
+            Ok(Err(error)) => error.outcome(job, kind, rand::random()),
+            Err(Stop::TimedOut(timeout)) => JobError::TimedOut(timeout).outcome(job, kind, rand::random()),
+            Err(Stop::Cancelled) => Some(Outcome::Cancelled),
+            Err(Stop::HandedBack) => Some(Outcome::HandedBack),
+            Err(Stop::ClaimLost) => None,
         };
-        self.held().remove(&job_id);
-        ended
+        tracing::info!(
+            outcome = outcome.as_ref().map_or("claim_lost", Outcome::name),
+            error = outcome.as_ref().and_then(Outcome::error),
+            duration_ms = started.elapsed().as_millis(),
+            "the attempt has ended"
+        );
+        if let Some(outcome) = outcome {
+            self.record(job, kind.map_or("", |kind| kind.queue), &outcome).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        job: &ClaimedJob,
+        timeout: Duration,
+        handler: Arc<dyn Handler>,
+        mut told: mpsc::Receiver<Stop>,
+    ) -> Result<Result<Value, JobError>, Stop> {
+        let owned = job.clone();
+        let work = session::in_name_of(job.claim.job_id, async move { handler.run(&owned).await });
+        let mut task = tokio::spawn(work.in_current_span());
+        let stop = tokio::select! {
+            ended = &mut task => return Ok(ended.unwrap_or_else(|error| Err(from_join_error(error)))),
+            Some(stop) = told.recv() => stop,
+            () = sleep(timeout) => Stop::TimedOut(timeout),
+            () = self.closed.cancelled() => Stop::HandedBack,
+        };
+        // It may have ended a moment before it was told to stop.
+        self.stop(&job.claim, task).await.ok_or(stop)
+    }
+
+    /// Stops a task at its next await, and its statements in the server. What it says if it ended before.
+    async fn stop(&self, claim: &Claim, task: JoinHandle<Result<Value, JobError>>) -> Option<Result<Value, JobError>> {
+        task.abort();
+        let joined = task.await;
+        match session::cancel_statements(&self.settings.ledger, claim.job_id).await {
+            Ok(0) => {}
+            Ok(statements) => tracing::info!(statements, "its statements were cancelled in the server"),
+            Err(error) => tracing::warn!(%error, "its statements could not be cancelled in the server"),
+        }
+        match joined {
+            Ok(ended) => Some(ended),
+            Err(error) if error.is_cancelled() => None,
+            Err(error) => Some(Err(from_join_error(error))),
+        }
     }
 
     /// Records the outcome, however long the database is away: until then the lease keeps others from the job.
-    async fn record(&self, job: &ClaimedJob, outcome: &Outcome) {
+    async fn record(&self, job: &ClaimedJob, queue: &str, outcome: &Outcome) {
+        let HandsSettings { ledger, wire, clock, .. } = &self.settings;
         loop {
-            let now = self.clock.now();
-            match finish_job(&self.pool, &self.wire, &job.claim, &job.kind, outcome, now).await {
+            match finish_job(ledger, wire, job, queue, outcome, clock.now()).await {
                 Ok(()) => return,
+                Err(DbError::ClaimLost) => {
+                    tracing::warn!("the job has passed to another worker: what came of it here does not count");
+                    return;
+                }
                 Err(error) if error.is_transient() && !self.closed.is_cancelled() => {
                     tracing::warn!(%error, "the outcome could not be recorded; it is tried again");
-                    tokio::time::sleep(RECORD_PAUSE).await;
+                    sleep(RECORD_PAUSE).await;
                 }
                 Err(error) => {
                     tracing::error!(%error, "the outcome could not be recorded; the job runs again after its lease");
@@ -166,70 +210,53 @@ impl Hands {
         }
     }
 
-    /// Renews the leases of the jobs at work, and stops those that have passed to another worker.
+    /// Renews the leases of the jobs at work, and stops those that have passed to another worker or were told to stop.
     ///
     /// # Errors
     /// [`DbError`] where the database cannot be asked.
     pub async fn renew_leases(&self) -> Result<(), DbError> {
-        let before: Vec<JobId> = self.held().keys().copied().collect();
+        let before: Vec<Claim> = self.held().keys().copied().collect();
         if before.is_empty() {
             return Ok(());
         }
-        let still = leases::renew(&self.pool, &self.worker, self.lease).await?;
-        for job_id in before.into_iter().filter(|job_id| !still.contains(job_id)) {
-            if let Some(task) = self.held().get(&job_id) {
-                tracing::warn!(%job_id, "the job has passed to another worker; it is stopped here");
-                task.abort();
+        let renewed = leases::renew(&self.settings.ledger, &before, self.settings.lease).await?;
+        for claim in before {
+            let stop = match renewed.iter().find(|renewed| renewed.claim == claim) {
+                None => Stop::ClaimLost,
+                Some(renewed) if renewed.cancel_requested => Stop::Cancelled,
+                Some(_) => continue,
+            };
+            // Whoever has been told already, or has ended by now, need not be told again.
+            if self.held().get(&claim).is_some_and(|tell| tell.try_send(stop).is_ok()) {
+                tracing::info!(job_id = %claim.job_id, ?stop, "the job is told to stop");
             }
         }
         Ok(())
     }
 
-    /// Claims nothing more, gives what runs `grace` to end, and hands back what does not.
+    /// Waits until no job is at work.
+    pub async fn rest(&self) {
+        let _all_hands = self.free.acquire_many(self.settings.count).await;
+    }
+
+    /// Gives what runs `grace` to end, and hands back what does not. To be called when nothing is claimed any more.
     pub async fn close(&self, grace: Duration) {
-        self.closing.cancel();
-        if tokio::time::timeout(grace, self.free.acquire_many(self.count)).await.is_err() {
+        if tokio::time::timeout(grace, self.rest()).await.is_err() {
             self.closed.cancel();
             // What was stopped still records that it was handed back.
-            let _all_hands = self.free.acquire_many(self.count).await;
+            self.rest().await;
         }
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, AbortHandle>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<Claim, mpsc::Sender<Stop>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-enum Attempt {
-    Ended(Result<Value, JobError>),
-    HandedBack,
-    ClaimLost,
+/// A task that only its own `attempt` may stop has ended by itself: it panicked.
+fn from_join_error(error: JoinError) -> JobError {
+    let panic = error.try_into_panic().ok();
+    let text = panic.as_ref().and_then(|panic| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    let text = text.or_else(|| panic.as_ref().and_then(|panic| panic.downcast_ref::<String>().cloned()));
+    JobError::Panicked(text.unwrap_or_else(|| "no message".to_owned()))
 }
-
-fn timed_out(kind: &JobKind) -> Attempt {
-    Attempt::Ended(Err(JobError::TimedOut(kind.timeout)))
-}
-
-/// A task that was told to stop may have ended a moment before.
-fn ended_after(joined: Result<Result<Value, JobError>, JoinError>, otherwise: impl FnOnce() -> Attempt) -> Attempt {
-    match joined {
-        Ok(ended) => Attempt::Ended(ended),
-        Err(error) if error.is_cancelled() => otherwise(),
-        Err(error) => from_join_error(error),
-    }
-}
-
-/// A task that was stopped by nobody else was stopped because its claim is lost.
-fn from_join_error(error: JoinError) -> Attempt {
-    match error.try_into_panic() {
-        Ok(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Attempt::Ended(Err(JobError::Panicked(text.unwrap_or_else(|| "no message".to_owned()))))
-        }
-        Err(_) => Attempt::ClaimLost,
-    }
-}
-
-/// A hand that is shared by the bells of all queues.
-pub type SharedHands = Arc<Hands>;

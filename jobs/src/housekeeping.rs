@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use psp_dashboard::db::jobs::ClaimedJob;
 use psp_dashboard::db::{events, idempotent_requests, jobs, processes, schedule, sync_streams};
+use psp_dashboard::domain::attempt::ClaimedJob;
 use serde_json::{Value, json};
 
 use crate::environment::Environment;
@@ -14,8 +14,6 @@ use crate::handler::{Handler, JobError};
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const KEEP_EVENTS: Duration = DAY;
-const KEEP_FINISHED_JOBS: Duration = Duration::from_hours(7 * 24);
-const KEEP_FAILED_JOBS: Duration = Duration::from_hours(30 * 24);
 const KEEP_TICKS: Duration = Duration::from_hours(30 * 24);
 
 /// Clears away.
@@ -34,11 +32,11 @@ impl Housekeeping {
 #[async_trait]
 impl Handler for Housekeeping {
     async fn run(&self, _job: &ClaimedJob) -> Result<Value, JobError> {
-        let Environment { pool, clock, sync, .. } = &*self.environment;
+        let Environment { pool, clock, sync, retention, .. } = &*self.environment;
         let now = clock.now();
         Ok(json!({
             "events": events::prune(pool, now - KEEP_EVENTS).await?,
-            "jobs": jobs::prune(pool, KEEP_FINISHED_JOBS, KEEP_FAILED_JOBS).await?,
+            "jobs": jobs::prune(pool, retention.jobs, retention.failed_jobs).await?,
             "ticks": schedule::prune_ticks(pool, now - KEEP_TICKS).await?,
             "cursor_marks": sync_streams::prune_marks(pool, now - sync.vima_overlap - HOUR).await?,
             "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,

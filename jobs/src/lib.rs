@@ -1,18 +1,22 @@
 //! Runs what the ledger holds: the registry of every kind of job, a line each.
 //!
 //! ```text
-//!   scheduler ──> ledger ──> bell ──> worker ──> hands ──> sync_vima, sync_payshack, housekeeping
-//!   (schedule)                        (wake)    (outcome)
+//!   scheduler ──> ledger ──> bells ──> claimer ──> hands ──> sync_vima, sync_payshack, housekeeping
+//!   (schedule)      ^       (wake)                  │
+//!                   └── sweeper (vigil, isolation) ─┘
 //! ```
 //!
-//! `worker` is the only consumer of apalis, `scheduler` the only user of apalis-cron. A handler knows neither: it is given
-//! a job and a context, and returns what came of it.
+//! `worker` puts these together. `bells` is the only consumer of apalis, `scheduler` the only user of apalis-cron. A handler
+//! knows neither: it is given a job and an environment, and returns what came of it.
 
 pub mod ask_again;
+pub mod bells;
+pub mod claimer;
 pub mod environment;
 pub mod handler;
 pub mod hands;
 pub mod housekeeping;
+pub mod isolation;
 pub mod program;
 pub mod schedule;
 pub mod scheduler;
@@ -20,6 +24,7 @@ pub mod sweeper;
 pub mod sync_payshack;
 pub mod sync_run;
 pub mod sync_vima;
+pub mod vigil;
 pub mod wake;
 pub mod worker;
 

@@ -15,7 +15,7 @@ use psp_dashboard::config::{ConfigError, Environment as Variables, JobsConfig, S
 use psp_dashboard::db::jobs;
 use psp_dashboard::domain::job::{JobId, JobKind, JobState, NewJob, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
-use psp_dashboard::operations::connect_servers::connect_servers;
+use psp_dashboard::operations::connect_servers::connect_job_servers;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::{shutdown, telemetry};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use crate::environment::Environment;
 use crate::handler::Registry;
 use crate::schedule::Entry;
 use crate::scheduler::Scheduler;
-use crate::worker::{WorkerSettings, run_worker};
+use crate::worker::{WorkerSettings, run_suspects, run_worker};
 
 /// What a program is made of.
 #[derive(Clone, Copy)]
@@ -67,13 +67,19 @@ struct WorkerArguments {
     /// Also enqueue what is due, for a small host.
     #[arg(long)]
     scheduler: bool,
+    /// Run the jobs whose worker died, one after another, and end when none is left or standard input is closed. A worker
+    /// starts this by itself.
+    #[arg(long, hide = true, conflicts_with = "scheduler")]
+    alone: bool,
 }
 
 #[derive(Debug, Args)]
 struct EnqueueArguments {
     /// The kind of job.
+    #[arg(index = 1)]
     kind: String,
     /// Its arguments as JSON, for example '{"mode":"full"}' for a sync.
+    #[arg(index = 2)]
     args: Option<String>,
     /// Queue one more behind a live one of the same kind and arguments, rather than join it.
     #[arg(long)]
@@ -107,8 +113,8 @@ impl Program {
         let Arguments { command } = Arguments::from_arg_matches(matches)?;
         let config = read_config()?;
         telemetry::start(&config.telemetry)?;
-        let (pool, wire) = connect_servers(&config.servers).await?;
-        let environment = Environment::new(pool, wire, Arc::new(SystemClock), &config)?;
+        let (pools, wire) = connect_job_servers(&config.servers).await?;
+        let environment = Environment::new(pools, wire, Arc::new(SystemClock), &config)?;
         match command {
             JobsCommand::Worker(arguments) => self.work(&environment, arguments, &config).await,
             JobsCommand::Scheduler => {
@@ -135,8 +141,14 @@ impl Program {
             concurrency: arguments.concurrency.unwrap_or(config.worker.concurrency),
             rescue: config.worker.rescue,
             shutdown_grace: config.shutdown_grace,
+            program: std::env::current_exe()?,
         };
-        let worker = run_worker(Arc::clone(environment), (self.registry)(environment), settings, stop.clone());
+        let registry = (self.registry)(environment);
+        if arguments.alone {
+            stop_with_standard_input(stop.clone());
+            return Ok(run_suspects(environment, registry, &settings, &stop).await?);
+        }
+        let worker = run_worker(Arc::clone(environment), registry, settings, stop.clone());
         if arguments.scheduler {
             tokio::join!(worker, self.schedule(environment, stop));
         } else {
@@ -146,8 +158,8 @@ impl Program {
     }
 
     async fn schedule(self, environment: &Environment, stop: CancellationToken) {
-        let Environment { pool, wire, clock, sync, .. } = environment;
-        let scheduler = Scheduler { pool: pool.clone(), wire: wire.clone(), clock: Arc::clone(clock) };
+        let Environment { ledger, wire, clock, sync, .. } = environment;
+        let scheduler = Scheduler { ledger: ledger.clone(), wire: wire.clone(), clock: Arc::clone(clock) };
         scheduler.run((self.table)(sync), stop).await;
     }
 
@@ -167,8 +179,17 @@ impl Program {
         let kind = self.kinds.iter().find(|known| known.name == kind);
         let kind = kind.ok_or_else(|| anyhow::anyhow!("there is no such kind of job"))?;
         let job = NewJob { force: *force, ..new_job(kind, args.as_deref())? };
-        Ok(enqueue_job(&environment.pool, &environment.wire, &job).await?.job_id)
+        Ok(enqueue_job(&environment.ledger, &environment.wire, &job).await?.job_id)
     }
+}
+
+/// Stops when standard input ends: whoever started us holds its other end, and has gone or wants us to go. A thread, for
+/// the runtime would wait at its end for a read of its own.
+fn stop_with_standard_input(stop: CancellationToken) {
+    std::thread::spawn(move || {
+        let _ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        stop.cancel();
+    });
 }
 
 fn read_config() -> Result<JobsConfig, ConfigError> {
@@ -181,23 +202,19 @@ fn new_job(kind: &'static JobKind, args: Option<&str>) -> anyhow::Result<NewJob>
     let unreadable = |error| {
         anyhow::anyhow!("the arguments cannot be read ({error}); for example '{{\"mode\":\"incremental\"}}' for a sync")
     };
-    Ok(match kind.source() {
-        Some(source) => {
-            let args = args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(unreadable)?;
-            NewJob::sync(source, &args, Trigger::Cli)
-        }
-        None => {
-            let args: Value = args.map_or(Ok(json!({})), serde_json::from_str).map_err(unreadable)?;
-            NewJob::with_args(kind, args, Trigger::Cli)
-        }
-    })
+    if let Some(source) = kind.source() {
+        let args = args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(unreadable)?;
+        return Ok(NewJob::sync(source, &args, Trigger::Cli));
+    }
+    let args: Value = args.map_or(Ok(json!({})), serde_json::from_str).map_err(unreadable)?;
+    Ok(NewJob::with_args(kind, args, Trigger::Cli))
 }
 
 async fn follow(environment: &Environment, job_id: JobId) -> anyhow::Result<()> {
     let mut looks = tokio::time::interval(Duration::from_millis(200));
     loop {
         looks.tick().await;
-        let Some(job) = jobs::find_glance(&environment.pool, job_id).await? else {
+        let Some(job) = jobs::find_glance(&environment.ledger, job_id).await? else {
             anyhow::bail!("the job {job_id} is gone: it was cleared away while it was being followed");
         };
         match job.state {

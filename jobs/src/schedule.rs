@@ -1,13 +1,14 @@
 //! What runs when: one table.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::time::Duration;
 
 use apalis_cron::{Schedule, Tick};
-use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::SyncConfig;
 use psp_dashboard::domain::job::{HOUSEKEEPING, NewJob, Priority, Trigger};
+use psp_dashboard::domain::schedule::Every;
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
 
@@ -15,29 +16,42 @@ use psp_dashboard::domain::transaction::Source;
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Its name, for ever: ticks are recorded under it.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// When it runs.
     pub every: Every,
+    /// What becomes of ticks that nobody was there for.
+    pub missed: Missed,
     /// What it enqueues at a tick.
     pub job_at: fn(DateTime<Utc>) -> NewJob,
+}
+
+/// What becomes of ticks that passed while no scheduler was there to record them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// They become one, the last: the job goes on from where the last one ended, whenever that was.
+    Coalesce,
+    /// Each is made up for, the oldest first: the job does what is told by its tick and by nothing else.
+    MakeUp,
 }
 
 /// The table.
 #[must_use]
 pub fn table(sync: &SyncConfig) -> Vec<Entry> {
-    let entry = |name, every, job_at| Entry { name, every: Every(every), job_at };
+    let entry = |name, every, missed, job_at| Entry { name: Cow::Borrowed(name), every: Every(every), missed, job_at };
     let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
     vec![
-        entry("sync-vima", sync.vima_interval, |_| incremental(Source::Vima)),
-        entry("sync-payshack", sync.payshack_interval, |_| incremental(Source::Payshack)),
+        entry("sync-vima", sync.vima_interval, Missed::Coalesce, |_| incremental(Source::Vima)),
+        entry("sync-payshack", sync.payshack_interval, Missed::Coalesce, |_| incremental(Source::Payshack)),
         // Ids that became visible hours late, below a cursor that had passed.
-        entry("sweep-vima", day, |tick| again(Source::Vima, days_before(tick, 2), days_before(tick, 1))),
+        entry("sweep-vima", day, Missed::MakeUp, |tick| {
+            again(Source::Vima, days_before(tick, 2), days_before(tick, 1))
+        }),
         // Refunds that come weeks late: each of the last 30 days is read again about once a day.
-        entry("pass-payshack", hour, |tick| {
+        entry("pass-payshack", hour, Missed::Coalesce, |tick| {
             let day = days_before(tick, u64::try_from(tick.timestamp() / 3600 % 30).unwrap_or(0));
             again(Source::Payshack, day, day)
         }),
-        entry("housekeeping", hour, |_| NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)),
+        entry("housekeeping", hour, Missed::Coalesce, |_| NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)),
     ]
 }
 
@@ -54,36 +68,6 @@ fn again(source: Source, from_date: NaiveDate, to_date: NaiveDate) -> NewJob {
 fn days_before(tick: DateTime<Utc>, days: u64) -> NaiveDate {
     let today = tick.date_naive();
     today.checked_sub_days(Days::new(days)).unwrap_or(today)
-}
-
-/// Every so many seconds, counted from the epoch: two schedulers, or one that was restarted, tick at the same instants.
-/// Cron cannot say every 45 seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Every(pub Duration);
-
-impl Every {
-    fn seconds(self) -> i64 {
-        i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX).max(1)
-    }
-
-    /// The last tick until `now`.
-    #[must_use]
-    pub fn last_tick(self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let seconds = self.seconds();
-        Utc.timestamp_opt(now.timestamp().div_euclid(seconds) * seconds, 0).single().unwrap_or(now)
-    }
-
-    /// The first tick after `now`.
-    #[must_use]
-    pub fn next_tick(self, now: DateTime<Utc>) -> DateTime<Utc> {
-        self.last_tick(now) + self.0
-    }
-}
-
-impl fmt::Display for Every {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "every {} s", self.seconds())
-    }
 }
 
 /// The ticks of an [`Every`] as apalis-cron asks for them, by a clock that is handed in.
@@ -124,18 +108,5 @@ mod tests {
         let days: std::collections::BTreeSet<String> =
             ticks.map(|tick| (pass.job_at)(tick).args["from_date"].to_string()).collect();
         assert!(days.len() >= 29, "{days:?}");
-    }
-
-    #[test]
-    fn ticks_are_counted_from_the_epoch() {
-        for (seconds, now, last, next) in [
-            (60, "2026-01-15T10:00:30Z", "2026-01-15T10:00:00Z", "2026-01-15T10:01:00Z"),
-            (60, "2026-01-15T10:00:00Z", "2026-01-15T10:00:00Z", "2026-01-15T10:01:00Z"),
-            (45, "2026-01-15T00:01:00Z", "2026-01-15T00:00:45Z", "2026-01-15T00:01:30Z"),
-            (300, "2026-01-15T23:59:59Z", "2026-01-15T23:55:00Z", "2026-01-16T00:00:00Z"),
-        ] {
-            let every = Every(Duration::from_secs(seconds));
-            assert_eq!((every.last_tick(at(now)), every.next_tick(at(now))), (at(last), at(next)), "{seconds} {now}");
-        }
     }
 }

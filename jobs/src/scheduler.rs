@@ -1,37 +1,43 @@
 //! Enqueues what is due, once a tick, however many schedulers there are.
 //!
 //! The only user of apalis-cron, and only of its stream of ticks: `pipe_to` would enqueue once for each scheduler, and
-//! forgets what was missed (docs/decisions/0001). Each tick goes into the ledger under a unique constraint; at the start,
-//! and after the machine slept, the last tick that nobody recorded is made up for, which lets missed syncs become one.
+//! forgets what was missed (docs/decisions/0001). Each tick goes into the ledger under a unique constraint, and with it
+//! whatever of its schedule was missed before it: while no scheduler ran, while the machine slept, while the database was
+//! away, or because the clock was set.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use apalis_cron::CronScheduler;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use futures_util::StreamExt;
 use psp_dashboard::clock::SharedClock;
+use psp_dashboard::db::jobs::Enqueued;
 use psp_dashboard::db::processes::{self, Role};
-use psp_dashboard::db::{DbError, schedule};
-use psp_dashboard::domain::job::NewJob;
-use psp_dashboard::operations::enqueue_job::enqueue_tick;
+use psp_dashboard::db::{DbError, schedule, schedules};
+use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_tick};
 use psp_dashboard::wire::Wire;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::schedule::{Entry, Ticks};
+use crate::schedule::{Entry, Missed, Ticks};
 
 const PRESENCE_EVERY: Duration = Duration::from_secs(5);
-/// How long to wait before a tick that could not be recorded is tried again.
+/// How long to wait before a tick that could not be recorded, or that another scheduler is about, is looked at again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How late a tick can be because the clock was set, or the machine slept.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How many missed ticks are made up for: a month of nights.
+const MOST_MADE_UP: usize = 31;
 
 /// A scheduler process.
 #[derive(Clone)]
 pub struct Scheduler {
     /// The ledger.
-    pub pool: PgPool,
+    pub ledger: PgPool,
     /// The wire.
     pub wire: Wire,
     /// The time.
@@ -44,6 +50,7 @@ impl Scheduler {
         let name = format!("scheduler-{}", Uuid::now_v7());
         tracing::info!(scheduler = %name, entries = table.len(), "the scheduler is at work");
         let tasks = TaskTracker::new();
+        let shown = table.clone();
         for entry in table {
             let (scheduler, stop) = (self.clone(), stop.clone());
             tasks.spawn(async move {
@@ -54,66 +61,94 @@ impl Scheduler {
             });
         }
         tasks.close();
-        let presence = self.be_present(&name);
+        let presence = self.be_present(&name, &shown);
         tokio::select! {
             () = stop.cancelled() => {}
             () = presence => {}
         }
         tasks.wait().await;
-        if let Err(error) = processes::delete(&self.pool, &name).await {
+        if let Err(error) = processes::delete(&self.ledger, &name).await {
             tracing::warn!(%error, "this scheduler could not say goodbye");
         }
     }
 
-    async fn be_present(&self, name: &str) {
+    /// Says again and again that this scheduler is alive, and what it runs when.
+    async fn be_present(&self, name: &str, table: &[Entry]) {
         loop {
-            if let Err(error) = processes::upsert(&self.pool, name, Role::Scheduler).await {
+            let now = self.clock.now();
+            let shown: Vec<schedules::Entry> = table.iter().map(|entry| show(entry, now)).collect();
+            let said = processes::upsert(&self.ledger, name, Role::Scheduler, &[]).await;
+            if let Err(error) = said.and(schedules::upsert_all(&self.ledger, &shown).await) {
                 tracing::warn!(%error, "this scheduler could not say that it is alive");
             }
             tokio::time::sleep(PRESENCE_EVERY).await;
         }
     }
 
-    /// Enqueues the ticks of one entry. The stream ends in an error when its next tick has passed already; it is begun anew.
+    /// Enqueues the ticks of one entry. The stream sleeps by a clock that neither jumps nor counts while the machine sleeps:
+    /// so it is begun anew now and then, as it is where its next tick has passed already.
     async fn follow(&self, entry: &Entry) {
         loop {
-            let now = self.clock.now();
-            self.record(entry, entry.every.last_tick(now)).await;
+            self.record_due(entry, self.clock.now()).await;
             let ticks = Ticks { every: entry.every, clock: Arc::clone(&self.clock) };
             let mut stream = std::pin::pin!(CronScheduler::new(ticks).into_stream());
-            while let Some(Ok(tick)) = stream.next().await {
+            while let Ok(Some(Ok(tick))) = tokio::time::timeout(LONGEST_SLEEP, stream.next()).await {
                 let seconds = i64::try_from(tick.get_timestamp()).ok();
                 if let Some(tick_at) = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) {
-                    self.record(entry, tick_at).await;
+                    self.record_due(entry, tick_at).await;
                 }
             }
-            tracing::warn!(
-                schedule = entry.name,
-                "ticks were missed: the clock has jumped, or the database was away; they become one"
-            );
         }
     }
 
-    /// Records a tick, however long the database is away: while it is, ticks coalesce.
-    async fn record(&self, entry: &Entry, tick_at: DateTime<Utc>) {
+    /// Records what is due at `now` and was not recorded, however long the database is away.
+    async fn record_due(&self, entry: &Entry, now: DateTime<Utc>) {
         loop {
-            match self.try_record(entry, tick_at).await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(%error, schedule = entry.name, "a tick could not be recorded yet"),
+            match self.try_record_due(entry, now).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, schedule = %entry.name, "a tick could not be recorded yet"),
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn try_record(&self, entry: &Entry, tick_at: DateTime<Utc>) -> Result<(), DbError> {
-        let last = schedule::find_last_tick(&self.pool, entry.name).await?;
-        if last.is_some_and(|last| last >= tick_at) {
-            return Ok(());
+    /// Records what is due, oldest first, and says whether all of it is recorded. Nothing is recorded before what is older,
+    /// so that the last tick that is recorded says what was missed.
+    async fn try_record_due(&self, entry: &Entry, now: DateTime<Utc>) -> Result<bool, DbError> {
+        let last = schedule::find_last_tick(&self.ledger, &entry.name, now).await?;
+        let most = match entry.missed {
+            Missed::Coalesce => 1,
+            Missed::MakeUp => MOST_MADE_UP,
+        };
+        let due = match last {
+            Some(last) => entry.every.ticks_since(last, now, most),
+            None => vec![entry.every.last_tick(now)],
+        };
+        if due.len() > 1 {
+            tracing::warn!(schedule = %entry.name, ticks = due.len(), "ticks were missed; each is made up for");
         }
-        let job = NewJob { scheduled_for: Some(tick_at), ..(entry.job_at)(tick_at) };
-        if let Some(enqueued) = enqueue_tick(&self.pool, &self.wire, entry.name, &job).await? {
-            tracing::info!(schedule = entry.name, %tick_at, job_id = %enqueued.job_id, joined = enqueued.joined, "enqueued");
+        for tick_at in due {
+            match enqueue_tick(&self.ledger, &self.wire, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
+                Ticked::Enqueued(Enqueued { job_id, joined }) => {
+                    tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "enqueued");
+                }
+                Ticked::Known => {}
+                Ticked::Busy => return Ok(false),
+            }
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+fn show(entry: &Entry, now: DateTime<Utc>) -> schedules::Entry {
+    let next = entry.every.next_tick(now);
+    schedules::Entry {
+        name: entry.name.to_string(),
+        kind: (entry.job_at)(next).kind.name.to_owned(),
+        expression: entry.every.to_string(),
+        // Counted from the epoch, which is in no other.
+        timezone: Tz::UTC.name().to_owned(),
+        next_tick_at: Some(next),
     }
 }

@@ -1,38 +1,38 @@
-//! What keeps the ledger and the wire together: leases are renewed, dead workers' jobs rescued, due jobs rung for.
+//! What a worker does again and again beside its jobs: renew their leases, and look after what nobody looks after.
 //!
-//! Every worker sweeps; each step skips what another one has locked, so that many do no work twice. A bell is only ever a
-//! matter of speed: whatever is due and was not rung for, or rung for in vain, is rung for here.
+//! Every worker sweeps; each step skips what another one has locked, so that many do no work twice.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::take_unrung;
+use psp_dashboard::db::leases::find_unattended;
 use psp_dashboard::db::processes::{self, Role};
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::wire::{Wire, WireError};
 use sqlx::PgPool;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::hands::SharedHands;
+use crate::hands::Hands;
+use crate::isolation::Isolation;
+use crate::vigil::Vigil;
 
-/// A bell that was rung and not answered for this long is rung again.
-const RING_AGAIN: Duration = Duration::from_secs(5);
-/// How many bells are rung at a time: far below the 8,000 that are fatal to an apalis queue.
-const MOST_BELLS: i64 = 500;
+/// The longest that a job at work does not hear that it was told to stop.
+const LONGEST_UNHEARD: Duration = Duration::from_secs(1);
+/// Suspects that have been due for longer than this are nobody else's: whoever rescued them died, or was stopped.
+const SUSPECTS_WAIT: Duration = Duration::from_secs(2);
 const MOST_SWEPT: usize = 5_000;
 
 /// What is done again and again, each at its own beat, so that one that is slow holds up no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duty {
+pub enum Duty {
     /// Renew the leases of the jobs at work.
     Renew,
-    /// Ring for due jobs.
-    Ring,
-    /// Take over the jobs of dead workers.
+    /// Take over the jobs of dead workers, and see that suspects are run.
     Rescue,
     /// Say that this worker is alive.
     BePresent,
@@ -41,14 +41,13 @@ enum Duty {
 }
 
 impl Duty {
-    const ALL: [Self; 5] = [Self::Renew, Self::Ring, Self::Rescue, Self::BePresent, Self::SweepBells];
+    /// Those of a worker.
+    pub const ALL: [Self; 4] = [Self::Renew, Self::Rescue, Self::BePresent, Self::SweepBells];
 
     fn period(self, lease: Duration) -> Duration {
         match self {
-            Self::Renew => lease / 3,
+            Self::Renew => (lease / 3).min(LONGEST_UNHEARD),
             Self::Rescue => lease / 5,
-            // The longest that a retry or a lost bell waits.
-            Self::Ring => Duration::from_secs(1),
             Self::BePresent | Self::SweepBells => Duration::from_secs(5),
         }
     }
@@ -57,60 +56,42 @@ impl Duty {
 /// Sweeps for one worker process.
 pub struct Sweeper {
     /// The ledger.
-    pub pool: PgPool,
+    pub ledger: PgPool,
     /// The wire.
     pub wire: Wire,
     /// The time.
     pub clock: SharedClock,
     /// The hands whose leases are renewed.
-    pub hands: SharedHands,
+    pub hands: Arc<Hands>,
+    /// Who runs suspects.
+    pub isolation: Isolation,
     /// The queues of this worker.
     pub queues: Vec<String>,
     /// The name of this process.
     pub worker: String,
     /// How long a claim holds without being renewed.
     pub lease: Duration,
+    /// How long it has watched.
+    pub vigil: Mutex<Vigil>,
 }
 
 impl Sweeper {
-    /// Sweeps until `stop`.
+    /// Does all duties until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let sweeper = Arc::new(self);
         let mut duties = JoinSet::new();
         for duty in Duty::ALL {
-            duties.spawn(Arc::clone(&sweeper).repeat(duty, stop.clone()));
+            let (sweeper, stop) = (Arc::clone(&sweeper), stop.clone());
+            duties.spawn(async move { repeat(duty, sweeper.lease, &stop, || sweeper.perform(duty)).await });
         }
         while duties.join_next().await.is_some() {}
-    }
-
-    async fn repeat(self: Arc<Self>, duty: Duty, stop: CancellationToken) {
-        let period = duty.period(self.lease);
-        let mut beat = tokio::time::interval(period);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(beat.tick()).await.is_some() {
-            if let Err(error) = self.perform(duty).await {
-                tracing::warn!(%error, ?duty, "a duty could not be done; it is tried again");
-                if duty == Duty::Rescue {
-                    // Nobody could renew a lease while the database was away, so nobody is to be taken for dead yet.
-                    stop.run_until_cancelled(tokio::time::sleep(self.lease)).await;
-                }
-            }
-        }
     }
 
     async fn perform(&self, duty: Duty) -> Result<(), SweepError> {
         match duty {
             Duty::Renew => self.hands.renew_leases().await?,
-            Duty::Ring => {
-                for due in take_unrung(&self.pool, RING_AGAIN, MOST_BELLS).await? {
-                    self.wire.ring(&due.queue, due.job_id).await?;
-                }
-            }
-            Duty::Rescue => match rescue_jobs(&self.pool, &self.wire, self.clock.now()).await? {
-                0 => {}
-                jobs => tracing::warn!(jobs, "jobs of dead workers run again"),
-            },
-            Duty::BePresent => processes::upsert(&self.pool, &self.worker, Role::Worker).await?,
+            Duty::Rescue => self.rescue().await?,
+            Duty::BePresent => processes::upsert(&self.ledger, &self.worker, Role::Worker, &self.queues).await?,
             Duty::SweepBells => {
                 for queue in &self.queues {
                     self.wire.sweep_bells(queue, MOST_SWEPT).await?;
@@ -118,6 +99,37 @@ impl Sweeper {
             }
         }
         Ok(())
+    }
+
+    async fn rescue(&self) -> Result<(), SweepError> {
+        let unattended = find_unattended(&self.ledger, &self.queues, SUSPECTS_WAIT).await?;
+        let may_rescue = self.vigil.lock().await.look(Instant::now());
+        if unattended.suspects {
+            self.isolation.want();
+        }
+        if unattended.leases && may_rescue {
+            for lost in rescue_jobs(&self.ledger, &self.wire, self.clock.now()).await? {
+                tracing::warn!(job_id = %lost.job_id, kind = lost.kind, state = lost.state.as_str(), "its worker has died");
+                self.isolation.want();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does `perform` again and again, at the beat of `duty`, until `stop`.
+pub async fn repeat<F: Future<Output = Result<(), E>>, E: std::fmt::Display>(
+    duty: Duty,
+    lease: Duration,
+    stop: &CancellationToken,
+    perform: impl Fn() -> F,
+) {
+    let mut beat = tokio::time::interval(duty.period(lease));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+        if let Err(error) = perform().await {
+            tracing::warn!(%error, ?duty, "a duty could not be done; it is tried again");
+        }
     }
 }
 

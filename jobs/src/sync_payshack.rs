@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{Days, NaiveDate, NaiveTime};
-use psp_dashboard::db::jobs::ClaimedJob;
 use psp_dashboard::db::sync_streams;
+use psp_dashboard::domain::attempt::ClaimedJob;
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::sync::{Stream, SyncArgs};
 use psp_dashboard::domain::transaction::Source;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::ClaimedJob;
 use psp_dashboard::db::sync_runs::NewRun;
+use psp_dashboard::domain::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{Counts, SyncArgs};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::begin_sync::begin_sync;

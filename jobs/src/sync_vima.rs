@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use psp_dashboard::db::jobs::ClaimedJob;
 use psp_dashboard::db::sync_streams::{self, Place};
+use psp_dashboard::domain::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{Stream, SyncArgs};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;

@@ -11,7 +11,7 @@ mod servers;
 
 pub use access::{AccessConfig, BootstrapKey};
 pub use environment::{ConfigError, Environment, Setting};
-pub use programs::{JobsConfig, WebConfig, WorkerConfig};
+pub use programs::{JobsConfig, RetentionConfig, WebConfig, WorkerConfig};
 pub use providers::{ProvidersConfig, SyncConfig};
 pub use servers::{LogFormat, ServersConfig, TelemetryConfig};
 

@@ -6,6 +6,8 @@ use chrono_tz::Tz;
 
 use super::{AccessConfig, Environment, ProvidersConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, seconds};
 
+const FAILED_JOBS_KEPT: Duration = Duration::from_hours(30 * 24);
+
 /// What `psp web` reads.
 #[derive(Debug, Clone)]
 pub struct WebConfig {
@@ -69,6 +71,24 @@ impl WorkerConfig {
     }
 }
 
+/// How long what is done with is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Jobs that succeeded or were cancelled.
+    pub jobs: Duration,
+    /// Jobs that failed: somebody may still have to look into them.
+    pub failed_jobs: Duration,
+}
+
+impl RetentionConfig {
+    /// Reads `JOB_RETENTION_DAYS`. What failed is kept for 30 days, or for as long as the others where that is longer.
+    pub fn read(environment: &mut Environment) -> Option<Self> {
+        let days = environment.optional(Setting::open("JOB_RETENTION_DAYS", "7"), 7_u32)?;
+        let jobs = Duration::from_hours(24) * days;
+        Some(Self { jobs, failed_jobs: jobs.max(FAILED_JOBS_KEPT) })
+    }
+}
+
 /// What `psp-jobs` reads.
 #[derive(Debug, Clone)]
 pub struct JobsConfig {
@@ -80,6 +100,8 @@ pub struct JobsConfig {
     pub sync: SyncConfig,
     /// How jobs are run.
     pub worker: WorkerConfig,
+    /// How long what is done with is kept.
+    pub retention: RetentionConfig,
     /// How long a stop may take.
     pub shutdown_grace: Duration,
     /// Log lines.
@@ -93,6 +115,7 @@ impl JobsConfig {
         let providers = ProvidersConfig::read(environment);
         let sync = SyncConfig::read(environment);
         let worker = WorkerConfig::read(environment);
+        let retention = RetentionConfig::read(environment);
         let shutdown_grace = shutdown_grace(environment);
         let telemetry = TelemetryConfig::read(environment);
         Some(Self {
@@ -100,6 +123,7 @@ impl JobsConfig {
             providers: providers?,
             sync: sync?,
             worker: worker?,
+            retention: retention?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
         })

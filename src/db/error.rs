@@ -50,8 +50,11 @@ impl From<sqlx::Error> for DbError {
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Protocol(_) => Self::Unavailable(error),
             sqlx::Error::Database(database) => match database.code().as_deref().map(Cow::from).as_deref() {
-                // Class 08: connection exceptions; 57P0x: the server is stopping or starting; 53300: no connection left.
-                Some(code) if code.starts_with("08") || code.starts_with("57P0") || code == "53300" => {
+                // Class 08: connection exceptions; 57P0x: the server is stopping or starting; 53300: no connection left;
+                // 25P03: it gave us up, for we were silent in the middle of a transaction.
+                Some(code)
+                    if code.starts_with("08") || code.starts_with("57P0") || matches!(code, "53300" | "25P03") =>
+                {
                     Self::Unavailable(error)
                 }
                 // Serialization failure and deadlock: PostgreSQL asks for the transaction to be done again.

@@ -5,18 +5,24 @@
 //! compile time against the migrations (`.sqlx`); only the listings with optional filters are put together at run time.
 
 pub mod api_keys;
+pub mod claims;
 pub mod cursor_key;
 pub mod error;
 pub mod events;
 pub mod idempotent_requests;
+pub mod job_control;
+pub mod job_listing;
 pub mod jobs;
 pub mod leases;
 pub mod overview;
 pub mod pool;
 pub mod processes;
 pub mod quarantine;
+pub mod queues;
 pub mod rollups;
 pub mod schedule;
+pub mod schedules;
+pub mod session;
 pub mod sync_runs;
 pub mod sync_streams;
 pub mod transaction_detail;

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 
 use super::DbError;
+use super::session::Purpose;
 
 /// The migrations, built into the program, so that a release carries its own schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a caller waits for a connection before it is told that there is none.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The ledger's statements are short: so many connections never wait for each other.
+const MOST_FOR_LEDGER: u32 = 4;
 
 /// How the database is reached.
 #[derive(Debug, Clone)]
@@ -23,19 +26,53 @@ pub struct DatabaseSettings {
     pub max_connections: u32,
 }
 
+impl DatabaseSettings {
+    /// The same database with so many of its connections for the ledger, and the others for the work.
+    fn split(&self) -> (Self, Self) {
+        let for_ledger = (self.max_connections / 3).clamp(1, MOST_FOR_LEDGER);
+        let with = |max_connections| Self { max_connections, ..self.clone() };
+        (with(for_ledger), with(self.max_connections.saturating_sub(for_ledger).max(1)))
+    }
+}
+
+/// The pools of a process that runs jobs.
+#[derive(Debug, Clone)]
+pub struct JobPools {
+    /// For claims, heartbeats and outcomes.
+    pub ledger: PgPool,
+    /// For what jobs do.
+    pub work: PgPool,
+}
+
 /// Connects, trying once, so that a wrong address is said at the start and not at the first request.
 ///
 /// # Errors
 /// [`DbError::Unavailable`] where there is no database.
 pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DbError> {
-    // The pool would try for long, and then not say why; one plain connection says at once what is wrong.
+    try_once(settings).await?;
+    Ok(open(settings, Purpose::Requests))
+}
+
+/// Connects a process that runs jobs, trying once.
+///
+/// # Errors
+/// [`DbError::Unavailable`] where there is no database.
+pub async fn connect_jobs(settings: &DatabaseSettings) -> Result<JobPools, DbError> {
+    try_once(settings).await?;
+    let (ledger, work) = settings.split();
+    Ok(JobPools { ledger: open(&ledger, Purpose::Ledger), work: open(&work, Purpose::Work) })
+}
+
+/// The pool would try for long, and then not say why; one plain connection says at once what is wrong.
+async fn try_once(settings: &DatabaseSettings) -> Result<(), DbError> {
     let plain = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&settings.options)).await;
     let plain = plain.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(DbError::Unavailable)?;
-    plain.close().await.map_err(DbError::Unavailable)?;
-    Ok(PgPoolOptions::new()
-        .max_connections(settings.max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(settings.options.clone()))
+    plain.close().await.map_err(DbError::Unavailable)
+}
+
+fn open(settings: &DatabaseSettings, purpose: Purpose) -> PgPool {
+    let options = purpose.pool_options().max_connections(settings.max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    options.connect_lazy_with(settings.options.clone())
 }
 
 /// Applies what is missing of the migrations. Two at once take turns by sqlx's own lock.

@@ -34,16 +34,17 @@ pub struct Alive {
     pub schedulers: u64,
 }
 
-/// Says that the process `name` is alive, by the clock of the database.
+/// Says that the process `name` is alive, by the clock of the database, and which queues it serves.
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn upsert(pool: &PgPool, name: &str, role: Role) -> Result<(), DbError> {
+pub async fn upsert(pool: &PgPool, name: &str, role: Role, queues: &[String]) -> Result<(), DbError> {
     sqlx::query!(
-        r#"INSERT INTO processes (name, role, started_at, last_seen_at) VALUES ($1, $2, now(), now())
+        r#"INSERT INTO processes (name, role, queues, started_at, last_seen_at) VALUES ($1, $2, $3, now(), now())
                ON CONFLICT (name) DO UPDATE SET last_seen_at = excluded.last_seen_at"#,
         name,
-        role.as_str()
+        role.as_str(),
+        queues
     )
     .execute(pool)
     .await?;

@@ -123,42 +123,31 @@ pub async fn finish(
     Ok(())
 }
 
-/// A run that ended because its job did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeftBehind {
-    /// The job.
-    pub job_id: JobId,
-    /// What was read.
-    pub source: Source,
-}
-
-/// Ends the runs that jobs have left behind: their worker died, or their attempt failed.
+/// Ends the runs that a job has left behind: its worker died, its attempt failed, or it was told to stop. Says of which
+/// source they were.
 ///
 /// # Errors
 /// [`DbError`] where the database refuses, or holds an impossible row.
-pub async fn fail_left_behind(
+pub async fn end_left_behind(
     connection: &mut PgConnection,
-    jobs: &[JobId],
+    job: JobId,
+    status: RunStatus,
     error: &str,
     now: DateTime<Utc>,
-) -> Result<Vec<LeftBehind>, DbError> {
-    let rows = sqlx::query!(
-        r#"UPDATE sync_runs SET status = 'failed', error = $2, finished_at = $3
-            WHERE job_id = ANY($1) AND status = 'running'
-           RETURNING job_id, source"#,
-        &jobs.iter().map(|job| job.0).collect::<Vec<_>>(),
+) -> Result<Vec<Source>, DbError> {
+    let sources = sqlx::query_scalar!(
+        r#"UPDATE sync_runs SET status = $2, error = $3, finished_at = $4
+            WHERE job_id = $1 AND status = 'running'
+           RETURNING source"#,
+        job.0,
+        status.as_str(),
         error,
         now
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let source = Source::from_name(&row.source);
-            let source = source.ok_or_else(|| DbError::impossible("sync_runs.source", row.source))?;
-            Ok(LeftBehind { job_id: JobId(row.job_id), source })
-        })
-        .collect()
+    let known = |name: String| Source::from_name(&name).ok_or_else(|| DbError::impossible("sync_runs.source", name));
+    sources.into_iter().map(known).collect()
 }
 
 fn signed(count: u64) -> i64 {

@@ -1,7 +1,7 @@
 //! Payments as they are searched and shown.
 //!
-//! The one listing whose statement is put together at run time: the filters are optional, and a statement that holds them
-//! all at once (`$1 IS NULL OR ...`) would leave the planner no index to choose.
+//! The listing's statement is put together at run time: the filters are optional, and a statement that holds them all at
+//! once (`$1 IS NULL OR ...`) would leave the planner no index to choose.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;

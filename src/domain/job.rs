@@ -3,6 +3,7 @@
 //! A kind is plain data, so that a new one is a constant here and a handler in `jobs`, and so that a test can bring kinds
 //! of its own that production never knows.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -73,10 +74,22 @@ impl JobKind {
         Source::ALL.into_iter().find(|source| Self::sync_of(*source) == self)
     }
 
+    /// The source that jobs of the kind of this name read, if they read one.
+    #[must_use]
+    pub fn source_of(name: &str) -> Option<Source> {
+        Self::from_name(name).and_then(Self::source)
+    }
+
     /// The kind of this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<&'static Self> {
         KINDS.into_iter().find(|kind| kind.name == name)
+    }
+
+    /// The queues of all kinds, each once.
+    #[must_use]
+    pub fn queues() -> BTreeSet<&'static str> {
+        KINDS.into_iter().map(|kind| kind.queue).collect()
     }
 }
 
@@ -116,7 +129,7 @@ impl fmt::Display for JobId {
 ///
 /// Every claim raises the epoch, so that a worker that was thought dead and comes back holds an old one and can write
 /// nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The job.
     pub job_id: JobId,
@@ -145,6 +158,10 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state.
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Scheduled, Self::Running, Self::Retrying, Self::Succeeded, Self::Failed, Self::Cancelled];
+
     /// The name in the contract and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -162,9 +179,7 @@ impl JobState {
     /// The state of this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Queued, Self::Scheduled, Self::Running, Self::Retrying, Self::Succeeded, Self::Failed, Self::Cancelled]
-            .into_iter()
-            .find(|state| state.as_str() == name)
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
     /// Whether it has come to its end.
@@ -230,6 +245,11 @@ pub enum Priority {
     Backfill = 20,
 }
 
+impl Priority {
+    /// Every priority, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::Person, Self::Scheduled, Self::Backfill];
+}
+
 /// A job that is to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
@@ -249,6 +269,8 @@ pub struct NewJob {
     pub scheduled_for: Option<DateTime<Utc>>,
     /// Which of two due jobs comes first.
     pub priority: Priority,
+    /// How long it waits before it is due.
+    pub delay: Duration,
 }
 
 impl NewJob {
@@ -280,6 +302,7 @@ impl NewJob {
             requested_by: None,
             scheduled_for: None,
             priority: trigger.priority(),
+            delay: Duration::ZERO,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! and whoever wants to know a rule of the business finds it here and nowhere else.
 
 pub mod access;
+pub mod attempt;
 pub mod day;
 pub mod event;
 pub mod job;
@@ -11,6 +12,7 @@ pub mod money;
 pub mod rate;
 pub mod record;
 pub mod rollup;
+pub mod schedule;
 pub mod secret;
 pub mod status;
 pub mod sync;

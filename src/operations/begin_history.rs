@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sqlx::PgPool;
 
 use super::ingest_page::Ticket;
-use crate::db::{DbError, jobs, sync_streams};
+use crate::db::{DbError, claims, sync_streams};
 use crate::domain::sync::Stream;
 use crate::domain::version::SequenceId;
 
@@ -37,7 +37,7 @@ pub async fn begin_history(
     sync_streams::set_day(&mut transaction, Stream::VimaHistory, Some(first_day), None).await?;
     let covered_from = first_day.and_time(NaiveTime::MIN).and_utc();
     sync_streams::set_coverage(&mut transaction, Stream::VimaHistory, covered_from).await?;
-    jobs::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": 0})).await?;
+    claims::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": 0})).await?;
     transaction.commit().await?;
     Ok(())
 }

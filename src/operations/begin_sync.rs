@@ -5,7 +5,7 @@ use sqlx::PgPool;
 
 use super::publish_events::publish_events;
 use crate::db::sync_runs::{self, NewRun};
-use crate::db::{DbError, events, jobs};
+use crate::db::{DbError, claims, events};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::wire::Wire;
@@ -23,7 +23,7 @@ pub async fn begin_sync(
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;
     sync_runs::insert(&mut transaction, run, now).await?;
-    jobs::hold_claim(&mut transaction, claim, &serde_json::json!({"progress": 0})).await?;
+    claims::hold_claim(&mut transaction, claim, &serde_json::json!({"progress": 0})).await?;
     let started = Event::SyncStarted { source: run.source, job_id: run.job_id.0, mode: run.args.mode() };
     let recorded = events::insert(&mut transaction, vec![started], now).await?;
     transaction.commit().await?;

@@ -4,7 +4,7 @@ use sqlx::PgPool;
 
 use crate::config::ServersConfig;
 use crate::db::DbError;
-use crate::db::pool::{SchemaState, connect, schema_state};
+use crate::db::pool::{JobPools, SchemaState, connect, connect_jobs, schema_state};
 use crate::wire::{Wire, WireError};
 
 /// Why a process cannot start.
@@ -21,14 +21,28 @@ pub enum ConnectError {
     SchemaBehind(usize),
 }
 
-/// Connects to PostgreSQL and Redis.
+/// Connects a process that answers requests to PostgreSQL and Redis.
 ///
 /// # Errors
 /// [`ConnectError`] where one of them is away or refuses, or the schema is behind.
 pub async fn connect_servers(config: &ServersConfig) -> Result<(PgPool, Wire), ConnectError> {
     let pool = connect(&config.database).await?;
-    if let SchemaState::Behind(missing) = schema_state(&pool).await? {
+    Ok((pool.clone(), connect_wire(config, &pool).await?))
+}
+
+/// Connects a process that runs jobs to PostgreSQL and Redis.
+///
+/// # Errors
+/// [`ConnectError`] where one of them is away or refuses, or the schema is behind.
+pub async fn connect_job_servers(config: &ServersConfig) -> Result<(JobPools, Wire), ConnectError> {
+    let pools = connect_jobs(&config.database).await?;
+    let wire = connect_wire(config, &pools.ledger).await?;
+    Ok((pools, wire))
+}
+
+async fn connect_wire(config: &ServersConfig, pool: &PgPool) -> Result<Wire, ConnectError> {
+    if let SchemaState::Behind(missing) = schema_state(pool).await? {
         return Err(ConnectError::SchemaBehind(missing));
     }
-    Ok((pool, Wire::connect(&config.redis).await?))
+    Ok(Wire::connect(&config.redis).await?)
 }

@@ -1,45 +1,73 @@
-//! Ends an attempt of a job, and tells of what failed with it.
+//! Ends an attempt of a job, and tells of what ended with it.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
+use super::enqueue_job::ring;
 use super::publish_events::publish_events;
-use crate::db::jobs::Outcome;
-use crate::db::{DbError, events, jobs, sync_runs};
+use crate::db::{DbError, claims, events, sync_runs};
+use crate::domain::attempt::{ClaimedJob, Outcome};
 use crate::domain::event::Event;
-use crate::domain::job::Claim;
+use crate::domain::job::{JobId, JobKind, JobState};
+use crate::domain::sync::RunStatus;
 use crate::wire::Wire;
 
-/// Records how the attempt ended: the job moves on, the lease goes, and a sync run that it left behind ends with it.
+/// Records how the attempt ended: the job moves on, the lease goes, and a sync run that it left behind ends with it. Rings
+/// in `queue` for a job that was handed back.
 ///
 /// # Errors
 /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
 pub async fn finish_job(
     pool: &PgPool,
     wire: &Wire,
-    claim: &Claim,
-    kind: &str,
+    job: &ClaimedJob,
+    queue: &str,
     outcome: &Outcome,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
+    if matches!(outcome, Outcome::Succeeded(_)) && JobKind::source_of(&job.kind).is_none() {
+        // Nothing is left behind and nobody is told: one statement, for there may be thousands a second.
+        claims::finish(pool, &job.claim, outcome).await?;
+        return Ok(());
+    }
+    let job_id = job.claim.job_id;
     let mut transaction = pool.begin().await?;
-    jobs::finish(&mut transaction, claim, outcome).await?;
-    let why = match outcome {
-        Outcome::Retry { error, .. } | Outcome::Failed(error) => error,
-        Outcome::HandedBack => "the worker had to stop; another one goes on",
-        Outcome::Succeeded(_) => "the job ended before its run did",
-    };
-    let failed = matches!(outcome, Outcome::Failed(_));
-    let ended = sync_runs::fail_left_behind(&mut transaction, &[claim.job_id], why, now).await?;
-    let of_runs = ended.into_iter().map(|run| Event::SyncFailed {
-        source: run.source,
-        error: why.to_owned(),
-        will_retry: !failed,
-    });
-    let of_job =
-        failed.then(|| Event::JobFailed { kind: kind.to_owned(), job_id: claim.job_id.0, error: why.to_owned() });
-    let recorded = events::insert(&mut transaction, of_runs.chain(of_job).collect(), now).await?;
+    let state = claims::finish(&mut *transaction, &job.claim, outcome).await?;
+    let news = end_with_job(&mut transaction, job_id, &job.kind, state, why(outcome, state), now).await?;
+    let recorded = events::insert(&mut transaction, news, now).await?;
     transaction.commit().await?;
+    if state == JobState::Queued {
+        ring(wire, queue, job_id).await;
+    }
     publish_events(wire, &recorded).await;
     Ok(())
+}
+
+fn why(outcome: &Outcome, state: JobState) -> &str {
+    match outcome {
+        _ if state == JobState::Cancelled => "the job was cancelled",
+        Outcome::HandedBack => "the worker had to stop; another one goes on",
+        _ => outcome.error().unwrap_or("the job ended before its run did"),
+    }
+}
+
+/// Ends the runs that an attempt has left behind, and says what is to be told of them and of the job, which is in `state`
+/// now.
+pub(super) async fn end_with_job(
+    connection: &mut PgConnection,
+    job_id: JobId,
+    kind: &str,
+    state: JobState,
+    why: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, DbError> {
+    let run_status = if state == JobState::Cancelled { RunStatus::Cancelled } else { RunStatus::Failed };
+    let ended = match JobKind::source_of(kind) {
+        Some(_) => sync_runs::end_left_behind(connection, job_id, run_status, why, now).await?,
+        None => vec![],
+    };
+    let error = why.to_owned();
+    let of_job = Event::JobFailed { kind: kind.to_owned(), job_id: job_id.0, error: error.clone() };
+    let of_run = |source| Event::SyncFailed { source, error: error.clone(), will_retry: !state.is_finished() };
+    Ok(ended.into_iter().map(of_run).chain((state == JobState::Failed).then_some(of_job)).collect())
 }

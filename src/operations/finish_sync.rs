@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use super::ingest_page::Ticket;
 use super::publish_events::publish_events;
-use crate::db::{DbError, events, jobs, sync_runs, sync_streams};
+use crate::db::{DbError, claims, events, sync_runs, sync_streams};
 use crate::domain::event::Event;
 use crate::domain::sync::{Counts, RunStatus, Stream};
 use crate::domain::transaction::Source;
@@ -58,7 +58,7 @@ pub async fn finish_sync(
     for Completed { stream, watermark, covered_from } in &done.completed {
         sync_streams::complete(&mut transaction, *stream, *watermark, *covered_from).await?;
     }
-    jobs::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": done.counts.seen()})).await?;
+    claims::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": done.counts.seen()})).await?;
     let recorded = events::insert(&mut transaction, news(done), now).await?;
     transaction.commit().await?;
     publish_events(wire, &recorded).await;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::publish_events::publish_events;
 use crate::db::transactions::{self, Change, Stored, Write};
-use crate::db::{DbError, events, jobs, quarantine, rollups, sync_runs, sync_streams};
+use crate::db::{DbError, claims, events, quarantine, rollups, sync_runs, sync_streams};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::domain::record::{Malformed, Record};
@@ -89,7 +89,7 @@ pub async fn ingest_page(
         let news = news(page.stream, &counts, progress);
         let so_far = progress.before + counts.seen();
         let shown = serde_json::json!({"progress": so_far, "total": progress.total});
-        jobs::hold_claim(&mut transaction, &ticket.claim, &shown).await?;
+        claims::hold_claim(&mut transaction, &ticket.claim, &shown).await?;
         events::insert(&mut transaction, news, now).await?
     } else {
         vec![]

@@ -2,13 +2,16 @@
 
 pub mod begin_history;
 pub mod begin_sync;
+pub mod cancel_job;
 pub mod connect_servers;
 pub mod enqueue_job;
 pub mod finish_job;
 pub mod finish_sync;
 pub mod ingest_page;
 pub mod issue_key;
+pub mod pause_queue;
 pub mod publish_events;
 pub mod rescue_jobs;
+pub mod retry_job;
 pub mod share_provider;
 pub mod trigger_sync;

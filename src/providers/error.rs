@@ -93,12 +93,15 @@ pub enum ProviderError {
     },
 }
 
+/// How long to wait for a session that is not to be had.
+const SESSION_PAUSE: Duration = Duration::from_secs(5);
+
 /// What the queue is to do with a job that ended in a [`ProviderError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// Try again, later each time.
     WithBackoff,
-    /// Try again after this long; it was no failure.
+    /// Try again after this long; it was no failure, and costs no attempt.
     After(Duration),
     /// No retry mends it: a person has to, or the next tick finds it mended.
     Never,
@@ -113,11 +116,12 @@ impl ProviderError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::RateLimited { retry_after, .. } => Retry::After(*retry_after),
+            // Redis is away, or another process logs in at the moment.
+            Self::SessionUnavailable { .. } => Retry::After(SESSION_PAUSE),
             Self::Unreachable { .. }
             | Self::Unavailable { .. }
             | Self::Unreadable { .. }
             | Self::TooLarge { .. }
-            | Self::SessionUnavailable { .. }
             | Self::Refused { status: 200, .. } => Retry::WithBackoff,
             Self::Unauthenticated { .. } | Self::Refused { .. } | Self::Misconfigured { .. } => Retry::Never,
         }
@@ -152,7 +156,7 @@ mod tests {
             (ProviderError::Refused { provider, status: 404, message: text() }, Retry::Never),
             (ProviderError::Unreadable { provider, reason: text(), excerpt: text() }, Retry::WithBackoff),
             (ProviderError::TooLarge { provider, limit: 1 }, Retry::WithBackoff),
-            (ProviderError::SessionUnavailable { provider, message: text() }, Retry::WithBackoff),
+            (ProviderError::SessionUnavailable { provider, message: text() }, Retry::After(SESSION_PAUSE)),
             (ProviderError::Misconfigured { provider, message: text() }, Retry::Never),
         ] {
             assert_eq!(error.retry(), expected, "{error}");

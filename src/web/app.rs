@@ -14,10 +14,13 @@ use super::auth::Access;
 use super::cors::Cors;
 use super::document;
 use super::health::HealthApi;
+use super::jobs::JobsApi;
 use super::me::MeApi;
 use super::metrics::MetricsApi;
 use super::page::Cursors;
+use super::queues::QueuesApi;
 use super::request::Answering;
+use super::schedule::ScheduleApi;
 use super::socket::{self, Doorkeeper, FeedError, Hub, ServerFeed};
 use super::sync::SyncApi;
 use super::transactions::TransactionsApi;
@@ -111,7 +114,7 @@ pub(super) fn operations() -> impl OpenApi {
 
 /// The operations under `/api/v1`.
 fn versioned() -> impl OpenApi + 'static {
-    (TransactionsApi, MetricsApi, SyncApi, MeApi)
+    (TransactionsApi, MetricsApi, SyncApi, JobsApi, QueuesApi, ScheduleApi, MeApi)
 }
 
 /// The whole of the web process behind one endpoint.

@@ -3,8 +3,8 @@
 //! Keys come from configuration (`API_KEYS`) or from the table of issued keys, which is read again every few seconds, so
 //! that a revoked key stops within them and a request costs no statement. Keys are compared by their SHA-256, each with
 //! each, in a time that says nothing of where they differ. An operation says by an argument what it takes to call it
-//! (`Viewer`, `Operator`); poem-openapi's own security schemes were rejected, for what they refuse is no problem+json
-//! and, where there are two of them, the second's refusal hides the first's.
+//! (`Viewer`, `Operator`, `Admin`); poem-openapi's own security schemes were rejected, for what they refuse is no
+//! problem+json and, where there are two of them, the second's refusal hides the first's.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -205,6 +205,10 @@ pub(super) struct Viewer(pub(super) Principal);
 #[derive(Debug, Clone)]
 pub(super) struct Operator(pub(super) Principal);
 
+/// Whoever asks may do everything.
+#[derive(Debug, Clone)]
+pub(super) struct Admin(pub(super) Principal);
+
 /// Makes a newtype of [`Principal`] an argument that only this role or a higher one can give.
 macro_rules! requires {
     ($type:ident, $role:expr) => {
@@ -235,6 +239,7 @@ macro_rules! requires {
 
 requires!(Viewer, Role::Viewer);
 requires!(Operator, Role::Operator);
+requires!(Admin, Role::Admin);
 
 async fn authorize(request: &Request, body: &mut RequestBody, least: Role) -> poem::Result<Principal> {
     let Data(access) = <Data<&Arc<Access>> as FromRequest>::from_request(request, body).await?;

@@ -48,6 +48,8 @@ pub(super) enum Tag {
     Metrics,
     /// Reading the providers.
     Sync,
+    /// What is done in the background: jobs, their queues, and what runs when.
+    Jobs,
     /// Who may do what.
     Access,
 }

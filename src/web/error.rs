@@ -16,6 +16,8 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::db::DbError;
+use crate::operations::cancel_job::CancelError;
+use crate::operations::retry_job::RetryError;
 use crate::operations::trigger_sync::TriggerError;
 use crate::wire::WireError;
 
@@ -321,6 +323,30 @@ impl From<TriggerError> for Problem {
         match error {
             TriggerError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
             TriggerError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<CancelError> for Problem {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::NotFound => Self::not_found("job"),
+            CancelError::Finished(_) => Self::new(ProblemCode::Conflict, error.to_string()),
+            CancelError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<RetryError> for Problem {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NotFound => Self::not_found("job"),
+            RetryError::Db(error) => error.into(),
+            RetryError::Queued
+            | RetryError::Running
+            | RetryError::Succeeded
+            | RetryError::UnknownKind(_)
+            | RetryError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
         }
     }
 }

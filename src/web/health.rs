@@ -16,7 +16,7 @@ use crate::db::processes::{self, Alive};
 /// A server that has not answered by then is down.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A process that has not been seen for so long is not alive.
-const SEEN_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// How the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]

@@ -27,6 +27,10 @@ impl Segment for Source {
     const NAME: &'static str = "source";
 }
 
+impl Segment for String {
+    const NAME: &'static str = "name";
+}
+
 /// What the path says.
 #[derive(Debug)]
 pub(super) struct Path<T>(pub(super) T);

@@ -13,9 +13,10 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::fields::Word;
+use crate::db::job_listing::AttemptOutcome;
 use crate::db::transaction_search::{Order, SortBy};
 use crate::domain::access::Role;
-use crate::domain::job::Trigger;
+use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::money::{format_decimal, parse_decimal};
 use crate::domain::status::Status;
 use crate::domain::sync::{RunStatus, SyncMode};
@@ -94,8 +95,50 @@ named_enum!(Role, "Role", Role::ALL, "What a key may do; each role may do what t
 named_enum!(SyncMode, "SyncMode", SyncMode::ALL, "What a sync reads.");
 named_enum!(RunStatus, "RunStatus", RunStatus::ALL, "How a run of a sync stands.");
 named_enum!(Trigger, "Trigger", Trigger::ALL, "What made a job.");
+named_enum!(JobState, "JobState", JobState::ALL, "Where a job stands.");
+named_enum!(AttemptOutcome, "AttemptOutcome", AttemptOutcome::ALL, "How an attempt of a job ended.");
+named_enum!(KindName, "JobKind", KindName::all(), "A kind of job of this release.");
+named_enum!(QueueName, "QueueName", QueueName::all(), "A queue in which kinds of job of this release wait.");
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
 named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
+
+/// The name of a kind of job that this release knows. Rows may bear other names: kinds outlive releases both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KindName(&'static str);
+
+impl KindName {
+    fn all() -> Vec<Self> {
+        KINDS.into_iter().map(|kind| Self(kind.name)).collect()
+    }
+
+    /// The name itself.
+    pub(super) fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
+
+/// The name of a queue in which kinds of this release wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct QueueName(&'static str);
+
+impl QueueName {
+    fn all() -> Vec<Self> {
+        JobKind::queues().into_iter().map(Self).collect()
+    }
+
+    /// The name itself.
+    pub(super) fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
 
 /// An amount: text with an exact decimal, never a float.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,8 @@ use super::body::Body;
 use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::error::Problem;
 use super::fields::{Fields, FromFields};
+use super::idempotency::idempotent;
+use super::jobs::JOBS;
 use super::page::{Count, Page, PageQuery, Window};
 use super::path::Path;
 use super::query::Query;
@@ -31,11 +33,6 @@ use crate::domain::job::Trigger;
 use crate::domain::sync::{RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;
 use crate::operations::trigger_sync::{SyncRequest, TriggeredSync, trigger_sync};
-
-/// Where a triggered job can be followed.
-const JOBS: &str = "/api/v1/jobs";
-/// The longest `Idempotency-Key`.
-const LONGEST_KEY: usize = 255;
 
 /// What is to be synced.
 #[derive(Debug, Clone, Default, Object)]
@@ -345,25 +342,6 @@ async fn start(
     let triggered = SyncTriggered::from(triggered);
     let location = triggered.job_id.map_or_else(|| JOBS.to_owned(), |job_id| format!("{JOBS}/{job_id}"));
     Ok(Accepted::Accepted(Json(triggered), location))
-}
-
-/// The request, where it bears a key: two people, or two paths, may use the same one.
-fn idempotent(
-    principal: &Principal,
-    request: &Request,
-    key: Option<String>,
-    body_hash: [u8; 32],
-) -> Result<Option<IdempotentRequest>, Problem> {
-    let Some(key) = key else { return Ok(None) };
-    if key.is_empty() || key.len() > LONGEST_KEY {
-        return Err(Problem::field("Idempotency-Key", format!("must have 1 to {LONGEST_KEY} characters")));
-    }
-    let mut hasher = Sha256::new();
-    for part in [principal.name.as_str(), request.original_uri().path(), &key] {
-        hasher.update(part.len().to_be_bytes());
-        hasher.update(part);
-    }
-    Ok(Some(IdempotentRequest { key_hash: hasher.finalize().into(), body_hash }))
 }
 
 #[cfg(test)]

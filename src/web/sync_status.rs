@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object};
 use rust_decimal::Decimal;
@@ -18,6 +17,7 @@ use crate::db::sync_runs::Run;
 use crate::db::{DbError, jobs, overview, quarantine, sync_runs, sync_streams};
 use crate::domain::job::JobKind;
 use crate::domain::rate::percent;
+use crate::domain::schedule::Every;
 use crate::domain::sync::{RunStatus, Stream};
 use crate::domain::transaction::Source;
 
@@ -139,7 +139,7 @@ async fn source_sync(state: &State, source: Source) -> Result<SourceSync, DbErro
     let watermark = sync_streams::find_watermark(pool, source).await?;
     let running = live.filter(|live| live.running);
     let now = state.clock.now();
-    let next = next_tick(now, interval(&state.sync, source));
+    let next = beat(&state.sync, source).next_tick(now);
     Ok(SourceSync {
         source,
         status: status_of(running.as_ref(), last.as_ref()),
@@ -175,18 +175,12 @@ async fn last_cursor(state: &State, source: Source) -> Result<Option<String>, Db
     }
 }
 
-fn interval(config: &SyncConfig, source: Source) -> Duration {
-    match source {
+/// The schedule is aligned to the epoch, so that every process knows it.
+fn beat(config: &SyncConfig, source: Source) -> Every {
+    Every(match source {
         Source::Vima => config.vima_interval,
         Source::Payshack => config.payshack_interval,
-    }
-}
-
-/// The next multiple of `interval` since the epoch: the schedule is aligned to it, so that every process knows it.
-fn next_tick(now: DateTime<Utc>, interval: Duration) -> DateTime<Utc> {
-    let seconds = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1);
-    let next = now.timestamp().div_euclid(seconds).saturating_add(1).saturating_mul(seconds);
-    DateTime::from_timestamp(next, 0).unwrap_or(now)
+    })
 }
 
 impl Example for SyncStatus {
@@ -201,7 +195,7 @@ impl Example for SyncStatus {
             quarantined: 3,
             error_message: None,
             next_sync_in_seconds: 42,
-            next_sync_at: Time(next_tick(EXAMPLE_TIME, Duration::from_mins(1))),
+            next_sync_at: Time(Every(Duration::from_mins(1)).next_tick(EXAMPLE_TIME)),
             last_cursor: Some("48151623".to_owned()),
             lag_seconds: Some(18),
             current: Some(CurrentSync { job_id: EXAMPLE_ID, progress: 120, total: Some(180), percent: Some(66.67) }),
@@ -220,19 +214,6 @@ impl Example for SyncStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_aligned_to_the_epoch() {
-        for (now, interval, next) in [
-            ("2026-01-15T10:00:00Z", 60, "2026-01-15T10:01:00Z"),
-            ("2026-01-15T10:00:59.9Z", 60, "2026-01-15T10:01:00Z"),
-            ("2026-01-15T10:02:01Z", 300, "2026-01-15T10:05:00Z"),
-            ("1970-01-01T00:01:29Z", 45, "1970-01-01T00:01:30Z"),
-        ] {
-            let (now, next): (DateTime<Utc>, DateTime<Utc>) = (now.parse().expect(now), next.parse().expect(next));
-            assert_eq!(next_tick(now, Duration::from_secs(interval)), next, "{now}");
-        }
-    }
 
     #[test]
     fn progress_is_shown_as_far_as_it_is_known() {

@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::claim;
+use psp_dashboard::db::claims::{Claimer, claim};
 use psp_dashboard::db::sync_runs::NewRun;
 use psp_dashboard::domain::job::{Claim, NewJob, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::record::{Malformed, Record};
@@ -40,9 +40,9 @@ impl Books {
         let (pool, wire) = (servers.pool().await, servers.wire().await);
         let job = NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api);
         enqueue_job(&pool, &wire, &job).await.expect("the ledger takes it");
-        let queues = [SYNC_VIMA.queue.to_owned()];
-        let lease = std::time::Duration::from_mins(5);
-        let claim = claim(&pool, &queues, "w", lease).await.expect("the ledger answers").expect("a due job").claim;
+        let queues = &[SYNC_VIMA.queue.to_owned()];
+        let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), alone: false };
+        let claim = claim(&pool, &claimer, 1).await.expect("the ledger answers").jobs.pop().expect("a due job").claim;
         let run = NewRun {
             id: Uuid::now_v7(),
             source: Source::Vima,

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::db::jobs::{ClaimedJob, Outcome, claim, find_glance, finish, hold_claim, take_unrung};
-use psp_dashboard::db::{DbError, leases};
-use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, SYNC_VIMA, Trigger};
+use psp_dashboard::db::DbError;
+use psp_dashboard::db::claims::{Batch, Claimer, claim, finish, hold_claim};
+use psp_dashboard::db::jobs::find_glance;
+use psp_dashboard::db::leases::{self, Renewed};
+use psp_dashboard::domain::attempt::{ClaimedJob, DEATHS_ALONE, Outcome, POISON};
+use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::enqueue_job::{enqueue_job, enqueue_tick};
+use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::wire::Wire;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{Executor, PgPool};
 
 use crate::harness::servers::Servers;
 
@@ -34,13 +37,34 @@ impl Ledger {
         enqueue_job(&self.pool, &self.wire, job).await.expect("the ledger takes it").job_id
     }
 
-    async fn claim(&self, worker: &str) -> Option<ClaimedJob> {
-        let queues = [SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
-        claim(&self.pool, &queues, worker, LEASE).await.expect("the ledger answers")
+    async fn claim_many(&self, worker: &str, alone: bool, hands: u32) -> Batch {
+        let queues = &[SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
+        let claimer = Claimer { queues, worker, lease: LEASE, alone };
+        claim(&self.pool, &claimer, hands).await.expect("the ledger answers")
     }
 
-    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<(), DbError> {
-        finish(&mut self.pool.acquire().await.expect("a connection"), claim, outcome).await
+    async fn claim(&self, worker: &str) -> Option<ClaimedJob> {
+        self.claim_many(worker, false, 1).await.jobs.pop()
+    }
+
+    async fn claim_alone(&self, worker: &str) -> Option<ClaimedJob> {
+        self.claim_many(worker, true, 1).await.jobs.pop()
+    }
+
+    /// A job for each of the first days of a year, none of them limited.
+    async fn enqueue_days(&self, days: u64, priority: Priority) -> Vec<JobId> {
+        let mut ids = vec![];
+        for days in 1..=days {
+            let day = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day") + chrono::Days::new(days);
+            let args = SyncArgs::Range { from_date: day, to_date: day };
+            ids.push(self.enqueue(&NewJob { priority, ..NewJob::sync(Source::Vima, &args, Trigger::Api) }).await);
+        }
+        sqlx::query!("UPDATE jobs SET limit_key = NULL").execute(&self.pool).await.expect("the ledger answers");
+        ids
+    }
+
+    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<JobState, DbError> {
+        finish(&self.pool, claim, outcome).await
     }
 
     async fn hold(&self, claim: &Claim) -> Result<(), DbError> {
@@ -60,7 +84,17 @@ impl Ledger {
     }
 
     async fn rescue(&self) -> usize {
-        rescue_jobs(&self.pool, &self.wire, SystemClock.now()).await.expect("the ledger answers")
+        rescue_jobs(&self.pool, &self.wire, SystemClock.now()).await.expect("the ledger answers").len()
+    }
+
+    async fn request_cancel(&self, job_id: JobId) {
+        sqlx::query!(
+            "UPDATE jobs SET cancel_requested_at = now(), cancel_requested_by = 'otto' WHERE id = $1",
+            job_id.0
+        )
+        .execute(&self.pool)
+        .await
+        .expect("the ledger answers");
     }
 }
 
@@ -113,14 +147,7 @@ async fn jobs_that_share_a_limit_run_one_at_a_time() {
 #[tokio::test]
 async fn claims_at_once_never_share_a_job() {
     let ledger = Ledger::open().await;
-    for days in 1..=40 {
-        let day = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day") + chrono::Days::new(days);
-        let args = SyncArgs::Range { from_date: day, to_date: day };
-        let job = NewJob::sync(Source::Vima, &args, Trigger::Api);
-        ledger.enqueue(&job).await;
-    }
-    // The limit would let one run at a time; here each job is to be claimed by somebody.
-    sqlx::query!("UPDATE jobs SET limit_key = NULL").execute(&ledger.pool).await.expect("the ledger answers");
+    ledger.enqueue_days(40, Priority::Person).await;
     let claims = futures_util::future::join_all((0..60).map(|_| ledger.claim("w"))).await;
     let mut claimed: Vec<JobId> = claims.into_iter().flatten().map(|job| job.claim.job_id).collect();
     let count = claimed.len();
@@ -138,8 +165,9 @@ async fn a_worker_that_comes_back_from_the_dead_writes_nothing() {
     ledger.expire_leases().await;
     assert_eq!(ledger.rescue().await, 1);
     assert!(matches!(ledger.hold(&dead).await, Err(DbError::ClaimLost)), "not even before the next claim");
-    let heir = ledger.claim("heir").await.expect("it is due again");
-    assert_eq!((heir.claim.job_id, heir.attempt), (job_id, 2));
+    assert_eq!(ledger.claim("beside others").await, None, "what was at work when a worker died runs alone");
+    let heir = ledger.claim_alone("heir").await.expect("it is due again");
+    assert_eq!((heir.claim.job_id, heir.attempt), (job_id, 1), "a death costs no attempt");
     assert!(matches!(ledger.hold(&dead).await, Err(DbError::ClaimLost)));
     let late = Outcome::Succeeded(Value::Null);
     assert!(matches!(ledger.finish(&dead, &late).await, Err(DbError::ClaimLost)));
@@ -153,8 +181,11 @@ async fn a_lease_is_renewed_by_its_holder_alone() {
     let ledger = Ledger::open().await;
     ledger.enqueue(&incremental(Source::Vima)).await;
     let job = ledger.claim("w").await.expect("a due job");
-    assert_eq!(leases::renew(&ledger.pool, "w", LEASE).await.expect("an answer"), [job.claim.job_id]);
-    assert_eq!(leases::renew(&ledger.pool, "other", LEASE).await.expect("an answer"), []);
+    let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("an answer");
+    assert_eq!(renewed, [Renewed { claim: job.claim, cancel_requested: false }]);
+    let older = Claim { epoch: job.claim.epoch - 1, ..job.claim };
+    assert_eq!(leases::renew(&ledger.pool, &[older], LEASE).await.expect("an answer"), []);
+    assert_eq!(leases::renew(&ledger.pool, &[], LEASE).await.expect("an answer"), [], "nor without being named");
 }
 
 #[tokio::test]
@@ -164,7 +195,9 @@ async fn attempts_end_as_the_outcome_says() {
     for (outcome, state, claimable, attempt_after) in [
         (retry(Duration::ZERO), JobState::Retrying, true, 2),
         (retry(Duration::from_mins(1)), JobState::Retrying, false, 0),
+        (Outcome::Postponed { error: "away".to_owned(), after: Duration::ZERO }, JobState::Retrying, true, 1),
         (Outcome::HandedBack, JobState::Queued, true, 1),
+        (Outcome::Cancelled, JobState::Cancelled, false, 0),
         (Outcome::Failed("no".to_owned()), JobState::Failed, false, 0),
         (Outcome::Succeeded(json!({"n": 1})), JobState::Succeeded, false, 0),
     ] {
@@ -179,39 +212,117 @@ async fn attempts_end_as_the_outcome_says() {
 }
 
 #[tokio::test]
-async fn a_job_whose_worker_dies_too_often_fails() {
+async fn a_job_that_kills_its_process_three_times_alone_is_poison() {
     let ledger = Ledger::open().await;
     let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
-    for _ in 0..SYNC_VIMA.max_attempts {
-        assert!(ledger.claim("w").await.is_some(), "it has attempts left");
+    ledger.claim("beside others").await.expect("a due job");
+    for _ in 0..DEATHS_ALONE {
         ledger.expire_leases().await;
         assert_eq!(ledger.rescue().await, 1);
+        assert_eq!(
+            ledger.claim("beside others").await,
+            None,
+            "a suspect is claimed by nobody who does something beside"
+        );
+        ledger.claim_alone("alone").await.expect("it is due");
     }
-    assert_eq!(ledger.state(job_id).await, JobState::Failed);
+    assert_eq!(ledger.state(job_id).await, JobState::Running, "a death beside others is no death alone");
+    ledger.expire_leases().await;
+    assert_eq!(ledger.rescue().await, 1);
+    let job = find_glance(&ledger.pool, job_id).await.expect("the ledger answers").expect("the job is there");
+    assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(POISON)));
     let told = sqlx::query_scalar!("SELECT count(*) FROM events WHERE body->>'type' = 'job_failed'");
     assert_eq!(told.fetch_one(&ledger.pool).await.expect("an answer"), Some(1));
+}
+
+#[tokio::test]
+async fn a_suspect_that_ends_is_acquitted() {
+    let ledger = Ledger::open().await;
+    ledger.enqueue(&incremental(Source::Vima)).await;
+    ledger.claim("dead").await.expect("a due job");
+    for deaths in 1..DEATHS_ALONE {
+        ledger.expire_leases().await;
+        ledger.rescue().await;
+        assert!(ledger.claim_alone("dead too").await.is_some(), "{deaths} deaths alone");
+    }
+    ledger.expire_leases().await;
+    ledger.rescue().await;
+    let survivor = ledger.claim_alone("survivor").await.expect("it is due");
+    let retry = Outcome::Retry { error: "no answer".to_owned(), after: Duration::ZERO };
+    ledger.finish(&survivor.claim, &retry).await.expect("its holder ends it");
+    assert_eq!(ledger.claim_alone("alone").await, None);
+    assert!(ledger.claim("beside others").await.is_some(), "it may run beside others again");
+}
+
+#[tokio::test]
+async fn a_job_that_was_told_to_stop_has_no_other_attempt() {
+    let ledger = Ledger::open().await;
+    let retry = Outcome::Retry { error: "no answer".to_owned(), after: Duration::ZERO };
+    for (outcome, state) in [
+        (Outcome::Cancelled, JobState::Cancelled),
+        (retry, JobState::Cancelled),
+        (Outcome::HandedBack, JobState::Cancelled),
+        // It was faster.
+        (Outcome::Succeeded(Value::Null), JobState::Succeeded),
+        (Outcome::Failed("no".to_owned()), JobState::Failed),
+    ] {
+        let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
+        let job = ledger.claim("w").await.expect("a due job");
+        ledger.request_cancel(job_id).await;
+        let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("an answer");
+        assert!(renewed[0].cancel_requested, "the heartbeat brings the word");
+        assert_eq!(ledger.finish(&job.claim, &outcome).await.expect("its holder ends it"), state, "{outcome:?}");
+        assert_eq!(ledger.state(job_id).await, state, "{outcome:?}");
+    }
+    let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
+    ledger.claim("dead").await.expect("a due job");
+    ledger.request_cancel(job_id).await;
+    ledger.expire_leases().await;
+    assert_eq!(ledger.rescue().await, 1);
+    assert_eq!(ledger.state(job_id).await, JobState::Cancelled, "its worker died before it heard");
+}
+
+#[tokio::test]
+async fn a_batch_is_the_best_that_is_due() {
+    let ledger = Ledger::open().await;
+    let old = ledger.enqueue_days(3, Priority::Backfill).await;
+    let asked = ledger.enqueue_days(5, Priority::Person).await;
+    // The first three days are live already: asking for them in a hurry has brought them forward.
+    assert_eq!(&asked[..3], &old[..]);
+    let delayed = NewJob { delay: Duration::from_mins(1), ..NewJob::plain(&HOUSEKEEPING, Trigger::Api) };
+    let later = ledger.enqueue(&delayed).await;
+    assert_eq!(ledger.state(later).await, JobState::Scheduled);
+    let batch = ledger.claim_many("w", false, 4).await;
+    assert_eq!(batch.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), asked[..4]);
+    assert!(batch.more, "one is left");
+    let rest = ledger.claim_many("w", false, 4).await;
+    assert_eq!(rest.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), asked[4..]);
+    assert!(!rest.more, "what is not due is not more");
+    assert_eq!(ledger.claim_many("w", false, 4).await, Batch::default());
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_from_a_paused_queue() {
+    let ledger = Ledger::open().await;
+    ledger.enqueue(&incremental(Source::Vima)).await;
+    let housekeeping = ledger.enqueue(&NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)).await;
+    let pause = "INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ('sync', now(), 'ada')";
+    ledger.pool.execute(pause).await.expect("the ledger answers");
+    let batch = ledger.claim_many("w", false, 8).await;
+    assert_eq!(batch.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), [housekeeping]);
+    ledger.pool.execute("DELETE FROM queue_pauses").await.expect("the ledger answers");
+    assert!(ledger.claim("w").await.is_some());
 }
 
 #[tokio::test]
 async fn a_tick_becomes_one_job_whoever_is_first() {
     let ledger = Ledger::open().await;
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
-    let job = NewJob { scheduled_for: Some(tick), ..incremental(Source::Vima) };
-    let schedulers = (0..10).map(|_| enqueue_tick(&ledger.pool, &ledger.wire, "sync-vima", &job));
-    let enqueued = futures_util::future::join_all(schedulers).await;
-    let first = enqueued.into_iter().filter_map(|enqueued| enqueued.expect("the ledger answers")).count();
+    let enqueue = || enqueue_tick(&ledger.pool, &ledger.wire, "sync-vima", tick, incremental(Source::Vima));
+    let ticked = futures_util::future::join_all((0..10).map(|_| enqueue())).await;
+    let first = ticked.into_iter().filter(|ticked| matches!(ticked, Ok(Ticked::Enqueued(_)))).count();
     assert_eq!(first, 1);
+    assert_eq!(enqueue().await.expect("the ledger answers"), Ticked::Known);
     let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&ledger.pool).await.expect("an answer");
     assert_eq!(jobs, Some(1));
-}
-
-#[tokio::test]
-async fn the_sweep_rings_for_what_nobody_answered() {
-    let ledger = Ledger::open().await;
-    let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
-    let pool = &ledger.pool;
-    let rung = async |again| take_unrung(pool, again, 10).await.expect("an answer");
-    assert!(rung(Duration::from_mins(1)).await.is_empty(), "its bell was rung a moment ago");
-    let again = rung(Duration::ZERO).await;
-    assert_eq!(again.iter().map(|due| due.job_id).collect::<Vec<_>>(), [job_id]);
 }

@@ -5,6 +5,8 @@
 
 mod apalis;
 mod commands;
+mod control;
+mod crash;
 mod flow;
 mod harness;
 mod ingest;
@@ -13,4 +15,6 @@ mod ledger;
 mod migrations;
 mod problems;
 mod programs;
+mod schedulers;
+mod shutdown;
 mod sync;

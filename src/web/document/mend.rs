@@ -2,7 +2,7 @@
 //!
 //! * A query object is written as the parameters it stands for.
 //! * An `Option` of an answer is there and may be null; poem-openapi says that it may be missing.
-//! * The problems that an operation may answer follow from what it takes: a key, a query, an id, a body.
+//! * The problems that an operation may answer follow from what it takes (a key, a query, an id, a body) and starts.
 //! * Every answer bears `X-Request-Id`, and shows an example.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ const SCHEMAS: &str = "#/components/schemas/";
 const REQUEST_ID: &str = "X-Request-Id";
 
 /// Values of query parameters, by name, where the schema alone shows none.
-const EXAMPLES: [(&str, &str); 10] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("project", "monetix"),
     ("currency", "INR"),
     ("country", "IN"),
@@ -26,6 +26,7 @@ const EXAMPLES: [(&str, &str); 10] = [
     ("search", "order-10"),
     ("min_amount", "100.00"),
     ("max_amount", "5000.00"),
+    ("name", "sync"),
     ("Idempotency-Key", "6f1b6a1e-sync"),
 ];
 
@@ -190,13 +191,17 @@ fn add_problems(operation: &mut Value) {
 fn problems_of(operation: &Value) -> BTreeSet<ProblemCode> {
     use ProblemCode as Code;
     let mut codes = BTreeSet::from([Code::InternalError]);
+    if operation["responses"].get("202").is_some() {
+        codes.insert(Code::Conflict);
+    }
     if operation.get("security").is_some() {
         codes.extend([Code::Unauthenticated, Code::Forbidden, Code::ServiceUnavailable]);
     }
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         codes.insert(Code::ValidationError);
-        match (parameter["in"].as_str(), parameter["schema"]["format"].as_str()) {
-            (Some("path"), Some("uuid")) => codes.insert(Code::NotFound),
+        match (parameter["in"].as_str(), parameter["schema"]["type"].as_str()) {
+            // An id or a name; of what is an enum, and so a reference, every value is there.
+            (Some("path"), Some("string")) => codes.insert(Code::NotFound),
             (Some("query"), _) => codes.insert(Code::BadRequest),
             (Some("header"), _) => codes.insert(Code::Conflict),
             _ => false,

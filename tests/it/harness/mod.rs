@@ -1,17 +1,27 @@
 //! What the tests stand on: servers, programs, the sandbox, a WebSocket client.
 
+pub(crate) mod crew;
 pub(crate) mod private;
 pub(crate) mod programs;
 pub(crate) mod sandbox;
 pub(crate) mod servers;
 pub(crate) mod socket;
 pub(crate) mod stage;
+pub(crate) mod stopped;
+pub(crate) mod ticks;
+pub(crate) mod trial;
 
 use std::future::Future;
 use std::time::Duration;
 
 /// How long a condition may take to come true before a test fails: generous, for machines are busy.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Whether there is time for long campaigns (`make test-long`).
+#[expect(clippy::disallowed_methods, reason = "how long the tests may take is said by whoever started them")]
+pub(crate) fn is_long() -> bool {
+    std::env::var("PSP_TEST_LONG").is_ok_and(|long| long == "1")
+}
 
 /// Asks again and again until there is an answer.
 ///

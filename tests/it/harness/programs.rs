@@ -119,6 +119,11 @@ impl Running {
         self.child.wait().expect("the process is ours");
     }
 
+    /// Whether it has ended, by itself or not.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the process is ours").is_some()
+    }
+
     /// How it ended, once it has.
     pub(crate) async fn end(&mut self, within: Duration) -> ExitStatus {
         let started = tokio::time::Instant::now();

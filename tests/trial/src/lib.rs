@@ -1,48 +1,39 @@
 //! `psp-jobs` with kinds of job that exist only for tests and benches. Production never knows them: it is the same program
-//! with another registry.
+//! with another registry, so that what is killed here is what runs there.
+//!
+//! Each kind is one way to behave. What a test must know afterwards is in the ledger or in the table of effects, which has
+//! no constraint of its own: whatever comes twice is seen twice.
+
+pub mod counting;
+pub mod crashing;
+pub mod effects;
+pub mod failing;
+pub mod kinds;
+pub mod no_op;
+pub mod panicking;
+pub mod schedule;
+pub mod sleeping;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use psp_dashboard::config::SyncConfig;
-use psp_dashboard::db::jobs::ClaimedJob;
-use psp_dashboard::domain::job::{Backoff, JobKind};
 use psp_jobs::environment::Environment;
-use psp_jobs::handler::{Handler, JobError, Registry};
-use psp_jobs::schedule::Entry;
-use serde_json::{Value, json};
+use psp_jobs::handler::Registry;
 
-/// Does nothing.
-pub const NO_OP: JobKind = JobKind {
-    name: "no-op",
-    queue: "trial",
-    timeout: Duration::from_mins(1),
-    max_attempts: 3,
-    backoff: Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(1) },
-    limit: None,
-};
-
-/// Every kind of job of the trials.
-pub const KINDS: [&JobKind; 1] = [&NO_OP];
+use counting::Counting;
+use crashing::Crashing;
+use failing::Failing;
+use no_op::NoOp;
+use panicking::Panicking;
+use sleeping::Sleeping;
 
 /// Who runs them.
 #[must_use]
-pub fn registry(_environment: &Arc<Environment>) -> Registry {
-    Registry::default().with(&NO_OP, NoOp)
-}
-
-/// What runs when.
-#[must_use]
-pub fn schedule(_sync: &SyncConfig) -> Vec<Entry> {
-    vec![]
-}
-
-struct NoOp;
-
-#[async_trait]
-impl Handler for NoOp {
-    async fn run(&self, _job: &ClaimedJob) -> Result<Value, JobError> {
-        Ok(json!({}))
-    }
+pub fn registry(environment: &Arc<Environment>) -> Registry {
+    Registry::default()
+        .with(&kinds::NO_OP, NoOp::new(environment))
+        .with(&kinds::COUNTING, Counting::new(environment))
+        .with(&kinds::SLEEPING, Sleeping::new(environment))
+        .with(&kinds::CRASHING, Crashing::new(environment))
+        .with(&kinds::PANICKING, Panicking)
+        .with(&kinds::FAILING, Failing)
 }

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use psp_jobs::program::Program;
-use psp_trial::{KINDS, registry, schedule};
+use psp_trial::{kinds, registry, schedule};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    Program { kinds: &KINDS, registry, table: schedule }.main().await
+    Program { kinds: &kinds::KINDS, registry, table: schedule::table }.main().await
 }

@@ -1,0 +1,74 @@
+//! How soon a job starts, and how many a second are done for good.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::db::jobs::find_glance;
+use psp_dashboard::domain::job::JobId;
+use psp_trial::kinds::NO_OP;
+use serde_json::json;
+
+use crate::baseline;
+use crate::figure::{self, Target, Waits};
+use crate::harness::trial::Trial;
+
+const QUIET: &[(&str, &str)] = &[("LOG_LEVEL", "warn")];
+
+/// From the call that enqueues a job until the first line of its handler, with nothing else to do.
+pub(crate) async fn measure_latency() {
+    let trial = Trial::open().await;
+    let worker = trial.worker(&[]);
+    worker.worker().await;
+    let mut waits = vec![];
+    for _ in 0..500 {
+        let asked = SystemClock.now();
+        let job_id = trial.enqueue(&NO_OP, json!({})).await;
+        let ran_at = wait_for_run(&trial, job_id).await;
+        waits.push((ran_at - asked).to_std().expect("it runs after it was asked for"));
+    }
+    let waits = Waits::of(waits);
+    println!("from enqueueing to the first line of the handler, idle, one worker, 500 jobs one after another:");
+    figure::print("p50", waits.percentile(50) * 1000.0, "ms", Target::AtMost(5.0));
+    figure::print("p99", waits.percentile(99) * 1000.0, "ms", Target::AtMost(25.0));
+    figure::print("max", waits.percentile(100) * 1000.0, "ms", Target::None);
+}
+
+async fn wait_for_run(trial: &Trial, job_id: JobId) -> DateTime<Utc> {
+    loop {
+        let glance = find_glance(&trial.pool, job_id).await.expect("the ledger answers").expect("the job is there");
+        if let Some(result) = glance.result {
+            return result["ran_at"].as_str().expect("a no-op says when it ran").parse().expect("a time");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Jobs that do nothing, counted when the ledger says that they succeeded, beside the same of apalis-redis alone.
+pub(crate) async fn measure_throughput() {
+    println!("no-op jobs a second, enqueued before the worker starts:");
+    let bare = baseline::jobs_a_second(20_000).await;
+    for (enqueued, counted, what) in
+        [(20_000, 20_000, "20,000 enqueued"), (100_000, 20_000, "100,000 enqueued, the first 20,000")]
+    {
+        let durable = jobs_a_second(enqueued, counted).await;
+        figure::print(&format!("durable, {what}"), durable, "/s", Target::AtLeast(1_500.0));
+        figure::print("its ratio to apalis-redis alone", durable / bare, "", Target::None);
+    }
+    figure::print("apalis-redis alone, 20,000 enqueued", bare, "/s", Target::None);
+}
+
+async fn jobs_a_second(enqueued: usize, counted: i64) -> f64 {
+    let trial = Trial::open().await;
+    trial.enqueue_many(enqueued, &NO_OP, json!({})).await;
+    let _worker = trial.worker(QUIET);
+    trial.wait_until_finished(counted).await;
+    // By the ledger's own times: until the end of the last of those that were to be counted.
+    let micros = sqlx::query_scalar!(
+        r#"SELECT (EXTRACT(EPOCH FROM max(ended.finished_at) - (SELECT min(started_at) FROM jobs)) * 1e6)::bigint AS "micros!"
+             FROM (SELECT finished_at FROM jobs WHERE state = 'succeeded' ORDER BY finished_at LIMIT $1) AS ended"#,
+        counted
+    );
+    let micros = micros.fetch_one(&trial.pool).await.expect("the ledger answers");
+    figure::rate(counted, Duration::from_micros(micros.unsigned_abs()))
+}

@@ -1,0 +1,70 @@
+//! What 200,000 jobs leave behind: nothing in Redis, nothing in the workers' memory.
+
+use std::time::Instant;
+
+use futures_util::{StreamExt, stream};
+use psp_trial::kinds::NO_OP;
+use redis::aio::ConnectionManager;
+use serde_json::json;
+
+use crate::figure::{self, Target};
+use crate::harness::trial::{Process, Trial};
+use crate::web::resident_kib;
+
+const JOBS: usize = 200_000;
+/// After so many a worker has allocated what it needs.
+const WARM_UP: usize = 10_000;
+
+/// Measures and prints.
+pub(crate) async fn measure() {
+    let trial = Trial::open().await;
+    let workers = [trial.worker(&[("LOG_LEVEL", "warn")]), trial.worker(&[("LOG_LEVEL", "warn")])];
+    let mut redis = trial.wire.connection();
+    enqueue(&trial, WARM_UP).await;
+    trial.settle().await;
+    let (resident, used) = (resident(&workers), rest(&mut redis).await);
+    let began = Instant::now();
+    enqueue(&trial, JOBS).await;
+    trial.settle().await;
+    let took = began.elapsed();
+    let (resident_after, used_after) = (self::resident(&workers), rest(&mut redis).await);
+    println!("{JOBS} no-op jobs through the wire and 2 workers, after {WARM_UP} to warm up:");
+    let grown = |before: f64, after: f64| 100.0 * (after - before) / before;
+    figure::print("growth of Redis' memory", grown(used, used_after), "%", Target::AtMost(5.0));
+    for (before, after) in resident.iter().zip(resident_after) {
+        figure::print("growth of a worker's resident memory", grown(*before, after), "%", Target::AtMost(10.0));
+        figure::print("to", after / 1024.0, "MB", Target::None);
+    }
+    let unfinished = trial.number("SELECT count(*) FROM jobs WHERE state <> 'succeeded'").await;
+    figure::print("jobs that did not succeed", figure::count(unfinished), "", Target::AtMost(0.0));
+    figure::print("it took", took.as_secs_f64(), "s", Target::None);
+}
+
+/// Enqueues jobs as any process does, a row and a bell each, eight at a time.
+async fn enqueue(trial: &Trial, jobs: usize) {
+    let enqueued = stream::iter(0..jobs).map(|_| trial.enqueue(&NO_OP, json!({}))).buffer_unordered(8);
+    enqueued.for_each(|_| async {}).await;
+}
+
+fn resident(workers: &[Process; 2]) -> [f64; 2] {
+    [&workers[0], &workers[1]].map(|worker| resident_kib(worker.running.id()))
+}
+
+/// What Redis uses once the bells that were answered are swept: when a while brings it no further down.
+async fn rest(redis: &mut ConnectionManager) -> f64 {
+    let mut least = used(redis).await;
+    let mut looks = 0;
+    while looks < 40 {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let now = used(redis).await;
+        looks = if now < least * 0.99 { 0 } else { looks + 1 };
+        least = least.min(now);
+    }
+    least
+}
+
+async fn used(redis: &mut ConnectionManager) -> f64 {
+    let info: String = redis::cmd("INFO").arg("memory").query_async(redis).await.expect("Redis answers");
+    let bytes = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("Redis says what it uses");
+    bytes.trim().parse().expect("a number of bytes")
+}

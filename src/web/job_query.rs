@@ -1,0 +1,39 @@
+//! Which jobs a listing asks for.
+
+use poem_openapi::Object;
+
+use super::fields::{Fields, FromFields};
+use super::schema::{KindName, QueueName};
+use crate::db::job_listing::Filter;
+use crate::domain::job::JobState;
+
+/// Which jobs are listed.
+#[derive(Debug, Clone, Default, Object)]
+pub(super) struct JobQuery {
+    /// Of these queues.
+    queue: Vec<QueueName>,
+    /// Of these kinds.
+    kind: Vec<KindName>,
+    /// In these states.
+    state: Vec<JobState>,
+}
+
+impl FromFields for JobQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let queue = fields.list("queue");
+        let kind = fields.list("kind");
+        let state = fields.list("state");
+        Some(Self { queue: queue?, kind: kind?, state: state? })
+    }
+}
+
+impl JobQuery {
+    /// The filter.
+    pub(super) fn filter(self) -> Filter {
+        Filter {
+            queues: self.queue.into_iter().map(QueueName::as_str).collect(),
+            kinds: self.kind.into_iter().map(KindName::as_str).collect(),
+            states: self.state,
+        }
+    }
+}

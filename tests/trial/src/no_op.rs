@@ -1,0 +1,29 @@
+//! `no-op`: does nothing, and says when.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_jobs::environment::Environment;
+use psp_jobs::handler::{Handler, JobError};
+use serde_json::{Value, json};
+
+/// Does nothing.
+pub struct NoOp {
+    environment: Arc<Environment>,
+}
+
+impl NoOp {
+    /// A handler in `environment`.
+    #[must_use]
+    pub fn new(environment: &Arc<Environment>) -> Self {
+        Self { environment: Arc::clone(environment) }
+    }
+}
+
+#[async_trait]
+impl Handler for NoOp {
+    async fn run(&self, _job: &ClaimedJob) -> Result<Value, JobError> {
+        Ok(json!({"ran_at": self.environment.clock.now()}))
+    }
+}
