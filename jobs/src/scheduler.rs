@@ -13,10 +13,10 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use futures_util::StreamExt;
 use psp_dashboard::clock::SharedClock;
+use psp_dashboard::db::jobs::Enqueued;
 use psp_dashboard::db::processes::{self, Role};
 use psp_dashboard::db::{DbError, schedule, schedules};
-use psp_dashboard::domain::job::NewJob;
-use psp_dashboard::operations::enqueue_job::enqueue_tick;
+use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_tick};
 use psp_dashboard::wire::Wire;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::schedule::{Entry, Missed, Ticks};
 
 const PRESENCE_EVERY: Duration = Duration::from_secs(5);
-/// How long to wait before a tick that could not be recorded is tried again.
+/// How long to wait before a tick that could not be recorded, or that another scheduler is about, is looked at again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How late a tick can be because the clock was set, or the machine slept.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -103,13 +103,19 @@ impl Scheduler {
 
     /// Records what is due at `now` and was not recorded, however long the database is away.
     async fn record_due(&self, entry: &Entry, now: DateTime<Utc>) {
-        while let Err(error) = self.try_record_due(entry, now).await {
-            tracing::warn!(%error, schedule = %entry.name, "a tick could not be recorded yet");
+        loop {
+            match self.try_record_due(entry, now).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, schedule = %entry.name, "a tick could not be recorded yet"),
+            }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn try_record_due(&self, entry: &Entry, now: DateTime<Utc>) -> Result<(), DbError> {
+    /// Records what is due, oldest first, and says whether all of it is recorded. Nothing is recorded before what is older,
+    /// so that the last tick that is recorded says what was missed.
+    async fn try_record_due(&self, entry: &Entry, now: DateTime<Utc>) -> Result<bool, DbError> {
         let last = schedule::find_last_tick(&self.ledger, &entry.name, now).await?;
         let most = match entry.missed {
             Missed::Coalesce => 1,
@@ -123,12 +129,15 @@ impl Scheduler {
             tracing::warn!(schedule = %entry.name, ticks = due.len(), "ticks were missed; each is made up for");
         }
         for tick_at in due {
-            let job = NewJob { scheduled_for: Some(tick_at), ..(entry.job_at)(tick_at) };
-            if let Some(enqueued) = enqueue_tick(&self.ledger, &self.wire, &entry.name, &job).await? {
-                tracing::info!(schedule = %entry.name, %tick_at, job_id = %enqueued.job_id, joined = enqueued.joined, "enqueued");
+            match enqueue_tick(&self.ledger, &self.wire, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
+                Ticked::Enqueued(Enqueued { job_id, joined }) => {
+                    tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "enqueued");
+                }
+                Ticked::Known => {}
+                Ticked::Busy => return Ok(false),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -14,6 +14,8 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a caller waits for a connection before it is told that there is none.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Jobs have more time than people, and starting over costs more than waiting for another job's connection.
+const WORK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The ledger's statements are short: so many connections never wait for each other.
 const MOST_FOR_LEDGER: u32 = 4;
 
@@ -71,7 +73,8 @@ async fn try_once(settings: &DatabaseSettings) -> Result<(), DbError> {
 }
 
 fn open(settings: &DatabaseSettings, purpose: Purpose) -> PgPool {
-    let options = purpose.pool_options().max_connections(settings.max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    let patience = if purpose == Purpose::Work { WORK_ACQUIRE_TIMEOUT } else { ACQUIRE_TIMEOUT };
+    let options = purpose.pool_options().max_connections(settings.max_connections).acquire_timeout(patience);
     options.connect_lazy_with(settings.options.clone())
 }
 

@@ -6,6 +6,42 @@ use sqlx::{PgConnection, PgPool};
 use super::DbError;
 use crate::domain::job::JobId;
 
+/// How a tick stands, for whoever wants to record it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TickState {
+    /// Nobody has recorded it; it is ours to record until the end of the transaction.
+    Free,
+    /// It is recorded.
+    Recorded,
+    /// Another scheduler records it at the moment.
+    Busy,
+}
+
+/// Takes the right to record the tick of `schedule`, without waiting for anybody: ten schedulers that tick at the same
+/// instant are not to queue up behind each other's inserts.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn try_lock_tick(
+    connection: &mut PgConnection,
+    schedule: &str,
+    tick_at: DateTime<Utc>,
+) -> Result<TickState, DbError> {
+    let row = sqlx::query!(
+        r#"SELECT EXISTS (SELECT 1 FROM schedule_ticks WHERE schedule = $1 AND tick_at = $2) AS "recorded!",
+                  pg_try_advisory_xact_lock(hashtextextended('schedules:' || $1, 0)) AS "locked!""#,
+        schedule,
+        tick_at
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(match (row.recorded, row.locked) {
+        (true, _) => TickState::Recorded,
+        (false, true) => TickState::Free,
+        (false, false) => TickState::Busy,
+    })
+}
+
 /// Records that the tick of `schedule` became `job_id`; false where another scheduler was first.
 ///
 /// # Errors

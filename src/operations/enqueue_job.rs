@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+use crate::db::DbError;
 use crate::db::jobs::{Enqueued, insert_or_join};
-use crate::db::{DbError, schedule};
+use crate::db::schedule::{self, TickState};
 use crate::domain::job::{JobId, NewJob};
 use crate::wire::Wire;
 
@@ -26,7 +28,18 @@ pub async fn enqueue_job(pool: &PgPool, wire: &Wire, job: &NewJob) -> Result<Enq
     Ok(enqueued)
 }
 
-/// Enqueues the job of a tick, once, whichever of several schedulers comes first; none where another one was first.
+/// What became of a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticked {
+    /// It became a job.
+    Enqueued(Enqueued),
+    /// Another scheduler was first.
+    Known,
+    /// Another scheduler is about it, and may yet fail: it is to be looked at again.
+    Busy,
+}
+
+/// Enqueues `job`, which the tick of `schedule` at `tick_at` stands for, once, whichever of several schedulers comes first.
 ///
 /// # Errors
 /// [`DbError`] where the ledger cannot take it: neither the tick nor the job was recorded then.
@@ -34,18 +47,24 @@ pub async fn enqueue_tick(
     pool: &PgPool,
     wire: &Wire,
     schedule: &str,
-    job: &NewJob,
-) -> Result<Option<Enqueued>, DbError> {
-    let Some(tick_at) = job.scheduled_for else { return enqueue_job(pool, wire, job).await.map(Some) };
+    tick_at: DateTime<Utc>,
+    job: NewJob,
+) -> Result<Ticked, DbError> {
+    let job = NewJob { scheduled_for: Some(tick_at), ..job };
     let mut transaction = pool.begin().await?;
-    let enqueued = insert_or_join(&mut transaction, job).await?;
+    match schedule::try_lock_tick(&mut transaction, schedule, tick_at).await? {
+        TickState::Free => {}
+        TickState::Recorded => return Ok(Ticked::Known),
+        TickState::Busy => return Ok(Ticked::Busy),
+    }
+    let enqueued = insert_or_join(&mut transaction, &job).await?;
     if !schedule::insert_tick(&mut transaction, schedule, tick_at, enqueued.job_id).await? {
-        // Dropping the transaction takes the job back that another scheduler has already enqueued.
-        return Ok(None);
+        // Dropping the transaction takes the job back that another scheduler enqueued between our look and our lock.
+        return Ok(Ticked::Known);
     }
     transaction.commit().await?;
     ring(wire, job.kind.queue, enqueued.job_id).await;
-    Ok(Some(enqueued))
+    Ok(Ticked::Enqueued(enqueued))
 }
 
 /// Rings for a job that is in the ledger. Failing to is no failure of whoever enqueued it.

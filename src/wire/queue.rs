@@ -3,6 +3,10 @@
 //! apalis-redis is a wake-up, not a source of truth (docs/decisions/0001): a message says only that some job of its queue
 //! may be due, and the woken worker asks the ledger which. So a bell that is lost, doubled or late costs nothing but
 //! time, every bell is a task of its own (an id that was used once is refused for ever), and what is finished is swept.
+//!
+//! So few bells are enough: where many hang already, another one would only wake workers that are awake. And none need be
+//! delivered again when a worker dies with it in hand, which apalis would do, to the next worker's death where the bell
+//! itself is what kills (a payload that cannot be read): the sweep forgets it together with the worker's name.
 
 use std::time::Duration;
 
@@ -18,13 +22,32 @@ use crate::domain::job::JobId;
 /// A queue of bells, as apalis knows it.
 pub type BellStorage = RedisStorage<Value, ConnectionManager>;
 
-/// How often a worker tells Redis that it is alive, and how often it may miss to: after 5 s its bells go to another.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-const MISSED_HEARTBEATS: usize = 5;
+/// How often a worker tells Redis that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A worker that has been silent for so long is gone: what it held is forgotten, and so is its name.
+const GONE_AFTER: Duration = Duration::from_secs(30);
+/// A day, in heartbeats: how long apalis waits before it delivers what a silent worker held. The sweep is sooner.
+const MISSED_HEARTBEATS: usize = 24 * 3600 / 5;
+/// Where so many bells wait, no more are hung up: far below the 8,000 that are fatal to an apalis queue.
+const ENOUGH_BELLS: usize = 64;
 
-/// Forgets finished bells, at most as many as are given; apalis keeps them for ever.
+/// Where enough bells wait, in the list or for the next look, calls whoever sleeps and says so.
+const CALL_IF_ENOUGH: &str = r"
+if redis.call('LLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]) < tonumber(ARGV[1]) then return 0 end
+redis.call('PUBLISH', KEYS[3], 1)
+return 1";
+
+/// Forgets finished bells, at most as many as are given, and workers that are gone, with the bells that they held; apalis
+/// keeps all of it for ever. By Redis's own clock, so that the processes agree.
 const SWEEP: &str = r"
 local swept = redis.call('SPOP', KEYS[1], ARGV[1])
+local silent_since = redis.call('TIME')[1] - ARGV[2]
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', silent_since, 'LIMIT', 0, ARGV[1])) do
+    local held = KEYS[5] .. ':' .. worker
+    for _, id in ipairs(redis.call('SMEMBERS', held)) do table.insert(swept, id) end
+    redis.call('DEL', held, KEYS[4] .. ':metadata:' .. worker)
+    redis.call('ZREM', KEYS[4], worker)
+end
 for _, id in ipairs(swept) do
     redis.call('HDEL', KEYS[2], id)
     redis.call('DEL', KEYS[3] .. ':' .. id)
@@ -47,13 +70,23 @@ impl Wire {
         RedisStorage::new(self.connection()).with_config(config)
     }
 
-    /// Rings for a due job: a message for one worker, and a call that wakes those that sleep.
+    /// Rings for a due job: a message for one worker, unless enough wait already, and a call that wakes those that sleep.
     ///
     /// # Errors
-    /// [`WireError`] where Redis does not take it: the sweep rings again.
+    /// [`WireError`] where Redis does not take it: workers look for due jobs by themselves, a little later.
     pub async fn ring(&self, queue: &str, job_id: JobId) -> Result<(), WireError> {
-        self.bells(queue).push(Value::String(job_id.to_string())).await?;
-        redis::cmd("PUBLISH").arg(self.bell_channel(queue)).arg(1).exec_async(&mut self.connection()).await?;
+        let mut bells = self.bells(queue);
+        let enough: bool = Script::new(CALL_IF_ENOUGH)
+            .key(bells.get_config().active_jobs_list())
+            .key(bells.get_config().scheduled_jobs_set())
+            .key(self.bell_channel(queue))
+            .arg(ENOUGH_BELLS)
+            .invoke_async(&mut self.connection())
+            .await?;
+        if !enough {
+            bells.push(Value::String(job_id.to_string())).await?;
+            redis::cmd("PUBLISH").arg(self.bell_channel(queue)).arg(1).exec_async(&mut self.connection()).await?;
+        }
         Ok(())
     }
 
@@ -63,17 +96,22 @@ impl Wire {
         self.key(&format!("bell:{queue}"))
     }
 
-    /// Forgets bells of `queue` that were answered, at most `most` of them.
+    /// Forgets bells of `queue` that were answered, and workers that are gone, at most `most` of each; says how many bells
+    /// were forgotten.
     ///
     /// # Errors
     /// [`WireError::Redis`] where Redis does not answer.
     pub async fn sweep_bells(&self, queue: &str, most: usize) -> Result<usize, WireError> {
-        let key = self.queue_key(queue);
+        let bells = self.bells(queue);
+        let config = bells.get_config();
         let swept = Script::new(SWEEP)
-            .key(format!("{key}:done"))
-            .key(format!("{key}:data"))
-            .key(format!("{key}:meta"))
+            .key(config.done_jobs_set())
+            .key(config.job_data_hash())
+            .key(config.job_meta_hash())
+            .key(config.workers_set())
+            .key(config.inflight_jobs_set())
             .arg(most)
+            .arg(GONE_AFTER.as_secs())
             .invoke_async(&mut self.connection())
             .await?;
         Ok(swept)

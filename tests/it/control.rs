@@ -4,12 +4,13 @@ use psp_dashboard::db::schedules::{self, Entry};
 use psp_dashboard::domain::job::{HOUSEKEEPING, JobId, NewJob, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::enqueue_job::{enqueue_job, enqueue_tick};
+use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
 use psp_dashboard::wire::Wire;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::eventually;
+use crate::harness::programs::{Program, Running};
 use crate::harness::stage::{ADMIN, Answer, OPERATOR, Stage, VIEWER, Web};
 
 /// An installation with a web process, and no worker yet.
@@ -326,6 +327,18 @@ async fn queues_tell_how_they_stand() {
 }
 
 #[tokio::test]
+async fn a_queue_that_only_a_worker_knows_can_be_paused() {
+    let desk = Desk::open().await;
+    assert_eq!(desk.post("queues/trial/pause", ADMIN).await.status, 404);
+    let _worker = Running::start(Program::Trial, &["worker"], desk.stage.settings());
+    let paused = eventually("the worker to be seen", || async {
+        Some(desk.post("queues/trial/pause", ADMIN).await).filter(|answer| answer.status == 200)
+    })
+    .await;
+    assert_eq!(paused.json()["workers_alive"], 1, "{paused:?}");
+}
+
+#[tokio::test]
 async fn a_pause_is_kept_by_whoever_was_first() {
     let desk = Desk::open().await;
     let paused = desk.post("queues/sync/pause", ADMIN).await;
@@ -360,8 +373,8 @@ async fn the_schedule_is_shown_as_schedulers_have_it() {
     show(&[entry("vima", "every 60 s"), entry("nightly", "0 0 3 * * *")]).await;
     assert_eq!(desk.stage.number("SELECT count(*) FROM schedules").await, 2, "what nobody shows is forgotten");
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
-    let job = NewJob { scheduled_for: Some(tick), ..incremental() };
-    let ticked = enqueue_tick(pool, &desk.wire, "vima", &job).await.expect("the ledger takes it").expect("the first");
+    let ticked = enqueue_tick(pool, &desk.wire, "vima", tick, incremental()).await.expect("the ledger takes it");
+    let Ticked::Enqueued(ticked) = ticked else { panic!("nobody else records ticks here: {ticked:?}") };
     let schedule = desk.web.get("/api/v1/schedule").await;
     let waits = json!({
         "name": "vima", "kind": "sync-vima", "expression": "every 60 s", "timezone": "UTC",
@@ -398,13 +411,17 @@ async fn a_running_job_that_is_cancelled_is_stopped_by_its_worker() {
     let desk = Desk::beside(&["--fault", "latency-ms=600000"]).await;
     let _worker = desk.stage.jobs(&["worker"]);
     let job_id = desk.enqueue(&incremental()).await;
-    desk.until(job_id, "running").await;
+    let run = async || {
+        let runs = desk.web.get("/api/v1/sync/runs").await;
+        let items = runs["items"].as_array().expect("items");
+        items.iter().find(|run| run["job_id"] == json!(job_id)).map(|run| run["status"].clone())
+    };
+    let status = eventually("the run to have begun", &run).await;
+    assert_eq!(status, "running");
     assert_eq!(desk.moved(job_id, "cancel").await["state"], "running");
     let job = desk.until(job_id, "cancelled").await;
     assert_eq!((&job["error"], &job["attempts"][0]["outcome"]), (&json!("cancelled by otto"), &json!("cancelled")));
-    let runs = desk.web.get("/api/v1/sync/runs").await;
-    let of_job = runs["items"].as_array().expect("items").iter().find(|run| run["job_id"] == json!(job_id));
-    assert!(of_job.is_none_or(|run| run["status"] == "cancelled"), "{runs}");
+    assert_eq!(run().await, Some(json!("cancelled")));
     assert_eq!(desk.queue("sync").await["depth"]["running"], 0, "its limit is free again");
 }
 

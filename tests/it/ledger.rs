@@ -11,7 +11,7 @@ use psp_dashboard::domain::attempt::{ClaimedJob, DEATHS_ALONE, Outcome, POISON};
 use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::enqueue_job::{enqueue_job, enqueue_tick};
+use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::wire::Wire;
 use serde_json::{Value, json};
@@ -318,11 +318,11 @@ async fn nothing_is_claimed_from_a_paused_queue() {
 async fn a_tick_becomes_one_job_whoever_is_first() {
     let ledger = Ledger::open().await;
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
-    let job = NewJob { scheduled_for: Some(tick), ..incremental(Source::Vima) };
-    let schedulers = (0..10).map(|_| enqueue_tick(&ledger.pool, &ledger.wire, "sync-vima", &job));
-    let enqueued = futures_util::future::join_all(schedulers).await;
-    let first = enqueued.into_iter().filter_map(|enqueued| enqueued.expect("the ledger answers")).count();
+    let enqueue = || enqueue_tick(&ledger.pool, &ledger.wire, "sync-vima", tick, incremental(Source::Vima));
+    let ticked = futures_util::future::join_all((0..10).map(|_| enqueue())).await;
+    let first = ticked.into_iter().filter(|ticked| matches!(ticked, Ok(Ticked::Enqueued(_)))).count();
     assert_eq!(first, 1);
+    assert_eq!(enqueue().await.expect("the ledger answers"), Ticked::Known);
     let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&ledger.pool).await.expect("an answer");
     assert_eq!(jobs, Some(1));
 }

@@ -3,6 +3,7 @@
 //! `make test` starts the servers and builds the programs. A test has a database and a Redis namespace of its own, so all
 //! run side by side; it waits for conditions, never for time.
 
+mod apalis;
 mod commands;
 mod control;
 mod crash;

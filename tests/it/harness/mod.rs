@@ -1,6 +1,7 @@
 //! What the tests stand on: servers, programs, the sandbox, a WebSocket client.
 
 pub(crate) mod crew;
+pub(crate) mod private;
 pub(crate) mod programs;
 pub(crate) mod sandbox;
 pub(crate) mod servers;

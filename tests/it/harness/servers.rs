@@ -1,7 +1,8 @@
 //! A database and a Redis namespace for one test.
 //!
 //! `DATABASE_URL` and `REDIS_URL` name the servers (`scripts/services run` sets them). The schema is migrated once into a
-//! template; each test's database is a copy of it, dropped at its end.
+//! template; each test's database is a copy of it, dropped at its end. What a test does to servers of its own
+//! ([`super::private`]) no other test feels.
 
 use std::str::FromStr;
 
@@ -15,6 +16,8 @@ use tokio::sync::OnceCell;
 use url::Url;
 use uuid::Uuid;
 
+use super::private::{PrivatePostgres, PrivateRedis};
+
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 /// A database and a Redis namespace.
@@ -25,7 +28,8 @@ pub(crate) struct Servers {
     pub(crate) redis_url: String,
     /// What all keys of this test begin with.
     pub(crate) namespace: String,
-    database: String,
+    /// The database on the server of all tests; one of a private server goes with it.
+    borrowed: Option<String>,
 }
 
 impl Servers {
@@ -40,6 +44,26 @@ impl Servers {
         Self::copy_of(None).await
     }
 
+    /// A migrated database, beside a Redis of this test alone.
+    pub(crate) async fn beside(redis: &PrivateRedis) -> Self {
+        let mut servers = Self::start().await;
+        servers.redis_url = redis.url();
+        servers
+    }
+
+    /// The database of a PostgreSQL of this test alone, migrated.
+    pub(crate) async fn on(postgres: &PrivatePostgres) -> Self {
+        let pool = PgPool::connect(&postgres.url).await.expect("the server was just started");
+        migrate(&pool).await.expect("the migrations apply");
+        pool.close().await;
+        Self {
+            database_url: postgres.url.clone(),
+            redis_url: setting("REDIS_URL"),
+            namespace: format!("psp_test_{}", Uuid::new_v4().simple()),
+            borrowed: None,
+        }
+    }
+
     async fn copy_of(template: Option<&str>) -> Self {
         let database = format!("psp_test_{}", Uuid::new_v4().simple());
         let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
@@ -48,7 +72,7 @@ impl Servers {
             database_url: address_of(&database),
             redis_url: setting("REDIS_URL"),
             namespace: database.clone(),
-            database,
+            borrowed: Some(database),
         }
     }
 
@@ -72,7 +96,7 @@ impl Servers {
 impl Drop for Servers {
     /// Drops the database, with whoever is still connected to it, and this test's keys.
     fn drop(&mut self) {
-        let database = self.database.clone();
+        let Some(database) = self.borrowed.take() else { return };
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(administer(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")));

@@ -31,9 +31,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// Servers and a sandbox; no program yet.
     pub(crate) async fn set(sandbox: &[&str]) -> Self {
-        let servers = Arc::new(Servers::start().await);
+        Self::set_on(Servers::start().await, sandbox).await
+    }
+
+    /// The same on given servers.
+    pub(crate) async fn set_on(servers: Servers, sandbox: &[&str]) -> Self {
         let pool = servers.pool().await;
-        Self { sandbox: Sandbox::start(sandbox).await, pool, servers }
+        Self { sandbox: Sandbox::start(sandbox).await, pool, servers: Arc::new(servers) }
     }
 
     /// The settings of all programs.
