@@ -123,31 +123,28 @@ pub async fn find_glance(pool: &PgPool, job_id: JobId) -> Result<Option<Glance>,
     .transpose()
 }
 
-/// A job that is waiting or at work.
+/// A job that is at work.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Live {
+pub struct Running {
     /// The job.
     pub job_id: JobId,
-    /// Whether a worker has it.
-    pub running: bool,
     /// How far it has come, as its handler wrote it.
     pub progress: Option<Value>,
 }
 
-/// The live job of `kind` that is furthest: one that runs before one that waits.
+/// A job of `kind` that a worker has, if there is one. Found by its lease: there are few of those, and a million jobs.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn find_live(pool: &PgPool, kind: &str) -> Result<Option<Live>, DbError> {
+pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<Running>, DbError> {
     let row = sqlx::query!(
-        r#"SELECT id, state = 'running' AS "running!", progress FROM jobs
-            WHERE kind = $1 AND state IN ('queued', 'scheduled', 'running', 'retrying')
-            ORDER BY state = 'running' DESC, priority, due_at LIMIT 1"#,
+        r#"SELECT id, progress FROM job_leases JOIN jobs ON jobs.id = job_id
+            WHERE kind = $1 AND state = 'running' ORDER BY started_at LIMIT 1"#,
         kind
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Live { job_id: JobId(row.id), running: row.running, progress: row.progress }))
+    Ok(row.map(|row| Running { job_id: JobId(row.id), progress: row.progress }))
 }
 
 /// Forgets jobs that came to their end: failed ones before `failed`, the others before `others` (ages by the ledger's

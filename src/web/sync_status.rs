@@ -12,7 +12,7 @@ use super::app::State;
 use super::document::{EXAMPLE_ID, EXAMPLE_TIME};
 use super::schema::Time;
 use crate::config::SyncConfig;
-use crate::db::jobs::Live;
+use crate::db::jobs::Running;
 use crate::db::sync_runs::Run;
 use crate::db::{DbError, jobs, overview, quarantine, sync_runs, sync_streams};
 use crate::domain::job::JobKind;
@@ -59,12 +59,12 @@ pub(super) struct CurrentSync {
 }
 
 impl CurrentSync {
-    fn of(live: &Live) -> Self {
+    fn of(running: &Running) -> Self {
         let told =
-            |field: &str| live.progress.as_ref().and_then(|progress| progress.get(field)).and_then(Value::as_u64);
+            |field: &str| running.progress.as_ref().and_then(|progress| progress.get(field)).and_then(Value::as_u64);
         let (progress, total) = (told("progress").unwrap_or(0), told("total"));
         let percent = total.and_then(|total| percent(Decimal::from(progress.min(total)), Decimal::from(total)));
-        Self { job_id: live.job_id.0, progress, total, percent }
+        Self { job_id: running.job_id.0, progress, total, percent }
     }
 }
 
@@ -135,9 +135,8 @@ async fn source_sync(state: &State, source: Source) -> Result<SourceSync, DbErro
     let pool = &state.pool;
     let last = sync_runs::list(pool, Some(source), None, 0, 1).await?.pop();
     let last_success = sync_runs::find_last_success(pool, source).await?;
-    let live = jobs::find_live(pool, JobKind::sync_of(source).name).await?;
+    let running = jobs::find_running(pool, JobKind::sync_of(source).name).await?;
     let watermark = sync_streams::find_watermark(pool, source).await?;
-    let running = live.filter(|live| live.running);
     let now = state.clock.now();
     let next = beat(&state.sync, source).next_tick(now);
     Ok(SourceSync {
@@ -157,7 +156,7 @@ async fn source_sync(state: &State, source: Source) -> Result<SourceSync, DbErro
     })
 }
 
-fn status_of(running: Option<&Live>, last: Option<&Run>) -> SourceStatus {
+fn status_of(running: Option<&Running>, last: Option<&Run>) -> SourceStatus {
     match last {
         _ if running.is_some() => SourceStatus::Running,
         Some(run) if run.status == RunStatus::Failed => SourceStatus::Failed,
@@ -225,9 +224,9 @@ mod tests {
             (Some(serde_json::json!({"progress": 250, "total": 200})), (250, Some(200), Some(100.0))),
             (Some(serde_json::json!({"progress": 0, "total": 0})), (0, Some(0), None)),
         ] {
-            let live = Live { job_id: crate::domain::job::JobId(EXAMPLE_ID), running: true, progress };
-            let current = CurrentSync::of(&live);
-            assert_eq!((current.progress, current.total, current.percent), expected, "{live:?}");
+            let running = Running { job_id: crate::domain::job::JobId(EXAMPLE_ID), progress };
+            let current = CurrentSync::of(&running);
+            assert_eq!((current.progress, current.total, current.percent), expected, "{running:?}");
         }
     }
 }

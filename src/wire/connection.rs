@@ -12,8 +12,9 @@ use crate::domain::secret::Secret;
 /// The default of half a second kills a worker at the first slow answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest wait between two attempts to connect again.
-const RECONNECT_CAP: Duration = Duration::from_secs(2);
+/// While Redis is away a command fails as soon as two attempts to connect have, within a quarter of a second: whoever would
+/// rather wait than go on without it tries again. The manager's own six attempts would hold up a job at each of its events.
+const RECONNECT_RETRIES: usize = 1;
 
 /// How Redis is reached.
 #[derive(Debug, Clone)]
@@ -69,7 +70,7 @@ impl Wire {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_connection_timeout(Some(CONNECTION_TIMEOUT))
-            .set_max_delay(RECONNECT_CAP);
+            .set_number_of_retries(RECONNECT_RETRIES);
         let connection = client.get_connection_manager_with_config(config).await?;
         Ok(Self { client, connection, namespace: settings.namespace.clone() })
     }

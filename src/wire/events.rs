@@ -3,12 +3,17 @@
 //! Pub/sub forgets what nobody hears: a listener that finds a hole in the ids, or hears nothing for a while, asks the
 //! table of events.
 
+use std::time::Duration;
+
 use futures_util::{Stream, StreamExt};
+use redis::{ErrorKind, RedisError};
 
 use super::{Wire, WireError};
 use crate::domain::event::Recorded;
 
 const CHANNEL: &str = "events";
+/// Whoever made the events does not wait longer for a Redis that hangs.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Wire {
     /// Tells every listener of `events`, in their order.
@@ -24,8 +29,8 @@ impl Wire {
         for event in events {
             pipeline.publish(&channel, serde_json::to_string(event)?).ignore();
         }
-        pipeline.exec_async(&mut self.connection()).await?;
-        Ok(())
+        let published = tokio::time::timeout(PATIENCE, pipeline.exec_async(&mut self.connection())).await;
+        Ok(published.map_err(|_| RedisError::from((ErrorKind::Io, "no answer within a second")))??)
     }
 
     /// Hears events until the connection ends.

@@ -1,26 +1,215 @@
-//! What is known of apalis-redis and apalis-cron, fault by fault, and that none of it reaches a job.
+//! What is known of apalis-redis and apalis-cron, fault by fault (docs/decisions/0001), and that no job feels any of it.
+//!
+//! A slow, a restarted and a flushed Redis, and a push that seems to fail and is applied, are in [`super::wire_loss`]; a
+//! killed worker whose attempt must not be forgotten in [`super::crash`]; two schedulers at once in [`super::schedulers`].
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use psp_dashboard::domain::job::JobId;
-use psp_dashboard::wire::Wire;
+use nix::sys::signal::Signal;
+use psp_dashboard::db::jobs::find_glance;
+use psp_dashboard::domain::job::{JobId, JobState, NewJob};
+use psp_dashboard::operations::enqueue_job::enqueue_job;
+use psp_trial::counting::{self, Pause};
+use psp_trial::failing;
+use psp_trial::kinds::{self, COUNTING, FAILING, NO_OP};
+use psp_trial::schedule::ENTRIES;
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::private::PrivateRedis;
-use crate::harness::servers::Servers;
+use crate::harness::bells::{self, QUEUE};
+use crate::harness::trial::{Process, Trial};
+use crate::harness::{eventually, ticks};
 
-const QUEUE: &str = "trial";
+/// What a worker says when apalis has died in it.
+const FELL_SILENT: &str = "the bells of the queue fell silent";
 
-async fn ring(wire: &Wire, times: u32) {
-    let rings = (0..times).map(|_| async { wire.ring(QUEUE, JobId(Uuid::now_v7())).await.expect("Redis takes it") });
+async fn ring(trial: &Trial, job_id: JobId, times: u32) {
+    let rings = (0..times).map(|_| async { trial.wire.ring(QUEUE, job_id).await.expect("Redis takes it") });
     stream::iter(rings).buffer_unordered(16).collect::<Vec<()>>().await;
 }
 
+async fn wait_until_no_bell_is_kept(trial: &Trial) {
+    eventually("every bell to be forgotten", || async {
+        (bells::ask::<u64>(trial, "HLEN", "data", &[]).await == 0).then_some(())
+    })
+    .await;
+}
+
+fn deaths(worker: &Process) -> usize {
+    worker.running.said().matches(FELL_SILENT).count()
+}
+
+/// 8,000 due messages in one queue end every worker that asks for the next one.
 #[tokio::test]
 async fn eight_thousand_due_bells_never_hang_in_a_queue() {
-    let redis = PrivateRedis::start().await;
-    let servers = Servers::beside(&redis).await;
-    let wire = servers.wire().await;
-    ring(&wire, 1_000).await;
-    let bells: u64 = redis.ask(&format!("HLEN {}:queue:{QUEUE}:data", servers.namespace)).await;
+    let trial = Trial::open().await;
+    ring(&trial, JobId(Uuid::now_v7()), 1_000).await;
+    let bells: u64 = bells::ask(&trial, "HLEN", "data", &[]).await;
     assert!((64..=100).contains(&bells), "{bells} bells");
+    let worker = trial.worker(&[]);
+    wait_until_no_bell_is_kept(&trial).await;
+    assert_eq!(deaths(&worker), 0, "{}", worker.running.said());
+}
+
+/// A message that cannot be read ends the worker that fetched it, and then the next one that it is delivered to.
+#[tokio::test]
+async fn a_bell_that_cannot_be_read_silences_no_worker_for_long() {
+    let trial = Trial::open().await;
+    let worker = trial.worker(&[]);
+    worker.worker().await;
+    let unreadable = [("no-json", "hello", "1"), ("no-number", "1", "many")];
+    for (id, payload, attempts) in unreadable {
+        let before = deaths(&worker);
+        let _new: u32 = bells::ask(&trial, "HSET", "data", &[id, payload]).await;
+        let meta = ["attempts", attempts, "max_attempts", "1", "status", "Pending"];
+        let _new: u32 = bells::ask(&trial, "HSET", &format!("meta:{id}"), &meta).await;
+        let _length: u32 = bells::ask(&trial, "RPUSH", "active", &[id]).await;
+        eventually("apalis to die of it", || async { (deaths(&worker) > before).then_some(()) }).await;
+        trial.enqueue(&COUNTING, counting::args(0, 0, Pause::BeforeWriting)).await;
+        trial.settle().await;
+    }
+    trial.books().await.assert_each_done_once();
+    // The last name is that of the living; the bells are forgotten with those who held them.
+    let names = eventually("the worker to hear bells again", || async {
+        Some(bells::workers(&trial).await).filter(|names| names.len() > unreadable.len())
+    })
+    .await;
+    bells::silence(&trial, &names[..unreadable.len()]).await;
+    wait_until_no_bell_is_kept(&trial).await;
+    for (id, _, _) in unreadable {
+        assert_eq!(bells::ask::<u32>(&trial, "EXISTS", &format!("meta:{id}"), &[]).await, 0, "{id}");
+    }
+    assert_eq!(deaths(&worker), unreadable.len(), "nobody dies of one twice");
+}
+
+/// A worker's name is refused when it comes back, even after a clean stop; and whatever is known of it is kept for ever.
+#[tokio::test]
+async fn workers_that_stop_or_die_come_back_and_are_forgotten() {
+    let trial = Trial::open().await;
+    for kill in [false, true, false] {
+        let mut worker = trial.worker(&[]);
+        trial.enqueue(&COUNTING, counting::args(0, 0, Pause::BeforeWriting)).await;
+        trial.settle().await;
+        if kill {
+            worker.running.kill();
+        } else {
+            worker.running.signal(Signal::SIGTERM);
+            worker.running.end(Duration::from_secs(20)).await;
+        }
+    }
+    let gone = bells::workers(&trial).await;
+    assert_eq!(gone.len(), 3, "{gone:?}");
+    bells::silence(&trial, &gone).await;
+    let _worker = trial.worker(&[]);
+    eventually("the gone to be forgotten", || async {
+        let names = bells::workers(&trial).await;
+        (names.len() == 1 && !gone.contains(&names[0])).then_some(())
+    })
+    .await;
+    for name in gone {
+        let kept: u32 = bells::ask(&trial, "EXISTS", &format!("workers:metadata:{name}"), &[]).await;
+        assert_eq!(kept, 0, "{name}");
+    }
+    trial.books().await.assert_each_done_once();
+}
+
+/// Without a strategy of one's own a worker looks only at its heartbeat, and apalis's own strategies run 3 of 20.
+#[tokio::test]
+async fn sparse_jobs_are_heard_one_by_one() {
+    let trial = Trial::open().await;
+    let worker = trial.worker(&[]);
+    worker.worker().await;
+    eventually("it to hear bells", || async { (!bells::workers(&trial).await.is_empty()).then_some(()) }).await;
+    for _ in 0..20 {
+        trial.enqueue(&NO_OP, json!({})).await;
+        trial.settle().await;
+    }
+    let heard = "SELECT count(*) FROM jobs WHERE started_at - created_at < interval '500 milliseconds'";
+    let heard = trial.number(heard).await;
+    assert!(heard > 10, "{heard} of 20 were heard; looking alone would have taken a second each");
+}
+
+/// A message is delivered again when its worker is slow to say that it lives, or holds a batch of them; and one whose id
+/// was used before is dropped without a word.
+#[tokio::test]
+async fn a_job_that_is_rung_for_again_and_again_runs_once() {
+    let trial = Trial::open().await;
+    let job_id = trial.enqueue(&COUNTING, counting::args(100, 200, Pause::BeforeWriting)).await;
+    ring(&trial, job_id, 20).await;
+    let _workers = [trial.worker(&[("WORKER_CONCURRENCY", "1")]), trial.worker(&[("WORKER_CONCURRENCY", "1")])];
+    // Many more than there are hands: they wait in the ledger, and no batch with them.
+    let others = (0..20).map(|_| trial.enqueue(&COUNTING, counting::args(20, 50, Pause::BeforeWriting)));
+    join_all(others).await;
+    trial.settle().await;
+    ring(&trial, job_id, 3).await;
+    wait_until_no_bell_is_kept(&trial).await;
+    let books = trial.books().await;
+    books.assert_each_done_once();
+    assert_eq!(books.repeats, 0, "{books:?}");
+    assert_eq!(bells::ask::<u32>(&trial, "EXISTS", "done", &[]).await, 0, "done bells are not kept");
+}
+
+/// apalis tries again 25 times whatever it is told, and forgets how long it was to wait.
+#[tokio::test]
+async fn the_ledger_counts_the_tries_and_the_waits() {
+    let trial = Trial::open().await;
+    let _worker = trial.worker(&[]);
+    for (how, tries, state) in [
+        (failing::Args::Retry, FAILING.max_attempts as usize, JobState::Failed),
+        (failing::Args::Never, 1, JobState::Failed),
+        (failing::Args::Until { attempt: 2 }, 2, JobState::Succeeded),
+    ] {
+        let job_id = trial.enqueue(&FAILING, json!(how)).await;
+        trial.settle().await;
+        assert_eq!(trial.attempts(job_id).await.len(), tries, "{how:?}");
+        let glance = find_glance(&trial.pool, job_id).await.expect("the ledger answers");
+        assert_eq!(glance.expect("the job is there").state, state, "{how:?}");
+    }
+    let patient = trial.enqueue(&FAILING, json!(failing::Args::After { seconds: 2 })).await;
+    let attempts = eventually("a second try", || async {
+        Some(trial.attempts(patient).await).filter(|attempts| attempts.len() > 1)
+    })
+    .await;
+    assert!(attempts[1].started_at - attempts[0].started_at >= TimeDelta::seconds(2), "{attempts:?}");
+    assert_eq!(bells::ask::<u32>(&trial, "EXISTS", "dead", &[]).await, 0, "apalis was told of no failure");
+}
+
+/// A delay of apalis may end a second early.
+#[tokio::test]
+async fn no_job_runs_before_its_time() {
+    let trial = Trial::open().await;
+    let _worker = trial.worker(&[]);
+    let job = NewJob { delay: Duration::from_secs(2), ..kinds::job(&NO_OP, json!({})) };
+    let job_id = enqueue_job(&trial.pool, &trial.wire, &job).await.expect("the ledger takes it").job_id;
+    eventually("the job to run", || async {
+        ring(&trial, job_id, 1).await;
+        (trial.finished().await == 1).then_some(())
+    })
+    .await;
+    let early = "SELECT count(*) FROM jobs WHERE started_at < created_at + interval '2 seconds'";
+    assert_eq!(trial.number(early).await, 0, "it was rung for all the while");
+}
+
+/// apalis-cron forgets what it missed while it was down, and skips what comes while nobody is free to run it.
+#[tokio::test]
+async fn ticks_that_nobody_was_there_for_are_made_up_for() {
+    let trial = Trial::open().await;
+    let mut scheduler = trial.start(&["scheduler"], &[]);
+    ticks::wait_for_ticks(&trial, 2).await;
+    scheduler.running.kill();
+    let last = "SELECT EXTRACT(EPOCH FROM now() - max(tick_at))::bigint FROM schedule_ticks";
+    eventually("three ticks to be missed", || async { (trial.number(last).await > 3).then_some(()) }).await;
+    let before = ticks::count_ticks(&trial).await;
+    let mut scheduler = trial.start(&["scheduler"], &[]);
+    eventually("all entries to tick again", || async {
+        (ticks::count_ticks(&trial).await.ticks >= before.ticks + 5 * ENTRIES).then_some(())
+    })
+    .await;
+    scheduler.running.signal(Signal::SIGTERM);
+    scheduler.running.end(Duration::from_secs(20)).await;
+    ticks::count_ticks(&trial).await.assert_each_ticked_once();
+    assert_eq!(trial.finished().await, 0, "nobody was free to run any of them");
 }

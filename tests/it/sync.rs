@@ -70,7 +70,7 @@ async fn truth(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Paym
 }
 
 /// Every record of the providers is here once, as it is there, and the books of every run add up.
-async fn assert_equal(stage: &Stage) {
+pub(crate) async fn assert_equal(stage: &Stage) {
     for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
         let (stored, truth) = (stored(stage, source, kind).await, truth(stage, source, kind).await);
         for (id, payment) in &truth {

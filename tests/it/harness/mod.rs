@@ -1,5 +1,6 @@
 //! What the tests stand on: servers, programs, the sandbox, a WebSocket client.
 
+pub(crate) mod bells;
 pub(crate) mod crew;
 pub(crate) mod private;
 pub(crate) mod programs;
@@ -21,6 +22,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 #[expect(clippy::disallowed_methods, reason = "how long the tests may take is said by whoever started them")]
 pub(crate) fn is_long() -> bool {
     std::env::var("PSP_TEST_LONG").is_ok_and(|long| long == "1")
+}
+
+/// Lets time pass while a server is away, a minute where there is time: an outage has a length, and no condition ends it.
+pub(crate) async fn outage(short: Duration) {
+    tokio::time::sleep(if is_long() { Duration::from_mins(1) } else { short }).await;
 }
 
 /// Asks again and again until there is an answer.

@@ -75,11 +75,12 @@ impl PrivateRedis {
         asked.query_async(&mut connection).await.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// A number of its `INFO`.
+    /// A number of its `INFO`: of a command, how often it was called.
     pub(crate) async fn info(&self, section: &str, field: &str) -> u64 {
         let info: String = self.ask(&format!("INFO {section}")).await;
         let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {field} in {info}"))
+        let value = value.map(|value| value.strip_prefix("calls=").unwrap_or(value).split(',').next());
+        value.flatten().and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {field} in {info}"))
     }
 
     fn end(&mut self, how: Signal) {

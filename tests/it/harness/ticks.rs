@@ -43,7 +43,8 @@ pub(crate) async fn kill_schedulers(trial: &Trial, schedulers: usize, kills: i64
     count_ticks(trial).await
 }
 
-async fn wait_for_ticks(trial: &Trial, ticks: i64) {
+/// Waits until every entry has ticked so often.
+pub(crate) async fn wait_for_ticks(trial: &Trial, ticks: i64) {
     eventually("every entry to have ticked", || async {
         let entries = trial.number("SELECT count(DISTINCT schedule) FROM schedule_ticks").await;
         let fewest =
@@ -53,7 +54,8 @@ async fn wait_for_ticks(trial: &Trial, ticks: i64) {
     .await;
 }
 
-async fn count_ticks(trial: &Trial) -> TickBooks {
+/// What the ticks came to so far.
+pub(crate) async fn count_ticks(trial: &Trial) -> TickBooks {
     let missing = "SELECT COALESCE(sum(EXTRACT(EPOCH FROM last - first)::bigint + 1 - count), 0)::bigint
                      FROM (SELECT min(tick_at) AS first, max(tick_at) AS last, count(*) FROM schedule_ticks
                             GROUP BY schedule) AS entry";

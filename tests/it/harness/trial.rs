@@ -38,7 +38,11 @@ pub(crate) struct Process {
 impl Trial {
     /// Servers with a table of effects; no process yet.
     pub(crate) async fn open() -> Self {
-        let servers = Servers::start().await;
+        Self::open_on(Servers::start().await).await
+    }
+
+    /// The same on given servers.
+    pub(crate) async fn open_on(servers: Servers) -> Self {
         let pool = servers.pool().await;
         effects::create_table(&pool).await.expect("the database was just made");
         Self { wire: servers.wire().await, pool, servers, started: AtomicU32::new(0) }

@@ -1,0 +1,126 @@
+//! PostgreSQL is lost in every way it can be: nothing is lost with it, nobody is blamed, and work goes on by itself.
+
+use std::time::{Duration, Instant};
+
+use psp_trial::counting::{self, Pause};
+use psp_trial::kinds::COUNTING;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::private::PrivatePostgres;
+use crate::harness::servers::Servers;
+use crate::harness::stage::{Stage, Web};
+use crate::harness::trial::{Process, Trial};
+use crate::harness::{eventually, is_long, outage};
+use crate::sync::assert_equal;
+
+/// A lease is two thirds of it.
+const RESCUE_SECONDS: &str = "6";
+/// How long PostgreSQL is away where there is no time for more: longer than a lease.
+const AWAY: Duration = Duration::from_secs(6);
+/// As many hands as a worker has.
+const HANDS: &str = "4";
+
+async fn beside_a_postgres() -> (PrivatePostgres, Trial) {
+    let postgres = PrivatePostgres::start().await;
+    let trial = Trial::open_on(Servers::on(&postgres).await).await;
+    (postgres, trial)
+}
+
+/// Starts two workers whose hands are all at jobs that need the database in the midst of the outage: half of them to begin,
+/// half of them to commit. More jobs wait.
+async fn start_at_work(trial: &Trial) -> [Process; 2] {
+    for pause in [Pause::BeforeWriting, Pause::BeforeTheCommit] {
+        trial.enqueue_many(4, &COUNTING, counting::args(2_500, 4_000, pause)).await;
+    }
+    let settings = [("JOB_RESCUE_SECONDS", RESCUE_SECONDS), ("WORKER_CONCURRENCY", HANDS)];
+    let workers = [trial.worker(&settings), trial.worker(&settings)];
+    eventually("all hands to be at work", || async {
+        (trial.number("SELECT count(*) FROM job_leases").await == 8).then_some(())
+    })
+    .await;
+    trial.enqueue_many(100, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
+    workers
+}
+
+/// Waits until everything is done, which began by itself, and looks into the books.
+async fn assert_nothing_lost_and_nobody_blamed(trial: &Trial) {
+    let returned = Instant::now();
+    trial.wait_until_finished(1).await;
+    let waited = returned.elapsed();
+    assert!(!is_long() || waited < Duration::from_secs(10), "work went on {waited:?} after the return");
+    trial.settle().await;
+    trial.books().await.assert_each_done_once();
+    assert_eq!(trial.number("SELECT count(*) FROM jobs WHERE attempt > 1").await, 0, "no attempt is burned");
+    let lost = trial.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
+    assert_eq!(lost, 0, "no live worker's lease is taken");
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_stopped_costs_no_job_an_attempt() {
+    let (postgres, trial) = beside_a_postgres().await;
+    let _workers = start_at_work(&trial).await;
+    postgres.stop().await;
+    outage(AWAY).await;
+    postgres.start_again().await;
+    assert_nothing_lost_and_nobody_blamed(&trial).await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_killed_costs_no_job_an_attempt() {
+    let (postgres, trial) = beside_a_postgres().await;
+    let _workers = start_at_work(&trial).await;
+    postgres.kill();
+    outage(AWAY).await;
+    postgres.start_again().await;
+    assert_nothing_lost_and_nobody_blamed(&trial).await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_hangs_costs_no_job_an_attempt() {
+    let (postgres, trial) = beside_a_postgres().await;
+    let _workers = start_at_work(&trial).await;
+    postgres.freeze();
+    outage(AWAY).await;
+    postgres.thaw();
+    assert_nothing_lost_and_nobody_blamed(&trial).await;
+}
+
+#[tokio::test]
+async fn a_sync_across_an_outage_equals_the_truth_and_health_tells_of_it() {
+    let postgres = PrivatePostgres::start().await;
+    let slow = ["--per-day", "600", "--fault", "latency-ms=50"];
+    let stage = Stage::set_on(Servers::on(&postgres).await, &slow).await;
+    let web = stage.web().await;
+    let _worker = stage.jobs(&["worker"]);
+    let _scheduler = stage.jobs(&["scheduler"]);
+    wait_for_health(&web, 200, "healthy").await;
+    eventually("some pages to be stored", || async {
+        (stage.number("SELECT count(*) FROM transactions").await > 200).then_some(())
+    })
+    .await;
+    assert!(stage.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0, "the syncs are at work");
+
+    postgres.stop().await;
+    let health = wait_for_health(&web, 503, "unhealthy").await;
+    assert_eq!(health["services"], json!({"database": "down", "redis": "ok"}), "{health}");
+    let alive = web.request(Method::GET, "/health/live", None, None).await.expect("the web process answers");
+    assert_eq!(alive.status, 200, "a restart would not mend it: {alive:?}");
+    outage(AWAY).await;
+    postgres.start_again().await;
+
+    wait_for_health(&web, 200, "healthy").await;
+    stage.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
+    stage.settle().await;
+    assert_equal(&stage).await;
+    assert_eq!(stage.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt is burned");
+}
+
+/// Waits until `/health` says this.
+async fn wait_for_health(web: &Web, code: u16, status: &str) -> Value {
+    eventually("health to change", || async {
+        let answer = web.request(Method::GET, "/health", None, None).await.ok()?;
+        Some(answer.json()).filter(|health| answer.status == code && health["status"] == status)
+    })
+    .await
+}

@@ -1,0 +1,200 @@
+//! Redis is lost in every way it can be: whatever is due runs all the same, once, and nobody need lend a hand.
+
+use std::time::Duration;
+
+use apalis_core::backend::TaskSink;
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use psp_trial::counting::{self, Pause};
+use psp_trial::kinds::{COUNTING, NO_OP};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::bells::{self, QUEUE};
+use crate::harness::private::PrivateRedis;
+use crate::harness::servers::Servers;
+use crate::harness::socket::Socket;
+use crate::harness::stage::{OPERATOR, Stage, VIEWER, Web};
+use crate::harness::trial::Trial;
+use crate::harness::{eventually, is_long, outage};
+
+/// How long Redis is away where there is no time for more: longer than anybody waits for an answer of it.
+const AWAY: Duration = Duration::from_secs(3);
+
+async fn beside_a_redis() -> (PrivateRedis, Trial) {
+    let redis = PrivateRedis::start().await;
+    let trial = Trial::open_on(Servers::beside(&redis).await).await;
+    (redis, trial)
+}
+
+/// Enqueues jobs as a person does, all at once, and rings for each if there is anybody to hear.
+async fn enqueue(trial: &Trial, count: usize) {
+    let args = counting::args(0, 20, Pause::BeforeTheCheck);
+    join_all((0..count).map(|_| trial.enqueue(&COUNTING, args.clone()))).await;
+}
+
+async fn assert_each_done_at_once(trial: &Trial) {
+    trial.settle().await;
+    trial.books().await.assert_each_done_once();
+    assert_eq!(trial.number("SELECT count(*) FROM jobs WHERE attempt > 1").await, 0, "Redis is no reason to try twice");
+}
+
+/// Waits until so many workers hear bells again.
+async fn wait_for_ears(trial: &Trial, workers: usize) {
+    eventually("the workers to hear bells", || async { (bells::workers(trial).await.len() >= workers).then_some(()) })
+        .await;
+}
+
+#[tokio::test]
+async fn a_redis_that_forgets_everything_loses_and_doubles_no_job() {
+    let jobs = if is_long() { 5_000 } else { 600 };
+    let (redis, trial) = beside_a_redis().await;
+    let _workers = [trial.worker(&[]), trial.worker(&[])];
+    trial.enqueue_many(jobs, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
+    for share in 1..=3 {
+        enqueue(&trial, 20).await;
+        trial.wait_until_finished(i64::try_from(jobs).expect("a few") * share / 4).await;
+        let () = redis.ask("FLUSHALL").await;
+    }
+    assert_each_done_at_once(&trial).await;
+    wait_for_ears(&trial, 2).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_stopped_or_killed_loses_and_doubles_no_job() {
+    let (mut redis, trial) = beside_a_redis().await;
+    let _workers = [trial.worker(&[]), trial.worker(&[])];
+    wait_for_ears(&trial, 2).await;
+    let ways: [fn(&mut PrivateRedis); 2] = [PrivateRedis::stop, PrivateRedis::kill];
+    for lose in ways {
+        trial.enqueue_many(100, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
+        lose(&mut redis);
+        enqueue(&trial, 20).await;
+        // All of it while nobody can hear a bell.
+        assert_each_done_at_once(&trial).await;
+        redis.start_again().await;
+        enqueue(&trial, 20).await;
+        assert_each_done_at_once(&trial).await;
+        wait_for_ears(&trial, 2).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_slow_delays_no_job_and_a_push_that_seemed_to_fail_doubles_none() {
+    let (redis, trial) = beside_a_redis().await;
+    let _workers = [trial.worker(&[]), trial.worker(&[])];
+    wait_for_ears(&trial, 2).await;
+    // Once, so that Redis knows the script of a push by its digest.
+    enqueue(&trial, 1).await;
+    let () = redis.ask("CONFIG RESETSTAT").await;
+    redis.freeze();
+    enqueue(&trial, 20).await;
+    let push = async { trial.wire.bells(QUEUE).push(Value::Null).await };
+    let pushed = tokio::time::timeout(Duration::from_secs(1), push).await;
+    assert!(pushed.is_err(), "nobody answers: {pushed:?}");
+    assert_each_done_at_once(&trial).await;
+    outage(AWAY).await;
+    enqueue(&trial, 20).await;
+    redis.thaw();
+    eventually("the push to be applied all the same", || async {
+        let stats: String = redis.ask("INFO commandstats").await;
+        stats.contains("cmdstat_hsetnx").then_some(())
+    })
+    .await;
+    enqueue(&trial, 20).await;
+    assert_each_done_at_once(&trial).await;
+    wait_for_ears(&trial, 2).await;
+}
+
+#[tokio::test]
+async fn while_redis_is_away_the_dashboards_go_on() {
+    let mut redis = PrivateRedis::start().await;
+    let stage = Stage::set_on(Servers::beside(&redis).await, &[]).await;
+    let web = stage.web().await;
+    let mut socket = Socket::connect_with_key(&web.socket(), VIEWER).await;
+    socket.hear("connected").await;
+    let _worker = stage.jobs(&["worker"]);
+    let _scheduler = stage.jobs(&["scheduler"]);
+    wait_for_health(&web, "healthy").await;
+    redis.stop();
+    let health = wait_for_health(&web, "degraded").await;
+    assert_eq!(health["services"], json!({"database": "ok", "redis": "down"}), "{health}");
+    // PayShack's session is shared over Redis, for logging in anew in each process would lock the account: it waits.
+    trigger(&web, "payshack").await;
+    for away in [true, false] {
+        if away {
+            outage(AWAY).await;
+        } else {
+            redis.start_again().await;
+            wait_for_health(&web, "healthy").await;
+            hear_end(&mut socket, "payshack").await;
+        }
+        trigger(&web, "vima").await;
+        hear_end(&mut socket, "vima").await;
+    }
+    assert_eq!(stage.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "nobody is to blame");
+    stage.settle().await;
+    let ids: Vec<i64> = socket.heard.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
+    assert!(ids.is_sorted(), "ids never go back: {ids:?}");
+    crate::sync::assert_equal(&stage).await;
+}
+
+/// Waits until `/health`, which serves all the while, says this.
+async fn wait_for_health(web: &Web, status: &str) -> Value {
+    eventually("health to change", || async {
+        Some(web.get("/health").await).filter(|health| health["status"] == status)
+    })
+    .await
+}
+
+async fn trigger(web: &Web, source: &str) {
+    let body = json!({"source": source, "force": true}).to_string();
+    let triggered = web.request(Method::POST, "/api/v1/sync/trigger", Some(OPERATOR), Some(&body)).await;
+    assert_eq!(triggered.expect("the web process answers").status, 202);
+}
+
+async fn hear_end(socket: &mut Socket, source: &str) {
+    let of_it = |message: &Value| message["type"] == "sync_completed" && message["source"] == source;
+    socket.hear_that("the end of the sync", of_it).await;
+}
+
+/// What is kept is what was kept before the load, though workers were killed and stopped meanwhile.
+#[tokio::test]
+async fn redis_keeps_no_rubbish() {
+    let jobs = if is_long() { 20_000 } else { 1_500 };
+    let (redis, trial) = beside_a_redis().await;
+    let _worker = trial.worker(&[]);
+    let mut others = [trial.worker(&[]), trial.worker(&[])];
+    wait_for_ears(&trial, 3).await;
+    trial.enqueue(&NO_OP, json!({})).await;
+    let (memory, keys) = wait_for_silence(&redis, &trial).await;
+
+    for _ in 0..jobs / 50 {
+        join_all((0..50).map(|_| trial.enqueue(&NO_OP, json!({})))).await;
+    }
+    let pushes = redis.info("commandstats", "cmdstat_hsetnx").await;
+    assert!(pushes > 100, "the load must be felt: {pushes} bells");
+    let [killed, stopped] = &mut others;
+    killed.running.kill();
+    stopped.running.signal(Signal::SIGTERM);
+    stopped.running.end(Duration::from_secs(20)).await;
+    trial.settle().await;
+
+    let names = bells::workers(&trial).await;
+    assert!(names.len() >= 3, "apalis itself forgets no worker: {names:?}");
+    bells::silence(&trial, &names).await;
+    eventually("Redis to keep what it kept before", || async {
+        let (now, keys_now) = wait_for_silence(&redis, &trial).await;
+        (now <= memory + memory / 20 && keys_now <= keys).then_some(())
+    })
+    .await;
+}
+
+/// Waits until no bell is kept; how many bytes and keys are left then.
+async fn wait_for_silence(redis: &PrivateRedis, trial: &Trial) -> (u64, u64) {
+    eventually("every bell to be forgotten", || async {
+        (bells::ask::<u64>(trial, "HLEN", "data", &[]).await == 0).then_some(())
+    })
+    .await;
+    (redis.info("memory", "used_memory").await, redis.ask("DBSIZE").await)
+}
