@@ -13,6 +13,8 @@ use crate::baseline;
 use crate::figure::{self, Target, Waits};
 use crate::harness::trial::Trial;
 
+/// How many jobs are counted, of those that wait.
+const COUNTED: i64 = 20_000;
 const QUIET: &[(&str, &str)] = &[("LOG_LEVEL", "warn")];
 
 /// From the call that enqueues a job until the first line of its handler, with nothing else to do.
@@ -46,29 +48,33 @@ async fn wait_for_run(trial: &Trial, job_id: JobId) -> DateTime<Utc> {
 
 /// Jobs that do nothing, counted when the ledger says that they succeeded, beside the same of apalis-redis alone.
 pub(crate) async fn measure_throughput() {
-    println!("no-op jobs a second, enqueued before the worker starts:");
+    println!("no-op jobs a second, enqueued before the workers start, which have the settings of production:");
     let bare = baseline::jobs_a_second().await;
-    for (enqueued, counted, what) in
-        [(20_000, 20_000, "20,000 enqueued"), (100_000, 20_000, "100,000 enqueued, the first 20,000")]
-    {
-        let durable = jobs_a_second(enqueued, counted).await;
-        figure::print(&format!("durable, {what}"), durable, "/s", Target::AtLeast(1_500.0));
+    for (workers, enqueued, backlog) in [
+        (1, 20_000, "20,000 waiting"),
+        (2, 20_000, "20,000 waiting"),
+        (4, 20_000, "20,000 waiting"),
+        (4, 100_000, "100,000 waiting"),
+    ] {
+        let durable = jobs_a_second(workers, enqueued).await;
+        let what = format!("durable, {backlog}, the first 20,000 by {workers} workers");
+        figure::print(&what, durable, "/s", Target::AtLeast(1_500.0));
         figure::print("its ratio to apalis-redis alone", durable / bare, "", Target::None);
     }
     figure::print("apalis-redis alone, 20,000 pushed 4,000 at a time", bare, "/s", Target::None);
 }
 
-async fn jobs_a_second(enqueued: usize, counted: i64) -> f64 {
+async fn jobs_a_second(workers: usize, enqueued: usize) -> f64 {
     let trial = Trial::open().await;
     trial.enqueue_many(enqueued, &NO_OP, json!({})).await;
-    let _worker = trial.worker(QUIET);
-    trial.wait_until_finished(counted).await;
+    let _workers: Vec<_> = (0..workers).map(|_| trial.worker(QUIET)).collect();
+    trial.wait_until_finished(COUNTED).await;
     // By the ledger's own times: until the end of the last of those that were to be counted.
     let micros = sqlx::query_scalar!(
         r#"SELECT (EXTRACT(EPOCH FROM max(ended.finished_at) - (SELECT min(started_at) FROM jobs)) * 1e6)::bigint AS "micros!"
              FROM (SELECT finished_at FROM jobs WHERE state = 'succeeded' ORDER BY finished_at LIMIT $1) AS ended"#,
-        counted
+        COUNTED
     );
     let micros = micros.fetch_one(&trial.pool).await.expect("the ledger answers");
-    figure::rate(counted, Duration::from_micros(micros.unsigned_abs()))
+    figure::rate(COUNTED, Duration::from_micros(micros.unsigned_abs()))
 }
