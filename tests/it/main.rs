@@ -13,6 +13,7 @@ mod harness;
 mod ingest;
 mod layers;
 mod ledger;
+mod ledger_model;
 mod migrations;
 mod problems;
 mod programs;
