@@ -1,0 +1,426 @@
+//! The ledger against a model of it: whatever comes in whatever order, both are the same after each step.
+//!
+//! The steps are drawn at random and made one after another, but for claims, of which two may be made at once. Where a step
+//! leads the two apart, proptest looks for the shortest way there.
+
+mod model;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::db::claims::{self, Batch, Claimer};
+use psp_dashboard::db::leases;
+use psp_dashboard::db::{DbError, job_control, queues};
+use psp_dashboard::domain::attempt::Outcome;
+use psp_dashboard::domain::job::{self, JobId, JobKind, JobState, NewJob, Priority, Trigger};
+use psp_dashboard::operations::enqueue_job::enqueue_job;
+use psp_dashboard::operations::rescue_jobs::rescue_jobs;
+use psp_dashboard::wire::Wire;
+use psp_trial::kinds::NO_OP;
+use serde_json::{Value, json};
+use sqlx::{Executor, PgPool};
+
+use crate::harness::is_long;
+use crate::harness::servers::Servers;
+use model::{Claim, Lease, Model, Request, Seen};
+
+/// Longer than any case lasts.
+const LONG: Duration = Duration::from_hours(1);
+const LIMITED: JobKind = JobKind { name: "limited", limit: Some("limited"), ..NO_OP };
+const WORKERS: u8 = 3;
+/// Of the claims that were ever made, so many of the latest are still remembered by somebody.
+const REMEMBERED: usize = 6;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Enqueue(Request),
+    Claim {
+        worker: u8,
+        alone: bool,
+        hands: u32,
+    },
+    /// Two workers at once.
+    ClaimBoth {
+        hands: u32,
+    },
+    Renew {
+        worker: u8,
+    },
+    Hold {
+        claim: Index,
+    },
+    Finish {
+        claim: Index,
+        outcome: Outcome,
+    },
+    Cancel {
+        job: Index,
+    },
+    /// A worker falls silent, and may come back.
+    Expire {
+        worker: u8,
+        alone: bool,
+    },
+    Rescue,
+    /// A process dies and is found.
+    Crash {
+        worker: u8,
+        alone: bool,
+    },
+    /// The same to a process that has just begun to run a suspect.
+    DieAlone {
+        worker: u8,
+    },
+    LetTimePass,
+    Pause,
+    Resume,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let worker = || 0..WORKERS;
+    let request = (prop::option::weighted(0.5, 0..2_u8), any::<bool>(), prop::bool::weighted(0.2), 0..3_usize)
+        .prop_flat_map(|(key, limited, force, urgency)| {
+            let priority = Priority::ALL[urgency] as i16;
+            prop::bool::weighted(0.2).prop_map(move |delayed| Request { key, limited, force, priority, delayed })
+        });
+    let (error, after) = ("no".to_owned(), prop_oneof![Just(Duration::ZERO), Just(LONG)]);
+    let again = error.clone();
+    let outcome = prop_oneof![
+        3 => Just(Outcome::Succeeded(Value::Null)),
+        2 => after.clone().prop_map(move |after| Outcome::Retry { error: error.clone(), after }),
+        1 => after.prop_map(move |after| Outcome::Postponed { error: again.clone(), after }),
+        1 => Just(Outcome::Failed("no".to_owned())),
+        2 => Just(Outcome::HandedBack),
+        1 => Just(Outcome::Cancelled),
+    ];
+    let step = prop_oneof![
+        6 => request.prop_map(Step::Enqueue),
+        6 => (worker(), 1..4_u32).prop_map(|(worker, hands)| Step::Claim { worker, alone: false, hands }),
+        4 => worker().prop_map(|worker| Step::Claim { worker, alone: true, hands: 1 }),
+        2 => (1..3_u32).prop_map(|hands| Step::ClaimBoth { hands }),
+        2 => worker().prop_map(|worker| Step::Renew { worker }),
+        1 => any::<Index>().prop_map(|claim| Step::Hold { claim }),
+        5 => (any::<Index>(), outcome).prop_map(|(claim, outcome)| Step::Finish { claim, outcome }),
+        1 => any::<Index>().prop_map(|job| Step::Cancel { job }),
+        2 => (worker(), any::<bool>()).prop_map(|(worker, alone)| Step::Expire { worker, alone }),
+        2 => Just(Step::Rescue),
+        4 => (worker(), prop::bool::weighted(0.7)).prop_map(|(worker, alone)| Step::Crash { worker, alone }),
+        3 => worker().prop_map(|worker| Step::DieAlone { worker }),
+        2 => Just(Step::LetTimePass),
+        1 => Just(Step::Pause),
+        2 => Just(Step::Resume),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+/// The ledger and the model of it.
+struct Pair {
+    pool: PgPool,
+    wire: Wire,
+    model: Model,
+    /// The jobs, in the order of the model.
+    ids: Vec<JobId>,
+    /// Every claim that was ever made, and by whom.
+    claims: Vec<(String, Claim)>,
+}
+
+impl Pair {
+    async fn empty(pool: &PgPool, wire: &Wire) -> Self {
+        pool.execute("TRUNCATE jobs, queue_pauses, events CASCADE").await.expect("the ledger answers");
+        Self { pool: pool.clone(), wire: wire.clone(), model: Model::default(), ids: vec![], claims: vec![] }
+    }
+
+    async fn take(&mut self, step: &Step) {
+        match step {
+            Step::Enqueue(request) => self.enqueue(*request).await,
+            Step::Claim { worker, alone, hands } => self.claim(&name(*worker, *alone), *alone, *hands).await,
+            Step::ClaimBoth { hands } => self.claim_both(*hands).await,
+            Step::Renew { worker } => self.renew(&name(*worker, false)).await,
+            Step::Hold { claim } => self.hold(claim).await,
+            Step::Finish { claim, outcome } => self.finish(claim, outcome).await,
+            Step::Cancel { job } => self.cancel(job).await,
+            Step::Expire { worker, alone } => self.expire(&name(*worker, *alone)).await,
+            Step::Rescue => self.rescue().await,
+            Step::Crash { worker, alone } => {
+                self.expire(&name(*worker, *alone)).await;
+                self.rescue().await;
+            }
+            Step::DieAlone { worker } => {
+                self.claim(&name(*worker, true), true, 1).await;
+                self.expire(&name(*worker, true)).await;
+                self.rescue().await;
+            }
+            Step::LetTimePass => self.let_time_pass().await,
+            Step::Pause => self.pause().await,
+            Step::Resume => self.resume().await,
+        }
+    }
+
+    async fn enqueue(&mut self, request: Request) {
+        let job = NewJob {
+            unique_key: request.key.map(|key| key.to_string()),
+            force: request.force,
+            priority: *Priority::ALL
+                .iter()
+                .find(|priority| **priority as i16 == request.priority)
+                .expect("one of them"),
+            delay: if request.delayed { LONG } else { Duration::ZERO },
+            ..NewJob::plain(if request.limited { &LIMITED } else { &NO_OP }, Trigger::Api)
+        };
+        let enqueued = enqueue_job(&self.pool, &self.wire, &job).await.expect("the ledger takes it");
+        let (at, joined) = self.model.enqueue(request);
+        if !joined {
+            self.ids.push(enqueued.job_id);
+        }
+        assert_eq!((enqueued.job_id, enqueued.joined), (self.ids[at], joined), "the job that comes of the request");
+    }
+
+    async fn ask(&self, worker: &str, alone: bool, hands: u32) -> Batch {
+        let queues = &[NO_OP.queue.to_owned()];
+        let claimer = Claimer { queues, worker, lease: LONG, alone };
+        claims::claim(&self.pool, &claimer, hands).await.expect("the ledger answers")
+    }
+
+    async fn claim(&mut self, worker: &str, alone: bool, hands: u32) {
+        let batch = self.ask(worker, alone, hands).await;
+        let claimable = self.model.claimable(alone);
+        let chosen = self.model.choose(&claimable, hands as usize);
+        assert_eq!(self.places(&batch), chosen, "the best, in their order");
+        assert_eq!(batch.more, claimable.len() > chosen.len(), "whether more is due");
+        self.adopt(worker, alone, &batch);
+    }
+
+    /// Which of two gets which job nobody can say; but each is one that may be claimed, and only one has the limit.
+    async fn claim_both(&mut self, hands: u32) {
+        let (one, two) = (name(0, false), name(1, false));
+        let (first, second) = tokio::join!(self.ask(&one, false, hands), self.ask(&two, false, hands));
+        let claimable = self.model.claimable(false);
+        let mut claimed = [self.places(&first), self.places(&second)].concat();
+        claimed.sort_by_key(|at| claimable.iter().position(|claimable| claimable == at));
+        assert_eq!(self.model.choose(&claimed, claimed.len()), claimed, "one has the limit");
+        assert!(claimed.iter().all(|at| claimable.contains(at)), "{claimed:?} of {claimable:?}");
+        self.adopt(&one, false, &first);
+        self.adopt(&two, false, &second);
+    }
+
+    fn places(&self, batch: &Batch) -> Vec<usize> {
+        let place = |job_id| self.ids.iter().position(|id| *id == job_id).expect("a job that was enqueued");
+        batch.jobs.iter().map(|job| place(job.claim.job_id)).collect()
+    }
+
+    fn adopt(&mut self, worker: &str, alone: bool, batch: &Batch) {
+        for (at, job) in self.places(batch).into_iter().zip(&batch.jobs) {
+            let claim = self.model.claim(at, worker, alone);
+            assert_eq!((job.claim, job.attempt), (self.real(claim), self.attempt(at)), "the claim");
+            self.claims.push((worker.to_owned(), claim));
+        }
+    }
+
+    fn attempt(&self, at: usize) -> u32 {
+        self.model.seen()[at].attempt.unsigned_abs()
+    }
+
+    fn real(&self, claim: Claim) -> job::Claim {
+        job::Claim { job_id: self.ids[claim.job], epoch: claim.epoch }
+    }
+
+    /// One of the claims that somebody remembers, whether it still holds or not.
+    fn remembered(&self, index: &Index) -> Option<Claim> {
+        let latest = &self.claims[self.claims.len().saturating_sub(REMEMBERED)..];
+        (!latest.is_empty()).then(|| latest[index.index(latest.len())].1)
+    }
+
+    async fn renew(&mut self, worker: &str) {
+        let own: Vec<Claim> = self.claims.iter().filter(|(by, _)| by == worker).map(|(_, claim)| *claim).collect();
+        let held: Vec<job::Claim> = own.iter().map(|claim| self.real(*claim)).collect();
+        let renewed = leases::renew(&self.pool, &held, LONG).await.expect("the ledger answers");
+        for (claim, real) in own.into_iter().zip(held) {
+            let told = renewed.iter().find(|renewed| renewed.claim == real).map(|renewed| renewed.cancel_requested);
+            assert_eq!(told, self.model.renew(claim), "what is said of {claim:?}");
+        }
+    }
+
+    async fn hold(&mut self, index: &Index) {
+        let Some(claim) = self.remembered(index) else { return };
+        let mut connection = self.pool.acquire().await.expect("a connection");
+        let held = claims::hold_claim(&mut connection, &self.real(claim), &json!({})).await;
+        assert_eq!(self.model.holds(claim), written(held).is_some(), "whether {claim:?} holds");
+    }
+
+    async fn finish(&mut self, index: &Index, outcome: &Outcome) {
+        let Some(claim) = self.remembered(index) else { return };
+        let state = written(claims::finish(&self.pool, &self.real(claim), outcome).await);
+        assert_eq!(state, self.model.finish(claim, outcome), "where the job stands");
+    }
+
+    async fn cancel(&mut self, index: &Index) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let at = index.index(self.ids.len());
+        let state = job_control::cancel(&self.pool, self.ids[at], "ada").await.expect("the ledger answers");
+        assert_eq!(state, self.model.cancel(at), "where the job stands");
+    }
+
+    async fn expire(&mut self, worker: &str) {
+        sqlx::query!("UPDATE job_leases SET expires_at = now() - interval '1 second' WHERE worker = $1", worker)
+            .execute(&self.pool)
+            .await
+            .expect("the ledger answers");
+        self.model.expire(worker);
+    }
+
+    async fn rescue(&mut self) {
+        let lost = rescue_jobs(&self.pool, &self.wire, SystemClock.now()).await.expect("the ledger answers");
+        let lost: BTreeSet<JobId> = lost.into_iter().map(|lost| lost.job_id).collect();
+        assert_eq!(lost, self.model.rescue().into_iter().map(|at| self.ids[at]).collect(), "the jobs of the dead");
+    }
+
+    async fn let_time_pass(&mut self) {
+        let passed = "UPDATE jobs SET due_at = now()
+                       WHERE due_at > now() AND state IN ('queued', 'scheduled', 'retrying')";
+        self.pool.execute(passed).await.expect("the ledger answers");
+        self.model.let_time_pass();
+    }
+
+    async fn pause(&mut self) {
+        queues::insert_pause(&self.pool, NO_OP.queue, "ada").await.expect("the ledger answers");
+        self.model.paused = true;
+    }
+
+    async fn resume(&mut self) {
+        queues::delete_pause(&self.pool, NO_OP.queue).await.expect("the ledger answers");
+        self.model.paused = false;
+    }
+
+    /// What the database holds of every job.
+    async fn seen(&self) -> Vec<Seen> {
+        let rows = sqlx::query!(
+            r#"SELECT state, priority, due_at <= now() AS "due!", jobs.epoch, attempt, suspect, deaths_alone,
+                      cancel_requested_at IS NOT NULL AS "cancel_requested!", worker AS "worker?",
+                      job_leases.epoch AS "lease_epoch?", alone AS "alone?", expires_at < now() AS expired,
+                      ARRAY(SELECT COALESCE(outcome, 'open') FROM job_attempts WHERE job_id = jobs.id ORDER BY epoch)
+                          AS "attempts!"
+                 FROM jobs LEFT JOIN job_leases ON job_id = jobs.id ORDER BY jobs.id"#
+        );
+        let rows = rows.fetch_all(&self.pool).await.expect("the ledger answers").into_iter();
+        rows.map(|row| Seen {
+            state: JobState::from_name(&row.state).expect("a state"),
+            priority: row.priority,
+            due: row.due,
+            epoch: row.epoch,
+            attempt: row.attempt,
+            suspect: row.suspect,
+            deaths_alone: row.deaths_alone,
+            cancel_requested: row.cancel_requested,
+            lease: row.worker.map(|worker| Lease {
+                worker,
+                epoch: row.lease_epoch.expect("a lease"),
+                alone: row.alone.expect("a lease"),
+                expired: row.expired.expect("a lease"),
+            }),
+            attempts: row.attempts,
+        })
+        .collect()
+    }
+}
+
+/// A name of a process; that of the child that runs suspects is another.
+fn name(worker: u8, alone: bool) -> String {
+    format!("worker-{worker}{}", if alone { "-alone" } else { "" })
+}
+
+/// What came of a write; none where the claim was lost.
+fn written<T>(result: Result<T, DbError>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(DbError::ClaimLost) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What holds of every job, whatever the model says.
+fn assert_sound(seen: &[Seen]) {
+    for job in seen {
+        let running = job.state == JobState::Running;
+        let holder = job.lease.as_ref().map(|lease| lease.epoch);
+        assert_eq!(holder, running.then_some(job.epoch), "a job runs where it has a holder of its epoch: {job:?}");
+        assert_eq!(i64::try_from(job.attempts.len()), Ok(job.epoch), "each claim is a row: {job:?}");
+        let open = job.attempts.iter().filter(|outcome| *outcome == "open").count();
+        assert_eq!(open, usize::from(running), "an attempt is open while it runs: {job:?}");
+        assert!(!(job.suspect && job.state.is_finished()), "what has ended is no suspect: {job:?}");
+    }
+}
+
+/// What may become of a job: some case must have met each of it, or the cases say little.
+const EVERY_END: [&str; 10] = [
+    "succeeded",
+    "retried",
+    "postponed",
+    "failed",
+    "handed_back",
+    "cancelled",
+    "lost",
+    "poison",
+    "acquitted",
+    "told to stop",
+];
+
+/// What became of these jobs.
+fn ends(seen: &[Seen]) -> BTreeSet<String> {
+    let mut ends: BTreeSet<String> = seen.iter().flat_map(|job| job.attempts.clone()).collect();
+    for job in seen {
+        let last = job.attempts.last().map(String::as_str);
+        let died = job.attempts.iter().any(|outcome| outcome == "lost");
+        if job.state == JobState::Failed && last == Some("lost") {
+            ends.insert("poison".to_owned());
+        }
+        if died && last == Some("succeeded") {
+            ends.insert("acquitted".to_owned());
+        }
+        if job.state == JobState::Cancelled && last == Some("handed_back") {
+            ends.insert("told to stop".to_owned());
+        }
+    }
+    ends
+}
+
+#[test]
+fn random_steps_leave_what_a_simple_model_says() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (servers, pool, wire) = runtime.block_on(async {
+        let servers = Servers::start().await;
+        let (pool, wire) = (servers.pool().await, servers.wire().await);
+        (servers, pool, wire)
+    });
+    let config = Config { cases: if is_long() { 3_000 } else { 60 }, failure_persistence: None, ..Config::default() };
+    // The same cases each time, unless there is time to look for others.
+    let mut runner = if is_long() {
+        TestRunner::new(config)
+    } else {
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    };
+    let met = RefCell::new(BTreeSet::new());
+    let ran = runner.run(&steps(), |steps| {
+        runtime.block_on(async {
+            let mut pair = Pair::empty(&pool, &wire).await;
+            for step in &steps {
+                pair.take(step).await;
+                let seen = pair.seen().await;
+                assert_sound(&seen);
+                assert_eq!(seen, pair.model.seen(), "after {step:?}");
+            }
+            met.borrow_mut().extend(ends(&pair.seen().await));
+        });
+        Ok(())
+    });
+    ran.unwrap_or_else(|error| panic!("{error}"));
+    let unmet: Vec<_> = EVERY_END.iter().filter(|end| !met.borrow().contains(**end)).collect();
+    assert!(unmet.is_empty(), "no case went through {unmet:?}");
+    drop(servers);
+}
