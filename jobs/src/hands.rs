@@ -11,7 +11,7 @@ use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::claims::{Batch, Claimer};
 use psp_dashboard::db::{DbError, claims, leases, session};
 use psp_dashboard::domain::attempt::{ClaimedJob, Outcome};
-use psp_dashboard::domain::job::Claim;
+use psp_dashboard::domain::job::{Claim, JobKind};
 use psp_dashboard::operations::finish_job::finish_job;
 use psp_dashboard::wire::Wire;
 use serde_json::Value;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::handler::{Handler, JobError, Registry};
+use crate::recorder::Recorder;
 
 /// How long to wait before an outcome that could not be recorded is tried again.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ const RECORD_PAUSE: Duration = Duration::from_secs(1);
 /// The hands of one worker process.
 pub struct Hands {
     settings: HandsSettings,
+    recorder: Recorder,
     free: Arc<Semaphore>,
     /// Every claim whose outcome is not recorded yet, and whom to tell that its attempt is to stop.
     held: Mutex<HashMap<Claim, mpsc::Sender<Stop>>>,
@@ -82,10 +84,11 @@ pub enum Claimed {
 }
 
 impl Hands {
-    /// Hands that have nothing to do yet.
+    /// Hands that have nothing to do yet. Within a runtime.
     #[must_use]
     pub fn new(settings: HandsSettings) -> Self {
         Self {
+            recorder: Recorder::start(settings.ledger.clone()),
             free: Arc::new(Semaphore::new(settings.count as usize)),
             settings,
             held: Mutex::default(),
@@ -147,8 +150,13 @@ impl Hands {
             duration_ms = started.elapsed().as_millis(),
             "the attempt has ended"
         );
-        if let Some(outcome) = outcome {
-            self.record(job, kind.map_or("", |kind| kind.queue), &outcome).await;
+        match outcome {
+            // Nothing is left behind and nobody is told.
+            Some(Outcome::Succeeded(result)) if JobKind::source_of(&job.kind).is_none() => {
+                self.record_success(job.claim, result).await;
+            }
+            Some(outcome) => self.record(job, kind.map_or("", |kind| kind.queue), &outcome).await,
+            None => {}
         }
     }
 
@@ -188,6 +196,17 @@ impl Hands {
         }
     }
 
+    async fn record_success(&self, claim: Claim, result: Value) {
+        let out_of_time = async {
+            self.closed.cancelled().await;
+            sleep(RECORD_PAUSE).await;
+        };
+        tokio::select! {
+            recorded = self.recorder.succeed(claim, result) => if !recorded { warn_of_another_worker() },
+            () = out_of_time => tracing::error!("the success could not be recorded; the job runs again after its lease"),
+        }
+    }
+
     /// Records the outcome, however long the database is away: until then the lease keeps others from the job.
     async fn record(&self, job: &ClaimedJob, queue: &str, outcome: &Outcome) {
         let HandsSettings { ledger, wire, clock, .. } = &self.settings;
@@ -195,7 +214,7 @@ impl Hands {
             match finish_job(ledger, wire, job, queue, outcome, clock.now()).await {
                 Ok(()) => return,
                 Err(DbError::ClaimLost) => {
-                    tracing::warn!("the job has passed to another worker: what came of it here does not count");
+                    warn_of_another_worker();
                     return;
                 }
                 Err(error) if error.is_transient() && !self.closed.is_cancelled() => {
@@ -251,6 +270,10 @@ impl Hands {
     fn held(&self) -> MutexGuard<'_, HashMap<Claim, mpsc::Sender<Stop>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn warn_of_another_worker() {
+    tracing::warn!("the job has passed to another worker: what came of it here does not count");
 }
 
 /// A task that only its own `attempt` may stop has ended by itself: it panicked.

@@ -18,6 +18,7 @@ pub mod hands;
 pub mod housekeeping;
 pub mod isolation;
 pub mod program;
+pub mod recorder;
 pub mod schedule;
 pub mod scheduler;
 pub mod sweeper;

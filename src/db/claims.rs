@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::DbError;
 use super::processes::interval;
@@ -42,7 +43,7 @@ pub struct Batch {
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<Batch, DbError> {
     // As many claimers as may be at it at once find each other's choices locked; beyond these they find their own.
-    let window = i64::from(hands) * 2 + 32;
+    let window = i64::from(hands) + 16;
     let rows = sqlx::query!(
         r#"WITH best AS MATERIALIZED (
                SELECT due.id
@@ -135,16 +136,50 @@ pub async fn hold_claim(connection: &mut PgConnection, claim: &Claim, progress: 
     if held.rows_affected() == 1 { Ok(()) } else { Err(DbError::ClaimLost) }
 }
 
+/// An attempt that went well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Success {
+    /// In whose name.
+    pub claim: Claim,
+    /// What came of it.
+    pub result: Value,
+}
+
+/// Ends attempts that went well, and says which: the others have passed to other workers.
+///
+/// # Errors
+/// [`DbError`] where the database refuses: none was ended.
+pub async fn succeed_all(pool: &PgPool, successes: &[Success]) -> Result<Vec<Claim>, DbError> {
+    let jobs: Vec<Uuid> = successes.iter().map(|success| success.claim.job_id.0).collect();
+    let epochs: Vec<i64> = successes.iter().map(|success| success.claim.epoch).collect();
+    let results: Vec<Value> = successes.iter().map(|success| success.result.clone()).collect();
+    let moved = sqlx::query!(
+        r#"WITH moved AS (
+               UPDATE jobs
+                  SET state = 'succeeded', finished_at = now(), result = done.result, suspect = false, deaths_alone = 0
+                 FROM UNNEST($1::uuid[], $2::bigint[], $3::jsonb[]) AS done (job_id, epoch, result)
+                WHERE jobs.id = done.job_id AND jobs.epoch = done.epoch AND state = 'running'
+               RETURNING jobs.id, jobs.epoch),
+           freed AS (DELETE FROM job_leases USING moved WHERE job_id = moved.id),
+           noted AS (
+               UPDATE job_attempts SET finished_at = now(), outcome = 'succeeded'
+                 FROM moved WHERE job_id = moved.id AND job_attempts.epoch = moved.epoch)
+           SELECT id, epoch FROM moved"#,
+        &jobs,
+        &epochs,
+        &results
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(moved.into_iter().map(|row| Claim { job_id: JobId(row.id), epoch: row.epoch }).collect())
+}
+
 /// Ends an attempt: the job moves on, the lease goes. Says where the job stands now: whoever was told to stop does not wait
 /// for another attempt.
 ///
 /// # Errors
 /// [`DbError::ClaimLost`] where somebody else has the job by now.
-pub async fn finish<'c>(
-    executor: impl sqlx::PgExecutor<'c>,
-    claim: &Claim,
-    outcome: &Outcome,
-) -> Result<JobState, DbError> {
+pub async fn finish(connection: &mut PgConnection, claim: &Claim, outcome: &Outcome) -> Result<JobState, DbError> {
     let state = outcome.next_state();
     let moved = sqlx::query_scalar!(
         r#"WITH moved AS (
@@ -171,7 +206,7 @@ pub async fn finish<'c>(
         state.is_finished(),
         outcome.name()
     )
-    .fetch_optional(executor)
+    .fetch_optional(connection)
     .await?;
     let moved = moved.ok_or(DbError::ClaimLost)?;
     JobState::from_name(&moved).ok_or_else(|| DbError::impossible("jobs.state", moved))

@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<JobState, DbError> {
-        finish(&self.pool, claim, outcome).await
+        finish(&mut self.pool.acquire().await.expect("a connection"), claim, outcome).await
     }
 
     async fn hold(&self, claim: &Claim) -> Result<(), DbError> {
