@@ -4,16 +4,16 @@
 //! leads the two apart, proptest looks for the shortest way there.
 
 mod model;
+mod steps;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::db::claims::{self, Batch, Claimer};
+use psp_dashboard::db::claims::{self, Batch, Claimer, Success};
 use psp_dashboard::db::leases;
 use psp_dashboard::db::{DbError, job_control, queues};
 use psp_dashboard::domain::attempt::Outcome;
@@ -28,95 +28,11 @@ use sqlx::{Executor, PgPool};
 use crate::harness::is_long;
 use crate::harness::servers::Servers;
 use model::{Claim, Lease, Model, Request, Seen};
+use steps::{LONG, Step, steps};
 
-/// Longer than any case lasts.
-const LONG: Duration = Duration::from_hours(1);
 const LIMITED: JobKind = JobKind { name: "limited", limit: Some("limited"), ..NO_OP };
-const WORKERS: u8 = 3;
 /// Of the claims that were ever made, so many of the latest are still remembered by somebody.
 const REMEMBERED: usize = 6;
-
-#[derive(Debug, Clone)]
-enum Step {
-    Enqueue(Request),
-    Claim {
-        worker: u8,
-        alone: bool,
-        hands: u32,
-    },
-    /// Two workers at once.
-    ClaimBoth {
-        hands: u32,
-    },
-    Renew {
-        worker: u8,
-    },
-    Hold {
-        claim: Index,
-    },
-    Finish {
-        claim: Index,
-        outcome: Outcome,
-    },
-    Cancel {
-        job: Index,
-    },
-    /// A worker falls silent, and may come back.
-    Expire {
-        worker: u8,
-        alone: bool,
-    },
-    Rescue,
-    /// A process dies and is found.
-    Crash {
-        worker: u8,
-        alone: bool,
-    },
-    /// The same to a process that has just begun to run a suspect.
-    DieAlone {
-        worker: u8,
-    },
-    LetTimePass,
-    Pause,
-    Resume,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let worker = || 0..WORKERS;
-    let request = (prop::option::weighted(0.5, 0..2_u8), any::<bool>(), prop::bool::weighted(0.2), 0..3_usize)
-        .prop_flat_map(|(key, limited, force, urgency)| {
-            let priority = Priority::ALL[urgency] as i16;
-            prop::bool::weighted(0.2).prop_map(move |delayed| Request { key, limited, force, priority, delayed })
-        });
-    let (error, after) = ("no".to_owned(), prop_oneof![Just(Duration::ZERO), Just(LONG)]);
-    let again = error.clone();
-    let outcome = prop_oneof![
-        3 => Just(Outcome::Succeeded(Value::Null)),
-        2 => after.clone().prop_map(move |after| Outcome::Retry { error: error.clone(), after }),
-        1 => after.prop_map(move |after| Outcome::Postponed { error: again.clone(), after }),
-        1 => Just(Outcome::Failed("no".to_owned())),
-        2 => Just(Outcome::HandedBack),
-        1 => Just(Outcome::Cancelled),
-    ];
-    let step = prop_oneof![
-        6 => request.prop_map(Step::Enqueue),
-        6 => (worker(), 1..4_u32).prop_map(|(worker, hands)| Step::Claim { worker, alone: false, hands }),
-        4 => worker().prop_map(|worker| Step::Claim { worker, alone: true, hands: 1 }),
-        2 => (1..3_u32).prop_map(|hands| Step::ClaimBoth { hands }),
-        2 => worker().prop_map(|worker| Step::Renew { worker }),
-        1 => any::<Index>().prop_map(|claim| Step::Hold { claim }),
-        5 => (any::<Index>(), outcome).prop_map(|(claim, outcome)| Step::Finish { claim, outcome }),
-        1 => any::<Index>().prop_map(|job| Step::Cancel { job }),
-        2 => (worker(), any::<bool>()).prop_map(|(worker, alone)| Step::Expire { worker, alone }),
-        2 => Just(Step::Rescue),
-        4 => (worker(), prop::bool::weighted(0.7)).prop_map(|(worker, alone)| Step::Crash { worker, alone }),
-        3 => worker().prop_map(|worker| Step::DieAlone { worker }),
-        2 => Just(Step::LetTimePass),
-        1 => Just(Step::Pause),
-        2 => Just(Step::Resume),
-    ];
-    prop::collection::vec(step, 1..80)
-}
 
 /// The ledger and the model of it.
 struct Pair {
@@ -143,6 +59,7 @@ impl Pair {
             Step::Renew { worker } => self.renew(&name(*worker, false)).await,
             Step::Hold { claim } => self.hold(claim).await,
             Step::Finish { claim, outcome } => self.finish(claim, outcome).await,
+            Step::SucceedAll { claims } => self.succeed_all(claims).await,
             Step::Cancel { job } => self.cancel(job).await,
             Step::Expire { worker, alone } => self.expire(&name(*worker, *alone)).await,
             Step::Rescue => self.rescue().await,
@@ -254,8 +171,21 @@ impl Pair {
 
     async fn finish(&mut self, index: &Index, outcome: &Outcome) {
         let Some(claim) = self.remembered(index) else { return };
-        let state = written(claims::finish(&self.pool, &self.real(claim), outcome).await);
+        let mut connection = self.pool.acquire().await.expect("a connection");
+        let state = written(claims::finish(&mut connection, &self.real(claim), outcome).await);
         assert_eq!(state, self.model.finish(claim, outcome), "where the job stands");
+    }
+
+    async fn succeed_all(&mut self, indices: &[Index]) {
+        let remembered: Vec<Claim> = indices.iter().filter_map(|index| self.remembered(index)).collect();
+        let success = |claim: &Claim| Success { claim: self.real(*claim), result: Value::Null };
+        let successes: Vec<Success> = remembered.iter().map(success).collect();
+        let ended = claims::succeed_all(&self.pool, &successes).await.expect("the ledger answers");
+        let outcome = Outcome::Succeeded(Value::Null);
+        let held = remembered.into_iter().filter(|claim| self.model.finish(*claim, &outcome).is_some());
+        let held: Vec<Claim> = held.collect();
+        assert_eq!(ended.len(), held.len(), "{ended:?} of {held:?}");
+        assert!(held.iter().all(|claim| ended.contains(&self.real(*claim))), "{ended:?} of {held:?}");
     }
 
     async fn cancel(&mut self, index: &Index) {
