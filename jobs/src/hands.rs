@@ -27,12 +27,16 @@ use crate::recorder::Recorder;
 
 /// How long to wait before an outcome that could not be recorded is tried again.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
+/// How many claims of a hand may wait to be recorded: with PostgreSQL slow, no more pile up.
+const UNRECORDED_A_HAND: u32 = 4;
 
 /// The hands of one worker process.
 pub struct Hands {
     settings: HandsSettings,
     recorder: Recorder,
     free: Arc<Semaphore>,
+    /// For claims whose outcome is not recorded yet: a hand takes its next job while what came of the last is written down.
+    unrecorded: Arc<Semaphore>,
     /// Every claim whose outcome is not recorded yet, and whom to tell that its attempt is to stop.
     held: Mutex<HashMap<Claim, mpsc::Sender<Stop>>>,
     /// What still runs is handed back.
@@ -59,6 +63,13 @@ pub struct HandsSettings {
     pub lease: Duration,
     /// Only suspects are run, with nothing beside them.
     pub alone: bool,
+}
+
+impl HandsSettings {
+    /// How many claims there may be whose outcome is not recorded. Alone, one: the next is not beside the last.
+    fn most_unrecorded(&self) -> u32 {
+        if self.alone { self.count } else { self.count.saturating_mul(UNRECORDED_A_HAND) }
+    }
 }
 
 /// Why an attempt is stopped before it has ended.
@@ -90,6 +101,7 @@ impl Hands {
         Self {
             recorder: Recorder::start(settings.ledger.clone()),
             free: Arc::new(Semaphore::new(settings.count as usize)),
+            unrecorded: Arc::new(Semaphore::new(settings.most_unrecorded() as usize)),
             settings,
             held: Mutex::default(),
             closed: CancellationToken::new(),
@@ -100,42 +112,60 @@ impl Hands {
     ///
     /// # Errors
     /// [`DbError`] where the ledger cannot be asked.
-    pub async fn claim(self: &Arc<Self>, done: impl Fn() + Clone + Send + 'static) -> Result<Claimed, DbError> {
+    pub async fn claim(self: &Arc<Self>, done: impl Fn() + Clone + Send + Sync + 'static) -> Result<Claimed, DbError> {
         let HandsSettings { ledger, queues, worker, lease, alone, .. } = &self.settings;
-        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
-        let taken = Arc::clone(&self.free).try_acquire_many_owned(free).ok().filter(|_| free > 0);
-        let Some(mut permits) = taken else { return Ok(Claimed::Some(0)) };
+        let free = self.free.available_permits().min(self.unrecorded.available_permits());
+        let free = u32::try_from(free).unwrap_or(u32::MAX);
+        let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_many_owned(free).ok();
+        let taken = take(&self.free).zip(take(&self.unrecorded)).filter(|_| free > 0);
+        let Some((mut hands, mut claims)) = taken else { return Ok(Claimed::Some(0)) };
         let claimer = Claimer { queues, worker, lease: *lease, alone: *alone };
         let Batch { jobs, more } = claims::claim(ledger, &claimer, free).await?;
         let count = jobs.len();
         for job in jobs {
-            if let Some(hand) = permits.split(1) {
-                tokio::spawn(Arc::clone(self).run(job, hand, done.clone()));
+            if let Some((hand, claim)) = hands.split(1).zip(claims.split(1)) {
+                tokio::spawn(Arc::clone(self).run(job, hand, claim, done.clone()));
             }
         }
         Ok(if more { Claimed::Some(count) } else { Claimed::All(count) })
     }
 
-    async fn run(self: Arc<Self>, job: ClaimedJob, hand: OwnedSemaphorePermit, done: impl Fn()) {
+    async fn run(
+        self: Arc<Self>,
+        job: ClaimedJob,
+        hand: OwnedSemaphorePermit,
+        claim: OwnedSemaphorePermit,
+        done: impl Fn() + Sync,
+    ) {
+        let (tell, told) = mpsc::channel(1);
+        self.held().insert(job.claim, tell);
         let span = tracing::info_span!(
             "job", kind = %job.kind, job_id = %job.claim.job_id, attempt = job.attempt, epoch = job.claim.epoch
         );
-        let (tell, told) = mpsc::channel(1);
-        self.held().insert(job.claim, tell);
-        self.attempt_and_record(&job, told).instrument(span).await;
+        async {
+            let outcome = self.outcome(&job, told).await;
+            drop(hand);
+            done();
+            if let Some(outcome) = outcome {
+                self.record(&job, outcome).await;
+            }
+        }
+        .instrument(span)
+        .await;
         self.held().remove(&job.claim);
-        drop(hand);
+        drop(claim);
         done();
     }
 
-    async fn attempt_and_record(&self, job: &ClaimedJob, told: mpsc::Receiver<Stop>) {
+    /// Tries the job, and says what became of it; none where another worker has it by now.
+    async fn outcome(&self, job: &ClaimedJob, told: mpsc::Receiver<Stop>) -> Option<Outcome> {
         let started = Instant::now();
         let found = self.settings.registry.find(&job.kind);
         let ended = match found.clone() {
             Some((kind, handler)) => self.attempt(job, kind.timeout, handler, told).await,
             None => Ok(Err(JobError::UnknownKind(job.kind.clone()))),
         };
-        let kind = found.as_ref().map(|(kind, _)| *kind);
+        let kind = found.map(|(kind, _)| kind);
         let outcome = match ended {
             Ok(Ok(result)) => Some(Outcome::Succeeded(result)),
             Ok(Err(error)) => error.outcome(job, kind, rand::random()),
@@ -150,14 +180,7 @@ impl Hands {
             duration_ms = started.elapsed().as_millis(),
             "the attempt has ended"
         );
-        match outcome {
-            // Nothing is left behind and nobody is told.
-            Some(Outcome::Succeeded(result)) if JobKind::source_of(&job.kind).is_none() => {
-                self.record_success(job.claim, result).await;
-            }
-            Some(outcome) => self.record(job, kind.map_or("", |kind| kind.queue), &outcome).await,
-            None => {}
-        }
+        outcome
     }
 
     async fn attempt(
@@ -196,6 +219,17 @@ impl Hands {
         }
     }
 
+    /// Records the outcome, however long the database is away: until then the lease keeps others from the job.
+    async fn record(&self, job: &ClaimedJob, outcome: Outcome) {
+        match outcome {
+            // Nothing is left behind and nobody is told.
+            Outcome::Succeeded(result) if JobKind::source_of(&job.kind).is_none() => {
+                self.record_success(job.claim, result).await;
+            }
+            outcome => self.record_alone(job, &outcome).await,
+        }
+    }
+
     async fn record_success(&self, claim: Claim, result: Value) {
         let out_of_time = async {
             self.closed.cancelled().await;
@@ -207,9 +241,9 @@ impl Hands {
         }
     }
 
-    /// Records the outcome, however long the database is away: until then the lease keeps others from the job.
-    async fn record(&self, job: &ClaimedJob, queue: &str, outcome: &Outcome) {
-        let HandsSettings { ledger, wire, clock, .. } = &self.settings;
+    async fn record_alone(&self, job: &ClaimedJob, outcome: &Outcome) {
+        let HandsSettings { ledger, wire, clock, registry, .. } = &self.settings;
+        let queue = registry.find(&job.kind).map_or("", |(kind, _)| kind.queue);
         loop {
             match finish_job(ledger, wire, job, queue, outcome, clock.now()).await {
                 Ok(()) => return,
@@ -253,9 +287,9 @@ impl Hands {
         Ok(())
     }
 
-    /// Waits until no job is at work.
+    /// Waits until no job is at work, and what became of the last is recorded.
     pub async fn rest(&self) {
-        let _all_hands = self.free.acquire_many(self.settings.count).await;
+        let _all_recorded = self.unrecorded.acquire_many(self.settings.most_unrecorded()).await;
     }
 
     /// Gives what runs `grace` to end, and hands back what does not. To be called when nothing is claimed any more.
