@@ -27,7 +27,7 @@ pub async fn finish_job(
 ) -> Result<(), DbError> {
     let job_id = job.claim.job_id;
     let mut transaction = pool.begin().await?;
-    let state = claims::finish(&mut *transaction, &job.claim, outcome).await?;
+    let state = claims::finish(&mut transaction, &job.claim, outcome).await?;
     let news = end_with_job(&mut transaction, job_id, &job.kind, state, why(outcome, state), now).await?;
     let recorded = events::insert(&mut transaction, news, now).await?;
     transaction.commit().await?;

@@ -1,0 +1,101 @@
+//! What is done to the ledger, drawn at random: often what is common, often enough what is not.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use psp_dashboard::domain::attempt::Outcome;
+use psp_dashboard::domain::job::Priority;
+use serde_json::Value;
+
+use super::model::Request;
+
+/// Longer than any case lasts.
+pub(super) const LONG: Duration = Duration::from_hours(1);
+const WORKERS: u8 = 3;
+
+/// Something that is done to the ledger. A claim is one of those that somebody remembers, whether it still holds or not.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// Somebody asks for a job.
+    Enqueue(Request),
+    /// A worker takes what is due.
+    Claim { worker: u8, alone: bool, hands: u32 },
+    /// Two workers do at once.
+    ClaimBoth { hands: u32 },
+    /// A worker says that it lives, of every claim that it ever had.
+    Renew { worker: u8 },
+    /// An effect is to be committed.
+    Hold { claim: Index },
+    /// An attempt ends.
+    Finish { claim: Index, outcome: Outcome },
+    /// Many end well at a time.
+    SucceedAll { claims: Vec<Index> },
+    /// Somebody wants a job stopped.
+    Cancel { job: Index },
+    /// A worker falls silent, and may come back.
+    Expire { worker: u8, alone: bool },
+    /// The jobs of the silent are taken over.
+    Rescue,
+    /// A worker falls silent, and its jobs are taken over.
+    Crash { worker: u8, alone: bool },
+    /// The same to one that has just begun to run a suspect.
+    DieAlone { worker: u8 },
+    /// Whatever waits for its time need not wait any longer.
+    LetTimePass,
+    /// Nothing is claimed any more.
+    Pause,
+    /// It is again.
+    Resume,
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let key = prop::option::weighted(0.5, 0..2_u8);
+    let seldom = || prop::bool::weighted(0.2);
+    (key, any::<bool>(), seldom(), 0..Priority::ALL.len(), seldom()).prop_map(
+        |(key, limited, force, urgency, delayed)| Request {
+            key,
+            limited,
+            force,
+            priority: Priority::ALL[urgency] as i16,
+            delayed,
+        },
+    )
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let after = || prop_oneof![Just(Duration::ZERO), Just(LONG)];
+    let error = || "no".to_owned();
+    prop_oneof![
+        3 => Just(Outcome::Succeeded(Value::Null)),
+        2 => after().prop_map(move |after| Outcome::Retry { error: error(), after }),
+        1 => after().prop_map(move |after| Outcome::Postponed { error: error(), after }),
+        1 => Just(Outcome::Failed(error())),
+        2 => Just(Outcome::HandedBack),
+        1 => Just(Outcome::Cancelled),
+    ]
+}
+
+/// A case: what is done, one after another.
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let worker = || 0..WORKERS;
+    let step = prop_oneof![
+        5 => request().prop_map(Step::Enqueue),
+        6 => (worker(), 1..4_u32).prop_map(|(worker, hands)| Step::Claim { worker, alone: false, hands }),
+        4 => worker().prop_map(|worker| Step::Claim { worker, alone: true, hands: 1 }),
+        2 => (1..3_u32).prop_map(|hands| Step::ClaimBoth { hands }),
+        2 => worker().prop_map(|worker| Step::Renew { worker }),
+        1 => any::<Index>().prop_map(|claim| Step::Hold { claim }),
+        5 => (any::<Index>(), outcome()).prop_map(|(claim, outcome)| Step::Finish { claim, outcome }),
+        2 => prop::collection::vec(any::<Index>(), 1..4).prop_map(|claims| Step::SucceedAll { claims }),
+        1 => any::<Index>().prop_map(|job| Step::Cancel { job }),
+        2 => (worker(), any::<bool>()).prop_map(|(worker, alone)| Step::Expire { worker, alone }),
+        2 => Just(Step::Rescue),
+        4 => (worker(), prop::bool::weighted(0.7)).prop_map(|(worker, alone)| Step::Crash { worker, alone }),
+        5 => worker().prop_map(|worker| Step::DieAlone { worker }),
+        2 => Just(Step::LetTimePass),
+        1 => Just(Step::Pause),
+        2 => Just(Step::Resume),
+    ];
+    prop::collection::vec(step, 1..80)
+}
