@@ -20,8 +20,11 @@ use std::process::ExitCode;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
+/// Takes a figure, and prints it.
+type Measure = fn() -> LocalBoxFuture<'static, ()>;
+
 /// Every figure, by the name under which it can be taken alone.
-const FIGURES: [(&str, fn() -> LocalBoxFuture<'static, ()>); 11] = [
+const FIGURES: [(&str, Measure); 11] = [
     ("ingest", || ingest::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),

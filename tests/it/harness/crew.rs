@@ -86,7 +86,7 @@ impl<'a> Crew<'a> {
             self.trial.is_gone(&dead.process).await.then_some(())
         })
         .await;
-        let jobs = self.trial.held_by(&dead.name).await;
+        let jobs = self.trial.left_by(&dead.name, at).await;
         self.in_flight += jobs.len();
         self.workers.push(hire(self.trial, self.settings).await);
         Killed { at, jobs }

@@ -174,6 +174,17 @@ impl Trial {
         held.fetch_all(&self.pool).await.expect("the ledger answers").into_iter().map(JobId).collect()
     }
 
+    /// The jobs that `worker` was at when it was killed: those whose attempts it did not end, whoever took them over since.
+    pub(crate) async fn left_by(&self, worker: &str, killed: DateTime<Utc>) -> Vec<JobId> {
+        let left = sqlx::query_scalar!(
+            r#"SELECT job_id FROM job_attempts
+                WHERE worker = $1 AND (finished_at IS NULL OR (outcome = 'lost' AND finished_at > $2))"#,
+            worker,
+            killed
+        );
+        left.fetch_all(&self.pool).await.expect("the ledger answers").into_iter().map(JobId).collect()
+    }
+
     /// Whether the database knows no connection any more over which `process` claims and records outcomes.
     pub(crate) async fn is_gone(&self, process: &Process) -> bool {
         let open = sqlx::query_scalar!(
