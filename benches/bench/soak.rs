@@ -31,6 +31,8 @@ pub(crate) async fn measure() {
     println!("{JOBS} no-op jobs through the wire and 2 workers, after {WARM_UP} to warm up:");
     let grown = |before: f64, after: f64| 100.0 * (after - before) / before;
     figure::print("growth of Redis' memory", grown(used, used_after), "%", Target::AtMost(5.0));
+    figure::print("to", used_after / 1024.0, "KiB", Target::None);
+    println!("    left in it: {}", keys(&mut redis).await);
     for (before, after) in resident.iter().zip(resident_after) {
         figure::print("growth of a worker's resident memory", grown(*before, after), "%", Target::AtMost(10.0));
         figure::print("to", after / 1024.0, "MB", Target::None);
@@ -67,4 +69,21 @@ async fn used(redis: &mut ConnectionManager) -> f64 {
     let info: String = redis::cmd("INFO").arg("memory").query_async(redis).await.expect("Redis answers");
     let bytes = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("Redis says what it uses");
     bytes.trim().parse().expect("a number of bytes")
+}
+
+/// What Redis holds, each key with its size.
+async fn keys(redis: &mut ConnectionManager) -> String {
+    let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(redis).await.expect("Redis answers");
+    keys.sort();
+    let mut sizes = vec![];
+    for key in keys {
+        let size: Option<u64> =
+            redis::cmd("MEMORY").arg("USAGE").arg(&key).query_async(redis).await.expect("an answer");
+        sizes.push(format!(
+            "{} {} B",
+            key.rsplit_once("queue:").map_or(key.as_str(), |(_, name)| name),
+            size.unwrap_or(0)
+        ));
+    }
+    sizes.join(", ")
 }
