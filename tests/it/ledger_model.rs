@@ -147,7 +147,7 @@ impl Pair {
     }
 
     /// One of the claims that somebody remembers, whether it still holds or not.
-    fn remembered(&self, index: &Index) -> Option<Claim> {
+    fn remembered(&self, index: Index) -> Option<Claim> {
         let latest = &self.claims[self.claims.len().saturating_sub(REMEMBERED)..];
         (!latest.is_empty()).then(|| latest[index.index(latest.len())].1)
     }
@@ -163,21 +163,21 @@ impl Pair {
     }
 
     async fn hold(&mut self, index: &Index) {
-        let Some(claim) = self.remembered(index) else { return };
+        let Some(claim) = self.remembered(*index) else { return };
         let mut connection = self.pool.acquire().await.expect("a connection");
         let held = claims::hold_claim(&mut connection, &self.real(claim), &json!({})).await;
         assert_eq!(self.model.holds(claim), written(held).is_some(), "whether {claim:?} holds");
     }
 
     async fn finish(&mut self, index: &Index, outcome: &Outcome) {
-        let Some(claim) = self.remembered(index) else { return };
+        let Some(claim) = self.remembered(*index) else { return };
         let mut connection = self.pool.acquire().await.expect("a connection");
         let state = written(claims::finish(&mut connection, &self.real(claim), outcome).await);
         assert_eq!(state, self.model.finish(claim, outcome), "where the job stands");
     }
 
     async fn succeed_all(&mut self, indices: &[Index]) {
-        let remembered: Vec<Claim> = indices.iter().filter_map(|index| self.remembered(index)).collect();
+        let remembered: Vec<Claim> = indices.iter().filter_map(|index| self.remembered(*index)).collect();
         let success = |claim: &Claim| Success { claim: self.real(*claim), result: Value::Null };
         let successes: Vec<Success> = remembered.iter().map(success).collect();
         let ended = claims::succeed_all(&self.pool, &successes).await.expect("the ledger answers");
@@ -345,7 +345,8 @@ fn random_steps_leave_what_a_simple_model_says() {
                 assert_sound(&seen);
                 assert_eq!(seen, pair.model.seen(), "after {step:?}");
             }
-            met.borrow_mut().extend(ends(&pair.seen().await));
+            let seen = pair.seen().await;
+            met.borrow_mut().extend(ends(&seen));
         });
         Ok(())
     });

@@ -82,7 +82,7 @@ impl Job {
     /// Ends the attempt that is open.
     fn close(&mut self, outcome: &str, counts: bool) {
         self.seen.lease = None;
-        *self.seen.attempts.last_mut().expect("it runs") = outcome.to_owned();
+        outcome.clone_into(self.seen.attempts.last_mut().expect("it runs"));
         if !counts {
             self.seen.attempt -= 1;
         }
@@ -140,7 +140,7 @@ impl Model {
         let mut best: Vec<usize> = (0..self.jobs.len())
             .filter(|at| {
                 let job = &self.jobs[*at];
-                let is_free = !(job.limited && limit_is_taken) && !self.paused;
+                let is_free = !(self.paused || job.limited && limit_is_taken);
                 job.is_waiting() && job.due_at.is_some() && job.seen.suspect == alone && is_free
             })
             .collect();
