@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use psp_dashboard::domain::attempt::Outcome;
+use psp_dashboard::domain::attempt::{DEATHS_ALONE, Outcome};
 use psp_dashboard::domain::job::Priority;
 use serde_json::Value;
 
@@ -13,8 +13,10 @@ use super::model::Request;
 /// Longer than any case lasts.
 pub(super) const LONG: Duration = Duration::from_hours(1);
 const WORKERS: u8 = 3;
+/// Of the claims that were ever made, so many of the latest are still remembered by somebody.
+const REMEMBERED: usize = 6;
 
-/// Something that is done to the ledger. A claim is one of those that somebody remembers, whether it still holds or not.
+/// Something that is done to the ledger. A claim is named by how many were made since, whether it still holds or not.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     /// Somebody asks for a job.
@@ -26,11 +28,11 @@ pub(super) enum Step {
     /// A worker says that it lives, of every claim that it ever had.
     Renew { worker: u8 },
     /// An effect is to be committed.
-    Hold { claim: Index },
+    Hold { claim: usize },
     /// An attempt ends.
-    Finish { claim: Index, outcome: Outcome },
+    Finish { claim: usize, outcome: Outcome },
     /// Many end well at a time.
-    SucceedAll { claims: Vec<Index> },
+    SucceedAll { claims: Vec<usize> },
     /// Somebody wants a job stopped.
     Cancel { job: Index },
     /// A worker falls silent, and may come back.
@@ -39,8 +41,6 @@ pub(super) enum Step {
     Rescue,
     /// A worker falls silent, and its jobs are taken over.
     Crash { worker: u8, alone: bool },
-    /// The same to one that has just begun to run a suspect.
-    DieAlone { worker: u8 },
     /// Whatever waits for its time need not wait any longer.
     LetTimePass,
     /// Nothing is claimed any more.
@@ -76,26 +76,41 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-/// A case: what is done, one after another.
-pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn step() -> impl Strategy<Value = Step> {
     let worker = || 0..WORKERS;
-    let step = prop_oneof![
+    let claim = || 0..REMEMBERED;
+    prop_oneof![
         5 => request().prop_map(Step::Enqueue),
         6 => (worker(), 1..4_u32).prop_map(|(worker, hands)| Step::Claim { worker, alone: false, hands }),
-        4 => worker().prop_map(|worker| Step::Claim { worker, alone: true, hands: 1 }),
+        3 => worker().prop_map(|worker| Step::Claim { worker, alone: true, hands: 1 }),
         2 => (1..3_u32).prop_map(|hands| Step::ClaimBoth { hands }),
         2 => worker().prop_map(|worker| Step::Renew { worker }),
-        1 => any::<Index>().prop_map(|claim| Step::Hold { claim }),
-        5 => (any::<Index>(), outcome()).prop_map(|(claim, outcome)| Step::Finish { claim, outcome }),
-        2 => prop::collection::vec(any::<Index>(), 1..4).prop_map(|claims| Step::SucceedAll { claims }),
-        1 => any::<Index>().prop_map(|job| Step::Cancel { job }),
+        1 => claim().prop_map(|claim| Step::Hold { claim }),
+        5 => (claim(), outcome()).prop_map(|(claim, outcome)| Step::Finish { claim, outcome }),
+        2 => prop::collection::vec(claim(), 1..4).prop_map(|claims| Step::SucceedAll { claims }),
+        2 => any::<Index>().prop_map(|job| Step::Cancel { job }),
         2 => (worker(), any::<bool>()).prop_map(|(worker, alone)| Step::Expire { worker, alone }),
         2 => Just(Step::Rescue),
-        4 => (worker(), prop::bool::weighted(0.7)).prop_map(|(worker, alone)| Step::Crash { worker, alone }),
-        5 => worker().prop_map(|worker| Step::DieAlone { worker }),
+        2 => (worker(), any::<bool>()).prop_map(|(worker, alone)| Step::Crash { worker, alone }),
         2 => Just(Step::LetTimePass),
         1 => Just(Step::Pause),
         2 => Just(Step::Resume),
-    ];
-    prop::collection::vec(step, 1..80)
+    ]
+}
+
+/// A worker dies at a job, which then dies so often alone, or does not: steps by themselves come to that too seldom.
+fn death() -> impl Strategy<Value = Vec<Step>> {
+    (0..WORKERS, 0..=usize::from(DEATHS_ALONE), outcome()).prop_map(|(worker, deaths, outcome)| {
+        let claim = |alone| Step::Claim { worker, alone, hands: 1 };
+        let mut steps = vec![Step::Resume, claim(false), Step::Crash { worker, alone: false }];
+        steps.extend((0..deaths).flat_map(|_| [claim(true), Step::Crash { worker, alone: true }]));
+        steps.extend([claim(true), Step::Finish { claim: 0, outcome }]);
+        steps
+    })
+}
+
+/// A case: what is done, one after another.
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let some = prop_oneof![14 => step().prop_map(|step| vec![step]), 1 => death()];
+    prop::collection::vec(some, 1..60).prop_map(|some| some.concat())
 }
