@@ -15,7 +15,7 @@ use psp_dashboard::config::{ConfigError, Environment as Variables, JobsConfig, S
 use psp_dashboard::db::jobs;
 use psp_dashboard::domain::job::{JobId, JobKind, JobState, NewJob, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
-use psp_dashboard::operations::connect_servers::connect_job_servers;
+use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::{shutdown, telemetry};
 use serde_json::{Value, json};
@@ -113,7 +113,10 @@ impl Program {
         let Arguments { command } = Arguments::from_arg_matches(matches)?;
         let config = read_config()?;
         telemetry::start(&config.telemetry)?;
-        let (pools, wire) = connect_job_servers(&config.servers).await?;
+        let (pools, wire) = match &command {
+            JobsCommand::Worker(arguments) if arguments.alone => connect_isolated_servers(&config.servers).await?,
+            _ => connect_job_servers(&config.servers).await?,
+        };
         let environment = Environment::new(pools, wire, Arc::new(SystemClock), &config)?;
         match command {
             JobsCommand::Worker(arguments) => self.work(&environment, arguments, &config).await,

@@ -40,6 +40,15 @@ pub async fn connect_job_servers(config: &ServersConfig) -> Result<(JobPools, Wi
     Ok((pools, wire))
 }
 
+/// Connects the process that runs suspects. The worker that started it has seen that Redis is what it should be; if it is
+/// away by now, suspects run all the same.
+///
+/// # Errors
+/// [`ConnectError`] where PostgreSQL is away or refuses.
+pub async fn connect_isolated_servers(config: &ServersConfig) -> Result<(JobPools, Wire), ConnectError> {
+    Ok((connect_jobs(&config.database).await?, Wire::open(&config.redis)?))
+}
+
 async fn connect_wire(config: &ServersConfig, pool: &PgPool) -> Result<Wire, ConnectError> {
     if let SchemaState::Behind(missing) = schema_state(pool).await? {
         return Err(ConnectError::SchemaBehind(missing));

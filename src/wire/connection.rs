@@ -61,17 +61,26 @@ impl Wire {
     /// # Errors
     /// [`WireError::Redis`] where there is no server, or it refuses the password.
     pub async fn connect(settings: &RedisSettings) -> Result<Self, WireError> {
-        let client = open(settings)?;
-        // The manager would try for long; one plain connection says at once what is wrong.
-        let mut plain = tokio::time::timeout(CONNECTION_TIMEOUT, client.get_multiplexed_async_connection())
+        let wire = Self::open(settings)?;
+        // The manager would try again; one plain connection says at once what is wrong.
+        let mut plain = tokio::time::timeout(CONNECTION_TIMEOUT, wire.client.get_multiplexed_async_connection())
             .await
             .map_err(|_| redis::RedisError::from((redis::ErrorKind::Io, "no answer within 5 seconds")))??;
         redis::cmd("PING").exec_async(&mut plain).await?;
+        Ok(wire)
+    }
+
+    /// Connects when it is first used: for whoever must go on although there is no server at the moment.
+    ///
+    /// # Errors
+    /// [`WireError::Redis`] where the address cannot be read.
+    pub fn open(settings: &RedisSettings) -> Result<Self, WireError> {
+        let client = open(settings)?;
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_connection_timeout(Some(CONNECTION_TIMEOUT))
             .set_number_of_retries(RECONNECT_RETRIES);
-        let connection = client.get_connection_manager_with_config(config).await?;
+        let connection = client.get_connection_manager_lazy(config)?;
         Ok(Self { client, connection, namespace: settings.namespace.clone() })
     }
 

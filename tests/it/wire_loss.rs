@@ -80,6 +80,22 @@ async fn a_redis_that_is_stopped_or_killed_loses_and_doubles_no_job() {
 }
 
 #[tokio::test]
+async fn a_worker_that_dies_while_redis_is_away_loses_and_doubles_no_job() {
+    let (mut redis, trial) = beside_a_redis().await;
+    let mut dead = trial.worker(&[]);
+    let _heir = trial.worker(&[]);
+    let name = dead.worker().await;
+    wait_for_ears(&trial, 2).await;
+    redis.stop();
+    trial.enqueue_many(60, &COUNTING, counting::args(500, 1_000, Pause::BeforeWriting)).await;
+    eventually("the worker to be at a job", || async { (!trial.held_by(&name).await.is_empty()).then_some(()) }).await;
+    dead.running.kill();
+    assert_each_done_at_once(&trial).await;
+    let lost = trial.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
+    assert!(lost > 0, "it was at work");
+}
+
+#[tokio::test]
 async fn a_redis_that_is_slow_delays_no_job_and_a_push_that_seemed_to_fail_doubles_none() {
     let (redis, trial) = beside_a_redis().await;
     let _workers = [trial.worker(&[]), trial.worker(&[])];
