@@ -109,7 +109,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<B
             claim: Claim { job_id: JobId(id), epoch },
             kind,
             args,
-            trigger: Trigger::from_name(&trigger).ok_or_else(|| DbError::impossible("jobs.trigger", trigger))?,
+            trigger: Trigger::try_from(trigger)?,
             attempt: attempt.unsigned_abs(),
             max_attempts: max_attempts.unsigned_abs(),
             created_at,
@@ -208,6 +208,5 @@ pub async fn finish(connection: &mut PgConnection, claim: &Claim, outcome: &Outc
     )
     .fetch_optional(connection)
     .await?;
-    let moved = moved.ok_or(DbError::ClaimLost)?;
-    JobState::from_name(&moved).ok_or_else(|| DbError::impossible("jobs.state", moved))
+    JobState::try_from(moved.ok_or(DbError::ClaimLost)?)
 }

@@ -279,22 +279,6 @@ pub async fn list_attempts(pool: &PgPool, job_id: JobId) -> Result<Vec<Attempt>,
         .collect()
 }
 
-impl TryFrom<String> for JobState {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("jobs.state", name))
-    }
-}
-
-impl TryFrom<String> for Trigger {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("jobs.trigger", name))
-    }
-}
-
 impl TryFrom<String> for AttemptOutcome {
     type Error = DbError;
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use super::processes::interval;
-use crate::domain::job::{JobId, JobState, NewJob};
+use crate::domain::job::{JobId, JobState, NewJob, Trigger};
 
 /// What became of a request for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub async fn find_glance(pool: &PgPool, job_id: JobId) -> Result<Option<Glance>,
         .await?;
     row.map(|row| {
         Ok(Glance {
-            state: JobState::from_name(&row.state).ok_or_else(|| DbError::impossible("jobs.state", row.state))?,
+            state: JobState::try_from(row.state)?,
             attempt: row.attempt.unsigned_abs(),
             error: row.error,
             result: row.result,
@@ -163,4 +163,20 @@ pub async fn prune(pool: &PgPool, others: Duration, failed: Duration) -> Result<
     .execute(pool)
     .await?;
     Ok(pruned.rows_affected())
+}
+
+impl TryFrom<String> for JobState {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, DbError> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("jobs.state", name))
+    }
+}
+
+impl TryFrom<String> for Trigger {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, DbError> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("jobs.trigger", name))
+    }
 }

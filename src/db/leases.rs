@@ -128,8 +128,7 @@ pub async fn take_expired(connection: &mut PgConnection) -> Result<Vec<Lost>, Db
     .await?;
     rows.into_iter()
         .map(|row| {
-            let state = JobState::from_name(&row.state);
-            let state = state.ok_or_else(|| DbError::impossible("jobs.state", row.state))?;
+            let state = JobState::try_from(row.state)?;
             Ok(Lost { job_id: JobId(row.id), kind: row.kind, state, error: row.error })
         })
         .collect()

@@ -1,6 +1,6 @@
 //! Puts a job into the ledger, and rings for it.
 //!
-//! The row comes first. A bell that cannot be rung is rung by the sweep, seconds later.
+//! The row comes first. Where the bell cannot be rung, workers find the row by themselves, within a second.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::db::schedule::{self, TickState};
 use crate::domain::job::{JobId, NewJob};
 use crate::wire::Wire;
 
-/// Whoever asked for a job does not wait longer for a Redis that is away: the sweep rings again within seconds.
+/// Whoever asked for a job does not wait longer for a Redis that hangs: workers look for due jobs by themselves too.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Enqueues `job`, or joins a live one of the same kind and key.
@@ -71,7 +71,9 @@ pub async fn enqueue_tick(
 pub(super) async fn ring(wire: &Wire, queue: &str, job_id: JobId) {
     match tokio::time::timeout(PATIENCE, wire.ring(queue, job_id)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, %job_id, "the bell was not rung; the sweep will ring it"),
-        Err(_) => tracing::warn!(%job_id, "Redis does not answer: the bell was not rung; the sweep will ring it"),
+        Ok(Err(error)) => tracing::warn!(%error, %job_id, "the bell was not rung; workers find the job by themselves"),
+        Err(_) => {
+            tracing::warn!(%job_id, "Redis does not answer: the bell was not rung; workers find the job by themselves");
+        }
     }
 }
