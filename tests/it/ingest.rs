@@ -55,7 +55,7 @@ impl Books {
     }
 
     async fn ingest(&self, records: Vec<Record>, advance: Advance) -> Result<Counts, DbError> {
-        let page = Page { stream: Stream::VimaUpdates, records, advance };
+        let page = Page::new(Stream::VimaUpdates, records, advance);
         ingest_page(&self.pool, &self.wire, &self.ticket, &page, &Progress::default(), SystemClock.now()).await
     }
 
