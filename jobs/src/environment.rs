@@ -5,6 +5,7 @@ use std::sync::Arc;
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{JobsConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
+use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::share_provider::{share_pace, share_session};
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
@@ -22,6 +23,8 @@ pub struct Environment {
     pub wire: Wire,
     /// The time.
     pub clock: SharedClock,
+    /// The exchange rates that payments are valued by.
+    pub rates: StoredRates,
     /// How often and how far syncs read.
     pub sync: SyncConfig,
     /// How long what is done with is kept.
@@ -54,6 +57,7 @@ impl Environment {
             pool: pools.work,
             ledger: pools.ledger,
             wire,
+            rates: StoredRates::default(),
             sync: config.sync.clone(),
             retention: config.retention.clone(),
             vima: VimaClient::new(vima, providers.vima.clone()),
