@@ -143,10 +143,10 @@ impl SyncRun {
     /// [`DbError`] where it cannot be stored: nothing of it was.
     pub async fn store(&mut self, page: Page) -> Result<(), DbError> {
         let progress = self.next_progress();
-        let Environment { pool, wire, clock, .. } = &*self.environment;
+        let Environment { pool, wire, rates, clock, .. } = &*self.environment;
         let mut conflicts = 0;
         let counts = loop {
-            match ingest_page(pool, wire, &self.ticket, &page, &progress, clock.now()).await {
+            match ingest_page(pool, wire, rates, &self.ticket, &page, &progress, clock.now()).await {
                 Err(DbError::Conflict(_)) if conflicts < CONFLICTS => conflicts += 1,
                 stored => break stored?,
             }

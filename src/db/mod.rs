@@ -9,6 +9,7 @@ pub mod claims;
 pub mod cursor_key;
 pub mod error;
 pub mod events;
+pub mod exchange_rates;
 pub mod idempotent_requests;
 pub mod job_control;
 pub mod job_listing;

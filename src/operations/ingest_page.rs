@@ -3,19 +3,25 @@
 //! Records, status history, metrics, quarantine, the run's counts, the cursor and the outgoing events commit together. A
 //! page that is stored twice changes nothing the second time. Writers of one source take turns, read what is there, decide
 //! (`domain::version`) and write in sorted order: differences for the metrics are exact, and nothing deadlocks.
+//!
+//! What is written is valued in US dollars last, after the decision: a rate of ours is no part of what the provider said, and
+//! never makes an unchanged record look changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::find_rates::StoredRates;
 use super::publish_events::publish_events;
 use crate::db::transactions::{self, Change, Stored, Write};
 use crate::db::{DbError, claims, events, quarantine, rollups, sync_history, sync_runs, sync_streams};
 use crate::domain::event::Event;
+use crate::domain::exchange_rate::{Rates, Valuation};
 use crate::domain::job::Claim;
+use crate::domain::money::Currency;
 use crate::domain::record::{Malformed, Record};
 use crate::domain::rollup::{Deltas, Share};
 use crate::domain::status::Status;
@@ -113,7 +119,7 @@ pub struct Progress {
     pub tell_metrics: bool,
 }
 
-/// Stores `page`, and says what became of its records.
+/// Stores `page`, its payments valued by their own rates or by `rates`, and says what became of its records.
 ///
 /// # Errors
 /// [`DbError::ClaimLost`] where another worker has the job by now: nothing was written. [`DbError::Conflict`] and
@@ -121,13 +127,14 @@ pub struct Progress {
 pub async fn ingest_page(
     pool: &PgPool,
     wire: &Wire,
+    rates: &StoredRates,
     ticket: &Ticket,
     page: &Page,
     progress: &Progress,
     now: DateTime<Utc>,
 ) -> Result<Counts, DbError> {
     let mut transaction = pool.begin().await?;
-    let counts = store(&mut transaction, ticket.run_id, page, now).await?;
+    let counts = store(&mut transaction, rates, ticket.run_id, page, now).await?;
     let recorded = if counts.seen() > 0 || page.advance != Advance::Stay {
         sync_runs::add_pages(&mut transaction, ticket.run_id, page.pages, &counts).await?;
         advance(&mut transaction, page, now).await?;
@@ -167,6 +174,7 @@ async fn hold_claim(
 
 async fn store(
     connection: &mut PgConnection,
+    rates: &StoredRates,
     run_id: Uuid,
     page: &Page,
     now: DateTime<Utc>,
@@ -184,11 +192,18 @@ async fn store(
     quarantine::upsert(connection, &malformed, run_id, now).await?;
     let ids: Vec<String> = payments.iter().map(|payment| payment.key.source_id.clone()).collect();
     let stored = transactions::list_stored(connection, source, kind, &ids).await?;
-    let plan = Plan::of(&payments, &stored);
+    let rates = rates.find(connection, currencies_without_rate(&payments)).await?;
+    let plan = Plan::of(&payments, &stored, &rates);
     transactions::upsert(connection, &plan.writes(&stored), now).await?;
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
     rollups::move_cells(connection, &plan.deltas(&stored).into_moves()).await?;
     Ok(Counts { quarantined: malformed.len() as u64, ..plan.counts })
+}
+
+/// The currencies of payments that bring no rate of their own.
+fn currencies_without_rate(payments: &[&Transaction]) -> BTreeSet<Currency> {
+    let without_rate = payments.iter().filter(|payment| payment.exchange_rate.is_none());
+    without_rate.map(|payment| payment.currency.clone()).collect()
 }
 
 /// What is to be written of a page. A payment that comes twice in it is written once, as it stood last.
@@ -202,18 +217,19 @@ struct Latest<'page> {
     id: Uuid,
     known: Known,
     payment: &'page Transaction,
+    valuation: Option<Valuation>,
 }
 
 impl<'page> Plan<'page> {
-    fn of(payments: &[&'page Transaction], stored: &HashMap<String, Stored>) -> Self {
+    fn of(payments: &[&'page Transaction], stored: &HashMap<String, Stored>, rates: &Rates) -> Self {
         let mut plan = Self { latest: BTreeMap::new(), changes: vec![], counts: Counts::default() };
         for payment in payments {
-            plan.take(payment, stored.get(&payment.key.source_id));
+            plan.take(payment, stored.get(&payment.key.source_id), rates);
         }
         plan
     }
 
-    fn take(&mut self, payment: &'page Transaction, stored: Option<&Stored>) {
+    fn take(&mut self, payment: &'page Transaction, stored: Option<&Stored>, rates: &Rates) {
         let source_id = payment.key.source_id.as_str();
         let earlier = self.latest.get(source_id);
         let known = earlier.map(|latest| &latest.known).or(stored.map(|stored| &stored.known));
@@ -232,7 +248,8 @@ impl<'page> Plan<'page> {
         let before = known.map(|known| known.status).zip(amount);
         self.changes.extend(before.and_then(|before| change(id, before, payment)));
         let known = known_after(verdict, payment, content);
-        self.latest.insert(source_id, Latest { id, known, payment });
+        let valuation = Valuation::of(payment, rates);
+        self.latest.insert(source_id, Latest { id, known, payment, valuation });
     }
 
     fn writes(&self, stored: &HashMap<String, Stored>) -> Vec<Write<'page>> {
@@ -244,6 +261,7 @@ impl<'page> Plan<'page> {
                 content: latest.known.content,
                 replaced_in_place: latest.known.replaced_in_place,
                 payment: latest.payment,
+                valuation: latest.valuation,
             })
             .collect()
     }
@@ -251,9 +269,15 @@ impl<'page> Plan<'page> {
     fn deltas(&self, stored: &HashMap<String, Stored>) -> Deltas {
         let mut deltas = Deltas::default();
         for (source_id, latest) in &self.latest {
-            deltas.change(stored.get(*source_id).map(|stored| &stored.share), &Share::of(latest.payment));
+            deltas.change(stored.get(*source_id).map(|stored| &stored.share), &latest.share());
         }
         deltas
+    }
+}
+
+impl Latest<'_> {
+    fn share(&self) -> Share {
+        Share::of(self.payment, self.valuation.as_ref())
     }
 }
 
