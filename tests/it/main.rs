@@ -19,5 +19,6 @@ mod problems;
 mod programs;
 mod schedulers;
 mod shutdown;
+mod storm;
 mod sync;
 mod wire_loss;
