@@ -155,11 +155,15 @@ impl SyncRun {
         Ok(())
     }
 
+    /// Records that earlier attempts had read.
+    fn before(&self) -> u64 {
+        self.resumed_at.map_or(0, |place| place.seen)
+    }
+
     fn next_progress(&mut self) -> Progress {
         let tell_progress = due(&mut self.progress_told, BETWEEN_PROGRESS);
         let tell_metrics = due(&mut self.metrics_told, BETWEEN_METRICS);
-        let earlier = self.resumed_at.map_or(0, |place| place.seen);
-        Progress { before: earlier + self.counts.seen(), total: self.total, tell_progress, tell_metrics }
+        Progress { before: self.before() + self.counts.seen(), total: self.total, tell_progress, tell_metrics }
     }
 
     /// Records that everything was read that could be, save for the `oddities`, and says what came of it. A run that
@@ -170,8 +174,10 @@ impl SyncRun {
     pub async fn finish(self, completed: Vec<Stream>, oddities: Vec<String>) -> Result<Value, JobError> {
         let Environment { pool, wire, clock, .. } = &*self.environment;
         let Self { source, args, counts, started_at, .. } = self;
+        let before = self.before();
         let incomplete = (!oddities.is_empty()).then(|| oddities.join("; "));
-        let done = Done { source, counts, took: self.began.elapsed(), completed, began_at: started_at, incomplete };
+        let done =
+            Done { source, counts, before, took: self.began.elapsed(), completed, began_at: started_at, incomplete };
         finish_sync(pool, wire, &self.ticket, &done, clock.now()).await?;
         tracing::info!(%source, seen = counts.seen(), ?counts, incomplete = done.incomplete, "the sync has read what it could");
         let owed = if args == SyncArgs::Incremental { read_owed_history(pool, wire, source).await? } else { None };

@@ -22,6 +22,8 @@ pub struct Done {
     pub source: Source,
     /// What became of the records.
     pub counts: Counts,
+    /// Records that earlier attempts had read, from which this one went on.
+    pub before: u64,
     /// How long it took.
     pub took: Duration,
     /// The streams that were read to their end.
@@ -49,7 +51,12 @@ pub async fn finish_sync(
     for stream in &done.completed {
         sync_streams::set_watermark(&mut transaction, *stream, done.began_at).await?;
     }
-    claims::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": done.counts.seen()})).await?;
+    claims::hold_claim(
+        &mut transaction,
+        &ticket.claim,
+        &serde_json::json!({"progress": done.before + done.counts.seen()}),
+    )
+    .await?;
     let recorded = events::insert(&mut transaction, news(done), now).await?;
     transaction.commit().await?;
     publish_events(wire, &recorded).await;

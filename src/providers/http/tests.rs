@@ -80,12 +80,12 @@ async fn an_answer_that_does_not_come_in_time_is_given_up() {
 async fn failures_come_to_an_end_and_say_what_they_were() {
     let provider = Upstream::Vima;
     let cases: [(Fault, ProviderError, usize); 5] = [
-        (|| Answer::status(503), ProviderError::Unavailable { provider, status: 503 }, 4),
-        (|| Answer::Endless, ProviderError::TooLarge { provider, limit: 100_000 }, 4),
+        (|| Answer::status(503), ProviderError::Unavailable { provider, status: 503 }, 6),
+        (|| Answer::Endless, ProviderError::TooLarge { provider, limit: 100_000 }, 6),
         (
             || Answer::ok("<html> <b>hm</b>"),
             ProviderError::Unreadable { provider, reason: "no number".into(), excerpt: "<html> <b>hm</b>".into() },
-            4,
+            6,
         ),
         (
             || Answer::Full(404, "", r#"{"message": "no such account"}"#.into()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::programs::{Ended, Program, Running, free_port, run};
 use super::sandbox::Sandbox;
@@ -97,6 +98,20 @@ impl Stage {
         run(Program::Jobs, &arguments, self.settings())
     }
 
+    /// Enqueues a job, and does not wait for it.
+    pub(crate) fn ask_for(&self, kind: &str, args: Option<&str>) -> Uuid {
+        let arguments: Vec<&str> = ["enqueue", kind].into_iter().chain(args).collect();
+        let ended = run(Program::Jobs, &arguments, self.settings());
+        assert!(ended.status.success(), "{ended:?}");
+        ended.stdout.trim().parse().expect("the id of the job")
+    }
+
+    /// Where a job stands.
+    pub(crate) async fn state_of(&self, job_id: Uuid) -> String {
+        let state = sqlx::query_scalar!("SELECT state FROM jobs WHERE id = $1", job_id);
+        state.fetch_one(&self.pool).await.expect("the job is in the ledger")
+    }
+
     /// Enqueues a job, and makes sure that it succeeds.
     pub(crate) fn succeed(&self, kind: &str, args: Option<&str>) {
         let ended = self.enqueue(kind, args);
@@ -114,6 +129,12 @@ impl Stage {
     /// The only value of a query.
     pub(crate) async fn number(&self, query: &'static str) -> i64 {
         number(&self.pool, query).await
+    }
+
+    /// How many payments of a source are stored.
+    pub(crate) async fn number_of(&self, source: &str) -> i64 {
+        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM transactions WHERE source = $1"#, source);
+        count.fetch_one(&self.pool).await.expect("the payments can be counted")
     }
 
     /// Waits until no job is waiting or at work.

@@ -1,0 +1,124 @@
+//! Days that are read again, or for the first time: newest first, from where an attempt was interrupted, beside what is new,
+//! and stopped at the border of a page.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::harness::eventually;
+use crate::harness::stage::{OPERATOR, Stage, Web};
+use crate::harness::truth::assert_equal;
+
+const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
+
+#[tokio::test]
+async fn what_is_new_never_waits_for_old_days() {
+    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=150"]).await;
+    let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
+    for source in ["vima", "payshack"] {
+        let kind = format!("sync-{source}");
+        let full = stage.ask_for(&kind, FULL);
+        eventually("the old days to be read", || async { (stage.state_of(full).await == "running").then_some(()) })
+            .await;
+        stage.succeed(&kind, None);
+        assert_eq!(stage.state_of(full).await, "running", "{source}: the live sync has waited");
+        let cancelled = sqlx::query!("UPDATE jobs SET cancel_requested_at = now(), cancel_requested_by = 'test'");
+        cancelled.execute(&stage.pool).await.expect("the ledger answers");
+    }
+}
+
+#[tokio::test]
+async fn the_first_run_follows_what_is_new_and_the_days_before_come_newest_first() {
+    let stage = Stage::set(&["--per-day", "300", "--fault", "latency-ms=10"]).await;
+    let web = stage.web().await;
+    let _worker = stage.jobs(&["worker"]);
+    let ended = stage.enqueue("sync-vima", None);
+    let result: Value = serde_json::from_str(ended.stdout.lines().last().expect("a result")).expect("JSON");
+    assert!(result["history_job_id"].is_string(), "{result}");
+    assert_eq!(stage.number("SELECT count(*) FROM transactions").await, 0, "the first run walks no past");
+    let before = web.get("/api/v1/metrics/overview").await["data_as_of"]["vima"].clone();
+    assert_eq!(before, Value::Null, "what is owed is not there yet");
+    stage.settle().await;
+    let asked = stage.sandbox.get("requests?last=1000").await;
+    let dates: Vec<&str> = asked["recent"]
+        .as_array()
+        .expect("requests")
+        .iter()
+        .filter_map(|asked| asked["query"].as_str()?.split("date=").nth(1)?.get(..10))
+        .collect();
+    assert!(dates.len() > 5 && dates.iter().rev().is_sorted(), "{dates:?}");
+    assert!(web.get("/api/v1/metrics/overview").await["data_as_of"]["vima"].is_string());
+    stage.sync_both().await;
+    assert_equal(&stage).await;
+}
+
+#[tokio::test]
+async fn a_job_that_reads_days_goes_on_where_its_worker_was_killed() {
+    let stage = Stage::set(&["--history-days", "4", "--per-day", "500", "--fault", "latency-ms=25"]).await;
+    for source in ["vima", "payshack"] {
+        let mut worker = stage.jobs(&["worker"]);
+        let full = stage.ask_for(&format!("sync-{source}"), FULL);
+        let place = eventually("some days to be read", || async {
+            let place = sqlx::query_scalar!("SELECT checkpoint FROM jobs WHERE id = $1", full);
+            let place = place.fetch_one(&stage.pool).await.expect("the job is there")?;
+            (place["seen"].as_u64()? > 600).then_some(place)
+        })
+        .await;
+        worker.kill();
+        stage.sandbox.send(Method::DELETE, "requests", None).await;
+        let _heir = stage.jobs(&["worker"]);
+        stage.settle().await;
+        let asked = stage.sandbox.get("requests?last=1000").await.to_string();
+        let day: chrono::NaiveDate = serde_json::from_value(place["day"].clone()).expect("a day");
+        let done = day + chrono::Days::new(1);
+        assert!(asked.contains(&day.to_string()), "{source}: goes on with {day}");
+        assert!(!asked.contains(&done.to_string()), "{source}: {done} had been read");
+        let progress = sqlx::query_scalar!(
+            r#"SELECT (progress ->> 'progress')::bigint AS "progress!" FROM jobs WHERE id = $1"#,
+            full
+        );
+        let progress = progress.fetch_one(&stage.pool).await.expect("the job is there");
+        assert!(progress >= stage.number_of(source).await, "{source}: the progress goes on as well: {progress}");
+    }
+    let _worker = stage.jobs(&["worker"]);
+    stage.sync_both().await;
+    assert_equal(&stage).await;
+}
+
+#[tokio::test]
+async fn a_sync_that_is_cancelled_ends_at_the_border_of_a_page() {
+    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=30"]).await;
+    let web = stage.web().await;
+    let _worker = stage.jobs(&["worker"]);
+    for (source, job_id) in trigger_full(&web).await {
+        let current = eventually("the sync to show how far it has come", || async {
+            let status = web.get("/api/v1/sync/status").await;
+            assert_ne!(status["overall_status"], "error", "{status}");
+            let of = status["sources"].as_array()?.iter().find(|entry| entry["source"] == source.as_str())?.clone();
+            (of["status"] == "running" && of["current"]["progress"].as_u64()? > 200).then_some(of["current"].clone())
+        })
+        .await;
+        assert_eq!(current["job_id"], job_id, "{current}");
+        let cancel = format!("/api/v1/jobs/{}/cancel", job_id.as_str().expect("an id"));
+        let answer = web.post_with(&cancel, &[("x-api-key", OPERATOR)], "").await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let run = eventually("the run to be cancelled", || async {
+            let runs = web.get(&format!("/api/v1/sync/runs?source={source}")).await;
+            runs["items"].as_array()?.iter().find(|run| run["status"] == "cancelled").cloned()
+        })
+        .await;
+        let count = |name: &str| run[name].as_i64().expect(name);
+        assert_eq!(
+            count("records_seen"),
+            ["inserted", "updated", "unchanged", "quarantined"].map(count).iter().sum::<i64>()
+        );
+        assert_eq!(stage.number_of(&source).await, count("inserted"), "{source}: what was read is here: {run}");
+    }
+}
+
+async fn trigger_full(web: &Web) -> Vec<(String, Value)> {
+    let headers = [("x-api-key", OPERATOR), ("content-type", "application/json")];
+    let triggered = web.post_with("/api/v1/sync/trigger", &headers, r#"{"mode":"full"}"#).await;
+    assert_eq!(triggered.status, 202, "{triggered:?}");
+    let jobs = triggered.json()["jobs"].as_array().expect("jobs").clone();
+    jobs.iter().map(|job| (job["source"].as_str().expect("a source").to_owned(), job["job_id"].clone())).collect()
+}

@@ -1,0 +1,119 @@
+//! What providers do wrong, a fault at a time: nothing is lost by any of them, and each is treated as it deserves.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::eventually;
+use crate::harness::stage::Stage;
+use crate::harness::truth::assert_equal;
+
+/// Every fault of a request or a record, how often it happens, and whether it happened by what was asked of the sandbox.
+const FAULTS: [(&str, f64); 16] = [
+    ("timeout", 0.2),
+    ("reset", 0.3),
+    ("500", 0.3),
+    ("502", 0.3),
+    ("503", 0.3),
+    ("429-seconds", 0.15),
+    ("429-date", 0.1),
+    ("payshack.401", 0.2),
+    ("payshack.success-false", 0.3),
+    ("html", 0.3),
+    ("truncated", 0.3),
+    ("endless", 0.3),
+    ("duplicate", 1.0),
+    ("stale", 1.0),
+    ("malformed", 0.3),
+    ("nul", 0.3),
+];
+
+#[tokio::test]
+async fn no_fault_loses_or_changes_a_record() {
+    let stage = Stage::set(&["--history-days", "2", "--per-day", "60"]).await;
+    let settings =
+        [("PROVIDER_TIMEOUT_SECONDS", "1"), ("PROVIDER_MAX_RESPONSE_BYTES", "2000000"), ("INITIAL_SYNC_DAYS", "4")];
+    let _worker = stage.jobs_with(&["worker"], &settings);
+    stage.sync_both().await;
+    for (fault, rate) in FAULTS {
+        stage.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({fault: rate, "timeout-seconds": 2}))).await;
+        stage.sandbox.send(Method::POST, "live", Some(json!({"create": 15, "change": 15}))).await;
+        stage.sandbox.send(Method::DELETE, "requests", None).await;
+        read_all(&stage, fault).await;
+        if happens_to_requests(fault) {
+            assert!(times(&stage, fault).await > 0, "{fault} did not happen");
+        }
+        assert_equal(&stage).await;
+    }
+    let told = "SELECT count(*) FROM quarantine WHERE reason = '' OR length(raw) = 0";
+    assert_eq!(stage.number(told).await, 0, "what is kept aside says why, and is kept to the letter");
+    assert!(stage.number("SELECT count(*) FROM quarantine").await > 0, "malformed records are kept aside");
+}
+
+/// Reads both sources, and the days again, so that every fault has many requests to happen to.
+async fn read_all(stage: &Stage, fault: &str) {
+    let failures = "SELECT count(*) FROM job_attempts WHERE outcome NOT IN ('succeeded', 'handed_back')";
+    let before = stage.number(failures).await;
+    stage.sync_both().await;
+    stage.succeed("sync-payshack", Some(r#"{"mode":"full"}"#));
+    stage.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
+    if fault.starts_with("429") || !happens_to_requests(fault) {
+        assert_eq!(stage.number(failures).await, before, "{fault} is no failure");
+    }
+}
+
+fn happens_to_requests(fault: &str) -> bool {
+    !["duplicate", "stale", "malformed", "nul"].contains(&fault)
+}
+
+/// How often a fault has happened to requests since they were last forgotten.
+async fn times(stage: &Stage, fault: &str) -> usize {
+    let kind = fault.split_once('.').map_or(fault, |(_, kind)| kind);
+    let requests = stage.sandbox.get("requests?last=10000").await;
+    requests["recent"].as_array().expect("requests").iter().filter(|asked| asked["fault"] == kind).count()
+}
+
+/// The service that this one replaces lost 700 of 1,000 records to a 500 on page 4, and called it a success.
+#[tokio::test]
+async fn what_was_read_before_a_failure_stays_and_the_next_attempt_goes_on_there() {
+    let stage = Stage::set(&["--history-days", "1", "--per-day", "1000", "--fault", "latency-ms=30"]).await;
+    let _worker = stage.jobs(&["worker"]);
+    let full = stage.ask_for("sync-vima", Some(r#"{"mode":"full"}"#));
+    eventually("some pages to be stored", || async {
+        (stage.number("SELECT count(*) FROM transactions").await >= 300).then_some(())
+    })
+    .await;
+    stage.sandbox.send(Method::PUT, "faults", Some(json!({"500": 1.0, "latency-ms": 0}))).await;
+    eventually("the attempt to fail", || async { (stage.state_of(full).await == "retrying").then_some(()) }).await;
+    let failed = "SELECT records_seen FROM sync_runs WHERE status = 'failed' AND error LIKE '%HTTP 500%'";
+    let kept = stage.number(failed).await;
+    assert!((300..1000).contains(&kept), "{kept}");
+    stage.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
+    stage.settle().await;
+    assert_equal_vima(&stage, 1000).await;
+    let again =
+        stage.number("SELECT max(records_seen) FROM sync_runs WHERE mode = 'full' AND status = 'succeeded'").await;
+    assert!(again <= 1000 - kept + 100, "{kept} were stored, and {again} read again");
+}
+
+async fn assert_equal_vima(stage: &Stage, least: i64) {
+    let truth = stage.sandbox.get("truth").await["vima"]["payin"]["distinct"].as_i64();
+    let stored = stage.number("SELECT count(*) FROM transactions WHERE source = 'vima'").await;
+    assert_eq!(Some(stored), truth);
+    assert!(stored >= least, "{stored}");
+}
+
+#[tokio::test]
+async fn a_cursor_that_does_not_advance_is_reported_and_never_looped_on() {
+    let stage = Stage::set(&["--switch", "vima_cursor=ignored"]).await;
+    let _worker = stage.jobs(&["worker"]);
+    stage.succeed("sync-vima", None);
+    let told = "SELECT count(*) FROM sync_runs WHERE status = 'incomplete' AND error LIKE '%do not go on beyond%'";
+    assert_eq!(stage.number(told).await, 1, "the run says what it could not read");
+    let watermarks = "SELECT count(*) FROM sync_streams WHERE source = 'vima' AND watermark IS NOT NULL";
+    assert_eq!(stage.number(watermarks).await, 0, "and is not taken for a complete one");
+    let asked = stage.sandbox.get("requests").await["total"].as_i64().expect("a count");
+    assert!(asked < 20, "{asked} requests");
+    stage.sandbox.send(Method::PUT, "switches", Some(json!({"vima_cursor": "exclusive"}))).await;
+    stage.sync_both().await;
+    assert_equal(&stage).await;
+}

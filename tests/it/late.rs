@@ -1,0 +1,107 @@
+//! What comes late: ids that become visible below a cursor that has passed, and changes of payments that nobody waits for.
+
+use std::time::Duration;
+
+use psp_dashboard::clock::{Clock, SystemClock};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::postgres::types::PgInterval;
+
+use crate::harness::stage::Stage;
+use crate::harness::truth::assert_equal;
+
+/// Payments of which half are in no list yet, while so many runs pass them; then they are.
+async fn pass_late_payments(stage: &Stage, runs: usize) {
+    stage.sync_both().await;
+    become_visible(stage, 3600).await;
+    stage.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
+    for _ in 0..runs {
+        stage.sync_both().await;
+    }
+    assert!(missing(stage).await > 0, "the test wants payments that are not visible yet");
+    become_visible(stage, 0).await;
+}
+
+/// From now on, half of what is created or changed becomes visible so many seconds late.
+async fn become_visible(stage: &Stage, seconds: u32) {
+    let late = json!({"vima_late_visible_share": 0.5, "vima_late_visible_seconds": seconds});
+    stage.sandbox.send(Method::PUT, "switches", Some(late)).await;
+}
+
+async fn missing(stage: &Stage) -> i64 {
+    let truth = stage.sandbox.get("truth").await["vima"]["payin"]["distinct"].as_i64().expect("a count");
+    truth - stage.number("SELECT count(*) FROM transactions WHERE source = 'vima'").await
+}
+
+#[tokio::test]
+async fn ids_that_become_visible_minutes_late_are_caught_by_the_overlap() {
+    let stage = Stage::set(&[]).await;
+    let _worker = stage.jobs(&["worker"]);
+    pass_late_payments(&stage, 1).await;
+    stage.sync_both().await;
+    assert_equal(&stage).await;
+}
+
+/// An overlap before now would begin after all that was late when the outage began.
+#[tokio::test]
+async fn what_was_late_when_an_outage_began_is_caught_after_it() {
+    let stage = Stage::set(&[]).await;
+    let _worker = stage.jobs(&["worker"]);
+    pass_late_payments(&stage, 1).await;
+    let_hours_pass(&stage, 3).await;
+    stage.succeed("housekeeping", None);
+    stage.sync_both().await;
+    assert_equal(&stage).await;
+}
+
+#[tokio::test]
+async fn ids_that_become_visible_hours_late_are_caught_by_the_sweep() {
+    let stage = Stage::set(&[]).await;
+    let _worker = stage.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", "0")]);
+    // Hours ago, so that the sweep of two days finds where the update cursor stood before.
+    stage.sync_both().await;
+    let_hours_pass(&stage, 60).await;
+    pass_late_payments(&stage, 3).await;
+    stage.sync_both().await;
+    assert!(missing(&stage).await > 0, "no overlap reaches back so far");
+    let today = SystemClock.now().date_naive();
+    let days = json!({"mode": "range", "from_date": today - chrono::Days::new(1), "to_date": today}).to_string();
+    stage.succeed("sync-vima", Some(&days));
+    assert_equal(&stage).await;
+}
+
+/// Moves into the past all that the syncs remember of when they did what.
+async fn let_hours_pass(stage: &Stage, hours: u64) {
+    let hours = PgInterval::try_from(Duration::from_hours(hours)).expect("an interval");
+    sqlx::query!("UPDATE sync_streams SET watermark = watermark - $1::interval", hours)
+        .execute(&stage.pool)
+        .await
+        .expect("the streams can be moved");
+    sqlx::query!("UPDATE sync_cursor_marks SET reached_at = reached_at - $1::interval", hours)
+        .execute(&stage.pool)
+        .await
+        .expect("the marks can be moved");
+}
+
+/// A refund of a payment that is final, and older than the days that are always read, is on no list that is read often.
+#[tokio::test]
+async fn a_late_refund_is_found_by_the_rolling_pass() {
+    let stage = Stage::set(&["--switch", "payshack_date_filter=created"]).await;
+    let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
+    stage.sync_both().await;
+    let settled = sqlx::query!(
+        r#"SELECT source_id, (created_at AT TIME ZONE 'UTC')::date AS "day!" FROM transactions
+            WHERE source = 'payshack' AND kind = 'payin' AND status = 'success'
+            ORDER BY created_at LIMIT 1"#
+    );
+    let settled = settled.fetch_one(&stage.pool).await.expect("a payment was settled");
+    let path = format!("payshack/payins/{}", settled.source_id);
+    stage.sandbox.send(Method::PATCH, &path, Some(json!({"status": "Refunded"}))).await;
+    stage.sync_both().await;
+    let refunded = "SELECT count(*) FROM transaction_changes WHERE old_status = 'success' AND new_status = 'refunded'";
+    assert_eq!(stage.number(refunded).await, 0, "the days that are always read do not reach back so far");
+    let day = Value::from(settled.day.to_string());
+    stage.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
+    assert_eq!(stage.number(refunded).await, 1);
+    assert_equal(&stage).await;
+}
