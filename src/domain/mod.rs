@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod day;
 pub mod event;
 pub mod job;
+pub mod metadata;
 pub mod money;
 pub mod rate;
 pub mod record;
