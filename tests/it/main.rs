@@ -14,6 +14,7 @@ mod ingest;
 mod layers;
 mod ledger;
 mod ledger_model;
+mod metadata;
 mod migrations;
 mod problems;
 mod programs;

@@ -50,9 +50,9 @@ impl Metadata {
     /// The lists as they are before a test has its hand on them.
     pub(crate) fn made() -> Self {
         Self {
-            clients: Rows::of(clients()),
-            resellers: Rows::of(resellers()),
-            service_providers: Rows::of(service_providers()),
+            clients: Rows::of(&clients()),
+            resellers: Rows::of(&resellers()),
+            service_providers: Rows::of(&service_providers()),
         }
     }
 
@@ -101,7 +101,7 @@ impl Metadata {
 pub(crate) struct Rows(Vec<Box<RawValue>>);
 
 impl Rows {
-    fn of(rows: Vec<Value>) -> Self {
+    fn of(rows: &[Value]) -> Self {
         Self(rows.iter().map(|row| to_raw_value(row).expect("a value is JSON")).collect())
     }
 }

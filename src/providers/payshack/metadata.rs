@@ -66,7 +66,7 @@ fn read_row<'a, J: RowJson<'a>>(text: &'a str) -> Result<J::Row, UnreadableRow> 
 }
 
 /// The first of `names` that is there.
-fn first_id<'a>(names: [(&'static str, Field<'a>); 3]) -> Result<String, FieldError> {
+fn first_id(names: [(&'static str, Field<'_>); 3]) -> Result<String, FieldError> {
     for (name, field) in names {
         if let Some(id) = field.identity(name)? {
             return Ok(id);
