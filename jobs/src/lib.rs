@@ -1,7 +1,7 @@
 //! Runs what the ledger holds: the registry of every kind of job, a line each.
 //!
 //! ```text
-//!   scheduler ──> ledger ──> bells ──> claimer ──> hands ──> sync_vima, sync_payshack, housekeeping
+//!   scheduler ──> ledger ──> bells ──> claimer ──> hands ──> sync_vima, sync_payshack, housekeeping, …
 //!   (schedule)      ^       (wake)                  │
 //!                   └── sweeper (vigil, isolation) ─┘
 //! ```
@@ -24,6 +24,7 @@ pub mod schedule;
 pub mod scheduler;
 pub mod sweeper;
 pub mod sync_payshack;
+pub mod sync_payshack_metadata;
 pub mod sync_run;
 pub mod sync_vima;
 pub mod vigil;
@@ -32,12 +33,13 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use psp_dashboard::domain::job::{HOUSEKEEPING, SYNC_PAYSHACK, SYNC_VIMA};
+use psp_dashboard::domain::job::{HOUSEKEEPING, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA};
 
 use environment::Environment;
 use handler::Registry;
 use housekeeping::Housekeeping;
 use sync_payshack::SyncPayshack;
+use sync_payshack_metadata::SyncPayshackMetadata;
 use sync_vima::SyncVima;
 
 /// Every kind of job that production knows.
@@ -46,5 +48,6 @@ pub fn registry(environment: &Arc<Environment>) -> Registry {
     Registry::default()
         .with(&SYNC_VIMA, SyncVima::new(environment))
         .with(&SYNC_PAYSHACK, SyncPayshack::new(environment))
+        .with(&SYNC_PAYSHACK_METADATA, SyncPayshackMetadata::new(environment))
         .with(&HOUSEKEEPING, Housekeeping::new(environment))
 }

@@ -7,7 +7,7 @@ use apalis_cron::{Schedule, Tick};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::SyncConfig;
-use psp_dashboard::domain::job::{HOUSEKEEPING, NewJob, Priority, Trigger};
+use psp_dashboard::domain::job::{HOUSEKEEPING, NewJob, Priority, SYNC_PAYSHACK_METADATA, Trigger};
 use psp_dashboard::domain::schedule::Every;
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
@@ -42,6 +42,9 @@ pub fn table(sync: &SyncConfig) -> Vec<Entry> {
     vec![
         entry("sync-vima", sync.vima_interval, Missed::Coalesce, |_| incremental(Source::Vima)),
         entry("sync-payshack", sync.payshack_interval, Missed::Coalesce, |_| incremental(Source::Payshack)),
+        entry("sync-payshack-metadata", sync.payshack_metadata_interval, Missed::Coalesce, |_| {
+            NewJob::plain(&SYNC_PAYSHACK_METADATA, Trigger::Schedule)
+        }),
         // Ids that became visible hours late, below a cursor that had passed.
         entry("sweep-vima", day, Missed::MakeUp, |tick| {
             again(Source::Vima, days_before(tick, 2), days_before(tick, 1))
@@ -98,6 +101,7 @@ mod tests {
         let sync = SyncConfig {
             vima_interval: Duration::from_mins(1),
             payshack_interval: Duration::from_mins(5),
+            payshack_metadata_interval: Duration::from_mins(30),
             initial_days: 7,
             vima_overlap: Duration::from_mins(15),
             payshack_overlap_days: 2,

@@ -9,7 +9,7 @@ use crate::{
     live::{Live, Pair},
     moment::{Day, Moment},
     payment::{Flaw, Outcome, Payment, Project},
-    payshack::{Client, Kind, Transaction, Transactions},
+    payshack::{Client, Kind, Metadata, Transaction, Transactions},
     state::State,
     switches::Switches,
     vima::{Operation, Operations},
@@ -36,6 +36,7 @@ pub(crate) fn history(config: &Config, switches: &Switches, now: Moment) -> Stat
         payins: Transactions::of(Kind::Payin),
         payouts: Transactions::of(Kind::Payout),
         live: Live::seeded(config),
+        metadata: Metadata::made(),
     };
     state.operations.use_wide_ids(switches.vima_wide_ids);
     let shared = payments.iter().filter(|payment| payment.goes_through_payshack()).count();

@@ -9,7 +9,7 @@ use crate::{
     live::{Live, Pair, Step},
     moment::Moment,
     payment::{Flaw, Outcome, Payment},
-    payshack::{self, Client, Transaction, Transactions},
+    payshack::{self, Client, Metadata, Transaction, Transactions},
     status::{Status, Word},
     vima::{self, Operation, Operations},
 };
@@ -24,6 +24,7 @@ pub(crate) struct State {
     pub(crate) payins: Transactions,
     pub(crate) payouts: Transactions,
     pub(crate) live: Live,
+    pub(crate) metadata: Metadata,
 }
 
 impl State {

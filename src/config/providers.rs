@@ -15,6 +15,8 @@ pub struct SyncConfig {
     pub vima_interval: Duration,
     /// How often `PayShack` is read.
     pub payshack_interval: Duration,
+    /// How often it is read who takes part at `PayShack`.
+    pub payshack_metadata_interval: Duration,
     /// How many days the first run fetches.
     pub initial_days: u32,
     /// How far behind its cursor a Vima run begins: ids become visible late.
@@ -28,12 +30,14 @@ impl SyncConfig {
     pub fn read(environment: &mut Environment) -> Option<Self> {
         let vima_interval = seconds(environment, "VIMA_SYNC_INTERVAL_SECONDS", "60", 60);
         let payshack_interval = seconds(environment, "PAYSHACK_SYNC_INTERVAL_SECONDS", "300", 300);
+        let payshack_metadata_interval = seconds(environment, "PAYSHACK_METADATA_SYNC_INTERVAL_SECONDS", "1800", 1800);
         let initial_days = environment.optional(Setting::open("INITIAL_SYNC_DAYS", "7"), 7_u32);
         let vima_overlap = environment.optional(Setting::open("VIMA_OVERLAP_MINUTES", "15"), 15_u64);
         let payshack_overlap_days = environment.optional(Setting::open("PAYSHACK_OVERLAP_DAYS", "2"), 2_u32);
         Some(Self {
             vima_interval: vima_interval?,
             payshack_interval: payshack_interval?,
+            payshack_metadata_interval: payshack_metadata_interval?,
             initial_days: initial_days?.max(1),
             vima_overlap: Duration::from_secs(vima_overlap? * 60),
             payshack_overlap_days: payshack_overlap_days?,

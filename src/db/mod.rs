@@ -15,6 +15,7 @@ pub mod job_control;
 pub mod job_listing;
 pub mod jobs;
 pub mod leases;
+pub mod metadata;
 pub mod overview;
 pub mod pool;
 pub mod processes;

@@ -350,7 +350,7 @@ impl Search {
 }
 
 /// The text, so that `LIKE` takes every character of it for itself.
-fn escape_like(text: &str) -> String {
+pub(super) fn escape_like(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 

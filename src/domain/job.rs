@@ -46,6 +46,15 @@ pub const SYNC_VIMA: JobKind = JobKind {
 /// Reads `PayShack`'s pay-ins and pay-outs.
 pub const SYNC_PAYSHACK: JobKind = JobKind { name: "sync-payshack", limit: Some("sync-payshack"), ..SYNC_VIMA };
 
+/// Reads who takes part at `PayShack`. Three answers, read again at the next tick: a long wait for them is in vain.
+pub const SYNC_PAYSHACK_METADATA: JobKind = JobKind {
+    name: "sync-payshack-metadata",
+    timeout: Duration::from_mins(10),
+    max_attempts: 5,
+    limit: Some("sync-payshack-metadata"),
+    ..SYNC_VIMA
+};
+
 /// Clears away what is no longer needed.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -57,7 +66,7 @@ pub const HOUSEKEEPING: JobKind = JobKind {
 };
 
 /// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 3] = [&SYNC_VIMA, &SYNC_PAYSHACK, &HOUSEKEEPING];
+pub const KINDS: [&JobKind; 4] = [&SYNC_VIMA, &SYNC_PAYSHACK, &SYNC_PAYSHACK_METADATA, &HOUSEKEEPING];
 
 impl JobKind {
     /// The kind that reads `source`.

@@ -9,6 +9,7 @@ pub mod day;
 pub mod event;
 pub mod exchange_rate;
 pub mod job;
+pub mod metadata;
 pub mod money;
 pub mod rate;
 pub mod record;

@@ -15,4 +15,5 @@ pub mod publish_events;
 pub mod rescue_jobs;
 pub mod retry_job;
 pub mod share_provider;
+pub mod store_metadata;
 pub mod trigger_sync;

@@ -103,6 +103,15 @@ impl<'a> Field<'a> {
         parse_decimal(&self.whole_text()?).ok().filter(Decimal::is_integer)?.to_u64()
     }
 
+    /// Yes or no: a truth value, or 1 or 0, as such or as a text; none where it is something else.
+    pub(super) fn truth(self) -> Option<bool> {
+        match self.0?.get().trim_matches('"').to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        }
+    }
+
     /// Whether it says no: `false`, as a truth value or as a text.
     pub(super) fn is_false(self) -> bool {
         self.0.is_some_and(|json| json.get().trim_matches('"').eq_ignore_ascii_case("false"))

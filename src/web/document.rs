@@ -48,6 +48,9 @@ pub(super) enum Tag {
     Metrics,
     /// Reading the providers.
     Sync,
+    /// Who takes part at PayShack, and what they hold.
+    #[oai(rename = "PayShack")]
+    Payshack,
     /// What is done in the background: jobs, their queues, and what runs when.
     Jobs,
     /// Who may do what.

@@ -21,6 +21,7 @@ mod metrics;
 mod overview;
 mod page;
 mod path;
+mod payshack;
 mod personal;
 mod query;
 mod queues;

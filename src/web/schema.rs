@@ -17,6 +17,7 @@ use crate::db::job_listing::AttemptOutcome;
 use crate::db::transaction_search::{Order, SortBy};
 use crate::domain::access::Role;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
+use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::{format_decimal, parse_decimal};
 use crate::domain::status::Status;
 use crate::domain::sync::{RunStatus, SyncMode};
@@ -99,6 +100,8 @@ named_enum!(JobState, "JobState", JobState::ALL, "Where a job stands.");
 named_enum!(AttemptOutcome, "AttemptOutcome", AttemptOutcome::ALL, "How an attempt of a job ended.");
 named_enum!(KindName, "JobKind", KindName::all(), "A kind of job of this release.");
 named_enum!(QueueName, "QueueName", QueueName::all(), "A queue in which kinds of job of this release wait.");
+named_enum!(OwnerKind, "OwnerKind", OwnerKind::ALL, "Whose balance it is.");
+named_enum!(BalanceKind, "BalanceKind", BalanceKind::ALL, "Which of an owner's balances.");
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
 named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
 

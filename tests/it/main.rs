@@ -17,6 +17,7 @@ mod late;
 mod layers;
 mod ledger;
 mod ledger_model;
+mod metadata;
 mod migrations;
 mod moving;
 mod problems;

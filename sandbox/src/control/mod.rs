@@ -1,6 +1,7 @@
 //! The control API below `/sandbox`: a test's own view of the model and its hand on it.
 
 mod live;
+mod metadata;
 mod planting;
 mod settings;
 mod truth;
@@ -21,5 +22,7 @@ pub(crate) fn routes() -> Route {
         .at("/payshack/payins/:id", poem::patch(planting::change_payin))
         .at("/payshack/payouts", post(planting::plant_payout))
         .at("/payshack/payouts/:id", poem::patch(planting::change_payout))
+        .at("/payshack/:list", post(metadata::plant_row))
+        .at("/payshack/:list/:id", poem::patch(metadata::change_row).delete(metadata::remove_row))
         .at("/requests", get(settings::requests).delete(settings::forget_requests))
 }

@@ -14,6 +14,7 @@ mod wire;
 
 pub(crate) use client::Client;
 pub(crate) use entry::Entry;
+pub(crate) use metadata::{Fields, List, Metadata};
 pub(crate) use session::Sessions;
 pub(crate) use transaction::{Kind, Transaction};
 pub(crate) use transactions::{Slot, Transactions};

@@ -21,7 +21,8 @@ use crate::{
 use super::{
     entry::Entry,
     envelope::{failure, refused, success},
-    metadata, page,
+    metadata::List,
+    page,
     session::CLIENT_ID,
     transaction::Kind,
     transactions::{Listing, Transactions},
@@ -73,21 +74,25 @@ pub(crate) fn payouts(request: &Request, Data(sandbox): Data<&Arc<Sandbox>>) -> 
 
 #[handler]
 pub(crate) fn clients(request: &Request, Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
-    metadata_list(request, sandbox, &metadata::clients())
+    metadata_list(request, sandbox, List::Clients)
 }
 
 #[handler]
 pub(crate) fn resellers(request: &Request, Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
-    metadata_list(request, sandbox, &metadata::resellers())
+    metadata_list(request, sandbox, List::Resellers)
 }
 
 #[handler]
 pub(crate) fn service_providers(request: &Request, Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
-    metadata_list(request, sandbox, &metadata::service_providers())
+    metadata_list(request, sandbox, List::ServiceProviders)
 }
 
-fn metadata_list(request: &Request, sandbox: &Sandbox, rows: &serde_json::Value) -> Response {
-    stopped(request, sandbox).unwrap_or_else(|| success("Fetched", sandbox.clock.now(), &rows.to_string()))
+fn metadata_list(request: &Request, sandbox: &Sandbox, list: List) -> Response {
+    if let Some(answer) = stopped(request, sandbox) {
+        return answer;
+    }
+    let rows = serde_json::to_string(sandbox.state().metadata.rows(list)).expect("texts of JSON are JSON");
+    success("Fetched", sandbox.clock.now(), &rows)
 }
 
 fn list(request: &Request, sandbox: &Sandbox, kind: Kind) -> Response {

@@ -118,3 +118,27 @@ async fn a_wrong_setting_is_refused_with_the_reason() {
     assert_eq!(answer.status(), 400);
     assert!(answer.json::<Value>().await.unwrap()["error"].as_str().unwrap().contains("inclusive"));
 }
+
+#[tokio::test]
+async fn who_takes_part_is_planted_changed_and_taken_away() {
+    let running = Running::with(&[]).await;
+    let session = running.login().await;
+    let clients = async || {
+        let path = "indigate-core-svc/api/v1/client/fetch-all-client";
+        running.payshack(&session, path).await.text().await.unwrap()
+    };
+    let url = |path: &str| format!("{}/sandbox/payshack/clients{path}", running.url);
+    let planted = r#"{"_id": 77, "balance": 100.10000000000000000001}"#;
+    assert_eq!(running.client.post(url("")).body(planted).send().await.unwrap().status(), 201);
+    assert!(clients().await.contains(planted), "byte for byte");
+    let change = r#"{"walletBalance": "5.50"}"#;
+    assert_eq!(running.client.patch(url("/77")).body(change).send().await.unwrap().status(), 200);
+    let changed = clients().await;
+    assert!(changed.contains("100.10000000000000000001") && changed.contains(r#""walletBalance":"5.50""#), "{changed}");
+    assert_eq!(running.client.delete(url("/77")).send().await.unwrap().status(), 200);
+    assert!(!clients().await.contains("5.50"));
+    assert_eq!(running.client.delete(url("/77")).send().await.unwrap().status(), 404);
+    let nowhere = format!("{}/sandbox/payshack/strangers", running.url);
+    assert_eq!(running.client.post(nowhere).body("1").send().await.unwrap().status(), 400);
+    running.post("payshack/payins", &json!({"txnId": "T1"})).await;
+}

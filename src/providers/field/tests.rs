@@ -115,6 +115,14 @@ fn counts_and_flags_are_read_from_texts_too() {
     for (json, expected) in [("false", true), (r#""False""#, true), ("true", false), ("null", false), ("0", false)] {
         assert_eq!(field(json).is_false(), expected, "{json}");
     }
+    for (json, expected) in
+        [("true", Some(true)), (r#""FALSE""#, Some(false)), ("1", Some(true)), (r#""0""#, Some(false))]
+    {
+        assert_eq!(field(json).truth(), expected, "{json}");
+    }
+    for json in ["null", r#""yes""#, r#""""#, "2", "1.0", "{}", "[true]"] {
+        assert_eq!(field(json).truth(), None, "{json}");
+    }
 }
 
 #[test]

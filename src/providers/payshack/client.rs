@@ -7,9 +7,11 @@ use chrono::NaiveDate;
 use reqwest::{Client, RequestBuilder, Url};
 
 use super::login::Login;
+use super::metadata::{read_clients, read_resellers, read_service_providers};
 use super::session::{Session, SharedSession};
 use super::wire::{Projects, TransactionsPage, read_page, read_payin, read_payout};
 use crate::clock::SharedClock;
+use crate::domain::metadata::{Client as Merchant, Listing, Reseller, ServiceProvider};
 use crate::domain::record::Record;
 use crate::domain::secret::Secret;
 use crate::providers::error::ProviderError;
@@ -19,6 +21,9 @@ use crate::providers::redaction::Redactor;
 const LOGIN: &str = "/indigate-user-svc/api/v1/auth/login";
 const PAYINS: &str = "/indigate-payin-svc/api/v1/payin/transaction/fetch";
 const PAYOUTS: &str = "/indigate-payout-svc/api/v1/wallet/transactions";
+const CLIENTS: &str = "/indigate-core-svc/api/v1/client/fetch-all-client";
+const RESELLERS: &str = "/indigate-core-svc/api/v1/reseller/fetch-all-reseller";
+const SERVICE_PROVIDERS: &str = "/indigate-core-svc/api/v1/service-provider/fetch-all-sp";
 
 /// Where `PayShack` is, how it knows us, and what it calls our projects.
 #[derive(Debug, Clone)]
@@ -109,6 +114,40 @@ impl PayshackClient {
     /// As [`Self::payins`].
     pub async fn payin_by_transaction_id(&self, id: &str) -> Result<TransactionsPage, ProviderError> {
         self.list(PAYINS, &[("transactionId", id.to_owned())], read_payin).await
+    }
+
+    /// All clients.
+    ///
+    /// # Errors
+    /// [`ProviderError`], once the request has been tried as often as it may be. A row that cannot be read is none: it is
+    /// in the listing, as unreadable.
+    pub async fn clients(&self) -> Result<Listing<Merchant>, ProviderError> {
+        self.listing(CLIENTS, read_clients).await
+    }
+
+    /// All resellers.
+    ///
+    /// # Errors
+    /// As [`Self::clients`].
+    pub async fn resellers(&self) -> Result<Listing<Reseller>, ProviderError> {
+        self.listing(RESELLERS, read_resellers).await
+    }
+
+    /// All service providers.
+    ///
+    /// # Errors
+    /// As [`Self::clients`].
+    pub async fn service_providers(&self) -> Result<Listing<ServiceProvider>, ProviderError> {
+        self.listing(SERVICE_PROVIDERS, read_service_providers).await
+    }
+
+    async fn listing<Row>(
+        &self,
+        path: &str,
+        read: impl Fn(&str) -> Result<Listing<Row>, Rejection>,
+    ) -> Result<Listing<Row>, ProviderError> {
+        let address = endpoint(&self.base_url, path);
+        self.fetch(|client| client.get(address.clone()), read).await
     }
 
     async fn list(

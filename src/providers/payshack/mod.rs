@@ -8,6 +8,7 @@ mod client;
 #[cfg(test)]
 mod in_memory;
 mod login;
+mod metadata;
 pub mod session;
 mod wire;
 

@@ -16,12 +16,14 @@ const SCHEMAS: &str = "#/components/schemas/";
 const REQUEST_ID: &str = "X-Request-Id";
 
 /// Values of query parameters, by name, where the schema alone shows none.
-const EXAMPLES: [(&str, &str); 11] = [
+const EXAMPLES: [(&str, &str); 13] = [
     ("project", "monetix"),
     ("currency", "INR"),
     ("country", "IN"),
     ("payment_method", "UPI"),
     ("merchant_id", "merchant-7"),
+    ("client_id", "client-7"),
+    ("reseller_id", "reseller-1"),
     ("timezone", "Asia/Kolkata"),
     ("search", "order-10"),
     ("min_amount", "100.00"),

@@ -106,6 +106,38 @@ async fn calls_are_made_in_payshacks_words_with_one_login_for_all() {
 }
 
 #[tokio::test]
+async fn who_takes_part_is_asked_for_with_the_session_of_all_calls() {
+    let stage = Stage::new(|_, asked| {
+        if is_login(asked) {
+            logged_in("token-0")
+        } else if asked.line.contains("/payin/") {
+            Answer::ok(PAGE)
+        } else {
+            Answer::ok(r#"{"success": true, "data": [{"id": "a"}, {"name": "nobody"}]}"#)
+        }
+    });
+    stage.payins().await.expect("a page");
+    let clients = stage.client().clients().await.expect("a list");
+    let resellers = stage.client().resellers().await.expect("a list");
+    let service_providers = stage.client().service_providers().await.expect("a list");
+    assert_eq!((clients.rows.len(), clients.unreadable.len()), (1, 1));
+    assert_eq!((resellers.rows.len(), service_providers.rows.len()), (1, 1));
+
+    let asked = stage.server.asked();
+    let lines: Vec<&str> = asked[2..].iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /indigate-core-svc/api/v1/client/fetch-all-client HTTP/1.1",
+            "GET /indigate-core-svc/api/v1/reseller/fetch-all-reseller HTTP/1.1",
+            "GET /indigate-core-svc/api/v1/service-provider/fetch-all-sp HTTP/1.1",
+        ]
+    );
+    assert!(asked[2..].iter().all(|asked| asked.headers.contains(&"reseller-id:c-1".to_owned())));
+    assert_eq!(stage.logins(), 1);
+}
+
+#[tokio::test]
 async fn many_at_once_log_in_once() {
     let stage = doorkeeper(|| Answer::status(401));
     let tasks = (0..8).map(|_| {

@@ -1,0 +1,23 @@
+//! When each list was last read.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::db::DbError;
+use crate::domain::metadata::List;
+
+/// Notes that `list` was read.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn set_read(connection: &mut PgConnection, list: List, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        r#"INSERT INTO payshack_lists (list, read_at) VALUES ($1, $2)
+               ON CONFLICT (list) DO UPDATE SET read_at = excluded.read_at"#,
+        list.as_str(),
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

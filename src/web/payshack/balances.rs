@@ -1,0 +1,166 @@
+//! What PayShack's clients and resellers held, and when.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+use uuid::Uuid;
+
+use super::super::app::State;
+use super::super::auth::Viewer;
+use super::super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use super::super::error::Problem;
+use super::super::fields::{Fields, FromFields};
+use super::super::page::{self, Page, PageQuery};
+use super::super::query::Query;
+use super::super::schema::{Money, Time};
+use crate::db::metadata::balances::{self, After, Filter, RecordedBalance, Window};
+use crate::domain::day::start_of_day;
+use crate::domain::metadata::{BalanceKind, OwnerKind};
+use crate::domain::money::Currency;
+
+/// What cursors are signed for.
+const LISTING: &str = "payshack balances";
+
+/// Which balances are listed.
+#[derive(Debug, Clone, Default, Object)]
+struct BalanceQuery {
+    /// Of clients, or of resellers.
+    owner_kind: Option<OwnerKind>,
+    /// Of these clients; with `reseller_id`, of either.
+    client_id: Vec<String>,
+    /// Of these resellers; with `client_id`, of either.
+    reseller_id: Vec<String>,
+    /// Which of an owner's balances.
+    balance_kind: Option<BalanceKind>,
+    /// Recorded on this day or later.
+    from_date: Option<NaiveDate>,
+    /// Recorded on this day or before.
+    to_date: Option<NaiveDate>,
+    /// The zone whose days they are (IANA name); the server's `REPORT_TIMEZONE` where nothing is said.
+    timezone: Option<String>,
+}
+
+impl FromFields for BalanceQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let owner_kind = fields.optional("owner_kind");
+        let client_id = fields.list("client_id");
+        let reseller_id = fields.list("reseller_id");
+        let balance_kind = fields.optional("balance_kind");
+        let from_date = fields.optional::<NaiveDate>("from_date");
+        let to_date = fields.optional::<NaiveDate>("to_date");
+        let zone = fields.optional::<Tz>("timezone");
+        if let (Some(Some(from)), Some(Some(to))) = (from_date, to_date)
+            && from > to
+        {
+            fields.fault("from_date", format!("{from} is after to_date {to}: swap them"));
+        }
+        Some(Self {
+            owner_kind: owner_kind?,
+            client_id: client_id?,
+            reseller_id: reseller_id?,
+            balance_kind: balance_kind?,
+            from_date: from_date?,
+            to_date: to_date?,
+            timezone: zone?.map(|zone| zone.name().to_owned()),
+        })
+    }
+}
+
+impl BalanceQuery {
+    /// The filter, in days of `zone` where the query names none.
+    fn filter(self, zone: Tz) -> Filter {
+        let zone = self.timezone.and_then(|name| name.parse().ok()).unwrap_or(zone);
+        Filter {
+            owner_kind: self.owner_kind,
+            client_ids: self.client_id,
+            reseller_ids: self.reseller_id,
+            balance_kind: self.balance_kind,
+            from: self.from_date.map(|day| start_of_day(day, zone)),
+            until: self.to_date.and_then(|day| day.succ_opt()).map(|day| start_of_day(day, zone)),
+        }
+    }
+}
+
+/// What somebody held.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct PayshackBalance {
+    /// Its id here.
+    id: Uuid,
+    /// Whose it is: a client's or a reseller's.
+    owner_kind: OwnerKind,
+    /// The owner's id at PayShack.
+    owner_id: String,
+    /// The owner's name, as it is now.
+    owner_name: Option<String>,
+    /// Which of the owner's balances.
+    balance_kind: BalanceKind,
+    /// How much; negative where it is owed.
+    amount: Money,
+    /// The currency of `amount`.
+    currency: String,
+    /// When it was read.
+    recorded_at: Time,
+}
+
+impl From<RecordedBalance> for PayshackBalance {
+    fn from(recorded: RecordedBalance) -> Self {
+        Self {
+            id: recorded.id,
+            owner_kind: recorded.owner_kind,
+            owner_id: recorded.owner_id,
+            owner_name: recorded.owner_name,
+            balance_kind: recorded.balance_kind,
+            amount: Money(recorded.amount),
+            currency: recorded.currency,
+            recorded_at: Time(recorded.recorded_at),
+        }
+    }
+}
+
+impl Example for PayshackBalance {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            owner_kind: OwnerKind::Client,
+            owner_id: "client-7".to_owned(),
+            owner_name: Some("Example Shop".to_owned()),
+            balance_kind: BalanceKind::WalletBalance,
+            amount: Money(98_000.into()),
+            currency: Currency::inr().into(),
+            recorded_at: Time(EXAMPLE_TIME),
+        }
+    }
+}
+
+/// The endpoints.
+pub(super) struct BalancesApi;
+
+#[OpenApi(prefix_path = "/api/v1/payshack", tag = "Tag::Payshack")]
+impl BalancesApi {
+    /// List what PayShack's clients and resellers held
+    ///
+    /// The newest first. A balance is recorded when it is found changed, and otherwise once a UTC day.
+    #[oai(path = "/balances", method = "get", operation_id = "listPayshackBalances")]
+    async fn list(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        query: Query<BalanceQuery>,
+        page: Query<PageQuery>,
+    ) -> Result<Json<Page<PayshackBalance>>, Problem> {
+        let filter = query.0.filter(state.report_timezone);
+        let asked: page::Window<After> = state.cursors.window(LISTING, &page.0)?;
+        let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
+        let (found, count) =
+            tokio::try_join!(balances::list(&state.pool, &filter, &window), balances::count(&state.pool, &filter))?;
+        let count = page::Count { total: count.total, exact: count.exact };
+        let page = state.cursors.page(LISTING, &asked, count, found, RecordedBalance::place);
+        Ok(Json(page.map(PayshackBalance::from)))
+    }
+}

@@ -1,0 +1,56 @@
+//! Who takes part at PayShack, and what they hold: a file a list.
+
+mod balances;
+mod clients;
+mod resellers;
+mod service_providers;
+
+use poem_openapi::{Object, OpenApi};
+
+use super::fields::{Fields, FromFields};
+use super::page;
+use super::personal::mask_address;
+use crate::db::metadata::{Filter, Place, Window};
+use crate::domain::access::{Principal, Role};
+
+/// The operations.
+pub(super) fn operations() -> impl OpenApi + 'static {
+    (clients::ClientsApi, resellers::ResellersApi, service_providers::ServiceProvidersApi, balances::BalancesApi)
+}
+
+/// Which rows of a list are shown.
+#[derive(Debug, Clone, Default, Object)]
+struct MetadataQuery {
+    /// Part of the name or of PayShack's id.
+    search: Option<String>,
+    /// Active ones, or those that are not; those of which PayShack does not say it are neither.
+    is_active: Option<bool>,
+    /// Those that PayShack lists, or those that it no longer does; both where nothing is said.
+    listed: Option<bool>,
+}
+
+impl FromFields for MetadataQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let search = fields.optional("search");
+        let is_active = fields.optional("is_active");
+        let listed = fields.optional("listed");
+        Some(Self { search: search?, is_active: is_active?, listed: listed? })
+    }
+}
+
+impl From<MetadataQuery> for Filter {
+    fn from(query: MetadataQuery) -> Self {
+        Self { search: query.search, is_active: query.is_active, listed: query.listed }
+    }
+}
+
+impl From<&page::Window<Place>> for Window {
+    fn from(asked: &page::Window<Place>) -> Self {
+        Self { after: asked.after.clone(), offset: asked.offset(), limit: asked.wanted() }
+    }
+}
+
+/// An address as `principal` may see it.
+fn address_shown_to(principal: &Principal, address: Option<String>) -> Option<String> {
+    if principal.role < Role::Operator { address.as_deref().map(mask_address) } else { address }
+}

@@ -1,0 +1,117 @@
+//! PayShack's service providers.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+
+use super::super::app::State;
+use super::super::auth::Viewer;
+use super::super::document::{EXAMPLE_TIME, Tag};
+use super::super::error::Problem;
+use super::super::page::{Count, Page, PageQuery, Window};
+use super::super::query::Query;
+use super::super::schema::Time;
+use super::MetadataQuery;
+use crate::db::metadata::{Filter, Place, Stored, service_providers};
+use crate::domain::metadata::ServiceProvider;
+
+/// What cursors are signed for.
+const LISTING: &str = "payshack service providers";
+
+/// A service provider: a bank or switch that PayShack's payments go through. What PayShack does not say is null.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct PayshackServiceProvider {
+    /// Its id at PayShack.
+    service_provider_id: String,
+    /// Its name.
+    name: Option<String>,
+    /// Its short name.
+    code: Option<String>,
+    /// PayShack's word for how it stands.
+    status: Option<String>,
+    /// Whether it is active.
+    is_active: Option<bool>,
+    /// Whether pay-ins can go through it.
+    supports_payin: Option<bool>,
+    /// Whether pay-outs can go through it.
+    supports_payout: Option<bool>,
+    /// Whether PayShack listed it when the list was last read.
+    listed: bool,
+    /// When it was first listed.
+    first_seen_at: Time,
+    /// When it was last listed.
+    last_seen_at: Time,
+    /// When anything of the above last changed.
+    changed_at: Time,
+}
+
+impl From<Stored<ServiceProvider>> for PayshackServiceProvider {
+    fn from(stored: Stored<ServiceProvider>) -> Self {
+        let Stored { row, listed, first_seen_at, last_seen_at, changed_at } = stored;
+        Self {
+            service_provider_id: row.service_provider_id,
+            name: row.name,
+            code: row.code,
+            status: row.status,
+            is_active: row.is_active,
+            supports_payin: row.supports_payin,
+            supports_payout: row.supports_payout,
+            listed,
+            first_seen_at: Time(first_seen_at),
+            last_seen_at: Time(last_seen_at),
+            changed_at: Time(changed_at),
+        }
+    }
+}
+
+impl Example for PayshackServiceProvider {
+    fn example() -> Self {
+        let text = |text: &str| Some(text.to_owned());
+        Self {
+            service_provider_id: "sp-1003".to_owned(),
+            name: text("Example UPI Switch"),
+            code: text("EUS"),
+            status: text("Active"),
+            is_active: Some(true),
+            supports_payin: Some(true),
+            supports_payout: Some(false),
+            listed: true,
+            first_seen_at: Time(EXAMPLE_TIME),
+            last_seen_at: Time(EXAMPLE_TIME),
+            changed_at: Time(EXAMPLE_TIME),
+        }
+    }
+}
+
+/// The endpoints.
+pub(super) struct ServiceProvidersApi;
+
+#[OpenApi(prefix_path = "/api/v1/payshack", tag = "Tag::Payshack")]
+impl ServiceProvidersApi {
+    /// List PayShack's service providers
+    ///
+    /// By their names. One that PayShack no longer lists stays, marked by `listed`.
+    #[oai(path = "/service-providers", method = "get", operation_id = "listPayshackServiceProviders")]
+    async fn list(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        query: Query<MetadataQuery>,
+        page: Query<PageQuery>,
+    ) -> Result<Json<Page<PayshackServiceProvider>>, Problem> {
+        let filter = Filter::from(query.0);
+        let asked: Window<Place> = state.cursors.window(LISTING, &page.0)?;
+        let window = (&asked).into();
+        let (found, total) = tokio::try_join!(
+            service_providers::list(&state.pool, &filter, &window),
+            service_providers::count(&state.pool, &filter)
+        )?;
+        let count = Count { total, exact: true };
+        let page = state.cursors.page(LISTING, &asked, count, found, Stored::<ServiceProvider>::place);
+        Ok(Json(page.map(PayshackServiceProvider::from)))
+    }
+}
