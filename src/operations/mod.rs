@@ -9,6 +9,7 @@ pub mod finish_job;
 pub mod finish_sync;
 pub mod ingest_page;
 pub mod issue_key;
+pub mod once;
 pub mod pause_queue;
 pub mod publish_events;
 pub mod rescue_jobs;
