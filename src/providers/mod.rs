@@ -21,5 +21,5 @@ mod stub_server;
 pub mod vima;
 
 pub use error::{ProviderError, Retry};
-pub use http::{HttpClient, HttpSettings};
+pub use http::{HttpClient, HttpSettings, readable_text};
 pub use pace::{Pace, Unpaced};
