@@ -18,7 +18,9 @@ pub mod hands;
 pub mod housekeeping;
 pub mod isolation;
 pub mod program;
+pub mod quarantine_command;
 pub mod recorder;
+pub mod replay_quarantine;
 pub mod schedule;
 pub mod scheduler;
 pub mod sweeper;
@@ -31,11 +33,12 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use psp_dashboard::domain::job::{HOUSEKEEPING, SYNC_PAYSHACK, SYNC_VIMA};
+use psp_dashboard::domain::job::{HOUSEKEEPING, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_VIMA};
 
 use environment::Environment;
 use handler::Registry;
 use housekeeping::Housekeeping;
+use replay_quarantine::ReplayQuarantine;
 use sync_payshack::SyncPayshack;
 use sync_vima::SyncVima;
 
@@ -45,5 +48,6 @@ pub fn registry(environment: &Arc<Environment>) -> Registry {
     Registry::default()
         .with(&SYNC_VIMA, SyncVima::new(environment))
         .with(&SYNC_PAYSHACK, SyncPayshack::new(environment))
+        .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(environment))
         .with(&HOUSEKEEPING, Housekeeping::new(environment))
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::replay::Replay;
 use super::sync::SyncArgs;
 use super::transaction::Source;
 
@@ -45,6 +46,16 @@ pub const SYNC_VIMA: JobKind = JobKind {
 /// Reads `PayShack`'s pay-ins and pay-outs.
 pub const SYNC_PAYSHACK: JobKind = JobKind { name: "sync-payshack", limit: Some("sync-payshack"), ..SYNC_VIMA };
 
+/// Reads again what could not be read.
+pub const REPLAY_QUARANTINE: JobKind = JobKind {
+    name: "replay-quarantine",
+    queue: "sync",
+    timeout: Duration::from_hours(1),
+    max_attempts: 5,
+    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
+    limit: Some("replay-quarantine"),
+};
+
 /// Clears away what is no longer needed.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -56,7 +67,7 @@ pub const HOUSEKEEPING: JobKind = JobKind {
 };
 
 /// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 3] = [&SYNC_VIMA, &SYNC_PAYSHACK, &HOUSEKEEPING];
+pub const KINDS: [&JobKind; 4] = [&SYNC_VIMA, &SYNC_PAYSHACK, &REPLAY_QUARANTINE, &HOUSEKEEPING];
 
 impl JobKind {
     /// The kind that reads `source`.
@@ -282,6 +293,12 @@ impl NewJob {
             unique_key: Some(args.unique_key()),
             ..Self::plain(JobKind::sync_of(source), trigger)
         }
+    }
+
+    /// A replay of the quarantine.
+    #[must_use]
+    pub fn replay(replay: Replay, trigger: Trigger) -> Self {
+        Self::with_args(&REPLAY_QUARANTINE, serde_json::json!(replay), trigger)
     }
 
     /// A job of `kind` without arguments, one at a time.

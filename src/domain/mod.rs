@@ -11,6 +11,7 @@ pub mod job;
 pub mod money;
 pub mod rate;
 pub mod record;
+pub mod replay;
 pub mod rollup;
 pub mod schedule;
 pub mod secret;

@@ -18,6 +18,7 @@ use super::jobs::JobsApi;
 use super::me::MeApi;
 use super::metrics::MetricsApi;
 use super::page::Cursors;
+use super::quarantine::QuarantineApi;
 use super::queues::QueuesApi;
 use super::request::Answering;
 use super::schedule::ScheduleApi;
@@ -114,7 +115,7 @@ pub(super) fn operations() -> impl OpenApi {
 
 /// The operations under `/api/v1`.
 fn versioned() -> impl OpenApi + 'static {
-    (TransactionsApi, MetricsApi, SyncApi, JobsApi, QueuesApi, ScheduleApi, MeApi)
+    (TransactionsApi, MetricsApi, SyncApi, QuarantineApi, JobsApi, QueuesApi, ScheduleApi, MeApi)
 }
 
 /// The whole of the web process behind one endpoint.

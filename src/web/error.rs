@@ -18,6 +18,7 @@ use poem_openapi::{ApiResponse, Enum, Object};
 use crate::db::DbError;
 use crate::operations::cancel_job::CancelError;
 use crate::operations::once::OnceError;
+use crate::operations::request_replay::ReplayError;
 use crate::operations::retry_job::RetryError;
 use crate::wire::WireError;
 
@@ -323,6 +324,15 @@ impl From<OnceError> for Problem {
         match error {
             OnceError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
             OnceError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::NotFound => Self::not_found("record in quarantine"),
+            ReplayError::Once(error) => error.into(),
         }
     }
 }

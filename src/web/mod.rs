@@ -22,6 +22,7 @@ mod overview;
 mod page;
 mod path;
 mod personal;
+mod quarantine;
 mod query;
 mod queues;
 mod request;

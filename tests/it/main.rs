@@ -17,6 +17,7 @@ mod ledger_model;
 mod migrations;
 mod problems;
 mod programs;
+mod quarantine;
 mod schedulers;
 mod shutdown;
 mod sync;
