@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::transactions::{Write, upsert};
+use psp_dashboard::domain::exchange_rate::{Rates, Valuation};
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::transaction::Transaction;
 use psp_dashboard::providers::payshack::{Projects, read_payin, read_payout};
@@ -89,7 +90,8 @@ async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
 
 fn write(payment: &Transaction) -> Write<'_> {
     let content = payment.content_hash();
-    Write { id: Uuid::now_v7(), expected: None, content, replaced_in_place: false, payment }
+    let valuation = Valuation::of(payment, &Rates::default());
+    Write { id: Uuid::now_v7(), expected: None, content, replaced_in_place: false, payment, valuation }
 }
 
 async fn payments_of(pool: &PgPool, source: &str) -> Vec<Transaction> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{JobsConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
-use psp_dashboard::domain::transaction::Source;
+use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::share_provider::{share_pace, share_session};
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
-use psp_dashboard::providers::{HttpClient, HttpSettings};
+use psp_dashboard::providers::{HttpClient, HttpSettings, Upstream};
 use psp_dashboard::wire::Wire;
 use sqlx::PgPool;
 
@@ -23,6 +23,8 @@ pub struct Environment {
     pub wire: Wire,
     /// The time.
     pub clock: SharedClock,
+    /// The exchange rates that payments are valued by.
+    pub rates: StoredRates,
     /// How often and how far syncs read.
     pub sync: SyncConfig,
     /// How long what is done with is kept.
@@ -46,15 +48,16 @@ impl Environment {
     ) -> Result<Arc<Self>, reqwest::Error> {
         let providers = &config.providers;
         let bounds = HttpSettings { max_response_bytes: providers.max_response_bytes, ..HttpSettings::default() };
-        let vima_pace = share_pace(&wire, Source::Vima, providers.vima_interval);
-        let vima = HttpClient::new(Source::Vima, bounds.clone(), vima_pace, Arc::clone(&clock))?;
-        let payshack_pace = share_pace(&wire, Source::Payshack, providers.payshack_interval);
-        let payshack = HttpClient::new(Source::Payshack, bounds, payshack_pace, Arc::clone(&clock))?;
+        let vima_pace = share_pace(&wire, Upstream::Vima, providers.vima_interval);
+        let vima = HttpClient::new(Upstream::Vima, bounds.clone(), vima_pace, Arc::clone(&clock))?;
+        let payshack_pace = share_pace(&wire, Upstream::Payshack, providers.payshack_interval);
+        let payshack = HttpClient::new(Upstream::Payshack, bounds, payshack_pace, Arc::clone(&clock))?;
         let session = share_session(&wire, Arc::clone(&clock));
         Ok(Arc::new(Self {
             pool: pools.work,
             ledger: pools.ledger,
             wire,
+            rates: StoredRates::default(),
             sync: config.sync.clone(),
             retention: config.retention.clone(),
             vima: VimaClient::new(vima, providers.vima.clone()),

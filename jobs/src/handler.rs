@@ -105,13 +105,14 @@ impl Registry {
 mod tests {
     use super::*;
     use psp_dashboard::domain::job::{Claim, JobId, SYNC_VIMA, Trigger};
-    use psp_dashboard::domain::transaction::Source;
+    use psp_dashboard::providers::Upstream;
 
     fn job(attempt: u32) -> ClaimedJob {
         ClaimedJob {
             claim: Claim { job_id: JobId(uuid::Uuid::nil()), epoch: 1 },
             kind: SYNC_VIMA.name.to_owned(),
             args: serde_json::json!({"mode": "incremental"}),
+            checkpoint: None,
             trigger: Trigger::Api,
             attempt,
             max_attempts: 8,
@@ -121,10 +122,10 @@ mod tests {
 
     #[test]
     fn the_error_decides() {
-        let unavailable = || JobError::from(ProviderError::Unavailable { provider: Source::Vima, status: 503 });
-        let limited = ProviderError::RateLimited { provider: Source::Vima, retry_after: Duration::from_secs(9) };
+        let unavailable = || JobError::from(ProviderError::Unavailable { provider: Upstream::Vima, status: 503 });
+        let limited = ProviderError::RateLimited { provider: Upstream::Vima, retry_after: Duration::from_secs(9) };
         let away = || JobError::from(DbError::Unavailable(sqlx::Error::PoolTimedOut));
-        let refused = ProviderError::Unauthenticated { provider: Source::Vima, message: String::new() };
+        let refused = ProviderError::Unauthenticated { provider: Upstream::Vima, message: String::new() };
         for (error, attempt, expected) in [
             (unavailable(), 1, "retried"),
             (unavailable(), 7, "retried"),
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_provider_that_asks_for_patience_gets_it() {
-        let limited = ProviderError::RateLimited { provider: Source::Vima, retry_after: Duration::from_secs(9) };
+        let limited = ProviderError::RateLimited { provider: Upstream::Vima, retry_after: Duration::from_secs(9) };
         let outcome = JobError::from(limited).outcome(&job(3), Some(&SYNC_VIMA), 0.5);
         assert!(matches!(outcome, Some(Outcome::Postponed { after, .. }) if after == Duration::from_secs(9)));
     }

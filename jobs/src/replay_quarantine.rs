@@ -28,8 +28,8 @@ impl ReplayQuarantine {
 impl Handler for ReplayQuarantine {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let replay: Replay = serde_json::from_value(job.args.clone())?;
-        let Environment { pool, wire, clock, payshack, .. } = &*self.environment;
-        let replayed = replay_quarantine(pool, wire, &**clock, payshack.projects(), &job.claim, replay).await?;
+        let Environment { pool, wire, clock, rates, payshack, .. } = &*self.environment;
+        let replayed = replay_quarantine(pool, wire, &**clock, rates, payshack.projects(), &job.claim, replay).await?;
         tracing::info!(?replayed, "the quarantine was read again");
         Ok(json!(replayed))
     }

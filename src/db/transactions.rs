@@ -12,6 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
+use crate::domain::exchange_rate::Valuation;
 use crate::domain::rollup::{Cell, Measures, Share, quarter_hour};
 use crate::domain::status::Status;
 use crate::domain::transaction::{ContentHash, Kind, Source, Transaction};
@@ -154,6 +155,26 @@ pub struct Write<'page> {
     pub replaced_in_place: bool,
     /// What the provider said.
     pub payment: &'page Transaction,
+    /// What it is worth in US dollars, where a rate is known.
+    pub valuation: Option<Valuation>,
+}
+
+impl Write<'_> {
+    fn sequence(&self) -> Option<String> {
+        self.payment.version.sequence.map(|sequence| sequence.to_string())
+    }
+
+    fn expected(&self) -> Option<&[u8]> {
+        self.expected.as_ref().map(|hash| hash.0.as_slice())
+    }
+
+    fn rate_origin(&self) -> Option<&'static str> {
+        self.valuation.map(|valuation| valuation.origin.as_str())
+    }
+
+    fn rate_at(&self) -> Option<DateTime<Utc>> {
+        self.valuation.and_then(|valuation| valuation.origin.fetched_at())
+    }
 }
 
 /// Writes the payments, all in one statement, in the order given (callers sort, so that writers never wait in a circle).
@@ -173,33 +194,32 @@ pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: Da
     let time = |field: fn(&Transaction) -> Option<DateTime<Utc>>| -> Vec<Option<DateTime<Utc>>> {
         writes.iter().map(|write| field(write.payment)).collect()
     };
-    let sequences: Vec<Option<String>> =
-        writes.iter().map(|write| write.payment.version.sequence.map(|sequence| sequence.to_string())).collect();
-    let expected: Vec<Option<&[u8]>> =
-        writes.iter().map(|write| write.expected.as_ref().map(|hash| hash.0.as_slice())).collect();
+    let valued = |field: fn(&Valuation) -> Option<Decimal>| -> Vec<Option<Decimal>> {
+        writes.iter().map(|write| write.valuation.as_ref().and_then(field)).collect()
+    };
     let written = sqlx::query!(
         r#"INSERT INTO transactions AS stored
                   (id, source, kind, source_id, version_sequence, version_modified_at, content_hash, replaced_in_place,
                    reference_id, client_operation_id, order_id, project, merchant_id, amount, paid_amount, currency,
                    amount_usd, fee, fee_usd, exchange_rate, status, original_status, user_id, user_email, user_phone,
                    user_name, country, utr, payment_method, payment_product, created_at, updated_at, completed_at,
-                   raw_data, ingested_at)
+                   raw_data, rate_origin, rate_at, ingested_at)
            SELECT id, source, kind, source_id, version_sequence::numeric, version_modified_at, content_hash,
                   replaced_in_place, reference_id, client_operation_id, order_id, project, merchant_id, amount,
                   paid_amount, currency, amount_usd, fee, fee_usd, exchange_rate, status, original_status, user_id,
                   user_email, user_phone, user_name, country, utr, payment_method, payment_product, created_at,
-                  updated_at, completed_at, raw_data::json, $35
+                  updated_at, completed_at, raw_data::json, rate_origin, rate_at, $35
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bytea[],
                          $8::boolean[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::numeric[],
                          $15::numeric[], $16::text[], $17::numeric[], $18::numeric[], $19::numeric[], $20::numeric[],
                          $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[],
                          $28::text[], $29::text[], $30::text[], $31::timestamptz[], $32::timestamptz[],
-                         $33::timestamptz[], $34::text[])
+                         $33::timestamptz[], $34::text[], $37::text[], $38::timestamptz[])
                   AS page (id, source, kind, source_id, version_sequence, version_modified_at, content_hash,
                            replaced_in_place, reference_id, client_operation_id, order_id, project, merchant_id, amount,
                            paid_amount, currency, amount_usd, fee, fee_usd, exchange_rate, status, original_status,
                            user_id, user_email, user_phone, user_name, country, utr, payment_method, payment_product,
-                           created_at, updated_at, completed_at, raw_data)
+                           created_at, updated_at, completed_at, raw_data, rate_origin, rate_at)
                ON CONFLICT (source, kind, source_id) DO UPDATE
               SET version_sequence = excluded.version_sequence, version_modified_at = excluded.version_modified_at,
                   content_hash = excluded.content_hash, replaced_in_place = excluded.replaced_in_place,
@@ -212,13 +232,14 @@ pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: Da
                   user_email = excluded.user_email, user_phone = excluded.user_phone, user_name = excluded.user_name,
                   country = excluded.country, utr = excluded.utr, payment_method = excluded.payment_method,
                   payment_product = excluded.payment_product, created_at = excluded.created_at,
-                  updated_at = excluded.updated_at, completed_at = excluded.completed_at, raw_data = excluded.raw_data
+                  updated_at = excluded.updated_at, completed_at = excluded.completed_at, raw_data = excluded.raw_data,
+                  rate_origin = excluded.rate_origin, rate_at = excluded.rate_at
             WHERE stored.content_hash = ($36::bytea[])[array_position($4, excluded.source_id)]"#,
         &writes.iter().map(|write| write.id).collect::<Vec<_>>(),
         &writes.iter().map(|write| write.payment.key.source.as_str()).collect::<Vec<_>>() as &[&str],
         &writes.iter().map(|write| write.payment.key.kind.as_str()).collect::<Vec<_>>() as &[&str],
         &writes.iter().map(|write| write.payment.key.source_id.as_str()).collect::<Vec<_>>() as &[&str],
-        &sequences as &[Option<String>],
+        &writes.iter().map(Write::sequence).collect::<Vec<_>>() as &[Option<String>],
         &time(|payment| payment.version.modified_at) as &[Option<DateTime<Utc>>],
         &writes.iter().map(|write| write.content.0.as_slice()).collect::<Vec<_>>() as &[&[u8]],
         &writes.iter().map(|write| write.replaced_in_place).collect::<Vec<_>>(),
@@ -230,10 +251,10 @@ pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: Da
         &writes.iter().map(|write| write.payment.amount).collect::<Vec<_>>(),
         &money(|payment| payment.paid_amount) as &[Option<Decimal>],
         &writes.iter().map(|write| write.payment.currency.as_str()).collect::<Vec<_>>() as &[&str],
-        &money(|payment| payment.amount_usd) as &[Option<Decimal>],
+        &valued(|valuation| valuation.amount_usd) as &[Option<Decimal>],
         &money(|payment| payment.fee) as &[Option<Decimal>],
-        &money(|payment| payment.fee_usd) as &[Option<Decimal>],
-        &money(|payment| payment.exchange_rate) as &[Option<Decimal>],
+        &valued(|valuation| valuation.fee_usd) as &[Option<Decimal>],
+        &valued(|valuation| Some(valuation.exchange_rate)) as &[Option<Decimal>],
         &writes.iter().map(|write| write.payment.status.as_str()).collect::<Vec<_>>() as &[&str],
         &text(|payment| &payment.original_status) as &[Option<&str>],
         &text(|payment| &payment.user_id) as &[Option<&str>],
@@ -249,7 +270,9 @@ pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: Da
         &time(|payment| payment.completed_at) as &[Option<DateTime<Utc>>],
         &writes.iter().map(|write| write.payment.raw.as_str()).collect::<Vec<_>>() as &[&str],
         now,
-        &expected as &[Option<&[u8]>],
+        &writes.iter().map(Write::expected).collect::<Vec<_>>() as &[Option<&[u8]>],
+        &writes.iter().map(Write::rate_origin).collect::<Vec<_>>() as &[Option<&str>],
+        &writes.iter().map(Write::rate_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
     )
     .execute(connection)
     .await?

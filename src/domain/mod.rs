@@ -7,6 +7,7 @@ pub mod access;
 pub mod attempt;
 pub mod day;
 pub mod event;
+pub mod exchange_rate;
 pub mod job;
 pub mod money;
 pub mod rate;

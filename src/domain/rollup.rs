@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
+use super::exchange_rate::Valuation;
 use super::status::Status;
 use super::transaction::{Kind, Source, Transaction};
 
@@ -79,10 +80,12 @@ pub struct Share {
 }
 
 impl Share {
-    /// The share of a payment.
+    /// The share of a payment that is worth `valuation`.
     #[must_use]
-    pub fn of(payment: &Transaction) -> Self {
+    pub fn of(payment: &Transaction, valuation: Option<&Valuation>) -> Self {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let amount_usd = valuation.and_then(|valuation| valuation.amount_usd);
+        let fee_usd = valuation.and_then(|valuation| valuation.fee_usd);
         Self {
             cell: Cell {
                 bucket: quarter_hour(payment.created_at),
@@ -98,10 +101,10 @@ impl Share {
             measures: Measures {
                 count: 1,
                 amount: payment.amount,
-                amount_usd: payment.amount_usd.unwrap_or_default(),
+                amount_usd: amount_usd.unwrap_or_default(),
                 fee: payment.fee.unwrap_or_default(),
-                fee_usd: payment.fee_usd.unwrap_or_default(),
-                usd_missing: i64::from(payment.amount_usd.is_none()),
+                fee_usd: fee_usd.unwrap_or_default(),
+                usd_missing: i64::from(amount_usd.is_none()),
             },
         }
     }

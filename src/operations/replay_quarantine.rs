@@ -9,6 +9,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::find_rates::StoredRates;
 use super::publish_events::publish_events;
 use super::store_payments::{changes_news, count, store_payments};
 use crate::clock::Clock;
@@ -36,6 +37,7 @@ pub async fn replay_quarantine(
     pool: &PgPool,
     wire: &Wire,
     clock: &dyn Clock,
+    rates: &StoredRates,
     projects: &Projects,
     claim: &Claim,
     replay: Replay,
@@ -45,7 +47,7 @@ pub async fn replay_quarantine(
     let mut replayed = Replayed::default();
     for list in &lists {
         for ids in list.ids.chunks(BATCH) {
-            let batch = Batch { list, ids, projects, before: replayed.replayed, total };
+            let batch = Batch { list, ids, rates, projects, before: replayed.replayed, total };
             replayed += batch.replay(pool, wire, claim, clock.now()).await?;
         }
     }
@@ -56,6 +58,7 @@ pub async fn replay_quarantine(
 struct Batch<'a> {
     list: &'a OfList,
     ids: &'a [Uuid],
+    rates: &'a StoredRates,
     projects: &'a Projects,
     /// Entries read again before these.
     before: u64,
@@ -76,7 +79,7 @@ impl Batch<'_> {
             }
         }
         let payments: Vec<&Transaction> = readable.iter().map(|(_, payment)| &**payment).collect();
-        let verdicts = store_payments(&mut transaction, source, kind, &payments, None, now).await?;
+        let verdicts = store_payments(&mut transaction, self.rates, (source, kind), &payments, None, now).await?;
         let stored: Vec<Uuid> = readable.iter().map(|(id, _)| *id).collect();
         quarantine::remove(&mut transaction, &stored).await?;
         quarantine::set_reasons(&mut transaction, &malformed).await?;

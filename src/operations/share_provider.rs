@@ -10,9 +10,8 @@ use uuid::Uuid;
 
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
-use crate::domain::transaction::Source;
 use crate::providers::payshack::{LoginPermit, RefusedLogin, Session, SessionStoreError, SharedSession};
-use crate::providers::{Pace, Unpaced};
+use crate::providers::{Pace, Unpaced, Upstream};
 use crate::wire::{Wire, WireError};
 
 const SESSION: &str = "payshack:session";
@@ -21,7 +20,7 @@ const REFUSED: &str = "payshack:refused-login";
 
 /// The pace of `provider`, one request every `interval`, shared by all processes; none where the interval is zero.
 #[must_use]
-pub fn share_pace(wire: &Wire, provider: Source, interval: Duration) -> Arc<dyn Pace> {
+pub fn share_pace(wire: &Wire, provider: Upstream, interval: Duration) -> Arc<dyn Pace> {
     if interval.is_zero() {
         return Arc::new(Unpaced);
     }
@@ -30,7 +29,7 @@ pub fn share_pace(wire: &Wire, provider: Source, interval: Duration) -> Arc<dyn 
 
 struct SharedPace {
     wire: Wire,
-    provider: Source,
+    provider: Upstream,
     interval: Duration,
     /// The next turn by this process's own count, for as long as Redis is away.
     next_alone: Mutex<Instant>,

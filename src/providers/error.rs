@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::domain::transaction::Source;
+use super::upstream::Upstream;
 
 /// Why a provider did not give what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum ProviderError {
     #[error("{provider} could not be reached ({cause}); it is tried again, check the network if this goes on")]
     Unreachable {
         /// Who was asked.
-        provider: Source,
+        provider: Upstream,
         /// What the network said.
         cause: String,
     },
@@ -22,7 +22,7 @@ pub enum ProviderError {
     #[error("{provider} is out of order (HTTP {status}); it is tried again, ask the provider if this goes on")]
     Unavailable {
         /// Who was asked.
-        provider: Source,
+        provider: Upstream,
         /// The HTTP status.
         status: u16,
     },
@@ -33,15 +33,15 @@ pub enum ProviderError {
     )]
     RateLimited {
         /// Who was asked.
-        provider: Source,
+        provider: Upstream,
         /// How long it asks to wait.
         retry_after: Duration,
     },
     /// It does not know our credentials, or refused a session it had just given.
-    #[error("{provider} refuses our credentials ({message}); check {} and restart", credentials_of(*provider))]
+    #[error("{provider} refuses our credentials ({message}); check {} and restart", provider.credentials())]
     Unauthenticated {
         /// Who was asked.
-        provider: Source,
+        provider: Upstream,
         /// What it said.
         message: String,
     },
@@ -49,7 +49,7 @@ pub enum ProviderError {
     #[error("{provider} refused the request (HTTP {status}: {message}); see its documentation for what it wants")]
     Refused {
         /// Who was asked.
-        provider: Source,
+        provider: Upstream,
         /// The HTTP status; 200 where only the answer itself says no.
         status: u16,
         /// What it said.
@@ -59,7 +59,7 @@ pub enum ProviderError {
     #[error("{provider} sent an answer that cannot be read ({reason}): {excerpt}")]
     Unreadable {
         /// Who was asked.
-        provider: Source,
+        provider: Upstream,
         /// What is wrong with it.
         reason: String,
         /// How it begins: at most 200 characters, with no secret and no payer in them.
@@ -71,7 +71,7 @@ pub enum ProviderError {
     )]
     TooLarge {
         /// Who was asked.
-        provider: Source,
+        provider: Upstream,
         /// The limit, in bytes.
         limit: usize,
     },
@@ -79,7 +79,7 @@ pub enum ProviderError {
     #[error("the session of {provider} is not to be had ({message}); it is tried again, check Redis if this goes on")]
     SessionUnavailable {
         /// Whose session.
-        provider: Source,
+        provider: Upstream,
         /// What its keeper said.
         message: String,
     },
@@ -87,7 +87,7 @@ pub enum ProviderError {
     #[error("no request to {provider} can be made of the settings ({message}); check its base URL and credentials")]
     Misconfigured {
         /// Whose settings.
-        provider: Source,
+        provider: Upstream,
         /// What is wrong with them.
         message: String,
     },
@@ -128,21 +128,13 @@ impl ProviderError {
     }
 }
 
-/// The settings that hold a provider's credentials.
-fn credentials_of(provider: Source) -> &'static str {
-    match provider {
-        Source::Vima => "VIMA_API_KEY (or VIMA_USERNAME and VIMA_PASSWORD)",
-        Source::Payshack => "PAYSHACK_EMAIL and PAYSHACK_PASSWORD",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_queue_decides_by_the_kind_of_error() {
-        let provider = Source::Payshack;
+        let provider = Upstream::Payshack;
         let text = String::new;
         for (error, expected) in [
             (ProviderError::Unreachable { provider, cause: text() }, Retry::WithBackoff),
@@ -166,7 +158,7 @@ mod tests {
     #[test]
     fn wrong_credentials_are_told_by_the_names_of_their_settings() {
         let error =
-            ProviderError::Unauthenticated { provider: Source::Payshack, message: "Invalid password".to_owned() };
+            ProviderError::Unauthenticated { provider: Upstream::Payshack, message: "Invalid password".to_owned() };
         assert_eq!(
             error.to_string(),
             "payshack refuses our credentials (Invalid password); check PAYSHACK_EMAIL and PAYSHACK_PASSWORD and restart"

@@ -25,8 +25,8 @@ use super::field::{Field, Object};
 use super::pace::Pace;
 use super::patience::Patience;
 use super::redaction::Redactor;
+use super::upstream::Upstream;
 use crate::clock::SharedClock;
-use crate::domain::transaction::Source;
 
 /// How much of an answer that says no is read, in bytes: enough for its message.
 const REFUSAL_READ: usize = 16 * 1024;
@@ -72,7 +72,7 @@ impl Default for HttpSettings {
 
 /// Asks one provider.
 pub struct HttpClient {
-    provider: Source,
+    provider: Upstream,
     client: Client,
     settings: HttpSettings,
     pace: Arc<dyn Pace>,
@@ -102,7 +102,7 @@ impl HttpClient {
     /// # Errors
     /// Where this machine cannot speak TLS.
     pub fn new(
-        provider: Source,
+        provider: Upstream,
         settings: HttpSettings,
         pace: Arc<dyn Pace>,
         clock: SharedClock,

@@ -18,8 +18,10 @@ pub mod payshack;
 mod redaction;
 #[cfg(test)]
 mod stub_server;
+mod upstream;
 pub mod vima;
 
 pub use error::{ProviderError, Retry};
 pub use http::{HttpClient, HttpSettings, readable_text};
 pub use pace::{Pace, Unpaced};
+pub use upstream::Upstream;

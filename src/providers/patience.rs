@@ -60,9 +60,9 @@ impl<'a> Patience<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::transaction::Source;
+    use crate::providers::upstream::Upstream;
 
-    const PROVIDER: Source = Source::Vima;
+    const PROVIDER: Upstream = Upstream::Vima;
 
     fn settings() -> HttpSettings {
         HttpSettings {

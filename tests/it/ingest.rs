@@ -18,6 +18,7 @@ use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::domain::version::SequenceId;
 use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
+use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::ingest_page::{Advance, Page, Progress, Ticket, ingest_page};
 use psp_dashboard::providers::vima::read_operation;
 use psp_dashboard::wire::Wire;
@@ -31,6 +32,7 @@ struct Books {
     _servers: Servers,
     pool: PgPool,
     wire: Wire,
+    rates: StoredRates,
     ticket: Ticket,
 }
 
@@ -51,12 +53,13 @@ impl Books {
             job_id: claim.job_id,
         };
         begin_sync(&pool, &wire, &claim, &run, SystemClock.now()).await.expect("the claim holds");
-        Self { _servers: servers, pool, wire, ticket: Ticket { claim, run_id: run.id } }
+        Self { _servers: servers, pool, wire, rates: StoredRates::default(), ticket: Ticket { claim, run_id: run.id } }
     }
 
     async fn ingest(&self, records: Vec<Record>, advance: Advance) -> Result<Counts, DbError> {
-        let page = Page { stream: Stream::VimaUpdates, records, advance };
-        ingest_page(&self.pool, &self.wire, &self.ticket, &page, &Progress::default(), SystemClock.now()).await
+        let page = Page::new(Stream::VimaUpdates, records, advance);
+        let Self { pool, wire, rates, ticket, .. } = self;
+        ingest_page(pool, wire, rates, ticket, &page, &Progress::default(), SystemClock.now()).await
     }
 
     async fn number(&self, query: &'static str) -> i64 {

@@ -106,14 +106,14 @@ pub(crate) async fn assert_rollups_equal_rows(stage: &Stage) {
 async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
     let stage = Stage::set(&[]).await;
     let _worker = stage.jobs(&["worker"]);
-    stage.sync_both();
+    stage.sync_both().await;
     assert_equal(&stage).await;
     let inserted = "SELECT sum(inserted)::bigint FROM sync_runs";
     assert_eq!(stage.number(inserted).await, stage.number("SELECT count(*) FROM transactions").await);
     // Whoever writes a row again gives it a later xmin, and so a larger sum.
     let written = "SELECT sum(xmin::text::bigint)::bigint FROM transactions";
     let before = stage.number(written).await;
-    stage.sync_both();
+    stage.sync_both().await;
     stage.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
     assert_equal(&stage).await;
     let after = stage.number(written).await;
@@ -125,10 +125,10 @@ async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
 async fn what_changes_is_followed_and_its_history_kept() {
     let stage = Stage::set(&[]).await;
     let _worker = stage.jobs(&["worker"]);
-    stage.sync_both();
+    stage.sync_both().await;
     let moved = stage.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
     assert_eq!(moved["created"].as_array().map(Vec::len), Some(40));
-    stage.sync_both();
+    stage.sync_both().await;
     assert_equal(&stage).await;
     assert!(stage.number("SELECT count(*) FROM transaction_changes WHERE old_status <> new_status").await > 0);
     let unexplained = "SELECT count(*) FROM transaction_changes WHERE run_id NOT IN (SELECT id FROM sync_runs)";
@@ -142,7 +142,7 @@ async fn what_is_open_and_older_than_the_window_is_asked_for_again() {
     let settings =
         [("PAYSHACK_OVERLAP_DAYS", "0"), ("INITIAL_SYNC_DAYS", "7"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
     let _worker = stage.jobs_with(&["worker"], &settings);
-    stage.sync_both();
+    stage.sync_both().await;
     let old = sqlx::query!(
         "SELECT kind, source_id FROM transactions
           WHERE source = 'payshack' AND status IN ('pending', 'processing') AND created_at < now() - interval '2 days'"
@@ -172,9 +172,9 @@ async fn the_unknowns_of_the_providers_do_not_matter() {
         let arguments: Vec<&str> = switches.iter().flat_map(|switch| ["--switch", switch]).collect();
         let stage = Stage::set(&arguments).await;
         let _worker = stage.jobs(&["worker"]);
-        stage.sync_both();
+        stage.sync_both().await;
         stage.sandbox.send(Method::POST, "live", Some(json!({"create": 30, "change": 30}))).await;
-        stage.sync_both();
+        stage.sync_both().await;
         assert_equal(&stage).await;
     }
 }
@@ -196,9 +196,9 @@ async fn a_provider_at_its_worst_is_read_all_the_same() {
     let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
     let stage = Stage::set(&arguments).await;
     let _worker = stage.jobs(&["worker"]);
-    stage.sync_both();
+    stage.sync_both().await;
     stage.sandbox.send(Method::POST, "live", Some(json!({"create": 20, "change": 20}))).await;
-    stage.sync_both();
+    stage.sync_both().await;
     let quarantined = stage.number("SELECT count(*) FROM quarantine").await;
     assert!(quarantined > 0, "some records are broken");
     assert_equal(&stage).await;

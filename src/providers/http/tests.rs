@@ -29,7 +29,7 @@ fn clock() -> Arc<ManualClock> {
 }
 
 fn client(settings: HttpSettings) -> HttpClient {
-    HttpClient::new(Source::Vima, settings, Arc::new(Unpaced), clock()).expect("a client")
+    HttpClient::new(Upstream::Vima, settings, Arc::new(Unpaced), clock()).expect("a client")
 }
 
 /// Asks the server with the key in the address, and wants a number.
@@ -78,7 +78,7 @@ async fn an_answer_that_does_not_come_in_time_is_given_up() {
 
 #[tokio::test]
 async fn failures_come_to_an_end_and_say_what_they_were() {
-    let provider = Source::Vima;
+    let provider = Upstream::Vima;
     let cases: [(Fault, ProviderError, usize); 5] = [
         (|| Answer::status(503), ProviderError::Unavailable { provider, status: 503 }, 4),
         (|| Answer::Endless, ProviderError::TooLarge { provider, limit: 100_000 }, 4),
@@ -133,7 +133,7 @@ async fn a_wait_longer_than_a_request_may_take_is_the_queues() {
         let error = fetch(&client(settings), &server).await.expect_err(header);
         assert_eq!(server.asked().len(), 2, "{error}");
         let retry_after = Duration::from_millis(millis);
-        assert_eq!(error, ProviderError::RateLimited { provider: Source::Vima, retry_after });
+        assert_eq!(error, ProviderError::RateLimited { provider: Upstream::Vima, retry_after });
     }
 }
 
@@ -160,7 +160,7 @@ async fn every_attempt_takes_its_turn() {
         _ => Answer::ok("7"),
     });
     let pace = Arc::new(Counted::default());
-    let client = HttpClient::new(Source::Vima, quick(), pace.clone(), clock()).expect("a client");
+    let client = HttpClient::new(Upstream::Vima, quick(), pace.clone(), clock()).expect("a client");
     assert_eq!(fetch(&client, &server).await, Ok(7));
     assert_eq!(*pace.0.lock().expect("no panic"), [None, None, Some(Duration::ZERO), None]);
 }

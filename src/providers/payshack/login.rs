@@ -21,11 +21,11 @@ use super::session::{RefusedLogin, Session, SharedSession};
 use super::wire::read_data;
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
-use crate::domain::transaction::Source;
 use crate::providers::error::ProviderError;
 use crate::providers::field::{Field, Object};
 use crate::providers::http::{HttpClient, Rejection};
 use crate::providers::redaction::Redactor;
+use crate::providers::upstream::Upstream;
 
 /// How long the right to log in is ours. A holder that dies, or is dropped, holds the others up for as long.
 const LEASE: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ impl Login {
     /// The session to ask with, made if need be.
     pub(super) async fn session(&self, http: &HttpClient) -> Result<Held, ProviderError> {
         let late = || ProviderError::SessionUnavailable {
-            provider: Source::Payshack,
+            provider: Upstream::Payshack,
             message: "somebody else has been logging in for too long".to_owned(),
         };
         timeout(3 * LEASE, self.obtain(http)).await.unwrap_or_else(|_| Err(late()))
@@ -102,7 +102,7 @@ impl Login {
         }
         self.heed_refusal().await?;
         let late = || ProviderError::Unreachable {
-            provider: Source::Payshack,
+            provider: Upstream::Payshack,
             cause: format!("no login within {} s", LONGEST_LOGIN.as_secs()),
         };
         match timeout(LONGEST_LOGIN, self.ask(http)).await.unwrap_or_else(|_| Err(late())) {
@@ -127,7 +127,7 @@ impl Login {
         let refused = self.shared.refused_login().await?;
         match refused.filter(|refused| self.clock.now() < refused.until) {
             Some(RefusedLogin { until, message }) => Err(ProviderError::Unauthenticated {
-                provider: Source::Payshack,
+                provider: Upstream::Payshack,
                 message: format!(
                     "{message}; no login before {}, so that the account is not locked",
                     until.to_rfc3339()
@@ -141,7 +141,7 @@ impl Login {
         let until = self.clock.now() + self.pause_after_refusal;
         let refused = RefusedLogin { until, message };
         self.shared.note_refused_login(&refused).await?;
-        Ok(ProviderError::Unauthenticated { provider: Source::Payshack, message: refused.message })
+        Ok(ProviderError::Unauthenticated { provider: Upstream::Payshack, message: refused.message })
     }
 
     async fn ask(&self, http: &HttpClient) -> Result<Session, ProviderError> {

@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::secret::Secret;
-use crate::domain::transaction::Source;
 use crate::providers::error::ProviderError;
+use crate::providers::upstream::Upstream;
 
 /// What a login gave. Serialisable for the place where it is shared, token and all: nowhere else may it be written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub struct SessionStoreError(pub String);
 
 impl From<SessionStoreError> for ProviderError {
     fn from(error: SessionStoreError) -> Self {
-        Self::SessionUnavailable { provider: Source::Payshack, message: error.to_string() }
+        Self::SessionUnavailable { provider: Upstream::Payshack, message: error.to_string() }
     }
 }
 

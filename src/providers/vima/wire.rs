@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::domain::exchange_rate::in_dollars;
 use crate::domain::money::Currency;
 use crate::domain::record::{Malformed, Record};
 use crate::domain::status::Status;
@@ -228,7 +229,7 @@ fn transaction(json: &OperationJson<'_>, raw: &str) -> Result<Transaction, Field
     let updated_at = json.operation_modified_at.time("operation_modified_at").ok().flatten();
     let (amount, currency) = money(json, &payment.amount.0)?;
     let rate = dollars_for_one(&currency, json.rates);
-    let in_dollars = |amount: Decimal| Some(amount.checked_mul(rate?)?.normalize());
+    let dollars = |amount: Decimal| in_dollars(amount, rate?);
     let fee = charged_fee(json.card_finish, &currency);
     let original_status =
         json.payment_status.text("payment_status").or_else(|| json.current_status.text("current_status"));
@@ -250,9 +251,9 @@ fn transaction(json: &OperationJson<'_>, raw: &str) -> Result<Transaction, Field
         merchant_id: json.credentials_owner.text("credentials_owner"),
         amount,
         paid_amount: None,
-        amount_usd: in_dollars(amount),
+        amount_usd: dollars(amount),
         fee,
-        fee_usd: fee.and_then(in_dollars),
+        fee_usd: fee.and_then(dollars),
         exchange_rate: rate,
         currency,
         status,

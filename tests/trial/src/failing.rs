@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use psp_dashboard::domain::attempt::ClaimedJob;
-use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::providers::ProviderError;
+use psp_dashboard::providers::{ProviderError, Upstream};
 use psp_jobs::handler::{Handler, JobError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,7 +35,7 @@ pub struct Failing;
 #[async_trait]
 impl Handler for Failing {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let provider = Source::Vima;
+        let provider = Upstream::Vima;
         let unavailable = ProviderError::Unavailable { provider, status: 503 };
         Err(match serde_json::from_value(job.args.clone())? {
             Args::Until { attempt } if job.attempt >= attempt => return Ok(json!({})),

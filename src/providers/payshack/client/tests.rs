@@ -9,11 +9,11 @@ use futures_util::future::join_all;
 use super::super::in_memory::InMemory;
 use super::*;
 use crate::clock::{Clock as _, ManualClock};
-use crate::domain::transaction::Source;
 use crate::providers::error::Retry;
 use crate::providers::http::HttpSettings;
 use crate::providers::pace::Unpaced;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
+use crate::providers::upstream::Upstream;
 
 const PASSWORD: &str = "p4ss+w/rd";
 const PAGE: &str = r#"{"success": true, "data": {"transactions": [{"_id": 1}], "totalRecords": 1, "totalPages": 1}}"#;
@@ -35,7 +35,7 @@ impl Stage {
     fn client(&self) -> PayshackClient {
         let settings = HttpSettings { backoff_base: Duration::from_millis(1), attempts: 3, ..HttpSettings::default() };
         let http =
-            HttpClient::new(Source::Payshack, settings, Arc::new(Unpaced), self.clock.clone()).expect("a client");
+            HttpClient::new(Upstream::Payshack, settings, Arc::new(Unpaced), self.clock.clone()).expect("a client");
         let settings = PayshackSettings {
             base_url: self.server.url(),
             email: "ops@example.com".to_owned(),

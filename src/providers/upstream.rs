@@ -1,0 +1,47 @@
+//! Whom we ask: more than whose payments we keep.
+//!
+//! The source of exchange rates is asked over the same client, with the same bounds and errors, but no payment comes from
+//! it. So errors name an [`Upstream`], and a `Source` stays what the database knows.
+
+use std::fmt;
+
+use crate::domain::transaction::Source;
+
+/// Whoever is asked over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Upstream {
+    /// The Vima collector.
+    Vima,
+    /// `PayShack`.
+    Payshack,
+    /// The feed of exchange rates.
+    ExchangeRates,
+}
+
+impl Upstream {
+    /// The name in messages and in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vima => Source::Vima.as_str(),
+            Self::Payshack => Source::Payshack.as_str(),
+            Self::ExchangeRates => "exchange-rates",
+        }
+    }
+
+    /// The settings that hold our credentials there.
+    #[must_use]
+    pub(super) fn credentials(self) -> &'static str {
+        match self {
+            Self::Vima => "VIMA_API_KEY (or VIMA_USERNAME and VIMA_PASSWORD)",
+            Self::Payshack => "PAYSHACK_EMAIL and PAYSHACK_PASSWORD",
+            Self::ExchangeRates => "the key in FX_RATES_URL",
+        }
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
