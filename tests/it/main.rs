@@ -20,5 +20,6 @@ mod programs;
 mod quarantine;
 mod schedulers;
 mod shutdown;
+mod storm;
 mod sync;
 mod wire_loss;
