@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use psp_dashboard::db::{events, idempotent_requests, jobs, processes, schedule, sync_streams};
+use chrono::{DateTime, Utc};
+use psp_dashboard::db::{DbError, events, idempotent_requests, jobs, processes, quarantine, schedule, sync_streams};
 use psp_dashboard::domain::attempt::ClaimedJob;
 use serde_json::{Value, json};
 
@@ -17,6 +18,9 @@ const KEEP_EVENTS: Duration = DAY;
 /// Longer than the nightly sweep of Vima looks back, also where it is late.
 const KEEP_MARKS: Duration = Duration::from_hours(4 * 24);
 const KEEP_TICKS: Duration = Duration::from_hours(30 * 24);
+/// A record that could not be read may be a payment that nobody has; it may also name a payer, which nobody should keep for
+/// ever. As long as a quarter for somebody to look, and then the log says what went.
+const KEEP_QUARANTINE: Duration = Duration::from_hours(90 * 24);
 
 /// Clears away.
 pub struct Housekeeping {
@@ -28,6 +32,20 @@ impl Housekeeping {
     #[must_use]
     pub fn new(environment: &Arc<Environment>) -> Self {
         Self { environment: Arc::clone(environment) }
+    }
+
+    /// Clears away what was not met since `time`, and says each in the log: nothing goes unsaid.
+    async fn prune_quarantine(&self, time: DateTime<Utc>) -> Result<usize, DbError> {
+        let pruned = quarantine::prune(&self.environment.pool, time).await?;
+        for entry in &pruned {
+            let quarantine::Entry { id, source, kind, source_id, reason, first_seen_at, last_seen_at, .. } = entry;
+            let kind = kind.as_str();
+            tracing::warn!(
+                %id, %source, kind, source_id, reason, %first_seen_at, %last_seen_at,
+                "a record that could not be read was kept for 90 days since it last came, and is cleared away"
+            );
+        }
+        Ok(pruned.len())
     }
 }
 
@@ -43,6 +61,7 @@ impl Handler for Housekeeping {
             "cursor_marks": sync_streams::prune_marks(pool, KEEP_MARKS.max(sync.vima_overlap + HOUR)).await?,
             "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
             "processes": processes::prune(pool, DAY).await?,
+            "quarantine": self.prune_quarantine(now - KEEP_QUARANTINE).await?,
         }))
     }
 }

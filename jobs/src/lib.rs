@@ -19,7 +19,9 @@ pub mod housekeeping;
 pub mod isolation;
 pub mod moving_day;
 pub mod program;
+pub mod quarantine_command;
 pub mod recorder;
+pub mod replay_quarantine;
 pub mod schedule;
 pub mod scheduler;
 pub mod sweeper;
@@ -33,11 +35,12 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use psp_dashboard::domain::job::{HOUSEKEEPING, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA};
+use psp_dashboard::domain::job::{HOUSEKEEPING, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA};
 
 use environment::Environment;
 use handler::Registry;
 use housekeeping::Housekeeping;
+use replay_quarantine::ReplayQuarantine;
 use sync_payshack::SyncPayshack;
 use sync_payshack_metadata::SyncPayshackMetadata;
 use sync_vima::SyncVima;
@@ -49,5 +52,6 @@ pub fn registry(environment: &Arc<Environment>) -> Registry {
         .with(&SYNC_VIMA, SyncVima::new(environment))
         .with(&SYNC_PAYSHACK, SyncPayshack::new(environment))
         .with(&SYNC_PAYSHACK_METADATA, SyncPayshackMetadata::new(environment))
+        .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(environment))
         .with(&HOUSEKEEPING, Housekeeping::new(environment))
 }

@@ -13,7 +13,8 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use psp_dashboard::clock::SystemClock;
 use psp_dashboard::config::{ConfigError, Environment as Variables, JobsConfig, SyncConfig};
 use psp_dashboard::db::jobs;
-use psp_dashboard::domain::job::{JobId, JobKind, JobState, NewJob, Trigger};
+use psp_dashboard::domain::job::{JobId, JobKind, JobState, NewJob, REPLAY_QUARANTINE, Trigger};
+use psp_dashboard::domain::replay::Replay;
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::environment::Environment;
 use crate::handler::Registry;
+use crate::quarantine_command::QuarantineArguments;
 use crate::schedule::Entry;
 use crate::scheduler::Scheduler;
 use crate::worker::{WorkerSettings, run_suspects, run_worker};
@@ -54,6 +56,8 @@ enum JobsCommand {
     Scheduler,
     /// Enqueue one job and print its id.
     Enqueue(EnqueueArguments),
+    /// Look at what could not be read, and have it read again.
+    Quarantine(QuarantineArguments),
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +133,7 @@ impl Program {
                 println!("{job_id}");
                 if arguments.wait { follow(&environment, job_id).await } else { Ok(()) }
             }
+            JobsCommand::Quarantine(arguments) => arguments.run(&environment).await,
         }
     }
 
@@ -203,17 +208,26 @@ fn read_config() -> Result<JobsConfig, ConfigError> {
 
 fn new_job(kind: &'static JobKind, args: Option<&str>) -> anyhow::Result<NewJob> {
     let unreadable = |error| {
-        anyhow::anyhow!("the arguments cannot be read ({error}); for example '{{\"mode\":\"incremental\"}}' for a sync")
+        anyhow::anyhow!(
+            "the arguments cannot be read ({error}); for example '{{\"mode\":\"incremental\"}}' for a sync, or \
+             '{{\"source\":\"vima\"}}' for {}",
+            REPLAY_QUARANTINE.name
+        )
     };
     if let Some(source) = kind.source() {
         let args = args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(unreadable)?;
         return Ok(NewJob::sync(source, &args, Trigger::Cli));
     }
+    if *kind == REPLAY_QUARANTINE {
+        let replay = args.map_or(Ok(Replay::All), serde_json::from_str).map_err(unreadable)?;
+        return Ok(NewJob::replay(replay, Trigger::Cli));
+    }
     let args: Value = args.map_or(Ok(json!({})), serde_json::from_str).map_err(unreadable)?;
     Ok(NewJob::with_args(kind, args, Trigger::Cli))
 }
 
-async fn follow(environment: &Environment, job_id: JobId) -> anyhow::Result<()> {
+/// Waits for a job to end, and prints what came of it.
+pub(crate) async fn follow(environment: &Environment, job_id: JobId) -> anyhow::Result<()> {
     let mut looks = tokio::time::interval(Duration::from_millis(200));
     loop {
         looks.tick().await;

@@ -329,14 +329,14 @@ pub struct Change {
     pub amount: (Decimal, Decimal),
 }
 
-/// Writes changes into the history, found by the run `run_id`.
+/// Writes changes into the history, found by the run `run_id`, or outside of any.
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
 pub async fn insert_changes(
     connection: &mut PgConnection,
     changes: &[Change],
-    run_id: Uuid,
+    run_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     if changes.is_empty() {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::replay::Replay;
 use super::sync::SyncArgs;
 use super::transaction::Source;
 
@@ -55,6 +56,16 @@ pub const SYNC_PAYSHACK_METADATA: JobKind = JobKind {
     ..SYNC_VIMA
 };
 
+/// Reads again what could not be read.
+pub const REPLAY_QUARANTINE: JobKind = JobKind {
+    name: "replay-quarantine",
+    queue: "sync",
+    timeout: Duration::from_hours(1),
+    max_attempts: 5,
+    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
+    limit: Some("replay-quarantine"),
+};
+
 /// Clears away what is no longer needed.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -66,7 +77,8 @@ pub const HOUSEKEEPING: JobKind = JobKind {
 };
 
 /// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 4] = [&SYNC_VIMA, &SYNC_PAYSHACK, &SYNC_PAYSHACK_METADATA, &HOUSEKEEPING];
+pub const KINDS: [&JobKind; 5] =
+    [&SYNC_VIMA, &SYNC_PAYSHACK, &SYNC_PAYSHACK_METADATA, &REPLAY_QUARANTINE, &HOUSEKEEPING];
 
 impl JobKind {
     /// The kind that reads `source`.
@@ -300,6 +312,12 @@ impl NewJob {
     pub fn sync(source: Source, args: &SyncArgs, trigger: Trigger) -> Self {
         let unique_key = Some(args.unique_key());
         Self { unique_key, ..Self::with_args(JobKind::sync_of(source), serde_json::json!(args), trigger) }
+    }
+
+    /// A replay of the quarantine.
+    #[must_use]
+    pub fn replay(replay: Replay, trigger: Trigger) -> Self {
+        Self::with_args(&REPLAY_QUARANTINE, serde_json::json!(replay), trigger)
     }
 
     /// A job of `kind` without arguments, one at a time.

@@ -13,6 +13,7 @@ pub mod metadata;
 pub mod money;
 pub mod rate;
 pub mod record;
+pub mod replay;
 pub mod rollup;
 pub mod schedule;
 pub mod secret;

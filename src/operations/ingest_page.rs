@@ -1,33 +1,25 @@
 //! Stores what was read of a provider, a page or a few that follow one another, all of it or nothing.
 //!
 //! Records, status history, metrics, quarantine, the run's counts, the cursor and the outgoing events commit together. A
-//! page that is stored twice changes nothing the second time. Writers of one source take turns, read what is there, decide
-//! (`domain::version`) and write in sorted order: differences for the metrics are exact, and nothing deadlocks.
-//!
-//! What is written is valued in US dollars last, after the decision: a rate of ours is no part of what the provider said, and
-//! never makes an unchanged record look changed.
+//! page that is stored twice changes nothing the second time. A record that could not be read once leaves the quarantine with
+//! the page that tells it rightly.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::find_rates::StoredRates;
 use super::publish_events::publish_events;
-use crate::db::transactions::{self, Change, Stored, Write};
-use crate::db::{DbError, claims, events, quarantine, rollups, sync_history, sync_runs, sync_streams};
+use super::store_payments::{changes_news, count, store_payments};
+use crate::db::{DbError, claims, events, quarantine, sync_history, sync_runs, sync_streams, transactions};
 use crate::domain::event::Event;
-use crate::domain::exchange_rate::{Rates, Valuation};
 use crate::domain::job::Claim;
-use crate::domain::money::Currency;
 use crate::domain::record::{Malformed, Record};
-use crate::domain::rollup::{Deltas, Share};
-use crate::domain::status::Status;
 use crate::domain::sync::{Counts, DayPlace, Stream};
-use crate::domain::transaction::{ContentHash, Transaction};
-use crate::domain::version::{Known, SequenceId, Verdict, decide};
+use crate::domain::transaction::Transaction;
+use crate::domain::version::{SequenceId, Verdict};
 use crate::wire::Wire;
 
 /// Where the next page, the next attempt or the next run goes on once this page is stored.
@@ -190,119 +182,35 @@ async fn store(
     let (source, kind) = (page.stream.source(), page.stream.kind());
     transactions::lock_source(connection, source).await?;
     quarantine::upsert(connection, &malformed, run_id, now).await?;
-    let ids: Vec<String> = payments.iter().map(|payment| payment.key.source_id.clone()).collect();
-    let stored = transactions::list_stored(connection, source, kind, &ids).await?;
-    let rates = rates.find(connection, currencies_without_rate(&payments)).await?;
-    let plan = Plan::of(&payments, &stored, &rates);
-    transactions::upsert(connection, &plan.writes(&stored), now).await?;
-    transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
-    rollups::move_cells(connection, &plan.deltas(&stored).into_moves()).await?;
-    Ok(Counts { quarantined: malformed.len() as u64, ..plan.counts })
+    let verdicts = store_payments(connection, rates, (source, kind), &payments, Some(run_id), now).await?;
+    quarantine::release(connection, source, kind, &told_rightly(&page.records, &verdicts)).await?;
+    Ok(Counts { quarantined: malformed.len() as u64, ..count(&verdicts) })
 }
 
-/// The currencies of payments that bring no rate of their own.
-fn currencies_without_rate(payments: &[&Transaction]) -> BTreeSet<Currency> {
-    let without_rate = payments.iter().filter(|payment| payment.exchange_rate.is_none());
-    without_rate.map(|payment| payment.currency.clone()).collect()
-}
-
-/// What is to be written of a page. A payment that comes twice in it is written once, as it stood last.
-struct Plan<'page> {
-    latest: BTreeMap<&'page str, Latest<'page>>,
-    changes: Vec<Change>,
-    counts: Counts,
-}
-
-struct Latest<'page> {
-    id: Uuid,
-    known: Known,
-    payment: &'page Transaction,
-    valuation: Option<Valuation>,
-}
-
-impl<'page> Plan<'page> {
-    fn of(payments: &[&'page Transaction], stored: &HashMap<String, Stored>, rates: &Rates) -> Self {
-        let mut plan = Self { latest: BTreeMap::new(), changes: vec![], counts: Counts::default() };
-        for payment in payments {
-            plan.take(payment, stored.get(&payment.key.source_id), rates);
+/// The payments whose last telling in the page could be read: it mends what could not be read of them before. A telling that
+/// is older than what is stored mends nothing.
+fn told_rightly<'page>(records: &'page [Record], verdicts: &[Verdict]) -> Vec<&'page str> {
+    let mut verdicts = verdicts.iter();
+    let mut rightly = BTreeSet::new();
+    for record in records {
+        match record {
+            Record::Payment(payment) => {
+                if verdicts.next() != Some(&Verdict::Stale) {
+                    rightly.insert(payment.key.source_id.as_str());
+                }
+            }
+            Record::Malformed(Malformed { source_id: Some(source_id), .. }) => {
+                rightly.remove(source_id.as_str());
+            }
+            Record::Malformed(Malformed { source_id: None, .. }) => {}
         }
-        plan
     }
-
-    fn take(&mut self, payment: &'page Transaction, stored: Option<&Stored>, rates: &Rates) {
-        let source_id = payment.key.source_id.as_str();
-        let earlier = self.latest.get(source_id);
-        let known = earlier.map(|latest| &latest.known).or(stored.map(|stored| &stored.known));
-        let content = payment.content_hash();
-        let verdict = decide(known, payment, content);
-        match verdict {
-            Verdict::Insert => self.counts.inserted += 1,
-            Verdict::Update | Verdict::Replace => self.counts.updated += 1,
-            Verdict::Same | Verdict::Stale | Verdict::Refused => self.counts.unchanged += 1,
-        }
-        if !verdict.writes() {
-            return;
-        }
-        let id = earlier.map(|latest| latest.id).or(stored.map(|stored| stored.id)).unwrap_or_else(Uuid::now_v7);
-        let amount = earlier.map(|latest| latest.payment.amount).or(stored.map(|stored| stored.amount));
-        let before = known.map(|known| known.status).zip(amount);
-        self.changes.extend(before.and_then(|before| change(id, before, payment)));
-        let known = known_after(verdict, payment, content);
-        let valuation = Valuation::of(payment, rates);
-        self.latest.insert(source_id, Latest { id, known, payment, valuation });
-    }
-
-    fn writes(&self, stored: &HashMap<String, Stored>) -> Vec<Write<'page>> {
-        self.latest
-            .iter()
-            .map(|(source_id, latest)| Write {
-                id: latest.id,
-                expected: stored.get(*source_id).map(|stored| stored.known.content),
-                content: latest.known.content,
-                replaced_in_place: latest.known.replaced_in_place,
-                payment: latest.payment,
-                valuation: latest.valuation,
-            })
-            .collect()
-    }
-
-    fn deltas(&self, stored: &HashMap<String, Stored>) -> Deltas {
-        let mut deltas = Deltas::default();
-        for (source_id, latest) in &self.latest {
-            deltas.change(stored.get(*source_id).map(|stored| &stored.share), &latest.share());
-        }
-        deltas
-    }
-}
-
-impl Latest<'_> {
-    fn share(&self) -> Share {
-        Share::of(self.payment, self.valuation.as_ref())
-    }
-}
-
-fn known_after(verdict: Verdict, payment: &Transaction, content: ContentHash) -> Known {
-    Known { version: payment.version, content, status: payment.status, replaced_in_place: verdict == Verdict::Replace }
-}
-
-fn change(transaction_id: Uuid, (status, amount): (Status, Decimal), payment: &Transaction) -> Option<Change> {
-    (status != payment.status || amount != payment.amount).then_some(Change {
-        transaction_id,
-        changed_at: payment.updated_at,
-        status: (status, payment.status),
-        amount: (amount, payment.amount),
-    })
+    rightly.into_iter().collect()
 }
 
 fn news(stream: Stream, counts: &Counts, progress: &Progress) -> Vec<Event> {
     let source = stream.source();
-    let mut news = vec![];
-    if counts.inserted > 0 {
-        news.push(Event::NewTransactions { source, count: counts.inserted });
-    }
-    if counts.updated > 0 {
-        news.push(Event::TransactionsUpdated { source, count: counts.updated });
-    }
+    let mut news = changes_news(source, counts);
     if progress.tell_progress {
         let so_far = progress.before + counts.seen();
         let percent = progress.total.filter(|total| *total > 0).map(|total| percent(so_far, total));

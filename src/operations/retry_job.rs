@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::ring;
-use crate::db::idempotent_requests::{self, Claimed, IdempotentRequest};
+use super::once::{Begun, OnceError, begin_once};
+use crate::db::idempotent_requests::IdempotentRequest;
 use crate::db::job_control::{self, LockedJob};
 use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, JobKind, JobState, NewJob, Trigger};
@@ -57,12 +58,15 @@ pub enum RetryError {
     /// Nobody here could run it.
     #[error("this release knows no jobs of kind {0}: deploy one that does, then retry the job")]
     UnknownKind(String),
-    /// The key was used for another request.
-    #[error("this Idempotency-Key was used for a request with another body")]
-    OtherBody,
-    /// The ledger cannot take it: nothing was changed.
+    /// Its key was used for another request, or the ledger cannot take it: nothing was changed.
     #[error(transparent)]
-    Db(#[from] DbError),
+    Once(#[from] OnceError),
+}
+
+impl From<DbError> for RetryError {
+    fn from(error: DbError) -> Self {
+        Self::Once(error.into())
+    }
 }
 
 /// Has a job done again, in the name of `requested_by`.
@@ -77,21 +81,14 @@ pub async fn retry_job(
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<RetriedJob, RetryError> {
-    let mut transaction = pool.begin().await.map_err(DbError::from)?;
-    if let Some(idempotent) = idempotent {
-        match idempotent_requests::claim(&mut transaction, idempotent, now).await? {
-            Claimed::New => {}
-            Claimed::OtherBody => return Err(RetryError::OtherBody),
-            Claimed::Answered(answer) => return Ok(read_answer(answer)?),
-        }
-    }
-    let job = job_control::lock(&mut transaction, job_id).await?.ok_or(RetryError::NotFound)?;
+    let mut once = match begin_once(pool, idempotent, now).await? {
+        Begun::Answered(retried) => return Ok(retried),
+        Begun::New(once) => once,
+    };
+    let job = job_control::lock(once.connection(), job_id).await?.ok_or(RetryError::NotFound)?;
     let queue = job.queue.clone();
-    let retried = retry(&mut transaction, job_id, job, requested_by).await?;
-    if let Some(idempotent) = idempotent {
-        idempotent_requests::set_answer(&mut transaction, idempotent, &serde_json::json!(retried)).await?;
-    }
-    transaction.commit().await.map_err(DbError::from)?;
+    let retried = retry(once.connection(), job_id, job, requested_by).await?;
+    once.commit(&retried).await?;
     ring(wire, &queue, retried.job_id).await;
     tracing::info!(%job_id, requested_by, by = %retried.job_id, how = ?retried.retry, "a job is done again");
     Ok(retried)
@@ -132,8 +129,4 @@ async fn enqueue_anew(
     }
     let live = job_control::lock(connection, enqueued.job_id).await?.ok_or(RetryError::NotFound)?;
     Ok(RetriedJob { job_id: enqueued.job_id, state: live.state, retry: Retry::Joined })
-}
-
-fn read_answer(answer: serde_json::Value) -> Result<RetriedJob, DbError> {
-    serde_json::from_value(answer).map_err(|error| DbError::impossible("idempotent_requests.answer", error.to_string()))
 }

@@ -187,7 +187,7 @@ impl HttpClient {
         self.body(response, redactor, progress).await
     }
 
-    /// The answer as text. A letter that is no UTF-8 is replaced: one payer's name must not hold up a page.
+    /// The answer as text.
     async fn body(
         &self,
         mut response: Response,
@@ -205,10 +205,7 @@ impl HttpClient {
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| {
-            warn!("the provider's answer is not all UTF-8: what is not was replaced");
-            String::from_utf8_lossy(error.as_bytes()).into_owned()
-        }))
+        Ok(readable_text(bytes))
     }
 
     /// What an answer without success means.
@@ -274,6 +271,21 @@ impl HttpClient {
     fn misconfigured(&self, error: reqwest::Error, redactor: &Redactor) -> ProviderError {
         ProviderError::Misconfigured { provider: self.provider, message: redactor.message(&causes(error)) }
     }
+}
+
+/// What a provider sent, as text. A letter that is no UTF-8 is replaced, and a bare NUL, which JSON knows only escaped, is
+/// escaped: one payer's name must not hold up a page.
+#[must_use]
+pub fn readable_text(bytes: Vec<u8>) -> String {
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+        warn!("what the provider sent is not all UTF-8: what is not was replaced");
+        String::from_utf8_lossy(error.as_bytes()).into_owned()
+    });
+    if text.contains('\0') {
+        warn!("what the provider sent holds bare NULs: they were escaped");
+        return text.replace('\0', "\\u0000");
+    }
+    text
 }
 
 /// An error and what it comes from, without the address.

@@ -22,6 +22,6 @@ mod upstream;
 pub mod vima;
 
 pub use error::{ProviderError, Retry};
-pub use http::{HttpClient, HttpSettings};
+pub use http::{HttpClient, HttpSettings, readable_text};
 pub use pace::{Pace, Unpaced};
 pub use upstream::Upstream;

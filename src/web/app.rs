@@ -19,6 +19,7 @@ use super::me::MeApi;
 use super::metrics::MetricsApi;
 use super::page::Cursors;
 use super::payshack;
+use super::quarantine::QuarantineApi;
 use super::queues::QueuesApi;
 use super::request::Answering;
 use super::schedule::ScheduleApi;
@@ -115,7 +116,17 @@ pub(super) fn operations() -> impl OpenApi {
 
 /// The operations under `/api/v1`.
 fn versioned() -> impl OpenApi + 'static {
-    (TransactionsApi, MetricsApi, SyncApi, JobsApi, QueuesApi, ScheduleApi, payshack::operations(), MeApi)
+    (
+        TransactionsApi,
+        MetricsApi,
+        SyncApi,
+        QuarantineApi,
+        JobsApi,
+        QueuesApi,
+        ScheduleApi,
+        payshack::operations(),
+        MeApi,
+    )
 }
 
 /// The whole of the web process behind one endpoint.

@@ -17,8 +17,9 @@ use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::db::DbError;
 use crate::operations::cancel_job::CancelError;
+use crate::operations::once::OnceError;
+use crate::operations::request_replay::ReplayError;
 use crate::operations::retry_job::RetryError;
-use crate::operations::trigger_sync::TriggerError;
 use crate::wire::WireError;
 
 /// The media type of every error.
@@ -318,11 +319,20 @@ impl From<WireError> for Problem {
     }
 }
 
-impl From<TriggerError> for Problem {
-    fn from(error: TriggerError) -> Self {
+impl From<OnceError> for Problem {
+    fn from(error: OnceError) -> Self {
         match error {
-            TriggerError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
-            TriggerError::Db(error) => error.into(),
+            OnceError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
+            OnceError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::NotFound => Self::not_found("record in quarantine"),
+            ReplayError::Once(error) => error.into(),
         }
     }
 }
@@ -341,12 +351,10 @@ impl From<RetryError> for Problem {
     fn from(error: RetryError) -> Self {
         match error {
             RetryError::NotFound => Self::not_found("job"),
-            RetryError::Db(error) => error.into(),
-            RetryError::Queued
-            | RetryError::Running
-            | RetryError::Succeeded
-            | RetryError::UnknownKind(_)
-            | RetryError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
+            RetryError::Once(error) => error.into(),
+            RetryError::Queued | RetryError::Running | RetryError::Succeeded | RetryError::UnknownKind(_) => {
+                Self::new(ProblemCode::Conflict, error.to_string())
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ mod page;
 mod path;
 mod payshack;
 mod personal;
+mod quarantine;
 mod query;
 mod queues;
 mod request;

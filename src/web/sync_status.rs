@@ -13,6 +13,7 @@ use super::document::{EXAMPLE_ID, EXAMPLE_TIME};
 use super::schema::Time;
 use crate::config::SyncConfig;
 use crate::db::jobs::Running;
+use crate::db::quarantine::Filter;
 use crate::db::sync_runs::Run;
 use crate::db::{DbError, jobs, overview, quarantine, sync_history, sync_runs, sync_streams};
 use crate::domain::job::JobKind;
@@ -146,7 +147,7 @@ async fn source_sync(state: &State, source: Source) -> Result<SourceSync, DbErro
         last_successful_sync: last_success.map(Time),
         records_synced: last.as_ref().map_or(0, |run| run.counts.seen()),
         total_records: overview::count_of_source(pool, source).await?,
-        quarantined: quarantine::count(pool, source).await?,
+        quarantined: quarantine::count(pool, &Filter { source: Some(source), kind: None }).await?,
         error_message: last.and_then(|run| run.error),
         next_sync_in_seconds: (next - now).num_seconds(),
         next_sync_at: Time(next),

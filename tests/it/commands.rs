@@ -28,7 +28,7 @@ const STARTS: [(Program, &str); 3] = [(Program::Psp, "web"), (Program::Jobs, "wo
 fn every_command_has_help_and_a_version() {
     for (program, commands) in [
         (Program::Psp, &["web", "migrate", "openapi", "keys", "check"][..]),
-        (Program::Jobs, &["worker", "scheduler", "enqueue"][..]),
+        (Program::Jobs, &["worker", "scheduler", "enqueue", "quarantine"][..]),
         (Program::Sandbox, &[][..]),
     ] {
         let help = run(program, &["--help"], nothing());

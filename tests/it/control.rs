@@ -157,7 +157,11 @@ async fn what_cannot_be_asked_is_refused() {
     let post = |path: &str, verb: &str, key| (Method::POST, format!("{path}/{verb}"), key);
     for ((method, path, key), status, told) in [
         (get("jobs?state=done"), 422, "queued, scheduled, running, retrying, succeeded, failed, cancelled"),
-        (get("jobs?kind=sync-visa"), 422, "sync-vima, sync-payshack, sync-payshack-metadata, housekeeping"),
+        (
+            get("jobs?kind=sync-visa"),
+            422,
+            "sync-vima, sync-payshack, sync-payshack-metadata, replay-quarantine, housekeeping",
+        ),
         (get("jobs?queue=fast"), 422, "maintenance, sync"),
         (get("jobs?cursor=forged"), 422, "cursor"),
         (get("jobs/17"), 422, "must be a UUID"),

@@ -191,3 +191,47 @@ async fn the_same_broken_record_is_one_entry_however_often_it_comes() {
     let kept = sqlx::query!("SELECT raw, source_id FROM quarantine").fetch_one(&books.pool).await.expect("an entry");
     assert_eq!((kept.raw.as_slice(), kept.source_id.as_deref()), (broken.as_bytes(), Some("17")));
 }
+
+fn broken(id: Option<&str>) -> Record {
+    read_operation(&json!({"operation_id": id, "complete_amount": "a hundred"}).to_string()).record
+}
+
+fn good(version: u32) -> Record {
+    Telling { id: 1, version, amount: 100 + version, status: "success" }.record()
+}
+
+#[tokio::test]
+async fn a_record_leaves_the_quarantine_with_the_page_that_tells_it_rightly() {
+    let books = Books::open().await;
+    let kept = "SELECT count(*) FROM quarantine WHERE source_id = '1'";
+    let beside = [broken(None), broken(Some("2"))];
+    for (page, left, why) in [
+        (vec![broken(Some("1"))], 1, "it cannot be read"),
+        (vec![good(3)], 0, "it is stored"),
+        (vec![broken(Some("1")), good(3)], 0, "the last telling in the page is right, and known"),
+        (vec![good(4), broken(Some("1"))], 1, "the last telling in the page is the broken one"),
+        (vec![good(2)], 1, "an older version says nothing of a newer one"),
+        (vec![broken(Some("1")), good(2)], 1, "nor beside it"),
+        (vec![good(4)], 0, "it is unchanged"),
+    ] {
+        let page = beside.iter().cloned().chain(page).collect();
+        books.ingest(page, Advance::Stay).await.expect("the page is stored");
+        assert_eq!(books.number(kept).await, left, "{why}");
+    }
+    assert_eq!(books.number("SELECT count(*) FROM quarantine").await, 2, "what nobody mended stays");
+}
+
+#[tokio::test]
+async fn a_nul_in_what_cannot_be_read_holds_up_no_page() {
+    let books = Books::open().await;
+    let raw = "{\"operation_id\":\"1\0\"}".to_owned();
+    let (source_id, reason) = (Some("1\0".to_owned()), "the id is 1\0".to_owned());
+    let nuls = Malformed { source: Source::Vima, kind: Kind::Payin, source_id, reason, raw: raw.clone() };
+    let page = vec![Record::Malformed(nuls), good(1)];
+    let counts = books.ingest(page, Advance::Stay).await.expect("the page is stored");
+    assert_eq!((counts.quarantined, counts.inserted), (1, 1));
+    let kept = sqlx::query!("SELECT source_id, reason, raw FROM quarantine").fetch_one(&books.pool).await;
+    let kept = kept.expect("an entry");
+    assert_eq!((kept.source_id.as_deref(), kept.reason.as_str()), (Some("1\u{fffd}"), "the id is 1\u{fffd}"));
+    assert_eq!(kept.raw, raw.as_bytes(), "the record is kept to the letter");
+}

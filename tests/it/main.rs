@@ -22,6 +22,7 @@ mod migrations;
 mod moving;
 mod problems;
 mod programs;
+mod quarantine;
 mod schedulers;
 mod shutdown;
 mod storm;

@@ -17,7 +17,7 @@ pub(crate) fn routes() -> Route {
         .at("/switches", get(settings::switches).put(settings::set_switches))
         .at("/live", post(live::do_now).put(live::set_rate))
         .at("/vima/operations", post(planting::plant_operation))
-        .at("/vima/operations/:id", poem::patch(planting::change_operation))
+        .at("/vima/operations/:id", poem::patch(planting::change_operation).put(planting::replace_operation))
         .at("/payshack/payins", post(planting::plant_payin))
         .at("/payshack/payins/:id", poem::patch(planting::change_payin))
         .at("/payshack/payouts", post(planting::plant_payout))

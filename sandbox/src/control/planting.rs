@@ -1,4 +1,4 @@
-//! Records put into the lists and changed there by a test's hand.
+//! Records put into the lists, changed and replaced there by a test's hand.
 
 use std::sync::Arc;
 
@@ -103,6 +103,19 @@ pub(crate) fn change_operation(
         )
     });
     answer(changed, state.operations.get(slot).row())
+}
+
+#[handler]
+pub(crate) fn replace_operation(
+    Path(id): Path<String>,
+    Posted(record): Posted<Box<RawValue>>,
+    Data(sandbox): Data<&Arc<Sandbox>>,
+) -> Result<Response> {
+    let now = sandbox.clock.now();
+    let mut state = sandbox.state_mut();
+    let Some(slot) = state.operations.find(&id) else { return Err(unknown(&id)) };
+    let replaced = state.operations.replace(slot, record, now);
+    answer(replaced, state.operations.get(slot).row())
 }
 
 #[handler]

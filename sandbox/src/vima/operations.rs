@@ -148,6 +148,30 @@ impl Operations {
         Ok(())
     }
 
+    /// Puts another record in the place of a planted one; without ids of its own it keeps its place among the creations and
+    /// stands at the newest update id.
+    pub(crate) fn replace(&mut self, slot: Slot, raw: Box<RawValue>, now: Moment) -> Result<(), String> {
+        let Entry::Planted(old) = self.get(slot).clone() else {
+            return Err("only a planted record is replaced".into());
+        };
+        let update_id = self.update_ids.next(now, self.wide_ids);
+        let new = Planted::read(raw, (old.create_id, update_id), now);
+        if new.id != old.id {
+            return Err("the record must bear the operation_id of the one it replaces".into());
+        }
+        self.create_ids.saw(new.create_id);
+        self.update_ids.saw(new.update_id);
+        if let Some(day) = self.days.get_mut(&old.created.day()) {
+            day.by_create_id.remove(&(old.create_id, slot));
+            day.by_update_id.remove(&(old.update_id, slot));
+        }
+        let day = self.days.entry(new.created.day()).or_default();
+        day.by_create_id.insert((new.create_id, slot));
+        day.by_update_id.insert((new.update_id, slot));
+        self.entries[slot as usize] = Entry::Planted(Box::new(new));
+        Ok(())
+    }
+
     fn insert(&mut self, entry: Entry) -> Slot {
         let slot = Slot::try_from(self.entries.len()).unwrap_or(Slot::MAX);
         let day = self.days.entry(entry.created().day()).or_default();

@@ -178,12 +178,15 @@ async fn a_request_that_is_dropped_hangs_up() {
 }
 
 #[tokio::test]
-async fn letters_that_are_no_utf8_spoil_no_page() {
-    let server = StubServer::start(|_, _| Answer::Bytes(b"[\"Jos\xe9\"]"));
-    let redactor = Redactor::new(&[]);
-    let read = |answer: &str| Ok::<_, Rejection>(answer.to_owned());
-    let answer = client(quick()).fetch(&redactor, |client| client.get(server.url()), read).await;
-    assert_eq!(answer, Ok("[\"Jos\u{fffd}\"]".to_owned()));
+async fn letters_that_json_does_not_know_spoil_no_page() {
+    for (sent, expected) in [(&b"[\"Jos\xe9\"]"[..], "[\"Jos\u{fffd}\"]"), (b"[\"A\0B\"]", r#"["A\u0000B"]"#)] {
+        let server = StubServer::start(move |_, _| Answer::Bytes(sent));
+        let redactor = Redactor::new(&[]);
+        let read = |answer: &str| Ok::<_, Rejection>(answer.to_owned());
+        let answer = client(quick()).fetch(&redactor, |client| client.get(server.url()), read).await;
+        assert_eq!(answer, Ok(expected.to_owned()));
+        assert!(serde_json::from_str::<Vec<String>>(expected).is_ok(), "it is JSON");
+    }
 }
 
 /// The log of this thread, as text.

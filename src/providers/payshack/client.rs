@@ -90,6 +90,12 @@ impl PayshackClient {
         Self { http, base_url: settings.base_url, projects: settings.projects, redactor, login }
     }
 
+    /// What the account's clients are called here.
+    #[must_use]
+    pub fn projects(&self) -> &Projects {
+        &self.projects
+    }
+
     /// One page of pay-ins.
     ///
     /// # Errors
