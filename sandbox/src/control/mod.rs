@@ -5,7 +5,7 @@ mod planting;
 mod settings;
 mod truth;
 
-use poem::{Route, get, post};
+use poem::{Route, get, post, put};
 
 pub(crate) fn routes() -> Route {
     Route::new()
@@ -21,5 +21,6 @@ pub(crate) fn routes() -> Route {
         .at("/payshack/payins/:id", poem::patch(planting::change_payin))
         .at("/payshack/payouts", post(planting::plant_payout))
         .at("/payshack/payouts/:id", poem::patch(planting::change_payout))
+        .at("/fx", put(settings::set_feed))
         .at("/requests", get(settings::requests).delete(settings::forget_requests))
 }
