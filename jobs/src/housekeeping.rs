@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use psp_dashboard::db::{events, idempotent_requests, jobs, processes, schedule, sync_streams};
+use psp_dashboard::db::{events, exchange_rates, idempotent_requests, jobs, processes, schedule, sync_streams};
 use psp_dashboard::domain::attempt::ClaimedJob;
 use serde_json::{Value, json};
 
@@ -15,6 +15,8 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const KEEP_EVENTS: Duration = DAY;
 const KEEP_TICKS: Duration = Duration::from_hours(30 * 24);
+/// Payments of a year ago may still come, where somebody fetches old days.
+const KEEP_RATES: Duration = Duration::from_hours(400 * 24);
 
 /// Clears away.
 pub struct Housekeeping {
@@ -40,6 +42,7 @@ impl Handler for Housekeeping {
             "ticks": schedule::prune_ticks(pool, now - KEEP_TICKS).await?,
             "cursor_marks": sync_streams::prune_marks(pool, now - sync.vima_overlap - HOUR).await?,
             "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
+            "exchange_rates": exchange_rates::prune(pool, now - KEEP_RATES).await?,
             "processes": processes::prune(pool, DAY).await?,
         }))
     }

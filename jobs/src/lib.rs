@@ -1,8 +1,8 @@
 //! Runs what the ledger holds: the registry of every kind of job, a line each.
 //!
 //! ```text
-//!   scheduler ──> ledger ──> bells ──> claimer ──> hands ──> sync_vima, sync_payshack, housekeeping
-//!   (schedule)      ^       (wake)                  │
+//!   scheduler ──> ledger ──> bells ──> claimer ──> hands ──> sync_vima, sync_payshack, housekeeping,
+//!   (schedule)      ^       (wake)                  │      refresh_fx_rates
 //!                   └── sweeper (vigil, isolation) ─┘
 //! ```
 //!
@@ -19,6 +19,7 @@ pub mod housekeeping;
 pub mod isolation;
 pub mod program;
 pub mod recorder;
+pub mod refresh_fx_rates;
 pub mod schedule;
 pub mod scheduler;
 pub mod sweeper;
@@ -31,11 +32,12 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use psp_dashboard::domain::job::{HOUSEKEEPING, SYNC_PAYSHACK, SYNC_VIMA};
+use psp_dashboard::domain::job::{HOUSEKEEPING, REFRESH_FX_RATES, SYNC_PAYSHACK, SYNC_VIMA};
 
 use environment::Environment;
 use handler::Registry;
 use housekeeping::Housekeeping;
+use refresh_fx_rates::RefreshFxRates;
 use sync_payshack::SyncPayshack;
 use sync_vima::SyncVima;
 
@@ -46,4 +48,5 @@ pub fn registry(environment: &Arc<Environment>) -> Registry {
         .with(&SYNC_VIMA, SyncVima::new(environment))
         .with(&SYNC_PAYSHACK, SyncPayshack::new(environment))
         .with(&HOUSEKEEPING, Housekeeping::new(environment))
+        .with(&REFRESH_FX_RATES, RefreshFxRates::new(environment))
 }

@@ -55,8 +55,18 @@ pub const HOUSEKEEPING: JobKind = JobKind {
     limit: Some("housekeeping"),
 };
 
+/// Fetches exchange rates, and values the payments that waited for one.
+pub const REFRESH_FX_RATES: JobKind = JobKind {
+    name: "refresh-fx-rates",
+    queue: "maintenance",
+    timeout: Duration::from_mins(10),
+    max_attempts: 4,
+    backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(5) },
+    limit: Some("refresh-fx-rates"),
+};
+
 /// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 3] = [&SYNC_VIMA, &SYNC_PAYSHACK, &HOUSEKEEPING];
+pub const KINDS: [&JobKind; 4] = [&SYNC_VIMA, &SYNC_PAYSHACK, &HOUSEKEEPING, &REFRESH_FX_RATES];
 
 impl JobKind {
     /// The kind that reads `source`.

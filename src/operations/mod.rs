@@ -15,4 +15,6 @@ pub mod publish_events;
 pub mod rescue_jobs;
 pub mod retry_job;
 pub mod share_provider;
+pub mod store_rates;
 pub mod trigger_sync;
+pub mod value_payments;
