@@ -16,6 +16,7 @@ use super::fields::Word;
 use crate::db::job_listing::AttemptOutcome;
 use crate::db::transaction_search::{Order, SortBy};
 use crate::domain::access::Role;
+use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::money::{format_decimal, parse_decimal};
 use crate::domain::status::Status;
@@ -99,6 +100,7 @@ named_enum!(JobState, "JobState", JobState::ALL, "Where a job stands.");
 named_enum!(AttemptOutcome, "AttemptOutcome", AttemptOutcome::ALL, "How an attempt of a job ended.");
 named_enum!(KindName, "JobKind", KindName::all(), "A kind of job of this release.");
 named_enum!(QueueName, "QueueName", QueueName::all(), "A queue in which kinds of job of this release wait.");
+named_enum!(RateOriginName, "RateOrigin", RateOriginName::all(), "Whose word an exchange rate is.");
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
 named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
 
@@ -137,6 +139,30 @@ impl QueueName {
 
     fn from_name(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
+
+/// The name of an origin of rates: beside a stored rate the document has its time, in a field of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RateOriginName(&'static str);
+
+impl RateOriginName {
+    fn all() -> [Self; 2] {
+        RateOrigin::NAMES.map(Self)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
+
+impl From<RateOrigin> for RateOriginName {
+    fn from(origin: RateOrigin) -> Self {
+        Self(origin.as_str())
     }
 }
 
