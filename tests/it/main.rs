@@ -8,6 +8,7 @@ mod commands;
 mod control;
 mod crash;
 mod database_loss;
+mod exchange_rates;
 mod flow;
 mod harness;
 mod ingest;

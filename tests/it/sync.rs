@@ -82,7 +82,7 @@ pub(crate) async fn assert_equal(stage: &Stage) {
 }
 
 /// The cells of the metrics equal a count over the rows.
-async fn assert_rollups_equal_rows(stage: &Stage) {
+pub(crate) async fn assert_rollups_equal_rows(stage: &Stage) {
     let difference = stage
         .number(
             "WITH rows AS (
