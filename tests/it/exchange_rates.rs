@@ -1,10 +1,16 @@
 //! US dollars: by the record's own rate, else by a stored one, else not at all; and never a reason to write a record again.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use psp_dashboard::db::exchange_rates;
+use psp_dashboard::domain::money::Currency;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::eventually;
 use crate::harness::programs::{Program, Running, run};
+use crate::harness::servers::{Servers, number};
 use crate::harness::stage::Stage;
 use crate::sync::{assert_equal, assert_rollups_equal_rows};
 
@@ -91,6 +97,25 @@ async fn rates_that_move_make_no_record_look_changed() {
     assert!(stage.number("SELECT count(*) FROM transactions WHERE exchange_rate = 0.01").await > 0);
     let yen = "SELECT count(*) FROM exchange_rates WHERE currency = 'JPY'";
     assert_eq!(stage.number(yen).await, 1, "a rate that has not moved is not stored again");
+}
+
+#[tokio::test]
+async fn a_rate_is_stored_when_it_moves_and_once_a_day() {
+    let servers = Servers::start().await;
+    let pool = servers.pool().await;
+    let mut connection = pool.acquire().await.expect("a connection");
+    let start: DateTime<Utc> = "2026-01-15T10:00:00Z".parse().expect("a time");
+    for (minutes, rate, stored) in
+        [(0, "0.012", 1), (30, "0.012", 0), (60, "0.013", 1), (90, "0.012", 1), (1531, "0.012", 1)]
+    {
+        let fetched = BTreeMap::from([(Currency::inr(), rate.parse().expect("a rate"))]);
+        let now = start + TimeDelta::minutes(minutes);
+        let new = exchange_rates::insert(&mut connection, &fetched, now).await.expect("the database takes it");
+        assert_eq!(new, stored, "{rate} after {minutes} minutes");
+    }
+    let pruned = exchange_rates::prune(&pool, start + TimeDelta::hours(2)).await.expect("the database answers");
+    let left = number(&pool, "SELECT count(*) FROM exchange_rates").await;
+    assert_eq!((pruned, left), (3, 1));
 }
 
 #[tokio::test]
