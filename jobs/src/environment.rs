@@ -50,7 +50,11 @@ impl Environment {
         config: &JobsConfig,
     ) -> Result<Arc<Self>, reqwest::Error> {
         let providers = &config.providers;
-        let bounds = HttpSettings { max_response_bytes: providers.max_response_bytes, ..HttpSettings::default() };
+        let bounds = HttpSettings {
+            max_response_bytes: providers.max_response_bytes,
+            request_timeout: providers.request_timeout,
+            ..HttpSettings::default()
+        };
         let vima_pace = share_pace(&wire, Upstream::Vima, providers.vima_interval);
         let vima = HttpClient::new(Upstream::Vima, bounds.clone(), vima_pace, Arc::clone(&clock))?;
         let payshack_pace = share_pace(&wire, Upstream::Payshack, providers.payshack_interval);

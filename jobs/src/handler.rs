@@ -112,6 +112,7 @@ mod tests {
             claim: Claim { job_id: JobId(uuid::Uuid::nil()), epoch: 1 },
             kind: SYNC_VIMA.name.to_owned(),
             args: serde_json::json!({"mode": "incremental"}),
+            checkpoint: None,
             trigger: Trigger::Api,
             attempt,
             max_attempts: 8,

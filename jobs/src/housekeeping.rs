@@ -14,6 +14,8 @@ use crate::handler::{Handler, JobError};
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const KEEP_EVENTS: Duration = DAY;
+/// Longer than the nightly sweep of Vima looks back, also where it is late.
+const KEEP_MARKS: Duration = Duration::from_hours(4 * 24);
 const KEEP_TICKS: Duration = Duration::from_hours(30 * 24);
 /// Payments of a year ago may still come, where somebody fetches old days.
 const KEEP_RATES: Duration = Duration::from_hours(400 * 24);
@@ -40,7 +42,7 @@ impl Handler for Housekeeping {
             "events": events::prune(pool, now - KEEP_EVENTS).await?,
             "jobs": jobs::prune(pool, retention.jobs, retention.failed_jobs).await?,
             "ticks": schedule::prune_ticks(pool, now - KEEP_TICKS).await?,
-            "cursor_marks": sync_streams::prune_marks(pool, now - sync.vima_overlap - HOUR).await?,
+            "cursor_marks": sync_streams::prune_marks(pool, KEEP_MARKS.max(sync.vima_overlap + HOUR)).await?,
             "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
             "exchange_rates": exchange_rates::prune(pool, now - KEEP_RATES).await?,
             "processes": processes::prune(pool, DAY).await?,

@@ -17,6 +17,7 @@ pub mod handler;
 pub mod hands;
 pub mod housekeeping;
 pub mod isolation;
+pub mod moving_day;
 pub mod program;
 pub mod recorder;
 pub mod refresh_fx_rates;

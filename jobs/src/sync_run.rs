@@ -1,7 +1,12 @@
 //! One run of a sync: its record, its pages, its end.
 //!
 //! Both syncs keep the same books: what they read differs, what they must say of it does not.
+//!
+//! Fetching and storing go on at the same time, over a short queue of pages. Where storing is the slower of the two, pages
+//! wait, and those that wait are stored together: what a transaction costs is paid once for them all. Where fetching is the
+//! slower, each page is stored as it comes. Nothing is spawned: dropping the run drops both, at the border of a page.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +14,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::sync_runs::NewRun;
 use psp_dashboard::domain::attempt::ClaimedJob;
-use psp_dashboard::domain::sync::{Counts, SyncArgs};
+use psp_dashboard::domain::sync::{Counts, DayPlace, Stream, SyncArgs};
 use psp_dashboard::domain::transaction::Source;
+use psp_dashboard::operations::begin_history::read_owed_history;
 use psp_dashboard::operations::begin_sync::begin_sync;
-use psp_dashboard::operations::finish_sync::{Completed, Done, finish_sync};
+use psp_dashboard::operations::finish_sync::{Done, finish_sync};
 use psp_dashboard::operations::ingest_page::{Page, Progress, Ticket, ingest_page};
+use psp_dashboard::providers::ProviderError;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -27,16 +35,33 @@ const BETWEEN_PROGRESS: Duration = Duration::from_millis(250);
 const BETWEEN_METRICS: Duration = Duration::from_secs(1);
 /// How often a page is stored again that somebody else's writing got in the way of.
 const CONFLICTS: usize = 3;
+/// How many pages may wait to be stored, and how many are stored at once.
+const PAGES_AT_ONCE: usize = 5;
+
+/// Where pages are handed over that were fetched and are to be stored.
+#[derive(Debug, Clone)]
+pub struct Pages(mpsc::Sender<Page>);
+
+impl Pages {
+    /// Hands a page over, and waits where too many wait already.
+    pub async fn hand_over(&self, page: Page) {
+        // Nobody takes it only where storing has failed, and then whoever fetches is dropped as well.
+        let _taken = self.0.send(page).await;
+    }
+}
 
 /// A run that goes on.
 pub struct SyncRun {
     environment: Arc<Environment>,
     ticket: Ticket,
     source: Source,
+    args: SyncArgs,
     /// When it began, by the clock: what was visible then will have been read.
     pub started_at: DateTime<Utc>,
     /// Records in all, where the provider says.
     pub total: Option<u64>,
+    /// Where an earlier attempt at reading days was interrupted.
+    pub resumed_at: Option<DayPlace>,
     began: Instant,
     counts: Counts,
     progress_told: Option<Instant>,
@@ -57,12 +82,16 @@ impl SyncRun {
         let started_at = environment.clock.now();
         let run = NewRun { id: Uuid::now_v7(), source, args, trigger: job.trigger, job_id: job.claim.job_id };
         begin_sync(&environment.pool, &environment.wire, &job.claim, &run, started_at).await?;
+        // What cannot be read was written by another release: the days are read anew.
+        let resumed_at = job.checkpoint.clone().and_then(|place| serde_json::from_value(place).ok());
         Ok(Self {
             environment: Arc::clone(environment),
             ticket: Ticket { claim: job.claim, run_id: run.id },
             source,
+            args,
             started_at,
             total: None,
+            resumed_at,
             began: Instant::now(),
             counts: Counts::default(),
             progress_told: None,
@@ -80,6 +109,32 @@ impl SyncRun {
     #[must_use]
     pub fn today(&self) -> NaiveDate {
         self.started_at.date_naive()
+    }
+
+    /// Stores what `fetch` hands over, while it goes on fetching, and returns what it returns. What it has handed over is
+    /// stored also where it fails in the end.
+    ///
+    /// # Errors
+    /// [`JobError`] where something could not be fetched or stored.
+    pub async fn read<Read, Fetching: Future<Output = Result<Read, ProviderError>>>(
+        &mut self,
+        fetch: impl FnOnce(Pages) -> Fetching,
+    ) -> Result<Read, JobError> {
+        let (pages, waiting) = mpsc::channel(PAGES_AT_ONCE);
+        let fetching = fetch(Pages(pages));
+        let fetched = async { Ok::<_, DbError>(fetching.await) };
+        let (fetched, ()) = tokio::try_join!(fetched, self.store_as_they_come(waiting))?;
+        Ok(fetched?)
+    }
+
+    async fn store_as_they_come(&mut self, mut waiting: mpsc::Receiver<Page>) -> Result<(), DbError> {
+        let mut pages = vec![];
+        while waiting.recv_many(&mut pages, PAGES_AT_ONCE).await > 0 {
+            for page in joined(pages.drain(..)) {
+                self.store(page).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores a page, again where somebody else's writing got in the way.
@@ -103,21 +158,39 @@ impl SyncRun {
     fn next_progress(&mut self) -> Progress {
         let tell_progress = due(&mut self.progress_told, BETWEEN_PROGRESS);
         let tell_metrics = due(&mut self.metrics_told, BETWEEN_METRICS);
-        Progress { before: self.counts.seen(), total: self.total, tell_progress, tell_metrics }
+        let earlier = self.resumed_at.map_or(0, |place| place.seen);
+        Progress { before: earlier + self.counts.seen(), total: self.total, tell_progress, tell_metrics }
     }
 
-    /// Records that everything was read that could be, and says what came of it.
+    /// Records that everything was read that could be, save for the `oddities`, and says what came of it. A run that
+    /// follows what is new asks for the days that are owed yet.
     ///
     /// # Errors
     /// [`JobError`] where it cannot be recorded.
-    pub async fn finish(self, completed: Vec<Completed>, incomplete: Option<String>) -> Result<Value, JobError> {
+    pub async fn finish(self, completed: Vec<Stream>, oddities: Vec<String>) -> Result<Value, JobError> {
         let Environment { pool, wire, clock, .. } = &*self.environment;
-        let Self { source, counts, .. } = self;
-        let done = Done { source, counts, took: self.began.elapsed(), completed, incomplete };
+        let Self { source, args, counts, started_at, .. } = self;
+        let incomplete = (!oddities.is_empty()).then(|| oddities.join("; "));
+        let done = Done { source, counts, took: self.began.elapsed(), completed, began_at: started_at, incomplete };
         finish_sync(pool, wire, &self.ticket, &done, clock.now()).await?;
         tracing::info!(%source, seen = counts.seen(), ?counts, incomplete = done.incomplete, "the sync has read what it could");
-        Ok(json!({"run_id": self.ticket.run_id, "records_seen": counts.seen(), "counts": counts}))
+        let owed = if args == SyncArgs::Incremental { read_owed_history(pool, wire, source).await? } else { None };
+        Ok(
+            json!({"run_id": self.ticket.run_id, "records_seen": counts.seen(), "counts": counts, "history_job_id": owed}),
+        )
     }
+}
+
+/// Pages that may be stored together, as one each.
+fn joined(pages: impl Iterator<Item = Page>) -> Vec<Page> {
+    let mut joined: Vec<Page> = vec![];
+    for page in pages {
+        match joined.pop() {
+            Some(before) if before.joins(&page) => joined.push(before.followed_by(page)),
+            before => joined.extend(before.into_iter().chain([page])),
+        }
+    }
+    joined
 }
 
 fn due(told: &mut Option<Instant>, between: Duration) -> bool {
@@ -126,15 +199,4 @@ fn due(told: &mut Option<Instant>, between: Duration) -> bool {
         *told = Some(Instant::now());
     }
     due
-}
-
-/// The days from `from` to `to`, both included.
-pub fn days(from: NaiveDate, to: NaiveDate) -> impl Iterator<Item = NaiveDate> {
-    from.iter_days().take_while(move |day| *day <= to)
-}
-
-/// The first of the last `days` days, of which `today` is the last.
-#[must_use]
-pub fn first_of_last(days: u32, today: NaiveDate) -> NaiveDate {
-    today.checked_sub_days(chrono::Days::new(u64::from(days.saturating_sub(1)))).unwrap_or(today)
 }

@@ -1,21 +1,23 @@
-//! `sync-vima`: reads Vima by its two cursors.
+//! `sync-vima`: reads Vima by its two cursors, and by days.
 //!
-//! The first run notes the newest ids, walks the first days by date, and then follows both cursors from the noted ids:
-//! what changes while history is walked is found there. Every later run follows creations and updates, oldest first, from
-//! where each cursor stood a while ago, for ids can become visible late. A cursor may include its own record or not, and a
-//! page may be longer than asked for: reading ends at a page that brings no id beyond the last one.
+//! What is new is followed: creations and updates, oldest first, from where each cursor stood a while before the last
+//! complete run began, for ids can become visible late. The first run notes the newest ids and follows from there; the days
+//! before are read by a job of their own (`operations::begin_history`), newest first. A cursor may include its own record or
+//! not, and a page may be longer than asked for: reading ends at a page that brings no id beyond the last one.
+//!
+//! Days that are read again, as the nightly sweep does, are read with the changes that were made since they began, as far
+//! as it is remembered where the cursor stood then: an update that became visible hours late is on no list of a day.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use psp_dashboard::db::sync_streams::{self, Place};
+use chrono::{DateTime, NaiveDate, Utc};
+use psp_dashboard::db::{sync_history, sync_streams};
 use psp_dashboard::domain::attempt::ClaimedJob;
-use psp_dashboard::domain::sync::{Stream, SyncArgs};
+use psp_dashboard::domain::sync::{History, Stream, SyncArgs, day_start, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;
-use psp_dashboard::operations::begin_history::{Newest, begin_history};
-use psp_dashboard::operations::finish_sync::Completed;
+use psp_dashboard::operations::begin_history::begin_history;
 use psp_dashboard::operations::ingest_page::{Advance, Page};
 use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::vima::{Cursor, OperationsPage, OperationsQuery};
@@ -23,7 +25,7 @@ use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
-use crate::sync_run::{SyncRun, days, first_of_last};
+use crate::sync_run::{Pages, SyncRun};
 
 /// The longest page that can be asked for.
 const COUNT: u32 = 100;
@@ -37,17 +39,26 @@ pub struct SyncVima {
 #[derive(Debug, Clone, Copy)]
 struct Walk {
     stream: Stream,
-    /// Only the creations of this day.
-    day: Option<NaiveDate>,
     from: Option<SequenceId>,
-    /// Whether the place reached is kept for the next run.
-    keeps_place: bool,
+    keeps: Keeps,
+}
+
+/// What is kept of how far a walk has come.
+#[derive(Debug, Clone, Copy)]
+enum Keeps {
+    /// The cursor of the list, for the next run.
+    Cursor,
+    /// The place within a day, the only one whose creations are walked, for the next attempt.
+    Day(NaiveDate),
+    /// Nothing: the walk is short, and what it brings is read again gladly.
+    Nothing,
 }
 
 impl Walk {
     fn query(&self, after: Option<SequenceId>) -> OperationsQuery {
         let cursor = if self.stream == Stream::VimaUpdates { Cursor::Updates } else { Cursor::Creations };
-        OperationsQuery { day: self.day, after: after.map(cursor), count: COUNT, descending: false }
+        let day = if let Keeps::Day(day) = self.keeps { Some(day) } else { None };
+        OperationsQuery { day, after: after.map(cursor), count: COUNT, descending: false }
     }
 
     fn newest_of(&self, page: &OperationsPage) -> Option<SequenceId> {
@@ -58,16 +69,23 @@ impl Walk {
     }
 
     fn advance(&self, reached: SequenceId) -> Advance {
-        match self.day {
-            _ if !self.keeps_place => Advance::Stay,
-            Some(day) => Advance::Day(day, Some(reached)),
-            None => Advance::Cursor(reached),
+        match self.keeps {
+            Keeps::Cursor => Advance::Cursor(reached),
+            Keeps::Day(day) => Advance::Within(day, Some(reached)),
+            Keeps::Nothing => Advance::Stay,
         }
     }
 
     fn page(&self, page: OperationsPage, advance: Advance) -> Page {
         let records = page.operations.into_iter().map(|operation| operation.record).collect();
-        Page { stream: self.stream, records, advance }
+        Page::new(self.stream, records, advance)
+    }
+
+    fn stuck_at(&self, place: Option<SequenceId>) -> String {
+        let place = place.map_or_else(|| "its start".to_owned(), |place| place.to_string());
+        let of_day = if let Keeps::Day(day) = self.keeps { format!(" of {day}") } else { String::new() };
+        let list = self.stream.as_str();
+        format!("vima's {list}{of_day} do not go on beyond {place}, although the page there is full")
     }
 }
 
@@ -78,107 +96,101 @@ impl SyncVima {
         Self { environment: Arc::clone(environment) }
     }
 
-    async fn fetch(&self, walk: &Walk, after: Option<SequenceId>) -> Result<OperationsPage, ProviderError> {
-        self.environment.vima.operations(&walk.query(after)).await
-    }
-
-    /// Reads a list to its end, asking for a page while the last one is being stored. Says what is odd about the end.
-    async fn follow(&self, run: &mut SyncRun, walk: Walk) -> Result<Option<String>, JobError> {
+    /// Reads a list to its end. Says what is odd about the end.
+    async fn follow(&self, walk: &Walk, pages: &Pages) -> Result<Option<String>, ProviderError> {
         let mut place = walk.from;
-        let mut page = self.fetch(&walk, place).await?;
         loop {
+            let page = self.environment.vima.operations(&walk.query(place)).await?;
             let newest = walk.newest_of(&page);
             let Some(reached) = newest.filter(|newest| place.is_none_or(|place| *newest > place)) else {
                 let stuck = page.operations.len() >= COUNT as usize;
                 if !page.is_empty() {
-                    run.store(walk.page(page, Advance::Stay)).await?;
+                    pages.hand_over(walk.page(page, Advance::Stay)).await;
                 }
-                return Ok(stuck.then(|| stuck_at(&walk, place)));
+                return Ok(stuck.then(|| walk.stuck_at(place)));
             };
-            let advance = walk.advance(reached);
-            let (stored, fetched) = tokio::join!(run.store(walk.page(page, advance)), self.fetch(&walk, Some(reached)));
-            stored?;
-            page = fetched?;
+            pages.hand_over(walk.page(page, walk.advance(reached))).await;
             place = Some(reached);
         }
     }
 
-    async fn incremental(&self, run: &mut SyncRun) -> Result<(Vec<Completed>, Option<String>), JobError> {
-        let pool = &self.environment.pool;
-        let covered_from = match sync_streams::find_place(pool, Stream::VimaCreations).await? {
-            Place { watermark: Some(_), .. } => None,
-            _ => match self.walk_history(run).await? {
-                Ok(covered_from) => Some(covered_from),
-                Err(odd) => return Ok((vec![], Some(odd))),
-            },
-        };
+    /// Follows what is new. Says which lists were read to their ends, and what is odd about the others.
+    async fn incremental(&self, run: &mut SyncRun) -> Result<(Vec<Stream>, Vec<String>), JobError> {
+        self.begin_if_first(run).await?;
         let mut completed = vec![];
         let mut oddities = vec![];
-        for stream in [Stream::VimaCreations, Stream::VimaUpdates] {
+        for stream in Stream::all_of(Source::Vima) {
             let from = self.start_of(stream, run.started_at).await?;
-            match self.follow(run, Walk { stream, day: None, from, keeps_place: true }).await? {
-                None => completed.push(Completed { stream, watermark: run.started_at, covered_from }),
+            let walk = Walk { stream, from, keeps: Keeps::Cursor };
+            match run.read(|pages| async move { self.follow(&walk, &pages).await }).await? {
+                None => completed.push(stream),
                 Some(odd) => oddities.push(odd),
             }
         }
-        Ok((completed, (!oddities.is_empty()).then(|| oddities.join("; "))))
+        Ok((completed, oddities))
     }
 
-    /// Where the cursor stood an overlap ago.
+    /// Where the cursor stood an overlap before the last complete run began. Not before now: after an outage an id may have
+    /// become visible that was late then.
     async fn start_of(&self, stream: Stream, now: DateTime<Utc>) -> Result<Option<SequenceId>, JobError> {
         let Environment { pool, sync, .. } = &*self.environment;
-        Ok(sync_streams::find_cursor_at(pool, stream, now - sync.vima_overlap).await?)
+        let last = sync_streams::find_place(pool, stream).await?.watermark.unwrap_or(now).min(now);
+        match sync_streams::find_cursor_at(pool, stream, last - sync.vima_overlap).await? {
+            Some(cursor) => Ok(Some(cursor)),
+            None => Ok(sync_streams::find_first_cursor(pool, stream).await?),
+        }
     }
 
-    /// Walks the first days, a day at a time, from where an interrupted walk ended. Says how far back it reaches, or what
-    /// is odd about a day that could not be read to its end: the next run begins with that day.
-    async fn walk_history(&self, run: &mut SyncRun) -> Result<Result<DateTime<Utc>, String>, JobError> {
+    /// Before the first run: notes the newest ids, which are followed from there on, and what is owed of the days before.
+    async fn begin_if_first(&self, run: &SyncRun) -> Result<(), JobError> {
         let Environment { pool, clock, sync, .. } = &*self.environment;
-        let mut place = sync_streams::find_place(pool, Stream::VimaHistory).await?;
-        if place.day.is_none() {
-            let first_day = first_of_last(sync.initial_days, run.today());
-            begin_history(pool, run.ticket(), self.note_newest().await?, first_day, clock.now()).await?;
-            place = sync_streams::find_place(pool, Stream::VimaHistory).await?;
+        let followed = sync_streams::find_place(pool, Stream::VimaCreations).await?.watermark.is_some();
+        if followed && sync_history::find(pool, Source::Vima).await?.is_some() {
+            return Ok(());
         }
-        let first_day = place.day.unwrap_or_else(|| run.today());
-        let mut from = place.cursor;
-        for day in days(first_day, run.today()) {
-            let walk = Walk { stream: Stream::VimaHistory, day: Some(day), from, keeps_place: true };
-            if let Some(odd) = self.follow(run, walk).await? {
-                return Ok(Err(odd));
-            }
-            let advance = Advance::Day(day.succ_opt().unwrap_or(day), None);
-            run.store(Page { stream: Stream::VimaHistory, records: vec![], advance }).await?;
-            from = None;
-        }
-        Ok(Ok(place.covered_from.unwrap_or_else(|| first_day.and_time(NaiveTime::MIN).and_utc())))
+        let owed_from = first_of_last(sync.initial_days, run.today());
+        let history = History { owed_from, covered_from: run.started_at };
+        let newest = self.note_newest().await?;
+        Ok(begin_history(pool, run.ticket(), Source::Vima, history, &newest, clock.now()).await?)
     }
 
-    /// The newest ids that are visible now. A page of them, for a record may be malformed and have none.
-    async fn note_newest(&self) -> Result<Newest, ProviderError> {
+    /// The newest ids that are visible now; zero where there are none yet. A page of them, for a record may be malformed and
+    /// have none.
+    async fn note_newest(&self) -> Result<[(Stream, SequenceId); 2], ProviderError> {
         let newest_first = |after| OperationsQuery { day: None, after, count: COUNT, descending: true };
         let vima = &self.environment.vima;
-        let creations = vima.operations(&newest_first(None)).await?;
-        let updates = vima.operations(&newest_first(Some(Cursor::Updates(SequenceId(0))))).await?;
-        Ok(Newest {
-            creation: creations.newest_create_id().unwrap_or(SequenceId(0)),
-            update: updates.newest_update_id().unwrap_or(SequenceId(0)),
+        let creations = vima.operations(&newest_first(None)).await?.newest_create_id();
+        let updates = vima.operations(&newest_first(Some(Cursor::Updates(SequenceId(0))))).await?.newest_update_id();
+        Ok([
+            (Stream::VimaCreations, creations.unwrap_or(SequenceId(0))),
+            (Stream::VimaUpdates, updates.unwrap_or(SequenceId(0))),
+        ])
+    }
+
+    /// Reads what was created on days, newest first, from where an earlier attempt was interrupted, and what has been
+    /// changed since they began.
+    async fn read_days(&self, run: &mut SyncRun, from: NaiveDate, to: NaiveDate) -> Result<Vec<String>, JobError> {
+        let resumed = run.resumed_at;
+        let newest = resumed.map_or(to, |place| place.day.min(to));
+        let since = sync_streams::find_cursor_at(&self.environment.pool, Stream::VimaUpdates, day_start(from)).await?;
+        run.read(|pages| async move {
+            let mut oddities = vec![];
+            for day in days_back(from, newest) {
+                let from = resumed.filter(|place| place.day == day).and_then(|place| place.cursor);
+                let walk = Walk { stream: Stream::VimaCreations, from, keeps: Keeps::Day(day) };
+                match self.follow(&walk, &pages).await? {
+                    None => pages.hand_over(Page::none(walk.stream, Advance::Past(day))).await,
+                    Some(odd) => oddities.push(odd),
+                }
+            }
+            if since.is_some() {
+                let walk = Walk { stream: Stream::VimaUpdates, from: since, keeps: Keeps::Nothing };
+                oddities.extend(self.follow(&walk, &pages).await?);
+            }
+            Ok(oddities)
         })
+        .await
     }
-
-    async fn read_days(&self, run: &mut SyncRun, from: NaiveDate, to: NaiveDate) -> Result<Option<String>, JobError> {
-        let mut oddities = vec![];
-        for day in days(from, to) {
-            let walk = Walk { stream: Stream::VimaHistory, day: Some(day), from: None, keeps_place: false };
-            oddities.extend(self.follow(run, walk).await?);
-        }
-        Ok((!oddities.is_empty()).then(|| oddities.join("; ")))
-    }
-}
-
-fn stuck_at(walk: &Walk, place: Option<SequenceId>) -> String {
-    let place = place.map_or_else(|| "its start".to_owned(), |place| place.to_string());
-    format!("vima's {} do not go on beyond {place}, although the page there is full", walk.stream.as_str())
 }
 
 #[async_trait]
@@ -186,15 +198,10 @@ impl Handler for SyncVima {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let args: SyncArgs = serde_json::from_value(job.args.clone())?;
         let mut run = SyncRun::begin(&self.environment, job, Source::Vima, args).await?;
-        let (completed, incomplete) = match args {
-            SyncArgs::Incremental => self.incremental(&mut run).await?,
-            SyncArgs::Full => {
-                let first_day = first_of_last(self.environment.sync.initial_days, run.today());
-                let today = run.today();
-                (vec![], self.read_days(&mut run, first_day, today).await?)
-            }
-            SyncArgs::Range { from_date, to_date } => (vec![], self.read_days(&mut run, from_date, to_date).await?),
+        let (completed, oddities) = match args.days_of(run.today(), self.environment.sync.initial_days) {
+            None => self.incremental(&mut run).await?,
+            Some((from, to)) => (vec![], self.read_days(&mut run, from, to).await?),
         };
-        run.finish(completed, incomplete).await
+        run.finish(completed, oddities).await
     }
 }

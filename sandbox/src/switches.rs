@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 pub(crate) enum Cursor {
     Exclusive,
     Inclusive,
+    /// It names nothing: every page is the first.
+    Ignored,
 }
 
 /// The outer shape of a Vima page.

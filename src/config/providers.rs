@@ -63,6 +63,8 @@ pub struct ProvidersConfig {
     pub exchange_rates: Option<FeedUrl>,
     /// The most bytes of one answer.
     pub max_response_bytes: usize,
+    /// The longest that one attempt at a request may take.
+    pub request_timeout: Duration,
 }
 
 impl ProvidersConfig {
@@ -74,6 +76,7 @@ impl ProvidersConfig {
         let interval_ms = environment.optional(Setting::open("PAYSHACK_REQUEST_INTERVAL_MS", "300"), 300_u64);
         let exchange_rates = read_feed(environment);
         let bytes = environment.optional(Setting::open("PROVIDER_MAX_RESPONSE_BYTES", "33554432"), 32 << 20_usize);
+        let timeout = seconds(environment, "PROVIDER_TIMEOUT_SECONDS", "60", 60);
         Some(Self {
             vima: vima?,
             vima_interval: requests_per_second?.interval(),
@@ -81,6 +84,7 @@ impl ProvidersConfig {
             payshack_interval: Duration::from_millis(interval_ms?),
             exchange_rates,
             max_response_bytes: bytes?,
+            request_timeout: timeout?,
         })
     }
 }
@@ -114,12 +118,13 @@ fn read_payshack(environment: &mut Environment) -> Option<PayshackSettings> {
             }
         },
     };
+    let pause = seconds(environment, "PAYSHACK_LOGIN_PAUSE_SECONDS", "60", 60);
     Some(PayshackSettings {
         base_url: base_url?,
         email: email?,
         password: Secret::new(password?),
         projects: projects?,
-        pause_after_refusal: PayshackSettings::PAUSE_AFTER_REFUSAL,
+        pause_after_refusal: pause?,
     })
 }
 

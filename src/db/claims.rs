@@ -73,12 +73,13 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<B
                   SET state = 'running', epoch = lease.epoch, attempt = attempt + 1,
                       started_at = COALESCE(started_at, now()), error = NULL
                  FROM lease WHERE jobs.id = lease.job_id
-               RETURNING jobs.id, jobs.epoch, kind, args, trigger, attempt, max_attempts, created_at, priority, due_at),
+               RETURNING jobs.id, jobs.epoch, kind, args, checkpoint, trigger, attempt, max_attempts, created_at,
+                         priority, due_at),
            tried AS (
                INSERT INTO job_attempts (job_id, epoch, attempt, worker, started_at)
                SELECT id, epoch, attempt, $6, now() FROM claimed)
            SELECT (SELECT count(*) FROM best) AS "found!", claimed.id AS "id?", epoch AS "epoch?", kind AS "kind?",
-                  args AS "args?", trigger AS "trigger?", attempt AS "attempt?", max_attempts AS "max_attempts?",
+                  args AS "args?", checkpoint, trigger AS "trigger?", attempt AS "attempt?", max_attempts AS "max_attempts?",
                   created_at AS "created_at?"
              FROM (SELECT) AS nothing LEFT JOIN claimed ON true
             ORDER BY priority, due_at, claimed.id"#,
@@ -109,6 +110,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<B
             claim: Claim { job_id: JobId(id), epoch },
             kind,
             args,
+            checkpoint: row.checkpoint,
             trigger: Trigger::try_from(trigger)?,
             attempt: attempt.unsigned_abs(),
             max_attempts: max_attempts.unsigned_abs(),
@@ -130,6 +132,28 @@ pub async fn hold_claim(connection: &mut PgConnection, claim: &Claim, progress: 
         claim.job_id.0,
         claim.epoch,
         progress
+    )
+    .execute(connection)
+    .await?;
+    if held.rows_affected() == 1 { Ok(()) } else { Err(DbError::ClaimLost) }
+}
+
+/// The same, and notes what a later attempt goes on from.
+///
+/// # Errors
+/// As [`hold_claim`].
+pub async fn hold_claim_at(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    progress: &Value,
+    checkpoint: &Value,
+) -> Result<(), DbError> {
+    let held = sqlx::query!(
+        "UPDATE jobs SET progress = $3, checkpoint = $4 WHERE id = $1 AND epoch = $2 AND state = 'running'",
+        claim.job_id.0,
+        claim.epoch,
+        progress,
+        checkpoint
     )
     .execute(connection)
     .await?;

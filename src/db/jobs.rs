@@ -51,7 +51,7 @@ pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Resu
         job.requested_by,
         job.unique_key,
         live.is_some(),
-        job.kind.limit,
+        job.limit,
         job.scheduled_for,
         i32::try_from(job.kind.max_attempts).unwrap_or(i32::MAX),
         interval(job.delay)

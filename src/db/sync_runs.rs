@@ -78,14 +78,14 @@ pub async fn insert(connection: &mut PgConnection, run: &NewRun, now: DateTime<U
     Ok(())
 }
 
-/// Adds a page to a run.
+/// Adds pages to a run, and what became of their records.
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn add_page(connection: &mut PgConnection, id: Uuid, counts: &Counts) -> Result<(), DbError> {
+pub async fn add_pages(connection: &mut PgConnection, id: Uuid, pages: u64, counts: &Counts) -> Result<(), DbError> {
     sqlx::query!(
         r#"UPDATE sync_runs
-              SET pages = pages + 1, records_seen = records_seen + $2, inserted = inserted + $3,
+              SET pages = pages + $7, records_seen = records_seen + $2, inserted = inserted + $3,
                   updated = updated + $4, unchanged = unchanged + $5, quarantined = quarantined + $6
             WHERE id = $1"#,
         id,
@@ -94,6 +94,7 @@ pub async fn add_page(connection: &mut PgConnection, id: Uuid, counts: &Counts) 
         signed(counts.updated),
         signed(counts.unchanged),
         signed(counts.quarantined),
+        signed(pages),
     )
     .execute(connection)
     .await?;

@@ -27,6 +27,8 @@ pub struct ClaimedJob {
     pub kind: String,
     /// What it is told.
     pub args: Value,
+    /// What an earlier attempt left to go on from.
+    pub checkpoint: Option<Value>,
     /// What made it.
     pub trigger: Trigger,
     /// Which attempt this is, from 1.

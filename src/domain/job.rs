@@ -38,7 +38,8 @@ pub const SYNC_VIMA: JobKind = JobKind {
     queue: "sync",
     timeout: Duration::from_hours(6),
     max_attempts: 8,
-    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(5) },
+    // No longer than the ticks are apart: a provider that is back is read as soon as it would be without the failure.
+    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
     limit: Some("sync-vima"),
 };
 
@@ -88,6 +89,15 @@ impl JobKind {
     #[must_use]
     pub fn source_of(name: &str) -> Option<Source> {
         Self::from_name(name).and_then(Self::source)
+    }
+
+    /// What a job that is told `args` shares with those that it must not run beside. A sync that reads old days runs beside
+    /// the one that follows what is new, which must never wait for it: each has a lane of its own.
+    #[must_use]
+    pub fn limit_of(&self, args: &Value) -> Option<String> {
+        let follows = || matches!(serde_json::from_value(args.clone()), Ok(SyncArgs::Incremental));
+        let days = self.source().is_some() && !follows();
+        self.limit.map(|limit| if days { format!("{limit}-days") } else { limit.to_owned() })
     }
 
     /// The kind of this name, if there is one.
@@ -281,17 +291,16 @@ pub struct NewJob {
     pub priority: Priority,
     /// How long it waits before it is due.
     pub delay: Duration,
+    /// Jobs that share it run one at a time, across all workers.
+    pub limit: Option<String>,
 }
 
 impl NewJob {
     /// A sync of `source`.
     #[must_use]
     pub fn sync(source: Source, args: &SyncArgs, trigger: Trigger) -> Self {
-        Self {
-            args: serde_json::json!(args),
-            unique_key: Some(args.unique_key()),
-            ..Self::plain(JobKind::sync_of(source), trigger)
-        }
+        let unique_key = Some(args.unique_key());
+        Self { unique_key, ..Self::with_args(JobKind::sync_of(source), serde_json::json!(args), trigger) }
     }
 
     /// A job of `kind` without arguments, one at a time.
@@ -306,6 +315,7 @@ impl NewJob {
         Self {
             kind,
             unique_key: Some(args.to_string()),
+            limit: kind.limit_of(&args),
             args,
             force: false,
             trigger,
@@ -335,6 +345,21 @@ mod tests {
         for kind in KINDS {
             assert_eq!(JobKind::from_name(kind.name), Some(kind));
         }
+    }
+
+    #[test]
+    fn old_days_have_a_lane_of_their_own() {
+        let day = "2026-01-15".parse().expect("a day");
+        for (args, limit) in [
+            (SyncArgs::Incremental, "sync-payshack"),
+            (SyncArgs::Full, "sync-payshack-days"),
+            (SyncArgs::Range { from_date: day, to_date: day }, "sync-payshack-days"),
+        ] {
+            let job = NewJob::sync(Source::Payshack, &args, Trigger::Api);
+            let anew = NewJob::with_args(job.kind, job.args.clone(), Trigger::Retry);
+            assert_eq!((job.limit.as_deref(), anew.limit.as_deref()), (Some(limit), Some(limit)), "{args:?}");
+        }
+        assert_eq!(NewJob::plain(&HOUSEKEEPING, Trigger::Cli).limit.as_deref(), Some("housekeeping"));
     }
 
     #[test]

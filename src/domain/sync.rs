@@ -1,9 +1,10 @@
 //! Reading a provider: what a run reads, what it counts, and how it ends.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::transaction::{Kind, Source};
+use super::version::SequenceId;
 
 /// What a run reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +45,9 @@ impl SyncMode {
 pub enum SyncArgs {
     /// Go on from where the last run ended.
     Incremental,
-    /// Read everything from `INITIAL_SYNC_DAYS` ago again.
+    /// Read everything from `INITIAL_SYNC_DAYS` ago again, newest day first.
     Full,
-    /// Read these days (UTC, both included) again.
+    /// Read these days (UTC, both included) again, newest first.
     Range {
         /// The first day.
         from_date: NaiveDate,
@@ -75,6 +76,16 @@ impl SyncArgs {
         }
     }
 
+    /// The days that are read; none where what is new is followed. `today` is the last of the `initial` days that a full
+    /// read begins with.
+    #[must_use]
+    pub fn days_of(&self, today: NaiveDate, initial: u32) -> Option<(NaiveDate, NaiveDate)> {
+        match self {
+            Self::Full => Some((first_of_last(initial, today), today)),
+            Self::Incremental | Self::Range { .. } => self.days(),
+        }
+    }
+
     /// Two jobs of one kind that share it would do the same: the second joins the first.
     #[must_use]
     pub fn unique_key(&self) -> String {
@@ -92,8 +103,6 @@ pub enum Stream {
     VimaCreations,
     /// Vima's operations in the order they were changed.
     VimaUpdates,
-    /// Vima's operations of the first days, a day at a time.
-    VimaHistory,
     /// `PayShack`'s pay-ins.
     PayshackPayins,
     /// `PayShack`'s pay-outs.
@@ -101,11 +110,20 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// The lists that tell what is new at `source`.
+    #[must_use]
+    pub fn all_of(source: Source) -> [Self; 2] {
+        match source {
+            Source::Vima => [Self::VimaCreations, Self::VimaUpdates],
+            Source::Payshack => [Self::PayshackPayins, Self::PayshackPayouts],
+        }
+    }
+
     /// Whose list it is.
     #[must_use]
     pub fn source(self) -> Source {
         match self {
-            Self::VimaCreations | Self::VimaUpdates | Self::VimaHistory => Source::Vima,
+            Self::VimaCreations | Self::VimaUpdates => Source::Vima,
             Self::PayshackPayins | Self::PayshackPayouts => Source::Payshack,
         }
     }
@@ -125,11 +143,62 @@ impl Stream {
         match self {
             Self::VimaCreations => "creations",
             Self::VimaUpdates => "updates",
-            Self::VimaHistory => "history",
             Self::PayshackPayins => "payins",
             Self::PayshackPayouts => "payouts",
         }
     }
+}
+
+/// How far back a source is read: what the first run owes, and what has been read of it, newest day first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// The first day (UTC) that is owed.
+    pub owed_from: NaiveDate,
+    /// Everything created since then has been read, without a hole.
+    pub covered_from: DateTime<Utc>,
+}
+
+impl History {
+    /// The days that are still to be read, as a job reads them; none where all are.
+    #[must_use]
+    pub fn owed(&self) -> Option<SyncArgs> {
+        let (from_date, to_date) = (self.owed_from, self.covered_from.date_naive());
+        let owed = self.covered_from > day_start(from_date);
+        owed.then_some(SyncArgs::Range { from_date, to_date })
+    }
+}
+
+/// A place in days that are read newest first, which a later attempt of the job goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayPlace {
+    /// The day that is being read.
+    pub day: NaiveDate,
+    /// How far within it, where its list has a cursor.
+    pub cursor: Option<SequenceId>,
+    /// Records read until here, by all attempts.
+    pub seen: u64,
+}
+
+/// The days from `from` to `to`, both included, oldest first.
+pub fn days(from: NaiveDate, to: NaiveDate) -> impl Iterator<Item = NaiveDate> {
+    from.iter_days().take_while(move |day| *day <= to)
+}
+
+/// The same, newest first.
+pub fn days_back(from: NaiveDate, to: NaiveDate) -> impl Iterator<Item = NaiveDate> {
+    std::iter::successors(Some(to), NaiveDate::pred_opt).take_while(move |day| *day >= from)
+}
+
+/// The first of the last `days` days, of which `today` is the last.
+#[must_use]
+pub fn first_of_last(days: u32, today: NaiveDate) -> NaiveDate {
+    today.checked_sub_days(Days::new(u64::from(days.saturating_sub(1)))).unwrap_or(today)
+}
+
+/// The first moment of a day (UTC).
+#[must_use]
+pub fn day_start(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 /// What became of the records of a page or of a run.
@@ -198,5 +267,38 @@ impl RunStatus {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_go_both_ways() {
+        let day = |text: &str| text.parse::<NaiveDate>().expect(text);
+        for (from, to, count) in
+            [("2026-02-27", "2026-03-02", 4), ("2026-03-02", "2026-03-02", 1), ("2026-03-03", "2026-03-02", 0)]
+        {
+            let forth: Vec<NaiveDate> = days(day(from), day(to)).collect();
+            let back: Vec<NaiveDate> = days_back(day(from), day(to)).collect();
+            assert_eq!((forth.len(), forth.iter().rev().copied().collect::<Vec<_>>()), (count, back), "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn history_is_owed_until_its_first_day_is_covered() {
+        let day = |text: &str| text.parse::<NaiveDate>().expect(text);
+        for (covered_from, owed) in [
+            ("2026-01-15T15:46:20Z", Some("2026-01-15")),
+            ("2026-01-12T00:00:00Z", Some("2026-01-12")),
+            ("2026-01-09T00:00:01Z", Some("2026-01-09")),
+            ("2026-01-09T00:00:00Z", None),
+            ("2025-12-01T00:00:00Z", None),
+        ] {
+            let history = History { owed_from: day("2026-01-09"), covered_from: covered_from.parse().expect("a time") };
+            let expected = owed.map(|to| SyncArgs::Range { from_date: day("2026-01-09"), to_date: day(to) });
+            assert_eq!(history.owed(), expected, "{covered_from}");
+        }
     }
 }

@@ -1,43 +1,62 @@
-//! Begins the first read of Vima: notes where changes are to be followed from, and the day that history begins at.
+//! Begins the reading of a source: what is new is followed from here on, and what was before is owed.
 //!
-//! Noted before the history is walked, so that what changes meanwhile is found by following from here. All of it in one
-//! transaction, so that a crash leaves either a first read that has not begun or one that can be gone on with.
+//! The first run does not walk the past: on a busy account that takes an hour, in which nobody would see what happens now.
+//! It notes where it begins to follow, and the days before come by a job of their own, newest first, while every later
+//! run follows what is new. A run that finds days still owed asks for that job again, so that one that failed or was
+//! cancelled leaves no hole.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+use super::enqueue_job::ring;
 use super::ingest_page::Ticket;
-use crate::db::{DbError, claims, sync_streams};
-use crate::domain::sync::Stream;
+use crate::db::jobs::{Enqueued, insert_or_join};
+use crate::db::{DbError, claims, sync_history, sync_streams};
+use crate::domain::job::{JobId, JobKind, NewJob, Priority, Trigger};
+use crate::domain::sync::{History, Stream};
+use crate::domain::transaction::Source;
 use crate::domain::version::SequenceId;
+use crate::wire::Wire;
 
-/// The newest ids of the provider when the first read begins; zero where it has none yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Newest {
-    /// Of its creations.
-    pub creation: SequenceId,
-    /// Of its changes.
-    pub update: SequenceId,
-}
-
-/// Records where the first read begins.
+/// Records that `source` is followed from here on: its cursors, where it has any, and what is owed of the days before.
 ///
 /// # Errors
 /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
 pub async fn begin_history(
     pool: &PgPool,
     ticket: &Ticket,
-    newest: Newest,
-    first_day: NaiveDate,
+    source: Source,
+    history: History,
+    newest: &[(Stream, SequenceId)],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;
-    sync_streams::advance_cursor(&mut transaction, Stream::VimaCreations, newest.creation, now).await?;
-    sync_streams::advance_cursor(&mut transaction, Stream::VimaUpdates, newest.update, now).await?;
-    sync_streams::set_day(&mut transaction, Stream::VimaHistory, Some(first_day), None).await?;
-    let covered_from = first_day.and_time(NaiveTime::MIN).and_utc();
-    sync_streams::set_coverage(&mut transaction, Stream::VimaHistory, covered_from).await?;
+    for (stream, id) in newest {
+        sync_streams::advance_cursor(&mut transaction, *stream, *id, now).await?;
+    }
+    sync_history::begin(&mut transaction, source, history).await?;
     claims::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": 0})).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// Asks for the days that are still owed of `source`, if any are: by a job that reads them when nobody waits for it, or by
+/// the one that is about it already.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn read_owed_history(pool: &PgPool, wire: &Wire, source: Source) -> Result<Option<JobId>, DbError> {
+    let Some(owed) = sync_history::find(pool, source).await?.and_then(|history| history.owed()) else {
+        return Ok(None);
+    };
+    // One such job at a time, although what is owed grows less while it runs.
+    let unique_key = Some("history".to_owned());
+    let job = NewJob { priority: Priority::Backfill, unique_key, ..NewJob::sync(source, &owed, Trigger::Schedule) };
+    let mut transaction = pool.begin().await?;
+    let Enqueued { job_id, joined } = insert_or_join(&mut transaction, &job).await?;
+    transaction.commit().await?;
+    if !joined {
+        ring(wire, JobKind::sync_of(source).queue, job_id).await;
+    }
+    Ok(Some(job_id))
 }

@@ -15,17 +15,6 @@ use crate::domain::sync::{Counts, RunStatus, Stream};
 use crate::domain::transaction::Source;
 use crate::wire::Wire;
 
-/// A stream that was read to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Completed {
-    /// Which.
-    pub stream: Stream,
-    /// When the reading began: everything that was visible then has been read.
-    pub watermark: DateTime<Utc>,
-    /// How far back the reading reached, where it reached further than before.
-    pub covered_from: Option<DateTime<Utc>>,
-}
-
 /// What a run has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
@@ -36,7 +25,9 @@ pub struct Done {
     /// How long it took.
     pub took: Duration,
     /// The streams that were read to their end.
-    pub completed: Vec<Completed>,
+    pub completed: Vec<Stream>,
+    /// When the reading began: everything that was visible then has been read.
+    pub began_at: DateTime<Utc>,
     /// Why it could not be sure to have read everything, if so.
     pub incomplete: Option<String>,
 }
@@ -55,8 +46,8 @@ pub async fn finish_sync(
     let status = if done.incomplete.is_some() { RunStatus::Incomplete } else { RunStatus::Succeeded };
     let mut transaction = pool.begin().await?;
     sync_runs::finish(&mut transaction, ticket.run_id, status, done.incomplete.as_deref(), now).await?;
-    for Completed { stream, watermark, covered_from } in &done.completed {
-        sync_streams::complete(&mut transaction, *stream, *watermark, *covered_from).await?;
+    for stream in &done.completed {
+        sync_streams::set_watermark(&mut transaction, *stream, done.began_at).await?;
     }
     claims::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": done.counts.seen()})).await?;
     let recorded = events::insert(&mut transaction, news(done), now).await?;

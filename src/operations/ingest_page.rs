@@ -1,4 +1,4 @@
-//! Stores one page of a provider, all of it or nothing.
+//! Stores what was read of a provider, a page or a few that follow one another, all of it or nothing.
 //!
 //! Records, status history, metrics, quarantine, the run's counts, the cursor and the outgoing events commit together. A
 //! page that is stored twice changes nothing the second time. Writers of one source take turns, read what is there, decide
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::find_rates::StoredRates;
 use super::publish_events::publish_events;
 use crate::db::transactions::{self, Change, Stored, Write};
-use crate::db::{DbError, claims, events, quarantine, rollups, sync_runs, sync_streams};
+use crate::db::{DbError, claims, events, quarantine, rollups, sync_history, sync_runs, sync_streams};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{Rates, Valuation};
 use crate::domain::job::Claim;
@@ -25,23 +25,36 @@ use crate::domain::money::Currency;
 use crate::domain::record::{Malformed, Record};
 use crate::domain::rollup::{Deltas, Share};
 use crate::domain::status::Status;
-use crate::domain::sync::{Counts, Stream};
+use crate::domain::sync::{Counts, DayPlace, Stream};
 use crate::domain::transaction::{ContentHash, Transaction};
 use crate::domain::version::{Known, SequenceId, Verdict, decide};
 use crate::wire::Wire;
 
-/// Where the next page, or the next run, goes on once this page is stored.
+/// Where the next page, the next attempt or the next run goes on once this page is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advance {
     /// As before.
     Stay,
     /// The cursor of the stream has come this far.
     Cursor(SequenceId),
-    /// The stream is read by days: this one is next, from this cursor within it.
-    Day(NaiveDate, Option<SequenceId>),
+    /// Days are read, newest first: a later attempt goes on with this one, from this cursor within it.
+    Within(NaiveDate, Option<SequenceId>),
+    /// The same, and this day has been read to its end, in all lists of its source: the day before is next.
+    Past(NaiveDate),
 }
 
-/// A page that is to be stored.
+impl Advance {
+    /// What a later attempt goes on from, after `seen` records.
+    fn place(self, seen: u64) -> Option<DayPlace> {
+        match self {
+            Self::Stay | Self::Cursor(_) => None,
+            Self::Within(day, cursor) => Some(DayPlace { day, cursor, seen }),
+            Self::Past(day) => Some(DayPlace { day: day.pred_opt()?, cursor: None, seen }),
+        }
+    }
+}
+
+/// What is stored at once.
 #[derive(Debug)]
 pub struct Page {
     /// The list it is of.
@@ -50,6 +63,38 @@ pub struct Page {
     pub records: Vec<Record>,
     /// Where reading goes on.
     pub advance: Advance,
+    /// How many pages of the provider it is made of.
+    pub pages: u64,
+}
+
+impl Page {
+    /// One page of the provider.
+    #[must_use]
+    pub fn new(stream: Stream, records: Vec<Record>, advance: Advance) -> Self {
+        Self { stream, records, advance, pages: 1 }
+    }
+
+    /// No page of the provider: only where reading goes on.
+    #[must_use]
+    pub fn none(stream: Stream, advance: Advance) -> Self {
+        Self { stream, records: vec![], advance, pages: 0 }
+    }
+
+    /// Whether it may be stored together with the one that follows: of the same list, and nothing is said by its end that
+    /// the later one would not say as well.
+    #[must_use]
+    pub fn joins(&self, later: &Self) -> bool {
+        self.stream == later.stream && !matches!(self.advance, Advance::Past(_))
+    }
+
+    /// Both, to be stored together.
+    #[must_use]
+    pub fn followed_by(mut self, later: Self) -> Self {
+        self.records.extend(later.records);
+        // A last page that has no place of its own does not take back what the pages before have reached.
+        let advance = if later.advance == Advance::Stay { self.advance } else { later.advance };
+        Self { advance, pages: self.pages + later.pages, ..self }
+    }
 }
 
 /// In whose name, and for which run, a page is stored.
@@ -91,12 +136,10 @@ pub async fn ingest_page(
     let mut transaction = pool.begin().await?;
     let counts = store(&mut transaction, rates, ticket.run_id, page, now).await?;
     let recorded = if counts.seen() > 0 || page.advance != Advance::Stay {
-        sync_runs::add_page(&mut transaction, ticket.run_id, &counts).await?;
+        sync_runs::add_pages(&mut transaction, ticket.run_id, page.pages, &counts).await?;
         advance(&mut transaction, page, now).await?;
+        hold_claim(&mut transaction, ticket, page.advance, progress, &counts).await?;
         let news = news(page.stream, &counts, progress);
-        let so_far = progress.before + counts.seen();
-        let shown = serde_json::json!({"progress": so_far, "total": progress.total});
-        claims::hold_claim(&mut transaction, &ticket.claim, &shown).await?;
         events::insert(&mut transaction, news, now).await?
     } else {
         vec![]
@@ -108,9 +151,24 @@ pub async fn ingest_page(
 
 async fn advance(connection: &mut PgConnection, page: &Page, now: DateTime<Utc>) -> Result<(), DbError> {
     match page.advance {
-        Advance::Stay => Ok(()),
+        Advance::Stay | Advance::Within(..) => Ok(()),
         Advance::Cursor(cursor) => sync_streams::advance_cursor(connection, page.stream, cursor, now).await,
-        Advance::Day(day, cursor) => sync_streams::set_day(connection, page.stream, Some(day), cursor).await,
+        Advance::Past(day) => sync_history::extend(connection, page.stream.source(), day).await,
+    }
+}
+
+async fn hold_claim(
+    connection: &mut PgConnection,
+    ticket: &Ticket,
+    advance: Advance,
+    progress: &Progress,
+    counts: &Counts,
+) -> Result<(), DbError> {
+    let so_far = progress.before + counts.seen();
+    let shown = serde_json::json!({"progress": so_far, "total": progress.total});
+    match advance.place(so_far) {
+        None => claims::hold_claim(connection, &ticket.claim, &shown).await,
+        Some(place) => claims::hold_claim_at(connection, &ticket.claim, &shown, &serde_json::json!(place)).await,
     }
 }
 

@@ -55,6 +55,14 @@ pub enum ProviderError {
         /// What it said.
         message: String,
     },
+    /// It says that it failed, in an answer that came well (`success: false` with HTTP 200).
+    #[error("{provider} says that it failed ({message}); it is tried again, ask the provider if this goes on")]
+    Failed {
+        /// Who was asked.
+        provider: Upstream,
+        /// What it said.
+        message: String,
+    },
     /// The answer is not what the provider documents: HTML, half a JSON, another shape.
     #[error("{provider} sent an answer that cannot be read ({reason}): {excerpt}")]
     Unreadable {
@@ -122,6 +130,7 @@ impl ProviderError {
             | Self::Unavailable { .. }
             | Self::Unreadable { .. }
             | Self::TooLarge { .. }
+            | Self::Failed { .. }
             | Self::Refused { status: 200, .. } => Retry::WithBackoff,
             Self::Unauthenticated { .. } | Self::Refused { .. } | Self::Misconfigured { .. } => Retry::Never,
         }
@@ -144,6 +153,7 @@ mod tests {
                 Retry::After(Duration::from_secs(9)),
             ),
             (ProviderError::Unauthenticated { provider, message: text() }, Retry::Never),
+            (ProviderError::Failed { provider, message: text() }, Retry::WithBackoff),
             (ProviderError::Refused { provider, status: 200, message: text() }, Retry::WithBackoff),
             (ProviderError::Refused { provider, status: 404, message: text() }, Retry::Never),
             (ProviderError::Unreadable { provider, reason: text(), excerpt: text() }, Retry::WithBackoff),

@@ -61,7 +61,7 @@ impl Default for HttpSettings {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_mins(1),
             max_response_bytes: 32 * 1024 * 1024,
-            attempts: 4,
+            attempts: 6,
             backoff_base: Duration::from_millis(500),
             backoff_cap: Duration::from_secs(10),
             longest_wait: Duration::from_mins(2),
@@ -85,6 +85,8 @@ pub(super) enum Rejection {
     Unreadable(String),
     /// It says no: its message.
     Refused(String),
+    /// It says that it failed, and may do better the next time: its message.
+    Failed(String),
     /// It says that we are not logged in: its message.
     Unauthenticated(String),
 }
@@ -256,6 +258,7 @@ impl HttpClient {
             Rejection::Refused(message) => {
                 ProviderError::Refused { provider, status: 200, message: redactor.message(&message) }
             }
+            Rejection::Failed(message) => ProviderError::Failed { provider, message: redactor.message(&message) },
             Rejection::Unauthenticated(message) => {
                 ProviderError::Unauthenticated { provider, message: redactor.message(&message) }
             }

@@ -31,6 +31,7 @@ impl<'a> Patience<'a> {
             ProviderError::RateLimited { retry_after, .. } => self.wait(*retry_after),
             ProviderError::Unreachable { .. }
             | ProviderError::Unavailable { .. }
+            | ProviderError::Failed { .. }
             | ProviderError::Unreadable { .. }
             | ProviderError::TooLarge { .. } => self.back_off(),
             ProviderError::Unauthenticated { .. }

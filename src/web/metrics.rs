@@ -17,7 +17,7 @@ use super::overview::Overview;
 use super::query::Query;
 use super::schema::Time;
 use crate::db::overview::{CellFilter, list_sums};
-use crate::db::{DbError, sync_streams};
+use crate::db::{DbError, sync_history};
 use crate::domain::day::{DayRange, DayRangeError};
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
@@ -126,7 +126,7 @@ pub(super) struct DataAsOf {
 }
 
 async fn data_as_of(state: &State) -> Result<DataAsOf, DbError> {
-    let [vima, payshack] = Source::ALL.map(|source| sync_streams::find_watermark(&state.pool, source));
+    let [vima, payshack] = Source::ALL.map(|source| sync_history::find_watermark(&state.pool, source));
     let (vima, payshack) = tokio::try_join!(vima, payshack)?;
     Ok(DataAsOf { vima: vima.map(Time), payshack: payshack.map(Time) })
 }

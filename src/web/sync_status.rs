@@ -14,7 +14,7 @@ use super::schema::Time;
 use crate::config::SyncConfig;
 use crate::db::jobs::Running;
 use crate::db::sync_runs::Run;
-use crate::db::{DbError, jobs, overview, quarantine, sync_runs, sync_streams};
+use crate::db::{DbError, jobs, overview, quarantine, sync_history, sync_runs, sync_streams};
 use crate::domain::job::JobKind;
 use crate::domain::rate::percent;
 use crate::domain::schedule::Every;
@@ -136,7 +136,7 @@ async fn source_sync(state: &State, source: Source) -> Result<SourceSync, DbErro
     let last = sync_runs::list(pool, Some(source), None, 0, 1).await?.pop();
     let last_success = sync_runs::find_last_success(pool, source).await?;
     let running = jobs::find_running(pool, JobKind::sync_of(source).name).await?;
-    let watermark = sync_streams::find_watermark(pool, source).await?;
+    let watermark = sync_history::find_watermark(pool, source).await?;
     let now = state.clock.now();
     let next = beat(&state.sync, source).next_tick(now);
     Ok(SourceSync {

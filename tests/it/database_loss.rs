@@ -11,8 +11,8 @@ use crate::harness::private::PrivatePostgres;
 use crate::harness::servers::Servers;
 use crate::harness::stage::{Stage, Web};
 use crate::harness::trial::{Process, Trial};
+use crate::harness::truth::assert_equal;
 use crate::harness::{eventually, is_long, outage};
-use crate::sync::assert_equal;
 
 /// A lease is two thirds of it.
 const RESCUE_SECONDS: &str = "6";

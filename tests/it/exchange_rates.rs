@@ -12,7 +12,7 @@ use crate::harness::eventually;
 use crate::harness::programs::{Program, Running, run};
 use crate::harness::servers::{Servers, number};
 use crate::harness::stage::Stage;
-use crate::sync::{assert_equal, assert_rollups_equal_rows};
+use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
 
 const REFRESH: &str = "refresh-fx-rates";
 const WITHOUT_RATE: &str = "SELECT count(*) FROM transactions WHERE exchange_rate IS NULL";
@@ -29,7 +29,7 @@ async fn rupees_for_a_dollar(stage: &Stage, rupees: &str) {
 /// Creates and changes payments at both providers, and reads them.
 async fn move_on(stage: &Stage) {
     stage.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
-    stage.sync_both();
+    stage.sync_both().await;
     assert_equal(stage).await;
 }
 
@@ -37,7 +37,7 @@ async fn move_on(stage: &Stage) {
 async fn what_was_stored_before_any_rate_is_valued_by_the_first() {
     let stage = Stage::set(&[]).await;
     let _worker = worker(&stage);
-    stage.sync_both();
+    stage.sync_both().await;
     let of_payshack = "SELECT count(*) FROM transactions WHERE source = 'payshack'";
     let waiting = stage.number(WITHOUT_RATE).await;
     assert!(waiting >= stage.number(of_payshack).await, "PayShack says nothing of dollars");
@@ -73,14 +73,14 @@ async fn rates_that_move_make_no_record_look_changed() {
     let _worker = worker(&stage);
     rupees_for_a_dollar(&stage, "80").await;
     stage.succeed(REFRESH, None);
-    stage.sync_both();
+    stage.sync_both().await;
     assert_eq!(stage.number(WITHOUT_RATE).await, 0);
     let written = "SELECT sum(xmin::text::bigint)::bigint FROM transactions";
     let before = stage.number(written).await;
 
     rupees_for_a_dollar(&stage, "100").await;
     stage.succeed(REFRESH, None);
-    stage.sync_both();
+    stage.sync_both().await;
     stage.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
     assert_eq!(stage.number(written).await, before, "an unchanged record is not written because rates moved");
 
@@ -141,7 +141,7 @@ async fn a_feed_at_its_worst_leaves_the_old_rates_in_use() {
         assert!(!why.contains(KEY), "{why}");
         sqlx::query!("DELETE FROM jobs").execute(&stage.pool).await.expect("the ledger answers");
     }
-    stage.sync_both();
+    stage.sync_both().await;
     assert_eq!(stage.number(WITHOUT_RATE).await, 0, "the rates of before are used");
     rupees_for_a_dollar(&stage, "100").await;
     stage.succeed(REFRESH, None);
@@ -152,20 +152,20 @@ async fn a_feed_at_its_worst_leaves_the_old_rates_in_use() {
 async fn without_a_feed_nothing_is_made_up() {
     let stage = Stage::set(&[]).await;
     let _worker = stage.jobs(&["worker"]);
-    let ended = stage.enqueue(REFRESH, None);
-    assert!(!ended.status.success() && ended.stderr.contains("FX_RATES_URL is not set"), "{ended:?}");
-    stage.sync_both();
+    stage.sync_both().await;
     let made_up = "SELECT count(*) FROM transactions
                     WHERE source = 'payshack' AND (exchange_rate, amount_usd, fee_usd, rate_origin) IS DISTINCT FROM
                           (NULL::numeric, NULL::numeric, NULL::numeric, NULL::text)";
     assert_eq!(stage.number(made_up).await, 0);
+    let ended = stage.enqueue(REFRESH, None);
+    assert!(!ended.status.success() && ended.stderr.contains("FX_RATES_URL is not set"), "{ended:?}");
 }
 
 #[tokio::test]
 async fn a_refresh_that_is_killed_half_way_is_taken_over() {
     let stage = Stage::set(&["--per-day", "600"]).await;
     let mut first = worker(&stage);
-    stage.sync_both();
+    stage.sync_both().await;
     let mut lock = stage.pool.begin().await.expect("a transaction");
     // In the third batch.
     sqlx::query!(
@@ -192,7 +192,7 @@ async fn a_refresh_that_is_killed_half_way_is_taken_over() {
 async fn the_api_says_whose_word_a_rate_is() {
     let stage = Stage::set(&[]).await;
     let _worker = worker(&stage);
-    stage.sync_both();
+    stage.sync_both().await;
     let web = stage.web().await;
     let newest = async |source: &str| {
         let listed = web.get(&format!("/api/v1/transactions?source={source}&currency=INR&limit=1")).await;

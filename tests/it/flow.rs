@@ -35,6 +35,12 @@ async fn trigger(web: &Web, body: Value) -> Value {
     answer.json()
 }
 
+/// How many payments a socket was told of.
+fn announced(socket: &Socket) -> i64 {
+    let told = socket.heard.iter().filter(|message| message["type"] == "new_transactions");
+    told.map(|message| message["count"].as_i64().expect("a count")).sum()
+}
+
 #[tokio::test]
 async fn a_payment_travels_from_the_provider_to_the_dashboard() {
     let stage = Stage::set(&[]).await;
@@ -52,21 +58,17 @@ async fn a_payment_travels_from_the_provider_to_the_dashboard() {
             socket.hear_that("the end of the sync", completed).await;
         }
     }
+    let (count, amount) = truth(&stage, "INR").await;
+    while announced(&socket) < count {
+        socket.hear_that("the payments of the days before", |message| message["type"] == "new_transactions").await;
+    }
     stage.settle().await;
     for kind in ["sync_started", "sync_progress", "new_transactions", "metrics_updated"] {
         assert!(socket.heard.iter().any(|message| message["type"] == kind), "no {kind} in {:?}", socket.heard);
     }
     let ids: Vec<i64> = socket.heard.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
     assert!(ids.is_sorted(), "ids never go back: {ids:?}");
-    let announced: i64 = socket
-        .heard
-        .iter()
-        .filter(|message| message["type"] == "new_transactions")
-        .map(|message| message["count"].as_i64().expect("a count"))
-        .sum();
-
-    let (count, amount) = truth(&stage, "INR").await;
-    assert_eq!(announced, count);
+    assert_eq!(announced(&socket), count);
     let overview = web.get("/api/v1/metrics/overview").await;
     assert_eq!(overview["total_count"].as_i64(), Some(count), "{overview}");
     assert_eq!(overview["total_amount"], Value::Null, "several currencies are not added up: {overview}");
@@ -88,7 +90,7 @@ async fn every_page_of_the_listing_is_walked_once() {
     let stage = Stage::set(&[]).await;
     let web = stage.web().await;
     let _worker = stage.jobs(&["worker"]);
-    stage.sync_both();
+    stage.sync_both().await;
     let (count, _) = truth(&stage, "INR").await;
     let mut seen = std::collections::BTreeSet::new();
     let mut path = "/api/v1/transactions?limit=100".to_owned();

@@ -57,7 +57,7 @@ impl Books {
     }
 
     async fn ingest(&self, records: Vec<Record>, advance: Advance) -> Result<Counts, DbError> {
-        let page = Page { stream: Stream::VimaUpdates, records, advance };
+        let page = Page::new(Stream::VimaUpdates, records, advance);
         let Self { pool, wire, rates, ticket, .. } = self;
         ingest_page(pool, wire, rates, ticket, &page, &Progress::default(), SystemClock.now()).await
     }

@@ -135,11 +135,16 @@ async fn a_person_comes_before_the_schedule() {
 #[tokio::test]
 async fn jobs_that_share_a_limit_run_one_at_a_time() {
     let ledger = Ledger::open().await;
-    ledger.enqueue(&incremental(Source::Vima)).await;
+    let day = "2026-01-15".parse().expect("a day");
+    let range = SyncArgs::Range { from_date: day, to_date: day };
+    ledger.enqueue(&NewJob::sync(Source::Vima, &range, Trigger::Api)).await;
     ledger.enqueue(&NewJob::sync(Source::Vima, &SyncArgs::Full, Trigger::Api)).await;
     let (one, two) = tokio::join!(ledger.claim("a"), ledger.claim("b"));
     let held = one.or(two).expect("one of them is claimed");
     assert_eq!(ledger.claim("c").await, None, "the other waits for the limit");
+    let live = ledger.enqueue(&incremental(Source::Vima)).await;
+    let claimed = ledger.claim("c").await.map(|job| job.claim.job_id);
+    assert_eq!(claimed, Some(live), "what is new never waits for old days");
     ledger.finish(&held.claim, &Outcome::Succeeded(Value::Null)).await.expect("its holder ends it");
     assert!(ledger.claim("c").await.is_some(), "the limit is free again");
 }

@@ -20,5 +20,6 @@ mod problems;
 mod programs;
 mod schedulers;
 mod shutdown;
+mod storm;
 mod sync;
 mod wire_loss;

@@ -1,119 +1,29 @@
 //! The syncs: afterwards the database equals the provider, to the last digit, whatever the provider did meanwhile.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use psp_dashboard::domain::money::parse_decimal;
 use reqwest::Method;
-use rust_decimal::Decimal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::eventually;
 use crate::harness::stage::Stage;
+use crate::harness::truth::assert_equal;
 
 const BOTH: [&str; 2] = ["sync-vima", "sync-payshack"];
-
-/// What a payment is, on either side of the comparison.
-#[derive(Debug, Clone, PartialEq)]
-struct Payment {
-    key: Option<String>,
-    project: Option<String>,
-    amount: Decimal,
-    currency: String,
-    status: String,
-    original_status: Option<String>,
-}
-
-async fn stored(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Payment> {
-    let rows = sqlx::query!(
-        r#"SELECT source_id, COALESCE(client_operation_id, order_id) AS key, project, amount, currency, status,
-                  original_status
-             FROM transactions WHERE source = $1 AND kind = $2"#,
-        source,
-        kind
-    );
-    let rows = rows.fetch_all(&stage.pool).await.expect("the database answers");
-    rows.into_iter()
-        .map(|row| {
-            let payment = Payment {
-                key: row.key,
-                project: row.project,
-                amount: row.amount.normalize(),
-                currency: row.currency,
-                status: row.status,
-                original_status: row.original_status,
-            };
-            (row.source_id, payment)
-        })
-        .collect()
-}
-
-async fn truth(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Payment> {
-    let records = stage.sandbox.get(&format!("truth/records?source={source}&kind={kind}")).await;
-    let text = |record: &Value, field: &str| record[field].as_str().map(str::to_owned);
-    let records = records.as_array().expect("a list").iter();
-    records
-        .map(|record| {
-            let amount = parse_decimal(record["amount"].as_str().expect("an amount")).expect("a decimal");
-            let payment = Payment {
-                key: text(record, "key"),
-                project: text(record, "project"),
-                amount: amount.normalize(),
-                currency: text(record, "currency").expect("a currency"),
-                status: text(record, "status").expect("a status"),
-                original_status: text(record, "original_status"),
-            };
-            (text(record, "source_id").expect("an id"), payment)
-        })
-        .collect()
-}
-
-/// Every record of the providers is here once, as it is there, and the books of every run add up.
-pub(crate) async fn assert_equal(stage: &Stage) {
-    for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
-        let (stored, truth) = (stored(stage, source, kind).await, truth(stage, source, kind).await);
-        for (id, payment) in &truth {
-            assert_eq!(stored.get(id), Some(payment), "{source} {kind} {id}");
-        }
-        assert_eq!(stored.len(), truth.len(), "{source} {kind}: there are more here than there");
-    }
-    assert_rollups_equal_rows(stage).await;
-}
-
-/// The cells of the metrics equal a count over the rows.
-pub(crate) async fn assert_rollups_equal_rows(stage: &Stage) {
-    let difference = stage
-        .number(
-            "WITH rows AS (
-                 SELECT date_bin('15 minutes', created_at, 'epoch') AS bucket, source, kind, COALESCE(project, '') AS project,
-                        currency, status, count(*) AS count, sum(amount) AS amount,
-                        COALESCE(sum(amount_usd), 0) AS amount_usd, COALESCE(sum(fee), 0) AS fee,
-                        COALESCE(sum(fee_usd), 0) AS fee_usd, count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing
-                   FROM transactions GROUP BY 1, 2, 3, 4, 5, 6),
-             cells AS (
-                 SELECT bucket, source, kind, project, currency, status, sum(count)::bigint AS count,
-                        sum(amount) AS amount, sum(amount_usd) AS amount_usd, sum(fee) AS fee, sum(fee_usd) AS fee_usd,
-                        sum(usd_missing)::bigint AS usd_missing
-                   FROM rollup_cells GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(count) <> 0)
-             SELECT count(*) FROM ((TABLE rows EXCEPT TABLE cells) UNION ALL (TABLE cells EXCEPT TABLE rows)) AS odd",
-        )
-        .await;
-    assert_eq!(difference, 0, "cells that differ from their rows");
-}
 
 #[tokio::test]
 async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
     let stage = Stage::set(&[]).await;
     let _worker = stage.jobs(&["worker"]);
-    stage.sync_both();
+    stage.sync_both().await;
     assert_equal(&stage).await;
     let inserted = "SELECT sum(inserted)::bigint FROM sync_runs";
     assert_eq!(stage.number(inserted).await, stage.number("SELECT count(*) FROM transactions").await);
     // Whoever writes a row again gives it a later xmin, and so a larger sum.
     let written = "SELECT sum(xmin::text::bigint)::bigint FROM transactions";
     let before = stage.number(written).await;
-    stage.sync_both();
+    stage.sync_both().await;
     stage.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
     assert_equal(&stage).await;
     let after = stage.number(written).await;
@@ -125,10 +35,10 @@ async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
 async fn what_changes_is_followed_and_its_history_kept() {
     let stage = Stage::set(&[]).await;
     let _worker = stage.jobs(&["worker"]);
-    stage.sync_both();
+    stage.sync_both().await;
     let moved = stage.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
     assert_eq!(moved["created"].as_array().map(Vec::len), Some(40));
-    stage.sync_both();
+    stage.sync_both().await;
     assert_equal(&stage).await;
     assert!(stage.number("SELECT count(*) FROM transaction_changes WHERE old_status <> new_status").await > 0);
     let unexplained = "SELECT count(*) FROM transaction_changes WHERE run_id NOT IN (SELECT id FROM sync_runs)";
@@ -142,7 +52,7 @@ async fn what_is_open_and_older_than_the_window_is_asked_for_again() {
     let settings =
         [("PAYSHACK_OVERLAP_DAYS", "0"), ("INITIAL_SYNC_DAYS", "7"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
     let _worker = stage.jobs_with(&["worker"], &settings);
-    stage.sync_both();
+    stage.sync_both().await;
     let old = sqlx::query!(
         "SELECT kind, source_id FROM transactions
           WHERE source = 'payshack' AND status IN ('pending', 'processing') AND created_at < now() - interval '2 days'"
@@ -172,9 +82,9 @@ async fn the_unknowns_of_the_providers_do_not_matter() {
         let arguments: Vec<&str> = switches.iter().flat_map(|switch| ["--switch", switch]).collect();
         let stage = Stage::set(&arguments).await;
         let _worker = stage.jobs(&["worker"]);
-        stage.sync_both();
+        stage.sync_both().await;
         stage.sandbox.send(Method::POST, "live", Some(json!({"create": 30, "change": 30}))).await;
-        stage.sync_both();
+        stage.sync_both().await;
         assert_equal(&stage).await;
     }
 }
@@ -196,9 +106,9 @@ async fn a_provider_at_its_worst_is_read_all_the_same() {
     let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
     let stage = Stage::set(&arguments).await;
     let _worker = stage.jobs(&["worker"]);
-    stage.sync_both();
+    stage.sync_both().await;
     stage.sandbox.send(Method::POST, "live", Some(json!({"create": 20, "change": 20}))).await;
-    stage.sync_both();
+    stage.sync_both().await;
     let quarantined = stage.number("SELECT count(*) FROM quarantine").await;
     assert!(quarantined > 0, "some records are broken");
     assert_equal(&stage).await;

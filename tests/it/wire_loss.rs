@@ -152,7 +152,7 @@ async fn while_redis_is_away_the_dashboards_go_on() {
     stage.settle().await;
     let ids: Vec<i64> = socket.heard.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
     assert!(ids.is_sorted(), "ids never go back: {ids:?}");
-    crate::sync::assert_equal(&stage).await;
+    crate::harness::truth::assert_equal(&stage).await;
 }
 
 /// Waits until `/health`, which serves all the while, says this.

@@ -198,7 +198,7 @@ impl Operations {
     fn in_order(&self, listing: &Listing, cursor: Cursor) -> impl Iterator<Item = Slot> {
         let by_update = listing.after_update_id.is_some();
         let from = match (listing.after_update_id.or(listing.after_create_id), cursor) {
-            (None, _) => Bound::Unbounded,
+            (None, _) | (_, Cursor::Ignored) => Bound::Unbounded,
             (Some(id), Cursor::Exclusive) => Bound::Excluded((id, Slot::MAX)),
             (Some(id), Cursor::Inclusive) => Bound::Included((id, 0)),
         };
@@ -216,7 +216,11 @@ impl Operations {
 }
 
 fn beyond(id: u128, cursor: u128, kind: Cursor) -> bool {
-    id > cursor || (kind == Cursor::Inclusive && id == cursor)
+    match kind {
+        Cursor::Exclusive => id > cursor,
+        Cursor::Inclusive => id >= cursor,
+        Cursor::Ignored => true,
+    }
 }
 
 /// One day's records from either end.

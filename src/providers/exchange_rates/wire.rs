@@ -40,7 +40,7 @@ pub(super) fn read_rates(answer: &str) -> Result<LatestRates, Rejection> {
     let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
     let Object(feed): Object<FeedJson<'_>> = serde_json::from_str(answer).map_err(unreadable)?;
     let Some(rates) = feed.rates.json() else {
-        let complaint = message_of(answer).map(Rejection::Refused);
+        let complaint = message_of(answer).map(Rejection::Failed);
         return Err(complaint.unwrap_or_else(|| Rejection::Unreadable("rates is missing".to_owned())));
     };
     let rates: BTreeMap<Cow<'_, str>, Field<'_>> = serde_json::from_str(rates).map_err(unreadable)?;

@@ -31,14 +31,9 @@ pub struct PayshackSettings {
     pub password: Secret,
     /// `PAYSHACK_PROJECTS`.
     pub projects: Projects,
-    /// How long no process logs in after a refused login; a minute is short enough for the next tick to find mended
+    /// `PAYSHACK_LOGIN_PAUSE_SECONDS`: how long no process logs in after a refused login; a minute is short enough for the next tick to find mended
     /// credentials, and long enough that a restart in a loop does not get the account locked.
     pub pause_after_refusal: Duration,
-}
-
-impl PayshackSettings {
-    /// The usual pause after a refused login.
-    pub const PAUSE_AFTER_REFUSAL: Duration = Duration::from_mins(1);
 }
 
 /// Which page of a list is asked for.

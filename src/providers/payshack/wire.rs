@@ -104,10 +104,19 @@ struct ListJson<'a> {
     current_page_no: Field<'a>,
 }
 
+/// What is only read may be read again: a refusal inside an answer that came well may be the provider's bad day. Of a
+/// login it is a refusal indeed, and none is tried again.
+fn may_do_better(rejection: Rejection) -> Rejection {
+    match rejection {
+        Rejection::Refused(message) => Rejection::Failed(message),
+        other => other,
+    }
+}
+
 /// Reads a page, each record by `read`.
 pub(super) fn read_page(answer: &str, read: impl Fn(&str) -> Record) -> Result<TransactionsPage, Rejection> {
     let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
-    let data = read_data(answer)?;
+    let data = read_data(answer).map_err(may_do_better)?;
     if !data.starts_with('{') {
         return Err(Rejection::Unreadable("data is not an object".to_owned()));
     }

@@ -11,6 +11,7 @@ pub(crate) mod stage;
 pub(crate) mod stopped;
 pub(crate) mod ticks;
 pub(crate) mod trial;
+pub(crate) mod truth;
 
 use std::future::Future;
 use std::time::Duration;

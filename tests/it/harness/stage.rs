@@ -103,11 +103,12 @@ impl Stage {
         assert!(ended.status.success(), "{kind} failed: {ended:?}");
     }
 
-    /// Syncs both sources to their ends.
-    pub(crate) fn sync_both(&self) {
+    /// Syncs both sources to their ends, the days that their first runs owe included.
+    pub(crate) async fn sync_both(&self) {
         for kind in ["sync-vima", "sync-payshack"] {
             self.succeed(kind, None);
         }
+        self.settle().await;
     }
 
     /// The only value of a query.

@@ -2,7 +2,8 @@ use super::*;
 
 fn read(answer: &str) -> Result<LatestRates, String> {
     read_rates(answer).map_err(|rejection| match rejection {
-        Rejection::Unreadable(why) | Rejection::Refused(why) | Rejection::Unauthenticated(why) => why,
+        Rejection::Unreadable(why) | Rejection::Failed(why) => why,
+        Rejection::Refused(why) | Rejection::Unauthenticated(why) => panic!("{why}: that would not be tried again"),
     })
 }
 

@@ -15,6 +15,7 @@ use crate::providers::pace::Unpaced;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 use crate::providers::upstream::Upstream;
 
+const PAUSE: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "p4ss+w/rd";
 const PAGE: &str = r#"{"success": true, "data": {"transactions": [{"_id": 1}], "totalRecords": 1, "totalPages": 1}}"#;
 
@@ -41,7 +42,7 @@ impl Stage {
             email: "ops@example.com".to_owned(),
             password: Secret::new(PASSWORD),
             projects: Projects::default(),
-            pause_after_refusal: PayshackSettings::PAUSE_AFTER_REFUSAL,
+            pause_after_refusal: PAUSE,
         };
         PayshackClient::new(http, settings, self.shared.clone(), self.clock.clone())
     }
@@ -158,7 +159,7 @@ async fn wrong_credentials_close_the_door_for_a_while() {
             assert!(said.contains("Invalid password [redacted]") && !said.contains(PASSWORD), "{said}");
         }
         assert_eq!(stage.server.asked().len(), 1, "one login, whoever asks");
-        stage.clock.advance(PayshackSettings::PAUSE_AFTER_REFUSAL);
+        stage.clock.advance(PAUSE);
         assert!(stage.payins().await.is_err());
         assert_eq!(stage.logins(), 2, "the door is open again");
     }

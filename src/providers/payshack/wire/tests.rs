@@ -205,7 +205,7 @@ fn what_is_no_page_is_rejected_for_what_it_is() {
         (r#"{"success": false, "message": "Too many days"}"#, "Too many days"),
         (r#"{"success": "false", "data": {"transactions": []}}"#, "success is false, without a message"),
     ] {
-        assert!(matches!(page(answer), Err(Rejection::Refused(message)) if message == expected), "{answer}");
+        assert!(matches!(page(answer), Err(Rejection::Failed(message)) if message == expected), "{answer}");
     }
     for answer in [
         r#"{"success": false, "message": "Token expired"}"#,

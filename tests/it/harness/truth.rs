@@ -1,0 +1,113 @@
+//! The truth: what the providers have, beside what is stored.
+
+use std::collections::BTreeMap;
+
+use psp_dashboard::domain::money::parse_decimal;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::stage::Stage;
+
+/// What a payment is, on either side of the comparison.
+#[derive(Debug, Clone, PartialEq)]
+struct Payment {
+    key: Option<String>,
+    project: Option<String>,
+    amount: Decimal,
+    currency: String,
+    status: String,
+    original_status: Option<String>,
+}
+
+async fn stored(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Payment> {
+    let rows = sqlx::query!(
+        r#"SELECT source_id, COALESCE(client_operation_id, order_id) AS key, project, amount, currency, status,
+                  original_status
+             FROM transactions WHERE source = $1 AND kind = $2"#,
+        source,
+        kind
+    );
+    let rows = rows.fetch_all(&stage.pool).await.expect("the database answers");
+    rows.into_iter()
+        .map(|row| {
+            let payment = Payment {
+                key: row.key,
+                project: row.project,
+                amount: row.amount.normalize(),
+                currency: row.currency,
+                status: row.status,
+                original_status: row.original_status,
+            };
+            (row.source_id, payment)
+        })
+        .collect()
+}
+
+async fn truth(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Payment> {
+    let records = stage.sandbox.get(&format!("truth/records?source={source}&kind={kind}")).await;
+    let text = |record: &Value, field: &str| record[field].as_str().map(str::to_owned);
+    let records = records.as_array().expect("a list").iter();
+    records
+        .map(|record| {
+            let amount = parse_decimal(record["amount"].as_str().expect("an amount")).expect("a decimal");
+            let payment = Payment {
+                key: text(record, "key"),
+                project: text(record, "project"),
+                amount: amount.normalize(),
+                currency: text(record, "currency").expect("a currency"),
+                status: text(record, "status").expect("a status"),
+                original_status: text(record, "original_status"),
+            };
+            (text(record, "source_id").expect("an id"), payment)
+        })
+        .collect()
+}
+
+/// Every record of the providers is here once, as it is there, and the books of every run add up.
+pub(crate) async fn assert_equal(stage: &Stage) {
+    for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
+        let (stored, truth) = (stored(stage, source, kind).await, truth(stage, source, kind).await);
+        for (id, payment) in &truth {
+            assert_eq!(stored.get(id), Some(payment), "{source} {kind} {id}");
+        }
+        assert_eq!(stored.len(), truth.len(), "{source} {kind}: there are more here than there");
+    }
+    assert_rollups_equal_rows(stage).await;
+    assert_history_leads_to_rows(stage).await;
+}
+
+/// Each change begins where the one before ended, and the last ends where the payment stands.
+async fn assert_history_leads_to_rows(stage: &Stage) {
+    let torn = stage
+        .number(
+            "SELECT count(*) FROM (
+                 SELECT new_status, new_amount, status, amount,
+                        lead(old_status) OVER by_payment AS next_status, lead(old_amount) OVER by_payment AS next_amount
+                   FROM transaction_changes JOIN transactions ON transactions.id = transaction_id
+                 WINDOW by_payment AS (PARTITION BY transaction_id ORDER BY transaction_changes.id)) AS step
+              WHERE new_status <> COALESCE(next_status, status) OR new_amount <> COALESCE(next_amount, amount)",
+        )
+        .await;
+    assert_eq!(torn, 0, "changes that lead to nothing");
+}
+
+/// The cells of the metrics equal a count over the rows.
+pub(crate) async fn assert_rollups_equal_rows(stage: &Stage) {
+    let difference = stage
+        .number(
+            "WITH rows AS (
+                 SELECT date_bin('15 minutes', created_at, 'epoch') AS bucket, source, kind, COALESCE(project, '') AS project,
+                        currency, status, count(*) AS count, sum(amount) AS amount,
+                        COALESCE(sum(amount_usd), 0) AS amount_usd, COALESCE(sum(fee), 0) AS fee,
+                        COALESCE(sum(fee_usd), 0) AS fee_usd, count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing
+                   FROM transactions GROUP BY 1, 2, 3, 4, 5, 6),
+             cells AS (
+                 SELECT bucket, source, kind, project, currency, status, sum(count)::bigint AS count,
+                        sum(amount) AS amount, sum(amount_usd) AS amount_usd, sum(fee) AS fee, sum(fee_usd) AS fee_usd,
+                        sum(usd_missing)::bigint AS usd_missing
+                   FROM rollup_cells GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(count) <> 0)
+             SELECT count(*) FROM ((TABLE rows EXCEPT TABLE cells) UNION ALL (TABLE cells EXCEPT TABLE rows)) AS odd",
+        )
+        .await;
+    assert_eq!(difference, 0, "cells that differ from their rows");
+}
