@@ -18,8 +18,8 @@ enum Finding {
 
 /// Tries everything, prints a line for each, and answers whether the programs could start.
 pub async fn check() -> ExitCode {
-    let mut findings = vec![check_settings()];
     let mut environment = Environment::of_process();
+    let mut findings = vec![check_settings(), check_rates(&environment)];
     match ServersConfig::read(&mut environment) {
         Some(servers) => {
             findings.extend(check_database(&servers.database, &environment).await);
@@ -46,6 +46,16 @@ fn check_settings() -> Finding {
     match environment.finish(web.zip(providers).zip(worker)) {
         Ok(_) => Finding::Good("settings: every one can be read".to_owned()),
         Err(error) => Finding::Bad(format!("settings: {error}")),
+    }
+}
+
+fn check_rates(environment: &Environment) -> Finding {
+    match environment.text("FX_RATES_URL") {
+        Some(_) => Finding::Good("exchange rates: they are fetched from FX_RATES_URL".to_owned()),
+        None => Finding::Doubtful(
+            "exchange rates: FX_RATES_URL is not set, so US dollars are known only where a record brings its rate"
+                .to_owned(),
+        ),
     }
 }
 

@@ -7,9 +7,10 @@ use psp_dashboard::config::{JobsConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
 use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::share_provider::{share_pace, share_session};
+use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
-use psp_dashboard::providers::{HttpClient, HttpSettings, Upstream};
+use psp_dashboard::providers::{HttpClient, HttpSettings, Unpaced, Upstream};
 use psp_dashboard::wire::Wire;
 use sqlx::PgPool;
 
@@ -33,6 +34,8 @@ pub struct Environment {
     pub vima: VimaClient,
     /// `PayShack`.
     pub payshack: PayshackClient,
+    /// The feed of exchange rates, where there is one.
+    pub exchange_rates: Option<ExchangeRatesClient>,
 }
 
 impl Environment {
@@ -55,7 +58,9 @@ impl Environment {
         let vima_pace = share_pace(&wire, Upstream::Vima, providers.vima_interval);
         let vima = HttpClient::new(Upstream::Vima, bounds.clone(), vima_pace, Arc::clone(&clock))?;
         let payshack_pace = share_pace(&wire, Upstream::Payshack, providers.payshack_interval);
-        let payshack = HttpClient::new(Upstream::Payshack, bounds, payshack_pace, Arc::clone(&clock))?;
+        let payshack = HttpClient::new(Upstream::Payshack, bounds.clone(), payshack_pace, Arc::clone(&clock))?;
+        // Asked twice an hour: it needs no pace.
+        let feed = HttpClient::new(Upstream::ExchangeRates, bounds, Arc::new(Unpaced), Arc::clone(&clock))?;
         let session = share_session(&wire, Arc::clone(&clock));
         Ok(Arc::new(Self {
             pool: pools.work,
@@ -66,6 +71,7 @@ impl Environment {
             retention: config.retention.clone(),
             vima: VimaClient::new(vima, providers.vima.clone()),
             payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),
+            exchange_rates: providers.exchange_rates.clone().map(|url| ExchangeRatesClient::new(feed, url)),
             clock,
         }))
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use psp_dashboard::db::{DbError, events, idempotent_requests, jobs, processes, quarantine, schedule, sync_streams};
+use psp_dashboard::db::{
+    DbError, events, exchange_rates, idempotent_requests, jobs, processes, quarantine, schedule, sync_streams,
+};
 use psp_dashboard::domain::attempt::ClaimedJob;
 use serde_json::{Value, json};
 
@@ -21,6 +23,8 @@ const KEEP_TICKS: Duration = Duration::from_hours(30 * 24);
 /// A record that could not be read may be a payment that nobody has; it may also name a payer, which nobody should keep for
 /// ever. As long as a quarter for somebody to look, and then the log says what went.
 const KEEP_QUARANTINE: Duration = Duration::from_hours(90 * 24);
+/// Payments of a year ago may still come, where somebody fetches old days.
+const KEEP_RATES: Duration = Duration::from_hours(400 * 24);
 
 /// Clears away.
 pub struct Housekeeping {
@@ -60,6 +64,7 @@ impl Handler for Housekeeping {
             "ticks": schedule::prune_ticks(pool, now - KEEP_TICKS).await?,
             "cursor_marks": sync_streams::prune_marks(pool, KEEP_MARKS.max(sync.vima_overlap + HOUR)).await?,
             "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
+            "exchange_rates": exchange_rates::prune(pool, now - KEEP_RATES).await?,
             "processes": processes::prune(pool, DAY).await?,
             "quarantine": self.prune_quarantine(now - KEEP_QUARANTINE).await?,
         }))

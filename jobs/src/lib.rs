@@ -21,6 +21,7 @@ pub mod moving_day;
 pub mod program;
 pub mod quarantine_command;
 pub mod recorder;
+pub mod refresh_fx_rates;
 pub mod replay_quarantine;
 pub mod schedule;
 pub mod scheduler;
@@ -35,11 +36,14 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use psp_dashboard::domain::job::{HOUSEKEEPING, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA};
+use psp_dashboard::domain::job::{
+    HOUSEKEEPING, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA,
+};
 
 use environment::Environment;
 use handler::Registry;
 use housekeeping::Housekeeping;
+use refresh_fx_rates::RefreshFxRates;
 use replay_quarantine::ReplayQuarantine;
 use sync_payshack::SyncPayshack;
 use sync_payshack_metadata::SyncPayshackMetadata;
@@ -54,4 +58,5 @@ pub fn registry(environment: &Arc<Environment>) -> Registry {
         .with(&SYNC_PAYSHACK_METADATA, SyncPayshackMetadata::new(environment))
         .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(environment))
         .with(&HOUSEKEEPING, Housekeeping::new(environment))
+        .with(&REFRESH_FX_RATES, RefreshFxRates::new(environment))
 }

@@ -7,7 +7,7 @@ use apalis_cron::{Schedule, Tick};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::SyncConfig;
-use psp_dashboard::domain::job::{HOUSEKEEPING, NewJob, Priority, SYNC_PAYSHACK_METADATA, Trigger};
+use psp_dashboard::domain::job::{HOUSEKEEPING, NewJob, Priority, REFRESH_FX_RATES, SYNC_PAYSHACK_METADATA, Trigger};
 use psp_dashboard::domain::schedule::Every;
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
@@ -39,7 +39,7 @@ pub enum Missed {
 pub fn table(sync: &SyncConfig) -> Vec<Entry> {
     let entry = |name, every, missed, job_at| Entry { name: Cow::Borrowed(name), every: Every(every), missed, job_at };
     let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
-    vec![
+    let mut table = vec![
         entry("sync-vima", sync.vima_interval, Missed::Coalesce, |_| incremental(Source::Vima)),
         entry("sync-payshack", sync.payshack_interval, Missed::Coalesce, |_| incremental(Source::Payshack)),
         entry("sync-payshack-metadata", sync.payshack_metadata_interval, Missed::Coalesce, |_| {
@@ -55,7 +55,13 @@ pub fn table(sync: &SyncConfig) -> Vec<Entry> {
             again(Source::Payshack, day, day)
         }),
         entry("housekeeping", hour, Missed::Coalesce, |_| NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)),
-    ]
+    ];
+    if sync.fetches_rates {
+        table.push(entry("refresh-fx-rates", hour / 2, Missed::Coalesce, |_| {
+            NewJob::plain(&REFRESH_FX_RATES, Trigger::Schedule)
+        }));
+    }
+    table
 }
 
 fn incremental(source: Source) -> NewJob {
@@ -96,17 +102,30 @@ mod tests {
         text.parse().expect(text)
     }
 
-    #[test]
-    fn every_one_of_the_last_thirty_days_has_its_turn() {
-        let sync = SyncConfig {
+    fn table_where(fetches_rates: bool) -> Vec<Entry> {
+        table(&SyncConfig {
             vima_interval: Duration::from_mins(1),
             payshack_interval: Duration::from_mins(5),
             payshack_metadata_interval: Duration::from_mins(30),
             initial_days: 7,
             vima_overlap: Duration::from_mins(15),
             payshack_overlap_days: 2,
-        };
-        let table = table(&sync);
+            fetches_rates,
+        })
+    }
+
+    #[test]
+    fn rates_are_fetched_every_half_an_hour_where_there_is_a_feed() {
+        for (fetches_rates, expected) in [(false, None), (true, Some("every 1800 s".to_owned()))] {
+            let table = table_where(fetches_rates);
+            let entry = table.iter().find(|entry| entry.name == "refresh-fx-rates");
+            assert_eq!(entry.map(|entry| entry.every.to_string()), expected);
+        }
+    }
+
+    #[test]
+    fn every_one_of_the_last_thirty_days_has_its_turn() {
+        let table = table_where(false);
         let pass = table.iter().find(|entry| entry.name == "pass-payshack").expect("it is in the table");
         let ticks = (0..30).map(|hours| at("2026-01-15T00:00:00Z") + Duration::from_hours(hours));
         let days: std::collections::BTreeSet<String> =

@@ -8,6 +8,7 @@
 //!
 //! - `payment`, `history`, `live`, `state`: what happened, before it began and while it runs;
 //! - `vima`, `payshack`: each provider's records, indexes, wire shapes and calls;
+//! - `fx`: a feed of exchange rates beside them;
 //! - `faults`, `switches`: what goes wrong, and how the providers behave where their documents leave it open;
 //! - `truth`, `control`: what a correct reader must end with, and the API that tests use;
 //! - `moment`, `money`, `status`, `people`, `chance`, `json`, `raw`: the words all of them speak.
@@ -17,6 +18,7 @@ mod chance;
 mod config;
 mod control;
 mod faults;
+mod fx;
 mod history;
 mod http;
 mod json;
@@ -47,6 +49,7 @@ pub use crate::config::Config;
 
 use crate::{
     faults::{Faults, Provider},
+    fx::Feed,
     moment::{Clock, Moment},
     payshack::Sessions,
     requests::Requests,
@@ -64,6 +67,7 @@ pub struct Sandbox {
     faults: Mutex<Faults>,
     sessions: Mutex<Sessions>,
     requests: Mutex<Requests>,
+    feed: RwLock<Feed>,
 }
 
 impl Sandbox {
@@ -91,6 +95,7 @@ impl Sandbox {
             faults: Mutex::new(faults),
             sessions: Mutex::default(),
             requests: Mutex::default(),
+            feed: RwLock::default(),
         })
     }
 

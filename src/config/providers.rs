@@ -1,12 +1,16 @@
-//! The two providers, and how often and how far they are read.
+//! The two providers and the feed of exchange rates: where they are, and how often and how far they are read.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Environment, Setting, seconds};
 use crate::domain::secret::Secret;
+use crate::providers::exchange_rates::FeedUrl;
 use crate::providers::payshack::{PayshackSettings, Projects};
 use crate::providers::vima::{Credentials, VimaSettings};
+
+/// The address may hold a key.
+const FX_RATES_URL: Setting = Setting::secret("FX_RATES_URL", "https://rates.example.com/latest?base=USD");
 
 /// How often and how far syncs read.
 #[derive(Debug, Clone)]
@@ -23,10 +27,12 @@ pub struct SyncConfig {
     pub vima_overlap: Duration,
     /// How many days behind its watermark a `PayShack` run begins.
     pub payshack_overlap_days: u32,
+    /// Whether exchange rates are fetched: somebody said where from.
+    pub fetches_rates: bool,
 }
 
 impl SyncConfig {
-    /// Reads the intervals, `INITIAL_SYNC_DAYS` and the overlaps.
+    /// Reads the intervals, `INITIAL_SYNC_DAYS` and the overlaps, and whether there is an `FX_RATES_URL`.
     pub fn read(environment: &mut Environment) -> Option<Self> {
         let vima_interval = seconds(environment, "VIMA_SYNC_INTERVAL_SECONDS", "60", 60);
         let payshack_interval = seconds(environment, "PAYSHACK_SYNC_INTERVAL_SECONDS", "300", 300);
@@ -41,11 +47,12 @@ impl SyncConfig {
             initial_days: initial_days?.max(1),
             vima_overlap: Duration::from_secs(vima_overlap? * 60),
             payshack_overlap_days: payshack_overlap_days?,
+            fetches_rates: environment.text(FX_RATES_URL.name).is_some(),
         })
     }
 }
 
-/// The two providers.
+/// The two providers, and the feed of exchange rates.
 #[derive(Debug, Clone)]
 pub struct ProvidersConfig {
     /// Where Vima is, and how it knows us.
@@ -56,6 +63,8 @@ pub struct ProvidersConfig {
     pub payshack: PayshackSettings,
     /// The time between two requests to `PayShack`, by all processes together; zero for none.
     pub payshack_interval: Duration,
+    /// Where exchange rates are fetched, where they are.
+    pub exchange_rates: Option<FeedUrl>,
     /// The most bytes of one answer.
     pub max_response_bytes: usize,
     /// The longest that one attempt at a request may take.
@@ -69,6 +78,7 @@ impl ProvidersConfig {
         let requests_per_second = environment.optional(Setting::open("VIMA_REQUESTS_PER_SECOND", "2"), Rate(2.0));
         let payshack = read_payshack(environment);
         let interval_ms = environment.optional(Setting::open("PAYSHACK_REQUEST_INTERVAL_MS", "300"), 300_u64);
+        let exchange_rates = read_feed(environment);
         let bytes = environment.optional(Setting::open("PROVIDER_MAX_RESPONSE_BYTES", "33554432"), 32 << 20_usize);
         let timeout = seconds(environment, "PROVIDER_TIMEOUT_SECONDS", "60", 60);
         Some(Self {
@@ -76,6 +86,7 @@ impl ProvidersConfig {
             vima_interval: requests_per_second?.interval(),
             payshack: payshack?,
             payshack_interval: Duration::from_millis(interval_ms?),
+            exchange_rates,
             max_response_bytes: bytes?,
             request_timeout: timeout?,
         })
@@ -121,6 +132,12 @@ fn read_payshack(environment: &mut Environment) -> Option<PayshackSettings> {
     })
 }
 
+/// Where the feed is; that there is none is no fault.
+fn read_feed(environment: &mut Environment) -> Option<FeedUrl> {
+    let text = environment.text(FX_RATES_URL.name)?;
+    environment.parse(FX_RATES_URL, &text)
+}
+
 /// Requests a second; none of them limited where it is zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Rate(f64);
@@ -148,12 +165,30 @@ mod tests {
 
     #[test]
     fn every_missing_credential_is_named() {
-        let mut environment = Environment::from_pairs([("VIMA_REQUESTS_PER_SECOND", "fast")]);
+        let mut environment =
+            Environment::from_pairs([("VIMA_REQUESTS_PER_SECOND", "fast"), ("FX_RATES_URL", "my-key@rates")]);
         let read = ProvidersConfig::read(&mut environment);
         let message = environment.finish(read).expect_err("nothing is set").to_string();
-        for name in ["VIMA_BASE_URL", "VIMA_API_KEY", "PAYSHACK_EMAIL", "PAYSHACK_PASSWORD", "VIMA_REQUESTS_PER_SECOND"]
-        {
+        for name in [
+            "VIMA_BASE_URL",
+            "VIMA_API_KEY",
+            "PAYSHACK_EMAIL",
+            "PAYSHACK_PASSWORD",
+            "VIMA_REQUESTS_PER_SECOND",
+            "FX_RATES_URL",
+        ] {
             assert!(message.contains(name), "{name}: {message}");
+        }
+        assert!(!message.contains("my-key"), "{message}");
+    }
+
+    #[test]
+    fn rates_are_fetched_where_somebody_says_where_from() {
+        for (url, fetched) in [("", false), ("https://rates.example.com/latest", true)] {
+            let mut environment = Environment::from_pairs([("FX_RATES_URL", url)]);
+            let sync = SyncConfig::read(&mut environment).expect("defaults");
+            assert_eq!(sync.fetches_rates, fetched, "{url}");
+            assert_eq!(read_feed(&mut environment).is_some(), fetched, "{url}");
         }
     }
 

@@ -1,14 +1,15 @@
-//! Exchange rates, with the time at which we fetched each.
+//! Exchange rates, with the time at which we fetched each, and whose word the rate of a payment is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::{PgConnection, PgPool};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection, PgPool, Row};
 
 use super::DbError;
-use crate::domain::exchange_rate::ExchangeRate;
+use crate::domain::exchange_rate::{ExchangeRate, RateOrigin};
 use crate::domain::money::Currency;
 
 /// A rate that has not changed is stored again after this long: most feeds change once a day and are asked every half an
@@ -69,4 +70,17 @@ pub async fn list(
 pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
     let pruned = sqlx::query!("DELETE FROM exchange_rates WHERE fetched_at < $1", time).execute(pool).await?;
     Ok(pruned.rows_affected())
+}
+
+/// Whose word a payment's rate is, from its columns `rate_origin` and `rate_at`; none where it has no rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundOrigin(pub Option<RateOrigin>);
+
+impl FromRow<'_, PgRow> for FoundOrigin {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let Some(name) = row.try_get::<Option<String>, _>("rate_origin")? else { return Ok(Self(None)) };
+        let origin = RateOrigin::from_parts(&name, row.try_get("rate_at")?);
+        let impossible = || DbError::impossible("transactions.rate_origin", name);
+        Ok(Self(Some(origin.ok_or_else(|| sqlx::Error::Decode(impossible().into()))?)))
+    }
 }

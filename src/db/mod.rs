@@ -31,5 +31,6 @@ pub mod sync_streams;
 pub mod transaction_detail;
 pub mod transaction_search;
 pub mod transactions;
+pub mod unvalued;
 
 pub use error::DbError;

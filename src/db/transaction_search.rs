@@ -10,6 +10,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::DbError;
+use super::exchange_rates::FoundOrigin;
 use super::overview::names;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
@@ -178,6 +179,8 @@ pub struct Found {
     pub fee: Option<Decimal>,
     pub fee_usd: Option<Decimal>,
     pub exchange_rate: Option<Decimal>,
+    #[sqlx(flatten)]
+    pub rate_origin: FoundOrigin,
     #[sqlx(try_from = "String")]
     pub status: Status,
     pub original_status: Option<String>,
@@ -208,11 +211,11 @@ impl Found {
     }
 }
 
-/// The columns of [`Found`].
+/// The columns of [`Found`]. A rate without an origin was written by a process that knew no rate but the record's.
 pub(super) const COLUMNS: &str = "id, source, kind, source_id, reference_id, client_operation_id, order_id, project, merchant_id, \
     amount, paid_amount, currency, amount_usd, fee, fee_usd, exchange_rate, status, original_status, user_id, user_email, \
     user_phone, user_name, country, utr, payment_method, payment_product, created_at, updated_at, completed_at, \
-    ingested_at";
+    ingested_at, CASE WHEN exchange_rate IS NOT NULL THEN COALESCE(rate_origin, 'record') END AS rate_origin, rate_at";
 
 /// The payments of one part of a listing.
 ///

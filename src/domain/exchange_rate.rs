@@ -90,6 +90,19 @@ pub enum RateOrigin {
 }
 
 impl RateOrigin {
+    /// Every name of an origin.
+    pub const NAMES: [&'static str; 2] = ["record", "stored"];
+
+    /// The origin of this name, with its time where it has one; none where the two do not go together.
+    #[must_use]
+    pub fn from_parts(name: &str, fetched_at: Option<DateTime<Utc>>) -> Option<Self> {
+        match (name, fetched_at) {
+            ("record", _) => Some(Self::Record),
+            ("stored", Some(fetched_at)) => Some(Self::Stored { fetched_at }),
+            _ => None,
+        }
+    }
+
     /// The name in the contract and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -76,9 +76,19 @@ pub const HOUSEKEEPING: JobKind = JobKind {
     limit: Some("housekeeping"),
 };
 
+/// Fetches exchange rates, and values the payments that waited for one.
+pub const REFRESH_FX_RATES: JobKind = JobKind {
+    name: "refresh-fx-rates",
+    queue: "maintenance",
+    timeout: Duration::from_mins(10),
+    max_attempts: 4,
+    backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(5) },
+    limit: Some("refresh-fx-rates"),
+};
+
 /// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 5] =
-    [&SYNC_VIMA, &SYNC_PAYSHACK, &SYNC_PAYSHACK_METADATA, &REPLAY_QUARANTINE, &HOUSEKEEPING];
+pub const KINDS: [&JobKind; 6] =
+    [&SYNC_VIMA, &SYNC_PAYSHACK, &SYNC_PAYSHACK_METADATA, &REPLAY_QUARANTINE, &REFRESH_FX_RATES, &HOUSEKEEPING];
 
 impl JobKind {
     /// The kind that reads `source`.

@@ -49,6 +49,12 @@ impl Currency {
         Self("INR".to_owned())
     }
 
+    /// The US dollar, in which all are summed up.
+    #[must_use]
+    pub fn usd() -> Self {
+        Self("USD".to_owned())
+    }
+
     /// The code.
     #[must_use]
     pub fn as_str(&self) -> &str {

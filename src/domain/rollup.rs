@@ -53,6 +53,21 @@ pub struct Measures {
 }
 
 impl Measures {
+    /// What one payment adds, given its amount, its fee and what it is worth.
+    #[must_use]
+    pub fn of(amount: Decimal, fee: Option<Decimal>, valuation: Option<&Valuation>) -> Self {
+        let amount_usd = valuation.and_then(|valuation| valuation.amount_usd);
+        let fee_usd = valuation.and_then(|valuation| valuation.fee_usd);
+        Self {
+            count: 1,
+            amount,
+            amount_usd: amount_usd.unwrap_or_default(),
+            fee: fee.unwrap_or_default(),
+            fee_usd: fee_usd.unwrap_or_default(),
+            usd_missing: i64::from(amount_usd.is_none()),
+        }
+    }
+
     fn add(&mut self, other: &Self, sign: i64) {
         let factor = Decimal::from(sign);
         self.count += sign * other.count;
@@ -84,8 +99,6 @@ impl Share {
     #[must_use]
     pub fn of(payment: &Transaction, valuation: Option<&Valuation>) -> Self {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let amount_usd = valuation.and_then(|valuation| valuation.amount_usd);
-        let fee_usd = valuation.and_then(|valuation| valuation.fee_usd);
         Self {
             cell: Cell {
                 bucket: quarter_hour(payment.created_at),
@@ -98,14 +111,7 @@ impl Share {
                 currency: payment.currency.as_str().to_owned(),
                 status: payment.status,
             },
-            measures: Measures {
-                count: 1,
-                amount: payment.amount,
-                amount_usd: amount_usd.unwrap_or_default(),
-                fee: payment.fee.unwrap_or_default(),
-                fee_usd: fee_usd.unwrap_or_default(),
-                usd_missing: i64::from(amount_usd.is_none()),
-            },
+            measures: Measures::of(payment.amount, payment.fee, valuation),
         }
     }
 }

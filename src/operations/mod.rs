@@ -20,4 +20,6 @@ pub mod retry_job;
 pub mod share_provider;
 pub mod store_metadata;
 mod store_payments;
+pub mod store_rates;
 pub mod trigger_sync;
+pub mod value_payments;

@@ -132,7 +132,8 @@ impl HttpClient {
             attempt += 1;
             self.pace.turn().await;
             let request = request(&self.client).build().map_err(|error| self.misconfigured(error, redactor))?;
-            let span = info_span!("provider.request", provider = %self.provider, path = request.url().path(), attempt);
+            let path = redactor.redact(request.url().path());
+            let span = info_span!("provider.request", provider = %self.provider, path, attempt);
             let error = match self.attempt(request, redactor, &read).instrument(span).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,

@@ -1,4 +1,4 @@
-//! The providers: whoever tells us of payments.
+//! The providers: whoever tells us of payments, and of what their currencies are worth.
 //!
 //! A provider is a folder with a `client` (its calls, one function each), a `wire` (its JSON, read into
 //! [`Record`](crate::domain::record::Record)s) and, where it wants one, a session. What all of them share lies beside
@@ -10,6 +10,7 @@
 //! and pages there, and a trait over both would only hide which unknowns a sync has to live with.
 
 pub mod error;
+pub mod exchange_rates;
 mod field;
 pub mod http;
 pub mod pace;

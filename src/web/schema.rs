@@ -16,6 +16,7 @@ use super::fields::Word;
 use crate::db::job_listing::AttemptOutcome;
 use crate::db::transaction_search::{Order, SortBy};
 use crate::domain::access::Role;
+use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::{format_decimal, parse_decimal};
@@ -102,6 +103,7 @@ named_enum!(KindName, "JobKind", KindName::all(), "A kind of job of this release
 named_enum!(QueueName, "QueueName", QueueName::all(), "A queue in which kinds of job of this release wait.");
 named_enum!(OwnerKind, "OwnerKind", OwnerKind::ALL, "Whose balance it is.");
 named_enum!(BalanceKind, "BalanceKind", BalanceKind::ALL, "Which of an owner's balances.");
+named_enum!(RateOriginName, "RateOrigin", RateOriginName::all(), "Whose word an exchange rate is.");
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
 named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
 
@@ -140,6 +142,30 @@ impl QueueName {
 
     fn from_name(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
+
+/// The name of an origin of rates: beside a stored rate the document has its time, in a field of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RateOriginName(&'static str);
+
+impl RateOriginName {
+    fn all() -> [Self; 2] {
+        RateOrigin::NAMES.map(Self)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
+
+impl From<RateOrigin> for RateOriginName {
+    fn from(origin: RateOrigin) -> Self {
+        Self(origin.as_str())
     }
 }
 

@@ -6,6 +6,7 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
+use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -17,11 +18,13 @@ use super::page::{self, Page, PageQuery};
 use super::path::Path;
 use super::personal::{mask_address, mask_name, mask_number};
 use super::query::Query;
-use super::schema::{Money, Time};
+use super::schema::{Money, RateOriginName, Time};
 use super::transaction_query::TransactionQuery;
+use crate::db::exchange_rates::FoundOrigin;
 use crate::db::transaction_detail::{self, RecordedChange};
 use crate::db::transaction_search::{self, Found, Place, Window};
 use crate::domain::access::{Principal, Role};
+use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
@@ -60,6 +63,10 @@ struct Transaction {
     fee_usd: Option<Money>,
     /// US dollars for one unit of `currency`.
     exchange_rate: Option<Money>,
+    /// Whose word `exchange_rate` is: the record's own, or one of the rates that are stored here; null without a rate.
+    exchange_rate_origin: Option<RateOriginName>,
+    /// When a stored rate was fetched.
+    exchange_rate_at: Option<Time>,
     /// The state, the same for every provider.
     status: Status,
     /// The provider's own word for it.
@@ -97,6 +104,7 @@ impl Transaction {
         let personal = |mask: fn(&str) -> String, text: Option<String>| {
             if masked { text.as_deref().map(mask) } else { text }
         };
+        let FoundOrigin(origin) = found.rate_origin;
         Self {
             id: found.id,
             source: found.source,
@@ -114,6 +122,8 @@ impl Transaction {
             fee: found.fee.map(Money),
             fee_usd: found.fee_usd.map(Money),
             exchange_rate: found.exchange_rate.map(Money),
+            exchange_rate_origin: origin.map(RateOriginName::from),
+            exchange_rate_at: origin.and_then(RateOrigin::fetched_at).map(Time),
             status: found.status,
             original_status: found.original_status,
             user_id: found.user_id,
@@ -258,8 +268,10 @@ impl Example for Transaction {
             currency: "INR".to_owned(),
             amount_usd: Some(Money(1_851.into())),
             fee: Some(Money(3_085.into())),
-            fee_usd: Some(Money(37.into())),
-            exchange_rate: None,
+            fee_usd: Some(Money(Decimal::new(3_702, 2))),
+            exchange_rate: Some(Money(Decimal::new(12, 3))),
+            exchange_rate_origin: Some(RateOrigin::Record.into()),
+            exchange_rate_at: None,
             status: Status::Success,
             original_status: text("success"),
             user_id: text("u-881"),

@@ -160,7 +160,7 @@ async fn what_cannot_be_asked_is_refused() {
         (
             get("jobs?kind=sync-visa"),
             422,
-            "sync-vima, sync-payshack, sync-payshack-metadata, replay-quarantine, housekeeping",
+            "sync-vima, sync-payshack, sync-payshack-metadata, replay-quarantine, refresh-fx-rates, housekeeping",
         ),
         (get("jobs?queue=fast"), 422, "maintenance, sync"),
         (get("jobs?cursor=forged"), 422, "cursor"),

@@ -9,6 +9,7 @@ mod control;
 mod crash;
 mod database_loss;
 mod days;
+mod exchange_rates;
 mod faults;
 mod flow;
 mod harness;

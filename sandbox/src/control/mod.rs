@@ -6,7 +6,7 @@ mod planting;
 mod settings;
 mod truth;
 
-use poem::{Route, get, post};
+use poem::{Route, get, post, put};
 
 pub(crate) fn routes() -> Route {
     Route::new()
@@ -24,5 +24,6 @@ pub(crate) fn routes() -> Route {
         .at("/payshack/payouts/:id", poem::patch(planting::change_payout))
         .at("/payshack/:list", post(metadata::plant_row))
         .at("/payshack/:list/:id", poem::patch(metadata::change_row).delete(metadata::remove_row))
+        .at("/fx", put(settings::set_feed))
         .at("/requests", get(settings::requests).delete(settings::forget_requests))
 }

@@ -1,4 +1,4 @@
-//! Faults, switches and the log of requests.
+//! Faults, switches, the feed of exchange rates, and the log of requests.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Sandbox,
+    fx::Feed,
     http::{
         answer::json,
         params::Params,
@@ -49,6 +50,15 @@ pub(crate) fn set_switches(
 ) -> Result<Response> {
     sandbox.set_switches(&values).map_err(|why| bad_request(&why))?;
     Ok(json(StatusCode::OK, json!(sandbox.switches()).to_string()))
+}
+
+/// The body is the feed's answer to the letter.
+#[handler]
+pub(crate) fn set_feed(request: &Request, body: String, Data(sandbox): Data<&Arc<Sandbox>>) -> Result<Response> {
+    let status = Params::of(request).number("status").map_err(|why| bad_request(&why))?;
+    let status = StatusCode::from_u16(status.unwrap_or(200)).map_err(|why| bad_request(&why.to_string()))?;
+    sandbox.set_feed(Feed { status, body });
+    Ok(json(StatusCode::OK, "{}"))
 }
 
 #[handler]

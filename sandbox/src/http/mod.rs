@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use poem::{Endpoint, EndpointExt, Response, Route, error::MethodNotAllowedError, get, http::StatusCode, post};
 
-use crate::{Sandbox, control, faults::Provider, payshack, vima};
+use crate::{Sandbox, control, faults::Provider, fx, payshack, vima};
 
 use self::{answer::refusal, faulty::Faulty};
 
@@ -19,6 +19,7 @@ pub(crate) fn app(sandbox: &Arc<Sandbox>) -> impl Endpoint<Output = Response> + 
     let app = Route::new()
         .nest("/vima", faulty(Provider::Vima, vima_routes()))
         .nest("/payshack", faulty(Provider::PayShack, payshack_routes()))
+        .at("/fx/latest", get(fx::latest))
         .nest("/sandbox", control::routes());
     app.data(Arc::clone(sandbox)).catch_all_error(|error| async move { error_answer(error) })
 }

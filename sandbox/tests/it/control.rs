@@ -142,3 +142,16 @@ async fn who_takes_part_is_planted_changed_and_taken_away() {
     assert_eq!(running.client.post(nowhere).body("1").send().await.unwrap().status(), 400);
     running.post("payshack/payins", &json!({"txnId": "T1"})).await;
 }
+
+#[tokio::test]
+async fn the_feed_of_rates_says_what_it_is_told() {
+    let running = Running::with(&["--per-day", "0"]).await;
+    let latest = async || running.client.get(format!("{}/fx/latest", running.url)).send().await.unwrap();
+    assert_eq!(latest().await.json::<Value>().await.unwrap()["base"], json!("USD"));
+    for (status, body) in [(200, r#"{"base":"EUR","rates":{"USD":1.10}}"#), (503, "<html>down</html>")] {
+        let url = format!("{}/sandbox/fx?status={status}", running.url);
+        assert_eq!(running.client.put(url).body(body).send().await.unwrap().status(), 200);
+        let answer = latest().await;
+        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (status, body.to_owned()));
+    }
+}

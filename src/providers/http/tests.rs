@@ -14,6 +14,8 @@ use crate::providers::stub_server::{Answer, Asked, StubServer};
 type Fault = fn() -> Answer;
 
 const KEY: &str = "k3y/with+odd=letters";
+/// Some want it in the path.
+const KEY_IN_PATH: &str = "k3y-in-the-path";
 
 fn quick() -> HttpSettings {
     HttpSettings {
@@ -32,10 +34,11 @@ fn client(settings: HttpSettings) -> HttpClient {
     HttpClient::new(Upstream::Vima, settings, Arc::new(Unpaced), clock()).expect("a client")
 }
 
-/// Asks the server with the key in the address, and wants a number.
+/// Asks the server with the keys in the address, and wants a number.
 async fn fetch(client: &HttpClient, server: &StubServer) -> Result<u32, ProviderError> {
-    let redactor = Redactor::new(&[&Secret::new(KEY)]);
-    let request = |client: &Client| client.get(server.url()).query(&[("apikey", KEY)]);
+    let redactor = Redactor::new(&[&Secret::new(KEY), &Secret::new(KEY_IN_PATH)]);
+    let url = server.url().join(KEY_IN_PATH).expect("an address");
+    let request = |client: &Client| client.get(url.clone()).query(&[("apikey", KEY)]);
     client
         .fetch(&redactor, request, |answer| answer.parse().map_err(|_| Rejection::Unreadable("no number".into())))
         .await
@@ -230,7 +233,7 @@ async fn the_key_is_in_no_log_and_no_error() {
     said.push(String::from_utf8_lossy(&log.0.lock().expect("no panic")).into_owned());
     let said = said.concat();
     assert!(said.contains("provider.request") && said.contains("duration_ms"), "the log was heard: {said}");
-    for form in [KEY, "k3y%2Fwith%2Bodd%3Dletters", "apikey=k3y"] {
+    for form in [KEY, KEY_IN_PATH, "k3y%2Fwith%2Bodd%3Dletters", "apikey=k3y"] {
         assert!(!said.contains(form), "{form} in {said}");
     }
 }

@@ -46,6 +46,18 @@ impl Sandbox {
         ]
     }
 
+    /// Where its feed of exchange rates is.
+    pub(crate) fn feed(&self) -> String {
+        format!("{}/fx/latest", self.address)
+    }
+
+    /// Lets the feed answer with this, to the letter.
+    pub(crate) async fn set_feed(&self, status: u16, answer: &str) {
+        let url = format!("{}/sandbox/fx?status={status}", self.address);
+        let told = self.http.put(url).body(answer.to_owned()).send().await.expect("the sandbox answers");
+        assert!(told.status().is_success(), "{told:?}");
+    }
+
     /// What its control API answers.
     pub(crate) async fn get(&self, path: &str) -> Value {
         self.send(Method::GET, path, None).await

@@ -1,0 +1,30 @@
+//! Stores exchange rates that were fetched.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::db::{DbError, claims, exchange_rates};
+use crate::domain::job::Claim;
+use crate::domain::money::Currency;
+
+/// Stores the rates fetched at `now` (US dollars for one unit), and says how many of them are new.
+///
+/// # Errors
+/// [`DbError::ClaimLost`] where another worker has the job by now: nothing was written. [`DbError`] where the database
+/// refuses.
+pub async fn store_rates(
+    pool: &PgPool,
+    claim: &Claim,
+    fetched: &BTreeMap<Currency, Decimal>,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    let mut transaction = pool.begin().await?;
+    let stored = exchange_rates::insert(&mut transaction, fetched, now).await?;
+    claims::hold_claim(&mut transaction, claim, &json!({"progress": 0})).await?;
+    transaction.commit().await?;
+    Ok(stored)
+}

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::providers::http::HttpSettings;
+use crate::providers::pace::Unpaced;
+use crate::providers::stub_server::{Answer, Asked, StubServer};
+use crate::providers::upstream::Upstream;
+
+const KEY: &str = "0123456789abcdef01234567";
+
+fn client(server: &StubServer, place: &str) -> ExchangeRatesClient {
+    let settings = HttpSettings { backoff_base: Duration::from_millis(1), ..HttpSettings::default() };
+    let clock = Arc::new(SystemClock);
+    let http = HttpClient::new(Upstream::ExchangeRates, settings, Arc::new(Unpaced), clock).expect("a client");
+    let url = server.url().join(place).expect("an address");
+    ExchangeRatesClient::new(http, url.as_str().parse().expect("a feed's address"))
+}
+
+#[tokio::test]
+async fn a_feed_is_asked_as_the_setting_says_until_it_answers_in_dollars() {
+    let server = StubServer::start(|number, _| match number {
+        0 => Answer::status(503),
+        1 => Answer::ok("<html>please wait</html>"),
+        2 => Answer::ok(r#"{"base":"EUR","rates":{"INR":90}}"#),
+        _ => Answer::ok(r#"{"base":"USD","rates":{"INR":80}}"#),
+    });
+    let latest = client(&server, "/latest?base=USD").latest().await.expect("rates");
+    assert_eq!(latest.usd.into_values().collect::<Vec<_>>(), [Decimal::new(125, 4)]);
+    let asked: Vec<String> = server.asked().into_iter().map(|asked| asked.line).collect();
+    assert_eq!(asked, vec!["GET /latest?base=USD HTTP/1.1"; 4]);
+}
+
+#[tokio::test]
+async fn a_key_is_shown_nowhere_wherever_it_stands() {
+    for place in [format!("/latest?app_id={KEY}&base=USD"), format!("/v6/{KEY}/latest/USD")] {
+        let server =
+            StubServer::start(|_, asked: &Asked| Answer::Full(404, "", format!("no such path: {}", asked.line)));
+        let client = client(&server, &place);
+        let error = client.latest().await.expect_err("no rates");
+        let said = format!("{error} {error:?} {:?}", client.url);
+        assert!(said.contains("latest") && said.contains("[redacted]") && !said.contains(KEY), "{said}");
+    }
+}
+
+#[test]
+fn only_the_web_is_asked() {
+    for text in ["", "rates.example.com", "file:///etc/passwd", "ftp://rates.example.com"] {
+        assert!(text.parse::<FeedUrl>().is_err(), "{text}");
+    }
+}
