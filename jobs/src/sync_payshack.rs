@@ -102,7 +102,8 @@ impl SyncPayshack {
         Ok(begin_history(pool, run.ticket(), Source::Payshack, history, &[], clock.now()).await?)
     }
 
-    /// Reads every day of a window, and says which of them never stood still.
+    /// Reads every day of a window, and says which of them never stood still. The watermark follows day by day, so that after
+    /// an outage a run that fails on the last day does not begin at the first again.
     async fn read_window(&self, window: &Window, pages: &Pages) -> Result<Vec<NaiveDate>, ProviderError> {
         let mut moving = vec![];
         for day in days(window.from, window.to) {
@@ -110,6 +111,8 @@ impl SyncPayshack {
             let day = MovingDay { stream: window.stream, day, open, in_flight: IN_FLIGHT };
             if !day.read(&self.environment.payshack, pages).await? {
                 moving.push(day.day);
+            } else if moving.is_empty() && !open {
+                pages.hand_over(Page::none(window.stream, Advance::Through(day.day))).await;
             }
         }
         Ok(moving)

@@ -17,7 +17,7 @@ use crate::db::{DbError, claims, events, quarantine, sync_history, sync_runs, sy
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::domain::record::{Malformed, Record};
-use crate::domain::sync::{Counts, DayPlace, Stream};
+use crate::domain::sync::{Counts, DayPlace, Stream, day_start};
 use crate::domain::transaction::Transaction;
 use crate::domain::version::{SequenceId, Verdict};
 use crate::wire::Wire;
@@ -29,6 +29,8 @@ pub enum Advance {
     Stay,
     /// The cursor of the stream has come this far.
     Cursor(SequenceId),
+    /// Every day of the stream until this one has been read to its end: the next run begins there.
+    Through(NaiveDate),
     /// Days are read, newest first: a later attempt goes on with this one, from this cursor within it.
     Within(NaiveDate, Option<SequenceId>),
     /// The same, and this day has been read to its end, in all lists of its source: the day before is next.
@@ -39,7 +41,7 @@ impl Advance {
     /// What a later attempt goes on from, after `seen` records.
     fn place(self, seen: u64) -> Option<DayPlace> {
         match self {
-            Self::Stay | Self::Cursor(_) => None,
+            Self::Stay | Self::Cursor(_) | Self::Through(_) => None,
             Self::Within(day, cursor) => Some(DayPlace { day, cursor, seen }),
             Self::Past(day) => Some(DayPlace { day: day.pred_opt()?, cursor: None, seen }),
         }
@@ -145,6 +147,10 @@ async fn advance(connection: &mut PgConnection, page: &Page, now: DateTime<Utc>)
     match page.advance {
         Advance::Stay | Advance::Within(..) => Ok(()),
         Advance::Cursor(cursor) => sync_streams::advance_cursor(connection, page.stream, cursor, now).await,
+        Advance::Through(day) => {
+            let end = day.succ_opt().unwrap_or(day);
+            sync_streams::set_watermark(connection, page.stream, day_start(end)).await
+        }
         Advance::Past(day) => sync_history::extend(connection, page.stream.source(), day).await,
     }
 }
