@@ -28,7 +28,7 @@ pub(crate) async fn measure() {
     for source in ["vima", "payshack"] {
         let busy_before = time_in_postgres(&stage.pool).await;
         let began = Instant::now();
-        stage.succeed(&format!("sync-{source}"), None);
+        stage.succeed(&format!("sync-{source}"), Some(r#"{"mode":"full"}"#));
         let took = began.elapsed();
         let busy = time_in_postgres(&stage.pool).await.saturating_sub(busy_before);
         let run = sqlx::query!(

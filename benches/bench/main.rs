@@ -13,6 +13,7 @@ mod idle;
 mod ingest;
 mod queue;
 mod soak;
+mod sync;
 mod web;
 
 use std::process::ExitCode;
@@ -24,8 +25,11 @@ use futures_util::future::LocalBoxFuture;
 type Measure = fn() -> LocalBoxFuture<'static, ()>;
 
 /// Every figure, by the name under which it can be taken alone.
-const FIGURES: [(&str, Measure); 11] = [
+const FIGURES: [(&str, Measure); 14] = [
     ("ingest", || ingest::measure().boxed_local()),
+    ("overlap", || sync::measure_overlap().boxed_local()),
+    ("memory", || sync::measure_memory().boxed_local()),
+    ("freshness", || sync::measure_freshness().boxed_local()),
     ("web", || web::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),
     ("throughput", || queue::measure_throughput().boxed_local()),

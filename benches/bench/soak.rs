@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::figure::{self, Target};
 use crate::harness::trial::{Process, Trial};
-use crate::web::resident_kib;
+use crate::web::{Memory, memory_kib};
 
 const JOBS: usize = 200_000;
 /// After so many a worker has allocated what it needs.
@@ -49,7 +49,7 @@ async fn enqueue(trial: &Trial, jobs: usize) {
 }
 
 fn resident(workers: &[Process; 2]) -> [f64; 2] {
-    [&workers[0], &workers[1]].map(|worker| resident_kib(worker.running.id()))
+    [&workers[0], &workers[1]].map(|worker| memory_kib(worker.running.id(), Memory::Now))
 }
 
 /// What Redis uses once the bells that were answered are swept: when a while brings it no further down.

@@ -115,29 +115,32 @@ impl SyncPayshack {
         Ok(moving)
     }
 
-    /// Reads days of both lists, newest first, from where an earlier attempt was interrupted, and says which never stood
-    /// still.
-    async fn read_days(&self, run: &mut SyncRun, from: NaiveDate, to: NaiveDate) -> Result<Vec<String>, JobError> {
-        let newest = run.resumed_at.map_or(to, |place| place.day.min(to));
-        let today = run.today();
-        run.read(|pages| async move {
-            let mut moving = vec![];
-            for day in days_back(from, newest) {
-                let mut still = true;
-                for stream in Stream::all_of(Source::Payshack) {
-                    let moving_day = MovingDay { stream, day, open: day == today, in_flight: IN_FLIGHT_OF_OLD_DAYS };
-                    if !moving_day.read(&self.environment.payshack, &pages).await? {
-                        still = false;
-                        moving.push(kept_moving(stream, day));
-                    }
-                }
-                if still {
-                    pages.hand_over(Page::none(Stream::PayshackPayouts, Advance::Past(day))).await;
+    /// Fetches days of both lists, newest first, of which `today` is open at its end. Says which never stood still.
+    ///
+    /// # Errors
+    /// [`ProviderError`] where a page cannot be had.
+    pub async fn fetch_days(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+        today: NaiveDate,
+        pages: &Pages,
+    ) -> Result<Vec<String>, ProviderError> {
+        let mut moving = vec![];
+        for day in days_back(from, to) {
+            let mut still = true;
+            for stream in Stream::all_of(Source::Payshack) {
+                let moving_day = MovingDay { stream, day, open: day == today, in_flight: IN_FLIGHT_OF_OLD_DAYS };
+                if !moving_day.read(&self.environment.payshack, pages).await? {
+                    still = false;
+                    moving.push(kept_moving(stream, day));
                 }
             }
-            Ok(moving)
-        })
-        .await
+            if still {
+                pages.hand_over(Page::none(Stream::PayshackPayouts, Advance::Past(day))).await;
+            }
+        }
+        Ok(moving)
     }
 
     /// Asks again for what is still open here and older than the windows.
@@ -177,7 +180,11 @@ impl Handler for SyncPayshack {
         let mut run = SyncRun::begin(&self.environment, job, Source::Payshack, args).await?;
         let (completed, moving) = match args.days_of(run.today(), self.environment.sync.initial_days) {
             None => self.incremental(&mut run).await?,
-            Some((from, to)) => (vec![], self.read_days(&mut run, from, to).await?),
+            Some((from, to)) => {
+                let newest = run.resumed_at.map_or(to, |place| place.day.min(to));
+                let today = run.today();
+                (vec![], run.read(|pages| async move { self.fetch_days(from, newest, today, &pages).await }).await?)
+            }
         };
         run.finish(completed, moving).await
     }

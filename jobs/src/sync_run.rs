@@ -43,6 +43,13 @@ const PAGES_AT_ONCE: usize = 5;
 pub struct Pages(mpsc::Sender<Page>);
 
 impl Pages {
+    /// A short queue of pages, and its other end, for whoever stores them.
+    #[must_use]
+    pub fn queue() -> (Self, mpsc::Receiver<Page>) {
+        let (pages, waiting) = mpsc::channel(PAGES_AT_ONCE);
+        (Self(pages), waiting)
+    }
+
     /// Hands a page over, and waits where too many wait already.
     pub async fn hand_over(&self, page: Page) {
         // Nobody takes it only where storing has failed, and then whoever fetches is dropped as well.
@@ -120,8 +127,8 @@ impl SyncRun {
         &mut self,
         fetch: impl FnOnce(Pages) -> Fetching,
     ) -> Result<Read, JobError> {
-        let (pages, waiting) = mpsc::channel(PAGES_AT_ONCE);
-        let fetching = fetch(Pages(pages));
+        let (pages, waiting) = Pages::queue();
+        let fetching = fetch(pages);
         let fetched = async { Ok::<_, DbError>(fetching.await) };
         let (fetched, ()) = tokio::try_join!(fetched, self.store_as_they_come(waiting))?;
         Ok(fetched?)

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::{sync_history, sync_streams};
 use psp_dashboard::domain::attempt::ClaimedJob;
-use psp_dashboard::domain::sync::{History, Stream, SyncArgs, day_start, days_back, first_of_last};
+use psp_dashboard::domain::sync::{DayPlace, History, Stream, SyncArgs, day_start, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;
 use psp_dashboard::operations::begin_history::begin_history;
@@ -167,22 +167,13 @@ impl SyncVima {
         ])
     }
 
-    /// Reads what was created on days, newest first, from where an earlier attempt was interrupted, and what has been
-    /// changed since they began.
+    /// Reads what was created on days, from where an earlier attempt was interrupted, and what has been changed since they
+    /// began.
     async fn read_days(&self, run: &mut SyncRun, from: NaiveDate, to: NaiveDate) -> Result<Vec<String>, JobError> {
         let resumed = run.resumed_at;
-        let newest = resumed.map_or(to, |place| place.day.min(to));
         let since = sync_streams::find_cursor_at(&self.environment.pool, Stream::VimaUpdates, day_start(from)).await?;
         run.read(|pages| async move {
-            let mut oddities = vec![];
-            for day in days_back(from, newest) {
-                let from = resumed.filter(|place| place.day == day).and_then(|place| place.cursor);
-                let walk = Walk { stream: Stream::VimaCreations, from, keeps: Keeps::Day(day) };
-                match self.follow(&walk, &pages).await? {
-                    None => pages.hand_over(Page::none(walk.stream, Advance::Past(day))).await,
-                    Some(odd) => oddities.push(odd),
-                }
-            }
+            let mut oddities = self.fetch_days(from, to, resumed, &pages).await?;
             if since.is_some() {
                 let walk = Walk { stream: Stream::VimaUpdates, from: since, keeps: Keeps::Nothing };
                 oddities.extend(self.follow(&walk, &pages).await?);
@@ -190,6 +181,30 @@ impl SyncVima {
             Ok(oddities)
         })
         .await
+    }
+
+    /// Fetches what was created on days, newest first. Says what is odd about the end of any.
+    ///
+    /// # Errors
+    /// [`ProviderError`] where a page cannot be had.
+    pub async fn fetch_days(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+        resumed: Option<DayPlace>,
+        pages: &Pages,
+    ) -> Result<Vec<String>, ProviderError> {
+        let newest = resumed.map_or(to, |place| place.day.min(to));
+        let mut oddities = vec![];
+        for day in days_back(from, newest) {
+            let from = resumed.filter(|place| place.day == day).and_then(|place| place.cursor);
+            let walk = Walk { stream: Stream::VimaCreations, from, keeps: Keeps::Day(day) };
+            match self.follow(&walk, pages).await? {
+                None => pages.hand_over(Page::none(walk.stream, Advance::Past(day))).await,
+                Some(odd) => oddities.push(odd),
+            }
+        }
+        Ok(oddities)
     }
 }
 
