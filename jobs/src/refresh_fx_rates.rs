@@ -36,7 +36,7 @@ impl Handler for RefreshFxRates {
         let now = clock.now();
         let stored = store_rates(pool, &job.claim, &latest.usd, now).await?;
         let (fetched, currencies) = (latest.usd.len(), latest.usd.into_keys().collect());
-        let valued = value_payments(pool, wire, rates, &job.claim, currencies, now).await?;
+        let valued = value_payments(pool, wire, rates, &job.claim, &currencies, now).await?;
         tracing::info!(fetched, stored, valued, skipped = ?latest.skipped, "the exchange rates are fresh");
         Ok(json!({"fetched": fetched, "stored": stored, "skipped": latest.skipped, "payments_valued": valued}))
     }

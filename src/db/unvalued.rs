@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::DbError;
@@ -13,48 +13,35 @@ use crate::domain::money::Currency;
 use crate::domain::rollup::{Cell, quarter_hour};
 use crate::domain::transaction::Source;
 
-/// Payments of one source and currency.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// The source.
-    pub source: Source,
-    /// The currency.
-    pub currency: Currency,
-}
-
-/// The groups, of these currencies, in which a payment created since `since` has no rate. One look into the index for each,
-/// said so that no plan can read more.
+/// Those of these currencies in which a payment of `source`, created since `since`, has no rate. One look into the index for
+/// each, said so that no plan can read more.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list_groups(
-    pool: &PgPool,
+pub async fn list_currencies(
+    connection: &mut PgConnection,
+    source: Source,
     currencies: &BTreeSet<Currency>,
     since: DateTime<Utc>,
-) -> Result<Vec<Group>, DbError> {
-    let rows = sqlx::query!(
-        r#"SELECT source AS "source!", currency AS "currency!"
-             FROM UNNEST($1::text[]) AS told (source)
-            CROSS JOIN UNNEST($2::text[]) AS known (currency)
+) -> Result<BTreeSet<Currency>, DbError> {
+    let names = sqlx::query_scalar!(
+        r#"SELECT currency AS "currency!"
+             FROM UNNEST($2::text[]) AS known (currency)
             CROSS JOIN LATERAL (
                   SELECT FROM transactions
-                   WHERE transactions.source = told.source AND transactions.currency = known.currency
+                   WHERE source = $1 AND transactions.currency = known.currency
                      AND exchange_rate IS NULL AND created_at >= $3
-                   LIMIT 1) AS waiting
-            ORDER BY source, currency"#,
-        &Source::ALL.map(Source::as_str) as &[&str],
+                   LIMIT 1) AS waiting"#,
+        source.as_str(),
         &currencies.iter().map(Currency::as_str).collect::<Vec<_>>() as &[&str],
         since
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let currency = row.currency.parse();
-            let currency = currency.map_err(|_| DbError::impossible("transactions.currency", row.currency))?;
-            Ok(Group { source: row.source.try_into()?, currency })
-        })
-        .collect()
+    let currencies = names.into_iter().map(|name| name.parse());
+    currencies
+        .collect::<Result<_, _>>()
+        .map_err(|error| DbError::impossible("transactions.currency", format!("{error}")))
 }
 
 /// A payment's place in the order of creation.
@@ -79,13 +66,14 @@ pub struct Unvalued {
     pub cell: Cell,
 }
 
-/// Payments of `group` without a rate after `after`, oldest first, at most `limit`.
+/// Payments of `source` in `currency` without a rate after `after`, oldest first, at most `limit`.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list(
     connection: &mut PgConnection,
-    group: &Group,
+    source: Source,
+    currency: &Currency,
     after: Place,
     limit: i64,
 ) -> Result<Vec<Unvalued>, DbError> {
@@ -94,8 +82,8 @@ pub async fn list(
              FROM transactions
             WHERE source = $1 AND currency = $2 AND exchange_rate IS NULL AND (created_at, id) > ($3, $4)
             ORDER BY created_at, id LIMIT $5"#,
-        group.source.as_str(),
-        group.currency.as_str(),
+        source.as_str(),
+        currency.as_str(),
         after.created_at,
         after.id,
         limit
@@ -106,13 +94,13 @@ pub async fn list(
         .map(|row| {
             let cell = Cell {
                 bucket: quarter_hour(row.created_at),
-                source: group.source,
+                source,
                 kind: row.kind.try_into()?,
                 project: row.project.unwrap_or_default(),
                 merchant_id: row.merchant_id.unwrap_or_default(),
                 country: row.country.unwrap_or_default(),
                 payment_method: row.payment_method.unwrap_or_default(),
-                currency: group.currency.to_string(),
+                currency: currency.to_string(),
                 status: row.status.try_into()?,
             };
             let place = Place { created_at: row.created_at, id: row.id };

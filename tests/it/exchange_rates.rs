@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use psp_dashboard::db::exchange_rates;
+use psp_dashboard::db::transactions::lock_source;
 use psp_dashboard::domain::money::Currency;
+use psp_dashboard::domain::transaction::Source;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -177,7 +179,7 @@ async fn a_refresh_that_is_killed_half_way_is_taken_over() {
     .await
     .expect("so many payments");
     assert!(run(Program::Jobs, &["enqueue", REFRESH], stage.settings()).status.success());
-    let by_ours = "SELECT count(*) FROM transactions WHERE rate_origin = 'stored'";
+    let by_ours = "SELECT count(*) FROM transactions WHERE source = 'payshack' AND rate_origin = 'stored'";
     eventually("two batches", || async { (stage.number(by_ours).await == 1000).then_some(()) }).await;
     first.kill();
     lock.rollback().await.expect("the lock is ours");
@@ -186,6 +188,31 @@ async fn a_refresh_that_is_killed_half_way_is_taken_over() {
     assert_eq!(stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await, 1);
     assert_eq!(stage.number(WITHOUT_RATE).await, 0);
     assert_rollups_equal_rows(&stage).await;
+}
+
+#[tokio::test]
+async fn what_is_being_stored_while_the_first_rates_come_is_valued_too() {
+    let stage = Stage::set(&[]).await;
+    let _worker = worker(&stage);
+    stage.sync_both().await;
+    // A page that was begun without rates, with the first payment of its currency.
+    let mut page = stage.pool.begin().await.expect("a transaction");
+    lock_source(&mut page, Source::Payshack).await.expect("nobody else writes");
+    sqlx::query!(
+        "UPDATE transactions SET currency = 'JPY'
+          WHERE id = (SELECT id FROM transactions WHERE source = 'payshack' ORDER BY id LIMIT 1)"
+    )
+    .execute(&mut *page)
+    .await
+    .expect("the database takes it");
+    assert!(run(Program::Jobs, &["enqueue", REFRESH], stage.settings()).status.success());
+    let waiting = "SELECT count(*) FROM pg_locks
+                    WHERE locktype = 'advisory' AND NOT granted
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually("the refresh to wait for its turn", || async { (stage.number(waiting).await == 1).then_some(()) }).await;
+    page.commit().await.expect("the page is stored");
+    stage.settle().await;
+    assert_eq!(stage.number(WITHOUT_RATE).await, 0);
 }
 
 #[tokio::test]
