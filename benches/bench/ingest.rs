@@ -22,7 +22,7 @@ const PAGE: usize = 100;
 
 /// Measures and prints.
 pub(crate) async fn measure() {
-    let stage = Stage::set(&["--history-days", "4", "--per-day", "8000"]).await;
+    let stage = Stage::set(&["--history-days", "4", "--per-day", "25000"]).await;
     let worker = stage.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     println!("fetch and store, release, unpaced, both servers and the sandbox on this machine:");
     for source in ["vima", "payshack"] {

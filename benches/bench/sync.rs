@@ -22,6 +22,8 @@ use crate::web::{Memory, memory_kib};
 
 const SOURCES: [&str; 2] = ["vima", "payshack"];
 const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
+/// A session that has become idle reports what it wrote 10 s later (PostgreSQL's `PGSTAT_IDLE_INTERVAL`).
+const STATISTICS_ARE_LATE: Duration = Duration::from_secs(12);
 /// How long payments come before their waits count, and how long these are counted: more than two intervals of `PayShack`.
 const SETTLED: Duration = Duration::from_mins(6);
 const WATCHED: Duration = Duration::from_mins(11);
@@ -114,8 +116,7 @@ pub(crate) async fn measure_memory() {
 async fn row_versions(pool: &PgPool) -> i64 {
     let flushed = sqlx::query_scalar!("SELECT pg_stat_force_next_flush()::text").fetch_one(pool).await;
     flushed.expect("statistics can be flushed");
-    // The sessions of the worker report theirs when they are idle, within a second.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(STATISTICS_ARE_LATE).await;
     let written = sqlx::query_scalar!(
         r#"SELECT sum(n_tup_ins + n_tup_upd)::bigint AS "written!" FROM pg_stat_user_tables
             WHERE relname IN ('transactions', 'transaction_changes', 'rollup_cells')"#

@@ -132,14 +132,15 @@ pub struct Running {
     pub progress: Option<Value>,
 }
 
-/// A job of `kind` that a worker has, if there is one. Found by its lease: there are few of those, and a million jobs.
+/// A job of `kind` that a living worker has, if there is one; of several, the one that began first. Found by its lease: there
+/// are few of those, and a million jobs; and one that ran out is that of a worker that died.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
 pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<Running>, DbError> {
     let row = sqlx::query!(
         r#"SELECT id, progress FROM job_leases JOIN jobs ON jobs.id = job_id
-            WHERE kind = $1 AND state = 'running' ORDER BY started_at LIMIT 1"#,
+            WHERE kind = $1 AND state = 'running' AND expires_at > now() ORDER BY started_at LIMIT 1"#,
         kind
     )
     .fetch_optional(pool)

@@ -19,6 +19,9 @@ const WORK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The ledger's statements are short: so many connections never wait for each other.
 const MOST_FOR_LEDGER: u32 = 4;
 
+/// How often whoever waits for the turn to migrate asks for it.
+const BETWEEN_TURNS: Duration = Duration::from_millis(100);
+
 /// How the database is reached.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
@@ -78,12 +81,33 @@ fn open(settings: &DatabaseSettings, purpose: Purpose) -> PgPool {
     options.connect_lazy_with(settings.options.clone())
 }
 
-/// Applies what is missing of the migrations. Two at once take turns by sqlx's own lock.
+/// Applies what is missing of the migrations. Two at once take turns.
+///
+/// By a lock of ours: whoever waits for sqlx's own waits within a statement, for whose end `CREATE INDEX CONCURRENTLY` waits
+/// in its turn, and PostgreSQL calls that a deadlock. Ours is asked for again and again.
 ///
 /// # Errors
 /// [`MigrateError`] where one fails: it is rolled back, those before it stay.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    MIGRATIONS.run(pool).await
+    let turn = wait_for_turn_to_migrate(pool).await?;
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    let migrated = migrator.set_locking(false).run(pool).await;
+    // The lock ends with its session.
+    turn.close().await?;
+    migrated
+}
+
+async fn wait_for_turn_to_migrate(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+    let mut session = pool.acquire().await?.detach();
+    loop {
+        let ours = sqlx::query_scalar!(
+            r#"SELECT pg_try_advisory_lock(hashtextextended('migrations of ' || current_database(), 0)) AS "ours!""#
+        );
+        if ours.fetch_one(&mut session).await? {
+            return Ok(session);
+        }
+        tokio::time::sleep(BETWEEN_TURNS).await;
+    }
 }
 
 /// How far the schema is from what this program needs.

@@ -5,6 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
+use crate::domain::attempt::DIED;
 use crate::domain::job::{JobId, Trigger};
 use crate::domain::sync::{Counts, RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;
@@ -207,7 +208,8 @@ impl TryFrom<RunRow> for Run {
 /// Where a listing of runs goes on: after the run that began then and has this id.
 pub type After = (DateTime<Utc>, Uuid);
 
-/// Runs, the newest first, of one source or of all; `offset` runs are passed over.
+/// Runs, the newest first, of one source or of all; `offset` runs are passed over. One whose job nobody holds any more is not
+/// at work, whatever its row says: its worker died, and nobody has taken the job over yet.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
@@ -221,9 +223,14 @@ pub async fn list(
     let (after_start, after_id) = after.unzip();
     let rows = sqlx::query_as!(
         RunRow,
-        r#"SELECT id, source, mode, trigger, job_id, from_date, to_date, started_at, finished_at, status, pages,
-                  inserted, updated, unchanged, quarantined, error
+        r#"SELECT id, source, mode, trigger, job_id, from_date, to_date, started_at, finished_at,
+                  CASE WHEN left_behind THEN 'failed' ELSE status END AS "status!", pages, inserted, updated, unchanged,
+                  quarantined, CASE WHEN left_behind THEN $6 ELSE error END AS error
              FROM sync_runs
+                  CROSS JOIN LATERAL (
+                      SELECT status = 'running' AND NOT EXISTS (
+                          SELECT 1 FROM job_leases WHERE job_leases.job_id = sync_runs.job_id AND expires_at > now()
+                      ) AS left_behind) AS judged
             WHERE ($1::text IS NULL OR source = $1)
               AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3::uuid))
             ORDER BY started_at DESC, id DESC
@@ -232,7 +239,8 @@ pub async fn list(
         after_start,
         after_id,
         offset,
-        limit
+        limit,
+        DIED
     )
     .fetch_all(pool)
     .await?;

@@ -103,6 +103,27 @@ async fn assert_equal_vima(stage: &Stage, least: i64) {
 }
 
 #[tokio::test]
+async fn all_processes_share_one_login_and_a_token_that_dies_costs_one_more() {
+    let stage = Stage::set(&["--switch", "payshack_single_session=true"]).await;
+    let _workers = [stage.jobs(&["worker"]), stage.jobs(&["worker"])];
+    let logins = async || stage.sandbox.get("requests").await["logins"]["accepted"].as_i64();
+    for kind in ["sync-payshack", "sync-payshack-metadata"] {
+        stage.ask_for(kind, None);
+    }
+    stage.ask_for("sync-payshack", Some(r#"{"mode":"full"}"#));
+    stage.settle().await;
+    assert_eq!(logins().await, Some(1), "where a login ends the session before, processes would throw each other out");
+    stage.sandbox.send(Method::PUT, "faults", Some(json!({"payshack.401": 1.0}))).await;
+    let refused = stage.enqueue("sync-payshack-metadata", None);
+    assert!(!refused.status.success() && refused.stderr.contains("right after a login"), "{refused:?}");
+    assert_eq!(logins().await, Some(2), "one more, and none after that was refused too");
+    stage.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
+    stage.succeed("sync-payshack-metadata", None);
+    stage.succeed("sync-payshack", None);
+    assert_eq!(logins().await, Some(3));
+}
+
+#[tokio::test]
 async fn a_cursor_that_does_not_advance_is_reported_and_never_looped_on() {
     let stage = Stage::set(&["--switch", "vima_cursor=ignored"]).await;
     let _worker = stage.jobs(&["worker"]);

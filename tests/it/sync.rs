@@ -163,6 +163,35 @@ async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
     assert_equal(&stage).await;
 }
 
+/// Also where nobody is left who could take the job over.
+#[tokio::test]
+async fn a_sync_whose_worker_died_does_not_show_as_running() {
+    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=50"]).await;
+    let web = stage.web().await;
+    let mut worker = stage.jobs(&["worker"]);
+    stage.ask_for("sync-vima", Some(r#"{"mode":"full"}"#));
+    let shown = async || {
+        let status = web.get("/api/v1/sync/status").await;
+        let runs = web.get("/api/v1/sync/runs?source=vima").await;
+        let told = runs["items"][0]["error"].as_str().unwrap_or_default().to_owned();
+        let run = runs["items"][0]["status"].as_str().unwrap_or_default().to_owned();
+        (status["sources"][0]["status"].as_str().expect("a status").to_owned(), run, told)
+    };
+    eventually("the sync to show as running", || async {
+        let (status, run, _) = shown().await;
+        (status == "running" && run == "running").then_some(())
+    })
+    .await;
+    worker.kill();
+    let killed_at = tokio::time::Instant::now();
+    eventually("the sync to show as failed", || async {
+        let (status, run, told) = shown().await;
+        (status == "failed" && run == "failed" && told.contains("worker died")).then_some(())
+    })
+    .await;
+    assert!(killed_at.elapsed() < Duration::from_secs(15), "shown for {:?}", killed_at.elapsed());
+}
+
 #[tokio::test]
 async fn a_stop_hands_the_sync_back_without_costing_an_attempt() {
     let stage = Stage::set(&["--per-day", "2000", "--fault", "latency-ms=100"]).await;
