@@ -215,7 +215,10 @@ fn new_job(kind: &'static JobKind, args: Option<&str>) -> anyhow::Result<NewJob>
         )
     };
     if let Some(source) = kind.source() {
-        let args = args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(unreadable)?;
+        let args: SyncArgs = args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(unreadable)?;
+        if let Some((from, to)) = args.days().filter(|(from, to)| from > to) {
+            anyhow::bail!("from_date {from} is after to_date {to}: no day would be read");
+        }
         return Ok(NewJob::sync(source, &args, Trigger::Cli));
     }
     if *kind == REPLAY_QUARANTINE {
@@ -243,6 +246,30 @@ pub(crate) async fn follow(environment: &Environment, job_id: JobId) -> anyhow::
                 anyhow::bail!("the job {}: {}", job.state.as_str(), job.error.unwrap_or_default());
             }
             JobState::Queued | JobState::Scheduled | JobState::Running | JobState::Retrying => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use psp_dashboard::domain::job::SYNC_VIMA;
+
+    #[test]
+    fn arguments_are_read_or_refused_before_anything_is_enqueued() {
+        for (args, expected) in [
+            (None, Ok(r#"{"mode":"incremental"}"#)),
+            (Some(r#"{"mode":"full"}"#), Ok(r#"{"mode":"full"}"#)),
+            (Some(r#"{"mode":"range","from_date":"2026-01-02","to_date":"2026-01-01"}"#), Err("after to_date")),
+            (Some(r#"{"mode":"range","from_date":"2026-01-02"}"#), Err("to_date")),
+            (Some(r#"{"mode":"sideways"}"#), Err("incremental")),
+            (Some("{"), Err("cannot be read")),
+        ] {
+            match (new_job(&SYNC_VIMA, args), expected) {
+                (Ok(job), Ok(expected)) => assert_eq!(job.args.to_string(), expected),
+                (Err(error), Err(told)) => assert!(error.to_string().contains(told), "{error}"),
+                (job, expected) => panic!("{args:?}: {job:?}, expected {expected:?}"),
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ const BETWEEN_METRICS: Duration = Duration::from_secs(1);
 /// How often a page is stored again that somebody else's writing got in the way of.
 const CONFLICTS: usize = 3;
 /// How many pages may wait to be stored, and how many are stored at once.
-const PAGES_AT_ONCE: usize = 5;
+const PAGES_AT_ONCE: usize = 10;
 
 /// Where pages are handed over that were fetched and are to be stored.
 #[derive(Debug, Clone)]

@@ -27,6 +27,10 @@ pub enum Event {
     SyncProgress {
         /// Of which source.
         source: Source,
+        /// The job that runs it: of one source, what is new and what is old may be read side by side. None where an older
+        /// release told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job_id: Option<Uuid>,
         /// Records read so far.
         progress: u64,
         /// Records in all, where the provider says.
@@ -38,6 +42,9 @@ pub enum Event {
     SyncCompleted {
         /// Of which source.
         source: Source,
+        /// The job that ran it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job_id: Option<Uuid>,
         /// Records read.
         records_synced: u64,
         /// Of them new.
@@ -51,6 +58,9 @@ pub enum Event {
     SyncFailed {
         /// Of which source.
         source: Source,
+        /// The job that ran it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job_id: Option<Uuid>,
         /// Why, without secrets.
         error: String,
         /// Whether the queue tries again by itself.
@@ -139,7 +149,13 @@ mod tests {
         let recorded = Recorded {
             id: 7,
             timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"),
-            event: Event::SyncProgress { source: Source::Vima, progress: 50, total: Some(200), percent: Some(25.0) },
+            event: Event::SyncProgress {
+                source: Source::Vima,
+                job_id: None,
+                progress: 50,
+                total: Some(200),
+                percent: Some(25.0),
+            },
         };
         let text = serde_json::to_string(&recorded).expect("plain data");
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Reading a provider: what a run reads, what it counts, and how it ends.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::transaction::{Kind, Source};
@@ -162,9 +162,10 @@ impl History {
     /// The days that are still to be read, as a job reads them; none where all are.
     #[must_use]
     pub fn owed(&self) -> Option<SyncArgs> {
-        let (from_date, to_date) = (self.owed_from, self.covered_from.date_naive());
-        let owed = self.covered_from > day_start(from_date);
-        owed.then_some(SyncArgs::Range { from_date, to_date })
+        let from_date = self.owed_from;
+        // A day that is covered from its first moment on is not owed.
+        let to_date = (self.covered_from - TimeDelta::microseconds(1)).date_naive();
+        (to_date >= from_date).then_some(SyncArgs::Range { from_date, to_date })
     }
 }
 
@@ -291,7 +292,7 @@ mod tests {
         let day = |text: &str| text.parse::<NaiveDate>().expect(text);
         for (covered_from, owed) in [
             ("2026-01-15T15:46:20Z", Some("2026-01-15")),
-            ("2026-01-12T00:00:00Z", Some("2026-01-12")),
+            ("2026-01-12T00:00:00Z", Some("2026-01-11")),
             ("2026-01-09T00:00:01Z", Some("2026-01-09")),
             ("2026-01-09T00:00:00Z", None),
             ("2025-12-01T00:00:00Z", None),

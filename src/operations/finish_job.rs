@@ -63,6 +63,11 @@ pub(super) async fn end_with_job(
     };
     let error = why.to_owned();
     let of_job = Event::JobFailed { kind: kind.to_owned(), job_id: job_id.0, error: error.clone() };
-    let of_run = |source| Event::SyncFailed { source, error: error.clone(), will_retry: !state.is_finished() };
+    let of_run = |source| Event::SyncFailed {
+        source,
+        job_id: Some(job_id.0),
+        error: error.clone(),
+        will_retry: !state.is_finished(),
+    };
     Ok(ended.into_iter().map(of_run).chain((state == JobState::Failed).then_some(of_job)).collect())
 }

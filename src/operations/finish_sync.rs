@@ -57,17 +57,18 @@ pub async fn finish_sync(
         &serde_json::json!({"progress": done.before + done.counts.seen()}),
     )
     .await?;
-    let recorded = events::insert(&mut transaction, news(done), now).await?;
+    let recorded = events::insert(&mut transaction, news(ticket, done), now).await?;
     transaction.commit().await?;
     publish_events(wire, &recorded).await;
     Ok(())
 }
 
-fn news(done: &Done) -> Vec<Event> {
+fn news(ticket: &Ticket, done: &Done) -> Vec<Event> {
     let Done { source, counts, .. } = done;
     let moved = (counts.inserted + counts.updated > 0).then(|| Event::MetricsUpdated { sources: vec![*source] });
     let completed = Event::SyncCompleted {
         source: *source,
+        job_id: Some(ticket.claim.job_id.0),
         records_synced: counts.seen(),
         inserted: counts.inserted,
         updated: counts.updated,

@@ -15,10 +15,10 @@ use super::publish_events::publish_events;
 use super::store_payments::{changes_news, count, store_payments};
 use crate::db::{DbError, claims, events, quarantine, sync_history, sync_runs, sync_streams, transactions};
 use crate::domain::event::Event;
-use crate::domain::job::Claim;
+use crate::domain::job::{Claim, JobId};
 use crate::domain::record::{Malformed, Record};
 use crate::domain::sync::{Counts, DayPlace, Stream, day_start};
-use crate::domain::transaction::Transaction;
+use crate::domain::transaction::{Source, Transaction};
 use crate::domain::version::{SequenceId, Verdict};
 use crate::wire::Wire;
 
@@ -133,7 +133,7 @@ pub async fn ingest_page(
         sync_runs::add_pages(&mut transaction, ticket.run_id, page.pages, &counts).await?;
         advance(&mut transaction, page, now).await?;
         hold_claim(&mut transaction, ticket, page.advance, progress, &counts).await?;
-        let news = news(page.stream, &counts, progress);
+        let news = news(page.stream.source(), ticket.claim.job_id, &counts, progress);
         events::insert(&mut transaction, news, now).await?
     } else {
         vec![]
@@ -214,13 +214,13 @@ fn told_rightly<'page>(records: &'page [Record], verdicts: &[Verdict]) -> Vec<&'
     rightly.into_iter().collect()
 }
 
-fn news(stream: Stream, counts: &Counts, progress: &Progress) -> Vec<Event> {
-    let source = stream.source();
+fn news(source: Source, job_id: JobId, counts: &Counts, progress: &Progress) -> Vec<Event> {
     let mut news = changes_news(source, counts);
     if progress.tell_progress {
         let so_far = progress.before + counts.seen();
         let percent = progress.total.filter(|total| *total > 0).map(|total| percent(so_far, total));
-        news.push(Event::SyncProgress { source, progress: so_far, total: progress.total, percent });
+        let job_id = Some(job_id.0);
+        news.push(Event::SyncProgress { source, job_id, progress: so_far, total: progress.total, percent });
     }
     if progress.tell_metrics && counts.inserted + counts.updated > 0 {
         news.push(Event::MetricsUpdated { sources: vec![source] });

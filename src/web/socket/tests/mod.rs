@@ -23,11 +23,12 @@ fn recorded(id: i64, event: Event) -> Recorded {
 }
 
 pub(super) fn progress(id: i64, source: Source, progress: u64) -> Recorded {
-    recorded(id, Event::SyncProgress { source, progress, total: None, percent: None })
+    recorded(id, Event::SyncProgress { source, job_id: None, progress, total: None, percent: None })
 }
 
 pub(super) fn completed(id: i64, source: Source) -> Recorded {
-    let event = Event::SyncCompleted { source, records_synced: 1, inserted: 1, updated: 0, duration_ms: 1 };
+    let event =
+        Event::SyncCompleted { source, job_id: None, records_synced: 1, inserted: 1, updated: 0, duration_ms: 1 };
     recorded(id, event)
 }
 
