@@ -64,7 +64,7 @@ async fn fetch_alone(environment: &Arc<Environment>, source: &str, from: NaiveDa
     let (pages, mut waiting) = Pages::queue();
     let fetching = async move {
         match source {
-            "vima" => SyncVima::new(environment).fetch_days(from, to, None, &pages).await,
+            "vima" => SyncVima::new(environment).fetch_only(from, to, &pages).await,
             _ => SyncPayshack::new(environment).fetch_days(from, to, to, &pages).await,
         }
     };

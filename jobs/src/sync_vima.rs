@@ -9,11 +9,13 @@
 //! as it is remembered where the cursor stood then: an update that became visible hours late is on no list of a day.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::{sync_history, sync_streams};
 use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::sync::{DayPlace, History, Stream, SyncArgs, day_start, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;
@@ -89,6 +91,49 @@ impl Walk {
     }
 }
 
+/// Where the cursors stood an overlap before they began to be followed, learnt from the days since then.
+///
+/// The newest ids that are noted then are no place to begin an overlap back at: below them may be ids that were not visible
+/// yet, neither then nor when the day was read.
+#[derive(Debug, Clone, Copy)]
+struct Horizon {
+    time: DateTime<Utc>,
+    creation: Option<SequenceId>,
+    update: Option<SequenceId>,
+}
+
+impl Horizon {
+    fn of(history: History, overlap: Duration) -> Option<Self> {
+        Some(Self { time: history.begun_at()? - overlap, creation: None, update: None })
+    }
+
+    /// The day that it is on, the last that can tell of it where days are read newest first.
+    fn day(&self) -> NaiveDate {
+        self.time.date_naive()
+    }
+
+    /// Takes in what was created, and what last changed, before its time.
+    fn meet(&mut self, page: &OperationsPage) {
+        for operation in &page.operations {
+            let Record::Payment(payment) = &operation.record else { continue };
+            if payment.created_at < self.time {
+                self.creation = self.creation.max(operation.create_id);
+            }
+            if payment.updated_at.is_some_and(|changed_at| changed_at < self.time) {
+                self.update = self.update.max(operation.update_id);
+            }
+        }
+    }
+
+    async fn hand_over(&self, pages: &Pages) {
+        for (stream, id) in [(Stream::VimaCreations, self.creation), (Stream::VimaUpdates, self.update)] {
+            if let Some(id) = id {
+                pages.hand_over(Page::none(stream, Advance::Stood(self.time, id))).await;
+            }
+        }
+    }
+}
+
 impl SyncVima {
     /// A handler in `environment`.
     #[must_use]
@@ -98,9 +143,20 @@ impl SyncVima {
 
     /// Reads a list to its end. Says what is odd about the end.
     async fn follow(&self, walk: &Walk, pages: &Pages) -> Result<Option<String>, ProviderError> {
+        self.follow_with(walk, pages, |_| {}).await
+    }
+
+    /// The same, and shows each page.
+    async fn follow_with(
+        &self,
+        walk: &Walk,
+        pages: &Pages,
+        mut show: impl FnMut(&OperationsPage) + Send,
+    ) -> Result<Option<String>, ProviderError> {
         let mut place = walk.from;
         loop {
             let page = self.environment.vima.operations(&walk.query(place)).await?;
+            show(&page);
             let newest = walk.newest_of(&page);
             let Some(reached) = newest.filter(|newest| place.is_none_or(|place| *newest > place)) else {
                 let stuck = page.operations.len() >= COUNT as usize;
@@ -170,10 +226,13 @@ impl SyncVima {
     /// Reads what was created on days, from where an earlier attempt was interrupted, and what has been changed since they
     /// began.
     async fn read_days(&self, run: &mut SyncRun, from: NaiveDate, to: NaiveDate) -> Result<Vec<String>, JobError> {
+        let Environment { pool, sync, .. } = &*self.environment;
+        let history = sync_history::find(pool, Source::Vima).await?;
+        let horizon = history.and_then(|history| Horizon::of(history, sync.vima_overlap));
         let resumed = run.resumed_at;
-        let since = sync_streams::find_cursor_at(&self.environment.pool, Stream::VimaUpdates, day_start(from)).await?;
+        let since = sync_streams::find_cursor_at(pool, Stream::VimaUpdates, day_start(from)).await?;
         run.read(|pages| async move {
-            let mut oddities = self.fetch_days(from, to, resumed, &pages).await?;
+            let mut oddities = self.fetch_days(from, to, resumed, horizon, &pages).await?;
             if since.is_some() {
                 let walk = Walk { stream: Stream::VimaUpdates, from: since, keeps: Keeps::Nothing };
                 oddities.extend(self.follow(&walk, &pages).await?);
@@ -184,27 +243,53 @@ impl SyncVima {
     }
 
     /// Fetches what was created on days, newest first. Says what is odd about the end of any.
-    ///
-    /// # Errors
-    /// [`ProviderError`] where a page cannot be had.
-    pub async fn fetch_days(
+    async fn fetch_days(
         &self,
         from: NaiveDate,
         to: NaiveDate,
         resumed: Option<DayPlace>,
+        mut horizon: Option<Horizon>,
         pages: &Pages,
     ) -> Result<Vec<String>, ProviderError> {
         let newest = resumed.map_or(to, |place| place.day.min(to));
         let mut oddities = vec![];
         for day in days_back(from, newest) {
-            let from = resumed.filter(|place| place.day == day).and_then(|place| place.cursor);
-            let walk = Walk { stream: Stream::VimaCreations, from, keeps: Keeps::Day(day) };
-            match self.follow(&walk, pages).await? {
+            let mut horizon = horizon.as_mut().filter(|horizon| horizon.day() <= day);
+            // A day that tells of the horizon is read whole, for only the whole of it does.
+            let place = resumed.filter(|place| place.day == day && horizon.is_none());
+            let walk = Walk {
+                stream: Stream::VimaCreations,
+                from: place.and_then(|place| place.cursor),
+                keeps: Keeps::Day(day),
+            };
+            let meet = |page: &OperationsPage| {
+                if let Some(horizon) = &mut horizon {
+                    horizon.meet(page);
+                }
+            };
+            let odd = self.follow_with(&walk, pages, meet).await?;
+            if let Some(horizon) = horizon.filter(|horizon| horizon.day() == day) {
+                horizon.hand_over(pages).await;
+            }
+            match odd {
                 None => pages.hand_over(Page::none(walk.stream, Advance::Past(day))).await,
                 Some(odd) => oddities.push(odd),
             }
         }
         Ok(oddities)
+    }
+
+    /// Fetches days and hands their pages over, as a sync of them does, without being one.
+    ///
+    /// # Errors
+    /// [`ProviderError`] where a page cannot be had.
+    pub async fn fetch_only(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+        pages: &Pages,
+    ) -> Result<Vec<String>, ProviderError> {
+        self.fetch_days(from, to, None, None, pages).await
     }
 }
 

@@ -100,6 +100,29 @@ pub async fn advance_cursor(
     Ok(())
 }
 
+/// Marks where the cursor of `stream` would have stood at `time`, had it been followed then.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn insert_mark(
+    connection: &mut PgConnection,
+    stream: Stream,
+    cursor: SequenceId,
+    time: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        r#"INSERT INTO sync_cursor_marks (source, stream, reached_at, cursor) VALUES ($1, $2, $3, $4::text::numeric)
+               ON CONFLICT (source, stream, reached_at) DO NOTHING"#,
+        stream.source().as_str(),
+        stream.as_str(),
+        time,
+        cursor.to_string()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Moves the watermark of `stream` to `watermark`, never back.
 ///
 /// # Errors

@@ -159,6 +159,13 @@ pub struct History {
 }
 
 impl History {
+    /// When the source began to be followed, as long as that day has not been read.
+    #[must_use]
+    pub fn begun_at(&self) -> Option<DateTime<Utc>> {
+        let since = self.covered_from;
+        (self.owed().is_some() && since != day_start(since.date_naive())).then_some(since)
+    }
+
     /// The days that are still to be read, as a job reads them; none where all are.
     #[must_use]
     pub fn owed(&self) -> Option<SyncArgs> {

@@ -29,6 +29,9 @@ pub enum Advance {
     Stay,
     /// The cursor of the stream has come this far.
     Cursor(SequenceId),
+    /// The cursor of the stream would have stood here at that time, had it been followed then: as before, but a run that
+    /// begins an overlap back may begin here.
+    Stood(DateTime<Utc>, SequenceId),
     /// Every day of the stream until this one has been read to its end: the next run begins there.
     Through(NaiveDate),
     /// Days are read, newest first: a later attempt goes on with this one, from this cursor within it.
@@ -41,7 +44,7 @@ impl Advance {
     /// What a later attempt goes on from, after `seen` records.
     fn place(self, seen: u64) -> Option<DayPlace> {
         match self {
-            Self::Stay | Self::Cursor(_) | Self::Through(_) => None,
+            Self::Stay | Self::Cursor(_) | Self::Stood(..) | Self::Through(_) => None,
             Self::Within(day, cursor) => Some(DayPlace { day, cursor, seen }),
             Self::Past(day) => Some(DayPlace { day: day.pred_opt()?, cursor: None, seen }),
         }
@@ -78,7 +81,7 @@ impl Page {
     /// the later one would not say as well.
     #[must_use]
     pub fn joins(&self, later: &Self) -> bool {
-        self.stream == later.stream && !matches!(self.advance, Advance::Past(_))
+        self.stream == later.stream && !matches!(self.advance, Advance::Past(_) | Advance::Stood(..))
     }
 
     /// Both, to be stored together.
@@ -147,6 +150,7 @@ async fn advance(connection: &mut PgConnection, page: &Page, now: DateTime<Utc>)
     match page.advance {
         Advance::Stay | Advance::Within(..) => Ok(()),
         Advance::Cursor(cursor) => sync_streams::advance_cursor(connection, page.stream, cursor, now).await,
+        Advance::Stood(time, cursor) => sync_streams::insert_mark(connection, page.stream, cursor, time).await,
         Advance::Through(day) => {
             let end = day.succ_opt().unwrap_or(day);
             sync_streams::set_watermark(connection, page.stream, day_start(end)).await

@@ -83,6 +83,20 @@ async fn let_hours_pass(stage: &Stage, hours: u64) {
         .expect("the marks can be moved");
 }
 
+/// Below the newest id that is noted when a source begins to be followed there may be some that are not visible yet.
+#[tokio::test]
+async fn what_was_late_when_the_first_run_began_is_caught() {
+    let stage = Stage::set(&[]).await;
+    let _worker = stage.jobs(&["worker"]);
+    become_visible(&stage, 3600).await;
+    stage.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
+    stage.sync_both().await;
+    assert!(missing(&stage).await > 0, "the test wants payments that are not visible yet");
+    become_visible(&stage, 0).await;
+    stage.sync_both().await;
+    assert_equal(&stage).await;
+}
+
 /// A refund of a payment that is final, and older than the days that are always read, is on no list that is read often.
 #[tokio::test]
 async fn a_late_refund_is_found_by_the_rolling_pass() {

@@ -23,12 +23,12 @@ async fn two_of_each_do_no_work_twice() {
     let overlapping = stage
         .number(
             "SELECT count(*) FROM job_attempts a JOIN jobs ja ON ja.id = a.job_id
-               JOIN job_attempts b ON a.job_id < b.job_id JOIN jobs jb ON jb.id = b.job_id AND jb.kind = ja.kind
+               JOIN job_attempts b ON a.job_id < b.job_id JOIN jobs jb ON jb.id = b.job_id AND jb.limit_key = ja.limit_key
               WHERE a.finished_at IS NOT NULL AND b.finished_at IS NOT NULL
                 AND tstzrange(a.started_at, a.finished_at) && tstzrange(b.started_at, b.finished_at)",
         )
         .await;
-    assert_eq!(overlapping, 0, "two syncs of one source at a time");
+    assert_eq!(overlapping, 0, "two syncs of one lane at a time");
     assert_eq!(stage.number("SELECT count(*) FROM job_attempts WHERE attempt > 1").await, 0);
     let jobs = stage.number("SELECT count(*) FROM jobs WHERE trigger = 'schedule'").await;
     let ticks = stage.number("SELECT count(*) FROM schedule_ticks").await;

@@ -169,15 +169,20 @@ async fn assert_books_add_up(stage: &Stage) {
     assert!(stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await > 0, "workers were killed");
 }
 
+/// The storms of these seeds, one after another; of the first alone where there is no time.
+async fn weather_all(seeds: impl Iterator<Item = u64>) {
+    for seed in seeds.take(if is_long() { usize::MAX } else { 1 }) {
+        println!("the storm of seed {seed}");
+        weather(seed).await;
+    }
+}
+
 #[tokio::test]
 async fn after_a_storm_everything_is_here() {
-    weather(1).await;
+    weather_all((1..=19).step_by(2)).await;
 }
 
 #[tokio::test]
 async fn after_another_storm_everything_is_here() {
-    let seeds = if is_long() { 2..=20 } else { 2..=2 };
-    for seed in seeds {
-        weather(seed).await;
-    }
+    weather_all((2..=20).step_by(2)).await;
 }

@@ -118,6 +118,19 @@ impl Stage {
         assert!(ended.status.success(), "{kind} failed: {ended:?}");
     }
 
+    /// Enqueues a job again and again until it succeeds: a token that dies and whose successor is refused at once is an
+    /// authentication error, which fails a job for good, and is up to the dice.
+    pub(crate) fn insist(&self, kind: &str, args: Option<&str>) {
+        for _ in 0..20 {
+            let ended = self.enqueue(kind, args);
+            if ended.status.success() {
+                return;
+            }
+            assert!(ended.stderr.contains("right after a login"), "{kind} failed: {ended:?}");
+        }
+        panic!("{kind} never succeeded");
+    }
+
     /// Syncs both sources to their ends, the days that their first runs owe included.
     pub(crate) async fn sync_both(&self) {
         for kind in ["sync-vima", "sync-payshack"] {
