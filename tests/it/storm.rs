@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::harness::programs::Running;
 use crate::harness::stage::Stage;
 use crate::harness::truth::assert_equal;
-use crate::harness::{eventually, is_long};
+use crate::harness::{eventually, eventually_within, is_long};
 
 /// What a request may suffer.
 const OF_REQUESTS: [&str; 12] = [
@@ -34,6 +34,8 @@ const OF_REQUESTS: [&str; 12] = [
 const OF_RECORDS: [&str; 5] = ["malformed", "nul", "duplicate", "stale", "login-refused"];
 /// How long a late record is in no list.
 const LATE: Duration = Duration::from_secs(3);
+/// In a storm a page takes seconds, and an attempt that failed waits for up to a minute.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How often a job is asked for again that the weather has ended.
 const TRIES: usize = 20;
 
@@ -100,8 +102,10 @@ impl Weather {
 async fn kill_workers(stage: &Stage, weather: &mut Weather, workers: &mut [Running], kills: usize) {
     for _ in 0..kills {
         let pages = pages(stage).await + weather.dice.random_range(5..40);
-        eventually("some more pages to be stored", || async { (self::pages(stage).await >= pages).then_some(()) })
-            .await;
+        eventually_within(PATIENCE, "some more pages to be stored", || async {
+            (self::pages(stage).await >= pages).then_some(())
+        })
+        .await;
         let victim = &mut workers[weather.dice.random_range(0..2)];
         victim.kill();
         *victim = stage.jobs_with(&["worker"], &SETTINGS);
@@ -149,7 +153,7 @@ async fn weather(seed: u64) {
     read_to_the_end(&stage, "vima", None, still_at).await;
     read_to_the_end(&stage, "payshack", None, still_at).await;
     read_to_the_end(&stage, "payshack", Some(&days), still_at).await;
-    eventually("every job to be finished", || async {
+    eventually_within(PATIENCE, "every job to be finished", || async {
         (stage.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await == 0).then_some(())
     })
     .await;

@@ -34,13 +34,22 @@ pub(crate) async fn outage(short: Duration) {
 ///
 /// # Panics
 /// Where there is none within [`PATIENCE`]: `what` says what was waited for.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+    eventually_within(PATIENCE, what, ask).await
+}
+
+/// The same with more patience, for what has many pauses of its own.
+pub(crate) async fn eventually_within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let deadline = tokio::time::Instant::now() + patience;
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(tokio::time::Instant::now() < deadline, "waited {} s in vain for {what}", PATIENCE.as_secs());
+        assert!(tokio::time::Instant::now() < deadline, "waited {} s in vain for {what}", patience.as_secs());
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
