@@ -15,7 +15,7 @@ const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
 
 #[tokio::test]
 async fn what_is_new_never_waits_for_old_days() {
-    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=150"]).await;
+    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=300"]).await;
     let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
     for source in ["vima", "payshack"] {
         let kind = format!("sync-{source}");
