@@ -127,18 +127,10 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<B
 /// # Errors
 /// [`DbError::ClaimLost`] where it does not; nothing may be committed then.
 pub async fn hold_claim(connection: &mut PgConnection, claim: &Claim, progress: &Value) -> Result<(), DbError> {
-    let held = sqlx::query!(
-        "UPDATE jobs SET progress = $3 WHERE id = $1 AND epoch = $2 AND state = 'running'",
-        claim.job_id.0,
-        claim.epoch,
-        progress
-    )
-    .execute(connection)
-    .await?;
-    if held.rows_affected() == 1 { Ok(()) } else { Err(DbError::ClaimLost) }
+    hold_claim_at(connection, claim, progress, None).await
 }
 
-/// The same, and notes what a later attempt goes on from.
+/// The same, and notes what a later attempt goes on from; where nothing is said, what was noted before stays.
 ///
 /// # Errors
 /// As [`hold_claim`].
@@ -146,10 +138,11 @@ pub async fn hold_claim_at(
     connection: &mut PgConnection,
     claim: &Claim,
     progress: &Value,
-    checkpoint: &Value,
+    checkpoint: Option<&Value>,
 ) -> Result<(), DbError> {
     let held = sqlx::query!(
-        "UPDATE jobs SET progress = $3, checkpoint = $4 WHERE id = $1 AND epoch = $2 AND state = 'running'",
+        r#"UPDATE jobs SET progress = $3, checkpoint = COALESCE($4, checkpoint)
+            WHERE id = $1 AND epoch = $2 AND state = 'running'"#,
         claim.job_id.0,
         claim.epoch,
         progress,

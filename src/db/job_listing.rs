@@ -10,11 +10,9 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::DbError;
+use super::count::{Count, MOST_VISITED};
 use super::overview::names;
 use crate::domain::job::{JobId, JobState, Trigger};
-
-/// A count that would have to look at more rows than these one by one stops there.
-const MOST_VISITED: i64 = 100_000;
 
 /// Which jobs are looked for. An empty list stands for every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,15 +107,6 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
-/// How many jobs a filter finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    /// So many.
-    pub total: u64,
-    /// Whether that is all of them, or only those among as many as were looked at.
-    pub exact: bool,
-}
-
 /// Counts what `filter` finds, one by one, among those that the most telling of its conditions leads to.
 ///
 /// # Errors
@@ -135,7 +124,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
     }
     query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
     let (found, visited): (i64, i64) = query.build_query_as().persistent(false).fetch_one(pool).await?;
-    Ok(Count { total: found.unsigned_abs(), exact: visited <= MOST_VISITED })
+    Ok(Count::among(found, visited))
 }
 
 impl Filter {

@@ -6,6 +6,7 @@
 
 pub mod api_keys;
 pub mod claims;
+pub mod count;
 pub mod cursor_key;
 pub mod error;
 pub mod events;

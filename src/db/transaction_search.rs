@@ -10,13 +10,11 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::DbError;
+use super::count::{Count, MOST_VISITED};
 use super::exchange_rates::FoundOrigin;
 use super::overview::names;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
-
-/// A count that would have to look at more rows than these one by one stops there.
-const MOST_VISITED: i64 = 100_000;
 
 /// Which payments are looked for. An empty list stands for every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -240,15 +238,6 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
     Ok(query.build_query_as().fetch_all(pool).await?)
 }
 
-/// How many payments a filter finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    /// So many.
-    pub total: u64,
-    /// Whether that is all of them, or only those among the newest.
-    pub exact: bool,
-}
-
 /// Counts what `filter` finds: from the cells of the metrics where they know every dimension that is asked for, else one
 /// by one among the newest.
 ///
@@ -297,7 +286,7 @@ async fn count_newest(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> 
     filter.push_time(&mut query);
     query.push(" ORDER BY created_at DESC LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
     let (found, visited): (i64, i64) = query.build_query_as().fetch_one(pool).await?;
-    Ok(Count { total: found.unsigned_abs(), exact: visited <= MOST_VISITED })
+    Ok(Count::among(found, visited))
 }
 
 impl Filter {

@@ -116,6 +116,13 @@ pub struct Progress {
     pub tell_metrics: bool,
 }
 
+impl Progress {
+    /// Records read once a page with these is stored.
+    fn after(&self, counts: &Counts) -> u64 {
+        self.before + counts.seen()
+    }
+}
+
 /// Stores `page`, its payments valued by their own rates or by `rates`, and says what became of its records.
 ///
 /// # Errors
@@ -166,12 +173,10 @@ async fn hold_claim(
     progress: &Progress,
     counts: &Counts,
 ) -> Result<(), DbError> {
-    let so_far = progress.before + counts.seen();
+    let so_far = progress.after(counts);
     let shown = serde_json::json!({"progress": so_far, "total": progress.total});
-    match advance.place(so_far) {
-        None => claims::hold_claim(connection, &ticket.claim, &shown).await,
-        Some(place) => claims::hold_claim_at(connection, &ticket.claim, &shown, &serde_json::json!(place)).await,
-    }
+    let checkpoint = advance.place(so_far).map(|place| serde_json::json!(place));
+    claims::hold_claim_at(connection, &ticket.claim, &shown, checkpoint.as_ref()).await
 }
 
 async fn store(
@@ -221,7 +226,7 @@ fn told_rightly<'page>(records: &'page [Record], verdicts: &[Verdict]) -> Vec<&'
 fn news(source: Source, job_id: JobId, counts: &Counts, progress: &Progress) -> Vec<Event> {
     let mut news = changes_news(source, counts);
     if progress.tell_progress {
-        let so_far = progress.before + counts.seen();
+        let so_far = progress.after(counts);
         let percent = progress.total.filter(|total| *total > 0).map(|total| percent(so_far, total));
         let job_id = Some(job_id.0);
         news.push(Event::SyncProgress { source, job_id, progress: so_far, total: progress.total, percent });

@@ -112,7 +112,6 @@ impl JobsApi {
             job_listing::list(&state.pool, &filter, &window),
             job_listing::count(&state.pool, &filter)
         )?;
-        let count = page::Count { total: count.total, exact: count.exact };
         let page = state.cursors.page("jobs", &asked, count, jobs, job_listing::ListedJob::place);
         Ok(Json(page.map(Job::from)))
     }

@@ -14,6 +14,7 @@ use sha2::Sha256;
 
 use super::error::Problem;
 use super::fields::{Fields, FromFields};
+use crate::db::count::Count;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST_ITEMS: u32 = 100;
@@ -155,15 +156,6 @@ impl Cursors {
         // A key of any length will do, so there always is one.
         Some(Hmac::<Sha256>::new_from_slice(&self.key).ok()?.chain_update(told))
     }
-}
-
-/// How many items a listing has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Count {
-    /// So many.
-    pub(super) total: u64,
-    /// Whether that is all of them.
-    pub(super) exact: bool,
 }
 
 /// A page whose items are still as the database gave them.

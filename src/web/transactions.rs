@@ -216,7 +216,6 @@ impl TransactionsApi {
             transaction_search::list(&state.pool, &filter, &window),
             transaction_search::count(&state.pool, &filter)
         )?;
-        let count = page::Count { total: count.total, exact: count.exact };
         let page = state.cursors.page(&listing, &asked, count, found, |found| found.place(sort_by));
         Ok(Json(page.map(|found| Transaction::shown_to(&viewer.0, found))))
     }

@@ -6,11 +6,9 @@ use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::db::DbError;
+use crate::db::count::{Count, MOST_VISITED};
 use crate::domain::metadata::{Balance, BalanceKind, OwnerKind};
 use crate::domain::money::Currency;
-
-/// A count that would have to look at more rows than these one by one stops there.
-const MOST_VISITED: i64 = 100_000;
 
 /// Records those of the balances that differ from what was last recorded, or of which nothing was recorded on this day
 /// (UTC) yet, and says how many were.
@@ -134,15 +132,6 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
-/// How many balances a filter finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    /// So many.
-    pub total: u64,
-    /// Whether that is all of them.
-    pub exact: bool,
-}
-
 /// Counts what `filter` finds, one by one.
 ///
 /// # Errors
@@ -152,7 +141,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
     filter.push(&mut query);
     query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS found");
     let found: i64 = query.build_query_scalar().persistent(false).fetch_one(pool).await?;
-    Ok(Count { total: found.min(MOST_VISITED).unsigned_abs(), exact: found <= MOST_VISITED })
+    Ok(Count::among(found.min(MOST_VISITED), found))
 }
 
 impl Filter {

@@ -159,7 +159,6 @@ impl BalancesApi {
         let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
         let (found, count) =
             tokio::try_join!(balances::list(&state.pool, &filter, &window), balances::count(&state.pool, &filter))?;
-        let count = page::Count { total: count.total, exact: count.exact };
         let page = state.cursors.page(LISTING, &asked, count, found, RecordedBalance::place);
         Ok(Json(page.map(PayshackBalance::from)))
     }

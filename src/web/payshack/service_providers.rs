@@ -11,10 +11,11 @@ use super::super::app::State;
 use super::super::auth::Viewer;
 use super::super::document::{EXAMPLE_TIME, Tag};
 use super::super::error::Problem;
-use super::super::page::{Count, Page, PageQuery, Window};
+use super::super::page::{Page, PageQuery, Window};
 use super::super::query::Query;
 use super::super::schema::Time;
 use super::MetadataQuery;
+use crate::db::count::Count;
 use crate::db::metadata::{Filter, Place, Stored, service_providers};
 use crate::domain::metadata::ServiceProvider;
 

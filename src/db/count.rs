@@ -1,0 +1,20 @@
+//! How many rows a listing has, and whether that was worth finding out.
+
+/// A count that would have to look at more rows than these one by one stops there (the contract's `total_relation`).
+pub(super) const MOST_VISITED: i64 = 100_000;
+
+/// How many rows a filter finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// So many.
+    pub total: u64,
+    /// Whether that is all of them, or only those among as many as were looked at.
+    pub exact: bool,
+}
+
+impl Count {
+    /// So many found among so many that were visited: where these are more than [`MOST_VISITED`], there may be others.
+    pub(super) fn among(found: i64, visited: i64) -> Self {
+        Self { total: found.unsigned_abs(), exact: visited <= MOST_VISITED }
+    }
+}
