@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use psp_dashboard::clock::SharedClock;
-use psp_dashboard::config::{JobsConfig, RetentionConfig, SyncConfig};
+use psp_dashboard::config::{JobsConfig, ReconciliationConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
 use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::share_provider::{share_pace, share_session};
@@ -28,6 +28,8 @@ pub struct Environment {
     pub rates: StoredRates,
     /// How often and how far syncs read.
     pub sync: SyncConfig,
+    /// How and when days are reconciled.
+    pub reconciliation: ReconciliationConfig,
     /// How long what is done with is kept.
     pub retention: RetentionConfig,
     /// Vima.
@@ -68,6 +70,7 @@ impl Environment {
             wire,
             rates: StoredRates::default(),
             sync: config.sync.clone(),
+            reconciliation: config.reconciliation.clone(),
             retention: config.retention.clone(),
             vima: VimaClient::new(vima, providers.vima.clone()),
             payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),

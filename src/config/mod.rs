@@ -7,12 +7,14 @@ mod access;
 mod environment;
 mod programs;
 mod providers;
+mod reconciliation;
 mod servers;
 
 pub use access::{AccessConfig, BootstrapKey};
 pub use environment::{ConfigError, Environment, Setting};
 pub use programs::{JobsConfig, RetentionConfig, WebConfig, WorkerConfig};
 pub use providers::{ProvidersConfig, SyncConfig};
+pub use reconciliation::ReconciliationConfig;
 pub use servers::{LogFormat, ServersConfig, TelemetryConfig};
 
 use std::str::FromStr;

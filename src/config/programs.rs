@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::{AccessConfig, Environment, ProvidersConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, seconds};
+use super::{
+    AccessConfig, Environment, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig,
+    TelemetryConfig, seconds,
+};
 
 const FAILED_JOBS_KEPT: Duration = Duration::from_hours(30 * 24);
 
@@ -21,6 +24,8 @@ pub struct WebConfig {
     pub access: AccessConfig,
     /// How often syncs run: the status says when the next one is due.
     pub sync: SyncConfig,
+    /// How days are reconciled.
+    pub reconciliation: ReconciliationConfig,
     /// The zone that days are in where a request names none.
     pub report_timezone: Tz,
     /// How long a stop may take.
@@ -37,6 +42,7 @@ impl WebConfig {
         let servers = ServersConfig::read(environment);
         let access = AccessConfig::read(environment);
         let sync = SyncConfig::read(environment);
+        let reconciliation = ReconciliationConfig::read(environment);
         let report_timezone = environment.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
         let shutdown_grace = shutdown_grace(environment);
         let telemetry = TelemetryConfig::read(environment);
@@ -46,6 +52,7 @@ impl WebConfig {
             servers: servers?,
             access: access?,
             sync: sync?,
+            reconciliation: reconciliation?,
             report_timezone: report_timezone?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
@@ -98,6 +105,8 @@ pub struct JobsConfig {
     pub providers: ProvidersConfig,
     /// How often and how far syncs read.
     pub sync: SyncConfig,
+    /// How and when days are reconciled.
+    pub reconciliation: ReconciliationConfig,
     /// How jobs are run.
     pub worker: WorkerConfig,
     /// How long what is done with is kept.
@@ -114,6 +123,7 @@ impl JobsConfig {
         let servers = ServersConfig::read(environment);
         let providers = ProvidersConfig::read(environment);
         let sync = SyncConfig::read(environment);
+        let reconciliation = ReconciliationConfig::read(environment);
         let worker = WorkerConfig::read(environment);
         let retention = RetentionConfig::read(environment);
         let shutdown_grace = shutdown_grace(environment);
@@ -122,6 +132,7 @@ impl JobsConfig {
             servers: servers?,
             providers: providers?,
             sync: sync?,
+            reconciliation: reconciliation?,
             worker: worker?,
             retention: retention?,
             shutdown_grace: shutdown_grace?,

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod claims;
 pub mod count;
 pub mod cursor_key;
+pub mod discrepancies;
 pub mod error;
 pub mod events;
 pub mod exchange_rates;

@@ -3,10 +3,11 @@
 //! The variants are the WebSocket's messages to the letter (names are fixed by the contract), so that an event is
 //! written once, in the transaction that made it true, and nobody translates it on the way.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::reconciliation::tally::Tally;
 use super::sync::SyncMode;
 use super::transaction::Source;
 
@@ -85,6 +86,42 @@ pub enum Event {
         /// By which sources.
         sources: Vec<Source>,
     },
+    /// The reconciliation of a day has begun.
+    ReconciliationStarted {
+        /// The day.
+        date: NaiveDate,
+        /// The run.
+        run_id: Uuid,
+    },
+    /// The reconciliation of a day has judged every payment, and is writing down what it found.
+    ReconciliationProgress {
+        /// The day.
+        date: NaiveDate,
+        /// The run.
+        run_id: Uuid,
+        /// What became of the rows of the day.
+        counts: Tally,
+    },
+    /// The reconciliation of a day is done.
+    ReconciliationCompleted {
+        /// The day.
+        date: NaiveDate,
+        /// The run.
+        run_id: Uuid,
+        /// What became of the rows of the day.
+        counts: Tally,
+    },
+    /// The reconciliation of a day has failed.
+    ReconciliationFailed {
+        /// The day.
+        date: NaiveDate,
+        /// The run.
+        run_id: Uuid,
+        /// Why, without secrets.
+        error: String,
+        /// Whether the queue tries again by itself.
+        will_retry: bool,
+    },
     /// A job has failed for good.
     JobFailed {
         /// Its kind.
@@ -108,6 +145,10 @@ impl Event {
             Self::NewTransactions { .. } => "new_transactions",
             Self::TransactionsUpdated { .. } => "transactions_updated",
             Self::MetricsUpdated { .. } => "metrics_updated",
+            Self::ReconciliationStarted { .. } => "reconciliation_started",
+            Self::ReconciliationProgress { .. } => "reconciliation_progress",
+            Self::ReconciliationCompleted { .. } => "reconciliation_completed",
+            Self::ReconciliationFailed { .. } => "reconciliation_failed",
             Self::JobFailed { .. } => "job_failed",
         }
     }
@@ -123,7 +164,11 @@ impl Event {
             | Self::NewTransactions { source, .. }
             | Self::TransactionsUpdated { source, .. } => std::slice::from_ref(source),
             Self::MetricsUpdated { sources } => sources,
-            Self::JobFailed { .. } => &[],
+            Self::ReconciliationStarted { .. }
+            | Self::ReconciliationProgress { .. }
+            | Self::ReconciliationCompleted { .. }
+            | Self::ReconciliationFailed { .. }
+            | Self::JobFailed { .. } => &[],
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::reconciliation::ReconcileArgs;
 use super::replay::Replay;
 use super::sync::SyncArgs;
 use super::transaction::Source;
@@ -66,6 +67,16 @@ pub const REPLAY_QUARANTINE: JobKind = JobKind {
     limit: Some("replay-quarantine"),
 };
 
+/// Reconciles a day. One at a time: each reads all the payments of days.
+pub const RECONCILE: JobKind = JobKind {
+    name: "reconcile",
+    queue: "reconciliation",
+    timeout: Duration::from_hours(1),
+    max_attempts: 6,
+    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(2) },
+    limit: Some("reconcile"),
+};
+
 /// Clears away what is no longer needed.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -87,8 +98,15 @@ pub const REFRESH_FX_RATES: JobKind = JobKind {
 };
 
 /// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 6] =
-    [&SYNC_VIMA, &SYNC_PAYSHACK, &SYNC_PAYSHACK_METADATA, &REPLAY_QUARANTINE, &REFRESH_FX_RATES, &HOUSEKEEPING];
+pub const KINDS: [&JobKind; 7] = [
+    &SYNC_VIMA,
+    &SYNC_PAYSHACK,
+    &SYNC_PAYSHACK_METADATA,
+    &REPLAY_QUARANTINE,
+    &RECONCILE,
+    &REFRESH_FX_RATES,
+    &HOUSEKEEPING,
+];
 
 impl JobKind {
     /// The kind that reads `source`.
@@ -328,6 +346,12 @@ impl NewJob {
     #[must_use]
     pub fn replay(replay: Replay, trigger: Trigger) -> Self {
         Self::with_args(&REPLAY_QUARANTINE, serde_json::json!(replay), trigger)
+    }
+
+    /// A reconciliation.
+    #[must_use]
+    pub fn reconcile(args: ReconcileArgs, trigger: Trigger) -> Self {
+        Self::with_args(&RECONCILE, serde_json::json!(args), trigger)
     }
 
     /// A job of `kind` without arguments, one at a time.

@@ -6,12 +6,14 @@
 pub mod access;
 pub mod attempt;
 pub mod day;
+pub mod discrepancy;
 pub mod event;
 pub mod exchange_rate;
 pub mod job;
 pub mod metadata;
 pub mod money;
 pub mod rate;
+pub mod reconciliation;
 pub mod record;
 pub mod replay;
 pub mod rollup;

@@ -27,7 +27,7 @@ use super::socket::{self, Doorkeeper, FeedError, Hub, ServerFeed};
 use super::sync::SyncApi;
 use super::transactions::TransactionsApi;
 use crate::clock::SharedClock;
-use crate::config::{SyncConfig, WebConfig};
+use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::{DbError, cursor_key};
 use crate::operations::connect_servers::{ConnectError, connect_servers};
 use crate::shutdown;
@@ -41,6 +41,7 @@ pub struct State {
     pub(super) access: Arc<Access>,
     pub(super) cursors: Cursors,
     pub(super) sync: SyncConfig,
+    pub(super) reconciliation: ReconciliationConfig,
     pub(super) report_timezone: Tz,
     cors: Cors,
     hub: Arc<Hub>,
@@ -97,6 +98,7 @@ impl State {
             clock,
             access: Arc::new(access),
             sync: config.sync.clone(),
+            reconciliation: config.reconciliation.clone(),
             report_timezone: config.report_timezone,
             cors: Cors::new(config.access.allowed_origins.clone()),
         })

@@ -26,6 +26,7 @@ mod personal;
 mod quarantine;
 mod query;
 mod queues;
+mod reconciliation;
 mod request;
 mod schedule;
 mod schema;

@@ -16,10 +16,12 @@ use super::fields::Word;
 use crate::db::job_listing::AttemptOutcome;
 use crate::db::transaction_search::{Order, SortBy};
 use crate::domain::access::Role;
+use crate::domain::discrepancy::CaseState;
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::{format_decimal, parse_decimal};
+use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, RunStatus as ReconciliationRunStatus};
 use crate::domain::status::Status;
 use crate::domain::sync::{RunStatus, SyncMode};
 use crate::domain::transaction::{Kind, Source};
@@ -104,6 +106,17 @@ named_enum!(QueueName, "QueueName", QueueName::all(), "A queue in which kinds of
 named_enum!(OwnerKind, "OwnerKind", OwnerKind::ALL, "Whose balance it is.");
 named_enum!(BalanceKind, "BalanceKind", BalanceKind::ALL, "Which of an owner's balances.");
 named_enum!(RateOriginName, "RateOrigin", RateOriginName::all(), "Whose word an exchange rate is.");
+named_enum!(MatchStatus, "MatchStatus", MatchStatus::ALL, "What a reconciliation found of a payment.");
+named_enum!(CaseStatus, "CaseMatchStatus", CaseStatus::all(), "What a case is about.");
+named_enum!(DiscrepancyType, "DiscrepancyType", DiscrepancyType::ALL, "In what two providers disagree.");
+named_enum!(CaseWord, "CaseType", CaseWord::all(), "What a case is about, or in what two providers disagree.");
+named_enum!(CaseState, "CaseState", CaseState::ALL, "Where a case stands.");
+named_enum!(
+    ReconciliationRunStatus,
+    "ReconciliationRunStatus",
+    ReconciliationRunStatus::ALL,
+    "How a reconciliation stands."
+);
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
 named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
 
@@ -133,6 +146,48 @@ pub(super) struct QueueName(&'static str);
 impl QueueName {
     fn all() -> Vec<Self> {
         JobKind::queues().into_iter().map(Self).collect()
+    }
+
+    /// The name itself.
+    pub(super) fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
+
+/// What a case is about: of everything that may be found, what somebody has to look into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CaseStatus(pub(super) MatchStatus);
+
+impl CaseStatus {
+    fn all() -> [Self; 4] {
+        MatchStatus::CASES.map(Self)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0.as_str()
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.as_str() == name)
+    }
+}
+
+/// The name of what a case is about, or of a type of discrepancy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CaseWord(&'static str);
+
+impl CaseWord {
+    fn all() -> Vec<Self> {
+        let mut words = MatchStatus::CASES.map(MatchStatus::as_str).to_vec();
+        words.extend(DiscrepancyType::ALL.map(DiscrepancyType::as_str));
+        // A row too many is called the same in both.
+        words.sort_unstable();
+        words.dedup();
+        words.into_iter().map(Self).collect()
     }
 
     /// The name itself.

@@ -1,0 +1,188 @@
+//! Cases: which there are, and how each is read.
+//!
+//! A case that the last run of its day found again is not written for that: when it was last seen, and by which run, is
+//! asked of the runs.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::{FromRow, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::DbError;
+use crate::domain::discrepancy::CaseState;
+use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
+use crate::domain::status::Status;
+
+/// Which cases are looked for. An empty list stands for every value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this day or later.
+    pub from_date: Option<NaiveDate>,
+    /// Of this day or before.
+    pub to_date: Option<NaiveDate>,
+    /// What was found.
+    pub match_statuses: Vec<MatchStatus>,
+    /// The type that they are counted by.
+    pub discrepancy_types: Vec<DiscrepancyType>,
+    /// Either of the two, by its name.
+    pub either: Vec<String>,
+    /// Where they stand.
+    pub states: Vec<CaseState>,
+    /// Of these projects.
+    pub projects: Vec<String>,
+    /// Of these people.
+    pub assignees: Vec<String>,
+    /// Whose amounts differ by at least so much.
+    pub min_diff: Option<Decimal>,
+    /// Of a day before this one.
+    pub before_date: Option<NaiveDate>,
+}
+
+impl Filter {
+    /// Appends ` AND ...` for everything that is asked for.
+    pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        let lists: [(&str, Vec<String>); 6] = [
+            ("match_status", names(&self.match_statuses, |status| status.as_str())),
+            ("types[1]", names(&self.discrepancy_types, |kind| kind.as_str())),
+            ("state", names(&self.states, |state| state.as_str())),
+            ("project", self.projects.clone()),
+            ("assignee", self.assignees.clone()),
+            ("", self.either.clone()),
+        ];
+        for (column, values) in lists.into_iter().filter(|(_, values)| !values.is_empty()) {
+            if column.is_empty() {
+                query.push(" AND ARRAY[match_status, types[1]] && ").push_bind(values);
+            } else {
+                query.push(format!(" AND {column} = ANY(")).push_bind(values).push(")");
+            }
+        }
+        for (condition, day) in
+            [("recon_date >= ", self.from_date), ("recon_date <= ", self.to_date), ("recon_date < ", self.before_date)]
+        {
+            if let Some(day) = day {
+                query.push(format!(" AND {condition}")).push_bind(day);
+            }
+        }
+        if let Some(least) = self.min_diff {
+            query.push(" AND abs(amount_diff) >= ").push_bind(least);
+        }
+    }
+}
+
+fn names<T: Copy>(values: &[T], name: fn(T) -> &'static str) -> Vec<String> {
+    values.iter().map(|value| name(*value).to_owned()).collect()
+}
+
+/// A case as it is shown.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Found {
+    pub id: Uuid,
+    pub recon_date: NaiveDate,
+    pub key: String,
+    #[sqlx(try_from = "String")]
+    pub match_status: MatchStatus,
+    #[sqlx(try_from = "Vec<String>")]
+    pub types: Types,
+    pub project: Option<String>,
+    pub vima_txn_id: Option<Uuid>,
+    pub payshack_txn_id: Option<Uuid>,
+    pub vima_amount: Option<Decimal>,
+    pub payshack_amount: Option<Decimal>,
+    pub amount_diff: Option<Decimal>,
+    pub vima_currency: Option<String>,
+    pub payshack_currency: Option<String>,
+    #[sqlx(try_from = "OptionalText")]
+    pub vima_status: KnownStatus,
+    #[sqlx(try_from = "OptionalText")]
+    pub payshack_status: KnownStatus,
+    pub details: Value,
+    #[sqlx(try_from = "String")]
+    pub state: CaseState,
+    pub assignee: Option<String>,
+    pub note: Option<String>,
+    pub first_seen_at: DateTime<Utc>,
+    pub resolved_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    /// The last run that found it, and the time at which that run judged.
+    pub run_id: Uuid,
+    pub last_seen_at: DateTime<Utc>,
+}
+
+/// The types of a case, the first the one that it is counted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Types(pub Vec<DiscrepancyType>);
+
+/// The status of a row, where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownStatus(pub Option<Status>);
+
+type OptionalText = Option<String>;
+
+/// A case's place in the listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    recon_date: NaiveDate,
+    id: Uuid,
+}
+
+impl Found {
+    /// Its place in the listing.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { recon_date: self.recon_date, id: self.id }
+    }
+}
+
+/// Selects [`Found`]; `WHERE` follows.
+pub(super) const SELECT: &str = "SELECT discrepancies.id, recon_date, key, match_status, types, project, vima_txn_id, \
+    payshack_txn_id, vima_amount, payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, \
+    payshack_status, details, state, assignee, note, first_seen_at, resolved_at, created_at, \
+    COALESCE(last_run_id, latest.run_id, first_run_id) AS run_id, \
+    COALESCE(last_seen_at, latest.judged_at, first_seen_at) AS last_seen_at \
+    FROM discrepancies LEFT JOIN LATERAL ( \
+        SELECT id AS run_id, as_of AS judged_at FROM reconciliation_runs AS runs \
+         WHERE runs.recon_date = discrepancies.recon_date AND version IS NOT NULL ORDER BY version DESC LIMIT 1 \
+    ) AS latest ON true";
+
+impl TryFrom<String> for MatchStatus {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("match_status", name))
+    }
+}
+
+impl TryFrom<String> for DiscrepancyType {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("discrepancy type", name))
+    }
+}
+
+impl TryFrom<String> for CaseState {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("discrepancies.state", name))
+    }
+}
+
+impl TryFrom<Vec<String>> for Types {
+    type Error = DbError;
+
+    fn try_from(names: Vec<String>) -> Result<Self, Self::Error> {
+        Ok(Self(names.into_iter().map(DiscrepancyType::try_from).collect::<Result<_, _>>()?))
+    }
+}
+
+impl TryFrom<Option<String>> for KnownStatus {
+    type Error = DbError;
+
+    fn try_from(name: Option<String>) -> Result<Self, Self::Error> {
+        Ok(Self(name.map(Status::try_from).transpose()?))
+    }
+}

@@ -1,0 +1,112 @@
+//! Cases: what people do about what two providers disagree on.
+//!
+//! A case lives across runs. Runs open it, change what it is about, and close it where they find it no longer; people
+//! acknowledge, resolve and ignore it. What may follow what is decided here alone.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a case stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseState {
+    /// Nobody has looked into it.
+    Open,
+    /// Somebody is at it.
+    Acknowledged,
+    /// Somebody has settled it. It is opened again where an amount or a status has changed since.
+    Resolved,
+    /// Somebody has decided that it does not matter, whatever runs find.
+    Ignored,
+    /// A later run no longer found it. It is opened again where one does.
+    AutoResolved,
+}
+
+impl CaseState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Open, Self::Acknowledged, Self::Resolved, Self::Ignored, Self::AutoResolved];
+
+    /// The name in the contract and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+            Self::Ignored => "ignored",
+            Self::AutoResolved => "auto_resolved",
+        }
+    }
+
+    /// The state of this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Whether somebody has still to do something.
+    #[must_use]
+    pub fn is_unresolved(self) -> bool {
+        matches!(self, Self::Open | Self::Acknowledged)
+    }
+
+    /// The states that a person may move it to.
+    #[must_use]
+    pub fn next_by_hand(self) -> &'static [Self] {
+        match self {
+            Self::Open => &[Self::Acknowledged, Self::Resolved, Self::Ignored],
+            Self::Acknowledged => &[Self::Open, Self::Resolved, Self::Ignored],
+            Self::Resolved | Self::Ignored | Self::AutoResolved => &[Self::Open],
+        }
+    }
+
+    /// Moves it as a person asks. To where it is already is no move, and no fault.
+    ///
+    /// # Errors
+    /// [`IllegalMove`] where nobody may.
+    pub fn moved_to(self, to: Self) -> Result<Self, IllegalMove> {
+        if self == to || self.next_by_hand().contains(&to) { Ok(to) } else { Err(IllegalMove { from: self, to }) }
+    }
+}
+
+/// A move that nobody may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} cannot become {}; it can become {}", from.as_str(), to.as_str(), names(from.next_by_hand()))]
+pub struct IllegalMove {
+    /// Where the case stands.
+    pub from: CaseState,
+    /// Where it was to go.
+    pub to: CaseState,
+}
+
+fn names(states: &[CaseState]) -> String {
+    states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_move_cases_along_the_legal_ways_alone() {
+        use CaseState::{Acknowledged, AutoResolved, Ignored, Open, Resolved};
+        let legal = [
+            (Open, Acknowledged),
+            (Open, Resolved),
+            (Open, Ignored),
+            (Acknowledged, Open),
+            (Acknowledged, Resolved),
+            (Acknowledged, Ignored),
+            (Resolved, Open),
+            (Ignored, Open),
+            (AutoResolved, Open),
+        ];
+        for from in CaseState::ALL {
+            for to in CaseState::ALL {
+                let expected = from == to || legal.contains(&(from, to));
+                assert_eq!(from.moved_to(to).is_ok(), expected, "{from:?} -> {to:?}");
+            }
+        }
+        let told = Resolved.moved_to(Ignored).expect_err("an illegal move").to_string();
+        assert_eq!(told, "resolved cannot become ignored; it can become open");
+    }
+}

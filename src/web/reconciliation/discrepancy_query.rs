@@ -1,0 +1,91 @@
+//! Which cases are asked for: the same for the listing and for its export.
+
+use chrono::{Days, NaiveDate};
+use poem_openapi::Object;
+
+use crate::db::discrepancies::Filter;
+use crate::domain::discrepancy::CaseState;
+use crate::domain::reconciliation::DiscrepancyType;
+use crate::web::fields::{Fields, FromFields};
+use crate::web::schema::{CaseStatus, CaseWord, Money};
+
+/// Which cases are listed. Lists take one value or several by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
+pub(in crate::web) struct DiscrepancyQuery {
+    /// Of this day or later.
+    from_date: Option<NaiveDate>,
+    /// Of this day or before.
+    to_date: Option<NaiveDate>,
+    /// About this.
+    match_status: Vec<CaseStatus>,
+    /// Counted by this type.
+    discrepancy_type: Vec<DiscrepancyType>,
+    /// About this, or counted by this type.
+    r#type: Vec<CaseWord>,
+    /// In this state.
+    state: Vec<CaseState>,
+    /// Of these projects.
+    project: Vec<String>,
+    /// Of these people.
+    assignee: Vec<String>,
+    /// Whose amounts differ by at least so much, in either direction.
+    min_diff: Option<Money>,
+    /// Whose day is more than so many days ago.
+    older_than_days: Option<u32>,
+}
+
+impl FromFields for DiscrepancyQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let from_date = fields.optional::<NaiveDate>("from_date");
+        let to_date = fields.optional::<NaiveDate>("to_date");
+        let match_status = fields.list("match_status");
+        let discrepancy_type = fields.list("discrepancy_type");
+        let either = fields.list("type");
+        let state = fields.list("state");
+        let project = fields.list("project");
+        let assignee = fields.list("assignee");
+        let min_diff = fields.optional("min_diff");
+        let older_than_days = fields.optional("older_than_days");
+        if let (Some(Some(from)), Some(Some(to))) = (from_date, to_date)
+            && from > to
+        {
+            fields.fault("from_date", format!("{from} is after to_date {to}: swap them"));
+        }
+        Some(Self {
+            from_date: from_date?,
+            to_date: to_date?,
+            match_status: match_status?,
+            discrepancy_type: discrepancy_type?,
+            r#type: either?,
+            state: state?,
+            project: project?,
+            assignee: assignee?,
+            min_diff: min_diff?.map(Money),
+            older_than_days: older_than_days?,
+        })
+    }
+}
+
+impl DiscrepancyQuery {
+    /// The days that are asked for, as far as they are.
+    pub(in crate::web) fn days(&self) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        (self.from_date, self.to_date)
+    }
+
+    /// The filter, on the day `today` of the zone whose days are reconciled.
+    pub(in crate::web) fn filter(&self, today: NaiveDate) -> Filter {
+        let days_before = |days: u32| today.checked_sub_days(Days::new(days.into()));
+        Filter {
+            from_date: self.from_date,
+            to_date: self.to_date,
+            match_statuses: self.match_status.iter().map(|CaseStatus(status)| *status).collect(),
+            discrepancy_types: self.discrepancy_type.clone(),
+            either: self.r#type.iter().map(|word| word.as_str().to_owned()).collect(),
+            states: self.state.clone(),
+            projects: self.project.clone(),
+            assignees: self.assignee.clone(),
+            min_diff: self.min_diff.map(|Money(least)| least),
+            before_date: self.older_than_days.map(|days| days_before(days).unwrap_or(NaiveDate::MIN)),
+        }
+    }
+}
