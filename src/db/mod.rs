@@ -28,6 +28,7 @@ pub mod rollups;
 pub mod schedule;
 pub mod schedules;
 pub mod session;
+pub mod snapshot;
 pub mod sync_history;
 pub mod sync_runs;
 pub mod sync_streams;

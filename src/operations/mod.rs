@@ -24,3 +24,4 @@ mod store_payments;
 pub mod store_rates;
 pub mod trigger_sync;
 pub mod value_payments;
+pub mod write_export;

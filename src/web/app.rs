@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use poem::listener::{Listener, TcpListener};
 use poem::middleware::Compression;
 use poem::web::Redirect;
-use poem::{Endpoint, EndpointExt, Response, Route, Server, get, handler};
+use poem::{Endpoint, EndpointExt, Response, Route, get, handler};
 use poem_openapi::OpenApi;
 use sqlx::PgPool;
+use tokio::net::TcpListener;
 
 use super::auth::Access;
 use super::cors::Cors;
 use super::document;
+use super::export::{ExportApi, spare_workbooks};
 use super::health::HealthApi;
 use super::jobs::JobsApi;
 use super::me::MeApi;
@@ -23,6 +24,7 @@ use super::quarantine::QuarantineApi;
 use super::queues::QueuesApi;
 use super::request::Answering;
 use super::schedule::ScheduleApi;
+use super::server;
 use super::socket::{self, Doorkeeper, FeedError, Hub, ServerFeed};
 use super::sync::SyncApi;
 use super::transactions::TransactionsApi;
@@ -30,6 +32,7 @@ use crate::clock::SharedClock;
 use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::{DbError, cursor_key};
 use crate::operations::connect_servers::{ConnectError, connect_servers};
+use crate::operations::write_export::Exports;
 use crate::shutdown;
 use crate::wire::Wire;
 
@@ -43,6 +46,7 @@ pub struct State {
     pub(super) sync: SyncConfig,
     pub(super) reconciliation: ReconciliationConfig,
     pub(super) report_timezone: Tz,
+    pub(super) exports: Exports,
     cors: Cors,
     hub: Arc<Hub>,
 }
@@ -73,9 +77,9 @@ pub enum StartError {
         /// Why not.
         error: std::io::Error,
     },
-    /// It stopped listening, or cannot be told to stop.
-    #[error("the server stopped ({0})")]
-    Serve(std::io::Error),
+    /// It cannot be told to stop.
+    #[error("the signals to stop cannot be heard ({0})")]
+    Signals(std::io::Error),
 }
 
 impl State {
@@ -93,6 +97,7 @@ impl State {
         Ok(Self {
             hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
+            exports: Exports::new(pool.clone()),
             pool,
             wire,
             clock,
@@ -127,6 +132,7 @@ fn versioned() -> impl OpenApi + 'static {
         QueuesApi,
         ScheduleApi,
         payshack::operations(),
+        ExportApi,
         MeApi,
     )
 }
@@ -141,7 +147,8 @@ pub fn build(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
         .at("/api/docs", get(document::ui))
         .at("/api/openapi.json", get(document::json))
         .at("/api/openapi.yaml", get(document::yaml))
-        .with(Compression::new());
+        .with(Compression::new())
+        .before(spare_workbooks);
     let doorkeeper: Arc<dyn Doorkeeper> = state.access();
     // The WebSocket goes beside the pages: an upgrade must not be compressed.
     let routes = socket::mount(Route::new().nest("/", pages), &state.hub, &doorkeeper);
@@ -161,35 +168,21 @@ fn root() -> Redirect {
 pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartError> {
     let state = State::connect(config, clock).await?;
     let address = format!("{}:{}", config.host, config.port);
-    let acceptor = TcpListener::bind(&address)
-        .into_acceptor()
-        .await
-        .map_err(|error| StartError::Listen { address: address.clone(), error })?;
+    let listener = TcpListener::bind(&address).await;
+    let listener = listener.map_err(|error| StartError::Listen { address: address.clone(), error })?;
     if state.access.is_open() {
         tracing::warn!("AUTH=off: anybody who can reach this port may read and do everything");
     }
     tracing::info!(address, "psp web serves");
-    let stop = shutdown::on_signal().map_err(StartError::Serve)?;
+    let stop = shutdown::on_signal().map_err(StartError::Signals)?;
     let hub = Arc::clone(&state.hub);
     let closing = stop.clone();
-    let serving = Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
-        build(Arc::new(state)),
-        stop.cancelled_owned(),
-        Some(config.shutdown_grace),
-    );
+    let serving = server::serve(listener, build(Arc::new(state)), stop, config.shutdown_grace);
     // The server does not wait for upgraded sockets: they are told to go by themselves.
-    let (served, ()) = tokio::join!(
-        async {
-            let served = serving.await;
-            closing.cancel();
-            served
-        },
-        async {
-            closing.cancelled().await;
-            hub.close().await;
-        }
-    );
-    served.map_err(StartError::Serve)?;
+    tokio::join!(serving, async {
+        closing.cancelled().await;
+        hub.close().await;
+    });
     tracing::info!("psp web has stopped");
     Ok(())
 }

@@ -15,7 +15,7 @@ const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, 
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, X-API-Key, Content-Type, Idempotency-Key, X-Request-Id");
 const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("X-Request-Id, Location, Retry-After, Content-Disposition");
+    HeaderValue::from_static("X-Request-Id, Location, Retry-After, Content-Disposition, X-Total-Count");
 /// Ten minutes: a new setting is felt soon, and a dashboard does not ask twice for each call.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 

@@ -25,6 +25,7 @@ use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, RunStatus as R
 use crate::domain::status::Status;
 use crate::domain::sync::{RunStatus, SyncMode};
 use crate::domain::transaction::{Kind, Source};
+use crate::export::Format;
 
 /// What every simple type says of itself to poem-openapi.
 macro_rules! plain_type {
@@ -117,6 +118,7 @@ named_enum!(
     ReconciliationRunStatus::ALL,
     "How a reconciliation stands."
 );
+named_enum!(Format, "ExportFormat", Format::ALL, "What kind of file.");
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
 named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
 

@@ -4,15 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may know. Whatever is not listed is forbidden.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("domain", &["domain"]),
     ("clock", &[]),
     ("db", &["db", "domain"]),
     ("providers", &["providers", "domain", "clock"]),
     ("wire", &["wire", "domain"]),
+    ("export", &["export", "domain"]),
     ("config", &["config", "domain", "db", "wire", "providers"]),
-    ("operations", &["operations", "domain", "clock", "db", "wire", "providers", "config"]),
-    ("web", &["web", "operations", "domain", "clock", "db", "wire", "config", "shutdown"]),
+    ("operations", &["operations", "domain", "clock", "db", "wire", "providers", "config", "export"]),
+    ("web", &["web", "operations", "domain", "clock", "db", "wire", "config", "export", "shutdown"]),
     ("check", &["config", "db", "wire"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),

@@ -10,6 +10,7 @@ mod crash;
 mod database_loss;
 mod days;
 mod exchange_rates;
+mod export;
 mod faults;
 mod flow;
 mod harness;

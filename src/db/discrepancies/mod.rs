@@ -3,6 +3,8 @@
 //! A case that the last run of its day found again is not written for that: when it was last seen, and by which run, is
 //! asked of the runs.
 
+pub mod export;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

@@ -16,7 +16,7 @@ const SCHEMAS: &str = "#/components/schemas/";
 const REQUEST_ID: &str = "X-Request-Id";
 
 /// Values of query parameters, by name, where the schema alone shows none.
-const EXAMPLES: [(&str, &str); 13] = [
+const EXAMPLES: [(&str, &str); 14] = [
     ("project", "monetix"),
     ("currency", "INR"),
     ("country", "IN"),
@@ -29,6 +29,7 @@ const EXAMPLES: [(&str, &str); 13] = [
     ("min_amount", "100.00"),
     ("max_amount", "5000.00"),
     ("name", "sync"),
+    ("columns", "recon_date"),
     ("Idempotency-Key", "6f1b6a1e-sync"),
 ];
 
@@ -169,6 +170,8 @@ fn mend_content(message: &mut Value, schemas: &Map<String, Value>) {
         let shown = references(&content).first().and_then(|name| schemas.get(name)?.get("example"));
         if let Some(example) = shown {
             content["example"] = example.clone();
+        } else if let Some(example) = content["schema"].as_object_mut().and_then(|it| it.shift_remove("example")) {
+            content["example"] = example;
         }
         // A charset is no part of a media type's name, and JSON has only one.
         let plain = media_type.split(';').next().unwrap_or_default();

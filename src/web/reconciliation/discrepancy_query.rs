@@ -67,11 +67,6 @@ impl FromFields for DiscrepancyQuery {
 }
 
 impl DiscrepancyQuery {
-    /// The days that are asked for, as far as they are.
-    pub(in crate::web) fn days(&self) -> (Option<NaiveDate>, Option<NaiveDate>) {
-        (self.from_date, self.to_date)
-    }
-
     /// The filter, on the day `today` of the zone whose days are reconciled.
     pub(in crate::web) fn filter(&self, today: NaiveDate) -> Filter {
         let days_before = |days: u32| today.checked_sub_days(Days::new(days.into()));

@@ -1,0 +1,146 @@
+//! Lines that are sent while they are read.
+//!
+//! A task reads the rows and hands over chunks; whoever sends them is at the other end of a short channel. The end of the
+//! file is a message of its own: a channel that closes without it, because the task failed or died, is an error.
+
+use std::io;
+use std::mem::take;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, Stream};
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+use super::{Export, ExportError, Rows};
+use crate::db::DbError;
+use crate::db::count::Count;
+use crate::db::snapshot::Snapshot;
+use crate::export::lines::Lines;
+
+/// How large a chunk grows before it is handed over.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How many chunks may wait.
+const CHUNKS_WAITING: usize = 4;
+
+/// What the task hands over.
+enum Part {
+    Chunk(Vec<u8>),
+    End,
+    Failed(Stop),
+}
+
+/// Why a file ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// Nobody reads it any more.
+    #[error("whoever read it has gone")]
+    Gone,
+    /// Whoever reads it takes nothing.
+    #[error("nobody took anything for {} s", .0.as_secs())]
+    Stalled(Duration),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// A file on its way.
+pub struct Chunks {
+    /// How many rows it will have.
+    pub count: Count,
+    parts: mpsc::Receiver<Part>,
+}
+
+impl Chunks {
+    /// The chunks, to be sent one after the other. An error means that the file has not come to its end.
+    pub fn into_stream(self) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static {
+        stream::unfold(Some(self.parts), |parts| async {
+            let mut parts = parts?;
+            match parts.recv().await {
+                Some(Part::Chunk(chunk)) => Some((Ok(chunk), Some(parts))),
+                Some(Part::End) => None,
+                Some(Part::Failed(stop)) => Some((Err(io::Error::other(stop)), None)),
+                None => Some((Err(io::Error::other("the export was given up")), None)),
+            }
+        })
+    }
+}
+
+impl Export {
+    /// Begins to read `rows`, and to hand them over as `lines`.
+    pub(super) async fn lines<S: Rows>(mut self, rows: S, lines: Lines<S::Row>) -> Result<Chunks, ExportError> {
+        let count = rows.count(&mut self.snapshot).await?;
+        let (sender, parts) = mpsc::channel(CHUNKS_WAITING);
+        let writer = Writer { lines, parts: sender, patience: self.patience, chunk: vec![], rows: 0, bytes: 0 };
+        let task = async move {
+            writer.run(rows, self.snapshot).await;
+            drop(self.place);
+        };
+        tokio::spawn(task.in_current_span());
+        Ok(Chunks { count, parts })
+    }
+}
+
+struct Writer<R: 'static> {
+    lines: Lines<R>,
+    parts: mpsc::Sender<Part>,
+    patience: Duration,
+    chunk: Vec<u8>,
+    rows: u64,
+    bytes: usize,
+}
+
+impl<R: Send + 'static> Writer<R> {
+    async fn run(mut self, rows: impl Rows<Row = R>, snapshot: Snapshot) {
+        let began = Instant::now();
+        let written = self.write(rows, snapshot).await;
+        let (rows, bytes) = (self.rows, self.bytes);
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match written {
+            Ok(()) => tracing::info!(rows, bytes, duration_ms, "exported {rows} rows"),
+            Err(stop) => {
+                tracing::warn!(rows, bytes, duration_ms, error = %stop, "an export ended after {rows} rows: {stop}");
+                // Nobody may be there to hear it; a reader that takes nothing hears it when it looks again.
+                let _heard = self.parts.try_send(Part::Failed(stop));
+            }
+        }
+    }
+
+    async fn write(&mut self, mut rows: impl Rows<Row = R>, mut snapshot: Snapshot) -> Result<(), Stop> {
+        self.lines.head(&mut self.chunk);
+        // At once, so that whoever asked sees that it has begun.
+        self.hand_over().await?;
+        let mut read = rows.read(&mut snapshot);
+        while let Some(row) = tokio::select! {
+            row = read.next() => row,
+            () = self.parts.closed() => return Err(Stop::Gone),
+        } {
+            self.lines.row(&row?, &mut self.chunk);
+            self.rows += 1;
+            if self.chunk.len() >= CHUNK_BYTES {
+                self.hand_over().await?;
+            }
+        }
+        drop(read);
+        self.hand_over().await?;
+        self.send(Part::End).await?;
+        // Everything is sent: what becomes of the connection is the pool's affair.
+        if let Err(error) = snapshot.close().await {
+            tracing::debug!(%error, "the snapshot of an export was not closed in good order");
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&mut self) -> Result<(), Stop> {
+        let chunk = take(&mut self.chunk);
+        self.bytes += chunk.len();
+        if chunk.is_empty() { Ok(()) } else { self.send(Part::Chunk(chunk)).await }
+    }
+
+    async fn send(&self, part: Part) -> Result<(), Stop> {
+        match tokio::time::timeout(self.patience, self.parts.send(part)).await {
+            Ok(sent) => sent.map_err(|_| Stop::Gone),
+            Err(_) => Err(Stop::Stalled(self.patience)),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! An answer that is a file.
+//!
+//! poem-openapi's `Attachment` was rejected: it knows one media type, and the document is to list each.
+
+use poem::http::header::{self, HeaderName};
+use poem::{Body, IntoResponse, Response};
+use poem_openapi::ApiResponse;
+use poem_openapi::registry::{
+    MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
+use poem_openapi::types::Type;
+use serde_json::Value;
+
+use crate::export::Format;
+use crate::operations::write_export::{Chunks, Written};
+
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+const CSV_EXAMPLE: &str = "id,recon_date,state\r\n01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e,2026-01-15,open\r\n";
+const NDJSON_EXAMPLE: &str =
+    "{\"id\":\"01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e\",\"recon_date\":\"2026-01-15\",\"state\":\"open\"}\n";
+
+/// A file on its way.
+pub(super) struct Download {
+    format: Format,
+    file_name: String,
+    /// How many rows it has, where that is known.
+    rows: Option<u64>,
+    /// How many bytes it has, where that is known.
+    bytes: Option<u64>,
+    body: Body,
+}
+
+impl Download {
+    /// Lines, which come while they are read.
+    pub(super) fn lines(format: Format, file_name: String, chunks: Chunks) -> Self {
+        let rows = chunks.count.exact.then_some(chunks.count.total);
+        Self { format, file_name, rows, bytes: None, body: Body::from_bytes_stream(chunks.into_stream()) }
+    }
+
+    /// A workbook, which is whole.
+    pub(super) fn workbook(file_name: String, written: Written) -> Self {
+        let body = Body::from_async_read(tokio::fs::File::from_std(written.file));
+        Self { format: Format::Xlsx, file_name, rows: Some(written.rows), bytes: Some(written.bytes), body }
+    }
+}
+
+impl IntoResponse for Download {
+    fn into_response(self) -> Response {
+        let disposition = format!("attachment; filename=\"{}\"", self.file_name);
+        let mut response = Response::builder()
+            .content_type(self.format.media_type())
+            .header(header::CONTENT_DISPOSITION, disposition)
+            .header(header::CACHE_CONTROL, "no-store")
+            .body(self.body);
+        if let Some(rows) = self.rows {
+            response.headers_mut().insert(TOTAL_COUNT, rows.into());
+        }
+        if let Some(bytes) = self.bytes {
+            response.headers_mut().insert(header::CONTENT_LENGTH, bytes.into());
+        }
+        response
+    }
+}
+
+impl ApiResponse for Download {
+    fn meta() -> MetaResponses {
+        let content =
+            Format::ALL.map(|format| MetaMediaType { content_type: format.media_type(), schema: schema(format) });
+        let headers = vec![
+            described(
+                "Content-Disposition",
+                "The name of the file, which says what is inside.",
+                true,
+                String::schema_ref(),
+            ),
+            described(
+                "X-Total-Count",
+                "How many rows the file has, where that is known before it is sent.",
+                false,
+                u64::schema_ref(),
+            ),
+        ];
+        let file = MetaResponse {
+            description: "The file.",
+            status: Some(200),
+            status_range: None,
+            content: content.into(),
+            headers,
+        };
+        MetaResponses { responses: vec![file] }
+    }
+
+    fn register(_registry: &mut Registry) {}
+}
+
+fn schema(format: Format) -> MetaSchemaRef {
+    let text = |example: &str| MetaSchema { example: Some(Value::from(example)), ..MetaSchema::new("string") };
+    MetaSchemaRef::Inline(Box::new(match format {
+        Format::Csv => text(CSV_EXAMPLE),
+        Format::Ndjson => text(NDJSON_EXAMPLE),
+        Format::Xlsx => MetaSchema::new_with_format("string", "binary"),
+    }))
+}
+
+fn described(name: &str, description: &str, required: bool, schema: MetaSchemaRef) -> MetaHeader {
+    MetaHeader { name: name.to_owned(), description: Some(description.to_owned()), required, deprecated: false, schema }
+}

@@ -1,0 +1,53 @@
+//! Which file is wanted: its format, and what stands in it.
+
+use chrono_tz::Tz;
+use poem_openapi::Object;
+
+use crate::export::Format;
+use crate::web::fields::{Fields, FromFields};
+
+/// Which file is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
+pub(super) struct FileQuery {
+    /// The format; `csv` where nothing is said.
+    format: Option<Format>,
+    /// The columns, in this order; all of them where nothing is said.
+    columns: Vec<String>,
+    /// The zone in which times are told (IANA name); that of the days, `RECONCILIATION_TIMEZONE`, where nothing is said.
+    timezone: Option<String>,
+    /// Whether CSV begins with a byte order mark, by which Excel knows that it is UTF-8.
+    excel: Option<bool>,
+}
+
+impl FromFields for FileQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let format = fields.optional("format");
+        let columns = fields.list("columns");
+        let zone = fields.optional::<Tz>("timezone");
+        let excel = fields.optional("excel");
+        let timezone = zone?.map(|zone| zone.name().to_owned());
+        Some(Self { format: format?, columns: columns?, timezone, excel: excel? })
+    }
+}
+
+impl FileQuery {
+    /// The format.
+    pub(super) fn format(&self) -> Format {
+        self.format.unwrap_or_default()
+    }
+
+    /// The names of the columns, as they are wished for.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The zone, where one is named.
+    pub(super) fn zone(&self) -> Option<Tz> {
+        self.timezone.as_ref().and_then(|name| name.parse().ok())
+    }
+
+    /// Whether Excel is to be told that it is UTF-8.
+    pub(super) fn excel(&self) -> bool {
+        self.excel.unwrap_or_default()
+    }
+}
