@@ -24,6 +24,7 @@ mod moving;
 mod problems;
 mod programs;
 mod quarantine;
+mod reconciliation;
 mod reconciliation_model;
 mod schedulers;
 mod shutdown;
