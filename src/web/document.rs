@@ -51,6 +51,8 @@ pub(super) enum Tag {
     /// Who takes part at PayShack, and what they hold.
     #[oai(rename = "PayShack")]
     Payshack,
+    /// Whether the providers agree about each payment, and the cases where they do not.
+    Reconciliation,
     /// What is done in the background: jobs, their queues, and what runs when.
     Jobs,
     /// Who may do what.

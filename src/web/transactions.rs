@@ -30,7 +30,7 @@ use crate::domain::transaction::{Kind, Source};
 
 /// A payment, as one provider tells it.
 #[derive(Debug, Clone, Object)]
-struct Transaction {
+pub(super) struct Transaction {
     /// Its id here.
     id: Uuid,
     /// Who told of it.
@@ -99,7 +99,7 @@ struct Transaction {
 
 impl Transaction {
     /// A payment as `principal` may see it.
-    fn shown_to(principal: &Principal, found: Found) -> Self {
+    pub(super) fn shown_to(principal: &Principal, found: Found) -> Self {
         let masked = principal.role < Role::Operator;
         let personal = |mask: fn(&str) -> String, text: Option<String>| {
             if masked { text.as_deref().map(mask) } else { text }
