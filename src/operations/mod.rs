@@ -5,6 +5,7 @@ pub mod begin_sync;
 pub mod cancel_job;
 pub mod connect_servers;
 pub mod enqueue_job;
+pub mod explain_payment;
 pub mod find_rates;
 pub mod finish_job;
 pub mod finish_sync;
