@@ -15,6 +15,7 @@ pub mod move_cases;
 pub mod once;
 pub mod pause_queue;
 pub mod publish_events;
+pub mod reconcile_day;
 pub mod replay_quarantine;
 pub mod request_replay;
 pub mod rescue_jobs;
