@@ -10,7 +10,6 @@ use crate::db::DbError;
 use crate::db::last_findings::{self, Case};
 use crate::db::transaction_search::Found;
 use crate::domain::reconciliation::last::{Evidence, Finding};
-use crate::domain::reconciliation::rules::key_of;
 use crate::domain::reconciliation::{MatchStatus, Parameters};
 use crate::domain::transaction::{Kind, Source};
 
@@ -55,7 +54,7 @@ async fn gather(snapshot: &mut PgConnection, payment: &Found) -> Result<Evidence
         Source::Vima => &payment.client_operation_id,
         Source::Payshack => &payment.order_id,
     };
-    let rows = match key_of(key.as_deref()) {
+    let rows = match key {
         Some(key) => last_findings::list_rows(snapshot, payment.kind, key, payment.created_at).await?,
         None => vec![],
     };

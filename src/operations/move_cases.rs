@@ -15,6 +15,8 @@ use crate::db::discrepancies::moves::{self, Moved, Mover};
 use crate::domain::case_move::{Move, Standing};
 use crate::domain::discrepancy::{CaseState, IllegalMove};
 
+/// How often it is tried.
+const ATTEMPTS: usize = 3;
 /// How many of those that are at fault are named.
 const MOST_NAMED: usize = 5;
 
@@ -49,8 +51,31 @@ pub async fn move_cases(
     asked: &Move,
     by: &str,
 ) -> Result<usize, MoveError> {
-    let mut transaction = pool.begin().await.map_err(DbError::from)?;
+    let mut result = try_to_move(pool, clock, ids, asked, by).await;
+    for _ in 1..ATTEMPTS {
+        // A run takes its cases in no order: two who wait for each other are parted by the database.
+        if !matches!(result, Err(MoveError::Db(DbError::Conflict(_)))) {
+            break;
+        }
+        result = try_to_move(pool, clock, ids, asked, by).await;
+    }
+    let cases = result?;
+    if cases > 0 {
+        let state = asked.state.map(CaseState::as_str);
+        tracing::info!(cases, state, changed_by = by, "cases were moved by hand");
+    }
+    Ok(cases)
+}
+
+async fn try_to_move(
+    pool: &PgPool,
+    clock: &dyn Clock,
+    ids: &BTreeSet<Uuid>,
+    asked: &Move,
+    by: &str,
+) -> Result<usize, MoveError> {
     let wanted: Vec<Uuid> = ids.iter().copied().collect();
+    let mut transaction = pool.begin().await.map_err(DbError::from)?;
     let found = moves::lock(&mut transaction, &wanted).await?;
     // After the lock: what a run wrote that was waited for came before.
     let now = clock.now();
@@ -60,14 +85,11 @@ pub async fn move_cases(
         return Err(MoveError::NotFound(unknown));
     }
     let moved = moved(found, asked)?;
-    if moved.is_empty() {
-        return Ok(0);
+    if !moved.is_empty() {
+        moves::update(&mut transaction, &moved, now).await?;
+        moves::insert_changes(&mut transaction, &moved, Mover { name: by, note: asked.note.as_deref(), now }).await?;
+        transaction.commit().await.map_err(DbError::from)?;
     }
-    moves::update(&mut transaction, &moved, now).await?;
-    moves::insert_changes(&mut transaction, &moved, Mover { name: by, note: asked.note.as_deref(), now }).await?;
-    transaction.commit().await.map_err(DbError::from)?;
-    let state = asked.state.map(CaseState::as_str);
-    tracing::info!(cases = moved.len(), state, changed_by = by, "cases were moved by hand");
     Ok(moved.len())
 }
 

@@ -124,11 +124,11 @@ fn versioned() -> impl OpenApi + 'static {
         MetricsApi,
         SyncApi,
         QuarantineApi,
+        reconciliation::operations(),
         JobsApi,
         QueuesApi,
         ScheduleApi,
         payshack::operations(),
-        reconciliation::operations(),
         MeApi,
     )
 }

@@ -48,11 +48,11 @@ pub(super) enum Tag {
     Metrics,
     /// Reading the providers.
     Sync,
+    /// Whether both providers agree: runs, what they found, and what is done about it.
+    Reconciliation,
     /// Who takes part at PayShack, and what they hold.
     #[oai(rename = "PayShack")]
     Payshack,
-    /// Whether the providers agree about each payment, and the cases where they do not.
-    Reconciliation,
     /// What is done in the background: jobs, their queues, and what runs when.
     Jobs,
     /// Who may do what.

@@ -1,5 +1,6 @@
 //! The cases of reconciliation as people use them: listed, shown, moved, and told of with each payment.
 
+mod across_runs;
 mod findings;
 mod moves;
 mod seed;
@@ -171,8 +172,8 @@ async fn a_case_is_shown_as_the_last_run_of_its_day_left_it() {
         .execute(pool)
         .await
         .expect("the database takes it");
-    let lost = desk.web.get(LIST).await["items"][0].clone();
-    assert_eq!((&lost["run_id"], &lost["last_seen_at"]), (&json!(first), &lost["first_seen_at"]), "found no longer");
+    let gone = desk.web.get(LIST).await["items"][0].clone();
+    assert_eq!((&gone["run_id"], &gone["last_seen_at"]), (&json!(first), &gone["first_seen_at"]), "found no longer");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::seed::{Case, Desk, LIST, day};
 use crate::harness::eventually;
-use crate::harness::stage::{OPERATOR, VIEWER};
+use crate::harness::stage::{Answer, OPERATOR, VIEWER};
 
 const STATES: [&str; 5] = ["open", "acknowledged", "resolved", "ignored", "auto_resolved"];
 
@@ -206,15 +206,56 @@ async fn a_move_is_judged_by_what_a_run_left_that_was_at_it() {
         .await
         .expect("the database takes it");
     let waiting = async {
-        eventually("the move to wait", || async {
-            let waiting = "SELECT count(*) FROM pg_stat_activity
-                            WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            (desk.stage.number(waiting).await > 0).then_some(())
-        })
-        .await;
+        until_something_waits(&desk).await;
         run.commit().await.expect("the database takes it");
     };
     let (answer, ()) = tokio::join!(desk.moves(id, json!({"state": "resolved"})), waiting);
     assert_eq!(answer.status, 409, "{answer:?}");
     assert!(answer.text.contains("auto_resolved cannot become resolved"), "{answer:?}");
+}
+
+/// Moves both cases across a run that takes them the other way round; none where the run was given up, and not the move.
+async fn crossed(desk: &Desk, ids: [Uuid; 2], state: &str) -> Option<Answer> {
+    let mut run = desk.pool().begin().await.expect("the database answers");
+    let change = async |run: &mut sqlx::PgConnection, id: Uuid| {
+        sqlx::query!("UPDATE discrepancies SET project = 'other' WHERE id = $1", id).execute(run).await
+    };
+    change(&mut run, ids[1]).await.expect("nobody holds it");
+    let crossing = async {
+        until_something_waits(desk).await;
+        let changed = change(&mut run, ids[0]).await.is_ok();
+        run.commit().await.expect("the database takes it");
+        changed
+    };
+    let body = json!({"ids": ids, "state": state});
+    let (answer, changed) = tokio::join!(desk.asked(Method::PATCH, LIST, OPERATOR, Some(body)), crossing);
+    changed.then_some(answer)
+}
+
+#[tokio::test]
+async fn a_move_that_is_given_up_for_a_run_is_made_after_it() {
+    let desk = Desk::open().await;
+    let mut ids = [Uuid::nil(); 2];
+    for (id, key) in ids.iter_mut().zip(["a", "b"]) {
+        *id = Case::new(day(5), key).open(desk.pool(), Uuid::now_v7()).await;
+    }
+    // Whoever waits first is given up, but on a machine that stood still for a second.
+    for state in ["acknowledged", "open"].into_iter().cycle().take(10) {
+        if let Some(answer) = crossed(&desk, ids, state).await {
+            assert_eq!((answer.status, &answer.json()["updated"]), (200, &json!(2)), "{answer:?}");
+            let both = "SELECT count(*) FROM discrepancies WHERE project = 'other'";
+            assert_eq!(desk.stage.number(both).await, 2);
+            return;
+        }
+    }
+    panic!("the run was given up ten times");
+}
+
+async fn until_something_waits(desk: &Desk) {
+    eventually("the move to wait", || async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        (desk.stage.number(waiting).await > 0).then_some(())
+    })
+    .await;
 }
