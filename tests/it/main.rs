@@ -25,6 +25,8 @@ mod moving;
 mod problems;
 mod programs;
 mod quarantine;
+mod reconciliation;
+mod reconciliation_model;
 mod schedulers;
 mod shutdown;
 mod storm;

@@ -206,7 +206,11 @@ written AS (
     INSERT INTO reconciliation_results (
         run_id, recon_date, key, occurrence, match_status, types, project, vima_txn_id, payshack_txn_id, vima_amount,
         payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, payshack_status, details)
-    SELECT $1::uuid, $2::date, found.* FROM found
+    SELECT $1::uuid, $2::date, key, occurrence, match_status, types, project, vima_id, payshack_id, vima_amount,
+           payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, payshack_status,
+           -- As the contract writes times.
+           replace(details::text, '+00:00"', 'Z"')::jsonb
+      FROM found
     RETURNING match_status, types, vima_txn_id, payshack_txn_id, vima_amount, payshack_amount, amount_diff, vima_currency,
               payshack_currency
 ),
