@@ -111,6 +111,7 @@ named_enum!(CaseStatus, "CaseMatchStatus", CaseStatus::all(), "What a case is ab
 named_enum!(DiscrepancyType, "DiscrepancyType", DiscrepancyType::ALL, "In what two providers disagree.");
 named_enum!(CaseWord, "CaseType", CaseWord::all(), "What a case is about, or in what two providers disagree.");
 named_enum!(CaseState, "CaseState", CaseState::ALL, "Where a case stands.");
+named_enum!(CaseTarget, "CaseTarget", CaseTarget::all(), "Where a person may move a case.");
 named_enum!(
     ReconciliationRunStatus,
     "ReconciliationRunStatus",
@@ -197,6 +198,24 @@ impl CaseWord {
 
     fn from_name(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
+
+/// Where a person may move a case: not to where runs alone do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CaseTarget(pub(super) CaseState);
+
+impl CaseTarget {
+    fn all() -> [Self; 4] {
+        CaseState::BY_HAND.map(Self)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0.as_str()
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.as_str() == name)
     }
 }
 

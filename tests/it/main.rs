@@ -4,6 +4,7 @@
 //! run side by side; it waits for conditions, never for time.
 
 mod apalis;
+mod cases;
 mod commands;
 mod control;
 mod crash;

@@ -5,6 +5,7 @@
 //! a property test holds the two against each other. What a run counts, and that nothing is lost in counting, is
 //! [`tally`].
 
+pub mod last;
 pub mod rules;
 pub mod tally;
 
