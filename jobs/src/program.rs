@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use psp_dashboard::clock::SystemClock;
-use psp_dashboard::config::{ConfigError, Environment as Variables, JobsConfig, SyncConfig};
+use psp_dashboard::config::{ConfigError, Environment as Variables, JobsConfig, ReconciliationConfig, SyncConfig};
 use psp_dashboard::db::jobs;
 use psp_dashboard::domain::job::{JobId, JobKind, JobState, NewJob, REPLAY_QUARANTINE, Trigger};
 use psp_dashboard::domain::replay::Replay;
@@ -37,7 +37,7 @@ pub struct Program {
     /// Who runs them.
     pub registry: fn(&Arc<Environment>) -> Registry,
     /// What runs when.
-    pub table: fn(&SyncConfig) -> Vec<Entry>,
+    pub table: fn(&SyncConfig, &ReconciliationConfig) -> Vec<Entry>,
 }
 
 /// Runs the jobs of the payments dashboard: syncs of the providers, and what keeps house.
@@ -166,9 +166,9 @@ impl Program {
     }
 
     async fn schedule(self, environment: &Environment, stop: CancellationToken) {
-        let Environment { ledger, wire, clock, sync, .. } = environment;
+        let Environment { ledger, wire, clock, sync, reconciliation, .. } = environment;
         let scheduler = Scheduler { ledger: ledger.clone(), wire: wire.clone(), clock: Arc::clone(clock) };
-        scheduler.run((self.table)(sync), stop).await;
+        scheduler.run((self.table)(sync, reconciliation), stop).await;
     }
 
     fn checked_queues(self, queues: Vec<String>) -> anyhow::Result<Vec<String>> {
