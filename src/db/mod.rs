@@ -23,6 +23,7 @@ pub mod pool;
 pub mod processes;
 pub mod quarantine;
 pub mod queues;
+pub mod reconciliation;
 pub mod rollups;
 pub mod schedule;
 pub mod schedules;

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -25,7 +26,8 @@ const LONGEST_GAP_MINUTES: i64 = 24 * 60;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CronExpression {
     text: String,
-    pattern: croner::Cron,
+    // Large, and handed on with every entry of the schedule.
+    pattern: Arc<croner::Cron>,
 }
 
 /// A text that is no cron expression.
@@ -44,7 +46,7 @@ impl FromStr for CronExpression {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parser = CronParser::builder().year(Year::Disallowed).build();
-        let pattern = parser.parse(text).map_err(|error| CronError::Unreadable(error.to_string()))?;
+        let pattern = Arc::new(parser.parse(text).map_err(|error| CronError::Unreadable(error.to_string()))?);
         let ever = pattern.find_next_occurrence(&DateTime::UNIX_EPOCH.naive_utc(), true);
         ever.map_err(|_| CronError::Never)?;
         Ok(Self { text: text.to_owned(), pattern })

@@ -1,3 +1,17 @@
 //! Reconciliation: runs and what they found, a day's summary, and the cases that people work on.
 
+mod day_figures;
 pub(super) mod discrepancy_query;
+mod figures;
+mod open_cases;
+mod results;
+mod run_request;
+mod runs;
+mod summary;
+
+use poem_openapi::OpenApi;
+
+/// The operations.
+pub(super) fn operations() -> impl OpenApi + 'static {
+    (summary::SummaryApi, run_request::RunRequestApi, runs::RunsApi, results::ResultsApi)
+}
