@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use psp_dashboard::db::DbError;
 use psp_dashboard::domain::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::JobKind;
+use psp_dashboard::domain::reconciliation::tally::NotConserved;
+use psp_dashboard::operations::reconcile_day::ReconcileError;
 use psp_dashboard::providers::{ProviderError, Retry};
 use serde_json::Value;
 
@@ -32,6 +34,9 @@ pub enum JobError {
     /// The database did not take it.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// The day was not reconciled.
+    #[error(transparent)]
+    Unreconciled(#[from] NotConserved),
     /// Its row says something that its handler does not understand.
     #[error("the job's arguments cannot be read ({0}): enqueue it again with the arguments that its kind takes")]
     Arguments(#[from] serde_json::Error),
@@ -52,7 +57,7 @@ impl JobError {
             Self::Provider(error) => error.retry(),
             Self::Database(DbError::Unavailable(_)) => Retry::After(DATABASE_PAUSE),
             Self::Database(_) | Self::TimedOut(_) | Self::Panicked(_) => Retry::WithBackoff,
-            Self::Arguments(_) | Self::UnknownKind(_) => Retry::Never,
+            Self::Unreconciled(_) | Self::Arguments(_) | Self::UnknownKind(_) => Retry::Never,
         }
     }
 
@@ -72,6 +77,15 @@ impl JobError {
                 Outcome::Retry { error, after: kind.backoff.delay(job.attempt, chance) }
             }
         })
+    }
+}
+
+impl From<ReconcileError> for JobError {
+    fn from(error: ReconcileError) -> Self {
+        match error {
+            ReconcileError::Database(error) => Self::Database(error),
+            ReconcileError::NotConserved(error) => Self::Unreconciled(error),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub mod isolation;
 pub mod moving_day;
 pub mod program;
 pub mod quarantine_command;
+pub mod reconcile;
 pub mod recorder;
 pub mod refresh_fx_rates;
 pub mod replay_quarantine;
@@ -38,12 +39,13 @@ pub mod worker;
 use std::sync::Arc;
 
 use psp_dashboard::domain::job::{
-    HOUSEKEEPING, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA,
+    HOUSEKEEPING, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA,
 };
 
 use environment::Environment;
 use handler::Registry;
 use housekeeping::Housekeeping;
+use reconcile::Reconcile;
 use refresh_fx_rates::RefreshFxRates;
 use replay_quarantine::ReplayQuarantine;
 use sync_payshack::SyncPayshack;
@@ -58,6 +60,7 @@ pub fn registry(environment: &Arc<Environment>) -> Registry {
         .with(&SYNC_PAYSHACK, SyncPayshack::new(environment))
         .with(&SYNC_PAYSHACK_METADATA, SyncPayshackMetadata::new(environment))
         .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(environment))
+        .with(&RECONCILE, Reconcile::new(environment))
         .with(&HOUSEKEEPING, Housekeeping::new(environment))
         .with(&REFRESH_FX_RATES, RefreshFxRates::new(environment))
 }

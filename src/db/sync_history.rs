@@ -6,8 +6,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::DbError;
+use crate::domain::reconciliation::Coverage;
 use crate::domain::sync::{History, Stream, day_start};
-use crate::domain::transaction::Source;
+use crate::domain::transaction::{Kind, Source};
 
 const HISTORY: &str = "history";
 
@@ -82,4 +83,25 @@ pub async fn find_watermark(pool: &PgPool, source: Source) -> Result<Option<Date
     .fetch_one(pool)
     .await?;
     Ok(watermark)
+}
+
+/// From when on, and up to when, the pay-ins of `source` have been read: what a reconciliation may rely on. Days that the
+/// first run still owes are not counted, and keep nothing else from being so.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn find_coverage(connection: &mut PgConnection, source: Source) -> Result<Coverage, DbError> {
+    let streams = Stream::all_of(source).into_iter().filter(|stream| stream.kind() == Kind::Payin);
+    let names: Vec<String> = streams.map(|stream| stream.as_str().to_owned()).collect();
+    let coverage = sqlx::query_as!(
+        Coverage,
+        r#"SELECT min(covered_from) FILTER (WHERE stream = $3) AS covered_from,
+                  CASE WHEN count(watermark) FILTER (WHERE stream = ANY($2)) = cardinality($2::text[])
+                       THEN min(watermark) FILTER (WHERE stream = ANY($2)) END AS watermark
+             FROM sync_streams WHERE source = $1"#,
+        source.as_str(),
+        &names,
+        HISTORY
+    );
+    Ok(coverage.fetch_one(connection).await?)
 }

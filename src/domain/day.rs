@@ -59,6 +59,12 @@ impl DayRange {
         Self { from: to.checked_sub_days(Days::new(days.saturating_sub(1))).unwrap_or(to), to, zone }
     }
 
+    /// One day.
+    #[must_use]
+    pub fn of(day: NaiveDate, zone: Tz) -> Self {
+        Self { from: day, to: day, zone }
+    }
+
     /// The first day.
     #[must_use]
     pub fn from(&self) -> NaiveDate {

@@ -5,10 +5,12 @@ use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::ring;
 use super::publish_events::publish_events;
+use crate::db::reconciliation::record;
 use crate::db::{DbError, claims, events, sync_runs};
 use crate::domain::attempt::{ClaimedJob, Outcome};
 use crate::domain::event::Event;
-use crate::domain::job::{JobId, JobKind, JobState};
+use crate::domain::job::{JobId, JobKind, JobState, RECONCILE};
+use crate::domain::reconciliation;
 use crate::domain::sync::RunStatus;
 use crate::wire::Wire;
 
@@ -56,18 +58,29 @@ pub(super) async fn end_with_job(
     why: &str,
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, DbError> {
-    let run_status = if state == JobState::Cancelled { RunStatus::Cancelled } else { RunStatus::Failed };
-    let ended = match JobKind::source_of(kind) {
-        Some(_) => sync_runs::end_left_behind(connection, job_id, run_status, why, now).await?,
-        None => vec![],
+    let (of_runs, of_days) = if state == JobState::Cancelled {
+        (RunStatus::Cancelled, reconciliation::RunStatus::Cancelled)
+    } else {
+        (RunStatus::Failed, reconciliation::RunStatus::Failed)
     };
-    let error = why.to_owned();
-    let of_job = Event::JobFailed { kind: kind.to_owned(), job_id: job_id.0, error: error.clone() };
-    let of_run = |source| Event::SyncFailed {
-        source,
-        job_id: Some(job_id.0),
-        error: error.clone(),
-        will_retry: !state.is_finished(),
-    };
-    Ok(ended.into_iter().map(of_run).chain((state == JobState::Failed).then_some(of_job)).collect())
+    let (error, will_retry) = (why.to_owned(), !state.is_finished());
+    let mut news = vec![];
+    if JobKind::source_of(kind).is_some() {
+        for source in sync_runs::end_left_behind(connection, job_id, of_runs, why, now).await? {
+            let job_id = Some(job_id.0);
+            news.push(Event::SyncFailed { source, job_id, error: error.clone(), will_retry });
+        }
+    } else if kind == RECONCILE.name {
+        let left = record::end_left_behind(connection, job_id, of_days, why, now).await?;
+        news.extend(left.map(|date| Event::ReconciliationFailed {
+            date,
+            run_id: job_id.0,
+            error: error.clone(),
+            will_retry,
+        }));
+    }
+    if state == JobState::Failed {
+        news.push(Event::JobFailed { kind: kind.to_owned(), job_id: job_id.0, error });
+    }
+    Ok(news)
 }

@@ -13,6 +13,7 @@ pub mod issue_key;
 pub mod once;
 pub mod pause_queue;
 pub mod publish_events;
+pub mod reconcile_day;
 pub mod replay_quarantine;
 pub mod request_reconciliation;
 pub mod request_replay;

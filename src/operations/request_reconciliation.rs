@@ -15,7 +15,7 @@ use crate::db::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::db::reconciliation::unsettled::{DayBounds, find_unsettled};
 use crate::db::{DbError, claims};
-use crate::domain::day::start_of_day;
+use crate::domain::day::DayRange;
 use crate::domain::job::{Claim, JobId, NewJob, RECONCILE, Trigger};
 use crate::domain::reconciliation::ReconcileArgs;
 use crate::wire::Wire;
@@ -95,8 +95,8 @@ pub async fn enqueue_night(
 }
 
 fn bounds(date: NaiveDate, zone: Tz) -> DayBounds {
-    let after = date.succ_opt().unwrap_or(date);
-    DayBounds { date, from: start_of_day(date, zone), until: start_of_day(after, zone) }
+    let (from, until) = DayRange::of(date, zone).instants();
+    DayBounds { date, from, until }
 }
 
 async fn enqueue(connection: &mut PgConnection, request: &ReconciliationRequest) -> Result<Vec<RequestedDay>, DbError> {

@@ -24,6 +24,8 @@ mod moving;
 mod problems;
 mod programs;
 mod quarantine;
+mod reconciliation;
+mod reconciliation_model;
 mod reconciliation_requests;
 mod reconciliation_runs;
 mod schedulers;

@@ -5,11 +5,13 @@ use chrono_tz::Tz;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::{Claim, JobId, NewJob, Trigger};
+use psp_dashboard::domain::money::parse_decimal;
 use psp_dashboard::domain::reconciliation::ReconcileArgs;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::request_reconciliation::enqueue_night;
 use psp_dashboard::wire::Wire;
 use reqwest::Method;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -191,7 +193,7 @@ async fn insert_payment(stage: &Stage, kind: &str, created_at: DateTime<Utc>) {
     .expect("the database takes it");
 }
 
-async fn insert_case(stage: &Stage, date: NaiveDate, state: &str) {
+async fn insert_case(stage: &Stage, date: NaiveDate, stands: &str) {
     sqlx::query!(
         r#"INSERT INTO discrepancies (id, recon_date, key, occurrence, match_status, types, details, state, first_seen_at,
                                       first_run_id, created_at, resolved_at)
@@ -199,7 +201,7 @@ async fn insert_case(stage: &Stage, date: NaiveDate, state: &str) {
                    CASE WHEN $3 IN ('resolved', 'ignored', 'auto_resolved') THEN now() END)"#,
         Uuid::now_v7(),
         date,
-        state
+        stands
     )
     .execute(&stage.pool)
     .await
@@ -309,4 +311,51 @@ async fn a_faulty_expression_stops_the_start() {
     for told in ["RECONCILIATION_CRON: cannot be read", "five fields", "for example RECONCILIATION_CRON=30 1 * * *"] {
         assert!(ended.stderr.contains(told), "{told}: {ended:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_done_and_shown() {
+    let stage = Stage::set(&["--per-day", "300", "--discrepancies", "0.1"]).await;
+    let (web, worker) = (stage.web().await, stage.jobs(&["worker"]));
+    stage.sync_both().await;
+    let date = SystemClock.now().date_naive() - Days::new(2);
+    let run_id = started(&web, &json!({"date": date})).await["run_id"].as_str().expect("an id").to_owned();
+    stage.settle().await;
+    let path = format!("/api/v1/reconciliation/runs/{run_id}");
+    let (shown, summed) = (web.get(&path).await, web.get(&format!("/api/v1/reconciliation/summary?date={date}")).await);
+    let told = ["status", "run_id", "provisional"].map(|field| summed[field].clone());
+    assert_eq!(told, [json!("completed"), json!(run_id), json!(false)], "{summed}");
+    assert_eq!((&shown["status"], &shown["requested_by"]), (&json!("completed"), &json!("otto")), "{shown}");
+    for field in ["total_transactions", "total_vima", "total_payshack", "duplicates", "unmatchable"] {
+        assert_eq!(summed[field], shown["counts"][field], "{field}");
+    }
+    assert_eq!((&summed["amounts"], &summed["currency"]), (&shown["amounts"], &json!("INR")));
+    let of = |path: &str| summed.pointer(path).and_then(Value::as_u64).expect(path);
+    let found = ["/discrepancies/count", "/missing/count", "/duplicates/count"].map(of).iter().sum::<u64>();
+    assert!(of("/matched/count") > 100 && found > 0, "the day is too quiet to say anything: {summed}");
+    let findings = found + of("/pending/count") + of("/unmatchable/count");
+    assert_eq!(web.get(&format!("{path}/results")).await["total"], findings);
+    assert_eq!(summed["open_cases"]["count"], found, "each is a case");
+    assert_risk_adds_up(&summed);
+
+    // A night: the day that has ended, and this one, whose cases are open.
+    drop(worker);
+    let wire = stage.servers.wire().await;
+    let night = NewJob::reconcile(ReconcileArgs::of_night_after(date + Days::new(1)), Trigger::Schedule);
+    enqueue_job(&stage.pool, &wire, &night).await.expect("the ledger takes it");
+    let _worker = stage.jobs_with(&["worker"], &[("RECON_REVISIT_DAYS", "1")]);
+    stage.settle().await;
+    let runs = web.get("/api/v1/reconciliation/runs?trigger=schedule").await;
+    let runs = runs["items"].as_array().expect("items").iter();
+    let told: Vec<[Value; 3]> = runs.map(|run| ["date", "version", "status"].map(|field| run[field].clone())).collect();
+    let of_date = |date: NaiveDate, version: u32| [json!(date), json!(version), json!("completed")];
+    assert_eq!(told, [of_date(date + Days::new(1), 1), of_date(date, 2)]);
+}
+
+/// What is at risk by the run is what its open cases come to.
+fn assert_risk_adds_up(summed: &Value) {
+    let money = |value: &Value| parse_decimal(value.as_str().expect("an amount")).expect("a decimal");
+    let at_risk = summed["amounts"][0]["at_risk"].as_object().expect("amounts").values();
+    let of_cases = summed["open_cases"]["by_age"].as_array().expect("ages").iter().map(|aged| &aged["amount"]);
+    assert_eq!(at_risk.map(money).sum::<Decimal>(), of_cases.map(money).sum::<Decimal>(), "{summed}");
 }

@@ -1,7 +1,8 @@
 //! Runs, as they are listed and shown.
 //!
-//! A run is what its job does, so that whether it is at work is said by the job's lease: a row that says `running` was left
-//! so by a worker that died, or waits with its job for the next attempt, where nobody holds that.
+//! A run is what its job does, however many attempts it takes. So it has come to its end when its job has, and whether it is
+//! at work is said by the job's lease: the row alone may say that it runs when its worker has died, or that it has failed when
+//! the next attempt is to come.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::types::Json;
@@ -70,7 +71,7 @@ pub struct Run {
     pub requested_by: Option<String>,
     /// When it began.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
+    /// When it ended; none where it waits for another attempt.
     pub finished_at: Option<DateTime<Utc>>,
     /// Why it failed, or why its last attempt did.
     pub error: Option<String>,
@@ -127,15 +128,16 @@ impl Run {
 
 /// The runs with how they stand; `WHERE` follows.
 const RUNS: &str = " FROM (SELECT runs.*, COALESCE(runs.error, job.error) AS told, \
-        CASE WHEN status <> 'running' THEN status WHEN held THEN 'running' \
-             WHEN job.state = 'cancelled' THEN 'cancelled' WHEN job.finished_at IS NULL AND job.id IS NOT NULL THEN 'queued' \
-             ELSE 'failed' END AS standing \
+        CASE WHEN status IN ('completed', 'cancelled') THEN status WHEN job.held THEN 'running' \
+             WHEN job.state = 'cancelled' THEN 'cancelled' WHEN job.lives THEN 'queued' ELSE 'failed' END AS standing \
    FROM reconciliation_runs AS runs \
-        LEFT JOIN LATERAL (SELECT id, state, error, finished_at, EXISTS (SELECT 1 FROM job_leases \
-                                   WHERE job_leases.job_id = jobs.id AND expires_at > now()) AS held \
-                             FROM jobs WHERE jobs.id = runs.id AND runs.status = 'running') AS job ON true) AS run";
+        LEFT JOIN LATERAL (SELECT state, error, finished_at IS NULL AS lives, \
+                                  EXISTS (SELECT 1 FROM job_leases WHERE job_id = jobs.id AND expires_at > now()) AS held \
+                             FROM jobs WHERE jobs.id = runs.id AND runs.status IN ('running', 'failed')) AS job \
+               ON true) AS run";
 
-const SELECT: &str = "SELECT id, recon_date, version, standing, trigger, requested_by, started_at, finished_at, told, \
+const SELECT: &str = "SELECT id, recon_date, version, standing, trigger, requested_by, started_at, \
+    CASE WHEN standing NOT IN ('queued', 'running') THEN finished_at END AS finished_at, told, \
     parameters, day_from, day_until, as_of, vima_watermark, vima_covered_from, payshack_watermark, payshack_covered_from, \
     total_vima, total_payshack, matched, amount_discrepancies, status_discrepancies, missing_vima, missing_payshack, pending, \
     pending_vima, pending_payshack, duplicate_vima, duplicate_payshack, unmatchable_vima, unmatchable_payshack, amounts";
@@ -177,21 +179,16 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Run>, DbError> {
     Ok(fetch(query, pool).await?.pop())
 }
 
-/// What tells how a day stands, the newest first: its last completed run, its last run of all but cancelled ones, and those
-/// that are at work or wait to go on.
+/// What tells how a day stands: its last completed run, and all that began after it, the newest first.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list_telling(pool: &PgPool, day: NaiveDate) -> Result<Vec<Run>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
     query.push(RUNS).push(" WHERE recon_date = ").push_bind(day);
-    query.push(
-        " AND (status = 'running' OR version = (SELECT max(version) FROM reconciliation_runs WHERE recon_date = ",
-    );
-    query.push_bind(day).push(") OR id = (SELECT id FROM reconciliation_runs WHERE recon_date = ").push_bind(day);
-    query.push(
-        " AND status <> 'cancelled' ORDER BY started_at DESC, id DESC LIMIT 1)) ORDER BY started_at DESC, id DESC",
-    );
+    query.push(" AND started_at >= COALESCE((SELECT started_at FROM reconciliation_runs WHERE recon_date = ");
+    query.push_bind(day).push(" AND version IS NOT NULL ORDER BY version DESC LIMIT 1), '-infinity')");
+    query.push(" ORDER BY started_at DESC, id DESC");
     fetch(query, pool).await
 }
 

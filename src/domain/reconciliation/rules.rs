@@ -21,7 +21,7 @@ pub struct Row {
     pub source: Source,
     /// The provider's own id.
     pub source_id: String,
-    /// What both sides call the payment.
+    /// What both sides call the payment: as it is stored, without blanks around it and never empty. Case matters.
     pub key: Option<String>,
     /// The merchant's project.
     pub project: Option<String>,
@@ -60,15 +60,6 @@ impl Row {
         compare_ids(&self.source_id, &other.source_id)
     }
 }
-
-/// A key as it is compared: without blanks around it, and not empty. Case matters.
-#[must_use]
-pub fn key_of(text: Option<&str>) -> Option<&str> {
-    text.map(|text| text.trim_matches(BLANKS)).filter(|key| !key.is_empty())
-}
-
-/// What `db/reconciliation` trims as well.
-const BLANKS: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
 
 fn compare_ids(left: &str, right: &str) -> Ordering {
     let number = |id: &str| {

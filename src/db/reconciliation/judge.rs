@@ -1,0 +1,140 @@
+//! Judges every payment of a day at once.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use rust_decimal::Decimal;
+use sqlx::postgres::types::PgInterval;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::db::DbError;
+use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, Tally};
+use crate::domain::reconciliation::{Coverages, Parameters};
+
+/// A run that judges a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayRun {
+    /// The run.
+    pub id: Uuid,
+    /// The day.
+    pub date: NaiveDate,
+    /// Its first instant.
+    pub from: DateTime<Utc>,
+    /// The first instant of the next.
+    pub until: DateTime<Utc>,
+}
+
+/// Begins a transaction that sees the database as it is now, and goes on seeing it so; nobody else judges that day
+/// meanwhile.
+///
+/// # Errors
+/// [`DbError::Conflict`] where somebody does; [`DbError`] where the database cannot be asked.
+pub async fn begin_snapshot(pool: &PgPool, date: NaiveDate) -> Result<Transaction<'static, Postgres>, DbError> {
+    let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+    let lock = format!("reconcile {date}");
+    let alone = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "alone!""#, lock);
+    if !alone.fetch_one(&mut *transaction).await? {
+        return Err(DbError::Conflict("the reconciliation of this day"));
+    }
+    // Nothing is known of how many rows a step of the statement yields, and a plan for a few would never end with a million:
+    // all of it is made of hashes. Compiling the statement takes longer than running it.
+    sqlx::query!(
+        r#"SELECT set_config('work_mem', '128MB', true) AS memory, set_config('jit', 'off', true) AS jit,
+                  set_config('enable_mergejoin', 'off', true) AS merges, set_config('enable_nestloop', 'off', true) AS loops"#
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    Ok(transaction)
+}
+
+/// Judges every payment of the day of `run` as of `as_of`, writes down those that are not matched, and counts all.
+///
+/// # Errors
+/// [`DbError`] where the database refuses, or says what it cannot.
+pub async fn judge(
+    connection: &mut PgConnection,
+    run: &DayRun,
+    parameters: &Parameters,
+    coverages: &Coverages,
+    as_of: DateTime<Utc>,
+) -> Result<(Tally, AmountsByCurrency), DbError> {
+    let rows = sqlx::query_file_as!(
+        Sum,
+        "src/db/reconciliation/judge.sql",
+        run.id,
+        run.date,
+        run.from,
+        run.until,
+        interval(parameters.window()),
+        parameters.projects.names(),
+        parameters.amount_tolerance,
+        parameters.amount_tolerance_percent,
+        as_of,
+        interval(parameters.grace()),
+        interval(parameters.settle()),
+        coverages.vima.watermark,
+        coverages.vima.covered_from,
+        coverages.payshack.watermark,
+        coverages.payshack.covered_from,
+    )
+    .fetch_all(connection)
+    .await?;
+    add_up(&rows)
+}
+
+/// So many payments, or rows, of which the same was found.
+#[derive(Debug)]
+struct Sum {
+    match_status: String,
+    r#type: Option<String>,
+    currency: String,
+    count: i64,
+    vima_rows: i64,
+    payshack_rows: i64,
+    amount: Decimal,
+}
+
+fn add_up(sums: &[Sum]) -> Result<(Tally, AmountsByCurrency), DbError> {
+    let (mut tally, mut by_currency) = (Tally::default(), AmountsByCurrency::new());
+    for sum in sums {
+        let count = sum.count.unsigned_abs();
+        let (vima, payshack) = (sum.vima_rows.unsigned_abs(), sum.payshack_rows.unsigned_abs());
+        if sum.match_status == "population" {
+            (tally.total.vima, tally.total.payshack) = (vima, payshack);
+            continue;
+        }
+        let amounts = by_currency.entry(sum.currency.clone()).or_default();
+        let Amounts { matched, amount, status, missing_vima, missing_payshack, duplicate, pending } = amounts;
+        let (counted, summed) = match (sum.match_status.as_str(), sum.r#type.as_deref()) {
+            ("matched", _) => (&mut tally.matched, matched),
+            ("discrepancy", Some("amount")) => (&mut tally.amount_discrepancies, amount),
+            ("discrepancy", Some("status")) => (&mut tally.status_discrepancies, status),
+            ("missing_vima", _) => (&mut tally.missing_vima, missing_vima),
+            ("missing_payshack", _) => (&mut tally.missing_payshack, missing_payshack),
+            ("pending", _) => {
+                tally.pending_rows.vima += vima;
+                tally.pending_rows.payshack += payshack;
+                (&mut tally.pending, pending)
+            }
+            ("duplicate", _) => {
+                tally.duplicates.payshack += payshack;
+                (&mut tally.duplicates.vima, duplicate)
+            }
+            ("unmatchable", _) => {
+                tally.unmatchable.vima += vima;
+                tally.unmatchable.payshack += payshack;
+                continue;
+            }
+            _ => return Err(DbError::impossible("sum of a reconciliation", format!("{sum:?}"))),
+        };
+        *counted += if sum.match_status == "duplicate" { vima } else { count };
+        *summed += sum.amount;
+    }
+    Ok((tally, by_currency))
+}
+
+fn interval(span: TimeDelta) -> PgInterval {
+    let span = span.to_std().unwrap_or(Duration::ZERO);
+    PgInterval::try_from(span).unwrap_or(PgInterval { months: 0, days: 0, microseconds: i64::MAX })
+}

@@ -1,0 +1,132 @@
+//! The record of a run, from its beginning to its end.
+//!
+//! A completed one never changes again: what it counted is what somebody has signed.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::judge::DayRun;
+use crate::db::DbError;
+use crate::domain::job::JobId;
+use crate::domain::reconciliation::tally::{AmountsByCurrency, Tally};
+use crate::domain::reconciliation::{Coverages, Parameters, RunStatus};
+
+/// Records that `run` begins, or begins again after an attempt that came to nothing.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn begin(
+    connection: &mut PgConnection,
+    run: &DayRun,
+    parameters: &Parameters,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        r#"INSERT INTO reconciliation_runs AS runs (
+               id, recon_date, status, trigger, requested_by, started_at, parameters, day_from, day_until)
+           SELECT id, $2, 'running', trigger, requested_by, $3, $4, $5, $6 FROM jobs WHERE id = $1
+               ON CONFLICT (id) DO UPDATE
+                  SET status = 'running', started_at = excluded.started_at, finished_at = NULL, error = NULL,
+                      parameters = excluded.parameters, day_from = excluded.day_from, day_until = excluded.day_until
+                WHERE runs.status <> 'completed'"#,
+        run.id,
+        run.date,
+        now,
+        json!(parameters),
+        run.from,
+        run.until
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What a run has come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completed<'a> {
+    /// The time at which it judged.
+    pub as_of: DateTime<Utc>,
+    /// How far both sides had been read.
+    pub coverages: Coverages,
+    /// What became of the rows of the day.
+    pub tally: Tally,
+    /// What they come to.
+    pub amounts: &'a AmountsByCurrency,
+}
+
+/// Ends a run well, and says the how-manieth of its day it is.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn complete(
+    connection: &mut PgConnection,
+    run: &DayRun,
+    completed: &Completed<'_>,
+    now: DateTime<Utc>,
+) -> Result<u32, DbError> {
+    let Completed { as_of, coverages, tally, amounts } = completed;
+    let version = sqlx::query_scalar!(
+        r#"UPDATE reconciliation_runs AS runs
+              SET status = 'completed', finished_at = $2, as_of = $3,
+                  version = 1 + (SELECT COALESCE(max(version), 0) FROM reconciliation_runs AS before
+                                  WHERE before.recon_date = runs.recon_date),
+                  vima_watermark = $4, vima_covered_from = $5, payshack_watermark = $6, payshack_covered_from = $7,
+                  total_vima = $8, total_payshack = $9, matched = $10, amount_discrepancies = $11,
+                  status_discrepancies = $12, missing_vima = $13, missing_payshack = $14, pending = $15,
+                  pending_vima = $16, pending_payshack = $17, duplicate_vima = $18, duplicate_payshack = $19,
+                  unmatchable_vima = $20, unmatchable_payshack = $21, amounts = $22
+            WHERE id = $1 RETURNING version AS "version!""#,
+        run.id,
+        now,
+        as_of,
+        coverages.vima.watermark,
+        coverages.vima.covered_from,
+        coverages.payshack.watermark,
+        coverages.payshack.covered_from,
+        signed(tally.total.vima),
+        signed(tally.total.payshack),
+        signed(tally.matched),
+        signed(tally.amount_discrepancies),
+        signed(tally.status_discrepancies),
+        signed(tally.missing_vima),
+        signed(tally.missing_payshack),
+        signed(tally.pending),
+        signed(tally.pending_rows.vima),
+        signed(tally.pending_rows.payshack),
+        signed(tally.duplicates.vima),
+        signed(tally.duplicates.payshack),
+        signed(tally.unmatchable.vima),
+        signed(tally.unmatchable.payshack),
+        json!(amounts),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(version.unsigned_abs())
+}
+
+/// Ends the run that an attempt of the job has left behind, if it has one, and says of which day it is.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn end_left_behind(
+    connection: &mut PgConnection,
+    job_id: JobId,
+    status: RunStatus,
+    why: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<NaiveDate>, DbError> {
+    let ended = sqlx::query_scalar!(
+        r#"UPDATE reconciliation_runs SET status = $2, error = $3, finished_at = $4
+            WHERE id = $1 AND status = 'running' RETURNING recon_date"#,
+        job_id.0,
+        status.as_str(),
+        why,
+        now
+    );
+    Ok(ended.fetch_optional(connection).await?)
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,126 @@
+//! Reconciles a day: judges every payment of it, brings its cases up to date, and records what came of it.
+//!
+//! All of it happens in one transaction over one snapshot, whose last statement holds the claim: a worker that is killed,
+//! or that was thought dead, leaves nothing. A sync may go on meanwhile.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::publish_events::publish_events;
+use crate::clock::Clock;
+use crate::db::reconciliation::judge::{DayRun, begin_snapshot, judge};
+use crate::db::reconciliation::merge_cases::{Merged, merge_cases};
+use crate::db::reconciliation::record::{self, Completed};
+use crate::db::{DbError, claims, events, sync_history};
+use crate::domain::day::DayRange;
+use crate::domain::event::Event;
+use crate::domain::job::Claim;
+use crate::domain::reconciliation::tally::{AmountsByCurrency, NotConserved, Tally};
+use crate::domain::reconciliation::{Coverages, Parameters};
+use crate::domain::transaction::Source;
+use crate::wire::Wire;
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reconciled {
+    /// The run.
+    pub run_id: Uuid,
+    /// The day.
+    pub date: NaiveDate,
+    /// The how-manieth completed run of the day it is.
+    pub version: u32,
+    /// What became of the rows of the day.
+    pub counts: Tally,
+    /// What they come to, by currency.
+    pub amounts: AmountsByCurrency,
+    /// What became of its cases.
+    pub cases: Merged,
+}
+
+/// Why a day was not reconciled: nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The database did not take it.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// Its rows do not add up.
+    #[error(transparent)]
+    NotConserved(#[from] NotConserved),
+}
+
+/// Reconciles `date`, a day of `zone`, in the name of the job of `claim`.
+///
+/// # Errors
+/// [`ReconcileError`] where it was not reconciled; [`DbError::ClaimLost`] within it where another worker has the job by now.
+pub async fn reconcile_day(
+    pool: &PgPool,
+    wire: &Wire,
+    clock: &dyn Clock,
+    claim: &Claim,
+    date: NaiveDate,
+    zone: Tz,
+    parameters: &Parameters,
+) -> Result<Reconciled, ReconcileError> {
+    let (from, until) = DayRange::of(date, zone).instants();
+    let run = DayRun { id: claim.job_id.0, date, from, until };
+    begin(pool, wire, claim, &run, parameters, clock.now()).await?;
+
+    let as_of = clock.now();
+    let mut snapshot = begin_snapshot(pool, date).await?;
+    let coverages = Coverages {
+        vima: sync_history::find_coverage(&mut snapshot, Source::Vima).await?,
+        payshack: sync_history::find_coverage(&mut snapshot, Source::Payshack).await?,
+    };
+    let (tally, amounts) = judge(&mut snapshot, &run, parameters, &coverages, as_of).await?;
+    tally.check()?;
+    tell_progress(pool, wire, &run, tally, clock.now()).await;
+    let cases = merge_cases(&mut snapshot, &run, as_of).await?;
+    let completed = Completed { as_of, coverages, tally, amounts: &amounts };
+    let version = record::complete(&mut snapshot, &run, &completed, clock.now()).await?;
+    claims::hold_claim(&mut snapshot, claim, &json!({"date": date, "counts": tally})).await?;
+    let news = vec![Event::ReconciliationCompleted { date, run_id: run.id, counts: tally }];
+    let recorded = events::insert(&mut snapshot, news, clock.now()).await?;
+    snapshot.commit().await.map_err(DbError::from)?;
+    publish_events(wire, &recorded).await;
+    Ok(Reconciled { run_id: run.id, date, version, counts: tally, amounts, cases })
+}
+
+async fn begin(
+    pool: &PgPool,
+    wire: &Wire,
+    claim: &Claim,
+    run: &DayRun,
+    parameters: &Parameters,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let mut transaction = pool.begin().await?;
+    record::begin(&mut transaction, run, parameters, now).await?;
+    claims::hold_claim(&mut transaction, claim, &json!({"date": run.date})).await?;
+    let news = vec![Event::ReconciliationStarted { date: run.date, run_id: run.id }];
+    let recorded = events::insert(&mut transaction, news, now).await?;
+    transaction.commit().await?;
+    publish_events(wire, &recorded).await;
+    Ok(())
+}
+
+/// Tells how far the run has come, by a transaction of its own: that of the run is not seen before it is done. Failing to
+/// is no failure of the run.
+async fn tell_progress(pool: &PgPool, wire: &Wire, run: &DayRun, counts: Tally, now: DateTime<Utc>) {
+    let told = async {
+        let mut transaction = pool.begin().await?;
+        let news = vec![Event::ReconciliationProgress { date: run.date, run_id: run.id, counts }];
+        let recorded = events::insert(&mut transaction, news, now).await?;
+        transaction.commit().await?;
+        Ok::<_, DbError>(recorded)
+    };
+    match told.await {
+        Ok(recorded) => publish_events(wire, &recorded).await,
+        Err(error) => {
+            tracing::warn!(%error, date = %run.date, "dashboards were not told how far the reconciliation is")
+        }
+    }
+}
