@@ -113,8 +113,10 @@ async fn enqueue(connection: &mut PgConnection, request: &ReconciliationRequest)
     Ok(requested)
 }
 
+/// One bell for all of them: whoever is woken looks for whatever is due, and again once that is done; and nobody waits 92 times
+/// for a Redis that hangs.
 async fn ring_for(wire: &Wire, requested: &[RequestedDay]) {
-    for RequestedDay { job_id, .. } in requested {
-        ring(wire, RECONCILE.queue, *job_id).await;
+    if let Some(first) = requested.first() {
+        ring(wire, RECONCILE.queue, first.job_id).await;
     }
 }
