@@ -17,6 +17,7 @@ pub mod pause_queue;
 pub mod publish_events;
 pub mod reconcile_day;
 pub mod replay_quarantine;
+pub mod request_reconciliation;
 pub mod request_replay;
 pub mod rescue_jobs;
 pub mod retry_job;

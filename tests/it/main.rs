@@ -27,6 +27,8 @@ mod programs;
 mod quarantine;
 mod reconciliation;
 mod reconciliation_model;
+mod reconciliation_requests;
+mod reconciliation_runs;
 mod schedulers;
 mod shutdown;
 mod storm;
