@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{Executor, PgPool};
 
 use crate::figure::{self, Target};
 use crate::harness::stage::Stage;
@@ -80,7 +80,7 @@ async fn store_day(pool: &PgPool, day: NaiveDate) {
         day
     );
     read.execute(pool).await.expect("how far the sources were read");
-    sqlx::raw_sql("VACUUM ANALYZE transactions").execute(pool).await.expect("statistics");
+    pool.execute("VACUUM ANALYZE transactions").await.expect("statistics");
 }
 
 /// How long it takes to do nothing but join the rows of the day by their keys, and count.

@@ -162,12 +162,12 @@ async fn case(stage: &Stage, key: &str) -> (String, Option<String>, i64) {
 }
 
 /// A person's decision, as `PATCH` leaves it.
-async fn decide(stage: &Stage, key: &str, state: &str, note: Option<&str>) {
+async fn decide(stage: &Stage, key: &str, to: &str, note: Option<&str>) {
     sqlx::query!(
         r#"UPDATE discrepancies SET state = $2, note = $3,
                                     resolved_at = CASE WHEN $2 IN ('resolved', 'ignored') THEN now() END WHERE key = $1"#,
         key,
-        state,
+        to,
         note
     )
     .execute(&stage.pool)
@@ -187,7 +187,7 @@ async fn a_case_lives_across_runs_and_keeps_what_people_said() {
             .expect("the row goes");
     };
     let read_again = || {
-        stage.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()))
+        stage.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
     };
 
     forget().await;
