@@ -12,6 +12,7 @@ mod harness;
 mod idle;
 mod ingest;
 mod queue;
+mod reconcile;
 mod soak;
 mod sync;
 mod web;
@@ -25,11 +26,12 @@ use futures_util::future::LocalBoxFuture;
 type Measure = fn() -> LocalBoxFuture<'static, ()>;
 
 /// Every figure, by the name under which it can be taken alone.
-const FIGURES: [(&str, Measure); 14] = [
+const FIGURES: [(&str, Measure); 15] = [
     ("ingest", || ingest::measure().boxed_local()),
     ("overlap", || sync::measure_overlap().boxed_local()),
     ("memory", || sync::measure_memory().boxed_local()),
     ("freshness", || sync::measure_freshness().boxed_local()),
+    ("reconcile", || reconcile::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),
     ("throughput", || queue::measure_throughput().boxed_local()),

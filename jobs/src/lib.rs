@@ -12,6 +12,7 @@
 pub mod ask_again;
 pub mod bells;
 pub mod claimer;
+pub mod enqueue_command;
 pub mod environment;
 pub mod handler;
 pub mod hands;

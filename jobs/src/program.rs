@@ -6,22 +6,17 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use psp_dashboard::clock::SystemClock;
-use psp_dashboard::config::{ConfigError, Environment as Variables, JobsConfig, SyncConfig};
-use psp_dashboard::db::jobs;
-use psp_dashboard::domain::job::{JobId, JobKind, JobState, NewJob, REPLAY_QUARANTINE, Trigger};
-use psp_dashboard::domain::replay::Replay;
-use psp_dashboard::domain::sync::SyncArgs;
+use psp_dashboard::config::{ConfigError, Environment as Variables, JobsConfig, ReconciliationConfig, SyncConfig};
+use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
-use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::{shutdown, telemetry};
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::enqueue_command::EnqueueArguments;
 use crate::environment::Environment;
 use crate::handler::Registry;
 use crate::quarantine_command::QuarantineArguments;
@@ -37,7 +32,7 @@ pub struct Program {
     /// Who runs them.
     pub registry: fn(&Arc<Environment>) -> Registry,
     /// What runs when.
-    pub table: fn(&SyncConfig) -> Vec<Entry>,
+    pub table: fn(&SyncConfig, &ReconciliationConfig) -> Vec<Entry>,
 }
 
 /// Runs the jobs of the payments dashboard: syncs of the providers, and what keeps house.
@@ -54,7 +49,7 @@ enum JobsCommand {
     Worker(WorkerArguments),
     /// Enqueue what is due, until told to stop. Several may run: each tick is enqueued once.
     Scheduler,
-    /// Enqueue one job and print its id.
+    /// Enqueue a job and print its id.
     Enqueue(EnqueueArguments),
     /// Look at what could not be read, and have it read again.
     Quarantine(QuarantineArguments),
@@ -75,22 +70,6 @@ struct WorkerArguments {
     /// starts this by itself.
     #[arg(long, hide = true, conflicts_with = "scheduler")]
     alone: bool,
-}
-
-#[derive(Debug, Args)]
-struct EnqueueArguments {
-    /// The kind of job.
-    #[arg(index = 1)]
-    kind: String,
-    /// Its arguments as JSON, for example '{"mode":"full"}' for a sync.
-    #[arg(index = 2)]
-    args: Option<String>,
-    /// Queue one more behind a live one of the same kind and arguments, rather than join it.
-    #[arg(long)]
-    force: bool,
-    /// Wait for it to end, print what came of it, and fail if it failed.
-    #[arg(long)]
-    wait: bool,
 }
 
 impl Program {
@@ -128,11 +107,7 @@ impl Program {
                 self.schedule(&environment, shutdown::on_signal()?).await;
                 Ok(())
             }
-            JobsCommand::Enqueue(arguments) => {
-                let job_id = self.enqueue(&environment, &arguments).await?;
-                println!("{job_id}");
-                if arguments.wait { follow(&environment, job_id).await } else { Ok(()) }
-            }
+            JobsCommand::Enqueue(arguments) => arguments.run(self.kinds, &environment).await,
             JobsCommand::Quarantine(arguments) => arguments.run(&environment).await,
         }
     }
@@ -166,9 +141,9 @@ impl Program {
     }
 
     async fn schedule(self, environment: &Environment, stop: CancellationToken) {
-        let Environment { ledger, wire, clock, sync, .. } = environment;
+        let Environment { ledger, wire, clock, sync, reconciliation, .. } = environment;
         let scheduler = Scheduler { ledger: ledger.clone(), wire: wire.clone(), clock: Arc::clone(clock) };
-        scheduler.run((self.table)(sync), stop).await;
+        scheduler.run((self.table)(sync, reconciliation), stop).await;
     }
 
     fn checked_queues(self, queues: Vec<String>) -> anyhow::Result<Vec<String>> {
@@ -180,14 +155,6 @@ impl Program {
             );
         }
         Ok(queues)
-    }
-
-    async fn enqueue(self, environment: &Environment, arguments: &EnqueueArguments) -> anyhow::Result<JobId> {
-        let EnqueueArguments { kind, args, force, .. } = arguments;
-        let kind = self.kinds.iter().find(|known| known.name == kind);
-        let kind = kind.ok_or_else(|| anyhow::anyhow!("there is no such kind of job"))?;
-        let job = NewJob { force: *force, ..new_job(kind, args.as_deref())? };
-        Ok(enqueue_job(&environment.ledger, &environment.wire, &job).await?.job_id)
     }
 }
 
@@ -204,72 +171,4 @@ fn read_config() -> Result<JobsConfig, ConfigError> {
     let mut variables = Variables::of_process();
     let read = JobsConfig::read(&mut variables);
     variables.finish(read)
-}
-
-fn new_job(kind: &'static JobKind, args: Option<&str>) -> anyhow::Result<NewJob> {
-    let unreadable = |error| {
-        anyhow::anyhow!(
-            "the arguments cannot be read ({error}); for example '{{\"mode\":\"incremental\"}}' for a sync, or \
-             '{{\"source\":\"vima\"}}' for {}",
-            REPLAY_QUARANTINE.name
-        )
-    };
-    if let Some(source) = kind.source() {
-        let args: SyncArgs = args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(unreadable)?;
-        if let Some((from, to)) = args.days().filter(|(from, to)| from > to) {
-            anyhow::bail!("from_date {from} is after to_date {to}: no day would be read");
-        }
-        return Ok(NewJob::sync(source, &args, Trigger::Cli));
-    }
-    if *kind == REPLAY_QUARANTINE {
-        let replay = args.map_or(Ok(Replay::All), serde_json::from_str).map_err(unreadable)?;
-        return Ok(NewJob::replay(replay, Trigger::Cli));
-    }
-    let args: Value = args.map_or(Ok(json!({})), serde_json::from_str).map_err(unreadable)?;
-    Ok(NewJob::with_args(kind, args, Trigger::Cli))
-}
-
-/// Waits for a job to end, and prints what came of it.
-pub(crate) async fn follow(environment: &Environment, job_id: JobId) -> anyhow::Result<()> {
-    let mut looks = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        looks.tick().await;
-        let Some(job) = jobs::find_glance(&environment.ledger, job_id).await? else {
-            anyhow::bail!("the job {job_id} is gone: it was cleared away while it was being followed");
-        };
-        match job.state {
-            JobState::Succeeded => {
-                println!("{}", job.result.unwrap_or_default());
-                return Ok(());
-            }
-            JobState::Failed | JobState::Cancelled => {
-                anyhow::bail!("the job {}: {}", job.state.as_str(), job.error.unwrap_or_default());
-            }
-            JobState::Queued | JobState::Scheduled | JobState::Running | JobState::Retrying => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use psp_dashboard::domain::job::SYNC_VIMA;
-
-    #[test]
-    fn arguments_are_read_or_refused_before_anything_is_enqueued() {
-        for (args, expected) in [
-            (None, Ok(r#"{"mode":"incremental"}"#)),
-            (Some(r#"{"mode":"full"}"#), Ok(r#"{"mode":"full"}"#)),
-            (Some(r#"{"mode":"range","from_date":"2026-01-02","to_date":"2026-01-01"}"#), Err("after to_date")),
-            (Some(r#"{"mode":"range","from_date":"2026-01-02"}"#), Err("to_date")),
-            (Some(r#"{"mode":"sideways"}"#), Err("incremental")),
-            (Some("{"), Err("cannot be read")),
-        ] {
-            match (new_job(&SYNC_VIMA, args), expected) {
-                (Ok(job), Ok(expected)) => assert_eq!(job.args.to_string(), expected),
-                (Err(error), Err(told)) => assert!(error.to_string().contains(told), "{error}"),
-                (job, expected) => panic!("{args:?}: {job:?}, expected {expected:?}"),
-            }
-        }
-    }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use psp_dashboard::domain::attempt::ClaimedJob;
-use psp_dashboard::domain::reconciliation::{DayArgs, ReconcileArgs};
+use psp_dashboard::domain::reconciliation::{DayArgs, NightlyArgs, ReconcileArgs};
 use psp_dashboard::operations::reconcile_day::reconcile_day;
+use psp_dashboard::operations::request_reconciliation::enqueue_night;
 use serde_json::{Value, json};
 
 use crate::environment::Environment;
@@ -36,7 +37,11 @@ impl Handler for Reconcile {
                 tracing::info!(%date, counts = ?reconciled.counts, cases = ?reconciled.cases, "the day is reconciled");
                 Ok(json!(reconciled))
             }
-            ReconcileArgs::Nightly(_) => Ok(json!({})),
+            ReconcileArgs::Nightly(NightlyArgs { nightly }) => {
+                let (zone, revisit_days) = (reconciliation.zone, reconciliation.revisit_days);
+                let requested = enqueue_night(pool, wire, &job.claim, nightly, revisit_days, zone).await?;
+                Ok(json!({"runs": requested}))
+            }
         }
     }
 }

@@ -1,28 +1,34 @@
 //! What runs when: one table.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use apalis_cron::{Schedule, Tick};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::SharedClock;
-use psp_dashboard::config::SyncConfig;
+use psp_dashboard::config::{ReconciliationConfig, SyncConfig};
+use psp_dashboard::domain::day::day_before;
 use psp_dashboard::domain::job::{HOUSEKEEPING, NewJob, Priority, REFRESH_FX_RATES, SYNC_PAYSHACK_METADATA, Trigger};
-use psp_dashboard::domain::schedule::Every;
+use psp_dashboard::domain::reconciliation::ReconcileArgs;
+use psp_dashboard::domain::schedule::{Every, Recurrence};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
 
+/// What an entry enqueues at a tick.
+pub type JobAt = Arc<dyn Fn(DateTime<Utc>) -> NewJob + Send + Sync>;
+
 /// One line of the table.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Entry {
     /// Its name, for ever: ticks are recorded under it.
     pub name: Cow<'static, str>,
     /// When it runs.
-    pub every: Every,
+    pub when: Recurrence,
     /// What becomes of ticks that nobody was there for.
     pub missed: Missed,
     /// What it enqueues at a tick.
-    pub job_at: fn(DateTime<Utc>) -> NewJob,
+    pub job_at: JobAt,
 }
 
 /// What becomes of ticks that passed while no scheduler was there to record them.
@@ -36,8 +42,11 @@ pub enum Missed {
 
 /// The table.
 #[must_use]
-pub fn table(sync: &SyncConfig) -> Vec<Entry> {
-    let entry = |name, every, missed, job_at| Entry { name: Cow::Borrowed(name), every: Every(every), missed, job_at };
+pub fn table(sync: &SyncConfig, reconciliation: &ReconciliationConfig) -> Vec<Entry> {
+    let entry = |name, every, missed, job_at: fn(DateTime<Utc>) -> NewJob| {
+        let when = Recurrence::Every(Every(every));
+        Entry { name: Cow::Borrowed(name), when, missed, job_at: Arc::new(job_at) }
+    };
     let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
     let mut table = vec![
         entry("sync-vima", sync.vima_interval, Missed::Coalesce, |_| incremental(Source::Vima)),
@@ -54,6 +63,7 @@ pub fn table(sync: &SyncConfig) -> Vec<Entry> {
             let day = days_before(tick, u64::try_from(tick.timestamp() / 3600 % 30).unwrap_or(0));
             again(Source::Payshack, day, day)
         }),
+        nightly(reconciliation),
         entry("housekeeping", hour, Missed::Coalesce, |_| NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)),
     ];
     if sync.fetches_rates {
@@ -62,6 +72,19 @@ pub fn table(sync: &SyncConfig) -> Vec<Entry> {
         }));
     }
     table
+}
+
+/// Each night that was missed is made up for: its day is reconciled by its own tick, or never.
+fn nightly(reconciliation: &ReconciliationConfig) -> Entry {
+    let zone = reconciliation.zone;
+    let job_at =
+        move |tick| NewJob::reconcile(ReconcileArgs::of_night_after(day_before(tick, zone)), Trigger::Schedule);
+    Entry {
+        name: Cow::Borrowed("reconcile"),
+        when: Recurrence::Cron(reconciliation.nightly.clone()),
+        missed: Missed::MakeUp,
+        job_at: Arc::new(job_at),
+    }
 }
 
 fn incremental(source: Source) -> NewJob {
@@ -79,23 +102,25 @@ fn days_before(tick: DateTime<Utc>, days: u64) -> NaiveDate {
     today.checked_sub_days(Days::new(days)).unwrap_or(today)
 }
 
-/// The ticks of an [`Every`] as apalis-cron asks for them, by a clock that is handed in.
+/// The ticks of a [`Recurrence`] as apalis-cron asks for them, by a clock that is handed in.
 pub struct Ticks {
     /// When.
-    pub every: Every,
+    pub when: Recurrence,
     /// By which clock.
     pub clock: SharedClock,
 }
 
 impl<Zone> Schedule<Zone> for Ticks {
     fn next_tick(&mut self, _zone: &Zone) -> Option<Tick<Zone>> {
-        let next = self.every.next_tick(self.clock.now());
+        let next = self.when.next_tick(self.clock.now())?;
         u64::try_from(next.timestamp()).ok().map(Tick::new)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use psp_dashboard::config::Environment;
+
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -103,7 +128,7 @@ mod tests {
     }
 
     fn table_where(fetches_rates: bool) -> Vec<Entry> {
-        table(&SyncConfig {
+        let sync = SyncConfig {
             vima_interval: Duration::from_mins(1),
             payshack_interval: Duration::from_mins(5),
             payshack_metadata_interval: Duration::from_mins(30),
@@ -111,7 +136,31 @@ mod tests {
             vima_overlap: Duration::from_mins(15),
             payshack_overlap_days: 2,
             fetches_rates,
-        })
+        };
+        let mut environment = Environment::from_pairs([
+            ("RECONCILIATION_CRON", "30 1 * * *"),
+            ("RECONCILIATION_TIMEZONE", "Asia/Kolkata"),
+        ]);
+        let read = ReconciliationConfig::read(&mut environment);
+        table(&sync, &environment.finish(read).expect("nothing is amiss"))
+    }
+
+    #[test]
+    fn each_night_reconciles_the_day_that_has_ended_in_its_zone() {
+        let table = table_where(false);
+        let night = table.iter().find(|entry| entry.name == "reconcile").expect("it is in the table");
+        let (last, now) = (at("2026-01-12T20:00:00Z"), at("2026-01-15T12:00:00Z"));
+        // Half past one in Kolkata is eight in the evening of the day before in UTC.
+        let nights = night.when.ticks_since(last, now, 31);
+        assert_eq!(nights, [at("2026-01-13T20:00:00Z"), at("2026-01-14T20:00:00Z")]);
+        let jobs: Vec<NewJob> = nights.into_iter().map(|tick| (night.job_at)(tick)).collect();
+        let args: Vec<String> = jobs.iter().map(|job| job.args.to_string()).collect();
+        assert_eq!(args, [r#"{"nightly":"2026-01-13"}"#, r#"{"nightly":"2026-01-14"}"#]);
+        assert_ne!(jobs[0].unique_key, jobs[1].unique_key, "no night joins another");
+        assert_eq!(
+            (night.when.to_string(), night.when.zone().name(), night.missed),
+            ("30 1 * * *".to_owned(), "Asia/Kolkata", Missed::MakeUp)
+        );
     }
 
     #[test]
@@ -119,7 +168,7 @@ mod tests {
         for (fetches_rates, expected) in [(false, None), (true, Some("every 1800 s".to_owned()))] {
             let table = table_where(fetches_rates);
             let entry = table.iter().find(|entry| entry.name == "refresh-fx-rates");
-            assert_eq!(entry.map(|entry| entry.every.to_string()), expected);
+            assert_eq!(entry.map(|entry| entry.when.to_string()), expected);
         }
     }
 

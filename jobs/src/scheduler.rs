@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use apalis_cron::CronScheduler;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use futures_util::StreamExt;
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::jobs::Enqueued;
@@ -90,7 +89,7 @@ impl Scheduler {
     async fn follow(&self, entry: &Entry) {
         loop {
             self.record_due(entry, self.clock.now()).await;
-            let ticks = Ticks { every: entry.every, clock: Arc::clone(&self.clock) };
+            let ticks = Ticks { when: entry.when.clone(), clock: Arc::clone(&self.clock) };
             let mut stream = std::pin::pin!(CronScheduler::new(ticks).into_stream());
             while let Ok(Some(Ok(tick))) = tokio::time::timeout(LONGEST_SLEEP, stream.next()).await {
                 let seconds = i64::try_from(tick.get_timestamp()).ok();
@@ -122,8 +121,8 @@ impl Scheduler {
             Missed::MakeUp => MOST_MADE_UP,
         };
         let due = match last {
-            Some(last) => entry.every.ticks_since(last, now, most),
-            None => vec![entry.every.last_tick(now)],
+            Some(last) => entry.when.ticks_since(last, now, most),
+            None => entry.when.last_tick(now).into_iter().collect(),
         };
         if due.len() > 1 {
             tracing::warn!(schedule = %entry.name, ticks = due.len(), "ticks were missed; each is made up for");
@@ -142,13 +141,12 @@ impl Scheduler {
 }
 
 fn show(entry: &Entry, now: DateTime<Utc>) -> schedules::Entry {
-    let next = entry.every.next_tick(now);
+    let next = entry.when.next_tick(now);
     schedules::Entry {
         name: entry.name.to_string(),
-        kind: (entry.job_at)(next).kind.name.to_owned(),
-        expression: entry.every.to_string(),
-        // Counted from the epoch, which is in no other.
-        timezone: Tz::UTC.name().to_owned(),
-        next_tick_at: Some(next),
+        kind: (entry.job_at)(next.unwrap_or(now)).kind.name.to_owned(),
+        expression: entry.when.to_string(),
+        timezone: entry.when.zone().name().to_owned(),
+        next_tick_at: next,
     }
 }

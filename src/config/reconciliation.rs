@@ -8,12 +8,18 @@ use rust_decimal::Decimal;
 use super::{Environment, Setting};
 use crate::domain::money::parse_decimal;
 use crate::domain::reconciliation::{Parameters, Projects};
+use crate::domain::schedule::{Cron, CronExpression};
+
+/// When the night's reconciliation begins, where nothing is said.
+const USUAL_CRON: &str = "30 1 * * *";
 
 /// How and when days are reconciled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReconciliationConfig {
     /// The zone whose days they are.
     pub zone: Tz,
+    /// When the day that has ended is reconciled, by the clocks of the zone.
+    pub nightly: Cron,
     /// The rules.
     pub parameters: Parameters,
     /// How many of the last days are reconciled again as long as anything of them is pending or open.
@@ -21,9 +27,11 @@ pub struct ReconciliationConfig {
 }
 
 impl ReconciliationConfig {
-    /// Reads `RECONCILIATION_TIMEZONE`, `RECONCILED_PROJECTS` and `RECON_*`.
+    /// Reads `RECONCILIATION_CRON`, `RECONCILIATION_TIMEZONE`, `RECONCILED_PROJECTS` and `RECON_*`.
     pub fn read(environment: &mut Environment) -> Option<Self> {
         let usual = Parameters::default();
+        let cron = environment.text("RECONCILIATION_CRON").unwrap_or_else(|| USUAL_CRON.to_owned());
+        let cron = environment.parse::<CronExpression>(Setting::open("RECONCILIATION_CRON", USUAL_CRON), &cron);
         let zone = environment.optional(Setting::open("RECONCILIATION_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
         let projects = environment.optional(Setting::open("RECONCILED_PROJECTS", "91game"), Names(usual.projects));
         let window_hours = whole(environment, Setting::open("RECON_WINDOW_HOURS", "24"), usual.window_hours, 1..=168);
@@ -39,6 +47,7 @@ impl ReconciliationConfig {
         let zone = zone?;
         Some(Self {
             zone,
+            nightly: Cron { expression: cron?, zone },
             parameters: Parameters {
                 timezone: zone.name().to_owned(),
                 projects: projects?.0,
@@ -111,11 +120,13 @@ mod tests {
         let projects = Projects::Named(vec!["monetix".to_owned(), "91game".to_owned()]);
         assert_eq!(config.parameters, Parameters { projects, ..Parameters::default() });
         assert_eq!((config.zone, config.revisit_days), (Tz::UTC, 3));
+        assert_eq!((config.nightly.expression.to_string(), config.nightly.zone), (USUAL_CRON.to_owned(), Tz::UTC));
     }
 
     #[test]
     fn every_fault_is_told() {
         let faulty = [
+            ("RECONCILIATION_CRON", "half past one"),
             ("RECONCILIATION_TIMEZONE", "Asia/Nowhere"),
             ("RECONCILED_PROJECTS", ","),
             ("RECON_WINDOW_HOURS", "0"),
@@ -127,7 +138,7 @@ mod tests {
         ];
         let mut environment = Environment::from_pairs(faulty);
         let read = ReconciliationConfig::read(&mut environment);
-        let told = environment.finish(read).expect_err("eight faults").to_string();
+        let told = environment.finish(read).expect_err("nine faults").to_string();
         for (name, _) in faulty {
             assert!(told.contains(name), "{name}: {told}");
         }

@@ -16,6 +16,7 @@ pub mod idempotent_requests;
 pub mod job_control;
 pub mod job_listing;
 pub mod jobs;
+pub mod last_findings;
 pub mod leases;
 pub mod metadata;
 pub mod overview;

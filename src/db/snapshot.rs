@@ -38,7 +38,10 @@ impl Snapshot {
     }
 
     /// The connection whose statements see it.
-    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, DbError> {
+    ///
+    /// # Errors
+    /// [`DbError`] where it has ended.
+    pub fn connection(&mut self) -> Result<&mut PgConnection, DbError> {
         // Only the two ends take it away, and nothing can be asked after them.
         self.connection.as_deref_mut().ok_or_else(|| DbError::impossible("snapshot", "closed"))
     }

@@ -1,4 +1,4 @@
-//! One payment, with what belongs to it: the other source's record, the raw one, the history.
+//! One payment, with what belongs to it: the record as it was sent, and the history.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::DbError;
 use super::transaction_search::{COLUMNS, Found};
 use crate::domain::status::Status;
-use crate::domain::transaction::Source;
 
 /// The payment of this id, if there is one.
 ///
@@ -17,22 +16,6 @@ use crate::domain::transaction::Source;
 pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Found>, DbError> {
     let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM transactions WHERE id = "));
     Ok(query.push_bind(id).build_query_as().fetch_optional(pool).await?)
-}
-
-/// The other source's record of the same payment, if there is one; of several, the newest.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn find_counterpart(pool: &PgPool, payment: &Found) -> Result<Option<Found>, DbError> {
-    let (key, other) = match payment.source {
-        Source::Vima => (&payment.client_operation_id, "source = 'payshack' AND order_id = "),
-        Source::Payshack => (&payment.order_id, "source = 'vima' AND client_operation_id = "),
-    };
-    let Some(key) = key else { return Ok(None) };
-    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM transactions WHERE {other}"));
-    query.push_bind(key).push(" AND kind = ").push_bind(payment.kind.as_str());
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT 1");
-    Ok(query.build_query_as().fetch_optional(pool).await?)
 }
 
 /// The record of a payment as the provider sent it.

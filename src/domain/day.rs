@@ -55,7 +55,7 @@ impl DayRange {
     /// The day that `now` falls on in `zone`, and the days before it: `days` in all.
     #[must_use]
     pub fn last(days: u64, now: DateTime<Utc>, zone: Tz) -> Self {
-        let to = now.with_timezone(&zone).date_naive();
+        let to = day_of(now, zone);
         Self { from: to.checked_sub_days(Days::new(days.saturating_sub(1))).unwrap_or(to), to, zone }
     }
 
@@ -100,6 +100,19 @@ impl DayRange {
         let after = self.to.checked_add_days(Days::new(1)).unwrap_or(self.to);
         (start_of_day(self.from, self.zone), start_of_day(after, self.zone))
     }
+}
+
+/// The day that `now` falls on in `zone`.
+#[must_use]
+pub fn day_of(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    now.with_timezone(&zone).date_naive()
+}
+
+/// The day before the one that `now` falls on in `zone`.
+#[must_use]
+pub fn day_before(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    let today = day_of(now, zone);
+    today.pred_opt().unwrap_or(today)
 }
 
 /// The first instant of `day` in `zone`.

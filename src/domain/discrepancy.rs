@@ -25,6 +25,9 @@ impl CaseState {
     /// Every state.
     pub const ALL: [Self; 5] = [Self::Open, Self::Acknowledged, Self::Resolved, Self::Ignored, Self::AutoResolved];
 
+    /// Those that a person may choose: that a run finds a case no longer is said by runs alone.
+    pub const BY_HAND: [Self; 4] = [Self::Open, Self::Acknowledged, Self::Resolved, Self::Ignored];
+
     /// The name in the contract and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {

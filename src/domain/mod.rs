@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod attempt;
+pub mod case_move;
 pub mod day;
 pub mod discrepancy;
 pub mod event;

@@ -1,9 +1,73 @@
-//! Every so many seconds: when what is done again and again is due.
+//! When what is done again and again is due: every so many seconds, or as a cron expression has it.
+//!
+//! Whoever knows a [`Recurrence`] knows all its ticks, past and to come, without having been there: so any number of
+//! schedulers agree on them, and what was missed is found out afterwards.
+
+mod cron;
 
 use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeZone, Utc};
+use chrono_tz::Tz;
+
+pub use cron::{Cron, CronError, CronExpression};
+
+/// When something is due, again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recurrence {
+    /// Every so many seconds.
+    Every(Every),
+    /// When the clocks of a zone show certain times.
+    Cron(Cron),
+}
+
+impl Recurrence {
+    /// The last tick until `now`; none where calendars do not go so far back.
+    #[must_use]
+    pub fn last_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Every(every) => Some(every.last_tick(now)),
+            Self::Cron(cron) => cron.last_tick(now),
+        }
+    }
+
+    /// The first tick after `now`; none where calendars do not go so far.
+    #[must_use]
+    pub fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Every(every) => Some(every.next_tick(now)),
+            Self::Cron(cron) => cron.next_tick(now),
+        }
+    }
+
+    /// The ticks after `last` until `now`, oldest first; of more than `most` of them the newest.
+    #[must_use]
+    pub fn ticks_since(&self, last: DateTime<Utc>, now: DateTime<Utc>, most: usize) -> Vec<DateTime<Utc>> {
+        match self {
+            Self::Every(every) => every.ticks_since(last, now, most),
+            Self::Cron(cron) => cron.ticks_since(last, now, most),
+        }
+    }
+
+    /// The zone whose clocks it goes by. Seconds are counted from the epoch, which is in no other than UTC.
+    #[must_use]
+    pub fn zone(&self) -> Tz {
+        match self {
+            Self::Every(_) => Tz::UTC,
+            Self::Cron(cron) => cron.zone,
+        }
+    }
+}
+
+impl fmt::Display for Recurrence {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(every) => every.fmt(out),
+            Self::Cron(cron) => cron.expression.fmt(out),
+        }
+    }
+}
 
 /// Every so many seconds, counted from the epoch: two schedulers, or one that was restarted, tick at the same instants, and
 /// whoever knows the interval knows the next tick. Cron cannot say every 45 seconds.

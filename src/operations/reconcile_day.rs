@@ -120,7 +120,7 @@ async fn tell_progress(pool: &PgPool, wire: &Wire, run: &DayRun, counts: Tally, 
     match told.await {
         Ok(recorded) => publish_events(wire, &recorded).await,
         Err(error) => {
-            tracing::warn!(%error, date = %run.date, "dashboards were not told how far the reconciliation is")
+            tracing::warn!(%error, date = %run.date, "dashboards were not told how far the reconciliation is");
         }
     }
 }

@@ -53,7 +53,10 @@ pub enum RetryError {
     #[error("the job is running: wait for its end, or cancel it first")]
     Running,
     /// It has done what it was to do.
-    #[error("the job has succeeded: to do the same again, start it anew, a sync by POST /api/v1/sync/trigger")]
+    #[error(
+        "the job has succeeded: to do the same again, start it anew, a sync by POST /api/v1/sync/trigger, a reconciliation by \
+         POST /api/v1/reconciliation/run"
+    )]
     Succeeded,
     /// Nobody here could run it.
     #[error("this release knows no jobs of kind {0}: deploy one that does, then retry the job")]

@@ -22,6 +22,7 @@ use super::page::Cursors;
 use super::payshack;
 use super::quarantine::QuarantineApi;
 use super::queues::QueuesApi;
+use super::reconciliation;
 use super::request::Answering;
 use super::schedule::ScheduleApi;
 use super::server;
@@ -128,6 +129,7 @@ fn versioned() -> impl OpenApi + 'static {
         MetricsApi,
         SyncApi,
         QuarantineApi,
+        reconciliation::operations(),
         JobsApi,
         QueuesApi,
         ScheduleApi,

@@ -48,6 +48,8 @@ pub(super) enum Tag {
     Metrics,
     /// Reading the providers.
     Sync,
+    /// Whether both providers agree: runs, what they found, and what is done about it.
+    Reconciliation,
     /// Who takes part at PayShack, and what they hold.
     #[oai(rename = "PayShack")]
     Payshack,

@@ -17,6 +17,7 @@ use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::db::DbError;
 use crate::operations::cancel_job::CancelError;
+use crate::operations::move_cases::MoveError;
 use crate::operations::once::OnceError;
 use crate::operations::request_replay::ReplayError;
 use crate::operations::retry_job::RetryError;
@@ -343,6 +344,16 @@ impl From<CancelError> for Problem {
             CancelError::NotFound => Self::not_found("job"),
             CancelError::Finished(_) => Self::new(ProblemCode::Conflict, error.to_string()),
             CancelError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<MoveError> for Problem {
+    fn from(error: MoveError) -> Self {
+        match error {
+            MoveError::NotFound(_) => Self::new(ProblemCode::NotFound, error.to_string()),
+            MoveError::Illegal(_) => Self::new(ProblemCode::Conflict, error.to_string()),
+            MoveError::Db(error) => error.into(),
         }
     }
 }

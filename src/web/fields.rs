@@ -3,6 +3,7 @@
 //! Reading goes on after a fault, so that whoever asks mends every field in one go. poem-openapi's own parameters were
 //! rejected: they stop at the first, know no lists by commas, and make a signature of twenty arguments of a filter.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use chrono::NaiveDate;
@@ -30,6 +31,10 @@ pub(super) trait Word: Sized {
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     values: Vec<(String, String)>,
+    /// Lists of a JSON object, which alone has them.
+    arrays: Vec<(String, Vec<Value>)>,
+    /// Those that are named, and say nothing.
+    blanks: Vec<String>,
     faults: Vec<FieldError>,
 }
 
@@ -48,10 +53,13 @@ impl Fields {
         let mut fields = Self::default();
         for (name, value) in object {
             match value {
-                Value::Null => {}
+                Value::Null => fields.blanks.push(name),
+                // No text of the database can hold it.
+                Value::String(text) if text.contains('\0') => fields.fault(&name, "must not hold a NUL"),
                 Value::String(text) => fields.take(name, &text),
                 Value::Bool(_) | Value::Number(_) => fields.take(name, &value.to_string()),
-                Value::Array(_) | Value::Object(_) => fields.fault(&name, "must be a single value"),
+                Value::Array(items) => fields.arrays.push((name, items)),
+                Value::Object(_) => fields.fault(&name, "must be a single value"),
             }
         }
         fields
@@ -59,9 +67,17 @@ impl Fields {
 
     fn take(&mut self, name: String, text: &str) {
         let text = text.trim();
-        if !text.is_empty() {
+        if text.is_empty() {
+            self.blanks.push(name);
+        } else {
             self.values.push((name, text.to_owned()));
         }
+    }
+
+    /// Whether a field is named and says nothing: null, or an empty text. Only where that asks for something, as to take a
+    /// value away, is it not the same as being absent.
+    pub(super) fn is_blank(&self, name: &str) -> bool {
+        self.blanks.iter().any(|blank| blank == name)
     }
 
     /// Notes that a field is at fault.
@@ -72,6 +88,10 @@ impl Fields {
     /// The value of a field that may be absent; none, with a fault noted, where it cannot be read.
     #[expect(clippy::option_option, reason = "the outer says whether it could be read, the inner whether it is there")]
     pub(super) fn optional<T: Word>(&mut self, name: &str) -> Option<Option<T>> {
+        if self.arrays.iter().any(|(known, _)| known == name) {
+            self.fault(name, "must be a single value");
+            return None;
+        }
         let mut texts: Vec<String> = self.texts(name).map(str::to_owned).collect();
         match (texts.pop(), texts.is_empty()) {
             (None, _) => Some(None),
@@ -95,6 +115,22 @@ impl Fields {
         read.into_iter().collect()
     }
 
+    /// The values of a list of a JSON object, which must have so many.
+    pub(super) fn array<T: Word>(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<Vec<T>> {
+        let place = self.arrays.iter().position(|(known, _)| known == name);
+        let items = place.map(|place| self.arrays.swap_remove(place).1).unwrap_or_default();
+        if !length.contains(&items.len()) {
+            let (least, most) = (length.start(), length.end());
+            self.fault(name, format!("must be a list of {least} to {most} values, and has {}", items.len()));
+            return None;
+        }
+        let read = items.iter().enumerate().map(|(place, item)| {
+            let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            self.word(&format!("{name}[{place}]"), &text)
+        });
+        read.collect::<Vec<Option<T>>>().into_iter().collect()
+    }
+
     fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.values.iter().filter(move |(known, _)| known == name).map(|(_, text)| text.as_str())
     }
@@ -105,8 +141,9 @@ impl Fields {
 
     /// Notes every field that is not among `known`: a misspelt field must not be taken for an absent one.
     pub(super) fn refuse_others(&mut self, known: &[&str]) {
-        let others: Vec<String> =
-            self.values.iter().map(|(name, _)| name.clone()).filter(|name| !known.contains(&name.as_str())).collect();
+        let values = self.values.iter().map(|(name, _)| name);
+        let given = values.chain(self.arrays.iter().map(|(name, _)| name)).chain(&self.blanks);
+        let others: Vec<String> = given.filter(|name| !known.contains(&name.as_str())).cloned().collect();
         for name in others {
             self.fault(&name, format!("is not known here; known are {}", known.join(", ")));
         }
@@ -173,6 +210,8 @@ impl Word for Tz {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::domain::status::Status;
 
@@ -211,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_of_a_body_is_told() {
-        let Value::Object(object) = serde_json::json!({"sorce": "vima", "force": true, "to_date": null}) else {
+        let Value::Object(object) = json!({"sorce": "vima", "force": true, "to_date": null}) else {
             unreachable!("an object")
         };
         let mut fields = Fields::of_object(object);
@@ -219,6 +258,41 @@ mod tests {
         fields.refuse_others(&["source", "force", "to_date"]);
         let told = fields.finish(Some(())).expect_err("a fault").to_string();
         assert_eq!(told, "sorce: is not known here; known are source, force, to_date");
+    }
+
+    fn body(object: &Value) -> Fields {
+        Fields::of_object(object.as_object().expect("an object").clone())
+    }
+
+    #[test]
+    fn what_says_nothing_is_told_from_what_is_absent() {
+        let fields = body(&json!({"assignee": null, "note": " ", "state": "open"}));
+        let blank = ["assignee", "note", "state", "ids"].map(|name| fields.is_blank(name));
+        assert_eq!(blank, [true, true, false, false]);
+        assert!(body(&json!({"note": "a\0b"})).finish(Some(())).is_err());
+        let mut misspelt = body(&json!({"asignee": null}));
+        misspelt.refuse_others(&["assignee"]);
+        assert!(misspelt.finish(Some(())).is_err());
+    }
+
+    #[test]
+    fn lists_of_a_body_are_read_value_by_value() {
+        for (ids, told) in [
+            (json!([true, "false"]), None),
+            (json!([]), Some("ids: must be a list of 1 to 2 values, and has 0")),
+            (json!(null), Some("ids: must be a list of 1 to 2 values, and has 0")),
+            (json!([true, true, true]), Some("ids: must be a list of 1 to 2 values, and has 3")),
+            (json!([true, "maybe"]), Some("ids[1]: must be true or false")),
+            (json!([null, [true]]), Some("ids[0]: must be true or false; ids[1]: must be true or false")),
+        ] {
+            let mut fields = body(&json!({"ids": ids}));
+            let read = fields.array::<bool>("ids", 1..=2);
+            let problem = fields.finish(read).err().map(|problem| problem.to_string());
+            assert_eq!(problem.as_deref(), told, "{ids}");
+        }
+        let mut single = body(&json!({"force": [true]}));
+        let read = single.optional::<bool>("force");
+        assert_eq!(single.finish(read).expect_err("a list").to_string(), "force: must be a single value");
     }
 
     #[test]

@@ -125,7 +125,8 @@ pub(super) struct DataAsOf {
     pub(super) payshack: Option<Time>,
 }
 
-async fn data_as_of(state: &State) -> Result<DataAsOf, DbError> {
+/// Up to when each source has been synced.
+pub(super) async fn data_as_of(state: &State) -> Result<DataAsOf, DbError> {
     let [vima, payshack] = Source::ALL.map(|source| sync_history::find_watermark(&state.pool, source));
     let (vima, payshack) = tokio::try_join!(vima, payshack)?;
     Ok(DataAsOf { vima: vima.map(Time), payshack: payshack.map(Time) })

@@ -36,4 +36,5 @@ pub mod socket;
 mod sync;
 mod sync_status;
 mod transaction_query;
+mod transaction_reconciliation;
 mod transactions;

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::fields::Word;
 use crate::db::job_listing::AttemptOutcome;
+use crate::db::reconciliation::runs::Standing;
 use crate::db::transaction_search::{Order, SortBy};
 use crate::domain::access::Role;
 use crate::domain::discrepancy::CaseState;
@@ -21,7 +22,7 @@ use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::{format_decimal, parse_decimal};
-use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, RunStatus as ReconciliationRunStatus};
+use crate::domain::reconciliation::{AgeBucket, DiscrepancyType, MatchStatus};
 use crate::domain::status::Status;
 use crate::domain::sync::{RunStatus, SyncMode};
 use crate::domain::transaction::{Kind, Source};
@@ -112,12 +113,10 @@ named_enum!(CaseStatus, "CaseMatchStatus", CaseStatus::all(), "What a case is ab
 named_enum!(DiscrepancyType, "DiscrepancyType", DiscrepancyType::ALL, "In what two providers disagree.");
 named_enum!(CaseWord, "CaseType", CaseWord::all(), "What a case is about, or in what two providers disagree.");
 named_enum!(CaseState, "CaseState", CaseState::ALL, "Where a case stands.");
-named_enum!(
-    ReconciliationRunStatus,
-    "ReconciliationRunStatus",
-    ReconciliationRunStatus::ALL,
-    "How a reconciliation stands."
-);
+named_enum!(CaseTarget, "CaseTarget", CaseTarget::all(), "Where a person may move a case.");
+named_enum!(FindingStatus, "FindingStatus", FindingStatus::all(), "What a reconciliation found that is not matched.");
+named_enum!(AgeBucket, "AgeBucket", AgeBucket::ALL, "How many days ago the day of a case was.");
+named_enum!(Standing, "ReconciliationRunStatus", Standing::ALL, "How a reconciliation stands.");
 named_enum!(Format, "ExportFormat", Format::ALL, "What kind of file.");
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
 named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
@@ -178,6 +177,24 @@ impl CaseStatus {
     }
 }
 
+/// What a run writes down: everything that may be found, but for what is simply matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FindingStatus(pub(super) MatchStatus);
+
+impl FindingStatus {
+    fn all() -> Vec<Self> {
+        MatchStatus::ALL.into_iter().filter(|status| *status != MatchStatus::Matched).map(Self).collect()
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0.as_str()
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.as_str() == name)
+    }
+}
+
 /// The name of what a case is about, or of a type of discrepancy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CaseWord(&'static str);
@@ -199,6 +216,24 @@ impl CaseWord {
 
     fn from_name(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|known| known.0 == name)
+    }
+}
+
+/// Where a person may move a case: not to where runs alone do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CaseTarget(pub(super) CaseState);
+
+impl CaseTarget {
+    fn all() -> [Self; 4] {
+        CaseState::BY_HAND.map(Self)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0.as_str()
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|known| known.as_str() == name)
     }
 }
 

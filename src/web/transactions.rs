@@ -20,6 +20,7 @@ use super::personal::{mask_address, mask_name, mask_number};
 use super::query::Query;
 use super::schema::{Money, RateOriginName, Time};
 use super::transaction_query::TransactionQuery;
+use super::transaction_reconciliation::TransactionReconciliation;
 use crate::db::exchange_rates::FoundOrigin;
 use crate::db::transaction_detail::{self, RecordedChange};
 use crate::db::transaction_search::{self, Found, Place, Window};
@@ -27,10 +28,11 @@ use crate::domain::access::{Principal, Role};
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
+use crate::operations::explain_payment::{Explained, explain_payment};
 
 /// A payment, as one provider tells it.
 #[derive(Debug, Clone, Object)]
-struct Transaction {
+pub(super) struct Transaction {
     /// Its id here.
     id: Uuid,
     /// Who told of it.
@@ -99,7 +101,7 @@ struct Transaction {
 
 impl Transaction {
     /// A payment as `principal` may see it.
-    fn shown_to(principal: &Principal, found: Found) -> Self {
+    pub(super) fn shown_to(principal: &Principal, found: Found) -> Self {
         let masked = principal.role < Role::Operator;
         let personal = |mask: fn(&str) -> String, text: Option<String>| {
             if masked { text.as_deref().map(mask) } else { text }
@@ -180,10 +182,11 @@ struct TransactionDetail {
     transaction: Transaction,
     /// The record as the provider sent it; null for whoever is no admin.
     raw_data: Option<Value>,
-    /// The other source's record of the same payment.
+    /// The other source's record of the same payment: the one that it was last held against, else the one that the rules of
+    /// reconciliation would hold it against now.
     counterpart: Option<Transaction>,
     /// What the last reconciliation found of it; null before one has looked.
-    reconciliation: Option<Value>,
+    reconciliation: Option<TransactionReconciliation>,
     /// Its changes of status and amount, oldest first.
     history: Vec<TransactionChange>,
 }
@@ -222,7 +225,8 @@ impl TransactionsApi {
 
     /// Show a payment
     ///
-    /// With its counterpart at the other source, its history, and, for an admin, the record as the provider sent it.
+    /// With its counterpart at the other source, what the last reconciliation found of it, its history, and, for an admin, the
+    /// record as the provider sent it.
     #[oai(path = "/transactions/:id", method = "get", operation_id = "getTransaction")]
     async fn show(
         &self,
@@ -233,7 +237,12 @@ impl TransactionsApi {
     ) -> Result<Json<TransactionDetail>, Problem> {
         let found = transaction_detail::find(&state.pool, id.0).await?;
         let found = found.ok_or_else(|| Problem::not_found("transaction"))?;
-        let counterpart = transaction_detail::find_counterpart(&state.pool, &found).await?;
+        let Explained { known, counterpart } =
+            explain_payment(&state.pool, &found, &state.reconciliation.parameters).await?;
+        let counterpart = match counterpart {
+            Some(id) => transaction_detail::find(&state.pool, id).await?,
+            None => None,
+        };
         let history = transaction_detail::list_changes(&state.pool, id.0).await?;
         let raw_data = match viewer.0.role {
             Role::Admin => transaction_detail::find_raw(&state.pool, id.0).await?,
@@ -243,7 +252,7 @@ impl TransactionsApi {
             transaction: Transaction::shown_to(&viewer.0, found),
             raw_data,
             counterpart: counterpart.map(|found| Transaction::shown_to(&viewer.0, found)),
-            reconciliation: None,
+            reconciliation: known.map(|known| TransactionReconciliation::of(id.0, known)),
             history: history.into_iter().map(TransactionChange::from).collect(),
         }))
     }
@@ -295,7 +304,7 @@ impl Example for TransactionDetail {
             transaction: Transaction::example(),
             raw_data: None,
             counterpart: None,
-            reconciliation: None,
+            reconciliation: Some(TransactionReconciliation::example()),
             history: vec![TransactionChange {
                 changed_at: Some(Time(EXAMPLE_TIME)),
                 recorded_at: Time(EXAMPLE_TIME),

@@ -160,9 +160,9 @@ async fn what_cannot_be_asked_is_refused() {
         (
             get("jobs?kind=sync-visa"),
             422,
-            "sync-vima, sync-payshack, sync-payshack-metadata, replay-quarantine, refresh-fx-rates, housekeeping",
+            "sync-payshack-metadata, replay-quarantine, reconcile, refresh-fx-rates, housekeeping",
         ),
-        (get("jobs?queue=fast"), 422, "maintenance, sync"),
+        (get("jobs?queue=fast"), 422, "maintenance, reconciliation, sync"),
         (get("jobs?cursor=forged"), 422, "cursor"),
         (get("jobs/17"), 422, "must be a UUID"),
         (get(nobody), 404, "there is no such job"),

@@ -10,6 +10,7 @@ use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::discrepancies::Filter;
+use psp_dashboard::domain::reconciliation::Parameters;
 use psp_dashboard::export::columns::choose;
 use psp_dashboard::export::lines::LineFormat;
 use psp_dashboard::operations::write_export::Exports;
@@ -56,14 +57,15 @@ async fn runs(stage: &Stage) {
                                             day_until, as_of, vima_watermark, vima_covered_from, payshack_watermark,
                                             payshack_covered_from, total_vima, total_payshack, matched,
                                             amount_discrepancies, pending, pending_vima, amounts)
-           SELECT id::uuid, day, version, 'completed', 'schedule', day + 1, '{}', day, day + 1, day + 2, day + read,
+           SELECT id::uuid, day, version, 'completed', 'schedule', day + 1, $1, day, day + 1, day + 2, day + read,
                   day - 5, day + 2, day - 5, matched + 2 + pending, matched + 2, matched, 2, pending, pending,
                   amounts::jsonb
              FROM (VALUES ('00000000-0000-0000-0000-000000000001', date '2026-01-10', 1, 2, 1, 0, '{}'),
                           ('00000000-0000-0000-0000-000000000002', '2026-01-10', 2, 2, 4, 0,
                            '{"INR": {"matched": "400.00", "amount": "1.25", "status": "2"}, "USD": {"matched": "7"}}'),
                           ('00000000-0000-0000-0000-000000000003', '2026-01-12', 1, 0, 1, 1, '{}'))
-               AS runs (id, day, version, read, matched, pending, amounts)"#
+               AS runs (id, day, version, read, matched, pending, amounts)"#,
+        json!(Parameters::default())
     )
     .execute(&stage.pool)
     .await

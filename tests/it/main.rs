@@ -4,6 +4,7 @@
 //! run side by side; it waits for conditions, never for time.
 
 mod apalis;
+mod cases;
 mod commands;
 mod control;
 mod crash;
@@ -25,7 +26,10 @@ mod moving;
 mod problems;
 mod programs;
 mod quarantine;
+mod reconciliation;
 mod reconciliation_model;
+mod reconciliation_requests;
+mod reconciliation_runs;
 mod schedulers;
 mod shutdown;
 mod storm;

@@ -1,9 +1,13 @@
-//! Cases: which there are, and how each is read.
+//! Cases: which there are, and how each is read ([`listing`]), what became of one ([`history`]), and what people do to
+//! them ([`moves`]).
 //!
 //! A case that the last run of its day found again is not written for that: when it was last seen, and by which run, is
 //! asked of the runs.
 
 pub mod export;
+pub mod history;
+pub mod listing;
+pub mod moves;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -45,10 +49,30 @@ pub struct Filter {
 impl Filter {
     /// Appends ` AND ...` for everything that is asked for.
     pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        self.push_leading(query);
+        self.push_rest(query);
+    }
+
+    /// What an index leads to: the days, and whether anything is still to be done.
+    fn push_leading(&self, query: &mut QueryBuilder<Postgres>) {
+        for (condition, day) in
+            [("recon_date >= ", self.from_date), ("recon_date <= ", self.to_date), ("recon_date < ", self.before_date)]
+        {
+            if let Some(day) = day {
+                query.push(format!(" AND {condition}")).push_bind(day);
+            }
+        }
+        if !self.states.is_empty() && self.states.iter().all(|state| state.is_unresolved()) {
+            // To the letter what `discrepancies_unresolved` says of itself.
+            query.push(" AND state IN ('open', 'acknowledged')");
+        }
+    }
+
+    fn push_rest(&self, query: &mut QueryBuilder<Postgres>) {
         let lists: [(&str, Vec<String>); 6] = [
-            ("match_status", names(&self.match_statuses, |status| status.as_str())),
-            ("types[1]", names(&self.discrepancy_types, |kind| kind.as_str())),
-            ("state", names(&self.states, |state| state.as_str())),
+            ("match_status", names(&self.match_statuses, MatchStatus::as_str)),
+            ("types[1]", names(&self.discrepancy_types, DiscrepancyType::as_str)),
+            ("state", names(&self.states, CaseState::as_str)),
             ("project", self.projects.clone()),
             ("assignee", self.assignees.clone()),
             ("", self.either.clone()),
@@ -58,13 +82,6 @@ impl Filter {
                 query.push(" AND ARRAY[match_status, types[1]] && ").push_bind(values);
             } else {
                 query.push(format!(" AND {column} = ANY(")).push_bind(values).push(")");
-            }
-        }
-        for (condition, day) in
-            [("recon_date >= ", self.from_date), ("recon_date <= ", self.to_date), ("recon_date < ", self.before_date)]
-        {
-            if let Some(day) = day {
-                query.push(format!(" AND {condition}")).push_bind(day);
             }
         }
         if let Some(least) = self.min_diff {
@@ -128,6 +145,17 @@ type OptionalText = Option<String>;
 pub struct Place {
     recon_date: NaiveDate,
     id: Uuid,
+}
+
+/// Which part of a listing is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// It begins after this place.
+    pub after: Option<Place>,
+    /// Then so many cases are passed over.
+    pub offset: i64,
+    /// So many are wanted.
+    pub limit: i64,
 }
 
 impl Found {

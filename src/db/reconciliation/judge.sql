@@ -5,19 +5,29 @@
 -- $12 Vima's watermark  $13 Vima is covered from  $14 PayShack's watermark  $15 PayShack is covered from
 
 WITH
--- Every row that may matter, once: of the day, and of two windows around it.
-span AS MATERIALIZED (
+rows AS NOT MATERIALIZED (
     SELECT id, source = 'vima' AS is_vima, source_id, project,
            -- Keys are stored without blanks around them (providers/field).
            NULLIF(CASE source WHEN 'vima' THEN client_operation_id ELSE order_id END, '') AS key,
            -- What PayShack says was paid of a success, else what was asked for.
            CASE WHEN source = 'payshack' AND status = 'success' THEN COALESCE(paid_amount, amount) ELSE amount END AS amount,
            source = 'payshack' AND status = 'success' AND paid_amount IS NOT NULL AS is_paid,
-           currency, status, created_at, COALESCE(updated_at, created_at) AS changed_at,
-           created_at >= $3 AND created_at < $4 AS today
+           currency, status, created_at, COALESCE(updated_at, created_at) AS changed_at
       FROM transactions
      WHERE source IN ('vima', 'payshack') AND kind = 'payin' AND ($6::text[] IS NULL OR project = ANY ($6))
-       AND created_at >= $3::timestamptz - 2 * $5::interval AND created_at < $4::timestamptz + 2 * $5::interval
+),
+day AS MATERIALIZED (
+    SELECT *, true AS today FROM rows WHERE created_at >= $3::timestamptz AND created_at < $4::timestamptz
+),
+-- Of two windows around the day, what bears a key of the day.
+around AS MATERIALIZED (
+    SELECT *, false AS today FROM rows
+     WHERE ((created_at >= $3::timestamptz - 2 * $5::interval AND created_at < $3)
+            OR (created_at >= $4 AND created_at < $4::timestamptz + 2 * $5::interval))
+       AND EXISTS (SELECT FROM day WHERE day.key = rows.key)
+),
+span AS NOT MATERIALIZED (
+    TABLE day UNION ALL TABLE around
 ),
 -- What each key of the day is like. Most are plain: one row of each side, within the window, that say the very same. They are
 -- counted here, and nothing more is done about them.
@@ -31,7 +41,6 @@ keys AS MATERIALIZED (
                    min(amount) AS amount, min(said) AS said
               FROM (SELECT span.*, (currency || ' ' || status) COLLATE "C" AS said FROM span WHERE key IS NOT NULL) AS span
              GROUP BY key) AS known
-     WHERE of_day OR payshack_today
 ),
 -- The rows of all other keys.
 doubtful AS MATERIALIZED (
@@ -142,7 +151,7 @@ judged AS MATERIALIZED (
 ),
 -- What the rows of the day are, counted apart from all that is said of them.
 population AS (
-    SELECT count(*) FILTER (WHERE is_vima) AS vima, count(*) FILTER (WHERE NOT is_vima) AS payshack FROM span WHERE today
+    SELECT count(*) FILTER (WHERE is_vima) AS vima, count(*) FILTER (WHERE NOT is_vima) AS payshack FROM day
 ),
 found AS (
     SELECT key, occurrence, match_status,
@@ -200,13 +209,17 @@ found AS (
            jsonb_build_object(
                'as_of', $9::timestamptz, 'source_id', source_id,
                'blank', CASE WHEN is_vima THEN 'client_operation_id' ELSE 'order_id' END)
-      FROM span WHERE key IS NULL AND today
+      FROM day WHERE key IS NULL
 ),
 written AS (
     INSERT INTO reconciliation_results (
         run_id, recon_date, key, occurrence, match_status, types, project, vima_txn_id, payshack_txn_id, vima_amount,
         payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, payshack_status, details)
-    SELECT $1::uuid, $2::date, found.* FROM found
+    SELECT $1::uuid, $2::date, key, occurrence, match_status, types, project, vima_id, payshack_id, vima_amount,
+           payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, payshack_status,
+           -- As the contract writes times.
+           replace(details::text, '+00:00"', 'Z"')::jsonb
+      FROM found
     RETURNING match_status, types, vima_txn_id, payshack_txn_id, vima_amount, payshack_amount, amount_diff, vima_currency,
               payshack_currency
 ),

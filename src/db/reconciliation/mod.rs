@@ -9,4 +9,8 @@
 
 pub mod judge;
 pub mod merge_cases;
+pub mod open_cases;
 pub mod record;
+pub mod results;
+pub mod runs;
+pub mod unsettled;

@@ -5,6 +5,8 @@
 //! a property test holds the two against each other. What a run counts, and that nothing is lost in counting, is
 //! [`tally`].
 
+pub mod days;
+pub mod last;
 pub mod rules;
 pub mod tally;
 
@@ -364,6 +366,12 @@ impl AgeBucket {
             Self::Week => "4-7",
             Self::Older => "8+",
         }
+    }
+
+    /// The bucket of this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bucket| bucket.as_str() == name)
     }
 
     /// The bucket of an age in days.

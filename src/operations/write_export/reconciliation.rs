@@ -10,8 +10,9 @@ use super::{Chunks, ExportError, Exports, Rows, Written};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::count::Count;
-use crate::db::discrepancies::export::{Cases, ReconciledDay, count, list_days};
-use crate::db::discrepancies::{Filter, Found};
+use crate::db::discrepancies::export::Cases;
+use crate::db::discrepancies::{Filter, Found, listing};
+use crate::db::reconciliation::runs::{Run, list_last_completed};
 use crate::db::snapshot::Snapshot;
 use crate::domain::money::format_decimal;
 use crate::domain::reconciliation::age_in_days;
@@ -63,32 +64,32 @@ pub static CASE_COLUMNS: [Column<Case>; 26] = [
 /// there once, and columns can be added up, though never across currencies.
 struct DayLine {
     recon_date: NaiveDate,
-    day: Option<ReconciledDay>,
+    run: Option<Run>,
     amounts: Option<(String, Amounts)>,
 }
 
 static DAY_COLUMNS: [Column<DayLine>; 28] = [
     Column::day("recon_date", |line| Some(line.recon_date)),
-    Column::id("run_id", |line| line.day.as_ref().map(|day| day.run_id)),
-    Column::time("run_at", |line| line.day.as_ref().map(|day| day.run_at)),
-    Column::flag("provisional", |line| line.day.as_ref().map(ReconciledDay::is_provisional)),
-    Column::count("total_transactions", |line| line.day.as_ref().map(|day| day.tally.keys())),
-    Column::count("total_vima", |line| line.day.as_ref().map(|day| day.tally.total.vima)),
-    Column::count("total_payshack", |line| line.day.as_ref().map(|day| day.tally.total.payshack)),
-    Column::count("matched", |line| line.day.as_ref().map(|day| day.tally.matched)),
+    Column::id("run_id", |line| line.run.as_ref().map(|run| run.id)),
+    Column::time("run_at", |line| line.run.as_ref().map(Run::run_at)),
+    Column::flag("provisional", |line| line.run.as_ref().map(Run::is_provisional)),
+    Column::count("total_transactions", |line| line.run.as_ref().map(|run| run.tally.keys())),
+    Column::count("total_vima", |line| line.run.as_ref().map(|run| run.tally.total.vima)),
+    Column::count("total_payshack", |line| line.run.as_ref().map(|run| run.tally.total.payshack)),
+    Column::count("matched", |line| line.run.as_ref().map(|run| run.tally.matched)),
     Column::percent("matched_percentage", |line| line.share(0)),
-    Column::count("discrepancies", |line| line.day.as_ref().map(|day| day.tally.discrepancies())),
+    Column::count("discrepancies", |line| line.run.as_ref().map(|run| run.tally.discrepancies())),
     Column::percent("discrepancies_percentage", |line| line.share(1)),
-    Column::count("amount_discrepancies", |line| line.day.as_ref().map(|day| day.tally.amount_discrepancies)),
-    Column::count("status_discrepancies", |line| line.day.as_ref().map(|day| day.tally.status_discrepancies)),
-    Column::count("missing", |line| line.day.as_ref().map(|day| day.tally.missing())),
+    Column::count("amount_discrepancies", |line| line.run.as_ref().map(|run| run.tally.amount_discrepancies)),
+    Column::count("status_discrepancies", |line| line.run.as_ref().map(|run| run.tally.status_discrepancies)),
+    Column::count("missing", |line| line.run.as_ref().map(|run| run.tally.missing())),
     Column::percent("missing_percentage", |line| line.share(2)),
-    Column::count("missing_vima", |line| line.day.as_ref().map(|day| day.tally.missing_vima)),
-    Column::count("missing_payshack", |line| line.day.as_ref().map(|day| day.tally.missing_payshack)),
-    Column::count("pending", |line| line.day.as_ref().map(|day| day.tally.pending)),
+    Column::count("missing_vima", |line| line.run.as_ref().map(|run| run.tally.missing_vima)),
+    Column::count("missing_payshack", |line| line.run.as_ref().map(|run| run.tally.missing_payshack)),
+    Column::count("pending", |line| line.run.as_ref().map(|run| run.tally.pending)),
     Column::percent("pending_percentage", |line| line.share(3)),
-    Column::count("duplicates", |line| line.day.as_ref().map(|day| day.tally.duplicates.sum())),
-    Column::count("unmatchable", |line| line.day.as_ref().map(|day| day.tally.unmatchable.sum())),
+    Column::count("duplicates", |line| line.run.as_ref().map(|run| run.tally.duplicates.sum())),
+    Column::count("unmatchable", |line| line.run.as_ref().map(|run| run.tally.unmatchable.sum())),
     Column::text("currency", |line| line.amounts.as_ref().map(|(currency, _)| currency.as_str())),
     Column::money("matched_amount", |line| line.sum(|amounts| amounts.matched)),
     Column::money("discrepancies_amount", |line| line.sum(|amounts| amounts.amount + amounts.status)),
@@ -153,10 +154,11 @@ impl ReconciliationExport {
         let mut export = exports.begin().await?;
         // The snapshot is that of the first statement, which comes now.
         let snapshot_at = clock.now();
-        let days = list_days(&mut export.snapshot, (self.filter.from_date, self.filter.to_date)).await?;
+        let days = (self.filter.from_date, self.filter.to_date);
+        let runs = list_last_completed(export.snapshot.connection()?, days).await?;
         let summary = Summary {
             columns: &DAY_COLUMNS,
-            rows: days.into_iter().flat_map(DayLine::of).collect(),
+            rows: runs.into_iter().flat_map(DayLine::of).collect(),
             snapshot_at,
             filters: told(&self.filter),
             remarks: vec![("the days above", DAYS_ARE_WHOLE.to_owned())],
@@ -183,7 +185,7 @@ impl Rows for ExportedCases {
     type Row = Case;
 
     async fn count(&self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
-        count(snapshot, &self.filter).await
+        listing::count(snapshot.connection()?, &self.filter).await
     }
 
     fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Case, DbError>> {
@@ -198,17 +200,17 @@ impl Rows for ExportedCases {
 }
 
 impl DayLine {
-    fn of(day: ReconciledDay) -> Vec<Self> {
-        let recon_date = day.recon_date;
-        let mut amounts = day.amounts.clone().into_iter();
-        let first = Self { recon_date, amounts: amounts.next(), day: Some(day) };
-        let others = amounts.map(|amounts| Self { recon_date, amounts: Some(amounts), day: None });
+    fn of(run: Run) -> Vec<Self> {
+        let recon_date = run.recon_date;
+        let mut amounts = run.amounts.clone().into_iter();
+        let first = Self { recon_date, amounts: amounts.next(), run: Some(run) };
+        let others = amounts.map(|amounts| Self { recon_date, amounts: Some(amounts), run: None });
         std::iter::once(first).chain(others).collect()
     }
 
     /// A share of what was matched, discrepant, missing or pending, in percent.
     fn share(&self, place: usize) -> Option<Decimal> {
-        let hundredths = *self.day.as_ref()?.tally.shares().get(place)?;
+        let hundredths = *self.run.as_ref()?.tally.shares().get(place)?;
         Some(Decimal::from(hundredths) / Decimal::ONE_HUNDRED)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! * A query object is written as the parameters it stands for.
 //! * An `Option` of an answer is there and may be null; poem-openapi says that it may be missing.
-//! * The problems that an operation may answer follow from what it takes (a key, a query, an id, a body) and starts.
+//! * The problems that an operation may answer follow from what it takes (a key, a query, an id, a body), starts and changes.
 //! * Every answer bears `X-Request-Id`, and shows an example.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ const SCHEMAS: &str = "#/components/schemas/";
 const REQUEST_ID: &str = "X-Request-Id";
 
 /// Values of query parameters, by name, where the schema alone shows none.
-const EXAMPLES: [(&str, &str); 14] = [
+const EXAMPLES: [(&str, &str); 16] = [
     ("project", "monetix"),
     ("currency", "INR"),
     ("country", "IN"),
@@ -28,6 +28,8 @@ const EXAMPLES: [(&str, &str); 14] = [
     ("search", "order-10"),
     ("min_amount", "100.00"),
     ("max_amount", "5000.00"),
+    ("min_diff", "100.00"),
+    ("assignee", "otto"),
     ("name", "sync"),
     ("columns", "recon_date"),
     ("Idempotency-Key", "6f1b6a1e-sync"),
@@ -37,11 +39,11 @@ const EXAMPLES: [(&str, &str); 14] = [
 pub(super) fn mend(document: &mut Value) {
     let mut schemas = take_object(&mut document["components"]["schemas"]);
     let asked = schemas_of_bodies(document);
-    let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
-    for operation in operations.filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut()) {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    for (method, operation) in paths.filter_map(Value::as_object_mut).flatten() {
         write_parameters(operation, &schemas);
         mend_media_types(operation, &schemas);
-        add_problems(operation);
+        add_problems(operation, method);
         add_headers(operation);
     }
     for (name, schema) in &mut schemas {
@@ -179,8 +181,8 @@ fn mend_content(message: &mut Value, schemas: &Map<String, Value>) {
     }
 }
 
-fn add_problems(operation: &mut Value) {
-    for code in problems_of(operation) {
+fn add_problems(operation: &mut Value, method: &str) {
+    for code in problems_of(operation, method) {
         let (status, name) = (code.status().as_str().to_owned(), response_name(code));
         let responses = &mut operation["responses"];
         if code == ProblemCode::InternalError || responses.get(&status).is_none() {
@@ -193,9 +195,13 @@ fn add_problems(operation: &mut Value) {
 }
 
 /// The problems that an operation may answer.
-fn problems_of(operation: &Value) -> BTreeSet<ProblemCode> {
+fn problems_of(operation: &Value, method: &str) -> BTreeSet<ProblemCode> {
     use ProblemCode as Code;
     let mut codes = BTreeSet::from([Code::InternalError]);
+    if method == "patch" {
+        // What is to be changed may not be there, or not stand so that it may be.
+        codes.extend([Code::NotFound, Code::Conflict]);
+    }
     if operation["responses"].get("202").is_some() {
         codes.insert(Code::Conflict);
     }

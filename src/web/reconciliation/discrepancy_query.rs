@@ -9,6 +9,9 @@ use crate::domain::reconciliation::DiscrepancyType;
 use crate::web::fields::{Fields, FromFields};
 use crate::web::schema::{CaseStatus, CaseWord, Money};
 
+/// A hundred years: nothing is older, and no calendar ends before.
+const MOST_DAYS_AGO: u32 = 36_500;
+
 /// Which cases are listed. Lists take one value or several by commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
 pub(in crate::web) struct DiscrepancyQuery {
@@ -30,7 +33,8 @@ pub(in crate::web) struct DiscrepancyQuery {
     assignee: Vec<String>,
     /// Whose amounts differ by at least so much, in either direction.
     min_diff: Option<Money>,
-    /// Whose day is more than so many days ago.
+    /// Whose day is more than so many days ago: 0 to 36,500.
+    #[oai(validator(maximum(value = "36500")))]
     older_than_days: Option<u32>,
 }
 
@@ -45,11 +49,14 @@ impl FromFields for DiscrepancyQuery {
         let project = fields.list("project");
         let assignee = fields.list("assignee");
         let min_diff = fields.optional("min_diff");
-        let older_than_days = fields.optional("older_than_days");
+        let older_than_days = fields.optional::<u32>("older_than_days");
         if let (Some(Some(from)), Some(Some(to))) = (from_date, to_date)
             && from > to
         {
             fields.fault("from_date", format!("{from} is after to_date {to}: swap them"));
+        }
+        if older_than_days.flatten().is_some_and(|days| days > MOST_DAYS_AGO) {
+            fields.fault("older_than_days", format!("must be from 0 to {MOST_DAYS_AGO}"));
         }
         Some(Self {
             from_date: from_date?,
@@ -69,7 +76,7 @@ impl FromFields for DiscrepancyQuery {
 impl DiscrepancyQuery {
     /// The filter, on the day `today` of the zone whose days are reconciled.
     pub(in crate::web) fn filter(&self, today: NaiveDate) -> Filter {
-        let days_before = |days: u32| today.checked_sub_days(Days::new(days.into()));
+        let days_before = |days: u32| today.checked_sub_days(Days::new(days.into())).unwrap_or(today);
         Filter {
             from_date: self.from_date,
             to_date: self.to_date,
@@ -80,7 +87,7 @@ impl DiscrepancyQuery {
             projects: self.project.clone(),
             assignees: self.assignee.clone(),
             min_diff: self.min_diff.map(|Money(least)| least),
-            before_date: self.older_than_days.map(|days| days_before(days).unwrap_or(NaiveDate::MIN)),
+            before_date: self.older_than_days.map(days_before),
         }
     }
 }

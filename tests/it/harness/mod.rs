@@ -4,6 +4,7 @@ pub(crate) mod bells;
 pub(crate) mod crew;
 pub(crate) mod private;
 pub(crate) mod programs;
+pub(crate) mod runs;
 pub(crate) mod sandbox;
 pub(crate) mod servers;
 pub(crate) mod socket;

@@ -1,12 +1,13 @@
 //! What the trials' schedulers enqueue: twenty jobs a second, so that there are many ticks to lose or to double.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use psp_dashboard::config::SyncConfig;
+use psp_dashboard::config::{ReconciliationConfig, SyncConfig};
 use psp_dashboard::domain::job::{NewJob, Trigger};
-use psp_dashboard::domain::schedule::Every;
+use psp_dashboard::domain::schedule::{Every, Recurrence};
 use psp_jobs::schedule::{Entry, Missed};
 use serde_json::json;
 
@@ -17,10 +18,13 @@ pub const ENTRIES: i64 = 20;
 
 /// What runs when: `trial-01`, `trial-02` and so on, each every second.
 #[must_use]
-pub fn table(_sync: &SyncConfig) -> Vec<Entry> {
-    let every = Every(Duration::from_secs(1));
-    let entry =
-        |number| Entry { name: Cow::Owned(format!("trial-{number:02}")), every, missed: Missed::MakeUp, job_at };
+pub fn table(_sync: &SyncConfig, _reconciliation: &ReconciliationConfig) -> Vec<Entry> {
+    let entry = |number| Entry {
+        name: Cow::Owned(format!("trial-{number:02}")),
+        when: Recurrence::Every(Every(Duration::from_secs(1))),
+        missed: Missed::MakeUp,
+        job_at: Arc::new(job_at),
+    };
     (1..=ENTRIES).map(entry).collect()
 }
 

@@ -1,0 +1,94 @@
+//! What a run found that is not simply matched.
+
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::db::DbError;
+use crate::db::count::{Count, MOST_VISITED};
+use crate::db::discrepancies::{KnownStatus, Types};
+use crate::domain::reconciliation::MatchStatus;
+
+/// A finding.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Finding {
+    pub id: i64,
+    pub recon_date: NaiveDate,
+    pub key: Option<String>,
+    pub occurrence: i32,
+    #[sqlx(try_from = "String")]
+    pub match_status: MatchStatus,
+    #[sqlx(try_from = "Vec<String>")]
+    pub types: Types,
+    pub project: Option<String>,
+    pub vima_txn_id: Option<Uuid>,
+    pub payshack_txn_id: Option<Uuid>,
+    pub vima_amount: Option<Decimal>,
+    pub payshack_amount: Option<Decimal>,
+    pub amount_diff: Option<Decimal>,
+    pub vima_currency: Option<String>,
+    pub payshack_currency: Option<String>,
+    #[sqlx(try_from = "OptionalText")]
+    pub vima_status: KnownStatus,
+    #[sqlx(try_from = "OptionalText")]
+    pub payshack_status: KnownStatus,
+    pub details: Value,
+}
+
+type OptionalText = Option<String>;
+
+/// Which part of a listing is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// It begins after this finding.
+    pub after: Option<i64>,
+    /// Then so many are passed over.
+    pub offset: i64,
+    /// So many are wanted.
+    pub limit: i64,
+}
+
+/// What the run `run_id` found of these statuses, or of any where none is named, in the order it was written in.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list(
+    pool: &PgPool,
+    run_id: Uuid,
+    statuses: &[MatchStatus],
+    window: &Window,
+) -> Result<Vec<Finding>, DbError> {
+    let mut query = QueryBuilder::new(
+        "SELECT id, recon_date, key, occurrence, match_status, types, project, vima_txn_id, payshack_txn_id, vima_amount, \
+         payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, payshack_status, details",
+    );
+    push_from(&mut query, run_id, statuses);
+    if let Some(after) = window.after {
+        query.push(" AND id > ").push_bind(after);
+    }
+    query.push(" ORDER BY id OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+    Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
+}
+
+/// How many there are.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn count(pool: &PgPool, run_id: Uuid, statuses: &[MatchStatus]) -> Result<Count, DbError> {
+    let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT");
+    push_from(&mut query, run_id, statuses);
+    query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
+    let found: i64 = query.build_query_scalar().persistent(false).fetch_one(pool).await?;
+    Ok(Count::among(found, found))
+}
+
+fn push_from(query: &mut QueryBuilder<Postgres>, run_id: Uuid, statuses: &[MatchStatus]) {
+    query.push(" FROM reconciliation_results WHERE run_id = ").push_bind(run_id);
+    if !statuses.is_empty() {
+        let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        query.push(" AND match_status = ANY(").push_bind(names).push(")");
+    }
+}

@@ -1,0 +1,336 @@
+//! Runs, as they are listed and shown.
+//!
+//! A run is what its job does, however many attempts it takes. So it has come to its end when its job has, and whether it is
+//! at work is said by the job's lease: the row alone may say that it runs when its worker has died, or that it has failed when
+//! the next attempt is to come.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::types::Json;
+use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::db::DbError;
+use crate::db::count::{Count, MOST_VISITED};
+use crate::db::overview::names;
+use crate::domain::job::Trigger;
+use crate::domain::reconciliation::tally::{AmountsByCurrency, BySide, Tally};
+use crate::domain::reconciliation::{Coverage, Coverages, Parameters};
+
+/// How a run stands, by its own row and by its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits for a worker: for its first attempt, or for the next.
+    Queued,
+    /// A worker is at it.
+    Running,
+    /// It has decided what could be decided.
+    Completed,
+    /// It stopped on an error, and left nothing.
+    Failed,
+    /// It was told to stop, and left nothing.
+    Cancelled,
+}
+
+impl Standing {
+    /// Every standing.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// The name in the contract.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The standing of this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|standing| standing.as_str() == name)
+    }
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Its id, which is its job's.
+    pub id: Uuid,
+    /// The day.
+    pub recon_date: NaiveDate,
+    /// The how-manieth completed run of its day it is.
+    pub version: Option<u32>,
+    /// How it stands.
+    pub standing: Standing,
+    /// What made the job.
+    pub trigger: Trigger,
+    /// Who asked for it.
+    pub requested_by: Option<String>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended; none where it waits for another attempt.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Why it failed, or why its last attempt did.
+    pub error: Option<String>,
+    /// The rules it went by.
+    pub parameters: Parameters,
+    /// The first instant of its day.
+    pub day_from: DateTime<Utc>,
+    /// The first instant after its day.
+    pub day_until: DateTime<Utc>,
+    /// The one time at which everything was judged.
+    pub as_of: Option<DateTime<Utc>>,
+    /// How far each side had been read.
+    pub coverages: Coverages,
+    /// What became of the rows.
+    pub tally: Tally,
+    /// What the payments come to.
+    pub amounts: AmountsByCurrency,
+}
+
+/// Which runs are looked for. An empty list stands for every value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this day or later.
+    pub from_date: Option<NaiveDate>,
+    /// Of this day or before.
+    pub to_date: Option<NaiveDate>,
+    /// How they stand.
+    pub standings: Vec<Standing>,
+    /// What made them.
+    pub triggers: Vec<Trigger>,
+}
+
+/// Where a listing of runs goes on: after the one that began then and has this id.
+pub type After = (DateTime<Utc>, Uuid);
+
+/// Which part of a listing is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// It begins after this run.
+    pub after: Option<After>,
+    /// Then so many runs are passed over.
+    pub offset: i64,
+    /// So many are wanted.
+    pub limit: i64,
+}
+
+impl Run {
+    /// Its place in the listing.
+    #[must_use]
+    pub fn place(&self) -> After {
+        (self.started_at, self.id)
+    }
+
+    /// The time at which it judged, or began where it has not judged yet.
+    #[must_use]
+    pub fn run_at(&self) -> DateTime<Utc> {
+        self.as_of.unwrap_or(self.started_at)
+    }
+
+    /// Whether a later run may find otherwise: something is pending, or a side has not been read past the day's end.
+    #[must_use]
+    pub fn is_provisional(&self) -> bool {
+        let spanned = |coverage: Coverage| coverage.spans(self.day_from, self.day_until);
+        self.tally.pending > 0 || !spanned(self.coverages.vima) || !spanned(self.coverages.payshack)
+    }
+}
+
+/// The runs with how they stand; `WHERE` follows.
+const RUNS: &str = " FROM (SELECT runs.*, COALESCE(runs.error, job.error) AS told, \
+        CASE WHEN status IN ('completed', 'cancelled') THEN status WHEN job.held THEN 'running' \
+             WHEN job.state = 'cancelled' THEN 'cancelled' WHEN job.lives THEN 'queued' ELSE 'failed' END AS standing \
+   FROM reconciliation_runs AS runs \
+        LEFT JOIN LATERAL (SELECT state, error, finished_at IS NULL AS lives, \
+                                  EXISTS (SELECT 1 FROM job_leases WHERE job_id = jobs.id AND expires_at > now()) AS held \
+                             FROM jobs WHERE jobs.id = runs.id AND runs.status IN ('running', 'failed')) AS job \
+               ON true) AS run";
+
+const SELECT: &str = "SELECT id, recon_date, version, standing, trigger, requested_by, started_at, \
+    CASE WHEN standing NOT IN ('queued', 'running') THEN finished_at END AS finished_at, told, \
+    parameters, day_from, day_until, as_of, vima_watermark, vima_covered_from, payshack_watermark, payshack_covered_from, \
+    total_vima, total_payshack, matched, amount_discrepancies, status_discrepancies, missing_vima, missing_payshack, pending, \
+    pending_vima, pending_payshack, duplicate_vima, duplicate_payshack, unmatchable_vima, unmatchable_payshack, amounts";
+
+/// The runs of one part of a listing, the newest first.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<Run>, DbError> {
+    let mut query = QueryBuilder::new(SELECT);
+    filter.push_from(&mut query);
+    if let Some((started_at, id)) = window.after {
+        query.push(" AND (started_at, id) < (").push_bind(started_at).push(", ").push_bind(id).push(")");
+    }
+    query.push(" ORDER BY started_at DESC, id DESC OFFSET ").push_bind(window.offset);
+    query.push(" LIMIT ").push_bind(window.limit);
+    fetch(query, pool).await
+}
+
+/// How many runs `filter` finds.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
+    let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT");
+    filter.push_from(&mut query);
+    query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
+    let found: i64 = query.build_query_scalar().persistent(false).fetch_one(pool).await?;
+    Ok(Count::among(found, found))
+}
+
+/// The run of this id, if it has begun.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Run>, DbError> {
+    let mut query = QueryBuilder::new(SELECT);
+    query.push(RUNS).push(" WHERE id = ").push_bind(id);
+    Ok(fetch(query, pool).await?.pop())
+}
+
+/// What tells how a day stands: its last completed run, and all that began after it, the newest first.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list_telling(pool: &PgPool, day: NaiveDate) -> Result<Vec<Run>, DbError> {
+    let mut query = QueryBuilder::new(SELECT);
+    query.push(RUNS).push(" WHERE recon_date = ").push_bind(day);
+    query.push(" AND started_at >= COALESCE((SELECT started_at FROM reconciliation_runs WHERE recon_date = ");
+    query.push_bind(day).push(" AND version IS NOT NULL ORDER BY version DESC LIMIT 1), '-infinity')");
+    query.push(" ORDER BY started_at DESC, id DESC");
+    fetch(query, pool).await
+}
+
+/// The last completed run of each day from the first to the second, the oldest day first.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list_last_completed(
+    executor: impl PgExecutor<'_>,
+    (from, to): (Option<NaiveDate>, Option<NaiveDate>),
+) -> Result<Vec<Run>, DbError> {
+    let mut query = QueryBuilder::new(SELECT);
+    Filter { from_date: from, to_date: to, ..Filter::default() }.push_from(&mut query);
+    query.push(
+        " AND version = (SELECT max(version) FROM reconciliation_runs AS same WHERE same.recon_date = run.recon_date)",
+    );
+    query.push(" ORDER BY recon_date");
+    fetch(query, executor).await
+}
+
+async fn fetch(mut query: QueryBuilder<Postgres>, executor: impl PgExecutor<'_>) -> Result<Vec<Run>, DbError> {
+    let rows: Vec<RunRow> = query.build_query_as().persistent(false).fetch_all(executor).await?;
+    rows.into_iter().map(Run::try_from).collect()
+}
+
+impl Filter {
+    fn push_from(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(RUNS).push(" WHERE true");
+        for (condition, day) in [("recon_date >= ", self.from_date), ("recon_date <= ", self.to_date)] {
+            if let Some(day) = day {
+                query.push(" AND ").push(condition).push_bind(day);
+            }
+        }
+        let standings = ("standing", names(&self.standings, Standing::as_str));
+        let triggers = ("trigger", names(&self.triggers, Trigger::as_str));
+        for (column, values) in [standings, triggers] {
+            if !values.is_empty() {
+                query.push(format!(" AND {column} = ANY(")).push_bind(values).push(")");
+            }
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct RunRow {
+    id: Uuid,
+    recon_date: NaiveDate,
+    version: Option<i32>,
+    standing: String,
+    trigger: String,
+    requested_by: Option<String>,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    told: Option<String>,
+    parameters: Json<Parameters>,
+    day_from: DateTime<Utc>,
+    day_until: DateTime<Utc>,
+    as_of: Option<DateTime<Utc>>,
+    vima_watermark: Option<DateTime<Utc>>,
+    vima_covered_from: Option<DateTime<Utc>>,
+    payshack_watermark: Option<DateTime<Utc>>,
+    payshack_covered_from: Option<DateTime<Utc>>,
+    #[sqlx(flatten)]
+    counts: CountsRow,
+    amounts: Json<AmountsByCurrency>,
+}
+
+#[derive(FromRow)]
+struct CountsRow {
+    total_vima: i64,
+    total_payshack: i64,
+    matched: i64,
+    amount_discrepancies: i64,
+    status_discrepancies: i64,
+    missing_vima: i64,
+    missing_payshack: i64,
+    pending: i64,
+    pending_vima: i64,
+    pending_payshack: i64,
+    duplicate_vima: i64,
+    duplicate_payshack: i64,
+    unmatchable_vima: i64,
+    unmatchable_payshack: i64,
+}
+
+impl TryFrom<RunRow> for Run {
+    type Error = DbError;
+
+    fn try_from(row: RunRow) -> Result<Self, DbError> {
+        Ok(Self {
+            id: row.id,
+            recon_date: row.recon_date,
+            version: row.version.map(i32::unsigned_abs),
+            standing: Standing::from_name(&row.standing)
+                .ok_or_else(|| DbError::impossible("reconciliation_runs.status", row.standing))?,
+            trigger: Trigger::try_from(row.trigger)?,
+            requested_by: row.requested_by,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            error: row.told,
+            parameters: row.parameters.0,
+            day_from: row.day_from,
+            day_until: row.day_until,
+            as_of: row.as_of,
+            coverages: Coverages {
+                vima: Coverage { covered_from: row.vima_covered_from, watermark: row.vima_watermark },
+                payshack: Coverage { covered_from: row.payshack_covered_from, watermark: row.payshack_watermark },
+            },
+            tally: row.counts.into(),
+            amounts: row.amounts.0,
+        })
+    }
+}
+
+impl From<CountsRow> for Tally {
+    fn from(row: CountsRow) -> Self {
+        let by_side =
+            |vima: i64, payshack: i64| BySide { vima: vima.unsigned_abs(), payshack: payshack.unsigned_abs() };
+        Self {
+            total: by_side(row.total_vima, row.total_payshack),
+            matched: row.matched.unsigned_abs(),
+            amount_discrepancies: row.amount_discrepancies.unsigned_abs(),
+            status_discrepancies: row.status_discrepancies.unsigned_abs(),
+            missing_vima: row.missing_vima.unsigned_abs(),
+            missing_payshack: row.missing_payshack.unsigned_abs(),
+            pending: row.pending.unsigned_abs(),
+            pending_rows: by_side(row.pending_vima, row.pending_payshack),
+            duplicates: by_side(row.duplicate_vima, row.duplicate_payshack),
+            unmatchable: by_side(row.unmatchable_vima, row.unmatchable_payshack),
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! How runs and days are shown: what runs found, how they stand, and what is left to look into.
+
+use chrono::{Days, NaiveDate, TimeDelta};
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::domain::reconciliation::tally::{BySide, Tally};
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::runs::Run;
+use crate::harness::stage::{Answer, Stage, VIEWER, Web};
+
+const RUNS: &str = "/api/v1/reconciliation/runs";
+
+async fn ask(web: &Web, path: &str) -> Answer {
+    web.request(Method::GET, path, Some(VIEWER), None).await.expect("the web process answers")
+}
+
+async fn run(web: &Web, id: Uuid) -> Value {
+    web.get(&format!("{RUNS}/{id}")).await
+}
+
+async fn summary(web: &Web, date: NaiveDate) -> Value {
+    web.get(&format!("/api/v1/reconciliation/summary?date={date}")).await
+}
+
+fn ids(page: &Value) -> Vec<Value> {
+    page["items"].as_array().expect("items").iter().map(|item| item["id"].clone()).collect()
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().expect(text)
+}
+
+/// A job of the day as it would be in this state, held for so many seconds where it runs.
+async fn job_in(stage: &Stage, date: &str, stands: &str, held: i32) -> Uuid {
+    let id = stage.ask_for("reconcile", Some(&json!({"date": date}).to_string()));
+    sqlx::query!(
+        r#"WITH held AS (
+               INSERT INTO job_leases (job_id, epoch, worker, expires_at)
+               SELECT $1, 1, 'w', now() + make_interval(secs => $3) WHERE $2 = 'running')
+           UPDATE jobs SET state = $2, finished_at = CASE WHEN $2 IN ('failed', 'cancelled') THEN now() END,
+                  error = CASE WHEN $2 IN ('failed', 'retrying') THEN 'PostgreSQL was away' END
+            WHERE id = $1"#,
+        id,
+        stands,
+        f64::from(held)
+    )
+    .execute(&stage.pool)
+    .await
+    .expect("the ledger answers");
+    id
+}
+
+fn some_of_everything() -> Tally {
+    Tally {
+        total: BySide { vima: 14, payshack: 12 },
+        matched: 4,
+        amount_discrepancies: 1,
+        status_discrepancies: 2,
+        missing_vima: 1,
+        missing_payshack: 2,
+        pending: 2,
+        pending_rows: BySide { vima: 2, payshack: 1 },
+        duplicates: BySide { vima: 2, payshack: 1 },
+        unmatchable: BySide { vima: 1, payshack: 2 },
+    }
+}
+
+fn rupees() -> Value {
+    json!({"INR": {"matched": "400", "amount": "1.50", "status": "200", "missing_vima": "100", "missing_payshack": "50.25",
+                   "duplicate": "10", "pending": "20"}})
+}
+
+#[tokio::test]
+async fn a_run_is_shown_with_everything_it_went_by() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    let wanted = Run::completed(day("2025-01-15")).tally(some_of_everything()).amounts(rupees());
+    let id = wanted.insert(&stage.pool).await;
+    let shown = run(&web, id).await;
+    let expected = json!({
+        "id": id, "job_id": id, "date": "2025-01-15", "status": "completed", "version": 1, "trigger": "schedule",
+        "requested_by": null, "started_at": "2025-01-16T02:00:00Z", "finished_at": "2025-01-16T02:00:01.500Z",
+        "duration_ms": 1500, "error": null, "as_of": "2025-01-16T02:00:00Z", "day_from": "2025-01-15T00:00:00Z",
+        "day_until": "2025-01-16T00:00:00Z",
+        "parameters": {"timezone": "UTC", "projects": ["91game"], "window_hours": 24, "amount_tolerance": "0.01",
+                       "amount_tolerance_percent": "0.00", "pending_grace_minutes": 120, "settle_minutes": 30},
+        "watermarks": {"vima": {"watermark": "2025-01-16T00:00:00Z", "covered_from": "2025-01-15T00:00:00Z"},
+                       "payshack": {"watermark": "2025-01-16T01:00:00Z", "covered_from": "2025-01-15T00:00:00Z"}},
+        "counts": {"total_transactions": 12, "total_vima": 14, "total_payshack": 12, "matched": 4,
+                   "amount_discrepancies": 1, "status_discrepancies": 2, "missing_vima": 1, "missing_payshack": 2,
+                   "pending": 2, "pending_rows": {"count": 3, "vima": 2, "payshack": 1},
+                   "duplicates": {"count": 3, "vima": 2, "payshack": 1},
+                   "unmatchable": {"count": 3, "vima": 1, "payshack": 2}},
+        "percentages": {"matched": 33.33, "discrepancies": 25.0, "missing": 25.0, "pending": 16.67},
+        "amounts": [{"currency": "INR", "matched": "400.00", "pending": "20.00",
+                     "at_risk": {"amount": "1.50", "status": "200.00", "missing_vima": "100.00",
+                                 "missing_payshack": "50.25", "duplicate": "10.00"}}],
+    });
+    assert_eq!(shown, expected);
+    assert_eq!(web.get(RUNS).await["items"], json!([shown]));
+}
+
+#[tokio::test]
+async fn a_run_stands_as_its_job_does() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    // Before it has begun, a run is only its job.
+    for (date, state, held, expected) in [
+        ("2025-01-01", "queued", 0, "queued"),
+        ("2025-01-02", "retrying", 0, "queued"),
+        ("2025-01-03", "running", 60, "running"),
+        ("2025-01-04", "failed", 0, "failed"),
+        ("2025-01-05", "cancelled", 0, "cancelled"),
+    ] {
+        let id = job_in(&stage, date, state, held).await;
+        let shown = run(&web, id).await;
+        let told = ["date", "status", "trigger", "started_at", "parameters"].map(|field| shown[field].clone());
+        assert_eq!(told, [json!(date), json!(expected), json!("cli"), Value::Null, Value::Null], "{state}: {shown}");
+        let found = web.get(&format!("{RUNS}/{id}/results")).await;
+        assert_eq!(found["total"], 0, "it has found nothing yet");
+
+        // Once it has, its row says so; whether anybody is at it, its job.
+        Run::running(day(date)).of_job(id).insert(&stage.pool).await;
+        let shown = run(&web, id).await;
+        assert_eq!((&shown["status"], shown["started_at"].is_string()), (&json!(expected), true), "{state}: {shown}");
+        let error = if ["retrying", "failed"].contains(&state) { json!("PostgreSQL was away") } else { Value::Null };
+        assert_eq!(shown["error"], error, "{state}: {shown}");
+    }
+    // A worker died: nobody is at it, whatever its row says, until somebody takes the job over.
+    let id = job_in(&stage, "2025-01-06", "running", -1).await;
+    Run::running(day("2025-01-06")).of_job(id).insert(&stage.pool).await;
+    assert_eq!(run(&web, id).await["status"], "queued");
+    // An attempt failed, and another is to come.
+    let id = job_in(&stage, "2025-01-08", "retrying", 0).await;
+    Run::failed(day("2025-01-08")).of_job(id).insert(&stage.pool).await;
+    let shown = run(&web, id).await;
+    let told = ["status", "finished_at", "duration_ms", "error"].map(|field| shown[field].clone());
+    assert_eq!(told, [json!("queued"), Value::Null, Value::Null, json!("the rows do not add up")], "{shown}");
+    let forgotten = Run::running(day("2025-01-07")).insert(&stage.pool).await;
+    assert_eq!(run(&web, forgotten).await["status"], "failed", "its job was cleared away");
+
+    let of = async |status: &str| web.get(&format!("{RUNS}?status={status}")).await["total"].clone();
+    for (status, expected) in
+        [("queued", 4), ("running", 1), ("failed", 2), ("cancelled", 1), ("completed", 0), ("failed,running", 3)]
+    {
+        assert_eq!(of(status).await, expected, "{status}");
+    }
+    let sync = stage.ask_for("sync-vima", None);
+    for nobody in [sync, Uuid::now_v7()] {
+        for path in [format!("{RUNS}/{nobody}"), format!("{RUNS}/{nobody}/results")] {
+            let answer = ask(&web, &path).await;
+            assert!(answer.status == 404 && answer.text.contains("there is no such run"), "{path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    let mut newest_first = vec![];
+    for number in 0..7 {
+        let date = day("2025-01-10") + Days::new(number);
+        newest_first.insert(0, json!(Run::completed(date).insert(&stage.pool).await));
+    }
+    // Two at the same instant, in the order of their ids.
+    let again = Run::failed(day("2025-01-16")).started("2025-01-17T02:00:00Z".parse().expect("a time"));
+    newest_first.insert(0, json!(again.insert(&stage.pool).await));
+    let (mut walked, mut path) = (vec![], format!("{RUNS}?limit=3"));
+    loop {
+        let page = web.get(&path).await;
+        assert_eq!((&page["total"], &page["total_relation"]), (&json!(8), &json!("exact")));
+        walked.extend(ids(&page));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("{RUNS}?limit=3&cursor={cursor}");
+    }
+    assert_eq!(walked, newest_first);
+    for (filter, expected) in [
+        ("date=2025-01-16", &newest_first[..2]),
+        ("date=2025-01-16&status=completed", &newest_first[1..2]),
+        ("from_date=2025-01-15", &newest_first[..3]),
+        ("to_date=2025-01-11", &newest_first[6..]),
+        ("from_date=2025-01-11&to_date=2025-01-12", &newest_first[5..7]),
+        ("trigger=schedule,api&page=2&limit=6", &newest_first[6..]),
+        ("trigger=api", &[]),
+    ] {
+        assert_eq!(ids(&web.get(&format!("{RUNS}?{filter}")).await), expected, "{filter}");
+    }
+    for (query, told) in [
+        ("status=done", "must be one of queued, running, completed, failed, cancelled"),
+        ("trigger=nobody", "must be one of schedule, api, cli, retry"),
+        ("date=2025-01-15&from_date=2025-01-15", "leave from_date and to_date out"),
+        ("from_date=2025-01-15&to_date=2025-01-14", "swap them"),
+        ("date=today", "must be a day"),
+        ("cursor=forged", "cursor"),
+    ] {
+        let answer = ask(&web, &format!("{RUNS}?{query}")).await;
+        assert!(answer.status == 422 && answer.text.contains(told), "{query}: {answer:?}");
+    }
+    assert_eq!(ask(&web, &format!("{RUNS}/17")).await.status, 422);
+}
+
+async fn insert_findings(stage: &Stage, run_id: Uuid, match_status: &str, count: i32) {
+    sqlx::query!(
+        r#"INSERT INTO reconciliation_results (run_id, recon_date, key, match_status, types, payshack_txn_id,
+                                               payshack_amount, payshack_currency, payshack_status, details)
+           SELECT $1, '2025-01-15', CASE WHEN $2 <> 'unmatchable' THEN 'K' || number END, $2,
+                  CASE WHEN $2 = 'missing_vima' THEN ARRAY['missing'] ELSE '{}' END, gen_random_uuid(), 100.5, 'INR',
+                  'success', '{"why": "so"}'
+             FROM generate_series(1, $3) AS number"#,
+        run_id,
+        match_status,
+        count
+    )
+    .execute(&stage.pool)
+    .await
+    .expect("the database takes them");
+}
+
+#[tokio::test]
+async fn what_a_run_found_is_listed() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    let id = Run::completed(day("2025-01-15")).insert(&stage.pool).await;
+    let other = Run::completed(day("2025-01-16")).insert(&stage.pool).await;
+    insert_findings(&stage, id, "pending", 3).await;
+    insert_findings(&stage, id, "missing_vima", 2).await;
+    insert_findings(&stage, other, "pending", 1).await;
+    insert_findings(&stage, id, "unmatchable", 1).await;
+    let results = format!("{RUNS}/{id}/results");
+    let all = web.get(&results).await;
+    assert_eq!(all["total"], 6);
+    let (mut walked, mut path) = (vec![], format!("{results}?limit=4"));
+    loop {
+        let page = web.get(&path).await;
+        walked.extend(ids(&page));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("{results}?limit=4&cursor={cursor}");
+    }
+    assert_eq!(walked, ids(&all));
+    for (filter, expected) in
+        [("pending", 3), ("missing_vima", 2), ("unmatchable", 1), ("pending,unmatchable", 4), ("duplicate", 0)]
+    {
+        let page = web.get(&format!("{results}?match_status={filter}")).await;
+        assert_eq!((&page["total"], ids(&page).len()), (&json!(expected), expected), "{filter}");
+    }
+    let missing = &web.get(&format!("{results}?match_status=missing_vima")).await["items"][0];
+    let fields =
+        ["client_operation_id", "discrepancy_type", "types", "payshack_amount", "payshack_status", "vima_amount"];
+    let told = fields.map(|field| missing[field].clone());
+    let expected = [json!("K1"), json!("missing"), json!(["missing"]), json!("100.50"), json!("success"), Value::Null];
+    assert_eq!((told, &missing["details"]), (expected, &json!({"why": "so"})), "{missing}");
+    let unmatchable = &web.get(&format!("{results}?match_status=unmatchable")).await["items"][0];
+    assert_eq!((&unmatchable["client_operation_id"], &unmatchable["discrepancy_type"]), (&Value::Null, &Value::Null));
+    let answer = ask(&web, &format!("{results}?match_status=matched")).await;
+    let told = "must be one of discrepancy, missing_vima, missing_payshack, pending, duplicate, unmatchable";
+    assert!(answer.status == 422 && answer.text.contains(told), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_day_is_summed_up_by_its_last_completed_run() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    let date = day("2025-01-15");
+    let none = summary(&web, date).await;
+    let told = ["run_id", "run_at", "status", "provisional", "currency"].map(|field| none[field].clone());
+    assert_eq!(told, [Value::Null, Value::Null, json!("not_run"), json!(true), Value::Null], "{none}");
+    assert_eq!(none["matched"], json!({"count": 0, "percentage": 0.0, "amount": "0.00"}));
+    assert_eq!(none["data_as_of"], json!({"vima": null, "payshack": null}));
+
+    Run::completed(date).insert(&stage.pool).await;
+    let settled = summary(&web, date).await;
+    let told = ["status", "provisional", "total_transactions"].map(|field| settled[field].clone());
+    assert_eq!(told, [json!("completed"), json!(false), json!(3)], "{settled}");
+
+    let last = Run::completed(date).version(2).tally(some_of_everything()).amounts(rupees()).insert(&stage.pool).await;
+    let summed = summary(&web, date).await;
+    let expected = json!({
+        "date": "2025-01-15", "timezone": "UTC", "run_id": last, "run_at": "2025-01-16T02:00:00Z", "status": "completed",
+        "provisional": true, "total_transactions": 12, "total_vima": 14, "total_payshack": 12, "currency": "INR",
+        "matched": {"count": 4, "percentage": 33.33, "amount": "400.00"},
+        "discrepancies": {"count": 3, "percentage": 25.0, "amount": "201.50", "by_type": {"amount": 1, "status": 2}},
+        "missing": {"count": 3, "percentage": 25.0, "missing_vima": 1, "missing_payshack": 2},
+        "pending": {"count": 2, "percentage": 16.67},
+        "duplicates": {"count": 3, "vima": 2, "payshack": 1}, "unmatchable": {"count": 3, "vima": 1, "payshack": 2},
+        "amounts": run(&web, last).await["amounts"], "open_cases": none["open_cases"], "data_as_of": none["data_as_of"],
+    });
+    assert_eq!(summed, expected);
+
+    // What comes after a completed run says how the day stands, and changes no figure.
+    let standing = async |expected: &str| {
+        let summed = summary(&web, date).await;
+        assert_eq!((&summed["status"], &summed["run_id"]), (&json!(expected), &json!(last)), "{summed}");
+    };
+    Run::failed(date).insert(&stage.pool).await;
+    standing("failed").await;
+    Run::cancelled(date).insert(&stage.pool).await;
+    standing("failed").await;
+    let waiting = job_in(&stage, "2025-01-15", "retrying", 0).await;
+    Run::running(date).of_job(waiting).insert(&stage.pool).await;
+    standing("failed").await;
+    let held = job_in(&stage, "2025-01-14", "running", 60).await;
+    Run::running(date).of_job(held).insert(&stage.pool).await;
+    standing("running").await;
+}
+
+#[tokio::test]
+async fn a_day_is_provisional_until_both_sides_were_read_past_it() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    let end = |date: NaiveDate| Run::completed(date).day_until();
+    for (number, watermark, pending, expected) in [
+        (1, Some(TimeDelta::zero()), 0, false),
+        (2, Some(TimeDelta::seconds(-1)), 0, true),
+        (3, None, 0, true),
+        (4, Some(TimeDelta::zero()), 1, true),
+    ] {
+        let date = day("2025-01-01") + Days::new(number);
+        let watermark = watermark.map(|late| end(date) + late);
+        Run::completed(date).watermark(watermark).pending(pending).insert(&stage.pool).await;
+        assert_eq!(summary(&web, date).await["provisional"], expected, "{date}");
+    }
+    // Two currencies are never added up.
+    let date = day("2025-01-20");
+    let amounts = json!({"INR": {"matched": "100", "amount": "5"}, "USD": {"matched": "7.25"}});
+    Run::completed(date).amounts(amounts).insert(&stage.pool).await;
+    let summed = summary(&web, date).await;
+    let told = [&summed["currency"], &summed["matched"]["amount"], &summed["discrepancies"]["amount"]];
+    assert_eq!(told, [&Value::Null; 3], "{summed}");
+    let each: Vec<_> = summed["amounts"].as_array().expect("amounts").iter().map(|of| &of["matched"]).collect();
+    assert_eq!(each, [&json!("100.00"), &json!("7.25")]);
+
+    let (before, nothing_said) =
+        (SystemClock.now().date_naive(), web.get("/api/v1/reconciliation/summary").await["date"].clone());
+    let next = day(nothing_said.as_str().expect("a day")) + Days::new(1);
+    assert!((before..=SystemClock.now().date_naive()).contains(&next), "yesterday, where nothing is said");
+    assert_eq!(ask(&web, "/api/v1/reconciliation/summary?date=2025-02-30").await.status, 422);
+}
+
+struct Case<'a> {
+    date: NaiveDate,
+    types: &'a [&'a str],
+    amounts: (Option<i32>, Option<i32>),
+    currency: &'a str,
+    state: &'a str,
+}
+
+async fn insert_case(stage: &Stage, case: Case<'_>) {
+    let (vima, payshack) = case.amounts;
+    sqlx::query!(
+        r#"INSERT INTO discrepancies (id, recon_date, key, occurrence, match_status, types, vima_amount, payshack_amount,
+                                      amount_diff, vima_currency, payshack_currency, details, state, first_seen_at,
+                                      first_run_id, created_at, resolved_at)
+           VALUES ($1, $2, gen_random_uuid()::text, 1, 'discrepancy', $3, $4::int, $5::int, $4::int - $5::int,
+                   CASE WHEN $4::int IS NOT NULL THEN $6 END, $6, '{}', $7, now(), $1, now(),
+                   CASE WHEN $7 NOT IN ('open', 'acknowledged') THEN now() END)"#,
+        Uuid::now_v7(),
+        case.date,
+        case.types as &[&str],
+        vima,
+        payshack,
+        case.currency,
+        case.state
+    )
+    .execute(&stage.pool)
+    .await
+    .expect("the database takes it");
+}
+
+#[tokio::test]
+async fn what_is_left_to_look_into_is_sorted_by_age() {
+    let stage = Stage::set(&[]).await;
+    // No day passes while this runs: it is the middle of one in the zone.
+    let now = SystemClock.now();
+    let hours = i32::try_from(12 - i64::from(chrono::Timelike::hour(&now))).expect("a small number");
+    let zone = if hours >= 0 { format!("Etc/GMT-{hours}") } else { format!("Etc/GMT+{}", -hours) };
+    let web = stage.web_with(&[("RECONCILIATION_TIMEZONE", &zone)]).await;
+    let today = now.date_naive();
+    let case = |days: u64, types, amounts, currency, state| Case {
+        date: today - Days::new(days),
+        types,
+        amounts,
+        currency,
+        state,
+    };
+    for case in [
+        case(0, &["status"][..], (Some(100), Some(100)), "INR", "open"),
+        case(1, &["amount"], (Some(100), Some(103)), "INR", "acknowledged"),
+        case(1, &["amount", "status"], (Some(10), Some(7)), "INR", "open"),
+        case(1, &["amount"], (Some(100), Some(1)), "INR", "resolved"),
+        case(3, &["missing"], (None, Some(40)), "INR", "open"),
+        case(7, &["missing"], (None, Some(50)), "INR", "open"),
+        case(4, &["missing"], (Some(60), None), "USD", "open"),
+        case(8, &["missing"], (Some(70), None), "INR", "ignored"),
+        case(40, &["missing"], (Some(80), None), "INR", "open"),
+    ] {
+        insert_case(&stage, case).await;
+    }
+    let bucket = |bucket: &str, count: u64, amount: Option<&str>, currency: Option<&str>| json!({"bucket": bucket, "count": count, "amount": amount, "currency": currency});
+    let of_today = summary(&web, today).await["open_cases"].clone();
+    let by_age = json!([
+        // All of Vima's amount, but for the difference where the amounts alone differ: 100, 3 and 10.
+        bucket("0-1", 3, Some("113.00"), Some("INR")),
+        bucket("2-3", 1, Some("40.00"), Some("INR")),
+        bucket("4-7", 2, None, None),
+        bucket("8+", 1, Some("80.00"), Some("INR")),
+    ]);
+    assert_eq!(of_today, json!({"count": 7, "by_age": by_age}));
+    let of_last_week = summary(&web, today - Days::new(7)).await["open_cases"].clone();
+    let aged = |place: usize| of_last_week["by_age"][place]["count"].clone();
+    assert_eq!((&of_last_week["count"], aged(0), aged(2), aged(3)), (&json!(2), json!(0), json!(1), json!(1)));
+}
