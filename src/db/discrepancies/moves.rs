@@ -1,7 +1,7 @@
 //! What people do to cases: as many at once as they like, in three statements.
 //!
-//! Runs write the same rows meanwhile. Whoever writes cases locks them first, in the order of their ids, so that two who
-//! write wait for each other and never in a circle.
+//! People lock cases first, in the order of their ids, so that two of them wait for each other and never in a circle. A run
+//! writes the same rows in no order: where the two meet in a circle, the database gives one of them up, and it is done again.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
