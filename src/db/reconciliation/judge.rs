@@ -38,9 +38,10 @@ pub async fn begin_snapshot(pool: &PgPool, date: NaiveDate) -> Result<Transactio
         return Err(DbError::Conflict("the reconciliation of this day"));
     }
     // Nothing is known of how many rows a step of the statement yields, and a plan for a few would never end with a million:
-    // all of it is made of hashes. Compiling the statement takes longer than running it.
+    // all of it is made of hashes. Compiling the statement takes longer than running it. The memory is what a million keys
+    // take: less is used where there are fewer, and what more of them need goes to the disk.
     sqlx::query!(
-        r#"SELECT set_config('work_mem', '128MB', true) AS memory, set_config('jit', 'off', true) AS jit,
+        r#"SELECT set_config('work_mem', '256MB', true) AS memory, set_config('jit', 'off', true) AS jit,
                   set_config('enable_mergejoin', 'off', true) AS merges, set_config('enable_nestloop', 'off', true) AS loops"#
     )
     .fetch_one(&mut *transaction)

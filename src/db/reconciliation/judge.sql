@@ -151,7 +151,9 @@ judged AS MATERIALIZED (
 ),
 -- What the rows of the day are, counted apart from all that is said of them.
 population AS (
-    SELECT count(*) FILTER (WHERE is_vima) AS vima, count(*) FILTER (WHERE NOT is_vima) AS payshack FROM day
+    SELECT count(*) FILTER (WHERE is_vima) AS vima, count(*) FILTER (WHERE NOT is_vima) AS payshack,
+           count(*) FILTER (WHERE key IS NULL) AS without_key
+      FROM day
 ),
 found AS (
     SELECT key, occurrence, match_status,
@@ -162,30 +164,30 @@ found AS (
            project, vima_id, payshack_id, vima_amount, payshack_amount,
            CASE WHEN vima_currency = payshack_currency THEN vima_amount - payshack_amount END AS amount_diff,
            vima_currency, payshack_currency, vima_status, payshack_status,
-           CASE WHEN is_pair THEN jsonb_build_object(
+           CASE WHEN is_pair THEN json_build_object(
                'as_of', $9::timestamptz,
-               'amount', jsonb_build_object(
+               'amount', json_build_object(
                    'agrees', amounts_agree, 'vima', trim_scale(vima_amount)::text, 'payshack', trim_scale(payshack_amount)::text,
                    'payshack_field', CASE WHEN is_paid THEN 'paid_amount' ELSE 'amount' END,
                    'currencies_agree', vima_currency = payshack_currency,
                    'tolerance', trim_scale(GREATEST($7::numeric, abs(vima_amount) * $8::numeric / 100))::text),
-               'status', jsonb_build_object(
+               'status', json_build_object(
                    'agrees', statuses_agree, 'vima', vima_status, 'payshack', payshack_status, 'may_be_late', is_late,
                    'late_until', GREATEST(vima_changed_at, payshack_changed_at) + $10::interval),
-               'versions', jsonb_build_object(
-                   'vima', jsonb_build_object('created_at', vima_created_at, 'changed_at', vima_changed_at),
-                   'payshack', jsonb_build_object('created_at', payshack_created_at, 'changed_at', payshack_changed_at)))
-           ELSE jsonb_build_object(
+               'versions', json_build_object(
+                   'vima', json_build_object('created_at', vima_created_at, 'changed_at', vima_changed_at),
+                   'payshack', json_build_object('created_at', payshack_created_at, 'changed_at', payshack_changed_at)))
+           ELSE json_build_object(
                'as_of', $9::timestamptz,
-               'absent', jsonb_build_object(
+               'absent', json_build_object(
                    'side', CASE WHEN vima_id IS NULL THEN 'vima' ELSE 'payshack' END,
                    'settled', COALESCE(is_settled, false),
                    'settles_at', COALESCE(vima_created_at, payshack_created_at) + $11::interval,
                    'watermark', CASE WHEN vima_id IS NULL THEN $12::timestamptz ELSE $14::timestamptz END,
                    'covered_from', CASE WHEN vima_id IS NULL THEN $13::timestamptz ELSE $15::timestamptz END),
-               'versions', jsonb_build_object(
+               'versions', json_build_object(
                    CASE WHEN vima_id IS NULL THEN 'payshack' ELSE 'vima' END,
-                   jsonb_build_object('created_at', COALESCE(vima_created_at, payshack_created_at),
+                   json_build_object('created_at', COALESCE(vima_created_at, payshack_created_at),
                                       'changed_at', COALESCE(vima_changed_at, payshack_changed_at))))
            END AS details
       FROM judged WHERE of_day AND match_status <> 'matched'
@@ -195,10 +197,10 @@ found AS (
            CASE WHEN is_vima THEN amount END, CASE WHEN NOT is_vima THEN amount END, NULL,
            CASE WHEN is_vima THEN currency END, CASE WHEN NOT is_vima THEN currency END,
            CASE WHEN is_vima THEN status END, CASE WHEN NOT is_vima THEN status END,
-           jsonb_build_object(
+           json_build_object(
                'as_of', $9::timestamptz, 'source_id', source_id, 'kept_source_ids', kept_ids,
-               'versions', jsonb_build_object(CASE WHEN is_vima THEN 'vima' ELSE 'payshack' END,
-                                              jsonb_build_object('created_at', created_at, 'changed_at', changed_at)))
+               'versions', json_build_object(CASE WHEN is_vima THEN 'vima' ELSE 'payshack' END,
+                                              json_build_object('created_at', created_at, 'changed_at', changed_at)))
       FROM numbered WHERE NOT kept AND today
      UNION ALL
     SELECT NULL, 1, 'unmatchable', '{}', project,
@@ -206,10 +208,10 @@ found AS (
            CASE WHEN is_vima THEN amount END, CASE WHEN NOT is_vima THEN amount END, NULL,
            CASE WHEN is_vima THEN currency END, CASE WHEN NOT is_vima THEN currency END,
            CASE WHEN is_vima THEN status END, CASE WHEN NOT is_vima THEN status END,
-           jsonb_build_object(
+           json_build_object(
                'as_of', $9::timestamptz, 'source_id', source_id,
                'blank', CASE WHEN is_vima THEN 'client_operation_id' ELSE 'order_id' END)
-      FROM day WHERE key IS NULL
+      FROM day WHERE key IS NULL AND (SELECT without_key FROM population) > 0
 ),
 written AS (
     INSERT INTO reconciliation_results (
