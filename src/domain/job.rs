@@ -1,9 +1,7 @@
-//! Jobs: which kinds there are, how each is treated, and the states one goes through.
-//!
-//! A kind is plain data, so that a new one is a constant here and a handler in `jobs`, and so that a test can bring kinds
-//! of its own that production never knows.
+//! Jobs: what makes one, and the states that it goes through. Which kinds there are, and how each is treated, stands in `kinds`.
 
-use std::collections::BTreeSet;
+mod kinds;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -17,161 +15,10 @@ use super::replay::Replay;
 use super::sync::SyncArgs;
 use super::transaction::Source;
 
-/// How a kind of job is treated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobKind {
-    /// Its name, for ever: rows outlive deployments.
-    pub name: &'static str,
-    /// The queue it waits in.
-    pub queue: &'static str,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// How many attempts it gets.
-    pub max_attempts: u32,
-    /// How long it waits between them.
-    pub backoff: Backoff,
-    /// Jobs that share it run one at a time, across all workers.
-    pub limit: Option<&'static str>,
-}
-
-/// Reads Vima.
-pub const SYNC_VIMA: JobKind = JobKind {
-    name: "sync-vima",
-    queue: "sync",
-    timeout: Duration::from_hours(6),
-    max_attempts: 8,
-    // No longer than the ticks are apart: a provider that is back is read as soon as it would be without the failure.
-    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
-    limit: Some("sync-vima"),
+pub use kinds::{
+    Backoff, HOUSEKEEPING, JobKind, KINDS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK,
+    SYNC_PAYSHACK_METADATA, SYNC_VIMA,
 };
-
-/// Reads `PayShack`'s pay-ins and pay-outs.
-pub const SYNC_PAYSHACK: JobKind = JobKind { name: "sync-payshack", limit: Some("sync-payshack"), ..SYNC_VIMA };
-
-/// Reads who takes part at `PayShack`. Three answers, read again at the next tick: a long wait for them is in vain.
-pub const SYNC_PAYSHACK_METADATA: JobKind = JobKind {
-    name: "sync-payshack-metadata",
-    timeout: Duration::from_mins(10),
-    max_attempts: 5,
-    limit: Some("sync-payshack-metadata"),
-    ..SYNC_VIMA
-};
-
-/// Reads again what could not be read.
-pub const REPLAY_QUARANTINE: JobKind = JobKind {
-    name: "replay-quarantine",
-    queue: "sync",
-    timeout: Duration::from_hours(1),
-    max_attempts: 5,
-    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
-    limit: Some("replay-quarantine"),
-};
-
-/// Reconciles a day. One at a time: each reads all the payments of days.
-pub const RECONCILE: JobKind = JobKind {
-    name: "reconcile",
-    queue: "reconciliation",
-    timeout: Duration::from_hours(1),
-    max_attempts: 6,
-    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(2) },
-    limit: Some("reconcile"),
-};
-
-/// Clears away what is no longer needed.
-pub const HOUSEKEEPING: JobKind = JobKind {
-    name: "housekeeping",
-    queue: "maintenance",
-    timeout: Duration::from_mins(10),
-    max_attempts: 3,
-    backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(2) },
-    limit: Some("housekeeping"),
-};
-
-/// Fetches exchange rates, and values the payments that waited for one.
-pub const REFRESH_FX_RATES: JobKind = JobKind {
-    name: "refresh-fx-rates",
-    queue: "maintenance",
-    timeout: Duration::from_mins(10),
-    max_attempts: 4,
-    backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(5) },
-    limit: Some("refresh-fx-rates"),
-};
-
-/// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 7] = [
-    &SYNC_VIMA,
-    &SYNC_PAYSHACK,
-    &SYNC_PAYSHACK_METADATA,
-    &REPLAY_QUARANTINE,
-    &RECONCILE,
-    &REFRESH_FX_RATES,
-    &HOUSEKEEPING,
-];
-
-impl JobKind {
-    /// The kind that reads `source`.
-    #[must_use]
-    pub fn sync_of(source: Source) -> &'static Self {
-        match source {
-            Source::Vima => &SYNC_VIMA,
-            Source::Payshack => &SYNC_PAYSHACK,
-        }
-    }
-
-    /// The source that it reads, if it reads one.
-    #[must_use]
-    pub fn source(&self) -> Option<Source> {
-        Source::ALL.into_iter().find(|source| Self::sync_of(*source) == self)
-    }
-
-    /// The source that jobs of the kind of this name read, if they read one.
-    #[must_use]
-    pub fn source_of(name: &str) -> Option<Source> {
-        Self::from_name(name).and_then(Self::source)
-    }
-
-    /// What a job that is told `args` shares with those that it must not run beside. A sync that reads old days runs beside
-    /// the one that follows what is new, which must never wait for it: each has a lane of its own.
-    #[must_use]
-    pub fn limit_of(&self, args: &Value) -> Option<String> {
-        let follows = || matches!(serde_json::from_value(args.clone()), Ok(SyncArgs::Incremental));
-        let days = self.source().is_some() && !follows();
-        self.limit.map(|limit| if days { format!("{limit}-days") } else { limit.to_owned() })
-    }
-
-    /// The kind of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<&'static Self> {
-        KINDS.into_iter().find(|kind| kind.name == name)
-    }
-
-    /// The queues of all kinds, each once.
-    #[must_use]
-    pub fn queues() -> BTreeSet<&'static str> {
-        KINDS.into_iter().map(|kind| kind.queue).collect()
-    }
-}
-
-/// Exponential, with full jitter: the wait before try n is anything up to `base * 2^(n-1)`, at most `cap`.
-///
-/// Full jitter spreads the tries of many jobs better than any other (AWS Architecture Blog, "Exponential Backoff And
-/// Jitter").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// The longest first wait.
-    pub base: Duration,
-    /// The longest wait of all.
-    pub cap: Duration,
-}
-
-impl Backoff {
-    /// The wait after `attempt` attempts, where `chance` is in 0..1.
-    #[must_use]
-    pub fn delay(&self, attempt: u32, chance: f64) -> Duration {
-        let doublings = attempt.saturating_sub(1).min(30);
-        self.base.saturating_mul(1 << doublings).min(self.cap).mul_f64(chance.clamp(0.0, 1.0))
-    }
-}
 
 /// A job's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -381,22 +228,6 @@ impl NewJob {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_backoff_doubles_up_to_its_cap() {
-        let backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) };
-        let longest: Vec<u64> = (1..8).map(|attempt| backoff.delay(attempt, 1.0).as_secs()).collect();
-        assert_eq!(longest, [2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(backoff.delay(u32::MAX, 0.5), Duration::from_secs(30));
-        assert_eq!(backoff.delay(3, 0.0), Duration::ZERO);
-    }
-
-    #[test]
-    fn kinds_are_found_by_their_names() {
-        for kind in KINDS {
-            assert_eq!(JobKind::from_name(kind.name), Some(kind));
-        }
-    }
 
     #[test]
     fn old_days_have_a_lane_of_their_own() {
