@@ -1,4 +1,4 @@
-//! How many rows a listing has, and whether that was worth finding out.
+//! Counts: how many rows a listing has, and whether that was worth finding out; and how a count is stored.
 
 /// A count that would have to look at more rows than these one by one stops there (the contract's `total_relation`).
 pub(super) const MOST_VISITED: i64 = 100_000;
@@ -17,4 +17,9 @@ impl Count {
     pub(super) fn among(found: i64, visited: i64) -> Self {
         Self { total: found.unsigned_abs(), exact: visited <= MOST_VISITED }
     }
+}
+
+/// A count as PostgreSQL's bigint.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::DbError;
-use super::discrepancies::Types;
+use super::reconciliation::facts::Types;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::last::{Finding, LastRun, Stored};
 use crate::domain::reconciliation::rules::Row;
@@ -18,14 +18,6 @@ use crate::domain::transaction::Kind;
 
 /// The most rows of one key that are looked at, the nearest in time: a key that hundreds of rows share is none.
 const MOST_ROWS: i64 = 100;
-
-/// One snapshot for several questions.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
-pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, DbError> {
-    Ok(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-}
 
 /// The rows of both sources that bear this key, the nearest to `around` if there are very many.
 ///

@@ -1,4 +1,4 @@
-//! One consistent view of the database, for whoever reads long from it.
+//! One consistent view of the database, for whoever reads long from it, or asks several questions that must agree.
 //!
 //! It ends in one of two ways. Whoever has read everything closes it, and its connection serves the next. Whoever stops
 //! before drops it, and the connection is closed: handed back to the pool, it would first have to take in what the server

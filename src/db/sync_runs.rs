@@ -5,6 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
+use super::count::signed;
 use crate::domain::attempt::DIED;
 use crate::domain::job::{JobId, Trigger};
 use crate::domain::sync::{Counts, RunStatus, SyncArgs, SyncMode};
@@ -150,10 +151,6 @@ pub async fn end_left_behind(
     .await?;
     let known = |name: String| Source::from_name(&name).ok_or_else(|| DbError::impossible("sync_runs.source", name));
     sources.into_iter().map(known).collect()
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 struct RunRow {

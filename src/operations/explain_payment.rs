@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::last_findings::{self, Case};
+use crate::db::snapshot::Snapshot;
 use crate::db::transaction_search::Found;
 use crate::domain::reconciliation::last::{Evidence, Finding};
 use crate::domain::reconciliation::{MatchStatus, Parameters};
@@ -38,12 +39,13 @@ pub struct KnownFinding {
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn explain_payment(pool: &PgPool, payment: &Found, parameters: &Parameters) -> Result<Explained, DbError> {
-    let mut snapshot = last_findings::begin(pool).await?;
-    let evidence = gather(&mut snapshot, payment).await?;
+    let mut snapshot = Snapshot::open(pool).await?;
+    let evidence = gather(snapshot.connection()?, payment).await?;
     let known = match evidence.last_finding(payment.id) {
-        Some(finding) => Some(follow(&mut snapshot, payment.id, finding).await?),
+        Some(finding) => Some(follow(snapshot.connection()?, payment.id, finding).await?),
         None => None,
     };
+    snapshot.close().await?;
     let named = known.as_ref().and_then(|known| known.finding.counterpart_of(payment.id));
     let counterpart = named.or_else(|| evidence.counterpart(payment.id, parameters));
     Ok(Explained { known, counterpart })

@@ -26,8 +26,11 @@ use crate::domain::job::{JobId, JobState};
 use crate::operations::cancel_job::cancel_job;
 use crate::operations::retry_job::{RetriedJob, Retry, retry_job};
 
-/// Where a job can be followed.
-pub(super) const JOBS: &str = "/api/v1/jobs";
+/// Where a job can be followed; where there is none, the list of all.
+pub(super) fn location_of(job_id: Option<Uuid>) -> String {
+    const JOBS: &str = "/api/v1/jobs";
+    job_id.map_or_else(|| JOBS.to_owned(), |job_id| format!("{JOBS}/{job_id}"))
+}
 
 /// A job that something is done to.
 #[derive(Debug, Clone, Object)]
@@ -83,7 +86,7 @@ enum Moved {
 
 impl From<JobMoved> for Moved {
     fn from(moved: JobMoved) -> Self {
-        let location = format!("{JOBS}/{}", moved.job_id);
+        let location = location_of(Some(moved.job_id));
         Self::Moved(Json(moved), location)
     }
 }

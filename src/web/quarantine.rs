@@ -17,7 +17,7 @@ use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::error::Problem;
 use super::fields::{Fields, FromFields};
 use super::idempotency::idempotent;
-use super::jobs::JOBS;
+use super::jobs::location_of;
 use super::page::{Page, PageQuery, Window};
 use super::path::Path;
 use super::query::Query;
@@ -198,7 +198,7 @@ impl QuarantineApi {
         let State { pool, wire, clock, .. } = &***state;
         let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
         let requested = request_replay(pool, wire, id.0, &operator.0.name, idempotent.as_ref(), clock.now()).await?;
-        let location = format!("{JOBS}/{}", requested.job_id);
+        let location = location_of(Some(requested.job_id.0));
         Ok(Started::Started(Json(requested.into()), location))
     }
 }

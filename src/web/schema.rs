@@ -14,7 +14,6 @@ use serde_json::Value;
 
 use super::fields::Word;
 use crate::db::job_listing::AttemptOutcome;
-use crate::db::reconciliation::runs::Standing;
 use crate::db::transaction_search::{Order, SortBy};
 use crate::domain::access::Role;
 use crate::domain::discrepancy::CaseState;
@@ -22,7 +21,7 @@ use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::{format_decimal, parse_decimal};
-use crate::domain::reconciliation::{AgeBucket, DiscrepancyType, MatchStatus};
+use crate::domain::reconciliation::{AgeBucket, DiscrepancyType, MatchStatus, RunStatus as ReconciliationRunStatus};
 use crate::domain::status::Status;
 use crate::domain::sync::{RunStatus, SyncMode};
 use crate::domain::transaction::{Kind, Source};
@@ -116,7 +115,12 @@ named_enum!(CaseState, "CaseState", CaseState::ALL, "Where a case stands.");
 named_enum!(CaseTarget, "CaseTarget", CaseTarget::all(), "Where a person may move a case.");
 named_enum!(FindingStatus, "FindingStatus", FindingStatus::all(), "What a reconciliation found that is not matched.");
 named_enum!(AgeBucket, "AgeBucket", AgeBucket::ALL, "How many days ago the day of a case was.");
-named_enum!(Standing, "ReconciliationRunStatus", Standing::ALL, "How a reconciliation stands.");
+named_enum!(
+    ReconciliationRunStatus,
+    "ReconciliationRunStatus",
+    ReconciliationRunStatus::ALL,
+    "How a reconciliation stands."
+);
 named_enum!(Format, "ExportFormat", Format::ALL, "What kind of file.");
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
 named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");

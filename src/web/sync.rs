@@ -19,7 +19,7 @@ use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::error::Problem;
 use super::fields::{Fields, FromFields};
 use super::idempotency::idempotent;
-use super::jobs::JOBS;
+use super::jobs::location_of;
 use super::page::{Page, PageQuery, Window};
 use super::path::Path;
 use super::query::Query;
@@ -341,7 +341,7 @@ async fn start(
     let now = state.clock.now();
     let triggered = trigger_sync(&state.pool, &state.wire, &request, idempotent.as_ref(), now).await?;
     let triggered = SyncTriggered::from(triggered);
-    let location = triggered.job_id.map_or_else(|| JOBS.to_owned(), |job_id| format!("{JOBS}/{job_id}"));
+    let location = location_of(triggered.job_id);
     Ok(Accepted::Accepted(Json(triggered), location))
 }
 

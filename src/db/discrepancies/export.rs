@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::{Filter, Found, SELECT};
+use super::{Filter, Found, select_where};
 use crate::db::DbError;
 use crate::db::snapshot::Snapshot;
 
@@ -15,7 +15,7 @@ impl Cases {
     /// Those that `filter` finds.
     #[must_use]
     pub fn of(filter: &Filter) -> Self {
-        let mut query = QueryBuilder::new(format!("{SELECT} WHERE true"));
+        let mut query = select_where("true");
         filter.push(&mut query);
         query.push(" ORDER BY recon_date, discrepancies.id");
         Self(query)

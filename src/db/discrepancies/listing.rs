@@ -6,7 +6,7 @@
 use sqlx::{PgExecutor, PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::{Filter, Found, SELECT, Window};
+use super::{Filter, Found, Window, select_where};
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
 
@@ -15,7 +15,7 @@ use crate::db::count::{Count, MOST_VISITED};
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<Found>, DbError> {
-    let mut query = QueryBuilder::new(format!("{SELECT} WHERE true"));
+    let mut query = select_where("true");
     filter.push(&mut query);
     if let Some(after) = window.after {
         query.push(" AND (recon_date, discrepancies.id) < (").push_bind(after.recon_date);
@@ -45,7 +45,7 @@ pub async fn count(executor: impl PgExecutor<'_>, filter: &Filter) -> Result<Cou
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Found>, DbError> {
-    let mut query = QueryBuilder::new(format!("{SELECT} WHERE discrepancies.id = "));
+    let mut query = select_where("discrepancies.id = ");
     Ok(query.push_bind(id).build_query_as().fetch_optional(pool).await?)
 }
 
@@ -54,7 +54,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Found>, DbError> {
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list_by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, DbError> {
-    let mut query = QueryBuilder::new(format!("{SELECT} WHERE discrepancies.id = ANY("));
+    let mut query = select_where("discrepancies.id = ANY(");
     query.push_bind(ids).push(") ORDER BY discrepancies.id");
     Ok(query.build_query_as().fetch_all(pool).await?)
 }

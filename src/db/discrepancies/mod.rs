@@ -12,14 +12,13 @@ pub mod moves;
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::{FromRow, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::DbError;
+use super::reconciliation::facts::{self, Facts};
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
-use crate::domain::status::Status;
 
 /// Which cases are looked for. An empty list stands for every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,23 +100,8 @@ pub struct Found {
     pub id: Uuid,
     pub recon_date: NaiveDate,
     pub key: String,
-    #[sqlx(try_from = "String")]
-    pub match_status: MatchStatus,
-    #[sqlx(try_from = "Vec<String>")]
-    pub types: Types,
-    pub project: Option<String>,
-    pub vima_txn_id: Option<Uuid>,
-    pub payshack_txn_id: Option<Uuid>,
-    pub vima_amount: Option<Decimal>,
-    pub payshack_amount: Option<Decimal>,
-    pub amount_diff: Option<Decimal>,
-    pub vima_currency: Option<String>,
-    pub payshack_currency: Option<String>,
-    #[sqlx(try_from = "OptionalText")]
-    pub vima_status: KnownStatus,
-    #[sqlx(try_from = "OptionalText")]
-    pub payshack_status: KnownStatus,
-    pub details: Value,
+    #[sqlx(flatten)]
+    pub facts: Facts,
     #[sqlx(try_from = "String")]
     pub state: CaseState,
     pub assignee: Option<String>,
@@ -129,16 +113,6 @@ pub struct Found {
     pub run_id: Uuid,
     pub last_seen_at: DateTime<Utc>,
 }
-
-/// The types of a case, the first the one that it is counted by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Types(pub Vec<DiscrepancyType>);
-
-/// The status of a row, where there is one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KnownStatus(pub Option<Status>);
-
-type OptionalText = Option<String>;
 
 /// A case's place in the listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,31 +140,18 @@ impl Found {
     }
 }
 
-/// Selects [`Found`]; `WHERE` follows.
-pub(super) const SELECT: &str = "SELECT discrepancies.id, recon_date, key, match_status, types, project, vima_txn_id, \
-    payshack_txn_id, vima_amount, payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, \
-    payshack_status, details, state, assignee, note, first_seen_at, resolved_at, created_at, \
-    COALESCE(last_run_id, latest.run_id, first_run_id) AS run_id, \
-    COALESCE(last_seen_at, latest.judged_at, first_seen_at) AS last_seen_at \
-    FROM discrepancies LEFT JOIN LATERAL ( \
-        SELECT id AS run_id, as_of AS judged_at FROM reconciliation_runs AS runs \
-         WHERE runs.recon_date = discrepancies.recon_date AND version IS NOT NULL ORDER BY version DESC LIMIT 1 \
-    ) AS latest ON true";
-
-impl TryFrom<String> for MatchStatus {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("match_status", name))
-    }
-}
-
-impl TryFrom<String> for DiscrepancyType {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("discrepancy type", name))
-    }
+/// Selects [`Found`] where `condition` holds, which more may follow.
+fn select_where(condition: &str) -> QueryBuilder<Postgres> {
+    QueryBuilder::new(format!(
+        "SELECT discrepancies.id, recon_date, key, {}, state, assignee, note, first_seen_at, resolved_at, created_at, \
+             COALESCE(last_run_id, latest.run_id, first_run_id) AS run_id, \
+             COALESCE(last_seen_at, latest.judged_at, first_seen_at) AS last_seen_at \
+           FROM discrepancies LEFT JOIN LATERAL ( \
+               SELECT id AS run_id, as_of AS judged_at FROM reconciliation_runs AS runs \
+                WHERE runs.recon_date = discrepancies.recon_date AND version IS NOT NULL ORDER BY version DESC LIMIT 1 \
+           ) AS latest ON true WHERE {condition}",
+        facts::COLUMNS
+    ))
 }
 
 impl TryFrom<String> for CaseState {
@@ -198,21 +159,5 @@ impl TryFrom<String> for CaseState {
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
         Self::from_name(&name).ok_or_else(|| DbError::impossible("discrepancies.state", name))
-    }
-}
-
-impl TryFrom<Vec<String>> for Types {
-    type Error = DbError;
-
-    fn try_from(names: Vec<String>) -> Result<Self, Self::Error> {
-        Ok(Self(names.into_iter().map(DiscrepancyType::try_from).collect::<Result<_, _>>()?))
-    }
-}
-
-impl TryFrom<Option<String>> for KnownStatus {
-    type Error = DbError;
-
-    fn try_from(name: Option<String>) -> Result<Self, Self::Error> {
-        Ok(Self(name.map(Status::try_from).transpose()?))
     }
 }

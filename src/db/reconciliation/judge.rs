@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
-use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::db::DbError;
+use crate::db::processes::interval;
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, Tally};
 use crate::domain::reconciliation::{Coverages, Parameters};
 
@@ -67,13 +67,13 @@ pub async fn judge(
         run.date,
         run.from,
         run.until,
-        interval(parameters.window()),
+        interval(Duration::from_hours(parameters.window_hours.into())),
         parameters.projects.names(),
         parameters.amount_tolerance,
         parameters.amount_tolerance_percent,
         as_of,
-        interval(parameters.grace()),
-        interval(parameters.settle()),
+        interval(Duration::from_mins(parameters.pending_grace_minutes.into())),
+        interval(Duration::from_mins(parameters.settle_minutes.into())),
         coverages.vima.watermark,
         coverages.vima.covered_from,
         coverages.payshack.watermark,
@@ -133,9 +133,4 @@ fn add_up(sums: &[Sum]) -> Result<(Tally, AmountsByCurrency), DbError> {
         *summed += sum.amount;
     }
     Ok((tally, by_currency))
-}
-
-fn interval(span: TimeDelta) -> PgInterval {
-    let span = span.to_std().unwrap_or(Duration::ZERO);
-    PgInterval::try_from(span).unwrap_or(PgInterval { months: 0, days: 0, microseconds: i64::MAX })
 }

@@ -117,6 +117,7 @@ payments AS (
            payshack.status AS payshack_status, payshack.created_at AS payshack_created_at,
            payshack.changed_at AS payshack_changed_at, payshack.is_paid,
            vima.id IS NOT NULL AND payshack.id IS NOT NULL AS is_pair,
+           GREATEST($7::numeric, abs(vima.amount) * $8::numeric / 100) AS tolerance,
            COALESCE(vima.today, payshack.today) AS of_day, COALESCE(payshack.today, false) AS payshack_today
       FROM (SELECT * FROM kept WHERE is_vima) AS vima
            FULL JOIN (SELECT * FROM kept WHERE NOT is_vima) AS payshack
@@ -126,7 +127,7 @@ payments AS (
 compared AS (
     SELECT payments.*,
            vima_currency = payshack_currency
-               AND abs(vima_amount - payshack_amount) <= GREATEST($7::numeric, abs(vima_amount) * $8::numeric / 100) AS amounts_agree,
+               AND abs(vima_amount - payshack_amount) <= tolerance AS amounts_agree,
            vima_status = payshack_status
                OR (vima_status IN ('pending', 'processing') AND payshack_status IN ('pending', 'processing')) AS statuses_agree,
            -- One side may not have heard yet of the end that the other tells.
@@ -155,6 +156,21 @@ population AS (
            count(*) FILTER (WHERE key IS NULL) AS without_key
       FROM day
 ),
+-- Rows that stand for no payment: one too many, or without a key.
+odd AS (
+    SELECT id, is_vima, project, key, amount, currency, status, 'duplicate' AS match_status, '{duplicate}'::text[] AS types,
+           json_build_object(
+               'as_of', $9::timestamptz, 'source_id', source_id, 'kept_source_ids', kept_ids,
+               'versions', json_build_object(CASE WHEN is_vima THEN 'vima' ELSE 'payshack' END,
+                                             json_build_object('created_at', created_at, 'changed_at', changed_at))) AS details
+      FROM numbered WHERE NOT kept AND today
+     UNION ALL
+    SELECT id, is_vima, project, key, amount, currency, status, 'unmatchable', '{}',
+           json_build_object(
+               'as_of', $9::timestamptz, 'source_id', source_id,
+               'blank', CASE WHEN is_vima THEN 'client_operation_id' ELSE 'order_id' END)
+      FROM day WHERE key IS NULL AND (SELECT without_key FROM population) > 0
+),
 found AS (
     SELECT key, occurrence, match_status,
            CASE match_status WHEN 'discrepancy' THEN array_remove(ARRAY[CASE WHEN NOT amounts_agree THEN 'amount' END,
@@ -170,7 +186,7 @@ found AS (
                    'agrees', amounts_agree, 'vima', trim_scale(vima_amount)::text, 'payshack', trim_scale(payshack_amount)::text,
                    'payshack_field', CASE WHEN is_paid THEN 'paid_amount' ELSE 'amount' END,
                    'currencies_agree', vima_currency = payshack_currency,
-                   'tolerance', trim_scale(GREATEST($7::numeric, abs(vima_amount) * $8::numeric / 100))::text),
+                   'tolerance', trim_scale(tolerance)::text),
                'status', json_build_object(
                    'agrees', statuses_agree, 'vima', vima_status, 'payshack', payshack_status, 'may_be_late', is_late,
                    'late_until', GREATEST(vima_changed_at, payshack_changed_at) + $10::interval),
@@ -192,26 +208,11 @@ found AS (
            END AS details
       FROM judged WHERE of_day AND match_status <> 'matched'
      UNION ALL
-    SELECT key, 1, 'duplicate', '{duplicate}', project,
-           CASE WHEN is_vima THEN id END, CASE WHEN NOT is_vima THEN id END,
+    SELECT key, 1, match_status, types, project, CASE WHEN is_vima THEN id END, CASE WHEN NOT is_vima THEN id END,
            CASE WHEN is_vima THEN amount END, CASE WHEN NOT is_vima THEN amount END, NULL,
            CASE WHEN is_vima THEN currency END, CASE WHEN NOT is_vima THEN currency END,
-           CASE WHEN is_vima THEN status END, CASE WHEN NOT is_vima THEN status END,
-           json_build_object(
-               'as_of', $9::timestamptz, 'source_id', source_id, 'kept_source_ids', kept_ids,
-               'versions', json_build_object(CASE WHEN is_vima THEN 'vima' ELSE 'payshack' END,
-                                              json_build_object('created_at', created_at, 'changed_at', changed_at)))
-      FROM numbered WHERE NOT kept AND today
-     UNION ALL
-    SELECT NULL, 1, 'unmatchable', '{}', project,
-           CASE WHEN is_vima THEN id END, CASE WHEN NOT is_vima THEN id END,
-           CASE WHEN is_vima THEN amount END, CASE WHEN NOT is_vima THEN amount END, NULL,
-           CASE WHEN is_vima THEN currency END, CASE WHEN NOT is_vima THEN currency END,
-           CASE WHEN is_vima THEN status END, CASE WHEN NOT is_vima THEN status END,
-           json_build_object(
-               'as_of', $9::timestamptz, 'source_id', source_id,
-               'blank', CASE WHEN is_vima THEN 'client_operation_id' ELSE 'order_id' END)
-      FROM day WHERE key IS NULL AND (SELECT without_key FROM population) > 0
+           CASE WHEN is_vima THEN status END, CASE WHEN NOT is_vima THEN status END, details
+      FROM odd
 ),
 written AS (
     INSERT INTO reconciliation_results (

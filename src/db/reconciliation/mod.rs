@@ -7,6 +7,7 @@
 //!
 //! Temporary tables between smaller statements were rejected: writing a million rows twice took longer than judging them.
 
+pub mod facts;
 pub mod judge;
 pub mod merge_cases;
 pub mod open_cases;

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::judge::DayRun;
 use crate::db::DbError;
+use crate::db::count::signed;
 use crate::domain::job::JobId;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, Tally};
 use crate::domain::reconciliation::{Coverages, Parameters, RunStatus};
@@ -125,8 +126,4 @@ pub async fn end_left_behind(
         now
     );
     Ok(ended.fetch_optional(connection).await?)
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,14 +1,12 @@
 //! What a run found that is not simply matched.
 
 use chrono::NaiveDate;
-use rust_decimal::Decimal;
-use serde_json::Value;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use super::facts::{self, Facts};
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
-use crate::db::discrepancies::{KnownStatus, Types};
 use crate::domain::reconciliation::MatchStatus;
 
 /// A finding.
@@ -19,26 +17,9 @@ pub struct Finding {
     pub recon_date: NaiveDate,
     pub key: Option<String>,
     pub occurrence: i32,
-    #[sqlx(try_from = "String")]
-    pub match_status: MatchStatus,
-    #[sqlx(try_from = "Vec<String>")]
-    pub types: Types,
-    pub project: Option<String>,
-    pub vima_txn_id: Option<Uuid>,
-    pub payshack_txn_id: Option<Uuid>,
-    pub vima_amount: Option<Decimal>,
-    pub payshack_amount: Option<Decimal>,
-    pub amount_diff: Option<Decimal>,
-    pub vima_currency: Option<String>,
-    pub payshack_currency: Option<String>,
-    #[sqlx(try_from = "OptionalText")]
-    pub vima_status: KnownStatus,
-    #[sqlx(try_from = "OptionalText")]
-    pub payshack_status: KnownStatus,
-    pub details: Value,
+    #[sqlx(flatten)]
+    pub facts: Facts,
 }
-
-type OptionalText = Option<String>;
 
 /// Which part of a listing is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +42,7 @@ pub async fn list(
     statuses: &[MatchStatus],
     window: &Window,
 ) -> Result<Vec<Finding>, DbError> {
-    let mut query = QueryBuilder::new(
-        "SELECT id, recon_date, key, occurrence, match_status, types, project, vima_txn_id, payshack_txn_id, vima_amount, \
-         payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, payshack_status, details",
-    );
+    let mut query = QueryBuilder::new(format!("SELECT id, recon_date, key, occurrence, {}", facts::COLUMNS));
     push_from(&mut query, run_id, statuses);
     if let Some(after) = window.after {
         query.push(" AND id > ").push_bind(after);

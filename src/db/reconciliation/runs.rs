@@ -14,45 +14,7 @@ use crate::db::count::{Count, MOST_VISITED};
 use crate::db::overview::names;
 use crate::domain::job::Trigger;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, BySide, Tally};
-use crate::domain::reconciliation::{Coverage, Coverages, Parameters};
-
-/// How a run stands, by its own row and by its job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It waits for a worker: for its first attempt, or for the next.
-    Queued,
-    /// A worker is at it.
-    Running,
-    /// It has decided what could be decided.
-    Completed,
-    /// It stopped on an error, and left nothing.
-    Failed,
-    /// It was told to stop, and left nothing.
-    Cancelled,
-}
-
-impl Standing {
-    /// Every standing.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
-
-    /// The name in the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// The standing of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|standing| standing.as_str() == name)
-    }
-}
+use crate::domain::reconciliation::{Coverage, Coverages, Parameters, RunStatus};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +26,7 @@ pub struct Run {
     /// The how-manieth completed run of its day it is.
     pub version: Option<u32>,
     /// How it stands.
-    pub standing: Standing,
+    pub status: RunStatus,
     /// What made the job.
     pub trigger: Trigger,
     /// Who asked for it.
@@ -99,7 +61,7 @@ pub struct Filter {
     /// Of this day or before.
     pub to_date: Option<NaiveDate>,
     /// How they stand.
-    pub standings: Vec<Standing>,
+    pub statuses: Vec<RunStatus>,
     /// What made them.
     pub triggers: Vec<Trigger>,
 }
@@ -235,9 +197,9 @@ impl Filter {
                 query.push(" AND ").push(condition).push_bind(day);
             }
         }
-        let standings = ("standing", names(&self.standings, Standing::as_str));
+        let statuses = ("standing", names(&self.statuses, RunStatus::as_str));
         let triggers = ("trigger", names(&self.triggers, Trigger::as_str));
-        for (column, values) in [standings, triggers] {
+        for (column, values) in [statuses, triggers] {
             if !values.is_empty() {
                 query.push(format!(" AND {column} = ANY(")).push_bind(values).push(")");
             }
@@ -295,7 +257,7 @@ impl TryFrom<RunRow> for Run {
             id: row.id,
             recon_date: row.recon_date,
             version: row.version.map(i32::unsigned_abs),
-            standing: Standing::from_name(&row.standing)
+            status: RunStatus::from_name(&row.standing)
                 .ok_or_else(|| DbError::impossible("reconciliation_runs.status", row.standing))?,
             trigger: Trigger::try_from(row.trigger)?,
             requested_by: row.requested_by,

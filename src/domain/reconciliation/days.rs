@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::MOST_DAYS;
+use crate::domain::sync::days;
 
 /// Nobody whom we follow paid anything before.
 const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(2000, 1, 1) {
@@ -113,7 +114,7 @@ impl DaysAsked {
         if (to - from).num_days() >= MOST_DAYS {
             return Err(DaysError::TooMany { from, to });
         }
-        Ok(from.iter_days().take_while(|day| *day <= to).collect())
+        Ok(days(from, to).collect())
     }
 }
 

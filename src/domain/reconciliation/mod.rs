@@ -300,11 +300,12 @@ impl DiscrepancyType {
     }
 }
 
-/// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// How a run stands, by its own record and by its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunStatus {
-    /// It is at work, or waits to go on.
+    /// It waits for a worker: for its first attempt, or for the next. No record says so, for then it is the job's to say.
+    Queued,
+    /// A worker is at it.
     Running,
     /// It has decided what could be decided, and never changes again.
     Completed,
@@ -316,12 +317,13 @@ pub enum RunStatus {
 
 impl RunStatus {
     /// Every status.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
     /// The name in the contract and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Running => "running",
             Self::Completed => "completed",
             Self::Failed => "failed",

@@ -1,5 +1,7 @@
 //! A case, as it is listed.
 
+use std::mem::take;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use poem_openapi::Object;
@@ -8,6 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::facts::DiscrepancyFacts;
 use crate::db::discrepancies::Found;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, age_in_days};
@@ -17,7 +20,6 @@ use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::schema::{CaseStatus, Money, Time};
 
 /// What two providers disagree on, or one does not know, or tells twice; and what people do about it.
-#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub(super) struct Discrepancy {
@@ -31,30 +33,8 @@ pub(super) struct Discrepancy {
     client_operation_id: String,
     /// What was found.
     match_status: CaseStatus,
-    /// The first of `types`, by which it is counted.
-    discrepancy_type: Option<DiscrepancyType>,
-    /// In what the providers disagree.
-    types: Vec<DiscrepancyType>,
-    /// The merchant's project.
-    project: Option<String>,
-    /// Vima's payment, the id under which it stands here.
-    vima_txn_id: Option<Uuid>,
-    /// PayShack's payment, the id under which it stands here.
-    payshack_txn_id: Option<Uuid>,
-    /// Vima's amount.
-    vima_amount: Option<Money>,
-    /// What PayShack says was paid where that is a success, else what was asked for.
-    payshack_amount: Option<Money>,
-    /// Vima's amount less PayShack's; null where one is missing or the currencies differ.
-    amount_diff: Option<Money>,
-    /// The currency of Vima's amount.
-    vima_currency: Option<String>,
-    /// The currency of PayShack's amount.
-    payshack_currency: Option<String>,
-    /// What became of the payment, as Vima tells it.
-    vima_status: Option<Status>,
-    /// What became of the payment, as PayShack tells it.
-    payshack_status: Option<Status>,
+    #[oai(flatten)]
+    facts: DiscrepancyFacts,
     /// Where the case stands.
     state: CaseState,
     /// Who looks into it.
@@ -81,26 +61,16 @@ impl Discrepancy {
         Self::aged(found, state.reconciliation.zone, state.clock.now())
     }
 
-    fn aged(found: Found, zone: Tz, now: DateTime<Utc>) -> Self {
+    fn aged(mut found: Found, zone: Tz, now: DateTime<Utc>) -> Self {
         let on = found.resolved_at.unwrap_or(now).with_timezone(&zone).date_naive();
         Self {
             id: found.id,
             recon_date: found.recon_date,
             run_id: found.run_id,
             client_operation_id: found.key,
-            match_status: CaseStatus(found.match_status),
-            discrepancy_type: found.types.0.first().copied(),
-            types: found.types.0,
-            project: found.project,
-            vima_txn_id: found.vima_txn_id,
-            payshack_txn_id: found.payshack_txn_id,
-            vima_amount: found.vima_amount.map(Money),
-            payshack_amount: found.payshack_amount.map(Money),
-            amount_diff: found.amount_diff.map(Money),
-            vima_currency: found.vima_currency,
-            payshack_currency: found.payshack_currency,
-            vima_status: found.vima_status.0,
-            payshack_status: found.payshack_status.0,
+            match_status: CaseStatus(found.facts.match_status),
+            details: take(&mut found.facts.details),
+            facts: found.facts.into(),
             state: found.state,
             assignee: found.assignee,
             note: found.note,
@@ -108,7 +78,6 @@ impl Discrepancy {
             last_seen_at: Time(found.last_seen_at),
             resolved_at: found.resolved_at.map(Time),
             age_days: age_in_days(found.recon_date, on),
-            details: found.details,
             created_at: Time(found.created_at),
         }
     }
@@ -123,18 +92,20 @@ impl Example for Discrepancy {
             run_id: EXAMPLE_ID,
             client_operation_id: "order-1042".to_owned(),
             match_status: CaseStatus(MatchStatus::Discrepancy),
-            discrepancy_type: Some(DiscrepancyType::Amount),
-            types: vec![DiscrepancyType::Amount],
-            project: text("91game"),
-            vima_txn_id: Some(EXAMPLE_ID),
-            payshack_txn_id: Some(EXAMPLE_ID),
-            vima_amount: Some(Money(1_500.into())),
-            payshack_amount: Some(Money(Decimal::new(149_950, 2))),
-            amount_diff: Some(Money(Decimal::new(50, 2))),
-            vima_currency: text("INR"),
-            payshack_currency: text("INR"),
-            vima_status: Some(Status::Success),
-            payshack_status: Some(Status::Success),
+            facts: DiscrepancyFacts {
+                discrepancy_type: Some(DiscrepancyType::Amount),
+                types: vec![DiscrepancyType::Amount],
+                project: text("91game"),
+                vima_txn_id: Some(EXAMPLE_ID),
+                payshack_txn_id: Some(EXAMPLE_ID),
+                vima_amount: Some(Money(1_500.into())),
+                payshack_amount: Some(Money(Decimal::new(149_950, 2))),
+                amount_diff: Some(Money(Decimal::new(50, 2))),
+                vima_currency: text("INR"),
+                payshack_currency: text("INR"),
+                vima_status: Some(Status::Success),
+                payshack_status: Some(Status::Success),
+            },
             state: CaseState::Acknowledged,
             assignee: text("otto"),
             note: text("asked the bank"),

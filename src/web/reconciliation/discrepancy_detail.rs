@@ -78,8 +78,8 @@ impl DiscrepancyDetail {
     pub(super) async fn get(state: &State, principal: &Principal, id: Uuid) -> Result<Self, Problem> {
         let found = listing::find(&state.pool, id).await?.ok_or_else(|| Problem::not_found("discrepancy"))?;
         let (vima, payshack, history) = tokio::try_join!(
-            transaction(state, principal, found.vima_txn_id),
-            transaction(state, principal, found.payshack_txn_id),
+            transaction(state, principal, found.facts.vima_txn_id),
+            transaction(state, principal, found.facts.payshack_txn_id),
             async { Ok(history::list(&state.pool, id).await?) }
         )?;
         let history = history.into_iter().map(DiscrepancyChange::from).collect();

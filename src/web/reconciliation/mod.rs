@@ -6,6 +6,7 @@ mod discrepancy;
 mod discrepancy_detail;
 mod discrepancy_move;
 pub(super) mod discrepancy_query;
+mod facts;
 mod figures;
 mod open_cases;
 mod results;

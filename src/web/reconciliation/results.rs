@@ -1,6 +1,7 @@
 //! What a run found that is not simply matched: what is pending and what cannot be matched is listed here alone, for it is
 //! nobody's case.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -12,9 +13,10 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::facts::DiscrepancyFacts;
 use super::runs::require_run;
 use crate::db::reconciliation::results::{self, Finding, Window};
-use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
+use crate::domain::reconciliation::MatchStatus;
 use crate::domain::status::Status;
 use crate::web::app::State;
 use crate::web::auth::Viewer;
@@ -53,56 +55,22 @@ struct ReconciliationFinding {
     occurrence: i32,
     /// What was found.
     match_status: MatchStatus,
-    /// The type that it is counted by; null where it is no discrepancy.
-    discrepancy_type: Option<DiscrepancyType>,
-    /// Every type.
-    types: Vec<DiscrepancyType>,
-    /// The merchant's project.
-    project: Option<String>,
-    /// The payment of Vima's.
-    vima_txn_id: Option<Uuid>,
-    /// The payment of PayShack's.
-    payshack_txn_id: Option<Uuid>,
-    /// Vima's amount.
-    vima_amount: Option<Money>,
-    /// PayShack's: what was paid of a success, else what was asked for.
-    payshack_amount: Option<Money>,
-    /// Vima's less PayShack's; null where a side is missing or the currencies differ.
-    amount_diff: Option<Money>,
-    /// The currency of Vima's amount.
-    vima_currency: Option<String>,
-    /// The currency of PayShack's amount.
-    payshack_currency: Option<String>,
-    /// What became of it by Vima.
-    vima_status: Option<Status>,
-    /// What became of it by PayShack.
-    payshack_status: Option<Status>,
+    #[oai(flatten)]
+    facts: DiscrepancyFacts,
     /// Why, enough to check it by hand.
     details: Value,
 }
 
 impl From<Finding> for ReconciliationFinding {
-    fn from(finding: Finding) -> Self {
-        let types = finding.types.0;
+    fn from(mut finding: Finding) -> Self {
         Self {
             id: finding.id,
             recon_date: finding.recon_date,
             client_operation_id: finding.key,
             occurrence: finding.occurrence,
-            match_status: finding.match_status,
-            discrepancy_type: types.first().copied(),
-            types,
-            project: finding.project,
-            vima_txn_id: finding.vima_txn_id,
-            payshack_txn_id: finding.payshack_txn_id,
-            vima_amount: finding.vima_amount.map(Money),
-            payshack_amount: finding.payshack_amount.map(Money),
-            amount_diff: finding.amount_diff.map(Money),
-            vima_currency: finding.vima_currency,
-            payshack_currency: finding.payshack_currency,
-            vima_status: finding.vima_status.0,
-            payshack_status: finding.payshack_status.0,
-            details: finding.details,
+            match_status: finding.facts.match_status,
+            details: take(&mut finding.facts.details),
+            facts: finding.facts.into(),
         }
     }
 }
@@ -115,18 +83,20 @@ impl Example for ReconciliationFinding {
             client_operation_id: Some("91G-000042".to_owned()),
             occurrence: 1,
             match_status: MatchStatus::Pending,
-            discrepancy_type: None,
-            types: vec![],
-            project: Some("91game".to_owned()),
-            vima_txn_id: Some(EXAMPLE_ID),
-            payshack_txn_id: None,
-            vima_amount: Some(Money(Decimal::new(154_250, 2))),
-            payshack_amount: None,
-            amount_diff: None,
-            vima_currency: Some("INR".to_owned()),
-            payshack_currency: None,
-            vima_status: Some(Status::Success),
-            payshack_status: None,
+            facts: DiscrepancyFacts {
+                discrepancy_type: None,
+                types: vec![],
+                project: Some("91game".to_owned()),
+                vima_txn_id: Some(EXAMPLE_ID),
+                payshack_txn_id: None,
+                vima_amount: Some(Money(Decimal::new(154_250, 2))),
+                payshack_amount: None,
+                amount_diff: None,
+                vima_currency: Some("INR".to_owned()),
+                payshack_currency: None,
+                vima_status: Some(Status::Success),
+                payshack_status: None,
+            },
             details: json!({"reason": "PayShack has not been read far enough"}),
         }
     }

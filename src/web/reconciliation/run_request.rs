@@ -22,7 +22,7 @@ use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
 use crate::web::error::Problem;
 use crate::web::fields::{Fields, FromFields};
 use crate::web::idempotency::idempotent;
-use crate::web::jobs::JOBS;
+use crate::web::jobs::location_of;
 
 /// Which days are to be reconciled: `date`, or `from_date` and `to_date`. Days are those of `RECONCILIATION_TIMEZONE`.
 #[derive(Debug, Clone, Default, Object)]
@@ -185,7 +185,7 @@ impl RunRequestApi {
         };
         let requested = request_reconciliation(pool, wire, &wanted, idempotent.as_ref(), now).await?;
         let started = ReconciliationStarted::from(requested);
-        let location = started.job_id.map_or_else(|| JOBS.to_owned(), |job_id| format!("{JOBS}/{job_id}"));
+        let location = location_of(started.job_id);
         Ok(Accepted::Accepted(Json(started), location))
     }
 }

@@ -12,10 +12,10 @@ use uuid::Uuid;
 use super::figures::{CurrencyAmounts, ReconciliationCounts, ReconciliationShares, by_currency};
 use crate::db::DbError;
 use crate::db::job_listing::{self, ShownJob};
-use crate::db::reconciliation::runs::{self, Filter, Run, Standing};
+use crate::db::reconciliation::runs::{self, Filter, Run};
 use crate::domain::job::{JobId, JobState, RECONCILE, Trigger};
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
-use crate::domain::reconciliation::{Coverage, Parameters, ReconcileArgs};
+use crate::domain::reconciliation::{Coverage, Parameters, ReconcileArgs, RunStatus};
 use crate::web::app::State;
 use crate::web::auth::Viewer;
 use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
@@ -39,7 +39,7 @@ struct RunsQuery {
     /// Of this day or before.
     to_date: Option<NaiveDate>,
     /// Standing so.
-    status: Vec<Standing>,
+    status: Vec<RunStatus>,
     /// Made by this.
     trigger: Vec<Trigger>,
 }
@@ -68,7 +68,7 @@ impl From<RunsQuery> for Filter {
         Self {
             from_date: query.date.or(query.from_date),
             to_date: query.date.or(query.to_date),
-            standings: query.status,
+            statuses: query.status,
             triggers: query.trigger,
         }
     }
@@ -136,7 +136,7 @@ struct ReconciliationRun {
     /// The day.
     date: NaiveDate,
     /// How it stands. `queued`: it waits for a worker, for its first attempt or for the next.
-    status: Standing,
+    status: RunStatus,
     /// The how-manieth completed run of its day it is; null where it has not completed.
     version: Option<u32>,
     /// What made the job.
@@ -180,7 +180,7 @@ impl From<Run> for ReconciliationRun {
             id: run.id,
             job_id: run.id,
             date: run.recon_date,
-            status: run.standing,
+            status: run.status,
             version: run.version,
             trigger: run.trigger,
             requested_by: run.requested_by,
@@ -210,10 +210,10 @@ impl ReconciliationRun {
         let args = (listed.kind == RECONCILE.name).then(|| serde_json::from_value(listed.args).ok()).flatten();
         let Some(ReconcileArgs::Day(day)) = args else { return None };
         let status = match listed.state {
-            JobState::Queued | JobState::Scheduled | JobState::Retrying => Standing::Queued,
-            JobState::Running | JobState::Succeeded => Standing::Running,
-            JobState::Failed => Standing::Failed,
-            JobState::Cancelled => Standing::Cancelled,
+            JobState::Queued | JobState::Scheduled | JobState::Retrying => RunStatus::Queued,
+            JobState::Running | JobState::Succeeded => RunStatus::Running,
+            JobState::Failed => RunStatus::Failed,
+            JobState::Cancelled => RunStatus::Cancelled,
         };
         let nothing = Tally::default();
         Some(Self {
@@ -329,7 +329,7 @@ impl Example for ReconciliationRun {
             id: EXAMPLE_ID,
             job_id: EXAMPLE_ID,
             date: EXAMPLE_DAY,
-            status: Standing::Completed,
+            status: RunStatus::Completed,
             version: Some(2),
             trigger: Trigger::Api,
             requested_by: Some("otto".to_owned()),

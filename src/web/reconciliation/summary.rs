@@ -13,8 +13,9 @@ use super::day_figures::DayFigures;
 use super::open_cases::OpenCases;
 use super::runs::example_figures;
 use crate::db::reconciliation::open_cases::sum_unresolved;
-use crate::db::reconciliation::runs::{self, Run, Standing};
+use crate::db::reconciliation::runs::{self, Run};
 use crate::domain::day::{day_before, day_of};
+use crate::domain::reconciliation::RunStatus;
 use crate::web::app::State;
 use crate::web::auth::Viewer;
 use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
@@ -54,13 +55,13 @@ enum DayStatus {
 impl DayStatus {
     /// By the runs that tell, the newest first. One that waits to go on says nothing yet.
     fn of(runs: &[Run]) -> Self {
-        if runs.iter().any(|run| run.standing == Standing::Running) {
+        if runs.iter().any(|run| run.status == RunStatus::Running) {
             return Self::Running;
         }
-        let ended = runs.iter().find_map(|run| match run.standing {
-            Standing::Completed => Some(Self::Completed),
-            Standing::Failed => Some(Self::Failed),
-            Standing::Queued | Standing::Running | Standing::Cancelled => None,
+        let ended = runs.iter().find_map(|run| match run.status {
+            RunStatus::Completed => Some(Self::Completed),
+            RunStatus::Failed => Some(Self::Failed),
+            RunStatus::Queued | RunStatus::Running | RunStatus::Cancelled => None,
         });
         ended.unwrap_or(Self::NotRun)
     }
@@ -102,7 +103,7 @@ struct Told<'a> {
 
 impl From<Told<'_>> for ReconciliationSummary {
     fn from(told: Told<'_>) -> Self {
-        let completed = told.runs.iter().find(|run| run.standing == Standing::Completed);
+        let completed = told.runs.iter().find(|run| run.status == RunStatus::Completed);
         let (tally, amounts) = completed.map_or_else(Default::default, |run| (run.tally, run.amounts.clone()));
         Self {
             date: told.date,

@@ -1,0 +1,79 @@
+//! What was found of a payment: the columns that a finding of a run and the case about it have alike.
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::db::DbError;
+use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
+use crate::domain::status::Status;
+
+/// What was found of a payment.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Facts {
+    #[sqlx(try_from = "String")]
+    pub match_status: MatchStatus,
+    #[sqlx(try_from = "Vec<String>")]
+    pub types: Types,
+    pub project: Option<String>,
+    pub vima_txn_id: Option<Uuid>,
+    pub payshack_txn_id: Option<Uuid>,
+    pub vima_amount: Option<Decimal>,
+    pub payshack_amount: Option<Decimal>,
+    pub amount_diff: Option<Decimal>,
+    pub vima_currency: Option<String>,
+    pub payshack_currency: Option<String>,
+    #[sqlx(try_from = "OptionalText")]
+    pub vima_status: KnownStatus,
+    #[sqlx(try_from = "OptionalText")]
+    pub payshack_status: KnownStatus,
+    pub details: Value,
+}
+
+/// The columns of [`Facts`].
+pub(in crate::db) const COLUMNS: &str = "match_status, types, project, vima_txn_id, payshack_txn_id, vima_amount, payshack_amount, \
+    amount_diff, vima_currency, payshack_currency, vima_status, payshack_status, details";
+
+/// In what the sides disagree, the first the type that it is counted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Types(pub Vec<DiscrepancyType>);
+
+/// The status of a row, where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownStatus(pub Option<Status>);
+
+type OptionalText = Option<String>;
+
+impl TryFrom<String> for MatchStatus {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("match_status", name))
+    }
+}
+
+impl TryFrom<String> for DiscrepancyType {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("discrepancy type", name))
+    }
+}
+
+impl TryFrom<Vec<String>> for Types {
+    type Error = DbError;
+
+    fn try_from(names: Vec<String>) -> Result<Self, Self::Error> {
+        Ok(Self(names.into_iter().map(DiscrepancyType::try_from).collect::<Result<_, _>>()?))
+    }
+}
+
+impl TryFrom<Option<String>> for KnownStatus {
+    type Error = DbError;
+
+    fn try_from(name: Option<String>) -> Result<Self, Self::Error> {
+        Ok(Self(name.map(Status::try_from).transpose()?))
+    }
+}
