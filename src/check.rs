@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
+use sqlx::PgPool;
+
 use crate::config::{Environment, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
 use crate::db::pool::{DatabaseSettings, SchemaState, connect, schema_state};
-use crate::db::{DbError, api_keys};
+use crate::db::{DbError, api_keys, metric_cells};
+use crate::domain::transaction::Source;
 use crate::wire::Wire;
 use crate::wire::connection::RedisSettings;
 
@@ -16,13 +19,14 @@ enum Finding {
     Bad(String),
 }
 
-/// Tries everything, prints a line for each, and answers whether the programs could start.
-pub async fn check() -> ExitCode {
+/// Tries everything, prints a line for each, and answers whether the programs could start. Where `rollups` are to be checked too,
+/// the metrics are counted anew from all payments and compared, which takes a while.
+pub async fn check(rollups: bool) -> ExitCode {
     let mut environment = Environment::of_process();
     let mut findings = vec![check_settings(), check_rates(&environment)];
     match ServersConfig::read(&mut environment) {
         Some(servers) => {
-            findings.extend(check_database(&servers.database, &environment).await);
+            findings.extend(check_database(&servers.database, &environment, rollups).await);
             findings.extend(check_redis(&servers.redis).await);
         }
         None => findings.push(Finding::Bad("servers: not tried, for their settings are at fault".to_owned())),
@@ -59,7 +63,7 @@ fn check_rates(environment: &Environment) -> Finding {
     }
 }
 
-async fn check_database(settings: &DatabaseSettings, environment: &Environment) -> Vec<Finding> {
+async fn check_database(settings: &DatabaseSettings, environment: &Environment, rollups: bool) -> Vec<Finding> {
     let pool = match connect(settings).await {
         Ok(pool) => pool,
         Err(error) => return vec![Finding::Bad(format!("database: {error}"))],
@@ -72,7 +76,36 @@ async fn check_database(settings: &DatabaseSettings, environment: &Environment) 
         Err(error) => return vec![Finding::Bad(format!("schema: {error}"))],
     };
     let keys = check_keys(api_keys::list(&pool).await.map(|keys| keys.len()), environment);
-    vec![Finding::Good("database: it answers".to_owned()), schema, keys]
+    let mut findings = vec![Finding::Good("database: it answers".to_owned()), schema, keys];
+    if rollups {
+        findings.push(check_rollups(&pool).await.unwrap_or_else(|error| Finding::Bad(format!("metrics: {error}"))));
+    }
+    findings
+}
+
+/// Syncs may go on meanwhile: each day of a source is counted and compared in one view of the database.
+async fn check_rollups(pool: &PgPool) -> Result<Finding, DbError> {
+    let mut connection = pool.acquire().await?;
+    let Some((first, last)) = metric_cells::find_days(&mut connection).await? else {
+        return Ok(Finding::Good("metrics: there are no payments to count".to_owned()));
+    };
+    let mut odd = vec![];
+    for day in first.iter_days().take_while(|day| *day <= last) {
+        for source in Source::ALL {
+            let cells = metric_cells::count_odd(&mut connection, source, day).await?;
+            if cells > 0 {
+                odd.push(format!("{cells} cells of {source} on {day}"));
+            }
+        }
+    }
+    Ok(if odd.is_empty() {
+        Finding::Good(format!("metrics: from {first} to {last} they are what the payments make them"))
+    } else {
+        let told = odd.join(", ");
+        Finding::Bad(format!(
+            "metrics: {told} are not what the payments make them; run psp-jobs enqueue rebuild-rollups"
+        ))
+    })
 }
 
 fn check_keys(issued: Result<usize, DbError>, environment: &Environment) -> Finding {

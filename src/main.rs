@@ -45,7 +45,11 @@ enum Command {
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Try every setting and connection, and say what is wrong
-    Check,
+    Check {
+        /// Also count the metrics anew from all payments, and compare
+        #[arg(long)]
+        rollups: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -91,7 +95,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate_database().await?,
         Command::Openapi { format } => std::io::stdout().write_all(written(format).as_bytes())?,
         Command::Keys(command) => manage_keys(command).await?,
-        Command::Check => return Ok(check().await),
+        Command::Check { rollups } => return Ok(check(rollups).await),
     }
     Ok(ExitCode::SUCCESS)
 }

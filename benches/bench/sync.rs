@@ -119,7 +119,7 @@ async fn row_versions(pool: &PgPool) -> i64 {
     tokio::time::sleep(STATISTICS_ARE_LATE).await;
     let written = sqlx::query_scalar!(
         r#"SELECT sum(n_tup_ins + n_tup_upd)::bigint AS "written!" FROM pg_stat_user_tables
-            WHERE relname IN ('transactions', 'transaction_changes', 'rollup_cells')"#
+            WHERE relname IN ('transactions', 'transaction_changes', 'metric_cells')"#
     );
     written.fetch_one(pool).await.expect("statistics are kept")
 }

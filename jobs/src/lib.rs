@@ -21,6 +21,7 @@ pub mod isolation;
 pub mod moving_day;
 pub mod program;
 pub mod quarantine_command;
+pub mod rebuild_rollups;
 pub mod reconcile;
 pub mod recorder;
 pub mod refresh_fx_rates;
@@ -39,12 +40,14 @@ pub mod worker;
 use std::sync::Arc;
 
 use psp_dashboard::domain::job::{
-    HOUSEKEEPING, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA,
+    HOUSEKEEPING, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK,
+    SYNC_PAYSHACK_METADATA, SYNC_VIMA,
 };
 
 use environment::Environment;
 use handler::Registry;
 use housekeeping::Housekeeping;
+use rebuild_rollups::RebuildRollups;
 use reconcile::Reconcile;
 use refresh_fx_rates::RefreshFxRates;
 use replay_quarantine::ReplayQuarantine;
@@ -62,5 +65,6 @@ pub fn registry(environment: &Arc<Environment>) -> Registry {
         .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(environment))
         .with(&RECONCILE, Reconcile::new(environment))
         .with(&HOUSEKEEPING, Housekeeping::new(environment))
+        .with(&REBUILD_ROLLUPS, RebuildRollups::new(environment))
         .with(&REFRESH_FX_RATES, RefreshFxRates::new(environment))
 }

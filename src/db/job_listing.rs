@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use super::count::{Count, MOST_VISITED};
-use super::overview::names;
+use super::transaction_search::names;
 use crate::domain::job::{JobId, JobState, Trigger};
 
 /// Which jobs are looked for. An empty list stands for every value.

@@ -62,6 +62,14 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose) -> Result<(), s
         tracing::debug!(%error, "PostgreSQL does not look after its clients here");
     }
     if purpose == Purpose::Requests {
+        // A question takes milliseconds: less than compiling it would. And what is rare is found by another way than what is
+        // common, so each is planned for what it asks.
+        sqlx::query!(
+            r#"SELECT set_config('jit', 'off', false) AS jit,
+                      set_config('plan_cache_mode', 'force_custom_plan', false) AS plans"#
+        )
+        .fetch_one(connection)
+        .await?;
         return Ok(());
     }
     let longest = millis(LONGEST_IDLE_IN_TRANSACTION);

@@ -64,27 +64,6 @@ pub async fn extend(connection: &mut PgConnection, source: Source, day: NaiveDat
     Ok(())
 }
 
-/// Up to when `source` has been read completely: the oldest watermark of the lists that tell what is new. None before
-/// every one of them has been read once, and everything that the first run owed.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
-pub async fn find_watermark(pool: &PgPool, source: Source) -> Result<Option<DateTime<Utc>>, DbError> {
-    let names: Vec<String> = Stream::all_of(source).map(|stream| stream.as_str().to_owned()).into();
-    let watermark = sqlx::query_scalar!(
-        r#"SELECT CASE WHEN count(watermark) FILTER (WHERE stream = ANY($2)) = cardinality($2::text[])
-                        AND bool_and(covered_from <= day::timestamp AT TIME ZONE 'UTC') FILTER (WHERE stream = $3)
-                       THEN min(watermark) FILTER (WHERE stream = ANY($2)) END
-             FROM sync_streams WHERE source = $1"#,
-        source.as_str(),
-        &names,
-        HISTORY
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(watermark)
-}
-
 /// From when on, and up to when, the pay-ins of `source` have been read: what a reconciliation may rely on. Days that the
 /// first run still owes are not counted, and keep nothing else from being so.
 ///

@@ -12,7 +12,10 @@ use uuid::Uuid;
 use super::DbError;
 use super::count::{Count, MOST_VISITED};
 use super::exchange_rates::FoundOrigin;
-use super::overview::names;
+use super::metric_sums;
+use crate::domain::metrics::cover::Stretch;
+use crate::domain::metrics::question::{self, Question};
+use crate::domain::metrics::slots::Slots;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
@@ -252,31 +255,8 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
 }
 
 async fn count_cells(pool: &PgPool, filter: &Filter) -> Result<u64, DbError> {
-    let count = sqlx::query_scalar!(
-        r#"SELECT COALESCE(sum(count), 0)::bigint AS "count!" FROM rollup_cells
-            WHERE ($1::timestamptz IS NULL OR bucket >= $1) AND ($2::timestamptz IS NULL OR bucket < $2)
-              AND (cardinality($3::text[]) = 0 OR source = ANY($3))
-              AND (cardinality($4::text[]) = 0 OR kind = ANY($4))
-              AND (cardinality($5::text[]) = 0 OR project = ANY($5))
-              AND (cardinality($6::text[]) = 0 OR status = ANY($6))
-              AND (cardinality($7::text[]) = 0 OR currency = ANY($7))
-              AND (cardinality($8::text[]) = 0 OR country = ANY($8))
-              AND (cardinality($9::text[]) = 0 OR payment_method = ANY($9))
-              AND (cardinality($10::text[]) = 0 OR merchant_id = ANY($10))"#,
-        filter.from,
-        filter.until,
-        &names(&filter.sources, Source::as_str) as &[&str],
-        &names(&filter.kinds, Kind::as_str) as &[&str],
-        &filter.projects,
-        &names(&filter.statuses, Status::as_str) as &[&str],
-        &filter.currencies,
-        &filter.countries,
-        &filter.payment_methods,
-        &filter.merchant_ids,
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(count.unsigned_abs())
+    let sums = metric_sums::list(pool, &Question::new(filter.dimensions(), filter.slots())).await?;
+    Ok(sums.iter().map(|sum| sum.measures.count.unsigned_abs()).sum())
 }
 
 async fn count_newest(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
@@ -290,6 +270,27 @@ async fn count_newest(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> 
 }
 
 impl Filter {
+    /// What the metrics know of it.
+    fn dimensions(&self) -> question::Filter {
+        question::Filter {
+            sources: self.sources.clone(),
+            kinds: self.kinds.clone(),
+            projects: self.projects.clone(),
+            statuses: self.statuses.clone(),
+            currencies: self.currencies.clone(),
+            merchant_ids: self.merchant_ids.clone(),
+            countries: self.countries.clone(),
+            payment_methods: self.payment_methods.clone(),
+        }
+    }
+
+    fn slots(&self) -> Slots {
+        Slots::one(Stretch {
+            from: self.from.unwrap_or(Stretch::ALL.from),
+            until: self.until.unwrap_or(Stretch::ALL.until),
+        })
+    }
+
     fn push_time(&self, query: &mut QueryBuilder<Postgres>) {
         if let Some(from) = self.from {
             query.push(" AND created_at >= ").push_bind(from);
@@ -339,6 +340,11 @@ impl Search {
         }
         query.push(")");
     }
+}
+
+/// The names of values, as the columns hold them.
+pub(super) fn names<T: Copy>(values: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
+    values.iter().map(|value| name(*value)).collect()
 }
 
 /// The text, so that `LIKE` takes every character of it for itself.

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::DbError;
 use crate::domain::exchange_rate::Valuation;
-use crate::domain::rollup::{Cell, Measures, Share, quarter_hour};
+use crate::domain::metrics::amount_band::AmountBand;
+use crate::domain::metrics::cell::{Measures, Place, Share, Width};
 use crate::domain::status::Status;
 use crate::domain::transaction::{ContentHash, Kind, Source, Transaction};
 use crate::domain::version::{Known, SequenceId, Version};
@@ -89,14 +90,15 @@ impl StoredRow {
             replaced_in_place: self.replaced_in_place,
         };
         let share = Share {
-            cell: Cell {
-                bucket: quarter_hour(self.created_at),
+            place: Place {
+                quarter: Width::Quarter.start(self.created_at),
                 source,
                 kind,
                 project: self.project.unwrap_or_default(),
                 merchant_id: self.merchant_id.unwrap_or_default(),
                 country: self.country.unwrap_or_default(),
                 payment_method: self.payment_method.unwrap_or_default(),
+                amount_band: AmountBand::of(self.amount),
                 currency: self.currency,
                 status,
             },

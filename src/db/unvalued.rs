@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::DbError;
 use crate::domain::exchange_rate::Valuation;
+use crate::domain::metrics::amount_band::AmountBand;
+use crate::domain::metrics::cell::{self, Width};
 use crate::domain::money::Currency;
-use crate::domain::rollup::{Cell, quarter_hour};
 use crate::domain::transaction::Source;
 
 /// Those of these currencies in which a payment of `source`, created since `since`, has no rate. One look into the index for
@@ -62,8 +63,8 @@ pub struct Unvalued {
     pub amount: Decimal,
     /// Its fee.
     pub fee: Option<Decimal>,
-    /// The cell of the metrics that it belongs to.
-    pub cell: Cell,
+    /// Where it stands in the metrics.
+    pub standing: cell::Place,
 }
 
 /// Payments of `source` in `currency` without a rate after `after`, oldest first, at most `limit`.
@@ -92,19 +93,20 @@ pub async fn list(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let cell = Cell {
-                bucket: quarter_hour(row.created_at),
+            let standing = cell::Place {
+                quarter: Width::Quarter.start(row.created_at),
                 source,
                 kind: row.kind.try_into()?,
                 project: row.project.unwrap_or_default(),
                 merchant_id: row.merchant_id.unwrap_or_default(),
                 country: row.country.unwrap_or_default(),
                 payment_method: row.payment_method.unwrap_or_default(),
+                amount_band: AmountBand::of(row.amount),
                 currency: currency.to_string(),
                 status: row.status.try_into()?,
             };
             let place = Place { created_at: row.created_at, id: row.id };
-            Ok(Unvalued { place, amount: row.amount, fee: row.fee, cell })
+            Ok(Unvalued { place, amount: row.amount, fee: row.fee, standing })
         })
         .collect()
 }

@@ -5,6 +5,8 @@
 use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 
+use super::metrics::cover::Stretch;
+
 /// The most days that an answer in buckets may span.
 pub const MOST_DAYS: i64 = 400;
 
@@ -92,6 +94,13 @@ impl DayRange {
             to: self.to.checked_sub_days(days).unwrap_or(self.to),
             zone: self.zone,
         }
+    }
+
+    /// From the first instant of the first day to the end of the last.
+    #[must_use]
+    pub fn stretch(&self) -> Stretch {
+        let (from, until) = self.instants();
+        Stretch { from, until }
     }
 
     /// The instants: from the first, included, to the last, excluded.

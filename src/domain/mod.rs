@@ -12,12 +12,13 @@ pub mod event;
 pub mod exchange_rate;
 pub mod job;
 pub mod metadata;
+pub mod metrics;
 pub mod money;
 pub mod rate;
 pub mod reconciliation;
 pub mod record;
 pub mod replay;
-pub mod rollup;
+
 pub mod schedule;
 pub mod secret;
 pub mod status;

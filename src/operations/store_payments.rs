@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 use super::find_rates::StoredRates;
 use crate::db::transactions::{self, Change, Stored, Write};
-use crate::db::{DbError, rollups};
+use crate::db::{DbError, freshness, metric_cells};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{Rates, Valuation};
+use crate::domain::metrics::cell::{Deltas, Share};
 use crate::domain::money::Currency;
-use crate::domain::rollup::{Deltas, Share};
 use crate::domain::status::Status;
 use crate::domain::sync::Counts;
 use crate::domain::transaction::{ContentHash, Kind, Source, Transaction};
@@ -43,7 +43,10 @@ pub(super) async fn store_payments(
     let plan = Plan::of(payments, &stored, &rates);
     transactions::upsert(connection, &plan.writes(&stored), now).await?;
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
-    rollups::move_cells(connection, &plan.deltas(&stored).into_moves()).await?;
+    metric_cells::move_cells(connection, &plan.deltas(&stored).into_moves()).await?;
+    if !plan.latest.is_empty() {
+        freshness::raise(connection, source).await?;
+    }
     Ok(plan.verdicts)
 }
 

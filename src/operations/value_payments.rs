@@ -13,12 +13,12 @@ use uuid::Uuid;
 use super::find_rates::{FRESH_WHERE_MISSING, StoredRates};
 use super::publish_events::publish_events;
 use crate::db::unvalued::{self, Place, Unvalued};
-use crate::db::{DbError, claims, events, rollups, transactions};
+use crate::db::{DbError, claims, events, freshness, metric_cells, transactions};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{REACH_DAYS, Rates, Valuation};
 use crate::domain::job::Claim;
+use crate::domain::metrics::cell::{Deltas, Measures, Share};
 use crate::domain::money::Currency;
-use crate::domain::rollup::{Deltas, Measures, Share};
 use crate::domain::transaction::Source;
 use crate::wire::Wire;
 
@@ -91,7 +91,7 @@ impl Pass<'_> {
             transactions::lock_source(&mut transaction, source).await?;
             let payments = unvalued::list(&mut transaction, source, currency, after, i64::from(BATCH) + 1).await?;
             let (batch, more) = payments.split_at(payments.len().min(BATCH.into()));
-            self.valued += value_batch(&mut transaction, currency, batch, rates).await?;
+            self.valued += value_batch(&mut transaction, source, currency, batch, rates).await?;
             let told = more.is_empty() && self.valued > valued_before;
             let news = told.then(|| Event::MetricsUpdated { sources: vec![source] });
             claims::hold_claim(&mut transaction, self.claim, &json!({"progress": self.valued})).await?;
@@ -109,6 +109,7 @@ impl Pass<'_> {
 /// Gives each payment of the batch its value, where a rate is near enough, and says how many got one.
 async fn value_batch(
     connection: &mut PgConnection,
+    source: Source,
     currency: &Currency,
     batch: &[Unvalued],
     rates: &Rates,
@@ -122,10 +123,13 @@ async fn value_batch(
         valued.push((payment.place.id, valuation));
     }
     unvalued::value(connection, &valued).await?;
-    rollups::move_cells(connection, &deltas.into_moves()).await?;
+    metric_cells::move_cells(connection, &deltas.into_moves()).await?;
+    if !valued.is_empty() {
+        freshness::raise(connection, source).await?;
+    }
     Ok(valued.len() as u64)
 }
 
 fn share(payment: &Unvalued, valuation: Option<&Valuation>) -> Share {
-    Share { cell: payment.cell.clone(), measures: Measures::of(payment.amount, payment.fee, valuation) }
+    Share { place: payment.standing.clone(), measures: Measures::of(payment.amount, payment.fee, valuation) }
 }

@@ -17,7 +17,7 @@ use super::export::{ExportApi, spare_workbooks};
 use super::health::HealthApi;
 use super::jobs::JobsApi;
 use super::me::MeApi;
-use super::metrics::MetricsApi;
+use super::metrics;
 use super::page::Cursors;
 use super::payshack;
 use super::quarantine::QuarantineApi;
@@ -33,6 +33,7 @@ use crate::clock::SharedClock;
 use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::{DbError, cursor_key};
 use crate::operations::connect_servers::{ConnectError, connect_servers};
+use crate::operations::sum_payments::PaymentSums;
 use crate::operations::write_export::Exports;
 use crate::shutdown;
 use crate::wire::Wire;
@@ -47,6 +48,7 @@ pub struct State {
     pub(super) sync: SyncConfig,
     pub(super) reconciliation: ReconciliationConfig,
     pub(super) report_timezone: Tz,
+    pub(super) sums: PaymentSums,
     pub(super) exports: Exports,
     cors: Cors,
     hub: Arc<Hub>,
@@ -98,6 +100,7 @@ impl State {
         Ok(Self {
             hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
+            sums: PaymentSums::new(pool.clone()),
             exports: Exports::new(pool.clone()),
             pool,
             wire,
@@ -126,7 +129,7 @@ pub(super) fn operations() -> impl OpenApi {
 fn versioned() -> impl OpenApi + 'static {
     (
         TransactionsApi,
-        MetricsApi,
+        metrics::operations(),
         SyncApi,
         QuarantineApi,
         reconciliation::operations(),

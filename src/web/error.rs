@@ -16,11 +16,13 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::db::DbError;
+use crate::domain::metrics::slots::TooManyBuckets;
 use crate::operations::cancel_job::CancelError;
 use crate::operations::move_cases::MoveError;
 use crate::operations::once::OnceError;
 use crate::operations::request_replay::ReplayError;
 use crate::operations::retry_job::RetryError;
+use crate::operations::sum_payments::SumError;
 use crate::wire::WireError;
 
 /// The media type of every error.
@@ -306,6 +308,23 @@ impl From<DbError> for Problem {
             DbError::Conflict(_) => Self::unavailable("somebody else was faster; try again", error),
             DbError::ClaimLost | DbError::Impossible { .. } | DbError::Statement(_) => Self::internal(error),
         }
+    }
+}
+
+impl From<SumError> for Problem {
+    fn from(error: SumError) -> Self {
+        if error.database().is_transient() {
+            Self::unavailable("the database cannot be reached; try again in a while", error)
+        } else {
+            Self::internal(error)
+        }
+    }
+}
+
+/// Only the granularity, or the days, can make them fewer.
+impl From<TooManyBuckets> for Problem {
+    fn from(error: TooManyBuckets) -> Self {
+        Self::field("granularity", error.to_string())
     }
 }
 

@@ -19,7 +19,6 @@ mod job_query;
 mod jobs;
 mod me;
 mod metrics;
-mod overview;
 mod page;
 mod path;
 mod payshack;

@@ -20,6 +20,7 @@ use crate::domain::discrepancy::CaseState;
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
+use crate::domain::metrics::slots::Granularity;
 use crate::domain::money::{format_decimal, parse_decimal};
 use crate::domain::reconciliation::{AgeBucket, DiscrepancyType, MatchStatus, RunStatus as ReconciliationRunStatus};
 use crate::domain::status::Status;
@@ -96,6 +97,7 @@ macro_rules! named_enum {
 named_enum!(Source, "Source", Source::ALL, "The provider that told of a payment.");
 named_enum!(Kind, "Kind", Kind::ALL, "Which way the money goes, seen from the merchant.");
 named_enum!(Status, "Status", Status::ALL, "The state of a payment, the same for every provider.");
+named_enum!(Granularity, "Granularity", Granularity::ALL, "How long a bucket of time is.");
 named_enum!(Role, "Role", Role::ALL, "What a key may do; each role may do what the one before may.");
 named_enum!(SyncMode, "SyncMode", SyncMode::ALL, "What a sync reads.");
 named_enum!(RunStatus, "RunStatus", RunStatus::ALL, "How a run of a sync stands.");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object};
 use rust_decimal::Decimal;
@@ -15,7 +16,7 @@ use crate::config::SyncConfig;
 use crate::db::jobs::Running;
 use crate::db::quarantine::Filter;
 use crate::db::sync_runs::Run;
-use crate::db::{DbError, jobs, overview, quarantine, sync_history, sync_runs, sync_streams};
+use crate::db::{DbError, freshness, jobs, metric_sums, quarantine, sync_runs, sync_streams};
 use crate::domain::job::JobKind;
 use crate::domain::rate::percent;
 use crate::domain::schedule::Every;
@@ -127,17 +128,18 @@ impl SyncStatus {
 
 /// How all syncs stand now.
 pub(super) async fn sync_status(state: &State) -> Result<SyncStatus, DbError> {
-    let [vima, payshack] = Source::ALL.map(|source| source_sync(state, source));
+    let [vima_as_of, payshack_as_of] = freshness::look(&state.pool).await?.as_of;
+    let vima = source_sync(state, Source::Vima, vima_as_of);
+    let payshack = source_sync(state, Source::Payshack, payshack_as_of);
     let (vima, payshack) = tokio::try_join!(vima, payshack)?;
     Ok(SyncStatus::of(vec![vima, payshack]))
 }
 
-async fn source_sync(state: &State, source: Source) -> Result<SourceSync, DbError> {
+async fn source_sync(state: &State, source: Source, watermark: Option<DateTime<Utc>>) -> Result<SourceSync, DbError> {
     let pool = &state.pool;
     let last = sync_runs::list(pool, Some(source), None, 0, 1).await?.pop();
     let last_success = sync_runs::find_last_success(pool, source).await?;
     let running = jobs::find_running(pool, JobKind::sync_of(source).name).await?;
-    let watermark = sync_history::find_watermark(pool, source).await?;
     let now = state.clock.now();
     let next = beat(&state.sync, source).next_tick(now);
     Ok(SourceSync {
@@ -146,7 +148,7 @@ async fn source_sync(state: &State, source: Source) -> Result<SourceSync, DbErro
         last_sync_at: last.as_ref().map(|run| Time(run.finished_at.unwrap_or(run.started_at))),
         last_successful_sync: last_success.map(Time),
         records_synced: last.as_ref().map_or(0, |run| run.counts.seen()),
-        total_records: overview::count_of_source(pool, source).await?,
+        total_records: metric_sums::count_of_source(pool, source).await?,
         quarantined: quarantine::count(pool, &Filter { source: Some(source), kind: None }).await?,
         error_message: last.and_then(|run| run.error),
         next_sync_in_seconds: (next - now).num_seconds(),

@@ -160,7 +160,7 @@ async fn what_cannot_be_asked_is_refused() {
         (
             get("jobs?kind=sync-visa"),
             422,
-            "sync-payshack-metadata, replay-quarantine, reconcile, refresh-fx-rates, housekeeping",
+            "sync-payshack-metadata, replay-quarantine, reconcile, refresh-fx-rates, rebuild-rollups, housekeeping",
         ),
         (get("jobs?queue=fast"), 422, "maintenance, reconciliation, sync"),
         (get("jobs?cursor=forged"), 422, "cursor"),

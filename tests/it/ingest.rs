@@ -141,12 +141,13 @@ async fn assert_equals_model(books: &Books, model: &BTreeMap<u32, Telling>) {
         .collect();
     assert_eq!(stored, expected);
     let cells = sqlx::query!(
-        r#"SELECT COALESCE(sum(count), 0)::bigint AS "count!", COALESCE(sum(amount), 0) AS "amount!" FROM rollup_cells"#
+        r#"SELECT COALESCE(sum(count), 0)::bigint AS "count!", COALESCE(sum(amount), 0) AS "amount!"
+             FROM metric_cells WHERE facet = 'all' AND width = 'day'"#
     );
     let cells = cells.fetch_one(&books.pool).await.expect("the database answers");
     let total: u32 = model.values().map(|telling| telling.amount).sum();
     assert_eq!((usize::try_from(cells.count), cells.amount.normalize()), (Ok(model.len()), total.into()));
-    let negative = "SELECT count(*) FROM rollup_cells WHERE count < 0 OR (count = 0 AND amount <> 0)";
+    let negative = "SELECT count(*) FROM metric_cells WHERE count < 0 OR (count = 0 AND amount <> 0)";
     assert_eq!(books.number(negative).await, 0, "a cell that holds what is not there");
 }
 
@@ -168,7 +169,7 @@ async fn a_page_of_a_lost_claim_leaves_nothing() {
     assert!(matches!(refused, Err(DbError::ClaimLost)), "{refused:?}");
     for table in [
         "SELECT count(*) FROM transactions",
-        "SELECT count(*) FROM rollup_cells",
+        "SELECT count(*) FROM metric_cells",
         "SELECT count(*) FROM quarantine",
         "SELECT count(*) FROM sync_streams",
         "SELECT sum(records_seen)::bigint FROM sync_runs",

@@ -14,7 +14,7 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("config", &["config", "domain", "db", "wire", "providers"]),
     ("operations", &["operations", "domain", "clock", "db", "wire", "providers", "config", "export"]),
     ("web", &["web", "operations", "domain", "clock", "db", "wire", "config", "export", "shutdown"]),
-    ("check", &["config", "db", "wire"]),
+    ("check", &["config", "db", "domain", "wire"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),
 ];

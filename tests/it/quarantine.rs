@@ -260,7 +260,7 @@ async fn a_replay_of_a_lost_claim_leaves_everything() {
     .await;
     assert!(matches!(replayed, Err(DbError::ClaimLost)), "{replayed:?}");
     let left = "SELECT (SELECT count(*) FROM quarantine) - (SELECT count(*) FROM transactions)
-                     - (SELECT count(*) FROM rollup_cells) - (SELECT count(*) FROM events)";
+                     - (SELECT count(*) FROM metric_cells) - (SELECT count(*) FROM events)";
     assert_eq!(stage.number(left).await, 1);
 }
 

@@ -22,7 +22,7 @@ async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
     assert_eq!(stage.number(inserted).await, stage.number("SELECT count(*) FROM transactions").await);
     // Whoever writes a row again gives it a later xmin, and so a larger sum.
     let payments = "SELECT sum(xmin::text::bigint)::bigint FROM transactions";
-    let cells = "SELECT sum(xmin::text::bigint)::bigint FROM rollup_cells";
+    let cells = "SELECT sum(xmin::text::bigint)::bigint FROM metric_cells";
     let before = (stage.number(payments).await, stage.number(cells).await);
     stage.sync_both().await;
     for kind in BOTH {

@@ -91,14 +91,25 @@ pub const REFRESH_FX_RATES: JobKind = JobKind {
     limit: Some("refresh-fx-rates"),
 };
 
+/// Counts the metrics anew from the payments. A day at a time, and a day of a million payments takes a minute or two.
+pub const REBUILD_ROLLUPS: JobKind = JobKind {
+    name: "rebuild-rollups",
+    queue: "maintenance",
+    timeout: Duration::from_hours(6),
+    max_attempts: 6,
+    backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(5) },
+    limit: Some("rebuild-rollups"),
+};
+
 /// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 7] = [
+pub const KINDS: [&JobKind; 8] = [
     &SYNC_VIMA,
     &SYNC_PAYSHACK,
     &SYNC_PAYSHACK_METADATA,
     &REPLAY_QUARANTINE,
     &RECONCILE,
     &REFRESH_FX_RATES,
+    &REBUILD_ROLLUPS,
     &HOUSEKEEPING,
 ];
 

@@ -95,18 +95,10 @@ async fn assert_history_leads_to_rows(stage: &Stage) {
 pub(crate) async fn assert_rollups_equal_rows(stage: &Stage) {
     let difference = stage
         .number(
-            "WITH rows AS (
-                 SELECT date_bin('15 minutes', created_at, 'epoch') AS bucket, source, kind, COALESCE(project, '') AS project,
-                        currency, status, count(*) AS count, sum(amount) AS amount,
-                        COALESCE(sum(amount_usd), 0) AS amount_usd, COALESCE(sum(fee), 0) AS fee,
-                        COALESCE(sum(fee_usd), 0) AS fee_usd, count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing
-                   FROM transactions GROUP BY 1, 2, 3, 4, 5, 6),
-             cells AS (
-                 SELECT bucket, source, kind, project, currency, status, sum(count)::bigint AS count,
-                        sum(amount) AS amount, sum(amount_usd) AS amount_usd, sum(fee) AS fee, sum(fee_usd) AS fee_usd,
-                        sum(usd_missing)::bigint AS usd_missing
-                   FROM rollup_cells GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(count) <> 0)
-             SELECT count(*) FROM ((TABLE rows EXCEPT TABLE cells) UNION ALL (TABLE cells EXCEPT TABLE rows)) AS odd",
+            "WITH days AS (
+                 SELECT source, date_bin('1 day', created_at, 'epoch') AS day FROM transactions
+                  UNION SELECT source, bucket FROM metric_cells WHERE width = 'day')
+             SELECT count(*) FROM days CROSS JOIN LATERAL odd_metric_cells(source, day, day + interval '1 day') AS odd",
         )
         .await;
     assert_eq!(difference, 0, "cells that differ from their rows");

@@ -1,28 +1,32 @@
-//! The overview of a period, put together from the sums of its cells.
+//! A period at a glance, beside the one before.
 
-use poem_openapi::Object;
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
-use super::document::{EXAMPLE_DAY, EXAMPLE_TIME};
-use super::metrics::{DataAsOf, Period};
-use super::schema::{Money, Time};
-use crate::db::overview::Sum;
-use crate::domain::rate::{average, percent, percent_change};
-use crate::domain::rollup::Measures;
+use super::query::MetricsQuery;
+use super::tally::{Share, Tally};
+use super::{DataAsOf, Period};
+use crate::domain::metrics::cell::Measures;
+use crate::domain::metrics::question::{Question, Sum};
+use crate::domain::metrics::slots::Slots;
+use crate::domain::rate::{average, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
+use crate::web::app::State;
+use crate::web::auth::Viewer;
+use crate::web::document::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
+use crate::web::error::Problem;
+use crate::web::query::Query;
+use crate::web::schema::{Money, Time};
 
-/// Payments that share something.
-#[derive(Debug, Clone, Object)]
-struct Share {
-    /// How many.
-    count: i64,
-    /// The sum of their amounts; null where the payments of the answer have several currencies.
-    amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
-    amount_usd: Money,
-}
+/// The keys of the two periods.
+const PREVIOUS: i32 = 0;
+const CURRENT: i32 = 1;
 
 /// Payments by their state.
 #[derive(Debug, Clone, Object)]
@@ -53,7 +57,7 @@ struct BySource {
 /// The metrics of a period at a glance.
 #[derive(Debug, Clone, Object)]
 #[oai(rename = "MetricsOverview", example)]
-pub(super) struct Overview {
+struct Overview {
     /// The days it is about.
     period: Period,
     /// How many payments.
@@ -92,29 +96,26 @@ pub(super) struct Overview {
 
 impl Overview {
     /// The overview of the current sums, against the previous ones.
-    pub(super) fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
-        let current = Sums(sums.iter().filter(|sum| sum.is_current).collect());
-        let previous = Sums(sums.iter().filter(|sum| !sum.is_current).collect());
-        let all = current.measures(|_| true);
-        let before = previous.measures(|_| true);
-        let success = current.measures(|sum| sum.status == Status::Success);
-        let single = current.in_one_currency();
+    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+        let current = Tally::of(sums.iter().filter(|sum| sum.slot == CURRENT));
+        let previous = Tally::of(sums.iter().filter(|sum| sum.slot == PREVIOUS));
+        let all = current.all();
         Self {
             period,
             total_count: all.count,
-            total_amount: single.then_some(Money(all.amount)),
+            total_amount: current.money(all.amount),
             total_amount_usd: Money(all.amount_usd),
-            total_fee: single.then_some(Money(all.fee)),
+            total_fee: current.money(all.fee),
             total_fee_usd: Money(all.fee_usd),
             usd_missing_count: all.usd_missing,
             currency: current.currency(),
             display_currency: "USD".to_owned(),
             by_status: ByStatus::of(&current),
-            by_source: BySource::of(&current),
-            conversion_rate: percent(success.count.into(), all.count.into()),
-            avg_ticket: average(all.amount, all.count).filter(|_| single).map(Money),
+            by_source: BySource::of(&current, sums),
+            conversion_rate: current.conversion_rate(),
+            avg_ticket: current.avg_ticket(),
             avg_ticket_usd: average(all.amount_usd, all.count - all.usd_missing).map(Money),
-            count_change_percent: percent_change(all.count.into(), before.count.into()),
+            count_change_percent: percent_change(all.count.into(), previous.count().into()),
             amount_change_percent: amount_change(&current, &previous),
             data_as_of,
         }
@@ -122,17 +123,18 @@ impl Overview {
 }
 
 /// In the currency that both periods share, else in US dollars.
-fn amount_change(current: &Sums, previous: &Sums) -> Option<f64> {
-    let shared = Sums(current.0.iter().chain(&previous.0).copied().collect());
+fn amount_change(current: &Tally, previous: &Tally) -> Option<f64> {
+    let mut both = current.clone();
+    both.join(previous);
     let amount = |measures: Measures| -> Decimal {
-        if shared.in_one_currency() { measures.amount } else { measures.amount_usd }
+        if both.is_in_one_currency() { measures.amount } else { measures.amount_usd }
     };
-    percent_change(amount(current.measures(|_| true)), amount(previous.measures(|_| true)))
+    percent_change(amount(current.all()), amount(previous.all()))
 }
 
 impl ByStatus {
-    fn of(sums: &Sums) -> Self {
-        let share = |status| sums.share(|sum| sum.status == status);
+    fn of(current: &Tally) -> Self {
+        let share = |status| current.share(current.in_state(status));
         Self {
             success: share(Status::Success),
             failed: share(Status::Failed),
@@ -145,43 +147,44 @@ impl ByStatus {
 }
 
 impl BySource {
-    fn of(sums: &Sums) -> Self {
-        let share = |source| sums.share(|sum| sum.source == source);
+    fn of(current: &Tally, sums: &[Sum]) -> Self {
+        let share = |source| {
+            let its = sums.iter().filter(|sum| sum.slot == CURRENT && sum.source == Some(source));
+            current.share(Tally::of(its).all())
+        };
         Self { vima: share(Source::Vima), payshack: share(Source::Payshack) }
     }
 }
 
-/// The sums of one period.
-struct Sums<'sums>(Vec<&'sums Sum>);
+/// The endpoint.
+pub(super) struct OverviewApi;
 
-impl Sums<'_> {
-    fn measures(&self, belongs: impl Fn(&Sum) -> bool) -> Measures {
-        let mut all = Measures::default();
-        for sum in self.0.iter().filter(|sum| belongs(sum)) {
-            all += sum.measures;
-        }
-        all
-    }
-
-    fn share(&self, belongs: impl Fn(&Sum) -> bool) -> Share {
-        let Measures { count, amount, amount_usd, .. } = self.measures(belongs);
-        Share { count, amount: self.in_one_currency().then_some(Money(amount)), amount_usd: Money(amount_usd) }
-    }
-
-    /// Whether amounts may be added up; where there is nothing, nothing disagrees.
-    fn in_one_currency(&self) -> bool {
-        self.0.windows(2).all(|pair| pair[0].currency == pair[1].currency)
-    }
-
-    fn currency(&self) -> Option<String> {
-        self.0.first().filter(|_| self.in_one_currency()).map(|sum| sum.currency.clone())
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
+impl OverviewApi {
+    /// Sum up a period
+    ///
+    /// Counts and sums of the payments created in the period, by status and by source, beside the change against as many
+    /// days right before it. Amounts of several currencies are never added up: `total_amount` is null then, and
+    /// `total_amount_usd` carries the sum.
+    #[oai(path = "/metrics/overview", method = "get", operation_id = "getMetricsOverview")]
+    async fn overview(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        query: Query<MetricsQuery>,
+    ) -> Result<Json<Overview>, Problem> {
+        let days = query.0.days(&state)?;
+        let slots = Slots::two(days.previous().stretch(), days.stretch());
+        let answer = state.sums.ask(&Question::new(query.0.filter(), slots).by_source()).await?;
+        Ok(Json(Overview::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 }
 
 fn example_sums() -> Vec<Sum> {
-    let sum = |is_current, source, status, count: i64| Sum {
-        is_current,
-        source,
+    let sum = |slot, source, status, count: i64| Sum {
+        slot,
+        source: Some(source),
+        member: String::new(),
         status,
         currency: "INR".to_owned(),
         measures: Measures {
@@ -193,10 +196,10 @@ fn example_sums() -> Vec<Sum> {
         },
     };
     vec![
-        sum(true, Source::Vima, Status::Success, 90),
-        sum(true, Source::Vima, Status::Failed, 30),
-        sum(true, Source::Payshack, Status::Success, 60),
-        sum(false, Source::Vima, Status::Success, 150),
+        sum(CURRENT, Source::Vima, Status::Success, 90),
+        sum(CURRENT, Source::Vima, Status::Failed, 30),
+        sum(CURRENT, Source::Payshack, Status::Success, 60),
+        sum(PREVIOUS, Source::Vima, Status::Success, 150),
     ]
 }
 

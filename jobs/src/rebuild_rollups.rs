@@ -1,0 +1,34 @@
+//! `rebuild-rollups`: counts the metrics anew from the payments, and mends what is not right.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::operations::rebuild_rollups::{Rebuilt, rebuild_rollups};
+use serde_json::{Value, json};
+
+use crate::environment::Environment;
+use crate::handler::{Handler, JobError};
+
+/// Counts anew.
+pub struct RebuildRollups {
+    environment: Arc<Environment>,
+}
+
+impl RebuildRollups {
+    /// A handler in `environment`.
+    #[must_use]
+    pub fn new(environment: &Arc<Environment>) -> Self {
+        Self { environment: Arc::clone(environment) }
+    }
+}
+
+#[async_trait]
+impl Handler for RebuildRollups {
+    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
+        let Environment { pool, wire, clock, .. } = &*self.environment;
+        let Rebuilt { days, mended } = rebuild_rollups(pool, wire, &**clock, &job.claim).await?;
+        tracing::info!(days, mended, "the metrics are what the payments make them");
+        Ok(json!({"days": days, "cells_mended": mended}))
+    }
+}

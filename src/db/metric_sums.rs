@@ -1,0 +1,233 @@
+//! Answers any question about payments by adding up cells, and payments where no cell fits.
+//!
+//! One statement is put together for every question: which series of cells, which spans of time, what tells sums apart. Each
+//! series is walked span by span through the primary key, so that nothing is read that is not added up; said as a range
+//! within a lateral join, for which the planner has no other plan.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
+
+use super::DbError;
+use super::transaction_search::names;
+use crate::domain::metrics::cell::{Facet, Measures};
+use crate::domain::metrics::cover::{Cover, Span, Stretch};
+use crate::domain::metrics::question::{Dimension, Filter, Question, Sum};
+use crate::domain::metrics::slots::Slots;
+use crate::domain::status::Status;
+use crate::domain::transaction::{Kind, Source};
+
+#[derive(FromRow)]
+struct SumRow {
+    slot: i32,
+    source: Option<String>,
+    member: Option<String>,
+    status: String,
+    currency: String,
+    count: i64,
+    amount: Decimal,
+    amount_usd: Decimal,
+    fee: Decimal,
+    fee_usd: Decimal,
+    usd_missing: i64,
+}
+
+impl TryFrom<SumRow> for Sum {
+    type Error = DbError;
+
+    fn try_from(row: SumRow) -> Result<Self, DbError> {
+        Ok(Self {
+            slot: row.slot,
+            source: row.source.map(Source::try_from).transpose()?,
+            member: row.member.unwrap_or_default(),
+            status: row.status.try_into()?,
+            currency: row.currency,
+            measures: Measures {
+                count: row.count,
+                amount: row.amount,
+                amount_usd: row.amount_usd,
+                fee: row.fee,
+                fee_usd: row.fee_usd,
+                usd_missing: row.usd_missing,
+            },
+        })
+    }
+}
+
+/// The sums that `question` asks for, of those payments that there are.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list(pool: &PgPool, question: &Question) -> Result<Vec<Sum>, DbError> {
+    let Cover { spans, rest } = question.cover();
+    let cells = question.facet().filter(|_| !spans.is_empty());
+    if cells.is_none() && rest.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut statement = Statement { query: QueryBuilder::new(""), question };
+    if let Some(facet) = cells {
+        statement.push_series(facet);
+    }
+    statement.push_sums();
+    if let Some(facet) = cells {
+        statement.push_cells(facet, &spans);
+    }
+    if !rest.is_empty() {
+        statement.query.push(if cells.is_some() { " UNION ALL " } else { "" });
+        statement.push_payments(&rest);
+    }
+    let grouped = statement.grouped();
+    statement.query.push(format!(") AS counted GROUP BY {grouped} HAVING sum(count) <> 0"));
+    let rows: Vec<SumRow> = statement.query.build_query_as().fetch_all(pool).await?;
+    rows.into_iter().map(Sum::try_from).collect()
+}
+
+/// How many payments are stored of `source`.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn count_of_source(pool: &PgPool, source: Source) -> Result<u64, DbError> {
+    let filter = Filter { sources: vec![source], ..Filter::default() };
+    let sums = list(pool, &Question::new(filter, Slots::one(Stretch::ALL))).await?;
+    Ok(sums.iter().map(|sum| sum.measures.count.unsigned_abs()).sum())
+}
+
+struct Statement<'question> {
+    query: QueryBuilder<Postgres>,
+    question: &'question Question,
+}
+
+impl Statement<'_> {
+    /// The projects and members whose cells are added up. They are found by hopping from one to the next through the index.
+    fn push_series(&mut self, facet: Facet) {
+        let filter = &self.question.filter;
+        if facet == Facet::All {
+            self.query.push("WITH series AS (SELECT '' AS project, '' AS member)");
+        } else if facet == Facet::Project && !filter.projects.is_empty() {
+            self.query.push("WITH series AS (SELECT DISTINCT project, '' AS member FROM UNNEST(");
+            self.query.push_bind(filter.projects.clone()).push("::text[]) AS asked (project))");
+        } else {
+            let first = format!(
+                "SELECT project, member FROM metric_cells WHERE facet = '{}' AND width = 'day'",
+                facet.as_str()
+            );
+            self.query.push(format!(
+                "WITH RECURSIVE known AS (({first} ORDER BY project, member LIMIT 1) UNION ALL \
+                 SELECT following.* FROM known CROSS JOIN LATERAL ({first} AND (project, member) > (known.project, known.member) \
+                 ORDER BY project, member LIMIT 1) AS following), series AS (SELECT * FROM known WHERE true"
+            ));
+            push_texts(&mut self.query, "project", &filter.projects);
+            push_texts(&mut self.query, "member", member_filter(facet, filter));
+            self.query.push(")");
+        }
+    }
+
+    fn grouped(&self) -> String {
+        let source = if self.question.by_source { ", source" } else { "" };
+        let member = if self.question.by.is_some() { ", member" } else { "" };
+        format!("slot{source}{member}, status, currency")
+    }
+
+    fn push_sums(&mut self) {
+        let source = if self.question.by_source { "source" } else { "NULL::text" };
+        let member = if self.question.by.is_some() { "member" } else { "NULL::text" };
+        self.query.push(format!(
+            " SELECT slot, {source} AS source, {member} AS member, status, currency, sum(count)::bigint AS count, \
+             sum(amount) AS amount, sum(amount_usd) AS amount_usd, sum(fee) AS fee, sum(fee_usd) AS fee_usd, \
+             sum(usd_missing)::bigint AS usd_missing FROM ("
+        ));
+    }
+
+    fn push_cells(&mut self, facet: Facet, spans: &[Span]) {
+        let member = if self.question.by == Some(Dimension::Project) { "series.project" } else { "series.member" };
+        self.push_slot("bucket");
+        self.query.push(format!(
+            ", source, {member} AS member, status, currency, count, amount, amount_usd, fee, fee_usd, usd_missing \
+             FROM series CROSS JOIN UNNEST("
+        ));
+        let widths: Vec<&str> = spans.iter().map(|span| span.width.as_str()).collect();
+        self.query.push_bind(widths).push("::text[], ");
+        self.push_stretches(&spans.iter().map(|span| span.stretch).collect::<Vec<_>>());
+        self.query.push(format!(
+            ") AS span (width, since, before) CROSS JOIN LATERAL (SELECT * FROM metric_cells \
+             WHERE facet = '{}' AND width = span.width AND project = series.project AND member = series.member \
+             AND bucket >= span.since AND bucket < span.before",
+            facet.as_str()
+        ));
+        push_kinds(&mut self.query, &self.question.filter);
+        self.query.push(") AS cells");
+    }
+
+    fn push_payments(&mut self, rest: &[Stretch]) {
+        let member = match self.question.by {
+            None => "''",
+            Some(Dimension::Project) => "COALESCE(project, '')",
+            Some(Dimension::Merchant) => "COALESCE(merchant_id, '')",
+            Some(Dimension::Country) => "COALESCE(country, '')",
+            Some(Dimension::PaymentMethod) => "COALESCE(payment_method, '')",
+            Some(Dimension::AmountBand) => {
+                "width_bucket(amount, '{100,500,1000,5000,10000,50000,100000}'::numeric[])::text"
+            }
+        };
+        self.push_slot("created_at");
+        self.query.push(format!(
+            ", source, {member} AS member, status, currency, 1::bigint AS count, amount, COALESCE(amount_usd, 0) AS amount_usd, \
+             COALESCE(fee, 0) AS fee, COALESCE(fee_usd, 0) AS fee_usd, (amount_usd IS NULL)::int::bigint AS usd_missing FROM UNNEST("
+        ));
+        self.push_stretches(rest);
+        self.query.push(
+            ") AS stretch (since, before) CROSS JOIN LATERAL (SELECT * FROM transactions \
+             WHERE created_at >= stretch.since AND created_at < stretch.before",
+        );
+        let filter = &self.question.filter;
+        push_kinds(&mut self.query, filter);
+        push_texts(&mut self.query, "project", &filter.projects);
+        push_texts(&mut self.query, "merchant_id", &filter.merchant_ids);
+        push_texts(&mut self.query, "country", &filter.countries);
+        push_texts(&mut self.query, "payment_method", &filter.payment_methods);
+        self.query.push(") AS payments");
+    }
+
+    /// The key of the slot that a time falls into.
+    fn push_slot(&mut self, time: &str) {
+        let slots = &self.question.slots;
+        self.query.push("SELECT (").push_bind(slots.keys()).push(format!("::int[])[width_bucket({time}, "));
+        self.query.push_bind(slots.boundaries().to_vec()).push("::timestamptz[])] AS slot");
+    }
+
+    fn push_stretches(&mut self, stretches: &[Stretch]) {
+        let times = |end: fn(&Stretch) -> DateTime<Utc>| -> Vec<DateTime<Utc>> { stretches.iter().map(end).collect() };
+        self.query.push_bind(times(|stretch| stretch.from)).push("::timestamptz[], ");
+        self.query.push_bind(times(|stretch| stretch.until)).push("::timestamptz[]");
+    }
+}
+
+/// What the members of a facet's cells may be.
+fn member_filter(facet: Facet, filter: &Filter) -> &[String] {
+    match facet {
+        Facet::All | Facet::Project | Facet::AmountBand => &[],
+        Facet::Merchant => &filter.merchant_ids,
+        Facet::Country | Facet::ProjectCountry => &filter.countries,
+        Facet::PaymentMethod | Facet::ProjectPaymentMethod => &filter.payment_methods,
+    }
+}
+
+/// The dimensions that every cell has.
+fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    push_names(query, "source", &names(&filter.sources, Source::as_str));
+    push_names(query, "kind", &names(&filter.kinds, Kind::as_str));
+    push_names(query, "status", &names(&filter.statuses, Status::as_str));
+    push_texts(query, "currency", &filter.currencies);
+}
+
+fn push_names(query: &mut QueryBuilder<Postgres>, column: &str, values: &[&'static str]) {
+    if !values.is_empty() {
+        query.push(format!(" AND {column} = ANY(")).push_bind(values.to_vec()).push(")");
+    }
+}
+
+fn push_texts(query: &mut QueryBuilder<Postgres>, column: &str, values: &[String]) {
+    if !values.is_empty() {
+        query.push(format!(" AND {column} = ANY(")).push_bind(values.to_vec()).push(")");
+    }
+}

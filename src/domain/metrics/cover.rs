@@ -1,0 +1,181 @@
+//! Which cells a stretch of time is put together from: the widest that fit, and what no cell fits.
+
+use chrono::{DateTime, Utc};
+
+use super::cell::Width;
+
+/// A stretch of time, from its start, included, to its end, excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// The start.
+    pub from: DateTime<Utc>,
+    /// The end.
+    pub until: DateTime<Utc>,
+}
+
+impl Stretch {
+    /// All the time that there are payments of.
+    pub const ALL: Self = Self { from: DateTime::UNIX_EPOCH, until: END_OF_TIME };
+}
+
+/// A whole day of UTC, centuries from any payment.
+const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
+    Some(time) => time,
+    None => DateTime::UNIX_EPOCH,
+};
+
+/// A stretch that cells of one width fill from end to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Their width.
+    pub width: Width,
+    /// The stretch.
+    pub stretch: Stretch,
+}
+
+/// What stretches of time are put together from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cover {
+    /// Cells.
+    pub spans: Vec<Span>,
+    /// What is to be counted payment by payment.
+    pub rest: Vec<Stretch>,
+}
+
+impl Cover {
+    /// Covers the stretches between `boundaries`, so that no cell lies across one of them, with cells that are no narrower than
+    /// `finest`.
+    #[must_use]
+    pub fn of(boundaries: &[DateTime<Utc>], finest: Width) -> Self {
+        let widths: Vec<Width> = Width::WIDEST_FIRST.into_iter().filter(|width| *width >= finest).collect();
+        let mut cover = Self::default();
+        for pair in boundaries.windows(2) {
+            cover.add(Stretch { from: pair[0], until: pair[1] }, &widths);
+        }
+        cover
+    }
+
+    /// Covers nothing by cells.
+    #[must_use]
+    pub fn without_cells(boundaries: &[DateTime<Utc>]) -> Self {
+        let stretch = boundaries.first().zip(boundaries.last());
+        let rest = stretch.map(|(from, until)| Stretch { from: *from, until: *until });
+        Self { spans: vec![], rest: rest.into_iter().collect() }
+    }
+
+    fn add(&mut self, stretch: Stretch, widths: &[Width]) {
+        let Stretch { from, until } = stretch;
+        if from >= until {
+            return;
+        }
+        let Some((width, narrower)) = widths.split_first() else {
+            return self.add_rest(stretch);
+        };
+        let begun = width.start(from);
+        let first = if begun == from { from } else { begun + width.length() };
+        let last = width.start(until);
+        if first >= last {
+            return self.add(stretch, narrower);
+        }
+        self.add(Stretch { from, until: first }, narrower);
+        self.add_span(Span { width: *width, stretch: Stretch { from: first, until: last } });
+        self.add(Stretch { from: last, until }, narrower);
+    }
+
+    /// Neighbours become one, so that one walk through the cells finds both.
+    fn add_span(&mut self, span: Span) {
+        match self.spans.last_mut() {
+            Some(before) if before.width == span.width && before.stretch.until == span.stretch.from => {
+                before.stretch.until = span.stretch.until;
+            }
+            _ => self.spans.push(span),
+        }
+    }
+
+    fn add_rest(&mut self, stretch: Stretch) {
+        match self.rest.last_mut() {
+            Some(before) if before.until == stretch.from => before.until = stretch.until,
+            _ => self.rest.push(stretch),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().expect(text)
+    }
+
+    fn shown(cover: &Cover) -> Vec<String> {
+        let written =
+            |stretch: &Stretch| format!("{} {}", stretch.from.format("%d %H:%M"), stretch.until.format("%d %H:%M"));
+        let spans = cover.spans.iter().map(|span| format!("{} {}", span.width.as_str(), written(&span.stretch)));
+        spans.chain(cover.rest.iter().map(|stretch| format!("rest {}", written(stretch)))).collect()
+    }
+
+    #[test]
+    fn days_of_any_zone_are_days_hours_and_quarters_of_utc() {
+        // Three days in Kathmandu, which is ahead by 5:45.
+        let boundaries = [time("2026-01-14T18:15:00Z"), time("2026-01-17T18:15:00Z")];
+        assert_eq!(
+            shown(&Cover::of(&boundaries, Width::Quarter)),
+            [
+                "quarter 14 18:15 14 19:00",
+                "hour 14 19:00 15 00:00",
+                "day 15 00:00 17 00:00",
+                "hour 17 00:00 17 18:00",
+                "quarter 17 18:00 17 18:15",
+            ]
+        );
+        assert_eq!(
+            shown(&Cover::of(&boundaries, Width::Day)),
+            ["day 15 00:00 17 00:00", "rest 14 18:15 15 00:00", "rest 17 00:00 17 18:15"]
+        );
+        assert_eq!(shown(&Cover::without_cells(&boundaries)), ["rest 14 18:15 17 18:15"]);
+    }
+
+    #[test]
+    fn neighbours_are_read_in_one_go_and_no_cell_lies_across_a_boundary() {
+        let hours: Vec<_> = (0..=48).map(|hour| time("2026-01-15T00:00:00Z") + TimeDelta::hours(hour)).collect();
+        assert_eq!(shown(&Cover::of(&hours, Width::Quarter)), ["hour 15 00:00 17 00:00"]);
+        let in_kolkata: Vec<_> = hours.iter().map(|hour| *hour + TimeDelta::minutes(30)).collect();
+        assert_eq!(shown(&Cover::of(&in_kolkata, Width::Quarter)), ["quarter 15 00:30 17 00:30"]);
+    }
+
+    #[test]
+    fn nothing_is_covered_by_nothing() {
+        assert_eq!(Cover::of(&[time("2026-01-15T00:00:00Z")], Width::Quarter), Cover::default());
+        assert_eq!(Cover::without_cells(&[]), Cover::default());
+    }
+
+    proptest! {
+        /// Everything is covered once: sorted, the parts touch from the first boundary to the last.
+        #[test]
+        fn every_minute_is_covered_once(
+            minutes in proptest::collection::btree_set(0_i64..10_000, 2..6),
+            finest in prop_oneof![Just(Width::Quarter), Just(Width::Hour), Just(Width::Day)],
+        ) {
+            let boundaries: Vec<_> =
+                minutes.iter().map(|minute| time("2026-01-15T00:00:00Z") + TimeDelta::minutes(*minute)).collect();
+            let cover = Cover::of(&boundaries, finest);
+            let mut parts = cover.rest.clone();
+            for span in &cover.spans {
+                prop_assert!(span.width >= finest);
+                prop_assert_eq!(span.width.start(span.stretch.from), span.stretch.from);
+                prop_assert_eq!(span.width.start(span.stretch.until), span.stretch.until);
+                parts.push(span.stretch);
+            }
+            parts.sort_by_key(|part| part.from);
+            prop_assert_eq!(Some(&parts[0].from), boundaries.first());
+            prop_assert_eq!(parts.last().map(|part| part.until), boundaries.last().copied());
+            for pair in parts.windows(2) {
+                prop_assert_eq!(pair[0].until, pair[1].from);
+            }
+        }
+    }
+}

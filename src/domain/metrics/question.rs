@@ -1,0 +1,154 @@
+//! A question about payments: which of them, when, and by what they are told apart. Every metric is an answer to one.
+
+use super::cell::{Facet, Measures};
+use super::cover::Cover;
+use super::slots::Slots;
+use crate::domain::status::Status;
+use crate::domain::transaction::{Kind, Source};
+
+/// Which payments are counted. An empty list stands for every value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Filter {
+    /// Who told of them.
+    pub sources: Vec<Source>,
+    /// Pay-ins or pay-outs.
+    pub kinds: Vec<Kind>,
+    /// The merchant's projects.
+    pub projects: Vec<String>,
+    /// Their states.
+    pub statuses: Vec<Status>,
+    /// Their currencies.
+    pub currencies: Vec<String>,
+    /// The merchant's accounts.
+    pub merchant_ids: Vec<String>,
+    /// The payers' countries.
+    pub countries: Vec<String>,
+    /// How they were paid.
+    pub payment_methods: Vec<String>,
+}
+
+/// What payments may be told apart by, beside source, status and currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dimension {
+    /// The merchant's project.
+    Project,
+    /// The merchant's account.
+    Merchant,
+    /// The payer's country.
+    Country,
+    /// How they were paid.
+    PaymentMethod,
+    /// The band of the amount.
+    AmountBand,
+}
+
+/// A question. Status and currency are always told apart: every answer needs the one, and must know of the other whether
+/// amounts may be added up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// Which payments.
+    pub filter: Filter,
+    /// When.
+    pub slots: Slots,
+    /// Whether sources are told apart.
+    pub by_source: bool,
+    /// What else is.
+    pub by: Option<Dimension>,
+}
+
+/// The sums of payments that share everything that a question tells apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sum {
+    /// The key of their slots.
+    pub slot: i32,
+    /// Who told of them, where that was asked.
+    pub source: Option<Source>,
+    /// Their project, merchant and so on, where one was asked; empty where the payments do not say.
+    pub member: String,
+    /// Their state.
+    pub status: Status,
+    /// Their currency.
+    pub currency: String,
+    /// The sums.
+    pub measures: Measures,
+}
+
+impl Question {
+    /// How many payments `filter` finds in `slots`, and what they sum up to.
+    #[must_use]
+    pub fn new(filter: Filter, slots: Slots) -> Self {
+        Self { filter, slots, by_source: false, by: None }
+    }
+
+    /// The same, source by source.
+    #[must_use]
+    pub fn by_source(self) -> Self {
+        Self { by_source: true, ..self }
+    }
+
+    /// The same, by a dimension.
+    #[must_use]
+    pub fn by(self, dimension: Dimension) -> Self {
+        Self { by: Some(dimension), ..self }
+    }
+
+    /// The facet whose cells know everything that is asked; none where only the payments themselves do.
+    #[must_use]
+    pub fn facet(&self) -> Option<Facet> {
+        let asks = |dimension: Dimension, values: &[String]| self.by == Some(dimension) || !values.is_empty();
+        let project = asks(Dimension::Project, &self.filter.projects);
+        let merchant = asks(Dimension::Merchant, &self.filter.merchant_ids);
+        let country = asks(Dimension::Country, &self.filter.countries);
+        let method = asks(Dimension::PaymentMethod, &self.filter.payment_methods);
+        let band = asks(Dimension::AmountBand, &[]);
+        match (project, merchant, country, method, band) {
+            (false, false, false, false, false) => Some(Facet::All),
+            (true, false, false, false, false) => Some(Facet::Project),
+            (_, true, false, false, false) => Some(Facet::Merchant),
+            (false, false, true, false, false) => Some(Facet::Country),
+            (true, false, true, false, false) => Some(Facet::ProjectCountry),
+            (false, false, false, true, false) => Some(Facet::PaymentMethod),
+            (true, false, false, true, false) => Some(Facet::ProjectPaymentMethod),
+            (false, false, false, false, true) => Some(Facet::AmountBand),
+            _ => None,
+        }
+    }
+
+    /// What its times are put together from.
+    #[must_use]
+    pub fn cover(&self) -> Cover {
+        self.slots.cover(self.facet().map(Facet::finest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_facet_knows_what_is_asked_and_no_more() {
+        let some = || vec!["a".to_owned()];
+        let project = Filter { projects: some(), ..Filter::default() };
+        let merchant = Filter { merchant_ids: some(), ..Filter::default() };
+        let india = Filter { countries: some(), ..Filter::default() };
+        let source = Filter { sources: vec![Source::Vima], statuses: vec![Status::Failed], ..Filter::default() };
+        let ask = |filter: &Filter| Question::new(filter.clone(), Slots::default());
+        for (question, facet) in [
+            (ask(&Filter::default()), Some(Facet::All)),
+            (ask(&source).by_source(), Some(Facet::All)),
+            (ask(&project), Some(Facet::Project)),
+            (ask(&source).by(Dimension::Project), Some(Facet::Project)),
+            (ask(&merchant), Some(Facet::Merchant)),
+            (ask(&project).by(Dimension::Merchant), Some(Facet::Merchant)),
+            (ask(&india), Some(Facet::Country)),
+            (ask(&project).by(Dimension::Country), Some(Facet::ProjectCountry)),
+            (ask(&project).by(Dimension::PaymentMethod), Some(Facet::ProjectPaymentMethod)),
+            (ask(&Filter::default()).by(Dimension::AmountBand), Some(Facet::AmountBand)),
+            (ask(&project).by(Dimension::AmountBand), None),
+            (ask(&india).by(Dimension::PaymentMethod), None),
+            (ask(&Filter { countries: some(), ..merchant }), None),
+        ] {
+            assert_eq!(question.facet(), facet, "{question:?}");
+        }
+    }
+}

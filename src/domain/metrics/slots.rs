@@ -1,0 +1,389 @@
+//! How the time of a question is divided: into stretches one after another, each counted under a key.
+//!
+//! Several stretches may share a key (every Monday from nine to ten), and a stretch may have none (what lies between two
+//! periods that are compared). All boundaries are found here, in the calendar of a zone with all its gaps and repetitions, so
+//! that the database adds up instants and knows nothing of zones.
+
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+
+use super::cell::Width;
+use super::cover::{Cover, Stretch};
+use crate::domain::day::{DayRange, start_of_day};
+
+/// The most buckets that an answer may have.
+pub const MOST_BUCKETS: usize = 2_000;
+
+/// Hours of a day.
+pub const HOURS: i32 = 24;
+
+/// Time, divided. The default has no time at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Slots {
+    boundaries: Vec<DateTime<Utc>>,
+    /// The key of the stretch that begins at each boundary but the last.
+    keys: Vec<Option<i32>>,
+}
+
+/// How long a bucket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Granularity {
+    /// A minute.
+    Minute,
+    /// Five of them.
+    FiveMinutes,
+    /// A quarter of an hour.
+    QuarterHour,
+    /// An hour of the zone's clocks.
+    #[default]
+    Hour,
+    /// A day of the zone.
+    Day,
+    /// A week, from Monday.
+    Week,
+    /// A calendar month.
+    Month,
+}
+
+/// A period has more buckets than an answer may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("would make more than {MOST_BUCKETS} buckets: ask for fewer days, or a coarser granularity")]
+pub struct TooManyBuckets;
+
+impl Granularity {
+    /// Every granularity, the finest first.
+    pub const ALL: [Self; 7] =
+        [Self::Minute, Self::FiveMinutes, Self::QuarterHour, Self::Hour, Self::Day, Self::Week, Self::Month];
+
+    /// The name in the contract.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::FiveMinutes => "5min",
+            Self::QuarterHour => "15min",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+        }
+    }
+
+    /// The granularity of this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|granularity| granularity.as_str() == name)
+    }
+
+    /// The start of the bucket that `time` falls in.
+    fn start(self, time: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+        let local = time.with_timezone(&zone);
+        let day = local.date_naive();
+        let first = match self {
+            Self::Minute => return time - past(local.minute(), 1, local.second()),
+            Self::FiveMinutes => return time - past(local.minute(), 5, local.second()),
+            Self::QuarterHour => return time - past(local.minute(), 15, local.second()),
+            Self::Hour => return time - past(local.minute(), 60, local.second()),
+            Self::Day => Some(day),
+            Self::Week => day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())),
+            Self::Month => day.with_day(1),
+        };
+        first.map_or(time, |first| start_of_day(first, zone))
+    }
+
+    /// The start of the bucket after the one that begins at `start`.
+    fn next(self, start: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+        let local = start.with_timezone(&zone);
+        let day = local.date_naive();
+        let first: Option<NaiveDate> = match self {
+            Self::Minute => return start + left(local.minute(), 1),
+            Self::FiveMinutes => return start + left(local.minute(), 5),
+            Self::QuarterHour => return start + left(local.minute(), 15),
+            Self::Hour => return start + left(local.minute(), 60),
+            Self::Day => day.succ_opt(),
+            Self::Week => day.checked_add_days(Days::new(7)),
+            Self::Month => day.checked_add_months(Months::new(1)),
+        };
+        first.map_or(DateTime::<Utc>::MAX_UTC, |first| start_of_day(first, zone))
+    }
+}
+
+/// How far a clock that shows `minute` and `second` is into its stretch of so many minutes.
+fn past(minute: u32, of: u32, second: u32) -> TimeDelta {
+    TimeDelta::seconds(i64::from(minute % of * 60 + second))
+}
+
+/// How long it is to the end of the stretch.
+fn left(minute: u32, of: u32) -> TimeDelta {
+    TimeDelta::minutes(i64::from(of - minute % of))
+}
+
+impl Slots {
+    /// One stretch, under the key 0.
+    #[must_use]
+    pub fn one(stretch: Stretch) -> Self {
+        Self { boundaries: vec![stretch.from, stretch.until], keys: vec![Some(0)] }
+    }
+
+    /// Two stretches that do not overlap, the earlier under the key 0, the later under 1.
+    #[must_use]
+    pub fn two(earlier: Stretch, later: Stretch) -> Self {
+        if earlier.until == later.from {
+            return Self { boundaries: vec![earlier.from, later.from, later.until], keys: vec![Some(0), Some(1)] };
+        }
+        Self {
+            boundaries: vec![earlier.from, earlier.until, later.from, later.until],
+            keys: vec![Some(0), None, Some(1)],
+        }
+    }
+
+    /// The buckets of days, under the keys 0, 1, and so on; and when each begins by the calendar, which for the first may be
+    /// before the days themselves.
+    ///
+    /// # Errors
+    /// [`TooManyBuckets`] where there are more than [`MOST_BUCKETS`].
+    pub fn buckets(days: DayRange, granularity: Granularity) -> Result<(Self, Vec<DateTime<Utc>>), TooManyBuckets> {
+        let (from, until) = days.instants();
+        let mut starts = vec![granularity.start(from, days.zone())];
+        loop {
+            let last = starts[starts.len() - 1];
+            let next = granularity.next(last, days.zone());
+            if next >= until {
+                break;
+            }
+            if starts.len() == MOST_BUCKETS {
+                return Err(TooManyBuckets);
+            }
+            starts.push(next);
+        }
+        let boundaries = std::iter::once(from).chain(starts.iter().skip(1).copied()).chain([until]).collect();
+        let keys = (0..).map(Some).take(starts.len()).collect();
+        Ok((Self { boundaries, keys }, starts))
+    }
+
+    /// The hours of days, each under the key that `key` gives to its weekday, from Monday as 0, and its hour.
+    #[must_use]
+    pub fn hours(days: DayRange, key: fn(weekday: i32, hour: i32) -> i32) -> Self {
+        let (mut start, until) = days.instants();
+        let mut slots = Self { boundaries: vec![start], keys: vec![] };
+        while start < until {
+            let local = start.with_timezone(&days.zone());
+            // Both are far below what an i32 holds.
+            let weekday = i32::try_from(local.weekday().num_days_from_monday()).unwrap_or_default();
+            let hour = i32::try_from(local.hour()).unwrap_or_default();
+            start = Granularity::Hour.next(start, days.zone()).min(until);
+            slots.push(start, key(weekday, hour));
+        }
+        slots
+    }
+
+    /// The days, each under its weekday, from Monday as 0.
+    #[must_use]
+    pub fn weekdays(days: DayRange) -> Self {
+        let (mut start, until) = days.instants();
+        let mut slots = Self { boundaries: vec![start], keys: vec![] };
+        while start < until {
+            let weekday = start.with_timezone(&days.zone()).weekday().num_days_from_monday();
+            start = Granularity::Day.next(start, days.zone()).min(until);
+            slots.push(start, i32::try_from(weekday).unwrap_or_default());
+        }
+        slots
+    }
+
+    /// A stretch up to `end`, joined to the one before where they share a key.
+    fn push(&mut self, end: DateTime<Utc>, key: i32) {
+        if self.keys.last() == Some(&Some(key)) {
+            self.boundaries.pop();
+            self.keys.pop();
+        }
+        self.boundaries.push(end);
+        self.keys.push(Some(key));
+    }
+
+    /// Where the stretches begin, and where the last one ends.
+    #[must_use]
+    pub fn boundaries(&self) -> &[DateTime<Utc>] {
+        &self.boundaries
+    }
+
+    /// The key of each stretch; -1 where it has none.
+    #[must_use]
+    pub fn keys(&self) -> Vec<i32> {
+        self.keys.iter().map(|key| key.unwrap_or(-1)).collect()
+    }
+
+    /// What they are put together from, of cells no narrower than `finest`, or of payments alone.
+    #[must_use]
+    pub fn cover(&self, finest: Option<Width>) -> Cover {
+        let mut cover = Cover::default();
+        let mut from = 0;
+        // Stretches that touch are covered in one go; one without a key is passed over.
+        while from < self.keys.len() {
+            let touching = self.keys[from..].iter().take_while(|key| key.is_some()).count();
+            let boundaries = &self.boundaries[from..=from + touching];
+            let part = match finest {
+                Some(finest) => Cover::of(boundaries, finest),
+                None if touching > 0 => Cover::without_cells(boundaries),
+                None => Cover::default(),
+            };
+            cover.spans.extend(part.spans);
+            cover.rest.extend(part.rest);
+            from += touching + 1;
+        }
+        cover
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days(from: &str, to: &str, zone: Tz) -> DayRange {
+        DayRange::new(from.parse().expect(from), to.parse().expect(to), zone).expect("days")
+    }
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn buckets_follow_the_calendar_of_the_zone() {
+        for (zone, granularity, from, to, count, first, second) in [
+            (
+                Tz::UTC,
+                Granularity::Minute,
+                "2026-01-15",
+                "2026-01-15",
+                1440,
+                "2026-01-15T00:00:00Z",
+                "2026-01-15T00:01:00Z",
+            ),
+            (
+                Tz::Asia__Kathmandu,
+                Granularity::QuarterHour,
+                "2026-01-15",
+                "2026-01-15",
+                96,
+                "2026-01-14T18:15:00Z",
+                "2026-01-14T18:30:00Z",
+            ),
+            (
+                Tz::Asia__Kathmandu,
+                Granularity::Hour,
+                "2026-01-15",
+                "2026-01-15",
+                24,
+                "2026-01-14T18:15:00Z",
+                "2026-01-14T19:15:00Z",
+            ),
+            (
+                Tz::Asia__Kolkata,
+                Granularity::Day,
+                "2026-01-15",
+                "2026-01-17",
+                3,
+                "2026-01-14T18:30:00Z",
+                "2026-01-15T18:30:00Z",
+            ),
+            // The day on which clocks go forward has 23 hours, the one on which they go back 25.
+            (
+                Tz::America__New_York,
+                Granularity::Hour,
+                "2026-03-08",
+                "2026-03-08",
+                23,
+                "2026-03-08T05:00:00Z",
+                "2026-03-08T06:00:00Z",
+            ),
+            (
+                Tz::America__New_York,
+                Granularity::Hour,
+                "2026-11-01",
+                "2026-11-01",
+                25,
+                "2026-11-01T04:00:00Z",
+                "2026-11-01T05:00:00Z",
+            ),
+            (
+                Tz::America__New_York,
+                Granularity::Day,
+                "2026-03-08",
+                "2026-03-09",
+                2,
+                "2026-03-08T05:00:00Z",
+                "2026-03-09T04:00:00Z",
+            ),
+            // Half an hour forward at two: the hour from two to three has thirty minutes.
+            (
+                Tz::Australia__Lord_Howe,
+                Granularity::Hour,
+                "2026-10-04",
+                "2026-10-04",
+                24,
+                "2026-10-03T13:30:00Z",
+                "2026-10-03T14:30:00Z",
+            ),
+            // Weeks and months begin where the calendar says, before the first day that was asked for.
+            (Tz::UTC, Granularity::Week, "2026-01-15", "2026-01-20", 2, "2026-01-12T00:00:00Z", "2026-01-19T00:00:00Z"),
+            (
+                Tz::UTC,
+                Granularity::Month,
+                "2026-01-15",
+                "2026-03-20",
+                3,
+                "2026-01-01T00:00:00Z",
+                "2026-02-01T00:00:00Z",
+            ),
+        ] {
+            let days = days(from, to, zone);
+            let (slots, starts) = Slots::buckets(days, granularity).expect("few enough");
+            let told = format!("{zone} {granularity:?} {from}");
+            assert_eq!((starts.len(), starts[0], starts[1]), (count, time(first), time(second)), "{told}");
+            assert_eq!(slots.keys.len(), count, "{told}");
+            assert_eq!((slots.boundaries[0], slots.boundaries[count]), days.instants(), "{told}");
+            assert_eq!(slots.boundaries[1..count], starts[1..], "{told}");
+        }
+    }
+
+    #[test]
+    fn there_may_be_two_thousand_buckets() {
+        assert!(Slots::buckets(days("2026-01-01", "2026-01-02", Tz::UTC), Granularity::Minute).is_err());
+        assert!(Slots::buckets(days("2026-01-01", "2026-01-01", Tz::UTC), Granularity::Minute).is_ok());
+        assert!(Slots::buckets(days("2026-01-01", "2026-03-24", Tz::UTC), Granularity::Hour).is_ok());
+        assert!(Slots::buckets(days("2026-01-01", "2026-03-25", Tz::UTC), Granularity::Hour).is_err());
+    }
+
+    #[test]
+    fn hours_and_weekdays_are_those_of_the_zone() {
+        let hours =
+            Slots::hours(days("2026-01-15", "2026-01-15", Tz::Asia__Kolkata), |weekday, hour| weekday * HOURS + hour);
+        // A Thursday.
+        assert_eq!((hours.keys(), hours.boundaries[1]), ((72..96).collect(), time("2026-01-14T19:30:00Z")));
+        // One in the morning comes twice, two in the morning not at all.
+        let back = Slots::hours(days("2026-11-01", "2026-11-01", Tz::America__New_York), |_, hour| hour);
+        assert_eq!(back.keys(), (0..24).collect::<Vec<_>>());
+        assert_eq!(back.boundaries[2] - back.boundaries[1], TimeDelta::hours(2));
+        let forward = Slots::hours(days("2026-03-08", "2026-03-08", Tz::America__New_York), |_, hour| hour);
+        assert_eq!(forward.keys(), (0..24).filter(|hour| *hour != 2).collect::<Vec<_>>());
+        let weekdays = Slots::weekdays(days("2026-01-15", "2026-01-19", Tz::UTC));
+        assert_eq!(weekdays.keys(), [3, 4, 5, 6, 0]);
+    }
+
+    #[test]
+    fn what_lies_between_two_periods_is_not_read() {
+        let stretch = |from: &str, until: &str| Stretch { from: time(from), until: time(until) };
+        let apart = Slots::two(
+            stretch("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
+            stretch("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"),
+        );
+        assert_eq!(apart.keys(), [0, -1, 1]);
+        let cover = apart.cover(Some(Width::Day));
+        assert_eq!((cover.spans.len(), cover.rest.len()), (2, 0));
+        assert_eq!(apart.cover(None).rest.len(), 2);
+        let touching = Slots::two(
+            stretch("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
+            stretch("2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"),
+        );
+        assert_eq!((touching.keys(), touching.cover(Some(Width::Day)).spans.len()), (vec![0, 1], 1));
+    }
+}

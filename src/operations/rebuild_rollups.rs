@@ -1,0 +1,71 @@
+//! Counts the cells of the metrics anew from the payments, day by day, and mends those that are not what they must be.
+//!
+//! They are exact at every commit, so there is nothing to mend, unless somebody wrote to the tables by hand, or a process of
+//! another release did. A day is looked at without any lock first; only where something is odd it is mended, in the turn of
+//! its source, so that syncs go on beside it.
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use super::publish_events::publish_events;
+use crate::clock::Clock;
+use crate::db::{DbError, claims, events, freshness, metric_cells, transactions};
+use crate::domain::event::Event;
+use crate::domain::job::Claim;
+use crate::domain::transaction::Source;
+use crate::wire::Wire;
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// How many days of a source were looked at.
+    pub days: u64,
+    /// How many cells were mended.
+    pub mended: u64,
+}
+
+/// Looks at every day of both sources, the latest first, for those are looked at most.
+///
+/// # Errors
+/// [`DbError::ClaimLost`] where another worker has the job by now. [`DbError`] where the database refuses.
+pub async fn rebuild_rollups(pool: &PgPool, wire: &Wire, clock: &dyn Clock, claim: &Claim) -> Result<Rebuilt, DbError> {
+    let mut rebuilt = Rebuilt::default();
+    let bounds = metric_cells::find_days(&mut *pool.acquire().await?).await?;
+    let days: Vec<NaiveDate> =
+        bounds.map(|(first, last)| first.iter_days().take_while(|day| *day <= last).collect()).unwrap_or_default();
+    let total = days.len() * Source::ALL.len();
+    for day in days.into_iter().rev() {
+        for source in Source::ALL {
+            rebuilt.days += 1;
+            let progress = json!({"progress": rebuilt.days, "total": total});
+            if metric_cells::count_odd(&mut *pool.acquire().await?, source, day).await? > 0 {
+                rebuilt.mended += mend(pool, wire, clock, claim, (source, day), &progress).await?;
+            } else {
+                claims::hold_claim(&mut *pool.acquire().await?, claim, &progress).await?;
+            }
+        }
+    }
+    Ok(rebuilt)
+}
+
+async fn mend(
+    pool: &PgPool,
+    wire: &Wire,
+    clock: &dyn Clock,
+    claim: &Claim,
+    (source, day): (Source, NaiveDate),
+    progress: &Value,
+) -> Result<u64, DbError> {
+    let mut transaction = pool.begin().await?;
+    transactions::lock_source(&mut transaction, source).await?;
+    let mended = metric_cells::mend(&mut transaction, source, day).await?;
+    freshness::raise(&mut transaction, source).await?;
+    claims::hold_claim(&mut transaction, claim, progress).await?;
+    let news = vec![Event::MetricsUpdated { sources: vec![source] }];
+    let recorded = events::insert(&mut transaction, news, clock.now()).await?;
+    transaction.commit().await?;
+    publish_events(wire, &recorded).await;
+    tracing::warn!(%source, %day, mended, "cells of the metrics were not what their payments make them, and are mended");
+    Ok(mended)
+}

@@ -1,0 +1,146 @@
+//! Answers questions about payments, each once for as long as nothing has changed.
+//!
+//! Dashboards ask the same all day. An answer is kept with the versions of the payments it was made of, and before it is given
+//! away the database is asked for the versions as they are: a kept answer is never stale, it is as new as if it had been made
+//! that moment. Everybody who asks at the same time shares one look at the versions, begun after the last of them came, so
+//! that a thousand who ask cost hardly more than one. Rejected: a time for which answers are believed, and events that say
+//! when they no longer hold; both give away what no longer is so.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::{BoxFuture, FutureExt, Shared};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use sqlx::PgPool;
+use tokio::sync::Mutex;
+
+use crate::db::freshness::{self, Freshness};
+use crate::db::{DbError, metric_sums};
+use crate::domain::metrics::question::{Question, Sum};
+use crate::domain::transaction::Source;
+
+/// How many bytes the answers that are kept may weigh.
+const MOST_BYTES: u64 = 32 << 20;
+/// How many of usual size that is about.
+const USUAL_ANSWERS: usize = 4_000;
+
+/// Answers questions about payments.
+pub struct PaymentSums {
+    pool: PgPool,
+    looks: Looks,
+    kept: Cache<Key, Arc<[Sum]>, Weight>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The sums that were asked for, of those payments that there are.
+    pub sums: Arc<[Sum]>,
+    /// Up to when each source has been read, in the order of [`Source::ALL`].
+    pub as_of: [Option<DateTime<Utc>>; 2],
+}
+
+/// Many wait for one statement, and learn the same of it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct SumError(#[from] Arc<DbError>);
+
+impl From<DbError> for SumError {
+    fn from(error: DbError) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl SumError {
+    /// What the database said.
+    #[must_use]
+    pub fn database(&self) -> &DbError {
+        &self.0
+    }
+}
+
+/// A question, and the versions of the payments that its answer is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    question: Question,
+    versions: [i64; 2],
+}
+
+impl Key {
+    /// Of sources that are not asked about, no version matters.
+    fn of(question: &Question, now: Freshness) -> Self {
+        let asked = &question.filter.sources;
+        let mut versions = now.versions;
+        for (version, source) in versions.iter_mut().zip(Source::ALL) {
+            if !asked.is_empty() && !asked.contains(&source) {
+                *version = 0;
+            }
+        }
+        Self { question: question.clone(), versions }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<Key, Arc<[Sum]>> for Weight {
+    fn weight(&self, key: &Key, sums: &Arc<[Sum]>) -> u64 {
+        let texts: usize = sums.iter().map(|sum| sum.member.len() + sum.currency.len()).sum();
+        let bytes = size_of_val(&**sums) + texts + size_of_val(key.question.slots.boundaries()) * 2 + 512;
+        bytes as u64
+    }
+}
+
+impl PaymentSums {
+    /// Answers from this database.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { looks: Looks::new(pool.clone()), pool, kept: Cache::with_weighter(USUAL_ANSWERS, MOST_BYTES, Weight) }
+    }
+
+    /// The answer to a question, as of now.
+    ///
+    /// # Errors
+    /// [`SumError`] where the database cannot be asked.
+    pub async fn ask(&self, question: &Question) -> Result<Answer, SumError> {
+        let now = self.looks.look().await?;
+        let key = Key::of(question, now);
+        // Whoever asks the same meanwhile waits for this answer.
+        let making = async { Ok::<_, DbError>(metric_sums::list(&self.pool, question).await?.into()) };
+        let sums = self.kept.get_or_insert_async(&key, making).await?;
+        Ok(Answer { sums, as_of: now.as_of })
+    }
+}
+
+type Look = Shared<BoxFuture<'static, Result<Freshness, SumError>>>;
+
+/// Looks at the versions, one at a time, each shared by all who came before it began.
+struct Looks {
+    pool: PgPool,
+    waiting: Arc<Mutex<Option<Look>>>,
+    turn: Arc<Mutex<()>>,
+}
+
+impl Looks {
+    fn new(pool: PgPool) -> Self {
+        Self { pool, waiting: Arc::default(), turn: Arc::default() }
+    }
+
+    async fn look(&self) -> Result<Freshness, SumError> {
+        let look = self.waiting.lock().await.get_or_insert_with(|| self.next()).clone();
+        look.await
+    }
+
+    /// A look that begins when the one before has ended; from then on nobody joins it any more, for it may miss what was
+    /// committed before they came.
+    fn next(&self) -> Look {
+        let (pool, waiting, turn) = (self.pool.clone(), Arc::clone(&self.waiting), Arc::clone(&self.turn));
+        let look = async move {
+            let _turn = turn.lock().await;
+            waiting.lock().await.take();
+            Ok(freshness::look(&pool).await?)
+        };
+        look.boxed().shared()
+    }
+}

@@ -1,0 +1,210 @@
+//! The sums of a question, gathered for one row of an answer.
+
+use std::collections::BTreeMap;
+
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+use rust_decimal::Decimal;
+
+use crate::domain::metrics::cell::Measures;
+use crate::domain::metrics::question::Sum;
+use crate::domain::rate::{average, percent};
+use crate::domain::status::Status;
+use crate::domain::transaction::Source;
+use crate::web::schema::Money;
+
+/// Payments that are counted together, status by status.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    by_status: [Measures; Status::ALL.len()],
+    currencies: Currencies,
+}
+
+/// In which currencies payments are: whether their amounts may be added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Currencies {
+    /// There are no payments; where there is nothing, nothing disagrees.
+    #[default]
+    None,
+    One(String),
+    Several,
+}
+
+/// Payments that share something.
+#[derive(Debug, Clone, Object)]
+pub(super) struct Share {
+    /// How many.
+    pub(super) count: i64,
+    /// The sum of their amounts; null where the payments of the answer have several currencies.
+    pub(super) amount: Option<Money>,
+    /// The sum of their amounts in US dollars, of those that have a rate.
+    pub(super) amount_usd: Money,
+}
+
+impl Tally {
+    /// All of `sums` together.
+    pub(super) fn of<'sums>(sums: impl IntoIterator<Item = &'sums Sum>) -> Self {
+        let mut tally = Self::default();
+        for sum in sums {
+            tally.add(sum);
+        }
+        tally
+    }
+
+    /// A tally for each key.
+    pub(super) fn by<'sums, K: Ord>(
+        sums: impl IntoIterator<Item = &'sums Sum>,
+        key: impl Fn(&'sums Sum) -> K,
+    ) -> BTreeMap<K, Self> {
+        let mut tallies = BTreeMap::<K, Self>::new();
+        for sum in sums {
+            tallies.entry(key(sum)).or_default().add(sum);
+        }
+        tallies
+    }
+
+    fn add(&mut self, sum: &Sum) {
+        self.by_status[place(sum.status)] += sum.measures;
+        match &self.currencies {
+            Currencies::None => self.currencies = Currencies::One(sum.currency.clone()),
+            Currencies::One(currency) if *currency != sum.currency => self.currencies = Currencies::Several,
+            Currencies::One(_) | Currencies::Several => {}
+        }
+    }
+
+    /// Everything of both.
+    pub(super) fn join(&mut self, other: &Self) {
+        for (mine, more) in self.by_status.iter_mut().zip(&other.by_status) {
+            *mine += *more;
+        }
+        self.currencies = match (std::mem::take(&mut self.currencies), &other.currencies) {
+            (Currencies::None, theirs) => theirs.clone(),
+            (mine, Currencies::None) => mine,
+            (Currencies::One(mine), Currencies::One(theirs)) if mine == *theirs => Currencies::One(mine),
+            _ => Currencies::Several,
+        };
+    }
+
+    /// What all payments sum up to.
+    pub(super) fn all(&self) -> Measures {
+        let mut all = Measures::default();
+        for measures in self.by_status {
+            all += measures;
+        }
+        all
+    }
+
+    /// What those in a state sum up to.
+    pub(super) fn in_state(&self, status: Status) -> Measures {
+        self.by_status[place(status)]
+    }
+
+    /// How many payments.
+    pub(super) fn count(&self) -> i64 {
+        self.by_status.iter().map(|measures| measures.count).sum()
+    }
+
+    /// How many of them wait: pending and processing together.
+    pub(super) fn pending_count(&self) -> i64 {
+        self.in_state(Status::Pending).count + self.in_state(Status::Processing).count
+    }
+
+    /// Successful payments of all, in percent.
+    pub(super) fn conversion_rate(&self) -> Option<f64> {
+        percent(self.in_state(Status::Success).count.into(), self.count().into())
+    }
+
+    /// The mean amount, where amounts may be added up.
+    pub(super) fn avg_ticket(&self) -> Option<Money> {
+        let all = self.all();
+        average(all.amount, all.count).and_then(|mean| self.money(mean))
+    }
+
+    /// Whether amounts may be added up.
+    pub(super) fn is_in_one_currency(&self) -> bool {
+        self.currencies != Currencies::Several
+    }
+
+    /// The currency of all payments, if they share one.
+    pub(super) fn currency(&self) -> Option<String> {
+        match &self.currencies {
+            Currencies::One(currency) => Some(currency.clone()),
+            Currencies::None | Currencies::Several => None,
+        }
+    }
+
+    /// A sum of amounts; none where there are several currencies.
+    pub(super) fn money(&self, amount: Decimal) -> Option<Money> {
+        self.is_in_one_currency().then_some(Money(amount))
+    }
+
+    /// A part of the payments.
+    pub(super) fn share(&self, part: Measures) -> Share {
+        Share { count: part.count, amount: self.money(part.amount), amount_usd: Money(part.amount_usd) }
+    }
+}
+
+impl Example for Sum {
+    fn example() -> Self {
+        let measures = Measures {
+            count: 120,
+            amount: Decimal::new(18_510_000, 2),
+            amount_usd: Decimal::new(222_120, 2),
+            fee: Decimal::new(370_200, 2),
+            fee_usd: Decimal::new(4_442, 2),
+            usd_missing: 0,
+        };
+        Self {
+            slot: 0,
+            source: Some(Source::Vima),
+            member: "monetix".to_owned(),
+            status: Status::Success,
+            currency: "INR".to_owned(),
+            measures,
+        }
+    }
+}
+
+fn place(status: Status) -> usize {
+    // Every status is in the list of all of them.
+    Status::ALL.iter().position(|known| *known == status).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(status: Status, currency: &str, count: i64) -> Sum {
+        let measures = Measures { count, amount: Decimal::from(count * 10), ..Measures::default() };
+        Sum { slot: 0, source: None, member: String::new(), status, currency: currency.to_owned(), measures }
+    }
+
+    #[test]
+    fn amounts_of_one_currency_are_added_up() {
+        let tally = Tally::of(&[
+            sum(Status::Success, "INR", 3),
+            sum(Status::Pending, "INR", 1),
+            sum(Status::Processing, "INR", 2),
+        ]);
+        assert_eq!((tally.count(), tally.pending_count(), tally.conversion_rate()), (6, 3, Some(50.0)));
+        assert_eq!((tally.currency().as_deref(), tally.avg_ticket()), (Some("INR"), Some(Money(Decimal::TEN))));
+    }
+
+    #[test]
+    fn amounts_of_several_currencies_are_not() {
+        let mut tally = Tally::of(&[sum(Status::Success, "INR", 3)]);
+        let none = Tally::default();
+        tally.join(&none);
+        assert_eq!(tally.currency().as_deref(), Some("INR"));
+        tally.join(&Tally::of(&[sum(Status::Failed, "EUR", 1)]));
+        assert_eq!((tally.count(), tally.currency(), tally.avg_ticket()), (4, None, None));
+        assert_eq!(
+            Tally::of(&[sum(Status::Success, "INR", 3), sum(Status::Success, "EUR", 3)]).money(Decimal::ONE),
+            None
+        );
+        assert_eq!(
+            (none.currency(), none.money(Decimal::ZERO), none.conversion_rate()),
+            (None, Some(Money(Decimal::ZERO)), None)
+        );
+    }
+}

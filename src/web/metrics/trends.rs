@@ -1,0 +1,229 @@
+//! How payments came over time, bucket by bucket.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+
+use super::query::MetricsQuery;
+use super::tally::Tally;
+use super::{DataAsOf, Period};
+use crate::domain::metrics::question::{Question, Sum};
+use crate::domain::metrics::slots::{Granularity, Slots};
+use crate::domain::status::Status;
+use crate::domain::transaction::Source;
+use crate::web::app::State;
+use crate::web::auth::Viewer;
+use crate::web::document::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
+use crate::web::error::Problem;
+use crate::web::fields::{Fields, FromFields};
+use crate::web::query::Query;
+use crate::web::schema::{Money, Time};
+
+/// How fine the buckets are.
+#[derive(Debug, Clone, Default, Object)]
+struct TrendsQuery {
+    /// How long a bucket is; an hour where nothing is said. At most 2,000 buckets make an answer.
+    granularity: Option<Granularity>,
+}
+
+impl FromFields for TrendsQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { granularity: fields.optional("granularity")? })
+    }
+}
+
+/// The payments of a bucket.
+#[derive(Debug, Clone, Object)]
+struct Bucket {
+    /// When it begins by the calendar of the zone.
+    timestamp: Time,
+    /// How many payments.
+    count: i64,
+    /// The sum of their amounts; null where the payments of the answer have several currencies.
+    amount: Option<Money>,
+    /// The sum of their amounts in US dollars, of those that have a rate.
+    amount_usd: Money,
+    /// How many succeeded.
+    success_count: i64,
+    /// How many failed.
+    failed_count: i64,
+    /// How many wait: pending and processing together.
+    pending_count: i64,
+    /// Successful payments of all, in percent.
+    conversion_rate: Option<f64>,
+}
+
+impl Bucket {
+    fn of(start: DateTime<Utc>, tally: &Tally, whole: &Tally) -> Self {
+        let all = tally.all();
+        Self {
+            timestamp: Time(start),
+            count: all.count,
+            amount: whole.money(all.amount),
+            amount_usd: Money(all.amount_usd),
+            success_count: tally.in_state(Status::Success).count,
+            failed_count: tally.in_state(Status::Failed).count,
+            pending_count: tally.pending_count(),
+            conversion_rate: tally.conversion_rate(),
+        }
+    }
+}
+
+/// Every bucket, the empty ones too.
+fn buckets(starts: &[DateTime<Utc>], sums: &[&Sum], whole: &Tally) -> Vec<Bucket> {
+    let tallies = Tally::by(sums.iter().copied(), |sum| sum.slot);
+    let empty = Tally::default();
+    let of = |slot: i32| tallies.get(&slot).unwrap_or(&empty);
+    starts.iter().zip(0..).map(|(start, slot)| Bucket::of(*start, of(slot), whole)).collect()
+}
+
+/// How payments came over time.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "MetricsTrends", example)]
+struct Trends {
+    /// The days it is about.
+    period: Period,
+    /// How long a bucket is.
+    granularity: Granularity,
+    /// The currency of all payments; null where they have several, or there are none.
+    currency: Option<String>,
+    /// The buckets, the earliest first.
+    data: Vec<Bucket>,
+    /// Up to when each source has been synced.
+    data_as_of: DataAsOf,
+}
+
+/// The sums of a source over the whole period.
+#[derive(Debug, Clone, Object)]
+struct Totals {
+    /// How many payments.
+    count: i64,
+    /// The sum of their amounts; null where they have several currencies.
+    amount: Option<Money>,
+    /// The sum of their amounts in US dollars, of those that have a rate.
+    amount_usd: Money,
+}
+
+/// How the payments of a source came over time.
+#[derive(Debug, Clone, Object)]
+struct SourceTrends {
+    /// The source.
+    source: Source,
+    /// The currency of its payments; null where they have several, or there are none.
+    currency: Option<String>,
+    /// The buckets, the earliest first.
+    data: Vec<Bucket>,
+    /// All of them together.
+    totals: Totals,
+}
+
+impl SourceTrends {
+    fn of(source: Source, starts: &[DateTime<Utc>], sums: &[Sum]) -> Self {
+        let sums: Vec<&Sum> = sums.iter().filter(|sum| sum.source == Some(source)).collect();
+        let whole = Tally::of(sums.iter().copied());
+        let all = whole.all();
+        let totals = Totals { count: all.count, amount: whole.money(all.amount), amount_usd: Money(all.amount_usd) };
+        Self { source, currency: whole.currency(), data: buckets(starts, &sums, &whole), totals }
+    }
+}
+
+/// How payments came over time, source by source.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "MetricsBySource", example)]
+struct BySource {
+    /// The days it is about.
+    period: Period,
+    /// How long a bucket is.
+    granularity: Granularity,
+    /// The sources.
+    sources: Vec<SourceTrends>,
+    /// Up to when each source has been synced.
+    data_as_of: DataAsOf,
+}
+
+/// The endpoints.
+pub(super) struct TrendsApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
+impl TrendsApi {
+    /// Show payments over time
+    ///
+    /// In buckets of the zone's clocks and calendar, the empty ones with zeros; at most 2,000 of them. A first week or month
+    /// bears its own first day, and counts only what is of the period.
+    #[oai(path = "/metrics/trends", method = "get", operation_id = "getMetricsTrends")]
+    async fn trends(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        query: Query<MetricsQuery>,
+        trends: Query<TrendsQuery>,
+    ) -> Result<Json<Trends>, Problem> {
+        let (days, granularity) = (query.0.days(&state)?, trends.0.granularity.unwrap_or_default());
+        let (slots, starts) = Slots::buckets(days, granularity)?;
+        let answer = state.sums.ask(&Question::new(query.0.filter(), slots)).await?;
+        let sums: Vec<&Sum> = answer.sums.iter().collect();
+        let whole = Tally::of(sums.iter().copied());
+        let data = buckets(&starts, &sums, &whole);
+        let (period, currency, data_as_of) = (days.into(), whole.currency(), answer.as_of.into());
+        Ok(Json(Trends { period, granularity, currency, data, data_as_of }))
+    }
+
+    /// Show payments over time by source
+    ///
+    /// As the trends, for each source that is asked for, with its totals.
+    #[oai(path = "/metrics/by-source", method = "get", operation_id = "getMetricsBySource")]
+    async fn by_source(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        query: Query<MetricsQuery>,
+        trends: Query<TrendsQuery>,
+    ) -> Result<Json<BySource>, Problem> {
+        let (days, granularity) = (query.0.days(&state)?, trends.0.granularity.unwrap_or_default());
+        let (slots, starts) = Slots::buckets(days, granularity)?;
+        let filter = query.0.filter();
+        let asked =
+            Source::ALL.into_iter().filter(|source| filter.sources.is_empty() || filter.sources.contains(source));
+        let asked: Vec<Source> = asked.collect();
+        let answer = state.sums.ask(&Question::new(filter, slots).by_source()).await?;
+        let sources = asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.sums)).collect();
+        Ok(Json(BySource { period: days.into(), granularity, sources, data_as_of: answer.as_of.into() }))
+    }
+}
+
+fn example_period() -> Period {
+    Period { from: EXAMPLE_DAY, to: EXAMPLE_DAY, timezone: "Asia/Kolkata".to_owned() }
+}
+
+fn example_as_of() -> DataAsOf {
+    DataAsOf { vima: Some(Time(EXAMPLE_TIME)), payshack: Some(Time(EXAMPLE_TIME)) }
+}
+
+impl Example for Trends {
+    fn example() -> Self {
+        let sum = Sum::example();
+        let whole = Tally::of([&sum]);
+        Self {
+            period: example_period(),
+            granularity: Granularity::Hour,
+            currency: whole.currency(),
+            data: buckets(&[EXAMPLE_TIME], &[&sum], &whole),
+            data_as_of: example_as_of(),
+        }
+    }
+}
+
+impl Example for BySource {
+    fn example() -> Self {
+        Self {
+            period: example_period(),
+            granularity: Granularity::Hour,
+            sources: vec![SourceTrends::of(Source::Vima, &[EXAMPLE_TIME], &[Sum::example()])],
+            data_as_of: example_as_of(),
+        }
+    }
+}
