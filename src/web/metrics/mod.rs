@@ -8,9 +8,12 @@ mod projects;
 mod query;
 mod tally;
 mod trends;
+mod written;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use poem_openapi::{Object, OpenApi};
+
+pub(super) use written::WrittenAnswers;
 
 use super::app::State;
 use super::schema::Time;

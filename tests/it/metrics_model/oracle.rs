@@ -129,10 +129,14 @@ impl Asked {
     pub(super) async fn compare(&self, web: &Web, oracle: &Oracle<'_>) {
         // Two thousand minutes are not two days.
         let days = if self.path.contains("granularity=minute") { (oracle.days.1, oracle.days.1) } else { oracle.days };
-        let filter: String = oracle.filter.iter().map(|(name, values)| format!("&{name}={values}")).collect();
+        let filter: Vec<String> = oracle.filter.iter().map(|(name, values)| format!("&{name}={values}")).collect();
         let path = format!(
-            "/api/v1/metrics/{}&from_date={}&to_date={}&timezone={}{filter}",
-            self.path, days.0, days.1, oracle.zone
+            "/api/v1/metrics/{}&from_date={}&to_date={}&timezone={}{}",
+            self.path,
+            days.0,
+            days.1,
+            oracle.zone,
+            filter.concat()
         );
         let answer = web.get(&path).await;
         let found = answer.pointer(self.rows).unwrap_or_else(|| panic!("{path}: no {} in {answer}", self.rows));
@@ -159,7 +163,8 @@ fn assert_says(path: &str, found: &Value, counted: &Value) {
         match value {
             Value::Object(_) => assert_says(path, &found[field], value),
             _ => {
-                assert!(is_same(&found[field], value), "{path}: {field} is {} and not {value} in {found}", found[field])
+                let found_value = &found[field];
+                assert!(is_same(found_value, value), "{path}: {field} is {found_value} and not {value} in {found}");
             }
         }
     }
