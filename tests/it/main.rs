@@ -16,6 +16,7 @@ mod faults;
 mod flow;
 mod harness;
 mod ingest;
+mod kept_answers;
 mod late;
 mod layers;
 mod ledger;
