@@ -60,9 +60,12 @@ async fn hold_against_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
         }
     }
     assert_rollups_equal_rows(&stage).await;
-    for zone in ZONES {
-        for filter in FILTERS {
-            ask(&web, &books, first, zone, filter).await;
+    for (zone_place, zone) in ZONES.into_iter().enumerate() {
+        for (filter_place, filter) in FILTERS.into_iter().enumerate() {
+            // Every filter in two of the zones, unless there is time.
+            if filter.is_empty() || is_long() || (zone_place + filter_place) % 2 == 0 {
+                ask(&web, &books, first, zone, filter).await;
+            }
         }
     }
 }

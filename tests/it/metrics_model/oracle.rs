@@ -75,16 +75,12 @@ const OVERVIEW: &str = "SELECT total_count, total_amount, total_amount_usd, usd_
 
 impl Asked {
     pub(super) fn all() -> Vec<Self> {
-        let trends = |path, sql| Self { path, rows: "/data", key: &["timestamp"], fills: true, sql };
+        let filled = |path, key, sql| Self { path, rows: "/data", key, fills: true, sql };
+        let trends = |path, sql| filled(path, &["timestamp"], sql);
+        let by = |path, rows, key, sql| Self { path, rows, key, fills: false, sql };
         vec![
             Self { path: "overview?", rows: "", key: &[], fills: false, sql: OVERVIEW },
-            Self {
-                path: "by-project?",
-                rows: "/projects",
-                key: &["project"],
-                fills: false,
-                sql: "SELECT project, MEASURES FROM payments GROUP BY project",
-            },
+            by("by-project?", "/projects", &["project"], "SELECT project, MEASURES FROM payments GROUP BY project"),
             trends(
                 "trends?granularity=minute",
                 "SELECT date_trunc('minute', created_at, $1) AS timestamp, BUCKET FROM payments GROUP BY 1",
@@ -113,6 +109,54 @@ impl Asked {
                 "trends?granularity=month",
                 "SELECT date_trunc('month', created_at, $1) AS timestamp, BUCKET FROM payments GROUP BY 1",
             ),
+            by("by-country?", "/countries", &["country"], "SELECT country, MEASURES FROM payments GROUP BY country"),
+            by("by-status?", "/statuses", &["status"], "SELECT status, MEASURES FROM payments GROUP BY status"),
+            by(
+                "by-payment-method?",
+                "/payment_methods",
+                &["payment_method"],
+                "SELECT payment_method, MEASURES FROM payments GROUP BY payment_method",
+            ),
+            by(
+                "by-merchant?limit=100",
+                "/items",
+                &["merchant_id"],
+                "SELECT merchant_id, MEASURES, min(created_at) AS first_txn_at, max(created_at) AS last_txn_at
+                   FROM payments GROUP BY merchant_id",
+            ),
+            by(
+                "conversion-by-project?",
+                "/projects",
+                &["project"],
+                "SELECT project, count(*) AS total_count, count(*) FILTER (WHERE status = 'success') AS success_count,
+                        round(100.0 * count(*) FILTER (WHERE status = 'success') / count(*), 2)::float8 AS conversion_rate
+                   FROM payments GROUP BY project HAVING count(*) >= 10",
+            ),
+            filled(
+                "hourly-distribution?",
+                &["weekday", "hour"],
+                "SELECT extract(isodow FROM local)::int - 1 AS weekday, extract(hour FROM local)::int AS hour, count(*) AS count,
+                        COALESCE(sum(amount_usd), 0) AS amount_usd, count(*) FILTER (WHERE status = 'success') AS success_count
+                   FROM payments GROUP BY 1, 2",
+            ),
+            filled(
+                "amount-distribution?",
+                &["bucket_index", "hour"],
+                "SELECT (SELECT count(*) FROM UNNEST('{100,500,1000,5000,10000,50000,100000}'::numeric[]) AS bound
+                          WHERE amount >= bound) AS bucket_index,
+                        extract(hour FROM local)::int AS hour, count(*) AS count,
+                        CASE WHEN (SELECT count(DISTINCT currency) FROM payments) < 2 THEN sum(amount) END AS total_amount
+                   FROM payments GROUP BY 1, 2",
+            ),
+            Self {
+                path: "heatmap?metric=count",
+                rows: "/cells",
+                key: &["x", "y"],
+                fills: true,
+                sql: "SELECT extract(hour FROM local)::int AS x, extract(isodow FROM local)::int - 1 AS y, count(*) AS count,
+                             count(*) AS value
+                        FROM payments GROUP BY 1, 2",
+            },
             Self {
                 path: "by-source?granularity=day",
                 rows: "/sources",
