@@ -21,6 +21,7 @@ mod layers;
 mod ledger;
 mod ledger_model;
 mod metadata;
+mod metrics;
 mod metrics_model;
 mod migrations;
 mod moving;
