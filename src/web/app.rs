@@ -14,6 +14,7 @@ use super::auth::Access;
 use super::cors::Cors;
 use super::document;
 use super::export::{ExportApi, spare_workbooks};
+use super::filters::FiltersApi;
 use super::health::HealthApi;
 use super::jobs::JobsApi;
 use super::me::MeApi;
@@ -132,6 +133,7 @@ fn versioned() -> impl OpenApi + 'static {
     (
         TransactionsApi,
         metrics::operations(),
+        FiltersApi,
         SyncApi,
         QuarantineApi,
         reconciliation::operations(),

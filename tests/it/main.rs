@@ -22,6 +22,7 @@ mod layers;
 mod ledger;
 mod ledger_model;
 mod metadata;
+mod metrics;
 mod metrics_model;
 mod migrations;
 mod moving;
