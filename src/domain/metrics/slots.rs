@@ -125,6 +125,13 @@ impl Slots {
         Self { boundaries: vec![stretch.from, stretch.until], keys: vec![Some(0)] }
     }
 
+    /// The stretches between these times, which are in order, under the keys 0, 1, and so on.
+    #[must_use]
+    pub fn between(boundaries: Vec<DateTime<Utc>>) -> Self {
+        let keys = (0..).map(Some).take(boundaries.len().saturating_sub(1)).collect();
+        Self { boundaries, keys }
+    }
+
     /// Two stretches that do not overlap, the earlier under the key 0, the later under 1.
     #[must_use]
     pub fn two(earlier: Stretch, later: Stretch) -> Self {
