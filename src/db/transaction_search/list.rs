@@ -78,7 +78,9 @@ fn push_look(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Searc
 /// All that match are found before they are sorted: asked for the first in order, the planner would walk through the order
 /// and compare.
 fn push_indexed(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Search, window: &Window) {
-    query.push("id IN (WITH matching AS MATERIALIZED (SELECT id, created_at, updated_at, amount FROM transactions WHERE ");
+    query.push(
+        "id IN (WITH matching AS MATERIALIZED (SELECT id, created_at, updated_at, amount FROM transactions WHERE ",
+    );
     search::push_indexed_match(query, search);
     filter.push_all_but_search(query);
     push_after(query, window);
