@@ -52,7 +52,7 @@ pub async fn list_payments(
             // What is rare is found once, not once more to be counted.
             let page = listing.await?;
             let found = page.len() as u64;
-            let is_all = window.after.is_none() && window.offset == 0 && i64::try_from(page.len()) < Ok(window.limit);
+            let is_all = window.after.is_none() && window.offset == 0 && found < window.limit.unsigned_abs();
             Ok((page, if is_all { Count { total: found, exact: true } } else { counting.await? }))
         }
     }

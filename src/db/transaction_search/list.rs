@@ -1,6 +1,6 @@
 //! A page of a listing.
 //!
-//! Whatever has to be passed over or searched is found by id first, and only what is shown is read as a whole.
+//! Whatever is passed over, or found by the index of texts, is found by id first, and only what is shown is read as a whole.
 //!
 //! Nobody knows beforehand how frequent a text is that is searched for, PostgreSQL's planner least. A frequent one is found
 //! among the first payments of the listing, of which as many are looked at as costs little; by the index it would be found
@@ -48,23 +48,26 @@ async fn read(
     window: &Window,
     push: impl FnOnce(&mut QueryBuilder<Postgres>),
 ) -> Result<Vec<Found>, DbError> {
-    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM transactions WHERE "));
+    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM "));
     push(&mut query);
     push_order(&mut query, window);
     Ok(query.build_query_as().fetch_all(pool).await?)
 }
 
+/// Where nothing is passed over, what is found is read at once: to look it up by id once more costs more than to find it.
 fn push_plain(query: &mut QueryBuilder<Postgres>, filter: &Filter, window: &Window) {
-    query.push("id IN (SELECT id FROM transactions WHERE true");
+    let columns = if window.offset == 0 { "*" } else { "id" };
+    query.push(if window.offset == 0 { "(" } else { "transactions WHERE id IN (" });
+    query.push(format!("SELECT {columns} FROM transactions WHERE true"));
     filter.push_all_but_search(query);
     push_after(query, window);
     push_order(query, window);
     push_part(query, window);
-    query.push(")");
+    query.push(if window.offset == 0 { ") AS page" } else { ")" });
 }
 
 fn push_look(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Search, window: &Window, rows: i64) {
-    query.push("id IN (SELECT id FROM (SELECT * FROM transactions WHERE true");
+    query.push("(SELECT * FROM (SELECT * FROM transactions WHERE true");
     filter.push_all_but_search(query);
     push_after(query, window);
     push_order(query, window);
@@ -72,7 +75,7 @@ fn push_look(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Searc
     search::push_match(query, search);
     push_order(query, window);
     push_part(query, window);
-    query.push(")");
+    query.push(") AS page");
 }
 
 /// All that match are found before they are sorted: asked for the first in order, the planner would walk through the order
