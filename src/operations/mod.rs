@@ -11,6 +11,7 @@ pub mod finish_job;
 pub mod finish_sync;
 pub mod ingest_page;
 pub mod issue_key;
+pub mod list_payments;
 pub mod move_cases;
 pub mod once;
 pub mod pause_queue;

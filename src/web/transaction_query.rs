@@ -119,6 +119,9 @@ impl TransactionQuery {
         if self.search.as_ref().is_some_and(|text| text.chars().count() < SHORTEST_SEARCH) {
             fields.fault("search", format!("needs at least {SHORTEST_SEARCH} characters"));
         }
+        if self.search.as_ref().is_some_and(|text| text.contains(char::is_control)) {
+            fields.fault("search", "must not contain line breaks or other control characters");
+        }
     }
 
     /// The filter, in days of `zone` where the query names none, as far as `principal` may search.

@@ -23,12 +23,13 @@ use super::transaction_query::TransactionQuery;
 use super::transaction_reconciliation::TransactionReconciliation;
 use crate::db::exchange_rates::FoundOrigin;
 use crate::db::transaction_detail::{self, RecordedChange};
-use crate::db::transaction_search::{self, Found, Place, Window};
+use crate::db::transaction_search::{Found, Place, Window};
 use crate::domain::access::{Principal, Role};
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::explain_payment::{Explained, explain_payment};
+use crate::operations::list_payments::list_payments;
 
 /// A payment, as one provider tells it.
 #[derive(Debug, Clone, Object)]
@@ -215,10 +216,8 @@ impl TransactionsApi {
         let filter = query.filter(state.report_timezone, &viewer.0);
         let (after, offset, limit) = (asked.after, asked.offset(), asked.wanted());
         let window = Window { sort_by, order, after, offset, limit };
-        let (found, count) = tokio::try_join!(
-            transaction_search::list(&state.pool, &filter, &window),
-            transaction_search::count(&state.pool, &filter)
-        )?;
+        let now = state.clock.now();
+        let (found, count) = list_payments(&state.pool, &state.sums, &filter, &window, now).await?;
         let page = state.cursors.page(&listing, &asked, count, found, |found| found.place(sort_by));
         Ok(Json(page.map(|found| Transaction::shown_to(&viewer.0, found))))
     }

@@ -38,4 +38,5 @@ mod schedulers;
 mod shutdown;
 mod storm;
 mod sync;
+mod transactions;
 mod wire_loss;

@@ -1,0 +1,165 @@
+//! Lists payments, a page at a time, and says how many there are.
+//!
+//! The cells of the metrics know how many payments most filters find, and of what day. So nothing is looked for where there is
+//! nothing, and a page far down a list by creation is found by passing over whole days in the cells and only the rest of one
+//! payment by payment. Rejected: passing over ids alone (half a million of them before page 10,000), and a limit to how
+//! deep pages go.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+
+use super::sum_payments::{PaymentSums, SumError};
+use crate::db::count::Count;
+use crate::db::transaction_search::{self, Filter, Found, Known, Order, SortBy, Window};
+use crate::domain::metrics::cell::Width;
+use crate::domain::metrics::cover::Stretch;
+use crate::domain::metrics::question::{Question, Sum};
+use crate::domain::metrics::slots::Slots;
+
+/// So few are passed over one by one.
+const NEAR: i64 = 1_000;
+/// The days that are told apart when days are passed over: what is older is passed over payment by payment.
+const DAYS: i64 = 1_000;
+
+/// The payments of one part of a listing, and how many the whole has; `now` is the end of the last day that is passed over at
+/// once.
+///
+/// # Errors
+/// [`SumError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list_payments(
+    pool: &PgPool,
+    sums: &PaymentSums,
+    filter: &Filter,
+    window: &Window,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Found>, Count), SumError> {
+    match filter.known() {
+        Known::Exactly(question) => {
+            let total = count(&sums.ask(&question).await?.sums);
+            let page = if total == 0 { vec![] } else { list(pool, sums, question, (filter, window), now).await? };
+            Ok((page, Count { total, exact: true }))
+        }
+        Known::AtMost(question) => {
+            let at_most = count(&sums.ask(&question).await?.sums);
+            if at_most == 0 {
+                return Ok((vec![], Count { total: 0, exact: true }));
+            }
+            let listing = transaction_search::list(pool, filter, window);
+            let counting = transaction_search::count(pool, filter, at_most);
+            if filter.search.is_none() {
+                return Ok(tokio::try_join!(listing, counting)?);
+            }
+            // What is rare is found once, not once more to be counted.
+            let page = listing.await?;
+            let found = page.len() as u64;
+            let is_all = window.after.is_none() && window.offset == 0 && found < window.limit.unsigned_abs();
+            Ok((page, if is_all { Count { total: found, exact: true } } else { counting.await? }))
+        }
+    }
+}
+
+async fn list(
+    pool: &PgPool,
+    sums: &PaymentSums,
+    question: Question,
+    (filter, window): (&Filter, &Window),
+    now: DateTime<Utc>,
+) -> Result<Vec<Found>, SumError> {
+    if window.sort_by != SortBy::CreatedAt || window.offset <= NEAR {
+        return Ok(transaction_search::list(pool, filter, window).await?);
+    }
+    let days = Days::of(filter, now);
+    let answer = sums.ask(&Question { slots: Slots::between(days.0.clone()), ..question }).await?;
+    let (filter, window) = days.pass_over(&answer.sums, filter.clone(), *window);
+    Ok(transaction_search::list(pool, &filter, &window).await?)
+}
+
+fn count(sums: &[Sum]) -> u64 {
+    sums.iter().map(|sum| sum.measures.count.unsigned_abs()).sum()
+}
+
+/// Where days begin, from the first time that a filter asks for to the last, by the clock of the cells.
+struct Days(Vec<DateTime<Utc>>);
+
+impl Days {
+    fn of(filter: &Filter, now: DateTime<Utc>) -> Self {
+        let (from, until) = (filter.from.unwrap_or(Stretch::ALL.from), filter.until.unwrap_or(Stretch::ALL.until));
+        let today = Width::Day.start(now);
+        let days = (-DAYS..=1).map(|day| today + TimeDelta::days(day)).filter(|day| *day > from && *day < until);
+        Self(std::iter::once(from).chain(days).chain([until]).collect())
+    }
+
+    /// The same part of the same listing, said from the day on that it begins in.
+    fn pass_over(&self, sums: &[Sum], mut filter: Filter, mut window: Window) -> (Filter, Window) {
+        let mut counts = vec![0; self.0.len() - 1];
+        for sum in sums {
+            if let Some(count) = usize::try_from(sum.slot).ok().and_then(|slot| counts.get_mut(slot)) {
+                *count += sum.measures.count;
+            }
+        }
+        let days = self.0.windows(2).zip(counts);
+        let days: Vec<_> = if window.order == Order::Desc { days.rev().collect() } else { days.collect() };
+        for (day, count) in days {
+            if count > window.offset {
+                break;
+            }
+            window.offset -= count;
+            match window.order {
+                Order::Desc => filter.until = Some(day[0]),
+                Order::Asc => filter.from = Some(day[1]),
+            }
+        }
+        (filter, window)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::metrics::cell::Measures;
+    use crate::domain::status::Status;
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().expect(text)
+    }
+
+    fn passed(order: Order, offset: i64) -> (Filter, i64) {
+        let filter = Filter {
+            from: Some(time("2026-01-10T18:30:00Z")),
+            until: Some(time("2026-01-13T18:30:00Z")),
+            ..Filter::default()
+        };
+        let days = Days::of(&filter, time("2026-01-20T12:00:00Z"));
+        assert_eq!(days.0.len(), 5);
+        let sum = |(slot, count)| Sum {
+            slot,
+            source: None,
+            member: String::new(),
+            status: Status::Success,
+            currency: "INR".to_owned(),
+            measures: Measures { count, ..Measures::default() },
+        };
+        // The second day has none.
+        let sums = [(0, 1), (0, 2), (2, 10), (3, 5)].map(sum);
+        let window = Window { sort_by: SortBy::CreatedAt, order, after: None, offset, limit: 51 };
+        let (filter, window) = days.pass_over(&sums, filter, window);
+        (filter, window.offset)
+    }
+
+    #[test]
+    fn whole_days_are_passed_over() {
+        let (from, until) = (Some(time("2026-01-10T18:30:00Z")), Some(time("2026-01-13T18:30:00Z")));
+        let of = |order, offset| {
+            let (filter, left) = passed(order, offset);
+            (filter.from, filter.until, left)
+        };
+        let day = |text: &str| Some(time(text));
+        assert_eq!(of(Order::Desc, 4), (from, until, 4));
+        assert_eq!(of(Order::Desc, 5), (from, day("2026-01-13T00:00:00Z"), 0));
+        assert_eq!(of(Order::Desc, 16), (from, day("2026-01-11T00:00:00Z"), 1));
+        assert_eq!(of(Order::Asc, 2), (from, until, 2));
+        assert_eq!(of(Order::Asc, 3), (day("2026-01-12T00:00:00Z"), until, 0));
+        // Past the end there is nothing.
+        assert_eq!(of(Order::Desc, 100), (from, from, 82));
+    }
+}

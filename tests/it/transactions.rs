@@ -1,0 +1,295 @@
+//! Payments as they are listed: every filter, sort and page against the same said in Rust over all rows.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::db::count::Count;
+use psp_dashboard::db::transaction_search::{Filter, Found, Order, Place, Search, SortBy, Window, list};
+use psp_dashboard::domain::status::Status;
+use psp_dashboard::domain::transaction::{Kind, Source};
+use psp_dashboard::operations::list_payments::list_payments;
+use psp_dashboard::operations::sum_payments::PaymentSums;
+use reqwest::Method;
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Executor, PgPool};
+
+use crate::harness::servers::Servers;
+use crate::harness::stage::{OPERATOR, Stage, VIEWER};
+
+/// So many payments that pages far down pass over whole days.
+const PAYMENTS: i64 = 2_500;
+
+/// Payments from `first` to `last`, several to a second, over ten days; amounts and times of change repeat.
+async fn insert(pool: &PgPool, first: i64, last: i64) {
+    let statement = format!(
+        "INSERT INTO transactions (id, source, kind, source_id, content_hash, reference_id, client_operation_id, project,
+                merchant_id, amount, currency, status, country, utr, payment_method, user_email, user_phone, user_name,
+                created_at, updated_at, ingested_at, raw_data)
+         SELECT gen_random_uuid(), CASE WHEN n % 3 = 0 THEN 'payshack' ELSE 'vima' END,
+                CASE WHEN n % 20 = 0 THEN 'payout' ELSE 'payin' END, n::text, '\\x00', 'Ref-' || n, 'op_' || n,
+                'project' || n % 4, 'merchant-' || n % 7, n % 50, CASE WHEN n % 9 = 0 THEN 'BDT' ELSE 'INR' END,
+                (ARRAY['success', 'failed', 'pending', 'refunded', 'success'])[n % 5 + 1],
+                CASE WHEN n % 4 = 0 THEN NULL ELSE 'C' || n % 3 END, 400000000000 + n, 'M' || n % 6, 'U' || n || '@example.com',
+                '9198' || n, 'Name ' || n, '2026-01-10T00:00:00Z'::timestamptz + n / 3 * interval '1021 seconds',
+                CASE WHEN n % 2 = 0 THEN '2026-02-01T00:00:00Z'::timestamptz + n % 40 * interval '1 hour' END, now(), '{{}}'
+           FROM generate_series({first}::bigint, {last}::bigint) AS n"
+    );
+    pool.execute(AssertSqlSafe(statement)).await.expect("the payments are new");
+}
+
+/// Brings the cells up to the payments, as the ingest would have.
+async fn fill_cells(pool: &PgPool) {
+    pool.execute(
+        "TRUNCATE metric_cells;
+         INSERT INTO metric_cells SELECT cells.* FROM (VALUES ('vima'), ('payshack')) AS sources (source)
+             CROSS JOIN LATERAL count_metric_cells(source, '2020-01-01Z', '2030-01-01Z') AS cells;
+         UPDATE payment_versions SET version = version + 1",
+    )
+    .await
+    .expect("cells can be counted");
+}
+
+fn window(sort_by: SortBy, order: Order, after: Option<Place>, offset: i64, limit: i64) -> Window {
+    Window { sort_by, order, after, offset, limit }
+}
+
+async fn all_payments(pool: &PgPool) -> Vec<Found> {
+    let all = window(SortBy::CreatedAt, Order::Asc, None, 0, i64::MAX);
+    list(pool, &Filter::default(), &all).await.expect("the database answers")
+}
+
+/// What a filter means, and how a listing is sorted.
+fn expected(all: &[Found], filter: &Filter, sort_by: SortBy, order: Order) -> Vec<Found> {
+    let mut found: Vec<Found> = all.iter().filter(|payment| is_meant(filter, payment)).cloned().collect();
+    found.sort_by_key(|payment| payment.id);
+    match sort_by {
+        SortBy::CreatedAt => found.sort_by_key(|payment| payment.created_at),
+        SortBy::UpdatedAt => found.sort_by_key(|payment| payment.updated_at.unwrap_or(payment.created_at)),
+        SortBy::Amount => found.sort_by_key(|payment| payment.amount),
+    }
+    if order == Order::Desc {
+        found.reverse();
+    }
+    found
+}
+
+fn is_meant(filter: &Filter, payment: &Found) -> bool {
+    fn is_one<T: PartialEq>(values: &[T], value: &T) -> bool {
+        values.is_empty() || values.contains(value)
+    }
+    fn is_said(values: &[String], value: Option<&String>) -> bool {
+        values.is_empty() || value.is_some_and(|value| values.contains(value))
+    }
+    is_one(&filter.sources, &payment.source)
+        && is_one(&filter.kinds, &payment.kind)
+        && is_one(&filter.statuses, &payment.status)
+        && is_one(&filter.currencies, &payment.currency)
+        && is_said(&filter.projects, payment.project.as_ref())
+        && is_said(&filter.countries, payment.country.as_ref())
+        && is_said(&filter.payment_methods, payment.payment_method.as_ref())
+        && is_said(&filter.merchant_ids, payment.merchant_id.as_ref())
+        && filter.min_amount.is_none_or(|least| payment.amount >= least)
+        && filter.max_amount.is_none_or(|most| payment.amount <= most)
+        && filter.from.is_none_or(|from| payment.created_at >= from)
+        && filter.until.is_none_or(|until| payment.created_at < until)
+        && filter.search.as_ref().is_none_or(|search| contains(search, payment))
+}
+
+fn contains(search: &Search, payment: &Found) -> bool {
+    let ids = [&payment.reference_id, &payment.client_operation_id, &payment.order_id, &payment.utr];
+    let personal = [&payment.user_email, &payment.user_phone, &payment.user_name];
+    let part = search.text.to_lowercase();
+    let texts = ids.into_iter().chain(personal.into_iter().filter(|_| search.personal)).flatten();
+    texts.chain([&payment.source_id]).any(|text| text.to_lowercase().contains(&part))
+}
+
+fn filters() -> Vec<Filter> {
+    let none = Filter::default;
+    let one = |text: &str| vec![text.to_owned()];
+    let time = |text: &str| Some(text.parse().expect(text));
+    let search = |text: &str, personal| Some(Search { text: text.to_owned(), personal });
+    vec![
+        none(),
+        Filter { sources: vec![Source::Payshack], ..none() },
+        Filter { kinds: vec![Kind::Payout], ..none() },
+        Filter { projects: one("project1"), ..none() },
+        Filter { projects: vec!["project1".to_owned(), "project3".to_owned()], ..none() },
+        Filter { projects: one("nobody's"), ..none() },
+        Filter { statuses: vec![Status::Refunded], ..none() },
+        Filter { statuses: vec![Status::Success, Status::Pending], ..none() },
+        Filter { currencies: one("BDT"), ..none() },
+        Filter { countries: one("C2"), ..none() },
+        Filter { payment_methods: one("M5"), ..none() },
+        Filter { merchant_ids: one("merchant-6"), ..none() },
+        Filter { min_amount: Some(Decimal::new(48, 0)), ..none() },
+        Filter { min_amount: Some(Decimal::new(7, 0)), max_amount: Some(Decimal::new(7, 0)), ..none() },
+        Filter { from: time("2026-01-12T18:30:00Z"), until: time("2026-01-15T18:30:00Z"), ..none() },
+        Filter { countries: one("C1"), payment_methods: one("M5"), ..none() },
+        Filter { merchant_ids: one("merchant-6"), countries: one("C1"), statuses: vec![Status::Failed], ..none() },
+        Filter { projects: one("project2"), kinds: vec![Kind::Payout], max_amount: Some(Decimal::ONE), ..none() },
+        Filter { search: search("012", false), ..none() },
+        Filter { search: search("REF-12", false), ..none() },
+        Filter { search: search("@exam", false), ..none() },
+        Filter { search: search("u77", true), projects: one("project1"), ..none() },
+        Filter { search: search("@example.COM", true), ..none() },
+        Filter { search: search("op_2499", true), ..none() },
+        Filter { search: search("nowhere", true), ..none() },
+    ]
+}
+
+#[tokio::test]
+async fn every_filter_sort_and_page_is_what_the_rows_say() {
+    let servers = Servers::start().await;
+    let pool = servers.pool().await;
+    insert(&pool, 1, PAYMENTS).await;
+    fill_cells(&pool).await;
+    let (sums, now) = (PaymentSums::new(pool.clone()), SystemClock.now());
+    let all = all_payments(&pool).await;
+    assert_eq!(all.len(), 2_500);
+    for filter in filters() {
+        for (sort_by, order) in SortBy::ALL.into_iter().flat_map(|sort_by| Order::ALL.map(|order| (sort_by, order))) {
+            let told = format!("{filter:?} {sort_by:?} {order:?}");
+            let expected = expected(&all, &filter, sort_by, order);
+            let total = Count { total: expected.len() as u64, exact: true };
+            let (mut walked, mut after) = (vec![], None);
+            loop {
+                let part = window(sort_by, order, after, 0, 400);
+                let (page, count) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
+                assert_eq!(count, total, "{told}");
+                after = page.last().map(|last| last.place(sort_by));
+                walked.extend(page.iter().map(|payment| payment.id));
+                if page.len() < 400 {
+                    break;
+                }
+            }
+            assert!(walked.iter().eq(expected.iter().map(|payment| &payment.id)), "{told}");
+            for offset in [3, 1_001, 1_777, 2_498, 9_999] {
+                let part = window(sort_by, order, None, offset, 5);
+                let (page, _) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
+                let offset = usize::try_from(offset).expect("small");
+                assert!(page.iter().eq(expected.iter().skip(offset).take(5)), "{told} from {offset}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_walk_meets_every_payment_once_while_others_arrive() {
+    let servers = Servers::start().await;
+    let pool = servers.pool().await;
+    insert(&pool, 1, 1_000).await;
+    let old: HashSet<_> = all_payments(&pool).await.into_iter().map(|payment| payment.id).collect();
+    let arriving = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            let mut beat = tokio::time::interval(Duration::from_millis(10));
+            for number in 1_001.. {
+                beat.tick().await;
+                insert(&pool, number, number).await;
+            }
+        }
+    });
+    for (sort_by, order) in SortBy::ALL.into_iter().flat_map(|sort_by| Order::ALL.map(|order| (sort_by, order))) {
+        let (mut met, mut after) = (HashSet::new(), None);
+        loop {
+            let part = window(sort_by, order, after, 0, 20);
+            let page = list(&pool, &Filter::default(), &part).await.expect("a page");
+            let Some(last) = page.last() else { break };
+            after = Some(last.place(sort_by));
+            for payment in &page {
+                assert!(met.insert(payment.id), "{sort_by:?} {order:?}: met twice");
+            }
+        }
+        assert!(met.is_superset(&old), "{sort_by:?} {order:?}: {} of {}", met.intersection(&old).count(), old.len());
+    }
+    assert!(!arriving.is_finished(), "payments arrived all the while");
+    arriving.abort();
+    assert!(all_payments(&pool).await.len() > old.len(), "some have arrived");
+}
+
+#[tokio::test]
+async fn what_would_take_too_many_rows_is_counted_at_least() {
+    let servers = Servers::start().await;
+    let pool = servers.pool().await;
+    let statement = "INSERT INTO transactions (id, source, kind, source_id, content_hash, amount, currency, status, country,
+                            payment_method, created_at, ingested_at, raw_data)
+                     SELECT gen_random_uuid(), 'vima', 'payin', 'many-' || n, '\\x00', n, 'INR', 'success', 'IN',
+                            CASE WHEN n <= 10 THEN 'CARD' ELSE 'UPI' END, '2026-01-10Z'::timestamptz + n * interval '1 second',
+                            now(), '{}' FROM generate_series(1, 100001) AS n";
+    pool.execute(statement).await.expect("the payments are new");
+    fill_cells(&pool).await;
+    let (sums, now) = (PaymentSums::new(pool.clone()), SystemClock.now());
+    let one = |text: &str| vec![text.to_owned()];
+    let amount = |least: i64| Some(Decimal::new(least, 0));
+    let search = |text: &str| Some(Search { text: text.to_owned(), personal: false });
+    let india = Filter { countries: one("IN"), ..Filter::default() };
+    for (filter, total, exact) in [
+        (india.clone(), 100_001, true),
+        (Filter { payment_methods: one("CARD"), ..india.clone() }, 10, false),
+        (Filter { min_amount: amount(1), ..Filter::default() }, 100_001, false),
+        (Filter { min_amount: amount(2), ..Filter::default() }, 100_000, true),
+        (Filter { search: search("many-"), ..Filter::default() }, 4_000, false),
+        (Filter { search: search("many-10000"), ..Filter::default() }, 3, true),
+        (Filter { search: search("many-10000"), countries: one("PK"), ..Filter::default() }, 0, true),
+    ] {
+        let part = window(SortBy::CreatedAt, Order::Desc, None, 0, 5);
+        let (page, count) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
+        assert_eq!(count.exact, exact, "{filter:?} {count:?}");
+        let enough = if exact || total == 4_000 { count.total == total } else { count.total <= total };
+        assert!(enough, "{filter:?} {count:?}");
+        assert_eq!(page.len() as u64, total.min(5), "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn texts_are_searched_to_the_letter_by_whoever_may() {
+    let stage = Stage::set(&[]).await;
+    stage
+        .pool
+        .execute(
+            "INSERT INTO transactions (id, source, kind, source_id, content_hash, reference_id, client_operation_id, order_id,
+                    utr, user_email, user_phone, user_name, amount, currency, status, created_at, ingested_at, raw_data)
+             VALUES (gen_random_uuid(), 'vima', 'payin', 'src%Aa', '\\x00', 'ref_Bb', 'cli\\Cc', 'ord-Dd', 'utr''Ee',
+                     'mail@Ff.example', '+91 Gg', 'Ärmel Hh', 1, 'INR', 'success', now(), now(), '{}'),
+                    (gen_random_uuid(), 'vima', 'payin', 'srcXAa', '\\x00', 'refXBb', 'cliXCc', NULL, NULL, NULL, NULL, NULL, 1,
+                     'INR', 'success', now(), now(), '{}')",
+        )
+        .await
+        .expect("the payments are new");
+    fill_cells(&stage.pool).await;
+    let web = stage.web().await;
+    let found = async |text: &str, key: &str| -> Value {
+        let query: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let path = format!("/api/v1/transactions?search={query}");
+        let answer = web.request(Method::GET, &path, Some(key), None).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{text}: {answer:?}");
+        let page = answer.json();
+        let items = page["items"].as_array().expect("items");
+        assert_eq!(page["total"], items.len(), "{page}");
+        page["total"].clone()
+    };
+    for (text, personal) in [
+        ("SRC%a", false),
+        ("c%a", false),
+        ("f_b", false),
+        ("i\\c", false),
+        ("D-D", false),
+        ("ord-dd", false),
+        ("r'ee", false),
+        ("l@ff.EX", true),
+        ("+91", true),
+        ("ärmel", true),
+        ("mel Hh", true),
+    ] {
+        let expected = u64::from(text != "D-D");
+        assert_eq!(found(text, OPERATOR).await, expected, "{text}");
+        assert_eq!(found(text, VIEWER).await, if personal { 0 } else { expected }, "{text}");
+    }
+    assert_eq!(found("src", VIEWER).await, 2);
+    // Nothing lies across two fields.
+    assert_eq!(found("Aaref", OPERATOR).await, 0);
+    let answer = web.request(Method::GET, "/api/v1/transactions?search=ab%0Acd", Some(VIEWER), None).await;
+    assert_eq!(answer.expect("an answer").status, 422);
+}
