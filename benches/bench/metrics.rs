@@ -23,6 +23,7 @@ use writer::Writer;
 /// Measures and prints.
 pub(crate) async fn measure() {
     let mut smallest: Option<Vec<Measured>> = None;
+    let mut differences = vec![];
     let counts = counts();
     for (place, count) in counts.iter().enumerate() {
         let stage = Stage::set(&["--per-day", "0"]).await;
@@ -34,6 +35,7 @@ pub(crate) async fn measure() {
             rows.push(measured::measure(&stage.pool, &web, endpoint).await);
         }
         print_table(*count, &rows, smallest.as_deref());
+        differences.extend(rows.iter().filter_map(Measured::difference).map(str::to_owned));
         smallest.get_or_insert(rows);
         if place + 1 == counts.len() {
             let writer = Writer::open(&stage, payments).await;
@@ -42,6 +44,7 @@ pub(crate) async fn measure() {
             cost::measure(&stage.pool, &writer, payments.until).await;
         }
     }
+    assert!(differences.is_empty(), "answers and plain SQL differ: {differences:#?}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "how many payments is said by whoever wants the figures")]

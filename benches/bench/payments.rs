@@ -99,7 +99,7 @@ impl Payments {
         let created_at = self.created_at(number);
         let project = project(&mut chance);
         let merchant = chance.random_range(1..=MERCHANTS);
-        let abroad = project < PROJECTS && project >= PROJECTS - PROJECTS_ABROAD;
+        let abroad = (PROJECTS - PROJECTS_ABROAD..PROJECTS).contains(&project);
         let (currency, rate) = if abroad { (OTHER_CURRENCY, 82) } else { ("INR", 118) };
         let most = if chance.random_ratio(1, 10) { 15_000_000 } else { 500_000 };
         let paise = chance.random_range(10_000..most);
@@ -155,7 +155,7 @@ impl Payments {
         let statements = stream::iter(indexes).for_each_concurrent(CONNECTIONS, |index| run(pool, index));
         took.push(("indexes", timed(statements).await));
         took.push(("cells", timed(fill_cells(pool, self)).await));
-        run(pool, READ_UP_TO.replace("UNTIL", &quoted(self.until)).replace("FROM", &quoted(self.from))).await;
+        self.say_how_far_sources_were_read(pool).await;
         run(pool, "VACUUM ANALYZE transactions".to_owned()).await;
         took.push(("vacuum", timed(run(pool, "VACUUM ANALYZE metric_cells".to_owned())).await));
         let took: Vec<String> = took.iter().map(|(what, seconds)| format!("{what} {seconds:.0} s")).collect();
@@ -182,6 +182,19 @@ impl Payments {
         timed(futures_util::future::join_all(copying)).await
     }
 
+    async fn say_how_far_sources_were_read(&self, pool: &PgPool) {
+        let (from, until) = (self.from.date_naive(), self.until);
+        let read = format!(
+            "INSERT INTO sync_streams (source, stream, day, watermark, covered_from)
+             SELECT source, stream, day::date, read_up_to::timestamptz, day::date
+               FROM (VALUES ('vima', 'creations', NULL, '{until}'), ('vima', 'updates', NULL, '{until}'),
+                            ('payshack', 'payins', NULL, '{until}'), ('payshack', 'payouts', NULL, '{until}'),
+                            ('vima', 'history', '{from}', NULL), ('payshack', 'history', '{from}', NULL))
+                    AS lists (source, stream, day, read_up_to)"
+        );
+        run(pool, read).await;
+    }
+
     /// A chunk of them, as COPY reads them.
     fn rows(&self, first: u64) -> String {
         let mut rows = String::new();
@@ -190,17 +203,6 @@ impl Payments {
         }
         rows
     }
-}
-
-const READ_UP_TO: &str = "INSERT INTO sync_streams (source, stream, day, watermark, covered_from)
-    SELECT source, stream, day::date, read_up_to::timestamptz, day::date
-      FROM (VALUES ('vima', 'creations', NULL, UNTIL), ('vima', 'updates', NULL, UNTIL),
-                   ('payshack', 'payins', NULL, UNTIL), ('payshack', 'payouts', NULL, UNTIL),
-                   ('vima', 'history', FROM, NULL), ('payshack', 'history', FROM, NULL))
-           AS lists (source, stream, day, read_up_to)";
-
-fn quoted(time: DateTime<Utc>) -> String {
-    format!("'{}'", time.to_rfc3339())
 }
 
 fn project(chance: &mut ChaCha8Rng) -> u32 {

@@ -4,7 +4,7 @@ use chrono::Days;
 use chrono_tz::Tz;
 use psp_dashboard::domain::day::DayRange;
 
-use super::measured::{Endpoint, Limits};
+use super::measured::{CountTold, Endpoint, Limits};
 use super::plain::Plain;
 use crate::payments::Payments;
 
@@ -44,7 +44,7 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
         limits,
         paths: questions(days, endpoint),
         plain: Some(Plain::sums(group, &first, "")),
-        tells_count: true,
+        count_told: CountTold::InRows,
         beside: None,
     };
     let time = |unit: &str| format!("date_trunc('{unit}', created_at, '{zone}')");
@@ -63,7 +63,7 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
         before(of("comparison", SERIES, "true", "comparison?comparison_type=custom"), "true"),
         of("heatmap", SERIES, &format!("{weekday} * 24 + {hour}"), "heatmap?metric=count"),
         Endpoint {
-            tells_count: false,
+            count_told: CountTold::Nowhere,
             ..of(
                 "heatmap, merchants by hour",
                 SERIES,
@@ -77,7 +77,10 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
         of("by-payment-method", None, "payment_method", "by-payment-method"),
         of("hourly-distribution", None, &format!("{weekday} * 24 + {hour}"), "hourly-distribution"),
         of("amount-distribution", None, &format!("{BANDS} * 24 + {hour}"), "amount-distribution"),
-        Endpoint { tells_count: false, ..of("conversion-by-project", None, "project", "conversion-by-project") },
+        Endpoint {
+            count_told: CountTold::Nowhere,
+            ..of("conversion-by-project", None, "project", "conversion-by-project")
+        },
     ];
     all.extend(filtered(payments));
     all.extend(of_now());
@@ -92,7 +95,7 @@ fn filtered(payments: &Payments) -> Vec<Endpoint> {
         limits: SUMS,
         paths: questions(days, &format!("overview?{filter}")),
         plain: Some(Plain::sums("source", &days(0), more).and(Plain::sums("source", &days(0).previous(), more))),
-        tells_count: true,
+        count_told: CountTold::InRows,
         beside: None,
     };
     vec![
@@ -108,7 +111,7 @@ fn of_now() -> Vec<Endpoint> {
         limits: None,
         paths,
         plain: Some(plain),
-        tells_count: false,
+        count_told: CountTold::Nowhere,
         beside: None,
     };
     let repeated = |path: &str| vec![path.to_owned(); 50];

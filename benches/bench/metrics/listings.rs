@@ -6,7 +6,7 @@ use psp_dashboard::domain::day::DayRange;
 use psp_dashboard::domain::status::Status;
 use reqwest::Method;
 
-use super::measured::{Endpoint, Limits};
+use super::measured::{CountTold, Endpoint, Limits};
 use super::plain::Plain;
 use crate::harness::stage::{ADMIN, Web};
 use crate::payments::{COUNTRIES, METHODS, OTHER_CURRENCY, PROJECTS, Payments};
@@ -46,7 +46,7 @@ pub(super) async fn all(web: &Web, payments: &Payments) -> Vec<Endpoint> {
         limits: None,
         paths: ids.collect(),
         plain: None,
-        tells_count: false,
+        count_told: CountTold::Nowhere,
         beside: None,
     });
     all
@@ -59,7 +59,7 @@ fn page(name: &str, query: &str, filter: &str, order: &str) -> Endpoint {
         limits: PAGES,
         paths: vec![path.trim_end_matches('?').to_owned(); QUESTIONS.try_into().unwrap_or_default()],
         plain: Some(Plain::listing(filter, order, 0)),
-        tells_count: true,
+        count_told: CountTold::AsTotal,
         beside: None,
     }
 }
@@ -120,7 +120,7 @@ async fn deep(web: &Web, payments: &Payments) -> Endpoint {
         limits: PAGES,
         paths,
         plain: Some(Plain::listing("true", NEWEST_FIRST, depth)),
-        tells_count: true,
+        count_told: CountTold::AsTotal,
         beside: Some(("transactions", 1.5)),
     }
 }
@@ -138,15 +138,15 @@ fn searches(payments: &Payments) -> Vec<Endpoint> {
     let id = |number| Some(payments.payment(number).key.source_id[10..].to_owned());
     let utr = |number| Some(payments.payment(number).utr?[3..11].to_owned());
     vec![
-        search("part of an e-mail", part(&email)),
-        search("part of an id", part(&id)),
-        search("part of a UTR", part(&utr)),
-        search("what most have", vec!["example.com".to_owned(); 20]),
-        search("what none has", vec!["nobody-at-all".to_owned(); 20]),
+        search("part of an e-mail", &part(&email)),
+        search("part of an id", &part(&id)),
+        search("part of a UTR", &part(&utr)),
+        search("what most have", &vec!["example.com".to_owned(); 20]),
+        search("what none has", &vec!["nobody-at-all".to_owned(); 20]),
     ]
 }
 
-fn search(what: &str, patterns: Vec<String>) -> Endpoint {
+fn search(what: &str, patterns: &[String]) -> Endpoint {
     let anywhere = SEARCHED.map(|column| format!("{column} ILIKE '%{}%'", patterns[0])).join(" OR ");
     let paths = patterns.iter().map(|pattern| format!("/api/v1/transactions?search={pattern}"));
     Endpoint {
@@ -154,7 +154,7 @@ fn search(what: &str, patterns: Vec<String>) -> Endpoint {
         limits: SEARCHES,
         paths: paths.collect(),
         plain: Some(Plain::listing(&format!("({anywhere})"), NEWEST_FIRST, 0)),
-        tells_count: true,
+        count_told: CountTold::AsTotal,
         beside: None,
     }
 }
