@@ -36,7 +36,8 @@ INSERT INTO payment_versions (source, version) VALUES ('vima', 0), ('payshack', 
 -- What the cells of a source must be for payments created in whole days of UTC, counted from the payments: what the cells are
 -- filled with, checked against, and mended by. `domain/metrics` says the same of one payment.
 CREATE FUNCTION count_metric_cells(of_source text, since timestamptz, before timestamptz) RETURNS SETOF metric_cells
-LANGUAGE sql STABLE AS $$
+-- A day of a million payments is gathered in memory.
+LANGUAGE sql STABLE SET work_mem = '128MB' AS $$
     WITH quarters AS MATERIALIZED (
         SELECT date_bin('15 minutes', created_at, 'epoch') AS quarter, kind, COALESCE(project, '') AS project,
                COALESCE(merchant_id, '') AS merchant_id, COALESCE(country, '') AS country,

@@ -213,7 +213,7 @@ fn member_filter(facet: Facet, filter: &Filter) -> &[String] {
 }
 
 /// The dimensions that every cell has.
-fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+pub(super) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     push_names(query, "source", &names(&filter.sources, Source::as_str));
     push_names(query, "kind", &names(&filter.kinds, Kind::as_str));
     push_names(query, "status", &names(&filter.statuses, Status::as_str));
@@ -226,7 +226,7 @@ fn push_names(query: &mut QueryBuilder<Postgres>, column: &str, values: &[&'stat
     }
 }
 
-fn push_texts(query: &mut QueryBuilder<Postgres>, column: &str, values: &[String]) {
+pub(super) fn push_texts(query: &mut QueryBuilder<Postgres>, column: &str, values: &[String]) {
     if !values.is_empty() {
         query.push(format!(" AND {column} = ANY(")).push_bind(values.to_vec()).push(")");
     }

@@ -19,6 +19,7 @@ pub mod job_listing;
 pub mod jobs;
 pub mod last_findings;
 pub mod leases;
+pub mod merchants;
 pub mod metadata;
 pub mod metric_cells;
 pub mod metric_sums;

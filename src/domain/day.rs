@@ -2,7 +2,7 @@
 //!
 //! A zone may skip or repeat an hour, even at midnight: a day begins at its first instant that exists.
 
-use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use super::metrics::cover::Stretch;
@@ -127,7 +127,12 @@ pub fn day_before(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
 /// The first instant of `day` in `zone`.
 #[must_use]
 pub fn start_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
-    let mut local = day.and_time(NaiveTime::MIN);
+    first_instant(day.and_time(NaiveTime::MIN), zone)
+}
+
+/// The first instant at which the clocks of `zone` show `local`; where they skip it, the first one after the gap.
+#[must_use]
+pub fn first_instant(mut local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     // The longest gap known is a whole day (Samoa, 2011); a quarter of an hour divides every gap there has been.
     for _ in 0..=96 {
         match zone.from_local_datetime(&local) {

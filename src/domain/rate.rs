@@ -15,6 +15,13 @@ pub fn percent_change(current: Decimal, previous: Decimal) -> Option<f64> {
     percent(current - previous, previous.abs())
 }
 
+/// How many percentage points the part of one whole is above that of an earlier one, with two decimals.
+#[must_use]
+pub fn percentage_points(current: (Decimal, Decimal), previous: (Decimal, Decimal)) -> Option<f64> {
+    let share = |(part, whole): (Decimal, Decimal)| part.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(whole);
+    rounded(share(current)? - share(previous)?).to_f64()
+}
+
 /// `sum` shared among `count`, with two decimals.
 #[must_use]
 pub fn average(sum: Decimal, count: i64) -> Option<Decimal> {
@@ -56,6 +63,20 @@ mod tests {
             (5, -10, Some(150.0)),
         ] {
             assert_eq!(percent_change(current.into(), previous.into()), expected, "{previous} to {current}");
+        }
+    }
+
+    #[test]
+    fn points() {
+        for (current, previous, expected) in [
+            ((1, 2), (1, 4), Some(25.0)),
+            ((1, 3), (2, 3), Some(-33.33)),
+            ((1, 1), (1, 1), Some(0.0)),
+            ((1, 2), (0, 0), None),
+            ((0, 0), (1, 2), None),
+        ] {
+            let decimals = |(part, whole): (i64, i64)| (part.into(), whole.into());
+            assert_eq!(percentage_points(decimals(current), decimals(previous)), expected, "{previous:?} {current:?}");
         }
     }
 

@@ -14,10 +14,11 @@ use super::auth::Access;
 use super::cors::Cors;
 use super::document;
 use super::export::{ExportApi, spare_workbooks};
+use super::filters::FiltersApi;
 use super::health::HealthApi;
 use super::jobs::JobsApi;
 use super::me::MeApi;
-use super::metrics;
+use super::metrics::{self, WrittenAnswers};
 use super::page::Cursors;
 use super::payshack;
 use super::quarantine::QuarantineApi;
@@ -49,6 +50,7 @@ pub struct State {
     pub(super) reconciliation: ReconciliationConfig,
     pub(super) report_timezone: Tz,
     pub(super) sums: PaymentSums,
+    pub(super) written: WrittenAnswers,
     pub(super) exports: Exports,
     cors: Cors,
     hub: Arc<Hub>,
@@ -101,6 +103,7 @@ impl State {
             hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             sums: PaymentSums::new(pool.clone()),
+            written: WrittenAnswers::default(),
             exports: Exports::new(pool.clone()),
             pool,
             wire,
@@ -130,6 +133,7 @@ fn versioned() -> impl OpenApi + 'static {
     (
         TransactionsApi,
         metrics::operations(),
+        FiltersApi,
         SyncApi,
         QuarantineApi,
         reconciliation::operations(),

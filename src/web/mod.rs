@@ -12,6 +12,7 @@ pub mod document;
 pub mod error;
 mod export;
 mod fields;
+mod filters;
 mod health;
 mod idempotency;
 mod job_detail;

@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::fields::Word;
+use super::metrics::{HeatmapDimension, HeatmapMetric, MerchantSort};
 use crate::db::job_listing::AttemptOutcome;
 use crate::db::transaction_search::{Order, SortBy};
 use crate::domain::access::Role;
@@ -20,6 +21,7 @@ use crate::domain::discrepancy::CaseState;
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
+use crate::domain::metrics::comparison::Comparison;
 use crate::domain::metrics::slots::Granularity;
 use crate::domain::money::{format_decimal, parse_decimal};
 use crate::domain::reconciliation::{AgeBucket, DiscrepancyType, MatchStatus, RunStatus as ReconciliationRunStatus};
@@ -98,6 +100,10 @@ named_enum!(Source, "Source", Source::ALL, "The provider that told of a payment.
 named_enum!(Kind, "Kind", Kind::ALL, "Which way the money goes, seen from the merchant.");
 named_enum!(Status, "Status", Status::ALL, "The state of a payment, the same for every provider.");
 named_enum!(Granularity, "Granularity", Granularity::ALL, "How long a bucket of time is.");
+named_enum!(Comparison, "ComparisonType", Comparison::ALL, "Which periods are compared.");
+named_enum!(HeatmapDimension, "HeatmapDimension", HeatmapDimension::ALL, "What the sides of a heatmap are.");
+named_enum!(HeatmapMetric, "HeatmapMetric", HeatmapMetric::ALL, "What is shown in the cells of a heatmap.");
+named_enum!(MerchantSort, "MerchantSort", MerchantSort::ALL, "What a listing of merchants is sorted by.");
 named_enum!(Role, "Role", Role::ALL, "What a key may do; each role may do what the one before may.");
 named_enum!(SyncMode, "SyncMode", SyncMode::ALL, "What a sync reads.");
 named_enum!(RunStatus, "RunStatus", RunStatus::ALL, "How a run of a sync stands.");
@@ -293,6 +299,49 @@ impl ParseFromJSON for Money {
         match value {
             Some(Value::String(text)) => parse_decimal(&text).map(Self).map_err(ParseError::custom),
             _ => Err(ParseError::expected_input()),
+        }
+    }
+}
+
+/// A figure of whichever kind was asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Figure {
+    /// How many.
+    Count(i64),
+    /// In percent.
+    Rate(f64),
+    /// An amount.
+    Money(Money),
+}
+
+impl Type for Figure {
+    plain_type!(
+        "figure",
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            one_of: vec![MetaSchemaRef::Inline(Box::new(MetaSchema::new("number"))), Money::schema_ref()],
+            ..MetaSchema::ANY
+        }))
+    );
+}
+
+impl ToJSON for Figure {
+    fn to_json(&self) -> Option<Value> {
+        match self {
+            Self::Count(count) => count.to_json(),
+            Self::Rate(rate) => rate.to_json(),
+            Self::Money(amount) => amount.to_json(),
+        }
+    }
+}
+
+impl ParseFromJSON for Figure {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        match value {
+            Some(Value::Number(number)) => match number.as_i64() {
+                Some(count) => Ok(Self::Count(count)),
+                None => number.as_f64().map(Self::Rate).ok_or_else(ParseError::expected_input),
+            },
+            text => Money::parse_from_json(text).map(Self::Money).map_err(ParseError::propagate),
         }
     }
 }

@@ -6,66 +6,17 @@ use chrono::{DateTime, Duration, Utc};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::claims::{Claimer, claim};
-use psp_dashboard::db::sync_runs::NewRun;
-use psp_dashboard::domain::job::{Claim, NewJob, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::record::{Malformed, Record};
 use psp_dashboard::domain::status::Status;
-use psp_dashboard::domain::sync::{Counts, Stream, SyncArgs};
+use psp_dashboard::domain::sync::Counts;
 use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::domain::version::SequenceId;
-use psp_dashboard::operations::begin_sync::begin_sync;
-use psp_dashboard::operations::enqueue_job::enqueue_job;
-use psp_dashboard::operations::find_rates::StoredRates;
-use psp_dashboard::operations::ingest_page::{Advance, Page, Progress, Ticket, ingest_page};
+use psp_dashboard::operations::ingest_page::Advance;
 use psp_dashboard::providers::vima::read_operation;
-use psp_dashboard::wire::Wire;
 use serde_json::json;
-use sqlx::PgPool;
-use uuid::Uuid;
 
-use crate::harness::servers::{Servers, number};
-
-struct Books {
-    _servers: Servers,
-    pool: PgPool,
-    wire: Wire,
-    rates: StoredRates,
-    ticket: Ticket,
-}
-
-impl Books {
-    async fn open() -> Self {
-        let servers = Servers::start().await;
-        let (pool, wire) = (servers.pool().await, servers.wire().await);
-        let job = NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api);
-        enqueue_job(&pool, &wire, &job).await.expect("the ledger takes it");
-        let queues = &[SYNC_VIMA.queue.to_owned()];
-        let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), alone: false };
-        let claim = claim(&pool, &claimer, 1).await.expect("the ledger answers").jobs.pop().expect("a due job").claim;
-        let run = NewRun {
-            id: Uuid::now_v7(),
-            source: Source::Vima,
-            args: SyncArgs::Incremental,
-            trigger: Trigger::Api,
-            job_id: claim.job_id,
-        };
-        begin_sync(&pool, &wire, &claim, &run, SystemClock.now()).await.expect("the claim holds");
-        Self { _servers: servers, pool, wire, rates: StoredRates::default(), ticket: Ticket { claim, run_id: run.id } }
-    }
-
-    async fn ingest(&self, records: Vec<Record>, advance: Advance) -> Result<Counts, DbError> {
-        let page = Page::new(Stream::VimaUpdates, records, advance);
-        let Self { pool, wire, rates, ticket, .. } = self;
-        ingest_page(pool, wire, rates, ticket, &page, &Progress::default(), SystemClock.now()).await
-    }
-
-    async fn number(&self, query: &'static str) -> i64 {
-        number(&self.pool, query).await
-    }
-}
+use crate::harness::books::Books;
 
 /// A telling of an operation: which, which version of it, its amount and status.
 #[derive(Debug, Clone, Copy)]
@@ -153,9 +104,7 @@ async fn assert_equals_model(books: &Books, model: &BTreeMap<u32, Telling>) {
 
 #[tokio::test]
 async fn a_page_of_a_lost_claim_leaves_nothing() {
-    let books = Books::open().await;
-    let Claim { job_id, epoch } = books.ticket.claim;
-    let stale = Books { ticket: Ticket { claim: Claim { job_id, epoch: epoch - 1 }, ..books.ticket }, ..books };
+    let stale = Books::open().await.stale();
     let telling = Telling { id: 1, version: 1, amount: 5, status: "success" };
     let broken = Malformed {
         source: Source::Vima,

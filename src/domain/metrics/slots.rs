@@ -137,6 +137,13 @@ impl Slots {
         }
     }
 
+    /// What lies between one boundary and the next, under the keys 0, 1, and so on.
+    #[must_use]
+    pub fn between(boundaries: Vec<DateTime<Utc>>) -> Self {
+        let keys = (0..).map(Some).take(boundaries.len().saturating_sub(1)).collect();
+        Self { boundaries, keys }
+    }
+
     /// The buckets of days, under the keys 0, 1, and so on; and when each begins by the calendar, which for the first may be
     /// before the days themselves.
     ///
@@ -157,8 +164,7 @@ impl Slots {
             starts.push(next);
         }
         let boundaries = std::iter::once(from).chain(starts.iter().skip(1).copied()).chain([until]).collect();
-        let keys = (0..).map(Some).take(starts.len()).collect();
-        Ok((Self { boundaries, keys }, starts))
+        Ok((Self::between(boundaries), starts))
     }
 
     /// The hours of days, each under the key that `key` gives to its weekday, from Monday as 0, and its hour.

@@ -3,24 +3,52 @@
 //! A file an endpoint, or a few that answer alike. Each says its question (`domain::metrics`), has it answered
 //! (`operations::sum_payments`), gathers the sums into rows ([`tally`]) and writes them down; none knows how sums come about.
 
+mod by_dimension;
+mod comparison;
+mod distributions;
+mod heatmap;
+mod live;
+mod measures;
+mod merchants;
 mod overview;
 mod projects;
 mod query;
 mod tally;
 mod trends;
+mod written;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+pub(super) use self::heatmap::{HeatmapDimension, HeatmapMetric};
+pub(super) use self::merchants::MerchantSort;
+pub(super) use self::written::WrittenAnswers;
+
 use super::app::State;
+use super::document::{EXAMPLE_DAY, EXAMPLE_TIME};
 use super::schema::Time;
 use crate::db::{DbError, freshness};
 use crate::domain::day::DayRange;
+use crate::domain::metrics::cover::Stretch;
 
 /// The operations.
 pub(super) fn operations() -> impl OpenApi + 'static {
-    (overview::OverviewApi, projects::ProjectsApi, trends::TrendsApi)
+    (
+        overview::OverviewApi,
+        projects::ProjectsApi,
+        trends::TrendsApi,
+        by_dimension::DimensionsApi,
+        merchants::MerchantsApi,
+        comparison::ComparisonApi,
+        heatmap::HeatmapApi,
+        distributions::DistributionsApi,
+        live::LiveApi,
+    )
 }
+
+/// The days of the week, from Monday as 0.
+const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// The days that an answer is about, both included.
 #[derive(Debug, Clone, Object)]
@@ -39,6 +67,27 @@ impl From<DayRange> for Period {
     }
 }
 
+impl Example for Period {
+    fn example() -> Self {
+        Self { from: EXAMPLE_DAY, to: EXAMPLE_DAY, timezone: "Asia/Kolkata".to_owned() }
+    }
+}
+
+/// The time that an answer is about, where it is not of whole days.
+#[derive(Debug, Clone, Object)]
+struct Interval {
+    /// From this instant, included.
+    from: Time,
+    /// To this one, excluded.
+    until: Time,
+}
+
+impl From<Stretch> for Interval {
+    fn from(stretch: Stretch) -> Self {
+        Self { from: Time(stretch.from), until: Time(stretch.until) }
+    }
+}
+
 /// Up to when each source has been synced; null before the first complete sync.
 #[derive(Debug, Clone, Object)]
 pub(super) struct DataAsOf {
@@ -51,6 +100,12 @@ pub(super) struct DataAsOf {
 impl From<[Option<DateTime<Utc>>; 2]> for DataAsOf {
     fn from([vima, payshack]: [Option<DateTime<Utc>>; 2]) -> Self {
         Self { vima: vima.map(Time), payshack: payshack.map(Time) }
+    }
+}
+
+impl Example for DataAsOf {
+    fn example() -> Self {
+        Self { vima: Some(Time(EXAMPLE_TIME)), payshack: Some(Time(EXAMPLE_TIME)) }
     }
 }
 

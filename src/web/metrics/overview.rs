@@ -8,6 +8,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
+use super::measures::BySource;
 use super::query::MetricsQuery;
 use super::tally::{Share, Tally};
 use super::{DataAsOf, Period};
@@ -43,15 +44,6 @@ struct ByStatus {
     refunded: Share,
     /// The provider used a word that is not known.
     unknown: Share,
-}
-
-/// Payments by who told of them.
-#[derive(Debug, Clone, Object)]
-struct BySource {
-    /// Vima.
-    vima: Share,
-    /// PayShack.
-    payshack: Share,
 }
 
 /// The metrics of a period at a glance.
@@ -111,25 +103,15 @@ impl Overview {
             currency: current.currency(),
             display_currency: "USD".to_owned(),
             by_status: ByStatus::of(&current),
-            by_source: BySource::of(&current, sums),
+            by_source: BySource::of(&current, sums.iter().filter(|sum| sum.slot == CURRENT)),
             conversion_rate: current.conversion_rate(),
             avg_ticket: current.avg_ticket(),
             avg_ticket_usd: average(all.amount_usd, all.count - all.usd_missing).map(Money),
             count_change_percent: percent_change(all.count.into(), previous.count().into()),
-            amount_change_percent: amount_change(&current, &previous),
+            amount_change_percent: current.amount_change_percent(&previous),
             data_as_of,
         }
     }
-}
-
-/// In the currency that both periods share, else in US dollars.
-fn amount_change(current: &Tally, previous: &Tally) -> Option<f64> {
-    let mut both = current.clone();
-    both.join(previous);
-    let amount = |measures: Measures| -> Decimal {
-        if both.is_in_one_currency() { measures.amount } else { measures.amount_usd }
-    };
-    percent_change(amount(current.all()), amount(previous.all()))
 }
 
 impl ByStatus {
@@ -143,16 +125,6 @@ impl ByStatus {
             refunded: share(Status::Refunded),
             unknown: share(Status::Unknown),
         }
-    }
-}
-
-impl BySource {
-    fn of(current: &Tally, sums: &[Sum]) -> Self {
-        let share = |source| {
-            let its = sums.iter().filter(|sum| sum.slot == CURRENT && sum.source == Some(source));
-            current.share(Tally::of(its).all())
-        };
-        Self { vima: share(Source::Vima), payshack: share(Source::Payshack) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What each project brought in, and which of them convert best and worst.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use poem::web::Data;
@@ -8,74 +9,37 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
+use super::measures::PaymentMeasures;
 use super::query::MetricsQuery;
-use super::tally::Tally;
+use super::tally::{Tally, largest_first, told};
 use super::{DataAsOf, Period};
 use crate::domain::metrics::question::{Dimension, Question, Sum};
 use crate::domain::metrics::slots::Slots;
 use crate::domain::status::Status;
+use crate::operations::sum_payments::Answer;
 use crate::web::app::State;
 use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
+use crate::web::document::Tag;
 use crate::web::error::Problem;
 use crate::web::query::Query;
-use crate::web::schema::{Money, Time};
+
+/// With fewer payments, a rate says little of a project.
+const FEWEST_PAYMENTS: i64 = 10;
+/// How many are best and worst.
+const BEST: usize = 5;
 
 /// What a project brought in.
 #[derive(Debug, Clone, Object)]
 struct ProjectMetrics {
     /// The project; null where payments do not say theirs.
     project: Option<String>,
-    /// The currency of its payments; null where they have several, and amounts are null with it.
-    currency: Option<String>,
-    /// How many payments.
-    total_count: i64,
-    /// The sum of their amounts.
-    total_amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
-    total_amount_usd: Money,
-    /// How many succeeded.
-    success_count: i64,
-    /// The sum of their amounts.
-    success_amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
-    success_amount_usd: Money,
-    /// How many failed.
-    failed_count: i64,
-    /// The sum of their amounts.
-    failed_amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
-    failed_amount_usd: Money,
-    /// How many wait: pending and processing together.
-    pending_count: i64,
-    /// How many have no rate, and so are not in the sums in US dollars.
-    usd_missing_count: i64,
-    /// Successful payments of all, in percent.
-    conversion_rate: Option<f64>,
-    /// The mean amount.
-    avg_ticket: Option<Money>,
+    #[oai(flatten)]
+    measures: PaymentMeasures,
 }
 
 impl ProjectMetrics {
-    fn of(project: &str, tally: &Tally) -> Self {
-        let (all, success, failed) = (tally.all(), tally.in_state(Status::Success), tally.in_state(Status::Failed));
-        Self {
-            project: (!project.is_empty()).then(|| project.to_owned()),
-            currency: tally.currency(),
-            total_count: all.count,
-            total_amount: tally.money(all.amount),
-            total_amount_usd: Money(all.amount_usd),
-            success_count: success.count,
-            success_amount: tally.money(success.amount),
-            success_amount_usd: Money(success.amount_usd),
-            failed_count: failed.count,
-            failed_amount: tally.money(failed.amount),
-            failed_amount_usd: Money(failed.amount_usd),
-            pending_count: tally.pending_count(),
-            usd_missing_count: all.usd_missing,
-            conversion_rate: tally.conversion_rate(),
-            avg_ticket: tally.avg_ticket(),
-        }
+    fn of((project, tally): &(&str, Tally)) -> Self {
+        Self { project: told(project), measures: tally.into() }
     }
 }
 
@@ -93,16 +57,48 @@ struct ByProject {
 
 impl ByProject {
     fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
-        let comparable = Tally::of(sums).is_in_one_currency();
-        let size = |tally: &Tally| -> Decimal {
-            let all = tally.all();
-            if comparable { all.amount } else { all.amount_usd }
-        };
-        let mut projects: Vec<(&str, Tally)> = Tally::by(sums, |sum| sum.member.as_str()).into_iter().collect();
-        projects.sort_by_key(|(_, tally)| std::cmp::Reverse(size(tally)));
-        let projects = projects.iter().map(|(project, tally)| ProjectMetrics::of(project, tally)).collect();
-        Self { period, projects, data_as_of }
+        let projects = largest_first(sums, |sum| sum.member.as_str());
+        Self { period, projects: projects.iter().map(ProjectMetrics::of).collect(), data_as_of }
     }
+}
+
+/// How well projects convert.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "MetricsConversionByProject", example)]
+struct ConversionByProject {
+    /// The days it is about.
+    period: Period,
+    /// The projects that have at least 10 payments, the best first.
+    projects: Vec<ProjectMetrics>,
+    /// The best five of them, the best first.
+    top_5: Vec<ProjectMetrics>,
+    /// The worst five of them, the worst first.
+    bottom_5: Vec<ProjectMetrics>,
+    /// Up to when each source has been synced.
+    data_as_of: DataAsOf,
+}
+
+impl ConversionByProject {
+    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+        let mut ranked: Vec<(&str, Tally)> = Tally::by(sums, |sum| sum.member.as_str()).into_iter().collect();
+        ranked.retain(|(_, tally)| tally.count() >= FEWEST_PAYMENTS);
+        // Of those that convert alike, more payments say more. The rate is not the rounded one.
+        ranked.sort_by_key(|(_, tally)| Reverse((conversion(tally), tally.count())));
+        let projects: Vec<ProjectMetrics> = ranked.iter().map(ProjectMetrics::of).collect();
+        let top_5 = projects.iter().take(BEST).cloned().collect();
+        let bottom_5 = projects.iter().rev().take(BEST).cloned().collect();
+        Self { period, projects, top_5, bottom_5, data_as_of }
+    }
+}
+
+fn conversion(tally: &Tally) -> Option<Decimal> {
+    Decimal::from(tally.in_state(Status::Success).count).checked_div(tally.count().into())
+}
+
+async fn ask(state: &State, query: &MetricsQuery) -> Result<(Period, Answer), Problem> {
+    let days = query.days(state)?;
+    let question = Question::new(query.filter(), Slots::one(days.stretch())).by(Dimension::Project);
+    Ok((days.into(), state.sums.ask(&question).await?))
 }
 
 /// The endpoints.
@@ -120,17 +116,71 @@ impl ProjectsApi {
         _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<ByProject>, Problem> {
-        let days = query.0.days(&state)?;
-        let question = Question::new(query.0.filter(), Slots::one(days.stretch())).by(Dimension::Project);
-        let answer = state.sums.ask(&question).await?;
-        Ok(Json(ByProject::of(days.into(), &answer.sums, answer.as_of.into())))
+        let (period, answer) = ask(&state, &query.0).await?;
+        Ok(Json(ByProject::of(period, &answer.sums, answer.as_of.into())))
+    }
+
+    /// Rank projects by conversion
+    ///
+    /// Those with at least 10 payments in the period, the best first; of two that convert alike, the one with more payments.
+    #[oai(path = "/metrics/conversion-by-project", method = "get", operation_id = "getMetricsConversionByProject")]
+    async fn conversion_by_project(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        query: Query<MetricsQuery>,
+    ) -> Result<Json<ConversionByProject>, Problem> {
+        let (period, answer) = ask(&state, &query.0).await?;
+        Ok(Json(ConversionByProject::of(period, &answer.sums, answer.as_of.into())))
     }
 }
 
 impl Example for ByProject {
     fn example() -> Self {
-        let period = Period { from: EXAMPLE_DAY, to: EXAMPLE_DAY, timezone: "Asia/Kolkata".to_owned() };
-        let as_of = Some(Time(EXAMPLE_TIME));
-        Self::of(period, &[Sum::example()], DataAsOf { vima: as_of, payshack: as_of })
+        Self::of(Period::example(), &[Sum::example()], DataAsOf::example())
+    }
+}
+
+impl Example for ConversionByProject {
+    fn example() -> Self {
+        Self::of(Period::example(), &[Sum::example()], DataAsOf::example())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(project: &str, success: i64, failed: i64) -> Vec<Sum> {
+        let sum = |status, count| {
+            let mut sum = Sum { member: project.to_owned(), status, ..Sum::example() };
+            sum.measures.count = count;
+            sum
+        };
+        vec![sum(Status::Success, success), sum(Status::Failed, failed)]
+    }
+
+    #[test]
+    fn projects_with_enough_payments_are_ranked() {
+        let sums: Vec<Sum> = [
+            ("few", 9, 0),
+            ("half", 5, 5),
+            ("more of half", 50, 50),
+            // The same rate to two decimals, and still a little better.
+            ("best", 99_999, 1),
+            ("second", 99_998, 2),
+            ("worst", 0, 10),
+            ("", 3, 9),
+        ]
+        .into_iter()
+        .flat_map(|(project, success, failed)| sums(project, success, failed))
+        .collect();
+        let answer = ConversionByProject::of(Period::example(), &sums, DataAsOf::example());
+        let names = |rows: &[ProjectMetrics]| -> Vec<String> {
+            rows.iter().map(|row| row.project.clone().unwrap_or_else(|| "none".to_owned())).collect()
+        };
+        assert_eq!(names(&answer.projects), ["best", "second", "more of half", "half", "none", "worst"]);
+        assert_eq!(names(&answer.top_5), ["best", "second", "more of half", "half", "none"]);
+        assert_eq!(names(&answer.bottom_5), ["worst", "none", "half", "more of half", "second"]);
     }
 }

@@ -1,5 +1,6 @@
 //! The sums of a question, gathered for one row of an answer.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use poem_openapi::Object;
@@ -8,7 +9,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::metrics::cell::Measures;
 use crate::domain::metrics::question::Sum;
-use crate::domain::rate::{average, percent};
+use crate::domain::rate::{average, percent, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::schema::Money;
@@ -138,10 +139,37 @@ impl Tally {
         self.is_in_one_currency().then_some(Money(amount))
     }
 
+    /// The sum of amounts as it is held against that of others of `whole`: in the currency that all of these share, else in US
+    /// dollars.
+    pub(super) fn comparable_amount(&self, whole: &Self) -> Decimal {
+        let all = self.all();
+        if whole.is_in_one_currency() { all.amount } else { all.amount_usd }
+    }
+
+    /// How much more money than in `previous`, in percent; of US dollars where both together have several currencies.
+    pub(super) fn amount_change_percent(&self, previous: &Self) -> Option<f64> {
+        let mut both = self.clone();
+        both.join(previous);
+        percent_change(self.comparable_amount(&both), previous.comparable_amount(&both))
+    }
+
     /// A part of the payments.
     pub(super) fn share(&self, part: Measures) -> Share {
         Share { count: part.count, amount: self.money(part.amount), amount_usd: Money(part.amount_usd) }
     }
+}
+
+/// A tally for each key, the largest amount first: in the currency of all payments, or in US dollars where there are several.
+pub(super) fn largest_first<'sums, K: Ord>(sums: &'sums [Sum], key: impl Fn(&'sums Sum) -> K) -> Vec<(K, Tally)> {
+    let whole = Tally::of(sums);
+    let mut rows: Vec<(K, Tally)> = Tally::by(sums, key).into_iter().collect();
+    rows.sort_by_key(|(_, tally)| Reverse(tally.comparable_amount(&whole)));
+    rows
+}
+
+/// What payments call themselves; none where they do not say.
+pub(super) fn told(member: &str) -> Option<String> {
+    (!member.is_empty()).then(|| member.to_owned())
 }
 
 impl Example for Sum {
@@ -188,6 +216,22 @@ mod tests {
         ]);
         assert_eq!((tally.count(), tally.pending_count(), tally.conversion_rate()), (6, 3, Some(50.0)));
         assert_eq!((tally.currency().as_deref(), tally.avg_ticket()), (Some("INR"), Some(Money(Decimal::TEN))));
+    }
+
+    #[test]
+    fn the_largest_is_first_in_dollars_where_there_are_several_currencies() {
+        let mut sums = [sum(Status::Success, "INR", 3), sum(Status::Success, "INR", 1), sum(Status::Failed, "INR", 1)];
+        for (member, sum) in ["a", "b", ""].into_iter().zip(&mut sums) {
+            member.clone_into(&mut sum.member);
+        }
+        let order = |sums: &[Sum]| -> Vec<Option<String>> {
+            largest_first(sums, |sum| told(&sum.member)).into_iter().map(|(member, _)| member).collect()
+        };
+        let known = |name: &str| Some(name.to_owned());
+        assert_eq!(order(&sums), [known("a"), None, known("b")]);
+        sums[1].currency = "USD".to_owned();
+        sums[1].measures.amount_usd = Decimal::TEN;
+        assert_eq!(order(&sums), [known("b"), None, known("a")]);
     }
 
     #[test]

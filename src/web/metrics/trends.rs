@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use poem::Request;
 use poem::web::Data;
-use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::query::MetricsQuery;
 use super::tally::Tally;
+use super::written::Written;
 use super::{DataAsOf, Period};
 use crate::domain::metrics::question::{Question, Sum};
 use crate::domain::metrics::slots::{Granularity, Slots};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
+use crate::operations::sum_payments::Answer;
 use crate::web::app::State;
 use crate::web::auth::Viewer;
 use crate::web::document::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
@@ -97,6 +99,15 @@ struct Trends {
     data_as_of: DataAsOf,
 }
 
+impl Trends {
+    fn of(period: Period, granularity: Granularity, starts: &[DateTime<Utc>], answer: &Answer) -> Self {
+        let sums: Vec<&Sum> = answer.sums.iter().collect();
+        let whole = Tally::of(sums.iter().copied());
+        let data = buckets(starts, &sums, &whole);
+        Self { period, granularity, currency: whole.currency(), data, data_as_of: answer.as_of.into() }
+    }
+}
+
 /// The sums of a source over the whole period.
 #[derive(Debug, Clone, Object)]
 struct Totals {
@@ -157,19 +168,17 @@ impl TrendsApi {
     #[oai(path = "/metrics/trends", method = "get", operation_id = "getMetricsTrends")]
     async fn trends(
         &self,
+        request: &Request,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
-    ) -> Result<Json<Trends>, Problem> {
+    ) -> Result<Written<Trends>, Problem> {
         let (days, granularity) = (query.0.days(&state)?, trends.0.granularity.unwrap_or_default());
         let (slots, starts) = Slots::buckets(days, granularity)?;
         let answer = state.sums.ask(&Question::new(query.0.filter(), slots)).await?;
-        let sums: Vec<&Sum> = answer.sums.iter().collect();
-        let whole = Tally::of(sums.iter().copied());
-        let data = buckets(&starts, &sums, &whole);
-        let (period, currency, data_as_of) = (days.into(), whole.currency(), answer.as_of.into());
-        Ok(Json(Trends { period, granularity, currency, data, data_as_of }))
+        let trends = || Trends::of(days.into(), granularity, &starts, &answer);
+        Ok(state.written.answer(request.original_uri(), &answer, trends))
     }
 
     /// Show payments over time by source
@@ -178,11 +187,12 @@ impl TrendsApi {
     #[oai(path = "/metrics/by-source", method = "get", operation_id = "getMetricsBySource")]
     async fn by_source(
         &self,
+        request: &Request,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
-    ) -> Result<Json<BySource>, Problem> {
+    ) -> Result<Written<BySource>, Problem> {
         let (days, granularity) = (query.0.days(&state)?, trends.0.granularity.unwrap_or_default());
         let (slots, starts) = Slots::buckets(days, granularity)?;
         let filter = query.0.filter();
@@ -190,8 +200,10 @@ impl TrendsApi {
             Source::ALL.into_iter().filter(|source| filter.sources.is_empty() || filter.sources.contains(source));
         let asked: Vec<Source> = asked.collect();
         let answer = state.sums.ask(&Question::new(filter, slots).by_source()).await?;
-        let sources = asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.sums)).collect();
-        Ok(Json(BySource { period: days.into(), granularity, sources, data_as_of: answer.as_of.into() }))
+        let sources = || asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.sums)).collect();
+        let by_source =
+            || BySource { period: days.into(), granularity, sources: sources(), data_as_of: answer.as_of.into() };
+        Ok(state.written.answer(request.original_uri(), &answer, by_source))
     }
 }
 
@@ -199,21 +211,10 @@ fn example_period() -> Period {
     Period { from: EXAMPLE_DAY, to: EXAMPLE_DAY, timezone: "Asia/Kolkata".to_owned() }
 }
 
-fn example_as_of() -> DataAsOf {
-    DataAsOf { vima: Some(Time(EXAMPLE_TIME)), payshack: Some(Time(EXAMPLE_TIME)) }
-}
-
 impl Example for Trends {
     fn example() -> Self {
-        let sum = Sum::example();
-        let whole = Tally::of([&sum]);
-        Self {
-            period: example_period(),
-            granularity: Granularity::Hour,
-            currency: whole.currency(),
-            data: buckets(&[EXAMPLE_TIME], &[&sum], &whole),
-            data_as_of: example_as_of(),
-        }
+        let answer = Answer { sums: vec![Sum::example()].into(), as_of: [Some(EXAMPLE_TIME); 2] };
+        Self::of(example_period(), Granularity::Hour, &[EXAMPLE_TIME], &answer)
     }
 }
 
@@ -223,7 +224,7 @@ impl Example for BySource {
             period: example_period(),
             granularity: Granularity::Hour,
             sources: vec![SourceTrends::of(Source::Vima, &[EXAMPLE_TIME], &[Sum::example()])],
-            data_as_of: example_as_of(),
+            data_as_of: [Some(EXAMPLE_TIME); 2].into(),
         }
     }
 }

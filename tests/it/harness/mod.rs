@@ -1,6 +1,7 @@
 //! What the tests stand on: servers, programs, the sandbox, a WebSocket client.
 
 pub(crate) mod bells;
+pub(crate) mod books;
 pub(crate) mod crew;
 pub(crate) mod private;
 pub(crate) mod programs;

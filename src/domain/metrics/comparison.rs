@@ -1,0 +1,169 @@
+//! Which two stretches of time are held against each other: what there is of a period so far, and as much of the one before.
+//!
+//! Of a period that is still running, the current stretch ends with the running quarter of an hour, and the previous one at the
+//! same time by the clocks. A cut at the present instant was rejected: every question would be a new one, and the last quarter
+//! of an hour would be read payment by payment, twice. A cut at the start of the quarter was rejected too, for the newest payments
+//! must count. So the previous stretch may be ahead by up to a quarter of an hour; both say where they end.
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
+use chrono_tz::Tz;
+
+use super::cell::Width;
+use super::cover::Stretch;
+use crate::domain::day::{DayRange, day_of, first_instant};
+
+/// What is held against what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Comparison {
+    /// Today against yesterday.
+    #[default]
+    Day,
+    /// This week, from Monday, against the last.
+    Week,
+    /// This calendar month against the last.
+    Month,
+    /// Given days against as many right before them.
+    Custom,
+}
+
+/// Two stretches that do not overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compared {
+    /// The earlier one.
+    pub previous: Stretch,
+    /// The later one.
+    pub current: Stretch,
+}
+
+impl Comparison {
+    /// Every comparison.
+    pub const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Month, Self::Custom];
+
+    /// The name in the contract.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Custom => "custom",
+        }
+    }
+
+    /// The comparison of this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|comparison| comparison.as_str() == name)
+    }
+
+    /// What is compared at `now`; `days`, whose zone is the one that counts, are what a custom comparison is about.
+    #[must_use]
+    pub fn periods(self, days: DayRange, now: DateTime<Utc>) -> Compared {
+        let zone = days.zone();
+        let today = day_of(now, zone);
+        let back = |day: NaiveDate, days: u32| day.checked_sub_days(Days::new(days.into())).unwrap_or(day);
+        let first = match self {
+            Self::Day => today,
+            Self::Week => back(today, today.weekday().num_days_from_monday()),
+            Self::Month => back(today, today.day0()),
+            Self::Custom => days.from(),
+        };
+        let before = match self {
+            Self::Day => back(first, 1),
+            Self::Week => back(first, 7),
+            Self::Month => back(first, back(first, 1).day()),
+            Self::Custom => days.previous().from(),
+        };
+        let last = if self == Self::Custom { days.to() } else { today };
+        compare((before, first, last), zone, now)
+    }
+}
+
+/// From `first` to the end of `last` or of the running quarter of an hour, whichever comes sooner, against as much from `before`.
+fn compare((before, first, last): (NaiveDate, NaiveDate, NaiveDate), zone: Tz, now: DateTime<Utc>) -> Compared {
+    let start = |day: NaiveDate| first_instant(day.into(), zone);
+    let from = start(first);
+    let running = Width::Quarter.start(now) + Width::Quarter.length();
+    let until = running.min(start(last.succ_opt().unwrap_or(last))).max(from);
+    // Days and clocks, not hours: a day may have 23 or 25 of them.
+    let clocks = until.with_timezone(&zone).naive_local();
+    let same_time = clocks.checked_sub_signed(first - before).unwrap_or(clocks);
+    // The last month may be shorter than this one has become.
+    let previous_until = first_instant(same_time, zone).min(from);
+    Compared { previous: Stretch { from: start(before), until: previous_until }, current: Stretch { from, until } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect(text)
+    }
+
+    /// The four ends by the clocks of the zone: previous, then current.
+    fn periods(comparison: Comparison, days: (&str, &str), zone: Tz, now: &str) -> [String; 4] {
+        let days = DayRange::new(day(days.0), day(days.1), zone).expect("days");
+        let Compared { previous, current } = comparison.periods(days, now.parse().expect(now));
+        [previous.from, previous.until, current.from, current.until]
+            .map(|time| time.with_timezone(&zone).format("%m-%d %H:%M").to_string())
+    }
+
+    #[test]
+    fn what_is_running_is_held_against_as_much_of_what_was_before() {
+        use Comparison::{Day, Month, Week};
+        for (comparison, zone, now, expected) in [
+            (Day, Tz::UTC, "2026-01-15T10:07:00Z", ["01-14 00:00", "01-14 10:15", "01-15 00:00", "01-15 10:15"]),
+            (Day, Tz::UTC, "2026-01-15T10:15:00Z", ["01-14 00:00", "01-14 10:30", "01-15 00:00", "01-15 10:30"]),
+            // The last quarter of a day: yesterday as a whole.
+            (Day, Tz::UTC, "2026-01-15T23:50:00Z", ["01-14 00:00", "01-15 00:00", "01-15 00:00", "01-16 00:00"]),
+            (
+                Day,
+                Tz::Asia__Kathmandu,
+                "2026-01-14T18:16:00Z",
+                ["01-14 00:00", "01-14 00:15", "01-15 00:00", "01-15 00:15"],
+            ),
+            // A Thursday; a Monday.
+            (Week, Tz::UTC, "2026-01-15T10:07:00Z", ["01-05 00:00", "01-08 10:15", "01-12 00:00", "01-15 10:15"]),
+            (Week, Tz::UTC, "2026-01-12T00:00:00Z", ["01-05 00:00", "01-05 00:15", "01-12 00:00", "01-12 00:15"]),
+            (Month, Tz::UTC, "2026-01-15T10:07:00Z", ["12-01 00:00", "12-15 10:15", "01-01 00:00", "01-15 10:15"]),
+            // February has no 31st: all of it, and no more.
+            (Month, Tz::UTC, "2026-03-31T10:07:00Z", ["02-01 00:00", "03-01 00:00", "03-01 00:00", "03-31 10:15"]),
+            // April has no 31st to hold against that of March.
+            (Month, Tz::UTC, "2026-04-30T23:50:00Z", ["03-01 00:00", "03-31 00:00", "04-01 00:00", "05-01 00:00"]),
+        ] {
+            assert_eq!(periods(comparison, ("2025-06-01", "2025-06-02"), zone, now), expected, "{comparison:?} {now}");
+        }
+    }
+
+    #[test]
+    fn clocks_that_are_set_change_hours_and_not_times_of_the_day() {
+        let zone = Tz::America__New_York;
+        for (now, expected, previous_hours, current_hours) in [
+            // They went forward at two on the 8th.
+            ("2026-03-08T12:00:00Z", ["03-07 00:00", "03-07 08:15", "03-08 00:00", "03-08 08:15"], 8, 7),
+            ("2026-03-09T06:30:00Z", ["03-08 00:00", "03-08 03:00", "03-09 00:00", "03-09 02:45"], 2, 2),
+            // They go back at two on the 1st: half past one comes twice, and the first time is taken.
+            ("2026-11-01T06:20:00Z", ["10-31 00:00", "10-31 01:30", "11-01 00:00", "11-01 01:30"], 1, 2),
+            ("2026-11-02T06:20:00Z", ["11-01 00:00", "11-01 01:30", "11-02 00:00", "11-02 01:30"], 1, 1),
+        ] {
+            assert_eq!(periods(Comparison::Day, ("2025-06-01", "2025-06-02"), zone, now), expected, "{now}");
+            let days = DayRange::of(day("2025-06-01"), zone);
+            let Compared { previous, current } = Comparison::Day.periods(days, now.parse().expect(now));
+            let hours = [previous, current].map(|stretch| (stretch.until - stretch.from).num_hours());
+            assert_eq!(hours, [previous_hours, current_hours], "{now}");
+        }
+    }
+
+    #[test]
+    fn given_days_are_held_against_as_many_right_before() {
+        for (days, expected) in [
+            (("2026-01-08", "2026-01-14"), ["01-01 00:00", "01-08 00:00", "01-08 00:00", "01-15 00:00"]),
+            (("2026-01-14", "2026-01-20"), ["01-07 00:00", "01-08 10:15", "01-14 00:00", "01-15 10:15"]),
+            // What lies ahead is nothing, held against nothing.
+            (("2026-02-01", "2026-02-02"), ["01-30 00:00", "01-30 00:00", "02-01 00:00", "02-01 00:00"]),
+        ] {
+            assert_eq!(periods(Comparison::Custom, days, Tz::UTC, "2026-01-15T10:07:00Z"), expected, "{days:?}");
+        }
+    }
+}

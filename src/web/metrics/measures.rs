@@ -1,0 +1,82 @@
+//! What payments that share something sum up to: the measures of a row, whatever its rows are told apart by.
+
+use poem_openapi::Object;
+
+use super::tally::{Share, Tally};
+use crate::domain::metrics::question::Sum;
+use crate::domain::status::Status;
+use crate::domain::transaction::Source;
+use crate::web::schema::Money;
+
+/// What payments sum up to.
+#[derive(Debug, Clone, Object)]
+pub(super) struct PaymentMeasures {
+    /// Their currency; null where they have several, and amounts are null with it.
+    pub(super) currency: Option<String>,
+    /// How many payments.
+    pub(super) total_count: i64,
+    /// The sum of their amounts.
+    pub(super) total_amount: Option<Money>,
+    /// The sum of their amounts in US dollars, of those that have a rate.
+    pub(super) total_amount_usd: Money,
+    /// How many succeeded.
+    pub(super) success_count: i64,
+    /// The sum of their amounts.
+    pub(super) success_amount: Option<Money>,
+    /// The sum of their amounts in US dollars, of those that have a rate.
+    pub(super) success_amount_usd: Money,
+    /// How many failed.
+    pub(super) failed_count: i64,
+    /// The sum of their amounts.
+    pub(super) failed_amount: Option<Money>,
+    /// The sum of their amounts in US dollars, of those that have a rate.
+    pub(super) failed_amount_usd: Money,
+    /// How many wait: pending and processing together.
+    pub(super) pending_count: i64,
+    /// How many have no rate, and so are not in the sums in US dollars.
+    pub(super) usd_missing_count: i64,
+    /// Successful payments of all, in percent; null where there are none.
+    pub(super) conversion_rate: Option<f64>,
+    /// The mean amount.
+    pub(super) avg_ticket: Option<Money>,
+}
+
+impl From<&Tally> for PaymentMeasures {
+    fn from(tally: &Tally) -> Self {
+        let (all, success, failed) = (tally.all(), tally.in_state(Status::Success), tally.in_state(Status::Failed));
+        Self {
+            currency: tally.currency(),
+            total_count: all.count,
+            total_amount: tally.money(all.amount),
+            total_amount_usd: Money(all.amount_usd),
+            success_count: success.count,
+            success_amount: tally.money(success.amount),
+            success_amount_usd: Money(success.amount_usd),
+            failed_count: failed.count,
+            failed_amount: tally.money(failed.amount),
+            failed_amount_usd: Money(failed.amount_usd),
+            pending_count: tally.pending_count(),
+            usd_missing_count: all.usd_missing,
+            conversion_rate: tally.conversion_rate(),
+            avg_ticket: tally.avg_ticket(),
+        }
+    }
+}
+
+/// Payments by who told of them.
+#[derive(Debug, Clone, Object)]
+pub(super) struct BySource {
+    /// Vima.
+    pub(super) vima: Share,
+    /// PayShack.
+    pub(super) payshack: Share,
+}
+
+impl BySource {
+    /// The parts of `whole`, which `sums` make up.
+    pub(super) fn of<'sums>(whole: &Tally, sums: impl Iterator<Item = &'sums Sum>) -> Self {
+        let tallies = Tally::by(sums, |sum| sum.source);
+        let share = |source| whole.share(tallies.get(&Some(source)).map(Tally::all).unwrap_or_default());
+        Self { vima: share(Source::Vima), payshack: share(Source::Payshack) }
+    }
+}

@@ -1,0 +1,79 @@
+//! A sync without a provider: pages that a test makes up go through the real ingest.
+
+use std::sync::Arc;
+
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::db::DbError;
+use psp_dashboard::db::claims::{Claimer, claim};
+use psp_dashboard::db::sync_runs::NewRun;
+use psp_dashboard::domain::job::{Claim, NewJob, SYNC_VIMA, Trigger};
+use psp_dashboard::domain::record::Record;
+use psp_dashboard::domain::sync::{Counts, Stream, SyncArgs};
+use psp_dashboard::domain::transaction::Source;
+use psp_dashboard::operations::begin_sync::begin_sync;
+use psp_dashboard::operations::enqueue_job::enqueue_job;
+use psp_dashboard::operations::find_rates::StoredRates;
+use psp_dashboard::operations::ingest_page::{Advance, Page, Progress, Ticket, ingest_page};
+use psp_dashboard::wire::Wire;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::servers::{Servers, number};
+
+/// A running sync of a test, whose pages are stored by the real ingest.
+pub(crate) struct Books {
+    _servers: Arc<Servers>,
+    /// Connections to their database.
+    pub(crate) pool: PgPool,
+    wire: Wire,
+    rates: StoredRates,
+    ticket: Ticket,
+}
+
+impl Books {
+    /// The same in the name of a claim that was held before, and is not any more.
+    pub(crate) fn stale(self) -> Self {
+        let Claim { job_id, epoch } = self.ticket.claim;
+        Self { ticket: Ticket { claim: Claim { job_id, epoch: epoch - 1 }, ..self.ticket }, ..self }
+    }
+
+    /// Opens them on servers of their own.
+    pub(crate) async fn open() -> Self {
+        Self::open_on(Arc::new(Servers::start().await)).await
+    }
+
+    /// Opens them on given servers.
+    pub(crate) async fn open_on(servers: Arc<Servers>) -> Self {
+        let (pool, wire) = (servers.pool().await, servers.wire().await);
+        let job = NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api);
+        enqueue_job(&pool, &wire, &job).await.expect("the ledger takes it");
+        let queues = &[SYNC_VIMA.queue.to_owned()];
+        let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), alone: false };
+        let claim = claim(&pool, &claimer, 1).await.expect("the ledger answers").jobs.pop().expect("a due job").claim;
+        let run = NewRun {
+            id: Uuid::now_v7(),
+            source: Source::Vima,
+            args: SyncArgs::Incremental,
+            trigger: Trigger::Api,
+            job_id: claim.job_id,
+        };
+        begin_sync(&pool, &wire, &claim, &run, SystemClock.now()).await.expect("the claim holds");
+        Self { _servers: servers, pool, wire, rates: StoredRates::default(), ticket: Ticket { claim, run_id: run.id } }
+    }
+
+    /// Stores a page of Vima's updates.
+    pub(crate) async fn ingest(&self, records: Vec<Record>, advance: Advance) -> Result<Counts, DbError> {
+        self.ingest_page(Page::new(Stream::VimaUpdates, records, advance)).await
+    }
+
+    /// Stores a page.
+    pub(crate) async fn ingest_page(&self, page: Page) -> Result<Counts, DbError> {
+        let Self { pool, wire, rates, ticket, .. } = self;
+        ingest_page(pool, wire, rates, ticket, &page, &Progress::default(), SystemClock.now()).await
+    }
+
+    /// The only value of a query.
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
+        number(&self.pool, query).await
+    }
+}

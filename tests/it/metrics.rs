@@ -1,0 +1,423 @@
+//! Every metric over HTTP, of a few payments that one can add up by hand.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::domain::record::Record;
+use psp_dashboard::domain::status::Status;
+use psp_dashboard::domain::sync::Stream;
+use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionKey};
+use psp_dashboard::domain::version::{SequenceId, Version};
+use psp_dashboard::operations::ingest_page::{Advance, Page};
+use reqwest::Method;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::harness::books::Books;
+use crate::harness::stage::{Stage, VIEWER, Web};
+
+/// What a payment says of itself.
+#[derive(Debug, Clone, Copy)]
+struct Given {
+    list: Stream,
+    created_at: DateTime<Utc>,
+    project: &'static str,
+    merchant: &'static str,
+    country: &'static str,
+    method: &'static str,
+    currency: &'static str,
+    amount: i64,
+    /// Hundredths of a US dollar for one unit; none where it is 0.
+    cents: i64,
+    status: Status,
+}
+
+impl Given {
+    fn record(self, id: usize) -> Record {
+        let (source, kind) = match self.list {
+            Stream::PayshackPayins => (Source::Payshack, Kind::Payin),
+            Stream::PayshackPayouts => (Source::Payshack, Kind::Payout),
+            _ => (Source::Vima, Kind::Payin),
+        };
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let rate = (self.cents > 0).then(|| Decimal::new(self.cents, 2));
+        let amount = Decimal::from(self.amount);
+        Record::Payment(Box::new(Transaction {
+            key: TransactionKey { source, kind, source_id: id.to_string() },
+            version: Version { sequence: Some(SequenceId(1)), modified_at: None },
+            reference_id: None,
+            client_operation_id: None,
+            order_id: None,
+            project: text(self.project),
+            merchant_id: text(self.merchant),
+            amount,
+            paid_amount: None,
+            currency: self.currency.parse().expect("a currency"),
+            amount_usd: rate.map(|rate| amount * rate),
+            fee: None,
+            fee_usd: None,
+            exchange_rate: rate,
+            status: self.status,
+            original_status: None,
+            user_id: None,
+            user_email: None,
+            user_phone: None,
+            user_name: None,
+            country: text(self.country),
+            utr: None,
+            payment_method: text(self.method),
+            payment_product: None,
+            created_at: self.created_at,
+            updated_at: None,
+            completed_at: None,
+            raw: "{}".to_owned(),
+        }))
+    }
+}
+
+/// Six payments from Monday the 13th to Wednesday the 15th.
+fn few() -> Vec<Given> {
+    use Status::{Failed, Pending, Processing, Success};
+    use Stream::{PayshackPayins, PayshackPayouts, VimaUpdates};
+    let given =
+        |list, time: &str, [project, merchant, country, method, currency]: [&'static str; 5], amount, cents, status| {
+            let created_at = format!("2025-01-{time}Z").parse().expect(time);
+            Given { list, created_at, project, merchant, country, method, currency, amount, cents, status }
+        };
+    vec![
+        given(VimaUpdates, "13T09:10:00", ["alpha", "m-1", "IN", "UPI", "INR"], 100, 1, Success),
+        given(VimaUpdates, "13T09:50:00", ["alpha", "m-1", "IN", "UPI", "INR"], 300, 1, Failed),
+        given(VimaUpdates, "13T20:00:00", ["alpha", "m-2", "IND", "CARD", "INR"], 600, 1, Success),
+        given(PayshackPayins, "14T09:00:00", ["beta", "m-2", "IN", "UPI", "INR"], 1_000, 0, Pending),
+        given(PayshackPayouts, "14T23:59:59", ["beta", "", "", "", "INR"], 50, 0, Processing),
+        given(VimaUpdates, "15T00:00:00", ["", "m-3", "NP", "CARD", "EUR"], 10, 110, Success),
+    ]
+}
+
+/// A web process over these payments.
+struct Told {
+    _stage: Stage,
+    web: Web,
+}
+
+impl Told {
+    async fn of(given: &[Given]) -> Self {
+        let stage = Stage::set(&[]).await;
+        let books = Books::open_on(Arc::clone(&stage.servers)).await;
+        for list in [Stream::VimaUpdates, Stream::PayshackPayins, Stream::PayshackPayouts] {
+            let records = given.iter().enumerate().filter(|(_, given)| given.list == list);
+            let page = Page::new(list, records.map(|(id, given)| given.record(id)).collect(), Advance::Stay);
+            books.ingest_page(page).await.expect("the page is stored");
+        }
+        Self { web: stage.web().await, _stage: stage }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.web.get(&format!("/api/v1/metrics/{path}")).await
+    }
+
+    /// An answer about the three days of the few.
+    async fn of_few(&self, path: &str) -> Value {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        self.get(&format!("{path}{sign}from_date=2025-01-13&to_date=2025-01-15")).await
+    }
+}
+
+/// What rows say in some fields.
+fn said(rows: &Value, fields: &[&str]) -> Value {
+    let rows = rows.as_array().unwrap_or_else(|| panic!("no rows: {rows}"));
+    rows.iter().map(|row| fields.iter().map(|field| row[*field].clone()).collect::<Value>()).collect()
+}
+
+/// The only row that says this.
+fn row<'a>(rows: &'a Value, said: &[(&str, Value)]) -> &'a Value {
+    let rows = rows.as_array().unwrap_or_else(|| panic!("no rows: {rows}"));
+    let mut found = rows.iter().filter(|row| said.iter().all(|(field, value)| row[*field] == *value));
+    let row = found.next().unwrap_or_else(|| panic!("no row says {said:?} in {rows:?}"));
+    assert!(found.next().is_none(), "several rows say {said:?}");
+    row
+}
+
+#[tokio::test]
+async fn payments_are_summed_up_by_country_status_and_method() {
+    let told = Told::of(&few()).await;
+    let fields = ["country", "country_name", "total_count", "total_amount", "total_amount_usd", "percentage_of_total"];
+    let answer = told.of_few("by-country").await;
+    assert_eq!(
+        said(&answer["countries"], &fields),
+        // In order of US dollars, for there are two currencies.
+        json!([
+            ["NP", "Nepal", 1, "10.00", "11.00", 16.67],
+            ["IND", "India", 1, "600.00", "6.00", 16.67],
+            ["IN", "India", 3, "1400.00", "4.00", 50.0],
+            [null, null, 1, "50.00", "0.00", 16.67],
+        ])
+    );
+    assert_eq!(answer["period"], json!({"from": "2025-01-13", "to": "2025-01-15", "timezone": "UTC"}));
+    assert_eq!(answer["data_as_of"], json!({"vima": null, "payshack": null}));
+    let answer = told.of_few("by-country?currency=INR&kind=payin").await;
+    assert_eq!(
+        said(&answer["countries"], &["country", "total_amount", "usd_missing_count", "percentage_of_total"]),
+        json!([["IN", "1400.00", 1, 75.0], ["IND", "600.00", 0, 25.0]])
+    );
+    let fields = ["status", "total_count", "total_amount", "success_count", "failed_amount", "percentage_of_total"];
+    let answer = told.of_few("by-status?source=vima&currency=INR").await;
+    assert_eq!(
+        said(&answer["statuses"], &fields),
+        json!([["success", 2, "700.00", 2, "0.00", 66.67], ["failed", 1, "300.00", 0, "300.00", 33.33]])
+    );
+    // Of the 14th in Kolkata, the last two are of the 15th.
+    let answer = told.get("by-payment-method?from_date=2025-01-13&to_date=2025-01-14&timezone=Asia/Kolkata").await;
+    assert_eq!(
+        said(
+            &answer["payment_methods"],
+            &["payment_method", "total_count", "total_amount", "pending_count", "conversion_rate"]
+        ),
+        json!([["UPI", 3, "1400.00", 1, 33.33], ["CARD", 1, "600.00", 0, 100.0]])
+    );
+    let answer = told.of_few("by-payment-method?project=alpha").await;
+    assert_eq!(
+        said(&answer["payment_methods"], &["payment_method", "total_count", "avg_ticket"]),
+        json!([["CARD", 1, "600.00"], ["UPI", 2, "200.00"]])
+    );
+}
+
+#[tokio::test]
+async fn merchants_come_in_pages() {
+    let told = Told::of(&few()).await;
+    let fields = ["merchant_id", "total_count", "total_amount", "pending_count", "first_txn_at", "last_txn_at"];
+    let first = told.of_few("by-merchant?sort_by=total_count&limit=2").await;
+    assert_eq!(
+        said(&first["items"], &fields),
+        json!([
+            ["m-2", 2, "1600.00", 1, "2025-01-13T20:00:00Z", "2025-01-14T09:00:00Z"],
+            ["m-1", 2, "400.00", 0, "2025-01-13T09:10:00Z", "2025-01-13T09:50:00Z"],
+        ])
+    );
+    let counts = ["total", "total_relation", "page", "pages"].map(|field| first[field].clone());
+    assert_eq!(counts, [json!(4), json!("exact"), json!(1), json!(2)]);
+    let cursor = first["next_cursor"].as_str().expect("a next page");
+    let second = told.of_few(&format!("by-merchant?sort_by=total_count&limit=2&cursor={cursor}")).await;
+    assert_eq!(
+        said(&second["items"], &fields),
+        json!([
+            ["m-3", 1, "10.00", 0, "2025-01-15T00:00:00Z", "2025-01-15T00:00:00Z"],
+            [null, 1, "50.00", 1, "2025-01-14T23:59:59Z", "2025-01-14T23:59:59Z"],
+        ])
+    );
+    assert_eq!((&second["page"], &second["next_cursor"]), (&json!(2), &Value::Null));
+    let by_number = told.of_few("by-merchant?sort_by=total_count&limit=2&page=2").await;
+    assert_eq!(by_number["items"], second["items"]);
+    let largest = told.of_few("by-merchant").await;
+    assert_eq!(said(&largest["items"], &["merchant_id"]), json!([["m-3"], ["m-2"], ["m-1"], [null]]));
+    let searched = told.of_few("by-merchant?search=M-&sort_by=merchant_id&order=asc&source=payshack").await;
+    assert_eq!(
+        said(&searched["items"], &["merchant_id", "first_txn_at", "last_txn_at"]),
+        json!([["m-2", "2025-01-14T09:00:00Z", "2025-01-14T09:00:00Z"]])
+    );
+    let of_project = told.of_few("by-merchant?project=alpha&status=success&sort_by=merchant_id&order=asc").await;
+    assert_eq!(
+        said(&of_project["items"], &["merchant_id", "total_amount", "last_txn_at"]),
+        json!([["m-1", "100.00", "2025-01-13T09:10:00Z"], ["m-2", "600.00", "2025-01-13T20:00:00Z"]])
+    );
+}
+
+#[tokio::test]
+async fn payments_are_spread_over_the_week_and_over_amounts() {
+    let told = Told::of(&few()).await;
+    let fields = ["weekday_name", "count", "amount", "amount_usd", "success_count", "conversion_rate"];
+    let answer = told.of_few("hourly-distribution").await;
+    let nine = row(&answer["data"], &[("weekday", json!(0)), ("hour", json!(9))]);
+    assert_eq!(said(&json!([nine]), &fields), json!([["Monday", 2, null, "4.00", 1, 50.0]]));
+    assert_eq!((answer["data"].as_array().map(Vec::len), &answer["currency"]), (Some(168), &Value::Null));
+    // A quarter to three in Kathmandu is nine in the morning.
+    let answer = told.of_few("hourly-distribution?currency=INR&timezone=Asia/Kathmandu&project=beta").await;
+    let afternoon = row(&answer["data"], &[("weekday", json!(1)), ("hour", json!(14))]);
+    assert_eq!(said(&json!([afternoon]), &fields), json!([["Tuesday", 1, "1000.00", "0.00", 0, 0.0]]));
+    let night = row(&answer["data"], &[("weekday", json!(2)), ("hour", json!(5))]);
+    assert_eq!(said(&json!([night]), &fields), json!([["Wednesday", 1, "50.00", "0.00", 0, 0.0]]));
+
+    let answer = told.of_few("amount-distribution?currency=INR").await;
+    assert_eq!(answer["buckets"][1], "100-500");
+    let filled: Value =
+        answer["data"].as_array().expect("rows").iter().filter(|row| row["count"] != 0).cloned().collect();
+    assert_eq!(
+        said(&filled, &["bucket", "bucket_index", "hour", "count", "total_amount"]),
+        json!([
+            ["0-100", 0, 23, 1, "50.00"],
+            ["100-500", 1, 9, 2, "400.00"],
+            ["500-1000", 2, 20, 1, "600.00"],
+            ["1000-5000", 3, 9, 1, "1000.00"],
+        ])
+    );
+    // Of one project, the payments themselves are counted.
+    let answer = told.of_few("amount-distribution?project=alpha").await;
+    let hour = row(&answer["data"], &[("bucket_index", json!(1)), ("hour", json!(9))]);
+    assert_eq!((&hour["count"], &hour["total_amount"]), (&json!(2), &json!("400.00")));
+}
+
+#[tokio::test]
+async fn heatmaps_show_every_cell() {
+    let told = Told::of(&few()).await;
+    let cell = |map: &Value, x: u8, y: u8| {
+        let cell = row(&map["cells"], &[("x", json!(x)), ("y", json!(y))]);
+        (cell["value"].clone(), cell["count"].clone())
+    };
+    let map = told.of_few("heatmap").await;
+    assert_eq!((map["cells"].as_array().map(Vec::len), cell(&map, 9, 0)), (Some(168), (json!(2), json!(2))));
+    assert_eq!((&map["x_labels"][9], &map["y_labels"][0]), (&json!("9"), &json!("Monday")));
+    assert_eq!((&map["min_value"], &map["max_value"], &map["currency"]), (&json!(0), &json!(2), &Value::Null));
+    let map = told.of_few("heatmap?metric=amount").await;
+    assert_eq!((&map["currency"], &map["is_converted"]), (&json!("USD"), &json!(true)));
+    assert_eq!((cell(&map, 9, 0), &map["max_value"]), ((json!("4.00"), json!(2)), &json!("11.00")));
+    let map = told.of_few("heatmap?dimension=merchant_hour&metric=amount&project=alpha").await;
+    assert_eq!(
+        (&map["y_labels"], &map["currency"], &map["is_converted"]),
+        (&json!(["m-1", "m-2"]), &json!("INR"), &json!(false))
+    );
+    assert_eq!(
+        (cell(&map, 9, 0).0, cell(&map, 20, 1).0, cell(&map, 9, 1).0),
+        (json!("400.00"), json!("600.00"), json!("0.00"))
+    );
+    let map = told.of_few("heatmap?dimension=merchant_day&metric=conversion").await;
+    assert_eq!((&map["y_labels"], map["cells"].as_array().map(Vec::len)), (&json!(["m-1", "m-2", "m-3"]), Some(21)));
+    assert_eq!((cell(&map, 0, 0).0, cell(&map, 1, 1).0, cell(&map, 6, 2).0), (json!(50.0), json!(0.0), Value::Null));
+    let map = told.of_few("heatmap?dimension=merchant_hour&project=nobody").await;
+    assert_eq!((&map["cells"], &map["max_value"]), (&json!([]), &Value::Null));
+}
+
+#[tokio::test]
+async fn periods_are_held_against_each_other() {
+    let told = Told::of(&few()).await;
+    let days = "comparison?comparison_type=custom&from_date=2025-01-14&to_date=2025-01-15";
+    let answer = told.get(days).await;
+    assert_eq!(answer["current"]["period"], json!({"from": "2025-01-14T00:00:00Z", "until": "2025-01-16T00:00:00Z"}));
+    assert_eq!(answer["previous"]["period"], json!({"from": "2025-01-12T00:00:00Z", "until": "2025-01-14T00:00:00Z"}));
+    let fields = ["total_count", "total_amount", "total_amount_usd", "success_count", "conversion_rate"];
+    assert_eq!(
+        said(&json!([answer["current"], answer["previous"]]), &fields),
+        json!([[3, null, "11.00", 1, 33.33], [3, "1000.00", "10.00", 2, 66.67]])
+    );
+    let fields =
+        ["count_change", "amount_change", "amount_change_percent", "amount_usd_change", "success_count_change"];
+    assert_eq!(said(&json!([answer["comparison"]]), &fields), json!([[0, null, 10.0, "1.00", -1]]));
+    assert_eq!(answer["comparison"]["conversion_rate_change"], json!(-33.33));
+    let answer = told.get(&format!("{days}&currency=INR")).await;
+    assert_eq!(said(&json!([answer["comparison"]]), &fields), json!([[-1, "50.00", 5.0, "-10.00", -2]]));
+
+    for (zone, comparison) in [("UTC", "day"), ("Asia/Kathmandu", "week"), ("Asia/Kolkata", "month")] {
+        let answer = told.get(&format!("comparison?comparison_type={comparison}&timezone={zone}")).await;
+        let time = |period: &str, end: &str| -> DateTime<Utc> {
+            answer[period]["period"][end].as_str().and_then(|text| text.parse().ok()).expect("a time")
+        };
+        let (current, until) = (time("current", "from"), time("current", "until"));
+        let (previous, same) = (time("previous", "from"), time("previous", "until"));
+        assert!(current < until && previous < same && same <= current, "{answer}");
+        let longest = until - current;
+        assert!(same - previous <= longest && (comparison == "month" || same - previous == longest), "{answer}");
+        assert_eq!((&answer["comparison_type"], &answer["timezone"]), (&json!(comparison), &json!(zone)));
+    }
+}
+
+#[tokio::test]
+async fn projects_are_ranked_by_conversion() {
+    let day: DateTime<Utc> = "2025-02-01T12:00:00Z".parse().expect("a time");
+    let many = |project, success: usize, failed: usize| {
+        let given = Given { project, created_at: day, currency: "INR", ..few()[0] };
+        let failures = vec![Given { status: Status::Failed, ..given }; failed];
+        [vec![given; success], failures].concat()
+    };
+    let given = [many("gamma", 9, 3), many("delta", 1, 9), many("epsilon", 9, 0), many("zeta", 18, 6)].concat();
+    let told = Told::of(&given).await;
+    let answer = told.get("conversion-by-project?from_date=2025-02-01&to_date=2025-02-01").await;
+    let ranked = json!([["zeta", 24, 75.0], ["gamma", 12, 75.0], ["delta", 10, 10.0]]);
+    let fields = ["project", "total_count", "conversion_rate"];
+    assert_eq!((said(&answer["projects"], &fields), said(&answer["top_5"], &fields)), (ranked.clone(), ranked));
+    assert_eq!(said(&answer["bottom_5"], &["project"]), json!([["delta"], ["gamma"], ["zeta"]]));
+    let failed = told.get("conversion-by-project?from_date=2025-02-01&to_date=2025-02-01&status=success").await;
+    assert_eq!(said(&failed["projects"], &["project", "conversion_rate"]), json!([["zeta", 100.0]]));
+}
+
+#[tokio::test]
+async fn what_is_happening_now_is_counted_and_offered_to_filter_by() {
+    let now = SystemClock.now();
+    let [one, .., last] = few()[..] else { unreachable!("six payments") };
+    let recent = |given: Given, seconds| Given { created_at: now - TimeDelta::seconds(seconds), ..given };
+    let pending = Given { list: Stream::PayshackPayins, project: "beta", status: Status::Pending, cents: 0, ..one };
+    let told = Told::of(&[recent(one, 5), recent(one, 5), recent(pending, 5), recent(one, 7_200), last]).await;
+    let rpm = told.get("rpm").await;
+    assert_eq!(
+        (&rpm["minutes"], &rpm["total_count"], &rpm["average"], &rpm["peak"]),
+        (&json!(60), &json!(3), &json!(0.05), &json!(3)),
+        "{rpm}"
+    );
+    assert_eq!(rpm["data"].as_array().map(Vec::len), Some(60));
+    assert_eq!(row(&rpm["data"], &[("count", json!(3))])["timestamp"], rpm["peak_at"]);
+    let rpm = told.get("rpm?minutes=1440&source=vima").await;
+    assert_eq!((&rpm["minutes"], &rpm["total_count"]), (&json!(1440), &json!(3)));
+    let live = told.get("live").await;
+    assert_eq!(
+        ["total_count", "success_count", "pending_count", "total_amount", "total_amount_usd", "rpm"]
+            .map(|field| live[field].clone()),
+        [json!(3), json!(2), json!(1), json!("300.00"), json!("2.00"), json!(0.6)]
+    );
+    assert_eq!(live["by_source"]["payshack"], json!({"count": 1, "amount": "100.00", "amount_usd": "0.00"}));
+
+    let filters = told.web.get("/api/v1/filters").await;
+    let choice = |value: &str, count: u8| json!({"value": value, "count": count});
+    for (field, expected) in [
+        ("sources", json!([choice("vima", 3), choice("payshack", 1)])),
+        ("kinds", json!([choice("payin", 4)])),
+        ("projects", json!([choice("alpha", 3), choice("beta", 1)])),
+        ("statuses", json!([choice("success", 3), choice("pending", 1)])),
+        ("currencies", json!([choice("INR", 4)])),
+        ("countries", json!([choice("IN", 4)])),
+        ("payment_methods", json!([choice("UPI", 4)])),
+    ] {
+        assert_eq!(filters[field], expected, "{field}");
+    }
+    assert!(filters["period"].is_object() && filters["data_as_of"].is_object(), "{filters}");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_of_nothing_there_is_an_answer() {
+    let told = Told::of(&[]).await;
+    for (path, field) in [
+        ("by-country?timezone=Mars", "timezone"),
+        ("by-status?status=done", "status"),
+        ("by-payment-method?from_date=2025-02-01&to_date=2025-01-01", "from_date"),
+        ("hourly-distribution?from_date=2024-01-01&to_date=2025-02-05", "from_date"),
+        ("trends?granularity=minute&from_date=2025-01-01&to_date=2025-01-02", "granularity"),
+        ("trends?granularity=second", "granularity"),
+        ("by-merchant?sort_by=first_txn_at", "sort_by"),
+        ("by-merchant?limit=0", "limit"),
+        ("by-merchant?cursor=forged", "cursor"),
+        ("by-merchant?cursor=forged&page=2", "cursor"),
+        ("comparison?comparison_type=year", "comparison_type"),
+        ("heatmap?dimension=hour_month", "dimension"),
+        ("heatmap?metric=fee", "metric"),
+        ("rpm?minutes=4", "minutes"),
+        ("rpm?minutes=1441", "minutes"),
+    ] {
+        let path = format!("/api/v1/metrics/{path}");
+        let answer = told.web.request(Method::GET, &path, Some(VIEWER), None).await.expect("the web process answers");
+        assert_eq!((answer.status, &answer.json()["errors"][0]["field"]), (422, &json!(field)), "{path}: {answer:?}");
+    }
+    for path in [
+        "by-country",
+        "by-status",
+        "by-payment-method",
+        "by-merchant",
+        "comparison",
+        "heatmap",
+        "heatmap?dimension=merchant_day",
+        "hourly-distribution",
+        "amount-distribution",
+        "conversion-by-project",
+        "rpm",
+        "live",
+    ] {
+        assert!(told.get(path).await["data_as_of"].is_object(), "{path}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Random histories of payments: created, then told again with another status, amount, project, method or time.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use proptest::prelude::*;
+use psp_dashboard::domain::record::Record;
+use psp_dashboard::domain::status::Status;
+use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionKey};
+use psp_dashboard::domain::version::{SequenceId, Version};
+use rust_decimal::Decimal;
+
+/// A telling of a payment.
+#[derive(Debug, Clone)]
+pub(super) struct Telling {
+    pub(super) source: Source,
+    pub(super) kind: Kind,
+    id: u8,
+    version: u8,
+    created_at: DateTime<Utc>,
+    project: Option<u8>,
+    merchant: Option<u8>,
+    country: Option<&'static str>,
+    method: Option<&'static str>,
+    currency: &'static str,
+    paise: i64,
+    fee: Option<i64>,
+    rate: Option<i64>,
+    status: Status,
+}
+
+impl Telling {
+    pub(super) fn record(&self) -> Record {
+        let rate = self.rate.map(|rate| Decimal::new(rate, 4));
+        let (amount, fee) = (Decimal::new(self.paise, 2), self.fee.map(|fee| Decimal::new(fee, 3)));
+        let worth = |value: Decimal| rate.map(|rate| value * rate);
+        Record::Payment(Box::new(Transaction {
+            key: TransactionKey { source: self.source, kind: self.kind, source_id: self.id.to_string() },
+            version: Version { sequence: Some(SequenceId(self.version.into())), modified_at: None },
+            reference_id: None,
+            client_operation_id: None,
+            order_id: None,
+            project: self.project.map(|project| format!("project-{project}")),
+            merchant_id: self.merchant.map(|merchant| format!("merchant-{merchant}")),
+            amount,
+            paid_amount: None,
+            currency: self.currency.parse().expect("a currency"),
+            amount_usd: worth(amount),
+            fee,
+            fee_usd: fee.and_then(worth),
+            exchange_rate: rate,
+            status: self.status,
+            original_status: None,
+            user_id: None,
+            user_email: None,
+            user_phone: None,
+            user_name: None,
+            country: self.country.map(str::to_owned),
+            utr: None,
+            payment_method: self.method.map(str::to_owned),
+            payment_product: None,
+            created_at: self.created_at,
+            updated_at: None,
+            completed_at: None,
+            raw: "{}".to_owned(),
+        }))
+    }
+}
+
+prop_compose! {
+    fn dimensions()(
+        project in proptest::option::weighted(0.9, 0_u8..3),
+        merchant in proptest::option::weighted(0.9, 0_u8..5),
+        country in proptest::option::weighted(0.9, prop_oneof![Just("IN"), Just("NP"), Just("BD")]),
+        method in proptest::option::weighted(0.9, prop_oneof![Just("UPI"), Just("CARD")]),
+        currency in prop_oneof![8 => Just("INR"), 1 => Just("EUR")],
+        status in proptest::sample::select(Status::ALL.to_vec()),
+    ) -> (Option<u8>, Option<u8>, Option<&'static str>, Option<&'static str>, &'static str, Status) {
+        (project, merchant, country, method, currency, status)
+    }
+}
+
+prop_compose! {
+    fn telling(first: NaiveDate)(
+        (source, kind) in prop_oneof![
+            3 => Just((Source::Vima, Kind::Payin)),
+            2 => Just((Source::Payshack, Kind::Payin)),
+            1 => Just((Source::Payshack, Kind::Payout)),
+        ],
+        id in 0_u8..60,
+        version in 1_u8..9,
+        // Over eight days, to the second; often on a boundary of a quarter of an hour.
+        second in prop_oneof![4 => 0_i64..691_200, 1 => (0_i64..768).prop_map(|quarter| quarter * 900)],
+        (project, merchant, country, method, currency, status) in dimensions(),
+        paise in prop_oneof![4 => 1_i64..20_000_000, 1 => Just(10_000), 1 => Just(0)],
+        fee in proptest::option::of(0_i64..100_000),
+        rate in proptest::option::weighted(0.8, 100_i64..200),
+    ) -> Telling {
+        let created_at = (first - chrono::Days::new(2)).and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::seconds(second);
+        Telling {
+            source, kind, id, version, created_at, project, merchant, country, method, currency, paise, fee, rate, status,
+        }
+    }
+}
+
+/// Pages of tellings of payments created around the days from `first` on.
+pub(super) fn histories(first: NaiveDate) -> impl Strategy<Value = Vec<Vec<Telling>>> {
+    proptest::collection::vec(proptest::collection::vec(telling(first), 20..40), 8..12)
+}

@@ -1,0 +1,253 @@
+//! What the endpoints must say: counts over the payments in plain SQL, and how they are compared with an answer.
+
+use chrono::NaiveDate;
+use psp_dashboard::domain::money::parse_decimal;
+use serde_json::Value;
+use sqlx::{PgPool, Postgres, QueryBuilder};
+
+use crate::harness::stage::Web;
+
+/// Counts over the payments of some days of a zone that a filter finds.
+pub(super) struct Oracle<'a> {
+    pub(super) pool: &'a PgPool,
+    pub(super) zone: &'static str,
+    pub(super) days: (NaiveDate, NaiveDate),
+    pub(super) filter: Vec<(&'static str, &'static str)>,
+}
+
+/// What is asked of an endpoint, and of the payments.
+pub(super) struct Asked {
+    /// The path under `/metrics`, and what its query says beside days, zone and filter.
+    path: &'static str,
+    /// Where in the answer the rows are, as a JSON pointer; the answer itself where it is empty.
+    rows: &'static str,
+    /// What tells rows apart, in the answer and in the count; where there is nothing, they stand in the same order.
+    key: &'static [&'static str],
+    /// Whether the answer may have rows that the count has not: those of nothing.
+    fills: bool,
+    /// The rows, from `payments`, whose `local` is the time by the clocks of the zone `$1`.
+    sql: &'static str,
+}
+
+/// What is counted, in the contract's words. An amount is null where its row has several currencies.
+const MEASURES: &str = "count(*) AS total_count, CASE WHEN count(DISTINCT currency) < 2 THEN COALESCE(sum(amount), 0) END AS total_amount, \
+    COALESCE(sum(amount_usd), 0) AS total_amount_usd, count(*) FILTER (WHERE status = 'success') AS success_count, \
+    CASE WHEN count(DISTINCT currency) < 2 THEN COALESCE(sum(amount) FILTER (WHERE status = 'success'), 0) END AS success_amount, \
+    COALESCE(sum(amount_usd) FILTER (WHERE status = 'success'), 0) AS success_amount_usd, \
+    count(*) FILTER (WHERE status = 'failed') AS failed_count, \
+    CASE WHEN count(DISTINCT currency) < 2 THEN COALESCE(sum(amount) FILTER (WHERE status = 'failed'), 0) END AS failed_amount, \
+    COALESCE(sum(amount_usd) FILTER (WHERE status = 'failed'), 0) AS failed_amount_usd, \
+    count(*) FILTER (WHERE status IN ('pending', 'processing')) AS pending_count, \
+    count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing_count, \
+    round(100.0 * count(*) FILTER (WHERE status = 'success') / NULLIF(count(*), 0), 2)::float8 AS conversion_rate, \
+    CASE WHEN count(DISTINCT currency) < 2 THEN round(sum(amount) / NULLIF(count(*), 0), 2) END AS avg_ticket";
+
+/// The same for a bucket of time, whose amounts are null where the whole answer has several currencies.
+const BUCKET: &str = "count(*) AS count, CASE WHEN (SELECT count(DISTINCT currency) FROM payments) < 2 THEN COALESCE(sum(amount), 0) END AS amount, \
+    COALESCE(sum(amount_usd), 0) AS amount_usd, count(*) FILTER (WHERE status = 'success') AS success_count, \
+    count(*) FILTER (WHERE status = 'failed') AS failed_count, \
+    count(*) FILTER (WHERE status IN ('pending', 'processing')) AS pending_count, \
+    round(100.0 * count(*) FILTER (WHERE status = 'success') / NULLIF(count(*), 0), 2)::float8 AS conversion_rate";
+
+/// The overview's own shape.
+const OVERVIEW: &str = "SELECT total_count, total_amount, total_amount_usd, usd_missing_count, conversion_rate, avg_ticket,
+           total_fee, total_fee_usd, currency, by_source, by_status,
+           round(100.0 * (total_count - earlier_count) / NULLIF(earlier_count, 0), 2)::float8 AS count_change_percent,
+           round(100.0 * CASE WHEN currencies < 2 THEN amount - earlier_amount ELSE total_amount_usd - earlier_amount_usd END
+                 / NULLIF(CASE WHEN currencies < 2 THEN earlier_amount ELSE earlier_amount_usd END, 0), 2)::float8
+               AS amount_change_percent
+      FROM (SELECT MEASURES, COALESCE(sum(fee_usd), 0) AS total_fee_usd,
+                   CASE WHEN count(DISTINCT currency) < 2 THEN COALESCE(sum(fee), 0) END AS total_fee,
+                   CASE WHEN count(DISTINCT currency) < 2 THEN min(currency) END AS currency,
+                   COALESCE(sum(amount), 0) AS amount,
+                   (SELECT count(DISTINCT currency) FROM (TABLE payments UNION ALL TABLE earlier) AS both_periods) AS currencies,
+                   jsonb_build_object(
+                       'vima', jsonb_build_object('count', count(*) FILTER (WHERE source = 'vima')),
+                       'payshack', jsonb_build_object(
+                           'count', count(*) FILTER (WHERE source = 'payshack'),
+                           'amount_usd', COALESCE(sum(amount_usd) FILTER (WHERE source = 'payshack'), 0))) AS by_source
+              FROM payments) AS current_period
+           CROSS JOIN (SELECT count(*) AS earlier_count, COALESCE(sum(amount), 0) AS earlier_amount,
+                              COALESCE(sum(amount_usd), 0) AS earlier_amount_usd FROM earlier) AS earlier_period
+           CROSS JOIN (SELECT COALESCE(jsonb_object_agg(status, share), '{}') AS by_status
+                         FROM (SELECT status, jsonb_build_object('count', count(*), 'amount_usd', COALESCE(sum(amount_usd), 0)) AS share
+                                 FROM payments GROUP BY status) AS shares) AS statuses";
+
+impl Asked {
+    pub(super) fn all() -> Vec<Self> {
+        let filled = |path, key, sql| Self { path, rows: "/data", key, fills: true, sql };
+        let trends = |path, sql| filled(path, &["timestamp"], sql);
+        let by = |path, rows, key, sql| Self { path, rows, key, fills: false, sql };
+        vec![
+            Self { path: "overview?", rows: "", key: &[], fills: false, sql: OVERVIEW },
+            by("by-project?", "/projects", &["project"], "SELECT project, MEASURES FROM payments GROUP BY project"),
+            trends(
+                "trends?granularity=minute",
+                "SELECT date_trunc('minute', created_at, $1) AS timestamp, BUCKET FROM payments GROUP BY 1",
+            ),
+            trends(
+                "trends?granularity=5min",
+                "SELECT date_bin('5 minutes', created_at, 'epoch') AS timestamp, BUCKET FROM payments GROUP BY 1",
+            ),
+            trends(
+                "trends?granularity=15min",
+                "SELECT date_bin('15 minutes', created_at, 'epoch') AS timestamp, BUCKET FROM payments GROUP BY 1",
+            ),
+            trends(
+                "trends?",
+                "SELECT date_trunc('hour', created_at, $1) AS timestamp, BUCKET FROM payments GROUP BY 1",
+            ),
+            trends(
+                "trends?granularity=day",
+                "SELECT date_trunc('day', created_at, $1) AS timestamp, BUCKET FROM payments GROUP BY 1",
+            ),
+            trends(
+                "trends?granularity=week",
+                "SELECT date_trunc('week', created_at, $1) AS timestamp, BUCKET FROM payments GROUP BY 1",
+            ),
+            trends(
+                "trends?granularity=month",
+                "SELECT date_trunc('month', created_at, $1) AS timestamp, BUCKET FROM payments GROUP BY 1",
+            ),
+            by("by-country?", "/countries", &["country"], "SELECT country, MEASURES FROM payments GROUP BY country"),
+            by("by-status?", "/statuses", &["status"], "SELECT status, MEASURES FROM payments GROUP BY status"),
+            by(
+                "by-payment-method?",
+                "/payment_methods",
+                &["payment_method"],
+                "SELECT payment_method, MEASURES FROM payments GROUP BY payment_method",
+            ),
+            by(
+                "by-merchant?limit=100",
+                "/items",
+                &["merchant_id"],
+                "SELECT merchant_id, MEASURES, min(created_at) AS first_txn_at, max(created_at) AS last_txn_at
+                   FROM payments GROUP BY merchant_id",
+            ),
+            by(
+                "conversion-by-project?",
+                "/projects",
+                &["project"],
+                "SELECT project, count(*) AS total_count, count(*) FILTER (WHERE status = 'success') AS success_count,
+                        round(100.0 * count(*) FILTER (WHERE status = 'success') / count(*), 2)::float8 AS conversion_rate
+                   FROM payments GROUP BY project HAVING count(*) >= 10",
+            ),
+            filled(
+                "hourly-distribution?",
+                &["weekday", "hour"],
+                "SELECT extract(isodow FROM local)::int - 1 AS weekday, extract(hour FROM local)::int AS hour, count(*) AS count,
+                        COALESCE(sum(amount_usd), 0) AS amount_usd, count(*) FILTER (WHERE status = 'success') AS success_count
+                   FROM payments GROUP BY 1, 2",
+            ),
+            filled(
+                "amount-distribution?",
+                &["bucket_index", "hour"],
+                "SELECT (SELECT count(*) FROM UNNEST('{100,500,1000,5000,10000,50000,100000}'::numeric[]) AS bound
+                          WHERE amount >= bound) AS bucket_index,
+                        extract(hour FROM local)::int AS hour, count(*) AS count,
+                        CASE WHEN (SELECT count(DISTINCT currency) FROM payments) < 2 THEN sum(amount) END AS total_amount
+                   FROM payments GROUP BY 1, 2",
+            ),
+            Self {
+                path: "heatmap?metric=count",
+                rows: "/cells",
+                key: &["x", "y"],
+                fills: true,
+                sql: "SELECT extract(hour FROM local)::int AS x, extract(isodow FROM local)::int - 1 AS y, count(*) AS count,
+                             count(*) AS value
+                        FROM payments GROUP BY 1, 2",
+            },
+            Self {
+                path: "by-source?granularity=day",
+                rows: "/sources",
+                key: &["source"],
+                fills: true,
+                sql: "SELECT source, CASE WHEN count(DISTINCT currency) < 2 THEN min(currency) END AS currency,
+                             jsonb_build_object('count', count(*), 'amount_usd', COALESCE(sum(amount_usd), 0)) AS totals
+                        FROM payments GROUP BY source",
+            },
+        ]
+    }
+
+    /// Asks both, and compares.
+    pub(super) async fn compare(&self, web: &Web, oracle: &Oracle<'_>) {
+        // Two thousand minutes are not two days.
+        let days = if self.path.contains("granularity=minute") { (oracle.days.1, oracle.days.1) } else { oracle.days };
+        let filter: Vec<String> = oracle.filter.iter().map(|(name, values)| format!("&{name}={values}")).collect();
+        let path = format!(
+            "/api/v1/metrics/{}&from_date={}&to_date={}&timezone={}{}",
+            self.path,
+            days.0,
+            days.1,
+            oracle.zone,
+            filter.concat()
+        );
+        let answer = web.get(&path).await;
+        let found = answer.pointer(self.rows).unwrap_or_else(|| panic!("{path}: no {} in {answer}", self.rows));
+        let found = found.as_array().cloned().unwrap_or_else(|| vec![found.clone()]);
+        let counted = oracle.count(days, self.sql).await;
+        for row in &counted {
+            let same_key = |found: &&Value| self.key.iter().all(|key| is_same(&found[*key], &row[*key]));
+            let found = found.iter().find(same_key).unwrap_or_else(|| panic!("{path}: there is no row like {row}"));
+            assert_says(&path, found, row);
+        }
+        let of_something =
+            |row: &&Value| !self.fills || ["count", "totals"].iter().any(|field| has_count(&row[*field]));
+        assert_eq!(found.iter().filter(of_something).count(), counted.len(), "{path}: {found:?} {counted:?}");
+    }
+}
+
+fn has_count(value: &Value) -> bool {
+    value.as_i64().or_else(|| value["count"].as_i64()).is_some_and(|count| count > 0)
+}
+
+/// Every field of the count is in the answer, with the same value.
+fn assert_says(path: &str, found: &Value, counted: &Value) {
+    for (field, value) in counted.as_object().expect("a row") {
+        let said = &found[field];
+        if value.is_object() {
+            assert_says(path, said, value);
+        } else {
+            assert!(is_same(said, value), "{path}: {field} is {said} and not {value} in {found}");
+        }
+    }
+}
+
+/// Whether two values say the same: amounts are text in an answer and numbers in a count, and times are written differently.
+fn is_same(found: &Value, counted: &Value) -> bool {
+    match (found, counted) {
+        (Value::String(found), Value::Number(counted)) => {
+            parse_decimal(found).ok().zip(parse_decimal(&counted.to_string()).ok()).is_some_and(|(a, b)| a == b)
+        }
+        (Value::Number(found), Value::Number(counted)) => found.as_f64() == counted.as_f64(),
+        (Value::String(found), Value::String(counted)) => {
+            let time = |text: &str| text.parse::<chrono::DateTime<chrono::Utc>>().ok();
+            found == counted || time(found).is_some_and(|found| Some(found) == time(counted))
+        }
+        _ => found == counted,
+    }
+}
+
+impl Oracle<'_> {
+    /// The rows of a count, with exact numbers: JSON keeps the digits of a numeric, and the reader keeps them as text.
+    async fn count(&self, days: (NaiveDate, NaiveDate), sql: &'static str) -> Vec<Value> {
+        let sql = sql.replace("MEASURES", MEASURES).replace("BUCKET", BUCKET);
+        let mut query = QueryBuilder::<Postgres>::new("WITH asked AS (SELECT ");
+        query.push_bind(self.zone).push(
+            "::text AS zone), filtered AS (SELECT *, created_at AT TIME ZONE $1 AS local FROM transactions WHERE true",
+        );
+        for (name, values) in &self.filter {
+            let values: Vec<&str> = values.split(',').collect();
+            query.push(format!(" AND {name} = ANY(")).push_bind(values).push(")");
+        }
+        query.push("), payments AS (SELECT * FROM filtered WHERE local::date BETWEEN ").push_bind(days.0);
+        query.push(" AND ").push_bind(days.1);
+        query.push("), earlier AS (SELECT * FROM filtered WHERE local::date BETWEEN ");
+        let length = days.1 - days.0 + chrono::TimeDelta::days(1);
+        query.push_bind(days.0 - length).push(" AND ").push_bind(days.1 - length);
+        query.push(format!(") SELECT to_jsonb(counted)::text FROM ({sql}) AS counted"));
+        let rows: Vec<String> =
+            query.build_query_scalar().fetch_all(self.pool).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
+        rows.iter().map(|row| serde_json::from_str(row).expect("JSON")).collect()
+    }
+}
