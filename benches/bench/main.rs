@@ -11,6 +11,8 @@ mod figure;
 mod harness;
 mod idle;
 mod ingest;
+mod metrics;
+mod payments;
 mod queue;
 mod reconcile;
 mod soak;
@@ -26,12 +28,13 @@ use futures_util::future::LocalBoxFuture;
 type Measure = fn() -> LocalBoxFuture<'static, ()>;
 
 /// Every figure, by the name under which it can be taken alone.
-const FIGURES: [(&str, Measure); 15] = [
+const FIGURES: [(&str, Measure); 16] = [
     ("ingest", || ingest::measure().boxed_local()),
     ("overlap", || sync::measure_overlap().boxed_local()),
     ("memory", || sync::measure_memory().boxed_local()),
     ("freshness", || sync::measure_freshness().boxed_local()),
     ("reconcile", || reconcile::measure().boxed_local()),
+    ("metrics", || metrics::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),
     ("throughput", || queue::measure_throughput().boxed_local()),

@@ -1,0 +1,55 @@
+//! Every metric and every listing over HTTP, at each of several numbers of payments, beside plain SQL over the same rows.
+//!
+//! `PSP_BENCH_PAYMENTS` says how many payments, `1000000,10000000` where it says nothing. The first number is what growth is
+//! told from; the last one is what else is measured on: overviews a second, a walk while payments arrive, what the metrics
+//! cost whoever stores payments. The web process is one, whoever asks it is another: this one.
+
+mod cost;
+mod endpoints;
+mod listings;
+mod measured;
+mod overviews;
+mod plain;
+mod walk;
+mod writer;
+
+use psp_dashboard::clock::{Clock, SystemClock};
+
+use crate::harness::stage::Stage;
+use crate::payments::Payments;
+use measured::{Measured, print_table};
+use writer::Writer;
+
+/// Measures and prints.
+pub(crate) async fn measure() {
+    let mut smallest: Option<Vec<Measured>> = None;
+    let mut differences = vec![];
+    let counts = counts();
+    for (place, count) in counts.iter().enumerate() {
+        let stage = Stage::set(&["--per-day", "0"]).await;
+        let payments = Payments::up_to(SystemClock.now(), *count);
+        payments.store(&stage.pool).await;
+        let web = stage.web_with(&[("LOG_LEVEL", "warn")]).await;
+        let mut rows = vec![];
+        for endpoint in endpoints::all(&payments).into_iter().chain(listings::all(&web, &payments).await) {
+            rows.push(measured::measure(&stage.pool, &web, endpoint).await);
+        }
+        print_table(*count, &rows, smallest.as_deref());
+        differences.extend(rows.iter().filter_map(Measured::difference).map(str::to_owned));
+        smallest.get_or_insert(rows);
+        if place + 1 == counts.len() {
+            let writer = Writer::open(&stage, payments).await;
+            overviews::measure(&web, &writer).await;
+            walk::measure(&stage.pool, &web, &writer).await;
+            cost::measure(&stage.pool, &writer, payments.until).await;
+        }
+    }
+    assert!(differences.is_empty(), "answers and plain SQL differ: {differences:#?}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "how many payments is said by whoever wants the figures")]
+fn counts() -> Vec<u64> {
+    let said = std::env::var("PSP_BENCH_PAYMENTS").unwrap_or_else(|_| "1000000,10000000".to_owned());
+    let counts = said.split(',').map(|count| count.trim().parse().ok());
+    counts.collect::<Option<_>>().unwrap_or_else(|| panic!("PSP_BENCH_PAYMENTS is no list of numbers: {said}"))
+}

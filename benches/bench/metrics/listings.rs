@@ -1,0 +1,166 @@
+//! The listing of payments: its first page by every filter, common and rare, in every order, deep within, and by search.
+
+use chrono::Days;
+use chrono_tz::Tz;
+use psp_dashboard::domain::day::DayRange;
+use psp_dashboard::domain::status::Status;
+use reqwest::Method;
+
+use super::measured::{CountTold, Endpoint, Limits};
+use super::plain::Plain;
+use crate::harness::stage::{ADMIN, Web};
+use crate::payments::{COUNTRIES, METHODS, OTHER_CURRENCY, PROJECTS, Payments};
+
+const QUESTIONS: u64 = 60;
+/// How deep a cursor is tried, in rows, where there are so many.
+const DEEP: u64 = 100_000;
+const PAGE: u64 = 50;
+
+const PAGES: Option<Limits> = Some(Limits(5.0, 15.0));
+const SEARCHES: Option<Limits> = Some(Limits(30.0, 100.0));
+
+const NEWEST_FIRST: &str = "created_at DESC, id DESC";
+const SEARCHED: [&str; 8] =
+    ["source_id", "reference_id", "client_operation_id", "order_id", "utr", "user_email", "user_phone", "user_name"];
+
+/// All of them.
+pub(super) async fn all(web: &Web, payments: &Payments) -> Vec<Endpoint> {
+    let mut all = vec![page("transactions", "", "true", NEWEST_FIRST)];
+    all.extend(filters(payments));
+    all.extend([
+        page("transactions by amount", "sort_by=amount", "true", "amount DESC, id DESC"),
+        page("transactions by amount, smallest first", "sort_by=amount&order=asc", "true", "amount, id"),
+        page(
+            "transactions by updated_at",
+            "sort_by=updated_at",
+            "true",
+            "COALESCE(updated_at, created_at) DESC, id DESC",
+        ),
+        page("transactions, oldest first", "order=asc", "true", "created_at, id"),
+    ]);
+    all.push(deep(web, payments).await);
+    all.extend(searches(payments));
+    let ids = (0..QUESTIONS).map(|question| format!("/api/v1/transactions/{}", payments.id(some(payments, question))));
+    all.push(Endpoint {
+        name: "transactions/{id}".to_owned(),
+        limits: None,
+        paths: ids.collect(),
+        plain: None,
+        count_told: CountTold::Nowhere,
+        beside: None,
+    });
+    all
+}
+
+fn page(name: &str, query: &str, filter: &str, order: &str) -> Endpoint {
+    let path = format!("/api/v1/transactions?{query}");
+    Endpoint {
+        name: name.to_owned(),
+        limits: PAGES,
+        paths: vec![path.trim_end_matches('?').to_owned(); QUESTIONS.try_into().unwrap_or_default()],
+        plain: Some(Plain::listing(filter, order, 0)),
+        count_told: CountTold::AsTotal,
+        beside: None,
+    }
+}
+
+/// One filter at a time.
+fn filters(payments: &Payments) -> Vec<Endpoint> {
+    let by = |column: &str, value: &str| {
+        let filter = format!("{column} = '{value}'");
+        page(&format!("transactions, {column} {value}"), &format!("{column}={value}"), &filter, NEWEST_FIRST)
+    };
+    let rare_project = format!("project-{PROJECTS}");
+    let (common, rare) = (COUNTRIES[0].0, COUNTRIES[COUNTRIES.len() - 1].0);
+    let (day, zone) = (payments.until.date_naive() - Days::new(40), Tz::UTC);
+    let (from, until) = DayRange::of(day, zone).instants();
+    vec![
+        by("source", "vima"),
+        by("kind", "payout"),
+        by("project", "project-7"),
+        by("project", &rare_project),
+        by("project", "nobody"),
+        by("status", Status::Success.as_str()),
+        by("status", Status::Pending.as_str()),
+        by("status", Status::Unknown.as_str()),
+        by("currency", "INR"),
+        by("currency", OTHER_CURRENCY),
+        by("country", common),
+        by("country", rare),
+        by("payment_method", METHODS[0].0),
+        by("payment_method", METHODS[METHODS.len() - 1].0),
+        by("merchant_id", "merchant-7-3"),
+        by("merchant_id", &format!("merchant-{PROJECTS}-1")),
+        page("transactions, min_amount common", "min_amount=1000", "amount >= 1000", NEWEST_FIRST),
+        page("transactions, min_amount rare", "min_amount=149990", "amount >= 149990", NEWEST_FIRST),
+        page("transactions, max_amount rare", "max_amount=100.50", "amount <= 100.50", NEWEST_FIRST),
+        page(
+            "transactions, one day",
+            &format!("from_date={day}&to_date={day}&timezone={zone}"),
+            &format!("created_at >= '{from}' AND created_at < '{until}'"),
+            NEWEST_FIRST,
+        ),
+    ]
+}
+
+/// Pages that follow one another by their cursors, from a place far within.
+async fn deep(web: &Web, payments: &Payments) -> Endpoint {
+    let depth = DEEP.min(payments.count / 2);
+    let mut path = format!("/api/v1/transactions?page={}", depth / PAGE);
+    let mut paths = vec![];
+    for _ in 0..QUESTIONS {
+        let answer = web.request(Method::GET, &path, Some(ADMIN), None).await.expect("the web process answers");
+        let Some(cursor) = answer.json()["next_cursor"].as_str().map(str::to_owned) else { break };
+        path = format!("/api/v1/transactions?cursor={cursor}");
+        paths.push(path.clone());
+    }
+    assert!(!paths.is_empty(), "no cursor leads on from row {depth}");
+    Endpoint {
+        name: format!("transactions, by cursor from row {depth} on"),
+        limits: PAGES,
+        paths,
+        plain: Some(Plain::listing("true", NEWEST_FIRST, depth)),
+        count_told: CountTold::AsTotal,
+        beside: Some(("transactions", 1.5)),
+    }
+}
+
+/// Parts of what is really there, each of another payment; and one that very many have.
+fn searches(payments: &Payments) -> Vec<Endpoint> {
+    let part = |of: &dyn Fn(u64) -> Option<String>| -> Vec<String> {
+        (0..)
+            .filter_map(|question| of(some(payments, question)))
+            .take(QUESTIONS.try_into().unwrap_or_default())
+            .collect()
+    };
+    // The name without its first letter and without the domain, the last digits of an id, the middle ones of a UTR.
+    let email = |number| Some(payments.payment(number).user_email?.split('@').next()?[1..].to_owned());
+    let id = |number| Some(payments.payment(number).key.source_id[10..].to_owned());
+    let utr = |number| Some(payments.payment(number).utr?[3..11].to_owned());
+    vec![
+        search("part of an e-mail", &part(&email)),
+        search("part of an id", &part(&id)),
+        search("part of a UTR", &part(&utr)),
+        search("what most have", &vec!["example.com".to_owned(); 20]),
+        search("what none has", &vec!["nobody-at-all".to_owned(); 20]),
+    ]
+}
+
+fn search(what: &str, patterns: &[String]) -> Endpoint {
+    let anywhere = SEARCHED.map(|column| format!("{column} ILIKE '%{}%'", patterns[0])).join(" OR ");
+    let paths = patterns.iter().map(|pattern| format!("/api/v1/transactions?search={pattern}"));
+    Endpoint {
+        name: format!("transactions, search for {what}"),
+        limits: SEARCHES,
+        paths: paths.collect(),
+        plain: Some(Plain::listing(&format!("({anywhere})"), NEWEST_FIRST, 0)),
+        count_told: CountTold::AsTotal,
+        beside: None,
+    }
+}
+
+/// The number of some payment, another one for each question, spread over all of them.
+fn some(payments: &Payments, question: u64) -> u64 {
+    // A step that shares no factor with any usual number of payments.
+    (question * 7_919 * 104_729 + 12_345) % payments.count
+}
