@@ -82,7 +82,7 @@ fn push_look(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Searc
 /// and compare.
 fn push_indexed(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Search, window: &Window) {
     query.push(
-        "id IN (WITH matching AS MATERIALIZED (SELECT id, created_at, updated_at, amount FROM transactions WHERE ",
+        "transactions WHERE id IN (WITH matching AS MATERIALIZED (SELECT id, created_at, updated_at, amount FROM transactions WHERE ",
     );
     search::push_indexed_match(query, search);
     filter.push_all_but_search(query);
