@@ -10,9 +10,10 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 
 use super::DbError;
 use super::transaction_search::names;
+use crate::domain::metrics::amount_band;
 use crate::domain::metrics::cell::{Facet, Measures};
 use crate::domain::metrics::cover::{Cover, Span, Stretch};
-use crate::domain::metrics::question::{Dimension, Filter, Question, Sum};
+use crate::domain::metrics::question::{Depth, Dimension, Filter, Question, Sum};
 use crate::domain::metrics::slots::Slots;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
@@ -88,7 +89,7 @@ pub async fn list(pool: &PgPool, question: &Question) -> Result<Vec<Sum>, DbErro
 /// [`DbError`] where the database cannot be asked.
 pub async fn count_of_source(pool: &PgPool, source: Source) -> Result<u64, DbError> {
     let filter = Filter { sources: vec![source], ..Filter::default() };
-    let sums = list(pool, &Question::new(filter, Slots::one(Stretch::ALL))).await?;
+    let sums = list(pool, &Question::new(filter, Slots::one(Stretch::ALL)).counts()).await?;
     Ok(sums.iter().map(|sum| sum.measures.count.unsigned_abs()).sum())
 }
 
@@ -132,10 +133,20 @@ impl Statement<'_> {
         let source = if self.question.by_source { "source" } else { "NULL::text" };
         let member = if self.question.by.is_some() { "member" } else { "NULL::text" };
         self.query.push(format!(
-            " SELECT slot, {source} AS source, {member} AS member, status, currency, sum(count)::bigint AS count, \
-             sum(amount) AS amount, sum(amount_usd) AS amount_usd, sum(fee) AS fee, sum(fee_usd) AS fee_usd, \
-             sum(usd_missing)::bigint AS usd_missing FROM ("
+            " SELECT slot, {source} AS source, {member} AS member, status, currency, sum(count)::bigint AS count"
         ));
+        for (depth, column) in [
+            (Depth::Amounts, "amount"),
+            (Depth::Amounts, "amount_usd"),
+            (Depth::Amounts, "usd_missing"),
+            (Depth::Fees, "fee"),
+            (Depth::Fees, "fee_usd"),
+        ] {
+            let sum = if self.question.depth < depth { "0".to_owned() } else { format!("sum({column})") };
+            let kind = if column == "usd_missing" { "bigint" } else { "numeric" };
+            self.query.push(format!(", {sum}::{kind} AS {column}"));
+        }
+        self.query.push(" FROM (");
     }
 
     fn push_cells(&mut self, facet: Facet, spans: &[Span]) {
@@ -160,13 +171,14 @@ impl Statement<'_> {
 
     fn push_payments(&mut self, rest: &[Stretch]) {
         let member = match self.question.by {
-            None => "''",
-            Some(Dimension::Project) => "COALESCE(project, '')",
-            Some(Dimension::Merchant) => "COALESCE(merchant_id, '')",
-            Some(Dimension::Country) => "COALESCE(country, '')",
-            Some(Dimension::PaymentMethod) => "COALESCE(payment_method, '')",
+            None => "''".to_owned(),
+            Some(Dimension::Project) => "COALESCE(project, '')".to_owned(),
+            Some(Dimension::Merchant) => "COALESCE(merchant_id, '')".to_owned(),
+            Some(Dimension::Country) => "COALESCE(country, '')".to_owned(),
+            Some(Dimension::PaymentMethod) => "COALESCE(payment_method, '')".to_owned(),
             Some(Dimension::AmountBand) => {
-                "width_bucket(amount, '{100,500,1000,5000,10000,50000,100000}'::numeric[])::text"
+                let bounds = amount_band::BOUNDS.map(|bound| bound.to_string()).join(",");
+                format!("width_bucket(amount, '{{{bounds}}}'::numeric[])::text")
             }
         };
         self.push_slot("created_at");

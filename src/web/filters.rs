@@ -90,7 +90,7 @@ impl FiltersApi {
     #[oai(path = "/filters", method = "get", operation_id = "getFilters")]
     async fn filters(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<FilterValues>, Problem> {
         let days = DayRange::last(DAYS, state.clock.now(), state.report_timezone);
-        let question = |filter| Question::new(filter, Slots::one(days.stretch()));
+        let question = |filter| Question::new(filter, Slots::one(days.stretch())).counts();
         let all = || question(Filter::default());
         let by = |dimension| all().by(dimension);
         let of_kind = |kind| question(Filter { kinds: vec![kind], ..Filter::default() });

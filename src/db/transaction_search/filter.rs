@@ -69,7 +69,7 @@ impl Filter {
             payment_methods: self.payment_methods.clone(),
         };
         let (from, until) = (self.from.unwrap_or(Stretch::ALL.from), self.until.unwrap_or(Stretch::ALL.until));
-        let question = Question::new(asked, Slots::one(Stretch { from, until }));
+        let question = Question::new(asked, Slots::one(Stretch { from, until })).counts();
         let by_amount = self.min_amount.is_some() || self.max_amount.is_some();
         if by_amount || self.search.is_some() || question.facet().is_none() {
             return Known::AtMost(widened(question));

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 pub struct AmountBand(u8);
 
 /// Where each band but the first begins.
-const BOUNDS: [u32; 7] = [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000];
+pub const BOUNDS: [u32; 7] = [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000];
 
 /// What the bands are called.
 const LABELS: [&str; BOUNDS.len() + 1] =

@@ -42,6 +42,18 @@ pub enum Dimension {
     AmountBand,
 }
 
+/// What is summed up. Each exact sum of a cell takes the database as long as to find the cell, so what nobody shows is not
+/// asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Depth {
+    /// How many payments, and nothing else: every sum of an answer is zero.
+    Counts,
+    /// Also their amounts, in their currency and in US dollars: sums of fees are zero.
+    Amounts,
+    /// Also their fees.
+    Fees,
+}
+
 /// A question. Status and currency are always told apart: every answer needs the one, and must know of the other whether
 /// amounts may be added up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,6 +66,8 @@ pub struct Question {
     pub by_source: bool,
     /// What else is.
     pub by: Option<Dimension>,
+    /// What is summed up.
+    pub depth: Depth,
 }
 
 /// The sums of payments that share everything that a question tells apart.
@@ -69,15 +83,27 @@ pub struct Sum {
     pub status: Status,
     /// Their currency.
     pub currency: String,
-    /// The sums.
+    /// The sums, as deep as was asked.
     pub measures: Measures,
 }
 
 impl Question {
-    /// How many payments `filter` finds in `slots`, and what they sum up to.
+    /// How many payments `filter` finds in `slots`, and what their amounts sum up to.
     #[must_use]
     pub fn new(filter: Filter, slots: Slots) -> Self {
-        Self { filter, slots, by_source: false, by: None }
+        Self { filter, slots, by_source: false, by: None, depth: Depth::Amounts }
+    }
+
+    /// How many payments, and nothing else.
+    #[must_use]
+    pub fn counts(self) -> Self {
+        Self { depth: Depth::Counts, ..self }
+    }
+
+    /// The same, and what their fees sum up to.
+    #[must_use]
+    pub fn with_fees(self) -> Self {
+        Self { depth: Depth::Fees, ..self }
     }
 
     /// The same, source by source.

@@ -257,11 +257,15 @@ async fn ask(
     state: &State,
     filter: Filter,
     days: DayRange,
-    dimension: HeatmapDimension,
+    (dimension, metric): (HeatmapDimension, HeatmapMetric),
 ) -> Result<(Rows, Answer), Problem> {
+    let question = |filter, slots| {
+        let question = Question::new(filter, slots);
+        if metric == HeatmapMetric::Amount { question } else { question.counts() }
+    };
     let slots = dimension.slots(days);
     if dimension == HeatmapDimension::HourDay {
-        return Ok((Rows::Weekdays, state.sums.ask(&Question::new(filter, slots)).await?));
+        return Ok((Rows::Weekdays, state.sums.ask(&question(filter, slots)).await?));
     }
     let whole = Question::new(filter.clone(), Slots::one(days.stretch())).by(Dimension::Merchant);
     let answer = state.sums.ask(&whole).await?;
@@ -271,7 +275,7 @@ async fn ask(
         return Ok((Rows::Merchants(merchants), Answer { sums: [].into(), ..answer }));
     }
     let filter = Filter { merchant_ids: merchants.clone(), ..filter };
-    let answer = state.sums.ask(&Question::new(filter, slots).by(Dimension::Merchant)).await?;
+    let answer = state.sums.ask(&question(filter, slots).by(Dimension::Merchant)).await?;
     Ok((Rows::Merchants(merchants), answer))
 }
 
@@ -295,7 +299,7 @@ impl HeatmapApi {
     ) -> Result<Json<Heatmap>, Problem> {
         let (dimension, metric) = (heatmap.0.dimension.unwrap_or_default(), heatmap.0.metric.unwrap_or_default());
         let days = query.0.days(&state)?;
-        let (rows, answer) = ask(&state, query.0.filter(), days, dimension).await?;
+        let (rows, answer) = ask(&state, query.0.filter(), days, (dimension, metric)).await?;
         Ok(Json(Heatmap::of(days.into(), (dimension, metric), &rows, &answer)))
     }
 }

@@ -160,7 +160,7 @@ impl LiveApi {
     ) -> Result<Json<Rpm>, Problem> {
         let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(MINUTES_BY_HABIT), state.clock.now());
         let slots = Slots::between(minutes.boundaries().to_vec());
-        let answer = state.sums.ask(&Question::new(query.0.filter(), slots)).await?;
+        let answer = state.sums.ask(&Question::new(query.0.filter(), slots).counts()).await?;
         Ok(Json(Rpm::of(&minutes, &answer.sums, answer.as_of.into())))
     }
 

@@ -147,7 +147,7 @@ impl OverviewApi {
     ) -> Result<Json<Overview>, Problem> {
         let days = query.0.days(&state)?;
         let slots = Slots::two(days.previous().stretch(), days.stretch());
-        let answer = state.sums.ask(&Question::new(query.0.filter(), slots).by_source()).await?;
+        let answer = state.sums.ask(&Question::new(query.0.filter(), slots).by_source().with_fees()).await?;
         Ok(Json(Overview::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 }

@@ -6,9 +6,10 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use poem::http::{Uri, header};
-use poem::{Body, IntoResponse, Response};
+use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::payload::Payload;
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
@@ -30,7 +31,7 @@ pub(crate) struct WrittenAnswers(Cache<String, Kept, Weight>);
 struct Kept {
     sums: Arc<[Sum]>,
     as_of: [Option<DateTime<Utc>>; 2],
-    text: Arc<str>,
+    text: Bytes,
 }
 
 #[derive(Clone)]
@@ -56,8 +57,8 @@ impl WrittenAnswers {
         if let Some(kept) = self.0.get(&asked).filter(holds) {
             return Written { text: kept.text, of: PhantomData };
         }
-        let text: Arc<str> = write().to_json_string().into();
-        let kept = Kept { sums: Arc::clone(&answer.sums), as_of: answer.as_of, text: Arc::clone(&text) };
+        let text = Bytes::from(write().to_json_string());
+        let kept = Kept { sums: Arc::clone(&answer.sums), as_of: answer.as_of, text: text.clone() };
         self.0.insert(asked, kept);
         Written { text, of: PhantomData }
     }
@@ -65,7 +66,7 @@ impl WrittenAnswers {
 
 /// A `T`, written as JSON.
 pub(super) struct Written<T> {
-    text: Arc<str>,
+    text: Bytes,
     of: PhantomData<T>,
 }
 
@@ -83,8 +84,7 @@ impl<T: Type> Payload for Written<T> {
 
 impl<T: Send> IntoResponse for Written<T> {
     fn into_response(self) -> Response {
-        let body = Body::from(self.text.to_string());
-        Response::builder().header(header::CONTENT_TYPE, "application/json; charset=utf-8").body(body)
+        Response::builder().header(header::CONTENT_TYPE, "application/json; charset=utf-8").body(self.text)
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
             (&other, answer(&alike, later), 5, "5"),
             (&uri, answer(&alike, later), 6, "4"),
         ] {
-            assert_eq!(&*written.answer(asked, &answer, || value).text, said);
+            assert_eq!(written.answer(asked, &answer, || value).text, said);
         }
     }
 }
