@@ -131,8 +131,9 @@ impl JobsApi {
         id: Path<Uuid>,
     ) -> Result<Json<JobDetail>, Problem> {
         let job_id = JobId(id.0);
-        let (job, attempts) =
-            tokio::try_join!(job_listing::find(&state.pool, job_id), job_listing::list_attempts(&state.pool, job_id))?;
+        let job = job_listing::find(&state.pool, job_id).await?;
+        // Afterwards, so that a job which is shown at its end has no attempt that is shown at work.
+        let attempts = job_listing::list_attempts(&state.pool, job_id).await?;
         let job = job.ok_or_else(|| Problem::not_found("job"))?;
         Ok(Json(JobDetail::of(job, attempts)))
     }
