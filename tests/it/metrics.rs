@@ -7,14 +7,13 @@ use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::sync::Stream;
-use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionKey};
-use psp_dashboard::domain::version::{SequenceId, Version};
+use psp_dashboard::domain::transaction::{Kind, Source, Transaction};
 use psp_dashboard::operations::ingest_page::{Advance, Page};
 use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::books::Books;
+use crate::harness::books::{Books, plain_payment};
 use crate::harness::stage::{Stage, VIEWER, Web};
 
 /// What a payment says of itself.
@@ -44,34 +43,16 @@ impl Given {
         let rate = (self.cents > 0).then(|| Decimal::new(self.cents, 2));
         let amount = Decimal::from(self.amount);
         Record::Payment(Box::new(Transaction {
-            key: TransactionKey { source, kind, source_id: id.to_string() },
-            version: Version { sequence: Some(SequenceId(1)), modified_at: None },
-            reference_id: None,
-            client_operation_id: None,
-            order_id: None,
             project: text(self.project),
             merchant_id: text(self.merchant),
             amount,
-            paid_amount: None,
             currency: self.currency.parse().expect("a currency"),
             amount_usd: rate.map(|rate| amount * rate),
-            fee: None,
-            fee_usd: None,
             exchange_rate: rate,
             status: self.status,
-            original_status: None,
-            user_id: None,
-            user_email: None,
-            user_phone: None,
-            user_name: None,
             country: text(self.country),
-            utr: None,
             payment_method: text(self.method),
-            payment_product: None,
-            created_at: self.created_at,
-            updated_at: None,
-            completed_at: None,
-            raw: "{}".to_owned(),
+            ..plain_payment((source, kind), id.to_string(), self.created_at)
         }))
     }
 }

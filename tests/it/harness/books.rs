@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::claims::{Claimer, claim};
 use psp_dashboard::db::sync_runs::NewRun;
 use psp_dashboard::domain::job::{Claim, NewJob, SYNC_VIMA, Trigger};
+use psp_dashboard::domain::money::Currency;
 use psp_dashboard::domain::record::Record;
+use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::sync::{Counts, Stream, SyncArgs};
-use psp_dashboard::domain::transaction::Source;
+use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionKey};
+use psp_dashboard::domain::version::{SequenceId, Version};
 use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::ingest_page::{Advance, Page, Progress, Ticket, ingest_page};
 use psp_dashboard::wire::Wire;
+use rust_decimal::Decimal;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -75,5 +80,43 @@ impl Books {
     /// The only value of a query.
     pub(crate) async fn number(&self, query: &'static str) -> i64 {
         number(&self.pool, query).await
+    }
+}
+
+/// A payment in rupees that says nothing but what it must.
+pub(crate) fn plain_payment(
+    (source, kind): (Source, Kind),
+    source_id: String,
+    created_at: DateTime<Utc>,
+) -> Transaction {
+    Transaction {
+        key: TransactionKey { source, kind, source_id },
+        version: Version { sequence: Some(SequenceId(1)), modified_at: None },
+        reference_id: None,
+        client_operation_id: None,
+        order_id: None,
+        project: None,
+        merchant_id: None,
+        amount: Decimal::ZERO,
+        paid_amount: None,
+        currency: Currency::inr(),
+        amount_usd: None,
+        fee: None,
+        fee_usd: None,
+        exchange_rate: None,
+        status: Status::Success,
+        original_status: None,
+        user_id: None,
+        user_email: None,
+        user_phone: None,
+        user_name: None,
+        country: None,
+        utr: None,
+        payment_method: None,
+        payment_product: None,
+        created_at,
+        updated_at: None,
+        completed_at: None,
+        raw: "{}".to_owned(),
     }
 }

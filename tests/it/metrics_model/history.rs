@@ -4,9 +4,11 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use proptest::prelude::*;
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::status::Status;
-use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionKey};
+use psp_dashboard::domain::transaction::{Kind, Source, Transaction};
 use psp_dashboard::domain::version::{SequenceId, Version};
 use rust_decimal::Decimal;
+
+use crate::harness::books::plain_payment;
 
 /// A telling of a payment.
 #[derive(Debug, Clone)]
@@ -33,34 +35,19 @@ impl Telling {
         let (amount, fee) = (Decimal::new(self.paise, 2), self.fee.map(|fee| Decimal::new(fee, 3)));
         let worth = |value: Decimal| rate.map(|rate| value * rate);
         Record::Payment(Box::new(Transaction {
-            key: TransactionKey { source: self.source, kind: self.kind, source_id: self.id.to_string() },
             version: Version { sequence: Some(SequenceId(self.version.into())), modified_at: None },
-            reference_id: None,
-            client_operation_id: None,
-            order_id: None,
             project: self.project.map(|project| format!("project-{project}")),
             merchant_id: self.merchant.map(|merchant| format!("merchant-{merchant}")),
             amount,
-            paid_amount: None,
             currency: self.currency.parse().expect("a currency"),
             amount_usd: worth(amount),
             fee,
             fee_usd: fee.and_then(worth),
             exchange_rate: rate,
             status: self.status,
-            original_status: None,
-            user_id: None,
-            user_email: None,
-            user_phone: None,
-            user_name: None,
             country: self.country.map(str::to_owned),
-            utr: None,
             payment_method: self.method.map(str::to_owned),
-            payment_product: None,
-            created_at: self.created_at,
-            updated_at: None,
-            completed_at: None,
-            raw: "{}".to_owned(),
+            ..plain_payment((self.source, self.kind), self.id.to_string(), self.created_at)
         }))
     }
 }
