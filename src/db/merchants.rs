@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 
 use super::DbError;
-use super::metric_sums::{push_kinds, push_texts};
+use super::payment_filter::{push_kinds, push_list};
 use crate::domain::metrics::cover::Stretch;
 use crate::domain::metrics::question::Filter;
 
@@ -52,5 +52,5 @@ fn push_times(query: &mut QueryBuilder<Postgres>, condition: &str, filter: &Filt
     ));
     query.push_bind(period.from).push(" AND created_at < ").push_bind(period.until);
     push_kinds(query, filter);
-    push_texts(query, "project", &filter.projects);
+    push_list(query, "project", &filter.projects);
 }

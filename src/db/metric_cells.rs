@@ -53,11 +53,11 @@ pub async fn move_cells(connection: &mut PgConnection, moves: &[(Cell, Measures)
     Ok(())
 }
 
-/// The days of UTC, the first and the last, that payments or cells are of; none where there is neither.
+/// The days of UTC from the first that payments or cells are of to the last; none where there is neither.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn find_days(connection: &mut PgConnection) -> Result<Option<(NaiveDate, NaiveDate)>, DbError> {
+pub async fn list_days(connection: &mut PgConnection) -> Result<Vec<NaiveDate>, DbError> {
     let row = sqlx::query!(
         r#"SELECT LEAST((SELECT min(created_at) FROM transactions),
                         (SELECT min(bucket) FROM metric_cells
@@ -68,7 +68,8 @@ pub async fn find_days(connection: &mut PgConnection) -> Result<Option<(NaiveDat
     )
     .fetch_one(connection)
     .await?;
-    Ok(row.first.zip(row.last).map(|(first, last)| (first.date_naive(), last.date_naive())))
+    let bounds = row.first.zip(row.last).map(|(first, last)| (first.date_naive(), last.date_naive()));
+    Ok(bounds.into_iter().flat_map(|(first, last)| first.iter_days().take_while(move |day| *day <= last)).collect())
 }
 
 /// How many cells of `source` on `day` are not what its payments make them.

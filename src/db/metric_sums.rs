@@ -9,14 +9,12 @@ use rust_decimal::Decimal;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 
 use super::DbError;
-use super::transaction_search::names;
+use super::payment_filter::{self, push_kinds, push_list};
 use crate::domain::metrics::amount_band;
 use crate::domain::metrics::cell::{Facet, Measures};
 use crate::domain::metrics::cover::{Cover, Span, Stretch};
 use crate::domain::metrics::question::{Depth, Dimension, Filter, Question, Sum};
-use crate::domain::metrics::slots::Slots;
-use crate::domain::status::Status;
-use crate::domain::transaction::{Kind, Source};
+use crate::domain::transaction::Source;
 
 #[derive(FromRow)]
 struct SumRow {
@@ -83,16 +81,6 @@ pub async fn list(pool: &PgPool, question: &Question) -> Result<Vec<Sum>, DbErro
     rows.into_iter().map(Sum::try_from).collect()
 }
 
-/// How many payments are stored of `source`.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
-pub async fn count_of_source(pool: &PgPool, source: Source) -> Result<u64, DbError> {
-    let filter = Filter { sources: vec![source], ..Filter::default() };
-    let sums = list(pool, &Question::new(filter, Slots::one(Stretch::ALL)).counts()).await?;
-    Ok(sums.iter().map(|sum| sum.measures.count.unsigned_abs()).sum())
-}
-
 struct Statement<'question> {
     query: QueryBuilder<Postgres>,
     question: &'question Question,
@@ -117,8 +105,8 @@ impl Statement<'_> {
                  SELECT following.* FROM known CROSS JOIN LATERAL ({first} AND (project, member) > (known.project, known.member) \
                  ORDER BY project, member LIMIT 1) AS following), series AS (SELECT * FROM known WHERE true"
             ));
-            push_texts(&mut self.query, "project", &filter.projects);
-            push_texts(&mut self.query, "member", member_filter(facet, filter));
+            push_list(&mut self.query, "project", &filter.projects);
+            push_list(&mut self.query, "member", member_filter(facet, filter));
             self.query.push(")");
         }
     }
@@ -191,12 +179,7 @@ impl Statement<'_> {
             ") AS stretch (since, before) CROSS JOIN LATERAL (SELECT * FROM transactions \
              WHERE created_at >= stretch.since AND created_at < stretch.before",
         );
-        let filter = &self.question.filter;
-        push_kinds(&mut self.query, filter);
-        push_texts(&mut self.query, "project", &filter.projects);
-        push_texts(&mut self.query, "merchant_id", &filter.merchant_ids);
-        push_texts(&mut self.query, "country", &filter.countries);
-        push_texts(&mut self.query, "payment_method", &filter.payment_methods);
+        payment_filter::push(&mut self.query, &self.question.filter);
         self.query.push(") AS payments");
     }
 
@@ -221,25 +204,5 @@ fn member_filter(facet: Facet, filter: &Filter) -> &[String] {
         Facet::Merchant => &filter.merchant_ids,
         Facet::Country | Facet::ProjectCountry => &filter.countries,
         Facet::PaymentMethod | Facet::ProjectPaymentMethod => &filter.payment_methods,
-    }
-}
-
-/// The dimensions that every cell has.
-pub(super) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    push_names(query, "source", &names(&filter.sources, Source::as_str));
-    push_names(query, "kind", &names(&filter.kinds, Kind::as_str));
-    push_names(query, "status", &names(&filter.statuses, Status::as_str));
-    push_texts(query, "currency", &filter.currencies);
-}
-
-fn push_names(query: &mut QueryBuilder<Postgres>, column: &str, values: &[&'static str]) {
-    if !values.is_empty() {
-        query.push(format!(" AND {column} = ANY(")).push_bind(values.to_vec()).push(")");
-    }
-}
-
-pub(super) fn push_texts(query: &mut QueryBuilder<Postgres>, column: &str, values: &[String]) {
-    if !values.is_empty() {
-        query.push(format!(" AND {column} = ANY(")).push_bind(values.to_vec()).push(")");
     }
 }

@@ -23,6 +23,7 @@ pub mod merchants;
 pub mod metadata;
 pub mod metric_cells;
 pub mod metric_sums;
+mod payment_filter;
 pub mod pool;
 pub mod processes;
 pub mod quarantine;

@@ -13,7 +13,7 @@ use crate::db::count::Count;
 use crate::db::transaction_search::{self, Filter, Found, Known, Order, SortBy, Window};
 use crate::domain::metrics::cell::Width;
 use crate::domain::metrics::cover::Stretch;
-use crate::domain::metrics::question::{Question, Sum};
+use crate::domain::metrics::question::{self, Question, Sum};
 use crate::domain::metrics::slots::Slots;
 
 /// So few are passed over one by one.
@@ -35,12 +35,12 @@ pub async fn list_payments(
 ) -> Result<(Vec<Found>, Count), SumError> {
     match filter.known() {
         Known::Exactly(question) => {
-            let total = count(&sums.ask(&question).await?.sums);
+            let total = question::count(&*sums.ask(&question).await?.sums);
             let page = if total == 0 { vec![] } else { list(pool, sums, question, (filter, window), now).await? };
             Ok((page, Count { total, exact: true }))
         }
         Known::AtMost(question) => {
-            let at_most = count(&sums.ask(&question).await?.sums);
+            let at_most = question::count(&*sums.ask(&question).await?.sums);
             if at_most == 0 {
                 return Ok((vec![], Count { total: 0, exact: true }));
             }
@@ -72,10 +72,6 @@ async fn list(
     let answer = sums.ask(&Question { slots: Slots::between(days.0.clone()), ..question }).await?;
     let (filter, window) = days.pass_over(&answer.sums, filter.clone(), *window);
     Ok(transaction_search::list(pool, &filter, &window).await?)
-}
-
-fn count(sums: &[Sum]) -> u64 {
-    sums.iter().map(|sum| sum.measures.count.unsigned_abs()).sum()
 }
 
 /// Where days begin, from the first time that a filter asks for to the last, by the clock of the cells.

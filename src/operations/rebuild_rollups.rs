@@ -31,9 +31,7 @@ pub struct Rebuilt {
 /// [`DbError::ClaimLost`] where another worker has the job by now. [`DbError`] where the database refuses.
 pub async fn rebuild_rollups(pool: &PgPool, wire: &Wire, clock: &dyn Clock, claim: &Claim) -> Result<Rebuilt, DbError> {
     let mut rebuilt = Rebuilt::default();
-    let bounds = metric_cells::find_days(&mut *pool.acquire().await?).await?;
-    let days: Vec<NaiveDate> =
-        bounds.map(|(first, last)| first.iter_days().take_while(|day| *day <= last).collect()).unwrap_or_default();
+    let days = metric_cells::list_days(&mut *pool.acquire().await?).await?;
     let total = days.len() * Source::ALL.len();
     for day in days.into_iter().rev() {
         for source in Source::ALL {

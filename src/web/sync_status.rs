@@ -11,13 +11,17 @@ use uuid::Uuid;
 
 use super::app::State;
 use super::document::{EXAMPLE_ID, EXAMPLE_TIME};
+use super::error::Problem;
 use super::schema::Time;
 use crate::config::SyncConfig;
 use crate::db::jobs::Running;
 use crate::db::quarantine::Filter;
 use crate::db::sync_runs::Run;
-use crate::db::{DbError, freshness, jobs, metric_sums, quarantine, sync_runs, sync_streams};
+use crate::db::{DbError, jobs, quarantine, sync_runs, sync_streams};
 use crate::domain::job::JobKind;
+use crate::domain::metrics::cover::Stretch;
+use crate::domain::metrics::question::{self, Question};
+use crate::domain::metrics::slots::Slots;
 use crate::domain::rate::percent;
 use crate::domain::schedule::Every;
 use crate::domain::sync::{RunStatus, Stream};
@@ -127,15 +131,24 @@ impl SyncStatus {
 }
 
 /// How all syncs stand now.
-pub(super) async fn sync_status(state: &State) -> Result<SyncStatus, DbError> {
-    let [vima_as_of, payshack_as_of] = freshness::look(&state.pool).await?.as_of;
-    let vima = source_sync(state, Source::Vima, vima_as_of);
-    let payshack = source_sync(state, Source::Payshack, payshack_as_of);
-    let (vima, payshack) = tokio::try_join!(vima, payshack)?;
+pub(super) async fn sync_status(state: &State) -> Result<SyncStatus, Problem> {
+    let all = Question::new(question::Filter::default(), Slots::one(Stretch::ALL)).by_source().counts();
+    let stored = state.sums.ask(&all).await?;
+    let [vima, payshack] = Source::ALL.map(|source| {
+        let count = question::count(stored.sums.iter().filter(|sum| sum.source == Some(source)));
+        (source, count)
+    });
+    let [vima_as_of, payshack_as_of] = stored.as_of;
+    let (vima, payshack) =
+        tokio::try_join!(source_sync(state, vima, vima_as_of), source_sync(state, payshack, payshack_as_of))?;
     Ok(SyncStatus::of(vec![vima, payshack]))
 }
 
-async fn source_sync(state: &State, source: Source, watermark: Option<DateTime<Utc>>) -> Result<SourceSync, DbError> {
+async fn source_sync(
+    state: &State,
+    (source, total_records): (Source, u64),
+    watermark: Option<DateTime<Utc>>,
+) -> Result<SourceSync, DbError> {
     let pool = &state.pool;
     let last = sync_runs::list(pool, Some(source), None, 0, 1).await?.pop();
     let last_success = sync_runs::find_last_success(pool, source).await?;
@@ -148,7 +161,7 @@ async fn source_sync(state: &State, source: Source, watermark: Option<DateTime<U
         last_sync_at: last.as_ref().map(|run| Time(run.finished_at.unwrap_or(run.started_at))),
         last_successful_sync: last_success.map(Time),
         records_synced: last.as_ref().map_or(0, |run| run.counts.seen()),
-        total_records: metric_sums::count_of_source(pool, source).await?,
+        total_records,
         quarantined: quarantine::count(pool, &Filter { source: Some(source), kind: None }).await?,
         error_message: last.and_then(|run| run.error),
         next_sync_in_seconds: (next - now).num_seconds(),

@@ -9,6 +9,7 @@ use super::schema::Money;
 use crate::db::transaction_search::{Filter, Order, Search, SortBy};
 use crate::domain::access::{Principal, Role};
 use crate::domain::day::start_of_day;
+use crate::domain::metrics::question;
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
@@ -129,14 +130,16 @@ impl TransactionQuery {
         let zone = self.timezone.and_then(|name| name.parse().ok()).unwrap_or(zone);
         let personal = principal.role >= Role::Operator;
         Filter {
-            sources: self.source,
-            kinds: self.kind,
-            projects: self.project,
-            statuses: self.status,
-            currencies: self.currency,
-            countries: self.country,
-            payment_methods: self.payment_method,
-            merchant_ids: self.merchant_id,
+            dimensions: question::Filter {
+                sources: self.source,
+                kinds: self.kind,
+                projects: self.project,
+                statuses: self.status,
+                currencies: self.currency,
+                merchant_ids: self.merchant_id,
+                countries: self.country,
+                payment_methods: self.payment_method,
+            },
             min_amount: self.min_amount.map(|Money(amount)| amount),
             max_amount: self.max_amount.map(|Money(amount)| amount),
             from: self.from_date.map(|day| start_of_day(day, zone)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::count::Count;
 use psp_dashboard::db::transaction_search::{Filter, Found, Order, Place, Search, SortBy, Window, list};
+use psp_dashboard::domain::metrics::question::Filter as Dimensions;
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::operations::list_payments::list_payments;
@@ -82,14 +83,14 @@ fn is_meant(filter: &Filter, payment: &Found) -> bool {
     fn is_said(values: &[String], value: Option<&String>) -> bool {
         values.is_empty() || value.is_some_and(|value| values.contains(value))
     }
-    is_one(&filter.sources, &payment.source)
-        && is_one(&filter.kinds, &payment.kind)
-        && is_one(&filter.statuses, &payment.status)
-        && is_one(&filter.currencies, &payment.currency)
-        && is_said(&filter.projects, payment.project.as_ref())
-        && is_said(&filter.countries, payment.country.as_ref())
-        && is_said(&filter.payment_methods, payment.payment_method.as_ref())
-        && is_said(&filter.merchant_ids, payment.merchant_id.as_ref())
+    is_one(&filter.dimensions.sources, &payment.source)
+        && is_one(&filter.dimensions.kinds, &payment.kind)
+        && is_one(&filter.dimensions.statuses, &payment.status)
+        && is_one(&filter.dimensions.currencies, &payment.currency)
+        && is_said(&filter.dimensions.projects, payment.project.as_ref())
+        && is_said(&filter.dimensions.countries, payment.country.as_ref())
+        && is_said(&filter.dimensions.payment_methods, payment.payment_method.as_ref())
+        && is_said(&filter.dimensions.merchant_ids, payment.merchant_id.as_ref())
         && filter.min_amount.is_none_or(|least| payment.amount >= least)
         && filter.max_amount.is_none_or(|most| payment.amount <= most)
         && filter.from.is_none_or(|from| payment.created_at >= from)
@@ -106,33 +107,48 @@ fn contains(search: &Search, payment: &Found) -> bool {
 }
 
 fn filters() -> Vec<Filter> {
-    let none = Filter::default;
+    let (none, all) = (Filter::default, Dimensions::default);
     let one = |text: &str| vec![text.to_owned()];
     let time = |text: &str| Some(text.parse().expect(text));
     let search = |text: &str, personal| Some(Search { text: text.to_owned(), personal });
     vec![
         none(),
-        Filter { sources: vec![Source::Payshack], ..none() },
-        Filter { kinds: vec![Kind::Payout], ..none() },
-        Filter { projects: one("project1"), ..none() },
-        Filter { projects: vec!["project1".to_owned(), "project3".to_owned()], ..none() },
-        Filter { projects: one("nobody's"), ..none() },
-        Filter { statuses: vec![Status::Refunded], ..none() },
-        Filter { statuses: vec![Status::Success, Status::Pending], ..none() },
-        Filter { currencies: one("BDT"), ..none() },
-        Filter { countries: one("C2"), ..none() },
-        Filter { payment_methods: one("M5"), ..none() },
-        Filter { merchant_ids: one("merchant-6"), ..none() },
+        Filter { dimensions: Dimensions { sources: vec![Source::Payshack], ..all() }, ..none() },
+        Filter { dimensions: Dimensions { kinds: vec![Kind::Payout], ..all() }, ..none() },
+        Filter { dimensions: Dimensions { projects: one("project1"), ..all() }, ..none() },
+        Filter {
+            dimensions: Dimensions { projects: vec!["project1".to_owned(), "project3".to_owned()], ..all() },
+            ..none()
+        },
+        Filter { dimensions: Dimensions { projects: one("nobody's"), ..all() }, ..none() },
+        Filter { dimensions: Dimensions { statuses: vec![Status::Refunded], ..all() }, ..none() },
+        Filter { dimensions: Dimensions { statuses: vec![Status::Success, Status::Pending], ..all() }, ..none() },
+        Filter { dimensions: Dimensions { currencies: one("BDT"), ..all() }, ..none() },
+        Filter { dimensions: Dimensions { countries: one("C2"), ..all() }, ..none() },
+        Filter { dimensions: Dimensions { payment_methods: one("M5"), ..all() }, ..none() },
+        Filter { dimensions: Dimensions { merchant_ids: one("merchant-6"), ..all() }, ..none() },
         Filter { min_amount: Some(Decimal::new(48, 0)), ..none() },
         Filter { min_amount: Some(Decimal::new(7, 0)), max_amount: Some(Decimal::new(7, 0)), ..none() },
         Filter { from: time("2026-01-12T18:30:00Z"), until: time("2026-01-15T18:30:00Z"), ..none() },
-        Filter { countries: one("C1"), payment_methods: one("M5"), ..none() },
-        Filter { merchant_ids: one("merchant-6"), countries: one("C1"), statuses: vec![Status::Failed], ..none() },
-        Filter { projects: one("project2"), kinds: vec![Kind::Payout], max_amount: Some(Decimal::ONE), ..none() },
+        Filter { dimensions: Dimensions { countries: one("C1"), payment_methods: one("M5"), ..all() }, ..none() },
+        Filter {
+            dimensions: Dimensions {
+                merchant_ids: one("merchant-6"),
+                countries: one("C1"),
+                statuses: vec![Status::Failed],
+                ..all()
+            },
+            ..none()
+        },
+        Filter {
+            dimensions: Dimensions { projects: one("project2"), kinds: vec![Kind::Payout], ..all() },
+            max_amount: Some(Decimal::ONE),
+            ..none()
+        },
         Filter { search: search("012", false), ..none() },
         Filter { search: search("REF-12", false), ..none() },
         Filter { search: search("@exam", false), ..none() },
-        Filter { search: search("u77", true), projects: one("project1"), ..none() },
+        Filter { dimensions: Dimensions { projects: one("project1"), ..all() }, search: search("u77", true), ..none() },
         Filter { search: search("@example.COM", true), ..none() },
         Filter { search: search("op_2499", true), ..none() },
         Filter { search: search("nowhere", true), ..none() },
@@ -224,15 +240,31 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
     let one = |text: &str| vec![text.to_owned()];
     let amount = |least: i64| Some(Decimal::new(least, 0));
     let search = |text: &str| Some(Search { text: text.to_owned(), personal: false });
-    let india = Filter { countries: one("IN"), ..Filter::default() };
+    let all = Dimensions::default;
+    let india = Filter { dimensions: Dimensions { countries: one("IN"), ..all() }, ..Filter::default() };
     for (filter, total, exact) in [
         (india.clone(), 100_001, true),
-        (Filter { payment_methods: one("CARD"), ..india.clone() }, 10, false),
+        (
+            Filter {
+                dimensions: Dimensions { payment_methods: one("CARD"), ..india.dimensions.clone() },
+                ..india.clone()
+            },
+            10,
+            false,
+        ),
         (Filter { min_amount: amount(1), ..Filter::default() }, 100_001, false),
         (Filter { min_amount: amount(2), ..Filter::default() }, 100_000, true),
         (Filter { search: search("many-"), ..Filter::default() }, 4_000, false),
         (Filter { search: search("many-10000"), ..Filter::default() }, 3, true),
-        (Filter { search: search("many-10000"), countries: one("PK"), ..Filter::default() }, 0, true),
+        (
+            Filter {
+                dimensions: Dimensions { countries: one("PK"), ..all() },
+                search: search("many-10000"),
+                ..Filter::default()
+            },
+            0,
+            true,
+        ),
     ] {
         let part = window(SortBy::CreatedAt, Order::Desc, None, 0, 5);
         let (page, count) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");

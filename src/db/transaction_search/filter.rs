@@ -1,38 +1,19 @@
 //! Which payments are looked for, and how that is said to the database.
-//!
-//! A list of one value is said as `=`, not as `= ANY`: only then does PostgreSQL know that an index on the column and the
-//! time gives the rows in their order, so that the first page of whatever is rare is its first 50 entries.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::{Postgres, QueryBuilder};
 
-use super::names;
+use crate::db::payment_filter::{self, narrowest_first, push_list};
 use crate::domain::metrics::cover::Stretch;
 use crate::domain::metrics::question::{self, Question};
 use crate::domain::metrics::slots::Slots;
-use crate::domain::status::Status;
-use crate::domain::transaction::{Kind, Source};
 
-/// Which payments are looked for. An empty list stands for every value.
+/// Which payments are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Who told of them.
-    pub sources: Vec<Source>,
-    /// Pay-ins or pay-outs.
-    pub kinds: Vec<Kind>,
-    /// The merchant's projects.
-    pub projects: Vec<String>,
-    /// Their states.
-    pub statuses: Vec<Status>,
-    /// Their currencies.
-    pub currencies: Vec<String>,
-    /// The payers' countries.
-    pub countries: Vec<String>,
-    /// How they were paid.
-    pub payment_methods: Vec<String>,
-    /// The merchant's accounts.
-    pub merchant_ids: Vec<String>,
+    /// By what the metrics know of them.
+    pub dimensions: question::Filter,
     /// The smallest amount.
     pub min_amount: Option<Decimal>,
     /// The largest amount.
@@ -58,18 +39,8 @@ impl Filter {
     /// What the metrics can say of how many payments it finds.
     #[must_use]
     pub fn known(&self) -> Known {
-        let asked = question::Filter {
-            sources: self.sources.clone(),
-            kinds: self.kinds.clone(),
-            projects: self.projects.clone(),
-            statuses: self.statuses.clone(),
-            currencies: self.currencies.clone(),
-            merchant_ids: self.merchant_ids.clone(),
-            countries: self.countries.clone(),
-            payment_methods: self.payment_methods.clone(),
-        };
         let (from, until) = (self.from.unwrap_or(Stretch::ALL.from), self.until.unwrap_or(Stretch::ALL.until));
-        let question = Question::new(asked, Slots::one(Stretch { from, until })).counts();
+        let question = Question::new(self.dimensions.clone(), Slots::one(Stretch { from, until })).counts();
         let by_amount = self.min_amount.is_some() || self.max_amount.is_some();
         if by_amount || self.search.is_some() || question.facet().is_none() {
             return Known::AtMost(widened(question));
@@ -81,13 +52,7 @@ impl Filter {
     pub(super) fn push_all_but_search(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_time(query);
         push_amounts(self, query);
-        push_names(query, "source", &names(&self.sources, Source::as_str));
-        push_names(query, "kind", &names(&self.kinds, Kind::as_str));
-        push_names(query, "status", &names(&self.statuses, Status::as_str));
-        push_list(query, "currency", &self.currencies);
-        for (column, values) in self.narrowest_first() {
-            push_list(query, column, values);
-        }
+        payment_filter::push(query, &self.dimensions);
     }
 
     pub(super) fn push_time(&self, query: &mut QueryBuilder<Postgres>) {
@@ -102,19 +67,10 @@ impl Filter {
     /// Narrows `query` by time and by that one of the other filters that has an index and, as a rule, finds the fewest.
     pub(super) fn push_narrowest(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_time(query);
-        match self.narrowest_first().into_iter().find(|(_, values)| !values.is_empty()) {
+        match narrowest_first(&self.dimensions).into_iter().find(|(_, values)| !values.is_empty()) {
             Some((column, values)) => push_list(query, column, values),
             None => push_amounts(self, query),
         }
-    }
-
-    fn narrowest_first(&self) -> [(&'static str, &[String]); 4] {
-        [
-            ("merchant_id", &self.merchant_ids),
-            ("project", &self.projects),
-            ("country", &self.countries),
-            ("payment_method", &self.payment_methods),
-        ]
     }
 }
 
@@ -147,23 +103,6 @@ fn push_amounts(filter: &Filter, query: &mut QueryBuilder<Postgres>) {
     }
 }
 
-fn push_list(query: &mut QueryBuilder<Postgres>, column: &str, values: &[String]) {
-    match values {
-        [] => {}
-        [value] => {
-            query.push(format!(" AND {column} = ")).push_bind(value.clone());
-        }
-        values => {
-            query.push(format!(" AND {column} = ANY(")).push_bind(values.to_vec()).push(")");
-        }
-    }
-}
-
-fn push_names(query: &mut QueryBuilder<Postgres>, column: &str, values: &[&'static str]) {
-    let values: Vec<String> = values.iter().map(|&value| value.to_owned()).collect();
-    push_list(query, column, &values);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,16 +110,21 @@ mod tests {
     #[test]
     fn the_metrics_say_how_many_or_at_most_how_many() {
         let some = || vec!["a".to_owned()];
-        let project = Filter { projects: some(), ..Filter::default() };
+        let all = question::Filter::default;
+        let of = |dimensions| Filter { dimensions, ..Filter::default() };
+        let project = of(question::Filter { projects: some(), ..all() });
         assert!(matches!(Filter::default().known(), Known::Exactly(_)));
         assert!(matches!(project.known(), Known::Exactly(question) if question.filter.projects == some()));
         let search = Some(Search { text: "abc".to_owned(), personal: false });
         for (filter, left) in [
             (Filter { min_amount: Some(Decimal::ONE), ..project.clone() }, [1, 0, 0, 0]),
             (Filter { search, ..project.clone() }, [1, 0, 0, 0]),
-            (Filter { countries: some(), payment_methods: some(), ..project.clone() }, [1, 0, 1, 0]),
-            (Filter { countries: some(), payment_methods: some(), ..Filter::default() }, [0, 0, 1, 0]),
-            (Filter { merchant_ids: some(), countries: some(), ..project }, [1, 1, 0, 0]),
+            (
+                of(question::Filter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
+                [1, 0, 1, 0],
+            ),
+            (of(question::Filter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
+            (of(question::Filter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
         ] {
             let Known::AtMost(question) = filter.known() else { panic!("{filter:?} is known") };
             let asked = &question.filter;

@@ -87,6 +87,11 @@ pub struct Sum {
     pub measures: Measures,
 }
 
+/// How many payments `sums` are of.
+pub fn count<'sums>(sums: impl IntoIterator<Item = &'sums Sum>) -> u64 {
+    sums.into_iter().map(|sum| sum.measures.count.unsigned_abs()).sum()
+}
+
 impl Question {
     /// How many payments `filter` finds in `slots`, and what their amounts sum up to.
     #[must_use]

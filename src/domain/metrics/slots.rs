@@ -119,21 +119,27 @@ fn left(minute: u32, of: u32) -> TimeDelta {
 }
 
 impl Slots {
+    /// The key of the earlier of [`Self::two`] stretches.
+    pub const EARLIER: i32 = 0;
+    /// The key of the later one.
+    pub const LATER: i32 = 1;
+
     /// One stretch, under the key 0.
     #[must_use]
     pub fn one(stretch: Stretch) -> Self {
         Self { boundaries: vec![stretch.from, stretch.until], keys: vec![Some(0)] }
     }
 
-    /// Two stretches that do not overlap, the earlier under the key 0, the later under 1.
+    /// Two stretches that do not overlap, under [`Self::EARLIER`] and [`Self::LATER`].
     #[must_use]
     pub fn two(earlier: Stretch, later: Stretch) -> Self {
+        let keys = [Some(Self::EARLIER), Some(Self::LATER)];
         if earlier.until == later.from {
-            return Self { boundaries: vec![earlier.from, later.from, later.until], keys: vec![Some(0), Some(1)] };
+            return Self { boundaries: vec![earlier.from, later.from, later.until], keys: keys.into() };
         }
         Self {
             boundaries: vec![earlier.from, earlier.until, later.from, later.until],
-            keys: vec![Some(0), None, Some(1)],
+            keys: vec![keys[0], None, keys[1]],
         }
     }
 
@@ -170,28 +176,23 @@ impl Slots {
     /// The hours of days, each under the key that `key` gives to its weekday, from Monday as 0, and its hour.
     #[must_use]
     pub fn hours(days: DayRange, key: fn(weekday: i32, hour: i32) -> i32) -> Self {
-        let (mut start, until) = days.instants();
-        let mut slots = Self { boundaries: vec![start], keys: vec![] };
-        while start < until {
-            let local = start.with_timezone(&days.zone());
-            // Both are far below what an i32 holds.
-            let weekday = i32::try_from(local.weekday().num_days_from_monday()).unwrap_or_default();
-            let hour = i32::try_from(local.hour()).unwrap_or_default();
-            start = Granularity::Hour.next(start, days.zone()).min(until);
-            slots.push(start, key(weekday, hour));
-        }
-        slots
+        Self::folded(days, Granularity::Hour, |local| key(weekday(local), signed(local.hour())))
     }
 
     /// The days, each under its weekday, from Monday as 0.
     #[must_use]
     pub fn weekdays(days: DayRange) -> Self {
+        Self::folded(days, Granularity::Day, weekday)
+    }
+
+    /// The buckets of days, each under the key that `key` gives to what the clocks of the zone show when it begins.
+    fn folded(days: DayRange, granularity: Granularity, key: impl Fn(&DateTime<Tz>) -> i32) -> Self {
         let (mut start, until) = days.instants();
         let mut slots = Self { boundaries: vec![start], keys: vec![] };
         while start < until {
-            let weekday = start.with_timezone(&days.zone()).weekday().num_days_from_monday();
-            start = Granularity::Day.next(start, days.zone()).min(until);
-            slots.push(start, i32::try_from(weekday).unwrap_or_default());
+            let key = key(&start.with_timezone(&days.zone()));
+            start = granularity.next(start, days.zone()).min(until);
+            slots.push(start, key);
         }
         slots
     }
@@ -238,6 +239,16 @@ impl Slots {
         }
         cover
     }
+}
+
+/// Its weekday, from Monday as 0.
+fn weekday(local: &DateTime<Tz>) -> i32 {
+    signed(local.weekday().num_days_from_monday())
+}
+
+/// Hours and weekdays are far below what an i32 holds.
+fn signed(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -26,10 +26,6 @@ use crate::web::fields::{Fields, FromFields};
 use crate::web::query::Query;
 use crate::web::schema::Money;
 
-/// The keys of the two periods.
-const PREVIOUS: i32 = 0;
-const CURRENT: i32 = 1;
-
 /// What is held against what.
 #[derive(Debug, Clone, Default, Object)]
 struct ComparisonQuery {
@@ -135,7 +131,7 @@ struct ComparisonAnswer {
 impl ComparisonAnswer {
     fn of(comparison_type: Comparison, timezone: &str, periods: Compared, sums: &[Sum], data_as_of: DataAsOf) -> Self {
         let tally = |slot| Tally::of(sums.iter().filter(|sum| sum.slot == slot));
-        let (current, previous) = (tally(CURRENT), tally(PREVIOUS));
+        let (current, previous) = (tally(Slots::LATER), tally(Slots::EARLIER));
         Self {
             comparison_type,
             timezone: timezone.to_owned(),
@@ -176,9 +172,9 @@ impl ComparisonApi {
 }
 
 fn example_sums() -> [Sum; 2] {
-    let mut current = Sum { slot: CURRENT, ..Sum::example() };
+    let mut current = Sum { slot: Slots::LATER, ..Sum::example() };
     current.measures.count = 150;
-    [Sum { slot: PREVIOUS, ..Sum::example() }, current]
+    [Sum { slot: Slots::EARLIER, ..Sum::example() }, current]
 }
 
 impl Example for ComparisonAnswer {

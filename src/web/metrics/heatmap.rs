@@ -18,7 +18,7 @@ use crate::domain::metrics::slots::{HOURS, Slots};
 use crate::operations::sum_payments::Answer;
 use crate::web::app::State;
 use crate::web::auth::Viewer;
-use crate::web::document::Tag;
+use crate::web::document::{EXAMPLE_TIME, Tag};
 use crate::web::error::Problem;
 use crate::web::fields::{Fields, FromFields};
 use crate::web::query::Query;
@@ -267,7 +267,7 @@ async fn ask(
     if dimension == HeatmapDimension::HourDay {
         return Ok((Rows::Weekdays, state.sums.ask(&question(filter, slots)).await?));
     }
-    let whole = Question::new(filter.clone(), Slots::one(days.stretch())).by(Dimension::Merchant);
+    let whole = Question::new(filter.clone(), Slots::one(days.stretch())).by(Dimension::Merchant).counts();
     let answer = state.sums.ask(&whole).await?;
     let merchants = busiest(&answer.sums);
     if merchants.is_empty() {
@@ -305,7 +305,7 @@ impl HeatmapApi {
 }
 
 fn example_answer(sums: &[Sum]) -> Answer {
-    Answer { sums: sums.into(), as_of: [Some(crate::web::document::EXAMPLE_TIME); 2] }
+    Answer { sums: sums.into(), as_of: [Some(EXAMPLE_TIME); 2] }
 }
 
 impl Example for Heatmap {

@@ -25,10 +25,6 @@ use crate::web::error::Problem;
 use crate::web::query::Query;
 use crate::web::schema::{Money, Time};
 
-/// The keys of the two periods.
-const PREVIOUS: i32 = 0;
-const CURRENT: i32 = 1;
-
 /// Payments by their state.
 #[derive(Debug, Clone, Object)]
 struct ByStatus {
@@ -89,8 +85,8 @@ struct Overview {
 impl Overview {
     /// The overview of the current sums, against the previous ones.
     fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
-        let current = Tally::of(sums.iter().filter(|sum| sum.slot == CURRENT));
-        let previous = Tally::of(sums.iter().filter(|sum| sum.slot == PREVIOUS));
+        let current = Tally::of(sums.iter().filter(|sum| sum.slot == Slots::LATER));
+        let previous = Tally::of(sums.iter().filter(|sum| sum.slot == Slots::EARLIER));
         let all = current.all();
         Self {
             period,
@@ -103,7 +99,7 @@ impl Overview {
             currency: current.currency(),
             display_currency: "USD".to_owned(),
             by_status: ByStatus::of(&current),
-            by_source: BySource::of(&current, sums.iter().filter(|sum| sum.slot == CURRENT)),
+            by_source: BySource::of(&current, sums.iter().filter(|sum| sum.slot == Slots::LATER)),
             conversion_rate: current.conversion_rate(),
             avg_ticket: current.avg_ticket(),
             avg_ticket_usd: average(all.amount_usd, all.count - all.usd_missing).map(Money),
@@ -168,10 +164,10 @@ fn example_sums() -> Vec<Sum> {
         },
     };
     vec![
-        sum(CURRENT, Source::Vima, Status::Success, 90),
-        sum(CURRENT, Source::Vima, Status::Failed, 30),
-        sum(CURRENT, Source::Payshack, Status::Success, 60),
-        sum(PREVIOUS, Source::Vima, Status::Success, 150),
+        sum(Slots::LATER, Source::Vima, Status::Success, 90),
+        sum(Slots::LATER, Source::Vima, Status::Failed, 30),
+        sum(Slots::LATER, Source::Payshack, Status::Success, 60),
+        sum(Slots::EARLIER, Source::Vima, Status::Success, 150),
     ]
 }
 

@@ -12,6 +12,7 @@ use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::written::Written;
 use super::{DataAsOf, Period};
+use crate::domain::day::DayRange;
 use crate::domain::metrics::question::{Question, Sum};
 use crate::domain::metrics::slots::{Granularity, Slots};
 use crate::domain::status::Status;
@@ -19,7 +20,7 @@ use crate::domain::transaction::Source;
 use crate::operations::sum_payments::Answer;
 use crate::web::app::State;
 use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
+use crate::web::document::{EXAMPLE_TIME, Tag};
 use crate::web::error::Problem;
 use crate::web::fields::{Fields, FromFields};
 use crate::web::query::Query;
@@ -36,6 +37,22 @@ impl FromFields for TrendsQuery {
     fn read(fields: &mut Fields) -> Option<Self> {
         Some(Self { granularity: fields.optional("granularity")? })
     }
+}
+
+impl TrendsQuery {
+    fn divide(self, days: DayRange) -> Result<Divided, Problem> {
+        let granularity = self.granularity.unwrap_or_default();
+        let (slots, starts) = Slots::buckets(days, granularity)?;
+        Ok(Divided { period: days.into(), granularity, slots, starts })
+    }
+}
+
+/// Days in buckets.
+struct Divided {
+    period: Period,
+    granularity: Granularity,
+    slots: Slots,
+    starts: Vec<DateTime<Utc>>,
 }
 
 /// The payments of a bucket.
@@ -174,10 +191,9 @@ impl TrendsApi {
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
     ) -> Result<Written<Trends>, Problem> {
-        let (days, granularity) = (query.0.days(&state)?, trends.0.granularity.unwrap_or_default());
-        let (slots, starts) = Slots::buckets(days, granularity)?;
+        let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
         let answer = state.sums.ask(&Question::new(query.0.filter(), slots)).await?;
-        let trends = || Trends::of(days.into(), granularity, &starts, &answer);
+        let trends = || Trends::of(period, granularity, &starts, &answer);
         Ok(state.written.answer(request.original_uri(), &answer, trends))
     }
 
@@ -193,38 +209,32 @@ impl TrendsApi {
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
     ) -> Result<Written<BySource>, Problem> {
-        let (days, granularity) = (query.0.days(&state)?, trends.0.granularity.unwrap_or_default());
-        let (slots, starts) = Slots::buckets(days, granularity)?;
+        let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
         let filter = query.0.filter();
         let asked =
             Source::ALL.into_iter().filter(|source| filter.sources.is_empty() || filter.sources.contains(source));
         let asked: Vec<Source> = asked.collect();
         let answer = state.sums.ask(&Question::new(filter, slots).by_source()).await?;
         let sources = || asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.sums)).collect();
-        let by_source =
-            || BySource { period: days.into(), granularity, sources: sources(), data_as_of: answer.as_of.into() };
+        let by_source = || BySource { period, granularity, sources: sources(), data_as_of: answer.as_of.into() };
         Ok(state.written.answer(request.original_uri(), &answer, by_source))
     }
-}
-
-fn example_period() -> Period {
-    Period { from: EXAMPLE_DAY, to: EXAMPLE_DAY, timezone: "Asia/Kolkata".to_owned() }
 }
 
 impl Example for Trends {
     fn example() -> Self {
         let answer = Answer { sums: vec![Sum::example()].into(), as_of: [Some(EXAMPLE_TIME); 2] };
-        Self::of(example_period(), Granularity::Hour, &[EXAMPLE_TIME], &answer)
+        Self::of(Period::example(), Granularity::Hour, &[EXAMPLE_TIME], &answer)
     }
 }
 
 impl Example for BySource {
     fn example() -> Self {
         Self {
-            period: example_period(),
+            period: Period::example(),
             granularity: Granularity::Hour,
             sources: vec![SourceTrends::of(Source::Vima, &[EXAMPLE_TIME], &[Sum::example()])],
-            data_as_of: [Some(EXAMPLE_TIME); 2].into(),
+            data_as_of: DataAsOf::example(),
         }
     }
 }

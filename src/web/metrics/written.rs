@@ -82,9 +82,9 @@ impl<T: Type> Payload for Written<T> {
     }
 }
 
-impl<T: Send> IntoResponse for Written<T> {
+impl<T: Type> IntoResponse for Written<T> {
     fn into_response(self) -> Response {
-        Response::builder().header(header::CONTENT_TYPE, "application/json; charset=utf-8").body(self.text)
+        Response::builder().header(header::CONTENT_TYPE, Self::CONTENT_TYPE).body(self.text)
     }
 }
 
