@@ -1,8 +1,9 @@
 //! Answers any question about payments by adding up cells, and payments where no cell fits.
 //!
 //! One statement is put together for every question: which series of cells, which spans of time, what tells sums apart. Each
-//! series is walked span by span through the primary key, so that nothing is read that is not added up; said as a range
-//! within a lateral join, for which the planner has no other plan.
+//! series is walked span by span through the primary key, so that nothing is read that is not added up. The `OFFSET 0` says so:
+//! without it the planner takes the walk for a join, reads every cell of the facet and compares each with every span, which
+//! took 770 ms instead of 21 for thirty days of Kolkata among 330,000 cells.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -154,7 +155,7 @@ impl Statement<'_> {
             facet.as_str()
         ));
         push_kinds(&mut self.query, &self.question.filter);
-        self.query.push(") AS cells");
+        self.query.push(" OFFSET 0) AS cells");
     }
 
     fn push_payments(&mut self, rest: &[Stretch]) {
