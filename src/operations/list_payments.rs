@@ -79,7 +79,7 @@ struct Days(Vec<DateTime<Utc>>);
 
 impl Days {
     fn of(filter: &Filter, now: DateTime<Utc>) -> Self {
-        let (from, until) = (filter.from.unwrap_or(Stretch::ALL.from), filter.until.unwrap_or(Stretch::ALL.until));
+        let Stretch { from, until } = filter.stretch();
         let today = Width::Day.start(now);
         let days = (-DAYS..=1).map(|day| today + TimeDelta::days(day)).filter(|day| *day > from && *day < until);
         Self(std::iter::once(from).chain(days).chain([until]).collect())

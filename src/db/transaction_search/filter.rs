@@ -39,13 +39,19 @@ impl Filter {
     /// What the metrics can say of how many payments it finds.
     #[must_use]
     pub fn known(&self) -> Known {
-        let (from, until) = (self.from.unwrap_or(Stretch::ALL.from), self.until.unwrap_or(Stretch::ALL.until));
-        let question = Question::new(self.dimensions.clone(), Slots::one(Stretch { from, until })).counts();
+        let question = Question::new(self.dimensions.clone(), Slots::one(self.stretch())).counts();
         let by_amount = self.min_amount.is_some() || self.max_amount.is_some();
         if by_amount || self.search.is_some() || question.facet().is_none() {
             return Known::AtMost(widened(question));
         }
         Known::Exactly(question)
+    }
+
+    /// The time of their creation.
+    #[must_use]
+    pub fn stretch(&self) -> Stretch {
+        let Stretch { from, until } = Stretch::ALL;
+        Stretch { from: self.from.unwrap_or(from), until: self.until.unwrap_or(until) }
     }
 
     /// Narrows `query` to the payments that it finds, but for the text that they contain.
