@@ -21,6 +21,9 @@ use psp_dashboard::web::{app, document};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Payments of Vima and PayShack: REST, WebSocket, and what an operator needs.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]

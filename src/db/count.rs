@@ -19,6 +19,13 @@ impl Count {
     }
 }
 
+impl std::ops::AddAssign for Count {
+    fn add_assign(&mut self, more: Self) {
+        self.total += more.total;
+        self.exact &= more.exact;
+    }
+}
+
 /// A count as PostgreSQL's bigint.
 pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)

@@ -39,6 +39,10 @@ pub async fn list_payments(
             let page = if total == 0 { vec![] } else { list(pool, sums, question, (filter, window), now).await? };
             Ok((page, Count { total, exact: true }))
         }
+        Known::InBands(question) => {
+            let listing = async { Ok(transaction_search::list(pool, filter, window).await?) };
+            tokio::try_join!(listing, count_in_bands(pool, sums, filter, &question))
+        }
         Known::AtMost(question) => {
             let at_most = question::count(&*sums.ask(&question).await?.sums);
             if at_most == 0 {
@@ -56,6 +60,23 @@ pub async fn list_payments(
             Ok((page, if is_all { Count { total: found, exact: true } } else { counting.await? }))
         }
     }
+}
+
+/// The bands say how many payments they have; those of what is left at the ends of the amounts are counted.
+async fn count_in_bands(
+    pool: &PgPool,
+    sums: &PaymentSums,
+    filter: &Filter,
+    question: &Question,
+) -> Result<Count, SumError> {
+    let (bands, rest) = filter.amounts.in_bands();
+    let answer = sums.ask(question).await?;
+    let within = answer.sums.iter().filter(|sum| bands.iter().any(|band| band.as_str() == sum.member));
+    let mut count = Count { total: question::count(within), exact: true };
+    for amounts in rest {
+        count += transaction_search::count(pool, &Filter { amounts, ..filter.clone() }, u64::MAX).await?;
+    }
+    Ok(count)
 }
 
 async fn list(

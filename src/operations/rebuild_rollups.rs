@@ -4,6 +4,8 @@
 //! another release did. A day is looked at without any lock first; only where something is odd it is mended, in the turn of
 //! its source, so that syncs go on beside it.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -58,7 +60,7 @@ async fn mend(
     let mut transaction = pool.begin().await?;
     transactions::lock_source(&mut transaction, source).await?;
     let mended = metric_cells::mend(&mut transaction, source, day).await?;
-    freshness::raise(&mut transaction, source).await?;
+    freshness::raise(&mut transaction, source, &BTreeSet::from([day])).await?;
     claims::hold_claim(&mut transaction, claim, progress).await?;
     let news = vec![Event::MetricsUpdated { sources: vec![source] }];
     let recorded = events::insert(&mut transaction, news, clock.now()).await?;

@@ -43,10 +43,9 @@ pub(super) async fn store_payments(
     let plan = Plan::of(payments, &stored, &rates);
     transactions::upsert(connection, &plan.writes(&stored), now).await?;
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
-    metric_cells::move_cells(connection, &plan.deltas(&stored).into_moves()).await?;
-    if !plan.latest.is_empty() {
-        freshness::raise(connection, source).await?;
-    }
+    let deltas = plan.deltas(&stored);
+    freshness::raise(connection, source, &deltas.days()).await?;
+    metric_cells::move_cells(connection, &deltas.into_moves()).await?;
     Ok(plan.verdicts)
 }
 

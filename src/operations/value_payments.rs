@@ -123,10 +123,8 @@ async fn value_batch(
         valued.push((payment.place.id, valuation));
     }
     unvalued::value(connection, &valued).await?;
+    freshness::raise(connection, source, &deltas.days()).await?;
     metric_cells::move_cells(connection, &deltas.into_moves()).await?;
-    if !valued.is_empty() {
-        freshness::raise(connection, source).await?;
-    }
     Ok(valued.len() as u64)
 }
 

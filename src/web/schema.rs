@@ -22,7 +22,7 @@ use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::metrics::comparison::Comparison;
-use crate::domain::metrics::slots::Granularity;
+use crate::domain::metrics::granularity::Granularity;
 use crate::domain::money::{format_decimal, parse_decimal};
 use crate::domain::reconciliation::{AgeBucket, DiscrepancyType, MatchStatus, RunStatus as ReconciliationRunStatus};
 use crate::domain::status::Status;

@@ -9,6 +9,7 @@ use super::schema::Money;
 use crate::db::transaction_search::{Filter, Order, Search, SortBy};
 use crate::domain::access::{Principal, Role};
 use crate::domain::day::start_of_day;
+use crate::domain::metrics::amount_band::AmountRange;
 use crate::domain::metrics::question;
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
@@ -140,8 +141,11 @@ impl TransactionQuery {
                 countries: self.country,
                 payment_methods: self.payment_method,
             },
-            min_amount: self.min_amount.map(|Money(amount)| amount),
-            max_amount: self.max_amount.map(|Money(amount)| amount),
+            amounts: AmountRange {
+                least: self.min_amount.map(|Money(amount)| amount),
+                most: self.max_amount.map(|Money(amount)| amount),
+                below: None,
+            },
             from: self.from_date.map(|day| start_of_day(day, zone)),
             until: self.to_date.and_then(|day| day.succ_opt()).map(|day| start_of_day(day, zone)),
             search: self.search.map(|text| Search { text, personal }),

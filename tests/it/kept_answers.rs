@@ -1,12 +1,24 @@
 //! Answers are kept while they hold, and not a moment longer: whoever asks after a payment was stored finds it counted, however
 //! many ask at the same time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use chrono_tz::Tz;
+use psp_dashboard::db::metric_sums;
+use psp_dashboard::domain::day::DayRange;
+use psp_dashboard::domain::metrics::cell::Measures;
+use psp_dashboard::domain::metrics::cover::Stretch;
+use psp_dashboard::domain::metrics::granularity::Granularity;
+use psp_dashboard::domain::metrics::question::{Dimension, Filter, Question, Sum};
+use psp_dashboard::domain::metrics::slots::Slots;
+use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::ingest_page::Advance;
+use psp_dashboard::operations::sum_payments::{Answer, PaymentSums};
 use psp_dashboard::providers::vima::read_operation;
 use serde_json::{Value, json};
+use sqlx::Executor;
 
 use crate::harness::books::Books;
 use crate::harness::stage::{Stage, Web};
@@ -15,10 +27,14 @@ const TRENDS: &str = "/api/v1/metrics/trends?from_date=2026-01-15&to_date=2026-0
 const OVERVIEW: &str = "/api/v1/metrics/overview?from_date=2026-01-15&to_date=2026-01-15&timezone=UTC";
 
 async fn store(books: &Books, id: u64) {
+    store_update(books, id, 1, "2026-01-15T10:00:00Z").await;
+}
+
+async fn store_update(books: &Books, id: u64, update: u64, created_at: &str) {
     let raw = json!({
         "operation_id": id.to_string(),
-        "operation_update_id": "1",
-        "operation_created_at": "2026-01-15T10:00:00Z",
+        "operation_update_id": update.to_string(),
+        "operation_created_at": created_at,
         "payment_status": "success",
         "complete_amount": 5,
         "complete_currency": "INR",
@@ -81,4 +97,72 @@ async fn an_answer_that_is_kept_tells_how_far_the_sources_have_been_read_by_now(
     let second = web.get(TRENDS).await["data_as_of"].clone();
     assert_ne!(first["vima"], second["vima"]);
     assert_eq!(first["payshack"], second["payshack"]);
+}
+
+/// Each answer that is kept is held against the one of somebody who has kept nothing.
+#[tokio::test]
+async fn what_changes_on_any_day_is_in_the_next_answer() {
+    let books = Books::open().await;
+    let pool = &books.pool;
+    let sums = PaymentSums::new(pool.clone());
+    let day = |text: &str| text.parse().expect(text);
+    let kolkata = DayRange::new(day("2026-01-01"), day("2026-02-10"), Tz::Asia__Kolkata).expect("days");
+    let (hours, _) = Slots::buckets(kolkata, Granularity::Hour).expect("few enough");
+    let questions = [
+        Question::new(Filter::default(), Slots::one(Stretch::ALL)).with_fees(),
+        Question::new(Filter::default(), hours).by(Dimension::Project),
+        Question::new(Filter { sources: vec![Source::Payshack], ..Filter::default() }, Slots::one(Stretch::ALL)),
+    ];
+    let check = async |what: &str| {
+        for question in &questions {
+            let (kept, new) = (sums.ask(question).await, PaymentSums::new(pool.clone()).ask(question).await);
+            let (kept, new) = (kept.expect("an answer"), new.expect("an answer"));
+            let whole = metric_sums::list(pool, question).await.expect("an answer");
+            assert_eq!(told(&kept), told(&new), "{what}: {question:?}");
+            assert_eq!(told(&kept), added_up(&whole), "{what}: {question:?}");
+        }
+        sums.ask(&questions[0]).await.expect("an answer").sums.iter().map(|sum| sum.measures.count).sum::<i64>()
+    };
+    assert_eq!(check("nothing").await, 0);
+    for (what, id, update, created_at, expected) in [
+        ("the first of all", 1, 1, "2026-02-03T10:00:00Z", 1),
+        ("another of a day long ago", 2, 1, "2026-01-05T23:50:00Z", 2),
+        ("one of yesterday, which is today in Kolkata", 3, 1, "2026-02-02T20:00:00Z", 3),
+        ("the one of long ago moves to today", 2, 2, "2026-02-03T00:10:00Z", 3),
+        ("and to a new day, which is the newest now", 2, 3, "2026-02-04T00:10:00Z", 3),
+        ("one of long ago again", 4, 1, "2026-01-05T23:50:00Z", 4),
+    ] {
+        store_update(&books, id, update, created_at).await;
+        assert_eq!(check(what).await, expected, "{what}");
+    }
+    // As a process of the release before writes: it tells of no day.
+    pool.execute(
+        "UPDATE metric_cells SET count = count + 1 WHERE bucket < '2026-01-10Z';
+         UPDATE payment_versions SET version = version + 1 WHERE source = 'vima'",
+    )
+    .await
+    .expect("the cells are there");
+    assert_eq!(check("of a day that nobody told of").await, 5);
+    store(&books, 5).await;
+    assert_eq!(check("told of again").await, 6);
+    pool.execute("TRUNCATE payment_day_versions; UPDATE payment_versions SET version = 1, told = 0, untold = 0")
+        .await
+        .expect("the tables are there");
+    pool.execute("UPDATE metric_cells SET count = count + 1 WHERE bucket < '2026-01-10Z'")
+        .await
+        .expect("the cells are there");
+    assert_eq!(check("put back to an earlier state").await, 7);
+}
+
+fn told(answer: &Answer) -> BTreeMap<String, Measures> {
+    added_up(&answer.sums)
+}
+
+fn added_up(sums: &[Sum]) -> BTreeMap<String, Measures> {
+    let mut added = BTreeMap::<String, Measures>::new();
+    for sum in sums {
+        let what = (sum.slot, sum.source, &sum.member, sum.status, &sum.currency);
+        *added.entry(format!("{what:?}")).or_default() += sum.measures;
+    }
+    added
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::count::Count;
 use psp_dashboard::db::transaction_search::{Filter, Found, Order, Place, Search, SortBy, Window, list};
+use psp_dashboard::domain::metrics::amount_band::AmountRange;
 use psp_dashboard::domain::metrics::question::Filter as Dimensions;
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::transaction::{Kind, Source};
@@ -91,8 +92,8 @@ fn is_meant(filter: &Filter, payment: &Found) -> bool {
         && is_said(&filter.dimensions.countries, payment.country.as_ref())
         && is_said(&filter.dimensions.payment_methods, payment.payment_method.as_ref())
         && is_said(&filter.dimensions.merchant_ids, payment.merchant_id.as_ref())
-        && filter.min_amount.is_none_or(|least| payment.amount >= least)
-        && filter.max_amount.is_none_or(|most| payment.amount <= most)
+        && filter.amounts.least.is_none_or(|least| payment.amount >= least)
+        && filter.amounts.most.is_none_or(|most| payment.amount <= most)
         && filter.from.is_none_or(|from| payment.created_at >= from)
         && filter.until.is_none_or(|until| payment.created_at < until)
         && filter.search.as_ref().is_none_or(|search| contains(search, payment))
@@ -104,6 +105,10 @@ fn contains(search: &Search, payment: &Found) -> bool {
     let part = search.text.to_lowercase();
     let texts = ids.into_iter().chain(personal.into_iter().filter(|_| search.personal)).flatten();
     texts.chain([&payment.source_id]).any(|text| text.to_lowercase().contains(&part))
+}
+
+fn amounts(least: Option<i64>, most: Option<i64>) -> AmountRange {
+    AmountRange { least: least.map(Decimal::from), most: most.map(Decimal::from), below: None }
 }
 
 fn filters() -> Vec<Filter> {
@@ -127,8 +132,9 @@ fn filters() -> Vec<Filter> {
         Filter { dimensions: Dimensions { countries: one("C2"), ..all() }, ..none() },
         Filter { dimensions: Dimensions { payment_methods: one("M5"), ..all() }, ..none() },
         Filter { dimensions: Dimensions { merchant_ids: one("merchant-6"), ..all() }, ..none() },
-        Filter { min_amount: Some(Decimal::new(48, 0)), ..none() },
-        Filter { min_amount: Some(Decimal::new(7, 0)), max_amount: Some(Decimal::new(7, 0)), ..none() },
+        Filter { amounts: amounts(Some(48), None), ..none() },
+        Filter { amounts: amounts(Some(7), Some(7)), ..none() },
+        Filter { amounts: amounts(Some(7), Some(101)), ..none() },
         Filter { from: time("2026-01-12T18:30:00Z"), until: time("2026-01-15T18:30:00Z"), ..none() },
         Filter { dimensions: Dimensions { countries: one("C1"), payment_methods: one("M5"), ..all() }, ..none() },
         Filter {
@@ -142,7 +148,7 @@ fn filters() -> Vec<Filter> {
         },
         Filter {
             dimensions: Dimensions { projects: one("project2"), kinds: vec![Kind::Payout], ..all() },
-            max_amount: Some(Decimal::ONE),
+            amounts: amounts(None, Some(1)),
             ..none()
         },
         Filter { search: search("012", false), ..none() },
@@ -238,7 +244,6 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
     fill_cells(&pool).await;
     let (sums, now) = (PaymentSums::new(pool.clone()), SystemClock.now());
     let one = |text: &str| vec![text.to_owned()];
-    let amount = |least: i64| Some(Decimal::new(least, 0));
     let search = |text: &str| Some(Search { text: text.to_owned(), personal: false });
     let all = Dimensions::default;
     let india = Filter { dimensions: Dimensions { countries: one("IN"), ..all() }, ..Filter::default() };
@@ -252,8 +257,10 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
             10,
             false,
         ),
-        (Filter { min_amount: amount(1), ..Filter::default() }, 100_001, false),
-        (Filter { min_amount: amount(2), ..Filter::default() }, 100_000, true),
+        // All but the first 99 are known without a look at them.
+        (Filter { amounts: amounts(Some(1), None), ..Filter::default() }, 100_001, true),
+        (Filter { amounts: amounts(None, Some(100_000)), ..Filter::default() }, 100_000, true),
+        (Filter { amounts: amounts(Some(1), None), ..india.clone() }, 100_001, false),
         (Filter { search: search("many-"), ..Filter::default() }, 4_000, false),
         (Filter { search: search("many-10000"), ..Filter::default() }, 3, true),
         (

@@ -6,10 +6,12 @@
 
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::list::FIRST_LOOK;
 use super::{Filter, Search, search};
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
+
+/// Of so many of the newest it is told how frequent a text is.
+const LOOK: i64 = 4_000;
 
 /// Counts what `filter` finds, which is at most `at_most`.
 ///
@@ -38,12 +40,12 @@ async fn count_matching(pool: &PgPool, filter: &Filter, search: &Search, at_most
     search::push_match(&mut query, search);
     query.push("), count(*) FROM (SELECT * FROM transactions WHERE true");
     filter.push_all_but_search(&mut query);
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(FIRST_LOOK).push(") AS looked_at");
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(LOOK).push(") AS looked_at");
     let (found, looked_at): (i64, i64) = query.build_query_as().fetch_one(pool).await?;
-    if looked_at < FIRST_LOOK {
+    if looked_at < LOOK {
         return Ok(Count { total: found.unsigned_abs(), exact: true });
     }
-    if found.unsigned_abs().saturating_mul(at_most) / FIRST_LOOK.unsigned_abs() > MOST_VISITED.unsigned_abs() {
+    if found.unsigned_abs().saturating_mul(at_most) / LOOK.unsigned_abs() > MOST_VISITED.unsigned_abs() {
         return Ok(Count { total: found.unsigned_abs(), exact: false });
     }
     count_indexed(pool, filter, search).await

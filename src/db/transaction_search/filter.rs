@@ -1,12 +1,12 @@
 //! Which payments are looked for, and how that is said to the database.
 
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::db::payment_filter::{self, narrowest_first, push_list};
+use crate::domain::metrics::amount_band::AmountRange;
 use crate::domain::metrics::cover::Stretch;
-use crate::domain::metrics::question::{self, Question};
+use crate::domain::metrics::question::{self, Dimension, Question};
 use crate::domain::metrics::slots::Slots;
 
 /// Which payments are looked for.
@@ -14,10 +14,8 @@ use crate::domain::metrics::slots::Slots;
 pub struct Filter {
     /// By what the metrics know of them.
     pub dimensions: question::Filter,
-    /// The smallest amount.
-    pub min_amount: Option<Decimal>,
-    /// The largest amount.
-    pub max_amount: Option<Decimal>,
+    /// Their amounts.
+    pub amounts: AmountRange,
     /// Created then or later.
     pub from: Option<DateTime<Utc>>,
     /// Created before.
@@ -40,11 +38,14 @@ impl Filter {
     #[must_use]
     pub fn known(&self) -> Known {
         let question = Question::new(self.dimensions.clone(), Slots::one(self.stretch())).counts();
-        let by_amount = self.min_amount.is_some() || self.max_amount.is_some();
-        if by_amount || self.search.is_some() || question.facet().is_none() {
+        if self.search.is_some() || question.facet().is_none() {
             return Known::AtMost(widened(question));
         }
-        Known::Exactly(question)
+        if self.amounts.is_all() {
+            return Known::Exactly(question);
+        }
+        let by_band = question.clone().by(Dimension::AmountBand);
+        if by_band.facet().is_some() { Known::InBands(by_band) } else { Known::AtMost(question) }
     }
 
     /// The time of their creation.
@@ -57,7 +58,7 @@ impl Filter {
     /// Narrows `query` to the payments that it finds, but for the text that they contain.
     pub(super) fn push_all_but_search(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_time(query);
-        push_amounts(self, query);
+        push_amounts(self.amounts, query);
         payment_filter::push(query, &self.dimensions);
     }
 
@@ -75,7 +76,7 @@ impl Filter {
         self.push_time(query);
         match narrowest_first(&self.dimensions).into_iter().find(|(_, values)| !values.is_empty()) {
             Some((column, values)) => push_list(query, column, values),
-            None => push_amounts(self, query),
+            None => push_amounts(self.amounts, query),
         }
     }
 }
@@ -85,6 +86,8 @@ impl Filter {
 pub enum Known {
     /// As many as this question's answer says.
     Exactly(Question),
+    /// As many as this question's answer says of the bands that lie within the amounts as a whole, and those of the rest.
+    InBands(Question),
     /// No more than that.
     AtMost(Question),
 }
@@ -100,17 +103,18 @@ fn widened(mut question: Question) -> Question {
     question
 }
 
-fn push_amounts(filter: &Filter, query: &mut QueryBuilder<Postgres>) {
-    if let Some(least) = filter.min_amount {
-        query.push(" AND amount >= ").push_bind(least);
-    }
-    if let Some(most) = filter.max_amount {
-        query.push(" AND amount <= ").push_bind(most);
+fn push_amounts(amounts: AmountRange, query: &mut QueryBuilder<Postgres>) {
+    for (bound, comparison) in [(amounts.least, ">="), (amounts.most, "<="), (amounts.below, "<")] {
+        if let Some(bound) = bound {
+            query.push(format!(" AND amount {comparison} ")).push_bind(bound);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rust_decimal::Decimal;
+
     use super::*;
 
     #[test]
@@ -121,9 +125,11 @@ mod tests {
         let project = of(question::Filter { projects: some(), ..all() });
         assert!(matches!(Filter::default().known(), Known::Exactly(_)));
         assert!(matches!(project.known(), Known::Exactly(question) if question.filter.projects == some()));
+        let amounts = AmountRange { least: Some(Decimal::ONE), ..AmountRange::default() };
+        assert!(matches!(Filter { amounts, ..Filter::default() }.known(), Known::InBands(_)));
         let search = Some(Search { text: "abc".to_owned(), personal: false });
         for (filter, left) in [
-            (Filter { min_amount: Some(Decimal::ONE), ..project.clone() }, [1, 0, 0, 0]),
+            (Filter { amounts, ..project.clone() }, [1, 0, 0, 0]),
             (Filter { search, ..project.clone() }, [1, 0, 0, 0]),
             (
                 of(question::Filter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),

@@ -12,13 +12,10 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 use super::{COLUMNS, Filter, Found, Order, Search, SortValue, Window, search};
 use crate::db::DbError;
 
-/// How many payments are looked at first for a text, one by one.
-pub(super) const FIRST_LOOK: i64 = 4_000;
-/// How many are where the first look says that this is enough.
-const LONG_LOOK: i64 = 100_000;
-/// So many found at the first look make a long one worth while: then there are more than ten thousand among ten million,
-/// and to read those costs more than to pass by fifty thousand.
-const WORTH_A_LONG_LOOK: usize = 5;
+/// How many payments are looked at for a text, one by one, and how many the look before must have found to make that worth
+/// while. Five of four thousand mean more than ten thousand among ten million, and to read those costs more than to pass by
+/// fifty thousand.
+const LOOKS: [(i64, usize); 3] = [(500, 0), (4_000, 1), (100_000, 5)];
 
 /// The payments of one part of a listing.
 ///
@@ -28,17 +25,17 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
     let Some(search) = &filter.search else {
         return read(pool, window, |query| push_plain(query, filter, window)).await;
     };
-    let filled = |found: &Vec<Found>| i64::try_from(found.len()).is_ok_and(|found| found >= window.limit);
-    let first = read(pool, window, |query| push_look(query, filter, search, window, FIRST_LOOK)).await?;
-    if filled(&first) {
-        return Ok(first);
-    }
-    // What is passed over does not come to be seen here, so that nothing is known of how many there were.
-    if window.offset > 0 || first.len() >= WORTH_A_LONG_LOOK {
-        let long = read(pool, window, |query| push_look(query, filter, search, window, LONG_LOOK)).await?;
-        if filled(&long) {
-            return Ok(long);
+    let mut found = 0;
+    for (rows, worth) in LOOKS {
+        // What is passed over does not come to be seen here, so that nothing is known of how many there were.
+        if window.offset == 0 && found < worth {
+            break;
         }
+        let page = read(pool, window, |query| push_look(query, filter, search, window, rows)).await?;
+        if i64::try_from(page.len()).is_ok_and(|found| found >= window.limit) {
+            return Ok(page);
+        }
+        found = page.len();
     }
     read(pool, window, |query| push_indexed(query, filter, search, window)).await
 }

@@ -50,10 +50,52 @@ impl AmountBand {
     pub fn label(self) -> &'static str {
         LABELS[self.index()]
     }
+
+    /// Where it begins; the first one has no beginning.
+    fn begin(self) -> Option<Decimal> {
+        self.index().checked_sub(1).map(|below| Decimal::from(BOUNDS[below]))
+    }
+}
+
+/// A range of amounts. The default has them all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AmountRange {
+    /// The smallest.
+    pub least: Option<Decimal>,
+    /// The largest.
+    pub most: Option<Decimal>,
+    /// All are smaller than this.
+    pub below: Option<Decimal>,
+}
+
+impl AmountRange {
+    /// Whether it has every amount.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The bands that lie within it as a whole, and what is left of it below and above them.
+    #[must_use]
+    pub fn in_bands(self) -> (Vec<AmountBand>, Vec<Self>) {
+        let end = self.most.or(self.below).map(AmountBand::of);
+        let bands: Vec<AmountBand> = AmountBand::all()
+            .filter(|band| self.least.is_none_or(|least| band.begin().is_some_and(|begin| begin >= least)))
+            .filter(|band| end.is_none_or(|end| *band < end))
+            .collect();
+        let Some((first, last)) = bands.first().zip(bands.last()) else { return (bands, vec![self]) };
+        let under = Self { below: first.begin(), most: None, ..self };
+        let over = Self { least: AmountBand::all().nth(last.index() + 1).and_then(AmountBand::begin), ..self };
+        let has_under = self.least.is_some_and(|least| first.begin() > Some(least));
+        let rest = [(has_under, under), (end.is_some(), over)];
+        (bands, rest.into_iter().filter_map(|(is_left, range)| is_left.then_some(range)).collect())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -67,6 +109,55 @@ mod tests {
             ("79228162514264337593543950335", "100000+"),
         ] {
             assert_eq!(AmountBand::of(amount.parse().expect(amount)).label(), label, "{amount}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_whole_bands_and_what_is_left_at_its_ends() {
+        let amount = |text: &str| (!text.is_empty()).then(|| text.parse().expect(text));
+        let shown = |(least, most): (&str, &str)| {
+            let (bands, rest) = AmountRange { least: amount(least), most: amount(most), below: None }.in_bands();
+            let labels: Vec<&str> = bands.into_iter().map(AmountBand::label).collect();
+            let text = |bound: Option<Decimal>| bound.map_or(String::new(), |bound| bound.to_string());
+            let rest: Vec<String> = rest
+                .iter()
+                .map(|range| format!("{} to {} below {}", text(range.least), text(range.most), text(range.below)))
+                .collect();
+            (labels.join(" "), rest.join(", "))
+        };
+        for (range, bands, rest) in [
+            (("50000", ""), "50000-100000 100000+", ""),
+            (("50000.01", ""), "100000+", "50000.01 to  below 100000"),
+            (("100000", ""), "100000+", ""),
+            (("100000.01", ""), "", "100000.01 to  below "),
+            (("", "100"), "0-100", "100 to 100 below "),
+            (("", "99.99"), "", " to 99.99 below "),
+            (("60", "700"), "100-500", "60 to  below 100, 500 to 700 below "),
+            (("200", "700"), "", "200 to 700 below "),
+            (("200", "300"), "", "200 to 300 below "),
+            (("-5", "100"), "", "-5 to 100 below "),
+        ] {
+            assert_eq!(shown(range), (bands.to_owned(), rest.to_owned()), "{range:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_amount_of_a_range_is_met_once(amounts in proptest::array::uniform3(-50_i64..150_000), ends in 0..4) {
+            let [one, other, amount] = amounts.map(Decimal::from);
+            let range = AmountRange {
+                least: (ends & 1 > 0).then_some(one.min(other)),
+                most: (ends & 2 > 0).then_some(one.max(other)),
+                below: None,
+            };
+            let (bands, rest) = range.in_bands();
+            let has = |range: &AmountRange| {
+                range.least.is_none_or(|least| amount >= least)
+                    && range.most.is_none_or(|most| amount <= most)
+                    && range.below.is_none_or(|below| amount < below)
+            };
+            let met = usize::from(bands.contains(&AmountBand::of(amount))) + rest.iter().filter(|rest| has(rest)).count();
+            prop_assert_eq!(met, usize::from(has(&range)), "{:?} {:?}", bands, rest);
         }
     }
 

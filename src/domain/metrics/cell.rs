@@ -3,9 +3,9 @@
 //! A change takes the old telling out of its cells and puts the new one into its own, so cells are exact at every commit, and
 //! only differences are written. Every cell belongs to one source, whose writers take turns: nobody waits for a cell.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, NaiveDate, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use super::amount_band::AmountBand;
@@ -298,6 +298,12 @@ impl Deltas {
         self.0.entry(after.place.clone()).or_default().add(&after.measures, 1);
     }
 
+    /// The days of UTC of the payments that changed, also of those that changed nothing that is counted.
+    #[must_use]
+    pub fn days(&self) -> BTreeSet<NaiveDate> {
+        self.0.keys().map(|place| place.quarter.date_naive()).collect()
+    }
+
     /// The cells that really move, in the order of their keys, in which they are found fastest.
     #[must_use]
     pub fn into_moves(self) -> Vec<(Cell, Measures)> {
@@ -370,6 +376,7 @@ mod tests {
         assert_eq!(counts(Status::Pending).count(), counts(Status::Success).count());
         let mut nothing = Deltas::default();
         nothing.change(Some(&pending), &pending);
+        assert_eq!(nothing.days().len(), 1, "its raw text may be another");
         assert_eq!(nothing.into_moves(), vec![]);
         // Another amount of the same band moves the sums, and no count.
         let mut dearer = Deltas::default();

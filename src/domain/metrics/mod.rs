@@ -15,6 +15,7 @@ pub mod amount_band;
 pub mod cell;
 pub mod comparison;
 pub mod cover;
+pub mod granularity;
 pub mod minutes;
 pub mod question;
 pub mod slots;

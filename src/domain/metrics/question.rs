@@ -1,5 +1,7 @@
 //! A question about payments: which of them, when, and by what they are told apart. Every metric is an answer to one.
 
+use chrono::{DateTime, Utc};
+
 use super::cell::{Facet, Measures};
 use super::cover::Cover;
 use super::slots::Slots;
@@ -121,6 +123,14 @@ impl Question {
     #[must_use]
     pub fn by(self, dimension: Dimension) -> Self {
         Self { by: Some(dimension), ..self }
+    }
+
+    /// The same of the time before `at`, and of the time from then on: their answers together are the answer, some sums of it
+    /// in two parts. None where all of its time lies on one side.
+    #[must_use]
+    pub fn split(&self, at: DateTime<Utc>) -> Option<(Self, Self)> {
+        let (earlier, later) = self.slots.split(at)?;
+        Some((Self { slots: earlier, ..self.clone() }, Self { slots: later, ..self.clone() }))
     }
 
     /// The facet whose cells know everything that is asked; none where only the payments themselves do.

@@ -4,12 +4,15 @@
 //! periods that are compared). All boundaries are found here, in the calendar of a zone with all its gaps and repetitions, so
 //! that the database adds up instants and knows nothing of zones.
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, Timelike, Utc};
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 
 use super::cell::Width;
 use super::cover::{Cover, Stretch};
-use crate::domain::day::{DayRange, start_of_day};
+use super::granularity::Granularity;
+use crate::domain::day::DayRange;
 
 /// The most buckets that an answer may have.
 pub const MOST_BUCKETS: usize = 2_000;
@@ -25,98 +28,10 @@ pub struct Slots {
     keys: Vec<Option<i32>>,
 }
 
-/// How long a bucket is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Granularity {
-    /// A minute.
-    Minute,
-    /// Five of them.
-    FiveMinutes,
-    /// A quarter of an hour.
-    QuarterHour,
-    /// An hour of the zone's clocks.
-    #[default]
-    Hour,
-    /// A day of the zone.
-    Day,
-    /// A week, from Monday.
-    Week,
-    /// A calendar month.
-    Month,
-}
-
 /// A period has more buckets than an answer may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("would make more than {MOST_BUCKETS} buckets: ask for fewer days, or a coarser granularity")]
 pub struct TooManyBuckets;
-
-impl Granularity {
-    /// Every granularity, the finest first.
-    pub const ALL: [Self; 7] =
-        [Self::Minute, Self::FiveMinutes, Self::QuarterHour, Self::Hour, Self::Day, Self::Week, Self::Month];
-
-    /// The name in the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::FiveMinutes => "5min",
-            Self::QuarterHour => "15min",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-        }
-    }
-
-    /// The granularity of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|granularity| granularity.as_str() == name)
-    }
-
-    /// The start of the bucket that `time` falls in.
-    fn start(self, time: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-        let local = time.with_timezone(&zone);
-        let day = local.date_naive();
-        let first = match self {
-            Self::Minute => return time - past(local.minute(), 1, local.second()),
-            Self::FiveMinutes => return time - past(local.minute(), 5, local.second()),
-            Self::QuarterHour => return time - past(local.minute(), 15, local.second()),
-            Self::Hour => return time - past(local.minute(), 60, local.second()),
-            Self::Day => Some(day),
-            Self::Week => day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())),
-            Self::Month => day.with_day(1),
-        };
-        first.map_or(time, |first| start_of_day(first, zone))
-    }
-
-    /// The start of the bucket after the one that begins at `start`.
-    fn next(self, start: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-        let local = start.with_timezone(&zone);
-        let day = local.date_naive();
-        let first: Option<NaiveDate> = match self {
-            Self::Minute => return start + left(local.minute(), 1),
-            Self::FiveMinutes => return start + left(local.minute(), 5),
-            Self::QuarterHour => return start + left(local.minute(), 15),
-            Self::Hour => return start + left(local.minute(), 60),
-            Self::Day => day.succ_opt(),
-            Self::Week => day.checked_add_days(Days::new(7)),
-            Self::Month => day.checked_add_months(Months::new(1)),
-        };
-        first.map_or(DateTime::<Utc>::MAX_UTC, |first| start_of_day(first, zone))
-    }
-}
-
-/// How far a clock that shows `minute` and `second` is into its stretch of so many minutes.
-fn past(minute: u32, of: u32, second: u32) -> TimeDelta {
-    TimeDelta::seconds(i64::from(minute % of * 60 + second))
-}
-
-/// How long it is to the end of the stretch.
-fn left(minute: u32, of: u32) -> TimeDelta {
-    TimeDelta::minutes(i64::from(of - minute % of))
-}
 
 impl Slots {
     /// The key of the earlier of [`Self::two`] stretches.
@@ -217,6 +132,32 @@ impl Slots {
     #[must_use]
     pub fn keys(&self) -> Vec<i32> {
         self.keys.iter().map(|key| key.unwrap_or(-1)).collect()
+    }
+
+    /// The days of UTC that they have a part of.
+    #[must_use]
+    pub fn days(&self) -> Option<RangeInclusive<NaiveDate>> {
+        let (from, until) = self.boundaries.first().zip(self.boundaries.last())?;
+        Some(from.date_naive()..=(*until - TimeDelta::nanoseconds(1)).date_naive())
+    }
+
+    /// What of them is before `at`, and what is not; none where that is all or nothing.
+    #[must_use]
+    pub fn split(&self, at: DateTime<Utc>) -> Option<(Self, Self)> {
+        let before = self.boundaries.partition_point(|boundary| *boundary < at);
+        if before == 0 || before == self.boundaries.len() {
+            return None;
+        }
+        let after = self.boundaries.partition_point(|boundary| *boundary <= at);
+        let earlier = Self {
+            boundaries: self.boundaries[..before].iter().copied().chain([at]).collect(),
+            keys: self.keys[..before].to_vec(),
+        };
+        let later = Self {
+            boundaries: std::iter::once(at).chain(self.boundaries[after..].iter().copied()).collect(),
+            keys: self.keys[after - 1..].to_vec(),
+        };
+        (after < self.boundaries.len()).then_some((earlier, later))
     }
 
     /// What they are put together from, of cells no narrower than `finest`, or of payments alone.
@@ -360,6 +301,28 @@ mod tests {
             assert_eq!((slots.boundaries[0], slots.boundaries[count]), days.instants(), "{told}");
             assert_eq!(slots.boundaries[1..count], starts[1..], "{told}");
         }
+    }
+
+    #[test]
+    fn slots_are_split_at_any_time() {
+        let at = |hour: i64| time("2026-01-15T00:00:00Z") + TimeDelta::hours(hour);
+        // Two hours are compared with two others; an hour between them is in neither.
+        let slots = Slots::two(Stretch { from: at(0), until: at(2) }, Stretch { from: at(3), until: at(5) });
+        let shown = |slots: &Slots| {
+            let hours: Vec<i64> = slots.boundaries.iter().map(|boundary| (*boundary - at(0)).num_hours()).collect();
+            (hours, slots.keys())
+        };
+        let split = |hour: i64| slots.split(at(hour)).map(|(earlier, later)| (shown(&earlier), shown(&later)));
+        for outside in [-1, 0, 5, 6] {
+            assert_eq!(split(outside), None, "{outside}");
+        }
+        assert_eq!(split(1), Some(((vec![0, 1], vec![0]), (vec![1, 2, 3, 5], vec![0, -1, 1]))));
+        assert_eq!(split(2), Some(((vec![0, 2], vec![0]), (vec![2, 3, 5], vec![-1, 1]))));
+        assert_eq!(split(4), Some(((vec![0, 2, 3, 4], vec![0, -1, 1]), (vec![4, 5], vec![1]))));
+        let day = |text: &str| text.parse::<NaiveDate>().expect(text);
+        assert_eq!(slots.days(), Some(day("2026-01-15")..=day("2026-01-15")));
+        let until_midnight = Slots::one(Stretch { from: at(-1), until: at(24) });
+        assert_eq!(until_midnight.days(), Some(day("2026-01-14")..=day("2026-01-15")));
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub(super) use self::written::WrittenAnswers;
 use super::app::State;
 use super::document::{EXAMPLE_DAY, EXAMPLE_TIME};
 use super::schema::Time;
-use crate::db::{DbError, freshness};
 use crate::domain::day::DayRange;
 use crate::domain::metrics::cover::Stretch;
+use crate::operations::sum_payments::SumError;
 
 /// The operations.
 pub(super) fn operations() -> impl OpenApi + 'static {
@@ -110,6 +110,6 @@ impl Example for DataAsOf {
 }
 
 /// Up to when each source has been synced.
-pub(super) async fn data_as_of(state: &State) -> Result<DataAsOf, DbError> {
-    Ok(freshness::look(&state.pool).await?.as_of.into())
+pub(super) async fn data_as_of(state: &State) -> Result<DataAsOf, SumError> {
+    Ok(state.sums.as_of().await?.into())
 }
