@@ -353,6 +353,18 @@ async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_stat
 }
 
 #[tokio::test]
+async fn whoever_would_have_brotli_gets_gzip_which_takes_no_time() {
+    let stage = Stage::set(&[]).await;
+    let web = stage.web().await;
+    let mut reader = silent_reader(&web, "", "br, zstd, gzip;q=0.1").await;
+    let mut head = vec![];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        assert!(reader.read_buf(&mut head).await.expect("the web process answers") > 0, "an answer has a head");
+    }
+    assert!(String::from_utf8_lossy(&head).contains("content-encoding: gzip"), "{}", String::from_utf8_lossy(&head));
+}
+
+#[tokio::test]
 async fn a_reader_that_takes_nothing_is_given_up() {
     let stage = Stage::set(&[]).await;
     cases(&stage, 50_000).await;

@@ -25,13 +25,23 @@ fn period(payments: &Payments, question: u64) -> DayRange {
     DayRange::new(to - PERIOD, to, zone).expect("days in their order")
 }
 
-fn questions(days: impl Fn(u64) -> DayRange, endpoint: &str) -> Vec<String> {
+/// Thirty days up to today, in each zone.
+fn recent(payments: &Payments, endpoint: &str) -> Vec<String> {
+    let to = payments.until.date_naive();
+    let days = |question| {
+        let zone = ZONES[usize::try_from(question % 4).unwrap_or_default()];
+        DayRange::new(to - PERIOD, to, zone).expect("days in their order")
+    };
+    questions(days, ZONES.len() as u64, endpoint)
+}
+
+fn questions(days: impl Fn(u64) -> DayRange, how_many: u64, endpoint: &str) -> Vec<String> {
     let joint = if endpoint.contains('?') { '&' } else { '?' };
     let ask = |days: DayRange| {
         let (from, to, zone) = (days.from(), days.to(), days.zone());
         format!("/api/v1/metrics/{endpoint}{joint}from_date={from}&to_date={to}&timezone={zone}")
     };
-    (0..QUESTIONS).map(|question| ask(days(question))).collect()
+    (0..how_many).map(|question| ask(days(question))).collect()
 }
 
 /// All of them.
@@ -42,7 +52,8 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
     let of = |name: &str, limits, group: &str, endpoint: &str| Endpoint {
         name: name.to_owned(),
         limits,
-        paths: questions(days, endpoint),
+        paths: questions(days, QUESTIONS, endpoint),
+        recent: recent(payments, endpoint),
         plain: Some(Plain::sums(group, &first, "")),
         count_told: CountTold::InRows,
         beside: None,
@@ -57,7 +68,8 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
     let mut all = vec![
         before(of("overview", SUMS, "source", "overview"), "source"),
         of("by-project", SUMS, "project", "by-project"),
-        of("by-source", SUMS, &format!("source || {}", time("hour")), "by-source"),
+        of("by-source", SUMS, &format!("source || {}", time("day")), "by-source?granularity=day"),
+        of("by-source, by hour", SUMS, &format!("source || {}", time("hour")), "by-source"),
         of("trends, by hour", SERIES, &time("hour"), "trends"),
         of("trends, by day", SERIES, &time("day"), "trends?granularity=day"),
         before(of("comparison", SERIES, "true", "comparison?comparison_type=custom"), "true"),
@@ -93,7 +105,8 @@ fn filtered(payments: &Payments) -> Vec<Endpoint> {
     let of = |filter: &str, more: &str| Endpoint {
         name: format!("overview, {filter}"),
         limits: SUMS,
-        paths: questions(days, &format!("overview?{filter}")),
+        paths: questions(days, QUESTIONS, &format!("overview?{filter}")),
+        recent: recent(payments, &format!("overview?{filter}")),
         plain: Some(Plain::sums("source", &days(0), more).and(Plain::sums("source", &days(0).previous(), more))),
         count_told: CountTold::InRows,
         beside: None,
@@ -109,6 +122,7 @@ fn of_now() -> Vec<Endpoint> {
     let of = |name: &str, paths: Vec<String>, plain: Plain| Endpoint {
         name: name.to_owned(),
         limits: None,
+        recent: paths[..1].to_vec(),
         paths,
         plain: Some(plain),
         count_told: CountTold::Nowhere,

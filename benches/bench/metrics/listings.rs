@@ -41,10 +41,12 @@ pub(super) async fn all(web: &Web, payments: &Payments) -> Vec<Endpoint> {
     all.push(deep(web, payments).await);
     all.extend(searches(payments));
     let ids = (0..QUESTIONS).map(|question| format!("/api/v1/transactions/{}", payments.id(some(payments, question))));
+    let ids: Vec<String> = ids.collect();
     all.push(Endpoint {
         name: "transactions/{id}".to_owned(),
         limits: None,
-        paths: ids.collect(),
+        recent: ids[..1].to_vec(),
+        paths: ids,
         plain: None,
         count_told: CountTold::Nowhere,
         beside: None,
@@ -54,10 +56,12 @@ pub(super) async fn all(web: &Web, payments: &Payments) -> Vec<Endpoint> {
 
 fn page(name: &str, query: &str, filter: &str, order: &str) -> Endpoint {
     let path = format!("/api/v1/transactions?{query}");
+    let path = path.trim_end_matches('?').to_owned();
     Endpoint {
         name: name.to_owned(),
         limits: PAGES,
-        paths: vec![path.trim_end_matches('?').to_owned(); QUESTIONS.try_into().unwrap_or_default()],
+        recent: vec![path.clone()],
+        paths: vec![path; QUESTIONS.try_into().unwrap_or_default()],
         plain: Some(Plain::listing(filter, order, 0)),
         count_told: CountTold::AsTotal,
         beside: None,
@@ -118,6 +122,7 @@ async fn deep(web: &Web, payments: &Payments) -> Endpoint {
     Endpoint {
         name: format!("transactions, by cursor from row {depth} on"),
         limits: PAGES,
+        recent: paths[..1].to_vec(),
         paths,
         plain: Some(Plain::listing("true", NEWEST_FIRST, depth)),
         count_told: CountTold::AsTotal,
@@ -148,11 +153,12 @@ fn searches(payments: &Payments) -> Vec<Endpoint> {
 
 fn search(what: &str, patterns: &[String]) -> Endpoint {
     let anywhere = SEARCHED.map(|column| format!("{column} ILIKE '%{}%'", patterns[0])).join(" OR ");
-    let paths = patterns.iter().map(|pattern| format!("/api/v1/transactions?search={pattern}"));
+    let paths: Vec<String> = patterns.iter().map(|pattern| format!("/api/v1/transactions?search={pattern}")).collect();
     Endpoint {
         name: format!("transactions, search for {what}"),
         limits: SEARCHES,
-        paths: paths.collect(),
+        recent: paths[..1].to_vec(),
+        paths,
         plain: Some(Plain::listing(&format!("({anywhere})"), NEWEST_FIRST, 0)),
         count_told: CountTold::AsTotal,
         beside: None,

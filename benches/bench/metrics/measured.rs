@@ -1,12 +1,17 @@
 //! How an endpoint is measured, and how that is told.
 //!
-//! *First*: each request another question, one at a time, and before each the versions of the payments are raised, as a commit
-//! does it, so that no kept answer helps. *Again*: one question by eight connections at once. The same number is asked of
-//! plain SQL; where both give one, they must agree.
+//! *First*: each request another question, one at a time, and before each the versions of all days are raised, so that no kept
+//! answer helps. *After a commit*: a question that was asked before, one at a time, and before each the versions of today are
+//! raised, as a sync does it. *Again*: one question by eight connections at once. The same number is asked of plain SQL; where
+//! both give one, they must agree. Answers come compressed, as browsers ask for them.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::db::freshness;
+use psp_dashboard::domain::transaction::Source;
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::{Executor, PgPool};
@@ -18,6 +23,8 @@ use crate::harness::stage::{ADMIN, Answer, Web};
 /// How many at once ask again, and how long.
 const CONNECTIONS: usize = 8;
 const AGAIN: Duration = Duration::from_secs(2);
+/// So many questions are asked after a commit.
+const AFTER_COMMITS: usize = 40;
 /// Questions before those that count.
 const WARM_UP: usize = 5;
 /// How long first questions are asked, though not all were asked by then.
@@ -47,6 +54,8 @@ pub(super) struct Endpoint {
     pub(super) limits: Option<Limits>,
     /// Questions, no two alike where that can be.
     pub(super) paths: Vec<String>,
+    /// Questions that a commit of today changes the answer of.
+    pub(super) recent: Vec<String>,
     /// What the first of them comes to in plain SQL.
     pub(super) plain: Option<Plain>,
     /// Where the answer tells how many payments it is of.
@@ -68,6 +77,7 @@ pub(super) struct Measured {
 #[derive(Debug)]
 struct Figures {
     first: Waits,
+    after_a_commit: Waits,
     again: Waits,
     again_a_second: f64,
     plain: Option<Outcome>,
@@ -106,7 +116,9 @@ async fn take(pool: &PgPool, web: &Web, endpoint: &Endpoint) -> Result<Figures, 
     if answer.status != 200 {
         return Err(answer.status);
     }
-    let first = ask_first(pool, web, &endpoint.paths).await;
+    let first = ask_changed(pool, web, &endpoint.paths, Changed::Everything).await;
+    let recent: Vec<String> = endpoint.recent.iter().cycle().take(AFTER_COMMITS).cloned().collect();
+    let after_a_commit = ask_changed(pool, web, &recent, Changed::Today).await;
     let began = Instant::now();
     let again = join_all((0..CONNECTIONS).map(|_| ask_again(web, path))).await.concat();
     let again_a_second = figure::rate(i64::try_from(again.len()).unwrap_or(i64::MAX), began.elapsed());
@@ -116,7 +128,7 @@ async fn take(pool: &PgPool, web: &Web, endpoint: &Endpoint) -> Result<Figures, 
     };
     let (answer, again) = (answer.json(), Waits::of(again));
     let difference = plain.and_then(|plain| difference(endpoint, &answer, plain));
-    Ok(Figures { first, again, again_a_second, plain, difference })
+    Ok(Figures { first, after_a_commit, again, again_a_second, plain, difference })
 }
 
 /// How an answer and plain SQL contradict each other, if they do.
@@ -132,13 +144,36 @@ fn difference(endpoint: &Endpoint, answer: &Value, plain: Outcome) -> Option<Str
     (told != Some(counted)).then(|| format!("{}: {told:?}, plain SQL {counted}", endpoint.paths[0]))
 }
 
-async fn ask_first(pool: &PgPool, web: &Web, paths: &[String]) -> Waits {
+/// What was written before a question is asked.
+#[derive(Debug, Clone, Copy)]
+enum Changed {
+    Everything,
+    Today,
+}
+
+async fn raise(pool: &PgPool, changed: Changed) {
+    match changed {
+        Changed::Everything => {
+            pool.execute("UPDATE payment_versions SET version = version + 1")
+                .await
+                .expect("the versions can be raised");
+        }
+        Changed::Today => {
+            let mut connection = pool.acquire().await.expect("a connection");
+            let today = BTreeSet::from([SystemClock.now().date_naive()]);
+            for source in Source::ALL {
+                freshness::raise(&mut connection, source, &today).await.expect("the versions can be raised");
+            }
+        }
+    }
+}
+
+async fn ask_changed(pool: &PgPool, web: &Web, paths: &[String], changed: Changed) -> Waits {
     let (began, mut waits) = (Instant::now(), vec![]);
     // The last ones warm up, so that the first ones are new when they count.
     let warm_up = paths.iter().rev().cycle().take(WARM_UP);
     for (asked, path) in warm_up.chain(paths).enumerate() {
-        let raise = "UPDATE payment_versions SET version = version + 1";
-        pool.execute(raise).await.expect("the versions can be raised");
+        raise(pool, changed).await;
         let sent = Instant::now();
         let answer = ask(web, path).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
@@ -188,11 +223,13 @@ fn millis(waits: &Waits, of_hundred: usize) -> f64 {
 
 /// Prints what was measured at `count` payments as the table of docs/performance.md, beside what it was at the fewest.
 pub(super) fn print_table(count: u64, rows: &[Measured], fewest: Option<&[Measured]>) {
-    println!("\n| {count} payments | first: p50, p95 | again: p50, p95 | a second | plain SQL | ratio | growth |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "\n| {count} payments | first: p50, p95 | after a commit | again: p50, p95 | a second | plain SQL | ratio | growth |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows {
         match &row.figures {
-            Err(status) => println!("| {} | missing: {status} | | | | | |", row.name),
+            Err(status) => println!("| {} | missing: {status} | | | | | | |", row.name),
             Ok(figures) => println!("| {} | {} | {} |", row.name, figures.cells(), growth(row, fewest)),
         }
     }
@@ -232,6 +269,7 @@ impl Figures {
             Some(Outcome::TooLong) => format!("over 60 s | over {:.0}", 60_000.0 / millis(&self.first, 50)),
             Some(Outcome::Took(took, _)) => format!("{took:.1} ms | {:.1}", took / millis(&self.first, 50)),
         };
-        format!("{} | {} | {:.0} | {plain}", waits(&self.first), waits(&self.again), self.again_a_second)
+        let [first, after, again] = [&self.first, &self.after_a_commit, &self.again].map(waits);
+        format!("{first} | {after} | {again} | {:.0} | {plain}", self.again_a_second)
     }
 }
