@@ -2,12 +2,16 @@
 
 use std::process::ExitCode;
 
+use bytes::Bytes;
+use futures_util::TryStreamExt;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::config::{Environment, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
 use crate::db::pool::{DatabaseSettings, SchemaState, connect, schema_state};
 use crate::db::{DbError, api_keys, metric_cells};
 use crate::domain::transaction::Source;
+use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
 use crate::wire::Wire;
 use crate::wire::connection::RedisSettings;
 
@@ -31,6 +35,7 @@ pub async fn check(rollups: bool) -> ExitCode {
         }
         None => findings.push(Finding::Bad("servers: not tried, for their settings are at fault".to_owned())),
     }
+    findings.extend(check_export_store().await);
     for finding in &findings {
         match finding {
             Finding::Good(told) => println!("ok    {told}"),
@@ -51,6 +56,28 @@ fn check_settings() -> Finding {
         Ok(_) => Finding::Good("settings: every one can be read".to_owned()),
         Err(error) => Finding::Bad(format!("settings: {error}")),
     }
+}
+
+/// Writes a file to the store of exports, reads it and deletes it; nothing where the settings are at fault anyway.
+async fn check_export_store() -> Option<Finding> {
+    let mut environment = Environment::of_process();
+    let Some(settings) = WebConfig::read(&mut environment)?.export_store else {
+        return Some(Finding::Good("exported files: they are kept in the database".to_owned()));
+    };
+    Some(match try_store(&settings).await {
+        Ok(()) => Finding::Good("exported files: EXPORT_STORE takes a file, gives it back and deletes it".to_owned()),
+        Err(error) => Finding::Bad(format!("exported files: {error}")),
+    })
+}
+
+async fn try_store(settings: &ObjectSettings) -> Result<(), ObjectError> {
+    let (files, name) = (ObjectFiles::open(settings)?, format!("check-{}", Uuid::now_v7()));
+    let mut file = files.create(&name);
+    file.write(Bytes::from_static(b"check")).await?;
+    file.finish().await?;
+    let read: Vec<Bytes> = files.read(&name, 1..4).await?.try_collect().await?;
+    files.delete(&name).await?;
+    if read.concat() == b"hec" { Ok(()) } else { Err(std::io::Error::other("it gives back something else").into()) }
 }
 
 fn check_rates(environment: &Environment) -> Finding {

@@ -6,9 +6,9 @@
 //!   web    (jobs, a package of its own)      two heads that never know each other
 //!     \      /
 //!    operations                              what the system does, one use case a file
-//!     /   |   \
-//!   db providers wire                        peers that never know each other: PostgreSQL, HTTP, Redis
-//!     \   |   /
+//!     /   |   \  \
+//!   db providers wire objects                peers that never know each other: PostgreSQL, HTTP, Redis, files
+//!     \   |   /  /
 //!      domain                                pure: no IO, no async, no clock
 //! ```
 //!
@@ -21,6 +21,7 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod export;
+pub mod objects;
 pub mod operations;
 pub mod providers;
 pub mod shutdown;

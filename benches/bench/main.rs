@@ -5,6 +5,7 @@
 
 mod baseline;
 mod durability;
+mod export;
 mod figure;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use more of their harness than the figures do")]
@@ -28,13 +29,14 @@ use futures_util::future::LocalBoxFuture;
 type Measure = fn() -> LocalBoxFuture<'static, ()>;
 
 /// Every figure, by the name under which it can be taken alone.
-const FIGURES: [(&str, Measure); 16] = [
+const FIGURES: [(&str, Measure); 17] = [
     ("ingest", || ingest::measure().boxed_local()),
     ("overlap", || sync::measure_overlap().boxed_local()),
     ("memory", || sync::measure_memory().boxed_local()),
     ("freshness", || sync::measure_freshness().boxed_local()),
     ("reconcile", || reconcile::measure().boxed_local()),
     ("metrics", || metrics::measure().boxed_local()),
+    ("export", || export::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),
     ("throughput", || queue::measure_throughput().boxed_local()),

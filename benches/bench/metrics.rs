@@ -24,7 +24,7 @@ use writer::Writer;
 pub(crate) async fn measure() {
     let mut smallest: Option<Vec<Measured>> = None;
     let mut differences = vec![];
-    let counts = counts();
+    let counts = counts("1000000,10000000");
     for (place, count) in counts.iter().enumerate() {
         let stage = Stage::set(&["--per-day", "0"]).await;
         let payments = Payments::up_to(SystemClock.now(), *count);
@@ -47,9 +47,10 @@ pub(crate) async fn measure() {
     assert!(differences.is_empty(), "answers and plain SQL differ: {differences:#?}");
 }
 
+/// Of how many payments the figures are taken.
 #[expect(clippy::disallowed_methods, reason = "how many payments is said by whoever wants the figures")]
-fn counts() -> Vec<u64> {
-    let said = std::env::var("PSP_BENCH_PAYMENTS").unwrap_or_else(|_| "1000000,10000000".to_owned());
+pub(crate) fn counts(by_habit: &str) -> Vec<u64> {
+    let said = std::env::var("PSP_BENCH_PAYMENTS").unwrap_or_else(|_| by_habit.to_owned());
     let counts = said.split(',').map(|count| count.trim().parse().ok());
     counts.collect::<Option<_>>().unwrap_or_else(|| panic!("PSP_BENCH_PAYMENTS is no list of numbers: {said}"))
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{JobsConfig, ReconciliationConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
+use psp_dashboard::operations::export_files::ExportFiles;
 use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::share_provider::{share_pace, share_session};
+use psp_dashboard::operations::write_export::Exports;
 use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
@@ -38,19 +40,18 @@ pub struct Environment {
     pub payshack: PayshackClient,
     /// The feed of exchange rates, where there is one.
     pub exchange_rates: Option<ExchangeRatesClient>,
+    /// Where the rows of exports are read.
+    pub exports: Exports,
+    /// Where files that were exported are kept.
+    pub files: ExportFiles,
 }
 
 impl Environment {
     /// Puts the world together.
     ///
     /// # Errors
-    /// [`reqwest::Error`] where the machine offers no TLS.
-    pub fn new(
-        pools: JobPools,
-        wire: Wire,
-        clock: SharedClock,
-        config: &JobsConfig,
-    ) -> Result<Arc<Self>, reqwest::Error> {
+    /// Where the machine offers no TLS, or the settings of the store of files contradict each other.
+    pub fn new(pools: JobPools, wire: Wire, clock: SharedClock, config: &JobsConfig) -> anyhow::Result<Arc<Self>> {
         let providers = &config.providers;
         let bounds = HttpSettings {
             max_response_bytes: providers.max_response_bytes,
@@ -65,8 +66,6 @@ impl Environment {
         let feed = HttpClient::new(Upstream::ExchangeRates, bounds, Arc::new(Unpaced), Arc::clone(&clock))?;
         let session = share_session(&wire, Arc::clone(&clock));
         Ok(Arc::new(Self {
-            pool: pools.work,
-            ledger: pools.ledger,
             wire,
             rates: StoredRates::default(),
             sync: config.sync.clone(),
@@ -75,7 +74,11 @@ impl Environment {
             vima: VimaClient::new(vima, providers.vima.clone()),
             payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),
             exchange_rates: providers.exchange_rates.clone().map(|url| ExchangeRatesClient::new(feed, url)),
+            exports: Exports::for_jobs(pools.work.clone(), Arc::clone(&clock)),
+            files: ExportFiles::open(config.export_store.as_ref(), &pools.work, &clock)?,
             clock,
+            pool: pools.work,
+            ledger: pools.ledger,
         }))
     }
 }

@@ -11,7 +11,10 @@ use psp_dashboard::db::DbError;
 use psp_dashboard::domain::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::reconciliation::tally::NotConserved;
+use psp_dashboard::operations::export_files::FileError;
+use psp_dashboard::operations::make_export::MakeError;
 use psp_dashboard::operations::reconcile_day::ReconcileError;
+use psp_dashboard::operations::write_export::{ExportError, Stop};
 use psp_dashboard::providers::{ProviderError, Retry};
 use serde_json::Value;
 
@@ -43,6 +46,12 @@ pub enum JobError {
     /// It took too long.
     #[error("the job was stopped after {} s, the most that its kind may take", .0.as_secs())]
     TimedOut(Duration),
+    /// The file was not made.
+    #[error(transparent)]
+    Unmade(MakeError),
+    /// Files cannot be cleared away.
+    #[error(transparent)]
+    Files(#[from] FileError),
     /// It has a fault.
     #[error("the job panicked ({0}): this is a fault of the program, please report it")]
     Panicked(String),
@@ -56,8 +65,13 @@ impl JobError {
         match self {
             Self::Provider(error) => error.retry(),
             Self::Database(DbError::Unavailable(_)) => Retry::After(DATABASE_PAUSE),
-            Self::Database(_) | Self::TimedOut(_) | Self::Panicked(_) => Retry::WithBackoff,
-            Self::Unreconciled(_) | Self::Arguments(_) | Self::UnknownKind(_) => Retry::Never,
+            Self::Unmade(MakeError::Unknown(_) | MakeError::Order(_) | MakeError::Export(ExportError::Columns(_)))
+            | Self::Unreconciled(_)
+            | Self::Arguments(_)
+            | Self::UnknownKind(_) => Retry::Never,
+            Self::Database(_) | Self::Unmade(_) | Self::Files(_) | Self::TimedOut(_) | Self::Panicked(_) => {
+                Retry::WithBackoff
+            }
         }
     }
 
@@ -77,6 +91,17 @@ impl JobError {
                 Outcome::Retry { error, after: kind.backoff.delay(job.attempt, chance) }
             }
         })
+    }
+}
+
+impl From<MakeError> for JobError {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::Export(ExportError::Db(error))
+            | MakeError::BrokeOff(Stop::Db(error))
+            | MakeError::File(FileError::Db(error)) => Self::Database(error),
+            error => Self::Unmade(error),
+        }
     }
 }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use psp_dashboard::db::{
-    DbError, events, exchange_rates, idempotent_requests, jobs, processes, quarantine, schedule, sync_streams,
+    DbError, audit, events, exchange_rates, exports, idempotent_requests, jobs, processes, quarantine, schedule,
+    sync_streams,
 };
 use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::operations::make_export::prune_files;
 use serde_json::{Value, json};
 
 use crate::environment::Environment;
@@ -25,6 +27,11 @@ const KEEP_TICKS: Duration = Duration::from_hours(30 * 24);
 const KEEP_QUARANTINE: Duration = Duration::from_hours(90 * 24);
 /// Payments of a year ago may still come, where somebody fetches old days.
 const KEEP_RATES: Duration = Duration::from_hours(400 * 24);
+
+/// Long after the file: whoever asks for it is told that it is gone.
+const KEEP_EXPORTS: Duration = Duration::from_hours(30 * 24);
+/// Whoever has to account for what left looks back over a year and its audit.
+const KEEP_AUDIT: Duration = Duration::from_hours(500 * 24);
 
 /// Clears away.
 pub struct Housekeeping {
@@ -56,7 +63,7 @@ impl Housekeeping {
 #[async_trait]
 impl Handler for Housekeeping {
     async fn run(&self, _job: &ClaimedJob) -> Result<Value, JobError> {
-        let Environment { pool, clock, sync, retention, .. } = &*self.environment;
+        let Environment { pool, clock, sync, retention, files, .. } = &*self.environment;
         let now = clock.now();
         Ok(json!({
             "events": events::prune(pool, now - KEEP_EVENTS).await?,
@@ -65,8 +72,12 @@ impl Handler for Housekeeping {
             "cursor_marks": sync_streams::prune_marks(pool, KEEP_MARKS.max(sync.vima_overlap + HOUR)).await?,
             "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
             "exchange_rates": exchange_rates::prune(pool, now - KEEP_RATES).await?,
+            "exports": exports::prune(pool, now - KEEP_EXPORTS).await?,
+            "audit": audit::prune(pool, now - KEEP_AUDIT).await?,
             "processes": processes::prune(pool, DAY).await?,
             "quarantine": self.prune_quarantine(now - KEEP_QUARANTINE).await?,
+            // Last, for a store of files may be away while the database is there.
+            "export_files": prune_files(files, now).await?,
         }))
     }
 }

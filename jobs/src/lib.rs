@@ -14,6 +14,7 @@ pub mod bells;
 pub mod claimer;
 pub mod enqueue_command;
 pub mod environment;
+pub mod export;
 pub mod handler;
 pub mod hands;
 pub mod housekeeping;
@@ -40,11 +41,12 @@ pub mod worker;
 use std::sync::Arc;
 
 use psp_dashboard::domain::job::{
-    HOUSEKEEPING, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK,
+    EXPORT, HOUSEKEEPING, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK,
     SYNC_PAYSHACK_METADATA, SYNC_VIMA,
 };
 
 use environment::Environment;
+use export::Export;
 use handler::Registry;
 use housekeeping::Housekeeping;
 use rebuild_rollups::RebuildRollups;
@@ -64,6 +66,7 @@ pub fn registry(environment: &Arc<Environment>) -> Registry {
         .with(&SYNC_PAYSHACK_METADATA, SyncPayshackMetadata::new(environment))
         .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(environment))
         .with(&RECONCILE, Reconcile::new(environment))
+        .with(&EXPORT, Export::new(environment))
         .with(&HOUSEKEEPING, Housekeeping::new(environment))
         .with(&REBUILD_ROLLUPS, RebuildRollups::new(environment))
         .with(&REFRESH_FX_RATES, RefreshFxRates::new(environment))

@@ -91,6 +91,13 @@ impl Environment {
         (!value.is_empty()).then(|| value.to_owned())
     }
 
+    /// Every variable whose name begins so, with its value.
+    #[must_use]
+    pub fn beginning_with(&self, prefix: &str) -> Vec<(String, Secret)> {
+        let named = self.values.iter().filter(|(name, _)| name.starts_with(prefix));
+        named.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// A variable that must be there.
     pub fn required<T: FromStr>(&mut self, setting: Setting) -> Option<T>
     where

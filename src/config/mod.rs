@@ -5,6 +5,7 @@
 
 mod access;
 mod environment;
+mod export_store;
 mod programs;
 mod providers;
 mod reconciliation;

@@ -6,8 +6,9 @@ use chrono_tz::Tz;
 
 use super::{
     AccessConfig, Environment, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig,
-    TelemetryConfig, seconds,
+    TelemetryConfig, export_store, seconds,
 };
+use crate::objects::ObjectSettings;
 
 const FAILED_JOBS_KEPT: Duration = Duration::from_hours(30 * 24);
 
@@ -28,6 +29,8 @@ pub struct WebConfig {
     pub reconciliation: ReconciliationConfig,
     /// The zone that days are in where a request names none.
     pub report_timezone: Tz,
+    /// Where files that were exported are kept; none for the database.
+    pub export_store: Option<ObjectSettings>,
     /// How long a stop may take.
     pub shutdown_grace: Duration,
     /// Log lines.
@@ -44,6 +47,7 @@ impl WebConfig {
         let sync = SyncConfig::read(environment);
         let reconciliation = ReconciliationConfig::read(environment);
         let report_timezone = environment.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
+        let export_store = export_store::read(environment);
         let shutdown_grace = shutdown_grace(environment);
         let telemetry = TelemetryConfig::read(environment);
         Some(Self {
@@ -54,6 +58,7 @@ impl WebConfig {
             sync: sync?,
             reconciliation: reconciliation?,
             report_timezone: report_timezone?,
+            export_store: export_store?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
         })
@@ -111,6 +116,8 @@ pub struct JobsConfig {
     pub worker: WorkerConfig,
     /// How long what is done with is kept.
     pub retention: RetentionConfig,
+    /// Where files that were exported are kept; none for the database.
+    pub export_store: Option<ObjectSettings>,
     /// How long a stop may take.
     pub shutdown_grace: Duration,
     /// Log lines.
@@ -126,6 +133,7 @@ impl JobsConfig {
         let reconciliation = ReconciliationConfig::read(environment);
         let worker = WorkerConfig::read(environment);
         let retention = RetentionConfig::read(environment);
+        let export_store = export_store::read(environment);
         let shutdown_grace = shutdown_grace(environment);
         let telemetry = TelemetryConfig::read(environment);
         Some(Self {
@@ -135,6 +143,7 @@ impl JobsConfig {
             reconciliation: reconciliation?,
             worker: worker?,
             retention: retention?,
+            export_store: export_store?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
         })

@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgExecutor, Postgres, QueryBuilder};
 
 use super::DbError;
 use super::payment_filter::{self, push_kinds, push_list};
@@ -58,7 +58,7 @@ impl TryFrom<SumRow> for Sum {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(pool: &PgPool, question: &Question) -> Result<Vec<Sum>, DbError> {
+pub async fn list(executor: impl PgExecutor<'_>, question: &Question) -> Result<Vec<Sum>, DbError> {
     let Cover { spans, rest } = question.cover();
     let cells = question.facet().filter(|_| !spans.is_empty());
     if cells.is_none() && rest.is_empty() {
@@ -78,7 +78,7 @@ pub async fn list(pool: &PgPool, question: &Question) -> Result<Vec<Sum>, DbErro
     }
     let grouped = statement.grouped();
     statement.query.push(format!(") AS counted GROUP BY {grouped} HAVING sum(count) <> 0"));
-    let rows: Vec<SumRow> = statement.query.build_query_as().fetch_all(pool).await?;
+    let rows: Vec<SumRow> = statement.query.build_query_as().fetch_all(executor).await?;
     rows.into_iter().map(Sum::try_from).collect()
 }
 

@@ -5,6 +5,7 @@
 //! compile time against the migrations (`.sqlx`); only the listings with optional filters are put together at run time.
 
 pub mod api_keys;
+pub mod audit;
 pub mod claims;
 pub mod count;
 pub mod cursor_key;
@@ -12,6 +13,7 @@ pub mod discrepancies;
 pub mod error;
 pub mod events;
 pub mod exchange_rates;
+pub mod exports;
 pub mod freshness;
 pub mod idempotent_requests;
 pub mod job_control;

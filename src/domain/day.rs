@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
 use super::metrics::cover::Stretch;
 
@@ -11,7 +12,7 @@ use super::metrics::cover::Stretch;
 pub const MOST_DAYS: i64 = 400;
 
 /// Days from `from` to `to`, both included, in one zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayRange {
     from: NaiveDate,
     to: NaiveDate,

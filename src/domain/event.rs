@@ -122,6 +122,11 @@ pub enum Event {
         /// Whether the queue tries again by itself.
         will_retry: bool,
     },
+    /// A file is ready to be downloaded.
+    ExportReady {
+        /// Which one.
+        id: Uuid,
+    },
     /// A job has failed for good.
     JobFailed {
         /// Its kind.
@@ -149,6 +154,7 @@ impl Event {
             Self::ReconciliationProgress { .. } => "reconciliation_progress",
             Self::ReconciliationCompleted { .. } => "reconciliation_completed",
             Self::ReconciliationFailed { .. } => "reconciliation_failed",
+            Self::ExportReady { .. } => "export_ready",
             Self::JobFailed { .. } => "job_failed",
         }
     }
@@ -168,6 +174,7 @@ impl Event {
             | Self::ReconciliationProgress { .. }
             | Self::ReconciliationCompleted { .. }
             | Self::ReconciliationFailed { .. }
+            | Self::ExportReady { .. }
             | Self::JobFailed { .. } => &[],
         }
     }

@@ -14,6 +14,7 @@ pub mod job;
 pub mod metadata;
 pub mod metrics;
 pub mod money;
+pub mod personal;
 pub mod rate;
 pub mod reconciliation;
 pub mod record;

@@ -41,6 +41,8 @@ pub enum Value<'a> {
     Empty,
     /// Whatever somebody wrote: no part of it is ours.
     Text(Cow<'a, str>),
+    /// A word of ours.
+    Word(&'static str),
     /// Words of ours.
     Words(Vec<&'static str>),
     /// How many.
@@ -130,7 +132,7 @@ impl<R> Column<R> {
     pub fn value<'a>(&self, row: &'a R) -> Value<'a> {
         let value = match self.read {
             Read::Text(read) => read(row).map(|text| Value::Text(text.into())),
-            Read::Word(read) => read(row).map(|word| Value::Words(vec![word])),
+            Read::Word(read) => read(row).map(Value::Word),
             Read::Words(read) => Some(Value::Words(read(row))),
             Read::Id(read) => read(row).map(|id| Value::Text(id.to_string().into())),
             Read::Count(read) => read(row).map(Value::Count),
@@ -142,11 +144,6 @@ impl<R> Column<R> {
             Read::Json(read) => Some(Value::Json(read(row))),
         };
         value.unwrap_or(Value::Empty)
-    }
-
-    /// Whether it holds several words, which are a list even where there is but one.
-    pub(super) fn is_list(&self) -> bool {
-        matches!(self.read, Read::Words(_))
     }
 
     /// How many characters wide a sheet shows it: what it usually holds, and never less than its name.

@@ -16,54 +16,63 @@ pub(super) fn head<R>(columns: &[&Column<R>], excel: bool, out: &mut Vec<u8>) {
     if excel {
         out.extend_from_slice(BYTE_ORDER_MARK.as_bytes());
     }
-    fields(columns.iter().map(|column| column.name.to_owned()), out);
+    line(columns.iter(), out, |column, out| quoted(column.name, out));
 }
 
 /// Writes a row.
 pub(super) fn row<R>(columns: &[&Column<R>], zone: Tz, row: &R, out: &mut Vec<u8>) {
-    fields(columns.iter().map(|column| text(&column.value(row), zone)), out);
+    line(columns.iter(), out, |column, out| field(&column.value(row), zone, out));
 }
 
-fn fields(texts: impl Iterator<Item = String>, out: &mut Vec<u8>) {
-    for (place, text) in texts.enumerate() {
+fn line<T>(fields: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {
+    for (place, field) in fields.enumerate() {
         if place > 0 {
             out.push(b',');
         }
-        if text.contains([',', '"', '\r', '\n']) {
-            out.push(b'"');
-            out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
-            out.push(b'"');
-        } else {
-            out.extend_from_slice(text.as_bytes());
-        }
+        write(field, out);
     }
     out.extend_from_slice(b"\r\n");
 }
 
-/// A value as text. Only what somebody wrote can be a formula: a negative amount is a number, and stays one.
-fn text(value: &Value<'_>, zone: Tz) -> String {
+/// Only what somebody wrote can be a formula: a negative amount is a number, and stays one.
+fn field(value: &Value<'_>, zone: Tz, out: &mut Vec<u8>) {
+    let plain = |text: &str, out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
     match value {
-        Value::Empty => String::new(),
-        Value::Text(text) => neutralised(text),
-        Value::Words(words) => words.join(","),
-        Value::Count(count) => count.to_string(),
-        Value::Flag(flag) => flag.to_string(),
-        Value::Money(amount) | Value::Percent(amount) => format_decimal(*amount),
-        Value::Day(day) => day.to_string(),
-        Value::Time(time) => told_in(zone, *time),
-        Value::Json(json) => json.to_string(),
+        Value::Empty => {}
+        Value::Text(text) if is_formula(text) => quoted(&format!("'{text}"), out),
+        Value::Text(text) => quoted(text, out),
+        Value::Word(word) => plain(word, out),
+        Value::Words(words) => quoted(&words.join(","), out),
+        Value::Count(count) => plain(&count.to_string(), out),
+        Value::Flag(flag) => plain(&flag.to_string(), out),
+        Value::Money(amount) | Value::Percent(amount) => plain(&format_decimal(*amount), out),
+        Value::Day(day) => plain(&day.to_string(), out),
+        Value::Time(time) => plain(&told_in(zone, *time), out),
+        Value::Json(json) => quoted(&json.to_string(), out),
     }
 }
 
-/// The text, after an apostrophe where a spreadsheet would take it for a formula (OWASP, "CSV Injection"): blanks before
-/// the sign do not help, and some read the signs' wide forms too.
-fn neutralised(text: &str) -> String {
-    let sign = |first: char| matches!(first, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠');
-    if text.starts_with(['\t', '\r', '\n']) || text.trim_start().starts_with(sign) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
+/// The text, in quotes where it has to be.
+fn quoted(text: &str, out: &mut Vec<u8>) {
+    if !text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+        out.extend_from_slice(text.as_bytes());
+        return;
     }
+    out.push(b'"');
+    for (place, part) in text.split('"').enumerate() {
+        if place > 0 {
+            out.extend_from_slice(b"\"\"");
+        }
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.push(b'"');
+}
+
+/// Whether a spreadsheet would take the text for a formula (OWASP, "CSV Injection"), and an apostrophe has to stand before
+/// it: blanks before the sign do not help, and some read the signs' wide forms too.
+fn is_formula(text: &str) -> bool {
+    let sign = |first: char| matches!(first, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠');
+    text.starts_with(['\t', '\r', '\n']) || text.trim_start().starts_with(sign)
 }
 
 #[cfg(test)]

@@ -11,8 +11,25 @@ pub mod lines;
 mod ndjson;
 pub mod xlsx;
 
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+/// How a file is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    /// Its kind.
+    pub format: Format,
+    /// The names of its columns, in their order; all of them where none is named.
+    pub columns: Vec<String>,
+    /// The zone that times are told in.
+    pub zone: Tz,
+    /// Whether CSV begins with a byte order mark, by which Excel knows that it is UTF-8.
+    pub excel: bool,
+}
+
 /// What kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Text by commas, as RFC 4180 has it.
     #[default]

@@ -18,8 +18,8 @@ fn json<R>(column: &Column<R>, row: &R, zone: Tz) -> Json {
     match column.value(row) {
         Value::Empty => Json::Null,
         Value::Text(text) => text.into(),
-        Value::Words(words) if column.is_list() => words.into(),
-        Value::Words(words) => words.join(",").into(),
+        Value::Word(word) => word.into(),
+        Value::Words(words) => words.into(),
         Value::Count(count) => count.into(),
         Value::Flag(flag) => flag.into(),
         Value::Money(amount) => format_decimal(amount).into(),

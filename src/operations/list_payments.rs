@@ -6,9 +6,11 @@
 //! deep pages go.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
 
 use super::sum_payments::{PaymentSums, SumError};
+use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::transaction_search::{self, Filter, Found, Known, Order, SortBy, Window};
 use crate::domain::metrics::cell::Width;
@@ -49,7 +51,7 @@ pub async fn list_payments(
                 return Ok((vec![], Count { total: 0, exact: true }));
             }
             let listing = transaction_search::list(pool, filter, window);
-            let counting = transaction_search::count(pool, filter, at_most);
+            let counting = async { transaction_search::count(&mut *connection_of(pool).await?, filter, at_most).await };
             if filter.search.is_none() {
                 return Ok(tokio::try_join!(listing, counting)?);
             }
@@ -62,21 +64,30 @@ pub async fn list_payments(
     }
 }
 
-/// The bands say how many payments they have; those of what is left at the ends of the amounts are counted.
 async fn count_in_bands(
     pool: &PgPool,
     sums: &PaymentSums,
     filter: &Filter,
     question: &Question,
 ) -> Result<Count, SumError> {
-    let (bands, rest) = filter.amounts.in_bands();
     let answer = sums.ask(question).await?;
-    let within = answer.sums.iter().filter(|sum| bands.iter().any(|band| band.as_str() == sum.member));
+    Ok(add_rest(&mut *connection_of(pool).await?, filter, &answer.sums).await?)
+}
+
+/// The bands say how many payments they have; those of what is left at the ends of the amounts are counted.
+pub(super) async fn add_rest(connection: &mut PgConnection, filter: &Filter, sums: &[Sum]) -> Result<Count, DbError> {
+    let (bands, rest) = filter.amounts.in_bands();
+    let within = sums.iter().filter(|sum| bands.iter().any(|band| band.as_str() == sum.member));
     let mut count = Count { total: question::count(within), exact: true };
     for amounts in rest {
-        count += transaction_search::count(pool, &Filter { amounts, ..filter.clone() }, u64::MAX).await?;
+        let filter = Filter { amounts, ..filter.clone() };
+        count += transaction_search::count(&mut *connection, &filter, u64::MAX).await?;
     }
     Ok(count)
+}
+
+async fn connection_of(pool: &PgPool) -> Result<PoolConnection<Postgres>, DbError> {
+    Ok(pool.acquire().await?)
 }
 
 async fn list(

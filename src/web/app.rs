@@ -10,10 +10,11 @@ use poem_openapi::OpenApi;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
+use super::audit::AuditApi;
 use super::auth::Access;
 use super::cors::Cors;
 use super::document;
-use super::export::{ExportApi, spare_workbooks};
+use super::export::{self, spare_workbooks};
 use super::filters::FiltersApi;
 use super::health::HealthApi;
 use super::jobs::JobsApi;
@@ -34,6 +35,7 @@ use crate::clock::SharedClock;
 use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::{DbError, cursor_key};
 use crate::operations::connect_servers::{ConnectError, connect_servers};
+use crate::operations::export_files::{ExportFiles, FileError};
 use crate::operations::sum_payments::PaymentSums;
 use crate::operations::write_export::Exports;
 use crate::shutdown;
@@ -52,6 +54,7 @@ pub struct State {
     pub(super) sums: PaymentSums,
     pub(super) written: WrittenAnswers,
     pub(super) exports: Exports,
+    pub(super) files: ExportFiles,
     cors: Cors,
     hub: Arc<Hub>,
 }
@@ -68,6 +71,9 @@ pub enum StartError {
     /// The events cannot be followed.
     #[error(transparent)]
     Events(#[from] FeedError),
+    /// The settings of the store of files contradict each other.
+    #[error(transparent)]
+    Files(#[from] FileError),
     /// Nobody could ask anything.
     #[error(
         "there is no API key, so nobody could ask anything: set API_KEYS=name:role:key, or run psp keys create, or open \
@@ -104,7 +110,8 @@ impl State {
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             sums: PaymentSums::new(pool.clone()),
             written: WrittenAnswers::default(),
-            exports: Exports::new(pool.clone()),
+            exports: Exports::new(pool.clone(), Arc::clone(&clock)),
+            files: ExportFiles::open(config.export_store.as_ref(), &pool, &clock)?,
             pool,
             wire,
             clock,
@@ -141,8 +148,9 @@ fn versioned() -> impl OpenApi + 'static {
         QueuesApi,
         ScheduleApi,
         payshack::operations(),
-        ExportApi,
+        export::operations(),
         MeApi,
+        AuditApi,
     )
 }
 

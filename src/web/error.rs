@@ -50,6 +50,10 @@ pub enum ProblemCode {
     UnsupportedMediaType,
     /// A value is not what it must be.
     ValidationError,
+    /// The file takes longer than a request may: it has to be ordered.
+    ExportTooLong,
+    /// Bytes are asked for that the file has not.
+    RangeNotSatisfiable,
     /// A fault of ours.
     InternalError,
     /// The database or Redis is away.
@@ -58,7 +62,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -68,6 +72,8 @@ impl ProblemCode {
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::ValidationError,
+        Self::ExportTooLong,
+        Self::RangeNotSatisfiable,
         Self::InternalError,
         Self::ServiceUnavailable,
     ];
@@ -84,7 +90,8 @@ impl ProblemCode {
             Self::Conflict => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::ValidationError => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::ValidationError | Self::ExportTooLong => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -103,6 +110,8 @@ impl ProblemCode {
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The type of the body is not understood",
             Self::ValidationError => "A value is not what it must be",
+            Self::ExportTooLong => "The file has to be ordered",
+            Self::RangeNotSatisfiable => "The file is not as long",
             Self::InternalError => "Something went wrong here",
             Self::ServiceUnavailable => "The service is not available right now",
         }

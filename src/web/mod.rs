@@ -5,6 +5,7 @@
 //! poem-openapi derives the document; [`document`] mends what it does not know.
 
 pub mod app;
+mod audit;
 pub mod auth;
 mod body;
 mod cors;
@@ -23,7 +24,6 @@ mod metrics;
 mod page;
 mod path;
 mod payshack;
-mod personal;
 mod quarantine;
 mod query;
 mod queues;

@@ -2,6 +2,7 @@
 //!
 //! poem-openapi sees one parameter whose schema is an object; `document` writes it as the parameters it stands for.
 
+use poem::http::Uri;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
@@ -37,14 +38,29 @@ impl<'a, T: FromFields + Type> ApiExtractor<'a> for Query<T> {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let unreadable = || Problem::new(ProblemCode::BadRequest, "the query is no text in UTF-8");
-        if !is_readable(request.uri().query().unwrap_or_default()) {
-            return Err(unreadable().into());
-        }
-        let mut fields = Fields::of_query(request.params().map_err(|_| unreadable())?);
-        let read = T::read(&mut fields);
-        Ok(Self(fields.finish(read)?))
+        Ok(read(request)?)
     }
+}
+
+impl<T: FromFields> Query<T> {
+    /// What a query says that did not come with the request, but within it.
+    pub(super) fn of_text(query: &str) -> Result<Self, Problem> {
+        let uri = Uri::try_from(format!("/?{}", query.trim_start_matches('?')));
+        read(&Request::builder().uri(uri.map_err(|_| unreadable())?).finish())
+    }
+}
+
+fn read<T: FromFields>(request: &Request) -> Result<Query<T>, Problem> {
+    if !is_readable(request.uri().query().unwrap_or_default()) {
+        return Err(unreadable());
+    }
+    let mut fields = Fields::of_query(request.params().map_err(|_| unreadable())?);
+    let read = T::read(&mut fields);
+    Ok(Query(fields.finish(read)?))
+}
+
+fn unreadable() -> Problem {
+    Problem::new(ProblemCode::BadRequest, "the query is no text in UTF-8")
 }
 
 /// Whether the query decodes to UTF-8 without NUL, which no text of the database can hold.

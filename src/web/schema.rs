@@ -12,6 +12,7 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use super::export::ExportName;
 use super::fields::Word;
 use super::metrics::{HeatmapDimension, HeatmapMetric, MerchantSort};
 use crate::db::job_listing::AttemptOutcome;
@@ -99,6 +100,7 @@ macro_rules! named_enum {
 named_enum!(Source, "Source", Source::ALL, "The provider that told of a payment.");
 named_enum!(Kind, "Kind", Kind::ALL, "Which way the money goes, seen from the merchant.");
 named_enum!(Status, "Status", Status::ALL, "The state of a payment, the same for every provider.");
+named_enum!(ExportName, "ExportName", ExportName::ALL, "What can be exported.");
 named_enum!(Granularity, "Granularity", Granularity::ALL, "How long a bucket of time is.");
 named_enum!(Comparison, "ComparisonType", Comparison::ALL, "Which periods are compared.");
 named_enum!(HeatmapDimension, "HeatmapDimension", HeatmapDimension::ALL, "What the sides of a heatmap are.");

@@ -126,9 +126,19 @@ impl TransactionQuery {
         }
     }
 
+    /// The zone whose days are asked for, `zone` where the query names none.
+    pub(super) fn zone(&self, zone: Tz) -> Tz {
+        self.timezone.as_ref().and_then(|name| name.parse().ok()).unwrap_or(zone)
+    }
+
+    /// The days that are asked for.
+    pub(super) fn days(&self) -> (Option<NaiveDate>, Option<NaiveDate>) {
+        (self.from_date, self.to_date)
+    }
+
     /// The filter, in days of `zone` where the query names none, as far as `principal` may search.
     pub(super) fn filter(self, zone: Tz, principal: &Principal) -> Filter {
-        let zone = self.timezone.and_then(|name| name.parse().ok()).unwrap_or(zone);
+        let zone = self.zone(zone);
         let personal = principal.role >= Role::Operator;
         Filter {
             dimensions: question::Filter {

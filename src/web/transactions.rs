@@ -16,7 +16,6 @@ use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::error::Problem;
 use super::page::{self, Page, PageQuery};
 use super::path::Path;
-use super::personal::{mask_address, mask_name, mask_number};
 use super::query::Query;
 use super::schema::{Money, RateOriginName, Time};
 use super::transaction_query::TransactionQuery;
@@ -26,6 +25,7 @@ use crate::db::transaction_detail::{self, RecordedChange};
 use crate::db::transaction_search::{Found, Place, Window};
 use crate::domain::access::{Principal, Role};
 use crate::domain::exchange_rate::RateOrigin;
+use crate::domain::personal::Sight;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::explain_payment::{Explained, explain_payment};
@@ -103,10 +103,7 @@ pub(super) struct Transaction {
 impl Transaction {
     /// A payment as `principal` may see it.
     pub(super) fn shown_to(principal: &Principal, found: Found) -> Self {
-        let masked = principal.role < Role::Operator;
-        let personal = |mask: fn(&str) -> String, text: Option<String>| {
-            if masked { text.as_deref().map(mask) } else { text }
-        };
+        let sight = Sight::of(principal.role);
         let FoundOrigin(origin) = found.rate_origin;
         Self {
             id: found.id,
@@ -130,9 +127,9 @@ impl Transaction {
             status: found.status,
             original_status: found.original_status,
             user_id: found.user_id,
-            user_email: personal(mask_address, found.user_email),
-            user_phone: personal(mask_number, found.user_phone),
-            user_name: personal(mask_name, found.user_name),
+            user_email: sight.address(found.user_email),
+            user_phone: sight.number(found.user_phone),
+            user_name: sight.name(found.user_name),
             country: found.country,
             utr: found.utr,
             payment_method: found.payment_method,

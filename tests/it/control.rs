@@ -160,9 +160,9 @@ async fn what_cannot_be_asked_is_refused() {
         (
             get("jobs?kind=sync-visa"),
             422,
-            "sync-payshack-metadata, replay-quarantine, reconcile, refresh-fx-rates, rebuild-rollups, housekeeping",
+            "sync-payshack-metadata, replay-quarantine, reconcile, export, refresh-fx-rates, rebuild-rollups, housekeeping",
         ),
-        (get("jobs?queue=fast"), 422, "maintenance, reconciliation, sync"),
+        (get("jobs?queue=fast"), 422, "export, maintenance, reconciliation, sync"),
         (get("jobs?cursor=forged"), 422, "cursor"),
         (get("jobs/17"), 422, "must be a UUID"),
         (get(nobody), 404, "there is no such job"),

@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Cursor;
+use std::sync::Arc;
 use std::time::Duration;
 
-use calamine::{Data, DataType, Reader, Xlsx};
+use calamine::{Data, DataType, Reader};
 use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::discrepancies::Filter;
+use psp_dashboard::domain::access::{Principal, Role};
 use psp_dashboard::domain::reconciliation::Parameters;
-use psp_dashboard::export::columns::choose;
 use psp_dashboard::export::lines::LineFormat;
-use psp_dashboard::operations::write_export::Exports;
+use psp_dashboard::export::{Form, Format};
 use psp_dashboard::operations::write_export::reconciliation::{CASE_COLUMNS, ReconciliationExport};
+use psp_dashboard::operations::write_export::{Exports, RowsSoFar};
 use reqwest::Response;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::eventually;
+use crate::harness::files::{column, rows_of_csv, sheet, sum, workbook};
 use crate::harness::stage::{Stage, VIEWER, Web};
 
 const PATH: &str = "/api/v1/export/reconciliation";
@@ -90,30 +92,6 @@ async fn file(web: &Web, query: &str) -> Vec<u8> {
     let response = asked(web, query).await;
     assert_eq!(response.status(), 200, "{query}");
     response.bytes().await.expect("a whole file").to_vec()
-}
-
-/// The rows of a CSV file by the names of its columns.
-fn rows_of_csv(bytes: &[u8]) -> Vec<HashMap<String, String>> {
-    csv::Reader::from_reader(bytes).deserialize().collect::<Result<_, _>>().expect("CSV")
-}
-
-fn workbook(bytes: Vec<u8>) -> Xlsx<Cursor<Vec<u8>>> {
-    Xlsx::new(Cursor::new(bytes)).expect("a workbook")
-}
-
-/// The cells of a sheet, row by row.
-fn sheet(workbook: &mut Xlsx<Cursor<Vec<u8>>>, name: &str) -> Vec<Vec<Data>> {
-    workbook.worksheet_range(name).expect("the sheet").rows().map(<[Data]>::to_vec).collect()
-}
-
-/// The cells of one column below its header.
-fn column(rows: &[Vec<Data>], name: &str) -> Vec<Data> {
-    let place = rows[0].iter().position(|cell| cell.get_string() == Some(name)).expect(name);
-    rows[1..].iter().map(|row| row[place].clone()).collect()
-}
-
-fn sum(amounts: impl Iterator<Item = String>) -> Decimal {
-    amounts.map(|amount| amount.parse::<Decimal>().expect("an amount")).sum()
 }
 
 async fn sum_in_database(stage: &Stage) -> Decimal {
@@ -255,8 +233,9 @@ async fn what_cannot_be_had_is_refused_and_nothing_is_a_file_too() {
 async fn rows_go_on_in_further_sheets() {
     let stage = Stage::set(&[]).await;
     cases(&stage, 25).await;
-    let exports = Exports::new(stage.pool.clone());
-    let written = export().workbook(&exports, &SystemClock, 10).await.expect("a workbook");
+    let exports = Exports::new(stage.pool.clone(), Arc::new(SystemClock));
+    let (subject, form) = export(Format::Xlsx);
+    let written = exports.workbook(&subject, &form, &viewer(), 10, &RowsSoFar::default()).await.expect("a workbook");
     let mut bytes = vec![];
     std::io::Read::read_to_end(&mut &written.file, &mut bytes).expect("a readable file");
     assert_eq!((written.rows, written.bytes), (25, bytes.len() as u64));
@@ -273,10 +252,13 @@ async fn rows_go_on_in_further_sheets() {
     assert_eq!(keys.len(), 25, "each once");
 }
 
-fn export() -> ReconciliationExport {
-    let columns = choose(&CASE_COLUMNS, &[]).expect("all columns");
-    let now = SystemClock.now();
-    ReconciliationExport { filter: Filter::default(), columns, zone: Tz::UTC, days_of: Tz::UTC, now }
+fn export(format: Format) -> (ReconciliationExport, Form) {
+    let subject = ReconciliationExport { filter: Filter::default(), days_of: Tz::UTC, now: SystemClock.now() };
+    (subject, Form { format, columns: vec![], zone: Tz::UTC, excel: false })
+}
+
+fn viewer() -> Principal {
+    Principal { name: "somebody".to_owned(), role: Role::Viewer }
 }
 
 /// So many KiB of the memory of a process: `VmRSS`, or `VmHWM` for the most there ever were.
@@ -368,8 +350,9 @@ async fn whoever_would_have_brotli_gets_gzip_which_takes_no_time() {
 async fn a_reader_that_takes_nothing_is_given_up() {
     let stage = Stage::set(&[]).await;
     cases(&stage, 50_000).await;
-    let exports = Exports::with_patience(stage.pool.clone(), Duration::from_millis(200));
-    let chunks = export().lines(&exports, LineFormat::Ndjson).await.expect("it begins");
+    let exports = Exports::with_patience(stage.pool.clone(), Arc::new(SystemClock), Duration::from_millis(200));
+    let ((subject, form), so_far) = (export(Format::Ndjson), RowsSoFar::default());
+    let chunks = exports.lines(&subject, &form, LineFormat::Ndjson, &viewer(), &so_far).await.expect("it begins");
     until(&stage, "the statement to begin", READING, 1).await;
     until(&stage, "the statement to end", READING, 0).await;
     let mut parts = std::pin::pin!(chunks.into_stream());

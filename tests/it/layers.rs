@@ -4,17 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, and the rooms that it may know. Whatever is not listed is forbidden.
-const MAY_KNOW: [(&str, &[&str]); 12] = [
+const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("domain", &["domain"]),
     ("clock", &[]),
     ("db", &["db", "domain"]),
     ("providers", &["providers", "domain", "clock"]),
     ("wire", &["wire", "domain"]),
+    ("objects", &["objects", "domain"]),
     ("export", &["export", "domain"]),
-    ("config", &["config", "domain", "db", "wire", "providers"]),
-    ("operations", &["operations", "domain", "clock", "db", "wire", "providers", "config", "export"]),
+    ("config", &["config", "domain", "db", "wire", "providers", "objects"]),
+    ("operations", &["operations", "domain", "clock", "db", "wire", "providers", "objects", "config", "export"]),
     ("web", &["web", "operations", "domain", "clock", "db", "wire", "config", "export", "shutdown"]),
-    ("check", &["config", "db", "domain", "wire"]),
+    ("check", &["config", "db", "domain", "wire", "objects"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),
 ];

@@ -12,6 +12,8 @@ mod database_loss;
 mod days;
 mod exchange_rates;
 mod export;
+mod export_orders;
+mod export_subjects;
 mod faults;
 mod flow;
 mod harness;

@@ -21,7 +21,7 @@ use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 
 /// Which cases are looked for. An empty list stands for every value.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// Of this day or later.
     pub from_date: Option<NaiveDate>,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 
 use super::{Filter, Place, Stored, Window, Written};
 use crate::db::DbError;
@@ -141,7 +141,11 @@ impl Stored<Client> {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<Stored<Client>>, DbError> {
+pub async fn list(
+    executor: impl PgExecutor<'_>,
+    filter: &Filter,
+    window: &Window,
+) -> Result<Vec<Stored<Client>>, DbError> {
     let (after_name, after_id) = window.after.clone().unzip();
     let rows = sqlx::query_as!(
         ClientRow,
@@ -163,7 +167,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
         window.offset,
         window.limit
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     Ok(rows.into_iter().map(Stored::from).collect())
 }
@@ -172,7 +176,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(pool: &PgPool, filter: &Filter) -> Result<u64, DbError> {
+pub async fn count(executor: impl PgExecutor<'_>, filter: &Filter) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM payshack_clients
             WHERE ($1::text IS NULL OR name ILIKE $1 OR client_id ILIKE $1)
@@ -181,7 +185,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<u64, DbError> {
         filter.is_active,
         filter.listed
     )
-    .fetch_one(pool)
+    .fetch_one(executor)
     .await?;
     Ok(count.unsigned_abs())
 }

@@ -10,6 +10,7 @@ pub mod resellers;
 pub mod service_providers;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::transaction_search::escape_like;
 
@@ -44,7 +45,7 @@ pub struct Stored<Row> {
 }
 
 /// Which rows of a list are looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Filter {
     /// Part of the name or the id.
     pub search: Option<String>,

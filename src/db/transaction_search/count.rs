@@ -4,7 +4,7 @@
 //! that find nothing else; of filters that no cell knows together, the payments that one of them finds are visited, the
 //! newest first.
 
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::{Filter, Search, search};
 use crate::db::DbError;
@@ -17,45 +17,50 @@ const LOOK: i64 = 4_000;
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(pool: &PgPool, filter: &Filter, at_most: u64) -> Result<Count, DbError> {
+pub async fn count(connection: &mut PgConnection, filter: &Filter, at_most: u64) -> Result<Count, DbError> {
     match &filter.search {
-        Some(search) => count_matching(pool, filter, search, at_most).await,
-        None => count_visited(pool, filter).await,
+        Some(search) => count_matching(connection, filter, search, at_most).await,
+        None => count_visited(connection, filter).await,
     }
 }
 
-async fn count_visited(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
+async fn count_visited(connection: &mut PgConnection, filter: &Filter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE found), count(*) FROM (SELECT (true");
     filter.push_all_but_search(&mut query);
     query.push(") AS found FROM transactions WHERE true");
     filter.push_narrowest(&mut query);
     query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
-    let (found, visited): (i64, i64) = query.build_query_as().fetch_one(pool).await?;
+    let (found, visited): (i64, i64) = query.build_query_as().fetch_one(connection).await?;
     Ok(Count::among(found, visited))
 }
 
 /// A text that is found so often among the newest that there must be more than may be visited is not counted any further.
-async fn count_matching(pool: &PgPool, filter: &Filter, search: &Search, at_most: u64) -> Result<Count, DbError> {
+async fn count_matching(
+    connection: &mut PgConnection,
+    filter: &Filter,
+    search: &Search,
+    at_most: u64,
+) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE ");
     search::push_match(&mut query, search);
     query.push("), count(*) FROM (SELECT * FROM transactions WHERE true");
     filter.push_all_but_search(&mut query);
     query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(LOOK).push(") AS looked_at");
-    let (found, looked_at): (i64, i64) = query.build_query_as().fetch_one(pool).await?;
+    let (found, looked_at): (i64, i64) = query.build_query_as().fetch_one(&mut *connection).await?;
     if looked_at < LOOK {
         return Ok(Count { total: found.unsigned_abs(), exact: true });
     }
     if found.unsigned_abs().saturating_mul(at_most) / LOOK.unsigned_abs() > MOST_VISITED.unsigned_abs() {
         return Ok(Count { total: found.unsigned_abs(), exact: false });
     }
-    count_indexed(pool, filter, search).await
+    count_indexed(connection, filter, search).await
 }
 
-async fn count_indexed(pool: &PgPool, filter: &Filter, search: &Search) -> Result<Count, DbError> {
+async fn count_indexed(connection: &mut PgConnection, filter: &Filter, search: &Search) -> Result<Count, DbError> {
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM transactions WHERE ");
     search::push_indexed_match(&mut query, search);
     filter.push_all_but_search(&mut query);
     query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS found");
-    let found: i64 = query.build_query_scalar().fetch_one(pool).await?;
+    let found: i64 = query.build_query_scalar().fetch_one(connection).await?;
     Ok(Count::among(found.min(MOST_VISITED), found))
 }

@@ -1,6 +1,7 @@
 //! Which payments are looked for, and how that is said to the database.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::db::payment_filter::{self, narrowest_first, push_list};
@@ -10,7 +11,7 @@ use crate::domain::metrics::question::{self, Dimension, Question};
 use crate::domain::metrics::slots::Slots;
 
 /// Which payments are looked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// By what the metrics know of them.
     pub dimensions: question::Filter,
@@ -25,7 +26,7 @@ pub struct Filter {
 }
 
 /// A part of a text that is looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Search {
     /// The part: at least three characters, none of them a control character.
     pub text: String,

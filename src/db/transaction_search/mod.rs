@@ -5,6 +5,7 @@
 //! of a text is found, `list` gives a page of it and `count` says how many there are.
 
 mod count;
+pub mod export;
 mod filter;
 mod list;
 mod search;
@@ -25,7 +26,8 @@ use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
 /// What a listing is sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SortBy {
     /// When the payment came to be.
     #[default]
@@ -66,7 +68,8 @@ impl SortBy {
 }
 
 /// Which end of a listing comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Order {
     /// The newest or largest.
     #[default]

@@ -71,6 +71,16 @@ pub const RECONCILE: JobKind = JobKind {
     limit: Some("reconcile"),
 };
 
+/// Makes a file to download. As many at a time as there are workers for them: each reads a snapshot of its own.
+pub const EXPORT: JobKind = JobKind {
+    name: "export",
+    queue: "export",
+    timeout: Duration::from_hours(2),
+    max_attempts: 5,
+    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(2) },
+    limit: None,
+};
+
 /// Clears away what is no longer needed.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -102,12 +112,13 @@ pub const REBUILD_ROLLUPS: JobKind = JobKind {
 };
 
 /// Every kind of job there is in production.
-pub const KINDS: [&JobKind; 8] = [
+pub const KINDS: [&JobKind; 9] = [
     &SYNC_VIMA,
     &SYNC_PAYSHACK,
     &SYNC_PAYSHACK_METADATA,
     &REPLAY_QUARANTINE,
     &RECONCILE,
+    &EXPORT,
     &REFRESH_FX_RATES,
     &REBUILD_ROLLUPS,
     &HOUSEKEEPING,

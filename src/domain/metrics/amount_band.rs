@@ -1,6 +1,7 @@
 //! Bands of amounts: how payments are spread over small and large ones, each in its own currency.
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 /// A band of amounts. The migration that created `count_metric_cells` holds the same bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,7 +59,7 @@ impl AmountBand {
 }
 
 /// A range of amounts. The default has them all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AmountRange {
     /// The smallest.
     pub least: Option<Decimal>,

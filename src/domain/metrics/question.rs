@@ -1,6 +1,7 @@
 //! A question about payments: which of them, when, and by what they are told apart. Every metric is an answer to one.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::cell::{Facet, Measures};
 use super::cover::Cover;
@@ -9,7 +10,7 @@ use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
 /// Which payments are counted. An empty list stands for every value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Filter {
     /// Who told of them.
     pub sources: Vec<Source>,

@@ -3,7 +3,6 @@
 //! A task reads the rows and hands over chunks; whoever sends them is at the other end of a short channel. The end of the
 //! file is a message of its own: a channel that closes without it, because the task failed or died, is an error.
 
-use std::io;
 use std::mem::take;
 use std::time::{Duration, Instant};
 
@@ -12,11 +11,15 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::{Export, ExportError, Rows};
+use super::trail::Trail;
+use super::{Export, ExportError, Exports, Rows, RowsSoFar, Subject};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
-use crate::export::lines::Lines;
+use crate::domain::access::Principal;
+use crate::export::Form;
+use crate::export::columns::choose;
+use crate::export::lines::{LineFormat, Lines};
 
 /// How large a chunk grows before it is handed over.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -39,6 +42,9 @@ pub enum Stop {
     /// Whoever reads it takes nothing.
     #[error("nobody took anything for {} s", .0.as_secs())]
     Stalled(Duration),
+    /// The task that wrote it has died.
+    #[error("the export was given up")]
+    GivenUp,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -53,28 +59,42 @@ pub struct Chunks {
 
 impl Chunks {
     /// The chunks, to be sent one after the other. An error means that the file has not come to its end.
-    pub fn into_stream(self) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + 'static {
+    pub fn into_stream(self) -> impl Stream<Item = Result<Vec<u8>, Stop>> + Send + 'static {
         stream::unfold(Some(self.parts), |parts| async {
             let mut parts = parts?;
             match parts.recv().await {
                 Some(Part::Chunk(chunk)) => Some((Ok(chunk), Some(parts))),
                 Some(Part::End) => None,
-                Some(Part::Failed(stop)) => Some((Err(io::Error::other(stop)), None)),
-                None => Some((Err(io::Error::other("the export was given up")), None)),
+                Some(Part::Failed(stop)) => Some((Err(stop), None)),
+                None => Some((Err(Stop::GivenUp), None)),
             }
         })
     }
 }
 
-impl Export {
-    /// Begins to read `rows`, and to hand them over as `lines`.
-    pub(super) async fn lines<S: Rows>(mut self, rows: S, lines: Lines<S::Row>) -> Result<Chunks, ExportError> {
-        let count = rows.count(&mut self.snapshot).await?;
+impl Exports {
+    /// Begins to write a file of lines, in the name of `by`.
+    ///
+    /// # Errors
+    /// [`ExportError`] where it cannot begin.
+    pub async fn lines<S: Subject>(
+        &self,
+        subject: &S,
+        form: &Form,
+        format: LineFormat,
+        by: &Principal,
+        so_far: &RowsSoFar,
+    ) -> Result<Chunks, ExportError> {
+        let lines = Lines { format, columns: choose(S::COLUMNS, &form.columns)?, zone: form.zone };
+        let Export { mut snapshot, place, patience, trail } = self.begin(subject, form, by).await?;
+        let mut rows = subject.rows();
+        let count = rows.count(&mut snapshot).await?;
         let (sender, parts) = mpsc::channel(CHUNKS_WAITING);
-        let writer = Writer { lines, parts: sender, patience: self.patience, chunk: vec![], rows: 0, bytes: 0 };
+        let writer =
+            Writer { lines, parts: sender, patience, trail, so_far: so_far.clone(), chunk: vec![], rows: 0, bytes: 0 };
         let task = async move {
-            writer.run(rows, self.snapshot).await;
-            drop(self.place);
+            writer.run(rows, snapshot).await;
+            drop(place);
         };
         tokio::spawn(task.in_current_span());
         Ok(Chunks { count, parts })
@@ -85,6 +105,8 @@ struct Writer<R: 'static> {
     lines: Lines<R>,
     parts: mpsc::Sender<Part>,
     patience: Duration,
+    trail: Trail,
+    so_far: RowsSoFar,
     chunk: Vec<u8>,
     rows: u64,
     bytes: usize,
@@ -96,6 +118,10 @@ impl<R: Send + 'static> Writer<R> {
         let written = self.write(rows, snapshot).await;
         let (rows, bytes) = (self.rows, self.bytes);
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let outcome = written.as_ref().map_or_else(Stop::to_string, |()| "complete".to_owned());
+        if let Err(error) = self.trail.end(rows, &outcome).await {
+            tracing::error!(rows, %error, "the trail of an export has no end: {error}");
+        }
         match written {
             Ok(()) => tracing::info!(rows, bytes, duration_ms, "exported {rows} rows"),
             Err(stop) => {
@@ -115,8 +141,10 @@ impl<R: Send + 'static> Writer<R> {
             row = read.next() => row,
             () = self.parts.closed() => return Err(Stop::Gone),
         } {
-            self.lines.row(&row?, &mut self.chunk);
+            let row = row?;
             self.rows += 1;
+            self.trail.before_row(self.rows).await?;
+            self.lines.row(&row, &mut self.chunk);
             if self.chunk.len() >= CHUNK_BYTES {
                 self.hand_over().await?;
             }
@@ -132,6 +160,7 @@ impl<R: Send + 'static> Writer<R> {
     }
 
     async fn hand_over(&mut self) -> Result<(), Stop> {
+        self.so_far.set(self.rows);
         let chunk = take(&mut self.chunk);
         self.bytes += chunk.len();
         if chunk.is_empty() { Ok(()) } else { self.send(Part::Chunk(chunk)).await }

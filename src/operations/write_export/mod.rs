@@ -6,23 +6,35 @@
 //! reads, never an end.
 
 mod lines;
+pub mod metrics_summary;
+pub mod order;
+pub mod payshack_clients;
 pub mod reconciliation;
+mod trail;
+pub mod transactions;
 mod workbook;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::trail::Trail;
+use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
+use crate::domain::access::Principal;
+use crate::export::columns::{ChoiceError, Column, choose};
 use crate::export::xlsx::WorkbookError;
+use crate::export::{Form, Format};
 
 pub use lines::{Chunks, Stop};
+pub use trail::UNNOTED_ROWS;
 pub use workbook::Written;
 
 /// The most exports at once in a process: most of the connections are for those who ask little.
@@ -30,23 +42,75 @@ const MOST_AT_ONCE: u32 = 4;
 /// How long a reader may take nothing.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What is exported: rows of one kind.
+/// What can be exported: rows of one kind, and what is told of them.
+pub trait Subject: Send + Sync + 'static {
+    /// A row.
+    type Row: Send + 'static;
+    /// A line of the table that a workbook begins with.
+    type Line: Send + 'static;
+
+    /// What its file is called.
+    const NAME: &'static str;
+    /// What its sheets are called.
+    const TITLE: &'static str;
+    /// Everything that can be told of a row.
+    const COLUMNS: &'static [Column<Self::Row>];
+    /// What the table that a workbook begins with tells; nothing where it has none.
+    const SUMMARY: &'static [Column<Self::Line>];
+
+    /// What the file is called.
+    fn file_name(&self, format: Format) -> String;
+
+    /// The filters that are set, by their names, with their values.
+    fn filters(&self) -> Vec<(&'static str, String)>;
+
+    /// What else whoever opens a workbook in a year has to know.
+    fn remarks(&self) -> Vec<(&'static str, String)> {
+        vec![]
+    }
+
+    /// Its rows, to be read.
+    fn rows(&self) -> impl Rows<Row = Self::Row>;
+
+    /// The lines of the table that a workbook begins with.
+    fn summary(&self, snapshot: &mut Snapshot) -> impl Future<Output = Result<Vec<Self::Line>, DbError>> + Send;
+}
+
+/// Rows that are read.
 pub trait Rows: Send + 'static {
     /// A row.
     type Row: Send + 'static;
 
-    /// How many there are, as far as that is worth finding out.
-    fn count(&self, snapshot: &mut Snapshot) -> impl Future<Output = Result<Count, DbError>> + Send;
+    /// How many there are, as far as that is worth finding out. Asked for before they are read.
+    fn count(&mut self, snapshot: &mut Snapshot) -> impl Future<Output = Result<Count, DbError>> + Send;
 
     /// The rows, as fast as they are taken.
     fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Self::Row, DbError>>;
 }
 
+/// How many rows have been read so far, for whoever waits for the rest.
+#[derive(Debug, Clone, Default)]
+pub struct RowsSoFar(Arc<AtomicU64>);
+
+impl RowsSoFar {
+    /// So many.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, rows: u64) {
+        self.0.store(rows, Ordering::Relaxed);
+    }
+}
+
 /// Where files are written from.
 pub struct Exports {
     pool: PgPool,
+    clock: Arc<dyn Clock>,
     places: Arc<Semaphore>,
     patience: Duration,
+    waits: bool,
 }
 
 /// Why there is no file.
@@ -55,6 +119,9 @@ pub enum ExportError {
     /// As many as may be are under way.
     #[error("as many exports as may be are under way: try again when one of them is done, or ask for less")]
     Busy,
+    /// A column is wanted that there is not.
+    #[error(transparent)]
+    Columns(#[from] ChoiceError),
     /// The database cannot be read.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -72,21 +139,42 @@ pub enum ExportError {
 impl Exports {
     /// Reads from `pool`.
     #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self::with_patience(pool, PATIENCE)
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
+        Self::with_patience(pool, clock, PATIENCE)
     }
 
     /// The same with other patience for readers that take nothing.
     #[must_use]
-    pub fn with_patience(pool: PgPool, patience: Duration) -> Self {
+    pub fn with_patience(pool: PgPool, clock: Arc<dyn Clock>, patience: Duration) -> Self {
         let places = (pool.options().get_max_connections() / 2).clamp(1, MOST_AT_ONCE);
-        Self { pool, places: Arc::new(Semaphore::new(places as usize)), patience }
+        Self { pool, clock, places: Arc::new(Semaphore::new(places as usize)), patience, waits: false }
+    }
+
+    /// The same for jobs, which wait for a place rather than be refused.
+    #[must_use]
+    pub fn for_jobs(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
+        Self { waits: true, ..Self::new(pool, clock) }
+    }
+
+    /// How many rows a subject has, as far as that is worth finding out.
+    ///
+    /// # Errors
+    /// [`DbError`] where the database cannot be read.
+    pub async fn count(&self, subject: &impl Subject) -> Result<Count, DbError> {
+        let mut snapshot = Snapshot::open(&self.pool).await?;
+        let count = subject.rows().count(&mut snapshot).await?;
+        snapshot.close().await?;
+        Ok(count)
     }
 
     /// Takes a place, and a view of the database as it is now.
-    async fn begin(&self) -> Result<Export, ExportError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ExportError::Busy)?;
-        Ok(Export { snapshot: Snapshot::open(&self.pool).await?, place, patience: self.patience })
+    async fn begin<S: Subject>(&self, subject: &S, form: &Form, by: &Principal) -> Result<Export, ExportError> {
+        choose(S::COLUMNS, &form.columns)?;
+        let places = Arc::clone(&self.places);
+        let place = if self.waits { places.acquire_owned().await.ok() } else { places.try_acquire_owned().ok() };
+        let place = place.ok_or(ExportError::Busy)?;
+        let trail = Trail::of(self, subject, form, by);
+        Ok(Export { snapshot: Snapshot::open(&self.pool).await?, place, patience: self.patience, trail })
     }
 }
 
@@ -96,4 +184,5 @@ struct Export {
     /// Dropped last.
     place: OwnedSemaphorePermit,
     patience: Duration,
+    trail: Trail,
 }

@@ -4,10 +4,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use futures_util::stream::{BoxStream, StreamExt};
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
-use super::workbook::Plan;
-use super::{Chunks, ExportError, Exports, Rows, Written};
-use crate::clock::Clock;
+use super::{Rows, Subject};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::discrepancies::export::Cases;
@@ -21,8 +20,6 @@ use crate::domain::status::Status;
 use crate::export::Format;
 use crate::export::columns::Column;
 use crate::export::file_name::file_name;
-use crate::export::lines::{LineFormat, Lines};
-use crate::export::xlsx::Summary;
 
 /// A case as it is exported.
 pub struct Case {
@@ -62,7 +59,7 @@ pub static CASE_COLUMNS: [Column<Case>; 26] = [
 
 /// A line of the summary: a day with its first currency, or another currency of the day before. So each figure stands
 /// there once, and columns can be added up, though never across currencies.
-struct DayLine {
+pub struct DayLine {
     recon_date: NaiveDate,
     run: Option<Run>,
     amounts: Option<(String, Amounts)>,
@@ -103,23 +100,26 @@ const DAYS_ARE_WHOLE: &str =
     "whole days, by their last completed runs: of the filters only from_date and to_date choose them";
 
 /// An export of cases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconciliationExport {
     /// Of which.
     pub filter: Filter,
-    /// What is told of each.
-    pub columns: Vec<&'static Column<Case>>,
-    /// In which zone times are told.
-    pub zone: Tz,
     /// The zone whose days are reconciled.
     pub days_of: Tz,
     /// When it is asked for.
     pub now: DateTime<Utc>,
 }
 
-impl ReconciliationExport {
-    /// What the file is called.
-    #[must_use]
-    pub fn file_name(&self, format: Format) -> String {
+impl Subject for ReconciliationExport {
+    type Row = Case;
+    type Line = DayLine;
+
+    const NAME: &'static str = "reconciliation";
+    const TITLE: &'static str = "Discrepancies";
+    const COLUMNS: &'static [Column<Case>] = &CASE_COLUMNS;
+    const SUMMARY: &'static [Column<DayLine>] = &DAY_COLUMNS;
+
+    fn file_name(&self, format: Format) -> String {
         let filter = &self.filter;
         let words = [
             filter.match_statuses.iter().map(|status| status.as_str()).collect(),
@@ -127,49 +127,26 @@ impl ReconciliationExport {
             filter.either.iter().map(String::as_str).collect(),
             filter.states.iter().map(|state| state.as_str()).collect(),
         ];
-        file_name("reconciliation", (filter.from_date, filter.to_date), &words, format)
+        file_name(Self::NAME, (filter.from_date, filter.to_date), &words, format)
     }
 
-    /// Begins to write it as lines.
-    ///
-    /// # Errors
-    /// [`ExportError`] where it cannot begin.
-    pub async fn lines(self, exports: &Exports, format: LineFormat) -> Result<Chunks, ExportError> {
-        let rows = self.rows();
-        let lines = Lines { format, columns: self.columns, zone: self.zone };
-        exports.begin().await?.lines(rows, lines).await
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        told(&self.filter)
     }
 
-    /// Writes it as a workbook.
-    ///
-    /// # Errors
-    /// [`ExportError`] where it cannot be written.
-    pub async fn workbook(
-        self,
-        exports: &Exports,
-        clock: &dyn Clock,
-        rows_of_a_sheet: u32,
-    ) -> Result<Written, ExportError> {
-        let rows = self.rows();
-        let mut export = exports.begin().await?;
-        // The snapshot is that of the first statement, which comes now.
-        let snapshot_at = clock.now();
-        let days = (self.filter.from_date, self.filter.to_date);
-        let runs = list_last_completed(export.snapshot.connection()?, days).await?;
-        let summary = Summary {
-            columns: &DAY_COLUMNS,
-            rows: runs.into_iter().flat_map(DayLine::of).collect(),
-            snapshot_at,
-            filters: told(&self.filter),
-            remarks: vec![("the days above", DAYS_ARE_WHOLE.to_owned())],
-        };
-        let plan = Plan { title: "Discrepancies", columns: self.columns, zone: self.zone, rows_of_a_sheet, summary };
-        export.workbook(rows, plan).await
+    fn remarks(&self) -> Vec<(&'static str, String)> {
+        vec![("the days above", DAYS_ARE_WHOLE.to_owned())]
     }
 
-    fn rows(&self) -> ExportedCases {
+    fn rows(&self) -> impl Rows<Row = Case> {
         let filter = self.filter.clone();
         ExportedCases { cases: Cases::of(&filter), filter, days_of: self.days_of, now: self.now }
+    }
+
+    async fn summary(&self, snapshot: &mut Snapshot) -> Result<Vec<DayLine>, DbError> {
+        let days = (self.filter.from_date, self.filter.to_date);
+        let runs = list_last_completed(snapshot.connection()?, days).await?;
+        Ok(runs.into_iter().flat_map(DayLine::of).collect())
     }
 }
 
@@ -184,7 +161,7 @@ struct ExportedCases {
 impl Rows for ExportedCases {
     type Row = Case;
 
-    async fn count(&self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
+    async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
         listing::count(snapshot.connection()?, &self.filter).await
     }
 

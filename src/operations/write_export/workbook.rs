@@ -8,10 +8,13 @@ use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use tokio::sync::mpsc;
 
-use super::{Export, ExportError, Rows};
+use super::trail::Trail;
+use super::{Export, ExportError, Exports, Rows, RowsSoFar, Subject};
 use crate::db::DbError;
 use crate::db::snapshot::Snapshot;
-use crate::export::columns::Column;
+use crate::domain::access::Principal;
+use crate::export::Form;
+use crate::export::columns::{Column, choose};
 use crate::export::xlsx::{Book, Summary};
 
 /// How many rows are handed over at once.
@@ -20,17 +23,12 @@ const BATCH: usize = 256;
 const BATCHES_WAITING: usize = 2;
 
 /// What a workbook is made of beside its rows.
-pub(super) struct Plan<R: 'static, S: 'static> {
-    /// What its sheets of rows are called.
-    pub(super) title: &'static str,
-    /// Their columns.
-    pub(super) columns: Vec<&'static Column<R>>,
-    /// The zone of its times.
-    pub(super) zone: Tz,
-    /// How many rows a sheet has at most.
-    pub(super) rows_of_a_sheet: u32,
-    /// Its first sheet.
-    pub(super) summary: Summary<S>,
+struct Plan<R: 'static, S: 'static> {
+    title: &'static str,
+    columns: Vec<&'static Column<R>>,
+    zone: Tz,
+    rows_of_a_sheet: u32,
+    summary: Summary<S>,
 }
 
 /// A workbook, whole.
@@ -48,23 +46,56 @@ enum Part<R> {
     End,
 }
 
-impl Export {
-    /// Reads `rows`, and writes them into a workbook.
-    pub(super) async fn workbook<N: Rows, S: Send + 'static>(
-        mut self,
-        mut rows: N,
-        plan: Plan<N::Row, S>,
+impl Exports {
+    /// Writes a workbook, in the name of `by`, whose sheets have at most so many rows.
+    ///
+    /// # Errors
+    /// [`ExportError`] where it cannot be written.
+    pub async fn workbook<S: Subject>(
+        &self,
+        subject: &S,
+        form: &Form,
+        by: &Principal,
+        rows_of_a_sheet: u32,
+        so_far: &RowsSoFar,
     ) -> Result<Written, ExportError> {
-        let (sender, parts) = mpsc::channel(BATCHES_WAITING);
-        let span = tracing::Span::current();
-        let writing = tokio::task::spawn_blocking(move || span.in_scope(|| write(plan, parts)));
-        // Where the thread has failed, it says so itself, and what is left unread is dropped with the snapshot.
-        if hand_over(&mut rows, &mut self.snapshot, &sender).await? {
-            self.snapshot.close().await?;
-        }
-        drop(sender);
-        writing.await?
+        let columns = choose(S::COLUMNS, &form.columns)?;
+        let Export { mut snapshot, place, mut trail, .. } = self.begin(subject, form, by).await?;
+        // The snapshot is that of the first statement, which comes now.
+        let snapshot_at = self.clock.now();
+        let summary = Summary {
+            columns: S::SUMMARY,
+            rows: subject.summary(&mut snapshot).await?,
+            snapshot_at,
+            filters: subject.filters(),
+            remarks: subject.remarks(),
+        };
+        let plan = Plan { title: S::TITLE, columns, zone: form.zone, rows_of_a_sheet, summary };
+        let written = fill(subject.rows(), snapshot, plan, &mut trail, so_far).await;
+        let outcome = written.as_ref().map_or_else(ToString::to_string, |_| "complete".to_owned());
+        trail.end(so_far.get(), &outcome).await?;
+        drop(place);
+        written
     }
+}
+
+async fn fill<N: Rows, S: Send + 'static>(
+    mut rows: N,
+    mut snapshot: Snapshot,
+    plan: Plan<N::Row, S>,
+    trail: &mut Trail,
+    so_far: &RowsSoFar,
+) -> Result<Written, ExportError> {
+    let (sender, parts) = mpsc::channel(BATCHES_WAITING);
+    let span = tracing::Span::current();
+    let writing = tokio::task::spawn_blocking(move || span.in_scope(|| write(plan, parts)));
+    rows.count(&mut snapshot).await?;
+    // Where the thread has failed, it says so itself, and what is left unread is dropped with the snapshot.
+    if hand_over(&mut rows, &mut snapshot, &sender, trail, so_far).await? {
+        snapshot.close().await?;
+    }
+    drop(sender);
+    writing.await?
 }
 
 /// Hands every row over; false where nobody takes them any more.
@@ -72,15 +103,24 @@ async fn hand_over<N: Rows>(
     rows: &mut N,
     snapshot: &mut Snapshot,
     parts: &mpsc::Sender<Part<N::Row>>,
+    trail: &mut Trail,
+    so_far: &RowsSoFar,
 ) -> Result<bool, DbError> {
     let mut read = rows.read(snapshot);
     let mut batch = Vec::with_capacity(BATCH);
+    let mut number = 0;
     while let Some(row) = read.try_next().await? {
+        number += 1;
+        trail.before_row(number).await?;
         batch.push(row);
-        if batch.len() == BATCH && parts.send(Part::Rows(take(&mut batch))).await.is_err() {
-            return Ok(false);
+        if batch.len() == BATCH {
+            so_far.set(number);
+            if parts.send(Part::Rows(take(&mut batch))).await.is_err() {
+                return Ok(false);
+            }
         }
     }
+    so_far.set(number);
     Ok(parts.send(Part::Rows(batch)).await.is_ok() && parts.send(Part::End).await.is_ok())
 }
 

@@ -2,6 +2,9 @@
 //!
 //! poem-openapi's `Attachment` was rejected: it knows one media type, and the document is to list each.
 
+use std::io;
+
+use futures_util::TryStreamExt;
 use poem::http::header::{self, HeaderName};
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::ApiResponse;
@@ -12,9 +15,9 @@ use poem_openapi::types::Type;
 use serde_json::Value;
 
 use crate::export::Format;
-use crate::operations::write_export::{Chunks, Written};
+use crate::operations::write_export::order::Coming;
 
-const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 const CSV_EXAMPLE: &str = "id,recon_date,state\r\n01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e,2026-01-15,open\r\n";
 const NDJSON_EXAMPLE: &str =
     "{\"id\":\"01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e\",\"recon_date\":\"2026-01-15\",\"state\":\"open\"}\n";
@@ -31,22 +34,25 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Lines, which come while they are read.
-    pub(super) fn lines(format: Format, file_name: String, chunks: Chunks) -> Self {
-        let rows = chunks.count.exact.then_some(chunks.count.total);
-        Self { format, file_name, rows, bytes: None, body: Body::from_bytes_stream(chunks.into_stream()) }
-    }
-
-    /// A workbook, which is whole.
-    pub(super) fn workbook(file_name: String, written: Written) -> Self {
-        let body = Body::from_async_read(tokio::fs::File::from_std(written.file));
-        Self { format: Format::Xlsx, file_name, rows: Some(written.rows), bytes: Some(written.bytes), body }
+    /// Lines, which come while they are read, or a workbook, which is whole.
+    pub(super) fn of(format: Format, file_name: String, coming: Coming) -> Self {
+        match coming {
+            Coming::Lines(chunks) => {
+                let rows = chunks.count.exact.then_some(chunks.count.total);
+                let body = Body::from_bytes_stream(chunks.into_stream().map_err(io::Error::other));
+                Self { format, file_name, rows, bytes: None, body }
+            }
+            Coming::Workbook(written) => {
+                let body = Body::from_async_read(tokio::fs::File::from_std(written.file));
+                Self { format, file_name, rows: Some(written.rows), bytes: Some(written.bytes), body }
+            }
+        }
     }
 }
 
 impl IntoResponse for Download {
     fn into_response(self) -> Response {
-        let disposition = format!("attachment; filename=\"{}\"", self.file_name);
+        let disposition = attachment(&self.file_name);
         let mut response = Response::builder()
             .content_type(self.format.media_type())
             .header(header::CONTENT_DISPOSITION, disposition)
@@ -62,10 +68,18 @@ impl IntoResponse for Download {
     }
 }
 
+/// How a browser is told to keep a file, and under which name.
+pub(super) fn attachment(file_name: &str) -> String {
+    format!("attachment; filename=\"{file_name}\"")
+}
+
+/// What a file may be.
+pub(super) fn content() -> Vec<MetaMediaType> {
+    Format::ALL.map(|format| MetaMediaType { content_type: format.media_type(), schema: schema(format) }).into()
+}
+
 impl ApiResponse for Download {
     fn meta() -> MetaResponses {
-        let content =
-            Format::ALL.map(|format| MetaMediaType { content_type: format.media_type(), schema: schema(format) });
         let headers = vec![
             described(
                 "Content-Disposition",
@@ -84,7 +98,7 @@ impl ApiResponse for Download {
             description: "The file.",
             status: Some(200),
             status_range: None,
-            content: content.into(),
+            content: content(),
             headers,
         };
         MetaResponses { responses: vec![file] }
@@ -102,6 +116,6 @@ fn schema(format: Format) -> MetaSchemaRef {
     }))
 }
 
-fn described(name: &str, description: &str, required: bool, schema: MetaSchemaRef) -> MetaHeader {
+pub(super) fn described(name: &str, description: &str, required: bool, schema: MetaSchemaRef) -> MetaHeader {
     MetaHeader { name: name.to_owned(), description: Some(description.to_owned()), required, deprecated: false, schema }
 }

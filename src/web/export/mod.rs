@@ -1,7 +1,10 @@
-//! Files to download.
+//! Files to download: while they are read, when they are whole, or made by a job.
 
+mod asked;
 mod download;
+mod orders;
 mod query;
+mod range;
 
 use std::sync::Arc;
 
@@ -10,63 +13,140 @@ use poem::web::Data;
 use poem::{Request, Result};
 use poem_openapi::OpenApi;
 
+pub(super) use self::orders::ExportName;
+
+use self::asked::Asked;
 use self::download::Download;
 use self::query::FileQuery;
 use super::app::State;
 use super::auth::Viewer;
 use super::document::Tag;
-use super::error::Problem;
+use super::error::{Problem, ProblemCode};
+use super::metrics::MetricsQuery;
+use super::payshack::MetadataQuery;
 use super::query::Query;
 use super::reconciliation::discrepancy_query::DiscrepancyQuery;
+use super::transaction_query::TransactionQuery;
+use crate::domain::access::Principal;
 use crate::export::Format;
-use crate::export::columns::choose;
-use crate::export::lines::LineFormat;
-use crate::export::xlsx::ROWS_OF_A_SHEET;
-use crate::operations::write_export::ExportError;
-use crate::operations::write_export::reconciliation::{CASE_COLUMNS, ReconciliationExport};
+use crate::operations::export_files::FileError;
+use crate::operations::write_export::order::begin;
+use crate::operations::write_export::{ExportError, RowsSoFar, Subject};
 
-/// The endpoints.
-pub(super) struct ExportApi;
+/// A workbook of more rows takes longer than the 30 s that a proxy waits for the first byte: some 20,000 rows of all columns a
+/// second, on a machine that has others to serve.
+const ROWS_OF_A_REQUEST: u64 = 250_000;
+
+/// The operations.
+pub(super) fn operations() -> impl OpenApi + 'static {
+    (ExportApi, orders::OrdersApi)
+}
+
+/// The endpoints that answer with a file at once.
+struct ExportApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Export")]
 impl ExportApi {
+    /// Export payments
+    ///
+    /// Every payment that the filters of the list find, in its order, however many there are. CSV and NDJSON come from the
+    /// first row on while they are read; a workbook comes when it is whole, and one of more than 250,000 rows has to be
+    /// ordered. The columns bear the names of the list's fields; personal data is masked for a viewer. Text that a
+    /// spreadsheet would run as a formula stands after an apostrophe in CSV. If something fails on the way, the connection
+    /// breaks off.
+    #[oai(path = "/export/transactions", method = "get", operation_id = "exportTransactions")]
+    async fn transactions(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        viewer: Viewer,
+        query: Query<TransactionQuery>,
+        file: Query<FileQuery>,
+    ) -> Result<Download, Problem> {
+        answer(&state, request, &viewer.0, &asked::transactions(&state, &viewer.0, query.0, file.0)).await
+    }
+
     /// Export cases of reconciliation
     ///
-    /// Every case that the filters find, oldest day first, however many there are. CSV and NDJSON come from the first row
-    /// on while they are read; a workbook comes when it is whole, with a sheet that sums up each day. The columns bear the
-    /// names of the list's fields. Text that a spreadsheet would run as a formula stands after an apostrophe in CSV. If
-    /// something fails on the way, the connection breaks off.
+    /// Every case that the filters of the list find, oldest day first, in the same formats; a workbook begins with a sheet
+    /// that sums up each day.
     #[oai(path = "/export/reconciliation", method = "get", operation_id = "exportReconciliation")]
     async fn reconciliation(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
+        request: &Request,
+        viewer: Viewer,
         query: Query<DiscrepancyQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Problem> {
-        let (Query(query), Query(file)) = (query, file);
-        let (now, days_of) = (state.clock.now(), state.reconciliation.zone);
-        let columns =
-            choose(&CASE_COLUMNS, file.columns()).map_err(|error| Problem::field("columns", error.to_string()))?;
-        let filter = query.filter(now.with_timezone(&days_of).date_naive());
-        let zone = file.zone().unwrap_or(days_of);
-        let export = ReconciliationExport { filter, columns, zone, days_of, now };
-        let (exports, format) = (&state.exports, file.format());
-        let name = export.file_name(format);
-        Ok(match format {
-            Format::Csv => {
-                Download::lines(format, name, export.lines(exports, LineFormat::Csv { excel: file.excel() }).await?)
-            }
-            Format::Ndjson => Download::lines(format, name, export.lines(exports, LineFormat::Ndjson).await?),
-            Format::Xlsx => Download::workbook(name, export.workbook(exports, &*state.clock, ROWS_OF_A_SHEET).await?),
-        })
+        answer(&state, request, &viewer.0, &asked::reconciliation(&state, &query.0, file.0)).await
+    }
+
+    /// Export what payments sum up to
+    ///
+    /// A row for each day, source, project and currency, with the filters of the metrics: to be added up in a pivot table.
+    #[oai(path = "/export/metrics-summary", method = "get", operation_id = "exportMetricsSummary")]
+    async fn metrics_summary(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        viewer: Viewer,
+        query: Query<MetricsQuery>,
+        file: Query<FileQuery>,
+    ) -> Result<Download, Problem> {
+        answer(&state, request, &viewer.0, &asked::metrics_summary(&state, &query.0, file.0)?).await
+    }
+
+    /// Export PayShack's clients
+    ///
+    /// Every client that the filters of the list find, by their names. Addresses are masked for a viewer.
+    #[oai(path = "/export/payshack-clients", method = "get", operation_id = "exportPayshackClients")]
+    async fn payshack_clients(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        viewer: Viewer,
+        query: Query<MetadataQuery>,
+        file: Query<FileQuery>,
+    ) -> Result<Download, Problem> {
+        answer(&state, request, &viewer.0, &asked::payshack_clients(&state, &viewer.0, query.0, file.0)).await
     }
 }
 
-/// Has workbooks sent as they are: they are compressed already.
+async fn answer<S: Subject>(
+    state: &State,
+    request: &Request,
+    by: &Principal,
+    (subject, form): &Asked<S>,
+) -> Result<Download, Problem> {
+    if form.format == Format::Xlsx {
+        refuse_what_takes_too_long(state, request, subject).await?;
+    }
+    let coming = begin(&state.exports, subject, form, by, &RowsSoFar::default()).await?;
+    Ok(Download::of(form.format, subject.file_name(form.format), coming))
+}
+
+/// A count that was not worth finding out is one of very many.
+async fn refuse_what_takes_too_long<S: Subject>(state: &State, request: &Request, subject: &S) -> Result<(), Problem> {
+    let count = state.exports.count(subject).await?;
+    if count.exact && count.total <= ROWS_OF_A_REQUEST {
+        return Ok(());
+    }
+    let (about, rows) = if count.exact { ("", count.total) } else { ("more than ", count.total) };
+    let query = request.original_uri().query().unwrap_or_default();
+    let detail = format!(
+        "a workbook of {about}{rows} rows takes longer than a request may: order it by POST /api/v1/exports with \
+         {{\"export\": \"{}\", \"query\": \"{query}\"}}, or take format=csv, which comes while it is read",
+        S::NAME
+    );
+    Err(Problem::new(ProblemCode::ExportTooLong, detail))
+}
+
+/// Has workbooks, and files that come in ranges, sent as they are.
 pub(super) async fn spare_workbooks(mut request: Request) -> Result<Request> {
     let workbook = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "format=xlsx"));
-    if workbook {
+    let download = request.uri().path().ends_with("/download");
+    if workbook || download {
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     Ok(request)
@@ -76,8 +156,19 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Busy => Self::unavailable(&error.to_string(), error),
+            ExportError::Columns(error) => Self::field("columns", error.to_string()),
             ExportError::Db(error) => error.into(),
             ExportError::Workbook(_) | ExportError::File(_) | ExportError::GivenUp(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Db(error) => error.into(),
+            FileError::Objects(_) => Self::unavailable("the store of files does not answer: try again later", error),
+            FileError::Missing => Self::internal(error),
         }
     }
 }

@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use poem_openapi::Object;
 
-use crate::export::Format;
+use crate::export::{Form, Format};
 use crate::web::fields::{Fields, FromFields};
 
 /// Which file is wanted.
@@ -13,7 +13,7 @@ pub(super) struct FileQuery {
     format: Option<Format>,
     /// The columns, in this order; all of them where nothing is said.
     columns: Vec<String>,
-    /// The zone in which times are told (IANA name); that of the days, `RECONCILIATION_TIMEZONE`, where nothing is said.
+    /// The zone in which times are told (IANA name); that of the days where nothing is said.
     timezone: Option<String>,
     /// Whether CSV begins with a byte order mark, by which Excel knows that it is UTF-8.
     excel: Option<bool>,
@@ -31,23 +31,13 @@ impl FromFields for FileQuery {
 }
 
 impl FileQuery {
-    /// The format.
-    pub(super) fn format(&self) -> Format {
-        self.format.unwrap_or_default()
-    }
-
-    /// The names of the columns, as they are wished for.
-    pub(super) fn columns(&self) -> &[String] {
-        &self.columns
-    }
-
-    /// The zone, where one is named.
-    pub(super) fn zone(&self) -> Option<Tz> {
-        self.timezone.as_ref().and_then(|name| name.parse().ok())
-    }
-
-    /// Whether Excel is to be told that it is UTF-8.
-    pub(super) fn excel(&self) -> bool {
-        self.excel.unwrap_or_default()
+    /// The form of the file; times are told in `zone` where the query names none.
+    pub(super) fn form(self, zone: Tz) -> Form {
+        Form {
+            format: self.format.unwrap_or_default(),
+            columns: self.columns,
+            zone: self.timezone.and_then(|name| name.parse().ok()).unwrap_or(zone),
+            excel: self.excel.unwrap_or_default(),
+        }
     }
 }

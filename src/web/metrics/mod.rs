@@ -23,6 +23,7 @@ use poem_openapi::{Object, OpenApi};
 
 pub(super) use self::heatmap::{HeatmapDimension, HeatmapMetric};
 pub(super) use self::merchants::MerchantSort;
+pub(super) use self::query::MetricsQuery;
 pub(super) use self::written::WrittenAnswers;
 
 use super::app::State;

@@ -18,7 +18,7 @@ const DAYS_BY_HABIT: u64 = 7;
 
 /// Which payments are counted.
 #[derive(Debug, Clone, Default, Object)]
-pub(super) struct MetricsQuery {
+pub(in crate::web) struct MetricsQuery {
     /// Created on this day or later; without dates, the last seven days.
     from_date: Option<NaiveDate>,
     /// Created on this day or before.
@@ -67,7 +67,7 @@ impl MetricsQuery {
     }
 
     /// The days that are asked for; where only one end is given, the other is today, or a week from it.
-    pub(super) fn days(&self, state: &State) -> Result<DayRange, Problem> {
+    pub(in crate::web) fn days(&self, state: &State) -> Result<DayRange, Problem> {
         let zone = self.zone(state);
         let habit = DayRange::last(DAYS_BY_HABIT, state.clock.now(), zone);
         let span = habit.to() - habit.from();
@@ -84,7 +84,7 @@ impl MetricsQuery {
     }
 
     /// Which payments are counted.
-    pub(super) fn filter(&self) -> Filter {
+    pub(in crate::web) fn filter(&self) -> Filter {
         Filter {
             sources: self.source.clone(),
             kinds: self.kind.clone(),

@@ -9,9 +9,9 @@ use poem_openapi::{Object, OpenApi};
 
 use super::fields::{Fields, FromFields};
 use super::page;
-use super::personal::mask_address;
 use crate::db::metadata::{Filter, Place, Window};
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::Principal;
+use crate::domain::personal::Sight;
 
 /// The operations.
 pub(super) fn operations() -> impl OpenApi + 'static {
@@ -20,7 +20,7 @@ pub(super) fn operations() -> impl OpenApi + 'static {
 
 /// Which rows of a list are shown.
 #[derive(Debug, Clone, Default, Object)]
-struct MetadataQuery {
+pub(super) struct MetadataQuery {
     /// Part of the name or of PayShack's id.
     search: Option<String>,
     /// Active ones, or those that are not; those of which PayShack does not say it are neither.
@@ -52,5 +52,5 @@ impl From<&page::Window<Place>> for Window {
 
 /// An address as `principal` may see it.
 fn address_shown_to(principal: &Principal, address: Option<String>) -> Option<String> {
-    if principal.role < Role::Operator { address.as_deref().map(mask_address) } else { address }
+    Sight::of(principal.role).address(address)
 }

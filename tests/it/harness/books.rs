@@ -1,5 +1,6 @@
 //! A sync without a provider: pages that a test makes up go through the real ingest.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -20,7 +21,7 @@ use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::ingest_page::{Advance, Page, Progress, Ticket, ingest_page};
 use psp_dashboard::wire::Wire;
 use rust_decimal::Decimal;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, Executor, PgPool};
 use uuid::Uuid;
 
 use super::servers::{Servers, number};
@@ -119,4 +120,20 @@ pub(crate) fn plain_payment(
         completed_at: None,
         raw: "{}".to_owned(),
     }
+}
+
+/// Stores payments of these numbers, of one day and of so many rupees each, with the cells that count them.
+pub(crate) async fn fill_plainly(pool: &PgPool, numbers: RangeInclusive<u32>) {
+    let (first, last) = (numbers.start(), numbers.end());
+    let statement = format!(
+        "INSERT INTO transactions (id, source, kind, source_id, content_hash, amount, currency, status, user_email,
+                created_at, ingested_at, raw_data)
+         SELECT gen_random_uuid(), 'vima', 'payin', n::text, '\\x00', n, 'INR', 'success', 'payer' || n || '@example.com',
+                '2026-01-15T10:00:00Z', now(), '{{}}' FROM generate_series({first}, {last}) AS n;
+         INSERT INTO metric_cells SELECT * FROM odd_metric_cells('vima', '2026-01-15Z', '2026-01-16Z')
+             ON CONFLICT (facet, width, project, member, bucket, source, kind, currency, status)
+             DO UPDATE SET count = excluded.count, amount = excluded.amount;
+         UPDATE payment_versions SET version = version + 1"
+    );
+    pool.execute(AssertSqlSafe(statement)).await.expect("the payments are new");
 }

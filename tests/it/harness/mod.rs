@@ -3,6 +3,7 @@
 pub(crate) mod bells;
 pub(crate) mod books;
 pub(crate) mod crew;
+pub(crate) mod files;
 pub(crate) mod private;
 pub(crate) mod programs;
 pub(crate) mod runs;

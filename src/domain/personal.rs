@@ -1,7 +1,54 @@
 //! What a viewer sees of whoever paid: enough to tell two payers apart, too little to know who they are.
 
+use serde::{Deserialize, Serialize};
+
+use super::access::Role;
+
+/// Whether personal data is shown as it is, or so that nobody is known by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sight {
+    /// As it is.
+    Whole,
+    /// Masked.
+    Masked,
+}
+
+impl Sight {
+    /// What somebody of this role may see.
+    #[must_use]
+    pub fn of(role: Role) -> Self {
+        if role < Role::Operator { Self::Masked } else { Self::Whole }
+    }
+
+    /// An address of whoever paid.
+    #[must_use]
+    pub fn address(self, address: Option<String>) -> Option<String> {
+        self.show(address, mask_address)
+    }
+
+    /// A telephone number.
+    #[must_use]
+    pub fn number(self, number: Option<String>) -> Option<String> {
+        self.show(number, mask_number)
+    }
+
+    /// A name.
+    #[must_use]
+    pub fn name(self, name: Option<String>) -> Option<String> {
+        self.show(name, mask_name)
+    }
+
+    fn show(self, text: Option<String>, mask: fn(&str) -> String) -> Option<String> {
+        match self {
+            Self::Whole => text,
+            Self::Masked => text.as_deref().map(mask),
+        }
+    }
+}
+
 /// `s***@example.com`: the first character, and the domain. Of a VPA likewise (`s***@upi`).
-pub(super) fn mask_address(address: &str) -> String {
+fn mask_address(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) => format!("{}@{domain}", mask_name(local)),
         None => mask_name(address),
@@ -9,7 +56,7 @@ pub(super) fn mask_address(address: &str) -> String {
 }
 
 /// `******3341`: the last four digits, of a number that has more than twice as many characters.
-pub(super) fn mask_number(number: &str) -> String {
+fn mask_number(number: &str) -> String {
     let characters: Vec<char> = number.chars().collect();
     let shown = if characters.len() > 8 { 4 } else { 0 };
     let hidden = characters.len() - shown;
@@ -17,13 +64,20 @@ pub(super) fn mask_number(number: &str) -> String {
 }
 
 /// `S***`: the first character.
-pub(super) fn mask_name(name: &str) -> String {
+fn mask_name(name: &str) -> String {
     name.chars().take(1).chain("***".chars()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_may_only_read_sees_no_person() {
+        let shown = |role: Role| Sight::of(role).name(Some("Sunita Rao".to_owned())).expect("a name");
+        assert_eq!(Role::ALL.map(shown), ["S***", "Sunita Rao", "Sunita Rao"]);
+        assert_eq!(Sight::Masked.address(None), None);
+    }
 
     #[test]
     fn addresses_keep_their_first_character_and_domain() {

@@ -1,0 +1,38 @@
+//! `export`: makes a file that somebody asked for, to be downloaded.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use psp_dashboard::db::exports::Finished;
+use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::operations::make_export::Workshop;
+use psp_dashboard::operations::request_export::ExportArgs;
+use serde_json::{Value, json};
+
+use crate::environment::Environment;
+use crate::handler::{Handler, JobError};
+
+/// Makes files.
+pub struct Export {
+    environment: Arc<Environment>,
+}
+
+impl Export {
+    /// A handler in `environment`.
+    #[must_use]
+    pub fn new(environment: &Arc<Environment>) -> Self {
+        Self { environment: Arc::clone(environment) }
+    }
+}
+
+#[async_trait]
+impl Handler for Export {
+    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
+        let Environment { pool, wire, clock, exports, files, .. } = &*self.environment;
+        let ExportArgs { export_id } = serde_json::from_value(job.args.clone())?;
+        let workshop = Workshop { pool, wire, clock: &**clock, exports, files };
+        let Finished { rows, bytes, .. } = workshop.make_export(&job.claim, export_id).await?;
+        tracing::info!(%export_id, rows, bytes, "a file of {rows} rows is ready");
+        Ok(json!({"export_id": export_id, "rows": rows, "bytes": bytes}))
+    }
+}

@@ -1,0 +1,46 @@
+//! Payments as an export reads them: all that are asked for, in one snapshot, however many there are.
+
+use futures_util::TryStreamExt;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sqlx::{Postgres, QueryBuilder};
+
+use super::{COLUMNS, Filter, Found, Order, SortBy, search};
+use crate::db::DbError;
+use crate::db::snapshot::Snapshot;
+
+/// The statement that reads the payments; rows are read through it, so it lives as long as they come.
+pub struct Payments(QueryBuilder<Postgres>);
+
+impl Payments {
+    /// Those that `filter` finds, in this order. Where a text is looked for that is known to be `rare`, it is looked up; else
+    /// each payment is compared with it on the way.
+    #[must_use]
+    pub fn of(filter: &Filter, sort_by: SortBy, order: Order, rare: bool) -> Self {
+        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM transactions WHERE "));
+        match &filter.search {
+            None => {
+                query.push("true");
+            }
+            Some(search) if rare => {
+                query.push("id IN (WITH matching AS MATERIALIZED (SELECT id FROM transactions WHERE ");
+                search::push_indexed_match(&mut query, search);
+                query.push(") SELECT id FROM matching)");
+            }
+            Some(search) => search::push_match(&mut query, search),
+        }
+        filter.push_all_but_search(&mut query);
+        let (sorted, direction) = (sort_by.expression(), order.as_str());
+        query.push(format!(" ORDER BY {sorted} {direction}, id {direction}"));
+        Self(query)
+    }
+
+    /// The payments, as fast as they are taken.
+    pub fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Found, DbError>> {
+        match snapshot.connection() {
+            Ok(connection) => {
+                self.0.build_query_as().persistent(false).fetch(connection).map_err(DbError::from).boxed()
+            }
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Files at a store of objects that every process reaches: anything that speaks S3, or a shared folder.
+//!
+//! The fourth peer beside PostgreSQL, the providers and Redis. It knows names and bytes; what a file is, and who may have it, is
+//! the database's.
+
+mod http;
+
+use std::ops::Range;
+use std::path::{Path as FolderPath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3Builder;
+use object_store::buffered::BufWriter;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use tokio::io::AsyncWriteExt;
+
+use crate::domain::secret::Secret;
+
+/// Where files are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectSettings {
+    /// A folder that every process sees.
+    Folder(PathBuf),
+    /// A bucket of S3, or of whatever speaks like it.
+    Bucket {
+        /// `s3://bucket` or `s3://bucket/prefix`.
+        url: String,
+        /// The keys and so on, by the names of AWS: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, ….
+        options: Vec<(String, Secret)>,
+    },
+}
+
+/// The store did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the store of files says: {0}; check EXPORT_STORE and what it needs (docs/exports.md)")]
+pub struct ObjectError(#[from] object_store::Error);
+
+impl From<std::io::Error> for ObjectError {
+    fn from(error: std::io::Error) -> Self {
+        Self(object_store::Error::Generic { store: "files", source: Box::new(error) })
+    }
+}
+
+/// Files, by their names.
+#[derive(Debug, Clone)]
+pub struct ObjectFiles {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+/// A file that is being written. Nobody sees it before it is finished; where it is dropped before, nobody ever does.
+pub struct ObjectWriter(BufWriter);
+
+impl ObjectFiles {
+    /// Opens the store. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`ObjectError`] where the settings contradict each other, or the folder cannot be made.
+    pub fn open(settings: &ObjectSettings) -> Result<Self, ObjectError> {
+        match settings {
+            ObjectSettings::Folder(folder) => Self::of_folder(folder),
+            ObjectSettings::Bucket { url, options } => Self::of_bucket(url, options),
+        }
+    }
+
+    fn of_folder(folder: &FolderPath) -> Result<Self, ObjectError> {
+        std::fs::create_dir_all(folder)?;
+        let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
+        Ok(Self { store: Arc::new(store), prefix: Path::default() })
+    }
+
+    fn of_bucket(url: &str, options: &[(String, Secret)]) -> Result<Self, ObjectError> {
+        let mut builder = AmazonS3Builder::new().with_url(url).with_http_connector(http::Connector);
+        for (name, value) in options {
+            // What this release of the library does not know is not for it.
+            if let Ok(key) = name.to_ascii_lowercase().parse() {
+                builder = builder.with_config(key, value.expose());
+            }
+        }
+        let below = url.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).map_or("", |(_, prefix)| prefix);
+        Ok(Self { store: Arc::new(builder.build()?), prefix: Path::from(below) })
+    }
+
+    /// Begins to write a file.
+    #[must_use]
+    pub fn create(&self, name: &str) -> ObjectWriter {
+        ObjectWriter(BufWriter::new(Arc::clone(&self.store), self.prefix.clone().join(name)))
+    }
+
+    /// Some bytes of a file, as they come.
+    ///
+    /// # Errors
+    /// [`ObjectError`] where there is no such file, or the store is away.
+    pub async fn read(
+        &self,
+        name: &str,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, ObjectError>>, ObjectError> {
+        if range.is_empty() {
+            return Ok(futures_util::stream::empty().boxed());
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let found = self.store.get_opts(&self.prefix.clone().join(name), options).await?;
+        Ok(found.into_stream().map_err(ObjectError).boxed())
+    }
+
+    /// Deletes a file, if it is there.
+    ///
+    /// # Errors
+    /// [`ObjectError`] where the store refuses.
+    pub async fn delete(&self, name: &str) -> Result<(), ObjectError> {
+        match self.store.delete(&self.prefix.clone().join(name)).await {
+            Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes what was finished before `time`, and says how much that was.
+    ///
+    /// # Errors
+    /// [`ObjectError`] where the store refuses.
+    pub async fn prune(&self, time: DateTime<Utc>) -> Result<u64, ObjectError> {
+        let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let found: Vec<_> = self.store.list(prefix).try_collect().await?;
+        let mut pruned = 0;
+        for file in found.into_iter().filter(|file| file.last_modified < time) {
+            self.store.delete(&file.location).await?;
+            pruned += 1;
+        }
+        Ok(pruned)
+    }
+}
+
+impl ObjectWriter {
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// [`ObjectError`] where the store refuses.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
+        Ok(self.0.put(bytes).await?)
+    }
+
+    /// Ends the file: from now on it is there.
+    ///
+    /// # Errors
+    /// [`ObjectError`] where the store refuses.
+    pub async fn finish(mut self) -> Result<(), ObjectError> {
+        Ok(self.0.shutdown().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn text(files: &ObjectFiles, name: &str, range: Range<u64>) -> String {
+        let stream = files.read(name, range).await.expect("the file is there");
+        let parts: Vec<Bytes> = stream.try_collect().await.expect("it can be read");
+        String::from_utf8(parts.concat()).expect("text")
+    }
+
+    #[tokio::test]
+    async fn a_folder_keeps_whole_files_and_no_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = ObjectFiles::open(&ObjectSettings::Folder(folder.path().join("of/exports"))).expect("a store");
+        let mut writer = files.create("a-1");
+        writer.write(Bytes::from("hello ")).await.expect("room");
+        assert!(files.read("a-1", 0..1).await.is_err(), "nobody sees half a file");
+        writer.write(Bytes::from("world")).await.expect("room");
+        writer.finish().await.expect("room");
+        assert_eq!(text(&files, "a-1", 0..11).await, "hello world");
+        assert_eq!(text(&files, "a-1", 4..7).await, "o w");
+        assert_eq!(text(&files, "a-1", 3..3).await, "");
+        let mut given_up = files.create("b-1");
+        given_up.write(Bytes::from("half")).await.expect("room");
+        drop(given_up);
+        assert!(files.read("b-1", 0..1).await.is_err());
+        assert_eq!(files.prune(DateTime::UNIX_EPOCH).await.expect("a list"), 0);
+        assert_eq!(files.prune(DateTime::<Utc>::MAX_UTC).await.expect("a list"), 1);
+        files.delete("a-1").await.expect("what is gone may be deleted again");
+    }
+
+    #[test]
+    fn a_bucket_needs_what_aws_asks_for() {
+        let options = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect::<Vec<_>>()
+        };
+        let bucket = |url: &str, pairs: &[(&str, &str)]| {
+            ObjectFiles::open(&ObjectSettings::Bucket { url: url.to_owned(), options: options(pairs) })
+        };
+        let keys = [("AWS_ACCESS_KEY_ID", "made-up"), ("AWS_SECRET_ACCESS_KEY", "made-up"), ("PATH", "passed over")];
+        let files = bucket("s3://finance/psp/exports", &keys).expect("a store");
+        assert_eq!(files.prefix.as_ref(), "psp/exports");
+        assert_eq!(bucket("s3://finance", &keys).expect("a store").prefix.as_ref(), "");
+        assert!(bucket("ftp://finance", &keys).is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! What a job is told to export: any subject, its form, and in whose name.
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics_summary::MetricsSummaryExport;
+use super::payshack_clients::PayshackClientsExport;
+use super::reconciliation::ReconciliationExport;
+use super::transactions::TransactionsExport;
+use super::{Chunks, ExportError, Exports, RowsSoFar, Subject, Written};
+use crate::db::DbError;
+use crate::db::count::Count;
+use crate::domain::access::Principal;
+use crate::export::columns::{ChoiceError, choose};
+use crate::export::lines::LineFormat;
+use crate::export::xlsx::ROWS_OF_A_SHEET;
+use crate::export::{Form, Format};
+
+/// An order of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Of what.
+    pub wanted: Wanted,
+    /// In which form.
+    pub form: Form,
+    /// In whose name.
+    pub by: Principal,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "export", content = "of", rename_all = "kebab-case")]
+pub enum Wanted {
+    /// Payments.
+    Transactions(TransactionsExport),
+    /// Cases of reconciliation.
+    Reconciliation(ReconciliationExport),
+    /// Sums of payments.
+    MetricsSummary(MetricsSummaryExport),
+    /// `PayShack`'s clients.
+    PayshackClients(PayshackClientsExport),
+}
+
+/// A file that comes.
+pub enum Coming {
+    /// While it is read.
+    Lines(Chunks),
+    /// When it is whole.
+    Workbook(Written),
+}
+
+/// Does the same with whatever is wanted.
+macro_rules! with_subject {
+    ($wanted:expr, $subject:ident => $done:expr) => {
+        match $wanted {
+            Wanted::Transactions($subject) => $done,
+            Wanted::Reconciliation($subject) => $done,
+            Wanted::MetricsSummary($subject) => $done,
+            Wanted::PayshackClients($subject) => $done,
+        }
+    };
+}
+
+impl Order {
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        fn name<S: Subject>(_subject: &S) -> &'static str {
+            S::NAME
+        }
+        with_subject!(&self.wanted, subject => name(subject))
+    }
+
+    /// What the file is called.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        with_subject!(&self.wanted, subject => subject.file_name(self.form.format))
+    }
+
+    /// Whether the columns that are wanted are there.
+    ///
+    /// # Errors
+    /// [`ChoiceError`] where one is not.
+    pub fn check(&self) -> Result<(), ChoiceError> {
+        fn check<S: Subject>(_subject: &S, form: &Form) -> Result<(), ChoiceError> {
+            choose(S::COLUMNS, &form.columns).map(drop)
+        }
+        with_subject!(&self.wanted, subject => check(subject, &self.form))
+    }
+
+    /// How many rows it will have, as far as that is worth finding out.
+    ///
+    /// # Errors
+    /// [`DbError`] where the database cannot be read.
+    pub async fn count(&self, exports: &Exports) -> Result<Count, DbError> {
+        with_subject!(&self.wanted, subject => exports.count(subject).await)
+    }
+
+    /// Begins to make the file, and of a workbook makes all of it.
+    ///
+    /// # Errors
+    /// [`ExportError`] where it cannot be made.
+    pub async fn begin(&self, exports: &Exports, so_far: &RowsSoFar) -> Result<Coming, ExportError> {
+        with_subject!(&self.wanted, subject => begin(exports, subject, &self.form, &self.by, so_far).await)
+    }
+}
+
+/// Begins to make a file of any subject, and of a workbook makes all of it.
+///
+/// # Errors
+/// [`ExportError`] where it cannot be made.
+pub async fn begin<S: Subject>(
+    exports: &Exports,
+    subject: &S,
+    form: &Form,
+    by: &Principal,
+    so_far: &RowsSoFar,
+) -> Result<Coming, ExportError> {
+    let format = match form.format {
+        Format::Xlsx => {
+            let written = exports.workbook(subject, form, by, ROWS_OF_A_SHEET, so_far).await?;
+            return Ok(Coming::Workbook(written));
+        }
+        Format::Csv => LineFormat::Csv { excel: form.excel },
+        Format::Ndjson => LineFormat::Ndjson,
+    };
+    Ok(Coming::Lines(exports.lines(subject, form, format, by, so_far).await?))
+}

@@ -1,0 +1,59 @@
+//! From the query of a list to the subject of an export, for a request and for an order alike.
+
+use chrono_tz::Tz;
+
+use super::query::FileQuery;
+use crate::domain::access::Principal;
+use crate::domain::personal::Sight;
+use crate::export::Form;
+use crate::operations::write_export::metrics_summary::MetricsSummaryExport;
+use crate::operations::write_export::payshack_clients::PayshackClientsExport;
+use crate::operations::write_export::reconciliation::ReconciliationExport;
+use crate::operations::write_export::transactions::TransactionsExport;
+use crate::web::app::State;
+use crate::web::error::Problem;
+use crate::web::metrics::MetricsQuery;
+use crate::web::payshack::MetadataQuery;
+use crate::web::reconciliation::discrepancy_query::DiscrepancyQuery;
+use crate::web::transaction_query::TransactionQuery;
+
+/// What is asked for, and in which form.
+pub(super) type Asked<S> = (S, Form);
+
+pub(super) fn transactions(
+    state: &State,
+    by: &Principal,
+    query: TransactionQuery,
+    file: FileQuery,
+) -> Asked<TransactionsExport> {
+    let zone = query.zone(state.report_timezone);
+    let (days, sort_by, order) = (query.days(), query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
+    let filter = query.filter(state.report_timezone, by);
+    let export = TransactionsExport { filter, days, days_of: zone, sort_by, order, sight: Sight::of(by.role) };
+    (export, file.form(zone))
+}
+
+pub(super) fn reconciliation(state: &State, query: &DiscrepancyQuery, file: FileQuery) -> Asked<ReconciliationExport> {
+    let (now, days_of): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
+    let filter = query.filter(now.with_timezone(&days_of).date_naive());
+    (ReconciliationExport { filter, days_of, now }, file.form(days_of))
+}
+
+pub(super) fn metrics_summary(
+    state: &State,
+    query: &MetricsQuery,
+    file: FileQuery,
+) -> Result<Asked<MetricsSummaryExport>, Problem> {
+    let days = query.days(state)?;
+    Ok((MetricsSummaryExport { filter: query.filter(), days }, file.form(days.zone())))
+}
+
+pub(super) fn payshack_clients(
+    state: &State,
+    by: &Principal,
+    query: MetadataQuery,
+    file: FileQuery,
+) -> Asked<PayshackClientsExport> {
+    let export = PayshackClientsExport { filter: query.into(), sight: Sight::of(by.role) };
+    (export, file.form(state.report_timezone))
+}
