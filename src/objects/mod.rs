@@ -21,6 +21,11 @@ use tokio::io::AsyncWriteExt;
 
 use crate::domain::secret::Secret;
 
+/// How large a part of a file is that is sent at once (S3 takes none that is smaller), and how many are under way: what the
+/// memory of whoever writes grows by.
+const PART_BYTES: usize = 5 << 20;
+const PARTS_AT_ONCE: usize = 2;
+
 /// Where files are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObjectSettings {
@@ -89,7 +94,9 @@ impl ObjectFiles {
     /// Begins to write a file.
     #[must_use]
     pub fn create(&self, name: &str) -> ObjectWriter {
-        ObjectWriter(BufWriter::new(Arc::clone(&self.store), self.prefix.clone().join(name)))
+        let path = self.prefix.clone().join(name);
+        let writer = BufWriter::with_capacity(Arc::clone(&self.store), path, PART_BYTES);
+        ObjectWriter(writer.with_max_concurrency(PARTS_AT_ONCE))
     }
 
     /// Some bytes of a file, as they come.

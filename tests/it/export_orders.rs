@@ -5,6 +5,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::harness::books::fill_plainly;
+use crate::harness::programs::{Program, run};
 use crate::harness::socket::Socket;
 use crate::harness::stage::{ADMIN, OPERATOR, Stage, VIEWER, Web};
 use crate::harness::{eventually, http_client};
@@ -90,6 +91,23 @@ async fn the_same_file_comes_from(settings: &[(&'static str, &str)]) {
     let beyond = download(&web, OPERATOR, &made, &[("range", &format!("bytes={}-", direct.len()))]).await;
     assert_eq!(code(beyond).await, (416, "RANGE_NOT_SATISFIABLE".into()));
 
+    let trail = web.get("/api/v1/audit").await;
+    let noted: Vec<_> = trail["items"]
+        .as_array()
+        .expect("a page")
+        .iter()
+        .map(|entry| {
+            assert_eq!((&entry["principal"], &entry["rows"]), (&json!("otto"), &json!(3_000)), "{entry}");
+            (entry["action"].as_str().expect("an action"), entry["outcome"].as_str().expect("an outcome"))
+        })
+        .collect();
+    let (exported, sent) = (("export", "complete"), ("download", "sent"));
+    assert_eq!(
+        noted,
+        [sent, sent, exported, exported],
+        "what begins anew is noted anew, and a part that goes on is not"
+    );
+
     let path = format!("{EXPORTS}/{}", id_of(&made));
     let removed = web.request(Method::DELETE, &path, Some(OPERATOR), None).await.expect("an answer");
     assert_eq!((removed.status, removed.json()["download"].clone()), (200, Value::Null));
@@ -107,8 +125,20 @@ async fn files_are_kept_in_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = format!("file://{}", folder.path().display());
     the_same_file_comes_from(&[("EXPORT_STORE", &store)]).await;
-    let left = std::fs::read_dir(folder.path()).expect("the folder").count();
-    assert_eq!(left, 0, "what was removed is gone");
+    let left = || std::fs::read_dir(folder.path()).expect("the folder").count();
+    assert_eq!(left(), 0, "what was removed is gone");
+    let stage = Stage::set(&[]).await;
+    for (store, good, told) in [
+        (store, true, "EXPORT_STORE takes a file, gives it back and deletes it"),
+        ("file:///proc/nowhere".to_owned(), false, "exported files: the store of files says"),
+        ("elsewhere".to_owned(), false, "must be database, file:///a/folder or s3://bucket/prefix"),
+    ] {
+        let settings = stage.settings().into_iter().chain([("EXPORT_STORE", store)]);
+        let ended = run(Program::Psp, &["check"], settings);
+        assert_eq!(ended.status.success(), good, "{ended:?}");
+        assert!(ended.stdout.contains(told), "{ended:?}");
+    }
+    assert_eq!(left(), 0);
 }
 
 #[tokio::test]
