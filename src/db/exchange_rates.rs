@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection, PgPool, Row};
+use sqlx::{PgConnection, PgPool};
 
 use super::DbError;
 use crate::domain::exchange_rate::{ExchangeRate, RateOrigin};
@@ -76,10 +75,11 @@ pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundOrigin(pub Option<RateOrigin>);
 
-impl FromRow<'_, PgRow> for FoundOrigin {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let Some(name) = row.try_get::<Option<String>, _>("rate_origin")? else { return Ok(Self(None)) };
-        let origin = RateOrigin::from_parts(&name, row.try_get("rate_at")?);
+impl FoundOrigin {
+    /// Of these columns.
+    pub(super) fn of(name: Option<&str>, at: Option<DateTime<Utc>>) -> Result<Self, sqlx::Error> {
+        let Some(name) = name else { return Ok(Self(None)) };
+        let origin = RateOrigin::from_parts(name, at);
         let impossible = || DbError::impossible("transactions.rate_origin", name);
         Ok(Self(Some(origin.ok_or_else(|| sqlx::Error::Decode(impossible().into()))?)))
     }

@@ -6,7 +6,7 @@ use sqlx::{PgPool, QueryBuilder};
 use uuid::Uuid;
 
 use super::DbError;
-use super::transaction_search::{COLUMNS, Found};
+use super::transaction_search::{Found, every_column};
 use crate::domain::status::Status;
 
 /// The payment of this id, if there is one.
@@ -14,7 +14,7 @@ use crate::domain::status::Status;
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Found>, DbError> {
-    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM transactions WHERE id = "));
+    let mut query = QueryBuilder::new(format!("SELECT {} FROM transactions WHERE id = ", every_column()));
     Ok(query.push_bind(id).build_query_as().fetch_optional(pool).await?)
 }
 

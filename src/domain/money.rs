@@ -25,6 +25,10 @@ pub fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
 /// Writes a decimal as the contract does: at least two decimals, and no zeros beyond them.
 #[must_use]
 pub fn format_decimal(value: Decimal) -> String {
+    // Most amounts have two decimals already: nothing is to be taken away or added.
+    if value.scale() == 2 {
+        return value.to_string();
+    }
     let mut value = value.normalize();
     if value.scale() < 2 {
         value.rescale(2);

@@ -4,7 +4,8 @@ use futures_util::TryStreamExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::{COLUMNS, Filter, Found, Order, SortBy, search};
+use super::found::columns;
+use super::{Filter, Found, Order, SortBy, search};
 use crate::db::DbError;
 use crate::db::snapshot::Snapshot;
 
@@ -12,11 +13,12 @@ use crate::db::snapshot::Snapshot;
 pub struct Payments(QueryBuilder<Postgres>);
 
 impl Payments {
-    /// Those that `filter` finds, in this order. Where a text is looked for that is known to be `rare`, it is looked up; else
+    /// Those that `filter` finds, in this order, and of each what is `wanted`. Where a text is looked for that is known to be `rare`, it is looked up; else
     /// each payment is compared with it on the way.
     #[must_use]
-    pub fn of(filter: &Filter, sort_by: SortBy, order: Order, rare: bool) -> Self {
-        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM transactions WHERE "));
+    pub fn of(filter: &Filter, sort_by: SortBy, order: Order, wanted: &[&str], rare: bool) -> Self {
+        let mut query =
+            QueryBuilder::new(format!("SELECT {} FROM transactions WHERE ", columns(|name| wanted.contains(&name))));
         match &filter.search {
             None => {
                 query.push("true");

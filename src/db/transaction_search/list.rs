@@ -9,7 +9,7 @@
 
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::{COLUMNS, Filter, Found, Order, Search, SortValue, Window, search};
+use super::{Filter, Found, Order, Search, SortValue, Window, every_column, search};
 use crate::db::DbError;
 
 /// How many payments are looked at for a text, one by one, and how many the look before must have found to make that worth
@@ -45,7 +45,7 @@ async fn read(
     window: &Window,
     push: impl FnOnce(&mut QueryBuilder<Postgres>),
 ) -> Result<Vec<Found>, DbError> {
-    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM "));
+    let mut query = QueryBuilder::new(format!("SELECT {} FROM ", every_column()));
     push(&mut query);
     push_order(&mut query, window);
     Ok(query.build_query_as().fetch_all(pool).await?)

@@ -7,21 +7,22 @@
 mod count;
 pub mod export;
 mod filter;
+mod found;
 mod list;
 mod search;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 use uuid::Uuid;
 
 pub use count::count;
 pub use filter::{Filter, Known, Search};
+pub use found::Found;
+pub(super) use found::every_column;
 pub use list::list;
 
 use super::DbError;
-use super::exchange_rates::FoundOrigin;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
@@ -125,66 +126,6 @@ pub struct Window {
     /// So many are wanted.
     pub limit: i64,
 }
-
-/// A payment as it is shown. The fields are those of `domain::transaction::Transaction`.
-#[derive(Debug, Clone, PartialEq, FromRow)]
-#[expect(missing_docs, reason = "the names are the domain's, and documented there")]
-pub struct Found {
-    pub id: Uuid,
-    #[sqlx(try_from = "String")]
-    pub source: Source,
-    #[sqlx(try_from = "String")]
-    pub kind: Kind,
-    pub source_id: String,
-    pub reference_id: Option<String>,
-    pub client_operation_id: Option<String>,
-    pub order_id: Option<String>,
-    pub project: Option<String>,
-    pub merchant_id: Option<String>,
-    pub amount: Decimal,
-    pub paid_amount: Option<Decimal>,
-    pub currency: String,
-    pub amount_usd: Option<Decimal>,
-    pub fee: Option<Decimal>,
-    pub fee_usd: Option<Decimal>,
-    pub exchange_rate: Option<Decimal>,
-    #[sqlx(flatten)]
-    pub rate_origin: FoundOrigin,
-    #[sqlx(try_from = "String")]
-    pub status: Status,
-    pub original_status: Option<String>,
-    pub user_id: Option<String>,
-    pub user_email: Option<String>,
-    pub user_phone: Option<String>,
-    pub user_name: Option<String>,
-    pub country: Option<String>,
-    pub utr: Option<String>,
-    pub payment_method: Option<String>,
-    pub payment_product: Option<String>,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: Option<DateTime<Utc>>,
-    pub completed_at: Option<DateTime<Utc>>,
-    pub ingested_at: DateTime<Utc>,
-}
-
-impl Found {
-    /// Its place in a listing sorted by `sort_by`.
-    #[must_use]
-    pub fn place(&self, sort_by: SortBy) -> Place {
-        let at = match sort_by {
-            SortBy::CreatedAt => SortValue::Time(self.created_at),
-            SortBy::UpdatedAt => SortValue::Time(self.updated_at.unwrap_or(self.created_at)),
-            SortBy::Amount => SortValue::Amount(self.amount),
-        };
-        Place { at, id: self.id }
-    }
-}
-
-/// The columns of [`Found`]. A rate without an origin was written by a process that knew no rate but the record's.
-pub(super) const COLUMNS: &str = "id, source, kind, source_id, reference_id, client_operation_id, order_id, project, merchant_id, \
-    amount, paid_amount, currency, amount_usd, fee, fee_usd, exchange_rate, status, original_status, user_id, user_email, \
-    user_phone, user_name, country, utr, payment_method, payment_product, created_at, updated_at, completed_at, \
-    ingested_at, CASE WHEN exchange_rate IS NOT NULL THEN COALESCE(rate_origin, 'record') END AS rate_origin, rate_at";
 
 /// The names of values, as the columns hold them.
 pub(super) fn names<T: Copy>(values: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {

@@ -22,9 +22,9 @@ use crate::export::columns::choose;
 use crate::export::lines::{LineFormat, Lines};
 
 /// How large a chunk grows before it is handed over.
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 32 * 1024;
 /// How many chunks may wait.
-const CHUNKS_WAITING: usize = 4;
+const CHUNKS_WAITING: usize = 8;
 
 /// What the task hands over.
 enum Part {
@@ -87,7 +87,7 @@ impl Exports {
     ) -> Result<Chunks, ExportError> {
         let lines = Lines { format, columns: choose(S::COLUMNS, &form.columns)?, zone: form.zone };
         let Export { mut snapshot, place, patience, trail } = self.begin(subject, form, by).await?;
-        let mut rows = subject.rows();
+        let mut rows = subject.rows(&lines.columns);
         let count = rows.count(&mut snapshot).await?;
         let (sender, parts) = mpsc::channel(CHUNKS_WAITING);
         let writer =
@@ -147,6 +147,8 @@ impl<R: Send + 'static> Writer<R> {
             self.lines.row(&row, &mut self.chunk);
             if self.chunk.len() >= CHUNK_BYTES {
                 self.hand_over().await?;
+                // Rows may come faster than they are written, and others want their answers.
+                tokio::task::yield_now().await;
             }
         }
         drop(read);

@@ -125,7 +125,7 @@ impl Subject for MetricsSummaryExport {
         all.filter(|(_, values)| !values.is_empty()).map(|(name, values)| (name, values.join(","))).collect()
     }
 
-    fn rows(&self) -> impl Rows<Row = DaySums> {
+    fn rows(&self, _columns: &[&'static Column<DaySums>]) -> impl Rows<Row = DaySums> {
         ExportedSums { export: self.clone(), sums: None }
     }
 

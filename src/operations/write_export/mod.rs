@@ -69,8 +69,8 @@ pub trait Subject: Send + Sync + 'static {
         vec![]
     }
 
-    /// Its rows, to be read.
-    fn rows(&self) -> impl Rows<Row = Self::Row>;
+    /// Its rows, to be read as far as these columns tell of them.
+    fn rows(&self, columns: &[&'static Column<Self::Row>]) -> impl Rows<Row = Self::Row>;
 
     /// The lines of the table that a workbook begins with.
     fn summary(&self, snapshot: &mut Snapshot) -> impl Future<Output = Result<Vec<Self::Line>, DbError>> + Send;
@@ -162,7 +162,7 @@ impl Exports {
     /// [`DbError`] where the database cannot be read.
     pub async fn count(&self, subject: &impl Subject) -> Result<Count, DbError> {
         let mut snapshot = Snapshot::open(&self.pool).await?;
-        let count = subject.rows().count(&mut snapshot).await?;
+        let count = subject.rows(&[]).count(&mut snapshot).await?;
         snapshot.close().await?;
         Ok(count)
     }

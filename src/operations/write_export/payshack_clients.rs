@@ -62,7 +62,7 @@ impl Subject for PayshackClientsExport {
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    fn rows(&self) -> impl Rows<Row = Stored<Client>> {
+    fn rows(&self, _columns: &[&'static Column<Stored<Client>>]) -> impl Rows<Row = Stored<Client>> {
         ExportedClients(self.clone())
     }
 

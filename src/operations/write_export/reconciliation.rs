@@ -138,7 +138,7 @@ impl Subject for ReconciliationExport {
         vec![("the days above", DAYS_ARE_WHOLE.to_owned())]
     }
 
-    fn rows(&self) -> impl Rows<Row = Case> {
+    fn rows(&self, _columns: &[&'static Column<Case>]) -> impl Rows<Row = Case> {
         let filter = self.filter.clone();
         ExportedCases { cases: Cases::of(&filter), filter, days_of: self.days_of, now: self.now }
     }

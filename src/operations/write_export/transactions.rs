@@ -135,8 +135,9 @@ impl Subject for TransactionsExport {
         vec![("sorted", sorted), ("personal data", shown.to_owned())]
     }
 
-    fn rows(&self) -> impl Rows<Row = Payment> {
-        ExportedPayments { export: self.clone(), payments: None }
+    fn rows(&self, columns: &[&'static Column<Payment>]) -> impl Rows<Row = Payment> {
+        let wanted = columns.iter().map(|column| column.name).collect();
+        ExportedPayments { export: self.clone(), wanted, payments: None }
     }
 
     async fn summary(&self, _snapshot: &mut Snapshot) -> Result<Vec<()>, DbError> {
@@ -168,12 +169,13 @@ pub(super) fn dimensions_told(filter: &question::Filter) -> [(&'static str, Vec<
 /// The payments as they are read.
 struct ExportedPayments {
     export: TransactionsExport,
+    wanted: Vec<&'static str>,
     payments: Option<Payments>,
 }
 
 impl ExportedPayments {
     fn statement(&self, rare: bool) -> Payments {
-        Payments::of(&self.export.filter, self.export.sort_by, self.export.order, rare)
+        Payments::of(&self.export.filter, self.export.sort_by, self.export.order, &self.wanted, rare)
     }
 }
 

@@ -70,8 +70,9 @@ impl Exports {
             filters: subject.filters(),
             remarks: subject.remarks(),
         };
+        let rows = subject.rows(&columns);
         let plan = Plan { title: S::TITLE, columns, zone: form.zone, rows_of_a_sheet, summary };
-        let written = fill(subject.rows(), snapshot, plan, &mut trail, so_far).await;
+        let written = fill(rows, snapshot, plan, &mut trail, so_far).await;
         let outcome = written.as_ref().map_or_else(ToString::to_string, |_| "complete".to_owned());
         trail.end(so_far.get(), &outcome).await?;
         drop(place);
