@@ -41,6 +41,8 @@ pub enum Value<'a> {
     Empty,
     /// Whatever somebody wrote: no part of it is ours.
     Text(Cow<'a, str>),
+    /// An id.
+    Id(Uuid),
     /// A word of ours.
     Word(&'static str),
     /// Words of ours.
@@ -134,7 +136,7 @@ impl<R> Column<R> {
             Read::Text(read) => read(row).map(|text| Value::Text(text.into())),
             Read::Word(read) => read(row).map(Value::Word),
             Read::Words(read) => Some(Value::Words(read(row))),
-            Read::Id(read) => read(row).map(|id| Value::Text(id.to_string().into())),
+            Read::Id(read) => read(row).map(Value::Id),
             Read::Count(read) => read(row).map(Value::Count),
             Read::Flag(read) => read(row).map(Value::Flag),
             Read::Money(read) => read(row).map(Value::Money),

@@ -4,6 +4,7 @@
 //! which would keep a buffer of its own, reads what was written in the tests instead.
 
 use chrono_tz::Tz;
+use uuid::Uuid;
 
 use super::columns::{Column, Value, told_in};
 use crate::domain::money::format_decimal;
@@ -41,6 +42,7 @@ fn field(value: &Value<'_>, zone: Tz, out: &mut Vec<u8>) {
         Value::Empty => {}
         Value::Text(text) if is_formula(text) => quoted(&format!("'{text}"), out),
         Value::Text(text) => quoted(text, out),
+        Value::Id(id) => plain(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()), out),
         Value::Word(word) => plain(word, out),
         Value::Words(words) => quoted(&words.join(","), out),
         Value::Count(count) => plain(&count.to_string(), out),

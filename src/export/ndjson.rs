@@ -18,6 +18,7 @@ fn json<R>(column: &Column<R>, row: &R, zone: Tz) -> Json {
     match column.value(row) {
         Value::Empty => Json::Null,
         Value::Text(text) => text.into(),
+        Value::Id(id) => id.to_string().into(),
         Value::Word(word) => word.into(),
         Value::Words(words) => words.into(),
         Value::Count(count) => count.into(),

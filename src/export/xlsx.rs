@@ -219,6 +219,7 @@ impl Styles {
         match value {
             Value::Empty => sheet,
             Value::Text(text) => sheet.write_string(row, place, fitting(text))?,
+            Value::Id(id) => sheet.write_string(row, place, id.to_string())?,
             Value::Word(word) => sheet.write_string(row, place, *word)?,
             Value::Words(words) => sheet.write_string(row, place, words.join(","))?,
             Value::Json(json) => sheet.write_string(row, place, fitting(&json.to_string()))?,

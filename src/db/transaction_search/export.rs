@@ -1,8 +1,7 @@
 //! Payments as an export reads them: all that are asked for, in one snapshot, however many there are.
 
-use futures_util::TryStreamExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use super::found::columns;
 use super::{Filter, Found, Order, SortBy, search};
@@ -37,10 +36,11 @@ impl Payments {
     }
 
     /// The payments, as fast as they are taken.
-    pub fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Found, DbError>> {
+    pub fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Box<Found>, DbError>> {
         match snapshot.connection() {
             Ok(connection) => {
-                self.0.build_query_as().persistent(false).fetch(connection).map_err(DbError::from).boxed()
+                let rows = self.0.build().persistent(false).fetch(connection);
+                rows.map(|row| Ok(Box::new(Found::from_row(&row?)?))).boxed()
             }
             Err(error) => stream::iter([Err(error)]).boxed(),
         }

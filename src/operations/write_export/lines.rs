@@ -6,11 +6,12 @@
 use std::mem::take;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, BoxStream, Stream};
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use super::behind::run_behind;
 use super::trail::Trail;
 use super::{Export, ExportError, Exports, Rows, RowsSoFar, Subject};
 use crate::db::DbError;
@@ -22,9 +23,9 @@ use crate::export::columns::choose;
 use crate::export::lines::{LineFormat, Lines};
 
 /// How large a chunk grows before it is handed over.
-const CHUNK_BYTES: usize = 32 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// How many chunks may wait.
-const CHUNKS_WAITING: usize = 8;
+const CHUNKS_WAITING: usize = 4;
 
 /// What the task hands over.
 enum Part {
@@ -96,7 +97,7 @@ impl Exports {
             writer.run(rows, snapshot).await;
             drop(place);
         };
-        tokio::spawn(task.in_current_span());
+        run_behind(task.in_current_span())?;
         Ok(Chunks { count, parts })
     }
 }
@@ -137,18 +138,12 @@ impl<R: Send + 'static> Writer<R> {
         // At once, so that whoever asked sees that it has begun.
         self.hand_over().await?;
         let mut read = rows.read(&mut snapshot);
-        while let Some(row) = tokio::select! {
-            row = read.next() => row,
-            () = self.parts.closed() => return Err(Stop::Gone),
-        } {
-            let row = row?;
+        while let Some(row) = self.next(&mut read).await? {
             self.rows += 1;
             self.trail.before_row(self.rows).await?;
             self.lines.row(&row, &mut self.chunk);
             if self.chunk.len() >= CHUNK_BYTES {
                 self.hand_over().await?;
-                // Rows may come faster than they are written, and others want their answers.
-                tokio::task::yield_now().await;
             }
         }
         drop(read);
@@ -159,6 +154,17 @@ impl<R: Send + 'static> Writer<R> {
             tracing::debug!(%error, "the snapshot of an export was not closed in good order");
         }
         Ok(())
+    }
+
+    /// The next row; while there is none, it is noticed where nobody waits for it any more.
+    async fn next(&self, read: &mut BoxStream<'_, Result<R, DbError>>) -> Result<Option<R>, Stop> {
+        if let Some(row) = read.next().now_or_never() {
+            return Ok(row.transpose()?);
+        }
+        tokio::select! {
+            row = read.next() => Ok(row.transpose()?),
+            () = self.parts.closed() => Err(Stop::Gone),
+        }
     }
 
     async fn hand_over(&mut self) -> Result<(), Stop> {

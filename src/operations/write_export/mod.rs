@@ -5,6 +5,7 @@
 //! process, and a reader that takes nothing for a while is given up. Whatever goes wrong in the middle is an error to whoever
 //! reads, never an end.
 
+mod behind;
 mod lines;
 pub mod metrics_summary;
 pub mod order;
@@ -132,8 +133,8 @@ pub enum ExportError {
     #[error("a temporary file cannot be written ({0}): is there room where TMPDIR points to?")]
     File(#[from] std::io::Error),
     /// The thread that writes it panicked: the library does where it cannot write its temporary files.
-    #[error("the workbook was given up ({0}): is there room where TMPDIR points to?")]
-    GivenUp(#[from] tokio::task::JoinError),
+    #[error("the workbook was given up: is there room where TMPDIR points to?")]
+    GivenUp(#[from] tokio::sync::oneshot::error::RecvError),
 }
 
 impl Exports {

@@ -24,8 +24,8 @@ use crate::export::columns::Column;
 use crate::export::file_name::file_name;
 use crate::operations::list_payments::add_rest;
 
-/// A payment as it is exported.
-pub struct Payment(Found);
+/// A payment as it is exported. In a box: it is large, and passes through many hands.
+pub struct Payment(Box<Found>);
 
 /// Everything that the list tells of a payment, by the same names.
 static PAYMENT_COLUMNS: [Column<Payment>; 32] = [
@@ -64,10 +64,10 @@ static PAYMENT_COLUMNS: [Column<Payment>; 32] = [
 ];
 
 impl Payment {
-    fn of(mut found: Found, sight: Sight) -> Self {
-        found.user_email = sight.address(found.user_email);
-        found.user_phone = sight.number(found.user_phone);
-        found.user_name = sight.name(found.user_name);
+    fn of(mut found: Box<Found>, sight: Sight) -> Self {
+        found.user_email = sight.address(found.user_email.take());
+        found.user_phone = sight.number(found.user_phone.take());
+        found.user_name = sight.name(found.user_name.take());
         Self(found)
     }
 

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use tokio::sync::mpsc;
 
+use super::behind::begin_behind;
 use super::trail::Trail;
 use super::{Export, ExportError, Exports, Rows, RowsSoFar, Subject};
 use crate::db::DbError;
@@ -89,7 +90,7 @@ async fn fill<N: Rows, S: Send + 'static>(
 ) -> Result<Written, ExportError> {
     let (sender, parts) = mpsc::channel(BATCHES_WAITING);
     let span = tracing::Span::current();
-    let writing = tokio::task::spawn_blocking(move || span.in_scope(|| write(plan, parts)));
+    let writing = begin_behind(move || span.in_scope(|| write(plan, parts)))?;
     rows.count(&mut snapshot).await?;
     // Where the thread has failed, it says so itself, and what is left unread is dropped with the snapshot.
     if hand_over(&mut rows, &mut snapshot, &sender, trail, so_far).await? {
