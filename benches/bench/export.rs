@@ -6,11 +6,14 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use crate::figure::{self, Target, Waits};
 use crate::harness::http_client;
@@ -111,15 +114,22 @@ async fn measure_others(stage: &Stage, web: &Web) {
     let order = order(web, &format!("format=xlsx&columns={COLUMNS}")).await;
     let path = tempfile::NamedTempFile::new().expect("a file");
     let query = format!("format=csv&columns={COLUMNS}");
-    let export = async {
-        loop {
-            save(web, &query, path.path()).await;
-        }
-    };
-    let busy = tokio::select! {
-        busy = ask(web) => busy,
-        () = export => unreachable!("it begins anew for ever"),
-    };
+    let (runtime, enough) = (Handle::current(), AtomicBool::new(false));
+    // Whoever saves the file has a thread of its own, so that it does not hold up whoever asks.
+    let busy = tokio::task::block_in_place(|| {
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                runtime.block_on(async {
+                    while !enough.load(Ordering::Relaxed) {
+                        save(web, &query, path.path()).await;
+                    }
+                });
+            });
+            let busy = runtime.block_on(ask(web));
+            enough.store(true, Ordering::Relaxed);
+            busy
+        })
+    });
     until_made(web, order).await;
     for (what, waits) in [("idle", &idle), ("while a CSV and a workbook are written", &busy)] {
         figure::print(&format!("overview {what}, p50"), waits.percentile(50) * 1_000.0, "ms", Target::None);
