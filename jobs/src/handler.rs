@@ -51,7 +51,7 @@ pub enum JobError {
     Unmade(MakeError),
     /// Files cannot be cleared away.
     #[error(transparent)]
-    Files(#[from] FileError),
+    Files(FileError),
     /// It has a fault.
     #[error("the job panicked ({0}): this is a fault of the program, please report it")]
     Panicked(String),
@@ -101,6 +101,15 @@ impl From<MakeError> for JobError {
             | MakeError::BrokeOff(Stop::Db(error))
             | MakeError::File(FileError::Db(error)) => Self::Database(error),
             error => Self::Unmade(error),
+        }
+    }
+}
+
+impl From<FileError> for JobError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Db(error) => Self::Database(error),
+            error => Self::Files(error),
         }
     }
 }

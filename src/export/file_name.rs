@@ -1,5 +1,7 @@
 //! Names of files that say what is inside: `reconciliation_2026-01-01_2026-01-31_open.csv`.
 
+use std::borrow::Borrow;
+
 use chrono::NaiveDate;
 
 use super::Format;
@@ -13,7 +15,7 @@ const LONGEST_FILTER: usize = 60;
 pub fn file_name(
     subject: &str,
     days: (Option<NaiveDate>, Option<NaiveDate>),
-    filters: &[Vec<&str>],
+    filters: &[Vec<impl Borrow<str>>],
     format: Format,
 ) -> String {
     let days = match days {
@@ -50,6 +52,6 @@ mod tests {
             assert_eq!(file_name("r", days, &filters, Format::Xlsx), expected);
         }
         let long = "x".repeat(1000);
-        assert!(file_name("r", (None, None), &[vec![&long]], Format::Csv).len() < 100);
+        assert!(file_name("r", (None, None), &[vec![long.as_str()]], Format::Csv).len() < 100);
     }
 }

@@ -1,6 +1,6 @@
 //! Lines that are sent while they are read.
 //!
-//! A task reads the rows and hands over chunks; whoever sends them is at the other end of a short channel. The end of the
+//! A task, on a thread that lets others go first, reads the rows and hands over chunks; whoever sends them is at the other end of a short channel. The end of the
 //! file is a message of its own: a channel that closes without it, because the task failed or died, is an error.
 
 use std::mem::take;
@@ -97,7 +97,7 @@ impl Exports {
             writer.run(rows, snapshot).await;
             drop(place);
         };
-        run_behind(task.in_current_span())?;
+        run_behind(task.in_current_span()).map_err(ExportError::Thread)?;
         Ok(Chunks { count, parts })
     }
 }

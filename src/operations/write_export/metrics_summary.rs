@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::transactions::dimensions_told;
-use super::{Rows, Subject};
+use super::{Rows, Subject, with_values};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::metric_sums;
@@ -108,29 +108,21 @@ impl Subject for MetricsSummaryExport {
     const SUMMARY: &'static [Column<()>] = &[];
 
     fn file_name(&self, format: Format) -> String {
-        let words = dimensions_told(&self.filter);
-        let words: Vec<Vec<&str>> =
-            words.iter().map(|(_, values)| values.iter().map(String::as_str).collect()).collect();
-        file_name(Self::NAME, (Some(self.days.from()), Some(self.days.to())), &words, format)
+        let days = (Some(self.days.from()), Some(self.days.to()));
+        file_name(Self::NAME, days, &dimensions_told(&self.filter).map(|(_, values)| values), format)
     }
 
     fn filters(&self) -> Vec<(&'static str, String)> {
-        let DayRange { .. } = self.days;
         let days = [
             ("from_date", vec![self.days.from().to_string()]),
             ("to_date", vec![self.days.to().to_string()]),
             ("days of", vec![self.days.zone().name().to_owned()]),
         ];
-        let all = days.into_iter().chain(dimensions_told(&self.filter));
-        all.filter(|(_, values)| !values.is_empty()).map(|(name, values)| (name, values.join(","))).collect()
+        with_values(days.into_iter().chain(dimensions_told(&self.filter)))
     }
 
     fn rows(&self, _columns: &[&'static Column<DaySums>]) -> impl Rows<Row = DaySums> {
         ExportedSums { export: self.clone(), sums: None }
-    }
-
-    async fn summary(&self, _snapshot: &mut Snapshot) -> Result<Vec<()>, DbError> {
-        Ok(vec![])
     }
 }
 

@@ -30,7 +30,7 @@ use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
-use crate::export::columns::{ChoiceError, Column, choose};
+use crate::export::columns::{ChoiceError, Column};
 use crate::export::xlsx::WorkbookError;
 use crate::export::{Form, Format};
 
@@ -74,7 +74,15 @@ pub trait Subject: Send + Sync + 'static {
     fn rows(&self, columns: &[&'static Column<Self::Row>]) -> impl Rows<Row = Self::Row>;
 
     /// The lines of the table that a workbook begins with.
-    fn summary(&self, snapshot: &mut Snapshot) -> impl Future<Output = Result<Vec<Self::Line>, DbError>> + Send;
+    fn summary(&self, _snapshot: &mut Snapshot) -> impl Future<Output = Result<Vec<Self::Line>, DbError>> + Send {
+        async { Ok(vec![]) }
+    }
+}
+
+/// The filters that have values, each with its values by commas.
+fn with_values(filters: impl IntoIterator<Item = (&'static str, Vec<String>)>) -> Vec<(&'static str, String)> {
+    let set = filters.into_iter().filter(|(_, values)| !values.is_empty());
+    set.map(|(name, values)| (name, values.join(","))).collect()
 }
 
 /// Rows that are read.
@@ -132,6 +140,9 @@ pub enum ExportError {
     /// There is no room for a temporary file.
     #[error("a temporary file cannot be written ({0}): is there room where TMPDIR points to?")]
     File(#[from] std::io::Error),
+    /// There is no thread to write it.
+    #[error("no thread can be started for an export ({0}): try again, or let fewer processes run here")]
+    Thread(std::io::Error),
     /// The thread that writes it panicked: the library does where it cannot write its temporary files.
     #[error("the workbook was given up: is there room where TMPDIR points to?")]
     GivenUp(#[from] tokio::sync::oneshot::error::RecvError),
@@ -170,7 +181,6 @@ impl Exports {
 
     /// Takes a place, and a view of the database as it is now.
     async fn begin<S: Subject>(&self, subject: &S, form: &Form, by: &Principal) -> Result<Export, ExportError> {
-        choose(S::COLUMNS, &form.columns)?;
         let places = Arc::clone(&self.places);
         let place = if self.waits { places.acquire_owned().await.ok() } else { places.try_acquire_owned().ok() };
         let place = place.ok_or(ExportError::Busy)?;

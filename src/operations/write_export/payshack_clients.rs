@@ -65,10 +65,6 @@ impl Subject for PayshackClientsExport {
     fn rows(&self, _columns: &[&'static Column<Stored<Client>>]) -> impl Rows<Row = Stored<Client>> {
         ExportedClients(self.clone())
     }
-
-    async fn summary(&self, _snapshot: &mut Snapshot) -> Result<Vec<()>, DbError> {
-        Ok(vec![])
-    }
 }
 
 /// The clients as they are read: all at once, for there are thousands at most, and the provider lists them so too.

@@ -6,7 +6,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Rows, Subject};
+use super::{Rows, Subject, with_values};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::discrepancies::export::Cases;
@@ -211,6 +211,5 @@ fn told(filter: &Filter) -> Vec<(&'static str, String)> {
         ("min_diff", filter.min_diff.map(format_decimal).into_iter().collect()),
         ("older_than_days: before", day(filter.before_date)),
     ];
-    let set = filters.into_iter().filter(|(_, values)| !values.is_empty());
-    set.map(|(name, values)| (name, values.join(","))).collect()
+    with_values(filters)
 }

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Rows, Subject};
+use super::{Rows, Subject, with_values};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::exchange_rates::FoundOrigin;
@@ -104,9 +104,7 @@ impl Subject for TransactionsExport {
     const SUMMARY: &'static [Column<()>] = &[];
 
     fn file_name(&self, format: Format) -> String {
-        let words: Vec<Vec<String>> = self.dimensions().into_iter().map(|(_, values)| values).collect();
-        let words: Vec<Vec<&str>> = words.iter().map(|values| values.iter().map(String::as_str).collect()).collect();
-        file_name(Self::NAME, self.days, &words, format)
+        file_name(Self::NAME, self.days, &dimensions_told(&self.filter.dimensions).map(|(_, values)| values), format)
     }
 
     fn filters(&self) -> Vec<(&'static str, String)> {
@@ -122,8 +120,7 @@ impl Subject for TransactionsExport {
             ("max_amount", text(self.filter.amounts.most.map(format_decimal))),
             ("search", text(self.filter.search.as_ref().map(|search| search.text.clone()))),
         ];
-        let all = more.into_iter().chain(self.dimensions());
-        all.filter(|(_, values)| !values.is_empty()).map(|(name, values)| (name, values.join(","))).collect()
+        with_values(more.into_iter().chain(dimensions_told(&self.filter.dimensions)))
     }
 
     fn remarks(&self) -> Vec<(&'static str, String)> {
@@ -138,16 +135,6 @@ impl Subject for TransactionsExport {
     fn rows(&self, columns: &[&'static Column<Payment>]) -> impl Rows<Row = Payment> {
         let wanted = columns.iter().map(|column| column.name).collect();
         ExportedPayments { export: self.clone(), wanted, payments: None }
-    }
-
-    async fn summary(&self, _snapshot: &mut Snapshot) -> Result<Vec<()>, DbError> {
-        Ok(vec![])
-    }
-}
-
-impl TransactionsExport {
-    fn dimensions(&self) -> [(&'static str, Vec<String>); 8] {
-        dimensions_told(&self.filter.dimensions)
     }
 }
 

@@ -90,7 +90,7 @@ async fn fill<N: Rows, S: Send + 'static>(
 ) -> Result<Written, ExportError> {
     let (sender, parts) = mpsc::channel(BATCHES_WAITING);
     let span = tracing::Span::current();
-    let writing = begin_behind(move || span.in_scope(|| write(plan, parts)))?;
+    let writing = begin_behind(move || span.in_scope(|| write(plan, parts))).map_err(ExportError::Thread)?;
     rows.count(&mut snapshot).await?;
     // Where the thread has failed, it says so itself, and what is left unread is dropped with the snapshot.
     if hand_over(&mut rows, &mut snapshot, &sender, trail, so_far).await? {

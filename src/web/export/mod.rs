@@ -158,7 +158,9 @@ impl From<ExportError> for Problem {
             ExportError::Busy => Self::unavailable(&error.to_string(), error),
             ExportError::Columns(error) => Self::field("columns", error.to_string()),
             ExportError::Db(error) => error.into(),
-            ExportError::Workbook(_) | ExportError::File(_) | ExportError::GivenUp(_) => Self::internal(error),
+            ExportError::Workbook(_) | ExportError::File(_) | ExportError::Thread(_) | ExportError::GivenUp(_) => {
+                Self::internal(error)
+            }
         }
     }
 }
