@@ -17,6 +17,7 @@ pub mod environment;
 pub mod export;
 pub mod handler;
 pub mod hands;
+mod horizon;
 pub mod housekeeping;
 pub mod isolation;
 pub mod moving_day;

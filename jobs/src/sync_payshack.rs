@@ -97,8 +97,11 @@ impl SyncPayshack {
         let Environment { pool, clock, sync, .. } = &*self.environment;
         let known = sync_history::find(pool, Source::Payshack).await?.is_some();
         let Some(newest) = windows.iter().map(|window| window.from).max().filter(|_| !known) else { return Ok(()) };
-        let history =
-            History { owed_from: first_of_last(sync.initial_days, run.today()), covered_from: day_start(newest) };
+        let history = History {
+            owed_from: first_of_last(sync.initial_days, run.today()),
+            covered_from: day_start(newest),
+            followed_from: run.started_at,
+        };
         Ok(begin_history(pool, run.ticket(), Source::Payshack, history, &[], clock.now()).await?)
     }
 

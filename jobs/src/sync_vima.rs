@@ -9,13 +9,11 @@
 //! as it is remembered where the cursor stood then: an update that became visible hours late is on no list of a day.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::{sync_history, sync_streams};
 use psp_dashboard::domain::attempt::ClaimedJob;
-use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::sync::{DayPlace, History, Stream, SyncArgs, day_start, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;
@@ -27,6 +25,7 @@ use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
+use crate::horizon::Horizon;
 use crate::sync_run::{Pages, SyncRun};
 
 /// The longest page that can be asked for.
@@ -88,49 +87,6 @@ impl Walk {
         let of_day = if let Keeps::Day(day) = self.keeps { format!(" of {day}") } else { String::new() };
         let list = self.stream.as_str();
         format!("vima's {list}{of_day} do not go on beyond {place}, although the page there is full")
-    }
-}
-
-/// Where the cursors stood an overlap before they began to be followed, learnt from the days since then.
-///
-/// The newest ids that are noted then are no place to begin an overlap back at: below them may be ids that were not visible
-/// yet, neither then nor when the day was read.
-#[derive(Debug, Clone, Copy)]
-struct Horizon {
-    time: DateTime<Utc>,
-    creation: Option<SequenceId>,
-    update: Option<SequenceId>,
-}
-
-impl Horizon {
-    fn of(history: History, overlap: Duration) -> Option<Self> {
-        Some(Self { time: history.begun_at()? - overlap, creation: None, update: None })
-    }
-
-    /// The day that it is on, the last that can tell of it where days are read newest first.
-    fn day(&self) -> NaiveDate {
-        self.time.date_naive()
-    }
-
-    /// Takes in what was created, and what last changed, before its time.
-    fn meet(&mut self, page: &OperationsPage) {
-        for operation in &page.operations {
-            let Record::Payment(payment) = &operation.record else { continue };
-            if payment.created_at < self.time {
-                self.creation = self.creation.max(operation.create_id);
-            }
-            if payment.updated_at.is_some_and(|changed_at| changed_at < self.time) {
-                self.update = self.update.max(operation.update_id);
-            }
-        }
-    }
-
-    async fn hand_over(&self, pages: &Pages) {
-        for (stream, id) in [(Stream::VimaCreations, self.creation), (Stream::VimaUpdates, self.update)] {
-            if let Some(id) = id {
-                pages.hand_over(Page::none(stream, Advance::Stood(self.time, id))).await;
-            }
-        }
     }
 }
 
@@ -205,7 +161,7 @@ impl SyncVima {
             return Ok(());
         }
         let owed_from = first_of_last(sync.initial_days, run.today());
-        let history = History { owed_from, covered_from: run.started_at };
+        let history = History { owed_from, covered_from: run.started_at, followed_from: run.started_at };
         let newest = self.note_newest().await?;
         Ok(begin_history(pool, run.ticket(), Source::Vima, history, &newest, clock.now()).await?)
     }
@@ -228,7 +184,7 @@ impl SyncVima {
     async fn read_days(&self, run: &mut SyncRun, from: NaiveDate, to: NaiveDate) -> Result<Vec<String>, JobError> {
         let Environment { pool, sync, .. } = &*self.environment;
         let history = sync_history::find(pool, Source::Vima).await?;
-        let horizon = history.and_then(|history| Horizon::of(history, sync.vima_overlap));
+        let horizon = Horizon::find(pool, history, sync.vima_overlap).await?;
         let resumed = run.resumed_at;
         let since = sync_streams::find_cursor_at(pool, Stream::VimaUpdates, day_start(from)).await?;
         run.read(|pages| async move {
@@ -248,29 +204,20 @@ impl SyncVima {
         from: NaiveDate,
         to: NaiveDate,
         resumed: Option<DayPlace>,
-        mut horizon: Option<Horizon>,
+        mut horizon: Horizon,
         pages: &Pages,
     ) -> Result<Vec<String>, ProviderError> {
         let newest = resumed.map_or(to, |place| place.day.min(to));
         let mut oddities = vec![];
         for day in days_back(from, newest) {
-            let mut horizon = horizon.as_mut().filter(|horizon| horizon.day() <= day);
-            // A day that tells of the horizon is read whole, for only the whole of it does.
-            let place = resumed.filter(|place| place.day == day && horizon.is_none());
+            let place = resumed.filter(|place| place.day == day && !horizon.asks(day));
             let walk = Walk {
                 stream: Stream::VimaCreations,
                 from: place.and_then(|place| place.cursor),
                 keeps: Keeps::Day(day),
             };
-            let meet = |page: &OperationsPage| {
-                if let Some(horizon) = &mut horizon {
-                    horizon.meet(page);
-                }
-            };
-            let odd = self.follow_with(&walk, pages, meet).await?;
-            if let Some(horizon) = horizon.filter(|horizon| horizon.day() == day) {
-                horizon.hand_over(pages).await;
-            }
+            let odd = self.follow_with(&walk, pages, |page| horizon.meet(page)).await?;
+            horizon.hand_over(pages).await;
             match odd {
                 None => pages.hand_over(Page::none(walk.stream, Advance::Past(day))).await,
                 Some(odd) => oddities.push(odd),
@@ -289,7 +236,7 @@ impl SyncVima {
         to: NaiveDate,
         pages: &Pages,
     ) -> Result<Vec<String>, ProviderError> {
-        self.fetch_days(from, to, None, None, pages).await
+        self.fetch_days(from, to, None, Horizon::known(), pages).await
     }
 }
 

@@ -18,13 +18,16 @@ const HISTORY: &str = "history";
 /// [`DbError`] where the database cannot be asked.
 pub async fn find(pool: &PgPool, source: Source) -> Result<Option<History>, DbError> {
     let row = sqlx::query!(
-        r#"SELECT day, covered_from FROM sync_streams WHERE source = $1 AND stream = $2"#,
+        r#"SELECT day, covered_from, coalesce(followed_from, covered_from) AS followed_from
+             FROM sync_streams WHERE source = $1 AND stream = $2"#,
         source.as_str(),
         HISTORY
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.and_then(|row| Some(History { owed_from: row.day?, covered_from: row.covered_from? })))
+    Ok(row.and_then(|row| {
+        Some(History { owed_from: row.day?, covered_from: row.covered_from?, followed_from: row.followed_from? })
+    }))
 }
 
 /// Notes what the first run of `source` owes, and from when on it reads by itself.
@@ -33,12 +36,14 @@ pub async fn find(pool: &PgPool, source: Source) -> Result<Option<History>, DbEr
 /// [`DbError`] where the database refuses.
 pub async fn begin(connection: &mut PgConnection, source: Source, history: History) -> Result<(), DbError> {
     sqlx::query!(
-        r#"INSERT INTO sync_streams (source, stream, day, covered_from) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (source, stream) DO UPDATE SET day = excluded.day, covered_from = excluded.covered_from"#,
+        r#"INSERT INTO sync_streams (source, stream, day, covered_from, followed_from) VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (source, stream) DO UPDATE
+               SET day = excluded.day, covered_from = excluded.covered_from, followed_from = excluded.followed_from"#,
         source.as_str(),
         HISTORY,
         history.owed_from,
-        history.covered_from
+        history.covered_from,
+        history.followed_from
     )
     .execute(connection)
     .await?;

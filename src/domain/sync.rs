@@ -156,16 +156,11 @@ pub struct History {
     pub owed_from: NaiveDate,
     /// Everything created since then has been read, without a hole.
     pub covered_from: DateTime<Utc>,
+    /// When the source began to be followed.
+    pub followed_from: DateTime<Utc>,
 }
 
 impl History {
-    /// When the source began to be followed, as long as that day has not been read.
-    #[must_use]
-    pub fn begun_at(&self) -> Option<DateTime<Utc>> {
-        let since = self.covered_from;
-        (self.owed().is_some() && since != day_start(since.date_naive())).then_some(since)
-    }
-
     /// The days that are still to be read, as a job reads them; none where all are.
     #[must_use]
     pub fn owed(&self) -> Option<SyncArgs> {
@@ -304,7 +299,8 @@ mod tests {
             ("2026-01-09T00:00:00Z", None),
             ("2025-12-01T00:00:00Z", None),
         ] {
-            let history = History { owed_from: day("2026-01-09"), covered_from: covered_from.parse().expect("a time") };
+            let covered_from = covered_from.parse().expect("a time");
+            let history = History { owed_from: day("2026-01-09"), covered_from, followed_from: covered_from };
             let expected = owed.map(|to| SyncArgs::Range { from_date: day("2026-01-09"), to_date: day(to) });
             assert_eq!(history.owed(), expected, "{covered_from}");
         }

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::Days;
 use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::domain::sync::day_start;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor;
 use sqlx::postgres::types::PgInterval;
 
+use crate::harness::eventually;
 use crate::harness::stage::Stage;
 use crate::harness::truth::assert_equal;
 
@@ -65,7 +69,7 @@ async fn ids_that_become_visible_hours_late_are_caught_by_the_sweep() {
     stage.sync_both().await;
     assert!(missing(&stage).await > 0, "no overlap reaches back so far");
     let today = SystemClock.now().date_naive();
-    let days = json!({"mode": "range", "from_date": today - chrono::Days::new(1), "to_date": today}).to_string();
+    let days = json!({"mode": "range", "from_date": today - Days::new(1), "to_date": today}).to_string();
     stage.succeed("sync-vima", Some(&days));
     assert_equal(&stage).await;
 }
@@ -85,10 +89,9 @@ async fn let_hours_pass(stage: &Stage, hours: u64) {
 
 /// Below the newest id that is noted when a source begins to be followed there may be some that are not visible yet. They are
 /// late by less than the overlap: of what the history made longer ago, none may be hidden, or nobody has promised to find it.
-#[tokio::test]
-async fn what_was_late_when_the_first_run_began_is_caught() {
+async fn follow_with_an_overlap_of(minutes: i64) {
     let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
+    let _worker = stage.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &minutes.to_string())]);
     become_visible(&stage, 600).await;
     stage.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
     stage.sync_both().await;
@@ -96,6 +99,58 @@ async fn what_was_late_when_the_first_run_began_is_caught() {
     become_visible(&stage, 0).await;
     stage.sync_both().await;
     assert_equal(&stage).await;
+}
+
+#[tokio::test]
+async fn what_was_late_when_the_first_run_began_is_caught() {
+    follow_with_an_overlap_of(15).await;
+}
+
+/// On a day that had hardly begun, nothing tells where the cursors stood: the day before does.
+#[tokio::test]
+async fn what_was_late_when_the_first_run_began_is_caught_from_the_first_minute_of_a_day() {
+    follow_with_an_overlap_of(minutes_since_yesterday_began()).await;
+}
+
+fn minutes_since_yesterday_began() -> i64 {
+    let now = SystemClock.now();
+    (now - day_start(now.date_naive() - Days::new(1))).num_minutes()
+}
+
+/// The worker that takes over knows when the source began to be followed, although that day has been read.
+#[tokio::test]
+async fn what_was_late_when_the_first_run_began_is_caught_where_the_worker_is_killed_before_the_days_told() {
+    let stage = Stage::set(&[]).await;
+    let held = hold_what_days_tell(&stage).await;
+    let overlap = minutes_since_yesterday_began().to_string();
+    let mut first = stage.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
+    become_visible(&stage, 600).await;
+    stage.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
+    stage.succeed("sync-vima", None);
+    eventually("the newest day to be read", || async {
+        let read = "SELECT count(*) FROM sync_streams WHERE source = 'vima' AND covered_from < followed_from";
+        (stage.number(read).await > 0).then_some(())
+    })
+    .await;
+    first.kill();
+    held.rollback().await.expect("the lock can be given back");
+    let _second = stage.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
+    stage.settle().await;
+    become_visible(&stage, 0).await;
+    stage.sync_both().await;
+    assert_equal(&stage).await;
+}
+
+/// Until the transaction ends, nobody notes where a cursor stood an hour ago or before.
+async fn hold_what_days_tell(stage: &Stage) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    let hold = "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+                    'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END';
+                CREATE TRIGGER hold BEFORE INSERT ON sync_cursor_marks FOR EACH ROW
+                    WHEN (NEW.reached_at < now() - interval '1 hour') EXECUTE FUNCTION hold()";
+    stage.pool.execute(hold).await.expect("marks can be held");
+    let mut transaction = stage.pool.begin().await.expect("a transaction begins");
+    transaction.execute("SELECT pg_advisory_xact_lock(1)").await.expect("the lock is free");
+    transaction
 }
 
 /// A refund of a payment that is final, and older than the days that are always read, is on no list that is read often.
