@@ -324,12 +324,15 @@ async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_stat
     })
     .await;
     let reader = silent_reader(&web, "format=xlsx", "identity").await;
-    until(&stage, "the rows of a workbook to be read", READING, 1).await;
+    let noted = "SELECT count(*) FROM audit_entries WHERE details->>'format' = 'xlsx'";
+    until(&stage, "the rows of a workbook to be read", noted, 1).await;
     drop(reader);
     eventually("the workbook to be given up", || async {
         web.running.said().contains("a workbook was given up").then_some(())
     })
     .await;
+    let left = "SELECT count(*) FROM audit_entries WHERE outcome = 'whoever read it has gone'";
+    assert_eq!(stage.number(left).await, 1, "the trail says how it ended");
     until(&stage, "the statement to end", READING, 0).await;
     assert_eq!(rows_of_csv(&file(&web, "").await).len(), 50_000, "the next one is served");
 }

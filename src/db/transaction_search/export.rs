@@ -12,8 +12,8 @@ use crate::db::snapshot::Snapshot;
 pub struct Payments(QueryBuilder<Postgres>);
 
 impl Payments {
-    /// Those that `filter` finds, in this order, and of each what is `wanted`. Where a text is looked for that is known to be `rare`, it is looked up; else
-    /// each payment is compared with it on the way.
+    /// Those that `filter` finds, in this order, and of each what is `wanted`. Where a text is looked for that is known to be
+    /// `rare`, it is looked up; else each payment is compared with it on the way.
     #[must_use]
     pub fn of(filter: &Filter, sort_by: SortBy, order: Order, wanted: &[&str], rare: bool) -> Self {
         let mut query =

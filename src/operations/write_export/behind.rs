@@ -9,29 +9,19 @@ use std::io;
 use std::thread;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 /// How much less urgent: some tenth of a share, where somebody else wants the processor.
 #[cfg(target_os = "linux")]
 const NICER: i32 = 10;
 
-/// Runs `task` to its end on such a thread.
-pub(super) fn run_behind(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+/// Runs a task to its end on such a thread. It may block there.
+pub(super) fn run_behind<F: Future>(task: impl FnOnce() -> F + Send + 'static) -> io::Result<()> {
     let runtime = Handle::current();
-    begin_behind(move || runtime.block_on(task)).map(drop)
-}
-
-/// Does `work`, which blocks, on such a thread. What comes of it is received; nothing is where it panics.
-pub(super) fn begin_behind<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<oneshot::Receiver<T>> {
-    let (done, receiver) = oneshot::channel();
     thread::Builder::new().name("export".to_owned()).spawn(move || {
         step_back();
-        // Whoever asked may have gone.
-        let _received = done.send(work());
+        runtime.block_on(task());
     })?;
-    Ok(receiver)
+    Ok(())
 }
 
 fn step_back() {

@@ -1,7 +1,8 @@
 //! Lines that are sent while they are read.
 //!
-//! A task, on a thread that lets others go first, reads the rows and hands over chunks; whoever sends them is at the other end of a short channel. The end of the
-//! file is a message of its own: a channel that closes without it, because the task failed or died, is an error.
+//! A task, on a thread that lets others go first, reads the rows and hands over chunks; whoever sends them is at the other
+//! end of a short channel. The end of the file is a message of its own: a channel that closes without it, because the task
+//! failed or died, is an error.
 
 use std::mem::take;
 use std::time::{Duration, Instant};
@@ -97,7 +98,8 @@ impl Exports {
             writer.run(rows, snapshot).await;
             drop(place);
         };
-        run_behind(task.in_current_span()).map_err(ExportError::Thread)?;
+        let span = tracing::Span::current();
+        run_behind(move || task.instrument(span)).map_err(ExportError::Thread)?;
         Ok(Chunks { count, parts })
     }
 }
@@ -120,9 +122,7 @@ impl<R: Send + 'static> Writer<R> {
         let (rows, bytes) = (self.rows, self.bytes);
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let outcome = written.as_ref().map_or_else(Stop::to_string, |()| "complete".to_owned());
-        if let Err(error) = self.trail.end(rows, &outcome).await {
-            tracing::error!(rows, %error, "the trail of an export has no end: {error}");
-        }
+        self.trail.end(rows, &outcome).await;
         match written {
             Ok(()) => tracing::info!(rows, bytes, duration_ms, "exported {rows} rows"),
             Err(stop) => {

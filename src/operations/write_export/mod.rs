@@ -143,9 +143,9 @@ pub enum ExportError {
     /// There is no thread to write it.
     #[error("no thread can be started for an export ({0}): try again, or let fewer processes run here")]
     Thread(std::io::Error),
-    /// The thread that writes it panicked: the library does where it cannot write its temporary files.
+    /// The library panicked, as it does where it cannot write its temporary files.
     #[error("the workbook was given up: is there room where TMPDIR points to?")]
-    GivenUp(#[from] tokio::sync::oneshot::error::RecvError),
+    GivenUp,
 }
 
 impl Exports {

@@ -47,11 +47,11 @@ impl Trail {
         Ok(())
     }
 
-    /// Notes how it ended.
-    pub(super) async fn end(&self, rows: u64, outcome: &str) -> Result<(), DbError> {
-        match self.entry {
-            Some(entry) => audit::end(&self.pool, entry, rows, outcome, self.clock.now()).await,
-            None => Ok(()),
+    /// Notes how it ended. Where that fails, it is noted all the same that it began.
+    pub(super) async fn end(&self, rows: u64, outcome: &str) {
+        let Some(entry) = self.entry else { return };
+        if let Err(error) = audit::end(&self.pool, entry, rows, outcome, self.clock.now()).await {
+            tracing::error!(rows, %error, "the trail of an export has no end: {error}");
         }
     }
 }

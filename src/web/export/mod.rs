@@ -158,7 +158,7 @@ impl From<ExportError> for Problem {
             ExportError::Busy => Self::unavailable(&error.to_string(), error),
             ExportError::Columns(error) => Self::field("columns", error.to_string()),
             ExportError::Db(error) => error.into(),
-            ExportError::Workbook(_) | ExportError::File(_) | ExportError::Thread(_) | ExportError::GivenUp(_) => {
+            ExportError::Workbook(_) | ExportError::File(_) | ExportError::Thread(_) | ExportError::GivenUp => {
                 Self::internal(error)
             }
         }
