@@ -37,7 +37,7 @@ use crate::db::{DbError, cursor_key};
 use crate::operations::connect_servers::{ConnectError, connect_servers};
 use crate::operations::export_files::{ExportFiles, FileError};
 use crate::operations::sum_payments::PaymentSums;
-use crate::operations::write_export::Exports;
+use crate::operations::write_export::{Exports, Requests};
 use crate::shutdown;
 use crate::wire::Wire;
 
@@ -56,6 +56,7 @@ pub struct State {
     pub(super) exports: Exports,
     pub(super) files: ExportFiles,
     cors: Cors,
+    requests: Requests,
     hub: Arc<Hub>,
 }
 
@@ -104,13 +105,15 @@ impl State {
         if !access.is_open() && !access.has_keys().await? {
             return Err(StartError::NoKeys);
         }
+        let requests = Requests::default();
         let feed = Arc::new(ServerFeed { pool: pool.clone(), wire: wire.clone() });
         Ok(Self {
             hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             sums: PaymentSums::new(pool.clone()),
             written: WrittenAnswers::default(),
-            exports: Exports::new(pool.clone(), Arc::clone(&clock)),
+            exports: Exports::new(pool.clone(), Arc::clone(&clock)).beside(requests.clone()),
+            requests,
             files: ExportFiles::open(config.export_store.as_ref(), &pool, &clock)?,
             pool,
             wire,
@@ -171,8 +174,8 @@ pub fn build(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
     let doorkeeper: Arc<dyn Doorkeeper> = state.access();
     // The WebSocket goes beside the pages: an upgrade must not be compressed.
     let routes = socket::mount(Route::new().nest("/", pages), &state.hub, &doorkeeper);
-    let cors = state.cors.clone();
-    Answering::new(routes.data(state.access()).data(state), cors)
+    let (cors, requests) = (state.cors.clone(), state.requests.clone());
+    Answering::new(routes.data(state.access()).data(state), cors, requests)
 }
 
 #[handler]

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::cors::Cors;
 use super::error::Problem;
+use crate::operations::write_export::Requests;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_ID: usize = 128;
@@ -19,12 +20,13 @@ const LONGEST_ID: usize = 128;
 pub(super) struct Answering<E> {
     endpoint: E,
     cors: Cors,
+    requests: Requests,
 }
 
 impl<E: Endpoint> Answering<E> {
-    /// Answers by `endpoint`, and to the pages that `cors` allows.
-    pub(super) fn new(endpoint: E, cors: Cors) -> Self {
-        Self { endpoint, cors }
+    /// Answers by `endpoint`, and to the pages that `cors` allows; how much was asked for is counted.
+    pub(super) fn new(endpoint: E, cors: Cors, requests: Requests) -> Self {
+        Self { endpoint, cors, requests }
     }
 
     async fn answer(&self, request: Request, request_id: &str) -> Response {
@@ -52,6 +54,7 @@ impl<E: Endpoint> Endpoint for Answering<E> {
         let path = request.original_uri().path().to_owned();
         let origin = self.cors.allowed_origin(&request);
         let began = Instant::now();
+        self.requests.add_one();
         let mut response = self.answer(request, &request_id).instrument(span).await;
         self.cors.admit(response.headers_mut(), origin);
         if let Ok(value) = HeaderValue::from_str(&request_id) {

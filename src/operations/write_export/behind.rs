@@ -3,16 +3,31 @@
 //! An export keeps a processor busy for seconds, and whoever waits for an answer of a millisecond should not have to wait for
 //! it. On the threads of the runtime it would hold up whatever is to run there next; on threads like the others it would take
 //! its share of the processors. So each has a thread of its own, of a lower priority where a thread can have one (Linux).
+//!
+//! That is not enough where the database is on the same machine: it works for an export as for anybody else, as fast as rows
+//! are taken. So the thread also rests as long as it works: while others ask in a web process, and always in a worker, which
+//! cannot know who asks elsewhere, and for whose files nobody sits and waits. Rejected: `SCHED_IDLE`, under which a thread that
+//! holds a lock of the runtime is not run for so long that everybody waits for it; and to rest where the thread itself had
+//! to wait for a processor, which says too little of how long others have to.
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
 /// How much less urgent: some tenth of a share, where somebody else wants the processor.
 #[cfg(target_os = "linux")]
 const NICER: i32 = 10;
+/// How long it works before it rests.
+const WORK: Duration = Duration::from_millis(2);
+/// The longest rest: some work was to wait for rows, or for whoever takes them.
+const LONGEST_REST: Duration = Duration::from_millis(10);
+/// How often it looks whether others have asked since.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs a task to its end on such a thread. It may block there.
 pub(super) fn run_behind<F: Future>(task: impl FnOnce() -> F + Send + 'static) -> io::Result<()> {
@@ -28,5 +43,74 @@ fn step_back() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICER) {
         tracing::debug!(%error, "a thread cannot be made less urgent");
+    }
+}
+
+/// How many requests a process has been asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Requests(Arc<AtomicU64>);
+
+impl Requests {
+    /// Counts one more.
+    pub fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// When an export rests.
+#[derive(Debug, Clone)]
+pub(super) enum Courtesy {
+    /// While others ask for something else.
+    WhileOthersAsk(Requests),
+    /// Always.
+    Always,
+}
+
+/// The rests of one export.
+#[derive(Debug)]
+pub(super) struct Rests {
+    courtesy: Courtesy,
+    requests: u64,
+    looked_at: Instant,
+    others_ask: bool,
+    works_since: Instant,
+}
+
+impl Rests {
+    /// From now on. What was asked for before, the export itself among it, is no reason to rest.
+    pub(super) fn begin(courtesy: &Courtesy) -> Self {
+        let (courtesy, now) = (courtesy.clone(), Instant::now());
+        let (requests, others_ask) = match &courtesy {
+            Courtesy::WhileOthersAsk(requests) => (requests.get(), false),
+            Courtesy::Always => (0, true),
+        };
+        Self { courtesy, requests, looked_at: now, others_ask, works_since: now }
+    }
+
+    /// Rests, if it is time to: the thread sleeps.
+    pub(super) fn rest(&mut self) {
+        let worked = self.works_since.elapsed();
+        if worked < WORK {
+            return;
+        }
+        self.look();
+        if self.others_ask {
+            thread::sleep(worked.min(LONGEST_REST));
+        }
+        self.works_since = Instant::now();
+    }
+
+    fn look(&mut self) {
+        let Courtesy::WhileOthersAsk(requests) = &self.courtesy else { return };
+        if self.looked_at.elapsed() >= LOOK_EVERY {
+            let requests = requests.get();
+            self.others_ask = requests != self.requests;
+            self.requests = requests;
+            self.looked_at = Instant::now();
+        }
     }
 }

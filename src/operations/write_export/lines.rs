@@ -12,7 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::behind::run_behind;
+use super::behind::{Rests, run_behind};
 use super::trail::Trail;
 use super::{Export, ExportError, Exports, Rows, RowsSoFar, Subject};
 use crate::db::DbError;
@@ -88,12 +88,12 @@ impl Exports {
         so_far: &RowsSoFar,
     ) -> Result<Chunks, ExportError> {
         let lines = Lines { format, columns: choose(S::COLUMNS, &form.columns)?, zone: form.zone };
-        let Export { mut snapshot, place, patience, trail } = self.begin(subject, form, by).await?;
+        let Export { mut snapshot, place, patience, trail, rests } = self.begin(subject, form, by).await?;
         let mut rows = subject.rows(&lines.columns);
         let count = rows.count(&mut snapshot).await?;
         let (sender, parts) = mpsc::channel(CHUNKS_WAITING);
-        let writer =
-            Writer { lines, parts: sender, patience, trail, so_far: so_far.clone(), chunk: vec![], rows: 0, bytes: 0 };
+        let so_far = so_far.clone();
+        let writer = Writer { lines, parts: sender, patience, trail, rests, so_far, chunk: vec![], rows: 0, bytes: 0 };
         let task = async move {
             writer.run(rows, snapshot).await;
             drop(place);
@@ -109,6 +109,7 @@ struct Writer<R: 'static> {
     parts: mpsc::Sender<Part>,
     patience: Duration,
     trail: Trail,
+    rests: Rests,
     so_far: RowsSoFar,
     chunk: Vec<u8>,
     rows: u64,
@@ -144,6 +145,7 @@ impl<R: Send + 'static> Writer<R> {
             self.lines.row(&row, &mut self.chunk);
             if self.chunk.len() >= CHUNK_BYTES {
                 self.hand_over().await?;
+                self.rests.rest();
             }
         }
         drop(read);

@@ -24,6 +24,7 @@ use futures_util::stream::BoxStream;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::behind::{Courtesy, Rests};
 use self::trail::Trail;
 use crate::clock::Clock;
 use crate::db::DbError;
@@ -34,6 +35,7 @@ use crate::export::columns::{ChoiceError, Column};
 use crate::export::xlsx::WorkbookError;
 use crate::export::{Form, Format};
 
+pub use behind::Requests;
 pub use lines::{Chunks, Stop};
 pub use trail::UNNOTED_ROWS;
 pub use workbook::Written;
@@ -120,6 +122,7 @@ pub struct Exports {
     places: Arc<Semaphore>,
     patience: Duration,
     waits: bool,
+    courtesy: Courtesy,
 }
 
 /// Why there is no file.
@@ -159,13 +162,20 @@ impl Exports {
     #[must_use]
     pub fn with_patience(pool: PgPool, clock: Arc<dyn Clock>, patience: Duration) -> Self {
         let places = (pool.options().get_max_connections() / 2).clamp(1, MOST_AT_ONCE);
-        Self { pool, clock, places: Arc::new(Semaphore::new(places as usize)), patience, waits: false }
+        let courtesy = Courtesy::WhileOthersAsk(Requests::default());
+        Self { pool, clock, places: Arc::new(Semaphore::new(places as usize)), patience, waits: false, courtesy }
     }
 
-    /// The same for jobs, which wait for a place rather than be refused.
+    /// The same for a process that is asked for something else as well, and counts what.
+    #[must_use]
+    pub fn beside(self, requests: Requests) -> Self {
+        Self { courtesy: Courtesy::WhileOthersAsk(requests), ..self }
+    }
+
+    /// The same for jobs, which wait for a place rather than be refused, and let others go first.
     #[must_use]
     pub fn for_jobs(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        Self { waits: true, ..Self::new(pool, clock) }
+        Self { waits: true, courtesy: Courtesy::Always, ..Self::new(pool, clock) }
     }
 
     /// How many rows a subject has, as far as that is worth finding out.
@@ -185,7 +195,8 @@ impl Exports {
         let place = if self.waits { places.acquire_owned().await.ok() } else { places.try_acquire_owned().ok() };
         let place = place.ok_or(ExportError::Busy)?;
         let trail = Trail::of(self, subject, form, by);
-        Ok(Export { snapshot: Snapshot::open(&self.pool).await?, place, patience: self.patience, trail })
+        let snapshot = Snapshot::open(&self.pool).await?;
+        Ok(Export { snapshot, place, patience: self.patience, trail, rests: Rests::begin(&self.courtesy) })
     }
 }
 
@@ -196,4 +207,5 @@ struct Export {
     place: OwnedSemaphorePermit,
     patience: Duration,
     trail: Trail,
+    rests: Rests,
 }

@@ -13,7 +13,7 @@ use futures_util::{FutureExt, TryStreamExt};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use super::behind::run_behind;
+use super::behind::{Rests, run_behind};
 use super::trail::Trail;
 use super::{Export, ExportError, Exports, Rows, RowsSoFar, Stop, Subject};
 use crate::db::snapshot::Snapshot;
@@ -46,7 +46,7 @@ impl Exports {
         so_far: &RowsSoFar,
     ) -> Result<Written, ExportError> {
         let columns = choose(S::COLUMNS, &form.columns)?;
-        let Export { mut snapshot, place, trail, .. } = self.begin(subject, form, by).await?;
+        let Export { mut snapshot, place, trail, rests, .. } = self.begin(subject, form, by).await?;
         // The snapshot is that of the first statement, which comes now.
         let snapshot_at = self.clock.now();
         let summary = Summary {
@@ -57,7 +57,7 @@ impl Exports {
             remarks: subject.remarks(),
         };
         let rows = subject.rows(&columns);
-        let writer = Writer { title: S::TITLE, columns, zone: form.zone, rows_of_a_sheet, summary, trail };
+        let writer = Writer { title: S::TITLE, columns, zone: form.zone, rows_of_a_sheet, summary, trail, rests };
         let (so_far, (taker, written)) = (so_far.clone(), oneshot::channel());
         let task = async move || {
             writer.run(rows, snapshot, &so_far, taker).await;
@@ -80,6 +80,7 @@ struct Writer<R: 'static, S: 'static> {
     rows_of_a_sheet: u32,
     summary: Summary<S>,
     trail: Trail,
+    rests: Rests,
 }
 
 impl<R: Send + 'static, S> Writer<R, S> {
@@ -120,6 +121,7 @@ impl<R: Send + 'static, S> Writer<R, S> {
             self.trail.before_row(book.rows() + 1).await?;
             book.row(&row)?;
             so_far.set(book.rows());
+            self.rests.rest();
         }
         drop(read);
         snapshot.close().await?;
