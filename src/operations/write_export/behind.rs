@@ -83,34 +83,71 @@ pub(super) struct Rests {
 impl Rests {
     /// From now on. What was asked for before, the export itself among it, is no reason to rest.
     pub(super) fn begin(courtesy: &Courtesy) -> Self {
-        let (courtesy, now) = (courtesy.clone(), Instant::now());
-        let (requests, others_ask) = match &courtesy {
+        Self::begin_at(Instant::now(), courtesy)
+    }
+
+    fn begin_at(now: Instant, courtesy: &Courtesy) -> Self {
+        let (requests, others_ask) = match courtesy {
             Courtesy::WhileOthersAsk(requests) => (requests.get(), false),
             Courtesy::Always => (0, true),
         };
-        Self { courtesy, requests, looked_at: now, others_ask, works_since: now }
+        Self { courtesy: courtesy.clone(), requests, looked_at: now, others_ask, works_since: now }
     }
 
     /// Rests, if it is time to: the thread sleeps.
     pub(super) fn rest(&mut self) {
-        let worked = self.works_since.elapsed();
-        if worked < WORK {
-            return;
+        if let Some(rest) = self.due(Instant::now()) {
+            thread::sleep(rest);
+            self.works_since = Instant::now();
         }
-        self.look();
-        if self.others_ask {
-            thread::sleep(worked.min(LONGEST_REST));
-        }
-        self.works_since = Instant::now();
     }
 
-    fn look(&mut self) {
+    /// How long to rest now, if at all.
+    fn due(&mut self, now: Instant) -> Option<Duration> {
+        let worked = now - self.works_since;
+        if worked < WORK {
+            return None;
+        }
+        self.works_since = now;
+        self.look(now);
+        self.others_ask.then(|| worked.min(LONGEST_REST))
+    }
+
+    fn look(&mut self, now: Instant) {
         let Courtesy::WhileOthersAsk(requests) = &self.courtesy else { return };
-        if self.looked_at.elapsed() >= LOOK_EVERY {
+        if now - self.looked_at >= LOOK_EVERY {
             let requests = requests.get();
             self.others_ask = requests != self.requests;
             self.requests = requests;
-            self.looked_at = Instant::now();
+            self.looked_at = now;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_rests_as_long_as_it_worked_and_not_for_what_it_waited() {
+        let began = Instant::now();
+        let mut rests = Rests::begin_at(began, &Courtesy::Always);
+        for (at, due) in [(1, None), (3, Some(3)), (4, None), (5, Some(2)), (3_000, Some(10))] {
+            assert_eq!(rests.due(began + Duration::from_millis(at)), due.map(Duration::from_millis), "{at} ms");
+        }
+    }
+
+    #[test]
+    fn where_others_may_ask_it_rests_only_while_they_do() {
+        let (began, requests) = (Instant::now(), Requests::default());
+        requests.add_one();
+        let mut rests = Rests::begin_at(began, &Courtesy::WhileOthersAsk(requests.clone()));
+        let mut rests_at = |at| rests.due(began + Duration::from_millis(at)).is_some();
+        assert!(!rests_at(210), "the request for the export itself is no reason");
+        requests.add_one();
+        assert!(!rests_at(300), "it looks now and then");
+        assert!(rests_at(420));
+        assert!(rests_at(610));
+        assert!(!rests_at(630), "nobody has asked since");
     }
 }
