@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use chrono_tz::Tz;
 use futures_util::{FutureExt, TryStreamExt};
 use tokio::sync::oneshot;
+use tokio::task::coop::consume_budget;
 use tracing::Instrument;
 
 use super::behind::{Rests, run_behind};
@@ -122,6 +123,8 @@ impl<R: Send + 'static, S> Writer<R, S> {
             book.row(&row)?;
             so_far.set(book.rows());
             self.rests.rest();
+            // PostgreSQL is faster than this: without a pause nobody would look whether somebody still wants it.
+            consume_budget().await;
         }
         drop(read);
         snapshot.close().await?;
