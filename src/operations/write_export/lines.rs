@@ -123,9 +123,14 @@ impl<R: Send + 'static> Writer<R> {
         let (rows, bytes) = (self.rows, self.bytes);
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let outcome = written.as_ref().map_or_else(Stop::to_string, |()| "complete".to_owned());
+        // Before the end is sent: whoever has the whole file finds it noted.
         self.trail.end(rows, &outcome).await;
         match written {
-            Ok(()) => tracing::info!(rows, bytes, duration_ms, "exported {rows} rows"),
+            Ok(()) => {
+                tracing::info!(rows, bytes, duration_ms, "exported {rows} rows");
+                // Nobody may be there to hear it.
+                let _heard = self.send(Part::End).await;
+            }
             Err(stop) => {
                 tracing::warn!(rows, bytes, duration_ms, error = %stop, "an export ended after {rows} rows: {stop}");
                 // Nobody may be there to hear it; a reader that takes nothing hears it when it looks again.
@@ -150,8 +155,7 @@ impl<R: Send + 'static> Writer<R> {
         }
         drop(read);
         self.hand_over().await?;
-        self.send(Part::End).await?;
-        // Everything is sent: what becomes of the connection is the pool's affair.
+        // Everything is handed over: what becomes of the connection is the pool's affair.
         if let Err(error) = snapshot.close().await {
             tracing::debug!(%error, "the snapshot of an export was not closed in good order");
         }
