@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{Days, NaiveDate};
+use futures_util::future::try_join_all;
 use psp_dashboard::db::{sync_history, sync_streams};
 use psp_dashboard::domain::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{History, Stream, SyncArgs, day_start, days, days_back, first_of_last};
@@ -28,7 +29,7 @@ use crate::handler::{Handler, JobError};
 use crate::moving_day::{MovingDay, ROUNDS, page_of};
 use crate::sync_run::{Pages, SyncRun};
 
-/// How many pages a run that follows what is new asks for at a time.
+/// How many pages, or payments, a run that follows what is new asks for at a time.
 const IN_FLIGHT: usize = 4;
 /// The same of a run that reads old days: less, so that turns at the provider go to the other first.
 const IN_FLIGHT_OF_OLD_DAYS: usize = 2;
@@ -157,19 +158,23 @@ impl SyncPayshack {
     }
 
     async fn fetch_again(&self, again: Again, pages: &Pages) -> Result<(), ProviderError> {
-        let payshack = &self.environment.payshack;
-        for id in &again.payins {
-            match payshack.payin_by_transaction_id(id).await {
-                Ok(page) => pages.hand_over(Page::new(Stream::PayshackPayins, page.records, Advance::Stay)).await,
-                Err(ProviderError::Refused { status: 404, .. }) => {
-                    tracing::warn!(id, "payshack knows the payment no more");
-                }
-                Err(error) => return Err(error),
-            }
+        for ids in again.payins.chunks(IN_FLIGHT) {
+            try_join_all(ids.iter().map(|id| self.fetch_payin(id, pages))).await?;
         }
         for day in again.payout_days {
             let day = MovingDay { stream: Stream::PayshackPayouts, day, open: false, in_flight: IN_FLIGHT };
-            day.read(payshack, pages).await?;
+            day.read(&self.environment.payshack, pages).await?;
+        }
+        Ok(())
+    }
+
+    async fn fetch_payin(&self, id: &str, pages: &Pages) -> Result<(), ProviderError> {
+        match self.environment.payshack.payin_by_transaction_id(id).await {
+            Ok(page) => pages.hand_over(Page::new(Stream::PayshackPayins, page.records, Advance::Stay)).await,
+            Err(ProviderError::Refused { status: 404, .. }) => {
+                tracing::warn!(id, "payshack knows the payment no more");
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -13,10 +13,12 @@ use crate::harness::truth::assert_equal;
 const PAYINS: &str = "/payshack/indigate-payin-svc/api/v1/payin/transaction/fetch";
 const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
 
+/// Whatever the hour, what is new takes a few rounds of requests, and fifty payments that are asked for again; the old days
+/// take many times as many, so whoever waits for them is not done before them.
 #[tokio::test]
 async fn what_is_new_never_waits_for_old_days() {
-    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=300"]).await;
-    let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
+    let stage = Stage::set(&["--history-days", "20", "--per-day", "1000", "--fault", "latency-ms=300"]).await;
+    let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0"), ("INITIAL_SYNC_DAYS", "20")]);
     for source in ["vima", "payshack"] {
         let kind = format!("sync-{source}");
         let full = stage.ask_for(&kind, FULL);
