@@ -7,7 +7,7 @@ help: ## lists the targets
 demo: ## the whole system on this machine, with made-up payments; Ctrl-C stops it (PORT=8000)
 	@scripts/demo
 
-test: ## all tests, beside private servers (TEST=name: only those whose name contains it)
+test: ## all tests, beside private servers (TEST=name: only those; AT=23:59:30: as if begun then)
 	@scripts/test
 
 test-long: ## the same with longer campaigns

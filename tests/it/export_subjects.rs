@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
+use psp_dashboard::clock::{Clock, SystemClock};
 use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -97,14 +98,17 @@ async fn payments_are_those_of_the_list_in_its_order() {
 #[tokio::test]
 async fn files_of_payments_hold_what_the_metrics_say() {
     let (stage, web) = synced().await;
-    let overview = web.get("/api/v1/metrics/overview?from_date=2025-12-01&to_date=2026-12-31&timezone=UTC").await;
+    // Longer than the history at either end, by any zone's clock.
+    let today = SystemClock.now().date_naive();
+    let (from, to) = (today - Days::new(20), today + Days::new(2));
+    let days = format!("from_date={from}&to_date={to}");
+    let overview = web.get(&format!("/api/v1/metrics/overview?{days}&timezone=UTC")).await;
     let total = overview["total_count"].as_u64().expect("a count");
     assert_eq!(i64::try_from(total), Ok(stage.number("SELECT count(*) FROM transactions").await));
     let usd: Decimal = overview["total_amount_usd"].as_str().expect("an amount").parse().expect("an amount");
 
-    let csv =
-        file(&web, ADMIN, "transactions?source=vima,payshack&from_date=2025-12-01&to_date=2026-12-31&excel=true").await;
-    assert!(csv.name.contains("transactions_2025-12-01_2026-12-31_vima-payshack.csv"), "{}", csv.name);
+    let csv = file(&web, ADMIN, &format!("transactions?source=vima,payshack&{days}&excel=true")).await;
+    assert!(csv.name.contains(&format!("transactions_{from}_{to}_vima-payshack.csv")), "{}", csv.name);
     let rows = rows_of_csv(csv.bytes.strip_prefix("\u{feff}".as_bytes()).expect("a byte order mark"));
     assert_eq!((rows.len() as u64, csv.total), (total, Some(rows.len())));
     let known = rows.iter().map(|row| row["amount_usd"].clone()).filter(|amount| !amount.is_empty());
@@ -122,9 +126,8 @@ async fn files_of_payments_hold_what_the_metrics_say() {
     assert!(summary.iter().any(|row| row[0] == "personal data" && row[1] == "shown"));
 
     // A row for each day, source, project and currency: they add up to the same.
-    let sums =
-        file(&web, VIEWER, "metrics-summary?from_date=2025-12-01&to_date=2026-12-31&timezone=Asia/Kolkata").await;
-    assert!(sums.name.contains("metrics-summary_2025-12-01_2026-12-31.csv"), "{}", sums.name);
+    let sums = file(&web, VIEWER, &format!("metrics-summary?{days}&timezone=Asia/Kolkata")).await;
+    assert!(sums.name.contains(&format!("metrics-summary_{from}_{to}.csv")), "{}", sums.name);
     let rows = rows_of_csv(&sums.bytes);
     let of = |name: &str| sum(rows.iter().map(|row| row[name].clone()));
     assert_eq!((of("total_count"), of("total_amount_usd")), (total.into(), usd));

@@ -11,6 +11,9 @@ use nix::unistd::Pid;
 
 use super::eventually;
 
+/// What sets the clock of a program (`scripts/test`).
+const CLOCK: [&str; 2] = ["LD_PRELOAD", "PSP_CLOCK_SHIFT_SECONDS"];
+
 /// A program of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
@@ -36,7 +39,9 @@ impl Program {
         }
     }
 
-    /// A command line that inherits nothing but the path, so that no setting of this machine leaks into a test.
+    /// A command line that inherits nothing but the path and the clock (`make test AT=`), so that no setting of this machine
+    /// leaks into a test.
+    #[expect(clippy::disallowed_methods, reason = "which clock the tests go by is said by whoever started them")]
     pub(crate) fn command<'a>(
         self,
         arguments: &[&str],
@@ -46,6 +51,7 @@ impl Program {
         assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
         let mut command = Command::new(path);
         command.args(arguments).env_clear().envs(settings).current_dir(std::env::temp_dir()).stdin(Stdio::null());
+        command.envs(CLOCK.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command
     }
 }
