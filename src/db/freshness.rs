@@ -13,6 +13,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::DbError;
+use crate::domain::metrics::question::Question;
 use crate::domain::sync::Stream;
 use crate::domain::transaction::Source;
 
@@ -24,6 +25,30 @@ pub struct Freshness {
     /// Up to when each source has been read completely: the oldest watermark of the lists that tell what is new. None before
     /// every one of them has been read once, and everything that the first run owed.
     pub as_of: [Option<DateTime<Utc>>; 2],
+    /// How often the database was found put back to an earlier state: from then on the same versions may mean other payments.
+    era: u32,
+}
+
+/// Which edition of some payments an answer is made of. Of the same edition, the same question has the same answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Edition {
+    era: u32,
+    versions: [i64; 2],
+}
+
+impl Freshness {
+    /// The edition of the payments that a question asks for. Of other sources and days, no version matters.
+    #[must_use]
+    pub fn edition(&self, question: &Question) -> Edition {
+        let (asked, days) = (&question.filter.sources, question.slots.days());
+        let mut versions = [0; 2];
+        for (place, source) in Source::ALL.into_iter().enumerate() {
+            if let Some(days) = days.clone().filter(|_| asked.is_empty() || asked.contains(&source)) {
+                versions[place] = self.versions[place].of(days);
+            }
+        }
+        Edition { era: self.era, versions }
+    }
 }
 
 /// The versions of the payments of one source.
@@ -38,8 +63,7 @@ pub struct Versions {
 
 impl Versions {
     /// The last commit that wrote payments of these days.
-    #[must_use]
-    pub fn of(&self, days: RangeInclusive<NaiveDate>) -> i64 {
+    fn of(&self, days: RangeInclusive<NaiveDate>) -> i64 {
         self.days.range(days).map(|(_, version)| *version).fold(self.of_any_day, i64::max)
     }
 
@@ -85,7 +109,10 @@ pub async fn look(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError
     let latest = |freshness: &Freshness| freshness.versions.each_ref().map(|versions| versions.latest);
     // Versions only grow, but for a database that was put back to an earlier state.
     let was_put_back = latest(&found).into_iter().zip(latest(known)).any(|(found, known)| found < known);
-    if was_put_back { look_since(pool, &Freshness::default()).await } else { Ok(found) }
+    if !was_put_back {
+        return Ok(found);
+    }
+    look_since(pool, &Freshness { era: known.era.wrapping_add(1), ..Freshness::default() }).await
 }
 
 async fn look_since(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError> {

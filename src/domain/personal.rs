@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::access::Role;
 
 /// Whether personal data is shown as it is, or so that nobody is known by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sight {
     /// As it is.

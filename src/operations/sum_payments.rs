@@ -19,11 +19,10 @@ use quick_cache::sync::Cache;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
-use crate::db::freshness::{self, Freshness};
+use crate::db::freshness::{self, Edition, Freshness};
 use crate::db::{DbError, metric_sums};
 use crate::domain::metrics::question::{Question, Sum};
 use crate::domain::sync::day_start;
-use crate::domain::transaction::Source;
 
 /// How many bytes the answers that are kept may weigh.
 const MOST_BYTES: u64 = 32 << 20;
@@ -42,7 +41,9 @@ pub struct PaymentSums {
 pub struct Answer {
     /// The sums that were asked for, of those payments that there are; what a slot sums up to may come in two parts.
     pub sums: Arc<[Sum]>,
-    /// Up to when each source has been read, in the order of [`Source::ALL`].
+    /// The edition of the payments that they are of.
+    pub edition: Edition,
+    /// Up to when each source has been read, in the order of [`crate::domain::transaction::Source::ALL`].
     pub as_of: [Option<DateTime<Utc>>; 2],
 }
 
@@ -65,25 +66,17 @@ impl SumError {
     }
 }
 
-/// A question, and the versions of the payments that its answer is made of.
+/// A question, and the edition of the payments that its answer is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     question: Question,
-    versions: [i64; 2],
+    edition: Edition,
 }
 
 impl Key {
-    /// Of sources and days that are not asked about, no version matters.
     fn of(question: Question, now: &Freshness) -> Self {
-        let asked = &question.filter.sources;
-        let days = question.slots.days();
-        let mut versions = [0; 2];
-        for (place, source) in Source::ALL.into_iter().enumerate() {
-            if let Some(days) = days.clone().filter(|_| asked.is_empty() || asked.contains(&source)) {
-                versions[place] = now.versions[place].of(days);
-            }
-        }
-        Self { question, versions }
+        let edition = now.edition(&question);
+        Self { question, edition }
     }
 
     /// The question of the days that change, and the one of those before; none where there is but one of them.
@@ -122,10 +115,19 @@ impl PaymentSums {
         let key = Key::of(question.clone(), &now);
         // Whoever asks the same meanwhile waits for this answer.
         let sums = self.kept.get_or_insert_async(&key, self.make(&key, &now)).await?;
-        Ok(Answer { sums, as_of: now.as_of })
+        Ok(Answer { sums, edition: key.edition, as_of: now.as_of })
     }
 
-    /// Up to when each source has been read, in the order of [`Source::ALL`].
+    /// The edition, as of now, of the payments that an answer to a question would be made of: for whoever keeps something
+    /// else that is made of them.
+    ///
+    /// # Errors
+    /// [`SumError`] where the database cannot be asked.
+    pub async fn edition(&self, question: &Question) -> Result<Edition, SumError> {
+        Ok(self.looks.look().await?.edition(question))
+    }
+
+    /// Up to when each source has been read, in the order of [`crate::domain::transaction::Source::ALL`].
     ///
     /// # Errors
     /// [`SumError`] where the database cannot be asked.

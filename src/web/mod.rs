@@ -38,3 +38,4 @@ mod sync_status;
 mod transaction_query;
 mod transaction_reconciliation;
 mod transactions;
+mod written;

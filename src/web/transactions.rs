@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::Request;
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
@@ -20,6 +21,7 @@ use super::query::Query;
 use super::schema::{Money, RateOriginName, Time};
 use super::transaction_query::TransactionQuery;
 use super::transaction_reconciliation::TransactionReconciliation;
+use super::written::Written;
 use crate::db::exchange_rates::FoundOrigin;
 use crate::db::transaction_detail::{self, RecordedChange};
 use crate::db::transaction_search::{Found, Place, Window};
@@ -201,11 +203,12 @@ impl TransactionsApi {
     #[oai(path = "/transactions", method = "get", operation_id = "listTransactions")]
     async fn list(
         &self,
+        request: &Request,
         state: Data<&Arc<State>>,
         viewer: Viewer,
         query: Query<TransactionQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<Transaction>>, Problem> {
+    ) -> Result<Written<Page<Transaction>>, Problem> {
         let Query(query) = query;
         let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
         let listing = format!("transactions {} {}", sort_by.as_str(), order.as_str());
@@ -213,10 +216,14 @@ impl TransactionsApi {
         let filter = query.filter(state.report_timezone, &viewer.0);
         let (after, offset, limit) = (asked.after, asked.offset(), asked.wanted());
         let window = Window { sort_by, order, after, offset, limit };
-        let now = state.clock.now();
-        let (found, count) = list_payments(&state.pool, &state.sums, &filter, &window, now).await?;
-        let page = state.cursors.page(&listing, &asked, count, found, |found| found.place(sort_by));
-        Ok(Json(page.map(|found| Transaction::shown_to(&viewer.0, found))))
+        let edition = state.sums.edition(&filter.question()).await?;
+        let page = Box::pin(async {
+            let now = state.clock.now();
+            let (found, count) = list_payments(&state.pool, &state.sums, &filter, &window, now).await?;
+            let page = state.cursors.page(&listing, &asked, count, found, |found| found.place(sort_by));
+            Ok(page.map(|found| Transaction::shown_to(&viewer.0, found)))
+        });
+        state.written.answer((request.original_uri(), &viewer.0), edition.into(), page).await
     }
 
     /// Show a payment

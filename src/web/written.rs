@@ -1,10 +1,10 @@
-//! Long answers, written once for as long as what they say has not changed.
+//! Answers that are written once, for as long as what they say has not changed.
 //!
-//! An hour by hour answer over a month is a quarter of a megabyte of JSON: to write it takes longer than to find out that the
-//! sums it is made of still hold. Short answers are not kept, for they are written in no time.
+//! Dashboards ask for the same page of payments, or the same month hour by hour, again and again. To find and write it takes
+//! many times as long as to find out that nothing of what it is made of has changed. What is short is not kept: it is
+//! written in no time.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -17,29 +17,53 @@ use poem_openapi::types::{ToJSON, Type};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::domain::metrics::question::Sum;
+use crate::db::freshness::Edition;
+use crate::domain::access::Principal;
+use crate::domain::personal::Sight;
 use crate::operations::sum_payments::Answer;
 
 const MOST_BYTES: u64 = 32 << 20;
 const USUAL_ANSWERS: usize = 500;
 
-/// The long answers that are kept, by what was asked for.
-pub(crate) struct WrittenAnswers(Cache<String, Kept, Weight>);
+/// The answers that are kept.
+pub(crate) struct WrittenAnswers(Cache<Key, Bytes, Weight>);
 
-/// An answer, and what it was made of.
-#[derive(Clone)]
-struct Kept {
-    sums: Arc<[Sum]>,
+/// What was asked for, by whom as far as it matters, and what the answer is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    asked: String,
+    sight: Sight,
+    made_of: MadeOf,
+}
+
+/// What an answer is made of: as long as that is the same, so is the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct MadeOf {
+    /// The payments.
+    edition: Edition,
+    /// How far each source has been read, where the answer tells it.
     as_of: [Option<DateTime<Utc>>; 2],
-    text: Bytes,
+}
+
+impl From<&Answer> for MadeOf {
+    fn from(answer: &Answer) -> Self {
+        Self { edition: answer.edition, as_of: answer.as_of }
+    }
+}
+
+/// A page of payments, which tells nothing of how far the sources have been read.
+impl From<Edition> for MadeOf {
+    fn from(edition: Edition) -> Self {
+        Self { edition, as_of: [None; 2] }
+    }
 }
 
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<String, Kept> for Weight {
-    fn weight(&self, asked: &String, kept: &Kept) -> u64 {
-        (asked.len() + kept.text.len()) as u64
+impl Weighter<Key, Bytes> for Weight {
+    fn weight(&self, key: &Key, text: &Bytes) -> u64 {
+        (size_of::<Key>() + key.asked.len() + text.len()) as u64
     }
 }
 
@@ -50,17 +74,18 @@ impl Default for WrittenAnswers {
 }
 
 impl WrittenAnswers {
-    /// What was written for `asked` before, if it was made of the very same sums; else what `write` makes of them.
-    pub(super) fn answer<T: ToJSON>(&self, asked: &Uri, answer: &Answer, write: impl FnOnce() -> T) -> Written<T> {
-        let asked = asked.to_string();
-        let holds = |kept: &Kept| Arc::ptr_eq(&kept.sums, &answer.sums) && kept.as_of == answer.as_of;
-        if let Some(kept) = self.0.get(&asked).filter(holds) {
-            return Written { text: kept.text, of: PhantomData };
-        }
-        let text = Bytes::from(write().to_json_string());
-        let kept = Kept { sums: Arc::clone(&answer.sums), as_of: answer.as_of, text: text.clone() };
-        self.0.insert(asked, kept);
-        Written { text, of: PhantomData }
+    /// What was written before of the same, for somebody who may see as much; else what `make` makes of it. Whoever asks for
+    /// it meanwhile waits for that.
+    pub(super) async fn answer<T: ToJSON, Error>(
+        &self,
+        (asked, principal): (&Uri, &Principal),
+        made_of: MadeOf,
+        make: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Written<T>, Error> {
+        let key = Key { asked: asked.to_string(), sight: Sight::of(principal.role), made_of };
+        let making = async { Ok(Bytes::from(make.await?.to_json_string())) };
+        let text = self.0.get_or_insert_async(&key, making).await?;
+        Ok(Written { text, of: PhantomData })
     }
 }
 
@@ -102,31 +127,39 @@ impl<T: Type> ApiResponse for Written<T> {
 
 #[cfg(test)]
 mod tests {
-    use poem_openapi::types::Example;
-
     use super::*;
+    use crate::domain::access::Role;
 
-    fn answer(sums: &Arc<[Sum]>, as_of: Option<DateTime<Utc>>) -> Answer {
-        Answer { sums: Arc::clone(sums), as_of: [as_of, None] }
+    #[tokio::test]
+    async fn what_was_written_holds_for_the_same_alone() {
+        let written = WrittenAnswers::default();
+        let principal = |role| Principal { name: "somebody".to_owned(), role };
+        let uri = |query: &str| format!("/api/v1/transactions?{query}").parse::<Uri>().expect("a path");
+        let (none, later) = ([None; 2], [Some(DateTime::UNIX_EPOCH), None]);
+        for (query, role, as_of, value, said) in [
+            ("page=1", Role::Admin, none, 1, "1"),
+            ("page=1", Role::Operator, none, 2, "1"),
+            ("page=1", Role::Viewer, none, 3, "3"),
+            ("page=2", Role::Admin, none, 4, "4"),
+            ("page=1", Role::Admin, later, 5, "5"),
+            ("page=1", Role::Admin, none, 6, "1"),
+            ("page=1", Role::Viewer, none, 7, "3"),
+        ] {
+            let (asked, principal) = (uri(query), principal(role));
+            let made_of = MadeOf { edition: Edition::default(), as_of };
+            let answer = written.answer((&asked, &principal), made_of, async { Ok::<_, ()>(value) }).await;
+            assert_eq!(answer.expect("an answer").text, said, "{query} {role:?} {as_of:?}");
+        }
     }
 
-    #[test]
-    fn what_was_written_holds_for_the_very_same_sums_alone() {
+    #[tokio::test]
+    async fn what_could_not_be_made_is_not_kept() {
         let written = WrittenAnswers::default();
-        let uri: Uri = "/api/v1/metrics/trends?from_date=2026-01-15".parse().expect("a path");
-        let sums: Arc<[Sum]> = vec![Sum::example()].into();
-        let alike: Arc<[Sum]> = vec![Sum::example()].into();
-        let other: Uri = "/api/v1/metrics/trends?from_date=2026-01-16".parse().expect("a path");
-        let later = Some(DateTime::UNIX_EPOCH);
-        for (asked, answer, value, said) in [
-            (&uri, answer(&sums, None), 1, "1"),
-            (&uri, answer(&sums, None), 2, "1"),
-            (&uri, answer(&alike, None), 3, "3"),
-            (&uri, answer(&alike, later), 4, "4"),
-            (&other, answer(&alike, later), 5, "5"),
-            (&uri, answer(&alike, later), 6, "4"),
-        ] {
-            assert_eq!(written.answer(asked, &answer, || value).text, said);
+        let (asked, principal) = (Uri::from_static("/"), Principal { name: "somebody".to_owned(), role: Role::Admin });
+        let made_of = MadeOf { edition: Edition::default(), as_of: [None; 2] };
+        for (made, said) in [(Err("broken"), Err("broken")), (Ok(1), Ok("1")), (Err("broken again"), Ok("1"))] {
+            let answer = written.answer::<i32, _>((&asked, &principal), made_of, async { made }).await;
+            assert_eq!(answer.map(|answer| answer.text), said.map(Bytes::from));
         }
     }
 }

@@ -38,7 +38,7 @@ impl Filter {
     /// What the metrics can say of how many payments it finds.
     #[must_use]
     pub fn known(&self) -> Known {
-        let question = Question::new(self.dimensions.clone(), Slots::one(self.stretch())).counts();
+        let question = self.question();
         if self.search.is_some() || question.facet().is_none() {
             return Known::AtMost(widened(question));
         }
@@ -47,6 +47,12 @@ impl Filter {
         }
         let by_band = question.clone().by(Dimension::AmountBand);
         if by_band.facet().is_some() { Known::InBands(by_band) } else { Known::AtMost(question) }
+    }
+
+    /// The question after all that the metrics know of what it looks for.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        Question::new(self.dimensions.clone(), Slots::one(self.stretch())).counts()
     }
 
     /// The time of their creation.

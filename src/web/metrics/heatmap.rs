@@ -12,6 +12,7 @@ use rust_decimal::Decimal;
 use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::{DataAsOf, Period, WEEKDAYS};
+use crate::db::freshness::Edition;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::question::{Dimension, Filter, Question, Sum};
 use crate::domain::metrics::slots::{HOURS, Slots};
@@ -305,7 +306,7 @@ impl HeatmapApi {
 }
 
 fn example_answer(sums: &[Sum]) -> Answer {
-    Answer { sums: sums.into(), as_of: [Some(EXAMPLE_TIME); 2] }
+    Answer { sums: sums.into(), edition: Edition::default(), as_of: [Some(EXAMPLE_TIME); 2] }
 }
 
 impl Example for Heatmap {

@@ -15,7 +15,6 @@ mod projects;
 mod query;
 mod tally;
 mod trends;
-mod written;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use poem_openapi::types::Example;
@@ -24,7 +23,6 @@ use poem_openapi::{Object, OpenApi};
 pub(super) use self::heatmap::{HeatmapDimension, HeatmapMetric};
 pub(super) use self::merchants::MerchantSort;
 pub(super) use self::query::MetricsQuery;
-pub(super) use self::written::WrittenAnswers;
 
 use super::app::State;
 use super::document::{EXAMPLE_DAY, EXAMPLE_TIME};

@@ -10,8 +10,8 @@ use poem_openapi::{Object, OpenApi};
 
 use super::query::MetricsQuery;
 use super::tally::Tally;
-use super::written::Written;
 use super::{DataAsOf, Period};
+use crate::db::freshness::Edition;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::granularity::Granularity;
 use crate::domain::metrics::question::{Question, Sum};
@@ -26,6 +26,7 @@ use crate::web::error::Problem;
 use crate::web::fields::{Fields, FromFields};
 use crate::web::query::Query;
 use crate::web::schema::{Money, Time};
+use crate::web::written::{MadeOf, Written};
 
 /// How fine the buckets are.
 #[derive(Debug, Clone, Default, Object)]
@@ -188,14 +189,14 @@ impl TrendsApi {
         &self,
         request: &Request,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
+        viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
     ) -> Result<Written<Trends>, Problem> {
         let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
         let answer = state.sums.ask(&Question::new(query.0.filter(), slots)).await?;
-        let trends = || Trends::of(period, granularity, &starts, &answer);
-        Ok(state.written.answer(request.original_uri(), &answer, trends))
+        let trends = async { Ok(Trends::of(period, granularity, &starts, &answer)) };
+        state.written.answer((request.original_uri(), &viewer.0), MadeOf::from(&answer), trends).await
     }
 
     /// Show payments over time by source
@@ -206,7 +207,7 @@ impl TrendsApi {
         &self,
         request: &Request,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
+        viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
     ) -> Result<Written<BySource>, Problem> {
@@ -217,14 +218,16 @@ impl TrendsApi {
         let asked: Vec<Source> = asked.collect();
         let answer = state.sums.ask(&Question::new(filter, slots).by_source()).await?;
         let sources = || asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.sums)).collect();
-        let by_source = || BySource { period, granularity, sources: sources(), data_as_of: answer.as_of.into() };
-        Ok(state.written.answer(request.original_uri(), &answer, by_source))
+        let by_source =
+            async { Ok(BySource { period, granularity, sources: sources(), data_as_of: answer.as_of.into() }) };
+        state.written.answer((request.original_uri(), &viewer.0), MadeOf::from(&answer), by_source).await
     }
 }
 
 impl Example for Trends {
     fn example() -> Self {
-        let answer = Answer { sums: vec![Sum::example()].into(), as_of: [Some(EXAMPLE_TIME); 2] };
+        let answer =
+            Answer { sums: vec![Sum::example()].into(), edition: Edition::default(), as_of: [Some(EXAMPLE_TIME); 2] };
         Self::of(Period::example(), Granularity::Hour, &[EXAMPLE_TIME], &answer)
     }
 }
