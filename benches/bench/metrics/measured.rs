@@ -1,7 +1,7 @@
 //! How an endpoint is measured, and how that is told.
 //!
 //! *First*: each request another question, one at a time, and before each the versions of all days are raised, so that no kept
-//! answer helps. *After a commit*: a question that was asked before, one at a time, and before each the versions of today are
+//! answer helps. *Crowded*: the same by eight connections at once. *After a commit*: a question that was asked before, one at a time, and before each the versions of today are
 //! raised, as a sync does it. *Again*: one question by eight connections at once. The same number is asked of plain SQL; where
 //! both give one, they must agree. Answers come compressed, as browsers ask for them.
 
@@ -20,8 +20,9 @@ use super::plain::{Outcome, Plain};
 use crate::figure::{self, Target, Waits};
 use crate::harness::stage::{ADMIN, Answer, Web};
 
-/// How many at once ask again, and how long.
+/// How many ask at once.
 const CONNECTIONS: usize = 8;
+/// How long they ask again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// So many questions are asked after a commit.
 const AFTER_COMMITS: usize = 40;
@@ -77,6 +78,7 @@ pub(super) struct Measured {
 #[derive(Debug)]
 struct Figures {
     first: Waits,
+    crowded: Waits,
     after_a_commit: Waits,
     again: Waits,
     again_a_second: f64,
@@ -117,6 +119,9 @@ async fn take(pool: &PgPool, web: &Web, endpoint: &Endpoint) -> Result<Figures, 
         return Err(answer.status);
     }
     let first = ask_changed(pool, web, &endpoint.paths, Changed::Everything).await;
+    let crowd = (0..CONNECTIONS).map(|place| turned(&endpoint.paths, place));
+    let crowd = crowd.map(|paths| async move { ask_changed(pool, web, &paths, Changed::Everything).await });
+    let crowded = join_all(crowd).await.concat();
     let recent: Vec<String> = endpoint.recent.iter().cycle().take(AFTER_COMMITS).cloned().collect();
     let after_a_commit = ask_changed(pool, web, &recent, Changed::Today).await;
     let began = Instant::now();
@@ -126,9 +131,17 @@ async fn take(pool: &PgPool, web: &Web, endpoint: &Endpoint) -> Result<Figures, 
         Some(plain) => Some(plain.run(pool).await),
         None => None,
     };
-    let (answer, again) = (answer.json(), Waits::of(again));
-    let difference = plain.and_then(|plain| difference(endpoint, &answer, plain));
-    Ok(Figures { first, after_a_commit, again, again_a_second, plain, difference })
+    let difference = plain.and_then(|plain| difference(endpoint, &answer.json(), plain));
+    let [first, crowded, after_a_commit, again] = [first, crowded, after_a_commit, again].map(Waits::of);
+    Ok(Figures { first, crowded, after_a_commit, again, again_a_second, plain, difference })
+}
+
+/// The same questions in another turn for each place, so that no two ask the same at once where there are others.
+fn turned(paths: &[String], place: usize) -> Vec<String> {
+    let mut paths = paths.to_vec();
+    let first = place * paths.len() / CONNECTIONS;
+    paths.rotate_left(first);
+    paths
 }
 
 /// How an answer and plain SQL contradict each other, if they do.
@@ -168,7 +181,7 @@ async fn raise(pool: &PgPool, changed: Changed) {
     }
 }
 
-async fn ask_changed(pool: &PgPool, web: &Web, paths: &[String], changed: Changed) -> Waits {
+async fn ask_changed(pool: &PgPool, web: &Web, paths: &[String], changed: Changed) -> Vec<Duration> {
     let (began, mut waits) = (Instant::now(), vec![]);
     // The last ones warm up, so that the first ones are new when they count.
     let warm_up = paths.iter().rev().cycle().take(WARM_UP);
@@ -184,7 +197,7 @@ async fn ask_changed(pool: &PgPool, web: &Web, paths: &[String], changed: Change
             break;
         }
     }
-    Waits::of(waits)
+    waits
 }
 
 async fn ask_again(web: &Web, path: &str) -> Vec<Duration> {
@@ -224,12 +237,12 @@ fn millis(waits: &Waits, of_hundred: usize) -> f64 {
 /// Prints what was measured at `count` payments as the table of docs/performance.md, beside what it was at the fewest.
 pub(super) fn print_table(count: u64, rows: &[Measured], fewest: Option<&[Measured]>) {
     println!(
-        "\n| {count} payments | first: p50, p95 | after a commit | again: p50, p95 | a second | plain SQL | ratio | growth |"
+        "\n| {count} payments | first: p50, p95 | crowded | after a commit | again: p50, p95 | a second | plain SQL | ratio | growth |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows {
         match &row.figures {
-            Err(status) => println!("| {} | missing: {status} | | | | | | |", row.name),
+            Err(status) => println!("| {} | missing: {status} | | | | | | | |", row.name),
             Ok(figures) => println!("| {} | {} | {} |", row.name, figures.cells(), growth(row, fewest)),
         }
     }
@@ -269,7 +282,7 @@ impl Figures {
             Some(Outcome::TooLong) => format!("over 60 s | over {:.0}", 60_000.0 / millis(&self.first, 50)),
             Some(Outcome::Took(took, _)) => format!("{took:.1} ms | {:.1}", took / millis(&self.first, 50)),
         };
-        let [first, after, again] = [&self.first, &self.after_a_commit, &self.again].map(waits);
-        format!("{first} | {after} | {again} | {:.0} | {plain}", self.again_a_second)
+        let [first, crowded, after, again] = [&self.first, &self.crowded, &self.after_a_commit, &self.again].map(waits);
+        format!("{first} | {crowded} | {after} | {again} | {:.0} | {plain}", self.again_a_second)
     }
 }
