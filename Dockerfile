@@ -1,10 +1,10 @@
-# One image with the three programs; which one runs is the command: psp web (the default), psp migrate,
+# One image with all programs; the command selects one: psp web (the default), psp migrate,
 # psp-jobs worker, psp-jobs scheduler. psp-sandbox is in it for compose.yaml only and is never run in production.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 COPY . .
-# The folders of the cache outlive a build, so only what changed is compiled again.
+# The cache mounts survive builds, so only changed crates are compiled again.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     SQLX_OFFLINE=true cargo build --release --locked --workspace --bins && \
@@ -17,6 +17,6 @@ RUN apt-get update && \
     useradd --system --uid 10001 --no-create-home psp
 COPY --from=build /programs/ /usr/local/bin/
 USER psp
-# The port is PORT, 8000 unless set. Each program takes SIGTERM as a request to finish and go.
+# The port is PORT (default 8000). Every program stops gracefully on SIGTERM.
 EXPOSE 8000
 CMD ["psp", "web"]

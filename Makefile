@@ -1,29 +1,29 @@
-# What a person types; each target is a line into scripts/.
+# Commands for people; each target calls a script in scripts/.
 .PHONY: help demo test test-long check bench openapi sqlx setup
 
-help: ## lists the targets
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: ## the whole system on this machine, with made-up payments; Ctrl-C stops it (PORT=8000)
+demo: ## run the whole system with made-up payments; Ctrl-C stops it (PORT=8000)
 	@scripts/demo
 
-test: ## all tests, beside private servers (TEST=name: only those; AT=23:59:30: as if begun then)
+test: ## run all tests with private servers (TEST=name: a subset; AT=23:59:30: with the clock set)
 	@scripts/test
 
-test-long: ## the same with longer campaigns
+test-long: ## run all tests with longer random campaigns
 	@PSP_TEST_LONG=1 scripts/test
 
-check: ## formatting, clippy, docs, scripts, dependencies, OpenAPI and query metadata
+check: ## check formatting, clippy, docs, scripts, dependencies, OpenAPI and query metadata
 	@scripts/check
 
-bench: ## the figures of a release build (BENCH=name: only those of that name)
+bench: ## measure a release build (BENCH=name: one measurement)
 	@scripts/bench $(BENCH)
 
-openapi: ## writes openapi/ anew from the code
+openapi: ## regenerate openapi/ from the code
 	@scripts/openapi
 
-sqlx: ## writes .sqlx/ anew from the queries and the migrations
+sqlx: ## regenerate .sqlx/ from the queries and the migrations
 	@scripts/sqlx
 
-setup: ## installs what is missing, cargo's helpers too
+setup: ## install missing packages and cargo tools
 	@scripts/setup --tools

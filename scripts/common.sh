@@ -1,4 +1,4 @@
-# What the scripts share; sourced, never run. Written for bash 3.2 (macOS) and later.
+# Functions shared by the scripts; sourced, never run. Compatible with bash 3.2 (macOS) and later.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -16,7 +16,7 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# The folder with the newest PostgreSQL server programs (14 or later) there is.
+# Prints the folder with the newest PostgreSQL server programs (14 or later).
 find_postgres() {
   local folder program version best=0 found=
   for folder in \
@@ -33,10 +33,10 @@ find_postgres() {
   [ -n "$found" ] && printf '%s\n' "$found"
 }
 
-# The Redis server; Valkey is the same thing to us.
+# Prints the Redis server; Valkey works too.
 find_redis() { command -v redis-server || command -v valkey-server; }
 
-# True while the process lives; a zombie that its parent has not buried yet is dead.
+# True while the process runs; a zombie counts as dead.
 alive() {
   kill -0 "$1" 2>/dev/null || return 1
   [ -r "/proc/$1/stat" ] || return 0
@@ -45,7 +45,7 @@ alive() {
   esac
 }
 
-# wait_until SECONDS COMMAND...: tries the command again until it succeeds; fails at the deadline.
+# wait_until SECONDS COMMAND...: repeats the command until it succeeds; fails at the deadline.
 wait_until() {
   local deadline=$((SECONDS + $1))
   shift
@@ -59,14 +59,14 @@ dead() { ! alive "$1"; }
 
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# Sets `port` to one nobody listens on, below the range systems give to outgoing connections.
+# Sets `port` to a free port below the range that systems use for outgoing connections.
 pick_port() {
   port=$((15000 + RANDOM % 15000))
   while taken "$port"; do port=$((15000 + RANDOM % 15000)); done
 }
 
-# Replaces this (sub)shell by the command as the leader of a process group of its own, so that a Ctrl-C meant
-# for us does not reach it before its turn.
+# Replaces this (sub)shell by the command as the leader of its own process group, so that a Ctrl-C in the terminal reaches
+# only the script, which stops the command in the right order.
 exec_in_own_group() {
   trap - INT QUIT TERM HUP
   if have setsid; then exec setsid "$@"; fi
@@ -74,7 +74,7 @@ exec_in_own_group() {
   exec "$@"
 }
 
-# Where cargo puts what it builds, whatever the environment and the person's own configuration say.
+# Prints cargo's target folder, which the environment or the user's cargo configuration may change.
 target_directory() {
   cargo metadata --format-version 1 --no-deps --offline | sed -E 's/.*"target_directory":"([^"]*)".*/\1/'
 }

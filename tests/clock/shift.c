@@ -1,5 +1,4 @@
-/* Another time of day for whoever it is loaded into (LD_PRELOAD): PSP_CLOCK_SHIFT_SECONDS later than it is. Only what the
- * clock on the wall says is shifted; how long things take is not.
+/* Shifts the wall clock of a process by PSP_CLOCK_SHIFT_SECONDS (load it with LD_PRELOAD). Monotonic clocks are not shifted.
  *
  * libfaketime was rejected: PostgreSQL hangs under it. */
 
@@ -14,31 +13,31 @@ static time_t shift(void) {
     static time_t seconds;
     static int known;
     if (!known) {
-        const char *said = getenv("PSP_CLOCK_SHIFT_SECONDS");
-        seconds = said ? (time_t)atoll(said) : 0;
+        const char *setting = getenv("PSP_CLOCK_SHIFT_SECONDS");
+        seconds = setting ? (time_t)atoll(setting) : 0;
         known = 1;
     }
     return seconds;
 }
 
-int clock_gettime(clockid_t clock, struct timespec *told) {
-    int failed = (int)syscall(SYS_clock_gettime, clock, told);
-    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) told->tv_sec += shift();
+int clock_gettime(clockid_t clock, struct timespec *result) {
+    int failed = (int)syscall(SYS_clock_gettime, clock, result);
+    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) result->tv_sec += shift();
     return failed;
 }
 
-int gettimeofday(struct timeval *restrict told, void *restrict zone) {
+int gettimeofday(struct timeval *restrict result, void *restrict zone) {
     struct timespec now;
     (void)zone;
     clock_gettime(CLOCK_REALTIME, &now);
-    told->tv_sec = now.tv_sec;
-    told->tv_usec = now.tv_nsec / 1000;
+    result->tv_sec = now.tv_sec;
+    result->tv_usec = now.tv_nsec / 1000;
     return 0;
 }
 
-time_t time(time_t *told) {
+time_t time(time_t *result) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (told) *told = now.tv_sec;
+    if (result) *result = now.tv_sec;
     return now.tv_sec;
 }
