@@ -12,8 +12,8 @@ use crate::db::pool::{DatabaseSettings, SchemaState, connect, schema_state};
 use crate::db::{DbError, api_keys, metric_cells};
 use crate::domain::transaction::Source;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
-use crate::wire::Wire;
-use crate::wire::connection::RedisSettings;
+use crate::redis::Wire;
+use crate::redis::connection::RedisSettings;
 
 /// What was found.
 enum Finding {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use apalis::prelude::{BackendExt, WorkerBuilder, WorkerError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use psp_dashboard::wire::Wire;
+use psp_dashboard::redis::Wire;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

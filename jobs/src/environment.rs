@@ -5,15 +5,15 @@ use std::sync::Arc;
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{JobsConfig, ReconciliationConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
-use psp_dashboard::operations::export_files::ExportFiles;
-use psp_dashboard::operations::find_rates::StoredRates;
-use psp_dashboard::operations::share_provider::{share_pace, share_session};
-use psp_dashboard::operations::write_export::Exports;
+use psp_dashboard::operations::export::Exports;
+use psp_dashboard::operations::export::store::ExportFiles;
+use psp_dashboard::operations::provider_coordination::{share_pace, share_session};
+use psp_dashboard::operations::rate_cache::StoredRates;
 use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
 use psp_dashboard::providers::{HttpClient, HttpSettings, Unpaced, Upstream};
-use psp_dashboard::wire::Wire;
+use psp_dashboard::redis::Wire;
 use sqlx::PgPool;
 
 /// The world of a process that runs jobs.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use psp_dashboard::db::exports::Finished;
-use psp_dashboard::domain::attempt::ClaimedJob;
-use psp_dashboard::operations::make_export::Workshop;
-use psp_dashboard::operations::request_export::ExportArgs;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::operations::export::request::ExportArgs;
+use psp_dashboard::operations::export::run::Workshop;
 use serde_json::{Value, json};
 
 use crate::environment::Environment;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use psp_dashboard::db::DbError;
-use psp_dashboard::domain::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::JobKind;
+use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::reconciliation::tally::NotConserved;
-use psp_dashboard::operations::export_files::FileError;
-use psp_dashboard::operations::make_export::MakeError;
+use psp_dashboard::operations::export::run::MakeError;
+use psp_dashboard::operations::export::store::FileError;
+use psp_dashboard::operations::export::{ExportError, Stop};
 use psp_dashboard::operations::reconcile_day::ReconcileError;
-use psp_dashboard::operations::write_export::{ExportError, Stop};
 use psp_dashboard::providers::{ProviderError, Retry};
 use serde_json::Value;
 

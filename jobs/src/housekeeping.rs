@@ -9,8 +9,8 @@ use psp_dashboard::db::{
     DbError, audit, events, exchange_rates, exports, idempotent_requests, jobs, processes, quarantine, schedule,
     sync_streams,
 };
-use psp_dashboard::domain::attempt::ClaimedJob;
-use psp_dashboard::operations::make_export::prune_files;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::operations::export::run::prune_files;
 use serde_json::{Value, json};
 
 use crate::environment::Environment;

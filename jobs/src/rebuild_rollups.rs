@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::operations::rebuild_rollups::{Rebuilt, rebuild_rollups};
 use serde_json::{Value, json};
 

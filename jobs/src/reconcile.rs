@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::reconciliation::{DayArgs, NightlyArgs, ReconcileArgs};
 use psp_dashboard::operations::reconcile_day::reconcile_day;
 use psp_dashboard::operations::request_reconciliation::enqueue_night;

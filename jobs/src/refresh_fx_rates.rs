@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::operations::backfill_usd::value_payments;
 use psp_dashboard::operations::store_rates::store_rates;
-use psp_dashboard::operations::value_payments::value_payments;
 use psp_dashboard::providers::{ProviderError, Upstream};
 use serde_json::{Value, json};
 

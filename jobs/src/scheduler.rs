@@ -16,7 +16,7 @@ use psp_dashboard::db::jobs::Enqueued;
 use psp_dashboard::db::processes::{self, Role};
 use psp_dashboard::db::{DbError, schedule, schedules};
 use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_tick};
-use psp_dashboard::wire::Wire;
+use psp_dashboard::redis::Wire;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -10,7 +10,7 @@ use psp_dashboard::db::DbError;
 use psp_dashboard::db::leases::find_unattended;
 use psp_dashboard::db::processes::{self, Role};
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
-use psp_dashboard::wire::{Wire, WireError};
+use psp_dashboard::redis::{Wire, WireError};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use chrono::{Days, NaiveDate};
 use futures_util::future::try_join_all;
 use psp_dashboard::db::{sync_history, sync_streams};
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{History, Stream, SyncArgs, day_start, days, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::begin_history::begin_history;

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::metadata::{List, Metadata};
 use psp_dashboard::operations::store_metadata::{StoredList, store_metadata};
 use psp_dashboard::providers::ProviderError;

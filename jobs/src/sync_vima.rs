@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::{sync_history, sync_streams};
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{DayPlace, History, Stream, SyncArgs, day_start, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;

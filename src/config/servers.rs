@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use super::{Environment, Setting, Switch};
 use crate::db::pool::DatabaseSettings;
 use crate::domain::secret::Secret;
-use crate::wire::connection::RedisSettings;
+use crate::redis::connection::RedisSettings;
 
 /// PostgreSQL and Redis.
 #[derive(Debug, Clone)]

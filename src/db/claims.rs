@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use super::processes::interval;
-use crate::domain::attempt::{ClaimedJob, Outcome};
+use crate::domain::job::attempt::{ClaimedJob, Outcome};
 use crate::domain::job::{Claim, JobId, JobState, Priority, Trigger};
 
 /// Who claims, and what.

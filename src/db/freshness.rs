@@ -13,7 +13,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::DbError;
-use crate::domain::metrics::question::Question;
+use crate::domain::metrics::query::Question;
 use crate::domain::sync::Stream;
 use crate::domain::transaction::Source;
 

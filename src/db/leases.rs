@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use super::processes::interval;
-use crate::domain::attempt::{DEATHS_ALONE, DIED, POISON};
+use crate::domain::job::attempt::{DEATHS_ALONE, DIED, POISON};
 use crate::domain::job::{Claim, JobId, JobState};
 
 /// A claim that still holds.

@@ -8,8 +8,8 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 
 use super::DbError;
 use super::payment_filter::{push_kinds, push_list};
-use crate::domain::metrics::cover::Stretch;
-use crate::domain::metrics::question::Filter;
+use crate::domain::metrics::query::Filter;
+use crate::domain::metrics::rollup_plan::Stretch;
 
 /// When a merchant had its first and its last payment.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]

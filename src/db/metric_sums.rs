@@ -13,8 +13,8 @@ use super::DbError;
 use super::payment_filter::{self, push_kinds, push_list};
 use crate::domain::metrics::amount_band;
 use crate::domain::metrics::cell::{Facet, Measures};
-use crate::domain::metrics::cover::{Cover, Span, Stretch};
-use crate::domain::metrics::question::{Depth, Dimension, Filter, Question, Sum};
+use crate::domain::metrics::query::{Depth, Dimension, Filter, Question, Sum};
+use crate::domain::metrics::rollup_plan::{Cover, Span, Stretch};
 use crate::domain::transaction::Source;
 
 #[derive(FromRow)]

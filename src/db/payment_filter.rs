@@ -6,7 +6,7 @@
 use sqlx::{Postgres, QueryBuilder};
 
 use super::transaction_search::names;
-use crate::domain::metrics::question::Filter;
+use crate::domain::metrics::query::Filter;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 

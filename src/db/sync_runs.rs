@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use super::count::signed;
-use crate::domain::attempt::DIED;
+use crate::domain::job::attempt::DIED;
 use crate::domain::job::{JobId, Trigger};
 use crate::domain::sync::{Counts, RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;

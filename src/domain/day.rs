@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::metrics::cover::Stretch;
+use super::metrics::rollup_plan::Stretch;
 
 /// The most days that an answer in buckets may span.
 pub const MOST_DAYS: i64 = 400;

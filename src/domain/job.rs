@@ -1,5 +1,6 @@
 //! Jobs: what makes one, and the states that it goes through. Which kinds there are, and how each is treated, stands in `kinds`.
 
+pub mod attempt;
 mod kinds;
 
 use std::fmt;

@@ -4,8 +4,6 @@
 //! and whoever wants to know a rule of the business finds it here and nowhere else.
 
 pub mod access;
-pub mod attempt;
-pub mod case_move;
 pub mod day;
 pub mod discrepancy;
 pub mod event;
@@ -14,12 +12,13 @@ pub mod job;
 pub mod metadata;
 pub mod metrics;
 pub mod money;
-pub mod personal;
 pub mod rate;
 pub mod reconciliation;
 pub mod record;
 pub mod replay;
 
+pub mod discrepancy_transition;
+pub mod masking;
 pub mod schedule;
 pub mod secret;
 pub mod status;

@@ -16,7 +16,7 @@ use crate::domain::job::{JobId, JobKind, NewJob, Priority, Trigger};
 use crate::domain::sync::{History, Stream};
 use crate::domain::transaction::Source;
 use crate::domain::version::SequenceId;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Records that `source` is followed from here on: its cursors, where it has any, and what is owed of the days before.
 ///

@@ -8,7 +8,7 @@ use crate::db::sync_runs::{self, NewRun};
 use crate::db::{DbError, claims, events};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Records that `run` begins.
 ///

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use crate::config::ServersConfig;
 use crate::db::DbError;
 use crate::db::pool::{JobPools, SchemaState, connect, connect_jobs, schema_state};
-use crate::wire::{Wire, WireError};
+use crate::redis::{Wire, WireError};
 
 /// Why a process cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use crate::db::DbError;
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::db::schedule::{self, TickState};
 use crate::domain::job::{JobId, NewJob};
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Whoever asked for a job does not wait longer for a Redis that hangs: workers look for due jobs by themselves too.
 const PATIENCE: Duration = Duration::from_secs(1);

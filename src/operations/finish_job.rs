@@ -7,12 +7,12 @@ use super::enqueue_job::ring;
 use super::publish_events::publish_events;
 use crate::db::reconciliation::record;
 use crate::db::{DbError, claims, events, sync_runs};
-use crate::domain::attempt::{ClaimedJob, Outcome};
 use crate::domain::event::Event;
+use crate::domain::job::attempt::{ClaimedJob, Outcome};
 use crate::domain::job::{JobId, JobKind, JobState, RECONCILE};
 use crate::domain::reconciliation;
 use crate::domain::sync::RunStatus;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Records how the attempt ended: the job moves on, the lease goes, and a sync run that it left behind ends with it. Rings
 /// in `queue` for a job that was handed back.

@@ -13,7 +13,7 @@ use crate::db::{DbError, claims, events, sync_runs, sync_streams};
 use crate::domain::event::Event;
 use crate::domain::sync::{Counts, RunStatus, Stream};
 use crate::domain::transaction::Source;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// What a run has done.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::find_rates::StoredRates;
 use super::publish_events::publish_events;
+use super::rate_cache::StoredRates;
 use super::store_payments::{changes_news, count, store_payments};
 use crate::db::{DbError, claims, events, quarantine, sync_history, sync_runs, sync_streams, transactions};
 use crate::domain::event::Event;
@@ -20,7 +20,7 @@ use crate::domain::record::{Malformed, Record};
 use crate::domain::sync::{Counts, DayPlace, Stream, day_start};
 use crate::domain::transaction::{Source, Transaction};
 use crate::domain::version::{SequenceId, Verdict};
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Where the next page, the next attempt or the next run goes on once this page is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,14 +9,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 
-use super::sum_payments::{PaymentSums, SumError};
+use super::metrics_cache::{PaymentSums, SumError};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::transaction_search::{self, Filter, Found, Known, Order, SortBy, Window};
 use crate::domain::metrics::cell::Width;
-use crate::domain::metrics::cover::Stretch;
-use crate::domain::metrics::question::{self, Question, Sum};
-use crate::domain::metrics::slots::Slots;
+use crate::domain::metrics::query;
+use crate::domain::metrics::query::{Question, Sum};
+use crate::domain::metrics::rollup_plan::Stretch;
+use crate::domain::metrics::time_buckets::Slots;
 
 /// So few are passed over one by one.
 const NEAR: i64 = 1_000;
@@ -37,7 +38,7 @@ pub async fn list_payments(
 ) -> Result<(Vec<Found>, Count), SumError> {
     match filter.known() {
         Known::Exactly(question) => {
-            let total = question::count(&*sums.ask(&question).await?.sums);
+            let total = query::count(&*sums.ask(&question).await?.sums);
             let page = if total == 0 { vec![] } else { list(pool, sums, question, (filter, window), now).await? };
             Ok((page, Count { total, exact: true }))
         }
@@ -46,7 +47,7 @@ pub async fn list_payments(
             tokio::try_join!(listing, count_in_bands(pool, sums, filter, &question))
         }
         Known::AtMost(question) => {
-            let at_most = question::count(&*sums.ask(&question).await?.sums);
+            let at_most = query::count(&*sums.ask(&question).await?.sums);
             if at_most == 0 {
                 return Ok((vec![], Count { total: 0, exact: true }));
             }
@@ -78,7 +79,7 @@ async fn count_in_bands(
 pub(super) async fn add_rest(connection: &mut PgConnection, filter: &Filter, sums: &[Sum]) -> Result<Count, DbError> {
     let (bands, rest) = filter.amounts.in_bands();
     let within = sums.iter().filter(|sum| bands.iter().any(|band| band.as_str() == sum.member));
-    let mut count = Count { total: question::count(within), exact: true };
+    let mut count = Count { total: query::count(within), exact: true };
     for amounts in rest {
         let filter = Filter { amounts, ..filter.clone() };
         count += transaction_search::count(&mut *connection, &filter, u64::MAX).await?;

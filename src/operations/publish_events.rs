@@ -4,7 +4,7 @@
 //! every web process looks into the table for what it did not hear.
 
 use crate::domain::event::Recorded;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Publishes events that were committed. Failing to is no failure of whoever made them.
 pub async fn publish_events(wire: &Wire, events: &[Recorded]) {

@@ -16,7 +16,7 @@ use crate::db::{DbError, claims, events, freshness, metric_cells, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::domain::transaction::Source;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::domain::job::Claim;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, NotConserved, Tally};
 use crate::domain::reconciliation::{Coverages, Parameters};
 use crate::domain::transaction::Source;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

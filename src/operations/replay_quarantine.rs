@@ -9,8 +9,8 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::find_rates::StoredRates;
 use super::publish_events::publish_events;
+use super::rate_cache::StoredRates;
 use super::store_payments::{changes_news, count, store_payments};
 use crate::clock::Clock;
 use crate::db::quarantine::{self, OfList};
@@ -23,7 +23,7 @@ use crate::domain::transaction::{Kind, Source, Transaction};
 use crate::providers::payshack::{Projects, read_payin, read_payout};
 use crate::providers::readable_text;
 use crate::providers::vima::read_operation;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Entries of one transaction: as many as a page has records.
 const BATCH: usize = 100;

@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::ring;
-use super::once::{Begun, OnceError, begin_once};
+use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::db::reconciliation::unsettled::{DayBounds, find_unsettled};
@@ -18,7 +18,7 @@ use crate::db::{DbError, claims};
 use crate::domain::day::DayRange;
 use crate::domain::job::{Claim, JobId, NewJob, RECONCILE, Trigger};
 use crate::domain::reconciliation::ReconcileArgs;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Days that somebody wants reconciled.
 #[derive(Debug, Clone, PartialEq)]

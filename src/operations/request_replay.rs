@@ -6,12 +6,12 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::enqueue_job::ring;
-use super::once::{Begun, OnceError, begin_once};
+use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::idempotent_requests::IdempotentRequest;
 use crate::db::{DbError, jobs, quarantine};
 use crate::domain::job::{JobId, NewJob, Trigger};
 use crate::domain::replay::Replay;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// A replay that will be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::finish_job::end_with_job;
 use super::publish_events::publish_events;
 use crate::db::leases::{self, Lost};
 use crate::db::{DbError, events};
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Makes the jobs whose lease ran out due again, as suspects, ends the runs they left behind, and says what became of each.
 ///

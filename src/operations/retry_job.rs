@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::ring;
-use super::once::{Begun, OnceError, begin_once};
+use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::idempotent_requests::IdempotentRequest;
 use crate::db::job_control::{self, LockedJob};
 use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, JobKind, JobState, NewJob, Trigger};
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// How a job is done again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::find_rates::StoredRates;
+use super::rate_cache::StoredRates;
 use crate::db::transactions::{self, Change, Stored, Write};
 use crate::db::{DbError, freshness, metric_cells};
 use crate::domain::event::Event;

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::ring;
-use super::once::{Begun, OnceError, begin_once};
+use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::DbError;
 use crate::db::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::domain::job::{JobId, JobKind, NewJob, Trigger};
 use crate::domain::sync::SyncArgs;
 use crate::domain::transaction::Source;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// Syncs that somebody asks for.
 #[derive(Debug, Clone, PartialEq)]

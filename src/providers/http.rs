@@ -22,9 +22,9 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::error::ProviderError;
 use super::field::{Field, Object};
-use super::pace::Pace;
-use super::patience::Patience;
+use super::rate_limit::Pace;
 use super::redaction::Redactor;
+use super::retry::Patience;
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
 

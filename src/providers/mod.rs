@@ -13,10 +13,10 @@ pub mod error;
 pub mod exchange_rates;
 mod field;
 pub mod http;
-pub mod pace;
-mod patience;
 pub mod payshack;
+pub mod rate_limit;
 mod redaction;
+pub(crate) mod retry;
 #[cfg(test)]
 mod stub_server;
 mod upstream;
@@ -24,5 +24,5 @@ pub mod vima;
 
 pub use error::{ProviderError, Retry};
 pub use http::{HttpClient, HttpSettings, readable_text};
-pub use pace::{Pace, Unpaced};
+pub use rate_limit::{Pace, Unpaced};
 pub use upstream::Upstream;

@@ -36,11 +36,11 @@ use crate::clock::SharedClock;
 use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::{DbError, cursor_key};
 use crate::operations::connect_servers::{ConnectError, connect_servers};
-use crate::operations::export_files::{ExportFiles, FileError};
-use crate::operations::sum_payments::PaymentSums;
-use crate::operations::write_export::{Exports, Requests};
+use crate::operations::export::store::{ExportFiles, FileError};
+use crate::operations::export::{Exports, Requests};
+use crate::operations::metrics_cache::PaymentSums;
+use crate::redis::Wire;
 use crate::shutdown;
-use crate::wire::Wire;
 
 /// What the handlers share.
 pub struct State {

@@ -30,8 +30,8 @@ use crate::clock::SharedClock;
 use crate::config::AccessConfig;
 use crate::db::{DbError, api_keys};
 use crate::domain::access::{Principal, Role};
-use crate::wire::Wire;
-use crate::wire::tickets;
+use crate::redis::Wire;
+use crate::redis::tickets;
 
 /// How long the list of issued keys is believed.
 const BELIEVED: Duration = Duration::from_secs(3);

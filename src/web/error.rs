@@ -16,14 +16,14 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::db::DbError;
-use crate::domain::metrics::slots::TooManyBuckets;
+use crate::domain::metrics::time_buckets::TooManyBuckets;
 use crate::operations::cancel_job::CancelError;
-use crate::operations::move_cases::MoveError;
-use crate::operations::once::OnceError;
+use crate::operations::idempotency::OnceError;
+use crate::operations::metrics_cache::SumError;
 use crate::operations::request_replay::ReplayError;
 use crate::operations::retry_job::RetryError;
-use crate::operations::sum_payments::SumError;
-use crate::wire::WireError;
+use crate::operations::update_discrepancies::MoveError;
+use crate::redis::WireError;
 
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";

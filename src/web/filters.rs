@@ -15,10 +15,10 @@ use super::document::Tag;
 use super::error::Problem;
 use super::metrics::{DataAsOf, Period};
 use crate::domain::day::DayRange;
-use crate::domain::metrics::question::{Dimension, Filter, Question, Sum};
-use crate::domain::metrics::slots::Slots;
+use crate::domain::metrics::query::{Dimension, Filter, Question, Sum};
+use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::transaction::{Kind, Source};
-use crate::operations::sum_payments::{Answer, SumError};
+use crate::operations::metrics_cache::{Answer, SumError};
 
 /// How many days are looked at, today among them.
 const DAYS: u64 = 30;

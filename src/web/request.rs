@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::cors::Cors;
 use super::error::Problem;
-use crate::operations::write_export::Requests;
+use crate::operations::export::Requests;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_ID: usize = 128;

@@ -29,7 +29,7 @@ use crate::domain::reconciliation::{AgeBucket, DiscrepancyType, MatchStatus, Run
 use crate::domain::status::Status;
 use crate::domain::sync::{RunStatus, SyncMode};
 use crate::domain::transaction::{Kind, Source};
-use crate::export::Format;
+use crate::tabular::Format;
 
 /// What every simple type says of itself to poem-openapi.
 macro_rules! plain_type {

@@ -19,9 +19,10 @@ use crate::db::quarantine::Filter;
 use crate::db::sync_runs::Run;
 use crate::db::{DbError, jobs, quarantine, sync_runs, sync_streams};
 use crate::domain::job::JobKind;
-use crate::domain::metrics::cover::Stretch;
-use crate::domain::metrics::question::{self, Question};
-use crate::domain::metrics::slots::Slots;
+use crate::domain::metrics::query;
+use crate::domain::metrics::query::Question;
+use crate::domain::metrics::rollup_plan::Stretch;
+use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::rate::percent;
 use crate::domain::schedule::Every;
 use crate::domain::sync::{RunStatus, Stream};
@@ -132,10 +133,10 @@ impl SyncStatus {
 
 /// How all syncs stand now.
 pub(super) async fn sync_status(state: &State) -> Result<SyncStatus, Problem> {
-    let all = Question::new(question::Filter::default(), Slots::one(Stretch::ALL)).by_source().counts();
+    let all = Question::new(query::Filter::default(), Slots::one(Stretch::ALL)).by_source().counts();
     let stored = state.sums.ask(&all).await?;
     let [vima, payshack] = Source::ALL.map(|source| {
-        let count = question::count(stored.sums.iter().filter(|sum| sum.source == Some(source)));
+        let count = query::count(stored.sums.iter().filter(|sum| sum.source == Some(source)));
         (source, count)
     });
     let [vima_as_of, payshack_as_of] = stored.as_of;

@@ -10,7 +10,7 @@ use crate::db::transaction_search::{Filter, Order, Search, SortBy};
 use crate::domain::access::{Principal, Role};
 use crate::domain::day::start_of_day;
 use crate::domain::metrics::amount_band::AmountRange;
-use crate::domain::metrics::question;
+use crate::domain::metrics::query;
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
@@ -141,7 +141,7 @@ impl TransactionQuery {
         let zone = self.zone(zone);
         let personal = principal.role >= Role::Operator;
         Filter {
-            dimensions: question::Filter {
+            dimensions: query::Filter {
                 sources: self.source,
                 kinds: self.kind,
                 projects: self.project,

@@ -10,7 +10,7 @@ use super::document::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
 use super::schema::Time;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
-use crate::operations::explain_payment::KnownFinding;
+use crate::operations::find_counterpart::KnownFinding;
 
 /// What the last run that looked at a payment found of it.
 #[derive(Debug, Clone, Object)]

@@ -27,10 +27,10 @@ use crate::db::transaction_detail::{self, RecordedChange};
 use crate::db::transaction_search::{Found, Place, Window};
 use crate::domain::access::{Principal, Role};
 use crate::domain::exchange_rate::RateOrigin;
-use crate::domain::personal::Sight;
+use crate::domain::masking::Sight;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
-use crate::operations::explain_payment::{Explained, explain_payment};
+use crate::operations::find_counterpart::{Explained, explain_payment};
 use crate::operations::list_payments::list_payments;
 
 /// A payment, as one provider tells it.

@@ -19,8 +19,8 @@ use quick_cache::sync::Cache;
 
 use crate::db::freshness::Edition;
 use crate::domain::access::Principal;
-use crate::domain::personal::Sight;
-use crate::operations::sum_payments::Answer;
+use crate::domain::masking::Sight;
+use crate::operations::metrics_cache::Answer;
 
 const MOST_BYTES: u64 = 32 << 20;
 const USUAL_ANSWERS: usize = 500;

@@ -5,7 +5,7 @@ use psp_dashboard::domain::job::{HOUSEKEEPING, JobId, NewJob, SYNC_VIMA, Trigger
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
-use psp_dashboard::wire::Wire;
+use psp_dashboard::redis::Wire;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -9,13 +9,13 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("clock", &[]),
     ("db", &["db", "domain"]),
     ("providers", &["providers", "domain", "clock"]),
-    ("wire", &["wire", "domain"]),
+    ("redis", &["redis", "domain"]),
     ("objects", &["objects", "domain"]),
-    ("export", &["export", "domain"]),
-    ("config", &["config", "domain", "db", "wire", "providers", "objects"]),
-    ("operations", &["operations", "domain", "clock", "db", "wire", "providers", "objects", "config", "export"]),
-    ("web", &["web", "operations", "domain", "clock", "db", "wire", "config", "export", "shutdown"]),
-    ("check", &["config", "db", "domain", "wire", "objects"]),
+    ("tabular", &["tabular", "domain"]),
+    ("config", &["config", "domain", "db", "redis", "providers", "objects"]),
+    ("operations", &["operations", "domain", "clock", "db", "redis", "providers", "objects", "config", "tabular"]),
+    ("web", &["web", "operations", "domain", "clock", "db", "redis", "config", "tabular", "shutdown"]),
+    ("check", &["config", "db", "domain", "redis", "objects"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),
 ];
@@ -95,7 +95,7 @@ fn the_domain_is_pure() {
 
 #[test]
 fn sql_is_written_in_db_alone() {
-    let heads = ["src/web", "src/operations", "src/wire", "src/providers", "jobs/src"];
+    let heads = ["src/web", "src/operations", "src/redis", "src/providers", "jobs/src"];
     for (path, text) in heads.iter().flat_map(|folder| sources_below(&root().join(folder))) {
         for sql in ["sqlx::query", "QueryBuilder"] {
             assert!(!text.contains(sql), "{} writes SQL", path.display());

@@ -7,13 +7,13 @@ use psp_dashboard::db::DbError;
 use psp_dashboard::db::claims::{Batch, Claimer, claim, finish, hold_claim};
 use psp_dashboard::db::jobs::find_glance;
 use psp_dashboard::db::leases::{self, Renewed};
-use psp_dashboard::domain::attempt::{ClaimedJob, DEATHS_ALONE, Outcome, POISON};
+use psp_dashboard::domain::job::attempt::{ClaimedJob, DEATHS_ALONE, Outcome, POISON};
 use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
-use psp_dashboard::wire::Wire;
+use psp_dashboard::redis::Wire;
 use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
 

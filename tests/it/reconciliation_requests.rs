@@ -9,7 +9,7 @@ use psp_dashboard::domain::money::parse_decimal;
 use psp_dashboard::domain::reconciliation::ReconcileArgs;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::request_reconciliation::enqueue_night;
-use psp_dashboard::wire::Wire;
+use psp_dashboard::redis::Wire;
 use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::domain::case_move::Standing;
+use crate::domain::discrepancy_transition::Standing;
 
 /// Locks the cases of these ids until the end of the transaction, and says how each stands, by their ids.
 ///

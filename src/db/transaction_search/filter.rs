@@ -6,15 +6,16 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::db::payment_filter::{self, narrowest_first, push_list};
 use crate::domain::metrics::amount_band::AmountRange;
-use crate::domain::metrics::cover::Stretch;
-use crate::domain::metrics::question::{self, Dimension, Question};
-use crate::domain::metrics::slots::Slots;
+use crate::domain::metrics::query;
+use crate::domain::metrics::query::{Dimension, Question};
+use crate::domain::metrics::rollup_plan::Stretch;
+use crate::domain::metrics::time_buckets::Slots;
 
 /// Which payments are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// By what the metrics know of them.
-    pub dimensions: question::Filter,
+    pub dimensions: query::Filter,
     /// Their amounts.
     pub amounts: AmountRange,
     /// Created then or later.
@@ -127,9 +128,9 @@ mod tests {
     #[test]
     fn the_metrics_say_how_many_or_at_most_how_many() {
         let some = || vec!["a".to_owned()];
-        let all = question::Filter::default;
+        let all = query::Filter::default;
         let of = |dimensions| Filter { dimensions, ..Filter::default() };
-        let project = of(question::Filter { projects: some(), ..all() });
+        let project = of(query::Filter { projects: some(), ..all() });
         assert!(matches!(Filter::default().known(), Known::Exactly(_)));
         assert!(matches!(project.known(), Known::Exactly(question) if question.filter.projects == some()));
         let amounts = AmountRange { least: Some(Decimal::ONE), ..AmountRange::default() };
@@ -139,11 +140,11 @@ mod tests {
             (Filter { amounts, ..project.clone() }, [1, 0, 0, 0]),
             (Filter { search, ..project.clone() }, [1, 0, 0, 0]),
             (
-                of(question::Filter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
+                of(query::Filter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
                 [1, 0, 1, 0],
             ),
-            (of(question::Filter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
-            (of(question::Filter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
+            (of(query::Filter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
+            (of(query::Filter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
         ] {
             let Known::AtMost(question) = filter.known() else { panic!("{filter:?} is known") };
             let asked = &question.filter;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use super::cell::Width;
-use super::cover::Stretch;
+use super::rollup_plan::Stretch;
 use crate::domain::day::{DayRange, day_of, first_instant};
 
 /// What is held against what.

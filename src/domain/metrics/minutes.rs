@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-use super::cover::Stretch;
+use super::rollup_plan::Stretch;
 
 /// The last so many minutes up to the end of the one that `now` falls in.
 #[derive(Debug, Clone, PartialEq, Eq)]

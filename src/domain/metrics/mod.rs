@@ -14,8 +14,8 @@
 pub mod amount_band;
 pub mod cell;
 pub mod comparison;
-pub mod cover;
 pub mod granularity;
 pub mod minutes;
-pub mod question;
-pub mod slots;
+pub mod query;
+pub mod rollup_plan;
+pub mod time_buckets;

@@ -8,7 +8,7 @@ use tracing::subscriber::DefaultGuard;
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::secret::Secret;
-use crate::providers::pace::Unpaced;
+use crate::providers::rate_limit::Unpaced;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 
 type Fault = fn() -> Answer;

@@ -4,12 +4,12 @@ use chrono_tz::Tz;
 
 use super::query::FileQuery;
 use crate::domain::access::Principal;
-use crate::domain::personal::Sight;
-use crate::export::Form;
-use crate::operations::write_export::metrics_summary::MetricsSummaryExport;
-use crate::operations::write_export::payshack_clients::PayshackClientsExport;
-use crate::operations::write_export::reconciliation::ReconciliationExport;
-use crate::operations::write_export::transactions::TransactionsExport;
+use crate::domain::masking::Sight;
+use crate::operations::export::sources::metrics_summary::MetricsSummaryExport;
+use crate::operations::export::sources::payshack_clients::PayshackClientsExport;
+use crate::operations::export::sources::reconciliation::ReconciliationExport;
+use crate::operations::export::sources::transactions::TransactionsExport;
+use crate::tabular::Form;
 use crate::web::app::State;
 use crate::web::error::Problem;
 use crate::web::metrics::MetricsQuery;

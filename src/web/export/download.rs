@@ -14,8 +14,8 @@ use poem_openapi::registry::{
 use poem_openapi::types::Type;
 use serde_json::Value;
 
-use crate::export::Format;
-use crate::operations::write_export::order::Coming;
+use crate::operations::export::spec::Coming;
+use crate::tabular::Format;
 
 pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 const CSV_EXAMPLE: &str = "id,recon_date,state\r\n01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e,2026-01-15,open\r\n";

@@ -28,10 +28,10 @@ use super::query::Query;
 use super::reconciliation::discrepancy_query::DiscrepancyQuery;
 use super::transaction_query::TransactionQuery;
 use crate::domain::access::Principal;
-use crate::export::Format;
-use crate::operations::export_files::FileError;
-use crate::operations::write_export::order::begin;
-use crate::operations::write_export::{ExportError, RowsSoFar, Subject};
+use crate::operations::export::spec::begin;
+use crate::operations::export::store::FileError;
+use crate::operations::export::{ExportError, RowsSoFar, Subject};
+use crate::tabular::Format;
 
 /// A workbook of more rows takes longer than the 30 s that a proxy waits for the first byte: some 20,000 rows of all columns a
 /// second, on a machine that has others to serve.

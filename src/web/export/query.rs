@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use poem_openapi::Object;
 
-use crate::export::{Form, Format};
+use crate::tabular::{Form, Format};
 use crate::web::fields::{Fields, FromFields};
 
 /// Which file is wanted.

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 
 use super::tally::{Share, Tally};
-use crate::domain::metrics::question::Sum;
+use crate::domain::metrics::query::Sum;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::schema::Money;

@@ -28,8 +28,8 @@ use super::app::State;
 use super::document::{EXAMPLE_DAY, EXAMPLE_TIME};
 use super::schema::Time;
 use crate::domain::day::DayRange;
-use crate::domain::metrics::cover::Stretch;
-use crate::operations::sum_payments::SumError;
+use crate::domain::metrics::rollup_plan::Stretch;
+use crate::operations::metrics_cache::SumError;
 
 /// The operations.
 pub(super) fn operations() -> impl OpenApi + 'static {

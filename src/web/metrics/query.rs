@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use poem_openapi::Object;
 
 use crate::domain::day::{DayRange, DayRangeError};
-use crate::domain::metrics::question::Filter;
+use crate::domain::metrics::query::Filter;
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};

@@ -8,7 +8,7 @@ use poem_openapi::types::Example;
 use rust_decimal::Decimal;
 
 use crate::domain::metrics::cell::Measures;
-use crate::domain::metrics::question::Sum;
+use crate::domain::metrics::query::Sum;
 use crate::domain::rate::{average, percent, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;

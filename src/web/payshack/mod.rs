@@ -11,7 +11,7 @@ use super::fields::{Fields, FromFields};
 use super::page;
 use crate::db::metadata::{Filter, Place, Window};
 use crate::domain::access::Principal;
-use crate::domain::personal::Sight;
+use crate::domain::masking::Sight;
 
 /// The operations.
 pub(super) fn operations() -> impl OpenApi + 'static {

@@ -13,7 +13,7 @@ use super::discrepancy_detail::DiscrepancyDetail;
 use super::discrepancy_move::{DiscrepanciesMoved, DiscrepancyMove, DiscrepancyMoves};
 use super::discrepancy_query::DiscrepancyQuery;
 use crate::db::discrepancies::{Found, Place, Window, listing};
-use crate::operations::move_cases::move_cases;
+use crate::operations::update_discrepancies::move_cases;
 use crate::web::app::State;
 use crate::web::auth::{Operator, Viewer};
 use crate::web::body::Body;

@@ -11,8 +11,8 @@ use poem_openapi::types::Example;
 use uuid::Uuid;
 
 use super::discrepancy::Discrepancy;
-use crate::domain::case_move::{Assignment, Move};
 use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy_transition::{Assignment, Move};
 use crate::web::document::EXAMPLE_ID;
 use crate::web::fields::{Fields, FromFields};
 use crate::web::schema::CaseTarget;

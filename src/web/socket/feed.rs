@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use crate::db::{self, DbError};
 use crate::domain::event::Recorded;
-use crate::wire::{Wire, WireError};
+use crate::redis::{Wire, WireError};
 
 /// Why events could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -17,9 +17,9 @@ use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionK
 use psp_dashboard::domain::version::{SequenceId, Version};
 use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
-use psp_dashboard::operations::find_rates::StoredRates;
 use psp_dashboard::operations::ingest_page::{Advance, Page, Progress, Ticket, ingest_page};
-use psp_dashboard::wire::Wire;
+use psp_dashboard::operations::rate_cache::StoredRates;
+use psp_dashboard::redis::Wire;
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use uuid::Uuid;

@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use psp_dashboard::db::pool::migrate;
 use psp_dashboard::domain::secret::Secret;
-use psp_dashboard::wire::Wire;
-use psp_dashboard::wire::connection::RedisSettings;
+use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::connection::RedisSettings;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use psp_dashboard::domain::job::{JobId, JobKind};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
-use psp_dashboard::wire::Wire;
+use psp_dashboard::redis::Wire;
 use psp_trial::{effects, kinds};
 use serde_json::Value;
 use sqlx::PgPool;

@@ -1,7 +1,7 @@
 //! The ledger as it is meant: a list of jobs in memory, and what each step does to them. No SQL, no clock, nothing at once.
 
-use psp_dashboard::domain::attempt::{DEATHS_ALONE, Outcome};
 use psp_dashboard::domain::job::JobState;
+use psp_dashboard::domain::job::attempt::{DEATHS_ALONE, Outcome};
 
 /// A moment, counted in steps.
 type Moment = u32;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use psp_dashboard::domain::attempt::{DEATHS_ALONE, Outcome};
 use psp_dashboard::domain::job::Priority;
+use psp_dashboard::domain::job::attempt::{DEATHS_ALONE, Outcome};
 use serde_json::Value;
 
 use super::model::Request;

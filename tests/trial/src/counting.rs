@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use psp_dashboard::db::DbError;
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_jobs::environment::Environment;
 use psp_jobs::handler::{Handler, JobError};
 use serde::{Deserialize, Serialize};

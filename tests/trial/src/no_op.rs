@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_jobs::environment::Environment;
 use psp_jobs::handler::{Handler, JobError};
 use serde_json::{Value, json};

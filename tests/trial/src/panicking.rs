@@ -1,7 +1,7 @@
 //! `panicking`: has a fault.
 
 use async_trait::async_trait;
-use psp_dashboard::domain::attempt::ClaimedJob;
+use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_jobs::handler::{Handler, JobError};
 use serde_json::Value;
 

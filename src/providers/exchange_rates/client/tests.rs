@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use super::*;
 use crate::clock::SystemClock;
 use crate::providers::http::HttpSettings;
-use crate::providers::pace::Unpaced;
+use crate::providers::rate_limit::Unpaced;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 use crate::providers::upstream::Upstream;
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::clock::{Clock as _, ManualClock};
 use crate::providers::error::Retry;
 use crate::providers::http::HttpSettings;
-use crate::providers::pace::Unpaced;
+use crate::providers::rate_limit::Unpaced;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 use crate::providers::upstream::Upstream;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::SystemClock;
 use crate::providers::http::HttpSettings;
-use crate::providers::pace::Unpaced;
+use crate::providers::rate_limit::Unpaced;
 use crate::providers::stub_server::{Answer, StubServer};
 use crate::providers::upstream::Upstream;
 

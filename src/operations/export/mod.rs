@@ -5,14 +5,15 @@
 //! process, and a reader that takes nothing for a while is given up. Whatever goes wrong in the middle is an error to whoever
 //! reads, never an end.
 
-mod behind;
+mod audit;
 mod lines;
-pub mod metrics_summary;
-pub mod order;
-pub mod payshack_clients;
-pub mod reconciliation;
-mod trail;
-pub mod transactions;
+pub mod open;
+pub mod request;
+pub mod run;
+pub mod sources;
+pub mod spec;
+pub mod store;
+mod throttle;
 mod workbook;
 
 use std::future::Future;
@@ -24,20 +25,20 @@ use futures_util::stream::BoxStream;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::behind::{Courtesy, Rests};
-use self::trail::Trail;
+use self::audit::Trail;
+use self::throttle::{Courtesy, Rests};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
-use crate::export::columns::{ChoiceError, Column};
-use crate::export::xlsx::WorkbookError;
-use crate::export::{Form, Format};
+use crate::tabular::columns::{ChoiceError, Column};
+use crate::tabular::xlsx::WorkbookError;
+use crate::tabular::{Form, Format};
 
-pub use behind::Requests;
+pub use audit::UNNOTED_ROWS;
 pub use lines::{Chunks, Stop};
-pub use trail::UNNOTED_ROWS;
+pub use throttle::Requests;
 pub use workbook::Written;
 
 /// The most exports at once in a process: most of the connections are for those who ask little.

@@ -14,14 +14,14 @@ use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 use tracing::Instrument;
 
-use super::behind::{Rests, run_behind};
-use super::trail::Trail;
+use super::audit::Trail;
+use super::throttle::{Rests, run_behind};
 use super::{Export, ExportError, Exports, Rows, RowsSoFar, Stop, Subject};
 use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
-use crate::export::Form;
-use crate::export::columns::{Column, choose};
-use crate::export::xlsx::{Book, Summary};
+use crate::tabular::Form;
+use crate::tabular::columns::{Column, choose};
+use crate::tabular::xlsx::{Book, Summary};
 
 /// A workbook, whole.
 pub struct Written {

@@ -9,7 +9,6 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::transactions::dimensions_told;
-use super::{Rows, Subject, with_values};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::metric_sums;
@@ -17,14 +16,15 @@ use crate::db::snapshot::Snapshot;
 use crate::domain::day::{DayRange, day_of};
 use crate::domain::metrics::cell::Measures;
 use crate::domain::metrics::granularity::Granularity;
-use crate::domain::metrics::question::{Dimension, Filter, Question, Sum};
-use crate::domain::metrics::slots::Slots;
+use crate::domain::metrics::query::{Dimension, Filter, Question, Sum};
+use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::rate::{average, percent};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
-use crate::export::Format;
-use crate::export::columns::Column;
-use crate::export::file_name::file_name;
+use crate::operations::export::{Rows, Subject, with_values};
+use crate::tabular::Format;
+use crate::tabular::columns::Column;
+use crate::tabular::file_name::file_name;
 
 /// The payments of a day that share source, project and currency.
 pub struct DaySums {

@@ -12,7 +12,7 @@ use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
 use crate::providers::payshack::{LoginPermit, RefusedLogin, Session, SessionStoreError, SharedSession};
 use crate::providers::{Pace, Unpaced, Upstream};
-use crate::wire::{Wire, WireError};
+use crate::redis::{Wire, WireError};
 
 const SESSION: &str = "payshack:session";
 const LOGIN: &str = "payshack:login";

@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 
 use crate::db::freshness::{self, Edition, Freshness};
 use crate::db::{DbError, metric_sums};
-use crate::domain::metrics::question::{Question, Sum};
+use crate::domain::metrics::query::{Question, Sum};
 use crate::domain::sync::day_start;
 
 /// How many bytes the answers that are kept may weigh.

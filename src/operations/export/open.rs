@@ -5,13 +5,13 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::cancel_job::{CancelError, cancel_job};
-use super::export_files::{ExportFiles, FileError};
-use super::write_export::UNNOTED_ROWS;
+use super::UNNOTED_ROWS;
+use super::store::{ExportFiles, FileError};
 use crate::db::DbError;
 use crate::db::audit::{self, NewEntry};
 use crate::db::exports::{self, Export};
 use crate::domain::access::{Principal, Role};
+use crate::operations::cancel_job::{CancelError, cancel_job};
 
 /// Why somebody does not get a file.
 #[derive(Debug, thiserror::Error)]

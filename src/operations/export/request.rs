@@ -6,14 +6,14 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::enqueue_job::ring;
-use super::once::{Begun, OnceError, begin_once};
-use super::write_export::order::Order;
+use super::spec::Order;
 use crate::db::exports::{self, NewExport};
 use crate::db::idempotent_requests::IdempotentRequest;
 use crate::db::jobs;
 use crate::domain::job::{EXPORT, JobId, NewJob, Trigger};
-use crate::wire::Wire;
+use crate::operations::enqueue_job::ring;
+use crate::operations::idempotency::{Begun, OnceError, begin_once};
+use crate::redis::Wire;
 
 /// What the job is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

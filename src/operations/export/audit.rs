@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::audit::{self, NewEntry};
 use crate::domain::access::Principal;
-use crate::export::Form;
+use crate::tabular::Form;
 
 /// So many rows leave without a note.
 pub const UNNOTED_ROWS: u64 = 1_000;

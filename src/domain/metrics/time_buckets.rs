@@ -10,8 +10,8 @@ use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 
 use super::cell::Width;
-use super::cover::{Cover, Stretch};
 use super::granularity::Granularity;
+use super::rollup_plan::{Cover, Stretch};
 use crate::domain::day::DayRange;
 
 /// The most buckets that an answer may have.

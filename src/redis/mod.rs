@@ -4,9 +4,9 @@
 
 pub mod connection;
 pub mod events;
-pub mod pace;
+pub mod provider_session;
 pub mod queue;
-pub mod session;
+pub mod rate_limit;
 pub mod tickets;
 
 pub use connection::{Wire, WireError};

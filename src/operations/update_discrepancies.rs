@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::discrepancies::moves::{self, Moved, Mover};
-use crate::domain::case_move::{Move, Standing};
 use crate::domain::discrepancy::{CaseState, IllegalMove};
+use crate::domain::discrepancy_transition::{Move, Standing};
 
 /// How often it is tried.
 const ATTEMPTS: usize = 3;

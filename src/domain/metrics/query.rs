@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Facet, Measures};
-use super::cover::Cover;
-use super::slots::Slots;
+use super::rollup_plan::Cover;
+use super::time_buckets::Slots;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 

@@ -14,16 +14,16 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use uuid::Uuid;
 
-use super::export_files::{ExportFiles, FileError, FileWriter};
-use super::publish_events::publish_events;
-use super::write_export::order::{Coming, Order};
-use super::write_export::{Chunks, ExportError, Exports, RowsSoFar, Stop, Written};
+use super::spec::{Coming, Order};
+use super::store::{ExportFiles, FileError, FileWriter};
+use super::{Chunks, ExportError, Exports, RowsSoFar, Stop, Written};
 use crate::clock::Clock;
 use crate::db::exports::{self, Finished};
 use crate::db::{DbError, claims, events};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
-use crate::wire::Wire;
+use crate::operations::publish_events::publish_events;
+use crate::redis::Wire;
 
 /// How long a file is kept.
 pub const KEPT: TimeDelta = TimeDelta::hours(24);

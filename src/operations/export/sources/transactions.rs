@@ -5,7 +5,6 @@ use chrono_tz::Tz;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Rows, Subject, with_values};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::exchange_rates::FoundOrigin;
@@ -14,15 +13,16 @@ use crate::db::snapshot::Snapshot;
 use crate::db::transaction_search::export::Payments;
 use crate::db::transaction_search::{self, Filter, Found, Known, Order, SortBy};
 use crate::domain::exchange_rate::RateOrigin;
-use crate::domain::metrics::question;
+use crate::domain::masking::Sight;
+use crate::domain::metrics::query;
 use crate::domain::money::format_decimal;
-use crate::domain::personal::Sight;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
-use crate::export::Format;
-use crate::export::columns::Column;
-use crate::export::file_name::file_name;
+use crate::operations::export::{Rows, Subject, with_values};
 use crate::operations::list_payments::add_rest;
+use crate::tabular::Format;
+use crate::tabular::columns::Column;
+use crate::tabular::file_name::file_name;
 
 /// A payment as it is exported. In a box: it is large, and passes through many hands.
 pub struct Payment(Box<Found>);
@@ -139,7 +139,7 @@ impl Subject for TransactionsExport {
 }
 
 /// The values of the dimensions that payments are filtered by, by the names of the query.
-pub(super) fn dimensions_told(filter: &question::Filter) -> [(&'static str, Vec<String>); 8] {
+pub(super) fn dimensions_told(filter: &query::Filter) -> [(&'static str, Vec<String>); 8] {
     let owned = |names: Vec<&'static str>| names.into_iter().map(str::to_owned).collect();
     [
         ("source", owned(filter.sources.iter().map(|source| Source::as_str(*source)).collect())),
@@ -173,14 +173,14 @@ impl Rows for ExportedPayments {
         let (connection, filter) = (snapshot.connection()?, &self.export.filter);
         let count = match filter.known() {
             Known::Exactly(question) => {
-                Count { total: question::count(&metric_sums::list(connection, &question).await?), exact: true }
+                Count { total: query::count(&metric_sums::list(connection, &question).await?), exact: true }
             }
             Known::InBands(question) => {
                 let sums = metric_sums::list(&mut *connection, &question).await?;
                 add_rest(connection, filter, &sums).await?
             }
             Known::AtMost(question) => {
-                let at_most = question::count(&metric_sums::list(&mut *connection, &question).await?);
+                let at_most = query::count(&metric_sums::list(&mut *connection, &question).await?);
                 transaction_search::count(connection, filter, at_most).await?
             }
         };

@@ -6,7 +6,6 @@ use futures_util::stream::{BoxStream, StreamExt};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Rows, Subject, with_values};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::discrepancies::export::Cases;
@@ -17,9 +16,10 @@ use crate::domain::money::format_decimal;
 use crate::domain::reconciliation::age_in_days;
 use crate::domain::reconciliation::tally::Amounts;
 use crate::domain::status::Status;
-use crate::export::Format;
-use crate::export::columns::Column;
-use crate::export::file_name::file_name;
+use crate::operations::export::{Rows, Subject, with_values};
+use crate::tabular::Format;
+use crate::tabular::columns::Column;
+use crate::tabular::file_name::file_name;
 
 /// A case as it is exported.
 pub struct Case {

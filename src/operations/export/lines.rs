@@ -12,16 +12,16 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::behind::{Rests, run_behind};
-use super::trail::Trail;
+use super::audit::Trail;
+use super::throttle::{Rests, run_behind};
 use super::{Export, ExportError, Exports, Rows, RowsSoFar, Subject};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
-use crate::export::Form;
-use crate::export::columns::choose;
-use crate::export::lines::{LineFormat, Lines};
+use crate::tabular::Form;
+use crate::tabular::columns::choose;
+use crate::tabular::lines::{LineFormat, Lines};
 
 /// How large a chunk grows before it is handed over.
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -10,8 +10,8 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::find_rates::{FRESH_WHERE_MISSING, StoredRates};
 use super::publish_events::publish_events;
+use super::rate_cache::{FRESH_WHERE_MISSING, StoredRates};
 use crate::db::unvalued::{self, Place, Unvalued};
 use crate::db::{DbError, claims, events, freshness, metric_cells, transactions};
 use crate::domain::event::Event;
@@ -20,7 +20,7 @@ use crate::domain::job::Claim;
 use crate::domain::metrics::cell::{Deltas, Measures, Share};
 use crate::domain::money::Currency;
 use crate::domain::transaction::Source;
-use crate::wire::Wire;
+use crate::redis::Wire;
 
 /// How many payments are valued in one transaction: syncs of the source wait for it.
 const BATCH: u16 = 500;

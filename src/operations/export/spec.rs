@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics_summary::MetricsSummaryExport;
-use super::payshack_clients::PayshackClientsExport;
-use super::reconciliation::ReconciliationExport;
-use super::transactions::TransactionsExport;
+use super::sources::metrics_summary::MetricsSummaryExport;
+use super::sources::payshack_clients::PayshackClientsExport;
+use super::sources::reconciliation::ReconciliationExport;
+use super::sources::transactions::TransactionsExport;
 use super::{Chunks, ExportError, Exports, RowsSoFar, Subject, Written};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::domain::access::Principal;
-use crate::export::columns::{ChoiceError, choose};
-use crate::export::lines::LineFormat;
-use crate::export::xlsx::ROWS_OF_A_SHEET;
-use crate::export::{Form, Format};
+use crate::tabular::columns::{ChoiceError, choose};
+use crate::tabular::lines::LineFormat;
+use crate::tabular::xlsx::ROWS_OF_A_SHEET;
+use crate::tabular::{Form, Format};
 
 /// An order of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

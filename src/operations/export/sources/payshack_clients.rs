@@ -3,16 +3,16 @@
 use futures_util::stream::{self, BoxStream, StreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Rows, Subject};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::metadata::{Filter, Stored, Window, clients};
 use crate::db::snapshot::Snapshot;
+use crate::domain::masking::Sight;
 use crate::domain::metadata::Client;
-use crate::domain::personal::Sight;
-use crate::export::Format;
-use crate::export::columns::Column;
-use crate::export::file_name::file_name;
+use crate::operations::export::{Rows, Subject};
+use crate::tabular::Format;
+use crate::tabular::columns::Column;
+use crate::tabular::file_name::file_name;
 
 /// Everything that the list tells of a client, by the same names.
 static CLIENT_COLUMNS: [Column<Stored<Client>>; 13] = [

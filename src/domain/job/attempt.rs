@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::job::{Claim, JobState, Trigger};
+use super::{Claim, JobState, Trigger};
 
 /// How often a job may kill its process while it is the only one in it. One that does so again is poison: whatever it ran
 /// beside would go down with it.

@@ -1,0 +1,4 @@
+pub mod metrics_summary;
+pub mod payshack_clients;
+pub mod reconciliation;
+pub mod transactions;
