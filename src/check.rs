@@ -8,8 +8,10 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::config::{Environment, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
+use crate::db::DbError;
+use crate::db::access::api_keys;
+use crate::db::metrics::cells;
 use crate::db::pool::{DatabaseSettings, SchemaState, connect, schema_state};
-use crate::db::{DbError, api_keys, metric_cells};
 use crate::domain::transaction::Source;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
 use crate::redis::Wire;
@@ -113,14 +115,14 @@ async fn check_database(settings: &DatabaseSettings, environment: &Environment, 
 /// Syncs may go on meanwhile: each day of a source is counted and compared in one view of the database.
 async fn check_rollups(pool: &PgPool) -> Result<Finding, DbError> {
     let mut connection = pool.acquire().await?;
-    let days = metric_cells::list_days(&mut connection).await?;
+    let days = cells::list_days(&mut connection).await?;
     let Some((first, last)) = days.first().zip(days.last()) else {
         return Ok(Finding::Good("metrics: there are no payments to count".to_owned()));
     };
     let mut odd = vec![];
     for day in &days {
         for source in Source::ALL {
-            let cells = metric_cells::count_odd(&mut connection, source, *day).await?;
+            let cells = cells::count_odd(&mut connection, source, *day).await?;
             if cells > 0 {
                 odd.push(format!("{cells} cells of {source} on {day}"));
             }

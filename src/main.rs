@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use psp_dashboard::check::check;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::config::{Environment, ServersConfig, TelemetryConfig, WebConfig};
-use psp_dashboard::db::api_keys;
+use psp_dashboard::db::access::api_keys;
 use psp_dashboard::db::pool::{connect, migrate};
 use psp_dashboard::domain::access::Role;
 use psp_dashboard::operations::issue_key::issue_key;

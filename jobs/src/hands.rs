@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use psp_dashboard::clock::SharedClock;
-use psp_dashboard::db::claims::{Batch, Claimer};
-use psp_dashboard::db::{DbError, claims, leases, session};
+use psp_dashboard::db::DbError;
+use psp_dashboard::db::jobs::claims::{Batch, Claimer};
+use psp_dashboard::db::jobs::{claims, leases, session};
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::{Claim, JobKind};
 use psp_dashboard::operations::finish_job::finish_job;

@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use psp_dashboard::db::{DbError, sync_streams};
+use psp_dashboard::db::DbError;
+use psp_dashboard::db::sync::streams;
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::sync::{History, Stream};
 use psp_dashboard::domain::transaction::Source;
@@ -37,7 +38,7 @@ impl Horizon {
         let time = history.followed_from - overlap;
         let mut sought = vec![];
         for stream in Stream::all_of(Source::Vima) {
-            if sync_streams::find_cursor_at(pool, stream, time).await?.is_none() {
+            if streams::find_cursor_at(pool, stream, time).await?.is_none() {
                 sought.push((stream, None));
             }
         }

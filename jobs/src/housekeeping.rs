@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use psp_dashboard::db::{
-    DbError, audit, events, exchange_rates, exports, idempotent_requests, jobs, processes, quarantine, schedule,
-    sync_streams,
-};
+use psp_dashboard::db::access::{audit, idempotent_requests};
+use psp_dashboard::db::jobs::{processes, schedule_ticks};
+use psp_dashboard::db::sync::{quarantine, streams};
+use psp_dashboard::db::transactions::exchange_rates;
+use psp_dashboard::db::{DbError, events, exports, jobs};
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::operations::export::run::prune_files;
 use serde_json::{Value, json};
@@ -68,8 +69,8 @@ impl Handler for Housekeeping {
         Ok(json!({
             "events": events::prune(pool, now - KEEP_EVENTS).await?,
             "jobs": jobs::prune(pool, retention.jobs, retention.failed_jobs).await?,
-            "ticks": schedule::prune_ticks(pool, now - KEEP_TICKS).await?,
-            "cursor_marks": sync_streams::prune_marks(pool, KEEP_MARKS.max(sync.vima_overlap + HOUR)).await?,
+            "ticks": schedule_ticks::prune_ticks(pool, now - KEEP_TICKS).await?,
+            "cursor_marks": streams::prune_marks(pool, KEEP_MARKS.max(sync.vima_overlap + HOUR)).await?,
             "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
             "exchange_rates": exchange_rates::prune(pool, now - KEEP_RATES).await?,
             "exports": exports::prune(pool, now - KEEP_EXPORTS).await?,

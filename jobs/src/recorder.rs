@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use psp_dashboard::db::claims::{Success, succeed_all};
+use psp_dashboard::db::jobs::claims::{Success, succeed_all};
 use psp_dashboard::domain::job::Claim;
 use serde_json::Value;
 use sqlx::PgPool;

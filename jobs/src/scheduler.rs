@@ -12,9 +12,11 @@ use apalis_cron::CronScheduler;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use psp_dashboard::clock::SharedClock;
+use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::Enqueued;
-use psp_dashboard::db::processes::{self, Role};
-use psp_dashboard::db::{DbError, schedule, schedules};
+use psp_dashboard::db::jobs::processes;
+use psp_dashboard::db::jobs::processes::Role;
+use psp_dashboard::db::jobs::{schedule_entries, schedule_ticks};
 use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_tick};
 use psp_dashboard::redis::Wire;
 use sqlx::PgPool;
@@ -75,9 +77,9 @@ impl Scheduler {
     async fn be_present(&self, name: &str, table: &[Entry]) {
         loop {
             let now = self.clock.now();
-            let shown: Vec<schedules::Entry> = table.iter().map(|entry| show(entry, now)).collect();
+            let shown: Vec<schedule_entries::Entry> = table.iter().map(|entry| show(entry, now)).collect();
             let said = processes::upsert(&self.ledger, name, Role::Scheduler, &[]).await;
-            if let Err(error) = said.and(schedules::upsert_all(&self.ledger, &shown).await) {
+            if let Err(error) = said.and(schedule_entries::upsert_all(&self.ledger, &shown).await) {
                 tracing::warn!(%error, "this scheduler could not say that it is alive");
             }
             tokio::time::sleep(PRESENCE_EVERY).await;
@@ -115,7 +117,7 @@ impl Scheduler {
     /// Records what is due, oldest first, and says whether all of it is recorded. Nothing is recorded before what is older,
     /// so that the last tick that is recorded says what was missed.
     async fn try_record_due(&self, entry: &Entry, now: DateTime<Utc>) -> Result<bool, DbError> {
-        let last = schedule::find_last_tick(&self.ledger, &entry.name, now).await?;
+        let last = schedule_ticks::find_last_tick(&self.ledger, &entry.name, now).await?;
         let most = match entry.missed {
             Missed::Coalesce => 1,
             Missed::MakeUp => MOST_MADE_UP,
@@ -140,9 +142,9 @@ impl Scheduler {
     }
 }
 
-fn show(entry: &Entry, now: DateTime<Utc>) -> schedules::Entry {
+fn show(entry: &Entry, now: DateTime<Utc>) -> schedule_entries::Entry {
     let next = entry.when.next_tick(now);
-    schedules::Entry {
+    schedule_entries::Entry {
         name: entry.name.to_string(),
         kind: (entry.job_at)(next.unwrap_or(now)).kind.name.to_owned(),
         expression: entry.when.to_string(),

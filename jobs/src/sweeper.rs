@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::leases::find_unattended;
-use psp_dashboard::db::processes::{self, Role};
+use psp_dashboard::db::jobs::leases::find_unattended;
+use psp_dashboard::db::jobs::processes;
+use psp_dashboard::db::jobs::processes::Role;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::redis::{Wire, WireError};
 use sqlx::PgPool;

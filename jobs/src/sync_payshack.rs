@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{Days, NaiveDate};
 use futures_util::future::try_join_all;
-use psp_dashboard::db::{sync_history, sync_streams};
+use psp_dashboard::db::sync::{history, streams};
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{History, Stream, SyncArgs, day_start, days, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
@@ -84,7 +84,7 @@ impl SyncPayshack {
         let before = |day: NaiveDate| day.checked_sub_days(overlap).unwrap_or(day);
         let mut windows = vec![];
         for stream in Stream::all_of(Source::Payshack) {
-            let from = match sync_streams::find_place(pool, stream).await?.watermark {
+            let from = match streams::find_place(pool, stream).await?.watermark {
                 Some(watermark) => before(watermark.date_naive().min(today)),
                 None => before(today).max(first_of_last(sync.initial_days, today)),
             };
@@ -96,7 +96,7 @@ impl SyncPayshack {
     /// Before the first run: notes what is owed of the days before its window.
     async fn begin_if_first(&self, run: &SyncRun, windows: &[Window]) -> Result<(), JobError> {
         let Environment { pool, clock, sync, .. } = &*self.environment;
-        let known = sync_history::find(pool, Source::Payshack).await?.is_some();
+        let known = history::find(pool, Source::Payshack).await?.is_some();
         let Some(newest) = windows.iter().map(|window| window.from).max().filter(|_| !known) else { return Ok(()) };
         let history = History {
             owed_from: first_of_last(sync.initial_days, run.today()),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::sync_runs::NewRun;
+use psp_dashboard::db::sync::runs::NewRun;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{Counts, DayPlace, Stream, SyncArgs};
 use psp_dashboard::domain::transaction::Source;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
-use psp_dashboard::db::{sync_history, sync_streams};
+use psp_dashboard::db::sync::{history, streams};
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{DayPlace, History, Stream, SyncArgs, day_start, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
@@ -146,18 +146,18 @@ impl SyncVima {
     /// become visible that was late then.
     async fn start_of(&self, stream: Stream, now: DateTime<Utc>) -> Result<Option<SequenceId>, JobError> {
         let Environment { pool, sync, .. } = &*self.environment;
-        let last = sync_streams::find_place(pool, stream).await?.watermark.unwrap_or(now).min(now);
-        match sync_streams::find_cursor_at(pool, stream, last - sync.vima_overlap).await? {
+        let last = streams::find_place(pool, stream).await?.watermark.unwrap_or(now).min(now);
+        match streams::find_cursor_at(pool, stream, last - sync.vima_overlap).await? {
             Some(cursor) => Ok(Some(cursor)),
-            None => Ok(sync_streams::find_first_cursor(pool, stream).await?),
+            None => Ok(streams::find_first_cursor(pool, stream).await?),
         }
     }
 
     /// Before the first run: notes the newest ids, which are followed from there on, and what is owed of the days before.
     async fn begin_if_first(&self, run: &SyncRun) -> Result<(), JobError> {
         let Environment { pool, clock, sync, .. } = &*self.environment;
-        let followed = sync_streams::find_place(pool, Stream::VimaCreations).await?.watermark.is_some();
-        if followed && sync_history::find(pool, Source::Vima).await?.is_some() {
+        let followed = streams::find_place(pool, Stream::VimaCreations).await?.watermark.is_some();
+        if followed && history::find(pool, Source::Vima).await?.is_some() {
             return Ok(());
         }
         let owed_from = first_of_last(sync.initial_days, run.today());
@@ -183,10 +183,10 @@ impl SyncVima {
     /// began.
     async fn read_days(&self, run: &mut SyncRun, from: NaiveDate, to: NaiveDate) -> Result<Vec<String>, JobError> {
         let Environment { pool, sync, .. } = &*self.environment;
-        let history = sync_history::find(pool, Source::Vima).await?;
+        let history = history::find(pool, Source::Vima).await?;
         let horizon = Horizon::find(pool, history, sync.vima_overlap).await?;
         let resumed = run.resumed_at;
-        let since = sync_streams::find_cursor_at(pool, Stream::VimaUpdates, day_start(from)).await?;
+        let since = streams::find_cursor_at(pool, Stream::VimaUpdates, day_start(from)).await?;
         run.read(|pages| async move {
             let mut oddities = self.fetch_days(from, to, resumed, horizon, &pages).await?;
             if since.is_some() {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use psp_dashboard::db::{DbError, processes};
+use psp_dashboard::db::DbError;
+use psp_dashboard::db::jobs::processes;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -1,7 +1,7 @@
 //! Counts: how many rows a listing has, and whether that was worth finding out; and how a count is stored.
 
 /// A count that would have to look at more rows than these one by one stops there (the contract's `total_relation`).
-pub(super) const MOST_VISITED: i64 = 100_000;
+pub(in crate::db) const MOST_VISITED: i64 = 100_000;
 
 /// How many rows a filter finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Count {
 
 impl Count {
     /// So many found among so many that were visited: where these are more than [`MOST_VISITED`], there may be others.
-    pub(super) fn among(found: i64, visited: i64) -> Self {
+    pub(in crate::db) fn among(found: i64, visited: i64) -> Self {
         Self { total: found.unsigned_abs(), exact: visited <= MOST_VISITED }
     }
 }
@@ -27,6 +27,6 @@ impl std::ops::AddAssign for Count {
 }
 
 /// A count as PostgreSQL's bigint.
-pub(super) fn signed(count: u64) -> i64 {
+pub(in crate::db) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

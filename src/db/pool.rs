@@ -7,7 +7,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 
 use super::DbError;
-use super::session::Purpose;
+use super::jobs::session::Purpose;
 
 /// The migrations, built into the program, so that a release carries its own schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();

@@ -12,8 +12,11 @@ use uuid::Uuid;
 
 use super::publish_events::publish_events;
 use super::rate_cache::{FRESH_WHERE_MISSING, StoredRates};
-use crate::db::unvalued::{self, Place, Unvalued};
-use crate::db::{DbError, claims, events, freshness, metric_cells, transactions};
+use crate::db::jobs::claims;
+use crate::db::metrics::{cells, data_version};
+use crate::db::transactions::missing_usd;
+use crate::db::transactions::missing_usd::{Place, Unvalued};
+use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{REACH_DAYS, Rates, Valuation};
 use crate::domain::job::Claim;
@@ -68,7 +71,7 @@ impl Pass<'_> {
         let mut turn = self.pool.begin().await?;
         // Whoever stores payments of the source at the moment has committed them by our turn.
         transactions::lock_source(&mut turn, source).await?;
-        let waiting = unvalued::list_currencies(&mut turn, source, currencies, since).await?;
+        let waiting = missing_usd::list_currencies(&mut turn, source, currencies, since).await?;
         let rates = rates.look_up(&mut turn, waiting.clone()).await?;
         turn.commit().await?;
         for currency in &waiting {
@@ -89,7 +92,7 @@ impl Pass<'_> {
         loop {
             let mut transaction = self.pool.begin().await?;
             transactions::lock_source(&mut transaction, source).await?;
-            let payments = unvalued::list(&mut transaction, source, currency, after, i64::from(BATCH) + 1).await?;
+            let payments = missing_usd::list(&mut transaction, source, currency, after, i64::from(BATCH) + 1).await?;
             let (batch, more) = payments.split_at(payments.len().min(BATCH.into()));
             self.valued += value_batch(&mut transaction, source, currency, batch, rates).await?;
             let told = more.is_empty() && self.valued > valued_before;
@@ -122,9 +125,9 @@ async fn value_batch(
         deltas.change(Some(&share(payment, None)), &share(payment, Some(&valuation)));
         valued.push((payment.place.id, valuation));
     }
-    unvalued::value(connection, &valued).await?;
-    freshness::raise(connection, source, &deltas.days()).await?;
-    metric_cells::move_cells(connection, &deltas.into_moves()).await?;
+    missing_usd::value(connection, &valued).await?;
+    data_version::raise(connection, source, &deltas.days()).await?;
+    cells::move_cells(connection, &deltas.into_moves()).await?;
     Ok(valued.len() as u64)
 }
 

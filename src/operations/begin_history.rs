@@ -10,8 +10,10 @@ use sqlx::PgPool;
 
 use super::enqueue_job::ring;
 use super::ingest_page::Ticket;
+use crate::db::DbError;
+use crate::db::jobs::claims;
 use crate::db::jobs::{Enqueued, insert_or_join};
-use crate::db::{DbError, claims, sync_history, sync_streams};
+use crate::db::sync::{history, streams};
 use crate::domain::job::{JobId, JobKind, NewJob, Priority, Trigger};
 use crate::domain::sync::{History, Stream};
 use crate::domain::transaction::Source;
@@ -32,9 +34,9 @@ pub async fn begin_history(
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;
     for (stream, id) in newest {
-        sync_streams::advance_cursor(&mut transaction, *stream, *id, now).await?;
+        streams::advance_cursor(&mut transaction, *stream, *id, now).await?;
     }
-    sync_history::begin(&mut transaction, source, history).await?;
+    history::begin(&mut transaction, source, history).await?;
     claims::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": 0})).await?;
     transaction.commit().await?;
     Ok(())
@@ -46,7 +48,7 @@ pub async fn begin_history(
 /// # Errors
 /// [`DbError`] where the database refuses.
 pub async fn read_owed_history(pool: &PgPool, wire: &Wire, source: Source) -> Result<Option<JobId>, DbError> {
-    let Some(owed) = sync_history::find(pool, source).await?.and_then(|history| history.owed()) else {
+    let Some(owed) = history::find(pool, source).await?.and_then(|history| history.owed()) else {
         return Ok(None);
     };
     // One such job at a time, although what is owed grows less while it runs.

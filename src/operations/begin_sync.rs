@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::publish_events::publish_events;
-use crate::db::sync_runs::{self, NewRun};
-use crate::db::{DbError, claims, events};
+use crate::db::jobs::claims;
+use crate::db::sync::runs;
+use crate::db::sync::runs::NewRun;
+use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::redis::Wire;
@@ -22,7 +24,7 @@ pub async fn begin_sync(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;
-    sync_runs::insert(&mut transaction, run, now).await?;
+    runs::insert(&mut transaction, run, now).await?;
     claims::hold_claim(&mut transaction, claim, &serde_json::json!({"progress": 0})).await?;
     let started = Event::SyncStarted { source: run.source, job_id: run.job_id.0, mode: run.args.mode() };
     let recorded = events::insert(&mut transaction, vec![started], now).await?;

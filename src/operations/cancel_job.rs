@@ -5,7 +5,8 @@
 
 use sqlx::PgPool;
 
-use crate::db::{DbError, job_control, jobs};
+use crate::db::jobs::control;
+use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, JobState};
 
 /// Why nothing was cancelled.
@@ -28,7 +29,7 @@ pub enum CancelError {
 /// # Errors
 /// [`CancelError`] where nothing was cancelled.
 pub async fn cancel_job(pool: &PgPool, job_id: JobId, requested_by: &str) -> Result<JobState, CancelError> {
-    let Some(state) = job_control::cancel(pool, job_id, requested_by).await? else {
+    let Some(state) = control::cancel(pool, job_id, requested_by).await? else {
         // What has ended stays so.
         let glance = jobs::find_glance(pool, job_id).await?.ok_or(CancelError::NotFound)?;
         return Err(CancelError::Finished(glance.state));

@@ -8,8 +8,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::db::DbError;
+use crate::db::jobs::schedule_ticks;
+use crate::db::jobs::schedule_ticks::TickState;
 use crate::db::jobs::{Enqueued, insert_or_join};
-use crate::db::schedule::{self, TickState};
 use crate::domain::job::{JobId, NewJob};
 use crate::redis::Wire;
 
@@ -52,13 +53,13 @@ pub async fn enqueue_tick(
 ) -> Result<Ticked, DbError> {
     let job = NewJob { scheduled_for: Some(tick_at), ..job };
     let mut transaction = pool.begin().await?;
-    match schedule::try_lock_tick(&mut transaction, schedule, tick_at).await? {
+    match schedule_ticks::try_lock_tick(&mut transaction, schedule, tick_at).await? {
         TickState::Free => {}
         TickState::Recorded => return Ok(Ticked::Known),
         TickState::Busy => return Ok(Ticked::Busy),
     }
     let enqueued = insert_or_join(&mut transaction, &job).await?;
-    if !schedule::insert_tick(&mut transaction, schedule, tick_at, enqueued.job_id).await? {
+    if !schedule_ticks::insert_tick(&mut transaction, schedule, tick_at, enqueued.job_id).await? {
         // Dropping the transaction takes the job back that another scheduler enqueued between our look and our lock.
         return Ok(Ticked::Known);
     }

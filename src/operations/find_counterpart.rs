@@ -7,9 +7,10 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::last_findings::{self, Case};
+use crate::db::reconciliation::last_findings;
+use crate::db::reconciliation::last_findings::Case;
 use crate::db::snapshot::Snapshot;
-use crate::db::transaction_search::Found;
+use crate::db::transactions::search::Found;
 use crate::domain::reconciliation::last::{Evidence, Finding};
 use crate::domain::reconciliation::{MatchStatus, Parameters};
 use crate::domain::transaction::{Kind, Source};

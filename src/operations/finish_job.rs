@@ -5,8 +5,10 @@ use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::ring;
 use super::publish_events::publish_events;
+use crate::db::jobs::claims;
 use crate::db::reconciliation::record;
-use crate::db::{DbError, claims, events, sync_runs};
+use crate::db::sync::runs;
+use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::job::attempt::{ClaimedJob, Outcome};
 use crate::domain::job::{JobId, JobKind, JobState, RECONCILE};
@@ -66,7 +68,7 @@ pub(super) async fn end_with_job(
     let (error, will_retry) = (why.to_owned(), !state.is_finished());
     let mut news = vec![];
     if JobKind::source_of(kind).is_some() {
-        for source in sync_runs::end_left_behind(connection, job_id, of_runs, why, now).await? {
+        for source in runs::end_left_behind(connection, job_id, of_runs, why, now).await? {
             let job_id = Some(job_id.0);
             news.push(Event::SyncFailed { source, job_id, error: error.clone(), will_retry });
         }

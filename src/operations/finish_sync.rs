@@ -9,7 +9,9 @@ use sqlx::PgPool;
 
 use super::ingest_page::Ticket;
 use super::publish_events::publish_events;
-use crate::db::{DbError, claims, events, sync_runs, sync_streams};
+use crate::db::jobs::claims;
+use crate::db::sync::{runs, streams};
+use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::sync::{Counts, RunStatus, Stream};
 use crate::domain::transaction::Source;
@@ -47,9 +49,9 @@ pub async fn finish_sync(
 ) -> Result<(), DbError> {
     let status = if done.incomplete.is_some() { RunStatus::Incomplete } else { RunStatus::Succeeded };
     let mut transaction = pool.begin().await?;
-    sync_runs::finish(&mut transaction, ticket.run_id, status, done.incomplete.as_deref(), now).await?;
+    runs::finish(&mut transaction, ticket.run_id, status, done.incomplete.as_deref(), now).await?;
     for stream in &done.completed {
-        sync_streams::set_watermark(&mut transaction, *stream, done.began_at).await?;
+        streams::set_watermark(&mut transaction, *stream, done.began_at).await?;
     }
     claims::hold_claim(
         &mut transaction,

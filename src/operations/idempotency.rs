@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::db::DbError;
-use crate::db::idempotent_requests::{self, Claimed, IdempotentRequest};
+use crate::db::access::idempotent_requests;
+use crate::db::access::idempotent_requests::{Claimed, IdempotentRequest};
 
 /// Why a request was not carried out, or not answered from before.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,9 @@ use uuid::Uuid;
 use super::publish_events::publish_events;
 use super::rate_cache::StoredRates;
 use super::store_payments::{changes_news, count, store_payments};
-use crate::db::{DbError, claims, events, quarantine, sync_history, sync_runs, sync_streams, transactions};
+use crate::db::jobs::claims;
+use crate::db::sync::{history, quarantine, runs, streams};
+use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::{Claim, JobId};
 use crate::domain::record::{Malformed, Record};
@@ -140,7 +142,7 @@ pub async fn ingest_page(
     let mut transaction = pool.begin().await?;
     let counts = store(&mut transaction, rates, ticket.run_id, page, now).await?;
     let recorded = if counts.seen() > 0 || page.advance != Advance::Stay {
-        sync_runs::add_pages(&mut transaction, ticket.run_id, page.pages, &counts).await?;
+        runs::add_pages(&mut transaction, ticket.run_id, page.pages, &counts).await?;
         advance(&mut transaction, page, now).await?;
         hold_claim(&mut transaction, ticket, page.advance, progress, &counts).await?;
         let news = news(page.stream.source(), ticket.claim.job_id, &counts, progress);
@@ -156,13 +158,13 @@ pub async fn ingest_page(
 async fn advance(connection: &mut PgConnection, page: &Page, now: DateTime<Utc>) -> Result<(), DbError> {
     match page.advance {
         Advance::Stay | Advance::Within(..) => Ok(()),
-        Advance::Cursor(cursor) => sync_streams::advance_cursor(connection, page.stream, cursor, now).await,
-        Advance::Stood(time, cursor) => sync_streams::insert_mark(connection, page.stream, cursor, time).await,
+        Advance::Cursor(cursor) => streams::advance_cursor(connection, page.stream, cursor, now).await,
+        Advance::Stood(time, cursor) => streams::insert_mark(connection, page.stream, cursor, time).await,
         Advance::Through(day) => {
             let end = day.succ_opt().unwrap_or(day);
-            sync_streams::set_watermark(connection, page.stream, day_start(end)).await
+            streams::set_watermark(connection, page.stream, day_start(end)).await
         }
-        Advance::Past(day) => sync_history::extend(connection, page.stream.source(), day).await,
+        Advance::Past(day) => history::extend(connection, page.stream.source(), day).await,
     }
 }
 

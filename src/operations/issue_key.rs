@@ -6,7 +6,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::api_keys::{self, NewKey};
+use crate::db::access::api_keys;
+use crate::db::access::api_keys::NewKey;
 use crate::domain::access::Role;
 use crate::domain::secret::Secret;
 

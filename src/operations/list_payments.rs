@@ -12,7 +12,8 @@ use sqlx::{PgConnection, PgPool, Postgres};
 use super::metrics_cache::{PaymentSums, SumError};
 use crate::db::DbError;
 use crate::db::count::Count;
-use crate::db::transaction_search::{self, Filter, Found, Known, Order, SortBy, Window};
+use crate::db::transactions::search;
+use crate::db::transactions::search::{Filter, Found, Known, Order, SortBy, Window};
 use crate::domain::metrics::cell::Width;
 use crate::domain::metrics::query;
 use crate::domain::metrics::query::{Question, Sum};
@@ -43,7 +44,7 @@ pub async fn list_payments(
             Ok((page, Count { total, exact: true }))
         }
         Known::InBands(question) => {
-            let listing = async { Ok(transaction_search::list(pool, filter, window).await?) };
+            let listing = async { Ok(search::list(pool, filter, window).await?) };
             tokio::try_join!(listing, count_in_bands(pool, sums, filter, &question))
         }
         Known::AtMost(question) => {
@@ -51,8 +52,8 @@ pub async fn list_payments(
             if at_most == 0 {
                 return Ok((vec![], Count { total: 0, exact: true }));
             }
-            let listing = transaction_search::list(pool, filter, window);
-            let counting = async { transaction_search::count(&mut *connection_of(pool).await?, filter, at_most).await };
+            let listing = search::list(pool, filter, window);
+            let counting = async { search::count(&mut *connection_of(pool).await?, filter, at_most).await };
             if filter.search.is_none() {
                 return Ok(tokio::try_join!(listing, counting)?);
             }
@@ -82,7 +83,7 @@ pub(super) async fn add_rest(connection: &mut PgConnection, filter: &Filter, sum
     let mut count = Count { total: query::count(within), exact: true };
     for amounts in rest {
         let filter = Filter { amounts, ..filter.clone() };
-        count += transaction_search::count(&mut *connection, &filter, u64::MAX).await?;
+        count += search::count(&mut *connection, &filter, u64::MAX).await?;
     }
     Ok(count)
 }
@@ -99,12 +100,12 @@ async fn list(
     now: DateTime<Utc>,
 ) -> Result<Vec<Found>, SumError> {
     if window.sort_by != SortBy::CreatedAt || window.offset <= NEAR {
-        return Ok(transaction_search::list(pool, filter, window).await?);
+        return Ok(search::list(pool, filter, window).await?);
     }
     let days = Days::of(filter, now);
     let answer = sums.ask(&Question { slots: Slots::between(days.0.clone()), ..question }).await?;
     let (filter, window) = days.pass_over(&answer.sums, filter.clone(), *window);
-    Ok(transaction_search::list(pool, &filter, &window).await?)
+    Ok(search::list(pool, &filter, &window).await?)
 }
 
 /// Where days begin, from the first time that a filter asks for to the last, by the clock of the cells.

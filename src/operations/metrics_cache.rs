@@ -19,8 +19,10 @@ use quick_cache::sync::Cache;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
-use crate::db::freshness::{self, Edition, Freshness};
-use crate::db::{DbError, metric_sums};
+use crate::db::DbError;
+use crate::db::metrics::data_version;
+use crate::db::metrics::data_version::{Edition, Freshness};
+use crate::db::metrics::sums;
 use crate::domain::metrics::query::{Question, Sum};
 use crate::domain::sync::day_start;
 
@@ -145,11 +147,11 @@ impl PaymentSums {
                 return Ok(settled.iter().chain(recent.iter()).cloned().collect());
             }
         }
-        Ok(metric_sums::list(&self.pool, &key.question).await?.into())
+        Ok(sums::list(&self.pool, &key.question).await?.into())
     }
 
     async fn make_part(&self, part: &Key) -> Result<Arc<[Sum]>, DbError> {
-        let making = async { Ok(metric_sums::list(&self.pool, &part.question).await?.into()) };
+        let making = async { Ok(sums::list(&self.pool, &part.question).await?.into()) };
         self.kept.get_or_insert_async(part, making).await
     }
 }
@@ -180,7 +182,7 @@ impl Looks {
         let look = async move {
             let mut known = known.lock().await;
             waiting.lock().await.take();
-            *known = freshness::look(&pool, &known).await?;
+            *known = data_version::look(&pool, &known).await?;
             Ok(known.clone())
         };
         look.boxed().shared()

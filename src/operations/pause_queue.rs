@@ -5,7 +5,8 @@
 
 use sqlx::PgPool;
 
-use crate::db::{DbError, queues};
+use crate::db::DbError;
+use crate::db::jobs::queues;
 use crate::domain::job::JobKind;
 
 /// Lets nobody claim from a queue, in the name of `paused_by`; false where there is no such queue.

@@ -12,7 +12,8 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use crate::db::{DbError, exchange_rates};
+use crate::db::DbError;
+use crate::db::transactions::exchange_rates;
 use crate::domain::exchange_rate::Rates;
 use crate::domain::money::Currency;
 

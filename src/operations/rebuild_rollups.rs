@@ -12,7 +12,9 @@ use sqlx::PgPool;
 
 use super::publish_events::publish_events;
 use crate::clock::Clock;
-use crate::db::{DbError, claims, events, freshness, metric_cells, transactions};
+use crate::db::jobs::claims;
+use crate::db::metrics::{cells, data_version};
+use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::domain::transaction::Source;
@@ -33,13 +35,13 @@ pub struct Rebuilt {
 /// [`DbError::ClaimLost`] where another worker has the job by now. [`DbError`] where the database refuses.
 pub async fn rebuild_rollups(pool: &PgPool, wire: &Wire, clock: &dyn Clock, claim: &Claim) -> Result<Rebuilt, DbError> {
     let mut rebuilt = Rebuilt::default();
-    let days = metric_cells::list_days(&mut *pool.acquire().await?).await?;
+    let days = cells::list_days(&mut *pool.acquire().await?).await?;
     let total = days.len() * Source::ALL.len();
     for day in days.into_iter().rev() {
         for source in Source::ALL {
             rebuilt.days += 1;
             let progress = json!({"progress": rebuilt.days, "total": total});
-            if metric_cells::count_odd(&mut *pool.acquire().await?, source, day).await? > 0 {
+            if cells::count_odd(&mut *pool.acquire().await?, source, day).await? > 0 {
                 rebuilt.mended += mend(pool, wire, clock, claim, (source, day), &progress).await?;
             } else {
                 claims::hold_claim(&mut *pool.acquire().await?, claim, &progress).await?;
@@ -59,8 +61,8 @@ async fn mend(
 ) -> Result<u64, DbError> {
     let mut transaction = pool.begin().await?;
     transactions::lock_source(&mut transaction, source).await?;
-    let mended = metric_cells::mend(&mut transaction, source, day).await?;
-    freshness::raise(&mut transaction, source, &BTreeSet::from([day])).await?;
+    let mended = cells::mend(&mut transaction, source, day).await?;
+    data_version::raise(&mut transaction, source, &BTreeSet::from([day])).await?;
     claims::hold_claim(&mut transaction, claim, progress).await?;
     let news = vec![Event::MetricsUpdated { sources: vec![source] }];
     let recorded = events::insert(&mut transaction, news, clock.now()).await?;

@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use super::publish_events::publish_events;
 use crate::clock::Clock;
+use crate::db::jobs::claims;
 use crate::db::reconciliation::judge::{DayRun, begin_snapshot, judge};
 use crate::db::reconciliation::merge_cases::{Merged, merge_cases};
 use crate::db::reconciliation::record::{self, Completed};
-use crate::db::{DbError, claims, events, sync_history};
+use crate::db::sync::history;
+use crate::db::{DbError, events};
 use crate::domain::day::DayRange;
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
@@ -72,8 +74,8 @@ pub async fn reconcile_day(
     let as_of = clock.now();
     let mut snapshot = begin_snapshot(pool, date).await?;
     let coverages = Coverages {
-        vima: sync_history::find_coverage(&mut snapshot, Source::Vima).await?,
-        payshack: sync_history::find_coverage(&mut snapshot, Source::Payshack).await?,
+        vima: history::find_coverage(&mut snapshot, Source::Vima).await?,
+        payshack: history::find_coverage(&mut snapshot, Source::Payshack).await?,
     };
     let (tally, amounts) = judge(&mut snapshot, &run, parameters, &coverages, as_of).await?;
     tally.check()?;

@@ -11,10 +11,11 @@ use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::ring;
 use super::idempotency::{Begun, OnceError, begin_once};
-use crate::db::idempotent_requests::IdempotentRequest;
+use crate::db::DbError;
+use crate::db::access::idempotent_requests::IdempotentRequest;
+use crate::db::jobs::claims;
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::db::reconciliation::unsettled::{DayBounds, find_unsettled};
-use crate::db::{DbError, claims};
 use crate::domain::day::DayRange;
 use crate::domain::job::{Claim, JobId, NewJob, RECONCILE, Trigger};
 use crate::domain::reconciliation::ReconcileArgs;

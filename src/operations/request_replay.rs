@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::enqueue_job::ring;
 use super::idempotency::{Begun, OnceError, begin_once};
-use crate::db::idempotent_requests::IdempotentRequest;
-use crate::db::{DbError, jobs, quarantine};
+use crate::db::access::idempotent_requests::IdempotentRequest;
+use crate::db::sync::quarantine;
+use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, NewJob, Trigger};
 use crate::domain::replay::Replay;
 use crate::redis::Wire;

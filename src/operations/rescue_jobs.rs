@@ -5,7 +5,8 @@ use sqlx::PgPool;
 
 use super::finish_job::end_with_job;
 use super::publish_events::publish_events;
-use crate::db::leases::{self, Lost};
+use crate::db::jobs::leases;
+use crate::db::jobs::leases::Lost;
 use crate::db::{DbError, events};
 use crate::redis::Wire;
 

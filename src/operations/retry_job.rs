@@ -9,8 +9,9 @@ use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::ring;
 use super::idempotency::{Begun, OnceError, begin_once};
-use crate::db::idempotent_requests::IdempotentRequest;
-use crate::db::job_control::{self, LockedJob};
+use crate::db::access::idempotent_requests::IdempotentRequest;
+use crate::db::jobs::control;
+use crate::db::jobs::control::LockedJob;
 use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, JobKind, JobState, NewJob, Trigger};
 use crate::redis::Wire;
@@ -88,7 +89,7 @@ pub async fn retry_job(
         Begun::Answered(retried) => return Ok(retried),
         Begun::New(once) => once,
     };
-    let job = job_control::lock(once.connection(), job_id).await?.ok_or(RetryError::NotFound)?;
+    let job = control::lock(once.connection(), job_id).await?.ok_or(RetryError::NotFound)?;
     let queue = job.queue.clone();
     let retried = retry(once.connection(), job_id, job, requested_by).await?;
     once.commit(&retried).await?;
@@ -106,7 +107,7 @@ async fn retry(
     match job.state {
         JobState::Failed | JobState::Cancelled => enqueue_anew(connection, job, requested_by).await,
         JobState::Scheduled | JobState::Retrying => {
-            job_control::bring_forward(connection, job_id).await?;
+            control::bring_forward(connection, job_id).await?;
             Ok(RetriedJob { job_id, state: job.state, retry: Retry::BroughtForward })
         }
         JobState::Queued => Err(RetryError::Queued),
@@ -130,6 +131,6 @@ async fn enqueue_anew(
     if !enqueued.joined {
         return Ok(RetriedJob { job_id: enqueued.job_id, state: JobState::Queued, retry: Retry::Anew });
     }
-    let live = job_control::lock(connection, enqueued.job_id).await?.ok_or(RetryError::NotFound)?;
+    let live = control::lock(connection, enqueued.job_id).await?.ok_or(RetryError::NotFound)?;
     Ok(RetriedJob { job_id: enqueued.job_id, state: live.state, retry: Retry::Joined })
 }

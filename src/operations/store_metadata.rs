@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
+use crate::db::DbError;
+use crate::db::jobs::claims;
 use crate::db::metadata::{Written, balances, clients, lists, resellers, service_providers};
-use crate::db::{DbError, claims};
 use crate::domain::job::Claim;
 use crate::domain::metadata::{Balance, Client, Listing, Metadata, Reseller, ServiceProvider};
 

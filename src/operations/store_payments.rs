@@ -14,8 +14,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::rate_cache::StoredRates;
+use crate::db::DbError;
+use crate::db::metrics::{cells, data_version};
 use crate::db::transactions::{self, Change, Stored, Write};
-use crate::db::{DbError, freshness, metric_cells};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{Rates, Valuation};
 use crate::domain::metrics::cell::{Deltas, Share};
@@ -44,8 +45,8 @@ pub(super) async fn store_payments(
     transactions::upsert(connection, &plan.writes(&stored), now).await?;
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
     let deltas = plan.deltas(&stored);
-    freshness::raise(connection, source, &deltas.days()).await?;
-    metric_cells::move_cells(connection, &deltas.into_moves()).await?;
+    data_version::raise(connection, source, &deltas.days()).await?;
+    cells::move_cells(connection, &deltas.into_moves()).await?;
     Ok(plan.verdicts)
 }
 

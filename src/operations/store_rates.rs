@@ -7,7 +7,9 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::db::{DbError, claims, exchange_rates};
+use crate::db::DbError;
+use crate::db::jobs::claims;
+use crate::db::transactions::exchange_rates;
 use crate::domain::job::Claim;
 use crate::domain::money::Currency;
 

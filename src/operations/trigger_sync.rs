@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use super::enqueue_job::ring;
 use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::DbError;
-use crate::db::idempotent_requests::IdempotentRequest;
+use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::domain::job::{JobId, JobKind, NewJob, Trigger};
 use crate::domain::sync::SyncArgs;

@@ -17,7 +17,8 @@ use super::error::Problem;
 use super::page::{Page, PageQuery, Window};
 use super::query::Query;
 use super::schema::Time;
-use crate::db::audit::{self, Entry};
+use crate::db::access::audit;
+use crate::db::access::audit::Entry;
 use crate::db::count::Count;
 
 /// Something that was done.

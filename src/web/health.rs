@@ -11,7 +11,8 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 
 use super::app::State;
 use super::document::Tag;
-use crate::db::processes::{self, Alive};
+use crate::db::jobs::processes;
+use crate::db::jobs::processes::Alive;
 
 /// A server that has not answered by then is down.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use poem::Request;
 use sha2::{Digest, Sha256};
 
 use super::error::Problem;
-use crate::db::idempotent_requests::IdempotentRequest;
+use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::domain::access::Principal;
 
 /// The longest `Idempotency-Key`.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::document::{EXAMPLE_ID, EXAMPLE_TIME};
 use super::schema::Time;
-use crate::db::job_listing::{Attempt, AttemptOutcome, ListedJob, ShownJob};
+use crate::db::jobs::listing::{Attempt, AttemptOutcome, ListedJob, ShownJob};
 use crate::domain::job::{JobState, Priority, SYNC_VIMA, Trigger};
 
 /// A job.

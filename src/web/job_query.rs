@@ -4,7 +4,7 @@ use poem_openapi::Object;
 
 use super::fields::{Fields, FromFields};
 use super::schema::{KindName, QueueName};
-use crate::db::job_listing::Filter;
+use crate::db::jobs::listing::Filter;
 use crate::domain::job::JobState;
 
 /// Which jobs are listed.

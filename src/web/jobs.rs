@@ -21,7 +21,8 @@ use super::job_query::JobQuery;
 use super::page::{self, Page, PageQuery};
 use super::path::Path;
 use super::query::Query;
-use crate::db::job_listing::{self, After, Window};
+use crate::db::jobs::listing;
+use crate::db::jobs::listing::{After, Window};
 use crate::domain::job::{JobId, JobState};
 use crate::operations::cancel_job::cancel_job;
 use crate::operations::retry_job::{RetriedJob, Retry, retry_job};
@@ -111,11 +112,9 @@ impl JobsApi {
         let filter = query.0.filter();
         let asked: page::Window<After> = state.cursors.window("jobs", &page.0)?;
         let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
-        let (jobs, count) = tokio::try_join!(
-            job_listing::list(&state.pool, &filter, &window),
-            job_listing::count(&state.pool, &filter)
-        )?;
-        let page = state.cursors.page("jobs", &asked, count, jobs, job_listing::ListedJob::place);
+        let (jobs, count) =
+            tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
+        let page = state.cursors.page("jobs", &asked, count, jobs, listing::ListedJob::place);
         Ok(Json(page.map(Job::from)))
     }
 
@@ -131,9 +130,9 @@ impl JobsApi {
         id: Path<Uuid>,
     ) -> Result<Json<JobDetail>, Problem> {
         let job_id = JobId(id.0);
-        let job = job_listing::find(&state.pool, job_id).await?;
+        let job = listing::find(&state.pool, job_id).await?;
         // Afterwards, so that a job which is shown at its end has no attempt that is shown at work.
-        let attempts = job_listing::list_attempts(&state.pool, job_id).await?;
+        let attempts = listing::list_attempts(&state.pool, job_id).await?;
         let job = job.ok_or_else(|| Problem::not_found("job"))?;
         Ok(Json(JobDetail::of(job, attempts)))
     }

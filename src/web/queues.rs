@@ -15,7 +15,8 @@ use super::error::Problem;
 use super::health::SEEN_WITHIN;
 use super::path::Path;
 use super::schema::Time;
-use crate::db::queues::{self, Lately};
+use crate::db::jobs::queues;
+use crate::db::jobs::queues::Lately;
 use crate::domain::job::{JobKind, SYNC_VIMA};
 use crate::operations::pause_queue::{pause_queue, resume_queue};
 

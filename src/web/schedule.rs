@@ -13,7 +13,8 @@ use super::auth::Viewer;
 use super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::error::Problem;
 use super::schema::Time;
-use crate::db::schedules::{self, Shown};
+use crate::db::jobs::schedule_entries;
+use crate::db::jobs::schedule_entries::Shown;
 use crate::domain::job::{JobState, SYNC_VIMA};
 
 /// An entry of the schedule.
@@ -96,7 +97,7 @@ impl ScheduleApi {
     /// What runs when, as the schedulers of the last day have it, and how it went the last time.
     #[oai(path = "/schedule", method = "get", operation_id = "getSchedule")]
     async fn schedule(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<Schedule>, Problem> {
-        let shown = schedules::list(&state.pool).await?;
+        let shown = schedule_entries::list(&state.pool).await?;
         Ok(Json(Schedule { items: shown.into_iter().map(ScheduleEntry::from).collect() }))
     }
 }

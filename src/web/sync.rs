@@ -25,9 +25,10 @@ use super::path::Path;
 use super::query::Query;
 use super::schema::Time;
 use super::sync_status::{SyncStatus, sync_status};
+use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::count::Count;
-use crate::db::idempotent_requests::IdempotentRequest;
-use crate::db::sync_runs::{self, After, Run};
+use crate::db::sync::runs;
+use crate::db::sync::runs::{After, Run};
 use crate::domain::access::Principal;
 use crate::domain::day::DayRange;
 use crate::domain::job::Trigger;
@@ -317,8 +318,8 @@ impl SyncApi {
         let window: Window<After> = state.cursors.window("sync runs", &page.0)?;
         let (offset, limit) = (window.offset(), window.wanted());
         let (runs, total) = tokio::try_join!(
-            sync_runs::list(&state.pool, source, window.after, offset, limit),
-            sync_runs::count(&state.pool, source)
+            runs::list(&state.pool, source, window.after, offset, limit),
+            runs::count(&state.pool, source)
         )?;
         let count = Count { total, exact: true };
         let page = state.cursors.page("sync runs", &window, count, runs, |run| (run.started_at, run.id));

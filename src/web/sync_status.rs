@@ -15,9 +15,10 @@ use super::error::Problem;
 use super::schema::Time;
 use crate::config::SyncConfig;
 use crate::db::jobs::Running;
-use crate::db::quarantine::Filter;
-use crate::db::sync_runs::Run;
-use crate::db::{DbError, jobs, quarantine, sync_runs, sync_streams};
+use crate::db::sync::quarantine::Filter;
+use crate::db::sync::runs::Run;
+use crate::db::sync::{quarantine, runs, streams};
+use crate::db::{DbError, jobs};
 use crate::domain::job::JobKind;
 use crate::domain::metrics::query;
 use crate::domain::metrics::query::Question;
@@ -151,8 +152,8 @@ async fn source_sync(
     watermark: Option<DateTime<Utc>>,
 ) -> Result<SourceSync, DbError> {
     let pool = &state.pool;
-    let last = sync_runs::list(pool, Some(source), None, 0, 1).await?.pop();
-    let last_success = sync_runs::find_last_success(pool, source).await?;
+    let last = runs::list(pool, Some(source), None, 0, 1).await?.pop();
+    let last_success = runs::find_last_success(pool, source).await?;
     let running = jobs::find_running(pool, JobKind::sync_of(source).name).await?;
     let now = state.clock.now();
     let next = beat(&state.sync, source).next_tick(now);
@@ -184,7 +185,7 @@ fn status_of(running: Option<&Running>, last: Option<&Run>) -> SourceStatus {
 async fn last_cursor(state: &State, source: Source) -> Result<Option<String>, DbError> {
     match source {
         Source::Vima => {
-            let place = sync_streams::find_place(&state.pool, Stream::VimaCreations).await?;
+            let place = streams::find_place(&state.pool, Stream::VimaCreations).await?;
             Ok(place.cursor.map(|cursor| cursor.to_string()))
         }
         Source::Payshack => Ok(None),

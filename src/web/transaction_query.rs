@@ -6,7 +6,7 @@ use poem_openapi::Object;
 
 use super::fields::{Fields, FromFields};
 use super::schema::Money;
-use crate::db::transaction_search::{Filter, Order, Search, SortBy};
+use crate::db::transactions::search::{Filter, Order, Search, SortBy};
 use crate::domain::access::{Principal, Role};
 use crate::domain::day::start_of_day;
 use crate::domain::metrics::amount_band::AmountRange;

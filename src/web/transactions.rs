@@ -22,9 +22,10 @@ use super::schema::{Money, RateOriginName, Time};
 use super::transaction_query::TransactionQuery;
 use super::transaction_reconciliation::TransactionReconciliation;
 use super::written::Written;
-use crate::db::exchange_rates::FoundOrigin;
-use crate::db::transaction_detail::{self, RecordedChange};
-use crate::db::transaction_search::{Found, Place, Window};
+use crate::db::transactions::detail;
+use crate::db::transactions::detail::RecordedChange;
+use crate::db::transactions::exchange_rates::FoundOrigin;
+use crate::db::transactions::search::{Found, Place, Window};
 use crate::domain::access::{Principal, Role};
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::masking::Sight;
@@ -238,17 +239,17 @@ impl TransactionsApi {
         /// The payment's id here.
         id: Path<Uuid>,
     ) -> Result<Json<TransactionDetail>, Problem> {
-        let found = transaction_detail::find(&state.pool, id.0).await?;
+        let found = detail::find(&state.pool, id.0).await?;
         let found = found.ok_or_else(|| Problem::not_found("transaction"))?;
         let Explained { known, counterpart } =
             explain_payment(&state.pool, &found, &state.reconciliation.parameters).await?;
         let counterpart = match counterpart {
-            Some(id) => transaction_detail::find(&state.pool, id).await?,
+            Some(id) => detail::find(&state.pool, id).await?,
             None => None,
         };
-        let history = transaction_detail::list_changes(&state.pool, id.0).await?;
+        let history = detail::list_changes(&state.pool, id.0).await?;
         let raw_data = match viewer.0.role {
-            Role::Admin => transaction_detail::find_raw(&state.pool, id.0).await?,
+            Role::Admin => detail::find_raw(&state.pool, id.0).await?,
             Role::Viewer | Role::Operator => None,
         };
         Ok(Json(TransactionDetail {

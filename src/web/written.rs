@@ -17,7 +17,7 @@ use poem_openapi::types::{ToJSON, Type};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::db::freshness::Edition;
+use crate::db::metrics::data_version::Edition;
 use crate::domain::access::Principal;
 use crate::domain::masking::Sight;
 use crate::operations::metrics_cache::Answer;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use psp_dashboard::db::exchange_rates;
+use psp_dashboard::db::transactions::exchange_rates;
 use psp_dashboard::db::transactions::lock_source;
 use psp_dashboard::domain::money::Currency;
 use psp_dashboard::domain::transaction::Source;

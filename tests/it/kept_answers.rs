@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono_tz::Tz;
-use psp_dashboard::db::metric_sums;
+use psp_dashboard::db::metrics::sums;
 use psp_dashboard::domain::day::DayRange;
 use psp_dashboard::domain::metrics::cell::Measures;
 use psp_dashboard::domain::metrics::granularity::Granularity;
@@ -154,7 +154,7 @@ async fn what_changes_on_any_day_is_in_the_next_answer() {
         for question in &questions {
             let (kept, new) = (sums.ask(question).await, PaymentSums::new(pool.clone()).ask(question).await);
             let (kept, new) = (kept.expect("an answer"), new.expect("an answer"));
-            let whole = metric_sums::list(pool, question).await.expect("an answer");
+            let whole = sums::list(pool, question).await.expect("an answer");
             assert_eq!(told(&kept), told(&new), "{what}: {question:?}");
             assert_eq!(told(&kept), added_up(&whole), "{what}: {question:?}");
         }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::claims::{Batch, Claimer, claim, finish, hold_claim};
+use psp_dashboard::db::jobs::claims::{Batch, Claimer, claim, finish, hold_claim};
 use psp_dashboard::db::jobs::find_glance;
-use psp_dashboard::db::leases::{self, Renewed};
+use psp_dashboard::db::jobs::leases;
+use psp_dashboard::db::jobs::leases::Renewed;
 use psp_dashboard::domain::job::attempt::{ClaimedJob, DEATHS_ALONE, Outcome, POISON};
 use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;

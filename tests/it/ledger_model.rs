@@ -13,9 +13,11 @@ use std::time::Duration;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::db::claims::{self, Batch, Claimer, Success};
-use psp_dashboard::db::leases;
-use psp_dashboard::db::{DbError, job_control, queues};
+use psp_dashboard::db::DbError;
+use psp_dashboard::db::jobs::claims;
+use psp_dashboard::db::jobs::claims::{Batch, Claimer, Success};
+use psp_dashboard::db::jobs::leases;
+use psp_dashboard::db::jobs::{control, queues};
 use psp_dashboard::domain::job::attempt::Outcome;
 use psp_dashboard::domain::job::{self, JobId, JobKind, JobState, NewJob, Priority, Trigger};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
@@ -186,7 +188,7 @@ impl Pair {
             return;
         }
         let at = index.index(self.ids.len());
-        let state = job_control::cancel(&self.pool, self.ids[at], "ada").await.expect("the ledger answers");
+        let state = control::cancel(&self.pool, self.ids[at], "ada").await.expect("the ledger answers");
         assert_eq!(state, self.model.cancel(at), "where the job stands");
     }
 

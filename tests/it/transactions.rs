@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::count::Count;
-use psp_dashboard::db::transaction_search::{Filter, Found, Order, Place, Search, SortBy, Window, list};
+use psp_dashboard::db::transactions::search::{Filter, Found, Order, Place, Search, SortBy, Window, list};
 use psp_dashboard::domain::metrics::amount_band::AmountRange;
 use psp_dashboard::domain::metrics::query::Filter as Dimensions;
 use psp_dashboard::domain::status::Status;

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use psp_dashboard::db::metric_cells::move_cells;
+use psp_dashboard::db::metrics::cells::move_cells;
 use psp_dashboard::domain::exchange_rate::{Rates, Valuation};
 use psp_dashboard::domain::metrics::cell::{Deltas, Share};
 use psp_dashboard::domain::transaction::Transaction;

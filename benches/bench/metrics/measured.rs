@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::db::freshness;
+use psp_dashboard::db::metrics::data_version;
 use psp_dashboard::domain::transaction::Source;
 use reqwest::Method;
 use serde_json::Value;
@@ -175,7 +175,7 @@ async fn raise(pool: &PgPool, changed: Changed) {
             let mut connection = pool.acquire().await.expect("a connection");
             let today = BTreeSet::from([SystemClock.now().date_naive()]);
             for source in Source::ALL {
-                freshness::raise(&mut connection, source, &today).await.expect("the versions can be raised");
+                data_version::raise(&mut connection, source, &today).await.expect("the versions can be raised");
             }
         }
     }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use super::reconciliation::facts::{self, Facts};
+use crate::db::types::names;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 
@@ -47,7 +48,7 @@ pub struct Filter {
 
 impl Filter {
     /// Appends ` AND ...` for everything that is asked for.
-    pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>) {
+    pub(in crate::db) fn push(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_leading(query);
         self.push_rest(query);
     }
@@ -87,10 +88,6 @@ impl Filter {
             query.push(" AND abs(amount_diff) >= ").push_bind(least);
         }
     }
-}
-
-fn names<T: Copy>(values: &[T], name: fn(T) -> &'static str) -> Vec<String> {
-    values.iter().map(|value| name(*value).to_owned()).collect()
 }
 
 /// A case as it is shown.

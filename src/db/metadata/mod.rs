@@ -12,7 +12,7 @@ pub mod service_providers;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::transaction_search::escape_like;
+use crate::db::types::escape_like;
 
 /// What was written of the rows of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::processes::interval;
+use crate::db::types::interval;
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, Tally};
 use crate::domain::reconciliation::{Coverages, Parameters};
 

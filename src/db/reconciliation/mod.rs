@@ -9,6 +9,7 @@
 
 pub mod facts;
 pub mod judge;
+pub mod last_findings;
 pub mod merge_cases;
 pub mod open_cases;
 pub mod record;

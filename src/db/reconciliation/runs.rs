@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
-use crate::db::transaction_search::names;
+use crate::db::types::names;
 use crate::domain::job::Trigger;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, BySide, Tally};
 use crate::domain::reconciliation::{Coverage, Coverages, Parameters, RunStatus};

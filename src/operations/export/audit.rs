@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::{Exports, Subject};
 use crate::clock::Clock;
 use crate::db::DbError;
-use crate::db::audit::{self, NewEntry};
+use crate::db::access::audit;
+use crate::db::access::audit::NewEntry;
 use crate::domain::access::Principal;
 use crate::tabular::Form;
 

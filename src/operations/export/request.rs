@@ -7,8 +7,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::spec::Order;
+use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::exports::{self, NewExport};
-use crate::db::idempotent_requests::IdempotentRequest;
 use crate::db::jobs;
 use crate::domain::job::{EXPORT, JobId, NewJob, Trigger};
 use crate::operations::enqueue_job::ring;

@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::{DataAsOf, Period, WEEKDAYS};
-use crate::db::freshness::Edition;
+use crate::db::metrics::data_version::Edition;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::query::{Dimension, Filter, Question, Sum};
 use crate::domain::metrics::time_buckets::{HOURS, Slots};

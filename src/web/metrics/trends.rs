@@ -11,7 +11,7 @@ use poem_openapi::{Object, OpenApi};
 use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::{DataAsOf, Period};
-use crate::db::freshness::Edition;
+use crate::db::metrics::data_version::Edition;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::granularity::Granularity;
 use crate::domain::metrics::query::{Question, Sum};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::discrepancy::Discrepancy;
 use crate::db::discrepancies::history::{self, Change};
 use crate::db::discrepancies::listing;
-use crate::db::transaction_detail;
+use crate::db::transactions::detail;
 use crate::domain::access::Principal;
 use crate::domain::discrepancy::CaseState;
 use crate::web::app::State;
@@ -89,7 +89,7 @@ impl DiscrepancyDetail {
 
 async fn transaction(state: &State, principal: &Principal, id: Option<Uuid>) -> Result<Option<Transaction>, Problem> {
     let Some(id) = id else { return Ok(None) };
-    let found = transaction_detail::find(&state.pool, id).await?;
+    let found = detail::find(&state.pool, id).await?;
     Ok(found.map(|found| Transaction::shown_to(principal, found)))
 }
 

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::figures::{CurrencyAmounts, ReconciliationCounts, ReconciliationShares, by_currency};
 use crate::db::DbError;
-use crate::db::job_listing::{self, ShownJob};
+use crate::db::jobs::listing;
+use crate::db::jobs::listing::ShownJob;
 use crate::db::reconciliation::runs::{self, Filter, Run};
 use crate::domain::job::{JobId, JobState, RECONCILE, Trigger};
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
@@ -243,7 +244,7 @@ impl ReconciliationRun {
 /// The run of this id, whether or not it has begun.
 async fn find_run(state: &State, id: Uuid) -> Result<Option<ReconciliationRun>, DbError> {
     // The job is looked at first: a run that begins in between is found by its row.
-    let job = job_listing::find(&state.pool, JobId(id)).await?;
+    let job = listing::find(&state.pool, JobId(id)).await?;
     let run = runs::find(&state.pool, id).await?;
     Ok(run.map(ReconciliationRun::from).or_else(|| ReconciliationRun::not_begun(job?)))
 }

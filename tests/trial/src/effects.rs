@@ -5,7 +5,7 @@
 //! tells the next attempt, after a death between the effect and the outcome, that nothing is left to do.
 
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::claims::hold_claim;
+use psp_dashboard::db::jobs::claims::hold_claim;
 use psp_dashboard::domain::job::Claim;
 use serde_json::json;
 use sqlx::{Executor, PgConnection, PgPool};

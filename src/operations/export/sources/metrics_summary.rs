@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::transactions::dimensions_told;
 use crate::db::DbError;
 use crate::db::count::Count;
-use crate::db::metric_sums;
+use crate::db::metrics::sums;
 use crate::db::snapshot::Snapshot;
 use crate::domain::day::{DayRange, day_of};
 use crate::domain::metrics::cell::Measures;
@@ -138,7 +138,7 @@ impl ExportedSums {
         // There are fewer days in a range than there may be buckets.
         let Ok((slots, starts)) = Slots::buckets(*days, Granularity::Day) else { return Ok(vec![]) };
         let question = Question::new(filter.clone(), slots).by_source().by(Dimension::Project).with_fees();
-        let sums = metric_sums::list(snapshot.connection()?, &question).await?;
+        let sums = sums::list(snapshot.connection()?, &question).await?;
         let dates: Vec<NaiveDate> = starts.into_iter().map(|start: DateTime<Utc>| day_of(start, days.zone())).collect();
         Ok(gathered(sums, &dates))
     }

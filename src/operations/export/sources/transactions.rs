@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::DbError;
 use crate::db::count::Count;
-use crate::db::exchange_rates::FoundOrigin;
-use crate::db::metric_sums;
+use crate::db::metrics::sums;
 use crate::db::snapshot::Snapshot;
-use crate::db::transaction_search::export::Payments;
-use crate::db::transaction_search::{self, Filter, Found, Known, Order, SortBy};
+use crate::db::transactions::exchange_rates::FoundOrigin;
+use crate::db::transactions::search;
+use crate::db::transactions::search::export::Payments;
+use crate::db::transactions::search::{Filter, Found, Known, Order, SortBy};
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::masking::Sight;
 use crate::domain::metrics::query;
@@ -173,15 +174,15 @@ impl Rows for ExportedPayments {
         let (connection, filter) = (snapshot.connection()?, &self.export.filter);
         let count = match filter.known() {
             Known::Exactly(question) => {
-                Count { total: query::count(&metric_sums::list(connection, &question).await?), exact: true }
+                Count { total: query::count(&sums::list(connection, &question).await?), exact: true }
             }
             Known::InBands(question) => {
-                let sums = metric_sums::list(&mut *connection, &question).await?;
+                let sums = sums::list(&mut *connection, &question).await?;
                 add_rest(connection, filter, &sums).await?
             }
             Known::AtMost(question) => {
-                let at_most = query::count(&metric_sums::list(&mut *connection, &question).await?);
-                transaction_search::count(connection, filter, at_most).await?
+                let at_most = query::count(&sums::list(&mut *connection, &question).await?);
+                search::count(connection, filter, at_most).await?
             }
         };
         // A text that was counted to its end is rare.

@@ -1,0 +1,139 @@
+//! Keys that were issued: a digest each, never the key itself.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::db::DbError;
+use crate::domain::access::Role;
+
+/// A key that is to be known from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey<'key> {
+    /// Whose it is.
+    pub name: &'key str,
+    /// What it may do.
+    pub role: Role,
+    /// Its first characters, by which a person tells it from others.
+    pub prefix: &'key str,
+    /// SHA-256 of the key.
+    pub key_hash: &'key [u8],
+}
+
+/// A key as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedKey {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Its first characters.
+    pub prefix: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// A key that opens, and what it opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveKey {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the key.
+    pub key_hash: Vec<u8>,
+}
+
+/// Makes a key known, and answers its id.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn insert(pool: &PgPool, key: &NewKey<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
+    let id = Uuid::now_v7();
+    sqlx::query!(
+        "INSERT INTO api_keys (id, name, role, prefix, key_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        id,
+        key.name,
+        key.role.as_str(),
+        key.prefix,
+        key.key_hash,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(id)
+}
+
+/// Keys that were not revoked, the oldest first.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list(pool: &PgPool) -> Result<Vec<IssuedKey>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, name, role, prefix, created_at, last_used_at FROM api_keys
+            WHERE revoked_at IS NULL ORDER BY created_at, id"#
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(IssuedKey {
+                id: row.id,
+                name: row.name,
+                role: role(&row.role)?,
+                prefix: row.prefix,
+                created_at: row.created_at,
+                last_used_at: row.last_used_at,
+            })
+        })
+        .collect()
+}
+
+/// The digests of the keys that open.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list_active(pool: &PgPool) -> Result<Vec<ActiveKey>, DbError> {
+    let rows =
+        sqlx::query!("SELECT id, name, role, key_hash FROM api_keys WHERE revoked_at IS NULL").fetch_all(pool).await?;
+    rows.into_iter()
+        .map(|row| Ok(ActiveKey { id: row.id, name: row.name, role: role(&row.role)?, key_hash: row.key_hash }))
+        .collect()
+}
+
+fn role(name: &str) -> Result<Role, DbError> {
+    Role::from_name(name).ok_or_else(|| DbError::impossible("api_keys.role", name))
+}
+
+/// Notes that a key was used, at most once a minute.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn note_use(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        r#"UPDATE api_keys SET last_used_at = $2
+            WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '1 minute')"#,
+        id,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Revokes a key; false where there is none of this id that opens.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn revoke(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<bool, DbError> {
+    let revoked = sqlx::query!("UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", id, now)
+        .execute(pool)
+        .await?;
+    Ok(revoked.rows_affected() == 1)
+}

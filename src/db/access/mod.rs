@@ -1,0 +1,6 @@
+//! API keys, the audit log, the key that signs cursors, and idempotent requests.
+
+pub mod api_keys;
+pub mod audit;
+pub mod cursor_key;
+pub mod idempotent_requests;

@@ -1,0 +1,193 @@
+//! The ledger: every job is a row here before anything else knows of it.
+//!
+//! It runs by PostgreSQL's clock (`now()`), the only one that all processes share: a due time or a lease written by one
+//! machine is read by another. Every change of state is one guarded statement. How a job is claimed and what becomes of it
+//! then is in `claims`, what becomes of it when its worker dies in `leases`.
+
+pub mod claims;
+pub mod control;
+pub mod leases;
+pub mod listing;
+pub mod processes;
+pub mod queues;
+pub mod schedule_entries;
+pub mod schedule_ticks;
+pub mod session;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::DbError;
+use crate::db::types::interval;
+use crate::domain::job::{JobId, JobState, NewJob, Trigger};
+
+/// What became of a request for a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The job that will do it.
+    pub job_id: JobId,
+    /// Whether it was there already.
+    pub joined: bool,
+}
+
+/// Enqueues a job, or joins a live one of the same kind and key. Whoever joins in a hurry brings the job forward.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, DbError> {
+    let live = match &job.unique_key {
+        Some(key) => lock_and_find_live(connection, job.kind.name, key).await?,
+        None => None,
+    };
+    if let Some(job_id) = live.filter(|_| !job.force) {
+        bring_forward(connection, job_id, job.priority as i16).await?;
+        return Ok(Enqueued { job_id, joined: true });
+    }
+    let job_id = JobId(Uuid::now_v7());
+    sqlx::query!(
+        r#"INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, requested_by, unique_key, forced, limit_key,
+                             scheduled_for, due_at, max_attempts, created_at)
+           VALUES ($1, $2, $3, $4, $5, CASE WHEN $13::interval > '0' THEN 'scheduled' ELSE 'queued' END, $6, $7, $8, $9,
+                   $10, $11, now() + $13::interval, $12, now())"#,
+        job_id.0,
+        job.kind.name,
+        job.args,
+        job.kind.queue,
+        job.priority as i16,
+        job.trigger.as_str(),
+        job.requested_by,
+        job.unique_key,
+        live.is_some(),
+        job.limit,
+        job.scheduled_for,
+        i32::try_from(job.kind.max_attempts).unwrap_or(i32::MAX),
+        interval(job.delay)
+    )
+    .execute(connection)
+    .await?;
+    Ok(Enqueued { job_id, joined: false })
+}
+
+/// Requests for one kind and key are decided one at a time, so that of two at once one joins the other.
+async fn lock_and_find_live(connection: &mut PgConnection, kind: &str, key: &str) -> Result<Option<JobId>, DbError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('jobs:' || $1 || ':' || $2, 0))", kind, key)
+        .execute(&mut *connection)
+        .await?;
+    let live = sqlx::query_scalar!(
+        r#"SELECT id FROM jobs
+            WHERE kind = $1 AND unique_key = $2 AND state IN ('queued', 'scheduled', 'running', 'retrying')
+            ORDER BY forced, created_at LIMIT 1"#,
+        kind,
+        key
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(live.map(JobId))
+}
+
+/// Lets a waiting job run now, if whoever asks is more urgent than whoever asked before.
+async fn bring_forward(connection: &mut PgConnection, job_id: JobId, priority: i16) -> Result<(), DbError> {
+    sqlx::query!(
+        r#"UPDATE jobs SET priority = $2, due_at = LEAST(due_at, now())
+            WHERE id = $1 AND priority > $2 AND state IN ('queued', 'scheduled', 'retrying')"#,
+        job_id.0,
+        priority
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A job in short: enough to follow it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Glance {
+    /// Where it stands.
+    pub state: JobState,
+    /// Its attempts so far.
+    pub attempt: u32,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+    /// What came of it.
+    pub result: Option<Value>,
+}
+
+/// Where a job stands, if there is one of this id.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn find_glance(pool: &PgPool, job_id: JobId) -> Result<Option<Glance>, DbError> {
+    let row = sqlx::query!("SELECT state, attempt, error, result FROM jobs WHERE id = $1", job_id.0)
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| {
+        Ok(Glance {
+            state: JobState::try_from(row.state)?,
+            attempt: row.attempt.unsigned_abs(),
+            error: row.error,
+            result: row.result,
+        })
+    })
+    .transpose()
+}
+
+/// A job that is at work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Running {
+    /// The job.
+    pub job_id: JobId,
+    /// How far it has come, as its handler wrote it.
+    pub progress: Option<Value>,
+}
+
+/// A job of `kind` that a living worker has, if there is one; of several, the one that began first. Found by its lease: there
+/// are few of those, and a million jobs; and one that ran out is that of a worker that died.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked.
+pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<Running>, DbError> {
+    let row = sqlx::query!(
+        r#"SELECT id, progress FROM job_leases JOIN jobs ON jobs.id = job_id
+            WHERE kind = $1 AND state = 'running' AND expires_at > now() ORDER BY started_at LIMIT 1"#,
+        kind
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Running { job_id: JobId(row.id), progress: row.progress }))
+}
+
+/// Forgets jobs that came to their end: failed ones before `failed`, the others before `others` (ages by the ledger's
+/// clock).
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn prune(pool: &PgPool, others: Duration, failed: Duration) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM jobs
+            WHERE (state IN ('succeeded', 'cancelled') AND finished_at < now() - $1::interval)
+               OR (state = 'failed' AND finished_at < now() - $2::interval)"#,
+        interval(others),
+        interval(failed)
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
+}
+
+impl TryFrom<String> for JobState {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, DbError> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("jobs.state", name))
+    }
+}
+
+impl TryFrom<String> for Trigger {
+    type Error = DbError;
+
+    fn try_from(name: String) -> Result<Self, DbError> {
+        Self::from_name(&name).ok_or_else(|| DbError::impossible("jobs.trigger", name))
+    }
+}

@@ -1,0 +1,210 @@
+//! Answers any question about payments by adding up cells, and payments where no cell fits.
+//!
+//! One statement is put together for every question: which series of cells, which spans of time, what tells sums apart. Each
+//! series is walked span by span through the primary key, so that nothing is read that is not added up. The `OFFSET 0` says so:
+//! without it the planner takes the walk for a join, reads every cell of the facet and compares each with every span, which
+//! took 770 ms instead of 21 for thirty days of Kolkata among 330,000 cells.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::{FromRow, PgExecutor, Postgres, QueryBuilder};
+
+use crate::db::DbError;
+use crate::db::transactions::filter;
+use crate::db::transactions::filter::{push_kinds, push_list};
+use crate::domain::metrics::amount_band;
+use crate::domain::metrics::cell::{Facet, Measures};
+use crate::domain::metrics::query::{Depth, Dimension, Filter, Question, Sum};
+use crate::domain::metrics::rollup_plan::{Cover, Span, Stretch};
+use crate::domain::transaction::Source;
+
+#[derive(FromRow)]
+struct SumRow {
+    slot: i32,
+    source: Option<String>,
+    member: Option<String>,
+    status: String,
+    currency: String,
+    count: i64,
+    amount: Decimal,
+    amount_usd: Decimal,
+    fee: Decimal,
+    fee_usd: Decimal,
+    usd_missing: i64,
+}
+
+impl TryFrom<SumRow> for Sum {
+    type Error = DbError;
+
+    fn try_from(row: SumRow) -> Result<Self, DbError> {
+        Ok(Self {
+            slot: row.slot,
+            source: row.source.map(Source::try_from).transpose()?,
+            member: row.member.unwrap_or_default(),
+            status: row.status.try_into()?,
+            currency: row.currency,
+            measures: Measures {
+                count: row.count,
+                amount: row.amount,
+                amount_usd: row.amount_usd,
+                fee: row.fee,
+                fee_usd: row.fee_usd,
+                usd_missing: row.usd_missing,
+            },
+        })
+    }
+}
+
+/// The sums that `question` asks for, of those payments that there are.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list(executor: impl PgExecutor<'_>, question: &Question) -> Result<Vec<Sum>, DbError> {
+    let Cover { spans, rest } = question.cover();
+    let cells = question.facet().filter(|_| !spans.is_empty());
+    if cells.is_none() && rest.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut statement = Statement { query: QueryBuilder::new(""), question };
+    if let Some(facet) = cells {
+        statement.push_series(facet);
+    }
+    statement.push_sums();
+    if let Some(facet) = cells {
+        statement.push_cells(facet, &spans);
+    }
+    if !rest.is_empty() {
+        statement.query.push(if cells.is_some() { " UNION ALL " } else { "" });
+        statement.push_payments(&rest);
+    }
+    let grouped = statement.grouped();
+    statement.query.push(format!(") AS counted GROUP BY {grouped} HAVING sum(count) <> 0"));
+    let rows: Vec<SumRow> = statement.query.build_query_as().fetch_all(executor).await?;
+    rows.into_iter().map(Sum::try_from).collect()
+}
+
+struct Statement<'question> {
+    query: QueryBuilder<Postgres>,
+    question: &'question Question,
+}
+
+impl Statement<'_> {
+    /// The projects and members whose cells are added up. They are found by hopping from one to the next through the index.
+    fn push_series(&mut self, facet: Facet) {
+        let filter = &self.question.filter;
+        if facet == Facet::All {
+            self.query.push("WITH series AS (SELECT '' AS project, '' AS member)");
+        } else if facet == Facet::Project && !filter.projects.is_empty() {
+            self.query.push("WITH series AS (SELECT DISTINCT project, '' AS member FROM UNNEST(");
+            self.query.push_bind(filter.projects.clone()).push("::text[]) AS asked (project))");
+        } else {
+            let first = format!(
+                "SELECT project, member FROM metric_cells WHERE facet = '{}' AND width = 'day'",
+                facet.as_str()
+            );
+            self.query.push(format!(
+                "WITH RECURSIVE known AS (({first} ORDER BY project, member LIMIT 1) UNION ALL \
+                 SELECT following.* FROM known CROSS JOIN LATERAL ({first} AND (project, member) > (known.project, known.member) \
+                 ORDER BY project, member LIMIT 1) AS following), series AS (SELECT * FROM known WHERE true"
+            ));
+            push_list(&mut self.query, "project", &filter.projects);
+            push_list(&mut self.query, "member", member_filter(facet, filter));
+            self.query.push(")");
+        }
+    }
+
+    fn grouped(&self) -> String {
+        let source = if self.question.by_source { ", source" } else { "" };
+        let member = if self.question.by.is_some() { ", member" } else { "" };
+        format!("slot{source}{member}, status, currency")
+    }
+
+    fn push_sums(&mut self) {
+        let source = if self.question.by_source { "source" } else { "NULL::text" };
+        let member = if self.question.by.is_some() { "member" } else { "NULL::text" };
+        self.query.push(format!(
+            " SELECT slot, {source} AS source, {member} AS member, status, currency, sum(count)::bigint AS count"
+        ));
+        for (depth, column) in [
+            (Depth::Amounts, "amount"),
+            (Depth::Amounts, "amount_usd"),
+            (Depth::Amounts, "usd_missing"),
+            (Depth::Fees, "fee"),
+            (Depth::Fees, "fee_usd"),
+        ] {
+            let sum = if self.question.depth < depth { "0".to_owned() } else { format!("sum({column})") };
+            let kind = if column == "usd_missing" { "bigint" } else { "numeric" };
+            self.query.push(format!(", {sum}::{kind} AS {column}"));
+        }
+        self.query.push(" FROM (");
+    }
+
+    fn push_cells(&mut self, facet: Facet, spans: &[Span]) {
+        let member = if self.question.by == Some(Dimension::Project) { "series.project" } else { "series.member" };
+        self.push_slot("bucket");
+        self.query.push(format!(
+            ", source, {member} AS member, status, currency, count, amount, amount_usd, fee, fee_usd, usd_missing \
+             FROM series CROSS JOIN UNNEST("
+        ));
+        let widths: Vec<&str> = spans.iter().map(|span| span.width.as_str()).collect();
+        self.query.push_bind(widths).push("::text[], ");
+        self.push_stretches(&spans.iter().map(|span| span.stretch).collect::<Vec<_>>());
+        self.query.push(format!(
+            ") AS span (width, since, before) CROSS JOIN LATERAL (SELECT * FROM metric_cells \
+             WHERE facet = '{}' AND width = span.width AND project = series.project AND member = series.member \
+             AND bucket >= span.since AND bucket < span.before",
+            facet.as_str()
+        ));
+        push_kinds(&mut self.query, &self.question.filter);
+        self.query.push(" OFFSET 0) AS cells");
+    }
+
+    fn push_payments(&mut self, rest: &[Stretch]) {
+        let member = match self.question.by {
+            None => "''".to_owned(),
+            Some(Dimension::Project) => "COALESCE(project, '')".to_owned(),
+            Some(Dimension::Merchant) => "COALESCE(merchant_id, '')".to_owned(),
+            Some(Dimension::Country) => "COALESCE(country, '')".to_owned(),
+            Some(Dimension::PaymentMethod) => "COALESCE(payment_method, '')".to_owned(),
+            Some(Dimension::AmountBand) => {
+                let bounds = amount_band::BOUNDS.map(|bound| bound.to_string()).join(",");
+                format!("width_bucket(amount, '{{{bounds}}}'::numeric[])::text")
+            }
+        };
+        self.push_slot("created_at");
+        self.query.push(format!(
+            ", source, {member} AS member, status, currency, 1::bigint AS count, amount, COALESCE(amount_usd, 0) AS amount_usd, \
+             COALESCE(fee, 0) AS fee, COALESCE(fee_usd, 0) AS fee_usd, (amount_usd IS NULL)::int::bigint AS usd_missing FROM UNNEST("
+        ));
+        self.push_stretches(rest);
+        self.query.push(
+            ") AS stretch (since, before) CROSS JOIN LATERAL (SELECT * FROM transactions \
+             WHERE created_at >= stretch.since AND created_at < stretch.before",
+        );
+        filter::push(&mut self.query, &self.question.filter);
+        self.query.push(") AS payments");
+    }
+
+    /// The key of the slot that a time falls into.
+    fn push_slot(&mut self, time: &str) {
+        let slots = &self.question.slots;
+        self.query.push("SELECT (").push_bind(slots.keys()).push(format!("::int[])[width_bucket({time}, "));
+        self.query.push_bind(slots.boundaries().to_vec()).push("::timestamptz[])] AS slot");
+    }
+
+    fn push_stretches(&mut self, stretches: &[Stretch]) {
+        let times = |end: fn(&Stretch) -> DateTime<Utc>| -> Vec<DateTime<Utc>> { stretches.iter().map(end).collect() };
+        self.query.push_bind(times(|stretch| stretch.from)).push("::timestamptz[], ");
+        self.query.push_bind(times(|stretch| stretch.until)).push("::timestamptz[]");
+    }
+}
+
+/// What the members of a facet's cells may be.
+fn member_filter(facet: Facet, filter: &Filter) -> &[String] {
+    match facet {
+        Facet::All | Facet::Project | Facet::AmountBand => &[],
+        Facet::Merchant => &filter.merchant_ids,
+        Facet::Country | Facet::ProjectCountry => &filter.countries,
+        Facet::PaymentMethod | Facet::ProjectPaymentMethod => &filter.payment_methods,
+    }
+}

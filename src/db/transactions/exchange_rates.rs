@@ -1,0 +1,86 @@
+//! Exchange rates, with the time at which we fetched each, and whose word the rate of a payment is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::{PgConnection, PgPool};
+
+use crate::db::DbError;
+use crate::domain::exchange_rate::{ExchangeRate, RateOrigin};
+use crate::domain::money::Currency;
+
+/// A rate that has not changed is stored again after this long: most feeds change once a day and are asked every half an
+/// hour, but a rate that never changes must not grow old either.
+const REPEATED_AFTER: Duration = Duration::from_hours(24);
+
+/// Stores what was fetched at `now` (US dollars for one unit), and says how many rates of it are new.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn insert(
+    connection: &mut PgConnection,
+    fetched: &BTreeMap<Currency, Decimal>,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    let stored = sqlx::query!(
+        r#"INSERT INTO exchange_rates (currency, fetched_at, usd)
+           SELECT currency, $3, usd FROM UNNEST($1::text[], $2::numeric[]) AS fetched (currency, usd)
+            WHERE usd IS DISTINCT FROM (
+                  SELECT usd FROM exchange_rates AS stored
+                   WHERE stored.currency = fetched.currency AND fetched_at > $4 ORDER BY fetched_at DESC LIMIT 1)
+               ON CONFLICT (currency, fetched_at) DO NOTHING"#,
+        &fetched.keys().map(Currency::as_str).collect::<Vec<_>>() as &[&str],
+        &fetched.values().copied().collect::<Vec<_>>(),
+        now,
+        now - REPEATED_AFTER,
+    )
+    .execute(connection)
+    .await?;
+    Ok(stored.rows_affected())
+}
+
+/// Every rate that is stored of these currencies.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list(
+    connection: &mut PgConnection,
+    currencies: &[String],
+) -> Result<Vec<(Currency, ExchangeRate)>, DbError> {
+    let rows =
+        sqlx::query!("SELECT currency, fetched_at, usd FROM exchange_rates WHERE currency = ANY($1)", currencies)
+            .fetch_all(connection)
+            .await?;
+    rows.into_iter()
+        .map(|row| {
+            let currency = row.currency.parse();
+            let currency = currency.map_err(|_| DbError::impossible("exchange_rates.currency", row.currency))?;
+            Ok((currency, ExchangeRate { usd: row.usd, fetched_at: row.fetched_at }))
+        })
+        .collect()
+}
+
+/// Forgets rates that were fetched before `time`.
+///
+/// # Errors
+/// [`DbError`] where the database refuses.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
+    let pruned = sqlx::query!("DELETE FROM exchange_rates WHERE fetched_at < $1", time).execute(pool).await?;
+    Ok(pruned.rows_affected())
+}
+
+/// Whose word a payment's rate is, from its columns `rate_origin` and `rate_at`; none where it has no rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundOrigin(pub Option<RateOrigin>);
+
+impl FoundOrigin {
+    /// Of these columns.
+    pub(in crate::db) fn of(name: Option<&str>, at: Option<DateTime<Utc>>) -> Result<Self, sqlx::Error> {
+        let Some(name) = name else { return Ok(Self(None)) };
+        let origin = RateOrigin::from_parts(name, at);
+        let impossible = || DbError::impossible("transactions.rate_origin", name);
+        Ok(Self(Some(origin.ok_or_else(|| sqlx::Error::Decode(impossible().into()))?)))
+    }
+}

@@ -1,0 +1,140 @@
+//! Payments without an exchange rate: stored before one was known.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::db::DbError;
+use crate::domain::exchange_rate::Valuation;
+use crate::domain::metrics::amount_band::AmountBand;
+use crate::domain::metrics::cell::{self, Width};
+use crate::domain::money::Currency;
+use crate::domain::transaction::Source;
+
+/// Those of these currencies in which a payment of `source`, created since `since`, has no rate. One look into the index for
+/// each, said so that no plan can read more.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list_currencies(
+    connection: &mut PgConnection,
+    source: Source,
+    currencies: &BTreeSet<Currency>,
+    since: DateTime<Utc>,
+) -> Result<BTreeSet<Currency>, DbError> {
+    let names = sqlx::query_scalar!(
+        r#"SELECT currency AS "currency!"
+             FROM UNNEST($2::text[]) AS known (currency)
+            CROSS JOIN LATERAL (
+                  SELECT FROM transactions
+                   WHERE source = $1 AND transactions.currency = known.currency
+                     AND exchange_rate IS NULL AND created_at >= $3
+                   LIMIT 1) AS waiting"#,
+        source.as_str(),
+        &currencies.iter().map(Currency::as_str).collect::<Vec<_>>() as &[&str],
+        since
+    )
+    .fetch_all(connection)
+    .await?;
+    let currencies = names.into_iter().map(|name| name.parse());
+    currencies
+        .collect::<Result<_, _>>()
+        .map_err(|error| DbError::impossible("transactions.currency", format!("{error}")))
+}
+
+/// A payment's place in the order of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// When it came to be.
+    pub created_at: DateTime<Utc>,
+    /// Its id.
+    pub id: Uuid,
+}
+
+/// A payment without a rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unvalued {
+    /// Its place.
+    pub place: Place,
+    /// Its amount.
+    pub amount: Decimal,
+    /// Its fee.
+    pub fee: Option<Decimal>,
+    /// Where it stands in the metrics.
+    pub standing: cell::Place,
+}
+
+/// Payments of `source` in `currency` without a rate after `after`, oldest first, at most `limit`.
+///
+/// # Errors
+/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+pub async fn list(
+    connection: &mut PgConnection,
+    source: Source,
+    currency: &Currency,
+    after: Place,
+    limit: i64,
+) -> Result<Vec<Unvalued>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, kind, project, merchant_id, country, payment_method, status, amount, fee, created_at
+             FROM transactions
+            WHERE source = $1 AND currency = $2 AND exchange_rate IS NULL AND (created_at, id) > ($3, $4)
+            ORDER BY created_at, id LIMIT $5"#,
+        source.as_str(),
+        currency.as_str(),
+        after.created_at,
+        after.id,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let standing = cell::Place {
+                quarter: Width::Quarter.start(row.created_at),
+                source,
+                kind: row.kind.try_into()?,
+                project: row.project.unwrap_or_default(),
+                merchant_id: row.merchant_id.unwrap_or_default(),
+                country: row.country.unwrap_or_default(),
+                payment_method: row.payment_method.unwrap_or_default(),
+                amount_band: AmountBand::of(row.amount),
+                currency: currency.to_string(),
+                status: row.status.try_into()?,
+            };
+            let place = Place { created_at: row.created_at, id: row.id };
+            Ok(Unvalued { place, amount: row.amount, fee: row.fee, standing })
+        })
+        .collect()
+}
+
+/// Gives these payments, which have none yet, their values.
+///
+/// # Errors
+/// [`DbError::Conflict`] where one has a rate by now; nothing may be committed then.
+pub async fn value(connection: &mut PgConnection, valued: &[(Uuid, Valuation)]) -> Result<(), DbError> {
+    let dollars = |field: fn(&Valuation) -> Option<Decimal>| -> Vec<Option<Decimal>> {
+        valued.iter().map(|(_, valuation)| field(valuation)).collect()
+    };
+    let written = sqlx::query!(
+        r#"UPDATE transactions
+              SET exchange_rate = valued.exchange_rate, amount_usd = valued.amount_usd, fee_usd = valued.fee_usd,
+                  rate_origin = valued.rate_origin, rate_at = valued.rate_at
+             FROM UNNEST($1::uuid[], $2::numeric[], $3::numeric[], $4::numeric[], $5::text[], $6::timestamptz[])
+                  AS valued (id, exchange_rate, amount_usd, fee_usd, rate_origin, rate_at)
+            WHERE transactions.id = valued.id AND transactions.exchange_rate IS NULL"#,
+        &valued.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        &valued.iter().map(|(_, valuation)| valuation.exchange_rate).collect::<Vec<_>>(),
+        &dollars(|valuation| valuation.amount_usd) as &[Option<Decimal>],
+        &dollars(|valuation| valuation.fee_usd) as &[Option<Decimal>],
+        &valued.iter().map(|(_, valuation)| valuation.origin.as_str()).collect::<Vec<_>>() as &[&str],
+        &valued.iter().map(|(_, valuation)| valuation.origin.fetched_at()).collect::<Vec<_>>()
+            as &[Option<DateTime<Utc>>],
+    )
+    .execute(connection)
+    .await?;
+    if written.rows_affected() == valued.len() as u64 { Ok(()) } else { Err(DbError::Conflict("a payment")) }
+}

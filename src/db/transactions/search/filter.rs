@@ -1,0 +1,157 @@
+//! Which payments are looked for, and how that is said to the database.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::{Postgres, QueryBuilder};
+
+use crate::db::transactions::filter;
+use crate::db::transactions::filter::{narrowest_first, push_list};
+use crate::domain::metrics::amount_band::AmountRange;
+use crate::domain::metrics::query;
+use crate::domain::metrics::query::{Dimension, Question};
+use crate::domain::metrics::rollup_plan::Stretch;
+use crate::domain::metrics::time_buckets::Slots;
+
+/// Which payments are looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// By what the metrics know of them.
+    pub dimensions: query::Filter,
+    /// Their amounts.
+    pub amounts: AmountRange,
+    /// Created then or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Created before.
+    pub until: Option<DateTime<Utc>>,
+    /// A part of one of their ids, or of what they say of the payer.
+    pub search: Option<Search>,
+}
+
+/// A part of a text that is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    /// The part: at least three characters, none of them a control character.
+    pub text: String,
+    /// Whether it is also looked for in what is personal.
+    pub personal: bool,
+}
+
+impl Filter {
+    /// What the metrics can say of how many payments it finds.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let question = self.question();
+        if self.search.is_some() || question.facet().is_none() {
+            return Known::AtMost(widened(question));
+        }
+        if self.amounts.is_all() {
+            return Known::Exactly(question);
+        }
+        let by_band = question.clone().by(Dimension::AmountBand);
+        if by_band.facet().is_some() { Known::InBands(by_band) } else { Known::AtMost(question) }
+    }
+
+    /// The question after all that the metrics know of what it looks for.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        Question::new(self.dimensions.clone(), Slots::one(self.stretch())).counts()
+    }
+
+    /// The time of their creation.
+    #[must_use]
+    pub fn stretch(&self) -> Stretch {
+        let Stretch { from, until } = Stretch::ALL;
+        Stretch { from: self.from.unwrap_or(from), until: self.until.unwrap_or(until) }
+    }
+
+    /// Narrows `query` to the payments that it finds, but for the text that they contain.
+    pub(in crate::db) fn push_all_but_search(&self, query: &mut QueryBuilder<Postgres>) {
+        self.push_time(query);
+        push_amounts(self.amounts, query);
+        filter::push(query, &self.dimensions);
+    }
+
+    pub(in crate::db) fn push_time(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(from) = self.from {
+            query.push(" AND created_at >= ").push_bind(from);
+        }
+        if let Some(until) = self.until {
+            query.push(" AND created_at < ").push_bind(until);
+        }
+    }
+
+    /// Narrows `query` by time and by that one of the other filters that has an index and, as a rule, finds the fewest.
+    pub(in crate::db) fn push_narrowest(&self, query: &mut QueryBuilder<Postgres>) {
+        self.push_time(query);
+        match narrowest_first(&self.dimensions).into_iter().find(|(_, values)| !values.is_empty()) {
+            Some((column, values)) => push_list(query, column, values),
+            None => push_amounts(self.amounts, query),
+        }
+    }
+}
+
+/// What the metrics can say of how many payments a filter finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// As many as this question's answer says.
+    Exactly(Question),
+    /// As many as this question's answer says of the bands that lie within the amounts as a whole, and those of the rest.
+    InBands(Question),
+    /// No more than that.
+    AtMost(Question),
+}
+
+/// The question without what no facet knows beside the rest.
+fn widened(mut question: Question) -> Question {
+    if question.facet().is_none() && !question.filter.merchant_ids.is_empty() {
+        question.filter.countries.clear();
+        question.filter.payment_methods.clear();
+    } else if question.facet().is_none() {
+        question.filter.payment_methods.clear();
+    }
+    question
+}
+
+fn push_amounts(amounts: AmountRange, query: &mut QueryBuilder<Postgres>) {
+    for (bound, comparison) in [(amounts.least, ">="), (amounts.most, "<="), (amounts.below, "<")] {
+        if let Some(bound) = bound {
+            query.push(format!(" AND amount {comparison} ")).push_bind(bound);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    #[test]
+    fn the_metrics_say_how_many_or_at_most_how_many() {
+        let some = || vec!["a".to_owned()];
+        let all = query::Filter::default;
+        let of = |dimensions| Filter { dimensions, ..Filter::default() };
+        let project = of(query::Filter { projects: some(), ..all() });
+        assert!(matches!(Filter::default().known(), Known::Exactly(_)));
+        assert!(matches!(project.known(), Known::Exactly(question) if question.filter.projects == some()));
+        let amounts = AmountRange { least: Some(Decimal::ONE), ..AmountRange::default() };
+        assert!(matches!(Filter { amounts, ..Filter::default() }.known(), Known::InBands(_)));
+        let search = Some(Search { text: "abc".to_owned(), personal: false });
+        for (filter, left) in [
+            (Filter { amounts, ..project.clone() }, [1, 0, 0, 0]),
+            (Filter { search, ..project.clone() }, [1, 0, 0, 0]),
+            (
+                of(query::Filter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
+                [1, 0, 1, 0],
+            ),
+            (of(query::Filter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
+            (of(query::Filter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
+        ] {
+            let Known::AtMost(question) = filter.known() else { panic!("{filter:?} is known") };
+            let asked = &question.filter;
+            let lists = [&asked.projects, &asked.merchant_ids, &asked.countries, &asked.payment_methods];
+            assert_eq!(lists.map(Vec::len), left, "{filter:?}");
+            assert!(question.facet().is_some(), "{filter:?}");
+        }
+    }
+}
