@@ -16,12 +16,12 @@ use psp_dashboard::operations::connect_servers::{connect_isolated_servers, conne
 use psp_dashboard::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
-use crate::enqueue_command::EnqueueArguments;
-use crate::environment::Environment;
+use crate::commands::enqueue::EnqueueArguments;
+use crate::commands::quarantine::QuarantineArguments;
 use crate::handler::Registry;
-use crate::quarantine_command::QuarantineArguments;
-use crate::schedule::Entry;
+use crate::job_context::Environment;
 use crate::scheduler::Scheduler;
+use crate::scheduler::table::Entry;
 use crate::worker::{WorkerSettings, run_suspects, run_worker};
 
 /// What a program is made of.

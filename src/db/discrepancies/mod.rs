@@ -69,10 +69,11 @@ impl Filter {
     }
 
     fn push_rest(&self, query: &mut QueryBuilder<Postgres>) {
+        let owned = |values: Vec<&'static str>| values.into_iter().map(str::to_owned).collect();
         let lists: [(&str, Vec<String>); 6] = [
-            ("match_status", names(&self.match_statuses, MatchStatus::as_str)),
-            ("types[1]", names(&self.discrepancy_types, DiscrepancyType::as_str)),
-            ("state", names(&self.states, CaseState::as_str)),
+            ("match_status", owned(names(&self.match_statuses, MatchStatus::as_str))),
+            ("types[1]", owned(names(&self.discrepancy_types, DiscrepancyType::as_str))),
+            ("state", owned(names(&self.states, CaseState::as_str))),
             ("project", self.projects.clone()),
             ("assignee", self.assignees.clone()),
             ("", self.either.clone()),

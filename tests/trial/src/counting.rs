@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_jobs::environment::Environment;
 use psp_jobs::handler::{Handler, JobError};
+use psp_jobs::job_context::Environment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -16,8 +16,8 @@ pub mod sleeping;
 
 use std::sync::Arc;
 
-use psp_jobs::environment::Environment;
 use psp_jobs::handler::Registry;
+use psp_jobs::job_context::Environment;
 
 use counting::Counting;
 use crashing::Crashing;

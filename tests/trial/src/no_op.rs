@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_jobs::environment::Environment;
 use psp_jobs::handler::{Handler, JobError};
+use psp_jobs::job_context::Environment;
 use serde_json::{Value, json};
 
 /// Does nothing.

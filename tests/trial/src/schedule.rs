@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use psp_dashboard::config::{ReconciliationConfig, SyncConfig};
 use psp_dashboard::domain::job::{NewJob, Trigger};
 use psp_dashboard::domain::schedule::{Every, Recurrence};
-use psp_jobs::schedule::{Entry, Missed};
+use psp_jobs::scheduler::table::{Entry, Missed};
 use serde_json::json;
 
 use crate::kinds;

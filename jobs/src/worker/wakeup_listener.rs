@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::claimer::Claimer;
-use crate::wake::{Bell, Wake};
+use super::claimer::Claimer;
+use super::poll_strategy::{Bell, Wake};
 
 /// How often bells are looked for when no call is heard.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

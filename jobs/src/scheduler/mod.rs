@@ -5,6 +5,8 @@
 //! whatever of its schedule was missed before it: while no scheduler ran, while the machine slept, while the database was
 //! away, or because the clock was set.
 
+pub mod table;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::schedule::{Entry, Missed, Ticks};
+use self::table::{Entry, Missed, Ticks};
 
 const PRESENCE_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait before a tick that could not be recorded, or that another scheduler is about, is looked at again.

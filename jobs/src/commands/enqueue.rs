@@ -16,7 +16,7 @@ use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::request_reconciliation::{ReconciliationRequest, request_reconciliation};
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
+use crate::job_context::Environment;
 
 /// Which job is to be enqueued.
 #[derive(Debug, Args)]

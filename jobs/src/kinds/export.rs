@@ -9,8 +9,8 @@ use psp_dashboard::operations::export::request::ExportArgs;
 use psp_dashboard::operations::export::run::Workshop;
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
+use crate::job_context::Environment;
 
 /// Makes files.
 pub struct Export {

@@ -7,8 +7,8 @@ use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::operations::rebuild_rollups::{Rebuilt, rebuild_rollups};
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
+use crate::job_context::Environment;
 
 /// Counts anew.
 pub struct RebuildRollups {

@@ -8,8 +8,8 @@ use psp_dashboard::domain::replay::Replay;
 use psp_dashboard::operations::replay_quarantine::replay_quarantine;
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
+use crate::job_context::Environment;
 
 /// Reads the quarantine again.
 pub struct ReplayQuarantine {

@@ -14,8 +14,8 @@ use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::operations::export::run::prune_files;
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
+use crate::job_context::Environment;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);

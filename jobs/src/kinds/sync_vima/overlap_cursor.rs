@@ -19,7 +19,7 @@ use psp_dashboard::operations::ingest_page::{Advance, Page};
 use psp_dashboard::providers::vima::OperationsPage;
 use sqlx::PgPool;
 
-use crate::sync_run::Pages;
+use crate::kinds::sync_run::Pages;
 
 /// What is not known yet of the horizon.
 #[derive(Debug, Clone)]

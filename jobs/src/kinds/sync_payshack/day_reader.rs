@@ -21,7 +21,7 @@ use psp_dashboard::operations::ingest_page::{Advance, Page};
 use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::payshack::{PageQuery, PayshackClient, TransactionsPage};
 
-use crate::sync_run::Pages;
+use crate::kinds::sync_run::Pages;
 
 /// The longest page that can be asked for.
 const LIMIT: u32 = 100;

@@ -11,8 +11,8 @@ use psp_dashboard::operations::store_rates::store_rates;
 use psp_dashboard::providers::{ProviderError, Upstream};
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
+use crate::job_context::Environment;
 
 /// Fetches rates.
 pub struct RefreshFxRates {

@@ -9,8 +9,8 @@ use psp_dashboard::operations::reconcile_day::reconcile_day;
 use psp_dashboard::operations::request_reconciliation::enqueue_night;
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
+use crate::job_context::Environment;
 
 /// Reconciles days.
 pub struct Reconcile {

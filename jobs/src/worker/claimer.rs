@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::hands::{Claimed, Hands};
+use super::executor::{Claimed, Hands};
 
 /// How often it looks when nobody wakes it: the longest that a due job waits for a free hand.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -8,6 +8,8 @@
 //! Days that are read again, as the nightly sweep does, are read with the changes that were made since they began, as far
 //! as it is remembered where the cursor stood then: an update that became visible hours late is on no list of a day.
 
+pub(crate) mod overlap_cursor;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,10 +25,10 @@ use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::vima::{Cursor, OperationsPage, OperationsQuery};
 use serde_json::Value;
 
-use crate::environment::Environment;
+use self::overlap_cursor::Horizon;
+use super::sync_run::{Pages, SyncRun};
 use crate::handler::{Handler, JobError};
-use crate::horizon::Horizon;
-use crate::sync_run::{Pages, SyncRun};
+use crate::job_context::Environment;
 
 /// The longest page that can be asked for.
 const COUNT: u32 = 100;

@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::hands::Hands;
-use crate::isolation::Isolation;
-use crate::vigil::Vigil;
+use super::executor::Hands;
+use super::isolation::Isolation;
+use super::lease_monitor::Vigil;
 
 /// The longest that a job at work does not hear that it was told to stop.
 const LONGEST_UNHEARD: Duration = Duration::from_secs(1);

@@ -14,8 +14,8 @@ use psp_dashboard::operations::store_metadata::{StoredList, store_metadata};
 use psp_dashboard::providers::ProviderError;
 use serde_json::{Value, json};
 
-use crate::environment::Environment;
 use crate::handler::{Handler, JobError};
+use crate::job_context::Environment;
 
 /// How many unreadable rows of a list are told by their reasons in the job's result; the log tells every one.
 const TOLD: usize = 20;

@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::completer::Recorder;
 use crate::handler::{Handler, JobError, Registry};
-use crate::recorder::Recorder;
 
 /// How long to wait before an outcome that could not be recorded is tried again.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);

@@ -8,6 +8,9 @@
 //! Days before the window are owed after the first run, and read again by the rolling pass: by jobs of their own, newest day
 //! first, which a later attempt goes on with where the last one was interrupted.
 
+pub mod day_reader;
+pub mod recheck_open;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,11 +26,11 @@ use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::payshack::PageQuery;
 use serde_json::Value;
 
-use crate::ask_again::{self, Again};
-use crate::environment::Environment;
+use self::day_reader::{MovingDay, ROUNDS, page_of};
+use self::recheck_open::Again;
+use super::sync_run::{Pages, SyncRun};
 use crate::handler::{Handler, JobError};
-use crate::moving_day::{MovingDay, ROUNDS, page_of};
-use crate::sync_run::{Pages, SyncRun};
+use crate::job_context::Environment;
 
 /// How many pages, or payments, a run that follows what is new asks for at a time.
 const IN_FLIGHT: usize = 4;
@@ -153,7 +156,7 @@ impl SyncPayshack {
     /// Asks again for what is still open here and older than the windows.
     async fn ask_again(&self, run: &mut SyncRun, window: NaiveDate) -> Result<(), JobError> {
         let Environment { pool, sync, .. } = &*self.environment;
-        let again = ask_again::choose(pool, window, run.started_at, sync.payshack_interval).await?;
+        let again = recheck_open::choose(pool, window, run.started_at, sync.payshack_interval).await?;
         run.read(|pages| async move { self.fetch_again(again, &pages).await }).await
     }
 

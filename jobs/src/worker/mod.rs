@@ -1,5 +1,14 @@
 //! A worker process: hears bells, claims, runs jobs, and stops when it is told to.
 
+pub mod claimer;
+pub mod completer;
+pub mod executor;
+pub mod isolation;
+pub mod lease_monitor;
+pub mod maintenance;
+pub mod poll_strategy;
+pub mod wakeup_listener;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +20,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::bells::hang_up;
-use crate::claimer::Claimer;
-use crate::environment::Environment;
+use self::claimer::Claimer;
+use self::executor::{Claimed, Hands, HandsSettings};
+use self::isolation::Isolation;
+use self::lease_monitor::Vigil;
+use self::maintenance::{Duty, Sweeper, repeat};
+use self::wakeup_listener::hang_up;
 use crate::handler::Registry;
-use crate::hands::{Claimed, Hands, HandsSettings};
-use crate::isolation::Isolation;
-use crate::sweeper::{Duty, Sweeper, repeat};
-use crate::vigil::Vigil;
+use crate::job_context::Environment;
 
 /// What is kept of the grace for handing back and going.
 const LAST_SECONDS: Duration = Duration::from_secs(5);

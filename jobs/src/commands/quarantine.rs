@@ -14,8 +14,8 @@ use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use uuid::Uuid;
 
-use crate::enqueue_command::follow;
-use crate::environment::Environment;
+use super::enqueue::follow;
+use crate::job_context::Environment;
 
 /// What is to be done with the quarantine.
 #[derive(Debug, Args)]

@@ -26,8 +26,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::environment::Environment;
 use crate::handler::JobError;
+use crate::job_context::Environment;
 
 /// At most 4 a second (the contract's).
 const BETWEEN_PROGRESS: Duration = Duration::from_millis(250);
