@@ -4,17 +4,17 @@
 
 use std::time::{Duration, Instant};
 
-use psp_trial::counting::{self, Pause};
-use psp_trial::kinds::{COUNTING, SLEEPING};
-use psp_trial::schedule::ENTRIES;
-use psp_trial::sleeping;
+use psp_test_jobs::counting::{self, Pause};
+use psp_test_jobs::kinds::{COUNTING, SLEEPING};
+use psp_test_jobs::schedule::ENTRIES;
+use psp_test_jobs::sleeping;
 use serde_json::json;
 
 use crate::figure::{self, Target, Waits};
-use crate::harness::crew::{Crew, Killed};
 use crate::harness::stopped::stop_for_three_leases;
+use crate::harness::test_jobs::{Books, Trial};
 use crate::harness::ticks::kill_schedulers;
-use crate::harness::trial::{Books, Trial};
+use crate::harness::worker_group::{Crew, Killed};
 
 /// What production has.
 const DEFAULT_RESCUE: &[(&str, &str)] = &[("JOB_RESCUE_SECONDS", "15"), ("LOG_LEVEL", "info,sqlx=warn")];

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use crate::figure::{self, Target, Waits};
 use crate::harness::http_client;
-use crate::harness::stage::{OPERATOR, Stage, Web};
+use crate::harness::test_system::{OPERATOR, Stage, Web};
 use crate::metrics::counts;
 use crate::payments::Payments;
 use crate::web::{Memory, memory_kib};

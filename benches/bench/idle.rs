@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::figure::{self, Target};
-use crate::harness::trial::Trial;
+use crate::harness::test_jobs::Trial;
 
 /// What a start takes is over by then.
 const SETTLED: Duration = Duration::from_secs(5);

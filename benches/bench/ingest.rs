@@ -16,7 +16,7 @@ use psp_dashboard::providers::vima::read_operation;
 use sqlx::{Executor, PgPool};
 use uuid::Uuid;
 
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 
 const PAGE: usize = 100;
 

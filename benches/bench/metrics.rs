@@ -15,7 +15,7 @@ mod writer;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::payments::Payments;
 use measured::{Measured, print_table};
 use writer::Writer;

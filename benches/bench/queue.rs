@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::jobs::find_glance;
 use psp_dashboard::domain::job::JobId;
-use psp_trial::kinds::NO_OP;
+use psp_test_jobs::kinds::NO_OP;
 use serde_json::json;
 
 use crate::baseline;
 use crate::figure::{self, Target, Waits};
-use crate::harness::trial::Trial;
+use crate::harness::test_jobs::Trial;
 
 /// How many jobs are counted, of those that wait.
 const COUNTED: i64 = 20_000;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
 
 use crate::figure::{self, Target};
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::web::{Memory, memory_kib};
 
 const PAIRS: i32 = 1_000_000;

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
-use psp_trial::kinds::NO_OP;
+use psp_test_jobs::kinds::NO_OP;
 use redis::aio::ConnectionManager;
 use serde_json::json;
 
 use crate::figure::{self, Target};
-use crate::harness::trial::{Process, Trial};
+use crate::harness::test_jobs::{Process, Trial};
 use crate::web::{Memory, memory_kib};
 
 const JOBS: usize = 200_000;

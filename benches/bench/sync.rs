@@ -17,7 +17,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::figure::{self, Target, Waits};
-use crate::harness::stage::{Stage, Web};
+use crate::harness::test_system::{Stage, Web};
 use crate::web::{Memory, memory_kib};
 
 const SOURCES: [&str; 2] = ["vima", "payshack"];

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use reqwest::Method;
 
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 
 /// Measures and prints.
 pub(crate) async fn measure() {

@@ -1,6 +1,6 @@
 //! What is known of apalis-redis and apalis-cron, fault by fault (docs/decisions/0001), and that no job feels any of it.
 //!
-//! A slow, a restarted and a flushed Redis, and a push that seems to fail and is applied, are in [`super::wire_loss`]; a
+//! A slow, a restarted and a flushed Redis, and a push that seems to fail and is applied, are in [`crate::redis_loss`]; a
 //! killed worker whose attempt must not be forgotten in [`super::crash`]; two schedulers at once in [`super::schedulers`].
 
 use std::time::Duration;
@@ -12,15 +12,16 @@ use nix::sys::signal::Signal;
 use psp_dashboard::db::jobs::find_glance;
 use psp_dashboard::domain::job::{JobId, JobState, NewJob};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
-use psp_trial::counting::{self, Pause};
-use psp_trial::failing;
-use psp_trial::kinds::{self, COUNTING, FAILING, NO_OP};
-use psp_trial::schedule::ENTRIES;
+use psp_test_jobs::counting::{self, Pause};
+use psp_test_jobs::failing;
+use psp_test_jobs::kinds::{self, COUNTING, FAILING, NO_OP};
+use psp_test_jobs::schedule::ENTRIES;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::bells::{self, QUEUE};
-use crate::harness::trial::{Process, Trial};
+use crate::harness::test_jobs::{Process, Trial};
+use crate::harness::wakeups;
+use crate::harness::wakeups::QUEUE;
 use crate::harness::{eventually, ticks};
 
 /// What a worker says when apalis has died in it.
@@ -33,7 +34,7 @@ async fn ring(trial: &Trial, job_id: JobId, times: u32) {
 
 async fn wait_until_no_bell_is_kept(trial: &Trial) {
     eventually("every bell to be forgotten", || async {
-        (bells::ask::<u64>(trial, "HLEN", "data", &[]).await == 0).then_some(())
+        (wakeups::ask::<u64>(trial, "HLEN", "data", &[]).await == 0).then_some(())
     })
     .await;
 }
@@ -47,7 +48,7 @@ fn deaths(worker: &Process) -> usize {
 async fn eight_thousand_due_bells_never_hang_in_a_queue() {
     let trial = Trial::open().await;
     ring(&trial, JobId(Uuid::now_v7()), 1_000).await;
-    let bells: u64 = bells::ask(&trial, "HLEN", "data", &[]).await;
+    let bells: u64 = wakeups::ask(&trial, "HLEN", "data", &[]).await;
     assert!((64..=100).contains(&bells), "{bells} bells");
     let worker = trial.worker(&[]);
     wait_until_no_bell_is_kept(&trial).await;
@@ -63,10 +64,10 @@ async fn a_bell_that_cannot_be_read_silences_no_worker_for_long() {
     let unreadable = [("no-json", "hello", "1"), ("no-number", "1", "many")];
     for (id, payload, attempts) in unreadable {
         let before = deaths(&worker);
-        let _new: u32 = bells::ask(&trial, "HSET", "data", &[id, payload]).await;
+        let _new: u32 = wakeups::ask(&trial, "HSET", "data", &[id, payload]).await;
         let meta = ["attempts", attempts, "max_attempts", "1", "status", "Pending"];
-        let _new: u32 = bells::ask(&trial, "HSET", &format!("meta:{id}"), &meta).await;
-        let _length: u32 = bells::ask(&trial, "RPUSH", "active", &[id]).await;
+        let _new: u32 = wakeups::ask(&trial, "HSET", &format!("meta:{id}"), &meta).await;
+        let _length: u32 = wakeups::ask(&trial, "RPUSH", "active", &[id]).await;
         eventually("apalis to die of it", || async { (deaths(&worker) > before).then_some(()) }).await;
         trial.enqueue(&COUNTING, counting::args(0, 0, Pause::BeforeWriting)).await;
         trial.settle().await;
@@ -74,13 +75,13 @@ async fn a_bell_that_cannot_be_read_silences_no_worker_for_long() {
     trial.books().await.assert_each_done_once();
     // The last name is that of the living; the bells are forgotten with those who held them.
     let names = eventually("the worker to hear bells again", || async {
-        Some(bells::workers(&trial).await).filter(|names| names.len() > unreadable.len())
+        Some(wakeups::workers(&trial).await).filter(|names| names.len() > unreadable.len())
     })
     .await;
-    bells::silence(&trial, &names[..unreadable.len()]).await;
+    wakeups::silence(&trial, &names[..unreadable.len()]).await;
     wait_until_no_bell_is_kept(&trial).await;
     for (id, _, _) in unreadable {
-        assert_eq!(bells::ask::<u32>(&trial, "EXISTS", &format!("meta:{id}"), &[]).await, 0, "{id}");
+        assert_eq!(wakeups::ask::<u32>(&trial, "EXISTS", &format!("meta:{id}"), &[]).await, 0, "{id}");
     }
     assert_eq!(deaths(&worker), unreadable.len(), "nobody dies of one twice");
 }
@@ -100,17 +101,17 @@ async fn workers_that_stop_or_die_come_back_and_are_forgotten() {
             worker.running.end(Duration::from_secs(20)).await;
         }
     }
-    let gone = bells::workers(&trial).await;
+    let gone = wakeups::workers(&trial).await;
     assert_eq!(gone.len(), 3, "{gone:?}");
-    bells::silence(&trial, &gone).await;
+    wakeups::silence(&trial, &gone).await;
     let _worker = trial.worker(&[]);
     eventually("the gone to be forgotten", || async {
-        let names = bells::workers(&trial).await;
+        let names = wakeups::workers(&trial).await;
         (names.len() == 1 && !gone.contains(&names[0])).then_some(())
     })
     .await;
     for name in gone {
-        let kept: u32 = bells::ask(&trial, "EXISTS", &format!("workers:metadata:{name}"), &[]).await;
+        let kept: u32 = wakeups::ask(&trial, "EXISTS", &format!("workers:metadata:{name}"), &[]).await;
         assert_eq!(kept, 0, "{name}");
     }
     trial.books().await.assert_each_done_once();
@@ -122,7 +123,7 @@ async fn sparse_jobs_are_heard_one_by_one() {
     let trial = Trial::open().await;
     let worker = trial.worker(&[]);
     worker.worker().await;
-    eventually("it to hear bells", || async { (!bells::workers(&trial).await.is_empty()).then_some(()) }).await;
+    eventually("it to hear bells", || async { (!wakeups::workers(&trial).await.is_empty()).then_some(()) }).await;
     for _ in 0..20 {
         trial.enqueue(&NO_OP, json!({})).await;
         trial.settle().await;
@@ -149,7 +150,7 @@ async fn a_job_that_is_rung_for_again_and_again_runs_once() {
     let books = trial.books().await;
     books.assert_each_done_once();
     assert_eq!(books.repeats, 0, "{books:?}");
-    assert_eq!(bells::ask::<u32>(&trial, "EXISTS", "done", &[]).await, 0, "done bells are not kept");
+    assert_eq!(wakeups::ask::<u32>(&trial, "EXISTS", "done", &[]).await, 0, "done bells are not kept");
 }
 
 /// apalis tries again 25 times whatever it is told, and forgets how long it was to wait.
@@ -174,7 +175,7 @@ async fn the_ledger_counts_the_tries_and_the_waits() {
     })
     .await;
     assert!(attempts[1].started_at - attempts[0].started_at >= TimeDelta::seconds(2), "{attempts:?}");
-    assert_eq!(bells::ask::<u32>(&trial, "EXISTS", "dead", &[]).await, 0, "apalis was told of no failure");
+    assert_eq!(wakeups::ask::<u32>(&trial, "EXISTS", "dead", &[]).await, 0, "apalis was told of no failure");
 }
 
 /// A delay of apalis may end a second early.

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::TimeDelta;
 use psp_dashboard::db::jobs::find_glance;
 use psp_dashboard::domain::job::JobState;
-use psp_trial::counting::{self, Pause};
-use psp_trial::kinds::{COUNTING, CRASHING, SLEEPING};
-use psp_trial::{crashing, sleeping};
+use psp_test_jobs::counting::{self, Pause};
+use psp_test_jobs::kinds::{COUNTING, CRASHING, SLEEPING};
+use psp_test_jobs::{crashing, sleeping};
 use serde_json::json;
 
-use crate::harness::crew::Crew;
 use crate::harness::is_long;
 use crate::harness::stopped::{STOPPED_AT, stop_for_three_leases};
-use crate::harness::trial::Trial;
+use crate::harness::test_jobs::Trial;
+use crate::harness::worker_group::Crew;
 
 #[tokio::test]
 async fn whoever_is_killed_every_job_has_its_effect_once() {

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use psp_trial::counting::{self, Pause};
-use psp_trial::kinds::COUNTING;
+use psp_test_jobs::counting::{self, Pause};
+use psp_test_jobs::kinds::COUNTING;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::private::PrivatePostgres;
 use crate::harness::servers::Servers;
-use crate::harness::stage::{Stage, Web};
-use crate::harness::trial::{Process, Trial};
+use crate::harness::test_jobs::{Process, Trial};
+use crate::harness::test_system::{Stage, Web};
 use crate::harness::truth::assert_equal;
 use crate::harness::{eventually, is_long, outage};
 

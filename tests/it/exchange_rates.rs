@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::harness::eventually;
 use crate::harness::programs::{Program, Running, run};
 use crate::harness::servers::{Servers, number};
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
 
 const REFRESH: &str = "refresh-fx-rates";

@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::eventually;
 use crate::harness::files::{column, rows_of_csv, sheet, sum, workbook};
-use crate::harness::stage::{Stage, VIEWER, Web};
+use crate::harness::test_system::{Stage, VIEWER, Web};
 
 const PATH: &str = "/api/v1/export/reconciliation";
 /// The statement of an export, seen from another session.

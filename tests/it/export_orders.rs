@@ -4,10 +4,10 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::harness::books::fill_plainly;
+use crate::harness::ingest_fixture::fill_plainly;
 use crate::harness::programs::{Program, run};
 use crate::harness::socket::Socket;
-use crate::harness::stage::{ADMIN, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER, Web};
 use crate::harness::{eventually, http_client};
 
 const EXPORTS: &str = "/api/v1/exports";

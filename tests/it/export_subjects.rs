@@ -8,10 +8,10 @@ use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::harness::books::fill_plainly;
 use crate::harness::files::{column, rows_of_csv, sheet, sum, workbook};
 use crate::harness::http_client;
-use crate::harness::stage::{ADMIN, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::ingest_fixture::fill_plainly;
+use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER, Web};
 
 struct File {
     name: String,

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::eventually;
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::harness::truth::assert_equal;
 
 /// Every fault of a request or a record, how often it happens, and whether it happened by what was asked of the sandbox.

@@ -16,7 +16,7 @@ use psp_dashboard::operations::ingest_page::Advance;
 use psp_dashboard::providers::vima::read_operation;
 use serde_json::json;
 
-use crate::harness::books::Books;
+use crate::harness::ingest_fixture::Books;
 
 /// A telling of an operation: which, which version of it, its amount and status.
 #[derive(Debug, Clone, Copy)]

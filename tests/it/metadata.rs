@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::harness::eventually;
 use crate::harness::servers::{Servers, number};
-use crate::harness::stage::{OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{OPERATOR, Stage, VIEWER, Web};
 
 const KIND: &str = "sync-payshack-metadata";
 /// Two of the sandbox's five clients.

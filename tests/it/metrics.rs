@@ -13,8 +13,8 @@ use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::books::{Books, plain_payment};
-use crate::harness::stage::{Stage, VIEWER, Web};
+use crate::harness::ingest_fixture::{Books, plain_payment};
+use crate::harness::test_system::{Stage, VIEWER, Web};
 
 /// What a payment says of itself.
 #[derive(Debug, Clone, Copy)]

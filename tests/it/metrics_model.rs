@@ -13,9 +13,9 @@ use psp_dashboard::domain::sync::Stream;
 use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::operations::ingest_page::{Advance, Page};
 
-use crate::harness::books::Books;
+use crate::harness::ingest_fixture::Books;
 use crate::harness::is_long;
-use crate::harness::stage::{Stage, Web};
+use crate::harness::test_system::{Stage, Web};
 use crate::harness::truth::assert_rollups_equal_rows;
 use history::{Telling, histories};
 use oracle::{Asked, Oracle};

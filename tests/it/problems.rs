@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::harness::stage::{ADMIN, OPERATOR, Stage, VIEWER};
+use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER};
 
 #[tokio::test]
 async fn every_error_is_a_problem() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::harness::eventually;
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 
 #[tokio::test]
 async fn two_of_each_do_no_work_twice() {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::harness::eventually;
 use crate::harness::programs::{Ended, Program, run};
-use crate::harness::stage::{Answer, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{Answer, OPERATOR, Stage, VIEWER, Web};
 use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
 
 const LIST: &str = "/api/v1/sync/quarantine";

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::Executor;
 use uuid::Uuid;
 
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::harness::{eventually, is_long};
 
 fn days_ago(days: u64) -> NaiveDate {

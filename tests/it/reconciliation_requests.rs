@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::harness::eventually;
 use crate::harness::programs::{Ended, Program, run};
 use crate::harness::runs::Run;
-use crate::harness::stage::{Answer, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{Answer, OPERATOR, Stage, VIEWER, Web};
 
 const RUN: &str = "/api/v1/reconciliation/run";
 

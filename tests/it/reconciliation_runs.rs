@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::runs::Run;
-use crate::harness::stage::{Answer, Stage, VIEWER, Web};
+use crate::harness::test_system::{Answer, Stage, VIEWER, Web};
 
 const RUNS: &str = "/api/v1/reconciliation/runs";
 

@@ -3,7 +3,7 @@
 use sqlx::Executor;
 
 use crate::harness::programs::{Ended, Program, run};
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
 
 fn check(stage: &Stage) -> Ended {

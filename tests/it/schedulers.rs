@@ -1,8 +1,8 @@
 //! Schedulers that start and die: each tick becomes one job, and none is missing.
 
 use crate::harness::is_long;
+use crate::harness::test_jobs::Trial;
 use crate::harness::ticks::kill_schedulers;
-use crate::harness::trial::Trial;
 
 #[tokio::test]
 async fn two_schedulers_that_are_killed_lose_and_double_no_tick() {

@@ -2,13 +2,13 @@
 
 use nix::sys::signal::Signal;
 use psp_dashboard::domain::job::JobId;
-use psp_trial::kinds::{NO_OP, SLEEPING};
-use psp_trial::sleeping;
+use psp_test_jobs::kinds::{NO_OP, SLEEPING};
+use psp_test_jobs::sleeping;
 use serde_json::{Value, json};
 
 use crate::harness::PATIENCE;
 use crate::harness::eventually;
-use crate::harness::trial::{Process, Trial};
+use crate::harness::test_jobs::{Process, Trial};
 
 /// Five seconds of it are kept for handing back.
 const GRACE: (&str, &str) = ("SHUTDOWN_GRACE_SECONDS", "8");
@@ -45,7 +45,7 @@ async fn what_is_short_ends_and_what_is_long_goes_on_elsewhere() {
     assert_stops(&mut stopping).await;
     wait_until_at_work(&trial, &new, &[long]).await;
 
-    let ended = |attempts: Vec<crate::harness::trial::Attempt>| -> Vec<(String, i32, Option<String>)> {
+    let ended = |attempts: Vec<crate::harness::test_jobs::Attempt>| -> Vec<(String, i32, Option<String>)> {
         attempts.into_iter().map(|attempt| (attempt.worker, attempt.number, attempt.outcome)).collect()
     };
     let succeeded = (old.clone(), 1, Some("succeeded".to_owned()));

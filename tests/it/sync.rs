@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::eventually;
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::harness::truth::assert_equal;
 
 const BOTH: [&str; 2] = ["sync-vima", "sync-payshack"];

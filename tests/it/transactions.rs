@@ -18,7 +18,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 
 use crate::harness::servers::Servers;
-use crate::harness::stage::{OPERATOR, Stage, VIEWER};
+use crate::harness::test_system::{OPERATOR, Stage, VIEWER};
 
 /// So many payments that pages far down pass over whole days.
 const PAYMENTS: i64 = 2_500;

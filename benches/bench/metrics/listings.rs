@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use super::measured::{CountTold, Endpoint, Limits};
 use super::plain::Plain;
-use crate::harness::stage::{ADMIN, Web};
+use crate::harness::test_system::{ADMIN, Web};
 use crate::payments::{COUNTRIES, METHODS, OTHER_CURRENCY, PROJECTS, Payments};
 
 const QUESTIONS: u64 = 60;

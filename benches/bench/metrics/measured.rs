@@ -18,7 +18,7 @@ use sqlx::{Executor, PgPool};
 
 use super::plain::{Outcome, Plain};
 use crate::figure::{self, Target, Waits};
-use crate::harness::stage::{ADMIN, Answer, Web};
+use crate::harness::test_system::{ADMIN, Answer, Web};
 
 /// How many ask at once.
 const CONNECTIONS: usize = 8;

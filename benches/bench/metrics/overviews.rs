@@ -10,7 +10,7 @@ use psp_dashboard::clock::{Clock, SystemClock};
 
 use super::writer::{Writer, every};
 use crate::figure::{self, Target, Waits};
-use crate::harness::stage::Web;
+use crate::harness::test_system::Web;
 
 const CONNECTIONS: [usize; 2] = [8, 64];
 const ASKED: Duration = Duration::from_secs(5);

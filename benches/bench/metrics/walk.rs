@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::writer::{Writer, every};
 use crate::figure::{self, Target};
-use crate::harness::stage::Web;
+use crate::harness::test_system::Web;
 
 const ROWS: i64 = 20_000;
 const BETWEEN_COMMITS: Duration = Duration::from_millis(100);

@@ -10,8 +10,8 @@ use psp_dashboard::domain::transaction::Transaction;
 use psp_dashboard::operations::ingest_page::Advance;
 use tokio::time::interval;
 
-use crate::harness::books::Books;
-use crate::harness::stage::Stage;
+use crate::harness::ingest_fixture::Books;
+use crate::harness::test_system::Stage;
 use crate::payments::Payments;
 
 /// Whoever stores payments while others read.

@@ -1,20 +1,20 @@
 //! What the tests stand on: servers, programs, the sandbox, a WebSocket client.
 
-pub(crate) mod bells;
-pub(crate) mod books;
-pub(crate) mod crew;
 pub(crate) mod files;
+pub(crate) mod ingest_fixture;
 pub(crate) mod private;
 pub(crate) mod programs;
 pub(crate) mod runs;
 pub(crate) mod sandbox;
 pub(crate) mod servers;
 pub(crate) mod socket;
-pub(crate) mod stage;
 pub(crate) mod stopped;
+pub(crate) mod test_jobs;
+pub(crate) mod test_system;
 pub(crate) mod ticks;
-pub(crate) mod trial;
 pub(crate) mod truth;
+pub(crate) mod wakeups;
+pub(crate) mod worker_group;
 
 use std::future::Future;
 use std::time::Duration;

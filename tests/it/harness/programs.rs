@@ -23,7 +23,7 @@ pub(crate) enum Program {
     Jobs,
     /// `psp-sandbox`
     Sandbox,
-    /// `psp-trial`: `psp-jobs` with kinds of job that exist only for tests.
+    /// `psp-test-jobs`: `psp-jobs` with kinds of job that exist only for tests.
     Trial,
 }
 
@@ -35,7 +35,7 @@ impl Program {
             Self::Psp => psp,
             Self::Jobs => psp.with_file_name("psp-jobs"),
             Self::Sandbox => psp.with_file_name("psp-sandbox"),
-            Self::Trial => psp.with_file_name("psp-trial"),
+            Self::Trial => psp.with_file_name("psp-test-jobs"),
         }
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use psp_dashboard::domain::job::JobId;
-use psp_trial::counting::{self, Pause};
-use psp_trial::kinds::COUNTING;
+use psp_test_jobs::counting::{self, Pause};
+use psp_test_jobs::kinds::COUNTING;
 
 use super::eventually;
-use super::trial::{Process, Trial};
+use super::test_jobs::{Process, Trial};
 
 /// How many jobs the worker is at: as many as it has hands, so that it claims again only once it has let go of them.
 pub(crate) const STOPPED_AT: usize = 4;

@@ -1,9 +1,9 @@
 //! Schedulers that are killed at random, and what their ticks came to.
 
-use psp_trial::schedule::ENTRIES;
+use psp_test_jobs::schedule::ENTRIES;
 
 use super::eventually;
-use super::trial::{Process, Trial};
+use super::test_jobs::{Process, Trial};
 
 /// What the ticks came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use psp_dashboard::domain::money::parse_decimal;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::stage::Stage;
+use super::test_system::Stage;
 
 /// What a payment is, on either side of the comparison.
 #[derive(Debug, Clone, PartialEq)]

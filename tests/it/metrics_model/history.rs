@@ -8,7 +8,7 @@ use psp_dashboard::domain::transaction::{Kind, Source, Transaction};
 use psp_dashboard::domain::version::{SequenceId, Version};
 use rust_decimal::Decimal;
 
-use crate::harness::books::plain_payment;
+use crate::harness::ingest_fixture::plain_payment;
 
 /// A telling of a payment.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use psp_dashboard::domain::money::parse_decimal;
 use serde_json::Value;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use crate::harness::stage::Web;
+use crate::harness::test_system::Web;
 
 /// Counts over the payments of some days of a zone that a filter finds.
 pub(super) struct Oracle<'a> {

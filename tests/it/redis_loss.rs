@@ -5,17 +5,18 @@ use std::time::Duration;
 use apalis_core::backend::TaskSink;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
-use psp_trial::counting::{self, Pause};
-use psp_trial::kinds::{COUNTING, NO_OP};
+use psp_test_jobs::counting::{self, Pause};
+use psp_test_jobs::kinds::{COUNTING, NO_OP};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::bells::{self, QUEUE};
 use crate::harness::private::PrivateRedis;
 use crate::harness::servers::Servers;
 use crate::harness::socket::Socket;
-use crate::harness::stage::{OPERATOR, Stage, VIEWER, Web};
-use crate::harness::trial::Trial;
+use crate::harness::test_jobs::Trial;
+use crate::harness::test_system::{OPERATOR, Stage, VIEWER, Web};
+use crate::harness::wakeups;
+use crate::harness::wakeups::QUEUE;
 use crate::harness::{eventually, is_long, outage};
 
 /// How long Redis is away where there is no time for more: longer than anybody waits for an answer of it.
@@ -41,8 +42,10 @@ async fn assert_each_done_at_once(trial: &Trial) {
 
 /// Waits until so many workers hear bells again.
 async fn wait_for_ears(trial: &Trial, workers: usize) {
-    eventually("the workers to hear bells", || async { (bells::workers(trial).await.len() >= workers).then_some(()) })
-        .await;
+    eventually("the workers to hear bells", || async {
+        (wakeups::workers(trial).await.len() >= workers).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -196,9 +199,9 @@ async fn redis_keeps_no_rubbish() {
     stopped.running.end(Duration::from_secs(20)).await;
     trial.settle().await;
 
-    let names = bells::workers(&trial).await;
+    let names = wakeups::workers(&trial).await;
     assert!(names.len() >= 3, "apalis itself forgets no worker: {names:?}");
-    bells::silence(&trial, &names).await;
+    wakeups::silence(&trial, &names).await;
     eventually("Redis to keep what it kept before", || async {
         let (now, keys_now) = wait_for_silence(&redis, &trial).await;
         (now <= memory + memory / 20 && keys_now <= keys).then_some(())
@@ -209,7 +212,7 @@ async fn redis_keeps_no_rubbish() {
 /// Waits until no bell is kept; how many bytes and keys are left then.
 async fn wait_for_silence(redis: &PrivateRedis, trial: &Trial) -> (u64, u64) {
     eventually("every bell to be forgotten", || async {
-        (bells::ask::<u64>(trial, "HLEN", "data", &[]).await == 0).then_some(())
+        (wakeups::ask::<u64>(trial, "HLEN", "data", &[]).await == 0).then_some(())
     })
     .await;
     (redis.info("memory", "used_memory").await, redis.ask("DBSIZE").await)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::eventually;
 use crate::harness::socket::Socket;
-use crate::harness::stage::{ADMIN, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER, Web};
 
 /// The sums of the sandbox's truth over all sources and kinds: how many payments, and the amounts of one currency.
 async fn truth(stage: &Stage, currency: &str) -> (i64, Decimal) {

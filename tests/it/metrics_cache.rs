@@ -21,8 +21,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Executor;
 
-use crate::harness::books::Books;
-use crate::harness::stage::{ADMIN, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::ingest_fixture::Books;
+use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER, Web};
 
 const TRENDS: &str = "/api/v1/metrics/trends?from_date=2026-01-15&to_date=2026-01-15&timezone=UTC";
 const PAGE: &str = "/api/v1/transactions?from_date=2026-01-15&to_date=2026-01-15&timezone=UTC";

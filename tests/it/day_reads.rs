@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::eventually;
-use crate::harness::stage::{OPERATOR, Stage, Web};
+use crate::harness::test_system::{OPERATOR, Stage, Web};
 use crate::harness::truth::assert_equal;
 
 const PAYINS: &str = "/payshack/indigate-payin-svc/api/v1/payin/transaction/fetch";

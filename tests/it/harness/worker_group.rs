@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::job::JobId;
-use psp_trial::kinds::COUNTING;
+use psp_test_jobs::kinds::COUNTING;
 use serde_json::Value;
 
-use super::trial::{Process, Trial};
+use super::test_jobs::{Process, Trial};
 use super::{PATIENCE, eventually};
 
 /// Workers that are replaced when they die.

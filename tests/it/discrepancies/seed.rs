@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::harness::stage::{Answer, OPERATOR, Stage, Web};
+use crate::harness::test_system::{Answer, OPERATOR, Stage, Web};
 
 pub(super) const LIST: &str = "/api/v1/reconciliation/discrepancies";
 

@@ -23,7 +23,7 @@ use psp_dashboard::domain::job::{self, JobId, JobKind, JobState, NewJob, Priorit
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::redis::Wire;
-use psp_trial::kinds::NO_OP;
+use psp_test_jobs::kinds::NO_OP;
 use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::seed::{Case, Desk, LIST, day};
 use crate::harness::eventually;
-use crate::harness::stage::{Answer, OPERATOR, VIEWER};
+use crate::harness::test_system::{Answer, OPERATOR, VIEWER};
 
 const STATES: [&str; 5] = ["open", "acknowledged", "resolved", "ignored", "auto_resolved"];
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::eventually;
 use crate::harness::programs::{Program, Running};
-use crate::harness::stage::{ADMIN, Answer, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, Answer, OPERATOR, Stage, VIEWER, Web};
 
 /// An installation with a web process, and no worker yet.
 struct Desk {

@@ -2,7 +2,7 @@
 
 use redis::FromRedisValue;
 
-use super::trial::Trial;
+use super::test_jobs::Trial;
 
 /// The queue of the trials.
 pub(crate) const QUEUE: &str = "trial";

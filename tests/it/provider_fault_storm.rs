@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::programs::Running;
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::harness::truth::assert_equal;
 use crate::harness::{eventually, eventually_within, is_long};
 

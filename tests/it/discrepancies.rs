@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::stage::{OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{OPERATOR, Stage, VIEWER, Web};
 use seed::{Case, Desk, LIST, Payment, day, noon, run};
 
 /// Six cases of three days, known by their keys; a run of each day.

@@ -1,9 +1,9 @@
-//! `psp-trial`: what tests start, stop and kill in place of `psp-jobs`.
+//! `psp-test-jobs`: what tests start, stop and kill in place of `psp-jobs`.
 
 use std::process::ExitCode;
 
 use psp_jobs::program::Program;
-use psp_trial::{kinds, registry, schedule};
+use psp_test_jobs::{kinds, registry, schedule};
 
 #[tokio::main]
 async fn main() -> ExitCode {

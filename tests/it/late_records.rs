@@ -11,7 +11,7 @@ use sqlx::Executor;
 use sqlx::postgres::types::PgInterval;
 
 use crate::harness::eventually;
-use crate::harness::stage::Stage;
+use crate::harness::test_system::Stage;
 use crate::harness::truth::assert_equal;
 
 /// Payments of which half are in no list yet, while so many runs pass them; then they are.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use psp_dashboard::domain::job::{JobId, JobKind};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::redis::Wire;
-use psp_trial::{effects, kinds};
+use psp_test_jobs::{effects, kinds};
 use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub(crate) struct Trial {
     started: AtomicU32,
 }
 
-/// A process of `psp-trial`, that can be told from others in the database.
+/// A process of `psp-test-jobs`, that can be told from others in the database.
 pub(crate) struct Process {
     /// The process.
     pub(crate) running: Running,
@@ -53,7 +53,7 @@ impl Trial {
         self.start(&["worker"], settings)
     }
 
-    /// Starts a process of `psp-trial`; of settings that are given twice the last one counts.
+    /// Starts a process of `psp-test-jobs`; of settings that are given twice the last one counts.
     pub(crate) fn start(&self, arguments: &[&str], settings: &[(&'static str, &str)]) -> Process {
         let application = format!("trial-{}", self.started.fetch_add(1, Ordering::Relaxed));
         let own = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
