@@ -17,7 +17,8 @@ use psp_dashboard::db::pool::{connect, migrate};
 use psp_dashboard::domain::access::Role;
 use psp_dashboard::operations::issue_key::issue_key;
 use psp_dashboard::telemetry;
-use psp_dashboard::web::{app, document};
+use psp_dashboard::web::app;
+use psp_dashboard::web::http::openapi;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -105,8 +106,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn written(format: DocumentFormat) -> String {
     match format {
-        DocumentFormat::Json => document::to_json(),
-        DocumentFormat::Yaml => document::to_yaml(),
+        DocumentFormat::Json => openapi::to_json(),
+        DocumentFormat::Yaml => openapi::to_yaml(),
     }
 }
 

@@ -9,15 +9,15 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 
-use super::app::State;
-use super::document::Tag;
+use super::http::openapi::Tag;
+use super::state::State;
 use crate::db::jobs::processes;
 use crate::db::jobs::processes::Alive;
 
 /// A server that has not answered by then is down.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A process that has not been seen for so long is not alive.
-pub(super) const SEEN_WITHIN: Duration = Duration::from_secs(30);
+pub(in crate::web) const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// How the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -174,7 +174,7 @@ enum ReadinessAnswer {
 }
 
 /// The endpoints.
-pub(super) struct HealthApi;
+pub(in crate::web) struct HealthApi;
 
 #[OpenApi(tag = "Tag::Health")]
 impl HealthApi {

@@ -17,13 +17,13 @@ use serde_json::Value;
 use crate::operations::export::spec::Coming;
 use crate::tabular::Format;
 
-pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+pub(in crate::web) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 const CSV_EXAMPLE: &str = "id,recon_date,state\r\n01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e,2026-01-15,open\r\n";
 const NDJSON_EXAMPLE: &str =
     "{\"id\":\"01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e\",\"recon_date\":\"2026-01-15\",\"state\":\"open\"}\n";
 
 /// A file on its way.
-pub(super) struct Download {
+pub(in crate::web) struct Download {
     format: Format,
     file_name: String,
     /// How many rows it has, where that is known.
@@ -35,7 +35,7 @@ pub(super) struct Download {
 
 impl Download {
     /// Lines, which come while they are read, or a workbook, which is whole.
-    pub(super) fn of(format: Format, file_name: String, coming: Coming) -> Self {
+    pub(in crate::web) fn of(format: Format, file_name: String, coming: Coming) -> Self {
         match coming {
             Coming::Lines(chunks) => {
                 let rows = chunks.count.exact.then_some(chunks.count.total);
@@ -69,12 +69,12 @@ impl IntoResponse for Download {
 }
 
 /// How a browser is told to keep a file, and under which name.
-pub(super) fn attachment(file_name: &str) -> String {
+pub(in crate::web) fn attachment(file_name: &str) -> String {
     format!("attachment; filename=\"{file_name}\"")
 }
 
 /// What a file may be.
-pub(super) fn content() -> Vec<MetaMediaType> {
+pub(in crate::web) fn content() -> Vec<MetaMediaType> {
     Format::ALL.map(|format| MetaMediaType { content_type: format.media_type(), schema: schema(format) }).into()
 }
 
@@ -116,6 +116,6 @@ fn schema(format: Format) -> MetaSchemaRef {
     }))
 }
 
-pub(super) fn described(name: &str, description: &str, required: bool, schema: MetaSchemaRef) -> MetaHeader {
+pub(in crate::web) fn described(name: &str, description: &str, required: bool, schema: MetaSchemaRef) -> MetaHeader {
     MetaHeader { name: name.to_owned(), description: Some(description.to_owned()), required, deprecated: false, schema }
 }

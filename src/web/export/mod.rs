@@ -1,10 +1,10 @@
 //! Files to download: while they are read, when they are whole, or made by a job.
 
-mod asked;
 mod download;
-mod orders;
+pub(crate) mod from_query;
 mod query;
 mod range;
+pub(crate) mod requests;
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use poem::web::Data;
 use poem::{Request, Result};
 use poem_openapi::OpenApi;
 
-pub(super) use self::orders::ExportName;
+pub(in crate::web) use self::requests::ExportName;
 
-use self::asked::Asked;
 use self::download::Download;
+use self::from_query::Asked;
 use self::query::FileQuery;
-use super::app::State;
-use super::auth::Viewer;
-use super::document::Tag;
-use super::error::{Problem, ProblemCode};
+use super::filters::discrepancies::DiscrepancyQuery;
+use super::filters::transactions::TransactionQuery;
+use super::http::auth::Viewer;
+use super::http::openapi::Tag;
+use super::http::problem::{Problem, ProblemCode};
+use super::http::query::Query;
 use super::metrics::MetricsQuery;
 use super::payshack::MetadataQuery;
-use super::query::Query;
-use super::reconciliation::discrepancy_query::DiscrepancyQuery;
-use super::transaction_query::TransactionQuery;
+use super::state::State;
 use crate::domain::access::Principal;
 use crate::operations::export::spec::begin;
 use crate::operations::export::store::FileError;
@@ -38,8 +38,8 @@ use crate::tabular::Format;
 const ROWS_OF_A_REQUEST: u64 = 250_000;
 
 /// The operations.
-pub(super) fn operations() -> impl OpenApi + 'static {
-    (ExportApi, orders::OrdersApi)
+pub(in crate::web) fn operations() -> impl OpenApi + 'static {
+    (ExportApi, requests::OrdersApi)
 }
 
 /// The endpoints that answer with a file at once.
@@ -63,7 +63,7 @@ impl ExportApi {
         query: Query<TransactionQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Problem> {
-        answer(&state, request, &viewer.0, &asked::transactions(&state, &viewer.0, query.0, file.0)).await
+        answer(&state, request, &viewer.0, &from_query::transactions(&state, &viewer.0, query.0, file.0)).await
     }
 
     /// Export cases of reconciliation
@@ -79,7 +79,7 @@ impl ExportApi {
         query: Query<DiscrepancyQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Problem> {
-        answer(&state, request, &viewer.0, &asked::reconciliation(&state, &query.0, file.0)).await
+        answer(&state, request, &viewer.0, &from_query::reconciliation(&state, &query.0, file.0)).await
     }
 
     /// Export what payments sum up to
@@ -94,7 +94,7 @@ impl ExportApi {
         query: Query<MetricsQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Problem> {
-        answer(&state, request, &viewer.0, &asked::metrics_summary(&state, &query.0, file.0)?).await
+        answer(&state, request, &viewer.0, &from_query::metrics_summary(&state, &query.0, file.0)?).await
     }
 
     /// Export PayShack's clients
@@ -109,7 +109,7 @@ impl ExportApi {
         query: Query<MetadataQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Problem> {
-        answer(&state, request, &viewer.0, &asked::payshack_clients(&state, &viewer.0, query.0, file.0)).await
+        answer(&state, request, &viewer.0, &from_query::payshack_clients(&state, &viewer.0, query.0, file.0)).await
     }
 }
 
@@ -143,7 +143,7 @@ async fn refuse_what_takes_too_long<S: Subject>(state: &State, request: &Request
 }
 
 /// Has workbooks, and files that come in ranges, sent as they are.
-pub(super) async fn spare_workbooks(mut request: Request) -> Result<Request> {
+pub(in crate::web) async fn spare_workbooks(mut request: Request) -> Result<Request> {
     let workbook = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "format=xlsx"));
     let download = request.uri().path().ends_with("/download");
     if workbook || download {

@@ -4,11 +4,11 @@ use chrono_tz::Tz;
 use poem_openapi::Object;
 
 use crate::tabular::{Form, Format};
-use crate::web::fields::{Fields, FromFields};
+use crate::web::http::fields::{Fields, FromFields};
 
 /// Which file is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-pub(super) struct FileQuery {
+pub(in crate::web) struct FileQuery {
     /// The format; `csv` where nothing is said.
     format: Option<Format>,
     /// The columns, in this order; all of them where nothing is said.
@@ -32,7 +32,7 @@ impl FromFields for FileQuery {
 
 impl FileQuery {
     /// The form of the file; times are told in `zone` where the query names none.
-    pub(super) fn form(self, zone: Tz) -> Form {
+    pub(in crate::web) fn form(self, zone: Tz) -> Form {
         Form {
             format: self.format.unwrap_or_default(),
             columns: self.columns,

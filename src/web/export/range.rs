@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a `Range` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(in crate::web) enum Wanted {
     /// The whole file: nothing was said, or something that need not be understood.
     Whole,
     /// Some of its bytes.
@@ -15,7 +15,7 @@ pub(super) enum Wanted {
 
 /// What `range` asks for of a file of so many bytes. One range at a time: several would come as one body of many parts, which
 /// may be answered by the whole.
-pub(super) fn wanted(range: Option<&str>, bytes: u64) -> Wanted {
+pub(in crate::web) fn wanted(range: Option<&str>, bytes: u64) -> Wanted {
     let Some(asked) = range.and_then(|range| range.trim().strip_prefix("bytes=")) else { return Wanted::Whole };
     let Some((first, last)) = asked.split_once('-').map(|(first, last)| (first.trim(), last.trim())) else {
         return Wanted::Whole;

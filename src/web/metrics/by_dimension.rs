@@ -8,18 +8,18 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::measures::PaymentMeasures;
-use super::query::MetricsQuery;
 use super::tally::{Tally, largest_first, told};
 use super::{DataAsOf, Period};
 use crate::domain::metrics::query::{Dimension, Question, Sum};
 use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::rate::percent;
 use crate::domain::status::Status;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::Tag;
-use crate::web::error::Problem;
-use crate::web::query::Query;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::openapi::Tag;
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::state::State;
 
 /// What the payments of a country's payers sum up to.
 #[derive(Debug, Clone, Object)]
@@ -150,7 +150,7 @@ fn rows<'sums, K: Ord, R>(
 }
 
 /// The endpoints.
-pub(super) struct DimensionsApi;
+pub(in crate::web) struct DimensionsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl DimensionsApi {

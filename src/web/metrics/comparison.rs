@@ -9,7 +9,6 @@ use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
 use super::measures::PaymentMeasures;
-use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::{DataAsOf, Interval};
 use crate::domain::metrics::comparison::{Compared, Comparison};
@@ -18,13 +17,14 @@ use crate::domain::metrics::rollup_plan::Stretch;
 use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::rate::{percent_change, percentage_points};
 use crate::domain::status::Status;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_TIME, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::query::Query;
-use crate::web::schema::Money;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::Money;
+use crate::web::state::State;
 
 /// What is held against what.
 #[derive(Debug, Clone, Default, Object)]
@@ -144,7 +144,7 @@ impl ComparisonAnswer {
 }
 
 /// The endpoint.
-pub(super) struct ComparisonApi;
+pub(in crate::web) struct ComparisonApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl ComparisonApi {

@@ -7,19 +7,19 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::{DataAsOf, Period, WEEKDAYS};
 use crate::domain::metrics::amount_band::AmountBand;
 use crate::domain::metrics::query::{Dimension, Question, Sum};
 use crate::domain::metrics::time_buckets::{HOURS, Slots};
 use crate::domain::status::Status;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::Tag;
-use crate::web::error::Problem;
-use crate::web::query::Query;
-use crate::web::schema::Money;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::openapi::Tag;
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::Money;
+use crate::web::state::State;
 
 /// The payments of an hour of the week.
 #[derive(Debug, Clone, Object)]
@@ -144,7 +144,7 @@ impl AmountDistribution {
 }
 
 /// The endpoints.
-pub(super) struct DistributionsApi;
+pub(in crate::web) struct DistributionsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl DistributionsApi {

@@ -9,7 +9,6 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
-use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::{DataAsOf, Period, WEEKDAYS};
 use crate::db::metrics::data_version::Edition;
@@ -17,13 +16,14 @@ use crate::domain::day::DayRange;
 use crate::domain::metrics::query::{Dimension, Filter, Question, Sum};
 use crate::domain::metrics::time_buckets::{HOURS, Slots};
 use crate::operations::metrics_cache::Answer;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_TIME, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::query::Query;
-use crate::web::schema::{Figure, Money};
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::{Figure, Money};
+use crate::web::state::State;
 
 /// How many merchants a map shows.
 const MOST_MERCHANTS: usize = 20;
@@ -281,7 +281,7 @@ async fn ask(
 }
 
 /// The endpoint.
-pub(super) struct HeatmapApi;
+pub(in crate::web) struct HeatmapApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl HeatmapApi {

@@ -13,20 +13,20 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::measures::{BySource, PaymentMeasures};
-use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::{DataAsOf, Interval};
 use crate::domain::metrics::minutes::LastMinutes;
 use crate::domain::metrics::query::{Question, Sum};
 use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::rate::average;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_TIME, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::query::Query;
-use crate::web::schema::Time;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::Time;
+use crate::web::state::State;
 
 /// How many minutes may be asked for.
 const MINUTES: std::ops::RangeInclusive<u32> = 5..=1_440;
@@ -142,7 +142,7 @@ impl Live {
 }
 
 /// The endpoints.
-pub(super) struct LiveApi;
+pub(in crate::web) struct LiveApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl LiveApi {

@@ -6,39 +6,39 @@ use super::tally::{Share, Tally};
 use crate::domain::metrics::query::Sum;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
-use crate::web::schema::Money;
+use crate::web::http::schema::Money;
 
 /// What payments sum up to.
 #[derive(Debug, Clone, Object)]
-pub(super) struct PaymentMeasures {
+pub(in crate::web) struct PaymentMeasures {
     /// Their currency; null where they have several, and amounts are null with it.
-    pub(super) currency: Option<String>,
+    pub(in crate::web) currency: Option<String>,
     /// How many payments.
-    pub(super) total_count: i64,
+    pub(in crate::web) total_count: i64,
     /// The sum of their amounts.
-    pub(super) total_amount: Option<Money>,
+    pub(in crate::web) total_amount: Option<Money>,
     /// The sum of their amounts in US dollars, of those that have a rate.
-    pub(super) total_amount_usd: Money,
+    pub(in crate::web) total_amount_usd: Money,
     /// How many succeeded.
-    pub(super) success_count: i64,
+    pub(in crate::web) success_count: i64,
     /// The sum of their amounts.
-    pub(super) success_amount: Option<Money>,
+    pub(in crate::web) success_amount: Option<Money>,
     /// The sum of their amounts in US dollars, of those that have a rate.
-    pub(super) success_amount_usd: Money,
+    pub(in crate::web) success_amount_usd: Money,
     /// How many failed.
-    pub(super) failed_count: i64,
+    pub(in crate::web) failed_count: i64,
     /// The sum of their amounts.
-    pub(super) failed_amount: Option<Money>,
+    pub(in crate::web) failed_amount: Option<Money>,
     /// The sum of their amounts in US dollars, of those that have a rate.
-    pub(super) failed_amount_usd: Money,
+    pub(in crate::web) failed_amount_usd: Money,
     /// How many wait: pending and processing together.
-    pub(super) pending_count: i64,
+    pub(in crate::web) pending_count: i64,
     /// How many have no rate, and so are not in the sums in US dollars.
-    pub(super) usd_missing_count: i64,
+    pub(in crate::web) usd_missing_count: i64,
     /// Successful payments of all, in percent; null where there are none.
-    pub(super) conversion_rate: Option<f64>,
+    pub(in crate::web) conversion_rate: Option<f64>,
     /// The mean amount.
-    pub(super) avg_ticket: Option<Money>,
+    pub(in crate::web) avg_ticket: Option<Money>,
 }
 
 impl From<&Tally> for PaymentMeasures {
@@ -65,16 +65,16 @@ impl From<&Tally> for PaymentMeasures {
 
 /// Payments by who told of them.
 #[derive(Debug, Clone, Object)]
-pub(super) struct BySource {
+pub(in crate::web) struct BySource {
     /// Vima.
-    pub(super) vima: Share,
+    pub(in crate::web) vima: Share,
     /// PayShack.
-    pub(super) payshack: Share,
+    pub(in crate::web) payshack: Share,
 }
 
 impl BySource {
     /// The parts of `whole`, which `sums` make up.
-    pub(super) fn of<'sums>(whole: &Tally, sums: impl Iterator<Item = &'sums Sum>) -> Self {
+    pub(in crate::web) fn of<'sums>(whole: &Tally, sums: impl Iterator<Item = &'sums Sum>) -> Self {
         let tallies = Tally::by(sums, |sum| sum.source);
         let share = |source| whole.share(tallies.get(&Some(source)).map(Tally::all).unwrap_or_default());
         Self { vima: share(Source::Vima), payshack: share(Source::Payshack) }

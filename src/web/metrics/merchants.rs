@@ -14,7 +14,6 @@ use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
 use super::measures::PaymentMeasures;
-use super::query::MetricsQuery;
 use super::tally::{Tally, told};
 use super::{DataAsOf, Period};
 use crate::db::count::Count;
@@ -23,14 +22,15 @@ use crate::db::transactions::search::Order;
 use crate::domain::metrics::query::{Dimension, Question, Sum};
 use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::status::Status;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_TIME, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::page::{Page, PageQuery, Window};
-use crate::web::query::Query;
-use crate::web::schema::Time;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
+use crate::web::http::pagination::{Page, PageQuery, Window};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::Time;
+use crate::web::state::State;
 
 /// What a listing of merchants is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -193,7 +193,7 @@ struct ByMerchant {
 }
 
 /// The endpoint.
-pub(super) struct MerchantsApi;
+pub(in crate::web) struct MerchantsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl MerchantsApi {

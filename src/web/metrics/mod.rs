@@ -12,7 +12,6 @@ mod measures;
 mod merchants;
 mod overview;
 mod projects;
-mod query;
 mod tally;
 mod trends;
 
@@ -20,19 +19,19 @@ use chrono::{DateTime, NaiveDate, Utc};
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-pub(super) use self::heatmap::{HeatmapDimension, HeatmapMetric};
-pub(super) use self::merchants::MerchantSort;
-pub(super) use self::query::MetricsQuery;
+pub(in crate::web) use self::heatmap::{HeatmapDimension, HeatmapMetric};
+pub(in crate::web) use self::merchants::MerchantSort;
+pub(in crate::web) use super::filters::metrics::MetricsQuery;
 
-use super::app::State;
-use super::document::{EXAMPLE_DAY, EXAMPLE_TIME};
-use super::schema::Time;
+use super::http::openapi::{EXAMPLE_DAY, EXAMPLE_TIME};
+use super::http::schema::Time;
+use super::state::State;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::rollup_plan::Stretch;
 use crate::operations::metrics_cache::SumError;
 
 /// The operations.
-pub(super) fn operations() -> impl OpenApi + 'static {
+pub(in crate::web) fn operations() -> impl OpenApi + 'static {
     (
         overview::OverviewApi,
         projects::ProjectsApi,
@@ -51,13 +50,13 @@ const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Frid
 
 /// The days that an answer is about, both included.
 #[derive(Debug, Clone, Object)]
-pub(super) struct Period {
+pub(in crate::web) struct Period {
     /// The first day.
-    pub(super) from: NaiveDate,
+    pub(in crate::web) from: NaiveDate,
     /// The last day.
-    pub(super) to: NaiveDate,
+    pub(in crate::web) to: NaiveDate,
     /// The zone whose days they are.
-    pub(super) timezone: String,
+    pub(in crate::web) timezone: String,
 }
 
 impl From<DayRange> for Period {
@@ -89,11 +88,11 @@ impl From<Stretch> for Interval {
 
 /// Up to when each source has been synced; null before the first complete sync.
 #[derive(Debug, Clone, Object)]
-pub(super) struct DataAsOf {
+pub(in crate::web) struct DataAsOf {
     /// Vima.
-    pub(super) vima: Option<Time>,
+    pub(in crate::web) vima: Option<Time>,
     /// PayShack.
-    pub(super) payshack: Option<Time>,
+    pub(in crate::web) payshack: Option<Time>,
 }
 
 impl From<[Option<DateTime<Utc>>; 2]> for DataAsOf {
@@ -109,6 +108,6 @@ impl Example for DataAsOf {
 }
 
 /// Up to when each source has been synced.
-pub(super) async fn data_as_of(state: &State) -> Result<DataAsOf, SumError> {
+pub(in crate::web) async fn data_as_of(state: &State) -> Result<DataAsOf, SumError> {
     Ok(state.sums.as_of().await?.into())
 }

@@ -9,7 +9,6 @@ use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
 use super::measures::BySource;
-use super::query::MetricsQuery;
 use super::tally::{Share, Tally};
 use super::{DataAsOf, Period};
 use crate::domain::metrics::cell::Measures;
@@ -18,12 +17,13 @@ use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::rate::{average, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
-use crate::web::error::Problem;
-use crate::web::query::Query;
-use crate::web::schema::{Money, Time};
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::{Money, Time};
+use crate::web::state::State;
 
 /// Payments by their state.
 #[derive(Debug, Clone, Object)]
@@ -125,7 +125,7 @@ impl ByStatus {
 }
 
 /// The endpoint.
-pub(super) struct OverviewApi;
+pub(in crate::web) struct OverviewApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl OverviewApi {

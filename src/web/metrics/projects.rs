@@ -10,18 +10,18 @@ use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
 use super::measures::PaymentMeasures;
-use super::query::MetricsQuery;
 use super::tally::{Tally, largest_first, told};
 use super::{DataAsOf, Period};
 use crate::domain::metrics::query::{Dimension, Question, Sum};
 use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::status::Status;
 use crate::operations::metrics_cache::Answer;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::Tag;
-use crate::web::error::Problem;
-use crate::web::query::Query;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::openapi::Tag;
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::state::State;
 
 /// With fewer payments, a rate says little of a project.
 const FEWEST_PAYMENTS: i64 = 10;
@@ -102,7 +102,7 @@ async fn ask(state: &State, query: &MetricsQuery) -> Result<(Period, Answer), Pr
 }
 
 /// The endpoints.
-pub(super) struct ProjectsApi;
+pub(in crate::web) struct ProjectsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl ProjectsApi {

@@ -12,11 +12,11 @@ use crate::domain::metrics::query::Sum;
 use crate::domain::rate::{average, percent, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
-use crate::web::schema::Money;
+use crate::web::http::schema::Money;
 
 /// Payments that are counted together, status by status.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tally {
+pub(in crate::web) struct Tally {
     by_status: [Measures; Status::ALL.len()],
     currencies: Currencies,
 }
@@ -33,18 +33,18 @@ enum Currencies {
 
 /// Payments that share something.
 #[derive(Debug, Clone, Object)]
-pub(super) struct Share {
+pub(in crate::web) struct Share {
     /// How many.
-    pub(super) count: i64,
+    pub(in crate::web) count: i64,
     /// The sum of their amounts; null where the payments of the answer have several currencies.
-    pub(super) amount: Option<Money>,
+    pub(in crate::web) amount: Option<Money>,
     /// The sum of their amounts in US dollars, of those that have a rate.
-    pub(super) amount_usd: Money,
+    pub(in crate::web) amount_usd: Money,
 }
 
 impl Tally {
     /// All of `sums` together.
-    pub(super) fn of<'sums>(sums: impl IntoIterator<Item = &'sums Sum>) -> Self {
+    pub(in crate::web) fn of<'sums>(sums: impl IntoIterator<Item = &'sums Sum>) -> Self {
         let mut tally = Self::default();
         for sum in sums {
             tally.add(sum);
@@ -53,7 +53,7 @@ impl Tally {
     }
 
     /// A tally for each key.
-    pub(super) fn by<'sums, K: Ord>(
+    pub(in crate::web) fn by<'sums, K: Ord>(
         sums: impl IntoIterator<Item = &'sums Sum>,
         key: impl Fn(&'sums Sum) -> K,
     ) -> BTreeMap<K, Self> {
@@ -74,7 +74,7 @@ impl Tally {
     }
 
     /// Everything of both.
-    pub(super) fn join(&mut self, other: &Self) {
+    pub(in crate::web) fn join(&mut self, other: &Self) {
         for (mine, more) in self.by_status.iter_mut().zip(&other.by_status) {
             *mine += *more;
         }
@@ -87,7 +87,7 @@ impl Tally {
     }
 
     /// What all payments sum up to.
-    pub(super) fn all(&self) -> Measures {
+    pub(in crate::web) fn all(&self) -> Measures {
         let mut all = Measures::default();
         for measures in self.by_status {
             all += measures;
@@ -96,38 +96,38 @@ impl Tally {
     }
 
     /// What those in a state sum up to.
-    pub(super) fn in_state(&self, status: Status) -> Measures {
+    pub(in crate::web) fn in_state(&self, status: Status) -> Measures {
         self.by_status[place(status)]
     }
 
     /// How many payments.
-    pub(super) fn count(&self) -> i64 {
+    pub(in crate::web) fn count(&self) -> i64 {
         self.by_status.iter().map(|measures| measures.count).sum()
     }
 
     /// How many of them wait: pending and processing together.
-    pub(super) fn pending_count(&self) -> i64 {
+    pub(in crate::web) fn pending_count(&self) -> i64 {
         self.in_state(Status::Pending).count + self.in_state(Status::Processing).count
     }
 
     /// Successful payments of all, in percent.
-    pub(super) fn conversion_rate(&self) -> Option<f64> {
+    pub(in crate::web) fn conversion_rate(&self) -> Option<f64> {
         percent(self.in_state(Status::Success).count.into(), self.count().into())
     }
 
     /// The mean amount, where amounts may be added up.
-    pub(super) fn avg_ticket(&self) -> Option<Money> {
+    pub(in crate::web) fn avg_ticket(&self) -> Option<Money> {
         let all = self.all();
         average(all.amount, all.count).and_then(|mean| self.money(mean))
     }
 
     /// Whether amounts may be added up.
-    pub(super) fn is_in_one_currency(&self) -> bool {
+    pub(in crate::web) fn is_in_one_currency(&self) -> bool {
         self.currencies != Currencies::Several
     }
 
     /// The currency of all payments, if they share one.
-    pub(super) fn currency(&self) -> Option<String> {
+    pub(in crate::web) fn currency(&self) -> Option<String> {
         match &self.currencies {
             Currencies::One(currency) => Some(currency.clone()),
             Currencies::None | Currencies::Several => None,
@@ -135,32 +135,35 @@ impl Tally {
     }
 
     /// A sum of amounts; none where there are several currencies.
-    pub(super) fn money(&self, amount: Decimal) -> Option<Money> {
+    pub(in crate::web) fn money(&self, amount: Decimal) -> Option<Money> {
         self.is_in_one_currency().then_some(Money(amount))
     }
 
     /// The sum of amounts as it is held against that of others of `whole`: in the currency that all of these share, else in US
     /// dollars.
-    pub(super) fn comparable_amount(&self, whole: &Self) -> Decimal {
+    pub(in crate::web) fn comparable_amount(&self, whole: &Self) -> Decimal {
         let all = self.all();
         if whole.is_in_one_currency() { all.amount } else { all.amount_usd }
     }
 
     /// How much more money than in `previous`, in percent; of US dollars where both together have several currencies.
-    pub(super) fn amount_change_percent(&self, previous: &Self) -> Option<f64> {
+    pub(in crate::web) fn amount_change_percent(&self, previous: &Self) -> Option<f64> {
         let mut both = self.clone();
         both.join(previous);
         percent_change(self.comparable_amount(&both), previous.comparable_amount(&both))
     }
 
     /// A part of the payments.
-    pub(super) fn share(&self, part: Measures) -> Share {
+    pub(in crate::web) fn share(&self, part: Measures) -> Share {
         Share { count: part.count, amount: self.money(part.amount), amount_usd: Money(part.amount_usd) }
     }
 }
 
 /// A tally for each key, the largest amount first: in the currency of all payments, or in US dollars where there are several.
-pub(super) fn largest_first<'sums, K: Ord>(sums: &'sums [Sum], key: impl Fn(&'sums Sum) -> K) -> Vec<(K, Tally)> {
+pub(in crate::web) fn largest_first<'sums, K: Ord>(
+    sums: &'sums [Sum],
+    key: impl Fn(&'sums Sum) -> K,
+) -> Vec<(K, Tally)> {
     let whole = Tally::of(sums);
     let mut rows: Vec<(K, Tally)> = Tally::by(sums, key).into_iter().collect();
     rows.sort_by_key(|(_, tally)| Reverse(tally.comparable_amount(&whole)));
@@ -168,7 +171,7 @@ pub(super) fn largest_first<'sums, K: Ord>(sums: &'sums [Sum], key: impl Fn(&'su
 }
 
 /// What payments call themselves; none where they do not say.
-pub(super) fn told(member: &str) -> Option<String> {
+pub(in crate::web) fn told(member: &str) -> Option<String> {
     (!member.is_empty()).then(|| member.to_owned())
 }
 

@@ -8,7 +8,6 @@ use poem::web::Data;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use super::query::MetricsQuery;
 use super::tally::Tally;
 use super::{DataAsOf, Period};
 use crate::db::metrics::data_version::Edition;
@@ -19,14 +18,15 @@ use crate::domain::metrics::time_buckets::Slots;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::operations::metrics_cache::Answer;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_TIME, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::query::Query;
-use crate::web::schema::{Money, Time};
-use crate::web::written::{MadeOf, Written};
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::response_cache::{MadeOf, Written};
+use crate::web::http::schema::{Money, Time};
+use crate::web::state::State;
 
 /// How fine the buckets are.
 #[derive(Debug, Clone, Default, Object)]
@@ -176,7 +176,7 @@ struct BySource {
 }
 
 /// The endpoints.
-pub(super) struct TrendsApi;
+pub(in crate::web) struct TrendsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl TrendsApi {

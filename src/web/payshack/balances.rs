@@ -10,18 +10,19 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use super::super::app::State;
-use super::super::auth::Viewer;
-use super::super::document::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
-use super::super::error::Problem;
-use super::super::fields::{Fields, FromFields};
-use super::super::page::{self, Page, PageQuery};
-use super::super::query::Query;
-use super::super::schema::{Money, Time};
+use super::super::state::State;
 use crate::db::metadata::balances::{self, After, Filter, RecordedBalance, Window};
 use crate::domain::day::start_of_day;
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::Currency;
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use crate::web::http::pagination;
+use crate::web::http::pagination::{Page, PageQuery};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::{Money, Time};
 
 /// What cursors are signed for.
 const LISTING: &str = "payshack balances";
@@ -139,7 +140,7 @@ impl Example for PayshackBalance {
 }
 
 /// The endpoints.
-pub(super) struct BalancesApi;
+pub(in crate::web) struct BalancesApi;
 
 #[OpenApi(prefix_path = "/api/v1/payshack", tag = "Tag::Payshack")]
 impl BalancesApi {
@@ -155,7 +156,7 @@ impl BalancesApi {
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackBalance>>, Problem> {
         let filter = query.0.filter(state.report_timezone);
-        let asked: page::Window<After> = state.cursors.window(LISTING, &page.0)?;
+        let asked: pagination::Window<After> = state.cursors.window(LISTING, &page.0)?;
         let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
         let (found, count) =
             tokio::try_join!(balances::list(&state.pool, &filter, &window), balances::count(&state.pool, &filter))?;

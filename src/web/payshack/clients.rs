@@ -7,18 +7,18 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use super::super::app::State;
-use super::super::auth::Viewer;
-use super::super::document::{EXAMPLE_TIME, Tag};
-use super::super::error::Problem;
-use super::super::page::{Page, PageQuery, Window};
-use super::super::query::Query;
-use super::super::schema::{Money, Time};
+use super::super::state::State;
 use super::{MetadataQuery, address_shown_to};
 use crate::db::count::Count;
 use crate::db::metadata::{Filter, Place, Stored, clients};
 use crate::domain::access::Principal;
 use crate::domain::metadata::Client;
+use crate::web::http::auth::Viewer;
+use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
+use crate::web::http::pagination::{Page, PageQuery, Window};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::{Money, Time};
 
 /// What cursors are signed for.
 const LISTING: &str = "payshack clients";
@@ -99,7 +99,7 @@ impl Example for PayshackClient {
 }
 
 /// The endpoints.
-pub(super) struct ClientsApi;
+pub(in crate::web) struct ClientsApi;
 
 #[OpenApi(prefix_path = "/api/v1/payshack", tag = "Tag::Payshack")]
 impl ClientsApi {

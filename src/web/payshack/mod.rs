@@ -7,20 +7,20 @@ mod service_providers;
 
 use poem_openapi::{Object, OpenApi};
 
-use super::fields::{Fields, FromFields};
-use super::page;
+use super::http::fields::{Fields, FromFields};
+use super::http::pagination;
 use crate::db::metadata::{Filter, Place, Window};
 use crate::domain::access::Principal;
 use crate::domain::masking::Sight;
 
 /// The operations.
-pub(super) fn operations() -> impl OpenApi + 'static {
+pub(in crate::web) fn operations() -> impl OpenApi + 'static {
     (clients::ClientsApi, resellers::ResellersApi, service_providers::ServiceProvidersApi, balances::BalancesApi)
 }
 
 /// Which rows of a list are shown.
 #[derive(Debug, Clone, Default, Object)]
-pub(super) struct MetadataQuery {
+pub(in crate::web) struct MetadataQuery {
     /// Part of the name or of PayShack's id.
     search: Option<String>,
     /// Active ones, or those that are not; those of which PayShack does not say it are neither.
@@ -44,8 +44,8 @@ impl From<MetadataQuery> for Filter {
     }
 }
 
-impl From<&page::Window<Place>> for Window {
-    fn from(asked: &page::Window<Place>) -> Self {
+impl From<&pagination::Window<Place>> for Window {
+    fn from(asked: &pagination::Window<Place>) -> Self {
         Self { after: asked.after.clone(), offset: asked.offset(), limit: asked.wanted() }
     }
 }

@@ -7,17 +7,17 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use super::super::app::State;
-use super::super::auth::Viewer;
-use super::super::document::{EXAMPLE_TIME, Tag};
-use super::super::error::Problem;
-use super::super::page::{Page, PageQuery, Window};
-use super::super::query::Query;
-use super::super::schema::Time;
+use super::super::state::State;
 use super::MetadataQuery;
 use crate::db::count::Count;
 use crate::db::metadata::{Filter, Place, Stored, service_providers};
 use crate::domain::metadata::ServiceProvider;
+use crate::web::http::auth::Viewer;
+use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
+use crate::web::http::pagination::{Page, PageQuery, Window};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::Time;
 
 /// What cursors are signed for.
 const LISTING: &str = "payshack service providers";
@@ -89,7 +89,7 @@ impl Example for PayshackServiceProvider {
 }
 
 /// The endpoints.
-pub(super) struct ServiceProvidersApi;
+pub(in crate::web) struct ServiceProvidersApi;
 
 #[OpenApi(prefix_path = "/api/v1/payshack", tag = "Tag::Payshack")]
 impl ServiceProvidersApi {

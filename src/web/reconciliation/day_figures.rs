@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use super::figures::{CurrencyAmounts, ReconciliationShares, RowsBySide, by_currency};
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, Tally};
-use crate::web::schema::Money;
+use crate::web::http::schema::Money;
 
 /// Payments on which both sides agree.
 #[derive(Debug, Clone, Object)]
@@ -65,7 +65,7 @@ struct PendingSummary {
 /// The figures of a day; all 0 where no run has completed. The percentages are of all payments, each counted once, and add up
 /// to 100 exactly, or are all 0 where there are none.
 #[derive(Debug, Clone, Object)]
-pub(super) struct DayFigures {
+pub(in crate::web) struct DayFigures {
     /// Payments, each counted once, but for rows too many and rows without a key.
     total_transactions: u64,
     /// Every row of Vima's that belongs to the day.
@@ -92,7 +92,7 @@ pub(super) struct DayFigures {
 
 impl DayFigures {
     /// What a run counted.
-    pub(super) fn of(tally: &Tally, amounts: &AmountsByCurrency) -> Self {
+    pub(in crate::web) fn of(tally: &Tally, amounts: &AmountsByCurrency) -> Self {
         let shares = ReconciliationShares::from(tally);
         let sum = |of: fn(&Amounts) -> Decimal| (amounts.len() < 2).then(|| Money(amounts.values().map(of).sum()));
         Self {

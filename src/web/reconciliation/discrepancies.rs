@@ -11,23 +11,24 @@ use uuid::Uuid;
 use super::discrepancy::Discrepancy;
 use super::discrepancy_detail::DiscrepancyDetail;
 use super::discrepancy_move::{DiscrepanciesMoved, DiscrepancyMove, DiscrepancyMoves};
-use super::discrepancy_query::DiscrepancyQuery;
 use crate::db::discrepancies::{Found, Place, Window, listing};
 use crate::operations::update_discrepancies::move_cases;
-use crate::web::app::State;
-use crate::web::auth::{Operator, Viewer};
-use crate::web::body::Body;
-use crate::web::document::Tag;
-use crate::web::error::Problem;
-use crate::web::page::{self, Page, PageQuery};
-use crate::web::path::Path;
-use crate::web::query::Query;
+use crate::web::filters::discrepancies::DiscrepancyQuery;
+use crate::web::http::auth::{Operator, Viewer};
+use crate::web::http::body::Body;
+use crate::web::http::openapi::Tag;
+use crate::web::http::pagination;
+use crate::web::http::pagination::{Page, PageQuery};
+use crate::web::http::path::Path;
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::state::State;
 
 /// What cursors are signed for.
 const LISTING: &str = "discrepancies";
 
 /// The endpoints.
-pub(super) struct DiscrepanciesApi;
+pub(in crate::web) struct DiscrepanciesApi;
 
 #[OpenApi(prefix_path = "/api/v1/reconciliation", tag = "Tag::Reconciliation")]
 impl DiscrepanciesApi {
@@ -45,7 +46,7 @@ impl DiscrepanciesApi {
     ) -> Result<Json<Page<Discrepancy>>, Problem> {
         let today = state.clock.now().with_timezone(&state.reconciliation.zone).date_naive();
         let filter = query.0.filter(today);
-        let asked: page::Window<Place> = state.cursors.window(LISTING, &page.0)?;
+        let asked: pagination::Window<Place> = state.cursors.window(LISTING, &page.0)?;
         let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
         let (found, count) =
             tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;

@@ -15,14 +15,14 @@ use crate::db::discrepancies::Found;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, age_in_days};
 use crate::domain::status::Status;
-use crate::web::app::State;
-use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
-use crate::web::schema::{CaseStatus, Money, Time};
+use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
+use crate::web::http::schema::{CaseStatus, Money, Time};
+use crate::web::state::State;
 
 /// What two providers disagree on, or one does not know, or tells twice; and what people do about it.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-pub(super) struct Discrepancy {
+pub(in crate::web) struct Discrepancy {
     /// Its id.
     id: Uuid,
     /// The day that was reconciled, in `RECONCILIATION_TIMEZONE`.
@@ -57,7 +57,7 @@ pub(super) struct Discrepancy {
 
 impl Discrepancy {
     /// A case as it is shown now.
-    pub(super) fn shown(found: Found, state: &State) -> Self {
+    pub(in crate::web) fn shown(found: Found, state: &State) -> Self {
         Self::aged(found, state.reconciliation.zone, state.clock.now())
     }
 

@@ -11,10 +11,10 @@ use crate::db::discrepancies::listing;
 use crate::db::transactions::detail;
 use crate::domain::access::Principal;
 use crate::domain::discrepancy::CaseState;
-use crate::web::app::State;
-use crate::web::document::EXAMPLE_TIME;
-use crate::web::error::Problem;
-use crate::web::schema::Time;
+use crate::web::http::openapi::EXAMPLE_TIME;
+use crate::web::http::problem::Problem;
+use crate::web::http::schema::Time;
+use crate::web::state::State;
 use crate::web::transactions::Transaction;
 
 /// What became of a case, once.
@@ -62,7 +62,7 @@ impl From<Change> for DiscrepancyChange {
 /// A case with everything that is known of it.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-pub(super) struct DiscrepancyDetail {
+pub(in crate::web) struct DiscrepancyDetail {
     #[oai(flatten)]
     discrepancy: Discrepancy,
     /// Vima's payment, as it is now.
@@ -75,7 +75,7 @@ pub(super) struct DiscrepancyDetail {
 
 impl DiscrepancyDetail {
     /// The case of this id, as `principal` may see it.
-    pub(super) async fn get(state: &State, principal: &Principal, id: Uuid) -> Result<Self, Problem> {
+    pub(in crate::web) async fn get(state: &State, principal: &Principal, id: Uuid) -> Result<Self, Problem> {
         let found = listing::find(&state.pool, id).await?.ok_or_else(|| Problem::not_found("discrepancy"))?;
         let (vima, payshack, history) = tokio::try_join!(
             transaction(state, principal, found.facts.vima_txn_id),

@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::discrepancy::Discrepancy;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::discrepancy_transition::{Assignment, Move};
-use crate::web::document::EXAMPLE_ID;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::schema::CaseTarget;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::EXAMPLE_ID;
+use crate::web::http::schema::CaseTarget;
 
 /// The most cases that are moved at once.
 const MOST_CASES: usize = 1_000;
@@ -25,7 +25,7 @@ const LONGEST_ASSIGNEE: usize = 200;
 /// What is to become of a case: at least one of these.
 #[derive(Debug, Clone, Default, Object)]
 #[oai(example)]
-pub(super) struct DiscrepancyMove {
+pub(in crate::web) struct DiscrepancyMove {
     /// Where it is to stand.
     state: Option<CaseTarget>,
     /// Who is to look into it; null or empty where nobody is.
@@ -89,12 +89,12 @@ impl Example for DiscrepancyMove {
 /// What is to become of many cases: all of them, or none.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-pub(super) struct DiscrepancyMoves {
+pub(in crate::web) struct DiscrepancyMoves {
     /// The cases, 1 to 1,000; one that is named twice counts once.
     #[oai(validator(min_items = 1, max_items = 1000))]
-    pub(super) ids: Vec<Uuid>,
+    pub(in crate::web) ids: Vec<Uuid>,
     #[oai(flatten)]
-    pub(super) asked: DiscrepancyMove,
+    pub(in crate::web) asked: DiscrepancyMove,
 }
 
 impl FromFields for DiscrepancyMoves {
@@ -107,7 +107,7 @@ impl FromFields for DiscrepancyMoves {
 
 impl DiscrepancyMoves {
     /// The cases, each once.
-    pub(super) fn cases(&self) -> BTreeSet<Uuid> {
+    pub(in crate::web) fn cases(&self) -> BTreeSet<Uuid> {
         self.ids.iter().copied().collect()
     }
 }
@@ -121,11 +121,11 @@ impl Example for DiscrepancyMoves {
 /// What became of many cases.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-pub(super) struct DiscrepanciesMoved {
+pub(in crate::web) struct DiscrepanciesMoved {
     /// How many are another way now; those that were so already are not written.
-    pub(super) updated: u64,
+    pub(in crate::web) updated: u64,
     /// All that were asked for, by their ids, as they are now.
-    pub(super) items: Vec<Discrepancy>,
+    pub(in crate::web) items: Vec<Discrepancy>,
 }
 
 impl Example for DiscrepanciesMoved {

@@ -6,35 +6,35 @@ use uuid::Uuid;
 use crate::db::reconciliation::facts;
 use crate::domain::reconciliation::DiscrepancyType;
 use crate::domain::status::Status;
-use crate::web::schema::Money;
+use crate::web::http::schema::Money;
 
 /// What both sides tell of a payment, and in what they disagree.
 #[derive(Debug, Clone, Object)]
-pub(super) struct DiscrepancyFacts {
+pub(in crate::web) struct DiscrepancyFacts {
     /// The first of `types`, by which it is counted; null where it is no discrepancy.
-    pub(super) discrepancy_type: Option<DiscrepancyType>,
+    pub(in crate::web) discrepancy_type: Option<DiscrepancyType>,
     /// In what the providers disagree.
-    pub(super) types: Vec<DiscrepancyType>,
+    pub(in crate::web) types: Vec<DiscrepancyType>,
     /// The merchant's project.
-    pub(super) project: Option<String>,
+    pub(in crate::web) project: Option<String>,
     /// Vima's payment, the id under which it stands here.
-    pub(super) vima_txn_id: Option<Uuid>,
+    pub(in crate::web) vima_txn_id: Option<Uuid>,
     /// PayShack's payment, the id under which it stands here.
-    pub(super) payshack_txn_id: Option<Uuid>,
+    pub(in crate::web) payshack_txn_id: Option<Uuid>,
     /// Vima's amount.
-    pub(super) vima_amount: Option<Money>,
+    pub(in crate::web) vima_amount: Option<Money>,
     /// What PayShack says was paid where that is a success, else what was asked for.
-    pub(super) payshack_amount: Option<Money>,
+    pub(in crate::web) payshack_amount: Option<Money>,
     /// Vima's amount less PayShack's; null where one is missing or the currencies differ.
-    pub(super) amount_diff: Option<Money>,
+    pub(in crate::web) amount_diff: Option<Money>,
     /// The currency of Vima's amount.
-    pub(super) vima_currency: Option<String>,
+    pub(in crate::web) vima_currency: Option<String>,
     /// The currency of PayShack's amount.
-    pub(super) payshack_currency: Option<String>,
+    pub(in crate::web) payshack_currency: Option<String>,
     /// What became of the payment, as Vima tells it.
-    pub(super) vima_status: Option<Status>,
+    pub(in crate::web) vima_status: Option<Status>,
     /// What became of the payment, as PayShack tells it.
-    pub(super) payshack_status: Option<Status>,
+    pub(in crate::web) payshack_status: Option<Status>,
 }
 
 impl From<facts::Facts> for DiscrepancyFacts {

@@ -3,11 +3,11 @@
 use poem_openapi::Object;
 
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
-use crate::web::schema::Money;
+use crate::web::http::schema::Money;
 
 /// How many rows, by the side that told them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Object)]
-pub(super) struct RowsBySide {
+pub(in crate::web) struct RowsBySide {
     /// Of both sides.
     count: u64,
     /// Of Vima.
@@ -24,7 +24,7 @@ impl From<BySide> for RowsBySide {
 
 /// What became of the rows of a day. A payment is counted once, however many rows tell of it.
 #[derive(Debug, Clone, Object)]
-pub(super) struct ReconciliationCounts {
+pub(in crate::web) struct ReconciliationCounts {
     /// Payments, each counted once: the sum of `matched`, the discrepancies, what is missing and `pending`.
     total_transactions: u64,
     /// Rows of Vima's that belong to the day.
@@ -72,15 +72,15 @@ impl From<&Tally> for ReconciliationCounts {
 
 /// Shares of all payments in percent, with two decimals; they add up to 100 exactly, or are all 0 where there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Object)]
-pub(super) struct ReconciliationShares {
+pub(in crate::web) struct ReconciliationShares {
     /// On which both sides agree.
-    pub(super) matched: f64,
+    pub(in crate::web) matched: f64,
     /// On which they disagree.
-    pub(super) discrepancies: f64,
+    pub(in crate::web) discrepancies: f64,
     /// That one side does not know.
-    pub(super) missing: f64,
+    pub(in crate::web) missing: f64,
     /// Of which it is too early to say.
-    pub(super) pending: f64,
+    pub(in crate::web) pending: f64,
 }
 
 impl From<&Tally> for ReconciliationShares {
@@ -109,7 +109,7 @@ struct AmountsAtRisk {
 
 /// What the payments of a day come to in one currency.
 #[derive(Debug, Clone, Object)]
-pub(super) struct CurrencyAmounts {
+pub(in crate::web) struct CurrencyAmounts {
     /// The currency.
     currency: String,
     /// What both sides agree on, by Vima's amounts.
@@ -121,7 +121,7 @@ pub(super) struct CurrencyAmounts {
 }
 
 /// The amounts by currency: they are never added up across two.
-pub(super) fn by_currency(amounts: &AmountsByCurrency) -> Vec<CurrencyAmounts> {
+pub(in crate::web) fn by_currency(amounts: &AmountsByCurrency) -> Vec<CurrencyAmounts> {
     let shown = |(currency, amounts): (&String, &Amounts)| CurrencyAmounts {
         currency: currency.clone(),
         matched: Money(amounts.matched),

@@ -5,7 +5,6 @@ mod discrepancies;
 mod discrepancy;
 mod discrepancy_detail;
 mod discrepancy_move;
-pub(super) mod discrepancy_query;
 mod facts;
 mod figures;
 mod open_cases;
@@ -17,7 +16,7 @@ mod summary;
 use poem_openapi::OpenApi;
 
 /// The operations.
-pub(super) fn operations() -> impl OpenApi + 'static {
+pub(in crate::web) fn operations() -> impl OpenApi + 'static {
     (
         summary::SummaryApi,
         discrepancies::DiscrepanciesApi,

@@ -7,7 +7,7 @@ use poem_openapi::Object;
 
 use crate::db::reconciliation::open_cases as db;
 use crate::domain::reconciliation::{AgeBucket, age_in_days};
-use crate::web::schema::Money;
+use crate::web::http::schema::Money;
 
 /// Unresolved cases of one age.
 #[derive(Debug, Clone, Object)]
@@ -37,7 +37,7 @@ impl OpenCasesOfAge {
 
 /// Unresolved cases: nobody has settled them, and runs still find them.
 #[derive(Debug, Clone, Object)]
-pub(super) struct OpenCases {
+pub(in crate::web) struct OpenCases {
     /// How many there are.
     count: u64,
     /// By how many days ago their day was, the youngest first.
@@ -46,7 +46,7 @@ pub(super) struct OpenCases {
 
 impl OpenCases {
     /// The cases, on the day `today`.
-    pub(super) fn of(cases: &[db::OpenCases], today: NaiveDate) -> Self {
+    pub(in crate::web) fn of(cases: &[db::OpenCases], today: NaiveDate) -> Self {
         let by_age = AgeBucket::ALL.map(|bucket| {
             let aged = |cases: &&db::OpenCases| AgeBucket::of(age_in_days(cases.recon_date, today)) == bucket;
             OpenCasesOfAge::of(bucket, &cases.iter().filter(aged).collect::<Vec<_>>())

@@ -18,15 +18,16 @@ use super::runs::require_run;
 use crate::db::reconciliation::results::{self, Finding, Window};
 use crate::domain::reconciliation::MatchStatus;
 use crate::domain::status::Status;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::page::{self, Page, PageQuery};
-use crate::web::path::Path;
-use crate::web::query::Query;
-use crate::web::schema::{FindingStatus, Money};
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
+use crate::web::http::pagination;
+use crate::web::http::pagination::{Page, PageQuery};
+use crate::web::http::path::Path;
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::{FindingStatus, Money};
+use crate::web::state::State;
 
 /// Which findings are listed. Lists take one value or several by commas.
 #[derive(Debug, Clone, Default, Object)]
@@ -103,7 +104,7 @@ impl Example for ReconciliationFinding {
 }
 
 /// The endpoints.
-pub(super) struct ResultsApi;
+pub(in crate::web) struct ResultsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl ResultsApi {
@@ -123,7 +124,7 @@ impl ResultsApi {
     ) -> Result<Json<Page<ReconciliationFinding>>, Problem> {
         let statuses: Vec<MatchStatus> = query.0.match_status.into_iter().map(|FindingStatus(status)| status).collect();
         let listing = format!("findings of {}", id.0);
-        let asked: page::Window<i64> = state.cursors.window(&listing, &page.0)?;
+        let asked: pagination::Window<i64> = state.cursors.window(&listing, &page.0)?;
         let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
         require_run(&state, id.0).await?;
         let (found, count) = tokio::try_join!(

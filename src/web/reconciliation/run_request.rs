@@ -15,14 +15,14 @@ use crate::domain::day::day_of;
 use crate::domain::job::Trigger;
 use crate::domain::reconciliation::days::DaysAsked;
 use crate::operations::request_reconciliation::{ReconciliationRequest, RequestedDay, request_reconciliation};
-use crate::web::app::State;
-use crate::web::auth::Operator;
-use crate::web::body::Body;
-use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::idempotency::idempotent;
+use crate::web::http::auth::Operator;
+use crate::web::http::body::Body;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::idempotency::idempotent;
+use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
+use crate::web::http::problem::Problem;
 use crate::web::jobs::location_of;
+use crate::web::state::State;
 
 /// Which days are to be reconciled: `date`, or `from_date` and `to_date`. Days are those of `RECONCILIATION_TIMEZONE`.
 #[derive(Debug, Clone, Default, Object)]
@@ -155,7 +155,7 @@ enum Accepted {
 }
 
 /// The endpoints.
-pub(super) struct RunRequestApi;
+pub(in crate::web) struct RunRequestApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl RunRequestApi {

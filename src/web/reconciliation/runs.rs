@@ -17,15 +17,16 @@ use crate::db::reconciliation::runs::{self, Filter, Run};
 use crate::domain::job::{JobId, JobState, RECONCILE, Trigger};
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
 use crate::domain::reconciliation::{Coverage, Parameters, ReconcileArgs, RunStatus};
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
-use crate::web::page::{self, Page, PageQuery};
-use crate::web::path::Path;
-use crate::web::query::Query;
-use crate::web::schema::{Money, Time};
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use crate::web::http::pagination;
+use crate::web::http::pagination::{Page, PageQuery};
+use crate::web::http::path::Path;
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::{Money, Time};
+use crate::web::state::State;
 
 /// What cursors are signed for.
 const LISTING: &str = "reconciliation runs";
@@ -250,12 +251,12 @@ async fn find_run(state: &State, id: Uuid) -> Result<Option<ReconciliationRun>, 
 }
 
 /// Makes sure that there is a run of this id.
-pub(super) async fn require_run(state: &State, id: Uuid) -> Result<(), Problem> {
+pub(in crate::web) async fn require_run(state: &State, id: Uuid) -> Result<(), Problem> {
     find_run(state, id).await?.map(|_| ()).ok_or_else(|| Problem::not_found("run"))
 }
 
 /// The endpoints.
-pub(super) struct RunsApi;
+pub(in crate::web) struct RunsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl RunsApi {
@@ -272,7 +273,7 @@ impl RunsApi {
         page: Query<PageQuery>,
     ) -> Result<Json<Page<ReconciliationRun>>, Problem> {
         let filter = Filter::from(query.0);
-        let asked: page::Window<runs::After> = state.cursors.window(LISTING, &page.0)?;
+        let asked: pagination::Window<runs::After> = state.cursors.window(LISTING, &page.0)?;
         let window = runs::Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
         let (found, count) =
             tokio::try_join!(runs::list(&state.pool, &filter, &window), runs::count(&state.pool, &filter))?;
@@ -297,7 +298,7 @@ impl RunsApi {
 }
 
 /// What examples of runs and of summaries count.
-pub(super) fn example_figures() -> (Tally, AmountsByCurrency) {
+pub(in crate::web) fn example_figures() -> (Tally, AmountsByCurrency) {
     let tally = Tally {
         total: BySide { vima: 1203, payshack: 1199 },
         matched: 1180,

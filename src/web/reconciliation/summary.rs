@@ -16,14 +16,14 @@ use crate::db::reconciliation::open_cases::sum_unresolved;
 use crate::db::reconciliation::runs::{self, Run};
 use crate::domain::day::{day_before, day_of};
 use crate::domain::reconciliation::RunStatus;
-use crate::web::app::State;
-use crate::web::auth::Viewer;
-use crate::web::document::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
-use crate::web::error::Problem;
-use crate::web::fields::{Fields, FromFields};
+use crate::web::http::auth::Viewer;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::Time;
 use crate::web::metrics::{DataAsOf, data_as_of};
-use crate::web::query::Query;
-use crate::web::schema::Time;
+use crate::web::state::State;
 
 /// Which day is summed up.
 #[derive(Debug, Clone, Object)]
@@ -137,7 +137,7 @@ impl Example for ReconciliationSummary {
 }
 
 /// The endpoints.
-pub(super) struct SummaryApi;
+pub(in crate::web) struct SummaryApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl SummaryApi {

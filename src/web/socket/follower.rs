@@ -14,9 +14,9 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::coalesce::Pace;
 use super::feed::{Feed, FeedError};
 use super::hub::Hub;
-use super::pace::Pace;
 use crate::domain::event::Recorded;
 
 /// After so much silence the table is asked: the most that a lost publish can cost.
@@ -39,7 +39,7 @@ enum Heard {
 }
 
 /// The one reader of events in this process.
-pub(super) struct Follower {
+pub(in crate::web) struct Follower {
     feed: Arc<dyn Feed>,
     hub: Arc<Hub>,
     pace: Pace,
@@ -53,12 +53,12 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Follows what comes after the event `last`.
-    pub(super) fn new(feed: Arc<dyn Feed>, hub: Arc<Hub>, last: i64) -> Self {
+    pub(in crate::web) fn new(feed: Arc<dyn Feed>, hub: Arc<Hub>, last: i64) -> Self {
         Self { feed, hub, pace: Pace::default(), last, look_at: Instant::now() + SILENCE, failures: 0 }
     }
 
     /// Follows until the process ends.
-    pub(super) async fn run(mut self) {
+    pub(in crate::web) async fn run(mut self) {
         let mut ears = pin!(listen(Arc::clone(&self.feed)));
         loop {
             let release_at = self.pace.next_release();

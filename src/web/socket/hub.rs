@@ -13,11 +13,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::coalesce::thin;
 use super::feed::{Feed, FeedError};
 use super::follower::Follower;
 use super::message::{Notice, Outgoing};
 use super::outbox::Outbox;
-use super::pace::thin;
 use super::session::Session;
 use crate::clock::SharedClock;
 use crate::domain::event::Recorded;
@@ -59,13 +59,13 @@ struct Memory {
 }
 
 /// A client's place in the room.
-pub(super) struct Membership {
+pub(in crate::web) struct Membership {
     /// What it will hear.
-    pub(super) outbox: Arc<Outbox>,
+    pub(in crate::web) outbox: Arc<Outbox>,
     /// The newest event that has gone out.
-    pub(super) last_event_id: i64,
+    pub(in crate::web) last_event_id: i64,
     /// Whether something that it asked for is missing.
-    pub(super) gap: bool,
+    pub(in crate::web) gap: bool,
 }
 
 /// What a client missed that is older than our memory.
@@ -112,7 +112,7 @@ impl Hub {
     }
 
     /// Serves one socket until it ends. `since` is what its address says of the last event that it knows.
-    pub(super) async fn serve(&self, stream: WebSocketStream, since: Option<String>) {
+    pub(in crate::web) async fn serve(&self, stream: WebSocketStream, since: Option<String>) {
         self.sessions.track_future(self.converse(stream, since)).await;
     }
 
@@ -128,7 +128,7 @@ impl Hub {
     }
 
     /// Hands events to every socket, in their order.
-    pub(super) fn hand_out(&self, events: Vec<Recorded>) {
+    pub(in crate::web) fn hand_out(&self, events: Vec<Recorded>) {
         if events.is_empty() {
             return;
         }
@@ -144,7 +144,7 @@ impl Hub {
     }
 
     /// Lets a client in that knows everything up to `since`, or wants only what comes.
-    pub(super) async fn join(&self, since: Option<i64>) -> Membership {
+    pub(in crate::web) async fn join(&self, since: Option<i64>) -> Membership {
         let Some(since) = since else {
             let mut room = self.room();
             let newest = room.memory.newest();

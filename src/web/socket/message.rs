@@ -9,15 +9,15 @@ use crate::domain::event::Recorded;
 use crate::domain::transaction::Source;
 
 /// The longest message that a client may send.
-pub(super) const LONGEST: usize = 16 << 10;
+pub(in crate::web) const LONGEST: usize = 16 << 10;
 
 /// An event with its text, which is made once for all sockets.
 #[derive(Debug, PartialEq)]
-pub(super) struct Outgoing {
+pub(in crate::web) struct Outgoing {
     /// What is said.
-    pub(super) recorded: Recorded,
+    pub(in crate::web) recorded: Recorded,
     /// The same as JSON.
-    pub(super) text: String,
+    pub(in crate::web) text: String,
 }
 
 impl From<Recorded> for Outgoing {
@@ -30,7 +30,7 @@ impl From<Recorded> for Outgoing {
 /// A message that is no event: said to one client, and kept nowhere.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Notice {
+pub(in crate::web) enum Notice {
     /// The first of all.
     Connected {
         /// For people.
@@ -67,7 +67,7 @@ pub(super) enum Notice {
 
 impl Notice {
     /// The greeting.
-    pub(super) fn connected(last_event_id: i64) -> Self {
+    pub(in crate::web) fn connected(last_event_id: i64) -> Self {
         Self::Connected {
             message: "Connected: events follow as they happen.",
             server_version: env!("CARGO_PKG_VERSION"),
@@ -76,27 +76,27 @@ impl Notice {
     }
 
     /// Events after `since` are missing.
-    pub(super) fn gap(since: i64) -> Self {
+    pub(in crate::web) fn gap(since: i64) -> Self {
         Self::Gap { since, message: "Some events since then are no longer kept: load what you show again." }
     }
 
     /// The answer to a subscription.
-    pub(super) fn subscribed(subscription: &Subscription) -> Self {
+    pub(in crate::web) fn subscribed(subscription: &Subscription) -> Self {
         Self::Subscribed { events: subscription.events.clone(), sources: subscription.sources.clone() }
     }
 
     /// The answer to a message that cannot be read.
-    pub(super) fn unreadable(message: impl Into<String>) -> Self {
+    pub(in crate::web) fn unreadable(message: impl Into<String>) -> Self {
         Self::Error { code: "BAD_REQUEST", message: message.into() }
     }
 
     /// The answer to a message that can be read but not followed.
-    pub(super) fn invalid(message: impl Into<String>) -> Self {
+    pub(in crate::web) fn invalid(message: impl Into<String>) -> Self {
         Self::Error { code: "VALIDATION_ERROR", message: message.into() }
     }
 
     /// Its text; `id` is that of the newest event before it.
-    pub(super) fn text(&self, id: i64, timestamp: DateTime<Utc>) -> String {
+    pub(in crate::web) fn text(&self, id: i64, timestamp: DateTime<Utc>) -> String {
         #[derive(Serialize)]
         struct Flat<'a> {
             id: i64,
@@ -111,7 +111,7 @@ impl Notice {
 /// What a client may say.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Request {
+pub(in crate::web) enum Request {
     /// Are you there?
     Ping,
     /// From now on only these.
@@ -125,7 +125,7 @@ pub(super) enum Request {
 
 impl Request {
     /// Reads a client's message, or says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, Notice> {
+    pub(in crate::web) fn parse(text: &str) -> Result<Self, Notice> {
         let object: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| Notice::unreadable(format!("Not a JSON object: {error}.")))?;
         serde_json::from_value(Value::Object(object))

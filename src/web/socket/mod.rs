@@ -13,12 +13,12 @@
 //!
 //! Who may come in is decided before the upgrade by a [`Doorkeeper`], so that a refusal is a plain HTTP answer.
 
+pub(crate) mod coalesce;
 mod feed;
 mod follower;
 mod hub;
 mod message;
 mod outbox;
-mod pace;
 mod session;
 mod subscription;
 #[cfg(test)]

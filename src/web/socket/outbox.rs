@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::coalesce::Lane;
 use super::message::Outgoing;
-use super::pace::Lane;
 use super::subscription::Subscription;
 
 /// How many events may wait for one client. They are shared, so that each costs a pointer.
-pub(super) const CAPACITY: usize = 1_024;
+pub(in crate::web) const CAPACITY: usize = 1_024;
 
 /// The events of one client.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(in crate::web) struct Outbox {
     waiting: Mutex<Waiting>,
     bell: Notify,
     overflow: CancellationToken,
@@ -38,7 +38,7 @@ struct Waiting {
 
 impl Outbox {
     /// A box for a client that has heard everything up to `since`, and is to hear of `missed` first.
-    pub(super) fn new(since: i64, missed: Vec<Arc<Outgoing>>) -> Self {
+    pub(in crate::web) fn new(since: i64, missed: Vec<Arc<Outgoing>>) -> Self {
         let waiting = Waiting {
             room: CAPACITY.max(missed.len()),
             newest: missed.last().map_or(since, |event| event.recorded.id),
@@ -50,7 +50,7 @@ impl Outbox {
     }
 
     /// Lays an event in, if the client wants it and has not heard it elsewhere.
-    pub(super) fn offer(&self, event: &Arc<Outgoing>) {
+    pub(in crate::web) fn offer(&self, event: &Arc<Outgoing>) {
         if !self.waiting().offer(event) {
             self.overflow.cancel();
         }
@@ -58,7 +58,7 @@ impl Outbox {
     }
 
     /// Takes the next event out, as soon as there is one.
-    pub(super) async fn next(&self) -> Arc<Outgoing> {
+    pub(in crate::web) async fn next(&self) -> Arc<Outgoing> {
         loop {
             if let Some(event) = self.waiting().take() {
                 return event;
@@ -68,7 +68,7 @@ impl Outbox {
     }
 
     /// Changes what the client wants, also of what waits already.
-    pub(super) fn subscribe(&self, subscription: Subscription) {
+    pub(in crate::web) fn subscribe(&self, subscription: Subscription) {
         let mut waiting = self.waiting();
         waiting.events.retain(|event| subscription.wants(&event.recorded.event));
         waiting.subscription = subscription;
@@ -76,12 +76,12 @@ impl Outbox {
     }
 
     /// The newest event that the client has heard, or did not want to.
-    pub(super) fn position(&self) -> i64 {
+    pub(in crate::web) fn position(&self) -> i64 {
         self.waiting().done
     }
 
     /// Ends when the client could not keep up.
-    pub(super) async fn overflowed(&self) {
+    pub(in crate::web) async fn overflowed(&self) {
         self.overflow.cancelled().await;
     }
 

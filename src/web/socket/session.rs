@@ -79,7 +79,7 @@ enum Answer {
 }
 
 /// One client's conversation.
-pub(super) struct Session {
+pub(in crate::web) struct Session {
     outbox: Arc<Outbox>,
     clock: SharedClock,
     /// Pings since the client was last heard.
@@ -88,12 +88,12 @@ pub(super) struct Session {
 
 impl Session {
     /// A conversation about what is in `outbox`.
-    pub(super) fn new(outbox: Arc<Outbox>, clock: SharedClock) -> Self {
+    pub(in crate::web) fn new(outbox: Arc<Outbox>, clock: SharedClock) -> Self {
         Self { outbox, clock, unanswered: AtomicU32::new(0) }
     }
 
     /// Converses until one side has enough, beginning with `welcome`.
-    pub(super) async fn run(self, socket: WebSocketStream, welcome: Vec<Notice>, closing: &CancellationToken) {
+    pub(in crate::web) async fn run(self, socket: WebSocketStream, welcome: Vec<Notice>, closing: &CancellationToken) {
         let (mut sink, mut stream) = socket.split();
         let (answers, mut queue) = mpsc::channel(ANSWERS);
         let end = tokio::select! {

@@ -23,7 +23,7 @@ const EVENTS: [&str; 14] = [
 
 /// A wish that names what nobody knows.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(super) enum SubscriptionError {
+pub(in crate::web) enum SubscriptionError {
     /// Of events.
     #[error("no event is called {unknown}; choose from {}, or a beginning with *, such as sync_*", EVENTS.join(", "))]
     Events {
@@ -40,11 +40,11 @@ pub(super) enum SubscriptionError {
 
 /// What a client wants to hear: everything, until it says otherwise.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Subscription {
+pub(in crate::web) struct Subscription {
     /// Names, or beginnings of names that end in `*`.
-    pub(super) events: Vec<String>,
+    pub(in crate::web) events: Vec<String>,
     /// Sources; an event about none of them in particular is for everybody.
-    pub(super) sources: Vec<Source>,
+    pub(in crate::web) sources: Vec<Source>,
 }
 
 impl Default for Subscription {
@@ -56,7 +56,10 @@ impl Default for Subscription {
 impl Subscription {
     /// Reads a client's wish; what it leaves out is everything. A wish that is wrong in part is refused whole, so that
     /// each has one answer.
-    pub(super) fn parse(events: Option<Vec<String>>, sources: Option<Vec<String>>) -> Result<Self, SubscriptionError> {
+    pub(in crate::web) fn parse(
+        events: Option<Vec<String>>,
+        sources: Option<Vec<String>>,
+    ) -> Result<Self, SubscriptionError> {
         let everything = Self::default();
         Ok(Self {
             events: events.map_or(Ok(everything.events), parse_events)?,
@@ -65,7 +68,7 @@ impl Subscription {
     }
 
     /// Whether `event` is to be sent.
-    pub(super) fn wants(&self, event: &Event) -> bool {
+    pub(in crate::web) fn wants(&self, event: &Event) -> bool {
         let about = event.sources();
         self.events.iter().any(|pattern| matches(pattern, event.name()))
             && (about.is_empty() || about.iter().any(|source| self.sources.contains(source)))

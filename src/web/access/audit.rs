@@ -1,0 +1,105 @@
+//! The trail of what somebody may have to account for: exports of more than a thousand rows, and their downloads.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::db::access::audit;
+use crate::db::access::audit::Entry;
+use crate::db::count::Count;
+use crate::web::http::auth::Admin;
+use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use crate::web::http::pagination::{Page, PageQuery, Window};
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::Time;
+use crate::web::state::State;
+
+/// Something that was done.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct AuditEntry {
+    /// Its id.
+    id: Uuid,
+    /// When it began.
+    began_at: Time,
+    /// When it ended; null while it goes on, and where its process died.
+    ended_at: Option<Time>,
+    /// The name of the key that it was done with.
+    principal: String,
+    /// What the key might do then.
+    role: String,
+    /// What was done: `export` or `download`.
+    action: String,
+    /// To what, and how: of an export its filters, format and columns.
+    details: Value,
+    /// How many rows it was about.
+    rows: Option<i64>,
+    /// How it ended: `complete`, `sent`, or why not.
+    outcome: Option<String>,
+}
+
+impl From<Entry> for AuditEntry {
+    fn from(entry: Entry) -> Self {
+        Self {
+            id: entry.id,
+            began_at: Time(entry.began_at),
+            ended_at: entry.ended_at.map(Time),
+            principal: entry.principal,
+            role: entry.role,
+            action: entry.action,
+            details: entry.details,
+            rows: entry.rows,
+            outcome: entry.outcome,
+        }
+    }
+}
+
+impl Example for AuditEntry {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            began_at: Time(EXAMPLE_TIME),
+            ended_at: Some(Time(EXAMPLE_TIME)),
+            principal: "finance".to_owned(),
+            role: "operator".to_owned(),
+            action: "export".to_owned(),
+            details: json!({"export": "transactions", "format": "csv", "columns": [], "filters": {"source": "payshack"}}),
+            rows: Some(120_000),
+            outcome: Some("complete".to_owned()),
+        }
+    }
+}
+
+/// The endpoints.
+pub(in crate::web) struct AuditApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Access")]
+impl AuditApi {
+    /// List what was taken out
+    ///
+    /// Every export of more than 1,000 rows and every download of one: who, which filters, how many rows, how it ended. The
+    /// newest first. Takes the role admin.
+    #[oai(path = "/audit", method = "get", operation_id = "listAuditEntries")]
+    async fn list(
+        &self,
+        state: Data<&Arc<State>>,
+        _admin: Admin,
+        page: Query<PageQuery>,
+    ) -> Result<Json<Page<AuditEntry>>, Problem> {
+        let window: Window<(DateTime<Utc>, Uuid)> = state.cursors.window("audit", &page.0)?;
+        let (entries, total) = tokio::try_join!(
+            audit::list(&state.pool, window.after, window.offset(), window.wanted()),
+            audit::count(&state.pool)
+        )?;
+        let count = Count { total, exact: true };
+        let page = state.cursors.page("audit", &window, count, entries, |entry| (entry.began_at, entry.id));
+        Ok(Json(page.map(AuditEntry::from)))
+    }
+}

@@ -1,0 +1,72 @@
+//! Who one is here, and a ticket to prove it where no header can be sent.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+
+use crate::domain::access::Role;
+use crate::web::http::auth::{Access, Viewer};
+use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
+use crate::web::http::problem::Problem;
+use crate::web::http::schema::Time;
+
+/// The key that asks.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct Me {
+    /// Its name.
+    name: String,
+    /// What it may do.
+    role: Role,
+}
+
+impl Example for Me {
+    fn example() -> Self {
+        Self { name: "dashboard".to_owned(), role: Role::Viewer }
+    }
+}
+
+/// A ticket for a WebSocket.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct WebSocketTicket {
+    /// Goes into `/ws/updates?ticket=`, once.
+    ticket: String,
+    /// Until when it opens.
+    expires_at: Time,
+}
+
+impl Example for WebSocketTicket {
+    fn example() -> Self {
+        let ticket = "6f0d8c1e2b7a4f5390c1d2e3f4a5b6c76f0d8c1e2b7a4f5390c1d2e3f4a5b6c7".to_owned();
+        Self { ticket, expires_at: Time(EXAMPLE_TIME) }
+    }
+}
+
+/// The endpoints.
+pub(in crate::web) struct MeApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Access")]
+impl MeApi {
+    /// Tell who asks
+    ///
+    /// The name and the role of the key that the request bears.
+    #[oai(path = "/me", method = "get", operation_id = "getMe")]
+    #[expect(clippy::unused_async, reason = "poem-openapi calls every operation so")]
+    async fn me(&self, viewer: Viewer) -> Result<Json<Me>, Problem> {
+        Ok(Json(Me { name: viewer.0.name, role: viewer.0.role }))
+    }
+
+    /// Issue a WebSocket ticket
+    ///
+    /// For browsers, which cannot send a header with a WebSocket. The ticket opens one connection within 60 seconds, with
+    /// the role of the key that asked for it.
+    #[oai(path = "/ws/ticket", method = "post", operation_id = "createWebSocketTicket")]
+    async fn ticket(&self, access: Data<&Arc<Access>>, viewer: Viewer) -> Result<Json<WebSocketTicket>, Problem> {
+        let issued = access.issue_ticket(&viewer.0).await?;
+        Ok(Json(WebSocketTicket { ticket: issued.ticket, expires_at: Time(issued.expires_at) }))
+    }
+}

@@ -1,0 +1,394 @@
+//! Files that a job makes: ordered, followed, downloaded in ranges, taken away.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use poem::http::{HeaderMap, StatusCode, header};
+use poem::web::Data;
+use poem::{Body as Bytes, IntoResponse, Request, Response};
+use poem_openapi::param::Header;
+use poem_openapi::payload::Json;
+use poem_openapi::registry::{MetaResponse, MetaResponses, Registry};
+use poem_openapi::types::{Example, Type};
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::download::{TOTAL_COUNT, attachment, content, described};
+use super::from_query;
+use super::query::FileQuery;
+use super::range::{Wanted as Range, wanted};
+use crate::db::exports::Export;
+use crate::domain::access::Principal;
+use crate::domain::job::JobState;
+use crate::operations::export::open::{OpenError, Opened, find_export, note_download, open_export, remove_export};
+use crate::operations::export::request::{RequestedExport, request_export};
+use crate::operations::export::spec::{Order, Wanted};
+use crate::tabular::Format;
+use crate::web::http::auth::Viewer;
+use crate::web::http::body::Body;
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::idempotency::idempotent;
+use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use crate::web::http::path::Path;
+use crate::web::http::problem::{Problem, ProblemCode};
+use crate::web::http::query::Query;
+use crate::web::http::schema::Time;
+use crate::web::state::State;
+
+/// What can be exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum ExportName {
+    /// Payments.
+    Transactions,
+    /// Cases of reconciliation.
+    Reconciliation,
+    /// What payments sum up to.
+    MetricsSummary,
+    /// `PayShack`'s clients.
+    PayshackClients,
+}
+
+impl ExportName {
+    /// Everything.
+    pub(in crate::web) const ALL: [Self; 4] =
+        [Self::Transactions, Self::Reconciliation, Self::MetricsSummary, Self::PayshackClients];
+
+    /// The name in the paths of exports.
+    pub(in crate::web) fn as_str(self) -> &'static str {
+        match self {
+            Self::Transactions => "transactions",
+            Self::Reconciliation => "reconciliation",
+            Self::MetricsSummary => "metrics-summary",
+            Self::PayshackClients => "payshack-clients",
+        }
+    }
+
+    /// What bears this name, if anything does.
+    pub(in crate::web) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|export| export.as_str() == name)
+    }
+}
+
+/// What is ordered.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct ExportRequest {
+    /// What is exported.
+    export: ExportName,
+    /// The query, as `GET /export/{export}` would have it: filters, `format`, `columns`, `timezone`, `excel`.
+    query: Option<String>,
+}
+
+impl FromFields for ExportRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        fields.refuse_others(&["export", "query"]);
+        let export = fields.optional("export");
+        let query = fields.optional("query");
+        if export == Some(None) {
+            let names = ExportName::ALL.map(ExportName::as_str).join(", ");
+            fields.fault("export", format!("is required: one of {names}"));
+        }
+        Some(Self { export: export??, query: query? })
+    }
+}
+
+impl Example for ExportRequest {
+    fn example() -> Self {
+        Self { export: ExportName::Transactions, query: Some("format=xlsx&from_date=2026-01-01".to_owned()) }
+    }
+}
+
+impl ExportRequest {
+    fn order(&self, state: &State, by: &Principal) -> Result<Order, Problem> {
+        let query = self.query.as_deref().unwrap_or_default();
+        let file: FileQuery = Query::of_text(query)?.0;
+        let (wanted, form) = match self.export {
+            ExportName::Transactions => {
+                let (export, form) = from_query::transactions(state, by, Query::of_text(query)?.0, file);
+                (Wanted::Transactions(export), form)
+            }
+            ExportName::Reconciliation => {
+                let (export, form) = from_query::reconciliation(state, &Query::of_text(query)?.0, file);
+                (Wanted::Reconciliation(export), form)
+            }
+            ExportName::MetricsSummary => {
+                let (export, form) = from_query::metrics_summary(state, &Query::of_text(query)?.0, file)?;
+                (Wanted::MetricsSummary(export), form)
+            }
+            ExportName::PayshackClients => {
+                let (export, form) = from_query::payshack_clients(state, by, Query::of_text(query)?.0, file);
+                (Wanted::PayshackClients(export), form)
+            }
+        };
+        let order = Order { wanted, form, by: by.clone() };
+        order.check().map_err(|error| Problem::field("columns", error.to_string()))?;
+        Ok(order)
+    }
+}
+
+/// An order of a file, and what has become of it.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct ExportOrder {
+    /// Its id.
+    id: Uuid,
+    /// What is exported.
+    export: String,
+    /// The kind of file.
+    format: String,
+    /// What the file is called.
+    file_name: String,
+    /// Who asked for it.
+    requested_by: String,
+    /// The job that makes it.
+    job_id: Uuid,
+    /// Where the job stands; null once it is forgotten.
+    state: Option<JobState>,
+    /// How far it has come: `progress` rows of `total`, which is null where that is not known.
+    progress: Option<Value>,
+    /// Why it failed.
+    error: Option<String>,
+    /// How many rows the file has; null before it is whole.
+    rows: Option<i64>,
+    /// How many bytes.
+    bytes: Option<i64>,
+    /// When it was asked for.
+    created_at: Time,
+    /// When it was whole.
+    finished_at: Option<Time>,
+    /// Until when it can be downloaded.
+    expires_at: Option<Time>,
+    /// Where it is downloaded; null before it is whole, and once it is gone.
+    download: Option<String>,
+}
+
+impl ExportOrder {
+    fn of(export: Export, state: &State) -> Self {
+        let is_kept = export.expires_at.is_some_and(|expires_at| state.clock.now() < expires_at);
+        Self {
+            download: (is_kept && export.stored_as.is_some()).then(|| format!("{}/download", location_of(export.id))),
+            id: export.id,
+            export: export.name,
+            format: export.format,
+            file_name: export.file_name,
+            requested_by: export.requested_by,
+            job_id: export.job_id.0,
+            state: export.state,
+            progress: export.progress,
+            error: export.error,
+            rows: export.rows,
+            bytes: export.bytes,
+            created_at: Time(export.created_at),
+            finished_at: export.finished_at.map(Time),
+            expires_at: export.expires_at.map(Time),
+        }
+    }
+}
+
+impl Example for ExportOrder {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            export: "transactions".to_owned(),
+            format: "xlsx".to_owned(),
+            file_name: "transactions_from_2026-01-01.xlsx".to_owned(),
+            requested_by: "finance".to_owned(),
+            job_id: EXAMPLE_ID,
+            state: Some(JobState::Running),
+            progress: Some(serde_json::json!({"progress": 120_000, "total": 1_000_000})),
+            error: None,
+            rows: None,
+            bytes: None,
+            created_at: Time(EXAMPLE_TIME),
+            finished_at: None,
+            expires_at: None,
+            download: None,
+        }
+    }
+}
+
+fn location_of(id: Uuid) -> String {
+    format!("/api/v1/exports/{id}")
+}
+
+/// The answer to an order.
+#[derive(ApiResponse)]
+enum Ordered {
+    /// The job is queued.
+    #[oai(status = 202)]
+    Ordered(
+        Json<ExportOrder>,
+        /// Where it can be followed.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+/// A file, or a part of it.
+struct Stored {
+    status: StatusCode,
+    format: Option<Format>,
+    opened: Opened,
+    part: std::ops::Range<u64>,
+    body: Bytes,
+}
+
+impl IntoResponse for Stored {
+    fn into_response(self) -> Response {
+        let Self { status, format, opened, part, body } = self;
+        let mut response = Response::builder()
+            .status(status)
+            .content_type(format.unwrap_or_default().media_type())
+            .header(header::CONTENT_DISPOSITION, attachment(&opened.export.file_name))
+            .header(header::CACHE_CONTROL, "private, no-store")
+            .header(header::ACCEPT_RANGES, "bytes")
+            .header(header::ETAG, etag(&opened))
+            .header(TOTAL_COUNT, opened.rows)
+            .header(header::CONTENT_LENGTH, part.end - part.start);
+        if status == StatusCode::PARTIAL_CONTENT {
+            let range = format!("bytes {}-{}/{}", part.start, part.end - 1, opened.bytes);
+            response = response.header(header::CONTENT_RANGE, range);
+        }
+        response.body(body)
+    }
+}
+
+impl ApiResponse for Stored {
+    fn meta() -> MetaResponses {
+        let name = "The name of the file, which says what is inside.";
+        let headers = || {
+            vec![
+                described("Content-Disposition", name, true, String::schema_ref()),
+                described("X-Total-Count", "How many rows the file has.", true, u64::schema_ref()),
+            ]
+        };
+        let answer = |status, description| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content: content(),
+            headers: headers(),
+        };
+        MetaResponses { responses: vec![answer(200, "The file."), answer(206, "The part that was asked for.")] }
+    }
+
+    fn register(_registry: &mut Registry) {}
+}
+
+/// Each attempt wrote a file of its own.
+fn etag(opened: &Opened) -> String {
+    format!("\"{}\"", opened.stored_as)
+}
+
+/// The endpoints.
+pub(in crate::web) struct OrdersApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Export")]
+impl OrdersApi {
+    /// Order a file
+    ///
+    /// The same file as `GET /export/...` gives, made by a job: for what takes longer than a request may, or has to be
+    /// whole when the connection is not. It is kept for 24 hours; the event `export_ready` says when it is there.
+    #[oai(path = "/exports", method = "post", operation_id = "orderExport")]
+    async fn order(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        viewer: Viewer,
+        body: Body<ExportRequest>,
+        /// The same key within 24 hours gives the same answer.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+    ) -> Result<Ordered, Problem> {
+        let State { pool, wire, clock, .. } = &***state;
+        let order = body.value.order(&state, &viewer.0)?;
+        let idempotent = idempotent(&viewer.0, request, idempotency_key.0, body.digest)?;
+        let RequestedExport { id, .. } = request_export(pool, wire, &order, idempotent.as_ref(), clock.now()).await?;
+        let export = find_export(pool, &viewer.0, id).await?;
+        Ok(Ordered::Ordered(Json(ExportOrder::of(export, &state)), location_of(id)))
+    }
+
+    /// Show an ordered file
+    ///
+    /// How far it has come, and where it is downloaded. For whoever may see as much as whoever ordered it.
+    #[oai(path = "/exports/:id", method = "get", operation_id = "getExport")]
+    async fn show(
+        &self,
+        state: Data<&Arc<State>>,
+        viewer: Viewer,
+        /// The export's id.
+        id: Path<Uuid>,
+    ) -> Result<Json<ExportOrder>, Problem> {
+        let export = find_export(&state.pool, &viewer.0, id.0).await?;
+        Ok(Json(ExportOrder::of(export, &state)))
+    }
+
+    /// Cancel an order, or remove its file
+    ///
+    /// A job that runs stops within two seconds; a file that is there is deleted. For whoever ordered it, and operators.
+    #[oai(path = "/exports/:id", method = "delete", operation_id = "removeExport")]
+    async fn remove(
+        &self,
+        state: Data<&Arc<State>>,
+        viewer: Viewer,
+        /// The export's id.
+        id: Path<Uuid>,
+    ) -> Result<Json<ExportOrder>, Problem> {
+        let export = remove_export(&state.pool, &state.files, &viewer.0, id.0).await?;
+        Ok(Json(ExportOrder::of(export, &state)))
+    }
+
+    /// Download an ordered file
+    ///
+    /// All of it, or the part that `Range` asks for: a download that broke off can go on. `If-Range` with the `ETag` makes
+    /// sure that it goes on with the same file.
+    #[oai(path = "/exports/:id/download", method = "get", operation_id = "downloadExport")]
+    async fn download(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        viewer: Viewer,
+        /// The export's id.
+        id: Path<Uuid>,
+    ) -> Result<Stored, Problem> {
+        let State { pool, files, clock, .. } = &***state;
+        let opened = open_export(pool, &viewer.0, id.0, clock.now()).await?;
+        let (status, part) = match range(request.headers(), &opened) {
+            Range::Whole => (StatusCode::OK, 0..opened.bytes),
+            Range::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+            Range::Beyond => return Err(beyond(&opened)),
+        };
+        if part.start == 0 {
+            note_download(pool, &viewer.0, &opened, clock.now()).await?;
+        }
+        let body =
+            Bytes::from_bytes_stream(files.read(&opened.stored_as, part.clone()).await?.map_err(io::Error::other));
+        Ok(Stored { status, format: Format::from_name(&opened.export.format), opened, part, body })
+    }
+}
+
+/// What is asked for; of a file that was made anew since, all of it.
+fn range(headers: &HeaderMap, opened: &Opened) -> Range {
+    let text = |name| headers.get(name).and_then(|value: &poem::http::HeaderValue| value.to_str().ok());
+    if text(header::IF_RANGE).is_some_and(|known| known != etag(opened)) {
+        return Range::Whole;
+    }
+    wanted(text(header::RANGE), opened.bytes)
+}
+
+fn beyond(opened: &Opened) -> Problem {
+    Problem::new(ProblemCode::RangeNotSatisfiable, format!("the file has {} bytes", opened.bytes))
+}
+
+impl From<OpenError> for Problem {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::NotFound => Self::not_found("export"),
+            OpenError::Forbidden(detail) => Self::new(ProblemCode::Forbidden, detail),
+            OpenError::NotThere(detail) => Self::new(ProblemCode::Conflict, detail),
+            OpenError::File(error) => error.into(),
+        }
+    }
+}

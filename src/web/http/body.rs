@@ -1,0 +1,67 @@
+//! The JSON body of a request, as one object. A body that is not there is an object without fields.
+//!
+//! It is counted while it is read, so that a body without a length cannot be longer than one with (poem's own limit
+//! answers 411 to those).
+
+use poem::{Request, RequestBody};
+use poem_openapi::payload::{Json, Payload};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::fields::{Fields, FromFields};
+use super::problem::{Problem, ProblemCode};
+
+/// The largest body.
+const MOST_BYTES: usize = 1 << 20;
+
+/// What the body says.
+#[derive(Debug)]
+pub(in crate::web) struct Body<T> {
+    /// Its object.
+    pub(in crate::web) value: T,
+    /// SHA-256 over it, to the letter.
+    pub(in crate::web) digest: [u8; 32],
+}
+
+impl<'a, T: FromFields + Type> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: false })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = body.take()?.into_bytes_limit(MOST_BYTES).await?;
+        let object = if bytes.is_empty() { Map::new() } else { object(request, &bytes)? };
+        let mut fields = Fields::of_object(object);
+        let read = T::read(&mut fields);
+        Ok(Self { value: fields.finish(read)?, digest: Sha256::digest(&bytes).into() })
+    }
+}
+
+fn object(request: &Request, bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
+    if !request.content_type().is_some_and(<Json<Value> as Payload>::check_content_type) {
+        let detail = "send JSON, with Content-Type: application/json";
+        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Problem::new(ProblemCode::BadRequest, "the body must be a JSON object")),
+        Err(error) => Err(Problem::new(ProblemCode::BadRequest, format!("the body is no JSON: {error}"))),
+    }
+}

@@ -1,0 +1,16 @@
+//! What every resource is built from: requests, answers, problems, access and the OpenAPI document. It knows no resource.
+
+pub mod auth;
+pub(crate) mod body;
+pub(crate) mod cors;
+pub(crate) mod fields;
+pub(crate) mod idempotency;
+pub(crate) mod middleware;
+pub mod openapi;
+pub(crate) mod pagination;
+pub(crate) mod path;
+pub mod problem;
+pub(crate) mod query;
+pub(crate) mod response_cache;
+pub(crate) mod schema;
+pub(crate) mod server;

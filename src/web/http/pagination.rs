@@ -1,0 +1,309 @@
+//! Pages of listings, by number or by cursor.
+//!
+//! A cursor says after which item the next page begins, so that it costs the same however deep it is. It is signed with a
+//! key that all web processes share: it is an answer to be handed back, not a way to ask the database for anything.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use poem_openapi::types::{Example, ParseFromJSON, ToJSON};
+use poem_openapi::{Enum, Object};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::fields::{Fields, FromFields};
+use super::problem::Problem;
+use crate::db::count::Count;
+
+const DEFAULT_LIMIT: u32 = 50;
+const MOST_ITEMS: u32 = 100;
+/// Half of SHA-256: nobody guesses 128 bits, and a cursor stays short.
+const TAG_BYTES: usize = 16;
+
+/// Which page is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub(in crate::web) struct PageQuery {
+    /// The number of the page, from 1. Not together with `cursor`.
+    #[oai(validator(minimum(value = "1")))]
+    page: Option<u32>,
+    /// How many items a page has: 1 to 100, or 50 where nothing is said.
+    #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before: the next page at a cost that does not grow with depth.
+    cursor: Option<String>,
+}
+
+impl FromFields for PageQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let page = fields.optional::<u32>("page")?;
+        let limit = fields.optional::<u32>("limit")?;
+        let cursor = fields.optional::<String>("cursor")?;
+        if page == Some(0) {
+            fields.fault("page", "must be at least 1");
+        }
+        if limit.is_some_and(|limit| !(1..=MOST_ITEMS).contains(&limit)) {
+            fields.fault("limit", format!("must be from 1 to {MOST_ITEMS}"));
+        }
+        if page.is_some() && cursor.is_some() {
+            fields.fault("cursor", "says where to go on: leave page out");
+        }
+        Some(Self { page, limit, cursor })
+    }
+}
+
+/// The part of a listing that a page stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) struct Window<T> {
+    /// The number of the page.
+    pub(in crate::web) number: u32,
+    /// How many items it has at most.
+    pub(in crate::web) limit: u32,
+    /// It begins after this item.
+    pub(in crate::web) after: Option<T>,
+}
+
+impl<T> Window<T> {
+    /// How many items are passed over, from the beginning or from `after`.
+    pub(in crate::web) fn offset(&self) -> i64 {
+        if self.after.is_some() { 0 } else { self.passed() }
+    }
+
+    /// One more than the page has, which tells whether there is a next one.
+    pub(in crate::web) fn wanted(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    fn passed(&self) -> i64 {
+        (i64::from(self.number) - 1) * i64::from(self.limit)
+    }
+}
+
+/// What a cursor says: of which listing it is, which page is next, and after which item it begins.
+#[derive(Serialize, Deserialize)]
+struct Claims<T> {
+    listing: String,
+    page: u32,
+    after: T,
+}
+
+/// Signs cursors, and reads those that it signed.
+pub(in crate::web) struct Cursors {
+    key: Vec<u8>,
+}
+
+impl Cursors {
+    /// Signs with this key.
+    pub(in crate::web) fn new(key: Vec<u8>) -> Self {
+        Self { key }
+    }
+
+    /// The part of `listing` that is asked for. A listing's name holds whatever its order depends on.
+    pub(in crate::web) fn window<T: DeserializeOwned>(
+        &self,
+        listing: &str,
+        query: &PageQuery,
+    ) -> Result<Window<T>, Problem> {
+        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+        let Some(cursor) = &query.cursor else {
+            return Ok(Window { number: query.page.unwrap_or(1), limit, after: None });
+        };
+        let claims: Option<Claims<T>> = self.read(cursor).filter(|claims: &Claims<T>| claims.listing == listing);
+        let Some(claims) = claims else {
+            return Err(Problem::field("cursor", "is no next_cursor of this listing; begin anew without it"));
+        };
+        Ok(Window { number: claims.page, limit, after: Some(claims.after) })
+    }
+
+    /// The page of `listing` that `items` are; one item more than the page has tells that there is a next one.
+    pub(in crate::web) fn page<I, T: Serialize>(
+        &self,
+        listing: &str,
+        window: &Window<T>,
+        count: Count,
+        mut items: Vec<I>,
+        place: impl Fn(&I) -> T,
+    ) -> Listed<I> {
+        let has_next = items.len() as u64 > u64::from(window.limit);
+        items.truncate(window.limit as usize);
+        let next = items.last().filter(|_| has_next).map(|last| {
+            let page = window.number.saturating_add(1);
+            self.sign(&Claims { listing: listing.to_owned(), page, after: place(last) })
+        });
+        let seen = if items.is_empty() { 0 } else { window.passed().unsigned_abs() + items.len() as u64 };
+        // A count that stopped early must not be below what is shown.
+        let total = if count.exact { count.total } else { count.total.max(seen + u64::from(has_next)) };
+        let count = Count { total, ..count };
+        Listed { items, count, number: window.number, limit: window.limit, next_cursor: next }
+    }
+
+    fn sign<T: Serialize>(&self, claims: &Claims<T>) -> String {
+        // Plain data that this program made is always JSON; an empty cursor would be refused, not believed.
+        let told = serde_json::to_vec(claims).unwrap_or_default();
+        let mut signed = self.tag(&told);
+        signed.extend(told);
+        URL_SAFE_NO_PAD.encode(signed)
+    }
+
+    fn read<T: DeserializeOwned>(&self, cursor: &str) -> Option<Claims<T>> {
+        let signed = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (tag, told) = signed.split_at_checked(TAG_BYTES)?;
+        self.mac(told)?.verify_truncated_left(tag).ok()?;
+        serde_json::from_slice(told).ok()
+    }
+
+    fn tag(&self, told: &[u8]) -> Vec<u8> {
+        self.mac(told).map(|mac| mac.finalize().into_bytes()[..TAG_BYTES].to_vec()).unwrap_or_default()
+    }
+
+    fn mac(&self, told: &[u8]) -> Option<Hmac<Sha256>> {
+        // A key of any length will do, so there always is one.
+        Some(Hmac::<Sha256>::new_from_slice(&self.key).ok()?.chain_update(told))
+    }
+}
+
+/// A page whose items are still as the database gave them.
+#[derive(Debug, Clone)]
+pub(in crate::web) struct Listed<I> {
+    items: Vec<I>,
+    count: Count,
+    number: u32,
+    limit: u32,
+    next_cursor: Option<String>,
+}
+
+impl<I> Listed<I> {
+    /// The page as it is answered.
+    pub(in crate::web) fn map<A: ParseFromJSON + ToJSON>(self, answer: impl Fn(I) -> A) -> Page<A> {
+        Page {
+            items: self.items.into_iter().map(answer).collect(),
+            total: self.count.total,
+            total_relation: if self.count.exact { TotalRelation::Exact } else { TotalRelation::AtLeast },
+            page: self.number,
+            limit: self.limit,
+            pages: self.count.total.div_ceil(u64::from(self.limit)),
+            next_cursor: self.next_cursor,
+        }
+    }
+}
+
+/// Whether `total` is the number of all items, or only known to be at least that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(in crate::web) enum TotalRelation {
+    /// It is.
+    Exact,
+    /// An exact count would have to look at more than 100,000 rows one by one.
+    AtLeast,
+}
+
+/// A page of a listing.
+#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+pub(in crate::web) struct Page<I: ParseFromJSON + ToJSON> {
+    /// The items.
+    pub(in crate::web) items: Vec<I>,
+    /// How many items the listing has.
+    pub(in crate::web) total: u64,
+    /// Whether `total` is exact.
+    pub(in crate::web) total_relation: TotalRelation,
+    /// The number of this page.
+    pub(in crate::web) page: u32,
+    /// How many items a page has at most.
+    pub(in crate::web) limit: u32,
+    /// How many pages there are.
+    pub(in crate::web) pages: u64,
+    /// The `cursor` of the next page; null at the end.
+    pub(in crate::web) next_cursor: Option<String>,
+}
+
+impl<I: ParseFromJSON + ToJSON + Example> Example for Page<I> {
+    fn example() -> Self {
+        Self {
+            items: vec![I::example()],
+            total: 1,
+            total_relation: TotalRelation::Exact,
+            page: 1,
+            limit: DEFAULT_LIMIT,
+            pages: 1,
+            next_cursor: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursors() -> Cursors {
+        Cursors::new(b"a key of some length".to_vec())
+    }
+
+    fn after(cursor: &str) -> PageQuery {
+        PageQuery { page: None, limit: Some(2), cursor: Some(cursor.to_owned()) }
+    }
+
+    #[test]
+    fn a_cursor_leads_to_the_next_page() {
+        let cursors = cursors();
+        let first = cursors.window::<u64>("numbers", &PageQuery { page: None, limit: Some(2), cursor: None });
+        let first = first.expect("a window");
+        assert_eq!((first.number, first.offset(), first.wanted()), (1, 0, 3));
+        let page = cursors.page("numbers", &first, Count { total: 5, exact: true }, vec![10_u64, 11, 12], |item| *item);
+        let page = page.map(|item| item);
+        assert_eq!((page.items, page.pages), (vec![10, 11], 3));
+        let second = cursors.window::<u64>("numbers", &after(&page.next_cursor.expect("a next page")));
+        assert_eq!(second.expect("a window"), Window { number: 2, limit: 2, after: Some(11) });
+    }
+
+    #[test]
+    fn the_last_page_has_no_cursor() {
+        let window = Window::<u64> { number: 3, limit: 2, after: None };
+        let page = cursors().page("numbers", &window, Count { total: 5, exact: true }, vec![14_u64], |item| *item);
+        assert_eq!(page.next_cursor, None);
+    }
+
+    #[test]
+    fn a_count_that_stopped_early_is_not_below_what_is_shown() {
+        let window = Window::<u64> { number: 3, limit: 2, after: None };
+        let items = vec![14_u64, 15, 16];
+        let page = cursors().page("numbers", &window, Count { total: 0, exact: false }, items, |item| *item);
+        assert_eq!(page.count, Count { total: 7, exact: false });
+    }
+
+    #[test]
+    fn a_forged_or_altered_cursor_is_refused() {
+        let cursors = cursors();
+        let genuine = cursors.sign(&Claims { listing: "numbers".to_owned(), page: 2, after: 11_u64 });
+        assert!(cursors.window::<u64>("numbers", &after(&genuine)).is_ok());
+        let forged = Cursors::new(b"another key".to_vec());
+        let forged = forged.sign(&Claims { listing: "numbers".to_owned(), page: 2, after: 11_u64 });
+        let mut altered = URL_SAFE_NO_PAD.decode(&genuine).expect("base64");
+        *altered.last_mut().expect("some bytes") ^= 1;
+        let altered = URL_SAFE_NO_PAD.encode(altered);
+        let elsewhere = cursors.sign(&Claims { listing: "names".to_owned(), page: 2, after: 11_u64 });
+        for cursor in [forged.as_str(), &altered, &elsewhere, &genuine[..30], "abc", "%%%", ""] {
+            let problem = cursors.window::<u64>("numbers", &after(cursor)).expect_err(cursor);
+            assert_eq!(problem.code.status().as_u16(), 422, "{cursor}");
+        }
+    }
+
+    #[test]
+    fn pages_are_checked() {
+        for (query, told) in [
+            ("page=0", Some("page: must be at least 1")),
+            ("limit=0", Some("limit: must be from 1 to 100")),
+            ("limit=101", Some("limit: must be from 1 to 100")),
+            ("limit=-1", Some("limit: must be a whole number")),
+            ("page=1&cursor=abc", Some("cursor: says where to go on: leave page out")),
+            ("page=4000000000&limit=100", None),
+            ("", None),
+        ] {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let mut fields = Fields::of_query(pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).collect());
+            let read = PageQuery::read(&mut fields);
+            assert_eq!(fields.finish(read).err().map(|problem| problem.to_string()).as_deref(), told, "{query}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The variable part of a path.
+//!
+//! poem-openapi's own `Path` was rejected: it knows the part by its position (`param0`), and says so to whoever asked.
+//! Ours bears the same name, for by it poem-openapi's macro tells which position an argument stands for.
+
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use uuid::Uuid;
+
+use super::fields::Word;
+use super::problem::Problem;
+use crate::domain::transaction::Source;
+
+/// A value that stands in a path, always under the same name.
+pub(in crate::web) trait Segment: Word + Type {
+    /// The name.
+    const NAME: &'static str;
+}
+
+impl Segment for Uuid {
+    const NAME: &'static str = "id";
+}
+
+impl Segment for Source {
+    const NAME: &'static str = "source";
+}
+
+impl Segment for String {
+    const NAME: &'static str = "name";
+}
+
+/// What the path says.
+#[derive(Debug)]
+pub(in crate::web) struct Path<T>(pub(in crate::web) T);
+
+impl<'a, T: Segment> ApiExtractor<'a> for Path<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    const PARAM_IS_REQUIRED: bool = true;
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Path)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(T::schema_ref())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let text = request.raw_path_param(options.name).unwrap_or_default();
+        Ok(Self(T::from_word(text).map_err(|message| Problem::field(T::NAME, message))?))
+    }
+}

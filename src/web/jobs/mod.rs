@@ -1,0 +1,185 @@
+//! Jobs: listed, shown with their attempts, cancelled and done again.
+
+pub(crate) mod detail;
+pub(crate) mod query;
+pub(crate) mod queues;
+pub(crate) mod schedule;
+
+use std::sync::Arc;
+
+use poem::Request;
+use poem::web::Data;
+use poem_openapi::param::Header;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use self::detail::{Job, JobDetail};
+use self::query::JobQuery;
+use super::http::auth::{Operator, Viewer};
+use super::http::idempotency::idempotent;
+use super::http::openapi::{EXAMPLE_ID, Tag};
+use super::http::pagination;
+use super::http::pagination::{Page, PageQuery};
+use super::http::path::Path;
+use super::http::problem::Problem;
+use super::http::query::Query;
+use super::state::State;
+use crate::db::jobs::listing;
+use crate::db::jobs::listing::{After, Window};
+use crate::domain::job::{JobId, JobState};
+use crate::operations::cancel_job::cancel_job;
+use crate::operations::retry_job::{RetriedJob, Retry, retry_job};
+
+/// Where a job can be followed; where there is none, the list of all.
+pub(in crate::web) fn location_of(job_id: Option<Uuid>) -> String {
+    const JOBS: &str = "/api/v1/jobs";
+    job_id.map_or_else(|| JOBS.to_owned(), |job_id| format!("{JOBS}/{job_id}"))
+}
+
+/// A job that something is done to.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct JobMoved {
+    /// The job that is to be followed.
+    job_id: Uuid,
+    /// Where it stands.
+    state: JobState,
+    /// What happened, for people.
+    message: String,
+}
+
+impl JobMoved {
+    fn cancelled(job_id: JobId, state: JobState) -> Self {
+        let message = match state {
+            JobState::Running => "the job runs: its worker stops it within two seconds",
+            _ => "the job is cancelled",
+        };
+        Self { job_id: job_id.0, state, message: message.to_owned() }
+    }
+}
+
+impl From<RetriedJob> for JobMoved {
+    fn from(retried: RetriedJob) -> Self {
+        let message = match retried.retry {
+            Retry::Anew => "a new job does it again",
+            Retry::Joined => "a job that does the same was queued or at work already",
+            Retry::BroughtForward => "the job need not wait for its time any longer",
+        };
+        Self { job_id: retried.job_id.0, state: retried.state, message: message.to_owned() }
+    }
+}
+
+impl Example for JobMoved {
+    fn example() -> Self {
+        Self::from(RetriedJob { job_id: JobId(EXAMPLE_ID), state: JobState::Queued, retry: Retry::Anew })
+    }
+}
+
+/// The answer to a request that moves a job.
+#[derive(ApiResponse)]
+enum Moved {
+    /// The job is moved, or will be within seconds.
+    #[oai(status = 202)]
+    Moved(
+        Json<JobMoved>,
+        /// Where the job can be followed.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+impl From<JobMoved> for Moved {
+    fn from(moved: JobMoved) -> Self {
+        let location = location_of(Some(moved.job_id));
+        Self::Moved(Json(moved), location)
+    }
+}
+
+/// The endpoints.
+pub(in crate::web) struct JobsApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Jobs")]
+impl JobsApi {
+    /// List jobs
+    ///
+    /// The newest first. Lists take one value or several by commas. Jobs that succeeded are forgotten after a week, failed
+    /// ones after a month.
+    #[oai(path = "/jobs", method = "get", operation_id = "listJobs")]
+    async fn list(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        query: Query<JobQuery>,
+        page: Query<PageQuery>,
+    ) -> Result<Json<Page<Job>>, Problem> {
+        let filter = query.0.filter();
+        let asked: pagination::Window<After> = state.cursors.window("jobs", &page.0)?;
+        let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
+        let (jobs, count) =
+            tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
+        let page = state.cursors.page("jobs", &asked, count, jobs, listing::ListedJob::place);
+        Ok(Json(page.map(Job::from)))
+    }
+
+    /// Show a job
+    ///
+    /// With its result and an entry for each attempt.
+    #[oai(path = "/jobs/:id", method = "get", operation_id = "getJob")]
+    async fn show(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        /// The job's id.
+        id: Path<Uuid>,
+    ) -> Result<Json<JobDetail>, Problem> {
+        let job_id = JobId(id.0);
+        let job = listing::find(&state.pool, job_id).await?;
+        // Afterwards, so that a job which is shown at its end has no attempt that is shown at work.
+        let attempts = listing::list_attempts(&state.pool, job_id).await?;
+        let job = job.ok_or_else(|| Problem::not_found("job"))?;
+        Ok(Json(JobDetail::of(job, attempts)))
+    }
+
+    /// Cancel a job
+    ///
+    /// One that waits is cancelled at once; one that runs is stopped by its worker within two seconds, at a point where
+    /// nothing is half-written. Takes the role operator.
+    #[oai(path = "/jobs/:id/cancel", method = "post", operation_id = "cancelJob")]
+    async fn cancel(
+        &self,
+        state: Data<&Arc<State>>,
+        operator: Operator,
+        /// The job's id.
+        id: Path<Uuid>,
+    ) -> Result<Moved, Problem> {
+        let job_id = JobId(id.0);
+        let stands = cancel_job(&state.pool, job_id, &operator.0.name).await?;
+        Ok(JobMoved::cancelled(job_id, stands).into())
+    }
+
+    /// Retry a job
+    ///
+    /// What failed or was cancelled is done again by a new job, whose id comes back; it joins a live one that does the same.
+    /// What waits for its time or its next attempt need not wait any longer. Takes the role operator.
+    #[oai(path = "/jobs/:id/retry", method = "post", operation_id = "retryJob")]
+    async fn retry(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        operator: Operator,
+        /// The job's id.
+        id: Path<Uuid>,
+        /// The same key within 24 hours gives the same answer.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+    ) -> Result<Moved, Problem> {
+        let State { pool, wire, clock, .. } = &***state;
+        let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
+        let (job_id, name) = (JobId(id.0), &operator.0.name);
+        let retried = retry_job(pool, wire, job_id, name, idempotent.as_ref(), clock.now()).await?;
+        Ok(JobMoved::from(retried).into())
+    }
+}

@@ -1,0 +1,236 @@
+//! How often a dashboard is told the same thing anew.
+//!
+//! Progress and "the metrics have changed" come in bursts of which only the last matters: each has a lane, which lets one
+//! through and then holds back what follows until its time has passed. What is held back merges with what comes after
+//! and always goes out in the end. It then bears the newest id that has gone out, if its own is older: ids never go back.
+//!
+//! Time is handed in, so that a test needs none.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::event::{Event, Recorded};
+use crate::domain::transaction::Source;
+
+/// Three a second, and one more when the sync ends: never more than four, however the network bunches them.
+const PROGRESS_EVERY: Duration = Duration::from_millis(340);
+/// A little more than the second that is promised, so that a slow first one and a quick second one keep it too.
+const METRICS_EVERY: Duration = Duration::from_millis(1_050);
+
+/// What supersedes each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::web) enum Lane {
+    /// How far the sync of a source has come.
+    Progress(Source),
+    /// That metrics have changed, whoever changed them.
+    Metrics,
+}
+
+impl Lane {
+    /// The lane of an event; most have none and go out at once.
+    pub(in crate::web) fn of(event: &Event) -> Option<Self> {
+        match event {
+            Event::SyncProgress { source, .. } => Some(Self::Progress(*source)),
+            Event::MetricsUpdated { .. } => Some(Self::Metrics),
+            _ => None,
+        }
+    }
+
+    fn every(self) -> Duration {
+        match self {
+            Self::Progress(_) => PROGRESS_EVERY,
+            Self::Metrics => METRICS_EVERY,
+        }
+    }
+}
+
+/// One lane: when it last let something through, and what waits.
+#[derive(Debug, Default)]
+struct Gate {
+    opened: Option<Instant>,
+    held: Option<Recorded>,
+}
+
+/// All lanes.
+#[derive(Debug, Default)]
+pub(in crate::web) struct Pace {
+    gates: HashMap<Lane, Gate>,
+    newest: i64,
+}
+
+impl Pace {
+    /// Takes the next event and gives what goes out now, in order.
+    pub(in crate::web) fn admit(&mut self, event: Recorded, now: Instant) -> Vec<Recorded> {
+        let Some(lane) = Lane::of(&event.event) else {
+            // Progress that came after the end would look like a sync that still runs.
+            let late = bounds_of_sync(&event.event).and_then(|source| self.open(Lane::Progress(source), now));
+            self.newest = event.id;
+            return late.into_iter().chain([event]).collect();
+        };
+        let gate = self.gates.entry(lane).or_default();
+        gate.held = Some(match gate.held.take() {
+            Some(older) => merge(&older, event),
+            None => event,
+        });
+        if gate.opened.is_some_and(|opened| now < opened + lane.every()) {
+            return vec![];
+        }
+        self.open(lane, now).into_iter().collect()
+    }
+
+    /// What has waited long enough, in the order of ids.
+    pub(in crate::web) fn release(&mut self, now: Instant) -> Vec<Recorded> {
+        let mut due: Vec<(i64, Lane)> =
+            self.waiting().filter(|(_, _, at)| *at <= now).map(|(lane, held, _)| (held.id, lane)).collect();
+        due.sort_unstable_by_key(|(id, _)| *id);
+        due.into_iter().filter_map(|(_, lane)| self.open(lane, now)).collect()
+    }
+
+    /// When something will have waited long enough.
+    pub(in crate::web) fn next_release(&self) -> Option<Instant> {
+        self.waiting().map(|(_, _, at)| at).min()
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = (Lane, &Recorded, Instant)> {
+        self.gates.iter().filter_map(|(lane, gate)| Some((*lane, gate.held.as_ref()?, gate.opened? + lane.every())))
+    }
+
+    fn open(&mut self, lane: Lane, now: Instant) -> Option<Recorded> {
+        let gate = self.gates.get_mut(&lane)?;
+        let mut event = gate.held.take()?;
+        gate.opened = Some(now);
+        event.id = event.id.max(self.newest);
+        self.newest = event.id;
+        Some(event)
+    }
+}
+
+/// The same for a stretch of the past: of each lane only the last, in the order of ids.
+pub(in crate::web) fn thin(events: impl IntoIterator<Item = Recorded>) -> Vec<Recorded> {
+    let mut last: HashMap<Lane, Recorded> = HashMap::new();
+    let mut kept = vec![];
+    for event in events {
+        match Lane::of(&event.event) {
+            None => kept.push(event),
+            Some(lane) => {
+                let merged = match last.remove(&lane) {
+                    Some(older) => merge(&older, event),
+                    None => event,
+                };
+                last.insert(lane, merged);
+            }
+        }
+    }
+    kept.extend(last.into_values());
+    kept.sort_by_key(|event| event.id);
+    kept
+}
+
+/// The newer of two events of one lane, with what the older one says beside it.
+fn merge(older: &Recorded, newer: Recorded) -> Recorded {
+    let Event::MetricsUpdated { sources } = &newer.event else { return newer };
+    let mut union = older.event.sources().to_vec();
+    union.extend(sources);
+    union.sort_unstable();
+    union.dedup();
+    Recorded { event: Event::MetricsUpdated { sources: union }, ..newer }
+}
+
+/// The source whose sync begins or ends with this event.
+fn bounds_of_sync(event: &Event) -> Option<Source> {
+    match event {
+        Event::SyncStarted { source, .. } | Event::SyncCompleted { source, .. } | Event::SyncFailed { source, .. } => {
+            Some(*source)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{completed, metrics, new_transactions, progress};
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    fn ids(events: &[Recorded]) -> Vec<i64> {
+        events.iter().map(|event| event.id).collect()
+    }
+
+    #[test]
+    fn progress_goes_out_at_once_then_the_newest_of_what_was_held_back() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        assert_eq!(ids(&pace.admit(progress(1, Source::Vima, 10), start)), [1]);
+        assert!(pace.admit(progress(2, Source::Vima, 20), start).is_empty());
+        assert!(pace.admit(progress(3, Source::Vima, 30), start).is_empty());
+        assert_eq!(pace.next_release(), Some(start + PROGRESS_EVERY));
+        assert!(pace.release(start + PROGRESS_EVERY - MILLISECOND).is_empty());
+        assert_eq!(pace.release(start + PROGRESS_EVERY), [progress(3, Source::Vima, 30)]);
+        assert_eq!(pace.next_release(), None);
+    }
+
+    #[test]
+    fn sources_do_not_hold_each_other_back() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        assert_eq!(ids(&pace.admit(progress(1, Source::Vima, 10), start)), [1]);
+        assert_eq!(ids(&pace.admit(progress(2, Source::Payshack, 10), start)), [2]);
+    }
+
+    #[test]
+    fn metrics_that_were_held_back_name_every_source_and_bear_the_newest_id() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        assert_eq!(ids(&pace.admit(metrics(1, &[Source::Vima]), start)), [1]);
+        assert!(pace.admit(metrics(2, &[Source::Payshack]), start).is_empty());
+        assert!(pace.admit(metrics(3, &[Source::Vima]), start).is_empty());
+        assert_eq!(ids(&pace.admit(new_transactions(4, Source::Vima), start)), [4]);
+        assert_eq!(pace.release(start + METRICS_EVERY), [metrics(4, &[Source::Vima, Source::Payshack])]);
+    }
+
+    #[test]
+    fn the_last_progress_goes_out_before_the_end_of_its_sync() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        pace.admit(progress(1, Source::Vima, 10), start);
+        pace.admit(progress(2, Source::Vima, 100), start);
+        assert_eq!(
+            pace.admit(completed(3, Source::Vima), start),
+            [progress(2, Source::Vima, 100), completed(3, Source::Vima)]
+        );
+        assert_eq!(pace.next_release(), None);
+    }
+
+    #[test]
+    fn never_more_than_four_a_second_and_the_last_always() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let mut out: Vec<(Instant, Recorded)> = vec![];
+        for step in 0..3_000_u32 {
+            let now = start + MILLISECOND * step;
+            out.extend(pace.release(now).into_iter().map(|event| (now, event)));
+            let event = progress(i64::from(step) + 1, Source::Vima, u64::from(step));
+            out.extend(pace.admit(event, now).into_iter().map(|event| (now, event)));
+        }
+        let end = start + MILLISECOND * 3_000 + PROGRESS_EVERY;
+        out.extend(pace.release(end).into_iter().map(|event| (end, event)));
+        for (at, _) in &out {
+            let within = out.iter().filter(|(other, _)| other >= at && *other < *at + Duration::from_secs(1)).count();
+            assert!(within <= 4, "{within} within a second");
+        }
+        assert_eq!(out.last().map(|(_, event)| event.clone()), Some(progress(3_000, Source::Vima, 2_999)));
+    }
+
+    #[test]
+    fn a_stretch_of_the_past_keeps_the_last_of_each_lane() {
+        let past = [
+            progress(1, Source::Vima, 1),
+            metrics(2, &[Source::Payshack]),
+            new_transactions(3, Source::Vima),
+            progress(4, Source::Vima, 2),
+            metrics(5, &[Source::Vima]),
+            new_transactions(6, Source::Vima),
+        ];
+        let thinned = thin(past);
+        assert_eq!(ids(&thinned), [3, 4, 5, 6]);
+        assert_eq!(thinned[2], metrics(5, &[Source::Vima, Source::Payshack]));
+    }
+}

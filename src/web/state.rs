@@ -1,0 +1,111 @@
+//! What every handler receives, and how it is connected at start.
+
+use super::http::auth::Access;
+use super::http::cors::Cors;
+use super::http::pagination::Cursors;
+use super::http::response_cache::WrittenAnswers;
+use super::socket::{FeedError, Hub, ServerFeed};
+use crate::clock::SharedClock;
+use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
+use crate::db::DbError;
+use crate::db::access::cursor_key;
+use crate::operations::connect_servers::{ConnectError, connect_servers};
+use crate::operations::export::store::{ExportFiles, FileError};
+use crate::operations::export::{Exports, Requests};
+use crate::operations::metrics_cache::PaymentSums;
+use crate::redis::Wire;
+use chrono_tz::Tz;
+use sqlx::PgPool;
+use std::sync::Arc;
+
+/// What the handlers share.
+pub struct State {
+    pub(in crate::web) pool: PgPool,
+    pub(in crate::web) wire: Wire,
+    pub(in crate::web) clock: SharedClock,
+    pub(in crate::web) access: Arc<Access>,
+    pub(in crate::web) cursors: Cursors,
+    pub(in crate::web) sync: SyncConfig,
+    pub(in crate::web) reconciliation: ReconciliationConfig,
+    pub(in crate::web) report_timezone: Tz,
+    pub(in crate::web) sums: PaymentSums,
+    pub(in crate::web) written: WrittenAnswers,
+    pub(in crate::web) exports: Exports,
+    pub(in crate::web) files: ExportFiles,
+    pub(in crate::web) cors: Cors,
+    pub(in crate::web) requests: Requests,
+    pub(in crate::web) hub: Arc<Hub>,
+}
+
+/// Why the web process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A server is away or refuses, or the schema is behind.
+    #[error(transparent)]
+    Servers(#[from] ConnectError),
+    /// The database does not say who may ask.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The events cannot be followed.
+    #[error(transparent)]
+    Events(#[from] FeedError),
+    /// The settings of the store of files contradict each other.
+    #[error(transparent)]
+    Files(#[from] FileError),
+    /// Nobody could ask anything.
+    #[error(
+        "there is no API key, so nobody could ask anything: set API_KEYS=name:role:key, or run psp keys create, or open \
+         everything to everybody with AUTH=off"
+    )]
+    NoKeys,
+    /// It cannot listen.
+    #[error("cannot listen on {address} ({error}): is another process there? set HOST and PORT")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// It cannot be told to stop.
+    #[error("the signals to stop cannot be heard ({0})")]
+    Signals(std::io::Error),
+}
+
+impl State {
+    /// Connects to everything that is needed, trying each once.
+    ///
+    /// # Errors
+    /// [`StartError`] where something is missing.
+    pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StartError> {
+        let (pool, wire) = connect_servers(&config.servers).await?;
+        let access = Access::new(&config.access, pool.clone(), wire.clone(), Arc::clone(&clock));
+        if !access.is_open() && !access.has_keys().await? {
+            return Err(StartError::NoKeys);
+        }
+        let requests = Requests::default();
+        let feed = Arc::new(ServerFeed { pool: pool.clone(), wire: wire.clone() });
+        Ok(Self {
+            hub: Hub::start(feed, Arc::clone(&clock)).await?,
+            cursors: Cursors::new(cursor_key::get(&pool).await?),
+            sums: PaymentSums::new(pool.clone()),
+            written: WrittenAnswers::default(),
+            exports: Exports::new(pool.clone(), Arc::clone(&clock)).beside(requests.clone()),
+            requests,
+            files: ExportFiles::open(config.export_store.as_ref(), &pool, &clock)?,
+            pool,
+            wire,
+            clock,
+            access: Arc::new(access),
+            sync: config.sync.clone(),
+            reconciliation: config.reconciliation.clone(),
+            report_timezone: config.report_timezone,
+            cors: Cors::new(config.access.allowed_origins.clone()),
+        })
+    }
+
+    /// Who may ask.
+    #[must_use]
+    pub fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access)
+    }
+}

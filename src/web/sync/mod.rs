@@ -1,0 +1,382 @@
+//! Syncs: how they stand, the runs there were, and starting one.
+
+pub(crate) mod quarantine;
+pub(crate) mod status;
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use poem::Request;
+use poem::web::Data;
+use poem_openapi::param::Header;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use self::status::{SyncStatus, sync_status};
+use super::http::auth::{Operator, Viewer};
+use super::http::body::Body;
+use super::http::fields::{Fields, FromFields};
+use super::http::idempotency::idempotent;
+use super::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use super::http::pagination::{Page, PageQuery, Window};
+use super::http::path::Path;
+use super::http::problem::Problem;
+use super::http::query::Query;
+use super::http::schema::Time;
+use super::jobs::location_of;
+use super::state::State;
+use crate::db::access::idempotent_requests::IdempotentRequest;
+use crate::db::count::Count;
+use crate::db::sync::runs;
+use crate::db::sync::runs::{After, Run};
+use crate::domain::access::Principal;
+use crate::domain::day::DayRange;
+use crate::domain::job::Trigger;
+use crate::domain::sync::{RunStatus, SyncArgs, SyncMode};
+use crate::domain::transaction::Source;
+use crate::operations::trigger_sync::{SyncRequest, TriggeredSync, trigger_sync};
+
+/// What is to be synced.
+#[derive(Debug, Clone, Default, Object)]
+#[oai(example)]
+struct SyncOrder {
+    /// The source; every source where nothing is said.
+    source: Option<Source>,
+    /// What is read: `incremental` where nothing is said, or `range` where days are given.
+    mode: Option<SyncMode>,
+    /// The first day to read again (UTC), with `range`.
+    from_date: Option<NaiveDate>,
+    /// The last day to read again (UTC), with `range`.
+    to_date: Option<NaiveDate>,
+    /// Queue one more behind a queued or running one, rather than join it.
+    force: Option<bool>,
+}
+
+impl FromFields for SyncOrder {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        fields.refuse_others(&["source", "mode", "from_date", "to_date", "force"]);
+        let source = fields.optional("source");
+        let mode = fields.optional("mode");
+        let from_date = fields.optional("from_date");
+        let to_date = fields.optional("to_date");
+        let force = fields.optional("force");
+        Some(Self { source: source?, mode: mode?, from_date: from_date?, to_date: to_date?, force: force? })
+    }
+}
+
+impl SyncOrder {
+    fn args(&self) -> Result<SyncArgs, Problem> {
+        let (from, to) = (self.from_date, self.to_date);
+        let by_habit = if from.or(to).is_some() { SyncMode::Range } else { SyncMode::Incremental };
+        match (self.mode.unwrap_or(by_habit), from, to) {
+            (SyncMode::Incremental, None, None) => Ok(SyncArgs::Incremental),
+            (SyncMode::Full, None, None) => Ok(SyncArgs::Full),
+            (SyncMode::Range, Some(from_date), Some(to_date)) => {
+                match DayRange::new(from_date, to_date, chrono_tz::UTC) {
+                    Ok(_) => Ok(SyncArgs::Range { from_date, to_date }),
+                    Err(error) => Err(Problem::field("from_date", error.to_string())),
+                }
+            }
+            (SyncMode::Range, None, _) => Err(Problem::field("from_date", "is required with mode range")),
+            (SyncMode::Range, _, None) => Err(Problem::field("to_date", "is required with mode range")),
+            (SyncMode::Incremental | SyncMode::Full, ..) => {
+                Err(Problem::field("mode", "must be range where days are given"))
+            }
+        }
+    }
+}
+
+impl Example for SyncOrder {
+    fn example() -> Self {
+        Self { source: Some(Source::Vima), mode: Some(SyncMode::Incremental), force: Some(false), ..Self::default() }
+    }
+}
+
+/// A job that syncs a source.
+#[derive(Debug, Clone, Object)]
+struct SyncJob {
+    /// The source.
+    source: Source,
+    /// The job.
+    job_id: Uuid,
+}
+
+/// What was started.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct SyncTriggered {
+    /// What happened, for people.
+    message: String,
+    /// The sources that are synced.
+    sources: Vec<Source>,
+    /// The first of `jobs`.
+    job_id: Option<Uuid>,
+    /// The jobs, one a source; one that was queued or running already where it would do the same.
+    jobs: Vec<SyncJob>,
+}
+
+impl From<Vec<TriggeredSync>> for SyncTriggered {
+    fn from(triggered: Vec<TriggeredSync>) -> Self {
+        let told = triggered.iter().map(|sync| {
+            let happened = if sync.joined { "joined a sync that was queued or running" } else { "queued" };
+            format!("{}: {happened}", sync.source)
+        });
+        Self {
+            message: told.collect::<Vec<_>>().join("; "),
+            sources: triggered.iter().map(|sync| sync.source).collect(),
+            job_id: triggered.first().map(|sync| sync.job_id.0),
+            jobs: triggered.iter().map(|sync| SyncJob { source: sync.source, job_id: sync.job_id.0 }).collect(),
+        }
+    }
+}
+
+impl Example for SyncTriggered {
+    fn example() -> Self {
+        let jobs = vec![SyncJob { source: Source::Vima, job_id: EXAMPLE_ID }];
+        Self { message: "vima: queued".to_owned(), sources: vec![Source::Vima], job_id: Some(EXAMPLE_ID), jobs }
+    }
+}
+
+/// The answer to a request that starts work.
+#[derive(ApiResponse)]
+enum Accepted {
+    /// The work is queued, or joined where it was queued already.
+    #[oai(status = 202)]
+    Accepted(
+        Json<SyncTriggered>,
+        /// Where the first job can be followed.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+/// Which runs are listed.
+#[derive(Debug, Clone, Object)]
+struct RunQuery {
+    /// Of this source.
+    source: Option<Source>,
+}
+
+impl FromFields for RunQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { source: fields.optional("source")? })
+    }
+}
+
+/// A run of a sync.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct SyncRun {
+    /// Its id.
+    id: Uuid,
+    /// What was read.
+    source: Source,
+    /// How much of it.
+    mode: SyncMode,
+    /// What made the job.
+    trigger: Trigger,
+    /// The job.
+    job_id: Uuid,
+    /// The first day it was asked for, where it was asked for days.
+    from_date: Option<NaiveDate>,
+    /// The last day it was asked for.
+    to_date: Option<NaiveDate>,
+    /// When it began.
+    started_at: Time,
+    /// When it ended.
+    finished_at: Option<Time>,
+    /// How it stands.
+    status: RunStatus,
+    /// Pages read.
+    pages: u64,
+    /// Records read: the sum of the four below.
+    records_seen: u64,
+    /// Stored for the first time.
+    inserted: u64,
+    /// Stored over an older version.
+    updated: u64,
+    /// Known already: the same, an older version, or a repeat.
+    unchanged: u64,
+    /// Unreadable, and kept aside.
+    quarantined: u64,
+    /// Why it failed or is incomplete.
+    error: Option<String>,
+}
+
+impl From<Run> for SyncRun {
+    fn from(run: Run) -> Self {
+        Self {
+            id: run.id,
+            source: run.source,
+            mode: run.mode,
+            trigger: run.trigger,
+            job_id: run.job_id.0,
+            from_date: run.from_date,
+            to_date: run.to_date,
+            started_at: Time(run.started_at),
+            finished_at: run.finished_at.map(Time),
+            status: run.status,
+            pages: run.pages,
+            records_seen: run.counts.seen(),
+            inserted: run.counts.inserted,
+            updated: run.counts.updated,
+            unchanged: run.counts.unchanged,
+            quarantined: run.counts.quarantined,
+            error: run.error,
+        }
+    }
+}
+
+impl Example for SyncRun {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            source: Source::Vima,
+            mode: SyncMode::Incremental,
+            trigger: Trigger::Schedule,
+            job_id: EXAMPLE_ID,
+            from_date: None,
+            to_date: None,
+            started_at: Time(EXAMPLE_TIME),
+            finished_at: Some(Time(EXAMPLE_TIME)),
+            status: RunStatus::Succeeded,
+            pages: 2,
+            records_seen: 180,
+            inserted: 120,
+            updated: 40,
+            unchanged: 19,
+            quarantined: 1,
+            error: None,
+        }
+    }
+}
+
+/// The endpoints.
+pub(in crate::web) struct SyncApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Sync")]
+impl SyncApi {
+    /// Tell how the syncs stand
+    ///
+    /// Of each source: whether it is being read, when it last was, when it will be next, and how far behind it is.
+    #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
+    async fn status(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<SyncStatus>, Problem> {
+        Ok(Json(sync_status(&state).await?))
+    }
+
+    /// Start a sync
+    ///
+    /// Of one source or of all. One of the same mode and range that is queued or running already is joined, and its id
+    /// comes back; `force` queues one more behind it. Takes the role operator.
+    #[oai(path = "/sync/trigger", method = "post", operation_id = "triggerSync")]
+    async fn trigger(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        operator: Operator,
+        /// The same key and body within 24 hours give the same answer; another body is a conflict.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        order: Body<SyncOrder>,
+    ) -> Result<Accepted, Problem> {
+        let idempotent = idempotent(&operator.0, request, idempotency_key.0, order.digest)?;
+        start(&state, &operator.0, &order.value, idempotent).await
+    }
+
+    /// Start a sync of one source
+    ///
+    /// Reads what has come and changed since the last run. Takes the role operator.
+    #[oai(path = "/sync/trigger/:source", method = "post", operation_id = "triggerSyncOfSource")]
+    async fn trigger_source(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        operator: Operator,
+        /// The source.
+        source: Path<Source>,
+        /// The same key within 24 hours gives the same answer.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+    ) -> Result<Accepted, Problem> {
+        let order = SyncOrder { source: Some(source.0), ..SyncOrder::default() };
+        let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
+        start(&state, &operator.0, &order, idempotent).await
+    }
+
+    /// List the runs of syncs
+    ///
+    /// The newest first.
+    #[oai(path = "/sync/runs", method = "get", operation_id = "listSyncRuns")]
+    async fn runs(
+        &self,
+        state: Data<&Arc<State>>,
+        _viewer: Viewer,
+        query: Query<RunQuery>,
+        page: Query<PageQuery>,
+    ) -> Result<Json<Page<SyncRun>>, Problem> {
+        let source = query.0.source;
+        let window: Window<After> = state.cursors.window("sync runs", &page.0)?;
+        let (offset, limit) = (window.offset(), window.wanted());
+        let (runs, total) = tokio::try_join!(
+            runs::list(&state.pool, source, window.after, offset, limit),
+            runs::count(&state.pool, source)
+        )?;
+        let count = Count { total, exact: true };
+        let page = state.cursors.page("sync runs", &window, count, runs, |run| (run.started_at, run.id));
+        Ok(Json(page.map(SyncRun::from)))
+    }
+}
+
+async fn start(
+    state: &State,
+    operator: &Principal,
+    order: &SyncOrder,
+    idempotent: Option<IdempotentRequest>,
+) -> Result<Accepted, Problem> {
+    let request = SyncRequest {
+        sources: order.source.map_or_else(|| Source::ALL.to_vec(), |source| vec![source]),
+        args: order.args()?,
+        force: order.force.unwrap_or(false),
+        requested_by: operator.name.clone(),
+    };
+    let now = state.clock.now();
+    let triggered = trigger_sync(&state.pool, &state.wire, &request, idempotent.as_ref(), now).await?;
+    let triggered = SyncTriggered::from(triggered);
+    let location = location_of(triggered.job_id);
+    Ok(Accepted::Accepted(Json(triggered), location))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_understood_or_refused_by_their_field() {
+        let day = |text: &str| text.parse::<NaiveDate>().ok();
+        let range = SyncArgs::Range {
+            from_date: day("2026-01-01").expect("a day"),
+            to_date: day("2026-01-02").expect("a day"),
+        };
+        for (mode, from, to, expected) in [
+            (None, None, None, Ok(SyncArgs::Incremental)),
+            (Some(SyncMode::Full), None, None, Ok(SyncArgs::Full)),
+            (None, day("2026-01-01"), day("2026-01-02"), Ok(range)),
+            (Some(SyncMode::Range), day("2026-01-01"), day("2026-01-02"), Ok(range)),
+            (Some(SyncMode::Range), None, None, Err("from_date: ")),
+            (None, day("2026-01-01"), None, Err("to_date: ")),
+            (None, day("2026-01-03"), day("2026-01-02"), Err("from_date: ")),
+            (None, day("2020-01-03"), day("2026-01-02"), Err("from_date: ")),
+            (Some(SyncMode::Full), day("2026-01-01"), None, Err("mode: ")),
+        ] {
+            let order = SyncOrder { mode, from_date: from, to_date: to, ..SyncOrder::default() };
+            match (order.args(), expected) {
+                (Ok(args), Ok(expected)) => assert_eq!(args, expected),
+                (Err(problem), Err(field)) => assert!(problem.to_string().starts_with(field), "{problem}"),
+                (args, expected) => panic!("{order:?}: {args:?}, expected {expected:?}"),
+            }
+        }
+    }
+}

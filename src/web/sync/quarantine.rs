@@ -1,0 +1,205 @@
+//! The quarantine: records that could not be read, listed, and read again.
+
+use std::sync::Arc;
+
+use poem::Request;
+use poem::web::Data;
+use poem_openapi::param::Header;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::db::count::Count;
+use crate::db::sync::quarantine;
+use crate::db::sync::quarantine::{After, Entry, Filter};
+use crate::domain::access::Role;
+use crate::domain::record::Readable;
+use crate::domain::transaction::{Kind, Source};
+use crate::operations::request_replay::{RequestedReplay, request_replay};
+use crate::web::http::auth::{Operator, Viewer};
+use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::idempotency::idempotent;
+use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use crate::web::http::pagination::{Page, PageQuery, Window};
+use crate::web::http::path::Path;
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::schema::Time;
+use crate::web::jobs::location_of;
+use crate::web::state::State;
+
+/// Which records are listed.
+#[derive(Debug, Clone, Object)]
+struct QuarantineQuery {
+    /// Of this source.
+    source: Option<Source>,
+    /// Of this kind.
+    kind: Option<Kind>,
+}
+
+impl FromFields for QuarantineQuery {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let source = fields.optional("source");
+        let kind = fields.optional("kind");
+        Some(Self { source: source?, kind: kind? })
+    }
+}
+
+/// A record that could not be read.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct QuarantinedRecord {
+    /// Its id here.
+    id: Uuid,
+    /// Whose record it is.
+    source: Source,
+    /// The list it came from.
+    kind: Kind,
+    /// The provider's own id, where at least that could be read.
+    source_id: Option<String>,
+    /// Why it could not be read.
+    reason: String,
+    /// The record as the provider sent it, to the letter but for what `raw_replaced` says; null for whoever is no admin.
+    raw: Option<String>,
+    /// What of `raw` no JSON text can hold, and what stands in its place; null where nothing was replaced.
+    raw_replaced: Option<String>,
+    /// The run that met it last.
+    run_id: Uuid,
+    /// When it came first.
+    first_seen_at: Time,
+    /// When it came last.
+    last_seen_at: Time,
+    /// How often it came; the same content is one record.
+    times_seen: u64,
+}
+
+impl From<Entry> for QuarantinedRecord {
+    fn from(entry: Entry) -> Self {
+        let readable = entry.raw.as_deref().map(Readable::of);
+        let (raw, raw_replaced) = readable.map(|readable| (readable.text, readable.replaced)).unzip();
+        Self {
+            id: entry.id,
+            source: entry.source,
+            kind: entry.kind,
+            source_id: entry.source_id,
+            reason: entry.reason,
+            raw,
+            raw_replaced: raw_replaced.flatten(),
+            run_id: entry.run_id,
+            first_seen_at: Time(entry.first_seen_at),
+            last_seen_at: Time(entry.last_seen_at),
+            times_seen: entry.times_seen,
+        }
+    }
+}
+
+impl Example for QuarantinedRecord {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            source: Source::Vima,
+            kind: Kind::Payin,
+            source_id: Some("1067250921664811008".to_owned()),
+            reason: "complete_amount should be an exact amount but is a text of 9 characters".to_owned(),
+            raw: Some(r#"{"operation_id":"1067250921664811008","complete_amount":"a hundred"}"#.to_owned()),
+            raw_replaced: None,
+            run_id: EXAMPLE_ID,
+            first_seen_at: Time(EXAMPLE_TIME),
+            last_seen_at: Time(EXAMPLE_TIME),
+            times_seen: 3,
+        }
+    }
+}
+
+/// A replay that was started.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct ReplayStarted {
+    /// The job; its result says what became of the record.
+    job_id: Uuid,
+    /// What happened, for people.
+    message: String,
+}
+
+impl From<RequestedReplay> for ReplayStarted {
+    fn from(requested: RequestedReplay) -> Self {
+        let message = if requested.joined { "joined a replay that was queued or running" } else { "queued" };
+        Self { job_id: requested.job_id.0, message: message.to_owned() }
+    }
+}
+
+impl Example for ReplayStarted {
+    fn example() -> Self {
+        Self { job_id: EXAMPLE_ID, message: "queued".to_owned() }
+    }
+}
+
+/// The answer to a request that starts a replay.
+#[derive(ApiResponse)]
+enum Started {
+    /// The replay is queued, or joined where it was queued already.
+    #[oai(status = 202)]
+    Started(
+        Json<ReplayStarted>,
+        /// Where the job can be followed.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+/// The endpoints.
+pub(in crate::web) struct QuarantineApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Sync")]
+impl QuarantineApi {
+    /// List records that could not be read
+    ///
+    /// Those that came last for the first time first. A record leaves by itself with the first sync that meets it mended; one
+    /// without a readable id by a replay. What was not met for 90 days is cleared away. The raw text holds personal data
+    /// and is shown to an admin alone.
+    #[oai(path = "/sync/quarantine", method = "get", operation_id = "listQuarantine")]
+    async fn list(
+        &self,
+        state: Data<&Arc<State>>,
+        viewer: Viewer,
+        query: Query<QuarantineQuery>,
+        page: Query<PageQuery>,
+    ) -> Result<Json<Page<QuarantinedRecord>>, Problem> {
+        let filter = Filter { source: query.0.source, kind: query.0.kind };
+        let with_raw = viewer.0.role == Role::Admin;
+        let window: Window<After> = state.cursors.window("quarantine", &page.0)?;
+        let (offset, limit) = (window.offset(), window.wanted());
+        let (entries, total) = tokio::try_join!(
+            quarantine::list(&state.pool, &filter, with_raw, window.after, offset, limit),
+            quarantine::count(&state.pool, &filter)
+        )?;
+        let count = Count { total, exact: true };
+        let page = state.cursors.page("quarantine", &window, count, entries, |entry| (entry.first_seen_at, entry.id));
+        Ok(Json(page.map(QuarantinedRecord::from)))
+    }
+
+    /// Replay a record that could not be read
+    ///
+    /// Reads its raw text again with the readers of this release and its settings. Where it can be read now it is stored and
+    /// leaves the quarantine; else it stays, with the reason as of now. Takes the role operator.
+    #[oai(path = "/sync/quarantine/:id/replay", method = "post", operation_id = "replayQuarantinedRecord")]
+    async fn replay(
+        &self,
+        state: Data<&Arc<State>>,
+        request: &Request,
+        operator: Operator,
+        /// The record's id here.
+        id: Path<Uuid>,
+        /// The same key within 24 hours gives the same answer.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+    ) -> Result<Started, Problem> {
+        let State { pool, wire, clock, .. } = &***state;
+        let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
+        let requested = request_replay(pool, wire, id.0, &operator.0.name, idempotent.as_ref(), clock.now()).await?;
+        let location = location_of(Some(requested.job_id.0));
+        Ok(Started::Started(Json(requested.into()), location))
+    }
+}
