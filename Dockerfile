@@ -1,22 +1,41 @@
-# One image with all programs; the command selects one: psp web (the default), psp migrate,
-# psp-jobs worker, psp-jobs scheduler. psp-sandbox is in it for compose.yaml only and is never run in production.
+# The production image has psp and psp-jobs; the command selects what runs: psp web (the default), psp migrate,
+# psp-jobs worker, psp-jobs scheduler. The sandbox, which only compose.yaml uses, is a target of its own: building the
+# default target neither compiles nor contains it.
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95-slim-bookworm AS source
 WORKDIR /build
 COPY . .
-# The cache mounts survive builds, so only changed crates are compiled again.
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/build/target \
-    SQLX_OFFLINE=true cargo build --release --locked --workspace --bins && \
-    install -D -t /programs target/release/psp target/release/psp-jobs target/release/psp-sandbox
+ENV SQLX_OFFLINE=true
 
-FROM debian:bookworm-slim
+# The cache mounts survive builds, so only changed crates are compiled again. One stage at a time uses the target folder.
+FROM source AS build
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target,sharing=locked \
+    cargo build --release --locked --package psp-dashboard --package psp-jobs --bins && \
+    install -D -t /programs target/release/psp target/release/psp-jobs
+
+FROM source AS build-sandbox
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target,sharing=locked \
+    cargo build --release --locked --package psp-sandbox --bins && \
+    install -D -t /programs target/release/psp-sandbox
+
+FROM debian:bookworm-slim AS base
 RUN apt-get update && \
     apt-get install -y --no-install-recommends ca-certificates && \
     rm -rf /var/lib/apt/lists/* && \
     useradd --system --uid 10001 --no-create-home psp
+# By number: Kubernetes (runAsNonRoot) does not resolve names.
+USER 10001
+
+FROM base AS sandbox
+COPY --from=build-sandbox /programs/ /usr/local/bin/
+EXPOSE 9100
+CMD ["psp-sandbox", "--host", "0.0.0.0", "--port", "9100"]
+
+# The last stage is the default target.
+FROM base AS production
 COPY --from=build /programs/ /usr/local/bin/
-USER psp
 # The port is PORT (default 8000). Every program stops gracefully on SIGTERM.
 EXPOSE 8000
 CMD ["psp", "web"]
