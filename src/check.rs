@@ -7,14 +7,14 @@ use futures_util::TryStreamExt;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::config::{Environment, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
+use crate::config::{EnvVars, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
 use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::db::metrics::cells;
 use crate::db::pool::{DatabaseSettings, SchemaState, connect, schema_state};
 use crate::domain::transaction::Source;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
-use crate::redis::Wire;
+use crate::redis::Redis;
 use crate::redis::connection::RedisSettings;
 
 /// What was found.
@@ -28,7 +28,7 @@ enum Finding {
 /// Tries everything, prints a line for each, and answers whether the programs could start. Where `rollups` are to be checked too,
 /// the metrics are counted anew from all payments and compared, which takes a while.
 pub async fn check(rollups: bool) -> ExitCode {
-    let mut environment = Environment::of_process();
+    let mut environment = EnvVars::of_process();
     let mut findings = vec![check_settings(), check_rates(&environment)];
     match ServersConfig::read(&mut environment) {
         Some(servers) => {
@@ -50,7 +50,7 @@ pub async fn check(rollups: bool) -> ExitCode {
 }
 
 fn check_settings() -> Finding {
-    let mut environment = Environment::of_process();
+    let mut environment = EnvVars::of_process();
     let web = WebConfig::read(&mut environment);
     let providers = ProvidersConfig::read(&mut environment);
     let worker = WorkerConfig::read(&mut environment);
@@ -62,7 +62,7 @@ fn check_settings() -> Finding {
 
 /// Writes a file to the store of exports, reads it and deletes it; nothing where the settings are at fault anyway.
 async fn check_export_store() -> Option<Finding> {
-    let mut environment = Environment::of_process();
+    let mut environment = EnvVars::of_process();
     let Some(settings) = WebConfig::read(&mut environment)?.export_store else {
         return Some(Finding::Good("exported files: they are kept in the database".to_owned()));
     };
@@ -82,7 +82,7 @@ async fn try_store(settings: &ObjectSettings) -> Result<(), ObjectError> {
     if read.concat() == b"hec" { Ok(()) } else { Err(std::io::Error::other("it gives back something else").into()) }
 }
 
-fn check_rates(environment: &Environment) -> Finding {
+fn check_rates(environment: &EnvVars) -> Finding {
     match environment.text("FX_RATES_URL") {
         Some(_) => Finding::Good("exchange rates: they are fetched from FX_RATES_URL".to_owned()),
         None => Finding::Doubtful(
@@ -92,7 +92,7 @@ fn check_rates(environment: &Environment) -> Finding {
     }
 }
 
-async fn check_database(settings: &DatabaseSettings, environment: &Environment, rollups: bool) -> Vec<Finding> {
+async fn check_database(settings: &DatabaseSettings, environment: &EnvVars, rollups: bool) -> Vec<Finding> {
     let pool = match connect(settings).await {
         Ok(pool) => pool,
         Err(error) => return vec![Finding::Bad(format!("database: {error}"))],
@@ -122,7 +122,7 @@ async fn check_rollups(pool: &PgPool) -> Result<Finding, DbError> {
     let mut odd = vec![];
     for day in &days {
         for source in Source::ALL {
-            let cells = cells::count_odd(&mut connection, source, *day).await?;
+            let cells = cells::count_mismatches(&mut connection, source, *day).await?;
             if cells > 0 {
                 odd.push(format!("{cells} cells of {source} on {day}"));
             }
@@ -138,7 +138,7 @@ async fn check_rollups(pool: &PgPool) -> Result<Finding, DbError> {
     })
 }
 
-fn check_keys(issued: Result<usize, DbError>, environment: &Environment) -> Finding {
+fn check_keys(issued: Result<usize, DbError>, environment: &EnvVars) -> Finding {
     let configured = environment.text("API_KEYS").is_some();
     let open = environment.text("AUTH").as_deref() == Some("off");
     match issued {
@@ -150,11 +150,11 @@ fn check_keys(issued: Result<usize, DbError>, environment: &Environment) -> Find
 }
 
 async fn check_redis(settings: &RedisSettings) -> Vec<Finding> {
-    let wire = match Wire::connect(settings).await {
-        Ok(wire) => wire,
+    let redis = match Redis::connect(settings).await {
+        Ok(redis) => redis,
         Err(error) => return vec![Finding::Bad(format!("redis: {error}"))],
     };
-    let policy = match wire.find_eviction_policy().await {
+    let policy = match redis.find_eviction_policy().await {
         Ok(Some(policy)) if policy == "noeviction" => Finding::Good("redis: it evicts nothing".to_owned()),
         Ok(Some(policy)) => Finding::Doubtful(format!(
             "redis: maxmemory-policy is {policy}, so a full server drops queues; set it to noeviction"

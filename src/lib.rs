@@ -7,7 +7,7 @@
 //!     \      /
 //!    operations                              what the system does, one use case a file
 //!     /   |   \  \
-//!   db providers wire objects                peers that never know each other: PostgreSQL, HTTP, Redis, files
+//!   db providers redis objects                peers that never know each other: PostgreSQL, HTTP, Redis, files
 //!     \   |   /  /
 //!      domain                                pure: no IO, no async, no clock
 //! ```

@@ -11,7 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
 use psp_dashboard::check::check;
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::config::{Environment, ServersConfig, TelemetryConfig, WebConfig};
+use psp_dashboard::config::{EnvVars, ServersConfig, TelemetryConfig, WebConfig};
 use psp_dashboard::db::access::api_keys;
 use psp_dashboard::db::pool::{connect, migrate};
 use psp_dashboard::domain::access::Role;
@@ -112,7 +112,7 @@ fn written(format: DocumentFormat) -> String {
 }
 
 async fn web() -> anyhow::Result<()> {
-    let mut environment = Environment::of_process();
+    let mut environment = EnvVars::of_process();
     let config = WebConfig::read(&mut environment);
     let config = environment.finish(config)?;
     telemetry::start(&config.telemetry)?;
@@ -121,7 +121,7 @@ async fn web() -> anyhow::Result<()> {
 }
 
 async fn migrate_database() -> anyhow::Result<()> {
-    let mut environment = Environment::of_process();
+    let mut environment = EnvVars::of_process();
     let settings = ServersConfig::read_database(&mut environment);
     let telemetry = TelemetryConfig::read(&mut environment);
     let (settings, telemetry) = environment.finish(settings.zip(telemetry))?;
@@ -132,7 +132,7 @@ async fn migrate_database() -> anyhow::Result<()> {
 }
 
 async fn manage_keys(command: KeysCommand) -> anyhow::Result<()> {
-    let mut environment = Environment::of_process();
+    let mut environment = EnvVars::of_process();
     let settings = ServersConfig::read_database(&mut environment);
     let pool = connect(&environment.finish(settings)?).await?;
     let now = SystemClock.now();

@@ -28,9 +28,9 @@ const PUSHED_AT_ONCE: usize = 4_000;
 /// How many a second, of those that were pushed before a worker started.
 pub(crate) async fn jobs_a_second() -> f64 {
     let servers = Servers::start().await;
-    let wire = servers.wire().await;
-    let config = Config::default().queue(wire.key("baseline")).batch_size(BATCH).lock_tasks(false).emit_events(false);
-    let mut storage = RedisStorage::<Value, ConnectionManager>::new(wire.connection()).with_config(config);
+    let redis = servers.redis().await;
+    let config = Config::default().queue(redis.key("baseline")).batch_size(BATCH).lock_tasks(false).emit_events(false);
+    let mut storage = RedisStorage::<Value, ConnectionManager>::new(redis.connection()).with_config(config);
     let mut took = Duration::ZERO;
     let rounds = 5;
     for round in 0..rounds {

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use crate::figure::{self, Target, Waits};
 use crate::harness::stopped::stop_for_three_leases;
-use crate::harness::test_jobs::{Books, Trial};
+use crate::harness::test_jobs::{IngestFixture, Trial};
 use crate::harness::ticks::kill_schedulers;
-use crate::harness::worker_group::{Crew, Killed};
+use crate::harness::worker_group::{Killed, WorkerGroup};
 
 /// What production has.
 const DEFAULT_RESCUE: &[(&str, &str)] = &[("JOB_RESCUE_SECONDS", "15"), ("LOG_LEVEL", "info,sqlx=warn")];
@@ -26,13 +26,13 @@ pub(crate) async fn measure_kills() {
     let (jobs, kills) = (10_000, 200);
     let trial = Trial::open().await;
     let began = Instant::now();
-    let mut crew = Crew::start(&trial, 4, DEFAULT_RESCUE).await;
-    crew.kill_while_counting(kills, jobs, counting::args(0, 200, Pause::BeforeWriting)).await;
+    let mut workers = WorkerGroup::start(&trial, 4, DEFAULT_RESCUE).await;
+    workers.kill_while_counting(kills, jobs, counting::args(0, 200, Pause::BeforeWriting)).await;
     trial.settle().await;
     let books = trial.books().await;
     println!("{kills} SIGKILLs of random workers of 4, {} jobs that count, rescue after 15 s:", books.jobs);
     print_books(books);
-    let in_flight = figure::count(i64::try_from(crew.in_flight).unwrap_or(i64::MAX));
+    let in_flight = figure::count(i64::try_from(workers.in_flight).unwrap_or(i64::MAX));
     figure::print("attempts repeated", figure::count(books.repeats), "", Target::AtMost(in_flight));
     println!("    {}", trial.outcomes().await);
     let spent = trial.number("SELECT count(*) FROM jobs WHERE attempt > 1").await;
@@ -40,7 +40,7 @@ pub(crate) async fn measure_kills() {
     figure::print("it took", began.elapsed().as_secs_f64(), "s", Target::None);
 }
 
-fn print_books(books: Books) {
+fn print_books(books: IngestFixture) {
     let lost = books.jobs - books.with_effect.min(books.succeeded);
     figure::print("jobs lost", figure::count(lost), "", Target::AtMost(0.0));
     figure::print("effects doubled", figure::count(books.doubled), "", Target::AtMost(0.0));
@@ -51,15 +51,15 @@ pub(crate) async fn measure_rescue() {
     for (settings, p99, max) in [(DEFAULT_RESCUE, 20.0, 30.0), (SHORT_RESCUE, 5.0, 5.0)] {
         let trial = Trial::open().await;
         let jobs = json!(sleeping::Args { seconds: 600.0, in_server: false });
-        let mut crew = Crew::start(&trial, 4, settings).await;
+        let mut workers = WorkerGroup::start(&trial, 4, settings).await;
         trial.enqueue_many(32, &SLEEPING, jobs).await;
         let mut killed = vec![];
         while killed.iter().map(|killed: &Killed| killed.jobs.len()).sum::<usize>() < 24 {
-            killed.push(crew.kill_one().await);
+            killed.push(workers.kill_one().await);
         }
         // What is measured is the wait for a worker, not for those that were lost beside it.
         let end = r#"UPDATE jobs SET args = '{"seconds": 0}'"#;
-        sqlx::Executor::execute(&trial.pool, end).await.expect("the ledger answers");
+        sqlx::Executor::execute(&trial.pool, end).await.expect("the jobs table answers");
         let waits = Waits::of(waits_until_running_again(&trial, &killed).await);
         println!("SIGKILL to running again, rescue after {} s, {} workers killed:", settings[0].1, killed.len());
         figure::print("p50", waits.percentile(50), "s", Target::None);
@@ -108,10 +108,10 @@ pub(crate) async fn measure_schedulers() {
 pub(crate) async fn measure_flush() {
     let trial = Trial::open().await;
     trial.enqueue_many(5_000, &COUNTING, counting::args(0, 20, Pause::BeforeWriting)).await;
-    let _workers = Crew::start(&trial, 2, SHORT_RESCUE).await;
+    let _workers = WorkerGroup::start(&trial, 2, SHORT_RESCUE).await;
     trial.wait_until_finished(2_500).await;
     let flushed = Instant::now();
-    redis::cmd("FLUSHALL").exec_async(&mut trial.wire.connection()).await.expect("Redis is ours");
+    redis::cmd("FLUSHALL").exec_async(&mut trial.redis.connection()).await.expect("Redis is ours");
     trial.settle().await;
     let took = flushed.elapsed().as_secs_f64();
     println!("FLUSHALL in the midst of 5,000 jobs that count, 2 workers:");

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use crate::figure::{self, Target, Waits};
 use crate::harness::http_client;
-use crate::harness::test_system::{OPERATOR, Stage, Web};
+use crate::harness::test_system::{OPERATOR, TestSystem, Web};
 use crate::metrics::counts;
 use crate::payments::Payments;
 use crate::web::{Memory, memory_kib};
@@ -34,15 +34,15 @@ const ASKING: usize = 2;
 /// Measures and prints.
 pub(crate) async fn measure() {
     for (place, count) in counts("1000000").into_iter().enumerate() {
-        let stage = Stage::set(&["--per-day", "0"]).await;
-        Payments::up_to(SystemClock.now(), count).store(&stage.pool).await;
-        let web = stage.web_with(&[("LOG_LEVEL", "warn")]).await;
+        let system = TestSystem::set(&["--per-day", "0"]).await;
+        Payments::up_to(SystemClock.now(), count).store(&system.pool).await;
+        let web = system.web_with(&[("LOG_LEVEL", "warn")]).await;
         println!("exports of {count} payments, 20 columns:");
         measure_first_byte(&web).await;
         if place == 0 {
-            measure_csv(&stage, &web, count).await;
-            measure_workbook(&stage, &web, count).await;
-            measure_others(&stage, &web).await;
+            measure_csv(&system, &web, count).await;
+            measure_workbook(&system, &web, count).await;
+            measure_others(&system, &web).await;
         }
     }
 }
@@ -60,7 +60,7 @@ async fn measure_first_byte(web: &Web) {
     figure::print("slowest", waits.percentile(100) * 1_000.0, "ms", Target::AtMost(200.0));
 }
 
-async fn measure_csv(stage: &Stage, web: &Web, count: u64) {
+async fn measure_csv(system: &TestSystem, web: &Web, count: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let (by_psql, by_us) = (folder.path().join("copied.csv"), folder.path().join("exported.csv"));
     let (mut copying, mut exporting) = (vec![], vec![]);
@@ -71,7 +71,8 @@ async fn measure_csv(stage: &Stage, web: &Web, count: u64) {
             by_psql.display()
         );
         let began = Instant::now();
-        let ended = Command::new("psql").args([&stage.servers.database_url, "-qc", &copy]).status().expect("psql runs");
+        let ended =
+            Command::new("psql").args([&system.servers.database_url, "-qc", &copy]).status().expect("psql runs");
         assert!(ended.success());
         copying.push(began.elapsed());
         let began = Instant::now();
@@ -91,8 +92,8 @@ async fn measure_csv(stage: &Stage, web: &Web, count: u64) {
     figure::print("growth of the web process", grown, "MB", Target::AtMost(40.0));
 }
 
-async fn measure_workbook(stage: &Stage, web: &Web, count: u64) {
-    let worker = stage.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+async fn measure_workbook(system: &TestSystem, web: &Web, count: u64) {
+    let worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     // One to warm up, so that what the worker needs anyhow is there.
     until_made(web, order(web, "format=xlsx&columns=id&project=nobody").await).await;
     let before = memory_kib(worker.id(), Memory::Now);
@@ -108,8 +109,8 @@ async fn measure_workbook(stage: &Stage, web: &Web, count: u64) {
 }
 
 /// The overview while nothing else happens, and while a CSV and a workbook are written.
-async fn measure_others(stage: &Stage, web: &Web) {
-    let _worker = stage.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+async fn measure_others(system: &TestSystem, web: &Web) {
+    let _worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     let idle = ask(web).await;
     let order = order(web, &format!("format=xlsx&columns={COLUMNS}")).await;
     let path = tempfile::NamedTempFile::new().expect("a file");

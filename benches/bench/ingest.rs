@@ -16,30 +16,30 @@ use psp_dashboard::providers::vima::read_operation;
 use sqlx::{Executor, PgPool};
 use uuid::Uuid;
 
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 
 const PAGE: usize = 100;
 
 /// Measures and prints.
 pub(crate) async fn measure() {
-    let stage = Stage::set(&["--history-days", "4", "--per-day", "25000"]).await;
-    let worker = stage.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    let system = TestSystem::set(&["--history-days", "4", "--per-day", "25000"]).await;
+    let worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     println!("fetch and store, release, unpaced, both servers and the sandbox on this machine:");
     for source in ["vima", "payshack"] {
-        let busy_before = time_in_postgres(&stage.pool).await;
+        let busy_before = time_in_postgres(&system.pool).await;
         let began = Instant::now();
-        stage.succeed(&format!("sync-{source}"), Some(r#"{"mode":"full"}"#));
+        system.succeed(&format!("sync-{source}"), Some(r#"{"mode":"full"}"#));
         let took = began.elapsed();
-        let busy = time_in_postgres(&stage.pool).await.saturating_sub(busy_before);
+        let busy = time_in_postgres(&system.pool).await.saturating_sub(busy_before);
         let run = sqlx::query!(
             r#"SELECT records_seen, EXTRACT(EPOCH FROM finished_at - started_at)::float8 AS "seconds!"
                  FROM sync_runs WHERE source = $1 ORDER BY started_at DESC LIMIT 1"#,
             source
         );
-        let run = run.fetch_one(&stage.pool).await.expect("the run is recorded");
+        let run = run.fetch_one(&system.pool).await.expect("the run is recorded");
         let rate = per_second(run.records_seen, run.seconds);
         let share = 100.0 * busy.as_secs_f64() / took.as_secs_f64();
-        let baseline = upserts_alone(&stage.pool, source).await;
+        let baseline = upserts_alone(&system.pool, source).await;
         println!(
             "  {source:<9} {:>7} records in {:>6.2} s = {rate:>6.0}/s; {share:>3.0} % of the time in PostgreSQL; \
              the same upserts alone {baseline:>6.0}/s, ratio {:.2}",

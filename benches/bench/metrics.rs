@@ -15,7 +15,7 @@ mod writer;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::payments::Payments;
 use measured::{Measured, print_table};
 use writer::Writer;
@@ -26,22 +26,22 @@ pub(crate) async fn measure() {
     let mut differences = vec![];
     let counts = counts("1000000,10000000");
     for (place, count) in counts.iter().enumerate() {
-        let stage = Stage::set(&["--per-day", "0"]).await;
+        let system = TestSystem::set(&["--per-day", "0"]).await;
         let payments = Payments::up_to(SystemClock.now(), *count);
-        payments.store(&stage.pool).await;
-        let web = stage.web_with(&[("LOG_LEVEL", "warn")]).await;
+        payments.store(&system.pool).await;
+        let web = system.web_with(&[("LOG_LEVEL", "warn")]).await;
         let mut rows = vec![];
         for endpoint in endpoints::all(&payments).into_iter().chain(listings::all(&web, &payments).await) {
-            rows.push(measured::measure(&stage.pool, &web, endpoint).await);
+            rows.push(measured::measure(&system.pool, &web, endpoint).await);
         }
         print_table(*count, &rows, smallest.as_deref());
         differences.extend(rows.iter().filter_map(Measured::difference).map(str::to_owned));
         smallest.get_or_insert(rows);
         if place + 1 == counts.len() {
-            let writer = Writer::open(&stage, payments).await;
+            let writer = Writer::open(&system, payments).await;
             overviews::measure(&web, &writer).await;
-            walk::measure(&stage.pool, &web, &writer).await;
-            cost::measure(&stage.pool, &writer, payments.until).await;
+            walk::measure(&system.pool, &web, &writer).await;
+            cost::measure(&system.pool, &writer, payments.until).await;
         }
     }
     assert!(differences.is_empty(), "answers and plain SQL differ: {differences:#?}");

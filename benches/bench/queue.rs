@@ -38,7 +38,7 @@ pub(crate) async fn measure_latency() {
 
 async fn wait_for_run(trial: &Trial, job_id: JobId) -> DateTime<Utc> {
     loop {
-        let glance = find_glance(&trial.pool, job_id).await.expect("the ledger answers").expect("the job is there");
+        let glance = find_glance(&trial.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
         if let Some(result) = glance.result {
             return result["ran_at"].as_str().expect("a no-op says when it ran").parse().expect("a time");
         }
@@ -46,7 +46,7 @@ async fn wait_for_run(trial: &Trial, job_id: JobId) -> DateTime<Utc> {
     }
 }
 
-/// Jobs that do nothing, counted when the ledger says that they succeeded, beside the same of apalis-redis alone.
+/// Jobs that do nothing, counted when the jobs table says that they succeeded, beside the same of apalis-redis alone.
 pub(crate) async fn measure_throughput() {
     println!("no-op jobs a second, enqueued before the workers start, which have the settings of production:");
     let bare = baseline::jobs_a_second().await;
@@ -69,12 +69,12 @@ async fn jobs_a_second(workers: usize, enqueued: usize) -> f64 {
     trial.enqueue_many(enqueued, &NO_OP, json!({})).await;
     let _workers: Vec<_> = (0..workers).map(|_| trial.worker(QUIET)).collect();
     trial.wait_until_finished(COUNTED).await;
-    // By the ledger's own times: until the end of the last of those that were to be counted.
+    // By the jobs table's own times: until the end of the last of those that were to be counted.
     let micros = sqlx::query_scalar!(
         r#"SELECT (EXTRACT(EPOCH FROM max(ended.finished_at) - (SELECT min(started_at) FROM jobs)) * 1e6)::bigint AS "micros!"
              FROM (SELECT finished_at FROM jobs WHERE state = 'succeeded' ORDER BY finished_at LIMIT $1) AS ended"#,
         COUNTED
     );
-    let micros = micros.fetch_one(&trial.pool).await.expect("the ledger answers");
+    let micros = micros.fetch_one(&trial.pool).await.expect("the jobs table answers");
     figure::rate(COUNTED, Duration::from_micros(micros.unsigned_abs()))
 }

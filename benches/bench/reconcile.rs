@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
 
 use crate::figure::{self, Target};
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::web::{Memory, memory_kib};
 
 const PAIRS: i32 = 1_000_000;
 
 /// Measures how long a run takes: the first, which opens a case for each of 31,000 findings, and one that finds the same again.
 pub(crate) async fn measure() {
-    let stage = Stage::set(&["--per-day", "0"]).await;
+    let system = TestSystem::set(&["--per-day", "0"]).await;
     let day: NaiveDate = "2026-01-15".parse().expect("a day");
-    store_day(&stage.pool, day).await;
-    let worker = stage.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    store_day(&system.pool, day).await;
+    let worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     println!("a day of {PAIRS} payments on either side:");
-    let baseline = join_alone(&stage.pool).await.min(join_alone(&stage.pool).await);
+    let baseline = join_alone(&system.pool).await.min(join_alone(&system.pool).await);
     figure::print("plain full join that only counts", baseline, "s", Target::None);
     for run in ["first run, 31,000 new cases", "the same again, nothing changed"] {
-        let counts = reconcile(&stage, day);
+        let counts = reconcile(&system, day);
         assert_eq!(counts["matched"], 970_000, "{counts}");
-        let took = seconds_of_last_run(&stage.pool).await;
+        let took = seconds_of_last_run(&system.pool).await;
         figure::print(run, took, "s", Target::AtMost(12.0));
         figure::print("beside the plain join", took / baseline, "", Target::AtMost(4.0));
     }
@@ -32,8 +32,8 @@ pub(crate) async fn measure() {
     figure::print("most memory of the worker", most, "MB", Target::AtMost(60.0));
 }
 
-fn reconcile(stage: &Stage, day: NaiveDate) -> Value {
-    let ended = stage.enqueue("reconcile", Some(&json!({"date": day}).to_string()));
+fn reconcile(system: &TestSystem, day: NaiveDate) -> Value {
+    let ended = system.enqueue("reconcile", Some(&json!({"date": day}).to_string()));
     let result: Value = serde_json::from_str(ended.stdout.lines().last().unwrap_or_default()).expect("a result");
     result["counts"].clone()
 }

@@ -19,7 +19,7 @@ const WARM_UP: usize = 10_000;
 pub(crate) async fn measure() {
     let trial = Trial::open().await;
     let workers = [trial.worker(&[("LOG_LEVEL", "warn")]), trial.worker(&[("LOG_LEVEL", "warn")])];
-    let mut redis = trial.wire.connection();
+    let mut redis = trial.redis.connection();
     enqueue(&trial, WARM_UP).await;
     trial.settle().await;
     let (resident, used) = (resident(&workers), rest(&mut redis).await);
@@ -28,7 +28,7 @@ pub(crate) async fn measure() {
     trial.settle().await;
     let took = began.elapsed();
     let (resident_after, used_after) = (self::resident(&workers), rest(&mut redis).await);
-    println!("{JOBS} no-op jobs through the wire and 2 workers, after {WARM_UP} to warm up:");
+    println!("{JOBS} no-op jobs through Redis and 2 workers, after {WARM_UP} to warm up:");
     let grown = |before: f64, after: f64| 100.0 * (after - before) / before;
     figure::print("growth of Redis' memory", grown(used, used_after), "%", Target::AtMost(5.0));
     figure::print("to", used_after / 1024.0, "KiB", Target::None);

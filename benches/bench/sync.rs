@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::config::{Environment as Variables, JobsConfig};
+use psp_dashboard::config::{EnvVars as Variables, JobsConfig};
 use psp_dashboard::operations::connect_servers::connect_job_servers;
-use psp_jobs::job_context::Environment;
+use psp_jobs::job_context::JobContext;
 use psp_jobs::kinds::sync_payshack::SyncPayshack;
-use psp_jobs::kinds::sync_run::Pages;
+use psp_jobs::kinds::sync_run::PageSender;
 use psp_jobs::kinds::sync_vima::SyncVima;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
 
 use crate::figure::{self, Target, Waits};
-use crate::harness::test_system::{Stage, Web};
+use crate::harness::test_system::{TestSystem, Web};
 use crate::web::{Memory, memory_kib};
 
 const SOURCES: [&str; 2] = ["vima", "payshack"];
@@ -31,15 +31,15 @@ const WATCHED: Duration = Duration::from_mins(11);
 /// Measures how long a run takes with a provider that takes 50 ms for each answer, beside the same fetching alone: the same
 /// code, whose pages nobody stores.
 pub(crate) async fn measure_overlap() {
-    let stage = Stage::set(&["--history-days", "3", "--per-day", "6000", "--fault", "latency-ms=50"]).await;
-    let environment = environment(&stage).await;
+    let system = TestSystem::set(&["--history-days", "3", "--per-day", "6000", "--fault", "latency-ms=50"]).await;
+    let environment = environment(&system).await;
     let today = SystemClock.now().date_naive();
     let from = today - Days::new(4);
-    let worker = stage.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    let worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     println!("a full sync, 50 ms latency, beside the fetching alone:");
     for source in SOURCES {
-        stage.succeed(&format!("sync-{source}"), FULL);
-        let run = seconds_of_last_run(&stage.pool, source).await;
+        system.succeed(&format!("sync-{source}"), FULL);
+        let run = seconds_of_last_run(&system.pool, source).await;
         let began = Instant::now();
         let records = fetch_alone(&environment, source, from, today).await;
         let alone = began.elapsed().as_secs_f64();
@@ -51,17 +51,17 @@ pub(crate) async fn measure_overlap() {
     drop(worker);
 }
 
-async fn environment(stage: &Stage) -> Arc<Environment> {
-    let mut variables = Variables::from_pairs(stage.settings());
+async fn environment(system: &TestSystem) -> Arc<JobContext> {
+    let mut variables = Variables::from_pairs(system.settings());
     let read = JobsConfig::read(&mut variables);
-    let config = variables.finish(read).expect("the settings of the stage");
-    let (pools, wire) = connect_job_servers(&config.servers).await.expect("the servers of the stage");
-    Environment::new(pools, wire, Arc::new(SystemClock), &config).expect("this machine speaks TLS")
+    let config = variables.finish(read).expect("the settings of the system");
+    let (pools, redis) = connect_job_servers(&config.servers).await.expect("the servers of the system");
+    JobContext::new(pools, redis, Arc::new(SystemClock), &config).expect("this machine speaks TLS")
 }
 
 /// Fetches days as a sync does, and stores nothing.
-async fn fetch_alone(environment: &Arc<Environment>, source: &str, from: NaiveDate, to: NaiveDate) -> usize {
-    let (pages, mut waiting) = Pages::queue();
+async fn fetch_alone(environment: &Arc<JobContext>, source: &str, from: NaiveDate, to: NaiveDate) -> usize {
+    let (pages, mut waiting) = PageSender::queue();
     let fetching = async move {
         match source {
             "vima" => SyncVima::new(environment).fetch_only(from, to, &pages).await,
@@ -92,21 +92,21 @@ async fn seconds_of_last_run(pool: &PgPool, source: &str) -> f64 {
 /// Measures the most memory that a worker ever holds in a full sync of half a million records, and what it writes where it
 /// is read again and nothing has changed.
 pub(crate) async fn measure_memory() {
-    let stage = Stage::set(&["--history-days", "5", "--per-day", "100000"]).await;
+    let system = TestSystem::set(&["--history-days", "5", "--per-day", "100000"]).await;
     let settings = [("INITIAL_SYNC_DAYS", "7"), ("LOG_LEVEL", "warn")];
     println!("a full sync of half a million records:");
     for source in SOURCES {
-        let worker = stage.jobs_with(&["worker"], &settings);
-        stage.succeed(&format!("sync-{source}"), FULL);
-        let records = stage.number_of(source).await;
-        let seconds = seconds_of_last_run(&stage.pool, source).await;
+        let worker = system.jobs_with(&["worker"], &settings);
+        system.succeed(&format!("sync-{source}"), FULL);
+        let records = system.number_of(source).await;
+        let seconds = seconds_of_last_run(&system.pool, source).await;
         println!("  {source}: {records} records in {seconds:.0} s");
         let most = memory_kib(worker.id(), Memory::Most) / 1024.0;
         figure::print("most memory of the worker", most, "MB", Target::AtMost(120.0));
-        let before = row_versions(&stage.pool).await;
-        stage.succeed(&format!("sync-{source}"), FULL);
-        let seconds = seconds_of_last_run(&stage.pool, source).await;
-        let written = row_versions(&stage.pool).await - before;
+        let before = row_versions(&system.pool).await;
+        system.succeed(&format!("sync-{source}"), FULL);
+        let seconds = seconds_of_last_run(&system.pool, source).await;
+        let written = row_versions(&system.pool).await - before;
         println!("  the same again, unchanged, in {seconds:.0} s");
         figure::print("row versions of payments and metrics written", figure::count(written), "", Target::AtMost(0.0));
     }
@@ -127,7 +127,7 @@ async fn row_versions(pool: &PgPool) -> i64 {
 /// Measures how long it takes from a payment being visible at the provider to it being visible in our API, at the default
 /// pace and the default intervals, while the days before are read as well.
 pub(crate) async fn measure_freshness() {
-    let stage = Stage::set(&["--history-days", "7", "--per-day", "2000", "--live-per-second", "1"]).await;
+    let system = TestSystem::set(&["--history-days", "7", "--per-day", "2000", "--live-per-second", "1"]).await;
     let pace = [
         ("VIMA_REQUESTS_PER_SECOND", "2"),
         ("PAYSHACK_REQUEST_INTERVAL_MS", "300"),
@@ -135,8 +135,8 @@ pub(crate) async fn measure_freshness() {
         ("PAYSHACK_OVERLAP_DAYS", "2"),
         ("LOG_LEVEL", "warn"),
     ];
-    let web = stage.web().await;
-    let _worker = stage.jobs_with(&["worker", "--scheduler"], &pace);
+    let web = system.web().await;
+    let _worker = system.jobs_with(&["worker", "--scheduler"], &pace);
     println!("from visible at the provider to visible in the API, default pace, {} min:", WATCHED.as_secs() / 60);
     tokio::time::sleep(SETTLED).await;
     let since = SystemClock.now();
@@ -153,7 +153,7 @@ pub(crate) async fn measure_freshness() {
         figure::print("p50", waits.percentile(50), "s", Target::None);
         figure::print("p95", waits.percentile(95), "s", Target::AtMost(interval + 5.0));
     }
-    stage.sandbox.send(Method::PUT, "live", Some(json!({"per_second": 0}))).await;
+    system.sandbox.send(Method::PUT, "live", Some(json!({"per_second": 0}))).await;
 }
 
 /// Looks which payments that came to be after `since` are shown, and notes how long those waited that are met first.

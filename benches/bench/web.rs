@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use reqwest::Method;
 
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 
 /// Measures and prints.
 pub(crate) async fn measure() {
-    let stage = Stage::set(&[]).await;
+    let system = TestSystem::set(&[]).await;
     let began = Instant::now();
-    let web = stage.web().await;
+    let web = system.web().await;
     let first_answer = began.elapsed();
     for _ in 0..50 {
         let answer = web.request(Method::GET, "/health", None, None).await.expect("the web process answers");

@@ -65,7 +65,7 @@ impl JobError {
         match self {
             Self::Provider(error) => error.retry(),
             Self::Database(DbError::Unavailable(_)) => Retry::After(DATABASE_PAUSE),
-            Self::Unmade(MakeError::Unknown(_) | MakeError::Order(_) | MakeError::Export(ExportError::Columns(_)))
+            Self::Unmade(MakeError::Unknown(_) | MakeError::Spec(_) | MakeError::Export(ExportError::Columns(_)))
             | Self::Unreconciled(_)
             | Self::Arguments(_)
             | Self::UnknownKind(_) => Retry::Never,

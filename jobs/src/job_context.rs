@@ -7,23 +7,23 @@ use psp_dashboard::config::{JobsConfig, ReconciliationConfig, RetentionConfig, S
 use psp_dashboard::db::pool::JobPools;
 use psp_dashboard::operations::export::Exports;
 use psp_dashboard::operations::export::store::ExportFiles;
-use psp_dashboard::operations::provider_coordination::{share_pace, share_session};
+use psp_dashboard::operations::provider_coordination::{share_rate_limit, share_session};
 use psp_dashboard::operations::rate_cache::StoredRates;
 use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
-use psp_dashboard::providers::{HttpClient, HttpSettings, Unpaced, Upstream};
-use psp_dashboard::redis::Wire;
+use psp_dashboard::providers::{HttpClient, HttpSettings, Unlimited, Upstream};
+use psp_dashboard::redis::Redis;
 use sqlx::PgPool;
 
 /// The world of a process that runs jobs.
-pub struct Environment {
+pub struct JobContext {
     /// The truth, for what jobs do.
     pub pool: PgPool,
     /// The truth, for claims, heartbeats and outcomes.
-    pub ledger: PgPool,
-    /// The wire.
-    pub wire: Wire,
+    pub queue_pool: PgPool,
+    /// Redis.
+    pub redis: Redis,
     /// The time.
     pub clock: SharedClock,
     /// The exchange rates that payments are valued by.
@@ -46,27 +46,27 @@ pub struct Environment {
     pub files: ExportFiles,
 }
 
-impl Environment {
+impl JobContext {
     /// Puts the world together.
     ///
     /// # Errors
     /// Where the machine offers no TLS, or the settings of the store of files contradict each other.
-    pub fn new(pools: JobPools, wire: Wire, clock: SharedClock, config: &JobsConfig) -> anyhow::Result<Arc<Self>> {
+    pub fn new(pools: JobPools, redis: Redis, clock: SharedClock, config: &JobsConfig) -> anyhow::Result<Arc<Self>> {
         let providers = &config.providers;
         let bounds = HttpSettings {
             max_response_bytes: providers.max_response_bytes,
             request_timeout: providers.request_timeout,
             ..HttpSettings::default()
         };
-        let vima_pace = share_pace(&wire, Upstream::Vima, providers.vima_interval);
+        let vima_pace = share_rate_limit(&redis, Upstream::Vima, providers.vima_interval);
         let vima = HttpClient::new(Upstream::Vima, bounds.clone(), vima_pace, Arc::clone(&clock))?;
-        let payshack_pace = share_pace(&wire, Upstream::Payshack, providers.payshack_interval);
+        let payshack_pace = share_rate_limit(&redis, Upstream::Payshack, providers.payshack_interval);
         let payshack = HttpClient::new(Upstream::Payshack, bounds.clone(), payshack_pace, Arc::clone(&clock))?;
-        // Asked twice an hour: it needs no pace.
-        let feed = HttpClient::new(Upstream::ExchangeRates, bounds, Arc::new(Unpaced), Arc::clone(&clock))?;
-        let session = share_session(&wire, Arc::clone(&clock));
+        // Asked twice an hour: it needs no rate_limit.
+        let feed = HttpClient::new(Upstream::ExchangeRates, bounds, Arc::new(Unlimited), Arc::clone(&clock))?;
+        let session = share_session(&redis, Arc::clone(&clock));
         Ok(Arc::new(Self {
-            wire,
+            redis,
             rates: StoredRates::default(),
             sync: config.sync.clone(),
             reconciliation: config.reconciliation.clone(),
@@ -78,7 +78,7 @@ impl Environment {
             files: ExportFiles::open(config.export_store.as_ref(), &pools.work, &clock)?,
             clock,
             pool: pools.work,
-            ledger: pools.ledger,
+            queue_pool: pools.queue_pool,
         }))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use psp_dashboard::clock::SystemClock;
-use psp_dashboard::config::{ConfigError, Environment as Variables, JobsConfig, ReconciliationConfig, SyncConfig};
+use psp_dashboard::config::{ConfigError, EnvVars, JobsConfig, ReconciliationConfig, SyncConfig};
 use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
 use psp_dashboard::{shutdown, telemetry};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::enqueue::EnqueueArguments;
 use crate::commands::quarantine::QuarantineArguments;
 use crate::handler::Registry;
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 use crate::scheduler::Scheduler;
 use crate::scheduler::table::Entry;
 use crate::worker::{WorkerSettings, run_suspects, run_worker};
@@ -30,7 +30,7 @@ pub struct Program {
     /// The kinds of job it knows.
     pub kinds: &'static [&'static JobKind],
     /// Who runs them.
-    pub registry: fn(&Arc<Environment>) -> Registry,
+    pub registry: fn(&Arc<JobContext>) -> Registry,
     /// What runs when.
     pub table: fn(&SyncConfig, &ReconciliationConfig) -> Vec<Entry>,
 }
@@ -96,25 +96,25 @@ impl Program {
         let Arguments { command } = Arguments::from_arg_matches(matches)?;
         let config = read_config()?;
         telemetry::start(&config.telemetry)?;
-        let (pools, wire) = match &command {
+        let (pools, redis) = match &command {
             JobsCommand::Worker(arguments) if arguments.alone => connect_isolated_servers(&config.servers).await?,
             _ => connect_job_servers(&config.servers).await?,
         };
-        let environment = Environment::new(pools, wire, Arc::new(SystemClock), &config)?;
+        let context = JobContext::new(pools, redis, Arc::new(SystemClock), &config)?;
         match command {
-            JobsCommand::Worker(arguments) => self.work(&environment, arguments, &config).await,
+            JobsCommand::Worker(arguments) => self.work(&context, arguments, &config).await,
             JobsCommand::Scheduler => {
-                self.schedule(&environment, shutdown::on_signal()?).await;
+                self.schedule(&context, shutdown::on_signal()?).await;
                 Ok(())
             }
-            JobsCommand::Enqueue(arguments) => arguments.run(self.kinds, &environment).await,
-            JobsCommand::Quarantine(arguments) => arguments.run(&environment).await,
+            JobsCommand::Enqueue(arguments) => arguments.run(self.kinds, &context).await,
+            JobsCommand::Quarantine(arguments) => arguments.run(&context).await,
         }
     }
 
     async fn work(
         self,
-        environment: &Arc<Environment>,
+        context: &Arc<JobContext>,
         arguments: WorkerArguments,
         config: &JobsConfig,
     ) -> anyhow::Result<()> {
@@ -126,23 +126,23 @@ impl Program {
             shutdown_grace: config.shutdown_grace,
             program: std::env::current_exe()?,
         };
-        let registry = (self.registry)(environment);
+        let registry = (self.registry)(context);
         if arguments.alone {
             stop_with_standard_input(stop.clone());
-            return Ok(run_suspects(environment, registry, &settings, &stop).await?);
+            return Ok(run_suspects(context, registry, &settings, &stop).await?);
         }
-        let worker = run_worker(Arc::clone(environment), registry, settings, stop.clone());
+        let worker = run_worker(Arc::clone(context), registry, settings, stop.clone());
         if arguments.scheduler {
-            tokio::join!(worker, self.schedule(environment, stop));
+            tokio::join!(worker, self.schedule(context, stop));
         } else {
             worker.await;
         }
         Ok(())
     }
 
-    async fn schedule(self, environment: &Environment, stop: CancellationToken) {
-        let Environment { ledger, wire, clock, sync, reconciliation, .. } = environment;
-        let scheduler = Scheduler { ledger: ledger.clone(), wire: wire.clone(), clock: Arc::clone(clock) };
+    async fn schedule(self, context: &JobContext, stop: CancellationToken) {
+        let JobContext { queue_pool, redis, clock, sync, reconciliation, .. } = context;
+        let scheduler = Scheduler { queue_pool: queue_pool.clone(), redis: redis.clone(), clock: Arc::clone(clock) };
         scheduler.run((self.table)(sync, reconciliation), stop).await;
     }
 
@@ -168,7 +168,7 @@ fn stop_with_standard_input(stop: CancellationToken) {
 }
 
 fn read_config() -> Result<JobsConfig, ConfigError> {
-    let mut variables = Variables::of_process();
+    let mut variables = EnvVars::of_process();
     let read = JobsConfig::read(&mut variables);
     variables.finish(read)
 }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Environment, Setting};
+use super::{EnvVars, Setting};
 use crate::domain::access::Role;
 use crate::domain::secret::Secret;
 
@@ -46,7 +46,7 @@ pub struct AccessConfig {
 
 impl AccessConfig {
     /// Reads `AUTH`, `API_KEYS` and `CORS_ALLOWED_ORIGINS`.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let open = environment.optional(Setting::open("AUTH", "required"), Auth::Required);
         let setting = Setting::secret("API_KEYS", "dashboard:viewer:a-long-random-text");
         let listed = environment.text("API_KEYS").unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::domain::secret::Secret;
 
 /// The variables of the process, over those of a `.env` file where there is one.
 #[derive(Debug)]
-pub struct Environment {
+pub struct EnvVars {
     values: HashMap<String, Secret>,
     faults: Vec<Fault>,
 }
@@ -67,7 +67,7 @@ impl Setting {
     }
 }
 
-impl Environment {
+impl EnvVars {
     /// The environment of this process.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_and_no_secret() {
-        let mut environment = Environment::from_pairs([("PORT", "eighty"), ("KEY", "s3cret"), ("EMPTY", " ")]);
+        let mut environment = EnvVars::from_pairs([("PORT", "eighty"), ("KEY", "s3cret"), ("EMPTY", " ")]);
         let port = environment.optional::<u16>(Setting::open("PORT", "8000"), 8000);
         let key = environment.required::<u16>(Setting::secret("KEY", "1"));
         let missing = environment.required::<String>(Setting::open("EMPTY", "something"));

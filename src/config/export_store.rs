@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Environment, Setting};
+use super::{EnvVars, Setting};
 use crate::objects::ObjectSettings;
 
 /// What names the keys, the region and the endpoint of a store that speaks S3.
@@ -30,7 +30,7 @@ impl FromStr for Store {
 
 /// Reads `EXPORT_STORE`, and for a bucket everything that begins with `AWS_`; none where files are kept in the database.
 #[expect(clippy::option_option, reason = "the outer says whether it could be read, the inner what was said")]
-pub(super) fn read(environment: &mut Environment) -> Option<Option<ObjectSettings>> {
+pub(super) fn read(environment: &mut EnvVars) -> Option<Option<ObjectSettings>> {
     let store = environment.optional(Setting::open("EXPORT_STORE", "s3://bucket/prefix"), Store::Database)?;
     Some(match store {
         Store::Database => None,
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     fn of(pairs: &[(&str, &str)]) -> Result<Option<ObjectSettings>, String> {
-        let mut environment = Environment::from_pairs(pairs.iter().copied());
+        let mut environment = EnvVars::from_pairs(pairs.iter().copied());
         let read = read(&mut environment);
         environment.finish(read).map_err(|error| error.to_string())
     }

@@ -12,7 +12,7 @@ mod reconciliation;
 mod servers;
 
 pub use access::{AccessConfig, BootstrapKey};
-pub use environment::{ConfigError, Environment, Setting};
+pub use environment::{ConfigError, EnvVars, Setting};
 pub use programs::{JobsConfig, RetentionConfig, WebConfig, WorkerConfig};
 pub use providers::{ProvidersConfig, SyncConfig};
 pub use reconciliation::ReconciliationConfig;
@@ -38,7 +38,7 @@ impl FromStr for Seconds {
 }
 
 /// Reads a setting in whole seconds.
-fn seconds(environment: &mut Environment, name: &'static str, example: &'static str, default: u64) -> Option<Duration> {
+fn seconds(environment: &mut EnvVars, name: &'static str, example: &'static str, default: u64) -> Option<Duration> {
     let read = environment.optional(Setting::open(name, example), Seconds(Duration::from_secs(default)));
     read.map(|Seconds(duration)| duration)
 }

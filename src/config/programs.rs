@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::{
-    AccessConfig, Environment, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig,
-    TelemetryConfig, export_store, seconds,
+    AccessConfig, EnvVars, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig,
+    export_store, seconds,
 };
 use crate::objects::ObjectSettings;
 
@@ -39,7 +39,7 @@ pub struct WebConfig {
 
 impl WebConfig {
     /// Reads what `psp web` needs.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let host = environment.optional(Setting::open("HOST", "0.0.0.0"), "0.0.0.0".to_owned());
         let port = environment.optional(Setting::open("PORT", "8000"), 8000);
         let servers = ServersConfig::read(environment);
@@ -76,7 +76,7 @@ pub struct WorkerConfig {
 
 impl WorkerConfig {
     /// Reads `WORKER_CONCURRENCY` and `JOB_RESCUE_SECONDS`.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let concurrency = environment.optional(Setting::open("WORKER_CONCURRENCY", "8"), 8_u32);
         let rescue = seconds(environment, "JOB_RESCUE_SECONDS", "15", 15);
         Some(Self { concurrency: concurrency?.max(1), rescue: rescue? })
@@ -94,7 +94,7 @@ pub struct RetentionConfig {
 
 impl RetentionConfig {
     /// Reads `JOB_RETENTION_DAYS`. What failed is kept for 30 days, or for as long as the others where that is longer.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let days = environment.optional(Setting::open("JOB_RETENTION_DAYS", "7"), 7_u32)?;
         let jobs = Duration::from_hours(24) * days;
         Some(Self { jobs, failed_jobs: jobs.max(FAILED_JOBS_KEPT) })
@@ -126,7 +126,7 @@ pub struct JobsConfig {
 
 impl JobsConfig {
     /// Reads what `psp-jobs` needs.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let servers = ServersConfig::read(environment);
         let providers = ProvidersConfig::read(environment);
         let sync = SyncConfig::read(environment);
@@ -150,6 +150,6 @@ impl JobsConfig {
     }
 }
 
-fn shutdown_grace(environment: &mut Environment) -> Option<Duration> {
+fn shutdown_grace(environment: &mut EnvVars) -> Option<Duration> {
     seconds(environment, "SHUTDOWN_GRACE_SECONDS", "25", 25)
 }

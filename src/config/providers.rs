@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Environment, Setting, seconds};
+use super::{EnvVars, Setting, seconds};
 use crate::domain::secret::Secret;
 use crate::providers::exchange_rates::FeedUrl;
 use crate::providers::payshack::{PayshackSettings, Projects};
@@ -33,7 +33,7 @@ pub struct SyncConfig {
 
 impl SyncConfig {
     /// Reads the intervals, `INITIAL_SYNC_DAYS` and the overlaps, and whether there is an `FX_RATES_URL`.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let vima_interval = seconds(environment, "VIMA_SYNC_INTERVAL_SECONDS", "60", 60);
         let payshack_interval = seconds(environment, "PAYSHACK_SYNC_INTERVAL_SECONDS", "300", 300);
         let payshack_metadata_interval = seconds(environment, "PAYSHACK_METADATA_SYNC_INTERVAL_SECONDS", "1800", 1800);
@@ -73,7 +73,7 @@ pub struct ProvidersConfig {
 
 impl ProvidersConfig {
     /// Reads the addresses, the credentials and the paces.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let vima = read_vima(environment);
         let requests_per_second = environment.optional(Setting::open("VIMA_REQUESTS_PER_SECOND", "2"), Rate(2.0));
         let payshack = read_payshack(environment);
@@ -93,7 +93,7 @@ impl ProvidersConfig {
     }
 }
 
-fn read_vima(environment: &mut Environment) -> Option<VimaSettings> {
+fn read_vima(environment: &mut EnvVars) -> Option<VimaSettings> {
     let base_url = environment.required(Setting::open("VIMA_BASE_URL", "https://sandbox.finmar.tech/collector/api/v3"));
     let basic = environment.text("VIMA_USERNAME").zip(environment.text("VIMA_PASSWORD"));
     let credentials = match basic {
@@ -105,7 +105,7 @@ fn read_vima(environment: &mut Environment) -> Option<VimaSettings> {
     Some(VimaSettings { base_url: base_url?, credentials: credentials? })
 }
 
-fn read_payshack(environment: &mut Environment) -> Option<PayshackSettings> {
+fn read_payshack(environment: &mut EnvVars) -> Option<PayshackSettings> {
     let setting = Setting::open("PAYSHACK_API_URL", "https://api.payshack.in");
     let address = environment.text(setting.name).unwrap_or_else(|| setting.example.to_owned());
     let base_url = environment.parse(setting, &address);
@@ -133,7 +133,7 @@ fn read_payshack(environment: &mut Environment) -> Option<PayshackSettings> {
 }
 
 /// Where the feed is; that there is none is no fault.
-fn read_feed(environment: &mut Environment) -> Option<FeedUrl> {
+fn read_feed(environment: &mut EnvVars) -> Option<FeedUrl> {
     let text = environment.text(FX_RATES_URL.name)?;
     environment.parse(FX_RATES_URL, &text)
 }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn every_missing_credential_is_named() {
         let mut environment =
-            Environment::from_pairs([("VIMA_REQUESTS_PER_SECOND", "fast"), ("FX_RATES_URL", "my-key@rates")]);
+            EnvVars::from_pairs([("VIMA_REQUESTS_PER_SECOND", "fast"), ("FX_RATES_URL", "my-key@rates")]);
         let read = ProvidersConfig::read(&mut environment);
         let message = environment.finish(read).expect_err("nothing is set").to_string();
         for name in [
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn rates_are_fetched_where_somebody_says_where_from() {
         for (url, fetched) in [("", false), ("https://rates.example.com/latest", true)] {
-            let mut environment = Environment::from_pairs([("FX_RATES_URL", url)]);
+            let mut environment = EnvVars::from_pairs([("FX_RATES_URL", url)]);
             let sync = SyncConfig::read(&mut environment).expect("defaults");
             assert_eq!(sync.fetches_rates, fetched, "{url}");
             assert_eq!(read_feed(&mut environment).is_some(), fetched, "{url}");

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
 
-use super::{Environment, Setting};
+use super::{EnvVars, Setting};
 use crate::domain::money::parse_decimal;
 use crate::domain::reconciliation::{Parameters, Projects};
 use crate::domain::schedule::{Cron, CronExpression};
@@ -28,7 +28,7 @@ pub struct ReconciliationConfig {
 
 impl ReconciliationConfig {
     /// Reads `RECONCILIATION_CRON`, `RECONCILIATION_TIMEZONE`, `RECONCILED_PROJECTS` and `RECON_*`.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let usual = Parameters::default();
         let cron = environment.text("RECONCILIATION_CRON").unwrap_or_else(|| USUAL_CRON.to_owned());
         let cron = environment.parse::<CronExpression>(Setting::open("RECONCILIATION_CRON", USUAL_CRON), &cron);
@@ -66,7 +66,7 @@ impl ReconciliationConfig {
 const MOST_MINUTES: u32 = 31 * 24 * 60;
 
 fn whole(
-    environment: &mut Environment,
+    environment: &mut EnvVars,
     setting: Setting,
     default: u32,
     allowed: std::ops::RangeInclusive<u32>,
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_not_set_is_as_agreed() {
-        let mut environment = Environment::from_pairs([("RECONCILED_PROJECTS", " monetix , 91game ")]);
+        let mut environment = EnvVars::from_pairs([("RECONCILED_PROJECTS", " monetix , 91game ")]);
         let read = ReconciliationConfig::read(&mut environment);
         let config = environment.finish(read).expect("nothing is amiss");
         let projects = Projects::Named(vec!["monetix".to_owned(), "91game".to_owned()]);
@@ -136,7 +136,7 @@ mod tests {
             ("RECON_SETTLE_MINUTES", "half an hour"),
             ("RECON_REVISIT_DAYS", "365"),
         ];
-        let mut environment = Environment::from_pairs(faulty);
+        let mut environment = EnvVars::from_pairs(faulty);
         let read = ReconciliationConfig::read(&mut environment);
         let told = environment.finish(read).expect_err("nine faults").to_string();
         for (name, _) in faulty {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Environment, Setting, Switch};
+use super::{EnvVars, Setting, Switch};
 use crate::db::pool::DatabaseSettings;
 use crate::domain::secret::Secret;
 use crate::redis::connection::RedisSettings;
@@ -14,27 +14,27 @@ use crate::redis::connection::RedisSettings;
 pub struct ServersConfig {
     /// The truth.
     pub database: DatabaseSettings,
-    /// The wire.
+    /// Redis.
     pub redis: RedisSettings,
 }
 
 impl ServersConfig {
     /// Reads `DATABASE_URL`, `DATABASE_MAX_CONNECTIONS`, `REDIS_URL`, `REDIS_TLS_INSECURE` and `REDIS_NAMESPACE`.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let database = Self::read_database(environment);
         let redis = Self::read_redis(environment);
         Some(Self { database: database?, redis: redis? })
     }
 
     /// Reads `DATABASE_URL` and `DATABASE_MAX_CONNECTIONS` alone: all that a migration needs.
-    pub fn read_database(environment: &mut Environment) -> Option<DatabaseSettings> {
+    pub fn read_database(environment: &mut EnvVars) -> Option<DatabaseSettings> {
         let options = environment
             .required::<DatabaseUrl>(Setting::secret("DATABASE_URL", "postgres://psp:password@localhost:5432/psp"));
         let most = environment.optional(Setting::open("DATABASE_MAX_CONNECTIONS", "10"), 10_u32);
         Some(DatabaseSettings { options: options?.0, max_connections: most?.max(2) })
     }
 
-    fn read_redis(environment: &mut Environment) -> Option<RedisSettings> {
+    fn read_redis(environment: &mut EnvVars) -> Option<RedisSettings> {
         let url = environment.required::<RedisUrl>(Setting::secret("REDIS_URL", "redis://localhost:6379"));
         let insecure = environment.optional(Setting::open("REDIS_TLS_INSECURE", "true"), Switch(false));
         let namespace = environment.optional(Setting::open("REDIS_NAMESPACE", "psp"), "psp".to_owned());
@@ -106,7 +106,7 @@ pub struct TelemetryConfig {
 
 impl TelemetryConfig {
     /// Reads `LOG_LEVEL` and `LOG_FORMAT`.
-    pub fn read(environment: &mut Environment) -> Option<Self> {
+    pub fn read(environment: &mut EnvVars) -> Option<Self> {
         let level = environment.optional(Setting::open("LOG_LEVEL", "info"), "info".to_owned());
         let format = match environment.text("LOG_FORMAT") {
             Some(text) => environment.parse(Setting::open("LOG_FORMAT", "json"), &text).map(Some),

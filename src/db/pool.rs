@@ -16,8 +16,8 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!();
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Jobs have more time than people, and starting over costs more than waiting for another job's connection.
 const WORK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
-/// The ledger's statements are short: so many connections never wait for each other.
-const MOST_FOR_LEDGER: u32 = 4;
+/// The jobs table's statements are short: so many connections never wait for each other.
+const MOST_FOR_QUEUE: u32 = 4;
 
 /// How often whoever waits for the turn to migrate asks for it.
 const BETWEEN_TURNS: Duration = Duration::from_millis(100);
@@ -32,11 +32,11 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// The same database with so many of its connections for the ledger, and the others for the work.
+    /// The same database with so many of its connections for the jobs table, and the others for the work.
     fn split(&self) -> (Self, Self) {
-        let for_ledger = (self.max_connections / 3).clamp(1, MOST_FOR_LEDGER);
+        let for_queue = (self.max_connections / 3).clamp(1, MOST_FOR_QUEUE);
         let with = |max_connections| Self { max_connections, ..self.clone() };
-        (with(for_ledger), with(self.max_connections.saturating_sub(for_ledger).max(1)))
+        (with(for_queue), with(self.max_connections.saturating_sub(for_queue).max(1)))
     }
 }
 
@@ -44,7 +44,7 @@ impl DatabaseSettings {
 #[derive(Debug, Clone)]
 pub struct JobPools {
     /// For claims, heartbeats and outcomes.
-    pub ledger: PgPool,
+    pub queue_pool: PgPool,
     /// For what jobs do.
     pub work: PgPool,
 }
@@ -64,8 +64,8 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DbError> {
 /// [`DbError::Unavailable`] where there is no database.
 pub async fn connect_jobs(settings: &DatabaseSettings) -> Result<JobPools, DbError> {
     try_once(settings).await?;
-    let (ledger, work) = settings.split();
-    Ok(JobPools { ledger: open(&ledger, Purpose::Ledger), work: open(&work, Purpose::Work) })
+    let (queue_pool, work) = settings.split();
+    Ok(JobPools { queue_pool: open(&queue_pool, Purpose::Queue), work: open(&work, Purpose::Work) })
 }
 
 /// The pool would try for long, and then not say why; one plain connection says at once what is wrong.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::metrics::rollup_plan::Stretch;
+use super::metrics::rollup_plan::TimeRange;
 
 /// The most days that an answer in buckets may span.
 pub const MOST_DAYS: i64 = 400;
@@ -99,9 +99,9 @@ impl DayRange {
 
     /// From the first instant of the first day to the end of the last.
     #[must_use]
-    pub fn stretch(&self) -> Stretch {
+    pub fn stretch(&self) -> TimeRange {
         let (from, until) = self.instants();
-        Stretch { from, until }
+        TimeRange { from, until }
     }
 
     /// The instants: from the first, included, to the last, excluded.

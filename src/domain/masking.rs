@@ -7,14 +7,14 @@ use super::access::Role;
 /// Whether personal data is shown as it is, or so that nobody is known by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Sight {
+pub enum PiiAccess {
     /// As it is.
     Whole,
     /// Masked.
     Masked,
 }
 
-impl Sight {
+impl PiiAccess {
     /// What somebody of this role may see.
     #[must_use]
     pub fn of(role: Role) -> Self {
@@ -74,9 +74,9 @@ mod tests {
 
     #[test]
     fn whoever_may_only_read_sees_no_person() {
-        let shown = |role: Role| Sight::of(role).name(Some("Sunita Rao".to_owned())).expect("a name");
+        let shown = |role: Role| PiiAccess::of(role).name(Some("Sunita Rao".to_owned())).expect("a name");
         assert_eq!(Role::ALL.map(shown), ["S***", "Sunita Rao", "Sunita Rao"]);
-        assert_eq!(Sight::Masked.address(None), None);
+        assert_eq!(PiiAccess::Masked.address(None), None);
     }
 
     #[test]

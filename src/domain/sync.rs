@@ -39,7 +39,7 @@ impl SyncMode {
     }
 }
 
-/// What a sync job is asked to do: the arguments of its row in the ledger.
+/// What a sync job is asked to do: the arguments of its row in the jobs table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
 pub enum SyncArgs {

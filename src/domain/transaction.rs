@@ -1,6 +1,6 @@
 //! A payment as one provider tells it.
 //!
-//! One shape for all sources, so that the ledger, the metrics and the exports never ask where a payment came from.
+//! One shape for all sources, so that the jobs table, the metrics and the exports never ask where a payment came from.
 //! Every field that only one provider knows is an `Option`; nothing is filled in that the provider did not say.
 
 use std::fmt;

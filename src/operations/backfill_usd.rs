@@ -23,7 +23,7 @@ use crate::domain::job::Claim;
 use crate::domain::metrics::cell::{Deltas, Measures, Share};
 use crate::domain::money::Currency;
 use crate::domain::transaction::Source;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// How many payments are valued in one transaction: syncs of the source wait for it.
 const BATCH: u16 = 500;
@@ -36,7 +36,7 @@ const BATCH: u16 = 500;
 /// refuses.
 pub async fn value_payments(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     rates: &StoredRates,
     claim: &Claim,
     currencies: &BTreeSet<Currency>,
@@ -44,7 +44,7 @@ pub async fn value_payments(
 ) -> Result<u64, DbError> {
     // Until then a sync may still store payments without a rate, behind our back.
     tokio::time::sleep(FRESH_WHERE_MISSING).await;
-    let mut pass = Pass { pool, wire, claim, now, valued: 0 };
+    let mut pass = Pass { pool, redis, claim, now, valued: 0 };
     for source in Source::ALL {
         pass.value_source(source, rates, currencies).await?;
     }
@@ -54,7 +54,7 @@ pub async fn value_payments(
 /// A walk over the payments that wait.
 struct Pass<'a> {
     pool: &'a PgPool,
-    wire: &'a Wire,
+    redis: &'a Redis,
     claim: &'a Claim,
     now: DateTime<Utc>,
     valued: u64,
@@ -97,10 +97,10 @@ impl Pass<'_> {
             self.valued += value_batch(&mut transaction, source, currency, batch, rates).await?;
             let told = more.is_empty() && self.valued > valued_before;
             let news = told.then(|| Event::MetricsUpdated { sources: vec![source] });
-            claims::hold_claim(&mut transaction, self.claim, &json!({"progress": self.valued})).await?;
+            claims::verify_claim(&mut transaction, self.claim, &json!({"progress": self.valued})).await?;
             let recorded = events::insert(&mut transaction, news.into_iter().collect(), self.now).await?;
             transaction.commit().await?;
-            publish_events(self.wire, &recorded).await;
+            publish_events(self.redis, &recorded).await;
             match batch.last() {
                 Some(last) if !more.is_empty() => after = last.place,
                 _ => return Ok(()),

@@ -8,8 +8,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::enqueue_job::ring;
-use super::ingest_page::Ticket;
+use super::enqueue_job::send_wakeup;
+use super::ingest_page::RunClaim;
 use crate::db::DbError;
 use crate::db::jobs::claims;
 use crate::db::jobs::{Enqueued, insert_or_join};
@@ -18,7 +18,7 @@ use crate::domain::job::{JobId, JobKind, NewJob, Priority, Trigger};
 use crate::domain::sync::{History, Stream};
 use crate::domain::transaction::Source;
 use crate::domain::version::SequenceId;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Records that `source` is followed from here on: its cursors, where it has any, and what is owed of the days before.
 ///
@@ -26,7 +26,7 @@ use crate::redis::Wire;
 /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
 pub async fn begin_history(
     pool: &PgPool,
-    ticket: &Ticket,
+    run_claim: &RunClaim,
     source: Source,
     history: History,
     newest: &[(Stream, SequenceId)],
@@ -37,7 +37,7 @@ pub async fn begin_history(
         streams::advance_cursor(&mut transaction, *stream, *id, now).await?;
     }
     history::begin(&mut transaction, source, history).await?;
-    claims::hold_claim(&mut transaction, &ticket.claim, &serde_json::json!({"progress": 0})).await?;
+    claims::verify_claim(&mut transaction, &run_claim.claim, &serde_json::json!({"progress": 0})).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -47,7 +47,7 @@ pub async fn begin_history(
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn read_owed_history(pool: &PgPool, wire: &Wire, source: Source) -> Result<Option<JobId>, DbError> {
+pub async fn read_owed_history(pool: &PgPool, redis: &Redis, source: Source) -> Result<Option<JobId>, DbError> {
     let Some(owed) = history::find(pool, source).await?.and_then(|history| history.owed()) else {
         return Ok(None);
     };
@@ -58,7 +58,7 @@ pub async fn read_owed_history(pool: &PgPool, wire: &Wire, source: Source) -> Re
     let Enqueued { job_id, joined } = insert_or_join(&mut transaction, &job).await?;
     transaction.commit().await?;
     if !joined {
-        ring(wire, JobKind::sync_of(source).queue, job_id).await;
+        send_wakeup(redis, JobKind::sync_of(source).queue, job_id).await;
     }
     Ok(Some(job_id))
 }

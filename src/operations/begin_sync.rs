@@ -10,7 +10,7 @@ use crate::db::sync::runs::NewRun;
 use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Records that `run` begins.
 ///
@@ -18,17 +18,17 @@ use crate::redis::Wire;
 /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
 pub async fn begin_sync(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     claim: &Claim,
     run: &NewRun,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;
     runs::insert(&mut transaction, run, now).await?;
-    claims::hold_claim(&mut transaction, claim, &serde_json::json!({"progress": 0})).await?;
+    claims::verify_claim(&mut transaction, claim, &serde_json::json!({"progress": 0})).await?;
     let started = Event::SyncStarted { source: run.source, job_id: run.job_id.0, mode: run.args.mode() };
     let recorded = events::insert(&mut transaction, vec![started], now).await?;
     transaction.commit().await?;
-    publish_events(wire, &recorded).await;
+    publish_events(redis, &recorded).await;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Cancels a job because somebody asked for it.
 //!
-//! One that waits is cancelled in the ledger, at once. One that runs is only marked: its worker sees the mark with its next
+//! One that waits is cancelled in the jobs table, at once. One that runs is only marked: its worker sees the mark with its next
 //! heartbeat and stops it, for only there is it known what is to be stopped.
 
 use sqlx::PgPool;
@@ -18,7 +18,7 @@ pub enum CancelError {
     /// It has come to its end.
     #[error("the job has ended already ({}): there is nothing left to cancel", .0.as_str())]
     Finished(JobState),
-    /// The ledger cannot take it.
+    /// The jobs table cannot take it.
     #[error(transparent)]
     Db(#[from] DbError),
 }

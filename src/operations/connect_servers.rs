@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use crate::config::ServersConfig;
 use crate::db::DbError;
 use crate::db::pool::{JobPools, SchemaState, connect, connect_jobs, schema_state};
-use crate::redis::{Wire, WireError};
+use crate::redis::{Redis, RedisError};
 
 /// Why a process cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum ConnectError {
     Database(#[from] DbError),
     /// Redis is away, or refuses.
     #[error(transparent)]
-    Redis(#[from] WireError),
+    Redis(#[from] RedisError),
     /// The release phase has not run.
     #[error("the database is {0} migrations behind this release: run `psp migrate` first")]
     SchemaBehind(usize),
@@ -25,7 +25,7 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// [`ConnectError`] where one of them is away or refuses, or the schema is behind.
-pub async fn connect_servers(config: &ServersConfig) -> Result<(PgPool, Wire), ConnectError> {
+pub async fn connect_servers(config: &ServersConfig) -> Result<(PgPool, Redis), ConnectError> {
     let pool = connect(&config.database).await?;
     Ok((pool.clone(), connect_wire(config, &pool).await?))
 }
@@ -34,10 +34,10 @@ pub async fn connect_servers(config: &ServersConfig) -> Result<(PgPool, Wire), C
 ///
 /// # Errors
 /// [`ConnectError`] where one of them is away or refuses, or the schema is behind.
-pub async fn connect_job_servers(config: &ServersConfig) -> Result<(JobPools, Wire), ConnectError> {
+pub async fn connect_job_servers(config: &ServersConfig) -> Result<(JobPools, Redis), ConnectError> {
     let pools = connect_jobs(&config.database).await?;
-    let wire = connect_wire(config, &pools.ledger).await?;
-    Ok((pools, wire))
+    let redis = connect_wire(config, &pools.queue_pool).await?;
+    Ok((pools, redis))
 }
 
 /// Connects the process that runs suspects. The worker that started it has seen that Redis is what it should be; if it is
@@ -45,13 +45,13 @@ pub async fn connect_job_servers(config: &ServersConfig) -> Result<(JobPools, Wi
 ///
 /// # Errors
 /// [`ConnectError`] where PostgreSQL is away or refuses.
-pub async fn connect_isolated_servers(config: &ServersConfig) -> Result<(JobPools, Wire), ConnectError> {
-    Ok((connect_jobs(&config.database).await?, Wire::open(&config.redis)?))
+pub async fn connect_isolated_servers(config: &ServersConfig) -> Result<(JobPools, Redis), ConnectError> {
+    Ok((connect_jobs(&config.database).await?, Redis::open(&config.redis)?))
 }
 
-async fn connect_wire(config: &ServersConfig, pool: &PgPool) -> Result<Wire, ConnectError> {
+async fn connect_wire(config: &ServersConfig, pool: &PgPool) -> Result<Redis, ConnectError> {
     if let SchemaState::Behind(missing) = schema_state(pool).await? {
         return Err(ConnectError::SchemaBehind(missing));
     }
-    Ok(Wire::connect(&config.redis).await?)
+    Ok(Redis::connect(&config.redis).await?)
 }

@@ -1,4 +1,4 @@
-//! Puts a job into the ledger, and rings for it.
+//! Puts a job into the jobs table, and rings for it.
 //!
 //! The row comes first. Where the bell cannot be rung, workers find the row by themselves, within a second.
 
@@ -12,7 +12,7 @@ use crate::db::jobs::schedule_ticks;
 use crate::db::jobs::schedule_ticks::TickState;
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::domain::job::{JobId, NewJob};
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Whoever asked for a job does not wait longer for a Redis that hangs: workers look for due jobs by themselves too.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,12 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Enqueues `job`, or joins a live one of the same kind and key.
 ///
 /// # Errors
-/// [`DbError`] where the ledger cannot take it: nothing was enqueued then.
-pub async fn enqueue_job(pool: &PgPool, wire: &Wire, job: &NewJob) -> Result<Enqueued, DbError> {
+/// [`DbError`] where the jobs table cannot take it: nothing was enqueued then.
+pub async fn enqueue_job(pool: &PgPool, redis: &Redis, job: &NewJob) -> Result<Enqueued, DbError> {
     let mut transaction = pool.begin().await?;
     let enqueued = insert_or_join(&mut transaction, job).await?;
     transaction.commit().await?;
-    ring(wire, job.kind.queue, enqueued.job_id).await;
+    send_wakeup(redis, job.kind.queue, enqueued.job_id).await;
     Ok(enqueued)
 }
 
@@ -43,10 +43,10 @@ pub enum Ticked {
 /// Enqueues `job`, which the tick of `schedule` at `tick_at` stands for, once, whichever of several schedulers comes first.
 ///
 /// # Errors
-/// [`DbError`] where the ledger cannot take it: neither the tick nor the job was recorded then.
+/// [`DbError`] where the jobs table cannot take it: neither the tick nor the job was recorded then.
 pub async fn enqueue_tick(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     schedule: &str,
     tick_at: DateTime<Utc>,
     job: NewJob,
@@ -64,13 +64,13 @@ pub async fn enqueue_tick(
         return Ok(Ticked::Known);
     }
     transaction.commit().await?;
-    ring(wire, job.kind.queue, enqueued.job_id).await;
+    send_wakeup(redis, job.kind.queue, enqueued.job_id).await;
     Ok(Ticked::Enqueued(enqueued))
 }
 
-/// Rings for a job that is in the ledger. Failing to is no failure of whoever enqueued it.
-pub(super) async fn ring(wire: &Wire, queue: &str, job_id: JobId) {
-    match tokio::time::timeout(PATIENCE, wire.ring(queue, job_id)).await {
+/// Rings for a job that is in the jobs table. Failing to is no failure of whoever enqueued it.
+pub(super) async fn send_wakeup(redis: &Redis, queue: &str, job_id: JobId) {
+    match tokio::time::timeout(PATIENCE, redis.send_wakeup(queue, job_id)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, %job_id, "the bell was not rung; workers find the job by themselves"),
         Err(_) => {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::enqueue_job::ring;
+use super::enqueue_job::send_wakeup;
 use super::publish_events::publish_events;
 use crate::db::jobs::claims;
 use crate::db::reconciliation::record;
@@ -14,7 +14,7 @@ use crate::domain::job::attempt::{ClaimedJob, Outcome};
 use crate::domain::job::{JobId, JobKind, JobState, RECONCILE};
 use crate::domain::reconciliation;
 use crate::domain::sync::RunStatus;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Records how the attempt ended: the job moves on, the lease goes, and a sync run that it left behind ends with it. Rings
 /// in `queue` for a job that was handed back.
@@ -23,7 +23,7 @@ use crate::redis::Wire;
 /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
 pub async fn finish_job(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     job: &ClaimedJob,
     queue: &str,
     outcome: &Outcome,
@@ -36,9 +36,9 @@ pub async fn finish_job(
     let recorded = events::insert(&mut transaction, news, now).await?;
     transaction.commit().await?;
     if state == JobState::Queued {
-        ring(wire, queue, job_id).await;
+        send_wakeup(redis, queue, job_id).await;
     }
-    publish_events(wire, &recorded).await;
+    publish_events(redis, &recorded).await;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::ingest_page::Ticket;
+use super::ingest_page::RunClaim;
 use super::publish_events::publish_events;
 use crate::db::jobs::claims;
 use crate::db::sync::{runs, streams};
@@ -15,7 +15,7 @@ use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::sync::{Counts, RunStatus, Stream};
 use crate::domain::transaction::Source;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// What a run has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,35 +42,35 @@ pub struct Done {
 /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
 pub async fn finish_sync(
     pool: &PgPool,
-    wire: &Wire,
-    ticket: &Ticket,
+    redis: &Redis,
+    run_claim: &RunClaim,
     done: &Done,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let status = if done.incomplete.is_some() { RunStatus::Incomplete } else { RunStatus::Succeeded };
     let mut transaction = pool.begin().await?;
-    runs::finish(&mut transaction, ticket.run_id, status, done.incomplete.as_deref(), now).await?;
+    runs::finish(&mut transaction, run_claim.run_id, status, done.incomplete.as_deref(), now).await?;
     for stream in &done.completed {
         streams::set_watermark(&mut transaction, *stream, done.began_at).await?;
     }
-    claims::hold_claim(
+    claims::verify_claim(
         &mut transaction,
-        &ticket.claim,
+        &run_claim.claim,
         &serde_json::json!({"progress": done.before + done.counts.seen()}),
     )
     .await?;
-    let recorded = events::insert(&mut transaction, news(ticket, done), now).await?;
+    let recorded = events::insert(&mut transaction, news(run_claim, done), now).await?;
     transaction.commit().await?;
-    publish_events(wire, &recorded).await;
+    publish_events(redis, &recorded).await;
     Ok(())
 }
 
-fn news(ticket: &Ticket, done: &Done) -> Vec<Event> {
+fn news(run_claim: &RunClaim, done: &Done) -> Vec<Event> {
     let Done { source, counts, .. } = done;
     let moved = (counts.inserted + counts.updated > 0).then(|| Event::MetricsUpdated { sources: vec![*source] });
     let completed = Event::SyncCompleted {
         source: *source,
-        job_id: Some(ticket.claim.job_id.0),
+        job_id: Some(run_claim.claim.job_id.0),
         records_synced: counts.seen(),
         inserted: counts.inserted,
         updated: counts.updated,

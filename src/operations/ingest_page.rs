@@ -22,33 +22,33 @@ use crate::domain::record::{Malformed, Record};
 use crate::domain::sync::{Counts, DayPlace, Stream, day_start};
 use crate::domain::transaction::{Source, Transaction};
 use crate::domain::version::{SequenceId, Verdict};
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Where the next page, the next attempt or the next run goes on once this page is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Advance {
+pub enum Checkpoint {
     /// As before.
-    Stay,
+    None,
     /// The cursor of the stream has come this far.
     Cursor(SequenceId),
     /// The cursor of the stream would have stood here at that time, had it been followed then: as before, but a run that
     /// begins an overlap back may begin here.
-    Stood(DateTime<Utc>, SequenceId),
+    CursorMark(DateTime<Utc>, SequenceId),
     /// Every day of the stream until this one has been read to its end: the next run begins there.
-    Through(NaiveDate),
+    Watermark(NaiveDate),
     /// Days are read, newest first: a later attempt goes on with this one, from this cursor within it.
-    Within(NaiveDate, Option<SequenceId>),
+    DayCheckpoint(NaiveDate, Option<SequenceId>),
     /// The same, and this day has been read to its end, in all lists of its source: the day before is next.
-    Past(NaiveDate),
+    DayDone(NaiveDate),
 }
 
-impl Advance {
+impl Checkpoint {
     /// What a later attempt goes on from, after `seen` records.
     fn place(self, seen: u64) -> Option<DayPlace> {
         match self {
-            Self::Stay | Self::Cursor(_) | Self::Stood(..) | Self::Through(_) => None,
-            Self::Within(day, cursor) => Some(DayPlace { day, cursor, seen }),
-            Self::Past(day) => Some(DayPlace { day: day.pred_opt()?, cursor: None, seen }),
+            Self::None | Self::Cursor(_) | Self::CursorMark(..) | Self::Watermark(_) => None,
+            Self::DayCheckpoint(day, cursor) => Some(DayPlace { day, cursor, seen }),
+            Self::DayDone(day) => Some(DayPlace { day: day.pred_opt()?, cursor: None, seen }),
         }
     }
 }
@@ -61,7 +61,7 @@ pub struct Page {
     /// Its records.
     pub records: Vec<Record>,
     /// Where reading goes on.
-    pub advance: Advance,
+    pub advance: Checkpoint,
     /// How many pages of the provider it is made of.
     pub pages: u64,
 }
@@ -69,13 +69,13 @@ pub struct Page {
 impl Page {
     /// One page of the provider.
     #[must_use]
-    pub fn new(stream: Stream, records: Vec<Record>, advance: Advance) -> Self {
+    pub fn new(stream: Stream, records: Vec<Record>, advance: Checkpoint) -> Self {
         Self { stream, records, advance, pages: 1 }
     }
 
     /// No page of the provider: only where reading goes on.
     #[must_use]
-    pub fn none(stream: Stream, advance: Advance) -> Self {
+    pub fn none(stream: Stream, advance: Checkpoint) -> Self {
         Self { stream, records: vec![], advance, pages: 0 }
     }
 
@@ -83,7 +83,7 @@ impl Page {
     /// the later one would not say as well.
     #[must_use]
     pub fn joins(&self, later: &Self) -> bool {
-        self.stream == later.stream && !matches!(self.advance, Advance::Past(_) | Advance::Stood(..))
+        self.stream == later.stream && !matches!(self.advance, Checkpoint::DayDone(_) | Checkpoint::CursorMark(..))
     }
 
     /// Both, to be stored together.
@@ -91,14 +91,14 @@ impl Page {
     pub fn followed_by(mut self, later: Self) -> Self {
         self.records.extend(later.records);
         // A last page that has no place of its own does not take back what the pages before have reached.
-        let advance = if later.advance == Advance::Stay { self.advance } else { later.advance };
+        let advance = if later.advance == Checkpoint::None { self.advance } else { later.advance };
         Self { advance, pages: self.pages + later.pages, ..self }
     }
 }
 
 /// In whose name, and for which run, a page is stored.
 #[derive(Debug, Clone, Copy)]
-pub struct Ticket {
+pub struct RunClaim {
     /// The worker's claim on the job.
     pub claim: Claim,
     /// The run.
@@ -132,53 +132,53 @@ impl Progress {
 /// [`DbError::Unavailable`] where it may be tried again.
 pub async fn ingest_page(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     rates: &StoredRates,
-    ticket: &Ticket,
+    run_claim: &RunClaim,
     page: &Page,
     progress: &Progress,
     now: DateTime<Utc>,
 ) -> Result<Counts, DbError> {
     let mut transaction = pool.begin().await?;
-    let counts = store(&mut transaction, rates, ticket.run_id, page, now).await?;
-    let recorded = if counts.seen() > 0 || page.advance != Advance::Stay {
-        runs::add_pages(&mut transaction, ticket.run_id, page.pages, &counts).await?;
+    let counts = store(&mut transaction, rates, run_claim.run_id, page, now).await?;
+    let recorded = if counts.seen() > 0 || page.advance != Checkpoint::None {
+        runs::add_pages(&mut transaction, run_claim.run_id, page.pages, &counts).await?;
         advance(&mut transaction, page, now).await?;
-        hold_claim(&mut transaction, ticket, page.advance, progress, &counts).await?;
-        let news = news(page.stream.source(), ticket.claim.job_id, &counts, progress);
+        verify_claim(&mut transaction, run_claim, page.advance, progress, &counts).await?;
+        let news = events(page.stream.source(), run_claim.claim.job_id, &counts, progress);
         events::insert(&mut transaction, news, now).await?
     } else {
         vec![]
     };
     transaction.commit().await?;
-    publish_events(wire, &recorded).await;
+    publish_events(redis, &recorded).await;
     Ok(counts)
 }
 
 async fn advance(connection: &mut PgConnection, page: &Page, now: DateTime<Utc>) -> Result<(), DbError> {
     match page.advance {
-        Advance::Stay | Advance::Within(..) => Ok(()),
-        Advance::Cursor(cursor) => streams::advance_cursor(connection, page.stream, cursor, now).await,
-        Advance::Stood(time, cursor) => streams::insert_mark(connection, page.stream, cursor, time).await,
-        Advance::Through(day) => {
+        Checkpoint::None | Checkpoint::DayCheckpoint(..) => Ok(()),
+        Checkpoint::Cursor(cursor) => streams::advance_cursor(connection, page.stream, cursor, now).await,
+        Checkpoint::CursorMark(time, cursor) => streams::insert_mark(connection, page.stream, cursor, time).await,
+        Checkpoint::Watermark(day) => {
             let end = day.succ_opt().unwrap_or(day);
             streams::set_watermark(connection, page.stream, day_start(end)).await
         }
-        Advance::Past(day) => history::extend(connection, page.stream.source(), day).await,
+        Checkpoint::DayDone(day) => history::extend(connection, page.stream.source(), day).await,
     }
 }
 
-async fn hold_claim(
+async fn verify_claim(
     connection: &mut PgConnection,
-    ticket: &Ticket,
-    advance: Advance,
+    run_claim: &RunClaim,
+    advance: Checkpoint,
     progress: &Progress,
     counts: &Counts,
 ) -> Result<(), DbError> {
     let so_far = progress.after(counts);
     let shown = serde_json::json!({"progress": so_far, "total": progress.total});
     let checkpoint = advance.place(so_far).map(|place| serde_json::json!(place));
-    claims::hold_claim_at(connection, &ticket.claim, &shown, checkpoint.as_ref()).await
+    claims::verify_claim_at(connection, &run_claim.claim, &shown, checkpoint.as_ref()).await
 }
 
 async fn store(
@@ -200,13 +200,13 @@ async fn store(
     transactions::lock_source(connection, source).await?;
     quarantine::upsert(connection, &malformed, run_id, now).await?;
     let verdicts = store_payments(connection, rates, (source, kind), &payments, Some(run_id), now).await?;
-    quarantine::release(connection, source, kind, &told_rightly(&page.records, &verdicts)).await?;
+    quarantine::release(connection, source, kind, &readable_ids(&page.records, &verdicts)).await?;
     Ok(Counts { quarantined: malformed.len() as u64, ..count(&verdicts) })
 }
 
 /// The payments whose last telling in the page could be read: it mends what could not be read of them before. A telling that
 /// is older than what is stored mends nothing.
-fn told_rightly<'page>(records: &'page [Record], verdicts: &[Verdict]) -> Vec<&'page str> {
+fn readable_ids<'page>(records: &'page [Record], verdicts: &[Verdict]) -> Vec<&'page str> {
     let mut verdicts = verdicts.iter();
     let mut rightly = BTreeSet::new();
     for record in records {
@@ -225,7 +225,7 @@ fn told_rightly<'page>(records: &'page [Record], verdicts: &[Verdict]) -> Vec<&'
     rightly.into_iter().collect()
 }
 
-fn news(source: Source, job_id: JobId, counts: &Counts, progress: &Progress) -> Vec<Event> {
+fn events(source: Source, job_id: JobId, counts: &Counts, progress: &Progress) -> Vec<Event> {
     let mut news = changes_news(source, counts);
     if progress.tell_progress {
         let so_far = progress.after(counts);

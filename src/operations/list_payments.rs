@@ -9,16 +9,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 
-use super::metrics_cache::{PaymentSums, SumError};
+use super::metrics_cache::{MetricsCache, SumError};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::transactions::search;
 use crate::db::transactions::search::{Filter, Found, Known, Order, SortBy, Window};
 use crate::domain::metrics::cell::Width;
 use crate::domain::metrics::query;
-use crate::domain::metrics::query::{Question, Sum};
-use crate::domain::metrics::rollup_plan::Stretch;
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::metrics::time_buckets::TimeBuckets;
 
 /// So few are passed over one by one.
 const NEAR: i64 = 1_000;
@@ -32,7 +32,7 @@ const DAYS: i64 = 1_000;
 /// [`SumError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list_payments(
     pool: &PgPool,
-    sums: &PaymentSums,
+    sums: &MetricsCache,
     filter: &Filter,
     window: &Window,
     now: DateTime<Utc>,
@@ -68,16 +68,20 @@ pub async fn list_payments(
 
 async fn count_in_bands(
     pool: &PgPool,
-    sums: &PaymentSums,
+    sums: &MetricsCache,
     filter: &Filter,
-    question: &Question,
+    question: &MetricQuery,
 ) -> Result<Count, SumError> {
     let answer = sums.ask(question).await?;
     Ok(add_rest(&mut *connection_of(pool).await?, filter, &answer.sums).await?)
 }
 
 /// The bands say how many payments they have; those of what is left at the ends of the amounts are counted.
-pub(super) async fn add_rest(connection: &mut PgConnection, filter: &Filter, sums: &[Sum]) -> Result<Count, DbError> {
+pub(super) async fn add_rest(
+    connection: &mut PgConnection,
+    filter: &Filter,
+    sums: &[MetricRow],
+) -> Result<Count, DbError> {
     let (bands, rest) = filter.amounts.in_bands();
     let within = sums.iter().filter(|sum| bands.iter().any(|band| band.as_str() == sum.member));
     let mut count = Count { total: query::count(within), exact: true };
@@ -94,8 +98,8 @@ async fn connection_of(pool: &PgPool) -> Result<PoolConnection<Postgres>, DbErro
 
 async fn list(
     pool: &PgPool,
-    sums: &PaymentSums,
-    question: Question,
+    sums: &MetricsCache,
+    question: MetricQuery,
     (filter, window): (&Filter, &Window),
     now: DateTime<Utc>,
 ) -> Result<Vec<Found>, SumError> {
@@ -103,7 +107,7 @@ async fn list(
         return Ok(search::list(pool, filter, window).await?);
     }
     let days = Days::of(filter, now);
-    let answer = sums.ask(&Question { slots: Slots::between(days.0.clone()), ..question }).await?;
+    let answer = sums.ask(&MetricQuery { slots: TimeBuckets::between(days.0.clone()), ..question }).await?;
     let (filter, window) = days.pass_over(&answer.sums, filter.clone(), *window);
     Ok(search::list(pool, &filter, &window).await?)
 }
@@ -113,14 +117,14 @@ struct Days(Vec<DateTime<Utc>>);
 
 impl Days {
     fn of(filter: &Filter, now: DateTime<Utc>) -> Self {
-        let Stretch { from, until } = filter.stretch();
+        let TimeRange { from, until } = filter.stretch();
         let today = Width::Day.start(now);
         let days = (-DAYS..=1).map(|day| today + TimeDelta::days(day)).filter(|day| *day > from && *day < until);
         Self(std::iter::once(from).chain(days).chain([until]).collect())
     }
 
     /// The same part of the same listing, said from the day on that it begins in.
-    fn pass_over(&self, sums: &[Sum], mut filter: Filter, mut window: Window) -> (Filter, Window) {
+    fn pass_over(&self, sums: &[MetricRow], mut filter: Filter, mut window: Window) -> (Filter, Window) {
         let mut counts = vec![0; self.0.len() - 1];
         for sum in sums {
             if let Some(count) = usize::try_from(sum.slot).ok().and_then(|slot| counts.get_mut(slot)) {
@@ -161,7 +165,7 @@ mod tests {
         };
         let days = Days::of(&filter, time("2026-01-20T12:00:00Z"));
         assert_eq!(days.0.len(), 5);
-        let sum = |(slot, count)| Sum {
+        let sum = |(slot, count)| MetricRow {
             slot,
             source: None,
             member: String::new(),

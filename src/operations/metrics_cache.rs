@@ -21,9 +21,9 @@ use tokio::sync::Mutex;
 
 use crate::db::DbError;
 use crate::db::metrics::data_version;
-use crate::db::metrics::data_version::{Edition, Freshness};
+use crate::db::metrics::data_version::{DataVersion, Freshness};
 use crate::db::metrics::sums;
-use crate::domain::metrics::query::{Question, Sum};
+use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::sync::day_start;
 
 /// How many bytes the answers that are kept may weigh.
@@ -32,19 +32,19 @@ const MOST_BYTES: u64 = 32 << 20;
 const USUAL_ANSWERS: usize = 4_000;
 
 /// Answers questions about payments.
-pub struct PaymentSums {
+pub struct MetricsCache {
     pool: PgPool,
     looks: Looks,
-    kept: Cache<Key, Arc<[Sum]>, Weight>,
+    kept: Cache<Key, Arc<[MetricRow]>, Weight>,
 }
 
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The sums that were asked for, of those payments that there are; what a slot sums up to may come in two parts.
-    pub sums: Arc<[Sum]>,
+    pub sums: Arc<[MetricRow]>,
     /// The edition of the payments that they are of.
-    pub edition: Edition,
+    pub edition: DataVersion,
     /// Up to when each source has been read, in the order of [`crate::domain::transaction::Source::ALL`].
     pub as_of: [Option<DateTime<Utc>>; 2],
 }
@@ -71,12 +71,12 @@ impl SumError {
 /// A question, and the edition of the payments that its answer is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    question: Question,
-    edition: Edition,
+    question: MetricQuery,
+    edition: DataVersion,
 }
 
 impl Key {
-    fn of(question: Question, now: &Freshness) -> Self {
+    fn of(question: MetricQuery, now: &Freshness) -> Self {
         let edition = now.edition(&question);
         Self { question, edition }
     }
@@ -93,15 +93,15 @@ impl Key {
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl Weighter<Key, Arc<[Sum]>> for Weight {
-    fn weight(&self, key: &Key, sums: &Arc<[Sum]>) -> u64 {
+impl Weighter<Key, Arc<[MetricRow]>> for Weight {
+    fn weight(&self, key: &Key, sums: &Arc<[MetricRow]>) -> u64 {
         let texts: usize = sums.iter().map(|sum| sum.member.len() + sum.currency.len()).sum();
         let bytes = size_of_val(&**sums) + texts + size_of_val(key.question.slots.boundaries()) * 2 + 512;
         bytes as u64
     }
 }
 
-impl PaymentSums {
+impl MetricsCache {
     /// Answers from this database.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
@@ -112,7 +112,7 @@ impl PaymentSums {
     ///
     /// # Errors
     /// [`SumError`] where the database cannot be asked.
-    pub async fn ask(&self, question: &Question) -> Result<Answer, SumError> {
+    pub async fn ask(&self, question: &MetricQuery) -> Result<Answer, SumError> {
         let now = self.looks.look().await?;
         let key = Key::of(question.clone(), &now);
         // Whoever asks the same meanwhile waits for this answer.
@@ -125,7 +125,7 @@ impl PaymentSums {
     ///
     /// # Errors
     /// [`SumError`] where the database cannot be asked.
-    pub async fn edition(&self, question: &Question) -> Result<Edition, SumError> {
+    pub async fn edition(&self, question: &MetricQuery) -> Result<DataVersion, SumError> {
         Ok(self.looks.look().await?.edition(question))
     }
 
@@ -139,7 +139,7 @@ impl PaymentSums {
 
     /// Each statement has a view of its own, so two parts make an answer only where nothing has changed since before the
     /// first of them.
-    async fn make(&self, key: &Key, now: &Freshness) -> Result<Arc<[Sum]>, SumError> {
+    async fn make(&self, key: &Key, now: &Freshness) -> Result<Arc<[MetricRow]>, SumError> {
         if let Some([settled, recent]) = key.in_parts(now) {
             let (settled, recent) = tokio::try_join!(self.make_part(&settled), self.make_part(&recent))?;
             let afterwards = self.looks.look().await?;
@@ -150,7 +150,7 @@ impl PaymentSums {
         Ok(sums::list(&self.pool, &key.question).await?.into())
     }
 
-    async fn make_part(&self, part: &Key) -> Result<Arc<[Sum]>, DbError> {
+    async fn make_part(&self, part: &Key) -> Result<Arc<[MetricRow]>, DbError> {
         let making = async { Ok(sums::list(&self.pool, &part.question).await?.into()) };
         self.kept.get_or_insert_async(part, making).await
     }

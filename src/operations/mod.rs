@@ -1,4 +1,4 @@
-//! What the system does, one use case a file: the only place where the database, the providers and the wire meet.
+//! What the system does, one use case a file: the only place where the database, the providers and Redis meet.
 
 pub mod backfill_usd;
 pub mod begin_history;

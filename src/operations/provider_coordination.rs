@@ -1,4 +1,4 @@
-//! What all processes share about a provider: its turns, and its session. The wire keeps it, the provider asks for it.
+//! What all processes share about a provider: its turns, and its session. Redis keeps it, the provider asks for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use uuid::Uuid;
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
 use crate::providers::payshack::{LoginPermit, RefusedLogin, Session, SessionStoreError, SharedSession};
-use crate::providers::{Pace, Unpaced, Upstream};
-use crate::redis::{Wire, WireError};
+use crate::providers::{RateLimit, Unlimited, Upstream};
+use crate::redis::{Redis, RedisError};
 
 const SESSION: &str = "payshack:session";
 const LOGIN: &str = "payshack:login";
 const REFUSED: &str = "payshack:refused-login";
 
-/// The pace of `provider`, one request every `interval`, shared by all processes; none where the interval is zero.
+/// The rate_limit of `provider`, one request every `interval`, shared by all processes; none where the interval is zero.
 #[must_use]
-pub fn share_pace(wire: &Wire, provider: Upstream, interval: Duration) -> Arc<dyn Pace> {
+pub fn share_rate_limit(redis: &Redis, provider: Upstream, interval: Duration) -> Arc<dyn RateLimit> {
     if interval.is_zero() {
-        return Arc::new(Unpaced);
+        return Arc::new(Unlimited);
     }
-    Arc::new(SharedPace { wire: wire.clone(), provider, interval, next_alone: Mutex::new(Instant::now()) })
+    Arc::new(SharedPace { redis: redis.clone(), provider, interval, next_alone: Mutex::new(Instant::now()) })
 }
 
 struct SharedPace {
-    wire: Wire,
+    redis: Redis,
     provider: Upstream,
     interval: Duration,
     /// The next turn by this process's own count, for as long as Redis is away.
@@ -36,12 +36,12 @@ struct SharedPace {
 }
 
 #[async_trait]
-impl Pace for SharedPace {
+impl RateLimit for SharedPace {
     async fn turn(&self) {
-        match self.wire.take_turn(self.provider.as_str(), self.interval).await {
+        match self.redis.take_turn(self.provider.as_str(), self.interval).await {
             Ok(wait) => sleep(wait).await,
             Err(error) => {
-                tracing::warn!(%error, provider = %self.provider, "the pace is not shared while Redis is away");
+                tracing::warn!(%error, provider = %self.provider, "the rate_limit is not shared while Redis is away");
                 let turn = {
                     let mut next = self.next_alone.lock().await;
                     let turn = (*next).max(Instant::now());
@@ -54,7 +54,7 @@ impl Pace for SharedPace {
     }
 
     async fn hold(&self, wait: Duration) {
-        if let Err(error) = self.wire.hold_turns(self.provider.as_str(), wait).await {
+        if let Err(error) = self.redis.hold_turns(self.provider.as_str(), wait).await {
             tracing::warn!(%error, provider = %self.provider, "the pause is not shared while Redis is away");
             let mut next = self.next_alone.lock().await;
             *next = (*next).max(Instant::now() + wait);
@@ -64,18 +64,18 @@ impl Pace for SharedPace {
 
 /// The session of `PayShack`, shared by all processes.
 #[must_use]
-pub fn share_session(wire: &Wire, clock: SharedClock) -> Arc<dyn SharedSession> {
-    Arc::new(WiredSession { wire: wire.clone(), clock })
+pub fn share_session(redis: &Redis, clock: SharedClock) -> Arc<dyn SharedSession> {
+    Arc::new(RedisSession { redis: redis.clone(), clock })
 }
 
-struct WiredSession {
-    wire: Wire,
+struct RedisSession {
+    redis: Redis,
     clock: SharedClock,
 }
 
-impl WiredSession {
+impl RedisSession {
     async fn find<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionStoreError> {
-        let text = self.wire.find_text(name).await.map_err(|error| away(&error))?;
+        let text = self.redis.get(name).await.map_err(|error| away(&error))?;
         // What cannot be read was written by another release: as good as absent.
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
@@ -88,16 +88,16 @@ impl WiredSession {
     ) -> Result<(), SessionStoreError> {
         let text = serde_json::to_string(value).map_err(|error| SessionStoreError(error.to_string()))?;
         let life = (until - self.clock.now()).to_std().unwrap_or(Duration::ZERO);
-        self.wire.keep_text(name, &text, life).await.map_err(|error| away(&error))
+        self.redis.set(name, &text, life).await.map_err(|error| away(&error))
     }
 }
 
-fn away(error: &WireError) -> SessionStoreError {
+fn away(error: &RedisError) -> SessionStoreError {
     SessionStoreError(error.to_string())
 }
 
 #[async_trait]
-impl SharedSession for WiredSession {
+impl SharedSession for RedisSession {
     async fn load(&self) -> Result<Option<Session>, SessionStoreError> {
         self.find(SESSION).await
     }
@@ -107,21 +107,21 @@ impl SharedSession for WiredSession {
     }
 
     async fn forget(&self, token: &Secret) -> Result<(), SessionStoreError> {
-        let Some(text) = self.wire.find_text(SESSION).await.map_err(|error| away(&error))? else { return Ok(()) };
+        let Some(text) = self.redis.get(SESSION).await.map_err(|error| away(&error))? else { return Ok(()) };
         match serde_json::from_str::<Session>(&text) {
             Ok(session) if session.token != *token => Ok(()),
-            _ => self.wire.drop_text(SESSION, &text).await.map_err(|error| away(&error)),
+            _ => self.redis.delete_if(SESSION, &text).await.map_err(|error| away(&error)),
         }
     }
 
     async fn try_lock_login(&self, lease: Duration) -> Result<Option<LoginPermit>, SessionStoreError> {
         let mark = Uuid::new_v4().to_string();
-        let ours = self.wire.keep_text_if_absent(LOGIN, &mark, lease).await.map_err(|error| away(&error))?;
+        let ours = self.redis.keep_text_if_absent(LOGIN, &mark, lease).await.map_err(|error| away(&error))?;
         Ok(ours.then(|| LoginPermit::new(mark)))
     }
 
     async fn unlock_login(&self, permit: LoginPermit) -> Result<(), SessionStoreError> {
-        self.wire.drop_text(LOGIN, permit.mark()).await.map_err(|error| away(&error))
+        self.redis.delete_if(LOGIN, permit.mark()).await.map_err(|error| away(&error))
     }
 
     async fn refused_login(&self) -> Result<Option<RefusedLogin>, SessionStoreError> {

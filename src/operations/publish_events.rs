@@ -4,11 +4,11 @@
 //! every web process looks into the table for what it did not hear.
 
 use crate::domain::event::Recorded;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Publishes events that were committed. Failing to is no failure of whoever made them.
-pub async fn publish_events(wire: &Wire, events: &[Recorded]) {
-    if let Err(error) = wire.publish(events).await {
+pub async fn publish_events(redis: &Redis, events: &[Recorded]) {
+    if let Err(error) = redis.publish(events).await {
         tracing::warn!(%error, count = events.len(), "events were not published; web processes will find them in the table");
     }
 }

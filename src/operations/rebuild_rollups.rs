@@ -18,7 +18,7 @@ use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::domain::transaction::Source;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,7 +33,12 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// [`DbError::ClaimLost`] where another worker has the job by now. [`DbError`] where the database refuses.
-pub async fn rebuild_rollups(pool: &PgPool, wire: &Wire, clock: &dyn Clock, claim: &Claim) -> Result<Rebuilt, DbError> {
+pub async fn rebuild_rollups(
+    pool: &PgPool,
+    redis: &Redis,
+    clock: &dyn Clock,
+    claim: &Claim,
+) -> Result<Rebuilt, DbError> {
     let mut rebuilt = Rebuilt::default();
     let days = cells::list_days(&mut *pool.acquire().await?).await?;
     let total = days.len() * Source::ALL.len();
@@ -41,19 +46,19 @@ pub async fn rebuild_rollups(pool: &PgPool, wire: &Wire, clock: &dyn Clock, clai
         for source in Source::ALL {
             rebuilt.days += 1;
             let progress = json!({"progress": rebuilt.days, "total": total});
-            if cells::count_odd(&mut *pool.acquire().await?, source, day).await? > 0 {
-                rebuilt.mended += mend(pool, wire, clock, claim, (source, day), &progress).await?;
+            if cells::count_mismatches(&mut *pool.acquire().await?, source, day).await? > 0 {
+                rebuilt.mended += repair(pool, redis, clock, claim, (source, day), &progress).await?;
             } else {
-                claims::hold_claim(&mut *pool.acquire().await?, claim, &progress).await?;
+                claims::verify_claim(&mut *pool.acquire().await?, claim, &progress).await?;
             }
         }
     }
     Ok(rebuilt)
 }
 
-async fn mend(
+async fn repair(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     clock: &dyn Clock,
     claim: &Claim,
     (source, day): (Source, NaiveDate),
@@ -61,13 +66,13 @@ async fn mend(
 ) -> Result<u64, DbError> {
     let mut transaction = pool.begin().await?;
     transactions::lock_source(&mut transaction, source).await?;
-    let mended = cells::mend(&mut transaction, source, day).await?;
+    let mended = cells::repair(&mut transaction, source, day).await?;
     data_version::raise(&mut transaction, source, &BTreeSet::from([day])).await?;
-    claims::hold_claim(&mut transaction, claim, progress).await?;
+    claims::verify_claim(&mut transaction, claim, progress).await?;
     let news = vec![Event::MetricsUpdated { sources: vec![source] }];
     let recorded = events::insert(&mut transaction, news, clock.now()).await?;
     transaction.commit().await?;
-    publish_events(wire, &recorded).await;
+    publish_events(redis, &recorded).await;
     tracing::warn!(%source, %day, mended, "cells of the metrics were not what their payments make them, and are mended");
     Ok(mended)
 }

@@ -24,7 +24,7 @@ use crate::domain::job::Claim;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, NotConserved, Tally};
 use crate::domain::reconciliation::{Coverages, Parameters};
 use crate::domain::transaction::Source;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub enum ReconcileError {
 /// [`ReconcileError`] where it was not reconciled; [`DbError::ClaimLost`] within it where another worker has the job by now.
 pub async fn reconcile_day(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     clock: &dyn Clock,
     claim: &Claim,
     date: NaiveDate,
@@ -69,7 +69,7 @@ pub async fn reconcile_day(
 ) -> Result<Reconciled, ReconcileError> {
     let (from, until) = DayRange::of(date, zone).instants();
     let run = DayRun { id: claim.job_id.0, date, from, until };
-    begin(pool, wire, claim, &run, parameters, clock.now()).await?;
+    begin(pool, redis, claim, &run, parameters, clock.now()).await?;
 
     let as_of = clock.now();
     let mut snapshot = begin_snapshot(pool, date).await?;
@@ -79,21 +79,21 @@ pub async fn reconcile_day(
     };
     let (tally, amounts) = judge(&mut snapshot, &run, parameters, &coverages, as_of).await?;
     tally.check()?;
-    tell_progress(pool, wire, &run, tally, clock.now()).await;
+    tell_progress(pool, redis, &run, tally, clock.now()).await;
     let cases = merge_cases(&mut snapshot, &run, as_of).await?;
     let completed = Completed { as_of, coverages, tally, amounts: &amounts };
     let version = record::complete(&mut snapshot, &run, &completed, clock.now()).await?;
-    claims::hold_claim(&mut snapshot, claim, &json!({"date": date, "counts": tally})).await?;
+    claims::verify_claim(&mut snapshot, claim, &json!({"date": date, "counts": tally})).await?;
     let news = vec![Event::ReconciliationCompleted { date, run_id: run.id, counts: tally }];
     let recorded = events::insert(&mut snapshot, news, clock.now()).await?;
     snapshot.commit().await.map_err(DbError::from)?;
-    publish_events(wire, &recorded).await;
+    publish_events(redis, &recorded).await;
     Ok(Reconciled { run_id: run.id, date, version, counts: tally, amounts, cases })
 }
 
 async fn begin(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     claim: &Claim,
     run: &DayRun,
     parameters: &Parameters,
@@ -101,17 +101,17 @@ async fn begin(
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;
     record::begin(&mut transaction, run, parameters, now).await?;
-    claims::hold_claim(&mut transaction, claim, &json!({"date": run.date})).await?;
+    claims::verify_claim(&mut transaction, claim, &json!({"date": run.date})).await?;
     let news = vec![Event::ReconciliationStarted { date: run.date, run_id: run.id }];
     let recorded = events::insert(&mut transaction, news, now).await?;
     transaction.commit().await?;
-    publish_events(wire, &recorded).await;
+    publish_events(redis, &recorded).await;
     Ok(())
 }
 
 /// Tells how far the run has come, by a transaction of its own: that of the run is not seen before it is done. Failing to
 /// is no failure of the run.
-async fn tell_progress(pool: &PgPool, wire: &Wire, run: &DayRun, counts: Tally, now: DateTime<Utc>) {
+async fn tell_progress(pool: &PgPool, redis: &Redis, run: &DayRun, counts: Tally, now: DateTime<Utc>) {
     let told = async {
         let mut transaction = pool.begin().await?;
         let news = vec![Event::ReconciliationProgress { date: run.date, run_id: run.id, counts }];
@@ -120,7 +120,7 @@ async fn tell_progress(pool: &PgPool, wire: &Wire, run: &DayRun, counts: Tally, 
         Ok::<_, DbError>(recorded)
     };
     match told.await {
-        Ok(recorded) => publish_events(wire, &recorded).await,
+        Ok(recorded) => publish_events(redis, &recorded).await,
         Err(error) => {
             tracing::warn!(%error, date = %run.date, "dashboards were not told how far the reconciliation is");
         }

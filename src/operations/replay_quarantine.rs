@@ -25,7 +25,7 @@ use crate::domain::transaction::{Kind, Source, Transaction};
 use crate::providers::payshack::{Projects, read_payin, read_payout};
 use crate::providers::readable_text;
 use crate::providers::vima::read_operation;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Entries of one transaction: as many as a page has records.
 const BATCH: usize = 100;
@@ -37,7 +37,7 @@ const BATCH: usize = 100;
 /// and is out of the quarantine.
 pub async fn replay_quarantine(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     clock: &dyn Clock,
     rates: &StoredRates,
     projects: &Projects,
@@ -50,7 +50,7 @@ pub async fn replay_quarantine(
     for list in &lists {
         for ids in list.ids.chunks(BATCH) {
             let batch = Batch { list, ids, rates, projects, before: replayed.replayed, total };
-            replayed += batch.replay(pool, wire, claim, clock.now()).await?;
+            replayed += batch.replay(pool, redis, claim, clock.now()).await?;
         }
     }
     Ok(replayed)
@@ -69,7 +69,13 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    async fn replay(&self, pool: &PgPool, wire: &Wire, claim: &Claim, now: DateTime<Utc>) -> Result<Replayed, DbError> {
+    async fn replay(
+        &self,
+        pool: &PgPool,
+        redis: &Redis,
+        claim: &Claim,
+        now: DateTime<Utc>,
+    ) -> Result<Replayed, DbError> {
         let OfList { source, kind, .. } = *self.list;
         let mut transaction = pool.begin().await?;
         transactions::lock_source(&mut transaction, source).await?;
@@ -88,14 +94,14 @@ impl Batch<'_> {
         let (stored, still_malformed) = (stored.len() as u64, malformed.len() as u64);
         let replayed = Replayed { replayed: stored + still_malformed, stored, still_malformed };
         let progress = json!({"progress": self.before + replayed.replayed, "total": self.total});
-        claims::hold_claim(&mut transaction, claim, &progress).await?;
+        claims::verify_claim(&mut transaction, claim, &progress).await?;
         let mut news = changes_news(source, &count(&verdicts));
         if !news.is_empty() {
             news.push(Event::MetricsUpdated { sources: vec![source] });
         }
         let recorded = events::insert(&mut transaction, news, now).await?;
         transaction.commit().await?;
-        publish_events(wire, &recorded).await;
+        publish_events(redis, &recorded).await;
         Ok(replayed)
     }
 }

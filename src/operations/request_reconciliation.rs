@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
-use super::enqueue_job::ring;
+use super::enqueue_job::send_wakeup;
 use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::DbError;
 use crate::db::access::idempotent_requests::IdempotentRequest;
@@ -19,7 +19,7 @@ use crate::db::reconciliation::unsettled::{DayBounds, find_unsettled};
 use crate::domain::day::DayRange;
 use crate::domain::job::{Claim, JobId, NewJob, RECONCILE, Trigger};
 use crate::domain::reconciliation::ReconcileArgs;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Days that somebody wants reconciled.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,7 @@ pub struct RequestedDay {
 /// [`OnceError`] where nothing was enqueued.
 pub async fn request_reconciliation(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     request: &ReconciliationRequest,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
@@ -62,7 +62,7 @@ pub async fn request_reconciliation(
     };
     let requested = enqueue(once.connection(), request).await?;
     once.commit(&requested).await?;
-    ring_for(wire, &requested).await;
+    ring_for(redis, &requested).await;
     Ok(requested)
 }
 
@@ -74,7 +74,7 @@ pub async fn request_reconciliation(
 /// [`DbError`] where nothing was enqueued.
 pub async fn enqueue_night(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     claim: &Claim,
     nightly: NaiveDate,
     revisit_days: u32,
@@ -89,9 +89,9 @@ pub async fn enqueue_night(
     let days = unsettled.into_iter().chain([nightly]).collect();
     let request = ReconciliationRequest { days, force: false, trigger: Trigger::Schedule, requested_by: None };
     let requested = enqueue(&mut transaction, &request).await?;
-    claims::hold_claim(&mut transaction, claim, &json!({"enqueued": requested.len()})).await?;
+    claims::verify_claim(&mut transaction, claim, &json!({"enqueued": requested.len()})).await?;
     transaction.commit().await?;
-    ring_for(wire, &requested).await;
+    ring_for(redis, &requested).await;
     Ok(requested)
 }
 
@@ -116,8 +116,8 @@ async fn enqueue(connection: &mut PgConnection, request: &ReconciliationRequest)
 
 /// One bell for all of them: whoever is woken looks for whatever is due, and again once that is done; and nobody waits 92 times
 /// for a Redis that hangs.
-async fn ring_for(wire: &Wire, requested: &[RequestedDay]) {
+async fn ring_for(redis: &Redis, requested: &[RequestedDay]) {
     if let Some(first) = requested.first() {
-        ring(wire, RECONCILE.queue, first.job_id).await;
+        send_wakeup(redis, RECONCILE.queue, first.job_id).await;
     }
 }

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::enqueue_job::ring;
+use super::enqueue_job::send_wakeup;
 use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::sync::quarantine;
 use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, NewJob, Trigger};
 use crate::domain::replay::Replay;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// A replay that will be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub enum ReplayError {
     /// There is no such record, or it has left the quarantine.
     #[error("there is no such record in quarantine")]
     NotFound,
-    /// Its key was used for another request, or the ledger cannot take it: nothing was enqueued.
+    /// Its key was used for another request, or the jobs table cannot take it: nothing was enqueued.
     #[error(transparent)]
     Once(#[from] OnceError),
 }
@@ -46,7 +46,7 @@ impl From<DbError> for ReplayError {
 /// [`ReplayError`] where nothing was enqueued.
 pub async fn request_replay(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     id: Uuid,
     requested_by: &str,
     idempotent: Option<&IdempotentRequest>,
@@ -64,6 +64,6 @@ pub async fn request_replay(
     let enqueued = jobs::insert_or_join(once.connection(), &job).await?;
     let requested = RequestedReplay { job_id: enqueued.job_id, joined: enqueued.joined };
     once.commit(&requested).await?;
-    ring(wire, job.kind.queue, requested.job_id).await;
+    send_wakeup(redis, job.kind.queue, requested.job_id).await;
     Ok(requested)
 }

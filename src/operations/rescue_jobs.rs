@@ -8,13 +8,13 @@ use super::publish_events::publish_events;
 use crate::db::jobs::leases;
 use crate::db::jobs::leases::Lost;
 use crate::db::{DbError, events};
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Makes the jobs whose lease ran out due again, as suspects, ends the runs they left behind, and says what became of each.
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn rescue_jobs(pool: &PgPool, wire: &Wire, now: DateTime<Utc>) -> Result<Vec<Lost>, DbError> {
+pub async fn rescue_jobs(pool: &PgPool, redis: &Redis, now: DateTime<Utc>) -> Result<Vec<Lost>, DbError> {
     let mut transaction = pool.begin().await?;
     let lost = leases::take_expired(&mut transaction).await?;
     let mut news = vec![];
@@ -23,6 +23,6 @@ pub async fn rescue_jobs(pool: &PgPool, wire: &Wire, now: DateTime<Utc>) -> Resu
     }
     let recorded = events::insert(&mut transaction, news, now).await?;
     transaction.commit().await?;
-    publish_events(wire, &recorded).await;
+    publish_events(redis, &recorded).await;
     Ok(lost)
 }

@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
-use super::enqueue_job::ring;
+use super::enqueue_job::send_wakeup;
 use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::control;
 use crate::db::jobs::control::LockedJob;
 use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, JobKind, JobState, NewJob, Trigger};
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// How a job is done again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub enum RetryError {
     /// Nobody here could run it.
     #[error("this release knows no jobs of kind {0}: deploy one that does, then retry the job")]
     UnknownKind(String),
-    /// Its key was used for another request, or the ledger cannot take it: nothing was changed.
+    /// Its key was used for another request, or the jobs table cannot take it: nothing was changed.
     #[error(transparent)]
     Once(#[from] OnceError),
 }
@@ -79,7 +79,7 @@ impl From<DbError> for RetryError {
 /// [`RetryError`] where nothing was changed.
 pub async fn retry_job(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     job_id: JobId,
     requested_by: &str,
     idempotent: Option<&IdempotentRequest>,
@@ -93,7 +93,7 @@ pub async fn retry_job(
     let queue = job.queue.clone();
     let retried = retry(once.connection(), job_id, job, requested_by).await?;
     once.commit(&retried).await?;
-    ring(wire, &queue, retried.job_id).await;
+    send_wakeup(redis, &queue, retried.job_id).await;
     tracing::info!(%job_id, requested_by, by = %retried.job_id, how = ?retried.retry, "a job is done again");
     Ok(retried)
 }

@@ -49,7 +49,7 @@ pub async fn store_metadata(
         Metadata::ServiceProviders(listing) => store_service_providers(&mut transaction, listing, now).await,
     }?;
     lists::set_read(&mut transaction, metadata.list(), now).await?;
-    claims::hold_claim(&mut transaction, claim, progress).await?;
+    claims::verify_claim(&mut transaction, claim, progress).await?;
     transaction.commit().await?;
     Ok(stored)
 }

@@ -26,7 +26,7 @@ pub async fn store_rates(
 ) -> Result<u64, DbError> {
     let mut transaction = pool.begin().await?;
     let stored = exchange_rates::insert(&mut transaction, fetched, now).await?;
-    claims::hold_claim(&mut transaction, claim, &json!({"progress": 0})).await?;
+    claims::verify_claim(&mut transaction, claim, &json!({"progress": 0})).await?;
     transaction.commit().await?;
     Ok(stored)
 }

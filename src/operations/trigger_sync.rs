@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
-use super::enqueue_job::ring;
+use super::enqueue_job::send_wakeup;
 use super::idempotency::{Begun, OnceError, begin_once};
 use crate::db::DbError;
 use crate::db::access::idempotent_requests::IdempotentRequest;
@@ -12,7 +12,7 @@ use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::domain::job::{JobId, JobKind, NewJob, Trigger};
 use crate::domain::sync::SyncArgs;
 use crate::domain::transaction::Source;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// Syncs that somebody asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ pub struct TriggeredSync {
 /// [`OnceError`] where nothing was enqueued.
 pub async fn trigger_sync(
     pool: &PgPool,
-    wire: &Wire,
+    redis: &Redis,
     request: &SyncRequest,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
@@ -56,7 +56,7 @@ pub async fn trigger_sync(
     let triggered = enqueue(once.connection(), request).await?;
     once.commit(&triggered).await?;
     for TriggeredSync { source, job_id, .. } in &triggered {
-        ring(wire, JobKind::sync_of(*source).queue, *job_id).await;
+        send_wakeup(redis, JobKind::sync_of(*source).queue, *job_id).await;
     }
     Ok(triggered)
 }

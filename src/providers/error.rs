@@ -26,9 +26,9 @@ pub enum ProviderError {
         /// The HTTP status.
         status: u16,
     },
-    /// It asks for patience (429), for longer than a request may wait.
+    /// It asks for retry_budget (429), for longer than a request may wait.
     #[error(
-        "{provider} wants fewer requests and asks to wait {} s; it is tried again then, lower the pace if this goes on",
+        "{provider} wants fewer requests and asks to wait {} s; it is tried again then, lower the rate_limit if this goes on",
         retry_after.as_secs()
     )]
     RateLimited {

@@ -22,9 +22,9 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::error::ProviderError;
 use super::field::{Field, Object};
-use super::rate_limit::Pace;
+use super::rate_limit::RateLimit;
 use super::redaction::Redactor;
-use super::retry::Patience;
+use super::retry::RetryBudget;
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
 
@@ -75,7 +75,7 @@ pub struct HttpClient {
     provider: Upstream,
     client: Client,
     settings: HttpSettings,
-    pace: Arc<dyn Pace>,
+    rate_limit: Arc<dyn RateLimit>,
     clock: SharedClock,
 }
 
@@ -99,14 +99,14 @@ struct Progress {
 }
 
 impl HttpClient {
-    /// A client of `provider` that takes its turns from `pace`.
+    /// A client of `provider` that takes its turns from `rate_limit`.
     ///
     /// # Errors
     /// Where this machine cannot speak TLS.
     pub fn new(
         provider: Upstream,
         settings: HttpSettings,
-        pace: Arc<dyn Pace>,
+        rate_limit: Arc<dyn RateLimit>,
         clock: SharedClock,
     ) -> Result<Self, reqwest::Error> {
         #[expect(clippy::disallowed_methods, reason = "this is the one client that asks providers")]
@@ -116,7 +116,7 @@ impl HttpClient {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { provider, client, settings, pace, clock })
+        Ok(Self { provider, client, settings, rate_limit, clock })
     }
 
     /// Makes the request and reads its answer, as often as it takes and the settings allow.
@@ -126,11 +126,11 @@ impl HttpClient {
         request: impl Fn(&Client) -> RequestBuilder,
         read: impl Fn(&str) -> Result<T, Rejection>,
     ) -> Result<T, ProviderError> {
-        let mut patience = Patience::new(&self.settings);
+        let mut retry_budget = RetryBudget::new(&self.settings);
         let mut attempt = 0_u32;
         loop {
             attempt += 1;
-            self.pace.turn().await;
+            self.rate_limit.turn().await;
             let request = request(&self.client).build().map_err(|error| self.misconfigured(error, redactor))?;
             let path = redactor.redact(request.url().path());
             let span = info_span!("provider.request", provider = %self.provider, path, attempt);
@@ -138,9 +138,9 @@ impl HttpClient {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let Some(wait) = patience.after(&error) else { return Err(error) };
+            let Some(wait) = retry_budget.after(&error) else { return Err(error) };
             if matches!(error, ProviderError::RateLimited { .. }) {
-                self.pace.hold(wait).await;
+                self.rate_limit.hold(wait).await;
             }
             sleep(wait).await;
         }

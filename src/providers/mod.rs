@@ -2,7 +2,7 @@
 //!
 //! A provider is a folder with a `client` (its calls, one function each), a `wire` (its JSON, read into
 //! [`Record`](crate::domain::record::Record)s) and, where it wants one, a session. What all of them share lies beside
-//! the folders: the one HTTP client ([`http`]), its errors ([`error`]), its pace ([`pace`]), and the lenient readers of
+//! the folders: the one HTTP client ([`http`]), its errors ([`error`]), its rate_limit ([`rate_limit`]), and the lenient readers of
 //! fields that providers promise and do not keep.
 //!
 //! This room knows only `domain`. What a provider shares with the other processes (its turn to ask, its session) is a
@@ -24,5 +24,5 @@ pub mod vima;
 
 pub use error::{ProviderError, Retry};
 pub use http::{HttpClient, HttpSettings, readable_text};
-pub use rate_limit::{Pace, Unpaced};
+pub use rate_limit::{RateLimit, Unlimited};
 pub use upstream::Upstream;

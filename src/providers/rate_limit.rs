@@ -9,10 +9,10 @@ use async_trait::async_trait;
 
 /// The turns of one provider, shared by every process that asks it.
 ///
-/// Neither call can fail: an implementation that cannot reach the others falls back to a pace of its own, for a request
+/// Neither call can fail: an implementation that cannot reach the others falls back to a rate_limit of its own, for a request
 /// too many now and then is better than none.
 #[async_trait]
-pub trait Pace: Send + Sync + 'static {
+pub trait RateLimit: Send + Sync + 'static {
     /// Waits until the next request may be made.
     async fn turn(&self);
 
@@ -20,12 +20,12 @@ pub trait Pace: Send + Sync + 'static {
     async fn hold(&self, wait: Duration);
 }
 
-/// No pace: every turn comes at once.
+/// No rate_limit: every turn comes at once.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unpaced;
+pub struct Unlimited;
 
 #[async_trait]
-impl Pace for Unpaced {
+impl RateLimit for Unlimited {
     async fn turn(&self) {}
 
     async fn hold(&self, _wait: Duration) {}

@@ -12,15 +12,15 @@ use super::http::HttpSettings;
 /// How often a request may be told to wait: a provider that says "wait 0 s" for ever must come to an end, too.
 const MOST_WAITS: u32 = 20;
 
-/// What is left of our patience with one request.
-pub(super) struct Patience<'a> {
+/// What is left of our retry_budget with one request.
+pub(super) struct RetryBudget<'a> {
     settings: &'a HttpSettings,
     failures: u32,
     waits: u32,
     waited: Duration,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> RetryBudget<'a> {
     pub(super) fn new(settings: &'a HttpSettings) -> Self {
         Self { settings, failures: 0, waits: 0, waited: Duration::ZERO }
     }
@@ -83,27 +83,27 @@ mod tests {
     #[test]
     fn failures_back_off_to_the_last_attempt() {
         let settings = settings();
-        let mut patience = Patience::new(&settings);
+        let mut retry_budget = RetryBudget::new(&settings);
         let error = ProviderError::Unavailable { provider: PROVIDER, status: 503 };
         for most in [1, 2, 3] {
-            let wait = patience.after(&error).expect("another attempt");
+            let wait = retry_budget.after(&error).expect("another attempt");
             assert!(wait <= Duration::from_secs(most), "{wait:?} for {most}");
         }
-        assert_eq!(patience.after(&error), None);
+        assert_eq!(retry_budget.after(&error), None);
     }
 
     #[test]
     fn being_told_to_wait_is_no_failure_but_has_an_end() {
         let settings = settings();
-        let mut patience = Patience::new(&settings);
-        assert_eq!(patience.after(&limited(7)), Some(Duration::from_secs(7)));
-        assert_eq!(patience.after(&limited(3600)), Some(Duration::from_mins(2)), "capped");
-        assert!(patience.after(&ProviderError::Unavailable { provider: PROVIDER, status: 500 }).is_some());
-        assert_eq!(patience.after(&limited(120)), Some(Duration::from_mins(2)));
-        assert_eq!(patience.after(&limited(120)), None, "300 s in all");
+        let mut retry_budget = RetryBudget::new(&settings);
+        assert_eq!(retry_budget.after(&limited(7)), Some(Duration::from_secs(7)));
+        assert_eq!(retry_budget.after(&limited(3600)), Some(Duration::from_mins(2)), "capped");
+        assert!(retry_budget.after(&ProviderError::Unavailable { provider: PROVIDER, status: 500 }).is_some());
+        assert_eq!(retry_budget.after(&limited(120)), Some(Duration::from_mins(2)));
+        assert_eq!(retry_budget.after(&limited(120)), None, "300 s in all");
 
-        let mut patience = Patience::new(&settings);
-        let waits = std::iter::from_fn(|| patience.after(&limited(0))).count();
+        let mut retry_budget = RetryBudget::new(&settings);
+        let waits = std::iter::from_fn(|| retry_budget.after(&limited(0))).count();
         assert_eq!(waits, 20, "a wait of nothing ends as well");
     }
 
@@ -117,7 +117,7 @@ mod tests {
             ProviderError::Misconfigured { provider: PROVIDER, message: message() },
             ProviderError::SessionUnavailable { provider: PROVIDER, message: message() },
         ] {
-            assert_eq!(Patience::new(&settings).after(&error), None, "{error}");
+            assert_eq!(RetryBudget::new(&settings).after(&error), None, "{error}");
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct RedisSettings {
 
 /// An error of Redis.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
+pub enum RedisError {
     /// It cannot be reached, or did not answer.
     #[error("Redis cannot be reached ({0}): check that it runs and that REDIS_URL is right")]
     Redis(#[from] redis::RedisError),
@@ -37,44 +37,44 @@ pub enum WireError {
     #[error("the queue refused a message: {0}")]
     Queue(#[from] apalis_core::backend::TaskSinkError<apalis_redis::Error>),
     /// What was to be sent, or was received, is no JSON of ours.
-    #[error("a message on the wire cannot be read: {0}")]
+    #[error("a message on the redis cannot be read: {0}")]
     Message(#[from] serde_json::Error),
 }
 
 /// The way to Redis.
 #[derive(Clone)]
-pub struct Wire {
+pub struct Redis {
     client: redis::Client,
     connection: ConnectionManager,
     namespace: String,
 }
 
-impl std::fmt::Debug for Wire {
+impl std::fmt::Debug for Redis {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Wire").field("namespace", &self.namespace).finish_non_exhaustive()
+        out.debug_struct("Redis").field("namespace", &self.namespace).finish_non_exhaustive()
     }
 }
 
-impl Wire {
+impl Redis {
     /// Connects, trying once, so that a wrong address is said at the start.
     ///
     /// # Errors
-    /// [`WireError::Redis`] where there is no server, or it refuses the password.
-    pub async fn connect(settings: &RedisSettings) -> Result<Self, WireError> {
-        let wire = Self::open(settings)?;
+    /// [`RedisError::Redis`] where there is no server, or it refuses the password.
+    pub async fn connect(settings: &RedisSettings) -> Result<Self, RedisError> {
+        let redis = Self::open(settings)?;
         // The manager would try again; one plain connection says at once what is wrong.
-        let mut plain = tokio::time::timeout(CONNECTION_TIMEOUT, wire.client.get_multiplexed_async_connection())
+        let mut plain = tokio::time::timeout(CONNECTION_TIMEOUT, redis.client.get_multiplexed_async_connection())
             .await
             .map_err(|_| redis::RedisError::from((redis::ErrorKind::Io, "no answer within 5 seconds")))??;
         redis::cmd("PING").exec_async(&mut plain).await?;
-        Ok(wire)
+        Ok(redis)
     }
 
     /// Connects when it is first used: for whoever must go on although there is no server at the moment.
     ///
     /// # Errors
-    /// [`WireError::Redis`] where the address cannot be read.
-    pub fn open(settings: &RedisSettings) -> Result<Self, WireError> {
+    /// [`RedisError::Redis`] where the address cannot be read.
+    pub fn open(settings: &RedisSettings) -> Result<Self, RedisError> {
         let client = open(settings)?;
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
@@ -99,8 +99,8 @@ impl Wire {
     /// A connection of its own that hears `channels`.
     ///
     /// # Errors
-    /// [`WireError::Redis`] where there is no server.
-    pub async fn subscribe(&self, channels: &[String]) -> Result<PubSub, WireError> {
+    /// [`RedisError::Redis`] where there is no server.
+    pub async fn subscribe(&self, channels: &[String]) -> Result<PubSub, RedisError> {
         let mut subscriber = self.client.get_async_pubsub().await?;
         for channel in channels {
             subscriber.subscribe(channel).await?;
@@ -111,8 +111,8 @@ impl Wire {
     /// Asks whether Redis answers.
     ///
     /// # Errors
-    /// [`WireError::Redis`] where it does not.
-    pub async fn ping(&self) -> Result<(), WireError> {
+    /// [`RedisError::Redis`] where it does not.
+    pub async fn ping(&self) -> Result<(), RedisError> {
         redis::cmd("PING").exec_async(&mut self.connection()).await?;
         Ok(())
     }
@@ -120,14 +120,14 @@ impl Wire {
     /// What the server does when its memory is full, if it says so. (`INFO`, for hosts often forbid `CONFIG`.)
     ///
     /// # Errors
-    /// [`WireError::Redis`] where it does not answer.
-    pub async fn find_eviction_policy(&self) -> Result<Option<String>, WireError> {
+    /// [`RedisError::Redis`] where it does not answer.
+    pub async fn find_eviction_policy(&self) -> Result<Option<String>, RedisError> {
         let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.connection()).await?;
         Ok(info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned()))
     }
 }
 
-fn open(settings: &RedisSettings) -> Result<redis::Client, WireError> {
+fn open(settings: &RedisSettings) -> Result<redis::Client, RedisError> {
     let url = settings.url.expose();
     let insecure = settings.tls_insecure && url.starts_with("rediss://") && !url.contains('#');
     if insecure {

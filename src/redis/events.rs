@@ -6,21 +6,21 @@
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use redis::{ErrorKind, RedisError};
+use redis::ErrorKind;
 
-use super::{Wire, WireError};
+use super::{Redis, RedisError};
 use crate::domain::event::Recorded;
 
 const CHANNEL: &str = "events";
 /// Whoever made the events does not wait longer for a Redis that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-impl Wire {
+impl Redis {
     /// Tells every listener of `events`, in their order.
     ///
     /// # Errors
-    /// [`WireError`] where Redis does not take them: listeners find them in the table, a little later.
-    pub async fn publish(&self, events: &[Recorded]) -> Result<(), WireError> {
+    /// [`RedisError`] where Redis does not take them: listeners find them in the table, a little later.
+    pub async fn publish(&self, events: &[Recorded]) -> Result<(), RedisError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -30,14 +30,14 @@ impl Wire {
             pipeline.publish(&channel, serde_json::to_string(event)?).ignore();
         }
         let published = tokio::time::timeout(PATIENCE, pipeline.exec_async(&mut self.connection())).await;
-        Ok(published.map_err(|_| RedisError::from((ErrorKind::Io, "no answer within a second")))??)
+        Ok(published.map_err(|_| redis::RedisError::from((ErrorKind::Io, "no answer within a second")))??)
     }
 
     /// Hears events until the connection ends.
     ///
     /// # Errors
-    /// [`WireError::Redis`] where there is no server.
-    pub async fn listen(&self) -> Result<impl Stream<Item = Result<Recorded, WireError>> + Send + use<>, WireError> {
+    /// [`RedisError::Redis`] where there is no server.
+    pub async fn listen(&self) -> Result<impl Stream<Item = Result<Recorded, RedisError>> + Send + use<>, RedisError> {
         let subscriber = self.subscribe(&[self.key(CHANNEL)]).await?;
         Ok(subscriber.into_on_message().map(|message| Ok(serde_json::from_slice(message.get_payload_bytes())?)))
     }

@@ -9,4 +9,4 @@ pub mod queue;
 pub mod rate_limit;
 pub mod tickets;
 
-pub use connection::{Wire, WireError};
+pub use connection::{Redis, RedisError};

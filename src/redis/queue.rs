@@ -1,7 +1,7 @@
 //! The bells: ids of due jobs over apalis-redis.
 //!
 //! apalis-redis is a wake-up, not a source of truth (docs/decisions/0001): a message says only that some job of its queue
-//! may be due, and the woken worker asks the ledger which. So a bell that is lost, doubled or late costs nothing but
+//! may be due, and the woken worker asks the jobs table which. So a bell that is lost, doubled or late costs nothing but
 //! time, every bell is a task of its own (an id that was used once is refused for ever), and what is finished is swept.
 //!
 //! So few bells are enough: where many hang already, another one would only wake workers that are awake. And none need be
@@ -16,11 +16,11 @@ use redis::Script;
 use redis::aio::ConnectionManager;
 use serde_json::Value;
 
-use super::{Wire, WireError};
+use super::{Redis, RedisError};
 use crate::domain::job::JobId;
 
 /// A queue of bells, as apalis knows it.
-pub type BellStorage = RedisStorage<Value, ConnectionManager>;
+pub type WakeupStorage = RedisStorage<Value, ConnectionManager>;
 
 /// How often a worker tells Redis that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const GONE_AFTER: Duration = Duration::from_secs(30);
 /// A day, in heartbeats: how long apalis waits before it delivers what a silent worker held. The sweep is sooner.
 const MISSED_HEARTBEATS: usize = 24 * 3600 / 5;
 /// Where so many bells wait, no more are hung up: far below the 8,000 that are fatal to an apalis queue.
-const ENOUGH_BELLS: usize = 64;
+const MAX_WAKEUPS: usize = 64;
 
 /// Where enough bells wait, in the list or for the next look, calls whoever sleeps and says so.
 const CALL_IF_ENOUGH: &str = r"
@@ -54,11 +54,11 @@ for _, id in ipairs(swept) do
 end
 return #swept";
 
-impl Wire {
+impl Redis {
     /// The storage behind `queue`. `batch_size(1)`: fetched messages that wait would stop the heartbeat and run twice.
-    /// `lock_tasks(false)`: the ledger locks, and apalis's lock scans a list for each message.
+    /// `lock_tasks(false)`: the jobs table locks, and apalis's lock scans a list for each message.
     #[must_use]
-    pub fn bells(&self, queue: &str) -> BellStorage {
+    pub fn wakeups(&self, queue: &str) -> WakeupStorage {
         let config = Config::default()
             .queue(self.queue_key(queue))
             .batch_size(1)
@@ -73,36 +73,36 @@ impl Wire {
     /// Rings for a due job: a message for one worker, unless enough wait already, and a call that wakes those that sleep.
     ///
     /// # Errors
-    /// [`WireError`] where Redis does not take it: workers look for due jobs by themselves, a little later.
-    pub async fn ring(&self, queue: &str, job_id: JobId) -> Result<(), WireError> {
-        let mut bells = self.bells(queue);
+    /// [`RedisError`] where Redis does not take it: workers look for due jobs by themselves, a little later.
+    pub async fn send_wakeup(&self, queue: &str, job_id: JobId) -> Result<(), RedisError> {
+        let mut bells = self.wakeups(queue);
         let enough: bool = Script::new(CALL_IF_ENOUGH)
             .key(bells.get_config().active_jobs_list())
             .key(bells.get_config().scheduled_jobs_set())
-            .key(self.bell_channel(queue))
-            .arg(ENOUGH_BELLS)
+            .key(self.wakeup_channel(queue))
+            .arg(MAX_WAKEUPS)
             .invoke_async(&mut self.connection())
             .await?;
         if !enough {
             bells.push(Value::String(job_id.to_string())).await?;
-            redis::cmd("PUBLISH").arg(self.bell_channel(queue)).arg(1).exec_async(&mut self.connection()).await?;
+            redis::cmd("PUBLISH").arg(self.wakeup_channel(queue)).arg(1).exec_async(&mut self.connection()).await?;
         }
         Ok(())
     }
 
     /// The channel on which the workers of `queue` are called.
     #[must_use]
-    pub fn bell_channel(&self, queue: &str) -> String {
-        self.key(&format!("bell:{queue}"))
+    pub fn wakeup_channel(&self, queue: &str) -> String {
+        self.key(&format!("wakeup:{queue}"))
     }
 
     /// Forgets bells of `queue` that were answered, and workers that are gone, at most `most` of each; says how many bells
     /// were forgotten.
     ///
     /// # Errors
-    /// [`WireError::Redis`] where Redis does not answer.
-    pub async fn sweep_bells(&self, queue: &str, most: usize) -> Result<usize, WireError> {
-        let bells = self.bells(queue);
+    /// [`RedisError::Redis`] where Redis does not answer.
+    pub async fn sweep_wakeups(&self, queue: &str, most: usize) -> Result<usize, RedisError> {
+        let bells = self.wakeups(queue);
         let config = bells.get_config();
         let swept = Script::new(SWEEP)
             .key(config.done_jobs_set())

@@ -7,18 +7,18 @@ use std::time::Duration;
 use redis::AsyncCommands;
 use sha2::{Digest, Sha256};
 
-use super::{Wire, WireError};
+use super::{Redis, RedisError};
 use crate::domain::access::Principal;
 
 /// How long a ticket can be used.
 pub const LIFETIME: Duration = Duration::from_mins(1);
 
-impl Wire {
+impl Redis {
     /// Makes a ticket for `principal`.
     ///
     /// # Errors
-    /// [`WireError`] where Redis does not take it.
-    pub async fn issue_ticket(&self, principal: &Principal) -> Result<String, WireError> {
+    /// [`RedisError`] where Redis does not take it.
+    pub async fn issue_ticket(&self, principal: &Principal) -> Result<String, RedisError> {
         let ticket = hex::encode(rand::random::<[u8; 32]>());
         let holder = serde_json::to_string(principal)?;
         let () = self.connection().set_ex(self.ticket_key(&ticket), holder, LIFETIME.as_secs()).await?;
@@ -28,8 +28,8 @@ impl Wire {
     /// Takes a ticket back, and says whose it was; none where it was used, has run out, or never was one.
     ///
     /// # Errors
-    /// [`WireError`] where Redis does not answer.
-    pub async fn redeem_ticket(&self, ticket: &str) -> Result<Option<Principal>, WireError> {
+    /// [`RedisError`] where Redis does not answer.
+    pub async fn redeem_ticket(&self, ticket: &str) -> Result<Option<Principal>, RedisError> {
         let holder: Option<String> = self.connection().get_del(self.ticket_key(ticket)).await?;
         Ok(holder.map(|holder| serde_json::from_str(&holder)).transpose()?)
     }

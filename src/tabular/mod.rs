@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a file is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Form {
+pub struct FileOptions {
     /// Its kind.
     pub format: Format,
     /// The names of its columns, in their order; all of them where none is named.

@@ -12,7 +12,7 @@ use super::access::audit::AuditApi;
 use super::access::me::MeApi;
 use super::export::{self, spare_workbooks};
 use super::health::HealthApi;
-use super::http::middleware::Answering;
+use super::http::middleware::RequestMiddleware;
 use super::http::openapi;
 use super::http::server;
 use super::jobs::JobsApi;
@@ -21,7 +21,7 @@ use super::jobs::schedule::ScheduleApi;
 use super::metrics;
 use super::payshack;
 use super::reconciliation;
-use super::socket::{self, Doorkeeper};
+use super::socket::{self, Authenticator};
 use super::state::{StartError, State};
 use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
@@ -69,11 +69,11 @@ pub fn build(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
         // long as all the rest of an answer.
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
         .before(spare_workbooks);
-    let doorkeeper: Arc<dyn Doorkeeper> = state.access();
+    let doorkeeper: Arc<dyn Authenticator> = state.access();
     // The WebSocket goes beside the pages: an upgrade must not be compressed.
     let routes = socket::mount(Route::new().nest("/", pages), &state.hub, &doorkeeper);
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
-    Answering::new(routes.data(state.access()).data(state), cors, requests)
+    RequestMiddleware::new(routes.data(state.access()).data(state), cors, requests)
 }
 
 #[handler]

@@ -215,7 +215,7 @@ impl HealthApi {
 }
 
 async fn ask_servers(state: &State) -> Servers {
-    let (database, redis) = tokio::join!(answers(crate::db::pool::ping(&state.pool)), answers(state.wire.ping()));
+    let (database, redis) = tokio::join!(answers(crate::db::pool::ping(&state.pool)), answers(state.redis.ping()));
     Servers { database, redis }
 }
 

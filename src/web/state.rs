@@ -3,7 +3,7 @@
 use super::http::auth::Access;
 use super::http::cors::Cors;
 use super::http::pagination::Cursors;
-use super::http::response_cache::WrittenAnswers;
+use super::http::response_cache::ResponseCache;
 use super::socket::{FeedError, Hub, ServerFeed};
 use crate::clock::SharedClock;
 use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
@@ -12,8 +12,8 @@ use crate::db::access::cursor_key;
 use crate::operations::connect_servers::{ConnectError, connect_servers};
 use crate::operations::export::store::{ExportFiles, FileError};
 use crate::operations::export::{Exports, Requests};
-use crate::operations::metrics_cache::PaymentSums;
-use crate::redis::Wire;
+use crate::operations::metrics_cache::MetricsCache;
+use crate::redis::Redis;
 use chrono_tz::Tz;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use std::sync::Arc;
 /// What the handlers share.
 pub struct State {
     pub(in crate::web) pool: PgPool,
-    pub(in crate::web) wire: Wire,
+    pub(in crate::web) redis: Redis,
     pub(in crate::web) clock: SharedClock,
     pub(in crate::web) access: Arc<Access>,
     pub(in crate::web) cursors: Cursors,
     pub(in crate::web) sync: SyncConfig,
     pub(in crate::web) reconciliation: ReconciliationConfig,
     pub(in crate::web) report_timezone: Tz,
-    pub(in crate::web) sums: PaymentSums,
-    pub(in crate::web) written: WrittenAnswers,
+    pub(in crate::web) sums: MetricsCache,
+    pub(in crate::web) written: ResponseCache,
     pub(in crate::web) exports: Exports,
     pub(in crate::web) files: ExportFiles,
     pub(in crate::web) cors: Cors,
@@ -77,23 +77,23 @@ impl State {
     /// # Errors
     /// [`StartError`] where something is missing.
     pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StartError> {
-        let (pool, wire) = connect_servers(&config.servers).await?;
-        let access = Access::new(&config.access, pool.clone(), wire.clone(), Arc::clone(&clock));
+        let (pool, redis) = connect_servers(&config.servers).await?;
+        let access = Access::new(&config.access, pool.clone(), redis.clone(), Arc::clone(&clock));
         if !access.is_open() && !access.has_keys().await? {
             return Err(StartError::NoKeys);
         }
         let requests = Requests::default();
-        let feed = Arc::new(ServerFeed { pool: pool.clone(), wire: wire.clone() });
+        let feed = Arc::new(ServerFeed { pool: pool.clone(), redis: redis.clone() });
         Ok(Self {
             hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
-            sums: PaymentSums::new(pool.clone()),
-            written: WrittenAnswers::default(),
+            sums: MetricsCache::new(pool.clone()),
+            written: ResponseCache::default(),
             exports: Exports::new(pool.clone(), Arc::clone(&clock)).beside(requests.clone()),
             requests,
             files: ExportFiles::open(config.export_store.as_ref(), &pool, &clock)?,
             pool,
-            wire,
+            redis,
             clock,
             access: Arc::new(access),
             sync: config.sync.clone(),

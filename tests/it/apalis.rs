@@ -27,8 +27,8 @@ use crate::harness::{eventually, ticks};
 /// What a worker says when apalis has died in it.
 const FELL_SILENT: &str = "the bells of the queue fell silent";
 
-async fn ring(trial: &Trial, job_id: JobId, times: u32) {
-    let rings = (0..times).map(|_| async { trial.wire.ring(QUEUE, job_id).await.expect("Redis takes it") });
+async fn send_wakeup(trial: &Trial, job_id: JobId, times: u32) {
+    let rings = (0..times).map(|_| async { trial.redis.send_wakeup(QUEUE, job_id).await.expect("Redis takes it") });
     stream::iter(rings).buffer_unordered(16).collect::<Vec<()>>().await;
 }
 
@@ -47,7 +47,7 @@ fn deaths(worker: &Process) -> usize {
 #[tokio::test]
 async fn eight_thousand_due_bells_never_hang_in_a_queue() {
     let trial = Trial::open().await;
-    ring(&trial, JobId(Uuid::now_v7()), 1_000).await;
+    send_wakeup(&trial, JobId(Uuid::now_v7()), 1_000).await;
     let bells: u64 = wakeups::ask(&trial, "HLEN", "data", &[]).await;
     assert!((64..=100).contains(&bells), "{bells} bells");
     let worker = trial.worker(&[]);
@@ -139,13 +139,13 @@ async fn sparse_jobs_are_heard_one_by_one() {
 async fn a_job_that_is_rung_for_again_and_again_runs_once() {
     let trial = Trial::open().await;
     let job_id = trial.enqueue(&COUNTING, counting::args(100, 200, Pause::BeforeWriting)).await;
-    ring(&trial, job_id, 20).await;
+    send_wakeup(&trial, job_id, 20).await;
     let _workers = [trial.worker(&[("WORKER_CONCURRENCY", "1")]), trial.worker(&[("WORKER_CONCURRENCY", "1")])];
-    // Many more than there are hands: they wait in the ledger, and no batch with them.
+    // Many more than there are hands: they wait in the jobs table, and no batch with them.
     let others = (0..20).map(|_| trial.enqueue(&COUNTING, counting::args(20, 50, Pause::BeforeWriting)));
     join_all(others).await;
     trial.settle().await;
-    ring(&trial, job_id, 3).await;
+    send_wakeup(&trial, job_id, 3).await;
     wait_until_no_bell_is_kept(&trial).await;
     let books = trial.books().await;
     books.assert_each_done_once();
@@ -166,7 +166,7 @@ async fn the_ledger_counts_the_tries_and_the_waits() {
         let job_id = trial.enqueue(&FAILING, json!(how)).await;
         trial.settle().await;
         assert_eq!(trial.attempts(job_id).await.len(), tries, "{how:?}");
-        let glance = find_glance(&trial.pool, job_id).await.expect("the ledger answers");
+        let glance = find_glance(&trial.pool, job_id).await.expect("the jobs table answers");
         assert_eq!(glance.expect("the job is there").state, state, "{how:?}");
     }
     let patient = trial.enqueue(&FAILING, json!(failing::Args::After { seconds: 2 })).await;
@@ -184,9 +184,9 @@ async fn no_job_runs_before_its_time() {
     let trial = Trial::open().await;
     let _worker = trial.worker(&[]);
     let job = NewJob { delay: Duration::from_secs(2), ..kinds::job(&NO_OP, json!({})) };
-    let job_id = enqueue_job(&trial.pool, &trial.wire, &job).await.expect("the ledger takes it").job_id;
+    let job_id = enqueue_job(&trial.pool, &trial.redis, &job).await.expect("the jobs table takes it").job_id;
     eventually("the job to run", || async {
-        ring(&trial, job_id, 1).await;
+        send_wakeup(&trial, job_id, 1).await;
         (trial.finished().await == 1).then_some(())
     })
     .await;

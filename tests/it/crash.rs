@@ -15,19 +15,19 @@ use serde_json::json;
 use crate::harness::is_long;
 use crate::harness::stopped::{STOPPED_AT, stop_for_three_leases};
 use crate::harness::test_jobs::Trial;
-use crate::harness::worker_group::Crew;
+use crate::harness::worker_group::WorkerGroup;
 
 #[tokio::test]
 async fn whoever_is_killed_every_job_has_its_effect_once() {
     let (kills, jobs) = if is_long() { (60, 3_000) } else { (4, 240) };
     let trial = Trial::open().await;
     // A lease of four seconds: where other tests have every core, a worker that lives may be silent for two.
-    let mut crew = Crew::start(&trial, 3, &[("JOB_RESCUE_SECONDS", "6")]).await;
-    crew.kill_while_counting(kills, jobs, counting::args(0, 150, Pause::BeforeWriting)).await;
+    let mut workers = WorkerGroup::start(&trial, 3, &[("JOB_RESCUE_SECONDS", "6")]).await;
+    workers.kill_while_counting(kills, jobs, counting::args(0, 150, Pause::BeforeWriting)).await;
     trial.settle().await;
     let books = trial.books().await;
     books.assert_each_done_once();
-    let in_flight = i64::try_from(crew.in_flight).expect("a few");
+    let in_flight = i64::try_from(workers.in_flight).expect("a few");
     let outcomes = trial.outcomes().await;
     assert!(
         books.repeats > 0 && books.repeats <= in_flight,
@@ -40,8 +40,8 @@ async fn whoever_is_killed_every_job_has_its_effect_once() {
 async fn a_job_runs_again_after_its_worker_was_killed() {
     let trial = Trial::open().await;
     let job_id = trial.enqueue(&COUNTING, counting::args(1_000, 1_000, Pause::BeforeWriting)).await;
-    let mut crew = Crew::start(&trial, 2, &[]).await;
-    let killed = crew.kill_one().await;
+    let mut workers = WorkerGroup::start(&trial, 2, &[]).await;
+    let killed = workers.kill_one().await;
     assert_eq!(killed.jobs, [job_id]);
     trial.settle().await;
     trial.books().await.assert_each_done_once();
@@ -70,9 +70,9 @@ async fn a_job_that_kills_its_process_is_poison_and_those_beside_it_are_done() {
     let trial = Trial::open().await;
     let poison = trial.enqueue(&CRASHING, json!(crashing::Args { crashes: None, after_ms: 500 })).await;
     trial.enqueue_many(7, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
-    let deaths = Crew::start(&trial, 1, &[]).await.replace_until_settled().await;
+    let deaths = WorkerGroup::start(&trial, 1, &[]).await.replace_until_settled().await;
     assert_eq!(deaths, 1, "the worker itself dies once; after that the suspects run alone");
-    let ended = find_glance(&trial.pool, poison).await.expect("the ledger answers").expect("the job is there");
+    let ended = find_glance(&trial.pool, poison).await.expect("the jobs table answers").expect("the job is there");
     assert_eq!(ended.state, JobState::Failed);
     assert!(ended.error.as_deref().is_some_and(|error| error.starts_with("poison")), "{ended:?}");
     assert_eq!(trial.attempts(poison).await.len(), 4, "beside others once, and three times alone");
@@ -87,7 +87,7 @@ async fn of_several_suspects_each_is_judged_by_itself() {
         trial.enqueue(&CRASHING, json!(crashing::Args { crashes, after_ms: 500 })).await;
     }
     trial.enqueue_many(4, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
-    let deaths = Crew::start(&trial, 1, &[]).await.replace_until_settled().await;
+    let deaths = WorkerGroup::start(&trial, 1, &[]).await.replace_until_settled().await;
     assert_eq!(deaths, 1, "the worker itself dies once; after that the suspects run alone");
     let books = trial.books().await;
     assert_eq!((books.succeeded, books.with_effect, books.doubled), (6, 6, 0), "{books:?}");

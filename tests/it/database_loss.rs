@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::private::PrivatePostgres;
 use crate::harness::servers::Servers;
 use crate::harness::test_jobs::{Process, Trial};
-use crate::harness::test_system::{Stage, Web};
+use crate::harness::test_system::{TestSystem, Web};
 use crate::harness::truth::assert_equal;
 use crate::harness::{eventually, is_long, outage};
 
@@ -90,16 +90,16 @@ async fn a_postgres_that_hangs_costs_no_job_an_attempt() {
 async fn a_sync_across_an_outage_equals_the_truth_and_health_tells_of_it() {
     let postgres = PrivatePostgres::start().await;
     let slow = ["--per-day", "600", "--fault", "latency-ms=50"];
-    let stage = Stage::set_on(Servers::on(&postgres).await, &slow).await;
-    let web = stage.web().await;
-    let _worker = stage.jobs(&["worker"]);
-    let _scheduler = stage.jobs(&["scheduler"]);
+    let system = TestSystem::set_on(Servers::on(&postgres).await, &slow).await;
+    let web = system.web().await;
+    let _worker = system.jobs(&["worker"]);
+    let _scheduler = system.jobs(&["scheduler"]);
     wait_for_health(&web, 200, "healthy").await;
     eventually("some pages to be stored", || async {
-        (stage.number("SELECT count(*) FROM transactions").await > 200).then_some(())
+        (system.number("SELECT count(*) FROM transactions").await > 200).then_some(())
     })
     .await;
-    assert!(stage.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0, "the syncs are at work");
+    assert!(system.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0, "the syncs are at work");
 
     postgres.stop().await;
     let health = wait_for_health(&web, 503, "unhealthy").await;
@@ -110,10 +110,10 @@ async fn a_sync_across_an_outage_equals_the_truth_and_health_tells_of_it() {
     postgres.start_again().await;
 
     wait_for_health(&web, 200, "healthy").await;
-    stage.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
-    stage.settle().await;
-    assert_equal(&stage).await;
-    assert_eq!(stage.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt is burned");
+    system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
+    system.settle().await;
+    assert_equal(&system).await;
+    assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt is burned");
 }
 
 /// Waits until `/health` says this.

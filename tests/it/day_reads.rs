@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::eventually;
-use crate::harness::test_system::{OPERATOR, Stage, Web};
+use crate::harness::test_system::{OPERATOR, TestSystem, Web};
 use crate::harness::truth::assert_equal;
 
 const PAYINS: &str = "/payshack/indigate-payin-svc/api/v1/payin/transaction/fetch";
@@ -17,35 +17,35 @@ const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
 /// take many times as many, so whoever waits for them is not done before them.
 #[tokio::test]
 async fn what_is_new_never_waits_for_old_days() {
-    let stage = Stage::set(&["--history-days", "20", "--per-day", "1000", "--fault", "latency-ms=300"]).await;
-    let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0"), ("INITIAL_SYNC_DAYS", "20")]);
+    let system = TestSystem::set(&["--history-days", "20", "--per-day", "1000", "--fault", "latency-ms=300"]).await;
+    let _worker = system.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0"), ("INITIAL_SYNC_DAYS", "20")]);
     for source in ["vima", "payshack"] {
         let kind = format!("sync-{source}");
-        let full = stage.ask_for(&kind, FULL);
-        eventually("the old days to be read", || async { (stage.state_of(full).await == "running").then_some(()) })
+        let full = system.ask_for(&kind, FULL);
+        eventually("the old days to be read", || async { (system.state_of(full).await == "running").then_some(()) })
             .await;
-        stage.succeed(&kind, None);
-        assert_eq!(stage.state_of(full).await, "running", "{source}: the live sync has waited");
+        system.succeed(&kind, None);
+        assert_eq!(system.state_of(full).await, "running", "{source}: the live sync has waited");
         let cancelled = sqlx::query!("UPDATE jobs SET cancel_requested_at = now(), cancel_requested_by = 'test'");
-        cancelled.execute(&stage.pool).await.expect("the ledger answers");
+        cancelled.execute(&system.pool).await.expect("the jobs table answers");
     }
 }
 
 #[tokio::test]
 async fn the_first_run_follows_what_is_new_and_the_days_before_come_newest_first() {
-    let stage = Stage::set(&["--per-day", "300", "--fault", "latency-ms=100"]).await;
-    let web = stage.web().await;
-    let _worker = stage.jobs(&["worker"]);
-    let ended = stage.enqueue("sync-vima", None);
+    let system = TestSystem::set(&["--per-day", "300", "--fault", "latency-ms=100"]).await;
+    let web = system.web().await;
+    let _worker = system.jobs(&["worker"]);
+    let ended = system.enqueue("sync-vima", None);
     let result: Value = serde_json::from_str(ended.stdout.lines().last().expect("a result")).expect("JSON");
     assert!(result["history_job_id"].is_string(), "{result}");
     let walked = "SELECT sum(records_seen)::bigint FROM sync_runs WHERE mode = 'incremental'";
-    assert_eq!(stage.number(walked).await, 0, "the first run walks no past");
+    assert_eq!(system.number(walked).await, 0, "the first run walks no past");
     let shown = web.get("/api/v1/metrics/overview").await["data_as_of"]["vima"].clone();
-    let owed = stage.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await > 0;
+    let owed = system.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await > 0;
     assert!(shown.is_null() || !owed, "what is owed is not there yet, and {shown} is told");
-    stage.settle().await;
-    let asked = stage.sandbox.get("requests?last=1000").await;
+    system.settle().await;
+    let asked = system.sandbox.get("requests?last=1000").await;
     let dates: Vec<&str> = asked["recent"]
         .as_array()
         .expect("requests")
@@ -54,27 +54,27 @@ async fn the_first_run_follows_what_is_new_and_the_days_before_come_newest_first
         .collect();
     assert!(dates.len() > 5 && dates.iter().rev().is_sorted(), "{dates:?}");
     assert!(web.get("/api/v1/metrics/overview").await["data_as_of"]["vima"].is_string());
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    system.sync_both().await;
+    assert_equal(&system).await;
 }
 
 #[tokio::test]
 async fn a_job_that_reads_days_goes_on_where_its_worker_was_killed() {
-    let stage = Stage::set(&["--history-days", "4", "--per-day", "500", "--fault", "latency-ms=25"]).await;
+    let system = TestSystem::set(&["--history-days", "4", "--per-day", "500", "--fault", "latency-ms=25"]).await;
     for source in ["vima", "payshack"] {
-        let mut worker = stage.jobs(&["worker"]);
-        let full = stage.ask_for(&format!("sync-{source}"), FULL);
+        let mut worker = system.jobs(&["worker"]);
+        let full = system.ask_for(&format!("sync-{source}"), FULL);
         let place = eventually("some days to be read", || async {
             let place = sqlx::query_scalar!("SELECT checkpoint FROM jobs WHERE id = $1", full);
-            let place = place.fetch_one(&stage.pool).await.expect("the job is there")?;
+            let place = place.fetch_one(&system.pool).await.expect("the job is there")?;
             (place["seen"].as_u64()? > 600).then_some(place)
         })
         .await;
         worker.kill();
-        stage.sandbox.send(Method::DELETE, "requests", None).await;
-        let _heir = stage.jobs(&["worker"]);
-        stage.settle().await;
-        let asked = stage.sandbox.get("requests?last=1000").await.to_string();
+        system.sandbox.send(Method::DELETE, "requests", None).await;
+        let _heir = system.jobs(&["worker"]);
+        system.settle().await;
+        let asked = system.sandbox.get("requests?last=1000").await.to_string();
         let day: chrono::NaiveDate = serde_json::from_value(place["day"].clone()).expect("a day");
         let done = day + chrono::Days::new(1);
         assert!(asked.contains(&day.to_string()), "{source}: goes on with {day}");
@@ -83,51 +83,51 @@ async fn a_job_that_reads_days_goes_on_where_its_worker_was_killed() {
             r#"SELECT (progress ->> 'progress')::bigint AS "progress!" FROM jobs WHERE id = $1"#,
             full
         );
-        let progress = progress.fetch_one(&stage.pool).await.expect("the job is there");
-        assert!(progress >= stage.number_of(source).await, "{source}: the progress goes on as well: {progress}");
+        let progress = progress.fetch_one(&system.pool).await.expect("the job is there");
+        assert!(progress >= system.number_of(source).await, "{source}: the progress goes on as well: {progress}");
     }
-    let _worker = stage.jobs(&["worker"]);
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    let _worker = system.jobs(&["worker"]);
+    system.sync_both().await;
+    assert_equal(&system).await;
 }
 
 /// After an outage the window of a run is long; what was read of it counts although the run fails.
 #[tokio::test]
 async fn a_long_window_is_gone_on_with_where_it_was_interrupted() {
-    let stage = Stage::set(&["--history-days", "4", "--per-day", "400"]).await;
+    let system = TestSystem::set(&["--history-days", "4", "--per-day", "400"]).await;
     let settings = [("PAYSHACK_OVERLAP_DAYS", "0")];
-    let mut worker = stage.jobs_with(&["worker"], &settings);
-    stage.sync_both().await;
+    let mut worker = system.jobs_with(&["worker"], &settings);
+    system.sync_both().await;
     sqlx::query!("UPDATE sync_streams SET watermark = watermark - interval '4 days' WHERE source = 'payshack'")
-        .execute(&stage.pool)
+        .execute(&system.pool)
         .await
         .expect("the watermark can be moved");
-    stage.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 150}))).await;
+    system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 150}))).await;
     let behind = async || {
         let days = "SELECT EXTRACT(DAY FROM now() - watermark)::bigint FROM sync_streams WHERE stream = 'payins'";
-        stage.number(days).await
+        system.number(days).await
     };
     let first_day = SystemClock.now().date_naive() - Days::new(4);
-    stage.ask_for("sync-payshack", None);
+    system.ask_for("sync-payshack", None);
     eventually("two days of the window to be read", || async { (behind().await <= 2).then_some(()) }).await;
     worker.kill();
-    stage.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
-    stage.sandbox.send(Method::DELETE, "requests", None).await;
-    let _heir = stage.jobs_with(&["worker"], &settings);
-    stage.settle().await;
-    let asked = stage.sandbox.get("requests?last=1000").await;
+    system.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
+    system.sandbox.send(Method::DELETE, "requests", None).await;
+    let _heir = system.jobs_with(&["worker"], &settings);
+    system.settle().await;
+    let asked = system.sandbox.get("requests?last=1000").await;
     let again = format!("dateFrom={first_day}");
     let payins = asked["recent"].as_array().expect("requests").iter().filter(|asked| asked["path"] == PAYINS);
     let queries: Vec<&str> = payins.filter_map(|asked| asked["query"].as_str()).collect();
     assert!(queries.len() > 3 && queries.iter().all(|query| !query.contains(&again)), "{queries:?}");
-    assert_equal(&stage).await;
+    assert_equal(&system).await;
 }
 
 #[tokio::test]
 async fn a_sync_that_is_cancelled_ends_at_the_border_of_a_page() {
-    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=30"]).await;
-    let web = stage.web().await;
-    let _worker = stage.jobs(&["worker"]);
+    let system = TestSystem::set(&["--per-day", "1500", "--fault", "latency-ms=30"]).await;
+    let web = system.web().await;
+    let _worker = system.jobs(&["worker"]);
     for (source, job_id) in trigger_full(&web).await {
         let current = eventually("the sync to show how far it has come", || async {
             let status = web.get("/api/v1/sync/status").await;
@@ -150,7 +150,7 @@ async fn a_sync_that_is_cancelled_ends_at_the_border_of_a_page() {
             count("records_seen"),
             ["inserted", "updated", "unchanged", "quarantined"].map(count).iter().sum::<i64>()
         );
-        assert_eq!(stage.number_of(&source).await, count("inserted"), "{source}: what was read is here: {run}");
+        assert_eq!(system.number_of(&source).await, count("inserted"), "{source}: what was read is here: {run}");
     }
 }
 

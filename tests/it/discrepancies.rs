@@ -10,11 +10,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::test_system::{OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{OPERATOR, TestSystem, VIEWER, Web};
 use seed::{Case, Desk, LIST, Payment, day, noon, run};
 
 /// Six cases of three days, known by their keys; a run of each day.
-async fn six_cases(stage: &Stage) {
+async fn six_cases(system: &TestSystem) {
     let (recent, middle, old) = (day(2), day(10), day(40));
     let missing = |state, key, day| Case { types: &["missing"], ..Case::in_state(day, key, state) };
     for case in [
@@ -53,8 +53,8 @@ async fn six_cases(stage: &Stage) {
             ..Case::in_state(old, "f", "auto_resolved")
         },
     ] {
-        let run_id = run(&stage.pool, case.recon_date).await;
-        case.open(&stage.pool, run_id).await;
+        let run_id = run(&system.pool, case.recon_date).await;
+        case.open(&system.pool, run_id).await;
     }
 }
 
@@ -66,7 +66,7 @@ fn keys(page: &Value) -> String {
 #[tokio::test]
 async fn cases_are_listed_by_what_is_asked_for() {
     let desk = Desk::open().await;
-    six_cases(&desk.stage).await;
+    six_cases(&desk.system).await;
     let middle = day(10);
     for (query, expected) in [
         ("", "badcfe"),
@@ -128,7 +128,7 @@ async fn what_cannot_be_listed_is_refused() {
 #[tokio::test]
 async fn a_walk_neither_skips_nor_repeats_while_cases_are_opened() {
     let desk = Desk::open().await;
-    six_cases(&desk.stage).await;
+    six_cases(&desk.system).await;
     let (mut walked, mut path) = (String::new(), format!("{LIST}?limit=2"));
     for number in 1.. {
         let page = desk.web.get(&path).await;
@@ -178,13 +178,13 @@ async fn a_case_is_shown_as_the_last_run_of_its_day_left_it() {
 
 #[tokio::test]
 async fn a_closed_case_grows_no_older_by_the_days_of_the_zone() {
-    let stage = Stage::set(&[]).await;
+    let system = TestSystem::set(&[]).await;
     let recon_date = day(30);
     let evening = recon_date.and_hms_opt(20, 0, 0).expect("a time").and_utc();
     let closed = Case { resolved_at: Some(evening), ..Case::in_state(recon_date, "a", "resolved") };
-    closed.open(&stage.pool, Uuid::now_v7()).await;
+    closed.open(&system.pool, Uuid::now_v7()).await;
     for (zone, age) in [("UTC", 0), ("Asia/Kolkata", 1)] {
-        let web = stage.web_with(&[("RECONCILIATION_TIMEZONE", zone)]).await;
+        let web = system.web_with(&[("RECONCILIATION_TIMEZONE", zone)]).await;
         assert_eq!(web.get(LIST).await["items"][0]["age_days"], age, "{zone}");
     }
 }

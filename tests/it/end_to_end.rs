@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::harness::eventually;
 use crate::harness::socket::Socket;
-use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
 
 /// The sums of the sandbox's truth over all sources and kinds: how many payments, and the amounts of one currency.
-async fn truth(stage: &Stage, currency: &str) -> (i64, Decimal) {
-    let truth = stage.sandbox.get("truth").await;
+async fn truth(system: &TestSystem, currency: &str) -> (i64, Decimal) {
+    let truth = system.sandbox.get("truth").await;
     let mut count = 0;
     let mut amount = Decimal::ZERO;
     for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
@@ -43,12 +43,12 @@ fn announced(socket: &Socket) -> i64 {
 
 #[tokio::test]
 async fn a_payment_travels_from_the_provider_to_the_dashboard() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let mut socket = Socket::connect_with_key(&web.socket(), VIEWER).await;
     let connected = socket.hear("connected").await;
     assert!(connected["server_version"].is_string() && connected["last_event_id"].is_i64(), "{connected}");
-    let _worker = stage.jobs(&["worker"]);
+    let _worker = system.jobs(&["worker"]);
 
     let triggered = trigger(&web, json!({})).await;
     assert_eq!(triggered["jobs"].as_array().map(Vec::len), Some(2), "{triggered}");
@@ -58,11 +58,11 @@ async fn a_payment_travels_from_the_provider_to_the_dashboard() {
             socket.hear_that("the end of the sync", completed).await;
         }
     }
-    let (count, amount) = truth(&stage, "INR").await;
+    let (count, amount) = truth(&system, "INR").await;
     while announced(&socket) < count {
         socket.hear_that("the payments of the days before", |message| message["type"] == "new_transactions").await;
     }
-    stage.settle().await;
+    system.settle().await;
     for kind in ["sync_started", "sync_progress", "new_transactions", "metrics_updated"] {
         assert!(socket.heard.iter().any(|message| message["type"] == kind), "no {kind} in {:?}", socket.heard);
     }
@@ -87,11 +87,11 @@ async fn a_payment_travels_from_the_provider_to_the_dashboard() {
 
 #[tokio::test]
 async fn every_page_of_the_listing_is_walked_once() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
-    let _worker = stage.jobs(&["worker"]);
-    stage.sync_both().await;
-    let (count, _) = truth(&stage, "INR").await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
+    let _worker = system.jobs(&["worker"]);
+    system.sync_both().await;
+    let (count, _) = truth(&system, "INR").await;
     let mut seen = std::collections::BTreeSet::new();
     let mut path = "/api/v1/transactions?limit=100".to_owned();
     loop {
@@ -118,10 +118,10 @@ async fn every_page_of_the_listing_is_walked_once() {
 
 #[tokio::test]
 async fn metrics_grow_while_payments_come_in() {
-    let stage = Stage::set(&["--live-per-second", "20"]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&["--live-per-second", "20"]).await;
+    let web = system.web().await;
     let often = [("VIMA_SYNC_INTERVAL_SECONDS", "1"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
-    let _both = stage.jobs_with(&["worker", "--scheduler"], &often);
+    let _both = system.jobs_with(&["worker", "--scheduler"], &often);
     let total = async || web.get("/api/v1/metrics/overview").await["total_count"].as_i64().unwrap_or(0);
     let first = eventually("the first payments", || async { Some(total().await).filter(|total| *total > 0) }).await;
     eventually("more payments", || async { (total().await > first + 20).then_some(()) }).await;
@@ -135,8 +135,8 @@ async fn metrics_grow_while_payments_come_in() {
 
 #[tokio::test]
 async fn a_second_trigger_joins_the_first() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let first = trigger(&web, json!({"source": "vima"})).await;
     let second = trigger(&web, json!({"source": "vima", "mode": "incremental"})).await;
     assert_eq!(first["jobs"], second["jobs"]);
@@ -152,8 +152,8 @@ async fn a_second_trigger_joins_the_first() {
 
 #[tokio::test]
 async fn an_idempotency_key_gives_the_same_answer() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let post = async |body: &str| {
         let headers = [("idempotency-key", "once"), ("x-api-key", OPERATOR), ("content-type", "application/json")];
         web.post_with("/api/v1/sync/trigger", &headers, body).await
@@ -162,13 +162,13 @@ async fn an_idempotency_key_gives_the_same_answer() {
     let again = post(r#"{"source":"vima","force":true}"#).await;
     assert_eq!((first.status, &first.text), (202, &again.text));
     assert_eq!(post(r#"{"source":"payshack"}"#).await.status, 409);
-    assert_eq!(stage.number("SELECT count(*) FROM jobs").await, 1);
+    assert_eq!(system.number("SELECT count(*) FROM jobs").await, 1);
 }
 
 #[tokio::test]
 async fn a_ticket_opens_the_socket_once() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let ticket = web.request(Method::POST, "/api/v1/ws/ticket", Some(ADMIN), None).await.expect("an answer");
     let ticket = ticket.json()["ticket"].as_str().expect("a ticket").to_owned();
     let address = format!("{}?ticket={ticket}", web.socket());

@@ -15,7 +15,7 @@ use psp_dashboard::domain::reconciliation::Parameters;
 use psp_dashboard::operations::export::sources::reconciliation::{CASE_COLUMNS, ReconciliationExport};
 use psp_dashboard::operations::export::{Exports, RowsSoFar};
 use psp_dashboard::tabular::lines::LineFormat;
-use psp_dashboard::tabular::{Form, Format};
+use psp_dashboard::tabular::{FileOptions, Format};
 use reqwest::Response;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::eventually;
 use crate::harness::files::{column, rows_of_csv, sheet, sum, workbook};
-use crate::harness::test_system::{Stage, VIEWER, Web};
+use crate::harness::test_system::{TestSystem, VIEWER, Web};
 
 const PATH: &str = "/api/v1/export/reconciliation";
 /// The statement of an export, seen from another session.
@@ -34,7 +34,7 @@ const HELD_BACK: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'ClientWrite' AND query LIKE 'SELECT discrepancies.id%'";
 
 /// Cases as the engine would have made them: `count` of them over five days, each an amount apart.
-async fn cases(stage: &Stage, count: i32) {
+async fn cases(system: &TestSystem, count: i32) {
     sqlx::query!(
         r#"INSERT INTO discrepancies (id, recon_date, key, occurrence, match_status, types, project, vima_txn_id,
                                       payshack_txn_id, vima_amount, payshack_amount, amount_diff, vima_currency,
@@ -47,13 +47,13 @@ async fn cases(stage: &Stage, count: i32) {
              FROM generate_series(1, $1::int) AS number"#,
         count
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("the database takes them");
 }
 
 /// Completed runs: two of one day, and one of another whose payments were of two currencies.
-async fn runs(stage: &Stage) {
+async fn runs(system: &TestSystem) {
     sqlx::query!(
         r#"INSERT INTO reconciliation_runs (id, recon_date, version, status, trigger, started_at, parameters, day_from,
                                             day_until, as_of, vima_watermark, vima_covered_from, payshack_watermark,
@@ -69,7 +69,7 @@ async fn runs(stage: &Stage) {
                AS runs (id, day, version, read, matched, pending, amounts)"#,
         json!(Parameters::default())
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("the database takes them");
 }
@@ -94,16 +94,16 @@ async fn file(web: &Web, query: &str) -> Vec<u8> {
     response.bytes().await.expect("a whole file").to_vec()
 }
 
-async fn sum_in_database(stage: &Stage) -> Decimal {
+async fn sum_in_database(system: &TestSystem) -> Decimal {
     let sum = sqlx::query_scalar!(r#"SELECT sum(amount_diff) AS "sum!" FROM discrepancies"#);
-    sum.fetch_one(&stage.pool).await.expect("the database adds up")
+    sum.fetch_one(&system.pool).await.expect("the database adds up")
 }
 
 #[tokio::test]
 async fn every_format_holds_what_the_database_says() {
-    let stage = Stage::set(&[]).await;
-    cases(&stage, 25).await;
-    let (web, total) = (stage.web().await, sum_in_database(&stage).await);
+    let system = TestSystem::set(&[]).await;
+    cases(&system, 25).await;
+    let (web, total) = (system.web().await, sum_in_database(&system).await);
 
     let response = asked(&web, "from_date=2026-01-10&to_date=2026-01-31&state=open&type=amount").await;
     assert_eq!(header(&response, "content-type"), "text/csv; charset=utf-8");
@@ -137,10 +137,10 @@ async fn every_format_holds_what_the_database_says() {
 
 #[tokio::test]
 async fn the_summary_tells_each_day_and_what_was_asked() {
-    let stage = Stage::set(&[]).await;
-    cases(&stage, 3).await;
-    runs(&stage).await;
-    let web = stage.web_with(&[("RECONCILIATION_TIMEZONE", "Asia/Kolkata")]).await;
+    let system = TestSystem::set(&[]).await;
+    cases(&system, 3).await;
+    runs(&system).await;
+    let web = system.web_with(&[("RECONCILIATION_TIMEZONE", "Asia/Kolkata")]).await;
     let response = asked(&web, "format=xlsx&from_date=2026-01-10&project=91game,other&older_than_days=2").await;
     let name = "attachment; filename=\"reconciliation_from_2026-01-10.xlsx\"";
     assert_eq!((header(&response, "content-disposition"), header(&response, "x-total-count")), (name, "3"));
@@ -171,16 +171,16 @@ async fn the_summary_tells_each_day_and_what_was_asked() {
 
 #[tokio::test]
 async fn what_people_wrote_runs_nowhere_and_is_kept() {
-    let stage = Stage::set(&[]).await;
-    cases(&stage, 1).await;
+    let system = TestSystem::set(&[]).await;
+    cases(&system, 1).await;
     let note = "  =HYPERLINK(\"http://x\",\"y\")\r\nzweite Zeile, ₹";
     let written = sqlx::query!(
         "UPDATE discrepancies SET key = '@cmd', assignee = '+49', note = $1, vima_amount = 12345678901234567.89, amount_diff = -0.1, \
          state = 'resolved', resolved_at = '2026-01-14T12:00:00Z'",
         note
     );
-    written.execute(&stage.pool).await.expect("the database takes it");
-    let web = stage.web().await;
+    written.execute(&system.pool).await.expect("the database takes it");
+    let web = system.web().await;
 
     let bytes = file(&web, "excel=true").await;
     assert!(bytes.starts_with("\u{feff}id,".as_bytes()));
@@ -205,8 +205,8 @@ async fn what_people_wrote_runs_nowhere_and_is_kept() {
 
 #[tokio::test]
 async fn what_cannot_be_had_is_refused_and_nothing_is_a_file_too() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     for (query, field, told) in [
         ("columns=id,colour", "columns", "there is no column \"colour\"; there are id, recon_date, run_id"),
         ("columns=id,id", "columns", "named twice"),
@@ -231,9 +231,9 @@ async fn what_cannot_be_had_is_refused_and_nothing_is_a_file_too() {
 
 #[tokio::test]
 async fn rows_go_on_in_further_sheets() {
-    let stage = Stage::set(&[]).await;
-    cases(&stage, 25).await;
-    let exports = Exports::new(stage.pool.clone(), Arc::new(SystemClock));
+    let system = TestSystem::set(&[]).await;
+    cases(&system, 25).await;
+    let exports = Exports::new(system.pool.clone(), Arc::new(SystemClock));
     let (subject, form) = export(Format::Xlsx);
     let written = exports.workbook(&subject, &form, &viewer(), 10, &RowsSoFar::default()).await.expect("a workbook");
     let mut bytes = vec![];
@@ -252,9 +252,9 @@ async fn rows_go_on_in_further_sheets() {
     assert_eq!(keys.len(), 25, "each once");
 }
 
-fn export(format: Format) -> (ReconciliationExport, Form) {
+fn export(format: Format) -> (ReconciliationExport, FileOptions) {
     let subject = ReconciliationExport { filter: Filter::default(), days_of: Tz::UTC, now: SystemClock.now() };
-    (subject, Form { format, columns: vec![], zone: Tz::UTC, excel: false })
+    (subject, FileOptions { format, columns: vec![], zone: Tz::UTC, excel: false })
 }
 
 fn viewer() -> Principal {
@@ -271,9 +271,9 @@ fn memory(process: u32, what: &str) -> u64 {
 #[tokio::test]
 async fn a_huge_file_comes_whole_and_takes_no_memory() {
     const ROWS: i32 = 50_000;
-    let stage = Stage::set(&[]).await;
-    cases(&stage, ROWS).await;
-    let (web, total) = (stage.web().await, sum_in_database(&stage).await);
+    let system = TestSystem::set(&[]).await;
+    cases(&system, ROWS).await;
+    let (web, total) = (system.web().await, sum_in_database(&system).await);
     let before = memory(web.running.id(), "VmRSS:");
 
     let rows = rows_of_csv(&file(&web, "").await);
@@ -305,19 +305,19 @@ async fn slow_reader(web: &Web) -> TcpStream {
     reader
 }
 
-async fn until(stage: &Stage, what: &str, query: &'static str, expected: i64) {
-    eventually(what, || async { (stage.number(query).await == expected).then_some(()) }).await;
+async fn until(system: &TestSystem, what: &str, query: &'static str, expected: i64) {
+    eventually(what, || async { (system.number(query).await == expected).then_some(()) }).await;
 }
 
 #[tokio::test]
 async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_statement() {
-    let stage = Stage::set(&[]).await;
-    cases(&stage, 50_000).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    cases(&system, 50_000).await;
+    let web = system.web().await;
     let reader = slow_reader(&web).await;
-    until(&stage, "the database to wait for the reader", HELD_BACK, 1).await;
+    until(&system, "the database to wait for the reader", HELD_BACK, 1).await;
     drop(reader);
-    until(&stage, "the statement to end", READING, 0).await;
+    until(&system, "the statement to end", READING, 0).await;
     // The statement ends a moment before the log says why.
     eventually("the log to say who has gone", || async {
         web.running.said().contains("whoever read it has gone").then_some(())
@@ -325,7 +325,7 @@ async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_stat
     .await;
     let reader = silent_reader(&web, "format=xlsx", "identity").await;
     let noted = "SELECT count(*) FROM audit_entries WHERE details->>'format' = 'xlsx'";
-    until(&stage, "the rows of a workbook to be read", noted, 1).await;
+    until(&system, "the rows of a workbook to be read", noted, 1).await;
     drop(reader);
     eventually("the workbook to be given up", || async {
         web.running.said().contains("a workbook was given up").then_some(())
@@ -333,15 +333,15 @@ async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_stat
     .await;
     let left = "SELECT count(*) FROM audit_entries
                  WHERE details->>'format' = 'xlsx' AND rows < 50000 AND outcome = 'whoever read it has gone'";
-    assert_eq!(stage.number(left).await, 1, "the trail says how it ended");
-    until(&stage, "the statement to end", READING, 0).await;
+    assert_eq!(system.number(left).await, 1, "the trail says how it ended");
+    until(&system, "the statement to end", READING, 0).await;
     assert_eq!(rows_of_csv(&file(&web, "").await).len(), 50_000, "the next one is served");
 }
 
 #[tokio::test]
 async fn whoever_would_have_brotli_gets_gzip_which_takes_no_time() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let mut reader = silent_reader(&web, "", "br, zstd, gzip;q=0.1").await;
     let mut head = vec![];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -352,13 +352,13 @@ async fn whoever_would_have_brotli_gets_gzip_which_takes_no_time() {
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_given_up() {
-    let stage = Stage::set(&[]).await;
-    cases(&stage, 50_000).await;
-    let exports = Exports::with_patience(stage.pool.clone(), Arc::new(SystemClock), Duration::from_millis(200));
+    let system = TestSystem::set(&[]).await;
+    cases(&system, 50_000).await;
+    let exports = Exports::with_patience(system.pool.clone(), Arc::new(SystemClock), Duration::from_millis(200));
     let ((subject, form), so_far) = (export(Format::Ndjson), RowsSoFar::default());
     let chunks = exports.lines(&subject, &form, LineFormat::Ndjson, &viewer(), &so_far).await.expect("it begins");
-    until(&stage, "the statement to begin", READING, 1).await;
-    until(&stage, "the statement to end", READING, 0).await;
+    until(&system, "the statement to begin", READING, 1).await;
+    until(&system, "the statement to end", READING, 0).await;
     let mut parts = std::pin::pin!(chunks.into_stream());
     let mut last = None;
     while let Some(part) = futures_util::StreamExt::next(&mut parts).await {
@@ -369,9 +369,9 @@ async fn a_reader_that_takes_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_file_that_fails_on_the_way_looks_broken() {
-    let stage = Stage::set(&[]).await;
-    cases(&stage, 50_000).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    cases(&system, 50_000).await;
+    let web = system.web().await;
     for encoding in ["identity", "gzip"] {
         let mut reader = silent_reader(&web, "", encoding).await;
         let mut text = vec![0; 100_000];
@@ -379,7 +379,7 @@ async fn a_file_that_fails_on_the_way_looks_broken() {
         let killed = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'SELECT discrepancies.id%'
               AND state = 'active'";
-        until(&stage, "the backend to be killed", killed, 1).await;
+        until(&system, "the backend to be killed", killed, 1).await;
         reader.read_to_end(&mut text).await.expect("the connection is closed");
         assert!(text.starts_with(b"HTTP/1.1 200 OK"), "{encoding}");
         assert!(!text.ends_with(b"\r\n0\r\n\r\n"), "{encoding}: the end of a body was sent");
@@ -390,11 +390,11 @@ async fn a_file_that_fails_on_the_way_looks_broken() {
 
 #[tokio::test]
 async fn exports_leave_connections_to_others() {
-    let stage = Stage::set(&[]).await;
-    cases(&stage, 50_000).await;
-    let web = stage.web_with(&[("DATABASE_MAX_CONNECTIONS", "4")]).await;
+    let system = TestSystem::set(&[]).await;
+    cases(&system, 50_000).await;
+    let web = system.web_with(&[("DATABASE_MAX_CONNECTIONS", "4")]).await;
     let _readers = [slow_reader(&web).await, slow_reader(&web).await];
-    until(&stage, "both to be held back", HELD_BACK, 2).await;
+    until(&system, "both to be held back", HELD_BACK, 2).await;
     let response = asked(&web, "").await;
     assert_eq!((response.status().as_u16(), header(&response, "retry-after")), (503, "5"));
     let problem = problem(response).await;

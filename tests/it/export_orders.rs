@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::ingest_fixture::fill_plainly;
 use crate::harness::programs::{Program, run};
 use crate::harness::socket::Socket;
-use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
 use crate::harness::{eventually, http_client};
 
 const EXPORTS: &str = "/api/v1/exports";
@@ -58,9 +58,9 @@ async fn code(response: Response) -> (u16, Value) {
 }
 
 async fn the_same_file_comes_from(settings: &[(&'static str, &str)]) {
-    let stage = Stage::set(&[]).await;
-    fill_plainly(&stage.pool, 1..=3_000).await;
-    let (web, _worker) = (stage.web_with(settings).await, stage.jobs_with(&["worker"], settings));
+    let system = TestSystem::set(&[]).await;
+    fill_plainly(&system.pool, 1..=3_000).await;
+    let (web, _worker) = (system.web_with(settings).await, system.jobs_with(&["worker"], settings));
     let mut socket = Socket::connect_with_key(&web.socket(), ADMIN).await;
     // More than a piece of the database, so that ranges go over its edges.
     let query = "format=ndjson&sort_by=amount&order=asc";
@@ -112,7 +112,7 @@ async fn the_same_file_comes_from(settings: &[(&'static str, &str)]) {
     let removed = web.request(Method::DELETE, &path, Some(OPERATOR), None).await.expect("an answer");
     assert_eq!((removed.status, removed.json()["download"].clone()), (200, Value::Null));
     assert_eq!(code(download(&web, OPERATOR, &made, &[]).await).await, (409, "CONFLICT".into()));
-    assert_eq!(stage.number("SELECT count(*) FROM export_pieces").await, 0);
+    assert_eq!(system.number("SELECT count(*) FROM export_pieces").await, 0);
 }
 
 #[tokio::test]
@@ -127,13 +127,13 @@ async fn files_are_kept_in_a_folder() {
     the_same_file_comes_from(&[("EXPORT_STORE", &store)]).await;
     let left = || std::fs::read_dir(folder.path()).expect("the folder").count();
     assert_eq!(left(), 0, "what was removed is gone");
-    let stage = Stage::set(&[]).await;
+    let system = TestSystem::set(&[]).await;
     for (store, good, told) in [
         (store, true, "EXPORT_STORE takes a file, gives it back and deletes it"),
         ("file:///proc/nowhere".to_owned(), false, "exported files: the store of files says"),
         ("elsewhere".to_owned(), false, "must be database, file:///a/folder or s3://bucket/prefix"),
     ] {
-        let settings = stage.settings().into_iter().chain([("EXPORT_STORE", store)]);
+        let settings = system.settings().into_iter().chain([("EXPORT_STORE", store)]);
         let ended = run(Program::Psp, &["check"], settings);
         assert_eq!(ended.status.success(), good, "{ended:?}");
         assert!(ended.stdout.contains(told), "{ended:?}");
@@ -143,9 +143,9 @@ async fn files_are_kept_in_a_folder() {
 
 #[tokio::test]
 async fn a_file_is_for_whoever_may_see_as_much() {
-    let stage = Stage::set(&[]).await;
-    fill_plainly(&stage.pool, 1..=5).await;
-    let (web, _worker) = (stage.web().await, stage.jobs(&["worker"]));
+    let system = TestSystem::set(&[]).await;
+    fill_plainly(&system.pool, 1..=5).await;
+    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
     let query = "columns=user_email";
     let of_viewer = until_made(&web, &order(&web, VIEWER, query).await).await;
     let of_operator = until_made(&web, &order(&web, OPERATOR, query).await).await;
@@ -160,17 +160,17 @@ async fn a_file_is_for_whoever_may_see_as_much() {
     }
     // A day later it is gone; whoever looks before anybody has cleaned up finds nothing either.
     sqlx::query!("UPDATE exports SET expires_at = now() - interval '1 second'")
-        .execute(&stage.pool)
+        .execute(&system.pool)
         .await
         .expect("rows");
     assert_eq!(shown(&web, &of_viewer).await["download"], Value::Null);
     assert_eq!(code(download(&web, VIEWER, &of_viewer, &[]).await).await, (409, "CONFLICT".into()));
     sqlx::query!("UPDATE export_pieces SET created_at = now() - interval '28 hours'")
-        .execute(&stage.pool)
+        .execute(&system.pool)
         .await
         .expect("rows");
-    stage.succeed("housekeeping", None);
-    assert_eq!(stage.number("SELECT count(*) FROM export_pieces").await, 0);
+    system.succeed("housekeeping", None);
+    assert_eq!(system.number("SELECT count(*) FROM export_pieces").await, 0);
 
     for (body, field) in [
         (json!({"query": "format=csv"}), "export"),
@@ -199,8 +199,8 @@ async fn a_file_is_for_whoever_may_see_as_much() {
 }
 
 /// The slowest file there is, for whoever has to come in between.
-async fn a_long_order(stage: &Stage, web: &Web) -> Value {
-    fill_plainly(&stage.pool, 1..=60_000).await;
+async fn a_long_order(system: &TestSystem, web: &Web) -> Value {
+    fill_plainly(&system.pool, 1..=60_000).await;
     let order = order(web, OPERATOR, "format=xlsx").await;
     eventually("the file to be under way", || async {
         let running = shown(web, &order).await;
@@ -214,32 +214,32 @@ async fn a_long_order(stage: &Stage, web: &Web) -> Value {
 
 #[tokio::test]
 async fn a_file_is_made_though_its_worker_dies() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
-    let mut first = stage.jobs(&["worker"]);
-    let order = a_long_order(&stage, &web).await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
+    let mut first = system.jobs(&["worker"]);
+    let order = a_long_order(&system, &web).await;
     first.kill();
-    let _second = stage.jobs(&["worker"]);
+    let _second = system.jobs(&["worker"]);
     let made = until_made(&web, &order).await;
     assert_eq!(made["rows"], 60_000);
     let bytes = download(&web, OPERATOR, &made, &[]).await.bytes().await.expect("a whole file").to_vec();
     let mut book = crate::harness::files::workbook(bytes);
     assert_eq!(crate::harness::files::sheet(&mut book, "Transactions").len(), 60_001);
-    assert!(stage.number("SELECT max(epoch) FROM jobs WHERE kind = 'export'").await > 1, "another attempt made it");
+    assert!(system.number("SELECT max(epoch) FROM jobs WHERE kind = 'export'").await > 1, "another attempt made it");
 }
 
 #[tokio::test]
 async fn an_order_may_be_cancelled_while_it_is_made() {
-    let stage = Stage::set(&[]).await;
-    let (web, _worker) = (stage.web().await, stage.jobs(&["worker"]));
-    let order = a_long_order(&stage, &web).await;
+    let system = TestSystem::set(&[]).await;
+    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
+    let order = a_long_order(&system, &web).await;
     let path = format!("{EXPORTS}/{}", id_of(&order));
     let cancelled = web.request(Method::DELETE, &path, Some(OPERATOR), None).await.expect("an answer");
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
     eventually("the job to stop", || async { (shown(&web, &order).await["state"] == "cancelled").then_some(()) }).await;
     let reading = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                       AND state = 'active' AND query LIKE 'SELECT id, source, kind%'";
-    eventually("its statement to end", || async { (stage.number(reading).await == 0).then_some(()) }).await;
+    eventually("its statement to end", || async { (system.number(reading).await == 0).then_some(()) }).await;
     assert_eq!(shown(&web, &order).await["download"], Value::Null);
     assert_eq!(code(download(&web, OPERATOR, &order, &[]).await).await, (409, "CONFLICT".into()));
 }

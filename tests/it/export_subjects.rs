@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::harness::files::{column, rows_of_csv, sheet, sum, workbook};
 use crate::harness::http_client;
 use crate::harness::ingest_fixture::fill_plainly;
-use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
 
 struct File {
     name: String,
@@ -62,14 +62,14 @@ fn with_plain_times(mut row: Value) -> Value {
     row
 }
 
-async fn synced() -> (Stage, Web) {
-    let stage = Stage::set(&["--per-day", "40"]).await;
-    let worker = stage.jobs(&["worker"]);
-    stage.sync_both().await;
-    stage.succeed("sync-payshack-metadata", None);
+async fn synced() -> (TestSystem, Web) {
+    let system = TestSystem::set(&["--per-day", "40"]).await;
+    let worker = system.jobs(&["worker"]);
+    system.sync_both().await;
+    system.succeed("sync-payshack-metadata", None);
     drop(worker);
-    let web = stage.web().await;
-    (stage, web)
+    let web = system.web().await;
+    (system, web)
 }
 
 #[tokio::test]
@@ -97,14 +97,14 @@ async fn payments_are_those_of_the_list_in_its_order() {
 
 #[tokio::test]
 async fn files_of_payments_hold_what_the_metrics_say() {
-    let (stage, web) = synced().await;
+    let (system, web) = synced().await;
     // Longer than the history at either end, by any zone's clock.
     let today = SystemClock.now().date_naive();
     let (from, to) = (today - Days::new(20), today + Days::new(2));
     let days = format!("from_date={from}&to_date={to}");
     let overview = web.get(&format!("/api/v1/metrics/overview?{days}&timezone=UTC")).await;
     let total = overview["total_count"].as_u64().expect("a count");
-    assert_eq!(i64::try_from(total), Ok(stage.number("SELECT count(*) FROM transactions").await));
+    assert_eq!(i64::try_from(total), Ok(system.number("SELECT count(*) FROM transactions").await));
     let usd: Decimal = overview["total_amount_usd"].as_str().expect("an amount").parse().expect("an amount");
 
     let csv = file(&web, ADMIN, &format!("transactions?source=vima,payshack&{days}&excel=true")).await;
@@ -166,14 +166,14 @@ async fn a_viewer_sees_no_person_in_any_file() {
 
 #[tokio::test]
 async fn what_is_large_is_noted_and_what_takes_too_long_is_to_be_ordered() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
-    fill_plainly(&stage.pool, 1..=1_000).await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
+    fill_plainly(&system.pool, 1..=1_000).await;
     let none = file(&web, VIEWER, "transactions?project=nobody&columns=id").await;
     assert_eq!((none.total, none.bytes.as_slice()), (Some(0), "id\r\n".as_bytes()));
     file(&web, VIEWER, "transactions?columns=id").await;
     assert_eq!(web.get("/api/v1/audit").await["total"], 0, "a thousand rows are not noted");
-    fill_plainly(&stage.pool, 1_001..=1_001).await;
+    fill_plainly(&system.pool, 1_001..=1_001).await;
     for query in ["columns=id&currency=INR", "format=xlsx&columns=id"] {
         file(&web, VIEWER, &format!("transactions?{query}")).await;
     }
@@ -186,7 +186,7 @@ async fn what_is_large_is_noted_and_what_takes_too_long_is_to_be_ordered() {
     let refused = web.request(Method::GET, "/api/v1/audit", Some(OPERATOR), None).await.expect("an answer");
     assert_eq!(refused.status, 403);
 
-    fill_plainly(&stage.pool, 1_002..=250_001).await;
+    fill_plainly(&system.pool, 1_002..=250_001).await;
     let path = "/api/v1/export/transactions?format=xlsx&columns=id";
     let refused = web.request(Method::GET, path, Some(VIEWER), None).await.expect("an answer");
     let problem = refused.json();

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::eventually;
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::harness::truth::assert_equal;
 
 /// Every fault of a request or a record, how often it happens, and whether it happened by what was asked of the sandbox.
@@ -29,42 +29,42 @@ const FAULTS: [(&str, f64); 16] = [
 
 #[tokio::test]
 async fn no_fault_loses_or_changes_a_record() {
-    let stage = Stage::set(&["--history-days", "2", "--per-day", "60"]).await;
+    let system = TestSystem::set(&["--history-days", "2", "--per-day", "60"]).await;
     let settings =
         [("PROVIDER_TIMEOUT_SECONDS", "1"), ("PROVIDER_MAX_RESPONSE_BYTES", "2000000"), ("INITIAL_SYNC_DAYS", "4")];
-    let _worker = stage.jobs_with(&["worker"], &settings);
-    stage.sync_both().await;
+    let _worker = system.jobs_with(&["worker"], &settings);
+    system.sync_both().await;
     for (fault, rate) in FAULTS {
-        stage.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({fault: rate, "timeout-seconds": 2}))).await;
-        stage.sandbox.send(Method::POST, "live", Some(json!({"create": 15, "change": 15}))).await;
-        stage.sandbox.send(Method::DELETE, "requests", None).await;
-        read_all(&stage, fault).await;
+        system.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({fault: rate, "timeout-seconds": 2}))).await;
+        system.sandbox.send(Method::POST, "live", Some(json!({"create": 15, "change": 15}))).await;
+        system.sandbox.send(Method::DELETE, "requests", None).await;
+        read_all(&system, fault).await;
         if happens_to_requests(fault) {
-            assert!(times(&stage, fault).await > 0, "{fault} did not happen");
+            assert!(times(&system, fault).await > 0, "{fault} did not happen");
         }
-        assert_equal(&stage).await;
+        assert_equal(&system).await;
     }
     let told = "SELECT count(*) FROM quarantine WHERE reason = '' OR length(raw) = 0";
-    assert_eq!(stage.number(told).await, 0, "what is kept aside says why, and is kept to the letter");
-    assert!(stage.number("SELECT count(*) FROM quarantine").await > 0, "malformed records are kept aside");
+    assert_eq!(system.number(told).await, 0, "what is kept aside says why, and is kept to the letter");
+    assert!(system.number("SELECT count(*) FROM quarantine").await > 0, "malformed records are kept aside");
 }
 
 /// Reads both sources, and the days again, so that every fault has many requests to happen to.
-async fn read_all(stage: &Stage, fault: &str) {
+async fn read_all(system: &TestSystem, fault: &str) {
     if fault == "payshack.401" {
         for args in [None, Some(r#"{"mode":"full"}"#)] {
-            stage.insist("sync-payshack", args);
-            stage.insist("sync-vima", args);
+            system.insist("sync-payshack", args);
+            system.insist("sync-vima", args);
         }
         return;
     }
     let failures = "SELECT count(*) FROM job_attempts WHERE outcome NOT IN ('succeeded', 'handed_back')";
-    let before = stage.number(failures).await;
-    stage.sync_both().await;
-    stage.succeed("sync-payshack", Some(r#"{"mode":"full"}"#));
-    stage.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
+    let before = system.number(failures).await;
+    system.sync_both().await;
+    system.succeed("sync-payshack", Some(r#"{"mode":"full"}"#));
+    system.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
     if fault.starts_with("429") || !happens_to_requests(fault) {
-        assert_eq!(stage.number(failures).await, before, "{fault} is no failure");
+        assert_eq!(system.number(failures).await, before, "{fault} is no failure");
     }
 }
 
@@ -73,9 +73,9 @@ fn happens_to_requests(fault: &str) -> bool {
 }
 
 /// How often a fault has happened to requests since they were last forgotten.
-async fn times(stage: &Stage, fault: &str) -> usize {
+async fn times(system: &TestSystem, fault: &str) -> usize {
     let kind = fault.split_once('.').map_or(fault, |(_, kind)| kind);
-    let requests = stage.sandbox.get("requests?last=10000").await;
+    let requests = system.sandbox.get("requests?last=10000").await;
     requests["recent"].as_array().expect("requests").iter().filter(|asked| asked["fault"] == kind).count()
 }
 
@@ -83,68 +83,76 @@ async fn times(stage: &Stage, fault: &str) -> usize {
 #[tokio::test]
 async fn what_was_read_before_a_failure_stays_and_the_next_attempt_goes_on_there() {
     // Without payments that Vima misses or has twice, whose number hangs on the time of the day.
-    let stage =
-        Stage::set(&["--history-days", "1", "--per-day", "1000", "--discrepancies", "0", "--fault", "latency-ms=30"])
-            .await;
-    let _worker = stage.jobs(&["worker"]);
-    let full = stage.ask_for("sync-vima", Some(r#"{"mode":"full"}"#));
+    let system = TestSystem::set(&[
+        "--history-days",
+        "1",
+        "--per-day",
+        "1000",
+        "--discrepancies",
+        "0",
+        "--fault",
+        "latency-ms=30",
+    ])
+    .await;
+    let _worker = system.jobs(&["worker"]);
+    let full = system.ask_for("sync-vima", Some(r#"{"mode":"full"}"#));
     eventually("some pages to be stored", || async {
-        (stage.number("SELECT count(*) FROM transactions").await >= 300).then_some(())
+        (system.number("SELECT count(*) FROM transactions").await >= 300).then_some(())
     })
     .await;
-    stage.sandbox.send(Method::PUT, "faults", Some(json!({"500": 1.0, "latency-ms": 0}))).await;
-    eventually("the attempt to fail", || async { (stage.state_of(full).await == "retrying").then_some(()) }).await;
+    system.sandbox.send(Method::PUT, "faults", Some(json!({"500": 1.0, "latency-ms": 0}))).await;
+    eventually("the attempt to fail", || async { (system.state_of(full).await == "retrying").then_some(()) }).await;
     let failed = "SELECT records_seen FROM sync_runs WHERE status = 'failed' AND error LIKE '%HTTP 500%'";
-    let kept = stage.number(failed).await;
+    let kept = system.number(failed).await;
     assert!((300..1000).contains(&kept), "{kept}");
-    stage.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
-    stage.settle().await;
-    assert_equal_vima(&stage, 1000).await;
+    system.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
+    system.settle().await;
+    assert_equal_vima(&system, 1000).await;
     let again =
-        stage.number("SELECT max(records_seen) FROM sync_runs WHERE mode = 'full' AND status = 'succeeded'").await;
+        system.number("SELECT max(records_seen) FROM sync_runs WHERE mode = 'full' AND status = 'succeeded'").await;
     assert!(again <= 1000 - kept + 100, "{kept} were stored, and {again} read again");
 }
 
-async fn assert_equal_vima(stage: &Stage, least: i64) {
-    let truth = stage.sandbox.get("truth").await["vima"]["payin"]["distinct"].as_i64();
-    let stored = stage.number("SELECT count(*) FROM transactions WHERE source = 'vima'").await;
+async fn assert_equal_vima(system: &TestSystem, least: i64) {
+    let truth = system.sandbox.get("truth").await["vima"]["payin"]["distinct"].as_i64();
+    let stored = system.number("SELECT count(*) FROM transactions WHERE source = 'vima'").await;
     assert_eq!(Some(stored), truth);
     assert!(stored >= least, "{stored}");
 }
 
 #[tokio::test]
 async fn all_processes_share_one_login_and_a_token_that_dies_costs_one_more() {
-    let stage = Stage::set(&["--switch", "payshack_single_session=true"]).await;
-    let _workers = [stage.jobs(&["worker"]), stage.jobs(&["worker"])];
-    let logins = async || stage.sandbox.get("requests").await["logins"]["accepted"].as_i64();
+    let system = TestSystem::set(&["--switch", "payshack_single_session=true"]).await;
+    let _workers = [system.jobs(&["worker"]), system.jobs(&["worker"])];
+    let logins = async || system.sandbox.get("requests").await["logins"]["accepted"].as_i64();
     for kind in ["sync-payshack", "sync-payshack-metadata"] {
-        stage.ask_for(kind, None);
+        system.ask_for(kind, None);
     }
-    stage.ask_for("sync-payshack", Some(r#"{"mode":"full"}"#));
-    stage.settle().await;
+    system.ask_for("sync-payshack", Some(r#"{"mode":"full"}"#));
+    system.settle().await;
     assert_eq!(logins().await, Some(1), "where a login ends the session before, processes would throw each other out");
-    stage.sandbox.send(Method::PUT, "faults", Some(json!({"payshack.401": 1.0}))).await;
-    let refused = stage.enqueue("sync-payshack-metadata", None);
+    system.sandbox.send(Method::PUT, "faults", Some(json!({"payshack.401": 1.0}))).await;
+    let refused = system.enqueue("sync-payshack-metadata", None);
     assert!(!refused.status.success() && refused.stderr.contains("right after a login"), "{refused:?}");
     assert_eq!(logins().await, Some(2), "one more, and none after that was refused too");
-    stage.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
-    stage.succeed("sync-payshack-metadata", None);
-    stage.succeed("sync-payshack", None);
+    system.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
+    system.succeed("sync-payshack-metadata", None);
+    system.succeed("sync-payshack", None);
     assert_eq!(logins().await, Some(3));
 }
 
 #[tokio::test]
 async fn a_cursor_that_does_not_advance_is_reported_and_never_looped_on() {
-    let stage = Stage::set(&["--switch", "vima_cursor=ignored"]).await;
-    let _worker = stage.jobs(&["worker"]);
-    stage.succeed("sync-vima", None);
+    let system = TestSystem::set(&["--switch", "vima_cursor=ignored"]).await;
+    let _worker = system.jobs(&["worker"]);
+    system.succeed("sync-vima", None);
     let told = "SELECT count(*) FROM sync_runs WHERE status = 'incomplete' AND error LIKE '%do not go on beyond%'";
-    assert_eq!(stage.number(told).await, 1, "the run says what it could not read");
+    assert_eq!(system.number(told).await, 1, "the run says what it could not read");
     let watermarks = "SELECT count(*) FROM sync_streams WHERE source = 'vima' AND watermark IS NOT NULL";
-    assert_eq!(stage.number(watermarks).await, 0, "and is not taken for a complete one");
-    let asked = stage.sandbox.get("requests").await["total"].as_i64().expect("a count");
+    assert_eq!(system.number(watermarks).await, 0, "and is not taken for a complete one");
+    let asked = system.sandbox.get("requests").await["total"].as_i64().expect("a count");
     assert!(asked < 20, "{asked} requests");
-    stage.sandbox.send(Method::PUT, "switches", Some(json!({"vima_cursor": "exclusive"}))).await;
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    system.sandbox.send(Method::PUT, "switches", Some(json!({"vima_cursor": "exclusive"}))).await;
+    system.sync_both().await;
+    assert_equal(&system).await;
 }

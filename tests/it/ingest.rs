@@ -12,11 +12,11 @@ use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::sync::Counts;
 use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::domain::version::SequenceId;
-use psp_dashboard::operations::ingest_page::Advance;
+use psp_dashboard::operations::ingest_page::Checkpoint;
 use psp_dashboard::providers::vima::read_operation;
 use serde_json::json;
 
-use crate::harness::ingest_fixture::Books;
+use crate::harness::ingest_fixture::IngestFixture;
 
 /// A telling of an operation: which, which version of it, its amount and status.
 #[derive(Debug, Clone, Copy)]
@@ -60,12 +60,12 @@ async fn random_pages_leave_what_a_simple_model_says() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..25 {
         let pages = pages().new_tree(&mut runner).expect("a case").current();
-        let books = Books::open().await;
+        let books = IngestFixture::open().await;
         let mut model: BTreeMap<u32, Telling> = BTreeMap::new();
         let mut counts = Counts::default();
         for page in &pages {
             let records = page.iter().map(|telling| telling.record()).collect();
-            counts += books.ingest(records, Advance::Stay).await.expect("the page is stored");
+            counts += books.ingest(records, Checkpoint::None).await.expect("the page is stored");
             for telling in page {
                 let newest = model.entry(telling.id).or_insert(*telling);
                 if telling.version > newest.version {
@@ -79,7 +79,7 @@ async fn random_pages_leave_what_a_simple_model_says() {
     }
 }
 
-async fn assert_equals_model(books: &Books, model: &BTreeMap<u32, Telling>) {
+async fn assert_equals_model(books: &IngestFixture, model: &BTreeMap<u32, Telling>) {
     let rows = sqlx::query!(r#"SELECT source_id, amount, status FROM transactions ORDER BY source_id::int"#);
     let rows = rows.fetch_all(&books.pool).await.expect("the database answers");
     let stored: Vec<_> = rows.into_iter().map(|row| (row.source_id, row.amount.normalize(), row.status)).collect();
@@ -104,7 +104,7 @@ async fn assert_equals_model(books: &Books, model: &BTreeMap<u32, Telling>) {
 
 #[tokio::test]
 async fn a_page_of_a_lost_claim_leaves_nothing() {
-    let stale = Books::open().await.stale();
+    let stale = IngestFixture::open().await.stale();
     let telling = Telling { id: 1, version: 1, amount: 5, status: "success" };
     let broken = Malformed {
         source: Source::Vima,
@@ -114,7 +114,7 @@ async fn a_page_of_a_lost_claim_leaves_nothing() {
         raw: "{}".to_owned(),
     };
     let page = vec![telling.record(), Record::Malformed(broken)];
-    let refused = stale.ingest(page, Advance::Cursor(SequenceId(9))).await;
+    let refused = stale.ingest(page, Checkpoint::Cursor(SequenceId(9))).await;
     assert!(matches!(refused, Err(DbError::ClaimLost)), "{refused:?}");
     for table in [
         "SELECT count(*) FROM transactions",
@@ -129,11 +129,11 @@ async fn a_page_of_a_lost_claim_leaves_nothing() {
 
 #[tokio::test]
 async fn the_same_broken_record_is_one_entry_however_often_it_comes() {
-    let books = Books::open().await;
+    let books = IngestFixture::open().await;
     let broken = r#"{"operation_id":"17","complete_amount":"ten"}"#;
     for _ in 0..3 {
         let record = read_operation(broken).record;
-        let counts = books.ingest(vec![record], Advance::Stay).await.expect("the page is stored");
+        let counts = books.ingest(vec![record], Checkpoint::None).await.expect("the page is stored");
         assert_eq!(counts.quarantined, 1);
     }
     assert_eq!(books.number("SELECT count(*) FROM quarantine").await, 1);
@@ -152,7 +152,7 @@ fn good(version: u32) -> Record {
 
 #[tokio::test]
 async fn a_record_leaves_the_quarantine_with_the_page_that_tells_it_rightly() {
-    let books = Books::open().await;
+    let books = IngestFixture::open().await;
     let kept = "SELECT count(*) FROM quarantine WHERE source_id = '1'";
     let beside = [broken(None), broken(Some("2"))];
     for (page, left, why) in [
@@ -165,7 +165,7 @@ async fn a_record_leaves_the_quarantine_with_the_page_that_tells_it_rightly() {
         (vec![good(4)], 0, "it is unchanged"),
     ] {
         let page = beside.iter().cloned().chain(page).collect();
-        books.ingest(page, Advance::Stay).await.expect("the page is stored");
+        books.ingest(page, Checkpoint::None).await.expect("the page is stored");
         assert_eq!(books.number(kept).await, left, "{why}");
     }
     assert_eq!(books.number("SELECT count(*) FROM quarantine").await, 2, "what nobody mended stays");
@@ -173,12 +173,12 @@ async fn a_record_leaves_the_quarantine_with_the_page_that_tells_it_rightly() {
 
 #[tokio::test]
 async fn a_nul_in_what_cannot_be_read_holds_up_no_page() {
-    let books = Books::open().await;
+    let books = IngestFixture::open().await;
     let raw = "{\"operation_id\":\"1\0\"}".to_owned();
     let (source_id, reason) = (Some("1\0".to_owned()), "the id is 1\0".to_owned());
     let nuls = Malformed { source: Source::Vima, kind: Kind::Payin, source_id, reason, raw: raw.clone() };
     let page = vec![Record::Malformed(nuls), good(1)];
-    let counts = books.ingest(page, Advance::Stay).await.expect("the page is stored");
+    let counts = books.ingest(page, Checkpoint::None).await.expect("the page is stored");
     assert_eq!((counts.quarantined, counts.inserted), (1, 1));
     let kept = sqlx::query!("SELECT source_id, reason, raw FROM quarantine").fetch_one(&books.pool).await;
     let kept = kept.expect("an entry");

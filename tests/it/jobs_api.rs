@@ -6,34 +6,34 @@ use psp_dashboard::domain::job::{HOUSEKEEPING, JobId, NewJob, SYNC_VIMA, Trigger
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::eventually;
 use crate::harness::programs::{Program, Running};
-use crate::harness::test_system::{ADMIN, Answer, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, Answer, OPERATOR, TestSystem, VIEWER, Web};
 
 /// An installation with a web process, and no worker yet.
-struct Desk {
-    stage: Stage,
+struct JobsApi {
+    system: TestSystem,
     web: Web,
-    wire: Wire,
+    redis: Redis,
 }
 
-impl Desk {
+impl JobsApi {
     async fn open() -> Self {
         Self::beside(&[]).await
     }
 
-    /// A desk beside a sandbox that is told `arguments`.
+    /// A api beside a sandbox that is told `arguments`.
     async fn beside(arguments: &[&str]) -> Self {
-        let stage = Stage::set(arguments).await;
-        Self { web: stage.web().await, wire: stage.servers.wire().await, stage }
+        let system = TestSystem::set(arguments).await;
+        Self { web: system.web().await, redis: system.servers.redis().await, system }
     }
 
     async fn enqueue(&self, job: &NewJob) -> JobId {
-        enqueue_job(&self.stage.pool, &self.wire, job).await.expect("the ledger takes it").job_id
+        enqueue_job(&self.system.pool, &self.redis, job).await.expect("the jobs table takes it").job_id
     }
 
     /// A job in a state that it has come to by itself.
@@ -49,9 +49,9 @@ impl Desk {
             job_id.0,
             state
         )
-        .execute(&self.stage.pool)
+        .execute(&self.system.pool)
         .await
-        .expect("the ledger answers");
+        .expect("the jobs table answers");
         job_id
     }
 
@@ -105,33 +105,33 @@ fn ids(page: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn jobs_are_walked_newest_first_and_found_by_what_they_are() {
-    let desk = Desk::open().await;
+    let api = JobsApi::open().await;
     let mut made = vec![];
     for day in 1..=7 {
-        made.push(desk.enqueue(&day_again(day)).await.to_string());
+        made.push(api.enqueue(&day_again(day)).await.to_string());
     }
-    let plain = desk.enqueue(&NewJob::plain(&HOUSEKEEPING, Trigger::Cli)).await;
+    let plain = api.enqueue(&NewJob::plain(&HOUSEKEEPING, Trigger::Cli)).await;
     made.push(plain.to_string());
-    let of_tomorrow = desk.enqueue_in("failed").await;
+    let of_tomorrow = api.enqueue_in("failed").await;
     sqlx::query!("UPDATE jobs SET kind = 'of-tomorrow', queue = 'tomorrow' WHERE id = $1", of_tomorrow.0)
-        .execute(&desk.stage.pool)
+        .execute(&api.system.pool)
         .await
-        .expect("the ledger answers");
+        .expect("the jobs table answers");
     made.push(of_tomorrow.to_string());
-    let at_work = desk.enqueue_in("running").await.to_string();
+    let at_work = api.enqueue_in("running").await.to_string();
     made.push(at_work.clone());
     made.reverse();
 
     let (mut walked, mut path) = (vec![], "/api/v1/jobs?limit=4".to_owned());
     loop {
-        let page = desk.web.get(&path).await;
+        let page = api.web.get(&path).await;
         assert_eq!((&page["total"], &page["total_relation"]), (&json!(10), &json!("exact")), "{page}");
         walked.extend(ids(&page));
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         path = format!("/api/v1/jobs?limit=4&cursor={cursor}");
     }
     assert_eq!(walked, made);
-    assert_eq!(ids(&desk.web.get("/api/v1/jobs?limit=4&page=2").await), made[4..8]);
+    assert_eq!(ids(&api.web.get("/api/v1/jobs?limit=4&page=2").await), made[4..8]);
 
     let (of_tomorrow, plain) = (of_tomorrow.to_string(), plain.to_string());
     for (query, expected) in [
@@ -144,15 +144,15 @@ async fn jobs_are_walked_newest_first_and_found_by_what_they_are() {
         ("state=running,failed&queue=sync", vec![at_work]),
         ("kind=sync-vima,sync-payshack", [&made[..1], &made[3..]].concat()),
     ] {
-        let page = desk.web.get(&format!("/api/v1/jobs?{query}")).await;
+        let page = api.web.get(&format!("/api/v1/jobs?{query}")).await;
         assert_eq!((ids(&page), page["total"].as_u64()), (expected.clone(), Some(expected.len() as u64)), "{query}");
     }
 }
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused() {
-    let desk = Desk::open().await;
-    let job = format!("jobs/{}", desk.enqueue(&incremental()).await);
+    let api = JobsApi::open().await;
+    let job = format!("jobs/{}", api.enqueue(&incremental()).await);
     let nobody = "jobs/00000000-0000-0000-0000-000000000000";
     let get = |path: &str| (Method::GET, path.to_owned(), VIEWER);
     let post = |path: &str, verb: &str, key| (Method::POST, format!("{path}/{verb}"), key);
@@ -179,13 +179,13 @@ async fn what_cannot_be_asked_is_refused() {
         (post("queues/fast", "pause", ADMIN), 404, "there is no such queue"),
         (post("queues/fast", "resume", ADMIN), 404, "there is no such queue"),
     ] {
-        let answer = desk.web.request(method.clone(), &format!("/api/v1/{path}"), Some(key), None).await;
+        let answer = api.web.request(method.clone(), &format!("/api/v1/{path}"), Some(key), None).await;
         let answer = answer.expect("the web process answers");
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
         assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{path}: {answer:?}");
     }
     for path in ["jobs", &job, "queues", "schedule"] {
-        let answer = desk.web.request(Method::GET, &format!("/api/v1/{path}"), None, None).await;
+        let answer = api.web.request(Method::GET, &format!("/api/v1/{path}"), None, None).await;
         assert_eq!(answer.expect("the web process answers").status, 401, "{path}");
     }
 }
@@ -199,23 +199,23 @@ async fn a_state_that_forbids_it_is_a_conflict() {
         ("cancel", "failed", "ended already (failed)"),
         ("cancel", "cancelled", "ended already (cancelled)"),
     ] {
-        let desk = Desk::open().await;
-        let job_id = desk.enqueue_in(state).await;
-        let answer = desk.post(&format!("jobs/{job_id}/{verb}"), OPERATOR).await;
+        let api = JobsApi::open().await;
+        let job_id = api.enqueue_in(state).await;
+        let answer = api.post(&format!("jobs/{job_id}/{verb}"), OPERATOR).await;
         assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("CONFLICT")), "{verb} {state}: {answer:?}");
         assert!(answer.text.contains(told), "{verb} {state}: {answer:?}");
-        assert_eq!(desk.job(job_id).await["state"], state);
+        assert_eq!(api.job(job_id).await["state"], state);
     }
 }
 
 #[tokio::test]
 async fn a_waiting_job_that_is_cancelled_never_runs() {
-    let desk = Desk::open().await;
-    let job_id = desk.enqueue(&incremental()).await;
-    assert_eq!(desk.moved(job_id, "cancel").await["state"], "cancelled");
-    let _worker = desk.stage.jobs(&["worker"]);
-    desk.stage.succeed("sync-payshack", None);
-    let job = desk.job(job_id).await;
+    let api = JobsApi::open().await;
+    let job_id = api.enqueue(&incremental()).await;
+    assert_eq!(api.moved(job_id, "cancel").await["state"], "cancelled");
+    let _worker = api.system.jobs(&["worker"]);
+    api.system.succeed("sync-payshack", None);
+    let job = api.job(job_id).await;
     assert_eq!((&job["state"], &job["error"]), (&json!("cancelled"), &json!("cancelled by otto")), "{job}");
     assert_eq!((&job["attempts"], &job["attempt"]), (&json!([]), &json!(0)), "{job}");
     assert!(job["finished_at"].is_string() && job["cancel_requested_at"].is_string(), "{job}");
@@ -223,121 +223,124 @@ async fn a_waiting_job_that_is_cancelled_never_runs() {
 
 #[tokio::test]
 async fn a_running_job_is_told_to_stop_once() {
-    let desk = Desk::open().await;
-    let job_id = desk.enqueue_in("running").await;
-    assert_eq!(desk.moved(job_id, "cancel").await["state"], "running");
-    let asked = desk.job(job_id).await["cancel_requested_at"].clone();
+    let api = JobsApi::open().await;
+    let job_id = api.enqueue_in("running").await;
+    assert_eq!(api.moved(job_id, "cancel").await["state"], "running");
+    let asked = api.job(job_id).await["cancel_requested_at"].clone();
     assert!(asked.is_string(), "{asked}");
-    assert_eq!(desk.post(&format!("jobs/{job_id}/cancel"), ADMIN).await.status, 202);
-    assert_eq!(desk.job(job_id).await["cancel_requested_at"], asked, "the second request changes nothing");
-    assert_eq!(desk.stage.number("SELECT count(*) FROM jobs WHERE cancel_requested_by = 'otto'").await, 1);
+    assert_eq!(api.post(&format!("jobs/{job_id}/cancel"), ADMIN).await.status, 202);
+    assert_eq!(api.job(job_id).await["cancel_requested_at"], asked, "the second request changes nothing");
+    assert_eq!(api.system.number("SELECT count(*) FROM jobs WHERE cancel_requested_by = 'otto'").await, 1);
 }
 
 #[tokio::test]
 async fn a_failed_job_is_done_again_by_a_new_one() {
-    let desk = Desk::open().await;
+    let api = JobsApi::open().await;
     for state in ["failed", "cancelled"] {
-        let old = desk.enqueue_in(state).await;
-        let moved = desk.moved(old, "retry").await;
+        let old = api.enqueue_in(state).await;
+        let moved = api.moved(old, "retry").await;
         assert_eq!(moved["state"], "queued");
         let new = JobId(moved["job_id"].as_str().and_then(|id| id.parse().ok()).expect("an id"));
         assert_ne!(new, old);
-        assert_eq!(desk.moved(old, "retry").await["job_id"], moved["job_id"], "what is live already is joined");
-        let (was, is) = (desk.job(old).await, desk.job(new).await);
+        assert_eq!(api.moved(old, "retry").await["job_id"], moved["job_id"], "what is live already is joined");
+        let (was, is) = (api.job(old).await, api.job(new).await);
         assert_eq!(was["state"], state, "the old one keeps its end");
         for field in ["kind", "args", "queue", "max_attempts"] {
             assert_eq!(was[field], is[field], "{field}");
         }
         let told = ["trigger", "requested_by", "priority", "attempt"].map(|field| is[field].clone());
         assert_eq!(told, [json!("retry"), json!("otto"), json!(0), json!(0)]);
-        assert_eq!(desk.moved(new, "cancel").await["state"], "cancelled");
+        assert_eq!(api.moved(new, "cancel").await["state"], "cancelled");
     }
 }
 
 #[tokio::test]
 async fn a_retry_with_an_idempotency_key_is_carried_out_once() {
-    let desk = Desk::open().await;
-    let path = format!("/api/v1/jobs/{}/retry", desk.enqueue_in("failed").await);
+    let api = JobsApi::open().await;
+    let path = format!("/api/v1/jobs/{}/retry", api.enqueue_in("failed").await);
     let headers = [("idempotency-key", "once"), ("x-api-key", OPERATOR)];
-    let first = desk.web.post_with(&path, &headers, "").await;
+    let first = api.web.post_with(&path, &headers, "").await;
     assert_eq!(first.status, 202, "{first:?}");
     let new = JobId(first.json()["job_id"].as_str().and_then(|id| id.parse().ok()).expect("an id"));
-    desk.moved(new, "cancel").await;
-    assert_eq!(desk.web.post_with(&path, &headers, "").await.text, first.text, "a job that has ended is not joined");
-    assert_eq!(desk.stage.number("SELECT count(*) FROM jobs").await, 2);
+    api.moved(new, "cancel").await;
+    assert_eq!(api.web.post_with(&path, &headers, "").await.text, first.text, "a job that has ended is not joined");
+    assert_eq!(api.system.number("SELECT count(*) FROM jobs").await, 2);
 }
 
 #[tokio::test]
 async fn what_waits_for_its_time_need_not_wait() {
-    let desk = Desk::open().await;
+    let api = JobsApi::open().await;
     for state in ["retrying", "scheduled"] {
-        let job_id = desk.enqueue_in(state).await;
-        let moved = desk.moved(job_id, "retry").await;
+        let job_id = api.enqueue_in(state).await;
+        let moved = api.moved(job_id, "retry").await;
         assert_eq!((&moved["job_id"], &moved["state"]), (&json!(job_id.to_string()), &json!(state)));
-        let due = desk.stage.number("SELECT count(*) FROM jobs WHERE due_at <= now() AND priority = 0").await;
+        let due = api.system.number("SELECT count(*) FROM jobs WHERE due_at <= now() AND priority = 0").await;
         assert_eq!(due, 1, "{state}");
-        desk.moved(job_id, "cancel").await;
-        sqlx::query!("DELETE FROM jobs").execute(&desk.stage.pool).await.expect("the ledger answers");
+        api.moved(job_id, "cancel").await;
+        sqlx::query!("DELETE FROM jobs").execute(&api.system.pool).await.expect("the jobs table answers");
     }
 }
 
 #[tokio::test]
 async fn a_job_of_an_unknown_kind_is_not_done_again() {
-    let desk = Desk::open().await;
-    let job_id = desk.enqueue_in("failed").await;
-    sqlx::query!("UPDATE jobs SET kind = 'of-tomorrow'").execute(&desk.stage.pool).await.expect("the ledger answers");
-    let answer = desk.post(&format!("jobs/{job_id}/retry"), OPERATOR).await;
+    let api = JobsApi::open().await;
+    let job_id = api.enqueue_in("failed").await;
+    sqlx::query!("UPDATE jobs SET kind = 'of-tomorrow'")
+        .execute(&api.system.pool)
+        .await
+        .expect("the jobs table answers");
+    let answer = api.post(&format!("jobs/{job_id}/retry"), OPERATOR).await;
     assert!(answer.status == 409 && answer.text.contains("no jobs of kind of-tomorrow"), "{answer:?}");
 }
 
 #[tokio::test]
 async fn a_job_is_shown_with_its_attempts_and_its_result() {
-    let desk = Desk::open().await;
-    let _worker = desk.stage.jobs(&["worker"]);
-    let job_id = desk.enqueue(&incremental()).await;
-    let job = desk.until(job_id, "succeeded").await;
+    let api = JobsApi::open().await;
+    let _worker = api.system.jobs(&["worker"]);
+    let job_id = api.enqueue(&incremental()).await;
+    let job = api.until(job_id, "succeeded").await;
     assert!(job["result"].is_object() && job["error"].is_null() && job["suspect"] == false, "{job}");
     let attempts = job["attempts"].as_array().expect("attempts");
     assert_eq!(attempts.len(), 1, "{job}");
     assert_eq!((&attempts[0]["attempt"], &attempts[0]["outcome"]), (&json!(1), &json!("succeeded")));
     assert!(attempts[0]["worker"].is_string() && attempts[0]["finished_at"].is_string(), "{job}");
-    let throughput = &desk.queue("sync").await["throughput"];
+    let throughput = &api.queue("sync").await["throughput"];
     assert_eq!(*throughput, json!({"finished": 1, "failed": 0, "window_seconds": 300, "per_minute": 0.2}));
 }
 
 #[tokio::test]
 async fn queues_tell_how_they_stand() {
-    let desk = Desk::open().await;
-    let idle = desk.queue("maintenance").await;
+    let api = JobsApi::open().await;
+    let idle = api.queue("maintenance").await;
     assert_eq!((&idle["paused"], &idle["oldest_waiting_seconds"]), (&json!(false), &Value::Null), "{idle}");
     assert_eq!(idle["depth"], json!({"queued": 0, "scheduled": 0, "running": 0, "retrying": 0}));
     for day in 1..=3 {
-        desk.enqueue(&day_again(day)).await;
+        api.enqueue(&day_again(day)).await;
     }
-    desk.enqueue_in("running").await;
+    api.enqueue_in("running").await;
     sqlx::query!("UPDATE jobs SET due_at = now() - interval '1 minute' WHERE state = 'queued'")
-        .execute(&desk.stage.pool)
+        .execute(&api.system.pool)
         .await
-        .expect("the ledger answers");
-    let queue = desk.queue("sync").await;
+        .expect("the jobs table answers");
+    let queue = api.queue("sync").await;
     assert_eq!(queue["depth"], json!({"queued": 3, "scheduled": 0, "running": 1, "retrying": 0}));
     assert!(queue["oldest_waiting_seconds"].as_u64().is_some_and(|seconds| seconds >= 60), "{queue}");
     assert_eq!(queue["workers_alive"], 0);
     sqlx::query!("UPDATE jobs SET queue = 'tomorrow' WHERE state = 'running'")
-        .execute(&desk.stage.pool)
+        .execute(&api.system.pool)
         .await
-        .expect("the ledger answers");
-    assert_eq!(desk.queue("tomorrow").await["depth"]["running"], 1, "a queue that only the ledger knows");
-    assert_eq!(desk.post("queues/tomorrow/pause", ADMIN).await.status, 200);
+        .expect("the jobs table answers");
+    assert_eq!(api.queue("tomorrow").await["depth"]["running"], 1, "a queue that only the jobs table knows");
+    assert_eq!(api.post("queues/tomorrow/pause", ADMIN).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_queue_that_only_a_worker_knows_can_be_paused() {
-    let desk = Desk::open().await;
-    assert_eq!(desk.post("queues/trial/pause", ADMIN).await.status, 404);
-    let _worker = Running::start(Program::Trial, &["worker"], desk.stage.settings());
+    let api = JobsApi::open().await;
+    assert_eq!(api.post("queues/trial/pause", ADMIN).await.status, 404);
+    let _worker = Running::start(Program::Trial, &["worker"], api.system.settings());
     let paused = eventually("the worker to be seen", || async {
-        Some(desk.post("queues/trial/pause", ADMIN).await).filter(|answer| answer.status == 200)
+        Some(api.post("queues/trial/pause", ADMIN).await).filter(|answer| answer.status == 200)
     })
     .await;
     assert_eq!(paused.json()["workers_alive"], 1, "{paused:?}");
@@ -345,25 +348,25 @@ async fn a_queue_that_only_a_worker_knows_can_be_paused() {
 
 #[tokio::test]
 async fn a_pause_is_kept_by_whoever_was_first() {
-    let desk = Desk::open().await;
-    let paused = desk.post("queues/sync/pause", ADMIN).await;
+    let api = JobsApi::open().await;
+    let paused = api.post("queues/sync/pause", ADMIN).await;
     assert_eq!(paused.status, 200, "{paused:?}");
     let paused = paused.json();
     assert_eq!(
         (&paused["name"], &paused["paused"], &paused["paused_by"]),
         (&json!("sync"), &json!(true), &json!("ada"))
     );
-    assert_eq!(desk.post("queues/sync/pause", ADMIN).await.json()["paused_at"], paused["paused_at"]);
-    assert_eq!(desk.queue("sync").await, paused);
+    assert_eq!(api.post("queues/sync/pause", ADMIN).await.json()["paused_at"], paused["paused_at"]);
+    assert_eq!(api.queue("sync").await, paused);
     for _ in 0..2 {
-        let resumed = desk.post("queues/sync/resume", ADMIN).await;
+        let resumed = api.post("queues/sync/resume", ADMIN).await;
         assert_eq!((resumed.status, &resumed.json()["paused"]), (200, &json!(false)), "{resumed:?}");
     }
 }
 
 #[tokio::test]
 async fn the_schedule_is_shown_as_schedulers_have_it() {
-    let desk = Desk::open().await;
+    let api = JobsApi::open().await;
     let entry = |name: &str, expression: &str| Entry {
         name: name.to_owned(),
         kind: SYNC_VIMA.name.to_owned(),
@@ -371,17 +374,17 @@ async fn the_schedule_is_shown_as_schedulers_have_it() {
         timezone: "UTC".to_owned(),
         next_tick_at: Some("2026-01-15T10:01:00Z".parse().expect("a time")),
     };
-    let pool = &desk.stage.pool;
+    let pool = &api.system.pool;
     let show =
-        async |entries: &[Entry]| schedule_entries::upsert_all(pool, entries).await.expect("the ledger takes it");
+        async |entries: &[Entry]| schedule_entries::upsert_all(pool, entries).await.expect("the jobs table takes it");
     show(&[entry("gone", "every 60 s"), entry("vima", "every 30 s")]).await;
     sqlx::query!("UPDATE schedules SET seen_at = now() - interval '25 hours'").execute(pool).await.expect("an answer");
     show(&[entry("vima", "every 60 s"), entry("nightly", "0 0 3 * * *")]).await;
-    assert_eq!(desk.stage.number("SELECT count(*) FROM schedules").await, 2, "what nobody shows is forgotten");
+    assert_eq!(api.system.number("SELECT count(*) FROM schedules").await, 2, "what nobody shows is forgotten");
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
-    let ticked = enqueue_tick(pool, &desk.wire, "vima", tick, incremental()).await.expect("the ledger takes it");
+    let ticked = enqueue_tick(pool, &api.redis, "vima", tick, incremental()).await.expect("the jobs table takes it");
     let Ticked::Enqueued(ticked) = ticked else { panic!("nobody else records ticks here: {ticked:?}") };
-    let schedule = desk.web.get("/api/v1/schedule").await;
+    let schedule = api.web.get("/api/v1/schedule").await;
     let waits = json!({
         "name": "vima", "kind": "sync-vima", "expression": "every 60 s", "timezone": "UTC",
         "last_tick_at": "2026-01-15T10:00:00Z", "last_job_id": ticked.job_id, "last_outcome": "queued",
@@ -391,52 +394,51 @@ async fn the_schedule_is_shown_as_schedulers_have_it() {
     let never = &schedule["items"][0];
     let told = ["name", "last_tick_at", "last_job_id", "last_outcome"].map(|field| never[field].clone());
     assert_eq!(told, [json!("nightly"), Value::Null, Value::Null, Value::Null]);
-    sqlx::query!("DELETE FROM jobs").execute(pool).await.expect("the ledger answers");
-    let forgotten = desk.web.get("/api/v1/schedule").await["items"][1].clone();
+    sqlx::query!("DELETE FROM jobs").execute(pool).await.expect("the jobs table answers");
+    let forgotten = api.web.get("/api/v1/schedule").await["items"][1].clone();
     assert_eq!((&forgotten["last_job_id"], &forgotten["last_outcome"]), (&json!(ticked.job_id), &Value::Null));
 }
 
 #[tokio::test]
 async fn a_paused_queue_waits_until_it_is_resumed() {
-    let desk = Desk::open().await;
-    assert_eq!(desk.post("queues/sync/pause", ADMIN).await.status, 200);
-    let job_id = desk.enqueue(&incremental()).await;
-    let _worker = desk.stage.jobs(&["worker"]);
-    desk.stage.succeed("housekeeping", None);
-    eventually("a worker to be seen", || async { (desk.queue("sync").await["workers_alive"] == 1).then_some(()) })
-        .await;
-    let job = desk.job(job_id).await;
+    let api = JobsApi::open().await;
+    assert_eq!(api.post("queues/sync/pause", ADMIN).await.status, 200);
+    let job_id = api.enqueue(&incremental()).await;
+    let _worker = api.system.jobs(&["worker"]);
+    api.system.succeed("housekeeping", None);
+    eventually("a worker to be seen", || async { (api.queue("sync").await["workers_alive"] == 1).then_some(()) }).await;
+    let job = api.job(job_id).await;
     assert_eq!((&job["state"], &job["attempts"]), (&json!("queued"), &json!([])), "{job}");
-    assert_eq!(desk.post("queues/sync/resume", ADMIN).await.status, 200);
-    desk.until(job_id, "succeeded").await;
+    assert_eq!(api.post("queues/sync/resume", ADMIN).await.status, 200);
+    api.until(job_id, "succeeded").await;
 }
 
 #[tokio::test]
 async fn a_running_job_that_is_cancelled_is_stopped_by_its_worker() {
     // Longer than a test waits: the job ends by being cancelled, or not at all.
-    let desk = Desk::beside(&["--fault", "latency-ms=600000"]).await;
-    let _worker = desk.stage.jobs(&["worker"]);
-    let job_id = desk.enqueue(&incremental()).await;
+    let api = JobsApi::beside(&["--fault", "latency-ms=600000"]).await;
+    let _worker = api.system.jobs(&["worker"]);
+    let job_id = api.enqueue(&incremental()).await;
     let run = async || {
-        let runs = desk.web.get("/api/v1/sync/runs").await;
+        let runs = api.web.get("/api/v1/sync/runs").await;
         let items = runs["items"].as_array().expect("items");
         items.iter().find(|run| run["job_id"] == json!(job_id)).map(|run| run["status"].clone())
     };
     let status = eventually("the run to have begun", &run).await;
     assert_eq!(status, "running");
-    assert_eq!(desk.moved(job_id, "cancel").await["state"], "running");
-    let job = desk.until(job_id, "cancelled").await;
+    assert_eq!(api.moved(job_id, "cancel").await["state"], "running");
+    let job = api.until(job_id, "cancelled").await;
     assert_eq!((&job["error"], &job["attempts"][0]["outcome"]), (&json!("cancelled by otto"), &json!("cancelled")));
     assert_eq!(run().await, Some(json!("cancelled")));
-    assert_eq!(desk.queue("sync").await["depth"]["running"], 0, "its limit is free again");
+    assert_eq!(api.queue("sync").await["depth"]["running"], 0, "its limit is free again");
 }
 
 #[tokio::test]
 async fn the_schedulers_table_is_shown() {
-    let desk = Desk::open().await;
-    let _both = desk.stage.jobs(&["worker", "--scheduler"]);
+    let api = JobsApi::open().await;
+    let _both = api.system.jobs(&["worker", "--scheduler"]);
     let entries = eventually("a sync of the schedule to have succeeded", || async {
-        let entries = desk.web.get("/api/v1/schedule").await["items"].clone();
+        let entries = api.web.get("/api/v1/schedule").await["items"].clone();
         let done = |entry: &Value| entry["name"] == "sync-vima" && entry["last_outcome"] == "succeeded";
         entries.as_array().is_some_and(|entries| entries.iter().any(done)).then_some(entries)
     })

@@ -1,4 +1,4 @@
-//! The ledger against a model of it: whatever comes in whatever order, both are the same after each step.
+//! The jobs table against a model of it: whatever comes in whatever order, both are the same after each step.
 //!
 //! The steps are drawn at random and made one after another, but for claims, of which two may be made at once. Where a step
 //! leads the two apart, proptest looks for the shortest way there.
@@ -22,7 +22,7 @@ use psp_dashboard::domain::job::attempt::Outcome;
 use psp_dashboard::domain::job::{self, JobId, JobKind, JobState, NewJob, Priority, Trigger};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use psp_test_jobs::kinds::NO_OP;
 use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
@@ -34,10 +34,10 @@ use steps::{LONG, Step, steps};
 
 const LIMITED: JobKind = JobKind { name: "limited", limit: Some("limited"), ..NO_OP };
 
-/// The ledger and the model of it.
+/// The jobs table and the model of it.
 struct Pair {
     pool: PgPool,
-    wire: Wire,
+    redis: Redis,
     model: Model,
     /// The jobs, in the order of the model.
     ids: Vec<JobId>,
@@ -46,9 +46,9 @@ struct Pair {
 }
 
 impl Pair {
-    async fn empty(pool: &PgPool, wire: &Wire) -> Self {
-        pool.execute("TRUNCATE jobs, queue_pauses, events CASCADE").await.expect("the ledger answers");
-        Self { pool: pool.clone(), wire: wire.clone(), model: Model::default(), ids: vec![], claims: vec![] }
+    async fn empty(pool: &PgPool, redis: &Redis) -> Self {
+        pool.execute("TRUNCATE jobs, queue_pauses, events CASCADE").await.expect("the jobs table answers");
+        Self { pool: pool.clone(), redis: redis.clone(), model: Model::default(), ids: vec![], claims: vec![] }
     }
 
     async fn take(&mut self, step: &Step) {
@@ -84,7 +84,7 @@ impl Pair {
             delay: if request.delayed { LONG } else { Duration::ZERO },
             ..NewJob::plain(if request.limited { &LIMITED } else { &NO_OP }, Trigger::Api)
         };
-        let enqueued = enqueue_job(&self.pool, &self.wire, &job).await.expect("the ledger takes it");
+        let enqueued = enqueue_job(&self.pool, &self.redis, &job).await.expect("the jobs table takes it");
         let (at, joined) = self.model.enqueue(request);
         if !joined {
             self.ids.push(enqueued.job_id);
@@ -95,7 +95,7 @@ impl Pair {
     async fn ask(&self, worker: &str, alone: bool, hands: u32) -> Batch {
         let queues = &[NO_OP.queue.to_owned()];
         let claimer = Claimer { queues, worker, lease: LONG, alone };
-        claims::claim(&self.pool, &claimer, hands).await.expect("the ledger answers")
+        claims::claim(&self.pool, &claimer, hands).await.expect("the jobs table answers")
     }
 
     async fn claim(&mut self, worker: &str, alone: bool, hands: u32) {
@@ -150,7 +150,7 @@ impl Pair {
     async fn renew(&mut self, worker: &str) {
         let own: Vec<Claim> = self.claims.iter().filter(|(by, _)| by == worker).map(|(_, claim)| *claim).collect();
         let held: Vec<job::Claim> = own.iter().map(|claim| self.real(*claim)).collect();
-        let renewed = leases::renew(&self.pool, &held, LONG).await.expect("the ledger answers");
+        let renewed = leases::renew(&self.pool, &held, LONG).await.expect("the jobs table answers");
         for (claim, real) in own.into_iter().zip(held) {
             let told = renewed.iter().find(|renewed| renewed.claim == real).map(|renewed| renewed.cancel_requested);
             assert_eq!(told, self.model.renew(claim), "what is said of {claim:?}");
@@ -160,7 +160,7 @@ impl Pair {
     async fn hold(&mut self, since: usize) {
         let Some(claim) = self.remembered(since) else { return };
         let mut connection = self.pool.acquire().await.expect("a connection");
-        let held = claims::hold_claim(&mut connection, &self.real(claim), &json!({})).await;
+        let held = claims::verify_claim(&mut connection, &self.real(claim), &json!({})).await;
         assert_eq!(self.model.holds(claim), written(held).is_some(), "whether {claim:?} holds");
     }
 
@@ -175,7 +175,7 @@ impl Pair {
         let remembered: Vec<Claim> = since.iter().filter_map(|since| self.remembered(*since)).collect();
         let success = |claim: &Claim| Success { claim: self.real(*claim), result: Value::Null };
         let successes: Vec<Success> = remembered.iter().map(success).collect();
-        let ended = claims::succeed_all(&self.pool, &successes).await.expect("the ledger answers");
+        let ended = claims::succeed_all(&self.pool, &successes).await.expect("the jobs table answers");
         let outcome = Outcome::Succeeded(Value::Null);
         let held = remembered.into_iter().filter(|claim| self.model.finish(*claim, &outcome).is_some());
         let held: Vec<Claim> = held.collect();
@@ -188,7 +188,7 @@ impl Pair {
             return;
         }
         let at = index.index(self.ids.len());
-        let state = control::cancel(&self.pool, self.ids[at], "ada").await.expect("the ledger answers");
+        let state = control::cancel(&self.pool, self.ids[at], "ada").await.expect("the jobs table answers");
         assert_eq!(state, self.model.cancel(at), "where the job stands");
     }
 
@@ -196,12 +196,12 @@ impl Pair {
         sqlx::query!("UPDATE job_leases SET expires_at = now() - interval '1 second' WHERE worker = $1", worker)
             .execute(&self.pool)
             .await
-            .expect("the ledger answers");
+            .expect("the jobs table answers");
         self.model.expire(worker);
     }
 
     async fn rescue(&mut self) {
-        let lost = rescue_jobs(&self.pool, &self.wire, SystemClock.now()).await.expect("the ledger answers");
+        let lost = rescue_jobs(&self.pool, &self.redis, SystemClock.now()).await.expect("the jobs table answers");
         let lost: BTreeSet<JobId> = lost.into_iter().map(|lost| lost.job_id).collect();
         assert_eq!(lost, self.model.rescue().into_iter().map(|at| self.ids[at]).collect(), "the jobs of the dead");
     }
@@ -209,17 +209,17 @@ impl Pair {
     async fn let_time_pass(&mut self) {
         let passed = "UPDATE jobs SET due_at = now()
                        WHERE due_at > now() AND state IN ('queued', 'scheduled', 'retrying')";
-        self.pool.execute(passed).await.expect("the ledger answers");
+        self.pool.execute(passed).await.expect("the jobs table answers");
         self.model.let_time_pass();
     }
 
     async fn pause(&mut self) {
-        queues::insert_pause(&self.pool, NO_OP.queue, "ada").await.expect("the ledger answers");
+        queues::insert_pause(&self.pool, NO_OP.queue, "ada").await.expect("the jobs table answers");
         self.model.paused = true;
     }
 
     async fn resume(&mut self) {
-        queues::delete_pause(&self.pool, NO_OP.queue).await.expect("the ledger answers");
+        queues::delete_pause(&self.pool, NO_OP.queue).await.expect("the jobs table answers");
         self.model.paused = false;
     }
 
@@ -233,7 +233,7 @@ impl Pair {
                           AS "attempts!"
                  FROM jobs LEFT JOIN job_leases ON job_id = jobs.id ORDER BY jobs.id"#
         );
-        let rows = rows.fetch_all(&self.pool).await.expect("the ledger answers").into_iter();
+        let rows = rows.fetch_all(&self.pool).await.expect("the jobs table answers").into_iter();
         rows.map(|row| Seen {
             state: JobState::from_name(&row.state).expect("a state"),
             priority: row.priority,
@@ -319,10 +319,10 @@ fn ends(seen: &[Seen]) -> BTreeSet<String> {
 #[test]
 fn random_steps_leave_what_a_simple_model_says() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (servers, pool, wire) = runtime.block_on(async {
+    let (servers, pool, redis) = runtime.block_on(async {
         let servers = Servers::start().await;
-        let (pool, wire) = (servers.pool().await, servers.wire().await);
-        (servers, pool, wire)
+        let (pool, redis) = (servers.pool().await, servers.redis().await);
+        (servers, pool, redis)
     });
     let config = Config { cases: if is_long() { 1_000 } else { 60 }, failure_persistence: None, ..Config::default() };
     // The same cases each time, unless there is time to look for others.
@@ -334,7 +334,7 @@ fn random_steps_leave_what_a_simple_model_says() {
     let met = RefCell::new(BTreeSet::new());
     let ran = runner.run(&steps(), |steps| {
         runtime.block_on(async {
-            let mut pair = Pair::empty(&pool, &wire).await;
+            let mut pair = Pair::empty(&pool, &redis).await;
             for step in &steps {
                 pair.take(step).await;
                 let seen = pair.seen().await;

@@ -1,10 +1,10 @@
-//! The ledger: a job is joined, claimed by one, leased, rescued, and written to by its holder alone.
+//! The jobs table: a job is joined, claimed by one, leased, rescued, and written to by its holder alone.
 
 use std::time::Duration;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::claims::{Batch, Claimer, claim, finish, hold_claim};
+use psp_dashboard::db::jobs::claims::{Batch, Claimer, claim, finish, verify_claim};
 use psp_dashboard::db::jobs::find_glance;
 use psp_dashboard::db::jobs::leases;
 use psp_dashboard::db::jobs::leases::Renewed;
@@ -14,7 +14,7 @@ use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
 
@@ -25,23 +25,23 @@ const LEASE: Duration = Duration::from_secs(30);
 struct Ledger {
     _servers: Servers,
     pool: PgPool,
-    wire: Wire,
+    redis: Redis,
 }
 
 impl Ledger {
     async fn open() -> Self {
         let servers = Servers::start().await;
-        Self { pool: servers.pool().await, wire: servers.wire().await, _servers: servers }
+        Self { pool: servers.pool().await, redis: servers.redis().await, _servers: servers }
     }
 
     async fn enqueue(&self, job: &NewJob) -> JobId {
-        enqueue_job(&self.pool, &self.wire, job).await.expect("the ledger takes it").job_id
+        enqueue_job(&self.pool, &self.redis, job).await.expect("the jobs table takes it").job_id
     }
 
     async fn claim_many(&self, worker: &str, alone: bool, hands: u32) -> Batch {
         let queues = &[SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
         let claimer = Claimer { queues, worker, lease: LEASE, alone };
-        claim(&self.pool, &claimer, hands).await.expect("the ledger answers")
+        claim(&self.pool, &claimer, hands).await.expect("the jobs table answers")
     }
 
     async fn claim(&self, worker: &str) -> Option<ClaimedJob> {
@@ -60,7 +60,7 @@ impl Ledger {
             let args = SyncArgs::Range { from_date: day, to_date: day };
             ids.push(self.enqueue(&NewJob { priority, ..NewJob::sync(Source::Vima, &args, Trigger::Api) }).await);
         }
-        sqlx::query!("UPDATE jobs SET limit_key = NULL").execute(&self.pool).await.expect("the ledger answers");
+        sqlx::query!("UPDATE jobs SET limit_key = NULL").execute(&self.pool).await.expect("the jobs table answers");
         ids
     }
 
@@ -69,11 +69,11 @@ impl Ledger {
     }
 
     async fn hold(&self, claim: &Claim) -> Result<(), DbError> {
-        hold_claim(&mut self.pool.acquire().await.expect("a connection"), claim, &json!({"progress": 1})).await
+        verify_claim(&mut self.pool.acquire().await.expect("a connection"), claim, &json!({"progress": 1})).await
     }
 
     async fn state(&self, job_id: JobId) -> JobState {
-        find_glance(&self.pool, job_id).await.expect("the ledger answers").expect("the job is there").state
+        find_glance(&self.pool, job_id).await.expect("the jobs table answers").expect("the job is there").state
     }
 
     /// Lets every lease run out, as if its worker had been silent for long.
@@ -81,11 +81,11 @@ impl Ledger {
         sqlx::query!("UPDATE job_leases SET expires_at = now() - interval '1 second'")
             .execute(&self.pool)
             .await
-            .expect("the ledger answers");
+            .expect("the jobs table answers");
     }
 
     async fn rescue(&self) -> usize {
-        rescue_jobs(&self.pool, &self.wire, SystemClock.now()).await.expect("the ledger answers").len()
+        rescue_jobs(&self.pool, &self.redis, SystemClock.now()).await.expect("the jobs table answers").len()
     }
 
     async fn request_cancel(&self, job_id: JobId) {
@@ -95,7 +95,7 @@ impl Ledger {
         )
         .execute(&self.pool)
         .await
-        .expect("the ledger answers");
+        .expect("the jobs table answers");
     }
 }
 
@@ -213,7 +213,7 @@ async fn attempts_end_as_the_outcome_says() {
         assert_eq!(ledger.state(job_id).await, state, "{outcome:?}");
         let again = ledger.claim("w").await;
         assert_eq!(again.as_ref().map(|job| job.attempt), claimable.then_some(attempt_after), "{outcome:?}");
-        sqlx::query!("DELETE FROM jobs").execute(&ledger.pool).await.expect("the ledger answers");
+        sqlx::query!("DELETE FROM jobs").execute(&ledger.pool).await.expect("the jobs table answers");
     }
 }
 
@@ -235,7 +235,7 @@ async fn a_job_that_kills_its_process_three_times_alone_is_poison() {
     assert_eq!(ledger.state(job_id).await, JobState::Running, "a death beside others is no death alone");
     ledger.expire_leases().await;
     assert_eq!(ledger.rescue().await, 1);
-    let job = find_glance(&ledger.pool, job_id).await.expect("the ledger answers").expect("the job is there");
+    let job = find_glance(&ledger.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
     assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(POISON)));
     let told = sqlx::query_scalar!("SELECT count(*) FROM events WHERE body->>'type' = 'job_failed'");
     assert_eq!(told.fetch_one(&ledger.pool).await.expect("an answer"), Some(1));
@@ -313,10 +313,10 @@ async fn nothing_is_claimed_from_a_paused_queue() {
     ledger.enqueue(&incremental(Source::Vima)).await;
     let housekeeping = ledger.enqueue(&NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)).await;
     let pause = "INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ('sync', now(), 'ada')";
-    ledger.pool.execute(pause).await.expect("the ledger answers");
+    ledger.pool.execute(pause).await.expect("the jobs table answers");
     let batch = ledger.claim_many("w", false, 8).await;
     assert_eq!(batch.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), [housekeeping]);
-    ledger.pool.execute("DELETE FROM queue_pauses").await.expect("the ledger answers");
+    ledger.pool.execute("DELETE FROM queue_pauses").await.expect("the jobs table answers");
     assert!(ledger.claim("w").await.is_some());
 }
 
@@ -324,11 +324,11 @@ async fn nothing_is_claimed_from_a_paused_queue() {
 async fn a_tick_becomes_one_job_whoever_is_first() {
     let ledger = Ledger::open().await;
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
-    let enqueue = || enqueue_tick(&ledger.pool, &ledger.wire, "sync-vima", tick, incremental(Source::Vima));
+    let enqueue = || enqueue_tick(&ledger.pool, &ledger.redis, "sync-vima", tick, incremental(Source::Vima));
     let ticked = futures_util::future::join_all((0..10).map(|_| enqueue())).await;
     let first = ticked.into_iter().filter(|ticked| matches!(ticked, Ok(Ticked::Enqueued(_)))).count();
     assert_eq!(first, 1);
-    assert_eq!(enqueue().await.expect("the ledger answers"), Ticked::Known);
+    assert_eq!(enqueue().await.expect("the jobs table answers"), Ticked::Known);
     let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&ledger.pool).await.expect("an answer");
     assert_eq!(jobs, Some(1));
 }

@@ -11,78 +11,78 @@ use sqlx::Executor;
 use sqlx::postgres::types::PgInterval;
 
 use crate::harness::eventually;
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::harness::truth::assert_equal;
 
 /// Payments of which half are in no list yet, while so many runs pass them; then they are.
-async fn pass_late_payments(stage: &Stage, runs: usize) {
-    stage.sync_both().await;
-    become_visible(stage, 3600).await;
-    stage.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
+async fn pass_late_payments(system: &TestSystem, runs: usize) {
+    system.sync_both().await;
+    become_visible(system, 3600).await;
+    system.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
     for _ in 0..runs {
-        stage.sync_both().await;
+        system.sync_both().await;
     }
-    assert!(missing(stage).await > 0, "the test wants payments that are not visible yet");
-    become_visible(stage, 0).await;
+    assert!(missing(system).await > 0, "the test wants payments that are not visible yet");
+    become_visible(system, 0).await;
 }
 
 /// From now on, half of what is created or changed becomes visible so many seconds late.
-async fn become_visible(stage: &Stage, seconds: u32) {
+async fn become_visible(system: &TestSystem, seconds: u32) {
     let late = json!({"vima_late_visible_share": 0.5, "vima_late_visible_seconds": seconds});
-    stage.sandbox.send(Method::PUT, "switches", Some(late)).await;
+    system.sandbox.send(Method::PUT, "switches", Some(late)).await;
 }
 
-async fn missing(stage: &Stage) -> i64 {
-    let truth = stage.sandbox.get("truth").await["vima"]["payin"]["distinct"].as_i64().expect("a count");
-    truth - stage.number("SELECT count(*) FROM transactions WHERE source = 'vima'").await
+async fn missing(system: &TestSystem) -> i64 {
+    let truth = system.sandbox.get("truth").await["vima"]["payin"]["distinct"].as_i64().expect("a count");
+    truth - system.number("SELECT count(*) FROM transactions WHERE source = 'vima'").await
 }
 
 #[tokio::test]
 async fn ids_that_become_visible_minutes_late_are_caught_by_the_overlap() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
-    pass_late_payments(&stage, 1).await;
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
+    pass_late_payments(&system, 1).await;
+    system.sync_both().await;
+    assert_equal(&system).await;
 }
 
 /// An overlap before now would begin after all that was late when the outage began.
 #[tokio::test]
 async fn what_was_late_when_an_outage_began_is_caught_after_it() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
-    pass_late_payments(&stage, 1).await;
-    let_hours_pass(&stage, 3).await;
-    stage.succeed("housekeeping", None);
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
+    pass_late_payments(&system, 1).await;
+    let_hours_pass(&system, 3).await;
+    system.succeed("housekeeping", None);
+    system.sync_both().await;
+    assert_equal(&system).await;
 }
 
 #[tokio::test]
 async fn ids_that_become_visible_hours_late_are_caught_by_the_sweep() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", "0")]);
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", "0")]);
     // Hours ago, so that the sweep of two days finds where the update cursor stood before.
-    stage.sync_both().await;
-    let_hours_pass(&stage, 60).await;
-    pass_late_payments(&stage, 3).await;
-    stage.sync_both().await;
-    assert!(missing(&stage).await > 0, "no overlap reaches back so far");
+    system.sync_both().await;
+    let_hours_pass(&system, 60).await;
+    pass_late_payments(&system, 3).await;
+    system.sync_both().await;
+    assert!(missing(&system).await > 0, "no overlap reaches back so far");
     let today = SystemClock.now().date_naive();
     let days = json!({"mode": "range", "from_date": today - Days::new(1), "to_date": today}).to_string();
-    stage.succeed("sync-vima", Some(&days));
-    assert_equal(&stage).await;
+    system.succeed("sync-vima", Some(&days));
+    assert_equal(&system).await;
 }
 
 /// Moves into the past all that the syncs remember of when they did what.
-async fn let_hours_pass(stage: &Stage, hours: u64) {
+async fn let_hours_pass(system: &TestSystem, hours: u64) {
     let hours = PgInterval::try_from(Duration::from_hours(hours)).expect("an interval");
     sqlx::query!("UPDATE sync_streams SET watermark = watermark - $1::interval", hours)
-        .execute(&stage.pool)
+        .execute(&system.pool)
         .await
         .expect("the streams can be moved");
     sqlx::query!("UPDATE sync_cursor_marks SET reached_at = reached_at - $1::interval", hours)
-        .execute(&stage.pool)
+        .execute(&system.pool)
         .await
         .expect("the marks can be moved");
 }
@@ -90,15 +90,15 @@ async fn let_hours_pass(stage: &Stage, hours: u64) {
 /// Below the newest id that is noted when a source begins to be followed there may be some that are not visible yet. They are
 /// late by less than the overlap: of what the history made longer ago, none may be hidden, or nobody has promised to find it.
 async fn follow_with_an_overlap_of(minutes: i64) {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &minutes.to_string())]);
-    become_visible(&stage, 600).await;
-    stage.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
-    stage.sync_both().await;
-    assert!(missing(&stage).await > 0, "the test wants payments that are not visible yet");
-    become_visible(&stage, 0).await;
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &minutes.to_string())]);
+    become_visible(&system, 600).await;
+    system.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
+    system.sync_both().await;
+    assert!(missing(&system).await > 0, "the test wants payments that are not visible yet");
+    become_visible(&system, 0).await;
+    system.sync_both().await;
+    assert_equal(&system).await;
 }
 
 #[tokio::test]
@@ -120,35 +120,35 @@ fn minutes_since_yesterday_began() -> i64 {
 /// The worker that takes over knows when the source began to be followed, although that day has been read.
 #[tokio::test]
 async fn what_was_late_when_the_first_run_began_is_caught_where_the_worker_is_killed_before_the_days_told() {
-    let stage = Stage::set(&[]).await;
-    let held = hold_what_days_tell(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let held = hold_what_days_tell(&system).await;
     let overlap = minutes_since_yesterday_began().to_string();
-    let mut first = stage.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
-    become_visible(&stage, 600).await;
-    stage.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
-    stage.succeed("sync-vima", None);
+    let mut first = system.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
+    become_visible(&system, 600).await;
+    system.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
+    system.succeed("sync-vima", None);
     eventually("the newest day to be read", || async {
         let read = "SELECT count(*) FROM sync_streams WHERE source = 'vima' AND covered_from < followed_from";
-        (stage.number(read).await > 0).then_some(())
+        (system.number(read).await > 0).then_some(())
     })
     .await;
     first.kill();
     held.rollback().await.expect("the lock can be given back");
-    let _second = stage.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
-    stage.settle().await;
-    become_visible(&stage, 0).await;
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    let _second = system.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
+    system.settle().await;
+    become_visible(&system, 0).await;
+    system.sync_both().await;
+    assert_equal(&system).await;
 }
 
 /// Until the transaction ends, nobody notes where a cursor stood an hour ago or before.
-async fn hold_what_days_tell(stage: &Stage) -> sqlx::Transaction<'static, sqlx::Postgres> {
+async fn hold_what_days_tell(system: &TestSystem) -> sqlx::Transaction<'static, sqlx::Postgres> {
     let hold = "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
                     'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END';
                 CREATE TRIGGER hold BEFORE INSERT ON sync_cursor_marks FOR EACH ROW
                     WHEN (NEW.reached_at < now() - interval '1 hour') EXECUTE FUNCTION hold()";
-    stage.pool.execute(hold).await.expect("marks can be held");
-    let mut transaction = stage.pool.begin().await.expect("a transaction begins");
+    system.pool.execute(hold).await.expect("marks can be held");
+    let mut transaction = system.pool.begin().await.expect("a transaction begins");
     transaction.execute("SELECT pg_advisory_xact_lock(1)").await.expect("the lock is free");
     transaction
 }
@@ -156,22 +156,22 @@ async fn hold_what_days_tell(stage: &Stage) -> sqlx::Transaction<'static, sqlx::
 /// A refund of a payment that is final, and older than the days that are always read, is on no list that is read often.
 #[tokio::test]
 async fn a_late_refund_is_found_by_the_rolling_pass() {
-    let stage = Stage::set(&["--switch", "payshack_date_filter=created"]).await;
-    let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
-    stage.sync_both().await;
+    let system = TestSystem::set(&["--switch", "payshack_date_filter=created"]).await;
+    let _worker = system.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
+    system.sync_both().await;
     let settled = sqlx::query!(
         r#"SELECT source_id, (created_at AT TIME ZONE 'UTC')::date AS "day!" FROM transactions
             WHERE source = 'payshack' AND kind = 'payin' AND status = 'success'
             ORDER BY created_at LIMIT 1"#
     );
-    let settled = settled.fetch_one(&stage.pool).await.expect("a payment was settled");
+    let settled = settled.fetch_one(&system.pool).await.expect("a payment was settled");
     let path = format!("payshack/payins/{}", settled.source_id);
-    stage.sandbox.send(Method::PATCH, &path, Some(json!({"status": "Refunded"}))).await;
-    stage.sync_both().await;
+    system.sandbox.send(Method::PATCH, &path, Some(json!({"status": "Refunded"}))).await;
+    system.sync_both().await;
     let refunded = "SELECT count(*) FROM transaction_changes WHERE old_status = 'success' AND new_status = 'refunded'";
-    assert_eq!(stage.number(refunded).await, 0, "the days that are always read do not reach back so far");
+    assert_eq!(system.number(refunded).await, 0, "the days that are always read do not reach back so far");
     let day = Value::from(settled.day.to_string());
-    stage.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
-    assert_eq!(stage.number(refunded).await, 1);
-    assert_equal(&stage).await;
+    system.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
+    assert_eq!(system.number(refunded).await, 1);
+    assert_equal(&system).await;
 }

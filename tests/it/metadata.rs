@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::harness::eventually;
 use crate::harness::servers::{Servers, number};
-use crate::harness::test_system::{OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{OPERATOR, TestSystem, VIEWER, Web};
 
 const KIND: &str = "sync-payshack-metadata";
 /// Two of the sandbox's five clients.
@@ -63,21 +63,21 @@ async fn last_result(web: &Web) -> Value {
 }
 
 /// Changes a client at the provider.
-async fn change_client(stage: &Stage, id: &str, change: Value) {
-    stage.sandbox.send(Method::PATCH, &format!("payshack/clients/{id}"), Some(change)).await;
+async fn change_client(system: &TestSystem, id: &str, change: Value) {
+    system.sandbox.send(Method::PATCH, &format!("payshack/clients/{id}"), Some(change)).await;
 }
 
 #[tokio::test]
 async fn who_takes_part_is_stored_and_shown() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
+    let web = system.web().await;
     for path in ["clients", "resellers", "service-providers", "balances"] {
         assert!(items(&web, path).await.is_empty(), "{path}");
     }
-    stage.succeed("sync-payshack", None);
-    stage.succeed(KIND, None);
-    let logins = stage.sandbox.get("requests").await["logins"].clone();
+    system.succeed("sync-payshack", None);
+    system.succeed(KIND, None);
+    let logins = system.sandbox.get("requests").await["logins"].clone();
     assert_eq!(logins, json!({"accepted": 1, "refused": 0}), "the session is shared");
 
     let game = client(&web, GAME).await;
@@ -96,7 +96,7 @@ async fn who_takes_part_is_stored_and_shown() {
     assert_eq!(values(&web, "service-providers", "service_provider_id").await, json!(["1005", "sp-1004", "sp-1003"]));
     assert_eq!(values(&web, "service-providers", "supports_payin").await, json!([true, false, true]));
     assert_eq!(values(&web, "service-providers", "supports_payout").await, json!([true, true, false]));
-    assert_eq!(stage.number(RECORDED).await, BALANCES);
+    assert_eq!(system.number(RECORDED).await, BALANCES);
     let counts = |result: &Value| json!([result["seen"], result["inserted"], result["balances"]]);
     let result = last_result(&web).await;
     assert_eq!(
@@ -107,20 +107,20 @@ async fn who_takes_part_is_stored_and_shown() {
 
 #[tokio::test]
 async fn a_second_run_writes_nothing_and_a_change_only_what_changed() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
-    let web = stage.web().await;
-    stage.succeed(KIND, None);
-    let (written, read_at) = (stage.number(WRITTEN).await, client(&web, GAME).await["last_seen_at"].clone());
-    stage.succeed(KIND, None);
-    assert_eq!(stage.number(WRITTEN).await, written, "an unchanged row is not written again");
-    assert_eq!(stage.number(RECORDED_IN_VAIN).await, 0);
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
+    let web = system.web().await;
+    system.succeed(KIND, None);
+    let (written, read_at) = (system.number(WRITTEN).await, client(&web, GAME).await["last_seen_at"].clone());
+    system.succeed(KIND, None);
+    assert_eq!(system.number(WRITTEN).await, written, "an unchanged row is not written again");
+    assert_eq!(system.number(RECORDED_IN_VAIN).await, 0);
     let game = client(&web, GAME).await;
     assert!(game["last_seen_at"].as_str() > read_at.as_str(), "it was seen again: {game}");
 
-    change_client(&stage, GAME, json!({"balance": "99.5"})).await;
+    change_client(&system, GAME, json!({"balance": "99.5"})).await;
     for _ in 0..2 {
-        stage.succeed(KIND, None);
+        system.succeed(KIND, None);
     }
     let game = client(&web, GAME).await;
     assert_eq!(json!([game["balance"], game["wallet_balance"]]), json!(["99.50", "98000.25"]));
@@ -131,8 +131,8 @@ async fn a_second_run_writes_nothing_and_a_change_only_what_changed() {
         (&json!("99.50"), Some(&json!("125000.50")))
     );
     let untouched = "SELECT count(*) FROM payshack_clients WHERE changed_at = first_seen_at";
-    assert_eq!(stage.number(untouched).await, 4);
-    assert_eq!(stage.number(RECORDED_IN_VAIN).await, 0);
+    assert_eq!(system.number(untouched).await, 4);
+    assert_eq!(system.number(RECORDED_IN_VAIN).await, 0);
 }
 
 #[tokio::test]
@@ -161,17 +161,17 @@ async fn a_balance_is_recorded_when_it_changed_or_once_a_day() {
 
 #[tokio::test]
 async fn who_is_gone_stays_marked_until_it_is_back() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
-    let web = stage.web().await;
-    stage.succeed(KIND, None);
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
+    let web = system.web().await;
+    system.succeed(KIND, None);
     let last_seen_at = client(&web, MNCL).await["last_seen_at"].clone();
-    stage.sandbox.send(Method::DELETE, &format!("payshack/clients/{MNCL}"), None).await;
-    stage.succeed(KIND, None);
+    system.sandbox.send(Method::DELETE, &format!("payshack/clients/{MNCL}"), None).await;
+    system.succeed(KIND, None);
     assert_eq!(last_result(&web).await["clients"]["unlisted"], 1);
-    let written = stage.number(WRITTEN).await;
-    stage.succeed(KIND, None);
-    assert_eq!(stage.number(WRITTEN).await, written, "it is marked once");
+    let written = system.number(WRITTEN).await;
+    system.succeed(KIND, None);
+    assert_eq!(system.number(WRITTEN).await, written, "it is marked once");
     let gone = client(&web, MNCL).await;
     assert_eq!((&gone["listed"], &gone["last_seen_at"]), (&json!(false), &last_seen_at));
     assert_eq!(gone["balance"], "125000.50", "what is known of it stays");
@@ -179,8 +179,8 @@ async fn who_is_gone_stays_marked_until_it_is_back() {
     assert_eq!(items(&web, "clients?listed=true").await.len(), 4);
 
     let back = json!({"id": MNCL, "name": "Back again"});
-    stage.sandbox.send(Method::POST, "payshack/clients", Some(back)).await;
-    stage.succeed(KIND, None);
+    system.sandbox.send(Method::POST, "payshack/clients", Some(back)).await;
+    system.succeed(KIND, None);
     let back = client(&web, MNCL).await;
     assert_eq!((&back["listed"], &back["name"], &back["balance"]), (&json!(true), &json!("Back again"), &Value::Null));
     assert_eq!(back["first_seen_at"], gone["first_seen_at"]);
@@ -188,16 +188,16 @@ async fn who_is_gone_stays_marked_until_it_is_back() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_told_and_the_rest_is_stored() {
-    let stage = Stage::set(&[]).await;
-    let worker = stage.jobs(&["worker"]);
-    let web = stage.web().await;
-    stage.succeed(KIND, None);
-    change_client(&stage, GAME, json!({"balance": "a lot", "name": "New name"})).await;
-    change_client(&stage, MNCL, json!({"balance": "7"})).await;
+    let system = TestSystem::set(&[]).await;
+    let worker = system.jobs(&["worker"]);
+    let web = system.web().await;
+    system.succeed(KIND, None);
+    change_client(&system, GAME, json!({"balance": "a lot", "name": "New name"})).await;
+    change_client(&system, MNCL, json!({"balance": "7"})).await;
     for broken in [json!({"name": "Nobody"}), json!(17)] {
-        stage.sandbox.send(Method::POST, "payshack/clients", Some(broken)).await;
+        system.sandbox.send(Method::POST, "payshack/clients", Some(broken)).await;
     }
-    stage.succeed(KIND, None);
+    system.succeed(KIND, None);
     let result = last_result(&web).await["clients"].clone();
     assert_eq!(
         json!([result["seen"], result["updated"], result["unchanged"], result["unreadable"], result["unlisted"]]),
@@ -221,40 +221,40 @@ async fn a_row_that_cannot_be_read_is_told_and_the_rest_is_stored() {
 
 #[tokio::test]
 async fn a_list_that_is_refused_keeps_no_other_from_being_read() {
-    let stage = Stage::set(&["--fault", "success-false=1"]).await;
-    let _worker = stage.jobs(&["worker"]);
-    let web = stage.web().await;
+    let system = TestSystem::set(&["--fault", "success-false=1"]).await;
+    let _worker = system.jobs(&["worker"]);
+    let web = system.web().await;
     let job = NewJob::plain(&SYNC_PAYSHACK_METADATA, Trigger::Cli);
-    enqueue_job(&stage.pool, &stage.servers.wire().await, &job).await.expect("the ledger takes it");
+    enqueue_job(&system.pool, &system.servers.redis().await, &job).await.expect("the jobs table takes it");
     eventually("every list to be asked for", || async {
-        let answered = stage.sandbox.get("requests").await["answered"].clone();
+        let answered = system.sandbox.get("requests").await["answered"].clone();
         answered.get("/payshack/indigate-core-svc/api/v1/service-provider/fetch-all-sp").map(|_| ())
     })
     .await;
-    stage.sandbox.send(Method::PUT, "faults", Some(json!({"success-false": 0}))).await;
-    stage.settle().await;
+    system.sandbox.send(Method::PUT, "faults", Some(json!({"success-false": 0}))).await;
+    system.settle().await;
     assert_eq!(items(&web, "clients").await.len(), 5, "the refusal was retried");
 }
 
 #[tokio::test]
 async fn a_worker_killed_half_way_leaves_what_was_stored_and_another_reads_the_rest() {
-    let stage = Stage::set(&["--fault", "latency-ms=400"]).await;
-    let mut first = stage.jobs(&["worker"]);
-    let scheduler = stage.jobs(&["scheduler"]);
+    let system = TestSystem::set(&["--fault", "latency-ms=400"]).await;
+    let mut first = system.jobs(&["worker"]);
+    let scheduler = system.jobs(&["scheduler"]);
     eventually("a list to be stored", || async {
-        (stage.number("SELECT count(*) FROM payshack_lists").await > 0).then_some(())
+        (system.number("SELECT count(*) FROM payshack_lists").await > 0).then_some(())
     })
     .await;
     first.kill();
     drop(scheduler);
-    assert!(stage.number("SELECT count(*) FROM payshack_lists").await < 3, "it was at work");
-    stage.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
-    let _second = stage.jobs(&["worker"]);
-    stage.settle().await;
-    assert_eq!(stage.number("SELECT count(*) FROM payshack_lists").await, 3);
-    assert_eq!(stage.number("SELECT count(*) FROM payshack_service_providers").await, 3);
-    assert!(stage.number(RECORDED).await >= BALANCES);
-    assert_eq!(stage.number(RECORDED_IN_VAIN).await, 0);
+    assert!(system.number("SELECT count(*) FROM payshack_lists").await < 3, "it was at work");
+    system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
+    let _second = system.jobs(&["worker"]);
+    system.settle().await;
+    assert_eq!(system.number("SELECT count(*) FROM payshack_lists").await, 3);
+    assert_eq!(system.number("SELECT count(*) FROM payshack_service_providers").await, 3);
+    assert!(system.number(RECORDED).await >= BALANCES);
+    assert_eq!(system.number(RECORDED_IN_VAIN).await, 0);
 }
 
 #[tokio::test]
@@ -283,11 +283,11 @@ async fn a_lost_claim_writes_nothing() {
 
 #[tokio::test]
 async fn lists_are_walked_searched_and_masked() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
-    let web = stage.web().await;
-    change_client(&stage, MNCL, json!({"isActive": false, "companyName": "50%_Shop"})).await;
-    stage.succeed(KIND, None);
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
+    let web = system.web().await;
+    change_client(&system, MNCL, json!({"isActive": false, "companyName": "50%_Shop"})).await;
+    system.succeed(KIND, None);
     for (listing, total) in [("clients", 5), ("resellers", 2), ("service-providers", 3), ("balances", 12)] {
         let all = items(&web, listing).await;
         let (mut walked, mut path) = (vec![], format!("/api/v1/payshack/{listing}?limit=1"));
@@ -346,8 +346,8 @@ async fn items_of_page(web: &Web, listing: &str, page: u32) -> Vec<Value> {
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_told_by_its_field() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     for (path, field) in [
         ("clients?is_active=perhaps", "is_active"),
         ("resellers?limit=101", "limit"),

@@ -8,13 +8,13 @@ use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::sync::Stream;
 use psp_dashboard::domain::transaction::{Kind, Source, Transaction};
-use psp_dashboard::operations::ingest_page::{Advance, Page};
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::ingest_fixture::{Books, plain_payment};
-use crate::harness::test_system::{Stage, VIEWER, Web};
+use crate::harness::ingest_fixture::{IngestFixture, plain_payment};
+use crate::harness::test_system::{TestSystem, VIEWER, Web};
 
 /// What a payment says of itself.
 #[derive(Debug, Clone, Copy)]
@@ -78,20 +78,20 @@ fn few() -> Vec<Given> {
 
 /// A web process over these payments.
 struct Told {
-    _stage: Stage,
+    _stage: TestSystem,
     web: Web,
 }
 
 impl Told {
     async fn of(given: &[Given]) -> Self {
-        let stage = Stage::set(&[]).await;
-        let books = Books::open_on(Arc::clone(&stage.servers)).await;
+        let system = TestSystem::set(&[]).await;
+        let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
         for list in [Stream::VimaUpdates, Stream::PayshackPayins, Stream::PayshackPayouts] {
             let records = given.iter().enumerate().filter(|(_, given)| given.list == list);
-            let page = Page::new(list, records.map(|(id, given)| given.record(id)).collect(), Advance::Stay);
+            let page = Page::new(list, records.map(|(id, given)| given.record(id)).collect(), Checkpoint::None);
             books.ingest_page(page).await.expect("the page is stored");
         }
-        Self { web: stage.web().await, _stage: stage }
+        Self { web: system.web().await, _stage: system }
     }
 
     async fn get(&self, path: &str) -> Value {

@@ -10,29 +10,29 @@ use psp_dashboard::db::metrics::sums;
 use psp_dashboard::domain::day::DayRange;
 use psp_dashboard::domain::metrics::cell::Measures;
 use psp_dashboard::domain::metrics::granularity::Granularity;
-use psp_dashboard::domain::metrics::query::{Dimension, Filter, Question, Sum};
-use psp_dashboard::domain::metrics::rollup_plan::Stretch;
-use psp_dashboard::domain::metrics::time_buckets::Slots;
+use psp_dashboard::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
+use psp_dashboard::domain::metrics::rollup_plan::TimeRange;
+use psp_dashboard::domain::metrics::time_buckets::TimeBuckets;
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::ingest_page::Advance;
-use psp_dashboard::operations::metrics_cache::{Answer, PaymentSums};
+use psp_dashboard::operations::ingest_page::Checkpoint;
+use psp_dashboard::operations::metrics_cache::{Answer, MetricsCache};
 use psp_dashboard::providers::vima::read_operation;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Executor;
 
-use crate::harness::ingest_fixture::Books;
-use crate::harness::test_system::{ADMIN, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::ingest_fixture::IngestFixture;
+use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
 
 const TRENDS: &str = "/api/v1/metrics/trends?from_date=2026-01-15&to_date=2026-01-15&timezone=UTC";
 const PAGE: &str = "/api/v1/transactions?from_date=2026-01-15&to_date=2026-01-15&timezone=UTC";
 const OVERVIEW: &str = "/api/v1/metrics/overview?from_date=2026-01-15&to_date=2026-01-15&timezone=UTC";
 
-async fn store(books: &Books, id: u64) {
+async fn store(books: &IngestFixture, id: u64) {
     store_update(books, id, 1, "2026-01-15T10:00:00Z").await;
 }
 
-async fn store_update(books: &Books, id: u64, update: u64, created_at: &str) {
+async fn store_update(books: &IngestFixture, id: u64, update: u64, created_at: &str) {
     let raw = json!({
         "operation_id": id.to_string(),
         "operation_update_id": update.to_string(),
@@ -44,8 +44,8 @@ async fn store_update(books: &Books, id: u64, update: u64, created_at: &str) {
     ingest(books, &raw).await;
 }
 
-async fn ingest(books: &Books, raw: &Value) {
-    books.ingest(vec![read_operation(&raw.to_string()).record], Advance::Stay).await.expect("the page is stored");
+async fn ingest(books: &IngestFixture, raw: &Value) {
+    books.ingest(vec![read_operation(&raw.to_string()).record], Checkpoint::None).await.expect("the page is stored");
 }
 
 async fn count(web: &Web, path: &str) -> u64 {
@@ -57,9 +57,9 @@ async fn count(web: &Web, path: &str) -> u64 {
 
 #[tokio::test]
 async fn no_answer_misses_what_was_stored_before_it_was_asked_for() {
-    let stage = Stage::set(&[]).await;
-    let books = Books::open_on(Arc::clone(&stage.servers)).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
+    let web = system.web().await;
     let (stored, ended) = (AtomicU64::new(0), AtomicBool::new(false));
     let writer = async {
         for id in 1..=60 {
@@ -92,9 +92,9 @@ async fn no_answer_misses_what_was_stored_before_it_was_asked_for() {
 /// What moves no sum is told as well, and what one may see is never shown to whoever may not.
 #[tokio::test]
 async fn a_page_that_is_kept_shows_what_changed_and_only_to_whom_it_may() {
-    let stage = Stage::set(&[]).await;
-    let books = Books::open_on(Arc::clone(&stage.servers)).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
+    let web = system.web().await;
     let told = |update: u64, email: &str| {
         json!({
             "operation_id": "1",
@@ -122,15 +122,15 @@ async fn a_page_that_is_kept_shows_what_changed_and_only_to_whom_it_may() {
 
 #[tokio::test]
 async fn an_answer_that_is_kept_tells_how_far_the_sources_have_been_read_by_now() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     assert_eq!(web.get(TRENDS).await["data_as_of"]["vima"], Value::Null);
-    let _worker = stage.jobs(&["worker"]);
-    stage.sync_both().await;
+    let _worker = system.jobs(&["worker"]);
+    system.sync_both().await;
     let first = web.get(TRENDS).await["data_as_of"].clone();
     assert!(first["vima"].is_string() && first["payshack"].is_string(), "{first}");
     // Nothing of that day changes: the sums hold, and what is said of the sources does not.
-    stage.succeed("sync-vima", None);
+    system.succeed("sync-vima", None);
     let second = web.get(TRENDS).await["data_as_of"].clone();
     assert_ne!(first["vima"], second["vima"]);
     assert_eq!(first["payshack"], second["payshack"]);
@@ -139,20 +139,23 @@ async fn an_answer_that_is_kept_tells_how_far_the_sources_have_been_read_by_now(
 /// Each answer that is kept is held against the one of somebody who has kept nothing.
 #[tokio::test]
 async fn what_changes_on_any_day_is_in_the_next_answer() {
-    let books = Books::open().await;
+    let books = IngestFixture::open().await;
     let pool = &books.pool;
-    let sums = PaymentSums::new(pool.clone());
+    let sums = MetricsCache::new(pool.clone());
     let day = |text: &str| text.parse().expect(text);
     let kolkata = DayRange::new(day("2026-01-01"), day("2026-02-10"), Tz::Asia__Kolkata).expect("days");
-    let (hours, _) = Slots::buckets(kolkata, Granularity::Hour).expect("few enough");
+    let (hours, _) = TimeBuckets::buckets(kolkata, Granularity::Hour).expect("few enough");
     let questions = [
-        Question::new(Filter::default(), Slots::one(Stretch::ALL)).with_fees(),
-        Question::new(Filter::default(), hours).by(Dimension::Project),
-        Question::new(Filter { sources: vec![Source::Payshack], ..Filter::default() }, Slots::one(Stretch::ALL)),
+        MetricQuery::new(Filter::default(), TimeBuckets::one(TimeRange::ALL)).with_fees(),
+        MetricQuery::new(Filter::default(), hours).by(Dimension::Project),
+        MetricQuery::new(
+            Filter { sources: vec![Source::Payshack], ..Filter::default() },
+            TimeBuckets::one(TimeRange::ALL),
+        ),
     ];
     let check = async |what: &str| {
         for question in &questions {
-            let (kept, new) = (sums.ask(question).await, PaymentSums::new(pool.clone()).ask(question).await);
+            let (kept, new) = (sums.ask(question).await, MetricsCache::new(pool.clone()).ask(question).await);
             let (kept, new) = (kept.expect("an answer"), new.expect("an answer"));
             let whole = sums::list(pool, question).await.expect("an answer");
             assert_eq!(told(&kept), told(&new), "{what}: {question:?}");
@@ -195,7 +198,7 @@ fn told(answer: &Answer) -> BTreeMap<String, Measures> {
     added_up(&answer.sums)
 }
 
-fn added_up(sums: &[Sum]) -> BTreeMap<String, Measures> {
+fn added_up(sums: &[MetricRow]) -> BTreeMap<String, Measures> {
     let mut added = BTreeMap::<String, Measures>::new();
     for sum in sums {
         let what = (sum.slot, sum.source, &sum.member, sum.status, &sum.currency);

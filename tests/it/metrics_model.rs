@@ -11,11 +11,11 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use psp_dashboard::domain::sync::Stream;
 use psp_dashboard::domain::transaction::{Kind, Source};
-use psp_dashboard::operations::ingest_page::{Advance, Page};
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 
-use crate::harness::ingest_fixture::Books;
+use crate::harness::ingest_fixture::IngestFixture;
 use crate::harness::is_long;
-use crate::harness::test_system::{Stage, Web};
+use crate::harness::test_system::{TestSystem, Web};
 use crate::harness::truth::assert_rollups_equal_rows;
 use history::{Telling, histories};
 use oracle::{Asked, Oracle};
@@ -49,9 +49,9 @@ async fn every_endpoint_says_what_a_count_over_the_payments_says() {
 }
 
 async fn hold_against_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
-    let stage = Stage::set(&[]).await;
-    let books = Books::open_on(Arc::clone(&stage.servers)).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
+    let web = system.web().await;
     for (page, tellings) in history.iter().enumerate() {
         store(&books, tellings).await;
         // In the midst of it too: an answer that is kept must not outlive what it was made of.
@@ -59,7 +59,7 @@ async fn hold_against_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
             ask(&web, &books, first, "Asia/Kolkata", FILTERS[0]).await;
         }
     }
-    assert_rollups_equal_rows(&stage).await;
+    assert_rollups_equal_rows(&system).await;
     for (zone_place, zone) in ZONES.into_iter().enumerate() {
         for (filter_place, filter) in FILTERS.into_iter().enumerate() {
             // Every filter in two of the zones, unless there is time.
@@ -71,20 +71,26 @@ async fn hold_against_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
 }
 
 /// A page of each list, as the providers have them.
-async fn store(books: &Books, tellings: &[Telling]) {
+async fn store(books: &IngestFixture, tellings: &[Telling]) {
     for (stream, source, kind) in [
         (Stream::VimaUpdates, Source::Vima, Kind::Payin),
         (Stream::PayshackPayins, Source::Payshack, Kind::Payin),
         (Stream::PayshackPayouts, Source::Payshack, Kind::Payout),
     ] {
         let records = tellings.iter().filter(|telling| (telling.source, telling.kind) == (source, kind));
-        let page = Page::new(stream, records.map(Telling::record).collect(), Advance::Stay);
+        let page = Page::new(stream, records.map(Telling::record).collect(), Checkpoint::None);
         books.ingest_page(page).await.expect("the page is stored");
     }
 }
 
 /// Holds every endpoint against its count.
-async fn ask(web: &Web, books: &Books, first: NaiveDate, zone: &'static str, filter: &[(&'static str, &'static str)]) {
+async fn ask(
+    web: &Web,
+    books: &IngestFixture,
+    first: NaiveDate,
+    zone: &'static str,
+    filter: &[(&'static str, &'static str)],
+) {
     let days = (first + chrono::Days::new(1), first + chrono::Days::new(4));
     let oracle = Oracle { pool: &books.pool, zone, days, filter: filter.to_vec() };
     for asked in Asked::all() {

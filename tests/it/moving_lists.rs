@@ -7,34 +7,35 @@ use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::harness::truth::assert_equal;
 
 /// How often payments come and change during a read, before the list comes to rest.
 const SHAKES: usize = 25;
 
-async fn ids_at_the_provider(stage: &Stage) -> BTreeSet<String> {
-    let records = stage.sandbox.get("truth/records?source=payshack&kind=payin").await;
+async fn ids_at_the_provider(system: &TestSystem) -> BTreeSet<String> {
+    let records = system.sandbox.get("truth/records?source=payshack&kind=payin").await;
     let records = records.as_array().expect("a list").iter();
     records.map(|record| record["source_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-async fn ids_here(stage: &Stage) -> BTreeSet<String> {
+async fn ids_here(system: &TestSystem) -> BTreeSet<String> {
     let ids = sqlx::query_scalar!("SELECT source_id FROM transactions WHERE source = 'payshack' AND kind = 'payin'");
-    ids.fetch_all(&stage.pool).await.expect("the payments can be read").into_iter().collect()
+    ids.fetch_all(&system.pool).await.expect("the payments can be read").into_iter().collect()
 }
 
 /// Lets payments come and change until the job has ended, or often enough.
-async fn shake(stage: &Stage, job_id: Uuid) {
-    let began = async |stage: &Stage| stage.number("SELECT COALESCE(sum(pages), 0)::bigint FROM sync_runs").await > 2;
-    while !began(stage).await {
+async fn shake(system: &TestSystem, job_id: Uuid) {
+    let began =
+        async |system: &TestSystem| system.number("SELECT COALESCE(sum(pages), 0)::bigint FROM sync_runs").await > 2;
+    while !began(system).await {
         tokio::task::yield_now().await;
     }
     for _ in 0..SHAKES {
-        if stage.state_of(job_id).await == "succeeded" {
+        if system.state_of(job_id).await == "succeeded" {
             return;
         }
-        stage.sandbox.send(Method::POST, "live", Some(json!({"create": 2, "change": 9}))).await;
+        system.sandbox.send(Method::POST, "live", Some(json!({"create": 2, "change": 9}))).await;
     }
 }
 
@@ -46,20 +47,20 @@ async fn a_list_that_moves_is_read_until_it_stands_still() {
         let order = format!("payshack_order={order}");
         let filter = format!("payshack_date_filter={filter}");
         // One long day, in small payments: most of them of today, and open, so that they change.
-        let stage =
-            Stage::set(&["--history-days", "1", "--per-day", "10", "--switch", &order, "--switch", &filter]).await;
-        stage.sandbox.send(Method::POST, "live", Some(json!({"create": 1200}))).await;
-        stage.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 150}))).await;
-        let _worker = stage.jobs(&["worker"]);
-        let before = ids_at_the_provider(&stage).await;
-        let job_id = stage.ask_for("sync-payshack", None);
-        shake(&stage, job_id).await;
-        stage.settle().await;
-        let missed: Vec<_> = before.difference(&ids_here(&stage).await).cloned().collect();
+        let system =
+            TestSystem::set(&["--history-days", "1", "--per-day", "10", "--switch", &order, "--switch", &filter]).await;
+        system.sandbox.send(Method::POST, "live", Some(json!({"create": 1200}))).await;
+        system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 150}))).await;
+        let _worker = system.jobs(&["worker"]);
+        let before = ids_at_the_provider(&system).await;
+        let job_id = system.ask_for("sync-payshack", None);
+        shake(&system, job_id).await;
+        system.settle().await;
+        let missed: Vec<_> = before.difference(&ids_here(&system).await).cloned().collect();
         assert!(missed.is_empty(), "{order} {filter}: {} of {} were skipped", missed.len(), before.len());
-        let rounds = stage.number("SELECT pages FROM sync_runs WHERE source = 'payshack' LIMIT 1").await;
+        let rounds = system.number("SELECT pages FROM sync_runs WHERE source = 'payshack' LIMIT 1").await;
         assert!(rounds > 13, "{order} {filter}: the list did not move");
-        stage.sync_both().await;
-        assert_equal(&stage).await;
+        system.sync_both().await;
+        assert_equal(&system).await;
     }
 }

@@ -5,22 +5,22 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::harness::eventually;
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 
 #[tokio::test]
 async fn two_of_each_do_no_work_twice() {
-    let stage = Stage::set(&["--live-per-second", "5"]).await;
+    let system = TestSystem::set(&["--live-per-second", "5"]).await;
     let often = [("VIMA_SYNC_INTERVAL_SECONDS", "1"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "2")];
     let programs: Vec<_> = ["worker", "worker", "scheduler", "scheduler"]
         .into_iter()
-        .map(|command| stage.jobs_with(&[command], &often))
+        .map(|command| system.jobs_with(&[command], &often))
         .collect();
     eventually("ten ticks of Vima to have been run", || async {
-        let ticks = stage.number("SELECT count(*) FROM schedule_ticks WHERE schedule = 'sync-vima'").await;
+        let ticks = system.number("SELECT count(*) FROM schedule_ticks WHERE schedule = 'sync-vima'").await;
         (ticks >= 10).then_some(())
     })
     .await;
-    let overlapping = stage
+    let overlapping = system
         .number(
             "SELECT count(*) FROM job_attempts a JOIN jobs ja ON ja.id = a.job_id
                JOIN job_attempts b ON a.job_id < b.job_id JOIN jobs jb ON jb.id = b.job_id AND jb.limit_key = ja.limit_key
@@ -29,24 +29,24 @@ async fn two_of_each_do_no_work_twice() {
         )
         .await;
     assert_eq!(overlapping, 0, "two syncs of one lane at a time");
-    assert_eq!(stage.number("SELECT count(*) FROM job_attempts WHERE attempt > 1").await, 0);
+    assert_eq!(system.number("SELECT count(*) FROM job_attempts WHERE attempt > 1").await, 0);
     // Not those that a job of a tick enqueues: days that are owed, days that a night reconciles.
-    let jobs = stage.number("SELECT count(*) FROM jobs WHERE scheduled_for IS NOT NULL").await;
-    let ticks = stage.number("SELECT count(*) FROM schedule_ticks").await;
+    let jobs = system.number("SELECT count(*) FROM jobs WHERE scheduled_for IS NOT NULL").await;
+    let ticks = system.number("SELECT count(*) FROM schedule_ticks").await;
     assert!(jobs <= ticks, "{jobs} jobs of {ticks} ticks: a tick is at most one job");
     for mut program in programs {
         program.signal(Signal::SIGTERM);
         assert_eq!(program.end(Duration::from_secs(10)).await.code(), Some(0), "{}", program.said());
     }
-    assert_eq!(stage.number("SELECT count(*) FROM processes").await, 0, "everybody has said goodbye");
+    assert_eq!(system.number("SELECT count(*) FROM processes").await, 0, "everybody has said goodbye");
 }
 
 #[tokio::test]
 async fn a_small_host_runs_both_in_one_process() {
-    let stage = Stage::set(&[]).await;
-    let mut both = stage.jobs(&["worker", "--scheduler"]);
+    let system = TestSystem::set(&[]).await;
+    let mut both = system.jobs(&["worker", "--scheduler"]);
     eventually("both sources to be synced", || async {
-        let done = stage.number("SELECT count(DISTINCT source) FROM sync_runs WHERE status = 'succeeded'").await;
+        let done = system.number("SELECT count(DISTINCT source) FROM sync_runs WHERE status = 'succeeded'").await;
         (done == 2).then_some(())
     })
     .await;
@@ -56,12 +56,12 @@ async fn a_small_host_runs_both_in_one_process() {
 
 #[tokio::test]
 async fn every_process_stops_in_time() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
-    let worker = stage.jobs(&["worker"]);
-    let scheduler = stage.jobs(&["scheduler"]);
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
+    let worker = system.jobs(&["worker"]);
+    let scheduler = system.jobs(&["scheduler"]);
     eventually("worker and scheduler to be alive", || async {
-        (stage.number("SELECT count(*) FROM processes").await == 2).then_some(())
+        (system.number("SELECT count(*) FROM processes").await == 2).then_some(())
     })
     .await;
     for mut program in [web.running, worker, scheduler] {

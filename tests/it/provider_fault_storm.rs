@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::programs::Running;
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::harness::truth::assert_equal;
 use crate::harness::{eventually, eventually_within, is_long};
 
@@ -99,28 +99,28 @@ impl Weather {
 }
 
 /// Kills a worker, whichever, after some further pages, so many times, and starts another in its place.
-async fn kill_workers(stage: &Stage, weather: &mut Weather, workers: &mut [Running], kills: usize) {
+async fn kill_workers(system: &TestSystem, weather: &mut Weather, workers: &mut [Running], kills: usize) {
     for _ in 0..kills {
-        let pages = pages(stage).await + weather.dice.random_range(5..40);
+        let pages = pages(system).await + weather.dice.random_range(5..40);
         eventually_within(PATIENCE, "some more pages to be stored", || async {
-            (self::pages(stage).await >= pages).then_some(())
+            (self::pages(system).await >= pages).then_some(())
         })
         .await;
         let victim = &mut workers[weather.dice.random_range(0..2)];
         victim.kill();
-        *victim = stage.jobs_with(&["worker"], &SETTINGS);
+        *victim = system.jobs_with(&["worker"], &SETTINGS);
     }
 }
 
-async fn pages(stage: &Stage) -> i64 {
-    stage.number("SELECT COALESCE(sum(pages), 0)::bigint FROM sync_runs").await
+async fn pages(system: &TestSystem) -> i64 {
+    system.number("SELECT COALESCE(sum(pages), 0)::bigint FROM sync_runs").await
 }
 
 /// Asks for a sync again until one that began after `since` has read everything it was to read.
-async fn read_to_the_end(stage: &Stage, source: &str, args: Option<&str>, since: DateTime<Utc>) {
+async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, since: DateTime<Utc>) {
     let mode = if args.is_some() { "range" } else { "incremental" };
     for _ in 0..TRIES {
-        stage.enqueue(&format!("sync-{source}"), args);
+        system.enqueue(&format!("sync-{source}"), args);
         let read = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!" FROM sync_runs
                 WHERE source = $1 AND mode = $2 AND status = 'succeeded' AND started_at > $3"#,
@@ -128,7 +128,7 @@ async fn read_to_the_end(stage: &Stage, source: &str, args: Option<&str>, since:
             mode,
             since
         );
-        if read.fetch_one(&stage.pool).await.expect("the runs can be read") > 0 {
+        if read.fetch_one(&system.pool).await.expect("the runs can be read") > 0 {
             return;
         }
     }
@@ -138,11 +138,11 @@ async fn read_to_the_end(stage: &Stage, source: &str, args: Option<&str>, since:
 async fn weather(seed: u64) {
     let mut weather = Weather::of(seed);
     let arguments = weather.arguments();
-    let stage = Stage::set(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let scheduler = stage.jobs_with(&["scheduler"], &SETTINGS);
-    let mut workers = [stage.jobs_with(&["worker"], &SETTINGS), stage.jobs_with(&["worker"], &SETTINGS)];
-    kill_workers(&stage, &mut weather, &mut workers, if is_long() { 8 } else { 3 }).await;
-    stage.sandbox.send(Method::PUT, "live", Some(json!({"per_second": 0}))).await;
+    let system = TestSystem::set(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let scheduler = system.jobs_with(&["scheduler"], &SETTINGS);
+    let mut workers = [system.jobs_with(&["worker"], &SETTINGS), system.jobs_with(&["worker"], &SETTINGS)];
+    kill_workers(&system, &mut weather, &mut workers, if is_long() { 8 } else { 3 }).await;
+    system.sandbox.send(Method::PUT, "live", Some(json!({"per_second": 0}))).await;
     // No payment moves from here on; the weather stays as it is. What is late becomes visible.
     let still_at = SystemClock.now() + LATE;
     eventually("every payment to be visible", || async { (SystemClock.now() > still_at).then_some(()) }).await;
@@ -150,27 +150,27 @@ async fn weather(seed: u64) {
     // What the hourly pass over the last days does in thirty hours.
     let today = still_at.date_naive();
     let days = json!({"mode": "range", "from_date": today - Days::new(3), "to_date": today}).to_string();
-    read_to_the_end(&stage, "vima", None, still_at).await;
-    read_to_the_end(&stage, "payshack", None, still_at).await;
-    read_to_the_end(&stage, "payshack", Some(&days), still_at).await;
+    read_to_the_end(&system, "vima", None, still_at).await;
+    read_to_the_end(&system, "payshack", None, still_at).await;
+    read_to_the_end(&system, "payshack", Some(&days), still_at).await;
     eventually_within(PATIENCE, "every job to be finished", || async {
-        (stage.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await == 0).then_some(())
+        (system.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await == 0).then_some(())
     })
     .await;
-    assert_equal(&stage).await;
-    assert_books_add_up(&stage).await;
+    assert_equal(&system).await;
+    assert_books_add_up(&system).await;
 }
 
 /// Every record that was stored was counted once as inserted, whatever runs were killed; none is thought to be at work.
-async fn assert_books_add_up(stage: &Stage) {
-    let inserted = stage.number("SELECT sum(inserted)::bigint FROM sync_runs").await;
-    assert_eq!(inserted, stage.number("SELECT count(*) FROM transactions").await, "inserted once, and counted");
+async fn assert_books_add_up(system: &TestSystem) {
+    let inserted = system.number("SELECT sum(inserted)::bigint FROM sync_runs").await;
+    assert_eq!(inserted, system.number("SELECT count(*) FROM transactions").await, "inserted once, and counted");
     let odd = "SELECT count(*) FROM sync_runs
                 WHERE status = 'running' OR records_seen <> inserted + updated + unchanged + quarantined
                    OR (status = 'incomplete') <> (status <> 'failed' AND error IS NOT NULL AND status <> 'cancelled')";
-    assert_eq!(stage.number(odd).await, 0, "runs whose books do not add up");
-    assert!(stage.number("SELECT count(*) FROM quarantine").await > 0, "some records are broken");
-    assert!(stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await > 0, "workers were killed");
+    assert_eq!(system.number(odd).await, 0, "runs whose books do not add up");
+    assert!(system.number("SELECT count(*) FROM quarantine").await > 0, "some records are broken");
+    assert!(system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await > 0, "workers were killed");
 }
 
 /// The storms of these seeds, one after another; of the first alone where there is no time.

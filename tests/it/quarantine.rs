@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::harness::eventually;
 use crate::harness::programs::{Ended, Program, run};
-use crate::harness::test_system::{Answer, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{Answer, OPERATOR, TestSystem, VIEWER, Web};
 use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
 
 const LIST: &str = "/api/v1/sync/quarantine";
@@ -34,7 +34,7 @@ impl<'a> Old<'a> {
         Self { source, kind, raw, seen_at: SystemClock.now() }
     }
 
-    async fn keep(&self, stage: &Stage) -> Uuid {
+    async fn keep(&self, system: &TestSystem) -> Uuid {
         let digest = Sha256::digest(self.raw);
         sqlx::query_scalar!(
             r#"INSERT INTO quarantine (id, source, kind, reason, raw, raw_hash, run_id, first_seen_at, last_seen_at)
@@ -46,7 +46,7 @@ impl<'a> Old<'a> {
             &digest[..],
             self.seen_at
         )
-        .fetch_one(&stage.pool)
+        .fetch_one(&system.pool)
         .await
         .expect("the database takes it")
     }
@@ -75,18 +75,18 @@ async fn until_succeeded(web: &Web, job_id: &Value) -> Value {
     .await
 }
 
-fn quarantine(stage: &Stage, arguments: &[&str]) -> Ended {
+fn quarantine(system: &TestSystem, arguments: &[&str]) -> Ended {
     let arguments: Vec<&str> = ["quarantine"].iter().chain(arguments).copied().collect();
-    run(Program::Jobs, &arguments, stage.settings())
+    run(Program::Jobs, &arguments, system.settings())
 }
 
 #[tokio::test]
 async fn what_is_broken_is_listed_and_leaves_when_it_is_mended() {
-    let stage = Stage::set(&[]).await;
-    let (web, _worker) = (stage.web().await, stage.jobs(&["worker"]));
+    let system = TestSystem::set(&[]).await;
+    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
     let broken = operation("900", &json!("a hundred"));
-    stage.sandbox.send(Method::POST, "vima/operations", Some(broken.clone())).await;
-    stage.sync_both().await;
+    system.sandbox.send(Method::POST, "vima/operations", Some(broken.clone())).await;
+    system.sync_both().await;
 
     let page = web.get(LIST).await;
     let (entry, total) = (&page["items"][0], &page["total"]);
@@ -110,27 +110,27 @@ async fn what_is_broken_is_listed_and_leaves_when_it_is_mended() {
     }
     assert_eq!(web.get("/api/v1/sync/status").await["sources"][0]["quarantined"], 1);
 
-    stage.sync_both().await;
+    system.sync_both().await;
     let again = web.get(LIST).await;
     let seen = |entry: &Value| entry["times_seen"].as_u64().expect("a count");
     assert_eq!((&again["total"], &again["items"][0]["id"]), (&json!(1), &entry["id"]), "the same content is one entry");
     assert!(seen(&again["items"][0]) > seen(entry), "{again}");
 
     let mended = operation("900", &json!("100"));
-    stage.sandbox.send(Method::PUT, "vima/operations/900", Some(mended)).await;
-    stage.sync_both().await;
+    system.sandbox.send(Method::PUT, "vima/operations/900", Some(mended)).await;
+    system.sync_both().await;
     assert_eq!(web.get(LIST).await["total"], 0, "it has left by itself");
-    assert_equal(&stage).await;
+    assert_equal(&system).await;
 }
 
 #[tokio::test]
 async fn records_with_nuls_hold_up_no_page() {
-    let stage = Stage::set(&["--fault", "payshack.malformed=0.3", "--fault", "payshack.nul=0.3"]).await;
-    let (web, _worker) = (stage.web().await, stage.jobs(&["worker"]));
-    stage.sandbox.send(Method::POST, "payshack/payins", Some(json!({"txnId": "A\0B", "amount": "\0"}))).await;
-    stage.sandbox.send(Method::POST, "payshack/payins", Some(json!("\0"))).await;
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    let system = TestSystem::set(&["--fault", "payshack.malformed=0.3", "--fault", "payshack.nul=0.3"]).await;
+    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
+    system.sandbox.send(Method::POST, "payshack/payins", Some(json!({"txnId": "A\0B", "amount": "\0"}))).await;
+    system.sandbox.send(Method::POST, "payshack/payins", Some(json!("\0"))).await;
+    system.sync_both().await;
+    assert_equal(&system).await;
     let page = web.get(&format!("{LIST}?source=payshack&kind=payin&limit=100")).await;
     let items = page["items"].as_array().expect("items");
     assert!(items.iter().any(|item| item["source_id"] == "A\u{fffd}B"), "{page}");
@@ -139,11 +139,11 @@ async fn records_with_nuls_hold_up_no_page() {
 
 #[tokio::test]
 async fn a_walk_neither_skips_nor_repeats_while_entries_come_again() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let mut kept = vec![];
     for number in 0..7 {
-        kept.push(json!(Old::new("vima", "payin", &[number]).keep(&stage).await));
+        kept.push(json!(Old::new("vima", "payin", &[number]).keep(&system).await));
     }
     let (mut walked, mut path) = (vec![], format!("{LIST}?limit=2"));
     loop {
@@ -152,7 +152,7 @@ async fn a_walk_neither_skips_nor_repeats_while_entries_come_again() {
         sqlx::query!(
             "UPDATE quarantine SET last_seen_at = now(), times_seen = times_seen + 1 WHERE raw IN ('\\x00', '\\x06')"
         )
-        .execute(&stage.pool)
+        .execute(&system.pool)
         .await
         .expect("the database takes it");
         let Some(cursor) = page["next_cursor"].as_str() else { break };
@@ -164,9 +164,9 @@ async fn a_walk_neither_skips_nor_repeats_while_entries_come_again() {
 
 #[tokio::test]
 async fn raw_text_that_json_cannot_hold_is_replaced_and_said() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
-    Old::new("vima", "payin", b"{\"name\":\"\xff\0\"}").keep(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
+    Old::new("vima", "payin", b"{\"name\":\"\xff\0\"}").keep(&system).await;
     let entry = web.get(LIST).await["items"][0].clone();
     assert_eq!(entry["raw"], "{\"name\":\"\u{fffd}\u{fffd}\"}");
     let said = "U+FFFD stands for 1 NULs and for 1 stretches of bytes that are no UTF-8";
@@ -175,9 +175,9 @@ async fn raw_text_that_json_cannot_hold_is_replaced_and_said() {
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
-    let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
+    let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
     let nobody = Uuid::nil();
     for (method, path, key, status, told) in [
         (Method::GET, "?source=visa".to_owned(), VIEWER, 422, "vima, payshack"),
@@ -191,14 +191,14 @@ async fn what_cannot_be_asked_is_refused() {
         assert_eq!(answer.status, status, "{path}: {answer:?}");
         assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{path}: {answer:?}");
     }
-    assert_eq!(stage.number("SELECT count(*) FROM jobs").await, 0);
+    assert_eq!(system.number("SELECT count(*) FROM jobs").await, 0);
 }
 
 #[tokio::test]
 async fn a_replay_stores_what_can_be_read_by_now_once() {
-    let stage = Stage::set(&[]).await;
-    let (web, _worker) = (stage.web().await, stage.jobs(&["worker"]));
-    let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
+    let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
     let path = format!("{LIST}/{id}/replay");
     let headers = [("idempotency-key", "once"), ("x-api-key", OPERATOR)];
     let started = web.post_with(&path, &headers, "").await;
@@ -215,42 +215,42 @@ async fn a_replay_stores_what_can_be_read_by_now_once() {
     let payment = web.get("/api/v1/transactions").await["items"][0].clone();
     let told = ["source_id", "amount", "project", "fee"].map(|field| payment[field].clone());
     assert_eq!(told, [json!("P1"), json!("100.50"), json!("91game"), json!("2.50")], "{payment}");
-    assert_rollups_equal_rows(&stage).await;
+    assert_rollups_equal_rows(&system).await;
     let told = "SELECT count(*) FROM events WHERE body->>'type' IN ('new_transactions', 'metrics_updated')";
-    assert_eq!(stage.number(told).await, 2);
-    assert_eq!(stage.number("SELECT count(*) FROM sync_runs").await, 0, "nobody asked the provider");
+    assert_eq!(system.number(told).await, 2);
+    assert_eq!(system.number("SELECT count(*) FROM sync_runs").await, 0, "nobody asked the provider");
 }
 
 #[tokio::test]
 async fn a_replay_goes_by_the_version_like_a_page() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
     let later = PAYIN.replace("15:47:20.139Z", "15:48:00.000Z").replace("Success", "Refunded");
     let earlier = PAYIN.replace("15:47:20.139Z", "15:46:50.000Z").replace("Success", "Pending");
     for (raw, told, changes) in [(PAYIN, "success", 0), (&later, "refunded", 1), (&earlier, "refunded", 1)] {
-        Old::new("payshack", "payin", raw.as_bytes()).keep(&stage).await;
-        stage.succeed("replay-quarantine", None);
-        let status = sqlx::query_scalar!("SELECT status FROM transactions").fetch_one(&stage.pool).await;
+        Old::new("payshack", "payin", raw.as_bytes()).keep(&system).await;
+        system.succeed("replay-quarantine", None);
+        let status = sqlx::query_scalar!("SELECT status FROM transactions").fetch_one(&system.pool).await;
         assert_eq!(status.expect("one payment"), told);
-        assert_eq!(stage.number("SELECT count(*) FROM transaction_changes WHERE run_id IS NULL").await, changes);
+        assert_eq!(system.number("SELECT count(*) FROM transaction_changes WHERE run_id IS NULL").await, changes);
         assert_eq!(
-            stage.number("SELECT count(*) FROM quarantine").await,
+            system.number("SELECT count(*) FROM quarantine").await,
             0,
             "what is older than what is stored goes too"
         );
-        assert_rollups_equal_rows(&stage).await;
+        assert_rollups_equal_rows(&system).await;
     }
 }
 
 #[tokio::test]
 async fn a_replay_of_a_lost_claim_leaves_everything() {
-    let stage = Stage::set(&[]).await;
-    let wire = stage.servers.wire().await;
-    Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let redis = system.servers.redis().await;
+    Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
     let lost = Claim { job_id: JobId(Uuid::nil()), epoch: 1 };
     let replayed = replay_quarantine(
-        &stage.pool,
-        &wire,
+        &system.pool,
+        &redis,
         &SystemClock,
         &StoredRates::default(),
         &Projects::default(),
@@ -261,12 +261,12 @@ async fn a_replay_of_a_lost_claim_leaves_everything() {
     assert!(matches!(replayed, Err(DbError::ClaimLost)), "{replayed:?}");
     let left = "SELECT (SELECT count(*) FROM quarantine) - (SELECT count(*) FROM transactions)
                      - (SELECT count(*) FROM metric_cells) - (SELECT count(*) FROM events)";
-    assert_eq!(stage.number(left).await, 1);
+    assert_eq!(system.number(left).await, 1);
 }
 
 #[tokio::test]
 async fn a_replay_whose_worker_is_killed_goes_on_in_another() {
-    let stage = Stage::set(&[]).await;
+    let system = TestSystem::set(&[]).await;
     sqlx::query!(
         r#"INSERT INTO quarantine (id, source, kind, reason, raw, raw_hash, run_id, first_seen_at, last_seen_at)
            SELECT gen_random_uuid(), 'payshack', 'payin', 'as an older release had it', raw, sha256(raw),
@@ -274,71 +274,71 @@ async fn a_replay_whose_worker_is_killed_goes_on_in_another() {
              FROM generate_series(1, 5000) AS number,
                   convert_to(format('{"txnId":"K%s","amount":1,"createdAt":"2026-01-15T15:46:46Z"}', number), 'UTF8') AS raw"#
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("the database takes it");
-    let (wire, mut first) = (stage.servers.wire().await, stage.jobs(&["worker"]));
+    let (redis, mut first) = (system.servers.redis().await, system.jobs(&["worker"]));
     let job = NewJob::replay(Replay::All, Trigger::Api);
-    enqueue_job(&stage.pool, &wire, &job).await.expect("the ledger takes it");
+    enqueue_job(&system.pool, &redis, &job).await.expect("the jobs table takes it");
     eventually("some records to be stored", || async {
-        (stage.number("SELECT count(*) FROM transactions").await > 0).then_some(())
+        (system.number("SELECT count(*) FROM transactions").await > 0).then_some(())
     })
     .await;
     first.kill();
-    assert_eq!(stage.number("SELECT count(*) FROM jobs WHERE state = 'running'").await, 1, "it was at work");
-    let _second = stage.jobs(&["worker"]);
-    stage.settle().await;
-    assert_eq!(stage.number("SELECT count(*) FROM quarantine").await, 0);
-    assert_eq!(stage.number("SELECT count(*) FROM transactions").await, 5000);
-    assert_rollups_equal_rows(&stage).await;
+    assert_eq!(system.number("SELECT count(*) FROM jobs WHERE state = 'running'").await, 1, "it was at work");
+    let _second = system.jobs(&["worker"]);
+    system.settle().await;
+    assert_eq!(system.number("SELECT count(*) FROM quarantine").await, 0);
+    assert_eq!(system.number("SELECT count(*) FROM transactions").await, 5000);
+    assert_rollups_equal_rows(&system).await;
 }
 
 #[tokio::test]
 async fn the_command_lists_and_replays() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
     let readable = operation("7", &json!(5)).to_string();
     let old = |source, kind, raw| Old::new(source, kind, raw);
-    old("vima", "payin", readable.as_bytes()).keep(&stage).await;
-    let broken = old("vima", "payin", br#"{"operation_id":"8","contact":"payer@example.com"}"#).keep(&stage).await;
-    let payin = old("payshack", "payin", PAYIN.as_bytes()).keep(&stage).await.to_string();
-    old("payshack", "payout", PAYOUT.as_bytes()).keep(&stage).await;
+    old("vima", "payin", readable.as_bytes()).keep(&system).await;
+    let broken = old("vima", "payin", br#"{"operation_id":"8","contact":"payer@example.com"}"#).keep(&system).await;
+    let payin = old("payshack", "payin", PAYIN.as_bytes()).keep(&system).await.to_string();
+    old("payshack", "payout", PAYOUT.as_bytes()).keep(&system).await;
 
-    let listed = quarantine(&stage, &["list", "--limit", "3"]);
+    let listed = quarantine(&system, &["list", "--limit", "3"]);
     assert!(listed.status.success() && listed.stdout.contains("3 of 4 shown"), "{listed:?}");
     assert!(listed.stdout.contains(&payin) && listed.stdout.contains("as an older release had it"), "{listed:?}");
     assert!(!listed.stdout.contains("payer@example.com"), "personal data is not printed unasked: {listed:?}");
 
-    let replayed = quarantine(&stage, &["replay", "--source", "vima", "--wait"]);
+    let replayed = quarantine(&system, &["replay", "--source", "vima", "--wait"]);
     assert!(replayed.status.success(), "{replayed:?}");
     let result = replayed.stdout.lines().last().expect("a result");
     let expected = json!({"replayed": 2, "stored": 1, "still_malformed": 1});
     assert_eq!(serde_json::from_str::<Value>(result).expect(result), expected);
-    let left = quarantine(&stage, &["list", "--source", "vima", "--raw"]);
+    let left = quarantine(&system, &["list", "--source", "vima", "--raw"]);
     for part in [&*broken.to_string(), "vima payin 8", "is missing", "payer@example.com", "1 of 1 shown"] {
         assert!(left.stdout.contains(part), "{part}: {left:?}");
     }
 
     let args = json!({"id": payin}).to_string();
-    let one = stage.enqueue("replay-quarantine", Some(&args));
+    let one = system.enqueue("replay-quarantine", Some(&args));
     assert!(one.status.success() && one.stdout.contains(r#""stored":1"#), "{one:?}");
-    assert!(quarantine(&stage, &["replay", "--wait"]).stdout.contains(r#""replayed":2"#), "all that is left");
-    assert_eq!(stage.number("SELECT count(*) FROM quarantine").await, 1);
-    assert_eq!(stage.number("SELECT count(*) FROM transactions").await, 3);
-    assert_rollups_equal_rows(&stage).await;
+    assert!(quarantine(&system, &["replay", "--wait"]).stdout.contains(r#""replayed":2"#), "all that is left");
+    assert_eq!(system.number("SELECT count(*) FROM quarantine").await, 1);
+    assert_eq!(system.number("SELECT count(*) FROM transactions").await, 3);
+    assert_rollups_equal_rows(&system).await;
 
-    let gone = quarantine(&stage, &["replay", &payin]);
+    let gone = quarantine(&system, &["replay", &payin]);
     assert!(!gone.status.success() && gone.stderr.contains("there is no record"), "{gone:?}");
-    let bad = stage.enqueue("replay-quarantine", Some(r#"{"ids":[]}"#));
+    let bad = system.enqueue("replay-quarantine", Some(r#"{"ids":[]}"#));
     assert!(!bad.status.success() && bad.stderr.contains("expected `id` or `source`"), "{bad:?}");
 }
 
 #[tokio::test]
 async fn a_replay_of_arguments_without_sense_fails_at_once() {
-    let stage = Stage::set(&[]).await;
-    let (web, wire, _worker) = (stage.web().await, stage.servers.wire().await, stage.jobs(&["worker"]));
+    let system = TestSystem::set(&[]).await;
+    let (web, redis, _worker) = (system.web().await, system.servers.redis().await, system.jobs(&["worker"]));
     let job = NewJob::with_args(&REPLAY_QUARANTINE, json!({"sorce": "vima"}), Trigger::Api);
-    let job_id = enqueue_job(&stage.pool, &wire, &job).await.expect("the ledger takes it").job_id;
+    let job_id = enqueue_job(&system.pool, &redis, &job).await.expect("the jobs table takes it").job_id;
     let path = format!("/api/v1/jobs/{job_id}");
     let failed = eventually("the replay to fail", || async {
         Some(web.get(&path).await).filter(|job| job["state"] == "failed")
@@ -350,14 +350,14 @@ async fn a_replay_of_arguments_without_sense_fails_at_once() {
 
 #[tokio::test]
 async fn what_was_not_met_for_a_quarter_is_cleared_away_and_said() {
-    let stage = Stage::set(&[]).await;
-    let worker = stage.jobs(&["worker"]);
+    let system = TestSystem::set(&[]).await;
+    let worker = system.jobs(&["worker"]);
     let days_ago = |days| SystemClock.now() - chrono::Duration::days(days);
-    let gone = Old { seen_at: days_ago(91), ..Old::new("vima", "payin", b"1") }.keep(&stage).await;
-    let kept = Old { seen_at: days_ago(89), ..Old::new("vima", "payin", b"2") }.keep(&stage).await;
-    let housekeeping = stage.enqueue("housekeeping", None);
+    let gone = Old { seen_at: days_ago(91), ..Old::new("vima", "payin", b"1") }.keep(&system).await;
+    let kept = Old { seen_at: days_ago(89), ..Old::new("vima", "payin", b"2") }.keep(&system).await;
+    let housekeeping = system.enqueue("housekeeping", None);
     assert!(housekeeping.stdout.contains(r#""quarantine":1"#), "{housekeeping:?}");
-    let left = sqlx::query_scalar!("SELECT id FROM quarantine").fetch_all(&stage.pool).await;
+    let left = sqlx::query_scalar!("SELECT id FROM quarantine").fetch_all(&system.pool).await;
     assert_eq!(left.expect("the database answers"), [kept]);
     eventually("the worker to say what went", || async { worker.said().contains(&gone.to_string()).then_some(()) })
         .await;

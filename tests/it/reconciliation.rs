@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::Executor;
 use uuid::Uuid;
 
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::harness::{eventually, is_long};
 
 fn days_ago(days: u64) -> NaiveDate {
@@ -24,18 +24,18 @@ fn args(date: NaiveDate) -> String {
 }
 
 /// Reconciles a day by a worker, and returns what the command printed of it.
-fn reconcile(stage: &Stage, date: NaiveDate) -> Value {
-    let ended = stage.enqueue("reconcile", Some(&args(date)));
+fn reconcile(system: &TestSystem, date: NaiveDate) -> Value {
+    let ended = system.enqueue("reconcile", Some(&args(date)));
     assert!(ended.status.success(), "{ended:?}");
     serde_json::from_str(ended.stdout.lines().last().expect("a result")).expect("JSON")
 }
 
-/// A stage whose payments are synced, and its worker.
-async fn synced(sandbox: &[&str]) -> (Stage, crate::harness::programs::Running) {
-    let stage = Stage::set(sandbox).await;
-    let worker = stage.jobs(&["worker"]);
-    stage.sync_both().await;
-    (stage, worker)
+/// A system whose payments are synced, and its worker.
+async fn synced(sandbox: &[&str]) -> (TestSystem, crate::harness::programs::Running) {
+    let system = TestSystem::set(sandbox).await;
+    let worker = system.jobs(&["worker"]);
+    system.sync_both().await;
+    (system, worker)
 }
 
 /// Every verdict of the labelled days is right: nothing is missed, nothing is made up.
@@ -43,14 +43,14 @@ async fn synced(sandbox: &[&str]) -> (Stage, crate::harness::programs::Running) 
 async fn labelled_days_are_judged_without_a_wrong_verdict() {
     // 70 in a hundred go through both sides: more than 50,000 pairs where there is time.
     let per_day = if is_long() { "25000" } else { "1000" };
-    let (stage, _worker) = synced(&["--per-day", per_day, "--discrepancies", "0.1"]).await;
+    let (system, _worker) = synced(&["--per-day", per_day, "--discrepancies", "0.1"]).await;
     let mut keys = 0;
     for days in 0..=4 {
-        let counts = reconcile(&stage, days_ago(days))["counts"].clone();
+        let counts = reconcile(&system, days_ago(days))["counts"].clone();
         let of = |field: &str| counts[field].as_u64().expect("a count");
         keys += of("matched") + of("amount_discrepancies") + of("status_discrepancies");
     }
-    let truth = stage.sandbox.get("truth/discrepancies").await;
+    let truth = system.sandbox.get("truth/discrepancies").await;
     let truth: BTreeSet<(String, String)> = truth
         .as_array()
         .expect("findings")
@@ -64,11 +64,11 @@ async fn labelled_days_are_judged_without_a_wrong_verdict() {
                        ELSE match_status END AS "kind!", key
              FROM discrepancies CROSS JOIN UNNEST(types) AS kind"#
     );
-    let found = found.fetch_all(&stage.pool).await.expect("the cases").into_iter();
+    let found = found.fetch_all(&system.pool).await.expect("the cases").into_iter();
     let found: BTreeSet<(String, String)> = found.map(|row| (row.kind, row.key)).collect();
     assert_eq!(found, truth);
     assert!(truth.len() > 100 && keys > 1_000, "the days are too quiet to say anything");
-    assert_eq!(stage.number("SELECT sum(pending)::bigint FROM reconciliation_runs").await, 0);
+    assert_eq!(system.number("SELECT sum(pending)::bigint FROM reconciliation_runs").await, 0);
 }
 
 fn text(value: &Value) -> String {
@@ -76,27 +76,27 @@ fn text(value: &Value) -> String {
 }
 
 /// What cases are, down to the version of each row.
-async fn cases(stage: &Stage) -> Vec<String> {
+async fn cases(system: &TestSystem) -> Vec<String> {
     let rows =
         sqlx::query_scalar!(r#"SELECT xmin::text || discrepancies::text AS "case!" FROM discrepancies ORDER BY id"#);
-    rows.fetch_all(&stage.pool).await.expect("the cases")
+    rows.fetch_all(&system.pool).await.expect("the cases")
 }
 
 #[tokio::test]
 async fn the_same_day_again_says_the_same_and_touches_no_case() {
-    let (stage, _worker) = synced(&["--per-day", "400", "--discrepancies", "0.2"]).await;
+    let (system, _worker) = synced(&["--per-day", "400", "--discrepancies", "0.2"]).await;
     let day = days_ago(1);
-    let first = reconcile(&stage, day);
-    let before = cases(&stage).await;
+    let first = reconcile(&system, day);
+    let before = cases(&system).await;
     assert!(before.len() > 10, "a day without cases says nothing");
     for version in 2..=20 {
-        let again = reconcile(&stage, day);
+        let again = reconcile(&system, day);
         assert_eq!(again["version"], version);
         assert_eq!((&again["counts"], &again["amounts"]), (&first["counts"], &first["amounts"]));
         assert_eq!(again["cases"], json!({"opened": 0, "reopened": 0, "auto_resolved": 0}));
     }
-    assert_eq!(cases(&stage).await, before);
-    let told = stage
+    assert_eq!(cases(&system).await, before);
+    let told = system
         .number(
             "SELECT count(DISTINCT said) FROM (
                  SELECT string_agg(concat(key, occurrence, match_status, types, vima_txn_id, payshack_txn_id, amount_diff), ';'
@@ -110,7 +110,7 @@ async fn the_same_day_again_says_the_same_and_touches_no_case() {
 /// A pair that is split by midnight, or by most of a day, is a pair.
 #[tokio::test]
 async fn pairs_up_to_23_hours_apart_are_not_missing() {
-    let (stage, _worker) = synced(&["--per-day", "0"]).await;
+    let (system, _worker) = synced(&["--per-day", "0"]).await;
     let day = days_ago(2);
     sqlx::query!(
         r#"INSERT INTO transactions (id, source, kind, source_id, content_hash, client_operation_id, order_id, project, status,
@@ -123,11 +123,11 @@ async fn pairs_up_to_23_hours_apart_are_not_missing() {
              FROM generate_series(0, 9999) AS number CROSS JOIN UNNEST(ARRAY['vima', 'payshack']) AS source"#,
         day
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("pairs");
     for (date, matched) in [(day.pred_opt(), 0), (Some(day), 10_000), (day.succ_opt(), 0)] {
-        let counts = reconcile(&stage, date.expect("a day"))["counts"].clone();
+        let counts = reconcile(&system, date.expect("a day"))["counts"].clone();
         assert_eq!(counts["matched"], matched);
         assert_eq!(
             (&counts["missing_vima"], &counts["missing_payshack"], &counts["pending"]),
@@ -137,7 +137,7 @@ async fn pairs_up_to_23_hours_apart_are_not_missing() {
 }
 
 /// A pay-in that both sides agree on, of the day before yesterday: its id at `PayShack`'s side, and its key.
-async fn agreed(stage: &Stage, day: NaiveDate) -> (Uuid, String) {
+async fn agreed(system: &TestSystem, day: NaiveDate) -> (Uuid, String) {
     let row = sqlx::query!(
         r#"SELECT payshack.id, payshack.order_id AS "key!" FROM transactions AS payshack
              JOIN transactions AS vima ON vima.client_operation_id = payshack.order_id
@@ -146,23 +146,23 @@ async fn agreed(stage: &Stage, day: NaiveDate) -> (Uuid, String) {
             ORDER BY payshack.id LIMIT 1"#,
         day
     );
-    let row = row.fetch_one(&stage.pool).await.expect("a pair");
+    let row = row.fetch_one(&system.pool).await.expect("a pair");
     (row.id, row.key)
 }
 
 /// The state, the note, and how many changes a case has in its history.
-async fn case(stage: &Stage, key: &str) -> (String, Option<String>, i64) {
+async fn case(system: &TestSystem, key: &str) -> (String, Option<String>, i64) {
     let row = sqlx::query!(
         r#"SELECT state, note, (SELECT count(*) FROM discrepancy_changes WHERE discrepancy_id = discrepancies.id) AS "changes!"
              FROM discrepancies WHERE key = $1"#,
         key
     );
-    let row = row.fetch_one(&stage.pool).await.expect("a case");
+    let row = row.fetch_one(&system.pool).await.expect("a case");
     (row.state, row.note, row.changes)
 }
 
 /// A person's decision, as `PATCH` leaves it.
-async fn decide(stage: &Stage, key: &str, to: &str, note: Option<&str>) {
+async fn decide(system: &TestSystem, key: &str, to: &str, note: Option<&str>) {
     sqlx::query!(
         r#"UPDATE discrepancies SET state = $2, note = $3,
                                     resolved_at = CASE WHEN $2 IN ('resolved', 'ignored') THEN now() END WHERE key = $1"#,
@@ -170,137 +170,137 @@ async fn decide(stage: &Stage, key: &str, to: &str, note: Option<&str>) {
         to,
         note
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("the case");
 }
 
 #[tokio::test]
 async fn a_case_lives_across_runs_and_keeps_what_people_said() {
-    let (stage, _worker) = synced(&["--discrepancies", "0"]).await;
+    let (system, _worker) = synced(&["--discrepancies", "0"]).await;
     let day = days_ago(2);
-    let (payin, key) = agreed(&stage, day).await;
+    let (payin, key) = agreed(&system, day).await;
     let forget = || async {
         sqlx::query!("DELETE FROM transactions WHERE id = $1 OR order_id = $2", payin, key)
-            .execute(&stage.pool)
+            .execute(&system.pool)
             .await
             .expect("the row goes");
     };
     let read_again = || {
-        stage.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
+        system.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
     };
 
     forget().await;
-    assert_eq!(reconcile(&stage, day)["counts"]["missing_payshack"], 1);
-    decide(&stage, &key, "acknowledged", Some("asked the bank")).await;
+    assert_eq!(reconcile(&system, day)["counts"]["missing_payshack"], 1);
+    decide(&system, &key, "acknowledged", Some("asked the bank")).await;
     // It was late: the next run no longer finds the case, and the note is kept.
     read_again();
-    assert_eq!(reconcile(&stage, day)["cases"]["auto_resolved"], 1);
+    assert_eq!(reconcile(&system, day)["cases"]["auto_resolved"], 1);
     let note = Some("asked the bank".to_owned());
-    assert_eq!(case(&stage, &key).await, ("auto_resolved".to_owned(), note.clone(), 2));
-    assert_eq!(reconcile(&stage, day)["cases"], json!({"opened": 0, "reopened": 0, "auto_resolved": 0}));
+    assert_eq!(case(&system, &key).await, ("auto_resolved".to_owned(), note.clone(), 2));
+    assert_eq!(reconcile(&system, day)["cases"], json!({"opened": 0, "reopened": 0, "auto_resolved": 0}));
 
     // Found again, it is open again.
     forget().await;
-    assert_eq!(reconcile(&stage, day)["cases"]["reopened"], 1);
-    assert_eq!(case(&stage, &key).await, ("open".to_owned(), note.clone(), 3));
+    assert_eq!(reconcile(&system, day)["cases"]["reopened"], 1);
+    assert_eq!(case(&system, &key).await, ("open".to_owned(), note.clone(), 3));
 
     // What a person settled stays so while the facts are the same, and is opened again where they have changed.
-    decide(&stage, &key, "resolved", Some("paid in cash")).await;
-    assert_eq!(reconcile(&stage, day)["cases"]["reopened"], 0);
-    assert_eq!(case(&stage, &key).await.0, "resolved");
+    decide(&system, &key, "resolved", Some("paid in cash")).await;
+    assert_eq!(reconcile(&system, day)["cases"]["reopened"], 0);
+    assert_eq!(case(&system, &key).await.0, "resolved");
     let change = sqlx::query!("UPDATE transactions SET amount = amount + 1 WHERE client_operation_id = $1", key);
-    change.execute(&stage.pool).await.expect("the amount changes");
-    assert_eq!(reconcile(&stage, day)["cases"]["reopened"], 1);
-    assert_eq!(case(&stage, &key).await, ("open".to_owned(), Some("paid in cash".to_owned()), 4));
+    change.execute(&system.pool).await.expect("the amount changes");
+    assert_eq!(reconcile(&system, day)["cases"]["reopened"], 1);
+    assert_eq!(case(&system, &key).await, ("open".to_owned(), Some("paid in cash".to_owned()), 4));
 
     // What a person ignores stays ignored, whatever changes.
-    decide(&stage, &key, "ignored", Some("a test payment")).await;
+    decide(&system, &key, "ignored", Some("a test payment")).await;
     read_again();
-    let counts = reconcile(&stage, day)["counts"].clone();
+    let counts = reconcile(&system, day)["counts"].clone();
     assert_eq!((&counts["amount_discrepancies"], &counts["missing_payshack"]), (&json!(1), &json!(0)));
-    assert_eq!(case(&stage, &key).await.0, "ignored");
+    assert_eq!(case(&system, &key).await.0, "ignored");
     let facts = "SELECT count(*) FROM discrepancies WHERE match_status = 'discrepancy' AND types = '{amount}' AND amount_diff = 1";
-    assert_eq!(stage.number(facts).await, 1, "the case tells what the last run found");
+    assert_eq!(system.number(facts).await, 1, "the case tells what the last run found");
 }
 
 /// While a provider is away, nobody can say that its payments are missing.
 #[tokio::test]
 async fn an_outage_of_a_provider_raises_no_alarm() {
-    let (stage, _worker) = synced(&["--discrepancies", "0"]).await;
+    let (system, _worker) = synced(&["--discrepancies", "0"]).await;
     let day = days_ago(1);
-    let whole = reconcile(&stage, day)["counts"]["matched"].as_u64().expect("a count");
+    let whole = reconcile(&system, day)["counts"]["matched"].as_u64().expect("a count");
     let gone = "DELETE FROM transactions WHERE source = 'payshack' AND kind = 'payin'";
-    stage.pool.execute(gone).await.expect("the rows go");
+    system.pool.execute(gone).await.expect("the rows go");
     let since = "UPDATE sync_streams SET watermark = watermark - interval '3 days' WHERE source = 'payshack'";
-    stage.pool.execute(since).await.expect("the streams");
-    let counts = reconcile(&stage, day)["counts"].clone();
+    system.pool.execute(since).await.expect("the streams");
+    let counts = reconcile(&system, day)["counts"].clone();
     assert_eq!((&counts["pending"], &counts["missing_payshack"]), (&json!(whole), &json!(0)));
-    assert_eq!(stage.number("SELECT count(*) FROM discrepancies").await, 0);
+    assert_eq!(system.number("SELECT count(*) FROM discrepancies").await, 0);
     // Read again, and still not there: now it is said.
     let back = "UPDATE sync_streams SET watermark = watermark + interval '3 days' WHERE source = 'payshack'";
-    stage.pool.execute(back).await.expect("the streams");
-    assert_eq!(reconcile(&stage, day)["counts"]["missing_payshack"], whole);
+    system.pool.execute(back).await.expect("the streams");
+    assert_eq!(reconcile(&system, day)["counts"]["missing_payshack"], whole);
     // Of what was never read, nothing is said.
     let covered = "UPDATE sync_streams SET covered_from = now() WHERE source = 'payshack' AND stream = 'history'";
-    stage.pool.execute(covered).await.expect("the streams");
-    let again = reconcile(&stage, day);
+    system.pool.execute(covered).await.expect("the streams");
+    let again = reconcile(&system, day);
     assert_eq!((&again["counts"]["pending"], &again["cases"]["auto_resolved"]), (&json!(whole), &json!(0)));
-    let open = stage.number("SELECT count(*) FROM discrepancies WHERE state = 'open'").await;
+    let open = system.number("SELECT count(*) FROM discrepancies WHERE state = 'open'").await;
     assert_eq!(open.unsigned_abs(), whole, "a case waits while nobody can say");
 }
 
 #[tokio::test]
 async fn a_run_that_is_killed_leaves_nothing_and_is_done_by_another() {
-    let (stage, mut worker) = synced(&["--discrepancies", "0.2"]).await;
+    let (system, mut worker) = synced(&["--discrepancies", "0.2"]).await;
     let day = days_ago(1);
     // Nobody can write results, so the run stands in its middle for as long as that is so.
-    let mut gate = stage.pool.begin().await.expect("a transaction");
+    let mut gate = system.pool.begin().await.expect("a transaction");
     gate.execute("LOCK TABLE reconciliation_results IN SHARE MODE").await.expect("a lock");
-    let job = stage.ask_for("reconcile", Some(&args(day)));
+    let job = system.ask_for("reconcile", Some(&args(day)));
     eventually("the run to write results", || async {
         let waiting = "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation
                         WHERE relname = 'reconciliation_results' AND NOT granted";
-        (stage.number(waiting).await > 0).then_some(())
+        (system.number(waiting).await > 0).then_some(())
     })
     .await;
     worker.kill();
-    let _other = stage.jobs(&["worker"]);
+    let _other = system.jobs(&["worker"]);
     eventually("the job to be taken over", || async {
-        (stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await > 0).then_some(())
+        (system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await > 0).then_some(())
     })
     .await;
     gate.rollback().await.expect("the end of the lock");
     eventually("the other worker to reconcile the day", || async {
-        (stage.state_of(job).await == "succeeded").then_some(())
+        (system.state_of(job).await == "succeeded").then_some(())
     })
     .await;
-    assert_eq!(stage.number("SELECT count(*) FROM reconciliation_runs WHERE version = 1").await, 1);
-    assert_eq!(stage.number("SELECT count(*) FROM reconciliation_runs").await, 1);
+    assert_eq!(system.number("SELECT count(*) FROM reconciliation_runs WHERE version = 1").await, 1);
+    assert_eq!(system.number("SELECT count(*) FROM reconciliation_runs").await, 1);
     let doubled =
         "SELECT count(*) - count(DISTINCT (key, occurrence, vima_txn_id, payshack_txn_id)) FROM reconciliation_results";
-    assert_eq!(stage.number(doubled).await, 0);
+    assert_eq!(system.number(doubled).await, 0);
     let orphans = "SELECT count(*) FROM discrepancies AS one WHERE NOT EXISTS (
                        SELECT FROM reconciliation_results AS result WHERE result.key = one.key)";
-    assert_eq!(stage.number(orphans).await, 0);
+    assert_eq!(system.number(orphans).await, 0);
 }
 
 /// A worker that was thought dead and comes back commits nothing.
 #[tokio::test]
 async fn a_run_whose_claim_is_lost_writes_nothing() {
-    let (stage, mut worker) = synced(&["--discrepancies", "0.2"]).await;
+    let (system, mut worker) = synced(&["--discrepancies", "0.2"]).await;
     worker.kill();
-    let job_id = stage.ask_for("reconcile", Some(&args(days_ago(1))));
+    let job_id = system.ask_for("reconcile", Some(&args(days_ago(1))));
     let running = sqlx::query!("UPDATE jobs SET state = 'running', epoch = 2 WHERE id = $1", job_id);
-    running.execute(&stage.pool).await.expect("the ledger");
-    let wire = stage.servers.wire().await;
+    running.execute(&system.pool).await.expect("the jobs table");
+    let redis = system.servers.redis().await;
     for (epoch, lost) in [(1, true), (2, false)] {
         let claim = Claim { job_id: JobId(job_id), epoch };
         let rules = Parameters::default();
         let zone = chrono_tz::UTC;
-        let done = reconcile_day(&stage.pool, &wire, &SystemClock, &claim, days_ago(1), zone, &rules).await;
+        let done = reconcile_day(&system.pool, &redis, &SystemClock, &claim, days_ago(1), zone, &rules).await;
         assert_eq!(matches!(done, Err(ReconcileError::Database(DbError::ClaimLost))), lost, "{done:?}");
-        let written = stage.number("SELECT count(*) FROM reconciliation_results").await > 0;
+        let written = system.number("SELECT count(*) FROM reconciliation_results").await > 0;
         assert_eq!(written, !lost);
     }
 }
@@ -308,10 +308,10 @@ async fn a_run_whose_claim_is_lost_writes_nothing() {
 /// What dashboards are told of a run, in order.
 #[tokio::test]
 async fn a_run_is_told_from_its_beginning_to_its_end() {
-    let (stage, _worker) = synced(&["--discrepancies", "0.2"]).await;
-    let run = reconcile(&stage, days_ago(1));
+    let (system, _worker) = synced(&["--discrepancies", "0.2"]).await;
+    let run = reconcile(&system, days_ago(1));
     let told = sqlx::query_scalar!("SELECT body FROM events WHERE body ->> 'type' LIKE 'reconciliation%' ORDER BY id");
-    let told = told.fetch_all(&stage.pool).await.expect("events");
+    let told = told.fetch_all(&system.pool).await.expect("events");
     let names: Vec<&str> = told.iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(names, ["reconciliation_started", "reconciliation_progress", "reconciliation_completed"]);
     for event in &told {
@@ -319,7 +319,7 @@ async fn a_run_is_told_from_its_beginning_to_its_end() {
     }
     assert_eq!(told[2]["counts"], run["counts"]);
     let judged: DateTime<Utc> = sqlx::query_scalar!(r#"SELECT as_of AS "as_of!" FROM reconciliation_runs"#)
-        .fetch_one(&stage.pool)
+        .fetch_one(&system.pool)
         .await
         .expect("the run");
     assert!(judged <= SystemClock.now());

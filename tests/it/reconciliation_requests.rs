@@ -9,7 +9,7 @@ use psp_dashboard::domain::money::parse_decimal;
 use psp_dashboard::domain::reconciliation::ReconcileArgs;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::request_reconciliation::enqueue_night;
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::harness::eventually;
 use crate::harness::programs::{Ended, Program, run};
 use crate::harness::runs::Run;
-use crate::harness::test_system::{Answer, OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{Answer, OPERATOR, TestSystem, VIEWER, Web};
 
 const RUN: &str = "/api/v1/reconciliation/run";
 
@@ -50,8 +50,8 @@ fn dates(started: &Value) -> Vec<&str> {
     runs.map(|run| run["date"].as_str().expect("a day")).collect()
 }
 
-async fn jobs(stage: &Stage) -> i64 {
-    stage.number("SELECT count(*) FROM jobs").await
+async fn jobs(system: &TestSystem) -> i64 {
+    system.number("SELECT count(*) FROM jobs").await
 }
 
 fn day(text: &str) -> NaiveDate {
@@ -60,8 +60,8 @@ fn day(text: &str) -> NaiveDate {
 
 #[tokio::test]
 async fn a_request_becomes_a_job_a_day() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let one = started(&web, &json!({"date": "2025-01-15"})).await;
     assert_eq!((dates(&one), &one["message"]), (vec!["2025-01-15"], &json!("1 day: queued")));
     let job = web.get(&format!("/api/v1/jobs/{}", one["job_id"].as_str().expect("an id"))).await;
@@ -73,19 +73,19 @@ async fn a_request_becomes_a_job_a_day() {
     assert_eq!(dates(&range), ["2025-01-14", "2025-01-15", "2025-01-16"]);
     assert_eq!(range["message"], "2 days: queued; 1 day: joined a run that was queued or running");
     assert_eq!(range["runs"][1]["run_id"], one["run_id"], "the live one is joined");
-    assert_eq!(jobs(&stage).await, 3);
+    assert_eq!(jobs(&system).await, 3);
 
     let forced = started(&web, &json!({"date": "2025-01-15", "force": true})).await;
     assert_ne!(forced["run_id"], one["run_id"]);
-    assert_eq!(jobs(&stage).await, 4, "one more is queued behind it");
+    assert_eq!(jobs(&system).await, 4, "one more is queued behind it");
     let today = SystemClock.now().date_naive();
     assert_eq!(dates(&started(&web, &json!({"date": today})).await), [today.to_string()], "today may be reconciled");
 }
 
 #[tokio::test]
 async fn what_cannot_be_meant_is_refused_by_its_field() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let later = SystemClock.now().date_naive() + Days::new(2);
     for (body, field, told) in [
         (json!({}), "date", "is required, or from_date and to_date"),
@@ -110,31 +110,31 @@ async fn what_cannot_be_meant_is_refused_by_its_field() {
         assert!(errors[0]["field"] == field && message.contains(told), "{body}: {errors}");
     }
     assert_eq!(post_as(&web, &json!({"date": "2025-01-15"}), VIEWER).await.status, 403);
-    assert_eq!(jobs(&stage).await, 0, "nothing was enqueued");
+    assert_eq!(jobs(&system).await, 0, "nothing was enqueued");
     let whole = json!({"from_date": "2025-01-01", "to_date": "2025-04-02"});
     assert_eq!(dates(&started(&web, &whole).await).len(), 92);
 }
 
 #[tokio::test]
 async fn one_idempotency_key_starts_runs_once() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let headers = [("x-api-key", OPERATOR), ("content-type", "application/json"), ("idempotency-key", "night-1")];
     let body = r#"{"from_date":"2025-01-15","to_date":"2025-01-16","force":true}"#;
     let first = web.post_with(RUN, &headers, body).await;
     let again = web.post_with(RUN, &headers, body).await;
     assert_eq!((first.status, again.status), (202, 202), "{first:?} {again:?}");
     assert_eq!((first.json(), &first.headers["location"]), (again.json(), &again.headers["location"]));
-    assert_eq!(jobs(&stage).await, 2);
+    assert_eq!(jobs(&system).await, 2);
     assert_eq!(web.post_with(RUN, &headers, r#"{"date":"2025-01-15"}"#).await.status, 409);
 }
 
 #[tokio::test]
 async fn days_are_reconciled_by_hand() {
-    let stage = Stage::set(&[]).await;
+    let system = TestSystem::set(&[]).await;
     let enqueue = |arguments: &[&str]| -> Ended {
         let arguments: Vec<&str> = ["enqueue", "reconcile"].iter().chain(arguments).copied().collect();
-        run(Program::Jobs, &arguments, stage.settings())
+        run(Program::Jobs, &arguments, system.settings())
     };
     let later = SystemClock.now().date_naive() + Days::new(2);
     for (args, told) in [
@@ -148,37 +148,37 @@ async fn days_are_reconciled_by_hand() {
         assert_eq!(ended.status.code(), Some(1), "{args}: {ended:?}");
         assert!(ended.stderr.contains(told), "{args}: {ended:?}");
     }
-    assert_eq!(jobs(&stage).await, 0, "nothing was enqueued");
+    assert_eq!(jobs(&system).await, 0, "nothing was enqueued");
 
     let range = enqueue(&[r#"{"from_date":"2025-01-14","to_date":"2025-01-16"}"#]);
     assert!(range.status.success(), "{range:?}");
     let ids: Vec<Uuid> = range.stdout.lines().map(|line| line.parse().expect("an id a line")).collect();
     let args =
         sqlx::query_scalar!(r#"SELECT args ->> 'date' AS "date!" FROM jobs WHERE id = ANY($1) ORDER BY id"#, &ids);
-    let args = args.fetch_all(&stage.pool).await.expect("the ledger answers");
+    let args = args.fetch_all(&system.pool).await.expect("the jobs table answers");
     assert_eq!(args, ["2025-01-14", "2025-01-15", "2025-01-16"]);
     assert_eq!(enqueue(&[r#"{"date":"2025-01-15"}"#]).stdout.trim(), ids[1].to_string(), "the live one is joined");
     assert_ne!(enqueue(&[r#"{"date":"2025-01-15"}"#, "--force"]).stdout.trim(), ids[1].to_string());
 
     let before = SystemClock.now().date_naive();
-    let by_habit = stage.ask_for("reconcile", None);
+    let by_habit = system.ask_for("reconcile", None);
     let args = sqlx::query_scalar!(r#"SELECT args ->> 'date' AS "date!" FROM jobs WHERE id = $1"#, by_habit);
-    let yesterday = day(&args.fetch_one(&stage.pool).await.expect("the ledger answers")) + Days::new(1);
+    let yesterday = day(&args.fetch_one(&system.pool).await.expect("the jobs table answers")) + Days::new(1);
     assert!((before..=SystemClock.now().date_naive()).contains(&yesterday), "yesterday, where nothing is said");
 }
 
 /// The job of a night, as a worker has claimed it.
-async fn claimed_night(stage: &Stage, wire: &Wire, nightly: NaiveDate) -> Claim {
+async fn claimed_night(system: &TestSystem, redis: &Redis, nightly: NaiveDate) -> Claim {
     let job = NewJob::reconcile(ReconcileArgs::of_night_after(nightly), Trigger::Schedule);
-    let job_id = enqueue_job(&stage.pool, wire, &job).await.expect("the ledger takes it").job_id;
+    let job_id = enqueue_job(&system.pool, redis, &job).await.expect("the jobs table takes it").job_id;
     sqlx::query!("UPDATE jobs SET state = 'running', epoch = 1 WHERE id = $1", job_id.0)
-        .execute(&stage.pool)
+        .execute(&system.pool)
         .await
-        .expect("the ledger answers");
+        .expect("the jobs table answers");
     Claim { job_id, epoch: 1 }
 }
 
-async fn insert_payment(stage: &Stage, kind: &str, created_at: DateTime<Utc>) {
+async fn insert_payment(system: &TestSystem, kind: &str, created_at: DateTime<Utc>) {
     sqlx::query!(
         r#"INSERT INTO transactions (id, source, kind, source_id, content_hash, amount, currency, status, created_at,
                                      ingested_at, raw_data)
@@ -188,12 +188,12 @@ async fn insert_payment(stage: &Stage, kind: &str, created_at: DateTime<Utc>) {
         Uuid::now_v7().to_string(),
         created_at
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("the database takes it");
 }
 
-async fn insert_case(stage: &Stage, date: NaiveDate, stands: &str) {
+async fn insert_case(system: &TestSystem, date: NaiveDate, stands: &str) {
     sqlx::query!(
         r#"INSERT INTO discrepancies (id, recon_date, key, occurrence, match_status, types, details, state, first_seen_at,
                                       first_run_id, created_at, resolved_at)
@@ -203,69 +203,69 @@ async fn insert_case(stage: &Stage, date: NaiveDate, stands: &str) {
         date,
         stands
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("the database takes it");
 }
 
 #[tokio::test]
 async fn a_night_looks_again_at_what_is_not_settled() {
-    let stage = Stage::set(&[]).await;
-    let wire = stage.servers.wire().await;
+    let system = TestSystem::set(&[]).await;
+    let redis = system.servers.redis().await;
     let nightly = day("2025-01-20");
     let back = |days| nightly - Days::new(days);
     let zone = Tz::Asia__Kolkata;
     // All is settled: a completed run that saw everything; a failed one after it says nothing.
-    Run::completed(back(1)).insert(&stage.pool).await;
-    Run::failed(back(1)).insert(&stage.pool).await;
-    insert_case(&stage, back(1), "resolved").await;
+    Run::completed(back(1)).insert(&system.pool).await;
+    Run::failed(back(1)).insert(&system.pool).await;
+    insert_case(&system, back(1), "resolved").await;
     // A case is being looked into.
-    Run::completed(back(2)).insert(&stage.pool).await;
-    insert_case(&stage, back(2), "acknowledged").await;
+    Run::completed(back(2)).insert(&system.pool).await;
+    insert_case(&system, back(2), "acknowledged").await;
     // Something is pending in the last run, not in the one before.
-    Run::completed(back(3)).insert(&stage.pool).await;
-    Run::completed(back(3)).version(2).pending(1).insert(&stage.pool).await;
+    Run::completed(back(3)).insert(&system.pool).await;
+    Run::completed(back(3)).version(2).pending(1).insert(&system.pool).await;
     // A side had not been read past the end of the day.
     let end = Run::completed(back(4)).day_until();
-    Run::completed(back(4)).watermark(Some(end - TimeDelta::seconds(1))).insert(&stage.pool).await;
+    Run::completed(back(4)).watermark(Some(end - TimeDelta::seconds(1))).insert(&system.pool).await;
     // Never run, but paid on: the last instant of the day in Kolkata.
-    insert_payment(&stage, "payin", "2025-01-15T18:29:59Z".parse().expect("a time")).await;
+    insert_payment(&system, "payin", "2025-01-15T18:29:59Z".parse().expect("a time")).await;
     // Never run, and only a pay-out.
-    insert_payment(&stage, "payout", "2025-01-14T10:00:00Z".parse().expect("a time")).await;
+    insert_payment(&system, "payout", "2025-01-14T10:00:00Z".parse().expect("a time")).await;
     // Pending, but too long ago.
-    Run::completed(back(7)).pending(1).insert(&stage.pool).await;
+    Run::completed(back(7)).pending(1).insert(&system.pool).await;
 
-    let night = async |claim: &Claim, revisit| enqueue_night(&stage.pool, &wire, claim, nightly, revisit, zone).await;
-    let claim = claimed_night(&stage, &wire, nightly).await;
+    let night = async |claim: &Claim, revisit| enqueue_night(&system.pool, &redis, claim, nightly, revisit, zone).await;
+    let claim = claimed_night(&system, &redis, nightly).await;
     let lost = Claim { epoch: 0, ..claim };
     assert!(matches!(night(&lost, 6).await, Err(DbError::ClaimLost)));
-    assert_eq!(jobs(&stage).await, 1, "whoever lost its claim enqueues nothing");
+    assert_eq!(jobs(&system).await, 1, "whoever lost its claim enqueues nothing");
 
-    let requested = night(&claim, 6).await.expect("the ledger takes them");
+    let requested = night(&claim, 6).await.expect("the jobs table takes them");
     let days: Vec<NaiveDate> = requested.iter().map(|requested| requested.date).collect();
     assert_eq!(days, [back(5), back(4), back(3), back(2), nightly]);
-    let again = night(&claim, 1).await.expect("the ledger takes them");
+    let again = night(&claim, 1).await.expect("the jobs table takes them");
     let ids = |job: Option<JobId>| job.expect("a job").0;
     assert_eq!(ids(again.first().map(|day| day.job_id)), ids(requested.last().map(|day| day.job_id)), "joined");
-    assert_eq!((again.len(), jobs(&stage).await), (1, 6));
+    assert_eq!((again.len(), jobs(&system).await), (1, 6));
     let by_schedule = "SELECT count(*) FROM jobs WHERE kind = 'reconcile' AND trigger = 'schedule' AND priority = 10";
-    assert_eq!(stage.number(by_schedule).await, 6);
+    assert_eq!(system.number(by_schedule).await, 6);
 }
 
-async fn scheduled(stage: &Stage) -> Vec<String> {
+async fn scheduled(system: &TestSystem) -> Vec<String> {
     sqlx::query_scalar!(
         r#"SELECT DISTINCT args ->> 'nightly' AS "nightly!" FROM schedule_ticks JOIN jobs ON jobs.id = job_id
             WHERE schedule = 'reconcile' ORDER BY 1"#
     )
-    .fetch_all(&stage.pool)
+    .fetch_all(&system.pool)
     .await
-    .expect("the ledger answers")
+    .expect("the jobs table answers")
 }
 
 #[tokio::test]
 async fn each_night_is_one_job_and_those_that_were_missed_are_made_up_for() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let now = SystemClock.now();
     let zone = Tz::Asia__Kolkata;
     let today = now.with_timezone(&zone).date_naive();
@@ -277,16 +277,16 @@ async fn each_night_is_one_job_and_those_that_were_missed_are_made_up_for() {
         last,
         Uuid::nil()
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
-    .expect("the ledger takes it");
+    .expect("the jobs table takes it");
     let hour = (now.with_timezone(&zone) + TimeDelta::hours(2)).format("0 %H * * *").to_string();
     let settings = [("RECONCILIATION_CRON", hour.as_str()), ("RECONCILIATION_TIMEZONE", zone.name())];
-    let _schedulers = [stage.jobs_with(&["scheduler"], &settings), stage.jobs_with(&["scheduler"], &settings)];
+    let _schedulers = [system.jobs_with(&["scheduler"], &settings), system.jobs_with(&["scheduler"], &settings)];
     let entry = eventually("both schedulers to be at work, and the nights to be made up for", || async {
         let shown = web.get("/api/v1/schedule").await["items"].clone();
         let entry = shown.as_array()?.iter().find(|entry| entry["name"] == "reconcile")?.clone();
-        let alive = stage.number("SELECT count(*) FROM processes WHERE role = 'scheduler'").await;
+        let alive = system.number("SELECT count(*) FROM processes WHERE role = 'scheduler'").await;
         let recent = entry["last_tick_at"].as_str()?.parse::<DateTime<Utc>>().ok()? > now - TimeDelta::hours(24);
         (alive == 2 && recent).then_some(entry)
     })
@@ -295,17 +295,17 @@ async fn each_night_is_one_job_and_those_that_were_missed_are_made_up_for() {
     assert_eq!(told, [json!("reconcile"), json!(hour), json!("Asia/Kolkata"), json!("queued")]);
     let next: DateTime<Utc> = entry["next_tick_at"].as_str().expect("a time").parse().expect("a time");
     assert!((now..now + TimeDelta::hours(3)).contains(&next), "{entry}");
-    let nights = scheduled(&stage).await;
-    let ticks = stage.number("SELECT count(*) FROM schedule_ticks WHERE schedule = 'reconcile'").await;
-    let made = stage.number("SELECT count(*) FROM jobs WHERE kind = 'reconcile'").await;
+    let nights = scheduled(&system).await;
+    let ticks = system.number("SELECT count(*) FROM schedule_ticks WHERE schedule = 'reconcile'").await;
+    let made = system.number("SELECT count(*) FROM jobs WHERE kind = 'reconcile'").await;
     assert_eq!((i64::try_from(nights.len()), made), (Ok(ticks - 1), ticks - 1), "{nights:?}");
     assert!((3..=4).contains(&nights.len()), "{nights:?}");
 }
 
 #[tokio::test]
 async fn a_faulty_expression_stops_the_start() {
-    let stage = Stage::set(&[]).await;
-    let settings = stage.settings().into_iter().chain([("RECONCILIATION_CRON", "at half past one".to_owned())]);
+    let system = TestSystem::set(&[]).await;
+    let settings = system.settings().into_iter().chain([("RECONCILIATION_CRON", "at half past one".to_owned())]);
     let ended = run(Program::Jobs, &["scheduler"], settings);
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     for told in ["RECONCILIATION_CRON: cannot be read", "five fields", "for example RECONCILIATION_CRON=30 1 * * *"] {
@@ -315,12 +315,12 @@ async fn a_faulty_expression_stops_the_start() {
 
 #[tokio::test]
 async fn what_is_asked_for_is_done_and_shown() {
-    let stage = Stage::set(&["--per-day", "300", "--discrepancies", "0.1"]).await;
-    let (web, worker) = (stage.web().await, stage.jobs(&["worker"]));
-    stage.sync_both().await;
+    let system = TestSystem::set(&["--per-day", "300", "--discrepancies", "0.1"]).await;
+    let (web, worker) = (system.web().await, system.jobs(&["worker"]));
+    system.sync_both().await;
     let date = SystemClock.now().date_naive() - Days::new(2);
     let run_id = started(&web, &json!({"date": date})).await["run_id"].as_str().expect("an id").to_owned();
-    stage.settle().await;
+    system.settle().await;
     let path = format!("/api/v1/reconciliation/runs/{run_id}");
     let (shown, summed) = (web.get(&path).await, web.get(&format!("/api/v1/reconciliation/summary?date={date}")).await);
     let told = ["status", "run_id", "provisional"].map(|field| summed[field].clone());
@@ -340,11 +340,11 @@ async fn what_is_asked_for_is_done_and_shown() {
 
     // A night: the day that has ended, and this one, whose cases are open.
     drop(worker);
-    let wire = stage.servers.wire().await;
+    let redis = system.servers.redis().await;
     let night = NewJob::reconcile(ReconcileArgs::of_night_after(date + Days::new(1)), Trigger::Schedule);
-    enqueue_job(&stage.pool, &wire, &night).await.expect("the ledger takes it");
-    let _worker = stage.jobs_with(&["worker"], &[("RECON_REVISIT_DAYS", "1")]);
-    stage.settle().await;
+    enqueue_job(&system.pool, &redis, &night).await.expect("the jobs table takes it");
+    let _worker = system.jobs_with(&["worker"], &[("RECON_REVISIT_DAYS", "1")]);
+    system.settle().await;
     let runs = web.get("/api/v1/reconciliation/runs?trigger=schedule").await;
     let runs = runs["items"].as_array().expect("items").iter();
     let told: Vec<[Value; 3]> = runs.map(|run| ["date", "version", "status"].map(|field| run[field].clone())).collect();

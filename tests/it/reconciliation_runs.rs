@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::runs::Run;
-use crate::harness::test_system::{Answer, Stage, VIEWER, Web};
+use crate::harness::test_system::{Answer, TestSystem, VIEWER, Web};
 
 const RUNS: &str = "/api/v1/reconciliation/runs";
 
@@ -33,8 +33,8 @@ fn day(text: &str) -> NaiveDate {
 }
 
 /// A job of the day as it would be in this state, held for so many seconds where it runs.
-async fn job_in(stage: &Stage, date: &str, stands: &str, held: i32) -> Uuid {
-    let id = stage.ask_for("reconcile", Some(&json!({"date": date}).to_string()));
+async fn job_in(system: &TestSystem, date: &str, stands: &str, held: i32) -> Uuid {
+    let id = system.ask_for("reconcile", Some(&json!({"date": date}).to_string()));
     sqlx::query!(
         r#"WITH held AS (
                INSERT INTO job_leases (job_id, epoch, worker, expires_at)
@@ -46,9 +46,9 @@ async fn job_in(stage: &Stage, date: &str, stands: &str, held: i32) -> Uuid {
         stands,
         f64::from(held)
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
-    .expect("the ledger answers");
+    .expect("the jobs table answers");
     id
 }
 
@@ -74,10 +74,10 @@ fn rupees() -> Value {
 
 #[tokio::test]
 async fn a_run_is_shown_with_everything_it_went_by() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let wanted = Run::completed(day("2025-01-15")).tally(some_of_everything()).amounts(rupees());
-    let id = wanted.insert(&stage.pool).await;
+    let id = wanted.insert(&system.pool).await;
     let shown = run(&web, id).await;
     let expected = json!({
         "id": id, "job_id": id, "date": "2025-01-15", "status": "completed", "version": 1, "trigger": "schedule",
@@ -104,8 +104,8 @@ async fn a_run_is_shown_with_everything_it_went_by() {
 
 #[tokio::test]
 async fn a_run_stands_as_its_job_does() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     // Before it has begun, a run is only its job.
     for (date, state, held, expected) in [
         ("2025-01-01", "queued", 0, "queued"),
@@ -114,7 +114,7 @@ async fn a_run_stands_as_its_job_does() {
         ("2025-01-04", "failed", 0, "failed"),
         ("2025-01-05", "cancelled", 0, "cancelled"),
     ] {
-        let id = job_in(&stage, date, state, held).await;
+        let id = job_in(&system, date, state, held).await;
         let shown = run(&web, id).await;
         let told = ["date", "status", "trigger", "started_at", "parameters"].map(|field| shown[field].clone());
         assert_eq!(told, [json!(date), json!(expected), json!("cli"), Value::Null, Value::Null], "{state}: {shown}");
@@ -122,23 +122,23 @@ async fn a_run_stands_as_its_job_does() {
         assert_eq!(found["total"], 0, "it has found nothing yet");
 
         // Once it has, its row says so; whether anybody is at it, its job.
-        Run::running(day(date)).of_job(id).insert(&stage.pool).await;
+        Run::running(day(date)).of_job(id).insert(&system.pool).await;
         let shown = run(&web, id).await;
         assert_eq!((&shown["status"], shown["started_at"].is_string()), (&json!(expected), true), "{state}: {shown}");
         let error = if ["retrying", "failed"].contains(&state) { json!("PostgreSQL was away") } else { Value::Null };
         assert_eq!(shown["error"], error, "{state}: {shown}");
     }
     // A worker died: nobody is at it, whatever its row says, until somebody takes the job over.
-    let id = job_in(&stage, "2025-01-06", "running", -1).await;
-    Run::running(day("2025-01-06")).of_job(id).insert(&stage.pool).await;
+    let id = job_in(&system, "2025-01-06", "running", -1).await;
+    Run::running(day("2025-01-06")).of_job(id).insert(&system.pool).await;
     assert_eq!(run(&web, id).await["status"], "queued");
     // An attempt failed, and another is to come.
-    let id = job_in(&stage, "2025-01-08", "retrying", 0).await;
-    Run::failed(day("2025-01-08")).of_job(id).insert(&stage.pool).await;
+    let id = job_in(&system, "2025-01-08", "retrying", 0).await;
+    Run::failed(day("2025-01-08")).of_job(id).insert(&system.pool).await;
     let shown = run(&web, id).await;
     let told = ["status", "finished_at", "duration_ms", "error"].map(|field| shown[field].clone());
     assert_eq!(told, [json!("queued"), Value::Null, Value::Null, json!("the rows do not add up")], "{shown}");
-    let forgotten = Run::running(day("2025-01-07")).insert(&stage.pool).await;
+    let forgotten = Run::running(day("2025-01-07")).insert(&system.pool).await;
     assert_eq!(run(&web, forgotten).await["status"], "failed", "its job was cleared away");
 
     let of = async |status: &str| web.get(&format!("{RUNS}?status={status}")).await["total"].clone();
@@ -147,7 +147,7 @@ async fn a_run_stands_as_its_job_does() {
     {
         assert_eq!(of(status).await, expected, "{status}");
     }
-    let sync = stage.ask_for("sync-vima", None);
+    let sync = system.ask_for("sync-vima", None);
     for nobody in [sync, Uuid::now_v7()] {
         for path in [format!("{RUNS}/{nobody}"), format!("{RUNS}/{nobody}/results")] {
             let answer = ask(&web, &path).await;
@@ -158,16 +158,16 @@ async fn a_run_stands_as_its_job_does() {
 
 #[tokio::test]
 async fn runs_are_listed_newest_first() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let mut newest_first = vec![];
     for number in 0..7 {
         let date = day("2025-01-10") + Days::new(number);
-        newest_first.insert(0, json!(Run::completed(date).insert(&stage.pool).await));
+        newest_first.insert(0, json!(Run::completed(date).insert(&system.pool).await));
     }
     // Two at the same instant, in the order of their ids.
     let again = Run::failed(day("2025-01-16")).started("2025-01-17T02:00:00Z".parse().expect("a time"));
-    newest_first.insert(0, json!(again.insert(&stage.pool).await));
+    newest_first.insert(0, json!(again.insert(&system.pool).await));
     let (mut walked, mut path) = (vec![], format!("{RUNS}?limit=3"));
     loop {
         let page = web.get(&path).await;
@@ -202,7 +202,7 @@ async fn runs_are_listed_newest_first() {
     assert_eq!(ask(&web, &format!("{RUNS}/17")).await.status, 422);
 }
 
-async fn insert_findings(stage: &Stage, run_id: Uuid, match_status: &str, count: i32) {
+async fn insert_findings(system: &TestSystem, run_id: Uuid, match_status: &str, count: i32) {
     sqlx::query!(
         r#"INSERT INTO reconciliation_results (run_id, recon_date, key, match_status, types, payshack_txn_id,
                                                payshack_amount, payshack_currency, payshack_status, details)
@@ -214,21 +214,21 @@ async fn insert_findings(stage: &Stage, run_id: Uuid, match_status: &str, count:
         match_status,
         count
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("the database takes them");
 }
 
 #[tokio::test]
 async fn what_a_run_found_is_listed() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
-    let id = Run::completed(day("2025-01-15")).insert(&stage.pool).await;
-    let other = Run::completed(day("2025-01-16")).insert(&stage.pool).await;
-    insert_findings(&stage, id, "pending", 3).await;
-    insert_findings(&stage, id, "missing_vima", 2).await;
-    insert_findings(&stage, other, "pending", 1).await;
-    insert_findings(&stage, id, "unmatchable", 1).await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
+    let id = Run::completed(day("2025-01-15")).insert(&system.pool).await;
+    let other = Run::completed(day("2025-01-16")).insert(&system.pool).await;
+    insert_findings(&system, id, "pending", 3).await;
+    insert_findings(&system, id, "missing_vima", 2).await;
+    insert_findings(&system, other, "pending", 1).await;
+    insert_findings(&system, id, "unmatchable", 1).await;
     let results = format!("{RUNS}/{id}/results");
     let all = web.get(&results).await;
     assert_eq!(all["total"], 6);
@@ -261,8 +261,8 @@ async fn what_a_run_found_is_listed() {
 
 #[tokio::test]
 async fn a_day_is_summed_up_by_its_last_completed_run() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let date = day("2025-01-15");
     let none = summary(&web, date).await;
     let told = ["run_id", "run_at", "status", "provisional", "currency"].map(|field| none[field].clone());
@@ -270,12 +270,12 @@ async fn a_day_is_summed_up_by_its_last_completed_run() {
     assert_eq!(none["matched"], json!({"count": 0, "percentage": 0.0, "amount": "0.00"}));
     assert_eq!(none["data_as_of"], json!({"vima": null, "payshack": null}));
 
-    Run::completed(date).insert(&stage.pool).await;
+    Run::completed(date).insert(&system.pool).await;
     let settled = summary(&web, date).await;
     let told = ["status", "provisional", "total_transactions"].map(|field| settled[field].clone());
     assert_eq!(told, [json!("completed"), json!(false), json!(3)], "{settled}");
 
-    let last = Run::completed(date).version(2).tally(some_of_everything()).amounts(rupees()).insert(&stage.pool).await;
+    let last = Run::completed(date).version(2).tally(some_of_everything()).amounts(rupees()).insert(&system.pool).await;
     let summed = summary(&web, date).await;
     let expected = json!({
         "date": "2025-01-15", "timezone": "UTC", "run_id": last, "run_at": "2025-01-16T02:00:00Z", "status": "completed",
@@ -294,22 +294,22 @@ async fn a_day_is_summed_up_by_its_last_completed_run() {
         let summed = summary(&web, date).await;
         assert_eq!((&summed["status"], &summed["run_id"]), (&json!(expected), &json!(last)), "{summed}");
     };
-    Run::failed(date).insert(&stage.pool).await;
+    Run::failed(date).insert(&system.pool).await;
     standing("failed").await;
-    Run::cancelled(date).insert(&stage.pool).await;
+    Run::cancelled(date).insert(&system.pool).await;
     standing("failed").await;
-    let waiting = job_in(&stage, "2025-01-15", "retrying", 0).await;
-    Run::running(date).of_job(waiting).insert(&stage.pool).await;
+    let waiting = job_in(&system, "2025-01-15", "retrying", 0).await;
+    Run::running(date).of_job(waiting).insert(&system.pool).await;
     standing("failed").await;
-    let held = job_in(&stage, "2025-01-14", "running", 60).await;
-    Run::running(date).of_job(held).insert(&stage.pool).await;
+    let held = job_in(&system, "2025-01-14", "running", 60).await;
+    Run::running(date).of_job(held).insert(&system.pool).await;
     standing("running").await;
 }
 
 #[tokio::test]
 async fn a_day_is_provisional_until_both_sides_were_read_past_it() {
-    let stage = Stage::set(&[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set(&[]).await;
+    let web = system.web().await;
     let end = |date: NaiveDate| Run::completed(date).day_until();
     for (number, watermark, pending, expected) in [
         (1, Some(TimeDelta::zero()), 0, false),
@@ -319,13 +319,13 @@ async fn a_day_is_provisional_until_both_sides_were_read_past_it() {
     ] {
         let date = day("2025-01-01") + Days::new(number);
         let watermark = watermark.map(|late| end(date) + late);
-        Run::completed(date).watermark(watermark).pending(pending).insert(&stage.pool).await;
+        Run::completed(date).watermark(watermark).pending(pending).insert(&system.pool).await;
         assert_eq!(summary(&web, date).await["provisional"], expected, "{date}");
     }
     // Two currencies are never added up.
     let date = day("2025-01-20");
     let amounts = json!({"INR": {"matched": "100", "amount": "5"}, "USD": {"matched": "7.25"}});
-    Run::completed(date).amounts(amounts).insert(&stage.pool).await;
+    Run::completed(date).amounts(amounts).insert(&system.pool).await;
     let summed = summary(&web, date).await;
     let told = [&summed["currency"], &summed["matched"]["amount"], &summed["discrepancies"]["amount"]];
     assert_eq!(told, [&Value::Null; 3], "{summed}");
@@ -347,7 +347,7 @@ struct Case<'a> {
     state: &'a str,
 }
 
-async fn insert_case(stage: &Stage, case: Case<'_>) {
+async fn insert_case(system: &TestSystem, case: Case<'_>) {
     let (vima, payshack) = case.amounts;
     sqlx::query!(
         r#"INSERT INTO discrepancies (id, recon_date, key, occurrence, match_status, types, vima_amount, payshack_amount,
@@ -364,19 +364,19 @@ async fn insert_case(stage: &Stage, case: Case<'_>) {
         case.currency,
         case.state
     )
-    .execute(&stage.pool)
+    .execute(&system.pool)
     .await
     .expect("the database takes it");
 }
 
 #[tokio::test]
 async fn what_is_left_to_look_into_is_sorted_by_age() {
-    let stage = Stage::set(&[]).await;
+    let system = TestSystem::set(&[]).await;
     // No day passes while this runs: it is the middle of one in the zone.
     let now = SystemClock.now();
     let hours = i32::try_from(12 - i64::from(chrono::Timelike::hour(&now))).expect("a small number");
     let zone = if hours >= 0 { format!("Etc/GMT-{hours}") } else { format!("Etc/GMT+{}", -hours) };
-    let web = stage.web_with(&[("RECONCILIATION_TIMEZONE", &zone)]).await;
+    let web = system.web_with(&[("RECONCILIATION_TIMEZONE", &zone)]).await;
     let today = now.date_naive();
     let case = |days: u64, types, amounts, currency, state| Case {
         date: today - Days::new(days),
@@ -396,7 +396,7 @@ async fn what_is_left_to_look_into_is_sorted_by_age() {
         case(8, &["missing"], (Some(70), None), "INR", "ignored"),
         case(40, &["missing"], (Some(80), None), "INR", "open"),
     ] {
-        insert_case(&stage, case).await;
+        insert_case(&system, case).await;
     }
     let bucket = |bucket: &str, count: u64, amount: Option<&str>, currency: Option<&str>| json!({"bucket": bucket, "count": count, "amount": amount, "currency": currency});
     let of_today = summary(&web, today).await["open_cases"].clone();

@@ -14,7 +14,7 @@ use crate::harness::private::PrivateRedis;
 use crate::harness::servers::Servers;
 use crate::harness::socket::Socket;
 use crate::harness::test_jobs::Trial;
-use crate::harness::test_system::{OPERATOR, Stage, VIEWER, Web};
+use crate::harness::test_system::{OPERATOR, TestSystem, VIEWER, Web};
 use crate::harness::wakeups;
 use crate::harness::wakeups::QUEUE;
 use crate::harness::{eventually, is_long, outage};
@@ -108,7 +108,7 @@ async fn a_redis_that_is_slow_delays_no_job_and_a_push_that_seemed_to_fail_doubl
     let () = redis.ask("CONFIG RESETSTAT").await;
     redis.freeze();
     enqueue(&trial, 20).await;
-    let push = async { trial.wire.bells(QUEUE).push(Value::Null).await };
+    let push = async { trial.redis.wakeups(QUEUE).push(Value::Null).await };
     let pushed = tokio::time::timeout(Duration::from_secs(1), push).await;
     assert!(pushed.is_err(), "nobody answers: {pushed:?}");
     assert_each_done_at_once(&trial).await;
@@ -128,12 +128,12 @@ async fn a_redis_that_is_slow_delays_no_job_and_a_push_that_seemed_to_fail_doubl
 #[tokio::test]
 async fn while_redis_is_away_the_dashboards_go_on() {
     let mut redis = PrivateRedis::start().await;
-    let stage = Stage::set_on(Servers::beside(&redis).await, &[]).await;
-    let web = stage.web().await;
+    let system = TestSystem::set_on(Servers::beside(&redis).await, &[]).await;
+    let web = system.web().await;
     let mut socket = Socket::connect_with_key(&web.socket(), VIEWER).await;
     socket.hear("connected").await;
-    let _worker = stage.jobs(&["worker"]);
-    let _scheduler = stage.jobs(&["scheduler"]);
+    let _worker = system.jobs(&["worker"]);
+    let _scheduler = system.jobs(&["scheduler"]);
     wait_for_health(&web, "healthy").await;
     redis.stop();
     let health = wait_for_health(&web, "degraded").await;
@@ -151,11 +151,11 @@ async fn while_redis_is_away_the_dashboards_go_on() {
         trigger(&web, "vima").await;
         hear_end(&mut socket, "vima").await;
     }
-    assert_eq!(stage.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "nobody is to blame");
-    stage.settle().await;
+    assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "nobody is to blame");
+    system.settle().await;
     let ids: Vec<i64> = socket.heard.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
     assert!(ids.is_sorted(), "ids never go back: {ids:?}");
-    crate::harness::truth::assert_equal(&stage).await;
+    crate::harness::truth::assert_equal(&system).await;
 }
 
 /// Waits until `/health`, which serves all the while, says this.

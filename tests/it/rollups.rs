@@ -3,19 +3,19 @@
 use sqlx::Executor;
 
 use crate::harness::programs::{Ended, Program, run};
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
 
-fn check(stage: &Stage) -> Ended {
-    run(Program::Psp, &["check", "--rollups"], stage.settings())
+fn check(system: &TestSystem) -> Ended {
+    run(Program::Psp, &["check", "--rollups"], system.settings())
 }
 
 #[tokio::test]
 async fn cells_that_are_wrong_are_found_and_mended_while_syncs_go_on() {
-    let stage = Stage::set(&["--live-per-second", "20"]).await;
-    let _worker = stage.jobs(&["worker"]);
-    stage.sync_both().await;
-    let sound = check(&stage);
+    let system = TestSystem::set(&["--live-per-second", "20"]).await;
+    let _worker = system.jobs(&["worker"]);
+    system.sync_both().await;
+    let sound = check(&system);
     assert!(sound.stdout.contains("ok    metrics: from "), "{sound:?}");
 
     // A cell too many, some that are gone, some that are off, and a payment that nobody counted.
@@ -26,32 +26,32 @@ async fn cells_that_are_wrong_are_found_and_mended_while_syncs_go_on() {
         "UPDATE metric_cells SET amount = amount + 0.01 WHERE facet = 'merchant' AND source = 'payshack'",
         "UPDATE transactions SET status = 'unknown' WHERE id = (SELECT id FROM transactions WHERE status = 'success' LIMIT 1)",
     ] {
-        let done = stage.pool.execute(wrong).await.expect("a hand that writes");
+        let done = system.pool.execute(wrong).await.expect("a hand that writes");
         assert!(done.rows_affected() > 0, "{wrong}");
     }
-    let unsound = check(&stage);
+    let unsound = check(&system);
     assert_eq!(unsound.status.code(), Some(1), "{unsound:?}");
     assert!(unsound.stdout.contains("run psp-jobs enqueue rebuild-rollups"), "{unsound:?}");
 
-    let rebuild = stage.ask_for("rebuild-rollups", None);
-    stage.sync_both().await;
-    assert_eq!(stage.state_of(rebuild).await, "succeeded");
-    assert_rollups_equal_rows(&stage).await;
-    assert_eq!(check(&stage).stdout.matches("FAIL  metrics").count(), 0);
+    let rebuild = system.ask_for("rebuild-rollups", None);
+    system.sync_both().await;
+    assert_eq!(system.state_of(rebuild).await, "succeeded");
+    assert_rollups_equal_rows(&system).await;
+    assert_eq!(check(&system).stdout.matches("FAIL  metrics").count(), 0);
 
     // Where nothing is wrong, nothing is written.
     let written = "SELECT sum(xmin::text::bigint)::bigint FROM metric_cells";
-    let before = stage.number(written).await;
-    stage.succeed("rebuild-rollups", None);
-    assert_eq!(stage.number(written).await, before);
+    let before = system.number(written).await;
+    system.succeed("rebuild-rollups", None);
+    assert_eq!(system.number(written).await, before);
 }
 
 #[tokio::test]
 async fn an_installation_without_payments_has_nothing_to_count() {
-    let stage = Stage::set(&[]).await;
-    assert!(check(&stage).stdout.contains("ok    metrics: there are no payments to count"));
-    let _worker = stage.jobs(&["worker"]);
-    stage.succeed("rebuild-rollups", None);
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    assert!(check(&system).stdout.contains("ok    metrics: there are no payments to count"));
+    let _worker = system.jobs(&["worker"]);
+    system.succeed("rebuild-rollups", None);
+    system.sync_both().await;
+    assert_equal(&system).await;
 }

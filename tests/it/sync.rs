@@ -7,71 +7,71 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::eventually;
-use crate::harness::test_system::Stage;
+use crate::harness::test_system::TestSystem;
 use crate::harness::truth::assert_equal;
 
 const BOTH: [&str; 2] = ["sync-vima", "sync-payshack"];
 
 #[tokio::test]
 async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
-    stage.sync_both().await;
-    assert_equal(&stage).await;
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
+    system.sync_both().await;
+    assert_equal(&system).await;
     let inserted = "SELECT sum(inserted)::bigint FROM sync_runs";
-    assert_eq!(stage.number(inserted).await, stage.number("SELECT count(*) FROM transactions").await);
+    assert_eq!(system.number(inserted).await, system.number("SELECT count(*) FROM transactions").await);
     // Whoever writes a row again gives it a later xmin, and so a larger sum.
     let payments = "SELECT sum(xmin::text::bigint)::bigint FROM transactions";
     let cells = "SELECT sum(xmin::text::bigint)::bigint FROM metric_cells";
-    let before = (stage.number(payments).await, stage.number(cells).await);
-    stage.sync_both().await;
+    let before = (system.number(payments).await, system.number(cells).await);
+    system.sync_both().await;
     for kind in BOTH {
-        stage.succeed(kind, Some(r#"{"mode":"full"}"#));
+        system.succeed(kind, Some(r#"{"mode":"full"}"#));
     }
-    assert_equal(&stage).await;
-    let after = (stage.number(payments).await, stage.number(cells).await);
+    assert_equal(&system).await;
+    let after = (system.number(payments).await, system.number(cells).await);
     assert_eq!(before, after, "an unchanged record is not written again, nor are the metrics");
-    assert_eq!(stage.number("SELECT count(*) FROM transaction_changes").await, 0);
+    assert_eq!(system.number("SELECT count(*) FROM transaction_changes").await, 0);
 }
 
 #[tokio::test]
 async fn what_changes_is_followed_and_its_history_kept() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs(&["worker"]);
-    stage.sync_both().await;
-    let moved = stage.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs(&["worker"]);
+    system.sync_both().await;
+    let moved = system.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
     assert_eq!(moved["created"].as_array().map(Vec::len), Some(40));
-    stage.sync_both().await;
-    assert_equal(&stage).await;
-    assert!(stage.number("SELECT count(*) FROM transaction_changes WHERE old_status <> new_status").await > 0);
+    system.sync_both().await;
+    assert_equal(&system).await;
+    assert!(system.number("SELECT count(*) FROM transaction_changes WHERE old_status <> new_status").await > 0);
     let unexplained = "SELECT count(*) FROM transaction_changes WHERE run_id NOT IN (SELECT id FROM sync_runs)";
-    assert_eq!(stage.number(unexplained).await, 0);
+    assert_eq!(system.number(unexplained).await, 0);
 }
 
 #[tokio::test]
 async fn what_is_open_and_older_than_the_window_is_asked_for_again() {
-    let stage = Stage::set(&["--history-days", "5", "--per-day", "150"]).await;
+    let system = TestSystem::set(&["--history-days", "5", "--per-day", "150"]).await;
     // With an interval of a second every run has another turn's share of what is open.
     let settings =
         [("PAYSHACK_OVERLAP_DAYS", "0"), ("INITIAL_SYNC_DAYS", "7"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
-    let _worker = stage.jobs_with(&["worker"], &settings);
-    stage.sync_both().await;
+    let _worker = system.jobs_with(&["worker"], &settings);
+    system.sync_both().await;
     let old = sqlx::query!(
         "SELECT kind, source_id FROM transactions
           WHERE source = 'payshack' AND status IN ('pending', 'processing') AND created_at < now() - interval '2 days'"
     );
-    let old = old.fetch_all(&stage.pool).await.expect("the database answers");
+    let old = old.fetch_all(&system.pool).await.expect("the database answers");
     assert!(!old.is_empty(), "the test wants old open payments");
     for row in &old {
         let path = format!("payshack/{}s/{}", row.kind, row.source_id);
-        stage.sandbox.send(Method::PATCH, &path, Some(json!({"status": "Success"}))).await;
+        system.sandbox.send(Method::PATCH, &path, Some(json!({"status": "Success"}))).await;
     }
     eventually("every old open payment to be asked for", || async {
-        stage.succeed("sync-payshack", None);
+        system.succeed("sync-payshack", None);
         let open = "SELECT count(*) FROM transactions
                      WHERE source = 'payshack' AND status IN ('pending', 'processing')
                        AND created_at < now() - interval '2 days'";
-        (stage.number(open).await == 0).then_some(())
+        (system.number(open).await == 0).then_some(())
     })
     .await;
 }
@@ -83,12 +83,12 @@ async fn the_unknowns_of_the_providers_do_not_matter() {
         ["vima_page_overrun=7", "payshack_amounts=string", "vima_wide_ids=true", "payshack_order=newest"],
     ] {
         let arguments: Vec<&str> = switches.iter().flat_map(|switch| ["--switch", switch]).collect();
-        let stage = Stage::set(&arguments).await;
-        let _worker = stage.jobs(&["worker"]);
-        stage.sync_both().await;
-        stage.sandbox.send(Method::POST, "live", Some(json!({"create": 30, "change": 30}))).await;
-        stage.sync_both().await;
-        assert_equal(&stage).await;
+        let system = TestSystem::set(&arguments).await;
+        let _worker = system.jobs(&["worker"]);
+        system.sync_both().await;
+        system.sandbox.send(Method::POST, "live", Some(json!({"create": 30, "change": 30}))).await;
+        system.sync_both().await;
+        assert_equal(&system).await;
     }
 }
 
@@ -107,81 +107,81 @@ async fn a_provider_at_its_worst_is_read_all_the_same() {
         "nul=0.02",
     ];
     let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
-    let stage = Stage::set(&arguments).await;
-    let _worker = stage.jobs(&["worker"]);
-    read_all(&stage).await;
-    stage.sandbox.send(Method::POST, "live", Some(json!({"create": 20, "change": 20}))).await;
-    read_all(&stage).await;
-    let quarantined = stage.number("SELECT count(*) FROM quarantine").await;
+    let system = TestSystem::set(&arguments).await;
+    let _worker = system.jobs(&["worker"]);
+    read_all(&system).await;
+    system.sandbox.send(Method::POST, "live", Some(json!({"create": 20, "change": 20}))).await;
+    read_all(&system).await;
+    let quarantined = system.number("SELECT count(*) FROM quarantine").await;
     assert!(quarantined > 0, "some records are broken");
-    assert_equal(&stage).await;
-    assert!(stage.number("SELECT sum(quarantined)::bigint FROM sync_runs").await >= quarantined);
+    assert_equal(&system).await;
+    assert!(system.number("SELECT sum(quarantined)::bigint FROM sync_runs").await >= quarantined);
 }
 
 /// Reads both sources, however often a token dies, and whatever days they owe.
-async fn read_all(stage: &Stage) {
+async fn read_all(system: &TestSystem) {
     for kind in BOTH {
-        stage.insist(kind, None);
-        stage.insist(kind, Some(r#"{"mode":"full"}"#));
+        system.insist(kind, None);
+        system.insist(kind, Some(r#"{"mode":"full"}"#));
     }
     eventually("every job to be finished", || async {
-        (stage.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await == 0).then_some(())
+        (system.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await == 0).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
 async fn wrong_credentials_fail_at_once_and_the_account_is_not_hammered() {
-    let stage = Stage::set(&[]).await;
-    let _worker = stage.jobs_with(&["worker"], &[("PAYSHACK_PASSWORD", "wrong"), ("VIMA_API_KEY", "wrong-key")]);
+    let system = TestSystem::set(&[]).await;
+    let _worker = system.jobs_with(&["worker"], &[("PAYSHACK_PASSWORD", "wrong"), ("VIMA_API_KEY", "wrong-key")]);
     for kind in BOTH {
-        let ended = stage.enqueue(kind, None);
+        let ended = system.enqueue(kind, None);
         assert!(!ended.status.success() && ended.stderr.contains("credentials"), "{ended:?}");
         assert!(!ended.stderr.contains("wrong"), "a secret in an error: {ended:?}");
     }
-    let again = stage.enqueue("sync-payshack", None);
+    let again = system.enqueue("sync-payshack", None);
     assert!(!again.status.success());
-    let logins = stage.sandbox.get("requests").await["logins"]["refused"].as_i64();
+    let logins = system.sandbox.get("requests").await["logins"]["refused"].as_i64();
     assert_eq!(logins, Some(1), "one refused login, and no second right after it");
     let leaked = "SELECT (SELECT count(*) FROM jobs WHERE jobs::text LIKE '%wrong%')
                        + (SELECT count(*) FROM sync_runs WHERE sync_runs::text LIKE '%wrong%')
                        + (SELECT count(*) FROM events WHERE events::text LIKE '%wrong%')";
-    assert_eq!(stage.number(leaked).await, 0, "no secret may reach the database");
+    assert_eq!(system.number(leaked).await, 0, "no secret may reach the database");
 }
 
 #[tokio::test]
 async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
-    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=15"]).await;
-    let mut first = stage.jobs(&["worker"]);
-    let scheduler = stage.jobs(&["scheduler"]);
+    let system = TestSystem::set(&["--per-day", "1500", "--fault", "latency-ms=15"]).await;
+    let mut first = system.jobs(&["worker"]);
+    let scheduler = system.jobs(&["scheduler"]);
     eventually("some pages to be stored", || async {
-        (stage.number("SELECT count(*) FROM transactions").await > 500).then_some(())
+        (system.number("SELECT count(*) FROM transactions").await > 500).then_some(())
     })
     .await;
     drop(scheduler);
     first.kill();
     let killed_at = tokio::time::Instant::now();
-    assert!(stage.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0, "it was at work");
-    let _second = stage.jobs(&["worker"]);
+    assert!(system.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0, "it was at work");
+    let _second = system.jobs(&["worker"]);
     eventually("the jobs to be taken over", || async {
-        let lost = stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
+        let lost = system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
         let left_behind = "SELECT count(*) FROM sync_runs
                             WHERE status = 'running' AND job_id NOT IN (SELECT job_id FROM job_leases)";
-        (lost > 0 && stage.number(left_behind).await == 0).then_some(())
+        (lost > 0 && system.number(left_behind).await == 0).then_some(())
     })
     .await;
     assert!(killed_at.elapsed() < Duration::from_secs(20), "the rescue took {:?}", killed_at.elapsed());
-    stage.settle().await;
-    assert_equal(&stage).await;
+    system.settle().await;
+    assert_equal(&system).await;
 }
 
 /// Also where nobody is left who could take the job over.
 #[tokio::test]
 async fn a_sync_whose_worker_died_does_not_show_as_running() {
-    let stage = Stage::set(&["--per-day", "1500", "--fault", "latency-ms=50"]).await;
-    let web = stage.web().await;
-    let mut worker = stage.jobs(&["worker"]);
-    stage.ask_for("sync-vima", Some(r#"{"mode":"full"}"#));
+    let system = TestSystem::set(&["--per-day", "1500", "--fault", "latency-ms=50"]).await;
+    let web = system.web().await;
+    let mut worker = system.jobs(&["worker"]);
+    system.ask_for("sync-vima", Some(r#"{"mode":"full"}"#));
     let shown = async || {
         let status = web.get("/api/v1/sync/status").await;
         let runs = web.get("/api/v1/sync/runs?source=vima").await;
@@ -206,22 +206,22 @@ async fn a_sync_whose_worker_died_does_not_show_as_running() {
 
 #[tokio::test]
 async fn a_stop_hands_the_sync_back_without_costing_an_attempt() {
-    let stage = Stage::set(&["--per-day", "2000", "--fault", "latency-ms=100"]).await;
+    let system = TestSystem::set(&["--per-day", "2000", "--fault", "latency-ms=100"]).await;
     let settings = [("SHUTDOWN_GRACE_SECONDS", "6")];
-    let mut first = stage.jobs_with(&["worker"], &settings);
-    let scheduler = stage.jobs(&["scheduler"]);
+    let mut first = system.jobs_with(&["worker"], &settings);
+    let scheduler = system.jobs(&["scheduler"]);
     eventually("some pages to be stored", || async {
-        (stage.number("SELECT count(*) FROM transactions").await > 100).then_some(())
+        (system.number("SELECT count(*) FROM transactions").await > 100).then_some(())
     })
     .await;
     drop(scheduler);
     first.signal(Signal::SIGTERM);
     let status = first.end(Duration::from_secs(6)).await;
     assert_eq!(status.code(), Some(0), "{}", first.said());
-    assert!(stage.number("SELECT count(*) FROM job_attempts WHERE outcome = 'handed_back'").await > 0);
-    stage.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
-    let _second = stage.jobs(&["worker"]);
-    stage.settle().await;
-    assert_equal(&stage).await;
-    assert_eq!(stage.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt was burned");
+    assert!(system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'handed_back'").await > 0);
+    system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
+    let _second = system.jobs(&["worker"]);
+    system.settle().await;
+    assert_equal(&system).await;
+    assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt was burned");
 }

@@ -11,14 +11,14 @@ use psp_dashboard::domain::metrics::query::Filter as Dimensions;
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::operations::list_payments::list_payments;
-use psp_dashboard::operations::metrics_cache::PaymentSums;
+use psp_dashboard::operations::metrics_cache::MetricsCache;
 use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 
 use crate::harness::servers::Servers;
-use crate::harness::test_system::{OPERATOR, Stage, VIEWER};
+use crate::harness::test_system::{OPERATOR, TestSystem, VIEWER};
 
 /// So many payments that pages far down pass over whole days.
 const PAYMENTS: i64 = 2_500;
@@ -167,7 +167,7 @@ async fn every_filter_sort_and_page_is_what_the_rows_say() {
     let pool = servers.pool().await;
     insert(&pool, 1, PAYMENTS).await;
     fill_cells(&pool).await;
-    let (sums, now) = (PaymentSums::new(pool.clone()), SystemClock.now());
+    let (sums, now) = (MetricsCache::new(pool.clone()), SystemClock.now());
     let all = all_payments(&pool).await;
     assert_eq!(all.len(), 2_500);
     for filter in filters() {
@@ -242,7 +242,7 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
                             now(), '{}' FROM generate_series(1, 100001) AS n";
     pool.execute(statement).await.expect("the payments are new");
     fill_cells(&pool).await;
-    let (sums, now) = (PaymentSums::new(pool.clone()), SystemClock.now());
+    let (sums, now) = (MetricsCache::new(pool.clone()), SystemClock.now());
     let one = |text: &str| vec![text.to_owned()];
     let search = |text: &str| Some(Search { text: text.to_owned(), personal: false });
     let all = Dimensions::default;
@@ -284,8 +284,8 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
 
 #[tokio::test]
 async fn texts_are_searched_to_the_letter_by_whoever_may() {
-    let stage = Stage::set(&[]).await;
-    stage
+    let system = TestSystem::set(&[]).await;
+    system
         .pool
         .execute(
             "INSERT INTO transactions (id, source, kind, source_id, content_hash, reference_id, client_operation_id, order_id,
@@ -297,8 +297,8 @@ async fn texts_are_searched_to_the_letter_by_whoever_may() {
         )
         .await
         .expect("the payments are new");
-    fill_cells(&stage.pool).await;
-    let web = stage.web().await;
+    fill_cells(&system.pool).await;
+    let web = system.web().await;
     let found = async |text: &str, key: &str| -> Value {
         let query: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let path = format!("/api/v1/transactions?search={query}");

@@ -7,16 +7,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::transaction::Transaction;
-use psp_dashboard::operations::ingest_page::Advance;
+use psp_dashboard::operations::ingest_page::Checkpoint;
 use tokio::time::interval;
 
-use crate::harness::ingest_fixture::Books;
-use crate::harness::test_system::Stage;
+use crate::harness::ingest_fixture::IngestFixture;
+use crate::harness::test_system::TestSystem;
 use crate::payments::Payments;
 
 /// Whoever stores payments while others read.
 pub(super) struct Writer {
-    books: Books,
+    books: IngestFixture,
     payments: Payments,
     /// The first number that is not taken.
     next: AtomicU64,
@@ -24,8 +24,8 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A run that begins.
-    pub(super) async fn open(stage: &Stage, payments: Payments) -> Self {
-        let books = Books::open_on(Arc::clone(&stage.servers)).await;
+    pub(super) async fn open(system: &TestSystem, payments: Payments) -> Self {
+        let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
         let next = AtomicU64::new(payments.count.next_multiple_of(2));
         Self { books, payments, next }
     }
@@ -40,7 +40,7 @@ impl Writer {
     pub(super) async fn store(&self, payments: Vec<Transaction>) {
         let stored = payments.len() as u64;
         let records = payments.into_iter().map(|payment| Record::Payment(Box::new(payment))).collect();
-        let counts = self.books.ingest(records, Advance::Stay).await;
+        let counts = self.books.ingest(records, Checkpoint::None).await;
         assert_eq!(counts.expect("the page is stored").inserted, stored);
     }
 }

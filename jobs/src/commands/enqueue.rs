@@ -16,7 +16,7 @@ use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::request_reconciliation::{ReconciliationRequest, request_reconciliation};
 use serde_json::{Value, json};
 
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// Which job is to be enqueued.
 #[derive(Debug, Args)]
@@ -38,23 +38,23 @@ pub(crate) struct EnqueueArguments {
 
 impl EnqueueArguments {
     /// Enqueues it, if it is of one of these kinds; prints an id a line.
-    pub(crate) async fn run(self, kinds: &[&'static JobKind], environment: &Environment) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, kinds: &[&'static JobKind], context: &JobContext) -> anyhow::Result<()> {
         let kind = kinds.iter().find(|known| known.name == self.kind);
         let kind = kind.ok_or_else(|| anyhow::anyhow!("there is no such kind of job"))?;
         let job_ids = if **kind == RECONCILE {
-            self.enqueue_days(environment).await?
+            self.enqueue_days(context).await?
         } else {
             let job = NewJob { force: self.force, ..new_job(kind, self.args.as_deref())? };
-            vec![enqueue_job(&environment.ledger, &environment.wire, &job).await?.job_id]
+            vec![enqueue_job(&context.queue_pool, &context.redis, &job).await?.job_id]
         };
         for job_id in &job_ids {
             println!("{job_id}");
         }
-        if self.wait { follow_all(environment, &job_ids).await } else { Ok(()) }
+        if self.wait { follow_all(context, &job_ids).await } else { Ok(()) }
     }
 
-    async fn enqueue_days(&self, environment: &Environment) -> anyhow::Result<Vec<JobId>> {
-        let Environment { ledger, wire, clock, reconciliation, .. } = environment;
+    async fn enqueue_days(&self, context: &JobContext) -> anyhow::Result<Vec<JobId>> {
+        let JobContext { queue_pool, redis, clock, reconciliation, .. } = context;
         let now = clock.now();
         let request = ReconciliationRequest {
             days: read_days(self.args.as_deref(), now, reconciliation.zone)?,
@@ -62,7 +62,7 @@ impl EnqueueArguments {
             trigger: Trigger::Cli,
             requested_by: None,
         };
-        let requested = request_reconciliation(ledger, wire, &request, None, now).await?;
+        let requested = request_reconciliation(queue_pool, redis, &request, None, now).await?;
         Ok(requested.into_iter().map(|day| day.job_id).collect())
     }
 }
@@ -100,10 +100,10 @@ fn new_job(kind: &'static JobKind, args: Option<&str>) -> anyhow::Result<NewJob>
 }
 
 /// Waits for each to end, and prints what came of it; those that failed are told together.
-async fn follow_all(environment: &Environment, job_ids: &[JobId]) -> anyhow::Result<()> {
+async fn follow_all(context: &JobContext, job_ids: &[JobId]) -> anyhow::Result<()> {
     let mut failures = vec![];
     for job_id in job_ids {
-        match follow(environment, *job_id).await {
+        match follow(context, *job_id).await {
             Err(error) if job_ids.len() > 1 => failures.push(format!("{job_id}: {error}")),
             other => other?,
         }
@@ -112,11 +112,11 @@ async fn follow_all(environment: &Environment, job_ids: &[JobId]) -> anyhow::Res
 }
 
 /// Waits for a job to end, and prints what came of it.
-pub(crate) async fn follow(environment: &Environment, job_id: JobId) -> anyhow::Result<()> {
+pub(crate) async fn follow(context: &JobContext, job_id: JobId) -> anyhow::Result<()> {
     let mut looks = tokio::time::interval(Duration::from_millis(200));
     loop {
         looks.tick().await;
-        let Some(job) = jobs::find_glance(&environment.ledger, job_id).await? else {
+        let Some(job) = jobs::find_glance(&context.queue_pool, job_id).await? else {
             bail!("the job {job_id} is gone: it was cleared away while it was being followed");
         };
         match job.state {

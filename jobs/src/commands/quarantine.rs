@@ -15,7 +15,7 @@ use psp_dashboard::operations::enqueue_job::enqueue_job;
 use uuid::Uuid;
 
 use super::enqueue::follow;
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// What is to be done with the quarantine.
 #[derive(Debug, Args)]
@@ -75,17 +75,17 @@ fn source_parser() -> impl TypedValueParser<Value = Source> {
 
 impl QuarantineArguments {
     /// Does it.
-    pub(crate) async fn run(self, environment: &Environment) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, context: &JobContext) -> anyhow::Result<()> {
         match self.command {
-            QuarantineCommand::List(arguments) => list(environment, &arguments).await,
-            QuarantineCommand::Replay(arguments) => replay(environment, &arguments).await,
+            QuarantineCommand::List(arguments) => list(context, &arguments).await,
+            QuarantineCommand::Replay(arguments) => replay(context, &arguments).await,
         }
     }
 }
 
-async fn list(environment: &Environment, arguments: &ListArguments) -> anyhow::Result<()> {
+async fn list(context: &JobContext, arguments: &ListArguments) -> anyhow::Result<()> {
     let filter = Filter { source: arguments.source, kind: None };
-    let pool = &environment.ledger;
+    let pool = &context.queue_pool;
     let entries = quarantine::list(pool, &filter, arguments.raw, None, 0, i64::from(arguments.limit)).await?;
     let count = quarantine::count(pool, &filter).await?;
     let mut out = std::io::stdout().lock();
@@ -118,17 +118,17 @@ fn printable(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
-async fn replay(environment: &Environment, arguments: &ReplayArguments) -> anyhow::Result<()> {
-    let Environment { ledger, wire, .. } = environment;
+async fn replay(context: &JobContext, arguments: &ReplayArguments) -> anyhow::Result<()> {
+    let JobContext { queue_pool, redis, .. } = context;
     if let Some(id) = arguments.id
-        && !quarantine::contains(&mut *ledger.acquire().await?, id).await?
+        && !quarantine::contains(&mut *queue_pool.acquire().await?, id).await?
     {
         bail!("there is no record {id} in quarantine: psp-jobs quarantine list prints what there is");
     }
     let job = NewJob::replay(arguments.replay(), Trigger::Cli);
-    let job_id = enqueue_job(ledger, wire, &job).await?.job_id;
+    let job_id = enqueue_job(queue_pool, redis, &job).await?.job_id;
     println!("{job_id}");
-    if arguments.wait { follow(environment, job_id).await } else { Ok(()) }
+    if arguments.wait { follow(context, job_id).await } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -6,31 +6,31 @@ use async_trait::async_trait;
 use psp_dashboard::db::exports::Finished;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::operations::export::request::ExportArgs;
-use psp_dashboard::operations::export::run::Workshop;
+use psp_dashboard::operations::export::run::ExportRunner;
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// Makes files.
 pub struct Export {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl Export {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
 #[async_trait]
 impl Handler for Export {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let Environment { pool, wire, clock, exports, files, .. } = &*self.environment;
+        let JobContext { pool, redis, clock, exports, files, .. } = &*self.context;
         let ExportArgs { export_id } = serde_json::from_value(job.args.clone())?;
-        let workshop = Workshop { pool, wire, clock: &**clock, exports, files };
+        let workshop = ExportRunner { pool, redis, clock: &**clock, exports, files };
         let Finished { rows, bytes, .. } = workshop.make_export(&job.claim, export_id).await?;
         tracing::info!(%export_id, rows, bytes, "a file of {rows} rows is ready");
         Ok(json!({"export_id": export_id, "rows": rows, "bytes": bytes}))

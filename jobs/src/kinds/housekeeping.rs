@@ -15,7 +15,7 @@ use psp_dashboard::operations::export::run::prune_files;
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -36,19 +36,19 @@ const KEEP_AUDIT: Duration = Duration::from_hours(500 * 24);
 
 /// Clears away.
 pub struct Housekeeping {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl Housekeeping {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 
     /// Clears away what was not met since `time`, and says each in the log: nothing goes unsaid.
     async fn prune_quarantine(&self, time: DateTime<Utc>) -> Result<usize, DbError> {
-        let pruned = quarantine::prune(&self.environment.pool, time).await?;
+        let pruned = quarantine::prune(&self.context.pool, time).await?;
         for entry in &pruned {
             let quarantine::Entry { id, source, kind, source_id, reason, first_seen_at, last_seen_at, .. } = entry;
             let kind = kind.as_str();
@@ -64,7 +64,7 @@ impl Housekeeping {
 #[async_trait]
 impl Handler for Housekeeping {
     async fn run(&self, _job: &ClaimedJob) -> Result<Value, JobError> {
-        let Environment { pool, clock, sync, retention, files, .. } = &*self.environment;
+        let JobContext { pool, clock, sync, retention, files, .. } = &*self.context;
         let now = clock.now();
         Ok(json!({
             "events": events::prune(pool, now - KEEP_EVENTS).await?,

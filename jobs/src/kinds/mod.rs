@@ -28,19 +28,19 @@ use self::sync_payshack::SyncPayshack;
 use self::sync_payshack_metadata::SyncPayshackMetadata;
 use self::sync_vima::SyncVima;
 use crate::handler::Registry;
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// Every kind of job that production knows.
 #[must_use]
-pub fn registry(environment: &Arc<Environment>) -> Registry {
+pub fn registry(context: &Arc<JobContext>) -> Registry {
     Registry::default()
-        .with(&SYNC_VIMA, SyncVima::new(environment))
-        .with(&SYNC_PAYSHACK, SyncPayshack::new(environment))
-        .with(&SYNC_PAYSHACK_METADATA, SyncPayshackMetadata::new(environment))
-        .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(environment))
-        .with(&RECONCILE, Reconcile::new(environment))
-        .with(&EXPORT, Export::new(environment))
-        .with(&HOUSEKEEPING, Housekeeping::new(environment))
-        .with(&REBUILD_ROLLUPS, RebuildRollups::new(environment))
-        .with(&REFRESH_FX_RATES, RefreshFxRates::new(environment))
+        .with(&SYNC_VIMA, SyncVima::new(context))
+        .with(&SYNC_PAYSHACK, SyncPayshack::new(context))
+        .with(&SYNC_PAYSHACK_METADATA, SyncPayshackMetadata::new(context))
+        .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(context))
+        .with(&RECONCILE, Reconcile::new(context))
+        .with(&EXPORT, Export::new(context))
+        .with(&HOUSEKEEPING, Housekeeping::new(context))
+        .with(&REBUILD_ROLLUPS, RebuildRollups::new(context))
+        .with(&REFRESH_FX_RATES, RefreshFxRates::new(context))
 }

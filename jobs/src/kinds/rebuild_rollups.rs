@@ -8,26 +8,26 @@ use psp_dashboard::operations::rebuild_rollups::{Rebuilt, rebuild_rollups};
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// Counts anew.
 pub struct RebuildRollups {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl RebuildRollups {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
 #[async_trait]
 impl Handler for RebuildRollups {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let Environment { pool, wire, clock, .. } = &*self.environment;
-        let Rebuilt { days, mended } = rebuild_rollups(pool, wire, &**clock, &job.claim).await?;
+        let JobContext { pool, redis, clock, .. } = &*self.context;
+        let Rebuilt { days, mended } = rebuild_rollups(pool, redis, &**clock, &job.claim).await?;
         tracing::info!(days, mended, "the metrics are what the payments make them");
         Ok(json!({"days": days, "cells_mended": mended}))
     }

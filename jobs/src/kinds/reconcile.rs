@@ -10,18 +10,18 @@ use psp_dashboard::operations::request_reconciliation::enqueue_night;
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// Reconciles days.
 pub struct Reconcile {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl Reconcile {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
@@ -29,17 +29,17 @@ impl Reconcile {
 impl Handler for Reconcile {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let args: ReconcileArgs = serde_json::from_value(job.args.clone())?;
-        let Environment { pool, wire, clock, reconciliation, .. } = &*self.environment;
+        let JobContext { pool, redis, clock, reconciliation, .. } = &*self.context;
         match args {
             ReconcileArgs::Day(DayArgs { date }) => {
                 let (zone, rules) = (reconciliation.zone, &reconciliation.parameters);
-                let reconciled = reconcile_day(pool, wire, &**clock, &job.claim, date, zone, rules).await?;
+                let reconciled = reconcile_day(pool, redis, &**clock, &job.claim, date, zone, rules).await?;
                 tracing::info!(%date, counts = ?reconciled.counts, cases = ?reconciled.cases, "the day is reconciled");
                 Ok(json!(reconciled))
             }
             ReconcileArgs::Nightly(NightlyArgs { nightly }) => {
                 let (zone, revisit_days) = (reconciliation.zone, reconciliation.revisit_days);
-                let requested = enqueue_night(pool, wire, &job.claim, nightly, revisit_days, zone).await?;
+                let requested = enqueue_night(pool, redis, &job.claim, nightly, revisit_days, zone).await?;
                 Ok(json!({"runs": requested}))
             }
         }

@@ -12,31 +12,31 @@ use psp_dashboard::providers::{ProviderError, Upstream};
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// Fetches rates.
 pub struct RefreshFxRates {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl RefreshFxRates {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
 #[async_trait]
 impl Handler for RefreshFxRates {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let Environment { pool, wire, rates, clock, exchange_rates, .. } = &*self.environment;
+        let JobContext { pool, redis, rates, clock, exchange_rates, .. } = &*self.context;
         let feed = exchange_rates.as_ref().ok_or_else(no_feed)?;
         let latest = feed.latest().await?;
         let now = clock.now();
         let stored = store_rates(pool, &job.claim, &latest.usd, now).await?;
         let (fetched, currencies) = (latest.usd.len(), latest.usd.into_keys().collect());
-        let valued = value_payments(pool, wire, rates, &job.claim, &currencies, now).await?;
+        let valued = value_payments(pool, redis, rates, &job.claim, &currencies, now).await?;
         tracing::info!(fetched, stored, valued, skipped = ?latest.skipped, "the exchange rates are fresh");
         Ok(json!({"fetched": fetched, "stored": stored, "skipped": latest.skipped, "payments_valued": valued}))
     }

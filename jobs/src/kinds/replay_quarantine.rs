@@ -9,18 +9,18 @@ use psp_dashboard::operations::replay_quarantine::replay_quarantine;
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// Reads the quarantine again.
 pub struct ReplayQuarantine {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl ReplayQuarantine {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
@@ -28,8 +28,8 @@ impl ReplayQuarantine {
 impl Handler for ReplayQuarantine {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let replay: Replay = serde_json::from_value(job.args.clone())?;
-        let Environment { pool, wire, clock, rates, payshack, .. } = &*self.environment;
-        let replayed = replay_quarantine(pool, wire, &**clock, rates, payshack.projects(), &job.claim, replay).await?;
+        let JobContext { pool, redis, clock, rates, payshack, .. } = &*self.context;
+        let replayed = replay_quarantine(pool, redis, &**clock, rates, payshack.projects(), &job.claim, replay).await?;
         tracing::info!(?replayed, "the quarantine was read again");
         Ok(json!(replayed))
     }

@@ -15,25 +15,25 @@ use psp_dashboard::providers::ProviderError;
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// How many unreadable rows of a list are told by their reasons in the job's result; the log tells every one.
 const TOLD: usize = 20;
 
 /// Reads the lists.
 pub struct SyncPayshackMetadata {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl SyncPayshackMetadata {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 
     async fn read(&self, list: List) -> Result<Metadata, ProviderError> {
-        let payshack = &self.environment.payshack;
+        let payshack = &self.context.payshack;
         Ok(match list {
             List::Clients => Metadata::Clients(payshack.clients().await?),
             List::Resellers => Metadata::Resellers(payshack.resellers().await?),
@@ -42,7 +42,7 @@ impl SyncPayshackMetadata {
     }
 
     async fn store(&self, job: &ClaimedJob, metadata: &Metadata, place: usize) -> Result<Value, JobError> {
-        let Environment { pool, clock, .. } = &*self.environment;
+        let JobContext { pool, clock, .. } = &*self.context;
         let progress = json!({"progress": place + 1, "total": List::ALL.len()});
         let stored = store_metadata(pool, &job.claim, metadata, &progress, clock.now()).await?;
         let list = metadata.list().as_str();

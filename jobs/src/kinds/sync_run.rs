@@ -19,7 +19,7 @@ use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::begin_history::read_owed_history;
 use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::finish_sync::{Done, finish_sync};
-use psp_dashboard::operations::ingest_page::{Page, Progress, Ticket, ingest_page};
+use psp_dashboard::operations::ingest_page::{Page, Progress, RunClaim, ingest_page};
 use psp_dashboard::providers::ProviderError;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::handler::JobError;
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// At most 4 a second (the contract's).
 const BETWEEN_PROGRESS: Duration = Duration::from_millis(250);
@@ -40,9 +40,9 @@ const PAGES_AT_ONCE: usize = 10;
 
 /// Where pages are handed over that were fetched and are to be stored.
 #[derive(Debug, Clone)]
-pub struct Pages(mpsc::Sender<Page>);
+pub struct PageSender(mpsc::Sender<Page>);
 
-impl Pages {
+impl PageSender {
     /// A short queue of pages, and its other end, for whoever stores them.
     #[must_use]
     pub fn queue() -> (Self, mpsc::Receiver<Page>) {
@@ -50,8 +50,8 @@ impl Pages {
         (Self(pages), waiting)
     }
 
-    /// Hands a page over, and waits where too many wait already.
-    pub async fn hand_over(&self, page: Page) {
+    /// Executor a page over, and waits where too many wait already.
+    pub async fn send(&self, page: Page) {
         // Nobody takes it only where storing has failed, and then whoever fetches is dropped as well.
         let _taken = self.0.send(page).await;
     }
@@ -59,8 +59,8 @@ impl Pages {
 
 /// A run that goes on.
 pub struct SyncRun {
-    environment: Arc<Environment>,
-    ticket: Ticket,
+    context: Arc<JobContext>,
+    run_claim: RunClaim,
     source: Source,
     args: SyncArgs,
     /// When it began, by the clock: what was visible then will have been read.
@@ -81,19 +81,19 @@ impl SyncRun {
     /// # Errors
     /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
     pub async fn begin(
-        environment: &Arc<Environment>,
+        context: &Arc<JobContext>,
         job: &ClaimedJob,
         source: Source,
         args: SyncArgs,
     ) -> Result<Self, DbError> {
-        let started_at = environment.clock.now();
+        let started_at = context.clock.now();
         let run = NewRun { id: Uuid::now_v7(), source, args, trigger: job.trigger, job_id: job.claim.job_id };
-        begin_sync(&environment.pool, &environment.wire, &job.claim, &run, started_at).await?;
+        begin_sync(&context.pool, &context.redis, &job.claim, &run, started_at).await?;
         // What cannot be read was written by another release: the days are read anew.
         let resumed_at = job.checkpoint.clone().and_then(|place| serde_json::from_value(place).ok());
         Ok(Self {
-            environment: Arc::clone(environment),
-            ticket: Ticket { claim: job.claim, run_id: run.id },
+            context: Arc::clone(context),
+            run_claim: RunClaim { claim: job.claim, run_id: run.id },
             source,
             args,
             started_at,
@@ -108,8 +108,8 @@ impl SyncRun {
 
     /// In whose name pages are stored.
     #[must_use]
-    pub fn ticket(&self) -> &Ticket {
-        &self.ticket
+    pub fn run_claim(&self) -> &RunClaim {
+        &self.run_claim
     }
 
     /// The day it began on (UTC).
@@ -125,9 +125,9 @@ impl SyncRun {
     /// [`JobError`] where something could not be fetched or stored.
     pub async fn read<Read, Fetching: Future<Output = Result<Read, ProviderError>>>(
         &mut self,
-        fetch: impl FnOnce(Pages) -> Fetching,
+        fetch: impl FnOnce(PageSender) -> Fetching,
     ) -> Result<Read, JobError> {
-        let (pages, waiting) = Pages::queue();
+        let (pages, waiting) = PageSender::queue();
         let fetching = fetch(pages);
         let fetched = async { Ok::<_, DbError>(fetching.await) };
         let (fetched, ()) = tokio::try_join!(fetched, self.store_as_they_come(waiting))?;
@@ -150,10 +150,10 @@ impl SyncRun {
     /// [`DbError`] where it cannot be stored: nothing of it was.
     pub async fn store(&mut self, page: Page) -> Result<(), DbError> {
         let progress = self.next_progress();
-        let Environment { pool, wire, rates, clock, .. } = &*self.environment;
+        let JobContext { pool, redis, rates, clock, .. } = &*self.context;
         let mut conflicts = 0;
         let counts = loop {
-            match ingest_page(pool, wire, rates, &self.ticket, &page, &progress, clock.now()).await {
+            match ingest_page(pool, redis, rates, &self.run_claim, &page, &progress, clock.now()).await {
                 Err(DbError::Conflict(_)) if conflicts < CONFLICTS => conflicts += 1,
                 stored => break stored?,
             }
@@ -179,22 +179,22 @@ impl SyncRun {
     /// # Errors
     /// [`JobError`] where it cannot be recorded.
     pub async fn finish(self, completed: Vec<Stream>, oddities: Vec<String>) -> Result<Value, JobError> {
-        let Environment { pool, wire, clock, .. } = &*self.environment;
+        let JobContext { pool, redis, clock, .. } = &*self.context;
         let Self { source, args, counts, started_at, .. } = self;
         let before = self.before();
         let incomplete = (!oddities.is_empty()).then(|| oddities.join("; "));
         let done =
             Done { source, counts, before, took: self.began.elapsed(), completed, began_at: started_at, incomplete };
-        finish_sync(pool, wire, &self.ticket, &done, clock.now()).await?;
+        finish_sync(pool, redis, &self.run_claim, &done, clock.now()).await?;
         tracing::info!(%source, seen = counts.seen(), ?counts, incomplete = done.incomplete, "the sync has read what it could");
-        let owed = if args == SyncArgs::Incremental { read_owed_history(pool, wire, source).await? } else { None };
+        let owed = if args == SyncArgs::Incremental { read_owed_history(pool, redis, source).await? } else { None };
         Ok(
-            json!({"run_id": self.ticket.run_id, "records_seen": counts.seen(), "counts": counts, "history_job_id": owed}),
+            json!({"run_id": self.run_claim.run_id, "records_seen": counts.seen(), "counts": counts, "history_job_id": owed}),
         )
     }
 }
 
-/// Pages that may be stored together, as one each.
+/// PageSender that may be stored together, as one each.
 fn joined(pages: impl Iterator<Item = Page>) -> Vec<Page> {
     let mut joined: Vec<Page> = vec![];
     for page in pages {

@@ -1,7 +1,7 @@
 //! Enqueues what is due, once a tick, however many schedulers there are.
 //!
 //! The only user of apalis-cron, and only of its stream of ticks: `pipe_to` would enqueue once for each scheduler, and
-//! forgets what was missed (docs/decisions/0001). Each tick goes into the ledger under a unique constraint, and with it
+//! forgets what was missed (docs/decisions/0001). Each tick goes into the jobs table under a unique constraint, and with it
 //! whatever of its schedule was missed before it: while no scheduler ran, while the machine slept, while the database was
 //! away, or because the clock was set.
 
@@ -20,7 +20,7 @@ use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::Role;
 use psp_dashboard::db::jobs::{schedule_entries, schedule_ticks};
 use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_tick};
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,10 +39,10 @@ const MOST_MADE_UP: usize = 31;
 /// A scheduler process.
 #[derive(Clone)]
 pub struct Scheduler {
-    /// The ledger.
-    pub ledger: PgPool,
-    /// The wire.
-    pub wire: Wire,
+    /// The jobs table.
+    pub queue_pool: PgPool,
+    /// Redis.
+    pub redis: Redis,
     /// The time.
     pub clock: SharedClock,
 }
@@ -70,7 +70,7 @@ impl Scheduler {
             () = presence => {}
         }
         tasks.wait().await;
-        if let Err(error) = processes::delete(&self.ledger, &name).await {
+        if let Err(error) = processes::delete(&self.queue_pool, &name).await {
             tracing::warn!(%error, "this scheduler could not say goodbye");
         }
     }
@@ -80,8 +80,8 @@ impl Scheduler {
         loop {
             let now = self.clock.now();
             let shown: Vec<schedule_entries::Entry> = table.iter().map(|entry| show(entry, now)).collect();
-            let said = processes::upsert(&self.ledger, name, Role::Scheduler, &[]).await;
-            if let Err(error) = said.and(schedule_entries::upsert_all(&self.ledger, &shown).await) {
+            let said = processes::upsert(&self.queue_pool, name, Role::Scheduler, &[]).await;
+            if let Err(error) = said.and(schedule_entries::upsert_all(&self.queue_pool, &shown).await) {
                 tracing::warn!(%error, "this scheduler could not say that it is alive");
             }
             tokio::time::sleep(PRESENCE_EVERY).await;
@@ -119,7 +119,7 @@ impl Scheduler {
     /// Records what is due, oldest first, and says whether all of it is recorded. Nothing is recorded before what is older,
     /// so that the last tick that is recorded says what was missed.
     async fn try_record_due(&self, entry: &Entry, now: DateTime<Utc>) -> Result<bool, DbError> {
-        let last = schedule_ticks::find_last_tick(&self.ledger, &entry.name, now).await?;
+        let last = schedule_ticks::find_last_tick(&self.queue_pool, &entry.name, now).await?;
         let most = match entry.missed {
             Missed::Coalesce => 1,
             Missed::MakeUp => MOST_MADE_UP,
@@ -132,7 +132,7 @@ impl Scheduler {
             tracing::warn!(schedule = %entry.name, ticks = due.len(), "ticks were missed; each is made up for");
         }
         for tick_at in due {
-            match enqueue_tick(&self.ledger, &self.wire, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
+            match enqueue_tick(&self.queue_pool, &self.redis, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
                 Ticked::Enqueued(Enqueued { job_id, joined }) => {
                     tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "enqueued");
                 }

@@ -119,7 +119,7 @@ impl<Zone> Schedule<Zone> for Ticks {
 
 #[cfg(test)]
 mod tests {
-    use psp_dashboard::config::Environment;
+    use psp_dashboard::config::EnvVars;
 
     use super::*;
 
@@ -137,12 +137,10 @@ mod tests {
             payshack_overlap_days: 2,
             fetches_rates,
         };
-        let mut environment = Environment::from_pairs([
-            ("RECONCILIATION_CRON", "30 1 * * *"),
-            ("RECONCILIATION_TIMEZONE", "Asia/Kolkata"),
-        ]);
-        let read = ReconciliationConfig::read(&mut environment);
-        table(&sync, &environment.finish(read).expect("nothing is amiss"))
+        let mut context =
+            EnvVars::from_pairs([("RECONCILIATION_CRON", "30 1 * * *"), ("RECONCILIATION_TIMEZONE", "Asia/Kolkata")]);
+        let read = ReconciliationConfig::read(&mut context);
+        table(&sync, &context.finish(read).expect("nothing is amiss"))
     }
 
     #[test]

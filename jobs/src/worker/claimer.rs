@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::executor::{Claimed, Hands};
+use super::executor::{Claimed, Executor};
 
 /// How often it looks when nobody wakes it: the longest that a due job waits for a free hand.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Claims for the hands of a worker.
 #[derive(Clone)]
 pub struct Claimer {
-    hands: Arc<Hands>,
+    executor: Arc<Executor>,
     woken: Arc<Notify>,
     /// Whether more was due than there were hands: the next that comes free is given something to do.
     more: Arc<AtomicBool>,
@@ -28,8 +28,8 @@ pub struct Claimer {
 impl Claimer {
     /// Claims for `hands`.
     #[must_use]
-    pub fn new(hands: Arc<Hands>) -> Self {
-        Self { hands, woken: Arc::default(), more: Arc::default() }
+    pub fn new(executor: Arc<Executor>) -> Self {
+        Self { executor, woken: Arc::default(), more: Arc::default() }
     }
 
     /// Lets it look, now or as soon as it can.
@@ -63,7 +63,7 @@ impl Claimer {
         };
         // Until it is known better: a hand that comes free in the middle of the look must not go unnoticed.
         self.more.store(true, Ordering::Release);
-        match self.hands.claim(come_free).await {
+        match self.executor.claim(come_free).await {
             Ok(Claimed::Some(count)) => count > 0,
             Ok(Claimed::All(_)) => {
                 self.more.store(false, Ordering::Release);

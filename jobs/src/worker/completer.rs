@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A way to have successes recorded.
 #[derive(Debug, Clone)]
-pub struct Recorder(mpsc::Sender<Ended>);
+pub struct Completer(mpsc::Sender<Ended>);
 
 #[derive(Debug)]
 struct Ended {
@@ -27,12 +27,12 @@ struct Ended {
     recorded: oneshot::Sender<bool>,
 }
 
-impl Recorder {
-    /// Records in `ledger`, for as long as there is anybody who may ask for it.
+impl Completer {
+    /// Records in `queue_pool`, for as long as there is anybody who may ask for it.
     #[must_use]
-    pub fn start(ledger: PgPool) -> Self {
+    pub fn start(queue_pool: PgPool) -> Self {
         let (sender, receiver) = mpsc::channel(LARGEST_BATCH);
-        tokio::spawn(record_all(ledger, receiver));
+        tokio::spawn(record_all(queue_pool, receiver));
         Self(sender)
     }
 
@@ -46,7 +46,7 @@ impl Recorder {
     }
 }
 
-async fn record_all(ledger: PgPool, mut receiver: mpsc::Receiver<Ended>) {
+async fn record_all(queue_pool: PgPool, mut receiver: mpsc::Receiver<Ended>) {
     let mut batch = Vec::with_capacity(LARGEST_BATCH);
     loop {
         // Jobs that were claimed together often end together: those that are about to are let in.
@@ -57,7 +57,7 @@ async fn record_all(ledger: PgPool, mut receiver: mpsc::Receiver<Ended>) {
         let (successes, waiting): (Vec<Success>, Vec<oneshot::Sender<bool>>) =
             batch.drain(..).map(|ended: Ended| (ended.success, ended.recorded)).unzip();
         let recorded = loop {
-            match succeed_all(&ledger, &successes).await {
+            match succeed_all(&queue_pool, &successes).await {
                 Ok(recorded) => break recorded,
                 Err(error) => tracing::warn!(%error, jobs = successes.len(), "not recorded yet; it is tried again"),
             }

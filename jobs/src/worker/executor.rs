@@ -14,7 +14,7 @@ use psp_dashboard::db::jobs::{claims, leases, session};
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::{Claim, JobKind};
 use psp_dashboard::operations::finish_job::finish_job;
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::completer::Recorder;
+use super::completer::Completer;
 use crate::handler::{Handler, JobError, Registry};
 
 /// How long to wait before an outcome that could not be recorded is tried again.
@@ -32,24 +32,24 @@ const RECORD_PAUSE: Duration = Duration::from_secs(1);
 const UNRECORDED_A_HAND: u32 = 4;
 
 /// The hands of one worker process.
-pub struct Hands {
-    settings: HandsSettings,
-    recorder: Recorder,
+pub struct Executor {
+    settings: ExecutorSettings,
+    completer: Completer,
     free: Arc<Semaphore>,
     /// For claims whose outcome is not recorded yet: a hand takes its next job while what came of the last is written down.
     unrecorded: Arc<Semaphore>,
     /// Every claim whose outcome is not recorded yet, and whom to tell that its attempt is to stop.
-    held: Mutex<HashMap<Claim, mpsc::Sender<Stop>>>,
+    in_flight: Mutex<HashMap<Claim, mpsc::Sender<Stop>>>,
     /// What still runs is handed back.
     closed: CancellationToken,
 }
 
 /// What the hands of a worker need.
-pub struct HandsSettings {
-    /// The ledger.
-    pub ledger: PgPool,
-    /// The wire.
-    pub wire: Wire,
+pub struct ExecutorSettings {
+    /// The jobs table.
+    pub queue_pool: PgPool,
+    /// Redis.
+    pub redis: Redis,
     /// The time.
     pub clock: SharedClock,
     /// The handlers.
@@ -66,7 +66,7 @@ pub struct HandsSettings {
     pub alone: bool,
 }
 
-impl HandsSettings {
+impl ExecutorSettings {
     /// How many claims there may be whose outcome is not recorded. Alone, one: the next is not beside the last.
     fn most_unrecorded(&self) -> u32 {
         if self.alone { self.count } else { self.count.saturating_mul(UNRECORDED_A_HAND) }
@@ -95,16 +95,16 @@ pub enum Claimed {
     Some(usize),
 }
 
-impl Hands {
-    /// Hands that have nothing to do yet. Within a runtime.
+impl Executor {
+    /// Executor that have nothing to do yet. Within a runtime.
     #[must_use]
-    pub fn new(settings: HandsSettings) -> Self {
+    pub fn new(settings: ExecutorSettings) -> Self {
         Self {
-            recorder: Recorder::start(settings.ledger.clone()),
+            completer: Completer::start(settings.queue_pool.clone()),
             free: Arc::new(Semaphore::new(settings.count as usize)),
             unrecorded: Arc::new(Semaphore::new(settings.most_unrecorded() as usize)),
             settings,
-            held: Mutex::default(),
+            in_flight: Mutex::default(),
             closed: CancellationToken::new(),
         }
     }
@@ -112,20 +112,20 @@ impl Hands {
     /// Claims due jobs for the hands that are free, and sets them to work; `done` is called as each comes free again.
     ///
     /// # Errors
-    /// [`DbError`] where the ledger cannot be asked.
+    /// [`DbError`] where the jobs table cannot be asked.
     pub async fn claim(self: &Arc<Self>, done: impl Fn() + Clone + Send + Sync + 'static) -> Result<Claimed, DbError> {
-        let HandsSettings { ledger, queues, worker, lease, alone, .. } = &self.settings;
+        let ExecutorSettings { queue_pool, queues, worker, lease, alone, .. } = &self.settings;
         let free = self.free.available_permits().min(self.unrecorded.available_permits());
         let free = u32::try_from(free).unwrap_or(u32::MAX);
         let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_many_owned(free).ok();
         let taken = take(&self.free).zip(take(&self.unrecorded)).filter(|_| free > 0);
-        let Some((mut hands, mut claims)) = taken else { return Ok(Claimed::Some(0)) };
+        let Some((mut executor, mut claims)) = taken else { return Ok(Claimed::Some(0)) };
         let claimer = Claimer { queues, worker, lease: *lease, alone: *alone };
-        let Batch { jobs, more } = claims::claim(ledger, &claimer, free).await?;
+        let Batch { jobs, more } = claims::claim(queue_pool, &claimer, free).await?;
         let count = jobs.len();
         for job in jobs {
-            if let Some((hand, claim)) = hands.split(1).zip(claims.split(1)) {
-                tokio::spawn(Arc::clone(self).run(job, hand, claim, done.clone()));
+            if let Some((slot, claim)) = executor.split(1).zip(claims.split(1)) {
+                tokio::spawn(Arc::clone(self).run(job, slot, claim, done.clone()));
             }
         }
         Ok(if more { Claimed::Some(count) } else { Claimed::All(count) })
@@ -134,18 +134,18 @@ impl Hands {
     async fn run(
         self: Arc<Self>,
         job: ClaimedJob,
-        hand: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
         claim: OwnedSemaphorePermit,
         done: impl Fn() + Sync,
     ) {
         let (tell, told) = mpsc::channel(1);
-        self.held().insert(job.claim, tell);
+        self.in_flight().insert(job.claim, tell);
         let span = tracing::info_span!(
             "job", kind = %job.kind, job_id = %job.claim.job_id, attempt = job.attempt, epoch = job.claim.epoch
         );
         async {
             let outcome = self.outcome(&job, told).await;
-            drop(hand);
+            drop(slot);
             done();
             if let Some(outcome) = outcome {
                 self.record(&job, outcome).await;
@@ -153,7 +153,7 @@ impl Hands {
         }
         .instrument(span)
         .await;
-        self.held().remove(&job.claim);
+        self.in_flight().remove(&job.claim);
         drop(claim);
         done();
     }
@@ -208,7 +208,7 @@ impl Hands {
     async fn stop(&self, claim: &Claim, task: JoinHandle<Result<Value, JobError>>) -> Option<Result<Value, JobError>> {
         task.abort();
         let joined = task.await;
-        match session::cancel_statements(&self.settings.ledger, claim.job_id).await {
+        match session::cancel_statements(&self.settings.queue_pool, claim.job_id).await {
             Ok(0) => {}
             Ok(statements) => tracing::info!(statements, "its statements were cancelled in the server"),
             Err(error) => tracing::warn!(%error, "its statements could not be cancelled in the server"),
@@ -237,16 +237,16 @@ impl Hands {
             sleep(RECORD_PAUSE).await;
         };
         tokio::select! {
-            recorded = self.recorder.succeed(claim, result) => if !recorded { warn_of_another_worker() },
+            recorded = self.completer.succeed(claim, result) => if !recorded { warn_of_another_worker() },
             () = out_of_time => tracing::error!("the success could not be recorded; the job runs again after its lease"),
         }
     }
 
     async fn record_alone(&self, job: &ClaimedJob, outcome: &Outcome) {
-        let HandsSettings { ledger, wire, clock, registry, .. } = &self.settings;
+        let ExecutorSettings { queue_pool, redis, clock, registry, .. } = &self.settings;
         let queue = registry.find(&job.kind).map_or("", |(kind, _)| kind.queue);
         loop {
-            match finish_job(ledger, wire, job, queue, outcome, clock.now()).await {
+            match finish_job(queue_pool, redis, job, queue, outcome, clock.now()).await {
                 Ok(()) => return,
                 Err(DbError::ClaimLost) => {
                     warn_of_another_worker();
@@ -269,11 +269,11 @@ impl Hands {
     /// # Errors
     /// [`DbError`] where the database cannot be asked.
     pub async fn renew_leases(&self) -> Result<(), DbError> {
-        let before: Vec<Claim> = self.held().keys().copied().collect();
+        let before: Vec<Claim> = self.in_flight().keys().copied().collect();
         if before.is_empty() {
             return Ok(());
         }
-        let renewed = leases::renew(&self.settings.ledger, &before, self.settings.lease).await?;
+        let renewed = leases::renew(&self.settings.queue_pool, &before, self.settings.lease).await?;
         for claim in before {
             let stop = match renewed.iter().find(|renewed| renewed.claim == claim) {
                 None => Stop::ClaimLost,
@@ -281,7 +281,7 @@ impl Hands {
                 Some(_) => continue,
             };
             // Whoever has been told already, or has ended by now, need not be told again.
-            if self.held().get(&claim).is_some_and(|tell| tell.try_send(stop).is_ok()) {
+            if self.in_flight().get(&claim).is_some_and(|tell| tell.try_send(stop).is_ok()) {
                 tracing::info!(job_id = %claim.job_id, ?stop, "the job is told to stop");
             }
         }
@@ -289,21 +289,21 @@ impl Hands {
     }
 
     /// Waits until no job is at work, and what became of the last is recorded.
-    pub async fn rest(&self) {
+    pub async fn wait_idle(&self) {
         let _all_recorded = self.unrecorded.acquire_many(self.settings.most_unrecorded()).await;
     }
 
     /// Gives what runs `grace` to end, and hands back what does not. To be called when nothing is claimed any more.
-    pub async fn close(&self, grace: Duration) {
-        if tokio::time::timeout(grace, self.rest()).await.is_err() {
+    pub async fn shutdown(&self, grace: Duration) {
+        if tokio::time::timeout(grace, self.wait_idle()).await.is_err() {
             self.closed.cancel();
             // What was stopped still records that it was handed back.
-            self.rest().await;
+            self.wait_idle().await;
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Claim, mpsc::Sender<Stop>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<Claim, mpsc::Sender<Stop>>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! When a silent worker may be taken for dead: once this process has watched the ledger for a whole lease without a gap.
+//! When a silent worker may be taken for dead: once this process has watched the jobs table for a whole lease without a gap.
 //!
 //! While PostgreSQL is away, or hangs, nobody can renew a lease, and afterwards all of them have run out together: the dead
 //! and the living look the same until everybody has had the time to renew. The same holds for a process that has only just
@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A watch over the ledger.
+/// A watch over the jobs table.
 #[derive(Debug)]
-pub struct Vigil {
+pub struct LeaseMonitor {
     lease: Duration,
-    /// Since when it has gone on without a gap, and when the ledger answered last.
+    /// Since when it has gone on without a gap, and when the jobs table answered last.
     unbroken: Option<(Instant, Instant)>,
 }
 
-impl Vigil {
+impl LeaseMonitor {
     /// A watch that has not begun, over leases of this length.
     #[must_use]
     pub fn new(lease: Duration) -> Self {
         Self { lease, unbroken: None }
     }
 
-    /// Notes that the ledger answered at `now`, and says whether a lease that has run out means a death.
-    pub fn look(&mut self, now: Instant) -> bool {
+    /// Notes that the jobs table answered at `now`, and says whether a lease that has run out means a death.
+    pub fn observe(&mut self, now: Instant) -> bool {
         let since = match self.unbroken {
             Some((since, last)) if now.duration_since(last) < self.lease / 2 => since,
             _ => now,
@@ -52,8 +52,9 @@ mod tests {
             // A gap of half a lease: somebody may not have been able to renew in it.
             (vec![0, 2, 4, 6, 8, 10, 15], false),
         ] {
-            let mut vigil = Vigil::new(Duration::from_secs(10));
-            let may: Vec<bool> = looks.iter().map(|second| vigil.look(start + Duration::from_secs(*second))).collect();
+            let mut lease_monitor = LeaseMonitor::new(Duration::from_secs(10));
+            let may: Vec<bool> =
+                looks.iter().map(|second| lease_monitor.observe(start + Duration::from_secs(*second))).collect();
             assert_eq!(may.last(), Some(&last_may), "{looks:?}");
         }
     }

@@ -11,16 +11,16 @@ use psp_dashboard::db::jobs::leases::find_unattended;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::Role;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
-use psp_dashboard::redis::{Wire, WireError};
+use psp_dashboard::redis::{Redis, RedisError};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::executor::Hands;
+use super::executor::Executor;
 use super::isolation::Isolation;
-use super::lease_monitor::Vigil;
+use super::lease_monitor::LeaseMonitor;
 
 /// The longest that a job at work does not hear that it was told to stop.
 const LONGEST_UNHEARD: Duration = Duration::from_secs(1);
@@ -30,40 +30,40 @@ const MOST_SWEPT: usize = 5_000;
 
 /// What is done again and again, each at its own beat, so that one that is slow holds up no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
+pub enum MaintenanceTask {
     /// Renew the leases of the jobs at work.
     Renew,
     /// Take over the jobs of dead workers, and see that suspects are run.
     Rescue,
     /// Say that this worker is alive.
-    BePresent,
+    Heartbeat,
     /// Forget bells that were answered.
-    SweepBells,
+    SweepWakeups,
 }
 
-impl Duty {
+impl MaintenanceTask {
     /// Those of a worker.
-    pub const ALL: [Self; 4] = [Self::Renew, Self::Rescue, Self::BePresent, Self::SweepBells];
+    pub const ALL: [Self; 4] = [Self::Renew, Self::Rescue, Self::Heartbeat, Self::SweepWakeups];
 
     fn period(self, lease: Duration) -> Duration {
         match self {
             Self::Renew => (lease / 3).min(LONGEST_UNHEARD),
             Self::Rescue => lease / 5,
-            Self::BePresent | Self::SweepBells => Duration::from_secs(5),
+            Self::Heartbeat | Self::SweepWakeups => Duration::from_secs(5),
         }
     }
 }
 
 /// Sweeps for one worker process.
-pub struct Sweeper {
-    /// The ledger.
-    pub ledger: PgPool,
-    /// The wire.
-    pub wire: Wire,
+pub struct Maintenance {
+    /// The jobs table.
+    pub queue_pool: PgPool,
+    /// Redis.
+    pub redis: Redis,
     /// The time.
     pub clock: SharedClock,
     /// The hands whose leases are renewed.
-    pub hands: Arc<Hands>,
+    pub executor: Arc<Executor>,
     /// Who runs suspects.
     pub isolation: Isolation,
     /// The queues of this worker.
@@ -73,29 +73,31 @@ pub struct Sweeper {
     /// How long a claim holds without being renewed.
     pub lease: Duration,
     /// How long it has watched.
-    pub vigil: Mutex<Vigil>,
+    pub lease_monitor: Mutex<LeaseMonitor>,
 }
 
-impl Sweeper {
+impl Maintenance {
     /// Does all duties until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let sweeper = Arc::new(self);
-        let mut duties = JoinSet::new();
-        for duty in Duty::ALL {
-            let (sweeper, stop) = (Arc::clone(&sweeper), stop.clone());
-            duties.spawn(async move { repeat(duty, sweeper.lease, &stop, || sweeper.perform(duty)).await });
+        let maintenance = Arc::new(self);
+        let mut tasks = JoinSet::new();
+        for task in MaintenanceTask::ALL {
+            let (maintenance, stop) = (Arc::clone(&maintenance), stop.clone());
+            tasks.spawn(async move { repeat(task, maintenance.lease, &stop, || maintenance.perform(task)).await });
         }
-        while duties.join_next().await.is_some() {}
+        while tasks.join_next().await.is_some() {}
     }
 
-    async fn perform(&self, duty: Duty) -> Result<(), SweepError> {
-        match duty {
-            Duty::Renew => self.hands.renew_leases().await?,
-            Duty::Rescue => self.rescue().await?,
-            Duty::BePresent => processes::upsert(&self.ledger, &self.worker, Role::Worker, &self.queues).await?,
-            Duty::SweepBells => {
+    async fn perform(&self, task: MaintenanceTask) -> Result<(), SweepError> {
+        match task {
+            MaintenanceTask::Renew => self.executor.renew_leases().await?,
+            MaintenanceTask::Rescue => self.rescue().await?,
+            MaintenanceTask::Heartbeat => {
+                processes::upsert(&self.queue_pool, &self.worker, Role::Worker, &self.queues).await?
+            }
+            MaintenanceTask::SweepWakeups => {
                 for queue in &self.queues {
-                    self.wire.sweep_bells(queue, MOST_SWEPT).await?;
+                    self.redis.sweep_wakeups(queue, MOST_SWEPT).await?;
                 }
             }
         }
@@ -103,13 +105,13 @@ impl Sweeper {
     }
 
     async fn rescue(&self) -> Result<(), SweepError> {
-        let unattended = find_unattended(&self.ledger, &self.queues, SUSPECTS_WAIT).await?;
-        let may_rescue = self.vigil.lock().await.look(Instant::now());
+        let unattended = find_unattended(&self.queue_pool, &self.queues, SUSPECTS_WAIT).await?;
+        let may_rescue = self.lease_monitor.lock().await.observe(Instant::now());
         if unattended.suspects {
             self.isolation.want();
         }
         if unattended.leases && may_rescue {
-            for lost in rescue_jobs(&self.ledger, &self.wire, self.clock.now()).await? {
+            for lost in rescue_jobs(&self.queue_pool, &self.redis, self.clock.now()).await? {
                 tracing::warn!(job_id = %lost.job_id, kind = lost.kind, state = lost.state.as_str(), "its worker has died");
                 self.isolation.want();
             }
@@ -120,16 +122,16 @@ impl Sweeper {
 
 /// Does `perform` again and again, at the beat of `duty`, until `stop`.
 pub async fn repeat<F: Future<Output = Result<(), E>>, E: std::fmt::Display>(
-    duty: Duty,
+    task: MaintenanceTask,
     lease: Duration,
     stop: &CancellationToken,
     perform: impl Fn() -> F,
 ) {
-    let mut beat = tokio::time::interval(duty.period(lease));
+    let mut beat = tokio::time::interval(task.period(lease));
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(beat.tick()).await.is_some() {
         if let Err(error) = perform().await {
-            tracing::warn!(%error, ?duty, "a duty could not be done; it is tried again");
+            tracing::warn!(%error, ?task, "a task could not be done; it is tried again");
         }
     }
 }
@@ -139,5 +141,5 @@ enum SweepError {
     #[error(transparent)]
     Database(#[from] DbError),
     #[error(transparent)]
-    Wire(#[from] WireError),
+    Redis(#[from] RedisError),
 }

@@ -21,13 +21,13 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::claimer::Claimer;
-use self::executor::{Claimed, Hands, HandsSettings};
+use self::executor::{Claimed, Executor, ExecutorSettings};
 use self::isolation::Isolation;
-use self::lease_monitor::Vigil;
-use self::maintenance::{Duty, Sweeper, repeat};
-use self::wakeup_listener::hang_up;
+use self::lease_monitor::LeaseMonitor;
+use self::maintenance::{Maintenance, MaintenanceTask, repeat};
+use self::wakeup_listener::listen;
 use crate::handler::Registry;
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// What is kept of the grace for handing back and going.
 const LAST_SECONDS: Duration = Duration::from_secs(5);
@@ -62,11 +62,11 @@ impl WorkerSettings {
     }
 }
 
-fn hands(environment: &Environment, registry: Registry, settings: &WorkerSettings, alone: bool) -> HandsSettings {
-    HandsSettings {
-        ledger: environment.ledger.clone(),
-        wire: environment.wire.clone(),
-        clock: Arc::clone(&environment.clock),
+fn executor(context: &JobContext, registry: Registry, settings: &WorkerSettings, alone: bool) -> ExecutorSettings {
+    ExecutorSettings {
+        queue_pool: context.queue_pool.clone(),
+        redis: context.redis.clone(),
+        clock: Arc::clone(&context.clock),
         queues: settings.queues(&registry),
         registry,
         worker: format!("worker-{}", Uuid::now_v7()),
@@ -78,43 +78,43 @@ fn hands(environment: &Environment, registry: Registry, settings: &WorkerSetting
 
 /// Runs jobs until `stop`, then lets them end or hands them back.
 pub async fn run_worker(
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
     registry: Registry,
     settings: WorkerSettings,
     stop: CancellationToken,
 ) {
-    let hands = hands(&environment, registry, &settings, false);
-    let (worker, queues) = (hands.worker.clone(), hands.queues.clone());
-    let hands = Arc::new(Hands::new(hands));
-    let claimer = Claimer::new(Arc::clone(&hands));
+    let executor = executor(&context, registry, &settings, false);
+    let (worker, queues) = (executor.worker.clone(), executor.queues.clone());
+    let executor = Arc::new(Executor::new(executor));
+    let claimer = Claimer::new(Arc::clone(&executor));
     let isolation = Isolation::new(settings.program.clone(), queues.clone());
-    let sweeper = Sweeper {
-        ledger: environment.ledger.clone(),
-        wire: environment.wire.clone(),
-        clock: Arc::clone(&environment.clock),
-        hands: Arc::clone(&hands),
+    let maintenance = Maintenance {
+        queue_pool: context.queue_pool.clone(),
+        redis: context.redis.clone(),
+        clock: Arc::clone(&context.clock),
+        executor: Arc::clone(&executor),
         isolation: isolation.clone(),
         queues: queues.clone(),
         worker: worker.clone(),
         lease: settings.lease(),
-        vigil: Mutex::new(Vigil::new(settings.lease())),
+        lease_monitor: Mutex::new(LeaseMonitor::new(settings.lease())),
     };
     tracing::info!(%worker, ?queues, concurrency = settings.concurrency, "the worker is at work");
     // Sweeping, and so renewing leases, goes on until the last job has ended.
     let done = CancellationToken::new();
     let tasks = TaskTracker::new();
-    tasks.spawn(sweeper.run(done.clone()));
-    hang_up(&environment.wire, &queues, &claimer, &stop, &tasks);
+    tasks.spawn(maintenance.run(done.clone()));
+    listen(&context.redis, &queues, &claimer, &stop, &tasks);
     let isolating = tokio::spawn(isolation.run(stop.clone()));
     claimer.run(stop).await;
     tracing::info!(%worker, "the worker claims nothing more and lets its jobs end");
-    let (_isolated, ()) = tokio::join!(isolating, hands.close(settings.grace_of_jobs()));
+    let (_isolated, ()) = tokio::join!(isolating, executor.shutdown(settings.grace_of_jobs()));
     done.cancel();
     tasks.close();
     if tokio::time::timeout(LAST_SECONDS / 2, tasks.wait()).await.is_err() {
-        tracing::warn!("the wire did not let go in time; what it holds is delivered again to another worker");
+        tracing::warn!("the redis did not let go in time; what it holds is delivered again to another worker");
     }
-    if let Err(error) = processes::delete(&environment.ledger, &worker).await {
+    if let Err(error) = processes::delete(&context.queue_pool, &worker).await {
         tracing::warn!(%error, "this worker could not say goodbye");
     }
 }
@@ -122,30 +122,30 @@ pub async fn run_worker(
 /// Runs suspects, one after another and with nothing beside them, until none is due or `stop`.
 ///
 /// # Errors
-/// [`DbError`] where the ledger cannot be asked.
+/// [`DbError`] where the jobs table cannot be asked.
 pub async fn run_suspects(
-    environment: &Environment,
+    context: &JobContext,
     registry: Registry,
     settings: &WorkerSettings,
     stop: &CancellationToken,
 ) -> Result<(), DbError> {
-    let hands = Arc::new(Hands::new(hands(environment, registry, settings, true)));
+    let executor = Arc::new(Executor::new(executor(context, registry, settings, true)));
     let done = CancellationToken::new();
-    let renewing = repeat(Duty::Renew, settings.lease(), &done, || hands.renew_leases());
+    let renewing = repeat(MaintenanceTask::Renew, settings.lease(), &done, || executor.renew_leases());
     let running = async {
-        let ran = run_due_suspects(&hands, stop).await;
-        hands.close(settings.grace_of_jobs()).await;
+        let ran = run_due_suspects(&executor, stop).await;
+        executor.shutdown(settings.grace_of_jobs()).await;
         done.cancel();
         ran
     };
     tokio::join!(renewing, running).1
 }
 
-async fn run_due_suspects(hands: &Arc<Hands>, stop: &CancellationToken) -> Result<(), DbError> {
+async fn run_due_suspects(executor: &Arc<Executor>, stop: &CancellationToken) -> Result<(), DbError> {
     while !stop.is_cancelled() {
-        match hands.claim(|| ()).await? {
+        match executor.claim(|| ()).await? {
             Claimed::All(0) | Claimed::Some(0) => break,
-            Claimed::All(_) | Claimed::Some(_) => stop.run_until_cancelled(hands.rest()).await,
+            Claimed::All(_) | Claimed::Some(_) => stop.run_until_cancelled(executor.wait_idle()).await,
         };
     }
     Ok(())

@@ -16,43 +16,43 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 /// Something that can be rung, and wakes one worker.
 #[derive(Debug, Clone, Default)]
-pub struct Bell(Arc<Inner>);
+pub struct Notifier(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    rung: AtomicBool,
+    notified: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Bell {
+impl Notifier {
     /// Wakes the worker, now or as soon as it listens.
-    pub fn ring(&self) {
-        self.0.rung.store(true, Ordering::Release);
+    pub fn notify(&self) {
+        self.0.notified.store(true, Ordering::Release);
         self.0.waker.wake();
     }
 }
 
 /// Looks at every ring, and every so often without one.
 #[derive(Debug)]
-pub struct Wake {
+pub struct NotifiedPollStrategy {
     every: Interval,
-    bell: Bell,
+    notifier: Notifier,
 }
 
-impl Wake {
+impl NotifiedPollStrategy {
     /// Looks whenever `bell` is rung, and every `period`.
     #[must_use]
-    pub fn new(bell: Bell, period: Duration) -> Self {
+    pub fn new(notifier: Notifier, period: Duration) -> Self {
         let mut every = tokio::time::interval(period);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { every, bell }
+        Self { every, notifier }
     }
 }
 
-impl PollStrategy for Wake {
+impl PollStrategy for NotifiedPollStrategy {
     fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
-        self.bell.0.waker.register(cx.waker());
-        let mut due = self.bell.0.rung.swap(false, Ordering::AcqRel);
+        self.notifier.0.waker.register(cx.waker());
+        let mut due = self.notifier.0.notified.swap(false, Ordering::AcqRel);
         while self.every.poll_tick(cx).is_ready() {
             due = true;
         }

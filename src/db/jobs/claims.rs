@@ -126,15 +126,15 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<B
 ///
 /// # Errors
 /// [`DbError::ClaimLost`] where it does not; nothing may be committed then.
-pub async fn hold_claim(connection: &mut PgConnection, claim: &Claim, progress: &Value) -> Result<(), DbError> {
-    hold_claim_at(connection, claim, progress, None).await
+pub async fn verify_claim(connection: &mut PgConnection, claim: &Claim, progress: &Value) -> Result<(), DbError> {
+    verify_claim_at(connection, claim, progress, None).await
 }
 
 /// The same, and notes what a later attempt goes on from; where nothing is said, what was noted before stays.
 ///
 /// # Errors
-/// As [`hold_claim`].
-pub async fn hold_claim_at(
+/// As [`verify_claim`].
+pub async fn verify_claim_at(
     connection: &mut PgConnection,
     claim: &Claim,
     progress: &Value,

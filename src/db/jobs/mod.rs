@@ -1,4 +1,4 @@
-//! The ledger: every job is a row here before anything else knows of it.
+//! The jobs table: every job is a row here before anything else knows of it.
 //!
 //! It runs by PostgreSQL's clock (`now()`), the only one that all processes share: a due time or a lease written by one
 //! machine is read by another. Every change of state is one guarded statement. How a job is claimed and what becomes of it
@@ -158,7 +158,7 @@ pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<Running>, 
     Ok(row.map(|row| Running { job_id: JobId(row.id), progress: row.progress }))
 }
 
-/// Forgets jobs that came to their end: failed ones before `failed`, the others before `others` (ages by the ledger's
+/// Forgets jobs that came to their end: failed ones before `failed`, the others before `others` (ages by the jobs table's
 /// clock).
 ///
 /// # Errors

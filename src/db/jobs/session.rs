@@ -28,7 +28,7 @@ pub enum Purpose {
     /// Whoever asks the web process, or a command.
     Requests,
     /// Claims, heartbeats, outcomes: apart from the work, so that no job however greedy keeps a lease from being renewed.
-    Ledger,
+    Queue,
     /// What jobs do.
     Work,
 }
@@ -43,7 +43,7 @@ impl Purpose {
             })
         });
         match self {
-            Self::Requests | Self::Ledger => options,
+            Self::Requests | Self::Queue => options,
             // Giving a name is a test as good as any.
             Self::Work => options.test_before_acquire(false).before_acquire(|connection, _| {
                 Box::pin(async move {
@@ -76,8 +76,8 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose) -> Result<(), s
     sqlx::query!("SELECT set_config('idle_in_transaction_session_timeout', $1, false)", longest)
         .fetch_one(&mut *connection)
         .await?;
-    if purpose == Purpose::Ledger {
-        // The ledger asks a handful of questions, thousands of times, of tables that are empty now and full in a minute.
+    if purpose == Purpose::Queue {
+        // The jobs table asks a handful of questions, thousands of times, of tables that are empty now and full in a minute.
         // Plans made for the empty ones would read the full ones from end to end; an index is never far off.
         sqlx::query!(
             r#"SELECT set_config('plan_cache_mode', 'force_generic_plan', false) AS plans,

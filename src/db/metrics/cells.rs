@@ -76,7 +76,7 @@ pub async fn list_days(connection: &mut PgConnection) -> Result<Vec<NaiveDate>, 
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count_odd(connection: &mut PgConnection, source: Source, day: NaiveDate) -> Result<u64, DbError> {
+pub async fn count_mismatches(connection: &mut PgConnection, source: Source, day: NaiveDate) -> Result<u64, DbError> {
     let (since, before) = bounds(day);
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM odd_metric_cells($1, $2, $3)"#,
@@ -92,7 +92,7 @@ pub async fn count_odd(connection: &mut PgConnection, source: Source, day: Naive
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn mend(connection: &mut PgConnection, source: Source, day: NaiveDate) -> Result<u64, DbError> {
+pub async fn repair(connection: &mut PgConnection, source: Source, day: NaiveDate) -> Result<u64, DbError> {
     let (since, before) = bounds(day);
     let mended = sqlx::query!(
         r#"INSERT INTO metric_cells SELECT * FROM odd_metric_cells($1, $2, $3)

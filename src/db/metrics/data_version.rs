@@ -13,7 +13,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
-use crate::domain::metrics::query::Question;
+use crate::domain::metrics::query::MetricQuery;
 use crate::domain::sync::Stream;
 use crate::domain::transaction::Source;
 
@@ -31,7 +31,7 @@ pub struct Freshness {
 
 /// Which edition of some payments an answer is made of. Of the same edition, the same question has the same answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Edition {
+pub struct DataVersion {
     era: u32,
     versions: [i64; 2],
 }
@@ -39,7 +39,7 @@ pub struct Edition {
 impl Freshness {
     /// The edition of the payments that a question asks for. Of other sources and days, no version matters.
     #[must_use]
-    pub fn edition(&self, question: &Question) -> Edition {
+    pub fn edition(&self, question: &MetricQuery) -> DataVersion {
         let (asked, days) = (&question.filter.sources, question.slots.days());
         let mut versions = [0; 2];
         for (place, source) in Source::ALL.into_iter().enumerate() {
@@ -47,7 +47,7 @@ impl Freshness {
                 versions[place] = self.versions[place].of(days);
             }
         }
-        Edition { era: self.era, versions }
+        DataVersion { era: self.era, versions }
     }
 }
 

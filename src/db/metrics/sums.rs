@@ -14,8 +14,8 @@ use crate::db::transactions::filter;
 use crate::db::transactions::filter::{push_kinds, push_list};
 use crate::domain::metrics::amount_band;
 use crate::domain::metrics::cell::{Facet, Measures};
-use crate::domain::metrics::query::{Depth, Dimension, Filter, Question, Sum};
-use crate::domain::metrics::rollup_plan::{Cover, Span, Stretch};
+use crate::domain::metrics::query::{Depth, Dimension, Filter, MetricQuery, MetricRow};
+use crate::domain::metrics::rollup_plan::{RollupPlan, Span, TimeRange};
 use crate::domain::transaction::Source;
 
 #[derive(FromRow)]
@@ -33,7 +33,7 @@ struct SumRow {
     usd_missing: i64,
 }
 
-impl TryFrom<SumRow> for Sum {
+impl TryFrom<SumRow> for MetricRow {
     type Error = DbError;
 
     fn try_from(row: SumRow) -> Result<Self, DbError> {
@@ -59,8 +59,8 @@ impl TryFrom<SumRow> for Sum {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(executor: impl PgExecutor<'_>, question: &Question) -> Result<Vec<Sum>, DbError> {
-    let Cover { spans, rest } = question.cover();
+pub async fn list(executor: impl PgExecutor<'_>, question: &MetricQuery) -> Result<Vec<MetricRow>, DbError> {
+    let RollupPlan { spans, rest } = question.cover();
     let cells = question.facet().filter(|_| !spans.is_empty());
     if cells.is_none() && rest.is_empty() {
         return Ok(vec![]);
@@ -80,12 +80,12 @@ pub async fn list(executor: impl PgExecutor<'_>, question: &Question) -> Result<
     let grouped = statement.grouped();
     statement.query.push(format!(") AS counted GROUP BY {grouped} HAVING sum(count) <> 0"));
     let rows: Vec<SumRow> = statement.query.build_query_as().fetch_all(executor).await?;
-    rows.into_iter().map(Sum::try_from).collect()
+    rows.into_iter().map(MetricRow::try_from).collect()
 }
 
 struct Statement<'question> {
     query: QueryBuilder<Postgres>,
-    question: &'question Question,
+    question: &'question MetricQuery,
 }
 
 impl Statement<'_> {
@@ -159,7 +159,7 @@ impl Statement<'_> {
         self.query.push(" OFFSET 0) AS cells");
     }
 
-    fn push_payments(&mut self, rest: &[Stretch]) {
+    fn push_payments(&mut self, rest: &[TimeRange]) {
         let member = match self.question.by {
             None => "''".to_owned(),
             Some(Dimension::Project) => "COALESCE(project, '')".to_owned(),
@@ -192,8 +192,9 @@ impl Statement<'_> {
         self.query.push_bind(slots.boundaries().to_vec()).push("::timestamptz[])] AS slot");
     }
 
-    fn push_stretches(&mut self, stretches: &[Stretch]) {
-        let times = |end: fn(&Stretch) -> DateTime<Utc>| -> Vec<DateTime<Utc>> { stretches.iter().map(end).collect() };
+    fn push_stretches(&mut self, stretches: &[TimeRange]) {
+        let times =
+            |end: fn(&TimeRange) -> DateTime<Utc>| -> Vec<DateTime<Utc>> { stretches.iter().map(end).collect() };
         self.query.push_bind(times(|stretch| stretch.from)).push("::timestamptz[], ");
         self.query.push_bind(times(|stretch| stretch.until)).push("::timestamptz[]");
     }

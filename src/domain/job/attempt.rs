@@ -67,7 +67,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The name in the ledger.
+    /// The name in the jobs table.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use super::cell::Width;
-use super::rollup_plan::Stretch;
+use super::rollup_plan::TimeRange;
 use crate::domain::day::{DayRange, day_of, first_instant};
 
 /// What is held against what.
@@ -30,9 +30,9 @@ pub enum Comparison {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compared {
     /// The earlier one.
-    pub previous: Stretch,
+    pub previous: TimeRange,
     /// The later one.
-    pub current: Stretch,
+    pub current: TimeRange,
 }
 
 impl Comparison {
@@ -90,7 +90,7 @@ fn compare((before, first, last): (NaiveDate, NaiveDate, NaiveDate), zone: Tz, n
     let same_time = clocks.checked_sub_signed(first - before).unwrap_or(clocks);
     // The last month may be shorter than this one has become.
     let previous_until = first_instant(same_time, zone).min(from);
-    Compared { previous: Stretch { from: start(before), until: previous_until }, current: Stretch { from, until } }
+    Compared { previous: TimeRange { from: start(before), until: previous_until }, current: TimeRange { from, until } }
 }
 
 #[cfg(test)]

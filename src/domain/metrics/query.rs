@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Facet, Measures};
-use super::rollup_plan::Cover;
-use super::time_buckets::Slots;
+use super::rollup_plan::RollupPlan;
+use super::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
@@ -60,11 +60,11 @@ pub enum Depth {
 /// A question. Status and currency are always told apart: every answer needs the one, and must know of the other whether
 /// amounts may be added up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Question {
+pub struct MetricQuery {
     /// Which payments.
     pub filter: Filter,
     /// When.
-    pub slots: Slots,
+    pub slots: TimeBuckets,
     /// Whether sources are told apart.
     pub by_source: bool,
     /// What else is.
@@ -75,7 +75,7 @@ pub struct Question {
 
 /// The sums of payments that share everything that a question tells apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sum {
+pub struct MetricRow {
     /// The key of their slots.
     pub slot: i32,
     /// Who told of them, where that was asked.
@@ -91,14 +91,14 @@ pub struct Sum {
 }
 
 /// How many payments `sums` are of.
-pub fn count<'sums>(sums: impl IntoIterator<Item = &'sums Sum>) -> u64 {
+pub fn count<'sums>(sums: impl IntoIterator<Item = &'sums MetricRow>) -> u64 {
     sums.into_iter().map(|sum| sum.measures.count.unsigned_abs()).sum()
 }
 
-impl Question {
+impl MetricQuery {
     /// How many payments `filter` finds in `slots`, and what their amounts sum up to.
     #[must_use]
-    pub fn new(filter: Filter, slots: Slots) -> Self {
+    pub fn new(filter: Filter, slots: TimeBuckets) -> Self {
         Self { filter, slots, by_source: false, by: None, depth: Depth::Amounts }
     }
 
@@ -158,7 +158,7 @@ impl Question {
 
     /// What its times are put together from.
     #[must_use]
-    pub fn cover(&self) -> Cover {
+    pub fn cover(&self) -> RollupPlan {
         self.slots.cover(self.facet().map(Facet::finest))
     }
 }
@@ -174,7 +174,7 @@ mod tests {
         let merchant = Filter { merchant_ids: some(), ..Filter::default() };
         let india = Filter { countries: some(), ..Filter::default() };
         let source = Filter { sources: vec![Source::Vima], statuses: vec![Status::Failed], ..Filter::default() };
-        let ask = |filter: &Filter| Question::new(filter.clone(), Slots::default());
+        let ask = |filter: &Filter| MetricQuery::new(filter.clone(), TimeBuckets::default());
         for (question, facet) in [
             (ask(&Filter::default()), Some(Facet::All)),
             (ask(&source).by_source(), Some(Facet::All)),

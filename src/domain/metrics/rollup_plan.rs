@@ -6,14 +6,14 @@ use super::cell::Width;
 
 /// A stretch of time, from its start, included, to its end, excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretch {
+pub struct TimeRange {
     /// The start.
     pub from: DateTime<Utc>,
     /// The end.
     pub until: DateTime<Utc>,
 }
 
-impl Stretch {
+impl TimeRange {
     /// All the time that there are payments of.
     pub const ALL: Self = Self { from: DateTime::UNIX_EPOCH, until: END_OF_TIME };
 }
@@ -30,19 +30,19 @@ pub struct Span {
     /// Their width.
     pub width: Width,
     /// The stretch.
-    pub stretch: Stretch,
+    pub stretch: TimeRange,
 }
 
 /// What stretches of time are put together from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cover {
+pub struct RollupPlan {
     /// Cells.
     pub spans: Vec<Span>,
     /// What is to be counted payment by payment.
-    pub rest: Vec<Stretch>,
+    pub rest: Vec<TimeRange>,
 }
 
-impl Cover {
+impl RollupPlan {
     /// Covers the stretches between `boundaries`, so that no cell lies across one of them, with cells that are no narrower than
     /// `finest`.
     #[must_use]
@@ -50,7 +50,7 @@ impl Cover {
         let widths: Vec<Width> = Width::WIDEST_FIRST.into_iter().filter(|width| *width >= finest).collect();
         let mut cover = Self::default();
         for pair in boundaries.windows(2) {
-            cover.add(Stretch { from: pair[0], until: pair[1] }, &widths);
+            cover.add(TimeRange { from: pair[0], until: pair[1] }, &widths);
         }
         cover
     }
@@ -59,12 +59,12 @@ impl Cover {
     #[must_use]
     pub fn without_cells(boundaries: &[DateTime<Utc>]) -> Self {
         let stretch = boundaries.first().zip(boundaries.last());
-        let rest = stretch.map(|(from, until)| Stretch { from: *from, until: *until });
+        let rest = stretch.map(|(from, until)| TimeRange { from: *from, until: *until });
         Self { spans: vec![], rest: rest.into_iter().collect() }
     }
 
-    fn add(&mut self, stretch: Stretch, widths: &[Width]) {
-        let Stretch { from, until } = stretch;
+    fn add(&mut self, stretch: TimeRange, widths: &[Width]) {
+        let TimeRange { from, until } = stretch;
         if from >= until {
             return;
         }
@@ -77,9 +77,9 @@ impl Cover {
         if first >= last {
             return self.add(stretch, narrower);
         }
-        self.add(Stretch { from, until: first }, narrower);
-        self.add_span(Span { width: *width, stretch: Stretch { from: first, until: last } });
-        self.add(Stretch { from: last, until }, narrower);
+        self.add(TimeRange { from, until: first }, narrower);
+        self.add_span(Span { width: *width, stretch: TimeRange { from: first, until: last } });
+        self.add(TimeRange { from: last, until }, narrower);
     }
 
     /// Neighbours become one, so that one walk through the cells finds both.
@@ -92,7 +92,7 @@ impl Cover {
         }
     }
 
-    fn add_rest(&mut self, stretch: Stretch) {
+    fn add_rest(&mut self, stretch: TimeRange) {
         match self.rest.last_mut() {
             Some(before) if before.until == stretch.from => before.until = stretch.until,
             _ => self.rest.push(stretch),
@@ -111,9 +111,9 @@ mod tests {
         text.parse().expect(text)
     }
 
-    fn shown(cover: &Cover) -> Vec<String> {
+    fn shown(cover: &RollupPlan) -> Vec<String> {
         let written =
-            |stretch: &Stretch| format!("{} {}", stretch.from.format("%d %H:%M"), stretch.until.format("%d %H:%M"));
+            |stretch: &TimeRange| format!("{} {}", stretch.from.format("%d %H:%M"), stretch.until.format("%d %H:%M"));
         let spans = cover.spans.iter().map(|span| format!("{} {}", span.width.as_str(), written(&span.stretch)));
         spans.chain(cover.rest.iter().map(|stretch| format!("rest {}", written(stretch)))).collect()
     }
@@ -123,7 +123,7 @@ mod tests {
         // Three days in Kathmandu, which is ahead by 5:45.
         let boundaries = [time("2026-01-14T18:15:00Z"), time("2026-01-17T18:15:00Z")];
         assert_eq!(
-            shown(&Cover::of(&boundaries, Width::Quarter)),
+            shown(&RollupPlan::of(&boundaries, Width::Quarter)),
             [
                 "quarter 14 18:15 14 19:00",
                 "hour 14 19:00 15 00:00",
@@ -133,24 +133,24 @@ mod tests {
             ]
         );
         assert_eq!(
-            shown(&Cover::of(&boundaries, Width::Day)),
+            shown(&RollupPlan::of(&boundaries, Width::Day)),
             ["day 15 00:00 17 00:00", "rest 14 18:15 15 00:00", "rest 17 00:00 17 18:15"]
         );
-        assert_eq!(shown(&Cover::without_cells(&boundaries)), ["rest 14 18:15 17 18:15"]);
+        assert_eq!(shown(&RollupPlan::without_cells(&boundaries)), ["rest 14 18:15 17 18:15"]);
     }
 
     #[test]
     fn neighbours_are_read_in_one_go_and_no_cell_lies_across_a_boundary() {
         let hours: Vec<_> = (0..=48).map(|hour| time("2026-01-15T00:00:00Z") + TimeDelta::hours(hour)).collect();
-        assert_eq!(shown(&Cover::of(&hours, Width::Quarter)), ["hour 15 00:00 17 00:00"]);
+        assert_eq!(shown(&RollupPlan::of(&hours, Width::Quarter)), ["hour 15 00:00 17 00:00"]);
         let in_kolkata: Vec<_> = hours.iter().map(|hour| *hour + TimeDelta::minutes(30)).collect();
-        assert_eq!(shown(&Cover::of(&in_kolkata, Width::Quarter)), ["quarter 15 00:30 17 00:30"]);
+        assert_eq!(shown(&RollupPlan::of(&in_kolkata, Width::Quarter)), ["quarter 15 00:30 17 00:30"]);
     }
 
     #[test]
     fn nothing_is_covered_by_nothing() {
-        assert_eq!(Cover::of(&[time("2026-01-15T00:00:00Z")], Width::Quarter), Cover::default());
-        assert_eq!(Cover::without_cells(&[]), Cover::default());
+        assert_eq!(RollupPlan::of(&[time("2026-01-15T00:00:00Z")], Width::Quarter), RollupPlan::default());
+        assert_eq!(RollupPlan::without_cells(&[]), RollupPlan::default());
     }
 
     proptest! {
@@ -162,7 +162,7 @@ mod tests {
         ) {
             let boundaries: Vec<_> =
                 minutes.iter().map(|minute| time("2026-01-15T00:00:00Z") + TimeDelta::minutes(*minute)).collect();
-            let cover = Cover::of(&boundaries, finest);
+            let cover = RollupPlan::of(&boundaries, finest);
             let mut parts = cover.rest.clone();
             for span in &cover.spans {
                 prop_assert!(span.width >= finest);

@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 
 use super::cell::Width;
 use super::granularity::Granularity;
-use super::rollup_plan::{Cover, Stretch};
+use super::rollup_plan::{RollupPlan, TimeRange};
 use crate::domain::day::DayRange;
 
 /// The most buckets that an answer may have.
@@ -22,7 +22,7 @@ pub const HOURS: i32 = 24;
 
 /// Time, divided. The default has no time at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Slots {
+pub struct TimeBuckets {
     boundaries: Vec<DateTime<Utc>>,
     /// The key of the stretch that begins at each boundary but the last.
     keys: Vec<Option<i32>>,
@@ -33,7 +33,7 @@ pub struct Slots {
 #[error("would make more than {MOST_BUCKETS} buckets: ask for fewer days, or a coarser granularity")]
 pub struct TooManyBuckets;
 
-impl Slots {
+impl TimeBuckets {
     /// The key of the earlier of [`Self::two`] stretches.
     pub const EARLIER: i32 = 0;
     /// The key of the later one.
@@ -41,13 +41,13 @@ impl Slots {
 
     /// One stretch, under the key 0.
     #[must_use]
-    pub fn one(stretch: Stretch) -> Self {
+    pub fn one(stretch: TimeRange) -> Self {
         Self { boundaries: vec![stretch.from, stretch.until], keys: vec![Some(0)] }
     }
 
     /// Two stretches that do not overlap, under [`Self::EARLIER`] and [`Self::LATER`].
     #[must_use]
-    pub fn two(earlier: Stretch, later: Stretch) -> Self {
+    pub fn two(earlier: TimeRange, later: TimeRange) -> Self {
         let keys = [Some(Self::EARLIER), Some(Self::LATER)];
         if earlier.until == later.from {
             return Self { boundaries: vec![earlier.from, later.from, later.until], keys: keys.into() };
@@ -162,17 +162,17 @@ impl Slots {
 
     /// What they are put together from, of cells no narrower than `finest`, or of payments alone.
     #[must_use]
-    pub fn cover(&self, finest: Option<Width>) -> Cover {
-        let mut cover = Cover::default();
+    pub fn cover(&self, finest: Option<Width>) -> RollupPlan {
+        let mut cover = RollupPlan::default();
         let mut from = 0;
         // Stretches that touch are covered in one go; one without a key is passed over.
         while from < self.keys.len() {
             let touching = self.keys[from..].iter().take_while(|key| key.is_some()).count();
             let boundaries = &self.boundaries[from..=from + touching];
             let part = match finest {
-                Some(finest) => Cover::of(boundaries, finest),
-                None if touching > 0 => Cover::without_cells(boundaries),
-                None => Cover::default(),
+                Some(finest) => RollupPlan::of(boundaries, finest),
+                None if touching > 0 => RollupPlan::without_cells(boundaries),
+                None => RollupPlan::default(),
             };
             cover.spans.extend(part.spans);
             cover.rest.extend(part.rest);
@@ -294,7 +294,7 @@ mod tests {
             ),
         ] {
             let days = days(from, to, zone);
-            let (slots, starts) = Slots::buckets(days, granularity).expect("few enough");
+            let (slots, starts) = TimeBuckets::buckets(days, granularity).expect("few enough");
             let told = format!("{zone} {granularity:?} {from}");
             assert_eq!((starts.len(), starts[0], starts[1]), (count, time(first), time(second)), "{told}");
             assert_eq!(slots.keys.len(), count, "{told}");
@@ -307,8 +307,8 @@ mod tests {
     fn slots_are_split_at_any_time() {
         let at = |hour: i64| time("2026-01-15T00:00:00Z") + TimeDelta::hours(hour);
         // Two hours are compared with two others; an hour between them is in neither.
-        let slots = Slots::two(Stretch { from: at(0), until: at(2) }, Stretch { from: at(3), until: at(5) });
-        let shown = |slots: &Slots| {
+        let slots = TimeBuckets::two(TimeRange { from: at(0), until: at(2) }, TimeRange { from: at(3), until: at(5) });
+        let shown = |slots: &TimeBuckets| {
             let hours: Vec<i64> = slots.boundaries.iter().map(|boundary| (*boundary - at(0)).num_hours()).collect();
             (hours, slots.keys())
         };
@@ -321,38 +321,39 @@ mod tests {
         assert_eq!(split(4), Some(((vec![0, 2, 3, 4], vec![0, -1, 1]), (vec![4, 5], vec![1]))));
         let day = |text: &str| text.parse::<NaiveDate>().expect(text);
         assert_eq!(slots.days(), Some(day("2026-01-15")..=day("2026-01-15")));
-        let until_midnight = Slots::one(Stretch { from: at(-1), until: at(24) });
+        let until_midnight = TimeBuckets::one(TimeRange { from: at(-1), until: at(24) });
         assert_eq!(until_midnight.days(), Some(day("2026-01-14")..=day("2026-01-15")));
     }
 
     #[test]
     fn there_may_be_two_thousand_buckets() {
-        assert!(Slots::buckets(days("2026-01-01", "2026-01-02", Tz::UTC), Granularity::Minute).is_err());
-        assert!(Slots::buckets(days("2026-01-01", "2026-01-01", Tz::UTC), Granularity::Minute).is_ok());
-        assert!(Slots::buckets(days("2026-01-01", "2026-03-24", Tz::UTC), Granularity::Hour).is_ok());
-        assert!(Slots::buckets(days("2026-01-01", "2026-03-25", Tz::UTC), Granularity::Hour).is_err());
+        assert!(TimeBuckets::buckets(days("2026-01-01", "2026-01-02", Tz::UTC), Granularity::Minute).is_err());
+        assert!(TimeBuckets::buckets(days("2026-01-01", "2026-01-01", Tz::UTC), Granularity::Minute).is_ok());
+        assert!(TimeBuckets::buckets(days("2026-01-01", "2026-03-24", Tz::UTC), Granularity::Hour).is_ok());
+        assert!(TimeBuckets::buckets(days("2026-01-01", "2026-03-25", Tz::UTC), Granularity::Hour).is_err());
     }
 
     #[test]
     fn hours_and_weekdays_are_those_of_the_zone() {
-        let hours =
-            Slots::hours(days("2026-01-15", "2026-01-15", Tz::Asia__Kolkata), |weekday, hour| weekday * HOURS + hour);
+        let hours = TimeBuckets::hours(days("2026-01-15", "2026-01-15", Tz::Asia__Kolkata), |weekday, hour| {
+            weekday * HOURS + hour
+        });
         // A Thursday.
         assert_eq!((hours.keys(), hours.boundaries[1]), ((72..96).collect(), time("2026-01-14T19:30:00Z")));
         // One in the morning comes twice, two in the morning not at all.
-        let back = Slots::hours(days("2026-11-01", "2026-11-01", Tz::America__New_York), |_, hour| hour);
+        let back = TimeBuckets::hours(days("2026-11-01", "2026-11-01", Tz::America__New_York), |_, hour| hour);
         assert_eq!(back.keys(), (0..24).collect::<Vec<_>>());
         assert_eq!(back.boundaries[2] - back.boundaries[1], TimeDelta::hours(2));
-        let forward = Slots::hours(days("2026-03-08", "2026-03-08", Tz::America__New_York), |_, hour| hour);
+        let forward = TimeBuckets::hours(days("2026-03-08", "2026-03-08", Tz::America__New_York), |_, hour| hour);
         assert_eq!(forward.keys(), (0..24).filter(|hour| *hour != 2).collect::<Vec<_>>());
-        let weekdays = Slots::weekdays(days("2026-01-15", "2026-01-19", Tz::UTC));
+        let weekdays = TimeBuckets::weekdays(days("2026-01-15", "2026-01-19", Tz::UTC));
         assert_eq!(weekdays.keys(), [3, 4, 5, 6, 0]);
     }
 
     #[test]
     fn what_lies_between_two_periods_is_not_read() {
-        let stretch = |from: &str, until: &str| Stretch { from: time(from), until: time(until) };
-        let apart = Slots::two(
+        let stretch = |from: &str, until: &str| TimeRange { from: time(from), until: time(until) };
+        let apart = TimeBuckets::two(
             stretch("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
             stretch("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"),
         );
@@ -360,7 +361,7 @@ mod tests {
         let cover = apart.cover(Some(Width::Day));
         assert_eq!((cover.spans.len(), cover.rest.len()), (2, 0));
         assert_eq!(apart.cover(None).rest.len(), 2);
-        let touching = Slots::two(
+        let touching = TimeBuckets::two(
             stretch("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
             stretch("2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"),
         );

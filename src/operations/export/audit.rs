@@ -9,19 +9,19 @@ use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Exports, Subject};
+use super::{ExportSource, Exports};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::access::audit;
 use crate::db::access::audit::NewEntry;
 use crate::domain::access::Principal;
-use crate::tabular::Form;
+use crate::tabular::FileOptions;
 
 /// So many rows leave without a note.
-pub const UNNOTED_ROWS: u64 = 1_000;
+pub const UNAUDITED_ROWS: u64 = 1_000;
 
 /// The trail of one export.
-pub(super) struct Trail {
+pub(super) struct ExportAudit {
     pool: PgPool,
     clock: Arc<dyn Clock>,
     by: Principal,
@@ -29,8 +29,8 @@ pub(super) struct Trail {
     entry: Option<Uuid>,
 }
 
-impl Trail {
-    pub(super) fn of<S: Subject>(exports: &Exports, subject: &S, form: &Form, by: &Principal) -> Self {
+impl ExportAudit {
+    pub(super) fn of<S: ExportSource>(exports: &Exports, subject: &S, form: &FileOptions, by: &Principal) -> Self {
         let filters: Map<String, Value> =
             subject.filters().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let details = json!({
@@ -41,7 +41,7 @@ impl Trail {
 
     /// Notes the export before its row of this number leaves, where it is the first that has to be noted.
     pub(super) async fn before_row(&mut self, number: u64) -> Result<(), DbError> {
-        if number == UNNOTED_ROWS + 1 {
+        if number == UNAUDITED_ROWS + 1 {
             let entry = NewEntry { by: &self.by, action: "export", details: &self.details };
             self.entry = Some(audit::insert(&self.pool, &entry, self.clock.now()).await?);
         }

@@ -12,14 +12,14 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::audit::Trail;
-use super::throttle::{Rests, run_behind};
-use super::{Export, ExportError, Exports, Rows, RowsSoFar, Subject};
+use super::audit::ExportAudit;
+use super::throttle::{Throttle, run_behind};
+use super::{Export, ExportError, ExportSource, Exports, Rows, RowsSoFar};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
-use crate::tabular::Form;
+use crate::tabular::FileOptions;
 use crate::tabular::columns::choose;
 use crate::tabular::lines::{LineFormat, Lines};
 
@@ -79,10 +79,10 @@ impl Exports {
     ///
     /// # Errors
     /// [`ExportError`] where it cannot begin.
-    pub async fn lines<S: Subject>(
+    pub async fn lines<S: ExportSource>(
         &self,
         subject: &S,
-        form: &Form,
+        form: &FileOptions,
         format: LineFormat,
         by: &Principal,
         so_far: &RowsSoFar,
@@ -108,8 +108,8 @@ struct Writer<R: 'static> {
     lines: Lines<R>,
     parts: mpsc::Sender<Part>,
     patience: Duration,
-    trail: Trail,
-    rests: Rests,
+    trail: ExportAudit,
+    rests: Throttle,
     so_far: RowsSoFar,
     chunk: Vec<u8>,
     rows: u64,

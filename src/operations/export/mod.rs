@@ -25,8 +25,8 @@ use futures_util::stream::BoxStream;
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::audit::Trail;
-use self::throttle::{Courtesy, Rests};
+use self::audit::ExportAudit;
+use self::throttle::{Throttle, ThrottlePolicy};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::count::Count;
@@ -34,9 +34,9 @@ use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
 use crate::tabular::columns::{ChoiceError, Column};
 use crate::tabular::xlsx::WorkbookError;
-use crate::tabular::{Form, Format};
+use crate::tabular::{FileOptions, Format};
 
-pub use audit::UNNOTED_ROWS;
+pub use audit::UNAUDITED_ROWS;
 pub use lines::{Chunks, Stop};
 pub use throttle::Requests;
 pub use workbook::Written;
@@ -47,7 +47,7 @@ const MOST_AT_ONCE: u32 = 4;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What can be exported: rows of one kind, and what is told of them.
-pub trait Subject: Send + Sync + 'static {
+pub trait ExportSource: Send + Sync + 'static {
     /// A row.
     type Row: Send + 'static;
     /// A line of the table that a workbook begins with.
@@ -123,7 +123,7 @@ pub struct Exports {
     places: Arc<Semaphore>,
     patience: Duration,
     waits: bool,
-    courtesy: Courtesy,
+    throttle_policy: ThrottlePolicy,
 }
 
 /// Why there is no file.
@@ -163,27 +163,27 @@ impl Exports {
     #[must_use]
     pub fn with_patience(pool: PgPool, clock: Arc<dyn Clock>, patience: Duration) -> Self {
         let places = (pool.options().get_max_connections() / 2).clamp(1, MOST_AT_ONCE);
-        let courtesy = Courtesy::WhileOthersAsk(Requests::default());
-        Self { pool, clock, places: Arc::new(Semaphore::new(places as usize)), patience, waits: false, courtesy }
+        let throttle_policy = ThrottlePolicy::WhileOthersAsk(Requests::default());
+        Self { pool, clock, places: Arc::new(Semaphore::new(places as usize)), patience, waits: false, throttle_policy }
     }
 
     /// The same for a process that is asked for something else as well, and counts what.
     #[must_use]
     pub fn beside(self, requests: Requests) -> Self {
-        Self { courtesy: Courtesy::WhileOthersAsk(requests), ..self }
+        Self { throttle_policy: ThrottlePolicy::WhileOthersAsk(requests), ..self }
     }
 
     /// The same for jobs, which wait for a place rather than be refused, and let others go first.
     #[must_use]
     pub fn for_jobs(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        Self { waits: true, courtesy: Courtesy::Always, ..Self::new(pool, clock) }
+        Self { waits: true, throttle_policy: ThrottlePolicy::Always, ..Self::new(pool, clock) }
     }
 
     /// How many rows a subject has, as far as that is worth finding out.
     ///
     /// # Errors
     /// [`DbError`] where the database cannot be read.
-    pub async fn count(&self, subject: &impl Subject) -> Result<Count, DbError> {
+    pub async fn count(&self, subject: &impl ExportSource) -> Result<Count, DbError> {
         let mut snapshot = Snapshot::open(&self.pool).await?;
         let count = subject.rows(&[]).count(&mut snapshot).await?;
         snapshot.close().await?;
@@ -191,13 +191,18 @@ impl Exports {
     }
 
     /// Takes a place, and a view of the database as it is now.
-    async fn begin<S: Subject>(&self, subject: &S, form: &Form, by: &Principal) -> Result<Export, ExportError> {
+    async fn begin<S: ExportSource>(
+        &self,
+        subject: &S,
+        form: &FileOptions,
+        by: &Principal,
+    ) -> Result<Export, ExportError> {
         let places = Arc::clone(&self.places);
         let place = if self.waits { places.acquire_owned().await.ok() } else { places.try_acquire_owned().ok() };
         let place = place.ok_or(ExportError::Busy)?;
-        let trail = Trail::of(self, subject, form, by);
+        let trail = ExportAudit::of(self, subject, form, by);
         let snapshot = Snapshot::open(&self.pool).await?;
-        Ok(Export { snapshot, place, patience: self.patience, trail, rests: Rests::begin(&self.courtesy) })
+        Ok(Export { snapshot, place, patience: self.patience, trail, rests: Throttle::begin(&self.throttle_policy) })
     }
 }
 
@@ -207,6 +212,6 @@ struct Export {
     /// Dropped last.
     place: OwnedSemaphorePermit,
     patience: Duration,
-    trail: Trail,
-    rests: Rests,
+    trail: ExportAudit,
+    rests: Throttle,
 }

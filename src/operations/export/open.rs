@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::UNNOTED_ROWS;
+use super::UNAUDITED_ROWS;
 use super::store::{ExportFiles, FileError};
 use crate::db::DbError;
 use crate::db::access::audit;
@@ -84,7 +84,7 @@ pub async fn open_export(pool: &PgPool, by: &Principal, id: Uuid, now: DateTime<
 /// # Errors
 /// [`DbError`] where the database refuses: then it must not leave.
 pub async fn note_download(pool: &PgPool, by: &Principal, opened: &Opened, now: DateTime<Utc>) -> Result<(), DbError> {
-    if opened.rows <= UNNOTED_ROWS {
+    if opened.rows <= UNAUDITED_ROWS {
         return Ok(());
     }
     let export = &opened.export;

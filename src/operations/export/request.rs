@@ -6,14 +6,14 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::spec::Order;
+use super::spec::ExportSpec;
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::exports::{self, NewExport};
 use crate::db::jobs;
 use crate::domain::job::{EXPORT, JobId, NewJob, Trigger};
-use crate::operations::enqueue_job::ring;
+use crate::operations::enqueue_job::send_wakeup;
 use crate::operations::idempotency::{Begun, OnceError, begin_once};
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// What the job is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +37,8 @@ pub struct RequestedExport {
 /// [`OnceError`] where nothing was enqueued.
 pub async fn request_export(
     pool: &PgPool,
-    wire: &Wire,
-    order: &Order,
+    redis: &Redis,
+    order: &ExportSpec,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<RequestedExport, OnceError> {
@@ -64,6 +64,6 @@ pub async fn request_export(
     exports::insert(once.connection(), &export, now).await?;
     let requested = RequestedExport { id, job_id };
     once.commit(&requested).await?;
-    ring(wire, job.kind.queue, job_id).await;
+    send_wakeup(redis, job.kind.queue, job_id).await;
     Ok(requested)
 }

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use uuid::Uuid;
 
-use super::spec::{Coming, Order};
+use super::spec::{ExportOutput, ExportSpec};
 use super::store::{ExportFiles, FileError, FileWriter};
 use super::{Chunks, ExportError, Exports, RowsSoFar, Stop, Written};
 use crate::clock::Clock;
@@ -24,7 +24,7 @@ use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::operations::publish_events::publish_events;
-use crate::redis::Wire;
+use crate::redis::Redis;
 
 /// How long a file is kept.
 pub const KEPT: TimeDelta = TimeDelta::hours(24);
@@ -41,7 +41,7 @@ pub enum MakeError {
     Unknown(Uuid),
     /// What is wanted was written by another release.
     #[error("what is wanted cannot be read ({0}): ask for the export again")]
-    Order(#[from] serde_json::Error),
+    Spec(#[from] serde_json::Error),
     /// It cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -60,11 +60,11 @@ impl From<DbError> for MakeError {
 }
 
 /// What a file is made with.
-pub struct Workshop<'a> {
+pub struct ExportRunner<'a> {
     /// The truth.
     pub pool: &'a PgPool,
-    /// The wire.
-    pub wire: &'a Wire,
+    /// Redis.
+    pub redis: &'a Redis,
     /// The time.
     pub clock: &'a dyn Clock,
     /// Where rows are read.
@@ -73,22 +73,22 @@ pub struct Workshop<'a> {
     pub files: &'a ExportFiles,
 }
 
-impl Workshop<'_> {
+impl ExportRunner<'_> {
     /// Makes the file of `id`, in the name of the claim, and says how many rows and bytes it has.
     ///
     /// # Errors
     /// [`MakeError`] where it was not made; [`DbError::ClaimLost`] in it where another worker has the job by now.
     pub async fn make_export(&self, claim: &Claim, id: Uuid) -> Result<Finished, MakeError> {
         let wanted = exports::take_up(self.pool, id, claim.job_id).await?.ok_or(MakeError::Unknown(id))?;
-        let order: Order = serde_json::from_value(wanted)?;
+        let order: ExportSpec = serde_json::from_value(wanted)?;
         let total = order.count(self.exports).await?;
         let so_far = RowsSoFar::default();
         let stored_as = format!("{id}-{}", claim.epoch);
         let writing = async {
             let mut file = self.files.create(&stored_as);
             let rows = match order.begin(self.exports, &so_far).await? {
-                Coming::Lines(chunks) => write_lines(chunks, &mut file).await.map(|()| so_far.get())?,
-                Coming::Workbook(workbook) => write_workbook(workbook, &mut file).await?,
+                ExportOutput::Lines(chunks) => write_lines(chunks, &mut file).await.map(|()| so_far.get())?,
+                ExportOutput::Workbook(workbook) => write_workbook(workbook, &mut file).await?,
             };
             Ok::<_, MakeError>((rows, file.finish().await?))
         };
@@ -114,17 +114,17 @@ impl Workshop<'_> {
     }
 
     async fn hold(&self, claim: &Claim, progress: &Value) -> Result<(), DbError> {
-        claims::hold_claim(&mut *self.pool.acquire().await?, claim, progress).await
+        claims::verify_claim(&mut *self.pool.acquire().await?, claim, progress).await
     }
 
     async fn finish(&self, claim: &Claim, id: Uuid, finished: &Finished) -> Result<(), DbError> {
         let now = self.clock.now();
         let mut transaction = self.pool.begin().await?;
         exports::finish(&mut transaction, id, finished, now).await?;
-        claims::hold_claim(&mut transaction, claim, &progress(finished.rows, Some(finished.rows))).await?;
+        claims::verify_claim(&mut transaction, claim, &progress(finished.rows, Some(finished.rows))).await?;
         let recorded = events::insert(&mut transaction, vec![Event::ExportReady { id }], now).await?;
         transaction.commit().await?;
-        publish_events(self.wire, &recorded).await;
+        publish_events(self.redis, &recorded).await;
         Ok(())
     }
 }

@@ -6,22 +6,22 @@ use super::sources::metrics_summary::MetricsSummaryExport;
 use super::sources::payshack_clients::PayshackClientsExport;
 use super::sources::reconciliation::ReconciliationExport;
 use super::sources::transactions::TransactionsExport;
-use super::{Chunks, ExportError, Exports, RowsSoFar, Subject, Written};
+use super::{Chunks, ExportError, ExportSource, Exports, RowsSoFar, Written};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::domain::access::Principal;
 use crate::tabular::columns::{ChoiceError, choose};
 use crate::tabular::lines::LineFormat;
 use crate::tabular::xlsx::ROWS_OF_A_SHEET;
-use crate::tabular::{Form, Format};
+use crate::tabular::{FileOptions, Format};
 
 /// An order of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub struct ExportSpec {
     /// Of what.
-    pub wanted: Wanted,
+    pub wanted: ExportKind,
     /// In which form.
-    pub form: Form,
+    pub form: FileOptions,
     /// In whose name.
     pub by: Principal,
 }
@@ -29,7 +29,7 @@ pub struct Order {
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "export", content = "of", rename_all = "kebab-case")]
-pub enum Wanted {
+pub enum ExportKind {
     /// Payments.
     Transactions(TransactionsExport),
     /// Cases of reconciliation.
@@ -41,7 +41,7 @@ pub enum Wanted {
 }
 
 /// A file that comes.
-pub enum Coming {
+pub enum ExportOutput {
     /// While it is read.
     Lines(Chunks),
     /// When it is whole.
@@ -52,19 +52,19 @@ pub enum Coming {
 macro_rules! with_subject {
     ($wanted:expr, $subject:ident => $done:expr) => {
         match $wanted {
-            Wanted::Transactions($subject) => $done,
-            Wanted::Reconciliation($subject) => $done,
-            Wanted::MetricsSummary($subject) => $done,
-            Wanted::PayshackClients($subject) => $done,
+            ExportKind::Transactions($subject) => $done,
+            ExportKind::Reconciliation($subject) => $done,
+            ExportKind::MetricsSummary($subject) => $done,
+            ExportKind::PayshackClients($subject) => $done,
         }
     };
 }
 
-impl Order {
+impl ExportSpec {
     /// What it is called.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        fn name<S: Subject>(_subject: &S) -> &'static str {
+        fn name<S: ExportSource>(_subject: &S) -> &'static str {
             S::NAME
         }
         with_subject!(&self.wanted, subject => name(subject))
@@ -81,7 +81,7 @@ impl Order {
     /// # Errors
     /// [`ChoiceError`] where one is not.
     pub fn check(&self) -> Result<(), ChoiceError> {
-        fn check<S: Subject>(_subject: &S, form: &Form) -> Result<(), ChoiceError> {
+        fn check<S: ExportSource>(_subject: &S, form: &FileOptions) -> Result<(), ChoiceError> {
             choose(S::COLUMNS, &form.columns).map(drop)
         }
         with_subject!(&self.wanted, subject => check(subject, &self.form))
@@ -99,7 +99,7 @@ impl Order {
     ///
     /// # Errors
     /// [`ExportError`] where it cannot be made.
-    pub async fn begin(&self, exports: &Exports, so_far: &RowsSoFar) -> Result<Coming, ExportError> {
+    pub async fn begin(&self, exports: &Exports, so_far: &RowsSoFar) -> Result<ExportOutput, ExportError> {
         with_subject!(&self.wanted, subject => begin(exports, subject, &self.form, &self.by, so_far).await)
     }
 }
@@ -108,20 +108,20 @@ impl Order {
 ///
 /// # Errors
 /// [`ExportError`] where it cannot be made.
-pub async fn begin<S: Subject>(
+pub async fn begin<S: ExportSource>(
     exports: &Exports,
     subject: &S,
-    form: &Form,
+    form: &FileOptions,
     by: &Principal,
     so_far: &RowsSoFar,
-) -> Result<Coming, ExportError> {
+) -> Result<ExportOutput, ExportError> {
     let format = match form.format {
         Format::Xlsx => {
             let written = exports.workbook(subject, form, by, ROWS_OF_A_SHEET, so_far).await?;
-            return Ok(Coming::Workbook(written));
+            return Ok(ExportOutput::Workbook(written));
         }
         Format::Csv => LineFormat::Csv { excel: form.excel },
         Format::Ndjson => LineFormat::Ndjson,
     };
-    Ok(Coming::Lines(exports.lines(subject, form, format, by, so_far).await?))
+    Ok(ExportOutput::Lines(exports.lines(subject, form, format, by, so_far).await?))
 }

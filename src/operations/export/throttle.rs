@@ -63,7 +63,7 @@ impl Requests {
 
 /// When an export rests.
 #[derive(Debug, Clone)]
-pub(super) enum Courtesy {
+pub(super) enum ThrottlePolicy {
     /// While others ask for something else.
     WhileOthersAsk(Requests),
     /// Always.
@@ -72,29 +72,29 @@ pub(super) enum Courtesy {
 
 /// The rests of one export.
 #[derive(Debug)]
-pub(super) struct Rests {
-    courtesy: Courtesy,
+pub(super) struct Throttle {
+    throttle_policy: ThrottlePolicy,
     requests: u64,
     looked_at: Instant,
     others_ask: bool,
     works_since: Instant,
 }
 
-impl Rests {
+impl Throttle {
     /// From now on. What was asked for before, the export itself among it, is no reason to rest.
-    pub(super) fn begin(courtesy: &Courtesy) -> Self {
-        Self::begin_at(Instant::now(), courtesy)
+    pub(super) fn begin(throttle_policy: &ThrottlePolicy) -> Self {
+        Self::begin_at(Instant::now(), throttle_policy)
     }
 
-    fn begin_at(now: Instant, courtesy: &Courtesy) -> Self {
-        let (requests, others_ask) = match courtesy {
-            Courtesy::WhileOthersAsk(requests) => (requests.get(), false),
-            Courtesy::Always => (0, true),
+    fn begin_at(now: Instant, throttle_policy: &ThrottlePolicy) -> Self {
+        let (requests, others_ask) = match throttle_policy {
+            ThrottlePolicy::WhileOthersAsk(requests) => (requests.get(), false),
+            ThrottlePolicy::Always => (0, true),
         };
-        Self { courtesy: courtesy.clone(), requests, looked_at: now, others_ask, works_since: now }
+        Self { throttle_policy: throttle_policy.clone(), requests, looked_at: now, others_ask, works_since: now }
     }
 
-    /// Rests, if it is time to: the thread sleeps.
+    /// Throttle, if it is time to: the thread sleeps.
     pub(super) fn rest(&mut self) {
         if let Some(rest) = self.due(Instant::now()) {
             thread::sleep(rest);
@@ -114,7 +114,7 @@ impl Rests {
     }
 
     fn look(&mut self, now: Instant) {
-        let Courtesy::WhileOthersAsk(requests) = &self.courtesy else { return };
+        let ThrottlePolicy::WhileOthersAsk(requests) = &self.throttle_policy else { return };
         if now - self.looked_at >= LOOK_EVERY {
             let requests = requests.get();
             self.others_ask = requests != self.requests;
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn an_export_rests_as_long_as_it_worked_and_not_for_what_it_waited() {
         let began = Instant::now();
-        let mut rests = Rests::begin_at(began, &Courtesy::Always);
+        let mut rests = Throttle::begin_at(began, &ThrottlePolicy::Always);
         for (at, due) in [(1, None), (3, Some(3)), (4, None), (5, Some(2)), (3_000, Some(10))] {
             assert_eq!(rests.due(began + Duration::from_millis(at)), due.map(Duration::from_millis), "{at} ms");
         }
@@ -141,7 +141,7 @@ mod tests {
     fn where_others_may_ask_it_rests_only_while_they_do() {
         let (began, requests) = (Instant::now(), Requests::default());
         requests.add_one();
-        let mut rests = Rests::begin_at(began, &Courtesy::WhileOthersAsk(requests.clone()));
+        let mut rests = Throttle::begin_at(began, &ThrottlePolicy::WhileOthersAsk(requests.clone()));
         let mut rests_at = |at| rests.due(began + Duration::from_millis(at)).is_some();
         assert!(!rests_at(210), "the request for the export itself is no reason");
         requests.add_one();

@@ -14,12 +14,12 @@ use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 use tracing::Instrument;
 
-use super::audit::Trail;
-use super::throttle::{Rests, run_behind};
-use super::{Export, ExportError, Exports, Rows, RowsSoFar, Stop, Subject};
+use super::audit::ExportAudit;
+use super::throttle::{Throttle, run_behind};
+use super::{Export, ExportError, ExportSource, Exports, Rows, RowsSoFar, Stop};
 use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
-use crate::tabular::Form;
+use crate::tabular::FileOptions;
 use crate::tabular::columns::{Column, choose};
 use crate::tabular::xlsx::{Book, Summary};
 
@@ -38,10 +38,10 @@ impl Exports {
     ///
     /// # Errors
     /// [`ExportError`] where it cannot be written.
-    pub async fn workbook<S: Subject>(
+    pub async fn workbook<S: ExportSource>(
         &self,
         subject: &S,
-        form: &Form,
+        form: &FileOptions,
         by: &Principal,
         rows_of_a_sheet: u32,
         so_far: &RowsSoFar,
@@ -80,8 +80,8 @@ struct Writer<R: 'static, S: 'static> {
     zone: Tz,
     rows_of_a_sheet: u32,
     summary: Summary<S>,
-    trail: Trail,
-    rests: Rests,
+    trail: ExportAudit,
+    rests: Throttle,
 }
 
 impl<R: Send + 'static, S> Writer<R, S> {

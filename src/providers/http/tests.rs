@@ -8,7 +8,7 @@ use tracing::subscriber::DefaultGuard;
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::secret::Secret;
-use crate::providers::rate_limit::Unpaced;
+use crate::providers::rate_limit::Unlimited;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 
 type Fault = fn() -> Answer;
@@ -31,7 +31,7 @@ fn clock() -> Arc<ManualClock> {
 }
 
 fn client(settings: HttpSettings) -> HttpClient {
-    HttpClient::new(Upstream::Vima, settings, Arc::new(Unpaced), clock()).expect("a client")
+    HttpClient::new(Upstream::Vima, settings, Arc::new(Unlimited), clock()).expect("a client")
 }
 
 /// Asks the server with the keys in the address, and wants a number.
@@ -145,7 +145,7 @@ async fn a_wait_longer_than_a_request_may_take_is_the_queues() {
 struct Counted(Mutex<Vec<Option<Duration>>>);
 
 #[async_trait::async_trait]
-impl Pace for Counted {
+impl RateLimit for Counted {
     async fn turn(&self) {
         self.0.lock().expect("no panic").push(None);
     }
@@ -162,10 +162,10 @@ async fn every_attempt_takes_its_turn() {
         1 => Answer::Full(429, "retry-after: 0", String::new()),
         _ => Answer::ok("7"),
     });
-    let pace = Arc::new(Counted::default());
-    let client = HttpClient::new(Upstream::Vima, quick(), pace.clone(), clock()).expect("a client");
+    let rate_limit = Arc::new(Counted::default());
+    let client = HttpClient::new(Upstream::Vima, quick(), rate_limit.clone(), clock()).expect("a client");
     assert_eq!(fetch(&client, &server).await, Ok(7));
-    assert_eq!(*pace.0.lock().expect("no panic"), [None, None, Some(Duration::ZERO), None]);
+    assert_eq!(*rate_limit.0.lock().expect("no panic"), [None, None, Some(Duration::ZERO), None]);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use poem_openapi::registry::{
 use poem_openapi::types::Type;
 use serde_json::Value;
 
-use crate::operations::export::spec::Coming;
+use crate::operations::export::spec::ExportOutput;
 use crate::tabular::Format;
 
 pub(in crate::web) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
@@ -35,14 +35,14 @@ pub(in crate::web) struct Download {
 
 impl Download {
     /// Lines, which come while they are read, or a workbook, which is whole.
-    pub(in crate::web) fn of(format: Format, file_name: String, coming: Coming) -> Self {
+    pub(in crate::web) fn of(format: Format, file_name: String, coming: ExportOutput) -> Self {
         match coming {
-            Coming::Lines(chunks) => {
+            ExportOutput::Lines(chunks) => {
                 let rows = chunks.count.exact.then_some(chunks.count.total);
                 let body = Body::from_bytes_stream(chunks.into_stream().map_err(io::Error::other));
                 Self { format, file_name, rows, bytes: None, body }
             }
-            Coming::Workbook(written) => {
+            ExportOutput::Workbook(written) => {
                 let body = Body::from_async_read(tokio::fs::File::from_std(written.file));
                 Self { format, file_name, rows: Some(written.rows), bytes: Some(written.bytes), body }
             }

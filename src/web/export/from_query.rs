@@ -4,12 +4,12 @@ use chrono_tz::Tz;
 
 use super::query::FileQuery;
 use crate::domain::access::Principal;
-use crate::domain::masking::Sight;
+use crate::domain::masking::PiiAccess;
 use crate::operations::export::sources::metrics_summary::MetricsSummaryExport;
 use crate::operations::export::sources::payshack_clients::PayshackClientsExport;
 use crate::operations::export::sources::reconciliation::ReconciliationExport;
 use crate::operations::export::sources::transactions::TransactionsExport;
-use crate::tabular::Form;
+use crate::tabular::FileOptions;
 use crate::web::filters::discrepancies::DiscrepancyQuery;
 use crate::web::filters::transactions::TransactionQuery;
 use crate::web::http::problem::Problem;
@@ -18,18 +18,18 @@ use crate::web::payshack::MetadataQuery;
 use crate::web::state::State;
 
 /// What is asked for, and in which form.
-pub(in crate::web) type Asked<S> = (S, Form);
+pub(in crate::web) type ParsedExport<S> = (S, FileOptions);
 
 pub(in crate::web) fn transactions(
     state: &State,
     by: &Principal,
     query: TransactionQuery,
     file: FileQuery,
-) -> Asked<TransactionsExport> {
+) -> ParsedExport<TransactionsExport> {
     let zone = query.zone(state.report_timezone);
     let (days, sort_by, order) = (query.days(), query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
     let filter = query.filter(state.report_timezone, by);
-    let export = TransactionsExport { filter, days, days_of: zone, sort_by, order, sight: Sight::of(by.role) };
+    let export = TransactionsExport { filter, days, days_of: zone, sort_by, order, sight: PiiAccess::of(by.role) };
     (export, file.form(zone))
 }
 
@@ -37,7 +37,7 @@ pub(in crate::web) fn reconciliation(
     state: &State,
     query: &DiscrepancyQuery,
     file: FileQuery,
-) -> Asked<ReconciliationExport> {
+) -> ParsedExport<ReconciliationExport> {
     let (now, days_of): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
     let filter = query.filter(now.with_timezone(&days_of).date_naive());
     (ReconciliationExport { filter, days_of, now }, file.form(days_of))
@@ -47,7 +47,7 @@ pub(in crate::web) fn metrics_summary(
     state: &State,
     query: &MetricsQuery,
     file: FileQuery,
-) -> Result<Asked<MetricsSummaryExport>, Problem> {
+) -> Result<ParsedExport<MetricsSummaryExport>, Problem> {
     let days = query.days(state)?;
     Ok((MetricsSummaryExport { filter: query.filter(), days }, file.form(days.zone())))
 }
@@ -57,7 +57,7 @@ pub(in crate::web) fn payshack_clients(
     by: &Principal,
     query: MetadataQuery,
     file: FileQuery,
-) -> Asked<PayshackClientsExport> {
-    let export = PayshackClientsExport { filter: query.into(), sight: Sight::of(by.role) };
+) -> ParsedExport<PayshackClientsExport> {
+    let export = PayshackClientsExport { filter: query.into(), sight: PiiAccess::of(by.role) };
     (export, file.form(state.report_timezone))
 }

@@ -16,7 +16,7 @@ use poem_openapi::OpenApi;
 pub(in crate::web) use self::requests::ExportName;
 
 use self::download::Download;
-use self::from_query::Asked;
+use self::from_query::ParsedExport;
 use self::query::FileQuery;
 use super::filters::discrepancies::DiscrepancyQuery;
 use super::filters::transactions::TransactionQuery;
@@ -30,7 +30,7 @@ use super::state::State;
 use crate::domain::access::Principal;
 use crate::operations::export::spec::begin;
 use crate::operations::export::store::FileError;
-use crate::operations::export::{ExportError, RowsSoFar, Subject};
+use crate::operations::export::{ExportError, ExportSource, RowsSoFar};
 use crate::tabular::Format;
 
 /// A workbook of more rows takes longer than the 30 s that a proxy waits for the first byte: some 20,000 rows of all columns a
@@ -113,11 +113,11 @@ impl ExportApi {
     }
 }
 
-async fn answer<S: Subject>(
+async fn answer<S: ExportSource>(
     state: &State,
     request: &Request,
     by: &Principal,
-    (subject, form): &Asked<S>,
+    (subject, form): &ParsedExport<S>,
 ) -> Result<Download, Problem> {
     if form.format == Format::Xlsx {
         refuse_what_takes_too_long(state, request, subject).await?;
@@ -127,7 +127,11 @@ async fn answer<S: Subject>(
 }
 
 /// A count that was not worth finding out is one of very many.
-async fn refuse_what_takes_too_long<S: Subject>(state: &State, request: &Request, subject: &S) -> Result<(), Problem> {
+async fn refuse_what_takes_too_long<S: ExportSource>(
+    state: &State,
+    request: &Request,
+    subject: &S,
+) -> Result<(), Problem> {
     let count = state.exports.count(subject).await?;
     if count.exact && count.total <= ROWS_OF_A_REQUEST {
         return Ok(());

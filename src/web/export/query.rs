@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use poem_openapi::Object;
 
-use crate::tabular::{Form, Format};
+use crate::tabular::{FileOptions, Format};
 use crate::web::http::fields::{Fields, FromFields};
 
 /// Which file is wanted.
@@ -32,8 +32,8 @@ impl FromFields for FileQuery {
 
 impl FileQuery {
     /// The form of the file; times are told in `zone` where the query names none.
-    pub(in crate::web) fn form(self, zone: Tz) -> Form {
-        Form {
+    pub(in crate::web) fn form(self, zone: Tz) -> FileOptions {
+        FileOptions {
             format: self.format.unwrap_or_default(),
             columns: self.columns,
             zone: self.timezone.and_then(|name| name.parse().ok()).unwrap_or(zone),

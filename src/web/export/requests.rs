@@ -24,7 +24,7 @@ use crate::domain::access::Principal;
 use crate::domain::job::JobState;
 use crate::operations::export::open::{OpenError, Opened, find_export, note_download, open_export, remove_export};
 use crate::operations::export::request::{RequestedExport, request_export};
-use crate::operations::export::spec::{Order, Wanted};
+use crate::operations::export::spec::{ExportKind, ExportSpec};
 use crate::tabular::Format;
 use crate::web::http::auth::Viewer;
 use crate::web::http::body::Body;
@@ -88,7 +88,7 @@ impl FromFields for ExportRequest {
         let query = fields.optional("query");
         if export == Some(None) {
             let names = ExportName::ALL.map(ExportName::as_str).join(", ");
-            fields.fault("export", format!("is required: one of {names}"));
+            fields.error("export", format!("is required: one of {names}"));
         }
         Some(Self { export: export??, query: query? })
     }
@@ -101,28 +101,28 @@ impl Example for ExportRequest {
 }
 
 impl ExportRequest {
-    fn order(&self, state: &State, by: &Principal) -> Result<Order, Problem> {
+    fn order(&self, state: &State, by: &Principal) -> Result<ExportSpec, Problem> {
         let query = self.query.as_deref().unwrap_or_default();
         let file: FileQuery = Query::of_text(query)?.0;
         let (wanted, form) = match self.export {
             ExportName::Transactions => {
                 let (export, form) = from_query::transactions(state, by, Query::of_text(query)?.0, file);
-                (Wanted::Transactions(export), form)
+                (ExportKind::Transactions(export), form)
             }
             ExportName::Reconciliation => {
                 let (export, form) = from_query::reconciliation(state, &Query::of_text(query)?.0, file);
-                (Wanted::Reconciliation(export), form)
+                (ExportKind::Reconciliation(export), form)
             }
             ExportName::MetricsSummary => {
                 let (export, form) = from_query::metrics_summary(state, &Query::of_text(query)?.0, file)?;
-                (Wanted::MetricsSummary(export), form)
+                (ExportKind::MetricsSummary(export), form)
             }
             ExportName::PayshackClients => {
                 let (export, form) = from_query::payshack_clients(state, by, Query::of_text(query)?.0, file);
-                (Wanted::PayshackClients(export), form)
+                (ExportKind::PayshackClients(export), form)
             }
         };
-        let order = Order { wanted, form, by: by.clone() };
+        let order = ExportSpec { wanted, form, by: by.clone() };
         order.check().map_err(|error| Problem::field("columns", error.to_string()))?;
         Ok(order)
     }
@@ -302,10 +302,10 @@ impl OrdersApi {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Ordered, Problem> {
-        let State { pool, wire, clock, .. } = &***state;
+        let State { pool, redis, clock, .. } = &***state;
         let order = body.value.order(&state, &viewer.0)?;
         let idempotent = idempotent(&viewer.0, request, idempotency_key.0, body.digest)?;
-        let RequestedExport { id, .. } = request_export(pool, wire, &order, idempotent.as_ref(), clock.now()).await?;
+        let RequestedExport { id, .. } = request_export(pool, redis, &order, idempotent.as_ref(), clock.now()).await?;
         let export = find_export(pool, &viewer.0, id).await?;
         Ok(Ordered::Ordered(Json(ExportOrder::of(export, &state)), location_of(id)))
     }

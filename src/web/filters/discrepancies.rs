@@ -53,10 +53,10 @@ impl FromFields for DiscrepancyQuery {
         if let (Some(Some(from)), Some(Some(to))) = (from_date, to_date)
             && from > to
         {
-            fields.fault("from_date", format!("{from} is after to_date {to}: swap them"));
+            fields.error("from_date", format!("{from} is after to_date {to}: swap them"));
         }
         if older_than_days.flatten().is_some_and(|days| days > MOST_DAYS_AGO) {
-            fields.fault("older_than_days", format!("must be from 0 to {MOST_DAYS_AGO}"));
+            fields.error("older_than_days", format!("must be from 0 to {MOST_DAYS_AGO}"));
         }
         Some(Self {
             from_date: from_date?,

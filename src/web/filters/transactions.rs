@@ -111,18 +111,18 @@ impl TransactionQuery {
         if let (Some(from), Some(to)) = (self.from_date, self.to_date)
             && from > to
         {
-            fields.fault("from_date", format!("{from} is after to_date {to}: swap them"));
+            fields.error("from_date", format!("{from} is after to_date {to}: swap them"));
         }
         if let (Some(Money(least)), Some(Money(most))) = (self.min_amount, self.max_amount)
             && least > most
         {
-            fields.fault("min_amount", "is above max_amount: swap them");
+            fields.error("min_amount", "is above max_amount: swap them");
         }
         if self.search.as_ref().is_some_and(|text| text.chars().count() < SHORTEST_SEARCH) {
-            fields.fault("search", format!("needs at least {SHORTEST_SEARCH} characters"));
+            fields.error("search", format!("needs at least {SHORTEST_SEARCH} characters"));
         }
         if self.search.as_ref().is_some_and(|text| text.contains(char::is_control)) {
-            fields.fault("search", "must not contain line breaks or other control characters");
+            fields.error("search", "must not contain line breaks or other control characters");
         }
     }
 

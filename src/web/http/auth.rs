@@ -30,9 +30,9 @@ use crate::config::AccessConfig;
 use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::domain::access::{Principal, Role};
-use crate::redis::Wire;
+use crate::redis::Redis;
 use crate::redis::tickets;
-use crate::web::socket::Doorkeeper;
+use crate::web::socket::Authenticator;
 
 /// How long the list of issued keys is believed.
 const BELIEVED: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ pub struct Access {
     configured: Vec<Key>,
     issued: Mutex<Issued>,
     pool: PgPool,
-    wire: Wire,
+    redis: Redis,
     clock: SharedClock,
 }
 
@@ -73,14 +73,14 @@ pub struct Ticket {
 impl Access {
     /// Lets in whoever `config` and the table of keys name.
     #[must_use]
-    pub fn new(config: &AccessConfig, pool: PgPool, wire: Wire, clock: SharedClock) -> Self {
+    pub fn new(config: &AccessConfig, pool: PgPool, redis: Redis, clock: SharedClock) -> Self {
         let configured = config.keys.iter().map(|key| Key {
             id: None,
             digest: Sha256::digest(key.key.expose()).into(),
             principal: Principal { name: key.name.clone(), role: key.role },
         });
         let configured = configured.collect();
-        Self { open: config.open, configured, issued: Mutex::default(), pool, wire, clock }
+        Self { open: config.open, configured, issued: Mutex::default(), pool, redis, clock }
     }
 
     /// Whether anybody may do anything (`AUTH=off`).
@@ -153,7 +153,7 @@ impl Access {
     /// A [`Problem`] where Redis is away.
     pub async fn issue_ticket(&self, principal: &Principal) -> Result<Ticket, Problem> {
         let expires_at = self.clock.now() + tickets::LIFETIME;
-        Ok(Ticket { ticket: self.wire.issue_ticket(principal).await?, expires_at })
+        Ok(Ticket { ticket: self.redis.issue_ticket(principal).await?, expires_at })
     }
 
     /// Whose ticket this is; it opens nothing from now on.
@@ -162,14 +162,14 @@ impl Access {
     /// A [`Problem`]: 401 where it was used, has run out, or never was one; 503 where Redis is away.
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<Principal, Problem> {
         let refused = || Problem::new(ProblemCode::Unauthenticated, "this ticket was used, or has run out");
-        self.wire.redeem_ticket(ticket).await?.ok_or_else(refused)
+        self.redis.redeem_ticket(ticket).await?.ok_or_else(refused)
     }
 }
 
 /// A socket is opened by a key like any request, or by a ticket, for a browser cannot set its headers.
 #[async_trait]
-impl Doorkeeper for Access {
-    async fn admit(&self, request: &Request) -> poem::Result<()> {
+impl Authenticator for Access {
+    async fn authenticate(&self, request: &Request) -> poem::Result<()> {
         let TicketParameter { ticket } = request.params()?;
         match ticket {
             Some(ticket) if !self.open => self.redeem_ticket(&ticket).await?,

@@ -22,9 +22,9 @@ pub(in crate::web) trait FromFields: Sized {
 }
 
 /// A value that is read from the text of one field.
-pub(in crate::web) trait Word: Sized {
+pub(in crate::web) trait ParseField: Sized {
     /// Reads it, or says what it must be.
-    fn from_word(text: &str) -> Result<Self, String>;
+    fn parse_field(text: &str) -> Result<Self, String>;
 }
 
 /// The fields of a request, and what is wrong with them.
@@ -55,11 +55,11 @@ impl Fields {
             match value {
                 Value::Null => fields.blanks.push(name),
                 // No text of the database can hold it.
-                Value::String(text) if text.contains('\0') => fields.fault(&name, "must not hold a NUL"),
+                Value::String(text) if text.contains('\0') => fields.error(&name, "must not hold a NUL"),
                 Value::String(text) => fields.take(name, &text),
                 Value::Bool(_) | Value::Number(_) => fields.take(name, &value.to_string()),
                 Value::Array(items) => fields.arrays.push((name, items)),
-                Value::Object(_) => fields.fault(&name, "must be a single value"),
+                Value::Object(_) => fields.error(&name, "must be a single value"),
             }
         }
         fields
@@ -81,15 +81,15 @@ impl Fields {
     }
 
     /// Notes that a field is at fault.
-    pub(in crate::web) fn fault(&mut self, field: &str, message: impl Into<String>) {
+    pub(in crate::web) fn error(&mut self, field: &str, message: impl Into<String>) {
         self.faults.push(FieldError { field: field.to_owned(), message: message.into() });
     }
 
     /// The value of a field that may be absent; none, with a fault noted, where it cannot be read.
     #[expect(clippy::option_option, reason = "the outer says whether it could be read, the inner whether it is there")]
-    pub(in crate::web) fn optional<T: Word>(&mut self, name: &str) -> Option<Option<T>> {
+    pub(in crate::web) fn optional<T: ParseField>(&mut self, name: &str) -> Option<Option<T>> {
         if self.arrays.iter().any(|(known, _)| known == name) {
-            self.fault(name, "must be a single value");
+            self.error(name, "must be a single value");
             return None;
         }
         let mut texts: Vec<String> = self.texts(name).map(str::to_owned).collect();
@@ -97,14 +97,14 @@ impl Fields {
             (None, _) => Some(None),
             (Some(text), true) => self.word(name, &text).map(Some),
             (Some(_), false) => {
-                self.fault(name, "is given more than once");
+                self.error(name, "is given more than once");
                 None
             }
         }
     }
 
     /// The values of a field that takes several: by commas, or by being given more than once.
-    pub(in crate::web) fn list<T: Word>(&mut self, name: &str) -> Option<Vec<T>> {
+    pub(in crate::web) fn list<T: ParseField>(&mut self, name: &str) -> Option<Vec<T>> {
         let parts: Vec<String> = self
             .texts(name)
             .flat_map(|text| text.split(','))
@@ -116,12 +116,12 @@ impl Fields {
     }
 
     /// The values of a list of a JSON object, which must have so many.
-    pub(in crate::web) fn array<T: Word>(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<Vec<T>> {
+    pub(in crate::web) fn array<T: ParseField>(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<Vec<T>> {
         let place = self.arrays.iter().position(|(known, _)| known == name);
         let items = place.map(|place| self.arrays.swap_remove(place).1).unwrap_or_default();
         if !length.contains(&items.len()) {
             let (least, most) = (length.start(), length.end());
-            self.fault(name, format!("must be a list of {least} to {most} values, and has {}", items.len()));
+            self.error(name, format!("must be a list of {least} to {most} values, and has {}", items.len()));
             return None;
         }
         let read = items.iter().enumerate().map(|(place, item)| {
@@ -135,8 +135,8 @@ impl Fields {
         self.values.iter().filter(move |(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
-    fn word<T: Word>(&mut self, name: &str, text: &str) -> Option<T> {
-        T::from_word(text).map_err(|message| self.fault(name, message)).ok()
+    fn word<T: ParseField>(&mut self, name: &str, text: &str) -> Option<T> {
+        T::parse_field(text).map_err(|message| self.error(name, message)).ok()
     }
 
     /// Notes every field that is not among `known`: a misspelt field must not be taken for an absent one.
@@ -145,7 +145,7 @@ impl Fields {
         let given = values.chain(self.arrays.iter().map(|(name, _)| name)).chain(&self.blanks);
         let others: Vec<String> = given.filter(|name| !known.contains(&name.as_str())).cloned().collect();
         for name in others {
-            self.fault(&name, format!("is not known here; known are {}", known.join(", ")));
+            self.error(&name, format!("is not known here; known are {}", known.join(", ")));
         }
     }
 
@@ -158,52 +158,52 @@ impl Fields {
     }
 }
 
-impl Word for String {
-    fn from_word(text: &str) -> Result<Self, String> {
+impl ParseField for String {
+    fn parse_field(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
     }
 }
 
-impl Word for Currency {
-    fn from_word(text: &str) -> Result<Self, String> {
+impl ParseField for Currency {
+    fn parse_field(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "must be a currency code, for example INR".to_owned())
     }
 }
 
-impl Word for Uuid {
-    fn from_word(text: &str) -> Result<Self, String> {
+impl ParseField for Uuid {
+    fn parse_field(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "must be a UUID".to_owned())
     }
 }
 
-impl Word for bool {
-    fn from_word(text: &str) -> Result<Self, String> {
+impl ParseField for bool {
+    fn parse_field(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "must be true or false".to_owned())
     }
 }
 
-impl Word for u32 {
-    fn from_word(text: &str) -> Result<Self, String> {
+impl ParseField for u32 {
+    fn parse_field(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "must be a whole number".to_owned())
     }
 }
 
-impl Word for Decimal {
-    fn from_word(text: &str) -> Result<Self, String> {
+impl ParseField for Decimal {
+    fn parse_field(text: &str) -> Result<Self, String> {
         parse_decimal(text).map_err(|_| "must be an exact decimal, for example 1542.50".to_owned())
     }
 }
 
-impl Word for NaiveDate {
-    fn from_word(text: &str) -> Result<Self, String> {
+impl ParseField for NaiveDate {
+    fn parse_field(text: &str) -> Result<Self, String> {
         // chrono alone would take 2026-1-5 as well.
         let day = (text.len() == 10).then(|| text.parse().ok()).flatten();
         day.ok_or_else(|| "must be a day, for example 2026-01-31".to_owned())
     }
 }
 
-impl Word for Tz {
-    fn from_word(text: &str) -> Result<Self, String> {
+impl ParseField for Tz {
+    fn parse_field(text: &str) -> Result<Self, String> {
         Tz::from_str(text).map_err(|_| "must be an IANA time zone, for example Asia/Kolkata".to_owned())
     }
 }
@@ -297,9 +297,9 @@ mod tests {
 
     #[test]
     fn days_are_written_in_full() {
-        assert!(NaiveDate::from_word("2026-01-05").is_ok());
+        assert!(NaiveDate::parse_field("2026-01-05").is_ok());
         for text in ["2026-1-5", "05.01.2026", "2026-02-30", "20260105"] {
-            assert!(NaiveDate::from_word(text).is_err(), "{text}");
+            assert!(NaiveDate::parse_field(text).is_err(), "{text}");
         }
     }
 }

@@ -17,13 +17,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_ID: usize = 128;
 
 /// An endpoint with everything that happens around it: it always answers a response, never an error.
-pub(in crate::web) struct Answering<E> {
+pub(in crate::web) struct RequestMiddleware<E> {
     endpoint: E,
     cors: Cors,
     requests: Requests,
 }
 
-impl<E: Endpoint> Answering<E> {
+impl<E: Endpoint> RequestMiddleware<E> {
     /// Answers by `endpoint`, and to the pages that `cors` allows; how much was asked for is counted.
     pub(in crate::web) fn new(endpoint: E, cors: Cors, requests: Requests) -> Self {
         Self { endpoint, cors, requests }
@@ -44,7 +44,7 @@ impl<E: Endpoint> Answering<E> {
     }
 }
 
-impl<E: Endpoint> Endpoint for Answering<E> {
+impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {

@@ -40,13 +40,13 @@ impl FromFields for PageQuery {
         let limit = fields.optional::<u32>("limit")?;
         let cursor = fields.optional::<String>("cursor")?;
         if page == Some(0) {
-            fields.fault("page", "must be at least 1");
+            fields.error("page", "must be at least 1");
         }
         if limit.is_some_and(|limit| !(1..=MOST_ITEMS).contains(&limit)) {
-            fields.fault("limit", format!("must be from 1 to {MOST_ITEMS}"));
+            fields.error("limit", format!("must be from 1 to {MOST_ITEMS}"));
         }
         if page.is_some() && cursor.is_some() {
-            fields.fault("cursor", "says where to go on: leave page out");
+            fields.error("cursor", "says where to go on: leave page out");
         }
         Some(Self { page, limit, cursor })
     }

@@ -9,12 +9,12 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use uuid::Uuid;
 
-use super::fields::Word;
+use super::fields::ParseField;
 use super::problem::Problem;
 use crate::domain::transaction::Source;
 
 /// A value that stands in a path, always under the same name.
-pub(in crate::web) trait Segment: Word + Type {
+pub(in crate::web) trait Segment: ParseField + Type {
     /// The name.
     const NAME: &'static str;
 }
@@ -60,6 +60,6 @@ impl<'a, T: Segment> ApiExtractor<'a> for Path<T> {
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let text = request.raw_path_param(options.name).unwrap_or_default();
-        Ok(Self(T::from_word(text).map_err(|message| Problem::field(T::NAME, message))?))
+        Ok(Self(T::parse_field(text).map_err(|message| Problem::field(T::NAME, message))?))
     }
 }

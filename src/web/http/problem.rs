@@ -23,7 +23,7 @@ use crate::operations::metrics_cache::SumError;
 use crate::operations::request_replay::ReplayError;
 use crate::operations::retry_job::RetryError;
 use crate::operations::update_discrepancies::MoveError;
-use crate::redis::WireError;
+use crate::redis::RedisError;
 
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -337,13 +337,13 @@ impl From<TooManyBuckets> for Problem {
     }
 }
 
-impl From<WireError> for Problem {
-    fn from(error: WireError) -> Self {
+impl From<RedisError> for Problem {
+    fn from(error: RedisError) -> Self {
         match error {
-            WireError::Redis(_) | WireError::Queue(_) => {
+            RedisError::Redis(_) | RedisError::Queue(_) => {
                 Self::unavailable("Redis cannot be reached; try again in a while", error)
             }
-            WireError::Message(_) => Self::internal(error),
+            RedisError::Message(_) => Self::internal(error),
         }
     }
 }

@@ -12,7 +12,7 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::fields::Word;
+use super::fields::ParseField;
 use crate::db::jobs::listing::AttemptOutcome;
 use crate::db::transactions::search::{Order, SortBy};
 use crate::domain::access::Role;
@@ -80,14 +80,14 @@ macro_rules! named_enum {
         impl ParseFromJSON for $type {
             fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
                 match value {
-                    Some(Value::String(text)) => Self::from_word(&text).map_err(ParseError::custom),
+                    Some(Value::String(text)) => Self::parse_field(&text).map_err(ParseError::custom),
                     _ => Err(ParseError::expected_input()),
                 }
             }
         }
 
-        impl Word for $type {
-            fn from_word(text: &str) -> Result<Self, String> {
+        impl ParseField for $type {
+            fn parse_field(text: &str) -> Result<Self, String> {
                 Self::from_name(text).ok_or_else(|| {
                     let names: Vec<&str> = $values.iter().map(|value| value.as_str()).collect();
                     format!("must be one of {}", names.join(", "))

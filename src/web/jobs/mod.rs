@@ -176,10 +176,10 @@ impl JobsApi {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Moved, Problem> {
-        let State { pool, wire, clock, .. } = &***state;
+        let State { pool, redis, clock, .. } = &***state;
         let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
         let (job_id, name) = (JobId(id.0), &operator.0.name);
-        let retried = retry_job(pool, wire, job_id, name, idempotent.as_ref(), clock.now()).await?;
+        let retried = retry_job(pool, redis, job_id, name, idempotent.as_ref(), clock.now()).await?;
         Ok(JobMoved::from(retried).into())
     }
 }

@@ -10,8 +10,8 @@ use poem_openapi::{Object, OpenApi};
 use super::measures::PaymentMeasures;
 use super::tally::{Tally, largest_first, told};
 use super::{DataAsOf, Period};
-use crate::domain::metrics::query::{Dimension, Question, Sum};
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::percent;
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
@@ -47,7 +47,7 @@ struct ByCountry {
 }
 
 impl ByCountry {
-    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let row = |country: &str, percentage_of_total, tally: &Tally| CountryMetrics {
             country: told(country),
             country_name: country_name(country).map(str::to_owned),
@@ -58,7 +58,7 @@ impl ByCountry {
     }
 }
 
-/// The short English name of a country. Both kinds of code are on the wire, in whichever case.
+/// The short English name of a country. Both kinds of code are on Redis, in whichever case.
 fn country_name(code: &str) -> Option<&'static str> {
     let code = code.to_ascii_uppercase();
     let known = match code.len() {
@@ -94,7 +94,7 @@ struct ByStatus {
 }
 
 impl ByStatus {
-    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let row = |status, percentage_of_total, tally: &Tally| StatusMetrics {
             status,
             percentage_of_total,
@@ -128,7 +128,7 @@ struct ByPaymentMethod {
 }
 
 impl ByPaymentMethod {
-    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let row = |method: &str, percentage_of_total, tally: &Tally| PaymentMethodMetrics {
             payment_method: told(method),
             percentage_of_total,
@@ -140,8 +140,8 @@ impl ByPaymentMethod {
 
 /// A row for each key, with how many percent of all payments it has.
 fn rows<'sums, K: Ord, R>(
-    sums: &'sums [Sum],
-    key: impl Fn(&'sums Sum) -> K,
+    sums: &'sums [MetricRow],
+    key: impl Fn(&'sums MetricRow) -> K,
     row: impl Fn(K, Option<f64>, &Tally) -> R,
 ) -> Vec<R> {
     let total = Tally::of(sums).count();
@@ -154,7 +154,7 @@ pub(in crate::web) struct DimensionsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl DimensionsApi {
-    /// Sum up a period by country
+    /// MetricRow up a period by country
     ///
     /// By the payer's country, the largest amount first. A country whose payments have several currencies has no amount, only
     /// one in US dollars.
@@ -166,12 +166,12 @@ impl DimensionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<ByCountry>, Problem> {
         let days = query.0.days(&state)?;
-        let question = Question::new(query.0.filter(), Slots::one(days.stretch())).by(Dimension::Country);
+        let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(days.stretch())).by(Dimension::Country);
         let answer = state.sums.ask(&question).await?;
         Ok(Json(ByCountry::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 
-    /// Sum up a period by status
+    /// MetricRow up a period by status
     ///
     /// The largest amount first; a status that no payment has is left out.
     #[oai(path = "/metrics/by-status", method = "get", operation_id = "getMetricsByStatus")]
@@ -182,11 +182,11 @@ impl DimensionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<ByStatus>, Problem> {
         let days = query.0.days(&state)?;
-        let answer = state.sums.ask(&Question::new(query.0.filter(), Slots::one(days.stretch()))).await?;
+        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), TimeBuckets::one(days.stretch()))).await?;
         Ok(Json(ByStatus::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 
-    /// Sum up a period by payment method
+    /// MetricRow up a period by payment method
     ///
     /// By the provider's word for how a payment was made, the largest amount first.
     #[oai(path = "/metrics/by-payment-method", method = "get", operation_id = "getMetricsByPaymentMethod")]
@@ -197,14 +197,15 @@ impl DimensionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<ByPaymentMethod>, Problem> {
         let days = query.0.days(&state)?;
-        let question = Question::new(query.0.filter(), Slots::one(days.stretch())).by(Dimension::PaymentMethod);
+        let question =
+            MetricQuery::new(query.0.filter(), TimeBuckets::one(days.stretch())).by(Dimension::PaymentMethod);
         let answer = state.sums.ask(&question).await?;
         Ok(Json(ByPaymentMethod::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 }
 
-fn example_sum(member: &str) -> Sum {
-    Sum { member: member.to_owned(), ..Sum::example() }
+fn example_sum(member: &str) -> MetricRow {
+    MetricRow { member: member.to_owned(), ..MetricRow::example() }
 }
 
 impl Example for ByCountry {
@@ -215,7 +216,7 @@ impl Example for ByCountry {
 
 impl Example for ByStatus {
     fn example() -> Self {
-        Self::of(Period::example(), &[Sum::example()], DataAsOf::example())
+        Self::of(Period::example(), &[MetricRow::example()], DataAsOf::example())
     }
 }
 

@@ -12,9 +12,9 @@ use super::measures::PaymentMeasures;
 use super::tally::Tally;
 use super::{DataAsOf, Interval};
 use crate::domain::metrics::comparison::{Compared, Comparison};
-use crate::domain::metrics::query::{Question, Sum};
-use crate::domain::metrics::rollup_plan::Stretch;
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::{percent_change, percentage_points};
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
@@ -129,9 +129,15 @@ struct ComparisonAnswer {
 }
 
 impl ComparisonAnswer {
-    fn of(comparison_type: Comparison, timezone: &str, periods: Compared, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(
+        comparison_type: Comparison,
+        timezone: &str,
+        periods: Compared,
+        sums: &[MetricRow],
+        data_as_of: DataAsOf,
+    ) -> Self {
         let tally = |slot| Tally::of(sums.iter().filter(|sum| sum.slot == slot));
-        let (current, previous) = (tally(Slots::LATER), tally(Slots::EARLIER));
+        let (current, previous) = (tally(TimeBuckets::LATER), tally(TimeBuckets::EARLIER));
         Self {
             comparison_type,
             timezone: timezone.to_owned(),
@@ -164,22 +170,22 @@ impl ComparisonApi {
         let comparison_type = comparison.0.comparison_type.unwrap_or_default();
         let days = query.0.days(&state)?;
         let periods = comparison_type.periods(days, state.clock.now());
-        let slots = Slots::two(periods.previous, periods.current);
-        let answer = state.sums.ask(&Question::new(query.0.filter(), slots)).await?;
+        let slots = TimeBuckets::two(periods.previous, periods.current);
+        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots)).await?;
         let as_of = answer.as_of.into();
         Ok(Json(ComparisonAnswer::of(comparison_type, days.zone().name(), periods, &answer.sums, as_of)))
     }
 }
 
-fn example_sums() -> [Sum; 2] {
-    let mut current = Sum { slot: Slots::LATER, ..Sum::example() };
+fn example_sums() -> [MetricRow; 2] {
+    let mut current = MetricRow { slot: TimeBuckets::LATER, ..MetricRow::example() };
     current.measures.count = 150;
-    [Sum { slot: Slots::EARLIER, ..Sum::example() }, current]
+    [MetricRow { slot: TimeBuckets::EARLIER, ..MetricRow::example() }, current]
 }
 
 impl Example for ComparisonAnswer {
     fn example() -> Self {
-        let ending = |until| Stretch { from: until - chrono::TimeDelta::hours(10), until };
+        let ending = |until| TimeRange { from: until - chrono::TimeDelta::hours(10), until };
         let periods =
             Compared { previous: ending(EXAMPLE_TIME - chrono::TimeDelta::days(1)), current: ending(EXAMPLE_TIME) };
         Self::of(Comparison::Day, "UTC", periods, &example_sums(), DataAsOf::example())
@@ -190,14 +196,14 @@ impl Example for ComparisonAnswer {
 mod tests {
     use super::*;
 
-    fn changes(current: &[Sum], previous: &[Sum]) -> Changes {
+    fn changes(current: &[MetricRow], previous: &[MetricRow]) -> Changes {
         Changes::of(&Tally::of(current), &Tally::of(previous))
     }
 
     #[test]
     fn changes_are_absolute_and_in_percent() {
         let [previous, current] = example_sums();
-        let failed = Sum { status: Status::Failed, ..previous.clone() };
+        let failed = MetricRow { status: Status::Failed, ..previous.clone() };
         let changes = changes(&[current], &[previous, failed]);
         assert_eq!((changes.count_change, changes.count_change_percent), (-90, Some(-37.5)));
         assert_eq!((changes.success_count_change, changes.success_count_change_percent), (30, Some(25.0)));

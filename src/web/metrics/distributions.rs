@@ -10,8 +10,8 @@ use poem_openapi::{Object, OpenApi};
 use super::tally::Tally;
 use super::{DataAsOf, Period, WEEKDAYS};
 use crate::domain::metrics::amount_band::AmountBand;
-use crate::domain::metrics::query::{Dimension, Question, Sum};
-use crate::domain::metrics::time_buckets::{HOURS, Slots};
+use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
@@ -57,7 +57,7 @@ struct HourlyDistribution {
 }
 
 impl HourlyDistribution {
-    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let whole = Tally::of(sums);
         let tallies = Tally::by(sums, |sum| sum.slot);
         let empty = Tally::default();
@@ -121,7 +121,7 @@ struct AmountDistribution {
 }
 
 impl AmountDistribution {
-    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let whole = Tally::of(sums);
         let tallies = Tally::by(sums, |sum| (sum.member.as_str(), sum.slot));
         let empty = Tally::default();
@@ -160,7 +160,7 @@ impl DistributionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<HourlyDistribution>, Problem> {
         let days = query.0.days(&state)?;
-        let answer = state.sums.ask(&Question::new(query.0.filter(), Slots::hours(days, week_hour))).await?;
+        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, week_hour))).await?;
         Ok(Json(HourlyDistribution::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 
@@ -176,7 +176,8 @@ impl DistributionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<AmountDistribution>, Problem> {
         let days = query.0.days(&state)?;
-        let question = Question::new(query.0.filter(), Slots::hours(days, |_, hour| hour)).by(Dimension::AmountBand);
+        let question =
+            MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, |_, hour| hour)).by(Dimension::AmountBand);
         let answer = state.sums.ask(&question).await?;
         Ok(Json(AmountDistribution::of(days.into(), &answer.sums, answer.as_of.into())))
     }
@@ -184,14 +185,14 @@ impl DistributionsApi {
 
 impl Example for HourlyDistribution {
     fn example() -> Self {
-        let whole = Self::of(Period::example(), &[Sum::example()], DataAsOf::example());
+        let whole = Self::of(Period::example(), &[MetricRow::example()], DataAsOf::example());
         Self { data: whole.data.into_iter().take(2).collect(), ..whole }
     }
 }
 
 impl Example for AmountDistribution {
     fn example() -> Self {
-        let sum = Sum { member: AmountBand::of(1_542.into()).as_str().to_owned(), ..Sum::example() };
+        let sum = MetricRow { member: AmountBand::of(1_542.into()).as_str().to_owned(), ..MetricRow::example() };
         let whole = Self::of(Period::example(), &[sum], DataAsOf::example());
         Self { data: whole.data.into_iter().filter(|row| row.hour == 0).collect(), ..whole }
     }
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn every_hour_of_the_week_has_a_row() {
         // Sunday at eleven at night.
-        let sum = Sum { slot: 167, ..Sum::example() };
+        let sum = MetricRow { slot: 167, ..MetricRow::example() };
         let answer = HourlyDistribution::of(Period::example(), &[sum], DataAsOf::example());
         let last = answer.data.last().expect("a row");
         assert_eq!((answer.data.len(), last.weekday, &*last.weekday_name, last.hour), (168, 6, "Sunday", 23));
@@ -215,8 +216,8 @@ mod tests {
     #[test]
     fn every_band_has_a_row_for_every_hour() {
         let mut sums = [
-            Sum { slot: 7, member: "3".to_owned(), ..Sum::example() },
-            Sum { member: "0".to_owned(), ..Sum::example() },
+            MetricRow { slot: 7, member: "3".to_owned(), ..MetricRow::example() },
+            MetricRow { member: "0".to_owned(), ..MetricRow::example() },
         ];
         let answer = AmountDistribution::of(Period::example(), &sums, DataAsOf::example());
         assert_eq!((answer.buckets.len(), answer.data.len(), answer.data[0].count), (8, 192, 120));

@@ -11,10 +11,10 @@ use rust_decimal::Decimal;
 
 use super::tally::Tally;
 use super::{DataAsOf, Period, WEEKDAYS};
-use crate::db::metrics::data_version::Edition;
+use crate::db::metrics::data_version::DataVersion;
 use crate::domain::day::DayRange;
-use crate::domain::metrics::query::{Dimension, Filter, Question, Sum};
-use crate::domain::metrics::time_buckets::{HOURS, Slots};
+use crate::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::operations::metrics_cache::Answer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
@@ -59,11 +59,11 @@ impl HeatmapDimension {
     }
 
     /// The time of days, divided; of the map of hours and weekdays into its cells, else into columns.
-    fn slots(self, days: DayRange) -> Slots {
+    fn slots(self, days: DayRange) -> TimeBuckets {
         match self {
-            Self::HourDay => Slots::hours(days, |weekday, hour| weekday * HOURS + hour),
-            Self::MerchantHour => Slots::hours(days, |_, hour| hour),
-            Self::MerchantDay => Slots::weekdays(days),
+            Self::HourDay => TimeBuckets::hours(days, |weekday, hour| weekday * HOURS + hour),
+            Self::MerchantHour => TimeBuckets::hours(days, |_, hour| hour),
+            Self::MerchantDay => TimeBuckets::weekdays(days),
         }
     }
 
@@ -197,7 +197,7 @@ impl Rows {
     }
 
     /// The row and the column of a sum.
-    fn place(&self, sum: &Sum) -> Option<(usize, usize)> {
+    fn place(&self, sum: &MetricRow) -> Option<(usize, usize)> {
         let slot = usize::try_from(sum.slot).ok()?;
         match self {
             Self::Weekdays => {
@@ -246,7 +246,7 @@ impl Heatmap {
 }
 
 /// The merchants with the most payments, the most first.
-fn busiest(sums: &[Sum]) -> Vec<String> {
+fn busiest(sums: &[MetricRow]) -> Vec<String> {
     let named = sums.iter().filter(|sum| !sum.member.is_empty());
     let mut merchants: Vec<(&str, Tally)> = Tally::by(named, |sum| sum.member.as_str()).into_iter().collect();
     merchants.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.count()));
@@ -261,14 +261,14 @@ async fn ask(
     (dimension, metric): (HeatmapDimension, HeatmapMetric),
 ) -> Result<(Rows, Answer), Problem> {
     let question = |filter, slots| {
-        let question = Question::new(filter, slots);
+        let question = MetricQuery::new(filter, slots);
         if metric == HeatmapMetric::Amount { question } else { question.counts() }
     };
     let slots = dimension.slots(days);
     if dimension == HeatmapDimension::HourDay {
         return Ok((Rows::Weekdays, state.sums.ask(&question(filter, slots)).await?));
     }
-    let whole = Question::new(filter.clone(), Slots::one(days.stretch())).by(Dimension::Merchant).counts();
+    let whole = MetricQuery::new(filter.clone(), TimeBuckets::one(days.stretch())).by(Dimension::Merchant).counts();
     let answer = state.sums.ask(&whole).await?;
     let merchants = busiest(&answer.sums);
     if merchants.is_empty() {
@@ -305,13 +305,13 @@ impl HeatmapApi {
     }
 }
 
-fn example_answer(sums: &[Sum]) -> Answer {
-    Answer { sums: sums.into(), edition: Edition::default(), as_of: [Some(EXAMPLE_TIME); 2] }
+fn example_answer(sums: &[MetricRow]) -> Answer {
+    Answer { sums: sums.into(), edition: DataVersion::default(), as_of: [Some(EXAMPLE_TIME); 2] }
 }
 
 impl Example for Heatmap {
     fn example() -> Self {
-        let sum = Sum { member: "merchant-7".to_owned(), slot: 1, ..Sum::example() };
+        let sum = MetricRow { member: "merchant-7".to_owned(), slot: 1, ..MetricRow::example() };
         let asked = (HeatmapDimension::MerchantDay, HeatmapMetric::Amount);
         let rows = Rows::Merchants(vec![sum.member.clone()]);
         Self::of(Period::example(), asked, &rows, &example_answer(&[sum]))
@@ -323,13 +323,13 @@ mod tests {
     use super::*;
     use crate::domain::status::Status;
 
-    fn sum(slot: i32, member: &str, status: Status, count: i64) -> Sum {
-        let mut sum = Sum { slot, member: member.to_owned(), status, ..Sum::example() };
+    fn sum(slot: i32, member: &str, status: Status, count: i64) -> MetricRow {
+        let mut sum = MetricRow { slot, member: member.to_owned(), status, ..MetricRow::example() };
         (sum.measures.count, sum.measures.amount) = (count, (count * 10).into());
         sum
     }
 
-    fn map(metric: HeatmapMetric, sums: &[Sum]) -> Heatmap {
+    fn map(metric: HeatmapMetric, sums: &[MetricRow]) -> Heatmap {
         let asked = (HeatmapDimension::HourDay, metric);
         Heatmap::of(Period::example(), asked, &Rows::Weekdays, &example_answer(sums))
     }
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn the_busiest_merchants_have_rows() {
-        let sums: Vec<Sum> = (1..=25).map(|id| sum(0, &format!("m{id}"), Status::Failed, id)).collect();
+        let sums: Vec<MetricRow> = (1..=25).map(|id| sum(0, &format!("m{id}"), Status::Failed, id)).collect();
         let mut sums = [sums, vec![sum(0, "", Status::Success, 1_000)]].concat();
         let merchants = busiest(&sums);
         assert_eq!((merchants.len(), &*merchants[0], &*merchants[19]), (20, "m25", "m6"));

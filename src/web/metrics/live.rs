@@ -16,8 +16,8 @@ use super::measures::{BySource, PaymentMeasures};
 use super::tally::Tally;
 use super::{DataAsOf, Interval};
 use crate::domain::metrics::minutes::LastMinutes;
-use crate::domain::metrics::query::{Question, Sum};
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::average;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
@@ -46,7 +46,7 @@ impl FromFields for RpmQuery {
     fn read(fields: &mut Fields) -> Option<Self> {
         let minutes = fields.optional("minutes")?;
         if minutes.is_some_and(|minutes| !MINUTES.contains(&minutes)) {
-            fields.fault("minutes", format!("must be from {} to {}", MINUTES.start(), MINUTES.end()));
+            fields.error("minutes", format!("must be from {} to {}", MINUTES.start(), MINUTES.end()));
         }
         Some(Self { minutes })
     }
@@ -86,7 +86,7 @@ struct Rpm {
 }
 
 impl Rpm {
-    fn of(minutes: &LastMinutes, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(minutes: &LastMinutes, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let tallies = Tally::by(sums, |sum| sum.slot);
         let count = |slot: i32| tallies.get(&slot).map_or(0, Tally::count);
         let row = |(start, slot): (&DateTime<Utc>, i32)| Minute { timestamp: Time(*start), count: count(slot) };
@@ -129,7 +129,7 @@ struct Live {
 }
 
 impl Live {
-    fn of(minutes: &LastMinutes, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(minutes: &LastMinutes, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let tally = Tally::of(sums);
         Self {
             period: minutes.stretch().into(),
@@ -159,8 +159,8 @@ impl LiveApi {
         rpm: Query<RpmQuery>,
     ) -> Result<Json<Rpm>, Problem> {
         let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(MINUTES_BY_HABIT), state.clock.now());
-        let slots = Slots::between(minutes.boundaries().to_vec());
-        let answer = state.sums.ask(&Question::new(query.0.filter(), slots).counts()).await?;
+        let slots = TimeBuckets::between(minutes.boundaries().to_vec());
+        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots).counts()).await?;
         Ok(Json(Rpm::of(&minutes, &answer.sums, answer.as_of.into())))
     }
 
@@ -175,7 +175,7 @@ impl LiveApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<Live>, Problem> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
-        let question = Question::new(query.0.filter(), Slots::one(minutes.stretch())).by_source();
+        let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(minutes.stretch())).by_source();
         let answer = state.sums.ask(&question).await?;
         Ok(Json(Live::of(&minutes, &answer.sums, answer.as_of.into())))
     }
@@ -183,13 +183,13 @@ impl LiveApi {
 
 impl Example for Rpm {
     fn example() -> Self {
-        Self::of(&LastMinutes::new(5, EXAMPLE_TIME), &[Sum::example()], DataAsOf::example())
+        Self::of(&LastMinutes::new(5, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
     }
 }
 
 impl Example for Live {
     fn example() -> Self {
-        Self::of(&LastMinutes::new(LIVE_MINUTES, EXAMPLE_TIME), &[Sum::example()], DataAsOf::example())
+        Self::of(&LastMinutes::new(LIVE_MINUTES, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
     }
 }
 
@@ -199,11 +199,11 @@ mod tests {
 
     fn rpm(counts: &[(i32, i64)]) -> Rpm {
         let sum = |(slot, count): &(i32, i64)| {
-            let mut sum = Sum { slot: *slot, ..Sum::example() };
+            let mut sum = MetricRow { slot: *slot, ..MetricRow::example() };
             sum.measures.count = *count;
             sum
         };
-        let sums: Vec<Sum> = counts.iter().map(sum).collect();
+        let sums: Vec<MetricRow> = counts.iter().map(sum).collect();
         Rpm::of(&LastMinutes::new(6, EXAMPLE_TIME), &sums, DataAsOf::example())
     }
 

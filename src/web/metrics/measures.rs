@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 
 use super::tally::{Share, Tally};
-use crate::domain::metrics::query::Sum;
+use crate::domain::metrics::query::MetricRow;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::http::schema::Money;
@@ -74,7 +74,7 @@ pub(in crate::web) struct BySource {
 
 impl BySource {
     /// The parts of `whole`, which `sums` make up.
-    pub(in crate::web) fn of<'sums>(whole: &Tally, sums: impl Iterator<Item = &'sums Sum>) -> Self {
+    pub(in crate::web) fn of<'sums>(whole: &Tally, sums: impl Iterator<Item = &'sums MetricRow>) -> Self {
         let tallies = Tally::by(sums, |sum| sum.source);
         let share = |source| whole.share(tallies.get(&Some(source)).map(Tally::all).unwrap_or_default());
         Self { vima: share(Source::Vima), payshack: share(Source::Payshack) }

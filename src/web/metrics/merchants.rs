@@ -19,8 +19,8 @@ use super::{DataAsOf, Period};
 use crate::db::count::Count;
 use crate::db::metrics::merchants::{MerchantTimes, list_times};
 use crate::db::transactions::search::Order;
-use crate::domain::metrics::query::{Dimension, Question, Sum};
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
@@ -125,7 +125,7 @@ struct Merchant {
 
 impl MerchantsQuery {
     /// The merchants that are searched for, sorted.
-    fn list(&self, sums: &[Sum]) -> Vec<Merchant> {
+    fn list(&self, sums: &[MetricRow]) -> Vec<Merchant> {
         let sort_by = self.sort_by.unwrap_or_default();
         let whole = Tally::of(sums);
         let searched = self.search.as_ref().map(|text| text.to_lowercase());
@@ -197,7 +197,7 @@ pub(in crate::web) struct MerchantsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl MerchantsApi {
-    /// Sum up a period by merchant
+    /// MetricRow up a period by merchant
     ///
     /// A page of merchants, the largest amount first where nothing else is said: amounts in US dollars are compared where the
     /// payments of all merchants have several currencies. Each with its first and its last payment of the period, by which the
@@ -215,7 +215,7 @@ impl MerchantsApi {
         let listing = format!("merchants {} {}", sort_by.as_str(), order.as_str());
         let window: Window<Place> = state.cursors.window(&listing, &page.0)?;
         let (days, filter) = (query.0.days(&state)?, query.0.filter());
-        let question = Question::new(filter.clone(), Slots::one(days.stretch())).by(Dimension::Merchant);
+        let question = MetricQuery::new(filter.clone(), TimeBuckets::one(days.stretch())).by(Dimension::Merchant);
         let answer = state.sums.ask(&question).await?;
         let found = merchants.0.list(&answer.sums);
         let count = Count { total: found.len() as u64, exact: true };
@@ -235,7 +235,7 @@ impl MerchantsApi {
 impl Example for MerchantMetrics {
     fn example() -> Self {
         let times = MerchantTimes { merchant_id: String::new(), first_at: EXAMPLE_TIME, last_at: EXAMPLE_TIME };
-        Self::of("merchant-7", &Tally::of(&[Sum::example()]), Some(&times))
+        Self::of("merchant-7", &Tally::of(&[MetricRow::example()]), Some(&times))
     }
 }
 
@@ -249,9 +249,9 @@ impl Example for ByMerchant {
 mod tests {
     use super::*;
 
-    fn sums() -> Vec<Sum> {
+    fn sums() -> Vec<MetricRow> {
         let of = |member: &str, status, count: i64, amount: i64| {
-            let mut sum = Sum { member: member.to_owned(), status, ..Sum::example() };
+            let mut sum = MetricRow { member: member.to_owned(), status, ..MetricRow::example() };
             (sum.measures.count, sum.measures.amount) = (count, amount.into());
             sum
         };

@@ -27,7 +27,7 @@ use super::http::openapi::{EXAMPLE_DAY, EXAMPLE_TIME};
 use super::http::schema::Time;
 use super::state::State;
 use crate::domain::day::DayRange;
-use crate::domain::metrics::rollup_plan::Stretch;
+use crate::domain::metrics::rollup_plan::TimeRange;
 use crate::operations::metrics_cache::SumError;
 
 /// The operations.
@@ -80,8 +80,8 @@ struct Interval {
     until: Time,
 }
 
-impl From<Stretch> for Interval {
-    fn from(stretch: Stretch) -> Self {
+impl From<TimeRange> for Interval {
+    fn from(stretch: TimeRange) -> Self {
         Self { from: Time(stretch.from), until: Time(stretch.until) }
     }
 }

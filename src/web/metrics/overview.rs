@@ -12,8 +12,8 @@ use super::measures::BySource;
 use super::tally::{Share, Tally};
 use super::{DataAsOf, Period};
 use crate::domain::metrics::cell::Measures;
-use crate::domain::metrics::query::{Question, Sum};
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::{average, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
@@ -84,9 +84,9 @@ struct Overview {
 
 impl Overview {
     /// The overview of the current sums, against the previous ones.
-    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
-        let current = Tally::of(sums.iter().filter(|sum| sum.slot == Slots::LATER));
-        let previous = Tally::of(sums.iter().filter(|sum| sum.slot == Slots::EARLIER));
+    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let current = Tally::of(sums.iter().filter(|sum| sum.slot == TimeBuckets::LATER));
+        let previous = Tally::of(sums.iter().filter(|sum| sum.slot == TimeBuckets::EARLIER));
         let all = current.all();
         Self {
             period,
@@ -99,7 +99,7 @@ impl Overview {
             currency: current.currency(),
             display_currency: "USD".to_owned(),
             by_status: ByStatus::of(&current),
-            by_source: BySource::of(&current, sums.iter().filter(|sum| sum.slot == Slots::LATER)),
+            by_source: BySource::of(&current, sums.iter().filter(|sum| sum.slot == TimeBuckets::LATER)),
             conversion_rate: current.conversion_rate(),
             avg_ticket: current.avg_ticket(),
             avg_ticket_usd: average(all.amount_usd, all.count - all.usd_missing).map(Money),
@@ -129,7 +129,7 @@ pub(in crate::web) struct OverviewApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl OverviewApi {
-    /// Sum up a period
+    /// MetricRow up a period
     ///
     /// Counts and sums of the payments created in the period, by status and by source, beside the change against as many
     /// days right before it. Amounts of several currencies are never added up: `total_amount` is null then, and
@@ -142,14 +142,14 @@ impl OverviewApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<Overview>, Problem> {
         let days = query.0.days(&state)?;
-        let slots = Slots::two(days.previous().stretch(), days.stretch());
-        let answer = state.sums.ask(&Question::new(query.0.filter(), slots).by_source().with_fees()).await?;
+        let slots = TimeBuckets::two(days.previous().stretch(), days.stretch());
+        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots).by_source().with_fees()).await?;
         Ok(Json(Overview::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 }
 
-fn example_sums() -> Vec<Sum> {
-    let sum = |slot, source, status, count: i64| Sum {
+fn example_sums() -> Vec<MetricRow> {
+    let sum = |slot, source, status, count: i64| MetricRow {
         slot,
         source: Some(source),
         member: String::new(),
@@ -164,10 +164,10 @@ fn example_sums() -> Vec<Sum> {
         },
     };
     vec![
-        sum(Slots::LATER, Source::Vima, Status::Success, 90),
-        sum(Slots::LATER, Source::Vima, Status::Failed, 30),
-        sum(Slots::LATER, Source::Payshack, Status::Success, 60),
-        sum(Slots::EARLIER, Source::Vima, Status::Success, 150),
+        sum(TimeBuckets::LATER, Source::Vima, Status::Success, 90),
+        sum(TimeBuckets::LATER, Source::Vima, Status::Failed, 30),
+        sum(TimeBuckets::LATER, Source::Payshack, Status::Success, 60),
+        sum(TimeBuckets::EARLIER, Source::Vima, Status::Success, 150),
     ]
 }
 
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::domain::money::format_decimal;
 
-    fn overview(sums: &[Sum]) -> Overview {
+    fn overview(sums: &[MetricRow]) -> Overview {
         let period = Period { from: EXAMPLE_DAY, to: EXAMPLE_DAY, timezone: "UTC".to_owned() };
         Overview::of(period, sums, DataAsOf { vima: None, payshack: None })
     }

@@ -12,8 +12,8 @@ use rust_decimal::Decimal;
 use super::measures::PaymentMeasures;
 use super::tally::{Tally, largest_first, told};
 use super::{DataAsOf, Period};
-use crate::domain::metrics::query::{Dimension, Question, Sum};
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::operations::metrics_cache::Answer;
 use crate::web::filters::metrics::MetricsQuery;
@@ -56,7 +56,7 @@ struct ByProject {
 }
 
 impl ByProject {
-    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let projects = largest_first(sums, |sum| sum.member.as_str());
         Self { period, projects: projects.iter().map(ProjectMetrics::of).collect(), data_as_of }
     }
@@ -79,7 +79,7 @@ struct ConversionByProject {
 }
 
 impl ConversionByProject {
-    fn of(period: Period, sums: &[Sum], data_as_of: DataAsOf) -> Self {
+    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let mut ranked: Vec<(&str, Tally)> = Tally::by(sums, |sum| sum.member.as_str()).into_iter().collect();
         ranked.retain(|(_, tally)| tally.count() >= FEWEST_PAYMENTS);
         // Of those that convert alike, more payments say more. The rate is not the rounded one.
@@ -97,7 +97,7 @@ fn conversion(tally: &Tally) -> Option<Decimal> {
 
 async fn ask(state: &State, query: &MetricsQuery) -> Result<(Period, Answer), Problem> {
     let days = query.days(state)?;
-    let question = Question::new(query.filter(), Slots::one(days.stretch())).by(Dimension::Project);
+    let question = MetricQuery::new(query.filter(), TimeBuckets::one(days.stretch())).by(Dimension::Project);
     Ok((days.into(), state.sums.ask(&question).await?))
 }
 
@@ -106,7 +106,7 @@ pub(in crate::web) struct ProjectsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl ProjectsApi {
-    /// Sum up a period by project
+    /// MetricRow up a period by project
     ///
     /// The largest amount first. A project whose payments have several currencies has no amount, only one in US dollars.
     #[oai(path = "/metrics/by-project", method = "get", operation_id = "getMetricsByProject")]
@@ -137,13 +137,13 @@ impl ProjectsApi {
 
 impl Example for ByProject {
     fn example() -> Self {
-        Self::of(Period::example(), &[Sum::example()], DataAsOf::example())
+        Self::of(Period::example(), &[MetricRow::example()], DataAsOf::example())
     }
 }
 
 impl Example for ConversionByProject {
     fn example() -> Self {
-        Self::of(Period::example(), &[Sum::example()], DataAsOf::example())
+        Self::of(Period::example(), &[MetricRow::example()], DataAsOf::example())
     }
 }
 
@@ -151,9 +151,9 @@ impl Example for ConversionByProject {
 mod tests {
     use super::*;
 
-    fn sums(project: &str, success: i64, failed: i64) -> Vec<Sum> {
+    fn sums(project: &str, success: i64, failed: i64) -> Vec<MetricRow> {
         let sum = |status, count| {
-            let mut sum = Sum { member: project.to_owned(), status, ..Sum::example() };
+            let mut sum = MetricRow { member: project.to_owned(), status, ..MetricRow::example() };
             sum.measures.count = count;
             sum
         };
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn projects_with_enough_payments_are_ranked() {
-        let sums: Vec<Sum> = [
+        let sums: Vec<MetricRow> = [
             ("few", 9, 0),
             ("half", 5, 5),
             ("more of half", 50, 50),

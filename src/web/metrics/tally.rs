@@ -8,7 +8,7 @@ use poem_openapi::types::Example;
 use rust_decimal::Decimal;
 
 use crate::domain::metrics::cell::Measures;
-use crate::domain::metrics::query::Sum;
+use crate::domain::metrics::query::MetricRow;
 use crate::domain::rate::{average, percent, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
@@ -44,7 +44,7 @@ pub(in crate::web) struct Share {
 
 impl Tally {
     /// All of `sums` together.
-    pub(in crate::web) fn of<'sums>(sums: impl IntoIterator<Item = &'sums Sum>) -> Self {
+    pub(in crate::web) fn of<'sums>(sums: impl IntoIterator<Item = &'sums MetricRow>) -> Self {
         let mut tally = Self::default();
         for sum in sums {
             tally.add(sum);
@@ -54,8 +54,8 @@ impl Tally {
 
     /// A tally for each key.
     pub(in crate::web) fn by<'sums, K: Ord>(
-        sums: impl IntoIterator<Item = &'sums Sum>,
-        key: impl Fn(&'sums Sum) -> K,
+        sums: impl IntoIterator<Item = &'sums MetricRow>,
+        key: impl Fn(&'sums MetricRow) -> K,
     ) -> BTreeMap<K, Self> {
         let mut tallies = BTreeMap::<K, Self>::new();
         for sum in sums {
@@ -64,7 +64,7 @@ impl Tally {
         tallies
     }
 
-    fn add(&mut self, sum: &Sum) {
+    fn add(&mut self, sum: &MetricRow) {
         self.by_status[place(sum.status)] += sum.measures;
         match &self.currencies {
             Currencies::None => self.currencies = Currencies::One(sum.currency.clone()),
@@ -161,8 +161,8 @@ impl Tally {
 
 /// A tally for each key, the largest amount first: in the currency of all payments, or in US dollars where there are several.
 pub(in crate::web) fn largest_first<'sums, K: Ord>(
-    sums: &'sums [Sum],
-    key: impl Fn(&'sums Sum) -> K,
+    sums: &'sums [MetricRow],
+    key: impl Fn(&'sums MetricRow) -> K,
 ) -> Vec<(K, Tally)> {
     let whole = Tally::of(sums);
     let mut rows: Vec<(K, Tally)> = Tally::by(sums, key).into_iter().collect();
@@ -175,7 +175,7 @@ pub(in crate::web) fn told(member: &str) -> Option<String> {
     (!member.is_empty()).then(|| member.to_owned())
 }
 
-impl Example for Sum {
+impl Example for MetricRow {
     fn example() -> Self {
         let measures = Measures {
             count: 120,
@@ -205,9 +205,9 @@ fn place(status: Status) -> usize {
 mod tests {
     use super::*;
 
-    fn sum(status: Status, currency: &str, count: i64) -> Sum {
+    fn sum(status: Status, currency: &str, count: i64) -> MetricRow {
         let measures = Measures { count, amount: Decimal::from(count * 10), ..Measures::default() };
-        Sum { slot: 0, source: None, member: String::new(), status, currency: currency.to_owned(), measures }
+        MetricRow { slot: 0, source: None, member: String::new(), status, currency: currency.to_owned(), measures }
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         for (member, sum) in ["a", "b", ""].into_iter().zip(&mut sums) {
             member.clone_into(&mut sum.member);
         }
-        let order = |sums: &[Sum]| -> Vec<Option<String>> {
+        let order = |sums: &[MetricRow]| -> Vec<Option<String>> {
             largest_first(sums, |sum| told(&sum.member)).into_iter().map(|(member, _)| member).collect()
         };
         let known = |name: &str| Some(name.to_owned());

@@ -10,11 +10,11 @@ use poem_openapi::{Object, OpenApi};
 
 use super::tally::Tally;
 use super::{DataAsOf, Period};
-use crate::db::metrics::data_version::Edition;
+use crate::db::metrics::data_version::DataVersion;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::granularity::Granularity;
-use crate::domain::metrics::query::{Question, Sum};
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::operations::metrics_cache::Answer;
@@ -24,7 +24,7 @@ use crate::web::http::fields::{Fields, FromFields};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::http::response_cache::{MadeOf, Written};
+use crate::web::http::response_cache::{CacheVersion, CachedJson};
 use crate::web::http::schema::{Money, Time};
 use crate::web::state::State;
 
@@ -44,7 +44,7 @@ impl FromFields for TrendsQuery {
 impl TrendsQuery {
     fn divide(self, days: DayRange) -> Result<Divided, Problem> {
         let granularity = self.granularity.unwrap_or_default();
-        let (slots, starts) = Slots::buckets(days, granularity)?;
+        let (slots, starts) = TimeBuckets::buckets(days, granularity)?;
         Ok(Divided { period: days.into(), granularity, slots, starts })
     }
 }
@@ -53,7 +53,7 @@ impl TrendsQuery {
 struct Divided {
     period: Period,
     granularity: Granularity,
-    slots: Slots,
+    slots: TimeBuckets,
     starts: Vec<DateTime<Utc>>,
 }
 
@@ -95,7 +95,7 @@ impl Bucket {
 }
 
 /// Every bucket, the empty ones too.
-fn buckets(starts: &[DateTime<Utc>], sums: &[&Sum], whole: &Tally) -> Vec<Bucket> {
+fn buckets(starts: &[DateTime<Utc>], sums: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
     let tallies = Tally::by(sums.iter().copied(), |sum| sum.slot);
     let empty = Tally::default();
     let of = |slot: i32| tallies.get(&slot).unwrap_or(&empty);
@@ -120,7 +120,7 @@ struct Trends {
 
 impl Trends {
     fn of(period: Period, granularity: Granularity, starts: &[DateTime<Utc>], answer: &Answer) -> Self {
-        let sums: Vec<&Sum> = answer.sums.iter().collect();
+        let sums: Vec<&MetricRow> = answer.sums.iter().collect();
         let whole = Tally::of(sums.iter().copied());
         let data = buckets(starts, &sums, &whole);
         Self { period, granularity, currency: whole.currency(), data, data_as_of: answer.as_of.into() }
@@ -152,8 +152,8 @@ struct SourceTrends {
 }
 
 impl SourceTrends {
-    fn of(source: Source, starts: &[DateTime<Utc>], sums: &[Sum]) -> Self {
-        let sums: Vec<&Sum> = sums.iter().filter(|sum| sum.source == Some(source)).collect();
+    fn of(source: Source, starts: &[DateTime<Utc>], sums: &[MetricRow]) -> Self {
+        let sums: Vec<&MetricRow> = sums.iter().filter(|sum| sum.source == Some(source)).collect();
         let whole = Tally::of(sums.iter().copied());
         let all = whole.all();
         let totals = Totals { count: all.count, amount: whole.money(all.amount), amount_usd: Money(all.amount_usd) };
@@ -192,11 +192,11 @@ impl TrendsApi {
         viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
-    ) -> Result<Written<Trends>, Problem> {
+    ) -> Result<CachedJson<Trends>, Problem> {
         let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
-        let answer = state.sums.ask(&Question::new(query.0.filter(), slots)).await?;
+        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots)).await?;
         let trends = async { Ok(Trends::of(period, granularity, &starts, &answer)) };
-        state.written.answer((request.original_uri(), &viewer.0), MadeOf::from(&answer), trends).await
+        state.written.answer((request.original_uri(), &viewer.0), CacheVersion::from(&answer), trends).await
     }
 
     /// Show payments over time by source
@@ -210,24 +210,27 @@ impl TrendsApi {
         viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
-    ) -> Result<Written<BySource>, Problem> {
+    ) -> Result<CachedJson<BySource>, Problem> {
         let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
         let filter = query.0.filter();
         let asked =
             Source::ALL.into_iter().filter(|source| filter.sources.is_empty() || filter.sources.contains(source));
         let asked: Vec<Source> = asked.collect();
-        let answer = state.sums.ask(&Question::new(filter, slots).by_source()).await?;
+        let answer = state.sums.ask(&MetricQuery::new(filter, slots).by_source()).await?;
         let sources = || asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.sums)).collect();
         let by_source =
             async { Ok(BySource { period, granularity, sources: sources(), data_as_of: answer.as_of.into() }) };
-        state.written.answer((request.original_uri(), &viewer.0), MadeOf::from(&answer), by_source).await
+        state.written.answer((request.original_uri(), &viewer.0), CacheVersion::from(&answer), by_source).await
     }
 }
 
 impl Example for Trends {
     fn example() -> Self {
-        let answer =
-            Answer { sums: vec![Sum::example()].into(), edition: Edition::default(), as_of: [Some(EXAMPLE_TIME); 2] };
+        let answer = Answer {
+            sums: vec![MetricRow::example()].into(),
+            edition: DataVersion::default(),
+            as_of: [Some(EXAMPLE_TIME); 2],
+        };
         Self::of(Period::example(), Granularity::Hour, &[EXAMPLE_TIME], &answer)
     }
 }
@@ -237,7 +240,7 @@ impl Example for BySource {
         Self {
             period: Period::example(),
             granularity: Granularity::Hour,
-            sources: vec![SourceTrends::of(Source::Vima, &[EXAMPLE_TIME], &[Sum::example()])],
+            sources: vec![SourceTrends::of(Source::Vima, &[EXAMPLE_TIME], &[MetricRow::example()])],
             data_as_of: DataAsOf::example(),
         }
     }

@@ -58,7 +58,7 @@ impl FromFields for BalanceQuery {
         if let (Some(Some(from)), Some(Some(to))) = (from_date, to_date)
             && from > to
         {
-            fields.fault("from_date", format!("{from} is after to_date {to}: swap them"));
+            fields.error("from_date", format!("{from} is after to_date {to}: swap them"));
         }
         Some(Self {
             owner_kind: owner_kind?,

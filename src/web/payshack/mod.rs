@@ -11,7 +11,7 @@ use super::http::fields::{Fields, FromFields};
 use super::http::pagination;
 use crate::db::metadata::{Filter, Place, Window};
 use crate::domain::access::Principal;
-use crate::domain::masking::Sight;
+use crate::domain::masking::PiiAccess;
 
 /// The operations.
 pub(in crate::web) fn operations() -> impl OpenApi + 'static {
@@ -52,5 +52,5 @@ impl From<&pagination::Window<Place>> for Window {
 
 /// An address as `principal` may see it.
 fn address_shown_to(principal: &Principal, address: Option<String>) -> Option<String> {
-    Sight::of(principal.role).address(address)
+    PiiAccess::of(principal.role).address(address)
 }

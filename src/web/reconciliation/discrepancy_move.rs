@@ -47,13 +47,13 @@ impl DiscrepancyMove {
         let note = fields.optional::<String>("note");
         for (name, text, longest) in [("assignee", &assignee, LONGEST_ASSIGNEE), ("note", &note, LONGEST_NOTE)] {
             if text.iter().flatten().any(|text| text.chars().count() > longest) {
-                fields.fault(name, format!("must have at most {longest} characters"));
+                fields.error(name, format!("must have at most {longest} characters"));
             }
         }
         let (state, assignee, note) = (state?, assignee?, note?);
         let assigns = assignee.is_some() || fields.is_blank("assignee");
         if state.is_none() && note.is_none() && !assigns {
-            fields.fault("state", "is missing: say at least one of state, assignee, note");
+            fields.error("state", "is missing: say at least one of state, assignee, note");
         }
         Some(Self { state, assignee, note, assigns })
     }

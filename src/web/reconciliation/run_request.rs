@@ -174,7 +174,7 @@ impl RunRequestApi {
         idempotency_key: Header<Option<String>>,
         order: Body<ReconciliationOrder>,
     ) -> Result<Accepted, Problem> {
-        let State { pool, wire, clock, reconciliation, .. } = &***state;
+        let State { pool, redis, clock, reconciliation, .. } = &***state;
         let (now, operator) = (clock.now(), operator.0);
         let idempotent = idempotent(&operator, request, idempotency_key.0, order.digest)?;
         let wanted = ReconciliationRequest {
@@ -183,7 +183,7 @@ impl RunRequestApi {
             trigger: Trigger::Api,
             requested_by: Some(operator.name),
         };
-        let requested = request_reconciliation(pool, wire, &wanted, idempotent.as_ref(), now).await?;
+        let requested = request_reconciliation(pool, redis, &wanted, idempotent.as_ref(), now).await?;
         let started = ReconciliationStarted::from(requested);
         let location = location_of(started.job_id);
         Ok(Accepted::Accepted(Json(started), location))

@@ -54,12 +54,12 @@ impl FromFields for RunsQuery {
         let status = fields.list("status");
         let trigger = fields.list("trigger");
         if date.is_some() && from_date.or(to_date).is_some() {
-            fields.fault("date", "says which day: leave from_date and to_date out, or date");
+            fields.error("date", "says which day: leave from_date and to_date out, or date");
         }
         if let (Some(from), Some(to)) = (from_date, to_date)
             && from > to
         {
-            fields.fault("from_date", format!("{from} is after to_date {to}: swap them"));
+            fields.error("from_date", format!("{from} is after to_date {to}: swap them"));
         }
         Some(Self { date, from_date, to_date, status: status?, trigger: trigger? })
     }

@@ -141,7 +141,7 @@ pub(in crate::web) struct SummaryApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl SummaryApi {
-    /// Sum up the reconciliation of a day
+    /// MetricRow up the reconciliation of a day
     ///
     /// What the last completed run of the day found, and whether that is final. Amounts of several currencies are never added
     /// up: `amount` is null then, and `amounts` tells each.

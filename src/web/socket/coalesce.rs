@@ -55,12 +55,12 @@ struct Gate {
 
 /// All lanes.
 #[derive(Debug, Default)]
-pub(in crate::web) struct Pace {
+pub(in crate::web) struct Coalescer {
     gates: HashMap<Lane, Gate>,
     newest: i64,
 }
 
-impl Pace {
+impl Coalescer {
     /// Takes the next event and gives what goes out now, in order.
     pub(in crate::web) fn admit(&mut self, event: Recorded, now: Instant) -> Vec<Recorded> {
         let Some(lane) = Lane::of(&event.event) else {
@@ -161,57 +161,57 @@ mod tests {
 
     #[test]
     fn progress_goes_out_at_once_then_the_newest_of_what_was_held_back() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
-        assert_eq!(ids(&pace.admit(progress(1, Source::Vima, 10), start)), [1]);
-        assert!(pace.admit(progress(2, Source::Vima, 20), start).is_empty());
-        assert!(pace.admit(progress(3, Source::Vima, 30), start).is_empty());
-        assert_eq!(pace.next_release(), Some(start + PROGRESS_EVERY));
-        assert!(pace.release(start + PROGRESS_EVERY - MILLISECOND).is_empty());
-        assert_eq!(pace.release(start + PROGRESS_EVERY), [progress(3, Source::Vima, 30)]);
-        assert_eq!(pace.next_release(), None);
+        let (mut coalescer, start) = (Coalescer::default(), Instant::now());
+        assert_eq!(ids(&coalescer.admit(progress(1, Source::Vima, 10), start)), [1]);
+        assert!(coalescer.admit(progress(2, Source::Vima, 20), start).is_empty());
+        assert!(coalescer.admit(progress(3, Source::Vima, 30), start).is_empty());
+        assert_eq!(coalescer.next_release(), Some(start + PROGRESS_EVERY));
+        assert!(coalescer.release(start + PROGRESS_EVERY - MILLISECOND).is_empty());
+        assert_eq!(coalescer.release(start + PROGRESS_EVERY), [progress(3, Source::Vima, 30)]);
+        assert_eq!(coalescer.next_release(), None);
     }
 
     #[test]
     fn sources_do_not_hold_each_other_back() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
-        assert_eq!(ids(&pace.admit(progress(1, Source::Vima, 10), start)), [1]);
-        assert_eq!(ids(&pace.admit(progress(2, Source::Payshack, 10), start)), [2]);
+        let (mut coalescer, start) = (Coalescer::default(), Instant::now());
+        assert_eq!(ids(&coalescer.admit(progress(1, Source::Vima, 10), start)), [1]);
+        assert_eq!(ids(&coalescer.admit(progress(2, Source::Payshack, 10), start)), [2]);
     }
 
     #[test]
     fn metrics_that_were_held_back_name_every_source_and_bear_the_newest_id() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
-        assert_eq!(ids(&pace.admit(metrics(1, &[Source::Vima]), start)), [1]);
-        assert!(pace.admit(metrics(2, &[Source::Payshack]), start).is_empty());
-        assert!(pace.admit(metrics(3, &[Source::Vima]), start).is_empty());
-        assert_eq!(ids(&pace.admit(new_transactions(4, Source::Vima), start)), [4]);
-        assert_eq!(pace.release(start + METRICS_EVERY), [metrics(4, &[Source::Vima, Source::Payshack])]);
+        let (mut coalescer, start) = (Coalescer::default(), Instant::now());
+        assert_eq!(ids(&coalescer.admit(metrics(1, &[Source::Vima]), start)), [1]);
+        assert!(coalescer.admit(metrics(2, &[Source::Payshack]), start).is_empty());
+        assert!(coalescer.admit(metrics(3, &[Source::Vima]), start).is_empty());
+        assert_eq!(ids(&coalescer.admit(new_transactions(4, Source::Vima), start)), [4]);
+        assert_eq!(coalescer.release(start + METRICS_EVERY), [metrics(4, &[Source::Vima, Source::Payshack])]);
     }
 
     #[test]
     fn the_last_progress_goes_out_before_the_end_of_its_sync() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
-        pace.admit(progress(1, Source::Vima, 10), start);
-        pace.admit(progress(2, Source::Vima, 100), start);
+        let (mut coalescer, start) = (Coalescer::default(), Instant::now());
+        coalescer.admit(progress(1, Source::Vima, 10), start);
+        coalescer.admit(progress(2, Source::Vima, 100), start);
         assert_eq!(
-            pace.admit(completed(3, Source::Vima), start),
+            coalescer.admit(completed(3, Source::Vima), start),
             [progress(2, Source::Vima, 100), completed(3, Source::Vima)]
         );
-        assert_eq!(pace.next_release(), None);
+        assert_eq!(coalescer.next_release(), None);
     }
 
     #[test]
     fn never_more_than_four_a_second_and_the_last_always() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
+        let (mut coalescer, start) = (Coalescer::default(), Instant::now());
         let mut out: Vec<(Instant, Recorded)> = vec![];
         for step in 0..3_000_u32 {
             let now = start + MILLISECOND * step;
-            out.extend(pace.release(now).into_iter().map(|event| (now, event)));
+            out.extend(coalescer.release(now).into_iter().map(|event| (now, event)));
             let event = progress(i64::from(step) + 1, Source::Vima, u64::from(step));
-            out.extend(pace.admit(event, now).into_iter().map(|event| (now, event)));
+            out.extend(coalescer.admit(event, now).into_iter().map(|event| (now, event)));
         }
         let end = start + MILLISECOND * 3_000 + PROGRESS_EVERY;
-        out.extend(pace.release(end).into_iter().map(|event| (end, event)));
+        out.extend(coalescer.release(end).into_iter().map(|event| (end, event)));
         for (at, _) in &out {
             let within = out.iter().filter(|(other, _)| other >= at && *other < *at + Duration::from_secs(1)).count();
             assert!(within <= 4, "{within} within a second");

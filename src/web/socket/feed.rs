@@ -1,4 +1,4 @@
-//! Where events come from: the wire, which is quick and forgets, and the table, which is neither.
+//! Where events come from: Redis, which is quick and forgets, and the table, which is neither.
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -7,14 +7,14 @@ use sqlx::PgPool;
 
 use crate::db::{self, DbError};
 use crate::domain::event::Recorded;
-use crate::redis::{Wire, WireError};
+use crate::redis::{Redis, RedisError};
 
 /// Why events could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// Nothing can be heard.
     #[error(transparent)]
-    Wire(#[from] WireError),
+    Redis(#[from] RedisError),
     /// Nothing can be read.
     #[error(transparent)]
     Table(#[from] DbError),
@@ -51,13 +51,13 @@ pub struct ServerFeed {
     /// Where the table is.
     pub pool: PgPool,
     /// Where events are heard.
-    pub wire: Wire,
+    pub redis: Redis,
 }
 
 #[async_trait]
 impl Feed for ServerFeed {
     async fn listen(&self) -> Result<BoxStream<'static, Result<Recorded, FeedError>>, FeedError> {
-        Ok(self.wire.listen().await?.map(|heard| Ok(heard?)).boxed())
+        Ok(self.redis.listen().await?.map(|heard| Ok(heard?)).boxed())
     }
 
     async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<Recorded>, FeedError> {

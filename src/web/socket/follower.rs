@@ -14,7 +14,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::coalesce::Pace;
+use super::coalesce::Coalescer;
 use super::feed::{Feed, FeedError};
 use super::hub::Hub;
 use crate::domain::event::Recorded;
@@ -31,7 +31,7 @@ const BREATH: Duration = Duration::from_millis(10);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
-/// What comes over the wire.
+/// What comes over Redis.
 enum Heard {
     Event(Recorded),
     /// A new connection, or a message that cannot be read: something may have been missed.
@@ -42,7 +42,7 @@ enum Heard {
 pub(in crate::web) struct Follower {
     feed: Arc<dyn Feed>,
     hub: Arc<Hub>,
-    pace: Pace,
+    coalescer: Coalescer,
     /// The last event that was followed, whether it has gone out or is held back.
     last: i64,
     /// When the table is asked next.
@@ -54,14 +54,14 @@ pub(in crate::web) struct Follower {
 impl Follower {
     /// Follows what comes after the event `last`.
     pub(in crate::web) fn new(feed: Arc<dyn Feed>, hub: Arc<Hub>, last: i64) -> Self {
-        Self { feed, hub, pace: Pace::default(), last, look_at: Instant::now() + SILENCE, failures: 0 }
+        Self { feed, hub, coalescer: Coalescer::default(), last, look_at: Instant::now() + SILENCE, failures: 0 }
     }
 
     /// Follows until the process ends.
     pub(in crate::web) async fn run(mut self) {
         let mut ears = pin!(listen(Arc::clone(&self.feed)));
         loop {
-            let release_at = self.pace.next_release();
+            let release_at = self.coalescer.next_release();
             tokio::select! {
                 Some(heard) = ears.next() => self.hear(heard).await,
                 () = sleep_until(self.look_at) => { self.catch_up().await; }
@@ -124,12 +124,12 @@ impl Follower {
 
     fn follow(&mut self, event: Recorded) {
         self.last = event.id;
-        let out = self.pace.admit(event, Instant::now());
+        let out = self.coalescer.admit(event, Instant::now());
         self.hub.hand_out(out);
     }
 
     fn release(&mut self) {
-        let out = self.pace.release(Instant::now());
+        let out = self.coalescer.release(Instant::now());
         self.hub.hand_out(out);
     }
 }

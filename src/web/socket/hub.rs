@@ -127,7 +127,7 @@ impl Hub {
         Session::new(outbox, Arc::clone(&self.clock)).run(stream, welcome, &self.closing).await;
     }
 
-    /// Hands events to every socket, in their order.
+    /// Executor events to every socket, in their order.
     pub(in crate::web) fn hand_out(&self, events: Vec<Recorded>) {
         if events.is_empty() {
             return;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Redis ──┐                                  ┌─> Outbox ─> Session ─> dashboard
-//!           ├─> Follower ─> Pace ─> Hub (room) ┤
+//!           ├─> Follower ─> Coalescer ─> Hub (room) ┤
 //!   table ──┘   (in order)  (not too often)    └─> Outbox ─> Session ─> dashboard
 //! ```
 //!
@@ -11,7 +11,7 @@
 //! channel, whose laggards lose whatever is oldest, where we want to give up superseded progress first and everything
 //! else never; and a subscription to Redis for each socket, which small plans have no connections for.
 //!
-//! Who may come in is decided before the upgrade by a [`Doorkeeper`], so that a refusal is a plain HTTP answer.
+//! Who may come in is decided before the upgrade by a [`Authenticator`], so that a refusal is a plain HTTP answer.
 
 pub(crate) mod coalesce;
 mod feed;
@@ -42,17 +42,17 @@ const READ_BUFFER: usize = 4 << 10;
 
 /// Decides who may open a socket.
 #[async_trait]
-pub trait Doorkeeper: Send + Sync + 'static {
+pub trait Authenticator: Send + Sync + 'static {
     /// Lets the request in by its headers or its `?ticket=`.
     ///
     /// # Errors
     /// The HTTP answer that refuses it.
-    async fn admit(&self, request: &Request) -> poem::Result<()>;
+    async fn authenticate(&self, request: &Request) -> poem::Result<()>;
 }
 
 /// Adds `/ws/updates` and its other name `/ws` to `route`.
 #[must_use]
-pub fn mount(route: Route, hub: &Arc<Hub>, doorkeeper: &Arc<dyn Doorkeeper>) -> Route {
+pub fn mount(route: Route, hub: &Arc<Hub>, doorkeeper: &Arc<dyn Authenticator>) -> Route {
     let updates = Updates { hub: Arc::clone(hub), doorkeeper: Arc::clone(doorkeeper) };
     route.at("/ws/updates", poem::get(updates.clone())).at("/ws", poem::get(updates))
 }
@@ -61,7 +61,7 @@ pub fn mount(route: Route, hub: &Arc<Hub>, doorkeeper: &Arc<dyn Doorkeeper>) -> 
 #[derive(Clone)]
 struct Updates {
     hub: Arc<Hub>,
-    doorkeeper: Arc<dyn Doorkeeper>,
+    doorkeeper: Arc<dyn Authenticator>,
 }
 
 /// What the address may say.
@@ -74,7 +74,7 @@ impl Endpoint for Updates {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        self.doorkeeper.admit(&request).await?;
+        self.doorkeeper.authenticate(&request).await?;
         let Wish { since } = request.params()?;
         let (request, mut body) = request.split();
         let socket = WebSocket::from_request(&request, &mut body).await?;

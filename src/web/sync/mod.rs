@@ -343,7 +343,7 @@ async fn start(
         requested_by: operator.name.clone(),
     };
     let now = state.clock.now();
-    let triggered = trigger_sync(&state.pool, &state.wire, &request, idempotent.as_ref(), now).await?;
+    let triggered = trigger_sync(&state.pool, &state.redis, &request, idempotent.as_ref(), now).await?;
     let triggered = SyncTriggered::from(triggered);
     let location = location_of(triggered.job_id);
     Ok(Accepted::Accepted(Json(triggered), location))

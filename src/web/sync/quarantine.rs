@@ -196,9 +196,9 @@ impl QuarantineApi {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Started, Problem> {
-        let State { pool, wire, clock, .. } = &***state;
+        let State { pool, redis, clock, .. } = &***state;
         let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
-        let requested = request_replay(pool, wire, id.0, &operator.0.name, idempotent.as_ref(), clock.now()).await?;
+        let requested = request_replay(pool, redis, id.0, &operator.0.name, idempotent.as_ref(), clock.now()).await?;
         let location = location_of(Some(requested.job_id.0));
         Ok(Started::Started(Json(requested.into()), location))
     }

@@ -1,4 +1,4 @@
-//! How the syncs stand, put together from the ledger, the runs and the streams.
+//! How the syncs stand, put together from the jobs table, the runs and the streams.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use crate::db::sync::{quarantine, runs, streams};
 use crate::db::{DbError, jobs};
 use crate::domain::job::JobKind;
 use crate::domain::metrics::query;
-use crate::domain::metrics::query::Question;
-use crate::domain::metrics::rollup_plan::Stretch;
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::MetricQuery;
+use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::percent;
 use crate::domain::schedule::Every;
 use crate::domain::sync::{RunStatus, Stream};
@@ -134,7 +134,7 @@ impl SyncStatus {
 
 /// How all syncs stand now.
 pub(in crate::web) async fn sync_status(state: &State) -> Result<SyncStatus, Problem> {
-    let all = Question::new(query::Filter::default(), Slots::one(Stretch::ALL)).by_source().counts();
+    let all = MetricQuery::new(query::Filter::default(), TimeBuckets::one(TimeRange::ALL)).by_source().counts();
     let stored = state.sums.ask(&all).await?;
     let [vima, payshack] = Source::ALL.map(|source| {
         let count = query::count(stored.sums.iter().filter(|sum| sum.source == Some(source)));

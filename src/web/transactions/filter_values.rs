@@ -10,8 +10,8 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::domain::day::DayRange;
-use crate::domain::metrics::query::{Dimension, Filter, Question, Sum};
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::metrics_cache::{Answer, SumError};
 use crate::web::http::auth::Viewer;
@@ -58,8 +58,8 @@ struct FilterValues {
 
 /// The counts of the values that `value` gives to the sums of payments; nothing where it is empty.
 fn values<'sums>(
-    sums: impl IntoIterator<Item = &'sums Sum>,
-    value: impl Fn(&'sums Sum) -> &'sums str,
+    sums: impl IntoIterator<Item = &'sums MetricRow>,
+    value: impl Fn(&'sums MetricRow) -> &'sums str,
 ) -> Vec<FilterValue> {
     let mut counts = BTreeMap::<&str, i64>::new();
     for sum in sums {
@@ -74,7 +74,7 @@ fn values<'sums>(
     values
 }
 
-async fn ask(state: &State, question: Question) -> Result<Answer, SumError> {
+async fn ask(state: &State, question: MetricQuery) -> Result<Answer, SumError> {
     state.sums.ask(&question).await
 }
 
@@ -90,7 +90,7 @@ impl FiltersApi {
     #[oai(path = "/filters", method = "get", operation_id = "getFilters")]
     async fn filters(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<FilterValues>, Problem> {
         let days = DayRange::last(DAYS, state.clock.now(), state.report_timezone);
-        let question = |filter| Question::new(filter, Slots::one(days.stretch())).counts();
+        let question = |filter| MetricQuery::new(filter, TimeBuckets::one(days.stretch())).counts();
         let all = || question(Filter::default());
         let by = |dimension| all().by(dimension);
         let of_kind = |kind| question(Filter { kinds: vec![kind], ..Filter::default() });
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_most_frequent_is_first_and_what_is_not_said_is_no_choice() {
         let sum = |member: &str, count| {
-            let mut sum = Sum { member: member.to_owned(), ..Sum::example() };
+            let mut sum = MetricRow { member: member.to_owned(), ..MetricRow::example() };
             sum.measures.count = count;
             sum
         };

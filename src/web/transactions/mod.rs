@@ -23,7 +23,7 @@ use super::http::pagination::{Page, PageQuery};
 use super::http::path::Path;
 use super::http::problem::Problem;
 use super::http::query::Query;
-use super::http::response_cache::Written;
+use super::http::response_cache::CachedJson;
 use super::http::schema::{Money, RateOriginName, Time};
 use super::state::State;
 use crate::db::transactions::detail;
@@ -32,7 +32,7 @@ use crate::db::transactions::exchange_rates::FoundOrigin;
 use crate::db::transactions::search::{Found, Place, Window};
 use crate::domain::access::{Principal, Role};
 use crate::domain::exchange_rate::RateOrigin;
-use crate::domain::masking::Sight;
+use crate::domain::masking::PiiAccess;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::find_counterpart::{Explained, explain_payment};
@@ -110,7 +110,7 @@ pub(in crate::web) struct Transaction {
 impl Transaction {
     /// A payment as `principal` may see it.
     pub(in crate::web) fn shown_to(principal: &Principal, found: Found) -> Self {
-        let sight = Sight::of(principal.role);
+        let sight = PiiAccess::of(principal.role);
         let FoundOrigin(origin) = found.rate_origin;
         Self {
             id: found.id,
@@ -213,7 +213,7 @@ impl TransactionsApi {
         viewer: Viewer,
         query: Query<TransactionQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Written<Page<Transaction>>, Problem> {
+    ) -> Result<CachedJson<Page<Transaction>>, Problem> {
         let Query(query) = query;
         let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
         let listing = format!("transactions {} {}", sort_by.as_str(), order.as_str());

@@ -244,7 +244,7 @@ async fn a_move_that_is_given_up_for_a_run_is_made_after_it() {
         if let Some(answer) = crossed(&desk, ids, state).await {
             assert_eq!((answer.status, &answer.json()["updated"]), (200, &json!(2)), "{answer:?}");
             let both = "SELECT count(*) FROM discrepancies WHERE project = 'other'";
-            assert_eq!(desk.stage.number(both).await, 2);
+            assert_eq!(desk.system.number(both).await, 2);
             return;
         }
     }
@@ -255,7 +255,7 @@ async fn until_something_waits(desk: &Desk) {
     eventually("the move to wait", || async {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        (desk.stage.number(waiting).await > 0).then_some(())
+        (desk.system.number(waiting).await > 0).then_some(())
     })
     .await;
 }

@@ -9,24 +9,24 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::harness::test_system::{Answer, OPERATOR, Stage, Web};
+use crate::harness::test_system::{Answer, OPERATOR, TestSystem, Web};
 
 pub(super) const LIST: &str = "/api/v1/reconciliation/discrepancies";
 
 /// An installation with a web process, and nobody who reconciles.
 pub(super) struct Desk {
-    pub(super) stage: Stage,
+    pub(super) system: TestSystem,
     pub(super) web: Web,
 }
 
 impl Desk {
     pub(super) async fn open() -> Self {
-        let stage = Stage::set(&[]).await;
-        Self { web: stage.web().await, stage }
+        let system = TestSystem::set(&[]).await;
+        Self { web: system.web().await, system }
     }
 
     pub(super) fn pool(&self) -> &PgPool {
-        &self.stage.pool
+        &self.system.pool
     }
 
     pub(super) async fn asked(&self, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
@@ -47,7 +47,7 @@ impl Desk {
     }
 
     pub(super) async fn changes(&self) -> i64 {
-        self.stage.number("SELECT count(*) FROM discrepancy_changes").await
+        self.system.number("SELECT count(*) FROM discrepancy_changes").await
     }
 }
 

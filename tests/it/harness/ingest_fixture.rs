@@ -17,9 +17,9 @@ use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionK
 use psp_dashboard::domain::version::{SequenceId, Version};
 use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
-use psp_dashboard::operations::ingest_page::{Advance, Page, Progress, Ticket, ingest_page};
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page, Progress, RunClaim, ingest_page};
 use psp_dashboard::operations::rate_cache::StoredRates;
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use uuid::Uuid;
@@ -27,20 +27,20 @@ use uuid::Uuid;
 use super::servers::{Servers, number};
 
 /// A running sync of a test, whose pages are stored by the real ingest.
-pub(crate) struct Books {
+pub(crate) struct IngestFixture {
     _servers: Arc<Servers>,
     /// Connections to their database.
     pub(crate) pool: PgPool,
-    wire: Wire,
+    redis: Redis,
     rates: StoredRates,
-    ticket: Ticket,
+    run_claim: RunClaim,
 }
 
-impl Books {
+impl IngestFixture {
     /// The same in the name of a claim that was held before, and is not any more.
     pub(crate) fn stale(self) -> Self {
-        let Claim { job_id, epoch } = self.ticket.claim;
-        Self { ticket: Ticket { claim: Claim { job_id, epoch: epoch - 1 }, ..self.ticket }, ..self }
+        let Claim { job_id, epoch } = self.run_claim.claim;
+        Self { run_claim: RunClaim { claim: Claim { job_id, epoch: epoch - 1 }, ..self.run_claim }, ..self }
     }
 
     /// Opens them on servers of their own.
@@ -50,12 +50,13 @@ impl Books {
 
     /// Opens them on given servers.
     pub(crate) async fn open_on(servers: Arc<Servers>) -> Self {
-        let (pool, wire) = (servers.pool().await, servers.wire().await);
+        let (pool, redis) = (servers.pool().await, servers.redis().await);
         let job = NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api);
-        enqueue_job(&pool, &wire, &job).await.expect("the ledger takes it");
+        enqueue_job(&pool, &redis, &job).await.expect("the jobs table takes it");
         let queues = &[SYNC_VIMA.queue.to_owned()];
         let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), alone: false };
-        let claim = claim(&pool, &claimer, 1).await.expect("the ledger answers").jobs.pop().expect("a due job").claim;
+        let claim =
+            claim(&pool, &claimer, 1).await.expect("the jobs table answers").jobs.pop().expect("a due job").claim;
         let run = NewRun {
             id: Uuid::now_v7(),
             source: Source::Vima,
@@ -63,19 +64,25 @@ impl Books {
             trigger: Trigger::Api,
             job_id: claim.job_id,
         };
-        begin_sync(&pool, &wire, &claim, &run, SystemClock.now()).await.expect("the claim holds");
-        Self { _servers: servers, pool, wire, rates: StoredRates::default(), ticket: Ticket { claim, run_id: run.id } }
+        begin_sync(&pool, &redis, &claim, &run, SystemClock.now()).await.expect("the claim holds");
+        Self {
+            _servers: servers,
+            pool,
+            redis,
+            rates: StoredRates::default(),
+            run_claim: RunClaim { claim, run_id: run.id },
+        }
     }
 
     /// Stores a page of Vima's updates.
-    pub(crate) async fn ingest(&self, records: Vec<Record>, advance: Advance) -> Result<Counts, DbError> {
+    pub(crate) async fn ingest(&self, records: Vec<Record>, advance: Checkpoint) -> Result<Counts, DbError> {
         self.ingest_page(Page::new(Stream::VimaUpdates, records, advance)).await
     }
 
     /// Stores a page.
     pub(crate) async fn ingest_page(&self, page: Page) -> Result<Counts, DbError> {
-        let Self { pool, wire, rates, ticket, .. } = self;
-        ingest_page(pool, wire, rates, ticket, &page, &Progress::default(), SystemClock.now()).await
+        let Self { pool, redis, rates, run_claim, .. } = self;
+        ingest_page(pool, redis, rates, run_claim, &page, &Progress::default(), SystemClock.now()).await
     }
 
     /// The only value of a query.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use psp_dashboard::db::pool::migrate;
 use psp_dashboard::domain::secret::Secret;
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use psp_dashboard::redis::connection::RedisSettings;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
@@ -83,13 +83,13 @@ impl Servers {
     }
 
     /// The way to Redis.
-    pub(crate) async fn wire(&self) -> Wire {
+    pub(crate) async fn redis(&self) -> Redis {
         let settings = RedisSettings {
             url: Secret::new(self.redis_url.clone()),
             tls_insecure: false,
             namespace: self.namespace.clone(),
         };
-        Wire::connect(&settings).await.expect("Redis runs")
+        Redis::connect(&settings).await.expect("Redis runs")
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use psp_dashboard::domain::job::{JobId, JobKind};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
-use psp_dashboard::redis::Wire;
+use psp_dashboard::redis::Redis;
 use psp_test_jobs::{effects, kinds};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -23,7 +23,7 @@ pub(crate) struct Trial {
     /// Connections to its database.
     pub(crate) pool: PgPool,
     /// The way to Redis.
-    pub(crate) wire: Wire,
+    pub(crate) redis: Redis,
     started: AtomicU32,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Trial {
 pub(crate) struct Process {
     /// The process.
     pub(crate) running: Running,
-    /// What its connections to the ledger are called.
+    /// What its connections to the jobs table are called.
     application: String,
 }
 
@@ -45,7 +45,7 @@ impl Trial {
     pub(crate) async fn open_on(servers: Servers) -> Self {
         let pool = servers.pool().await;
         effects::create_table(&pool).await.expect("the database was just made");
-        Self { wire: servers.wire().await, pool, servers, started: AtomicU32::new(0) }
+        Self { redis: servers.redis().await, pool, servers, started: AtomicU32::new(0) }
     }
 
     /// Starts a worker.
@@ -78,8 +78,8 @@ impl Trial {
 
     /// Enqueues a job that joins no other.
     pub(crate) async fn enqueue(&self, kind: &'static JobKind, args: Value) -> JobId {
-        let enqueued = enqueue_job(&self.pool, &self.wire, &kinds::job(kind, args)).await;
-        enqueued.expect("the ledger takes it").job_id
+        let enqueued = enqueue_job(&self.pool, &self.redis, &kinds::job(kind, args)).await;
+        enqueued.expect("the jobs table takes it").job_id
     }
 
     /// Enqueues many jobs alike: one as any job is, the others as copies of its row, for which no bell is rung.
@@ -95,7 +95,7 @@ impl Trial {
         )
         .execute(&self.pool)
         .await
-        .expect("the ledger takes them");
+        .expect("the jobs table takes them");
     }
 
     /// The only value of a query.
@@ -115,7 +115,7 @@ impl Trial {
 
     /// What the jobs came to.
     #[expect(clippy::disallowed_methods, reason = "the table of effects is the tests' own")]
-    pub(crate) async fn books(&self) -> Books {
+    pub(crate) async fn books(&self) -> IngestFixture {
         let books = "SELECT (SELECT count(*) FROM jobs),
                             (SELECT count(*) FROM jobs WHERE state = 'succeeded'),
                             (SELECT count(DISTINCT job_id) FROM trial_effects),
@@ -123,7 +123,7 @@ impl Trial {
                             (SELECT count(*) - count(DISTINCT job_id) FROM job_attempts)";
         let (jobs, succeeded, with_effect, doubled, repeats) =
             sqlx::query_as(books).fetch_one(&self.pool).await.expect("the database answers");
-        Books { jobs, succeeded, with_effect, doubled, repeats }
+        IngestFixture { jobs, succeeded, with_effect, doubled, repeats }
     }
 
     /// How attempts ended, for a person who wonders: `lost 12, succeeded 240`.
@@ -131,7 +131,7 @@ impl Trial {
     pub(crate) async fn outcomes(&self) -> String {
         let outcomes = "SELECT COALESCE(string_agg(outcome || ' ' || count, ', ' ORDER BY outcome), 'none')
                           FROM (SELECT COALESCE(outcome, 'open') AS outcome, count(*) FROM job_attempts GROUP BY 1) AS ended";
-        sqlx::query_scalar(outcomes).fetch_one(&self.pool).await.expect("the ledger answers")
+        sqlx::query_scalar(outcomes).fetch_one(&self.pool).await.expect("the jobs table answers")
     }
 
     /// Waits until so many jobs have come to their end. It looks seldom, for it counts them, while they are measured.
@@ -165,13 +165,13 @@ impl Trial {
         )
         .fetch_all(&self.pool)
         .await
-        .expect("the ledger answers")
+        .expect("the jobs table answers")
     }
 
     /// The jobs that `worker` holds.
     pub(crate) async fn held_by(&self, worker: &str) -> Vec<JobId> {
         let held = sqlx::query_scalar!("SELECT job_id FROM job_leases WHERE worker = $1", worker);
-        held.fetch_all(&self.pool).await.expect("the ledger answers").into_iter().map(JobId).collect()
+        held.fetch_all(&self.pool).await.expect("the jobs table answers").into_iter().map(JobId).collect()
     }
 
     /// The jobs that `worker` was at when it was killed: those whose attempts it did not end, whoever took them over since.
@@ -182,7 +182,7 @@ impl Trial {
             worker,
             killed
         );
-        left.fetch_all(&self.pool).await.expect("the ledger answers").into_iter().map(JobId).collect()
+        left.fetch_all(&self.pool).await.expect("the jobs table answers").into_iter().map(JobId).collect()
     }
 
     /// Whether the database knows no connection any more over which `process` claims and records outcomes.
@@ -198,7 +198,7 @@ impl Trial {
 
 /// What jobs that have one effect each came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Books {
+pub(crate) struct IngestFixture {
     /// How many there are.
     pub(crate) jobs: i64,
     /// How many succeeded.
@@ -211,7 +211,7 @@ pub(crate) struct Books {
     pub(crate) repeats: i64,
 }
 
-impl Books {
+impl IngestFixture {
     /// Each job was done once, however often it was tried.
     pub(crate) fn assert_each_done_once(self) {
         assert_eq!(self, Self { succeeded: self.jobs, with_effect: self.jobs, doubled: 0, ..self });

@@ -12,15 +12,15 @@ use super::sandbox::Sandbox;
 use super::servers::{Servers, number};
 use super::{eventually, http_client};
 
-/// An admin's key of every stage.
+/// An admin's key of every system.
 pub(crate) const ADMIN: &str = "admin-key-for-tests";
-/// An operator's key of every stage.
+/// An operator's key of every system.
 pub(crate) const OPERATOR: &str = "operator-key-for-tests";
-/// A viewer's key of every stage.
+/// A viewer's key of every system.
 pub(crate) const VIEWER: &str = "viewer-key-for-tests";
 
 /// A whole installation.
-pub(crate) struct Stage {
+pub(crate) struct TestSystem {
     /// Its servers.
     pub(crate) servers: Arc<Servers>,
     /// Its providers.
@@ -29,7 +29,7 @@ pub(crate) struct Stage {
     pub(crate) pool: PgPool,
 }
 
-impl Stage {
+impl TestSystem {
     /// Servers and a sandbox; no program yet.
     pub(crate) async fn set(sandbox: &[&str]) -> Self {
         Self::set_on(Servers::start().await, sandbox).await
@@ -109,7 +109,7 @@ impl Stage {
     /// Where a job stands.
     pub(crate) async fn state_of(&self, job_id: Uuid) -> String {
         let state = sqlx::query_scalar!("SELECT state FROM jobs WHERE id = $1", job_id);
-        state.fetch_one(&self.pool).await.expect("the job is in the ledger")
+        state.fetch_one(&self.pool).await.expect("the job is in the jobs table")
     }
 
     /// Enqueues a job, and makes sure that it succeeds.
@@ -160,7 +160,7 @@ impl Stage {
         let failures = sqlx::query_scalar!("SELECT kind || ': ' || error FROM jobs WHERE state = 'failed'")
             .fetch_all(&self.pool)
             .await
-            .expect("the ledger can be read");
+            .expect("the jobs table can be read");
         assert!(failures.is_empty(), "{failures:?}");
     }
 }

@@ -6,7 +6,7 @@ use psp_dashboard::domain::money::parse_decimal;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::test_system::Stage;
+use super::test_system::TestSystem;
 
 /// What a payment is, on either side of the comparison.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +19,7 @@ struct Payment {
     original_status: Option<String>,
 }
 
-async fn stored(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Payment> {
+async fn stored(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<String, Payment> {
     let rows = sqlx::query!(
         r#"SELECT source_id, COALESCE(client_operation_id, order_id) AS key, project, amount, currency, status,
                   original_status
@@ -27,7 +27,7 @@ async fn stored(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Pay
         source,
         kind
     );
-    let rows = rows.fetch_all(&stage.pool).await.expect("the database answers");
+    let rows = rows.fetch_all(&system.pool).await.expect("the database answers");
     rows.into_iter()
         .map(|row| {
             let payment = Payment {
@@ -43,8 +43,8 @@ async fn stored(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Pay
         .collect()
 }
 
-async fn truth(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Payment> {
-    let records = stage.sandbox.get(&format!("truth/records?source={source}&kind={kind}")).await;
+async fn truth(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<String, Payment> {
+    let records = system.sandbox.get(&format!("truth/records?source={source}&kind={kind}")).await;
     let text = |record: &Value, field: &str| record[field].as_str().map(str::to_owned);
     let records = records.as_array().expect("a list").iter();
     records
@@ -64,21 +64,21 @@ async fn truth(stage: &Stage, source: &str, kind: &str) -> BTreeMap<String, Paym
 }
 
 /// Every record of the providers is here once, as it is there, and the books of every run add up.
-pub(crate) async fn assert_equal(stage: &Stage) {
+pub(crate) async fn assert_equal(system: &TestSystem) {
     for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
-        let (stored, truth) = (stored(stage, source, kind).await, truth(stage, source, kind).await);
+        let (stored, truth) = (stored(system, source, kind).await, truth(system, source, kind).await);
         for (id, payment) in &truth {
             assert_eq!(stored.get(id), Some(payment), "{source} {kind} {id}");
         }
         assert_eq!(stored.len(), truth.len(), "{source} {kind}: there are more here than there");
     }
-    assert_rollups_equal_rows(stage).await;
-    assert_history_leads_to_rows(stage).await;
+    assert_rollups_equal_rows(system).await;
+    assert_history_leads_to_rows(system).await;
 }
 
 /// Each change begins where the one before ended, and the last ends where the payment stands.
-async fn assert_history_leads_to_rows(stage: &Stage) {
-    let torn = stage
+async fn assert_history_leads_to_rows(system: &TestSystem) {
+    let torn = system
         .number(
             "SELECT count(*) FROM (
                  SELECT new_status, new_amount, status, amount,
@@ -92,8 +92,8 @@ async fn assert_history_leads_to_rows(stage: &Stage) {
 }
 
 /// The cells of the metrics equal a count over the rows.
-pub(crate) async fn assert_rollups_equal_rows(stage: &Stage) {
-    let difference = stage
+pub(crate) async fn assert_rollups_equal_rows(system: &TestSystem) {
+    let difference = system
         .number(
             "WITH days AS (
                  SELECT source, date_bin('1 day', created_at, 'epoch') AS day FROM transactions

@@ -9,8 +9,8 @@ pub(crate) const QUEUE: &str = "trial";
 
 /// What Redis answers to a command about a key of the queue.
 pub(crate) async fn ask<T: FromRedisValue>(trial: &Trial, command: &str, key: &str, more: &[&str]) -> T {
-    let key = trial.wire.key(&format!("queue:{QUEUE}:{key}"));
-    let asked = redis::cmd(command).arg(&key).arg(more).query_async(&mut trial.wire.connection()).await;
+    let key = trial.redis.key(&format!("queue:{QUEUE}:{key}"));
+    let asked = redis::cmd(command).arg(&key).arg(more).query_async(&mut trial.redis.connection()).await;
     asked.unwrap_or_else(|error| panic!("{command} {key}: {error}"))
 }
 

@@ -12,7 +12,7 @@ use super::test_jobs::{Process, Trial};
 use super::{PATIENCE, eventually};
 
 /// Workers that are replaced when they die.
-pub(crate) struct Crew<'a> {
+pub(crate) struct WorkerGroup<'a> {
     trial: &'a Trial,
     settings: &'a [(&'static str, &'a str)],
     workers: Vec<Worker>,
@@ -33,7 +33,7 @@ pub(crate) struct Killed {
     pub(crate) jobs: Vec<JobId>,
 }
 
-impl<'a> Crew<'a> {
+impl<'a> WorkerGroup<'a> {
     /// Starts workers, and waits until they are at work.
     pub(crate) async fn start(trial: &'a Trial, size: usize, settings: &'a [(&'static str, &'a str)]) -> Self {
         let hired = (0..size).map(|_| hire(trial, settings));

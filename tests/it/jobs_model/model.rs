@@ -1,4 +1,4 @@
-//! The ledger as it is meant: a list of jobs in memory, and what each step does to them. No SQL, no clock, nothing at once.
+//! The jobs table as it is meant: a list of jobs in memory, and what each step does to them. No SQL, no clock, nothing at once.
 
 use psp_dashboard::domain::job::JobState;
 use psp_dashboard::domain::job::attempt::{DEATHS_ALONE, Outcome};
@@ -58,7 +58,7 @@ pub(super) struct Claim {
     pub(super) epoch: i64,
 }
 
-/// The ledger.
+/// The jobs table.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     jobs: Vec<Job>,

@@ -1,4 +1,4 @@
-//! What is done to the ledger, drawn at random: often what is common, often enough what is not.
+//! What is done to the jobs table, drawn at random: often what is common, often enough what is not.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const WORKERS: u8 = 3;
 /// Of the claims that were ever made, so many of the latest are still remembered by somebody.
 const REMEMBERED: usize = 6;
 
-/// Something that is done to the ledger. A claim is named by how many were made since, whether it still holds or not.
+/// Something that is done to the jobs table. A claim is named by how many were made since, whether it still holds or not.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     /// Somebody asks for a job.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_jobs::handler::{Handler, JobError};
-use psp_jobs::job_context::Environment;
+use psp_jobs::job_context::JobContext;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -44,14 +44,14 @@ pub enum Pause {
 
 /// Has one effect.
 pub struct Counting {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl Counting {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
@@ -59,11 +59,11 @@ impl Counting {
 impl Handler for Counting {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let args: Args = serde_json::from_value(job.args.clone())?;
-        if effects::was_had(&self.environment.pool, &job.claim).await? {
+        if effects::was_had(&self.context.pool, &job.claim).await? {
             return Ok(json!({}));
         }
         args.pause_at(Pause::BeforeWriting).await;
-        let mut transaction = self.environment.pool.begin().await.map_err(DbError::from)?;
+        let mut transaction = self.context.pool.begin().await.map_err(DbError::from)?;
         effects::insert(&mut transaction, &job.claim).await?;
         args.pause_at(Pause::BeforeTheCheck).await;
         effects::check(&mut transaction, &job.claim).await?;

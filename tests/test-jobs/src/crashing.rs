@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_jobs::handler::{Handler, JobError};
-use psp_jobs::job_context::Environment;
+use psp_jobs::job_context::JobContext;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -24,14 +24,14 @@ pub struct Args {
 
 /// Kills the process that it runs in.
 pub struct Crashing {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl Crashing {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
@@ -44,7 +44,7 @@ impl Handler for Crashing {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             std::process::abort();
         }
-        effects::have(&self.environment.pool, &job.claim).await?;
+        effects::have(&self.context.pool, &job.claim).await?;
         Ok(json!({}))
     }
 }

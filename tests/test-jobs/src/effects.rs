@@ -5,7 +5,7 @@
 //! tells the next attempt, after a death between the effect and the outcome, that nothing is left to do.
 
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::claims::hold_claim;
+use psp_dashboard::db::jobs::claims::verify_claim;
 use psp_dashboard::domain::job::Claim;
 use serde_json::json;
 use sqlx::{Executor, PgConnection, PgPool};
@@ -52,7 +52,7 @@ pub async fn was_had(pool: &PgPool, claim: &Claim) -> Result<bool, DbError> {
 /// # Errors
 /// [`DbError::ClaimLost`] where another worker has the job.
 pub async fn check(connection: &mut PgConnection, claim: &Claim) -> Result<(), DbError> {
-    hold_claim(connection, claim, &json!({"had_its_effect": true})).await
+    verify_claim(connection, claim, &json!({"had_its_effect": true})).await
 }
 
 /// Writes the effect, within the transaction of whoever checks the claim.

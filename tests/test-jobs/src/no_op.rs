@@ -5,25 +5,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_jobs::handler::{Handler, JobError};
-use psp_jobs::job_context::Environment;
+use psp_jobs::job_context::JobContext;
 use serde_json::{Value, json};
 
 /// Does nothing.
 pub struct NoOp {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl NoOp {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
 #[async_trait]
 impl Handler for NoOp {
     async fn run(&self, _job: &ClaimedJob) -> Result<Value, JobError> {
-        Ok(json!({"ran_at": self.environment.clock.now()}))
+        Ok(json!({"ran_at": self.context.clock.now()}))
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_jobs::handler::{Handler, JobError};
-use psp_jobs::job_context::Environment;
+use psp_jobs::job_context::JobContext;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -24,14 +24,14 @@ pub struct Args {
 
 /// Takes its time.
 pub struct Sleeping {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 impl Sleeping {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 }
 
@@ -40,7 +40,7 @@ impl Handler for Sleeping {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let Args { seconds, in_server } = serde_json::from_value(job.args.clone())?;
         if in_server {
-            sleep_in_server(&self.environment.pool, seconds).await?;
+            sleep_in_server(&self.context.pool, seconds).await?;
         } else {
             tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
         }

@@ -17,11 +17,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::sync::Stream;
-use psp_dashboard::operations::ingest_page::{Advance, Page};
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::payshack::{PageQuery, PayshackClient, TransactionsPage};
 
-use crate::kinds::sync_run::Pages;
+use crate::kinds::sync_run::PageSender;
 
 /// The longest page that can be asked for.
 const LIMIT: u32 = 100;
@@ -30,7 +30,7 @@ pub const ROUNDS: usize = 5;
 
 /// A day of a list.
 #[derive(Debug, Clone, Copy)]
-pub struct MovingDay {
+pub struct DayReader {
     /// The list.
     pub stream: Stream,
     /// The day.
@@ -50,17 +50,17 @@ enum Round {
     Head,
 }
 
-impl MovingDay {
+impl DayReader {
     /// Reads the day until it stands still, and hands its pages over; false where it never does.
     ///
     /// # Errors
     /// [`ProviderError`] where a page cannot be had.
-    pub async fn read(&self, client: &PayshackClient, pages: &Pages) -> Result<bool, ProviderError> {
+    pub async fn read(&self, client: &PayshackClient, pages: &PageSender) -> Result<bool, ProviderError> {
         let mut seen = Seen::default();
         let mut round = Round::Whole;
         for number in 0..=ROUNDS {
-            let watch = self.read_round(client, round, &mut seen, pages).await?;
-            match watch.next(round, number > 0) {
+            let stats = self.read_round(client, round, &mut seen, pages).await?;
+            match stats.next(round, number > 0) {
                 None => return Ok(true),
                 Some(next) => round = next,
             }
@@ -74,9 +74,9 @@ impl MovingDay {
         client: &PayshackClient,
         round: Round,
         seen: &mut Seen,
-        pages: &Pages,
-    ) -> Result<Watch, ProviderError> {
-        let mut watch = Watch::default();
+        pages: &PageSender,
+    ) -> Result<PassStats, ProviderError> {
+        let mut stats = PassStats::default();
         let mut asked = FuturesOrdered::new();
         let (mut next, mut known) = (1, 1);
         for number in 1.. {
@@ -85,14 +85,14 @@ impl MovingDay {
                 next += 1;
             }
             let Some(page) = asked.next().await.transpose()? else { break };
-            let new = watch.look_at(&page, seen);
+            let new = stats.look_at(&page, seen);
             known = if round == Round::Head { 0 } else { page.total_pages.map_or(0, saturated) };
-            pages.hand_over(Page::new(self.stream, page.records, Advance::Stay)).await;
+            pages.send(Page::new(self.stream, page.records, Checkpoint::None)).await;
             if new == 0 && number >= known {
                 break;
             }
         }
-        Ok(watch)
+        Ok(stats)
     }
 
     async fn fetch(&self, client: &PayshackClient, page: u32) -> Result<TransactionsPage, ProviderError> {
@@ -140,7 +140,7 @@ impl Seen {
 
 /// Watches a list move under one's hands, page by page.
 #[derive(Debug, Default)]
-struct Watch {
+struct PassStats {
     /// How many records the list said it has when the round began.
     began_with: Option<u64>,
     /// The same, last.
@@ -155,7 +155,7 @@ struct Watch {
     by_change: Order,
 }
 
-impl Watch {
+impl PassStats {
     /// Takes a page in, and says how many of its records were not `seen` in any round.
     fn look_at(&mut self, page: &TransactionsPage, seen: &mut Seen) -> usize {
         if let (Some(before), Some(now)) = (self.total, page.total_records) {
@@ -232,12 +232,12 @@ mod tests {
 
     fn after(round: Round, again: bool, seen_before: &str, pages: &[(&str, u64)]) -> Option<Round> {
         let mut seen = Seen::default();
-        Watch::default().look_at(&page(seen_before, 0), &mut seen);
-        let mut watch = Watch::default();
+        PassStats::default().look_at(&page(seen_before, 0), &mut seen);
+        let mut stats = PassStats::default();
         for (ids, total) in pages {
-            watch.look_at(&page(ids, *total), &mut seen);
+            stats.look_at(&page(ids, *total), &mut seen);
         }
-        watch.next(round, again)
+        stats.next(round, again)
     }
 
     #[test]

@@ -21,16 +21,16 @@ use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{History, Stream, SyncArgs, day_start, days, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::begin_history::begin_history;
-use psp_dashboard::operations::ingest_page::{Advance, Page};
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::payshack::PageQuery;
 use serde_json::Value;
 
-use self::day_reader::{MovingDay, ROUNDS, page_of};
-use self::recheck_open::Again;
-use super::sync_run::{Pages, SyncRun};
+use self::day_reader::{DayReader, ROUNDS, page_of};
+use self::recheck_open::Recheck;
+use super::sync_run::{PageSender, SyncRun};
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// How many pages, or payments, a run that follows what is new asks for at a time.
 const IN_FLIGHT: usize = 4;
@@ -39,7 +39,7 @@ const IN_FLIGHT_OF_OLD_DAYS: usize = 2;
 
 /// Reads `PayShack`.
 pub struct SyncPayshack {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 /// Days of one list that are to be read; the last is open at its end.
@@ -53,8 +53,8 @@ struct Window {
 impl SyncPayshack {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 
     /// Follows what is new. Says which lists were read to their ends, and which days never stood still.
@@ -63,7 +63,7 @@ impl SyncPayshack {
         self.begin_if_first(run, &windows).await?;
         for window in &windows {
             let query = PageQuery { page: 1, limit: 1, date_from: Some(window.from), date_to: None };
-            let count = page_of(&self.environment.payshack, window.stream, &query).await?.total_records;
+            let count = page_of(&self.context.payshack, window.stream, &query).await?.total_records;
             run.total = count.map(|count| run.total.unwrap_or(0) + count);
         }
         let (mut completed, mut moving) = (vec![], vec![]);
@@ -81,7 +81,7 @@ impl SyncPayshack {
 
     /// The days that a run reads of each list: from an overlap before its watermark, or before today in the first run.
     async fn windows(&self, run: &SyncRun) -> Result<Vec<Window>, JobError> {
-        let Environment { pool, sync, .. } = &*self.environment;
+        let JobContext { pool, sync, .. } = &*self.context;
         let today = run.today();
         let overlap = Days::new(u64::from(sync.payshack_overlap_days));
         let before = |day: NaiveDate| day.checked_sub_days(overlap).unwrap_or(day);
@@ -98,7 +98,7 @@ impl SyncPayshack {
 
     /// Before the first run: notes what is owed of the days before its window.
     async fn begin_if_first(&self, run: &SyncRun, windows: &[Window]) -> Result<(), JobError> {
-        let Environment { pool, clock, sync, .. } = &*self.environment;
+        let JobContext { pool, clock, sync, .. } = &*self.context;
         let known = history::find(pool, Source::Payshack).await?.is_some();
         let Some(newest) = windows.iter().map(|window| window.from).max().filter(|_| !known) else { return Ok(()) };
         let history = History {
@@ -106,20 +106,20 @@ impl SyncPayshack {
             covered_from: day_start(newest),
             followed_from: run.started_at,
         };
-        Ok(begin_history(pool, run.ticket(), Source::Payshack, history, &[], clock.now()).await?)
+        Ok(begin_history(pool, run.run_claim(), Source::Payshack, history, &[], clock.now()).await?)
     }
 
     /// Reads every day of a window, and says which of them never stood still. The watermark follows day by day, so that after
     /// an outage a run that fails on the last day does not begin at the first again.
-    async fn read_window(&self, window: &Window, pages: &Pages) -> Result<Vec<NaiveDate>, ProviderError> {
+    async fn read_window(&self, window: &Window, pages: &PageSender) -> Result<Vec<NaiveDate>, ProviderError> {
         let mut moving = vec![];
         for day in days(window.from, window.to) {
             let open = day == window.to;
-            let day = MovingDay { stream: window.stream, day, open, in_flight: IN_FLIGHT };
-            if !day.read(&self.environment.payshack, pages).await? {
+            let day = DayReader { stream: window.stream, day, open, in_flight: IN_FLIGHT };
+            if !day.read(&self.context.payshack, pages).await? {
                 moving.push(day.day);
             } else if moving.is_empty() && !open {
-                pages.hand_over(Page::none(window.stream, Advance::Through(day.day))).await;
+                pages.send(Page::none(window.stream, Checkpoint::Watermark(day.day))).await;
             }
         }
         Ok(moving)
@@ -134,20 +134,20 @@ impl SyncPayshack {
         from: NaiveDate,
         to: NaiveDate,
         today: NaiveDate,
-        pages: &Pages,
+        pages: &PageSender,
     ) -> Result<Vec<String>, ProviderError> {
         let mut moving = vec![];
         for day in days_back(from, to) {
             let mut still = true;
             for stream in Stream::all_of(Source::Payshack) {
-                let moving_day = MovingDay { stream, day, open: day == today, in_flight: IN_FLIGHT_OF_OLD_DAYS };
-                if !moving_day.read(&self.environment.payshack, pages).await? {
+                let moving_day = DayReader { stream, day, open: day == today, in_flight: IN_FLIGHT_OF_OLD_DAYS };
+                if !moving_day.read(&self.context.payshack, pages).await? {
                     still = false;
                     moving.push(kept_moving(stream, day));
                 }
             }
             if still {
-                pages.hand_over(Page::none(Stream::PayshackPayouts, Advance::Past(day))).await;
+                pages.send(Page::none(Stream::PayshackPayouts, Checkpoint::DayDone(day))).await;
             }
         }
         Ok(moving)
@@ -155,25 +155,25 @@ impl SyncPayshack {
 
     /// Asks again for what is still open here and older than the windows.
     async fn ask_again(&self, run: &mut SyncRun, window: NaiveDate) -> Result<(), JobError> {
-        let Environment { pool, sync, .. } = &*self.environment;
+        let JobContext { pool, sync, .. } = &*self.context;
         let again = recheck_open::choose(pool, window, run.started_at, sync.payshack_interval).await?;
         run.read(|pages| async move { self.fetch_again(again, &pages).await }).await
     }
 
-    async fn fetch_again(&self, again: Again, pages: &Pages) -> Result<(), ProviderError> {
+    async fn fetch_again(&self, again: Recheck, pages: &PageSender) -> Result<(), ProviderError> {
         for ids in again.payins.chunks(IN_FLIGHT) {
             try_join_all(ids.iter().map(|id| self.fetch_payin(id, pages))).await?;
         }
         for day in again.payout_days {
-            let day = MovingDay { stream: Stream::PayshackPayouts, day, open: false, in_flight: IN_FLIGHT };
-            day.read(&self.environment.payshack, pages).await?;
+            let day = DayReader { stream: Stream::PayshackPayouts, day, open: false, in_flight: IN_FLIGHT };
+            day.read(&self.context.payshack, pages).await?;
         }
         Ok(())
     }
 
-    async fn fetch_payin(&self, id: &str, pages: &Pages) -> Result<(), ProviderError> {
-        match self.environment.payshack.payin_by_transaction_id(id).await {
-            Ok(page) => pages.hand_over(Page::new(Stream::PayshackPayins, page.records, Advance::Stay)).await,
+    async fn fetch_payin(&self, id: &str, pages: &PageSender) -> Result<(), ProviderError> {
+        match self.context.payshack.payin_by_transaction_id(id).await {
+            Ok(page) => pages.send(Page::new(Stream::PayshackPayins, page.records, Checkpoint::None)).await,
             Err(ProviderError::Refused { status: 404, .. }) => {
                 tracing::warn!(id, "payshack knows the payment no more");
             }
@@ -191,8 +191,8 @@ fn kept_moving(stream: Stream, day: NaiveDate) -> String {
 impl Handler for SyncPayshack {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let args: SyncArgs = serde_json::from_value(job.args.clone())?;
-        let mut run = SyncRun::begin(&self.environment, job, Source::Payshack, args).await?;
-        let (completed, moving) = match args.days_of(run.today(), self.environment.sync.initial_days) {
+        let mut run = SyncRun::begin(&self.context, job, Source::Payshack, args).await?;
+        let (completed, moving) = match args.days_of(run.today(), self.context.sync.initial_days) {
             None => self.incremental(&mut run).await?,
             Some((from, to)) => {
                 let newest = run.resumed_at.map_or(to, |place| place.day.min(to));

@@ -21,7 +21,7 @@ const PAYOUT_DAYS: usize = 2;
 
 /// What a run asks for again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
+pub struct Recheck {
     /// Pay-ins, by their ids.
     pub payins: Vec<String>,
     /// Days with open pay-outs.
@@ -37,14 +37,14 @@ pub async fn choose(
     window: NaiveDate,
     now: DateTime<Utc>,
     interval: Duration,
-) -> Result<Again, DbError> {
+) -> Result<Recheck, DbError> {
     let (from, until) = (now - OLDEST, window.and_time(NaiveTime::MIN).and_utc());
     let turn = u64::try_from(now.timestamp()).unwrap_or(0) / interval.as_secs().max(1);
     let payins = list_open(pool, Source::Payshack, Kind::Payin, from, until).await?;
     let payouts = list_open(pool, Source::Payshack, Kind::Payout, from, until).await?;
     let mut days: Vec<NaiveDate> = payouts.into_iter().map(|Open { day, .. }| day).collect();
     days.dedup();
-    Ok(Again {
+    Ok(Recheck {
         payins: share(payins.into_iter().map(|open| open.source_id).collect(), PAYINS, turn),
         payout_days: share(days, PAYOUT_DAYS, turn),
     })

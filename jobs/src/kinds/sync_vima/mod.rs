@@ -20,22 +20,22 @@ use psp_dashboard::domain::sync::{DayPlace, History, Stream, SyncArgs, day_start
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;
 use psp_dashboard::operations::begin_history::begin_history;
-use psp_dashboard::operations::ingest_page::{Advance, Page};
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::vima::{Cursor, OperationsPage, OperationsQuery};
 use serde_json::Value;
 
-use self::overlap_cursor::Horizon;
-use super::sync_run::{Pages, SyncRun};
+use self::overlap_cursor::OverlapCursor;
+use super::sync_run::{PageSender, SyncRun};
 use crate::handler::{Handler, JobError};
-use crate::job_context::Environment;
+use crate::job_context::JobContext;
 
 /// The longest page that can be asked for.
 const COUNT: u32 = 100;
 
 /// Reads Vima.
 pub struct SyncVima {
-    environment: Arc<Environment>,
+    context: Arc<JobContext>,
 }
 
 /// A list that is walked, from a place in it.
@@ -71,15 +71,15 @@ impl Walk {
         }
     }
 
-    fn advance(&self, reached: SequenceId) -> Advance {
+    fn advance(&self, reached: SequenceId) -> Checkpoint {
         match self.keeps {
-            Keeps::Cursor => Advance::Cursor(reached),
-            Keeps::Day(day) => Advance::Within(day, Some(reached)),
-            Keeps::Nothing => Advance::Stay,
+            Keeps::Cursor => Checkpoint::Cursor(reached),
+            Keeps::Day(day) => Checkpoint::DayCheckpoint(day, Some(reached)),
+            Keeps::Nothing => Checkpoint::None,
         }
     }
 
-    fn page(&self, page: OperationsPage, advance: Advance) -> Page {
+    fn page(&self, page: OperationsPage, advance: Checkpoint) -> Page {
         let records = page.operations.into_iter().map(|operation| operation.record).collect();
         Page::new(self.stream, records, advance)
     }
@@ -95,12 +95,12 @@ impl Walk {
 impl SyncVima {
     /// A handler in `environment`.
     #[must_use]
-    pub fn new(environment: &Arc<Environment>) -> Self {
-        Self { environment: Arc::clone(environment) }
+    pub fn new(context: &Arc<JobContext>) -> Self {
+        Self { context: Arc::clone(context) }
     }
 
     /// Reads a list to its end. Says what is odd about the end.
-    async fn follow(&self, walk: &Walk, pages: &Pages) -> Result<Option<String>, ProviderError> {
+    async fn follow(&self, walk: &Walk, pages: &PageSender) -> Result<Option<String>, ProviderError> {
         self.follow_with(walk, pages, |_| {}).await
     }
 
@@ -108,22 +108,22 @@ impl SyncVima {
     async fn follow_with(
         &self,
         walk: &Walk,
-        pages: &Pages,
+        pages: &PageSender,
         mut show: impl FnMut(&OperationsPage) + Send,
     ) -> Result<Option<String>, ProviderError> {
         let mut place = walk.from;
         loop {
-            let page = self.environment.vima.operations(&walk.query(place)).await?;
+            let page = self.context.vima.operations(&walk.query(place)).await?;
             show(&page);
             let newest = walk.newest_of(&page);
             let Some(reached) = newest.filter(|newest| place.is_none_or(|place| *newest > place)) else {
                 let stuck = page.operations.len() >= COUNT as usize;
                 if !page.is_empty() {
-                    pages.hand_over(walk.page(page, Advance::Stay)).await;
+                    pages.send(walk.page(page, Checkpoint::None)).await;
                 }
                 return Ok(stuck.then(|| walk.stuck_at(place)));
             };
-            pages.hand_over(walk.page(page, walk.advance(reached))).await;
+            pages.send(walk.page(page, walk.advance(reached))).await;
             place = Some(reached);
         }
     }
@@ -147,7 +147,7 @@ impl SyncVima {
     /// Where the cursor stood an overlap before the last complete run began. Not before now: after an outage an id may have
     /// become visible that was late then.
     async fn start_of(&self, stream: Stream, now: DateTime<Utc>) -> Result<Option<SequenceId>, JobError> {
-        let Environment { pool, sync, .. } = &*self.environment;
+        let JobContext { pool, sync, .. } = &*self.context;
         let last = streams::find_place(pool, stream).await?.watermark.unwrap_or(now).min(now);
         match streams::find_cursor_at(pool, stream, last - sync.vima_overlap).await? {
             Some(cursor) => Ok(Some(cursor)),
@@ -157,7 +157,7 @@ impl SyncVima {
 
     /// Before the first run: notes the newest ids, which are followed from there on, and what is owed of the days before.
     async fn begin_if_first(&self, run: &SyncRun) -> Result<(), JobError> {
-        let Environment { pool, clock, sync, .. } = &*self.environment;
+        let JobContext { pool, clock, sync, .. } = &*self.context;
         let followed = streams::find_place(pool, Stream::VimaCreations).await?.watermark.is_some();
         if followed && history::find(pool, Source::Vima).await?.is_some() {
             return Ok(());
@@ -165,14 +165,14 @@ impl SyncVima {
         let owed_from = first_of_last(sync.initial_days, run.today());
         let history = History { owed_from, covered_from: run.started_at, followed_from: run.started_at };
         let newest = self.note_newest().await?;
-        Ok(begin_history(pool, run.ticket(), Source::Vima, history, &newest, clock.now()).await?)
+        Ok(begin_history(pool, run.run_claim(), Source::Vima, history, &newest, clock.now()).await?)
     }
 
     /// The newest ids that are visible now; zero where there are none yet. A page of them, for a record may be malformed and
     /// have none.
     async fn note_newest(&self) -> Result<[(Stream, SequenceId); 2], ProviderError> {
         let newest_first = |after| OperationsQuery { day: None, after, count: COUNT, descending: true };
-        let vima = &self.environment.vima;
+        let vima = &self.context.vima;
         let creations = vima.operations(&newest_first(None)).await?.newest_create_id();
         let updates = vima.operations(&newest_first(Some(Cursor::Updates(SequenceId(0))))).await?.newest_update_id();
         Ok([
@@ -184,9 +184,9 @@ impl SyncVima {
     /// Reads what was created on days, from where an earlier attempt was interrupted, and what has been changed since they
     /// began.
     async fn read_days(&self, run: &mut SyncRun, from: NaiveDate, to: NaiveDate) -> Result<Vec<String>, JobError> {
-        let Environment { pool, sync, .. } = &*self.environment;
+        let JobContext { pool, sync, .. } = &*self.context;
         let history = history::find(pool, Source::Vima).await?;
-        let horizon = Horizon::find(pool, history, sync.vima_overlap).await?;
+        let horizon = OverlapCursor::find(pool, history, sync.vima_overlap).await?;
         let resumed = run.resumed_at;
         let since = streams::find_cursor_at(pool, Stream::VimaUpdates, day_start(from)).await?;
         run.read(|pages| async move {
@@ -206,8 +206,8 @@ impl SyncVima {
         from: NaiveDate,
         to: NaiveDate,
         resumed: Option<DayPlace>,
-        mut horizon: Horizon,
-        pages: &Pages,
+        mut horizon: OverlapCursor,
+        pages: &PageSender,
     ) -> Result<Vec<String>, ProviderError> {
         let newest = resumed.map_or(to, |place| place.day.min(to));
         let mut oddities = vec![];
@@ -219,9 +219,9 @@ impl SyncVima {
                 keeps: Keeps::Day(day),
             };
             let odd = self.follow_with(&walk, pages, |page| horizon.meet(page)).await?;
-            horizon.hand_over(pages).await;
+            horizon.send(pages).await;
             match odd {
-                None => pages.hand_over(Page::none(walk.stream, Advance::Past(day))).await,
+                None => pages.send(Page::none(walk.stream, Checkpoint::DayDone(day))).await,
                 Some(odd) => oddities.push(odd),
             }
         }
@@ -236,9 +236,9 @@ impl SyncVima {
         &self,
         from: NaiveDate,
         to: NaiveDate,
-        pages: &Pages,
+        pages: &PageSender,
     ) -> Result<Vec<String>, ProviderError> {
-        self.fetch_days(from, to, None, Horizon::known(), pages).await
+        self.fetch_days(from, to, None, OverlapCursor::known(), pages).await
     }
 }
 
@@ -246,8 +246,8 @@ impl SyncVima {
 impl Handler for SyncVima {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let args: SyncArgs = serde_json::from_value(job.args.clone())?;
-        let mut run = SyncRun::begin(&self.environment, job, Source::Vima, args).await?;
-        let (completed, oddities) = match args.days_of(run.today(), self.environment.sync.initial_days) {
+        let mut run = SyncRun::begin(&self.context, job, Source::Vima, args).await?;
+        let (completed, oddities) = match args.days_of(run.today(), self.context.sync.initial_days) {
             None => self.incremental(&mut run).await?,
             Some((from, to)) => (vec![], self.read_days(&mut run, from, to).await?),
         };

@@ -15,21 +15,21 @@ use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::sync::{History, Stream};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;
-use psp_dashboard::operations::ingest_page::{Advance, Page};
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use psp_dashboard::providers::vima::OperationsPage;
 use sqlx::PgPool;
 
-use crate::kinds::sync_run::Pages;
+use crate::kinds::sync_run::PageSender;
 
 /// What is not known yet of the horizon.
 #[derive(Debug, Clone)]
-pub(crate) struct Horizon {
+pub(crate) struct OverlapCursor {
     time: DateTime<Utc>,
     /// The lists whose place is sought, each with the newest id before the time that has been met.
     sought: Vec<(Stream, Option<SequenceId>)>,
 }
 
-impl Horizon {
+impl OverlapCursor {
     /// What days that are read can still tell of the horizon; nothing where none is owed.
     pub(crate) async fn find(pool: &PgPool, history: Option<History>, overlap: Duration) -> Result<Self, DbError> {
         let Some(history) = history.filter(|history| history.owed().is_some()) else {
@@ -71,11 +71,11 @@ impl Horizon {
         }
     }
 
-    /// Hands over what a day has told, which is then sought no more.
-    pub(crate) async fn hand_over(&mut self, pages: &Pages) {
+    /// Executor over what a day has told, which is then sought no more.
+    pub(crate) async fn send(&mut self, pages: &PageSender) {
         for (stream, newest) in &self.sought {
             if let Some(id) = newest {
-                pages.hand_over(Page::none(*stream, Advance::Stood(self.time, *id))).await;
+                pages.send(Page::none(*stream, Checkpoint::CursorMark(self.time, *id))).await;
             }
         }
         self.sought.retain(|(_, newest)| newest.is_none());

@@ -8,9 +8,9 @@ use crate::db::transactions::filter;
 use crate::db::transactions::filter::{narrowest_first, push_list};
 use crate::domain::metrics::amount_band::AmountRange;
 use crate::domain::metrics::query;
-use crate::domain::metrics::query::{Dimension, Question};
-use crate::domain::metrics::rollup_plan::Stretch;
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{Dimension, MetricQuery};
+use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::metrics::time_buckets::TimeBuckets;
 
 /// Which payments are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,15 +53,15 @@ impl Filter {
 
     /// The question after all that the metrics know of what it looks for.
     #[must_use]
-    pub fn question(&self) -> Question {
-        Question::new(self.dimensions.clone(), Slots::one(self.stretch())).counts()
+    pub fn question(&self) -> MetricQuery {
+        MetricQuery::new(self.dimensions.clone(), TimeBuckets::one(self.stretch())).counts()
     }
 
     /// The time of their creation.
     #[must_use]
-    pub fn stretch(&self) -> Stretch {
-        let Stretch { from, until } = Stretch::ALL;
-        Stretch { from: self.from.unwrap_or(from), until: self.until.unwrap_or(until) }
+    pub fn stretch(&self) -> TimeRange {
+        let TimeRange { from, until } = TimeRange::ALL;
+        TimeRange { from: self.from.unwrap_or(from), until: self.until.unwrap_or(until) }
     }
 
     /// Narrows `query` to the payments that it finds, but for the text that they contain.
@@ -94,15 +94,15 @@ impl Filter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
     /// As many as this question's answer says.
-    Exactly(Question),
+    Exactly(MetricQuery),
     /// As many as this question's answer says of the bands that lie within the amounts as a whole, and those of the rest.
-    InBands(Question),
+    InBands(MetricQuery),
     /// No more than that.
-    AtMost(Question),
+    AtMost(MetricQuery),
 }
 
 /// The question without what no facet knows beside the rest.
-fn widened(mut question: Question) -> Question {
+fn widened(mut question: MetricQuery) -> MetricQuery {
     if question.facet().is_none() && !question.filter.merchant_ids.is_empty() {
         question.filter.countries.clear();
         question.filter.payment_methods.clear();

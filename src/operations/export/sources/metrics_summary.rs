@@ -16,12 +16,12 @@ use crate::db::snapshot::Snapshot;
 use crate::domain::day::{DayRange, day_of};
 use crate::domain::metrics::cell::Measures;
 use crate::domain::metrics::granularity::Granularity;
-use crate::domain::metrics::query::{Dimension, Filter, Question, Sum};
-use crate::domain::metrics::time_buckets::Slots;
+use crate::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::{average, percent};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
-use crate::operations::export::{Rows, Subject, with_values};
+use crate::operations::export::{ExportSource, Rows, with_values};
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
@@ -98,7 +98,7 @@ pub struct MetricsSummaryExport {
     pub days: DayRange,
 }
 
-impl Subject for MetricsSummaryExport {
+impl ExportSource for MetricsSummaryExport {
     type Row = DaySums;
     type Line = ();
 
@@ -136,15 +136,15 @@ impl ExportedSums {
     async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<DaySums>, DbError> {
         let MetricsSummaryExport { filter, days } = &self.export;
         // There are fewer days in a range than there may be buckets.
-        let Ok((slots, starts)) = Slots::buckets(*days, Granularity::Day) else { return Ok(vec![]) };
-        let question = Question::new(filter.clone(), slots).by_source().by(Dimension::Project).with_fees();
+        let Ok((slots, starts)) = TimeBuckets::buckets(*days, Granularity::Day) else { return Ok(vec![]) };
+        let question = MetricQuery::new(filter.clone(), slots).by_source().by(Dimension::Project).with_fees();
         let sums = sums::list(snapshot.connection()?, &question).await?;
         let dates: Vec<NaiveDate> = starts.into_iter().map(|start: DateTime<Utc>| day_of(start, days.zone())).collect();
         Ok(gathered(sums, &dates))
     }
 }
 
-fn gathered(sums: Vec<Sum>, dates: &[NaiveDate]) -> Vec<DaySums> {
+fn gathered(sums: Vec<MetricRow>, dates: &[NaiveDate]) -> Vec<DaySums> {
     let mut rows = BTreeMap::new();
     for sum in sums {
         let Some(date) = usize::try_from(sum.slot).ok().and_then(|slot| dates.get(slot)) else { continue };

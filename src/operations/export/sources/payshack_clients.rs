@@ -7,9 +7,9 @@ use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::metadata::{Filter, Stored, Window, clients};
 use crate::db::snapshot::Snapshot;
-use crate::domain::masking::Sight;
+use crate::domain::masking::PiiAccess;
 use crate::domain::metadata::Client;
-use crate::operations::export::{Rows, Subject};
+use crate::operations::export::{ExportSource, Rows};
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
@@ -37,10 +37,10 @@ pub struct PayshackClientsExport {
     /// Of which.
     pub filter: Filter,
     /// How personal data is shown.
-    pub sight: Sight,
+    pub sight: PiiAccess,
 }
 
-impl Subject for PayshackClientsExport {
+impl ExportSource for PayshackClientsExport {
     type Row = Stored<Client>;
     type Line = ();
 

@@ -16,7 +16,7 @@ use crate::domain::money::format_decimal;
 use crate::domain::reconciliation::age_in_days;
 use crate::domain::reconciliation::tally::Amounts;
 use crate::domain::status::Status;
-use crate::operations::export::{Rows, Subject, with_values};
+use crate::operations::export::{ExportSource, Rows, with_values};
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
@@ -110,7 +110,7 @@ pub struct ReconciliationExport {
     pub now: DateTime<Utc>,
 }
 
-impl Subject for ReconciliationExport {
+impl ExportSource for ReconciliationExport {
     type Row = Case;
     type Line = DayLine;
 

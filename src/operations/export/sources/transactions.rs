@@ -14,12 +14,12 @@ use crate::db::transactions::search;
 use crate::db::transactions::search::export::Payments;
 use crate::db::transactions::search::{Filter, Found, Known, Order, SortBy};
 use crate::domain::exchange_rate::RateOrigin;
-use crate::domain::masking::Sight;
+use crate::domain::masking::PiiAccess;
 use crate::domain::metrics::query;
 use crate::domain::money::format_decimal;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
-use crate::operations::export::{Rows, Subject, with_values};
+use crate::operations::export::{ExportSource, Rows, with_values};
 use crate::operations::list_payments::add_rest;
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
@@ -65,7 +65,7 @@ static PAYMENT_COLUMNS: [Column<Payment>; 32] = [
 ];
 
 impl Payment {
-    fn of(mut found: Box<Found>, sight: Sight) -> Self {
+    fn of(mut found: Box<Found>, sight: PiiAccess) -> Self {
         found.user_email = sight.address(found.user_email.take());
         found.user_phone = sight.number(found.user_phone.take());
         found.user_name = sight.name(found.user_name.take());
@@ -92,10 +92,10 @@ pub struct TransactionsExport {
     /// Which end comes first.
     pub order: Order,
     /// How personal data is shown.
-    pub sight: Sight,
+    pub sight: PiiAccess,
 }
 
-impl Subject for TransactionsExport {
+impl ExportSource for TransactionsExport {
     type Row = Payment;
     type Line = ();
 
@@ -127,8 +127,8 @@ impl Subject for TransactionsExport {
     fn remarks(&self) -> Vec<(&'static str, String)> {
         let sorted = format!("by {}, {}", self.sort_by.as_str(), self.order.as_str());
         let shown = match self.sight {
-            Sight::Whole => "shown",
-            Sight::Masked => "masked: whoever asked may not see it",
+            PiiAccess::Whole => "shown",
+            PiiAccess::Masked => "masked: whoever asked may not see it",
         };
         vec![("sorted", sorted), ("personal data", shown.to_owned())]
     }

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use super::*;
 use crate::clock::SystemClock;
 use crate::providers::http::HttpSettings;
-use crate::providers::rate_limit::Unpaced;
+use crate::providers::rate_limit::Unlimited;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 use crate::providers::upstream::Upstream;
 
@@ -15,7 +15,7 @@ const KEY: &str = "0123456789abcdef01234567";
 fn client(server: &StubServer, place: &str) -> ExchangeRatesClient {
     let settings = HttpSettings { backoff_base: Duration::from_millis(1), ..HttpSettings::default() };
     let clock = Arc::new(SystemClock);
-    let http = HttpClient::new(Upstream::ExchangeRates, settings, Arc::new(Unpaced), clock).expect("a client");
+    let http = HttpClient::new(Upstream::ExchangeRates, settings, Arc::new(Unlimited), clock).expect("a client");
     let url = server.url().join(place).expect("an address");
     ExchangeRatesClient::new(http, url.as_str().parse().expect("a feed's address"))
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::clock::{Clock as _, ManualClock};
 use crate::providers::error::Retry;
 use crate::providers::http::HttpSettings;
-use crate::providers::rate_limit::Unpaced;
+use crate::providers::rate_limit::Unlimited;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 use crate::providers::upstream::Upstream;
 
@@ -36,7 +36,7 @@ impl Stage {
     fn client(&self) -> PayshackClient {
         let settings = HttpSettings { backoff_base: Duration::from_millis(1), attempts: 3, ..HttpSettings::default() };
         let http =
-            HttpClient::new(Upstream::Payshack, settings, Arc::new(Unpaced), self.clock.clone()).expect("a client");
+            HttpClient::new(Upstream::Payshack, settings, Arc::new(Unlimited), self.clock.clone()).expect("a client");
         let settings = PayshackSettings {
             base_url: self.server.url(),
             email: "ops@example.com".to_owned(),

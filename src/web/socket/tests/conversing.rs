@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::super::message::LONGEST;
-use super::super::{Doorkeeper, mount};
+use super::super::{Authenticator, mount};
 use super::*;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -24,8 +24,8 @@ type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 struct OneTicket;
 
 #[async_trait]
-impl Doorkeeper for OneTicket {
-    async fn admit(&self, request: &Request) -> poem::Result<()> {
+impl Authenticator for OneTicket {
+    async fn authenticate(&self, request: &Request) -> poem::Result<()> {
         if request.uri().query().is_some_and(|query| query.contains("ticket=good")) {
             return Ok(());
         }
@@ -35,7 +35,7 @@ impl Doorkeeper for OneTicket {
 
 /// Serves `hub` for as long as the test runs; its address.
 async fn serve(hub: &Arc<Hub>) -> String {
-    let doorkeeper: Arc<dyn Doorkeeper> = Arc::new(OneTicket);
+    let doorkeeper: Arc<dyn Authenticator> = Arc::new(OneTicket);
     let route = mount(Route::new(), hub, &doorkeeper);
     let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
     let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_string();

@@ -35,7 +35,7 @@ async fn events_arrive_in_order_each_once() {
     let outbox = hub.join(None).await.outbox;
     feed.tell(event(6));
     feed.tell(event(7));
-    let _ = feed.wire.lock().expect("sound").send(event(6));
+    let _ = feed.redis.lock().expect("sound").send(event(6));
     feed.tell(event(8));
     assert_eq!(hear(&outbox, 4, SOON).await, [6, 7, 8]);
 }
@@ -81,7 +81,7 @@ async fn without_a_wire_events_come_from_the_table_and_a_new_wire_is_taken() {
     assert_eq!(hear(&outbox, 1, AFTER_SILENCE).await, [2]);
     feed.wire_away.store(false, Ordering::Relaxed);
     timeout(Duration::from_secs(6), async {
-        while feed.wire.lock().expect("sound").receiver_count() == 0 {
+        while feed.redis.lock().expect("sound").receiver_count() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

@@ -45,11 +45,11 @@ pub(in crate::web) fn job_failed(id: i64) -> Recorded {
     recorded(id, event)
 }
 
-/// A table and a wire, either of which can be away.
+/// A table and a redis, either of which can be away.
 pub(in crate::web) struct FakeFeed {
     table: Mutex<Vec<Recorded>>,
     table_away: AtomicBool,
-    wire: Mutex<broadcast::Sender<Recorded>>,
+    redis: Mutex<broadcast::Sender<Recorded>>,
     wire_away: AtomicBool,
 }
 
@@ -58,14 +58,14 @@ impl FakeFeed {
         Arc::new(Self {
             table: Mutex::new(table),
             table_away: AtomicBool::new(false),
-            wire: Mutex::new(broadcast::channel(10_000).0),
+            redis: Mutex::new(broadcast::channel(10_000).0),
             wire_away: AtomicBool::new(false),
         })
     }
 
     async fn start(self: &Arc<Self>) -> Arc<Hub> {
         let hub = Hub::start(Arc::clone(self) as Arc<dyn Feed>, Arc::new(SystemClock)).await.expect("a table");
-        while !self.wire_away.load(Ordering::Relaxed) && self.wire.lock().expect("sound").receiver_count() == 0 {
+        while !self.wire_away.load(Ordering::Relaxed) && self.redis.lock().expect("sound").receiver_count() == 0 {
             tokio::task::yield_now().await;
         }
         hub
@@ -79,12 +79,12 @@ impl FakeFeed {
     /// Commits an event and publishes it.
     fn tell(&self, event: Recorded) {
         self.commit(event.clone());
-        let _ = self.wire.lock().expect("sound").send(event);
+        let _ = self.redis.lock().expect("sound").send(event);
     }
 
     fn cut_wire(&self) {
         self.wire_away.store(true, Ordering::Relaxed);
-        *self.wire.lock().expect("sound") = broadcast::channel(10_000).0;
+        *self.redis.lock().expect("sound") = broadcast::channel(10_000).0;
     }
 }
 
@@ -92,9 +92,9 @@ impl FakeFeed {
 impl Feed for FakeFeed {
     async fn listen(&self) -> Result<BoxStream<'static, Result<Recorded, FeedError>>, FeedError> {
         if self.wire_away.load(Ordering::Relaxed) {
-            return Err(FeedError::Wire(redis::RedisError::from((redis::ErrorKind::Io, "away")).into()));
+            return Err(FeedError::Redis(redis::RedisError::from((redis::ErrorKind::Io, "away")).into()));
         }
-        let ear = self.wire.lock().expect("sound").subscribe();
+        let ear = self.redis.lock().expect("sound").subscribe();
         Ok(stream::unfold(ear, |mut ear| async move { Some((Ok(ear.recv().await.ok()?), ear)) }).boxed())
     }
 
