@@ -237,7 +237,7 @@ fn millis(waits: &Waits, of_hundred: usize) -> f64 {
 /// Prints what was measured at `count` payments as the table of docs/performance.md, beside what it was at the fewest.
 pub(super) fn print_table(count: u64, rows: &[Measured], fewest: Option<&[Measured]>) {
     println!(
-        "\n| {count} payments | first: p50, p95 | crowded | after a commit | again: p50, p95 | a second | plain SQL | ratio | growth |"
+        "\n| {count} payments | cold: p50, p95 | concurrent | after a commit | cached: p50, p95 | per second | plain SQL | ratio | growth |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows {
