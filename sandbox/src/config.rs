@@ -1,14 +1,14 @@
-//! What a sandbox is started with: the history it makes up, how both providers behave, and whom they let in.
+//! Command-line settings: the generated history, the providers' behaviour, and accepted credentials.
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 
-use crate::{faults::Faults, switches::Switches};
+use crate::{faults::FaultInjector, switches::Switches};
 
-/// Settings of a sandbox; every one has a default, all credentials are made up.
+/// Every setting has a default; all credentials are invented.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// Seed of the history and of the faults; the same seed and --now give the same answers to the byte.
+    /// Random seed of the history and the faults; the same seed and --now give byte-identical responses.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
@@ -16,15 +16,15 @@ pub struct Config {
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(0..=3650))]
     pub history_days: u16,
 
-    /// Vima operations a day.
+    /// Vima operations per day.
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(0..=2_000_000))]
     pub per_day: u32,
 
-    /// Share of the 91game payments on which the two providers disagree.
+    /// Share of 91game payments with a seeded discrepancy, from 0 to 1.
     #[arg(long, default_value_t = 0.02, value_parser = share)]
     pub discrepancies: f64,
 
-    /// New payments a second; 0 leaves everything still.
+    /// New payments per second; at 0 nothing changes.
     #[arg(long, default_value_t = 0.0, value_parser = rate_per_second)]
     pub live_per_second: f64,
 
@@ -32,31 +32,31 @@ pub struct Config {
     #[arg(long, value_name = "RFC3339")]
     pub now: Option<DateTime<Utc>>,
 
-    /// A fault and its rate from 0 to 1, for both providers or one: 500=0.1, vima.429-seconds=0.05, latency-ms=200.
+    /// Fault and its rate from 0 to 1, for both providers or one: 500=0.1, vima.429-seconds=0.05, latency-ms=200.
     #[arg(long = "fault", value_name = "KIND=RATE", value_parser = fault)]
     pub faults: Vec<(String, f64)>,
 
-    /// How a provider behaves where its documents leave it open: `vima_cursor=inclusive`.
+    /// Provider behaviour that its documents leave open: `vima_cursor=inclusive`.
     #[arg(long = "switch", value_name = "NAME=VALUE", value_parser = switch)]
     pub switches: Vec<(String, String)>,
 
-    /// The key Vima accepts.
+    /// API key that Vima accepts.
     #[arg(long, default_value = "sandbox-vima-key")]
     pub vima_api_key: String,
 
-    /// The HTTP Basic user Vima accepts.
+    /// HTTP Basic user that Vima accepts.
     #[arg(long, default_value = "sandbox")]
     pub vima_username: String,
 
-    /// The HTTP Basic password Vima accepts.
+    /// HTTP Basic password that Vima accepts.
     #[arg(long, default_value = "sandbox-password")]
     pub vima_password: String,
 
-    /// The e-mail address `PayShack` lets in.
+    /// E-mail address that PayShack accepts.
     #[arg(long, default_value = "reseller@example.com")]
     pub payshack_email: String,
 
-    /// The password `PayShack` lets in.
+    /// Password that PayShack accepts.
     #[arg(long, default_value = "sandbox-password")]
     pub payshack_password: String,
 }
@@ -66,11 +66,11 @@ fn share(text: &str) -> Result<f64, String> {
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("must be between 0 and 1".into()) }
 }
 
-/// Bounds what one tick of the live stream may make.
 fn rate_per_second(text: &str) -> Result<f64, String> {
     checked_rate_per_second(number(text)?)
 }
 
+/// The limit bounds the work of one tick of the live stream.
 pub(crate) fn checked_rate_per_second(rate: f64) -> Result<f64, String> {
     if (0.0..=10_000.0).contains(&rate) { Ok(rate) } else { Err("must be between 0 and 10000".into()) }
 }
@@ -78,13 +78,13 @@ pub(crate) fn checked_rate_per_second(rate: f64) -> Result<f64, String> {
 fn fault(text: &str) -> Result<(String, f64), String> {
     let (kind, rate) = split(text, "KIND=RATE")?;
     let rate = number(rate)?;
-    Faults::seeded(0).set(kind, rate)?;
+    FaultInjector::seeded(0).set(kind, rate)?;
     Ok((kind.to_owned(), rate))
 }
 
 fn switch(text: &str) -> Result<(String, String), String> {
     let (name, value) = split(text, "NAME=VALUE")?;
-    Switches::default().set_text(name, value)?;
+    Switches::default().set_from_text(name, value)?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

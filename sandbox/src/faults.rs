@@ -1,7 +1,7 @@
-//! What goes wrong, how often, and the draw that decides it for one request.
+//! Fault injection: rates per provider, and which faults a request gets.
 //!
-//! Rates are drawn from a seeded generator in the order requests arrive. `malformed` and `nul` are no chance of a request
-//! but shares of the records: asked again, the same records are broken, so that the truth can count them.
+//! Faults are drawn from a seeded random generator in the order of the requests. `malformed` and `nul` are shares of the
+//! records instead of rates of requests: the same records are affected in every response, so the ground truth counts them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// One way to go wrong.
+use crate::provider::Provider;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Fault {
@@ -23,11 +24,11 @@ pub(crate) enum Fault {
     #[serde(rename = "503")]
     Unavailable,
     #[serde(rename = "429-seconds")]
-    TooManySeconds,
+    TooManyRequestsSeconds,
     #[serde(rename = "429-date")]
-    TooManyDate,
+    TooManyRequestsDate,
     #[serde(rename = "401")]
-    TokenDropped,
+    TokenRevoked,
     LoginRefused,
     SuccessFalse,
     Html,
@@ -41,16 +42,16 @@ pub(crate) enum Fault {
     TimeoutSeconds,
 }
 
-/// The faults of which a request suffers at most one, in the order they are drawn.
+/// A request gets at most one of these faults. They are drawn in this order.
 const EXCLUSIVE: [Fault; 13] = [
     Fault::Timeout,
     Fault::Reset,
     Fault::InternalError,
     Fault::BadGateway,
     Fault::Unavailable,
-    Fault::TooManySeconds,
-    Fault::TooManyDate,
-    Fault::TokenDropped,
+    Fault::TooManyRequestsSeconds,
+    Fault::TooManyRequestsDate,
+    Fault::TokenRevoked,
     Fault::LoginRefused,
     Fault::SuccessFalse,
     Fault::Html,
@@ -58,55 +59,48 @@ const EXCLUSIVE: [Fault; 13] = [
     Fault::Endless,
 ];
 
-/// How long a request hangs unless `timeout-seconds` says otherwise.
+/// Overridden by `timeout-seconds`.
 const DEFAULT_TIMEOUT_SECONDS: f64 = 60.0;
 
-/// The two providers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Provider {
-    Vima,
-    PayShack,
-}
-
-/// Where a request goes, as far as faults care.
+/// The properties of a request that decide which faults apply to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     pub(crate) provider: Provider,
     pub(crate) login: bool,
 }
 
-/// What one request is to suffer.
+/// The faults of one request.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Draw {
+pub(crate) struct RequestFaults {
     pub(crate) latency: Duration,
-    /// How long `Timeout` hangs.
-    pub(crate) hang: Duration,
+    /// The delay of `Fault::Timeout`.
+    pub(crate) timeout: Duration,
     pub(crate) fault: Option<Fault>,
     pub(crate) page: PageFaults,
 }
 
-/// What the page of a list is to suffer.
+/// The faults of one page of a list.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PageFaults {
     pub(crate) duplicate: bool,
     pub(crate) stale: bool,
-    pub(crate) malformed: f64,
-    pub(crate) nul: f64,
+    pub(crate) malformed_share: f64,
+    pub(crate) nul_share: f64,
 }
 
 type Rates = BTreeMap<Fault, f64>;
 
-/// The rates in force, for each provider, and the dice.
+/// The rates in force, for each provider, and the rng.
 #[derive(Debug)]
-pub(crate) struct Faults {
+pub(crate) struct FaultInjector {
     vima: Rates,
     payshack: Rates,
-    dice: ChaCha8Rng,
+    rng: ChaCha8Rng,
 }
 
-impl Faults {
+impl FaultInjector {
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self { vima: Rates::new(), payshack: Rates::new(), dice: ChaCha8Rng::seed_from_u64(seed ^ 0x000f_a017) }
+        Self { vima: Rates::new(), payshack: Rates::new(), rng: ChaCha8Rng::seed_from_u64(seed ^ 0x000f_a017) }
     }
 
     /// Sets a rate by name: `500` for both providers, `vima.500` or `payshack.500` for one.
@@ -117,9 +111,9 @@ impl Faults {
             _ => (None, name),
         };
         let fault: Fault = serde_json::from_value(kind.into()).map_err(|error| error.to_string())?;
-        let most = if matches!(fault, Fault::LatencyMs | Fault::TimeoutSeconds) { 3_600_000.0 } else { 1.0 };
-        if !(0.0..=most).contains(&value) {
-            return Err(format!("{name} must be between 0 and {most}"));
+        let max = if matches!(fault, Fault::LatencyMs | Fault::TimeoutSeconds) { 3_600_000.0 } else { 1.0 };
+        if !(0.0..=max).contains(&value) {
+            return Err(format!("{name} must be between 0 and {max}"));
         }
         if provider != Some(Provider::PayShack) {
             self.vima.insert(fault, value);
@@ -130,14 +124,14 @@ impl Faults {
         Ok(())
     }
 
-    /// Sets all of them or, where one is refused, none.
+    /// Sets all rates, or none if one of them is invalid.
     pub(crate) fn set_all(&mut self, values: &Map<String, Value>) -> Result<(), String> {
         let before = (self.vima.clone(), self.payshack.clone());
         for (name, value) in values {
             let number = value.as_f64().ok_or_else(|| format!("{name} must be a number"));
-            if let Err(why) = number.and_then(|number| self.set(name, number)) {
+            if let Err(reason) = number.and_then(|number| self.set(name, number)) {
                 (self.vima, self.payshack) = before;
-                return Err(why);
+                return Err(reason);
             }
         }
         Ok(())
@@ -148,32 +142,32 @@ impl Faults {
         self.payshack.clear();
     }
 
-    pub(crate) fn listing(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         json!({ "vima": self.vima, "payshack": self.payshack })
     }
 
-    /// The share of records of a provider that have a broken one beside them.
-    pub(crate) fn malformed(&self, provider: Provider) -> f64 {
+    /// The share of a provider's records that are served with a malformed companion.
+    pub(crate) fn malformed_share(&self, provider: Provider) -> f64 {
         rate(self.rates(provider), Fault::Malformed)
     }
 
-    /// Decides what the next request suffers.
-    pub(crate) fn draw(&mut self, target: Target) -> Draw {
+    /// Draws the faults of the next request.
+    pub(crate) fn draw(&mut self, target: Target) -> RequestFaults {
         let rates = self.rates(target.provider).clone();
         let mut happens = |fault| {
             let rate = rate(&rates, fault);
-            rate > 0.0 && self.dice.random::<f64>() < rate
+            rate > 0.0 && self.rng.random::<f64>() < rate
         };
-        let fault = EXCLUSIVE.into_iter().filter(|fault| concerns(*fault, target)).find(|fault| happens(*fault));
+        let fault = EXCLUSIVE.into_iter().filter(|fault| applies_to(*fault, target)).find(|fault| happens(*fault));
         let page = PageFaults {
             duplicate: happens(Fault::Duplicate),
             stale: happens(Fault::Stale),
-            malformed: rate(&rates, Fault::Malformed),
-            nul: rate(&rates, Fault::Nul),
+            malformed_share: rate(&rates, Fault::Malformed),
+            nul_share: rate(&rates, Fault::Nul),
         };
-        let hang = rates.get(&Fault::TimeoutSeconds).copied().unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+        let timeout = rates.get(&Fault::TimeoutSeconds).copied().unwrap_or(DEFAULT_TIMEOUT_SECONDS);
         let latency = Duration::from_secs_f64(rate(&rates, Fault::LatencyMs) / 1000.0);
-        Draw { latency, hang: Duration::from_secs_f64(hang), fault, page }
+        RequestFaults { latency, timeout: Duration::from_secs_f64(timeout), fault, page }
     }
 
     fn rates(&self, provider: Provider) -> &Rates {
@@ -188,10 +182,10 @@ fn rate(rates: &Rates, fault: Fault) -> f64 {
     rates.get(&fault).copied().unwrap_or_default()
 }
 
-/// Vima has neither tokens nor a `success` flag, and only a login can be refused as one.
-fn concerns(fault: Fault, target: Target) -> bool {
+/// Vima has neither tokens nor a `success` flag.
+fn applies_to(fault: Fault, target: Target) -> bool {
     match fault {
-        Fault::TokenDropped | Fault::SuccessFalse => target.provider == Provider::PayShack && !target.login,
+        Fault::TokenRevoked | Fault::SuccessFalse => target.provider == Provider::PayShack && !target.login,
         Fault::LoginRefused => target.login,
         _ => true,
     }
@@ -205,9 +199,9 @@ mod tests {
     const PAYSHACK: Target = Target { provider: Provider::PayShack, login: false };
 
     #[test]
-    fn a_rate_is_met_in_the_long_run_and_repeats_with_the_seed() {
+    fn fault_rate_is_met_and_reproducible_with_the_same_seed() {
         let run = || {
-            let mut faults = Faults::seeded(7);
+            let mut faults = FaultInjector::seeded(7);
             faults.set("503", 0.2).unwrap();
             (0..2000).map(|_| faults.draw(VIMA).fault.is_some()).collect::<Vec<_>>()
         };
@@ -216,20 +210,20 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_can_be_one_providers_own() {
-        let mut faults = Faults::seeded(7);
+    fn faults_can_be_set_for_one_provider() {
+        let mut faults = FaultInjector::seeded(7);
         faults.set("payshack.401", 1.0).unwrap();
         faults.set("login-refused", 1.0).unwrap();
         assert_eq!(faults.draw(VIMA).fault, None);
-        assert_eq!(faults.draw(PAYSHACK).fault, Some(Fault::TokenDropped));
+        assert_eq!(faults.draw(PAYSHACK).fault, Some(Fault::TokenRevoked));
         assert_eq!(faults.draw(Target { login: true, ..PAYSHACK }).fault, Some(Fault::LoginRefused));
     }
 
     #[test]
-    fn one_refused_rate_leaves_all_as_they_were() {
-        let mut faults = Faults::seeded(7);
-        let asked = json!({"500": 0.5, "no-such": 0.1});
-        assert!(faults.set_all(asked.as_object().unwrap()).unwrap_err().contains("no-such"));
+    fn set_all_changes_nothing_if_one_rate_is_invalid() {
+        let mut faults = FaultInjector::seeded(7);
+        let rates = json!({"500": 0.5, "no-such": 0.1});
+        assert!(faults.set_all(rates.as_object().unwrap()).unwrap_err().contains("no-such"));
         assert_eq!(faults.draw(VIMA).fault, None);
         assert!(faults.set("500", 1.5).is_err());
     }

@@ -1,39 +1,38 @@
-//! A feed of exchange rates: says what it was told to say.
+//! An exchange rate feed with a configurable response.
 //!
-//! Real feeds are many and fail each in its own way, so there is no model of one: a test hands over the whole answer,
-//! rates, a page of HTML or half a JSON, and the status that it comes with.
+//! Real feeds differ and fail in different ways, so none is modelled: a test sets the status and the whole body, such as
+//! rates, an HTML page or truncated JSON.
 
 use std::sync::{Arc, PoisonError};
 
 use poem::{Response, handler, http::StatusCode, web::Data};
 
-use crate::{Sandbox, http::answer::json};
+use crate::{Sandbox, http::response::json};
 
-/// The first answer: the currencies of the made history.
-const USUAL: &str =
+/// Covers the currencies of the generated history.
+const DEFAULT_BODY: &str =
     r#"{"base":"USD","date":"2026-01-15","rates":{"USD":1,"INR":83.2,"EUR":0.9225,"GBP":0.789,"JPY":157.84}}"#;
 
-/// What the feed says.
 #[derive(Clone, Debug)]
-pub(crate) struct Feed {
+pub(crate) struct FxResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: String,
 }
 
-impl Default for Feed {
+impl Default for FxResponse {
     fn default() -> Self {
-        Self { status: StatusCode::OK, body: USUAL.to_owned() }
+        Self { status: StatusCode::OK, body: DEFAULT_BODY.to_owned() }
     }
 }
 
 impl Sandbox {
-    pub(crate) fn set_feed(&self, feed: Feed) {
-        *self.feed.write().unwrap_or_else(PoisonError::into_inner) = feed;
+    pub(crate) fn set_fx_response(&self, response: FxResponse) {
+        *self.fx_response.write().unwrap_or_else(PoisonError::into_inner) = response;
     }
 }
 
 #[handler]
 pub(crate) fn latest(Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
-    let Feed { status, body } = sandbox.feed.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let FxResponse { status, body } = sandbox.fx_response.read().unwrap_or_else(PoisonError::into_inner).clone();
     json(status, body)
 }

@@ -1,39 +1,41 @@
-//! A stateful model of both payment providers behind their documented HTTP.
+//! A stateful mock server of both payment providers' HTTP APIs.
 //!
-//! It fakes the providers' state, not their calls: payments are made up once, both sides' records follow from them, and
-//! whatever is asked is answered from those records. So a client is tested by what it ends with, compared with the
-//! truth below `/sandbox`, whatever it asked on the way.
+//! It models the providers' state instead of single calls: payments are generated once, both providers' records are
+//! derived from them, and every request is served from those records. Tests compare the final state of a client with
+//! the ground truth below `/sandbox`, whatever requests the client sent.
 //!
-//! It knows only the providers' documents and none of the dashboard's code: a misreading made on one side shows.
+//! It is written from the providers' documents and shares no code with the dashboard, so a misreading on either side
+//! makes tests fail.
 //!
-//! - `payment`, `history`, `live`, `state`: what happened, before it began and while it runs;
-//! - `vima`, `payshack`: each provider's records, indexes, wire shapes and calls;
-//! - `fx`: a feed of exchange rates beside them;
-//! - `faults`, `switches`: what goes wrong, and how the providers behave where their documents leave it open;
-//! - `truth`, `control`: what a correct reader must end with, and the API that tests use;
-//! - `moment`, `money`, `status`, `people`, `chance`, `json`, `raw`: the words all of them speak.
+//! - `payment`, `history`, `live_stream`, `state`: the generated payments, before the start and while it runs
+//! - `vima`, `payshack`: each provider's records, indexes, JSON shapes and endpoints
+//! - `fx`: an exchange rate feed
+//! - `faults`, `switches`: fault injection, and behaviour that the providers' documents leave open
+//! - `ground_truth`, `control`: the state that a correct client ends with, and the API that tests use
+//! - `timestamp`, `money`, `status`, `person`, `id_hash`, `json_writer`, `raw_json`: shared building blocks
 
-mod broken;
-mod chance;
 mod config;
 mod control;
 mod faults;
 mod fx;
+mod ground_truth;
 mod history;
 mod http;
-mod json;
-mod live;
-mod moment;
+mod id_hash;
+mod json_writer;
+mod live_stream;
+mod malformed;
 mod money;
 mod payment;
 mod payshack;
-mod people;
-mod raw;
-mod requests;
+mod person;
+mod provider;
+mod raw_json;
+mod request_log;
 mod state;
 mod status;
 mod switches;
-mod truth;
+mod timestamp;
 mod vima;
 
 use std::{
@@ -48,45 +50,46 @@ use tokio::net::TcpListener;
 pub use crate::config::Config;
 
 use crate::{
-    faults::{Faults, Provider},
-    fx::Feed,
-    moment::{Clock, Moment},
+    faults::FaultInjector,
+    fx::FxResponse,
     payshack::Sessions,
-    requests::Requests,
+    provider::Provider,
+    request_log::RequestLog,
     state::State,
     switches::Switches,
+    timestamp::{Clock, Timestamp},
 };
 
-/// Both providers: their records, their moods, and what was asked of them.
+/// Both providers: their records, settings, injected faults and request log.
 #[derive(Debug)]
 pub struct Sandbox {
     config: Config,
     clock: Clock,
     state: RwLock<State>,
     switches: RwLock<Switches>,
-    faults: Mutex<Faults>,
+    faults: Mutex<FaultInjector>,
     sessions: Mutex<Sessions>,
-    requests: Mutex<Requests>,
-    feed: RwLock<Feed>,
+    requests: Mutex<RequestLog>,
+    fx_response: RwLock<FxResponse>,
 }
 
 impl Sandbox {
-    /// Makes up the history; this is where a large one takes its time.
+    /// Generates the history, which takes seconds if it is large.
     ///
     /// # Errors
     ///
-    /// Where a fault or a switch does not exist or cannot have its value.
+    /// If a fault or a switch does not exist or has an invalid value.
     pub fn new(config: Config) -> Result<Self, String> {
         let mut switches = Switches::default();
         for (name, value) in &config.switches {
-            switches.set_text(name, value)?;
+            switches.set_from_text(name, value)?;
         }
-        let mut faults = Faults::seeded(config.seed);
+        let mut faults = FaultInjector::seeded(config.seed);
         for (kind, rate) in &config.faults {
             faults.set(kind, *rate)?;
         }
-        let now = config.now.map_or_else(Moment::on_the_wall, Moment::of);
-        let state = history::history(&config, &switches, now);
+        let now = config.now.map_or_else(Timestamp::system_now, Timestamp::from_utc);
+        let state = history::generate(&config, &switches, now);
         Ok(Self {
             config,
             clock: Clock::starting_at(now),
@@ -95,16 +98,17 @@ impl Sandbox {
             faults: Mutex::new(faults),
             sessions: Mutex::default(),
             requests: Mutex::default(),
-            feed: RwLock::default(),
+            fx_response: RwLock::default(),
         })
     }
 
-    /// What a correct reader of both providers must end with, as JSON.
+    /// The totals and discrepancies that a correct client of both providers ends with, as JSON.
     #[must_use]
-    pub fn truth(&self) -> String {
+    pub fn ground_truth(&self) -> String {
         let mut out = String::new();
-        let malformed = [Provider::Vima, Provider::PayShack].map(|provider| self.faults().malformed(provider));
-        json::object(&mut out, |o| truth::summary(o, &self.state(), malformed));
+        let malformed_shares =
+            [Provider::Vima, Provider::PayShack].map(|provider| self.faults().malformed_share(provider));
+        json_writer::object(&mut out, |o| ground_truth::write_summary(o, &self.state(), malformed_shares));
         out
     }
 
@@ -127,7 +131,7 @@ impl Sandbox {
         Ok(())
     }
 
-    fn faults(&self) -> MutexGuard<'_, Faults> {
+    fn faults(&self) -> MutexGuard<'_, FaultInjector> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,21 +139,21 @@ impl Sandbox {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn requests(&self) -> MutexGuard<'_, Requests> {
+    fn requests(&self) -> MutexGuard<'_, RequestLog> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Answers on a listener, and moves the live stream on, until the future is dropped.
+/// Serves requests and advances the live stream until the future is dropped.
 ///
 /// # Errors
 ///
-/// Where the listener fails.
+/// If the listener fails.
 pub async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener) -> io::Result<()> {
     let acceptor = TcpAcceptor::from_tokio(listener)?;
     let app = http::app(&sandbox);
     tokio::select! {
         served = poem::Server::new_with_acceptor(acceptor).run(app) => served,
-        () = live::run(sandbox) => Ok(()),
+        () = live_stream::run(sandbox) => Ok(()),
     }
 }

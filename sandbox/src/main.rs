@@ -1,5 +1,4 @@
-//! `psp-sandbox`: stands in for both payment providers. Everything is in the library; here are the command line, the one
-//! line on standard output, and the signals.
+//! `psp-sandbox`: command line, startup line on standard output, and signals. Everything else is in the library.
 
 use std::{
     io::{self, Write as _},
@@ -16,10 +15,10 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Stands in for both payment providers: their documented APIs, a made-up history, a live stream, faults on request.
+/// Mock server of both payment providers: documented APIs, generated history, live stream, fault injection.
 #[derive(Parser)]
 #[command(name = "psp-sandbox", version)]
-struct Line {
+struct Cli {
     /// Port to listen on; 0 picks a free one.
     #[arg(long, default_value_t = 9100)]
     port: u16,
@@ -28,7 +27,7 @@ struct Line {
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
 
-    /// Print the truth of the made-up history as JSON and exit.
+    /// Print the ground truth of the generated history as JSON and exit.
     #[arg(long)]
     truth: bool,
 
@@ -40,7 +39,7 @@ struct Line {
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    match run(Line::parse()).await {
+    match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("psp-sandbox: {error:#}");
@@ -49,19 +48,19 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(line: Line) -> anyhow::Result<()> {
-    if line.truth {
-        let sandbox = Sandbox::new(line.config).map_err(anyhow::Error::msg)?;
-        return writeln!(io::stdout(), "{}", sandbox.truth()).context("cannot print the truth");
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    if cli.truth {
+        let sandbox = Sandbox::new(cli.config).map_err(anyhow::Error::msg)?;
+        return writeln!(io::stdout(), "{}", sandbox.ground_truth()).context("cannot write to standard output");
     }
-    let (host, port) = (line.host, line.port);
+    let (host, port) = (cli.host, cli.port);
     let listener =
         TcpListener::bind((host.as_str(), port)).await.with_context(|| format!("cannot listen on {host}:{port}"))?;
     let address = listener.local_addr()?;
     let mut terminated = signal(SignalKind::terminate())?;
     let ready = async {
-        let made = tokio::task::spawn_blocking(|| Sandbox::new(line.config)).await?;
-        let sandbox = Arc::new(made.map_err(anyhow::Error::msg)?);
+        let sandbox = tokio::task::spawn_blocking(|| Sandbox::new(cli.config)).await?;
+        let sandbox = Arc::new(sandbox.map_err(anyhow::Error::msg)?);
         writeln!(io::stdout(), "psp-sandbox listening on http://{address}")?;
         io::stdout().flush()?;
         serve(sandbox, listener).await.context("the listener failed")
@@ -73,7 +72,8 @@ async fn run(line: Line) -> anyhow::Result<()> {
     }
 }
 
-/// Nothing is worth saving, and waiting for a history half made or giving back half a million records takes its time.
+/// Exits at once: there is nothing to save, and waiting for a half-generated history or dropping half a million records
+/// takes time.
 fn stop() -> ! {
     std::process::exit(0)
 }

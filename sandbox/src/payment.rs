@@ -1,41 +1,33 @@
-//! One payment as it really happened, before either provider wrote it down.
+//! A payment, from which the records of both providers are derived.
 //!
-//! Both providers' records are made from it, so they agree unless the payment carries a flaw: the known discrepancies
-//! are planned here, in the payment, not sprinkled over finished records.
+//! The records agree unless the payment has a seeded discrepancy. Discrepancies are a property of the payment instead of
+//! changes to finished records.
 
 use std::sync::Arc;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use strum::IntoStaticStr;
 
 use crate::{
-    moment::Moment,
     money::{Amount, Currency},
-    status::Word,
+    status::OriginalStatus,
+    timestamp::Timestamp,
 };
 
 const SECOND: i64 = 1000;
 const HOUR: i64 = 3600 * SECOND;
 
-/// A shop that collects through Vima.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A merchant at Vima.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub(crate) enum Project {
+    #[strum(serialize = "91game")]
     Game,
     Monetix,
     Caroussel,
 }
 
-impl Project {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Game => "91game",
-            Self::Monetix => "monetix",
-            Self::Caroussel => "caroussel",
-        }
-    }
-}
-
-/// What became of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,
@@ -46,8 +38,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn drawn(dice: &mut ChaCha8Rng) -> Self {
-        match dice.random_range(0..100) {
+    fn random(rng: &mut ChaCha8Rng) -> Self {
+        match rng.random_range(0..100) {
             0..70 => Self::Success,
             70..90 => Self::Failed,
             90..99 => Self::Open,
@@ -55,9 +47,9 @@ impl Outcome {
         }
     }
 
-    /// One of the words Vima has for it.
-    pub(crate) fn at_vima(self, shade: u8) -> Word {
-        Word::Borrowed(match (self, shade % 8) {
+    /// One of Vima's statuses for the outcome.
+    pub(crate) fn vima_status(self, variant: u8) -> OriginalStatus {
+        OriginalStatus::Borrowed(match (self, variant % 8) {
             (Self::Success | Self::Refunded, _) => "success",
             (Self::Failed, 0) => "failed",
             (Self::Failed, _) => "fail",
@@ -70,9 +62,9 @@ impl Outcome {
         })
     }
 
-    /// One of the words `PayShack` has for it.
-    pub(crate) fn at_payshack(self, shade: u8) -> Word {
-        Word::Borrowed(match (self, shade % 8) {
+    /// One of PayShack's statuses for the outcome.
+    pub(crate) fn payshack_status(self, variant: u8) -> OriginalStatus {
+        OriginalStatus::Borrowed(match (self, variant % 8) {
             (Self::Success, 0) => "SUCCESS",
             (Self::Success, _) => "Success",
             (Self::Failed, 0) => "Tampered",
@@ -89,9 +81,9 @@ impl Outcome {
     }
 }
 
-/// How the two providers come to disagree about a payment.
+/// How the providers' records of a payment differ. The control API returns the variant names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
+pub(crate) enum SeededDiscrepancy {
     Amount,
     Status,
     MissingOnVima,
@@ -100,9 +92,9 @@ pub(crate) enum Flaw {
     TwiceOnPayShack,
 }
 
-impl Flaw {
-    fn drawn(dice: &mut ChaCha8Rng) -> Self {
-        match dice.random_range(0..20) {
+impl SeededDiscrepancy {
+    fn random(rng: &mut ChaCha8Rng) -> Self {
+        match rng.random_range(0..20) {
             0..5 => Self::Status,
             5..8 => Self::MissingOnVima,
             8..11 => Self::MissingOnPayShack,
@@ -113,78 +105,84 @@ impl Flaw {
     }
 }
 
-/// A payment from its creation to its outcome.
 #[derive(Clone, Debug)]
 pub(crate) struct Payment {
-    pub(crate) created: Moment,
-    /// When `PayShack` writes it down.
-    pub(crate) arrives: Moment,
-    /// When `PayShack` knows the outcome; Vima hears of it a little later.
-    pub(crate) payin_settles: Moment,
-    pub(crate) operation_settles: Moment,
+    pub(crate) created: Timestamp,
+    pub(crate) payshack_created_at: Timestamp,
+    pub(crate) payshack_settled_at: Timestamp,
+    /// Shortly after `payshack_settled_at`.
+    pub(crate) vima_settled_at: Timestamp,
     pub(crate) key: Arc<str>,
     pub(crate) project: Project,
     pub(crate) requested: Amount,
     pub(crate) paid: Amount,
     pub(crate) outcome: Outcome,
-    pub(crate) flaw: Option<Flaw>,
-    pub(crate) shade: u8,
+    pub(crate) discrepancy: Option<SeededDiscrepancy>,
+    /// Random number that selects among equivalent statuses and similar details.
+    pub(crate) variant: u8,
 }
 
 impl Payment {
-    /// Makes up a payment; a share of those that go through `PayShack` is flawed.
-    pub(crate) fn drawn(dice: &mut ChaCha8Rng, created: Moment, flawed: f64) -> Self {
-        let project = match dice.random_range(0..100) {
+    /// `discrepancy_share` is the probability of a discrepancy if the payment goes through PayShack.
+    pub(crate) fn random(rng: &mut ChaCha8Rng, created: Timestamp, discrepancy_share: f64) -> Self {
+        let project = match rng.random_range(0..100) {
             0..70 => Project::Game,
             70..88 => Project::Monetix,
             _ => Project::Caroussel,
         };
-        Self::drawn_for(project, dice, created, flawed)
+        Self::random_for(project, rng, created, discrepancy_share)
     }
 
-    pub(crate) fn drawn_for(project: Project, dice: &mut ChaCha8Rng, created: Moment, flawed: f64) -> Self {
-        let requested = Amount { minor: minor_units(dice), currency: currency(dice, project) };
-        let flaw = (project == Project::Game && dice.random_bool(flawed)).then(|| Flaw::drawn(dice));
-        let outcome = Outcome::drawn(dice);
-        let differently_paid = dice.random_bool(0.01) && flaw.is_none() && requested.minor > 1000;
-        let arrives = created.plus(dice.random_range(500..25 * SECOND));
-        let slow = dice.random_bool(0.03) && flaw.is_none();
-        let takes = if slow { dice.random_range(HOUR..30 * HOUR) } else { dice.random_range(5 * SECOND..120 * SECOND) };
-        let payin_settles = arrives.plus(takes);
+    pub(crate) fn random_for(
+        project: Project,
+        rng: &mut ChaCha8Rng,
+        created: Timestamp,
+        discrepancy_share: f64,
+    ) -> Self {
+        let requested = Amount { minor: minor_units(rng), currency: currency(rng, project) };
+        let discrepancy =
+            (project == Project::Game && rng.random_bool(discrepancy_share)).then(|| SeededDiscrepancy::random(rng));
+        let outcome = Outcome::random(rng);
+        let underpaid = rng.random_bool(0.01) && discrepancy.is_none() && requested.minor > 1000;
+        let payshack_created_at = created.plus_millis(rng.random_range(500..25 * SECOND));
+        let slow = rng.random_bool(0.03) && discrepancy.is_none();
+        let duration =
+            if slow { rng.random_range(HOUR..30 * HOUR) } else { rng.random_range(5 * SECOND..120 * SECOND) };
+        let payshack_settled_at = payshack_created_at.plus_millis(duration);
         Self {
             created,
-            arrives,
-            payin_settles,
-            operation_settles: payin_settles.plus(dice.random_range(800..8 * SECOND)),
-            key: key(dice, created),
+            payshack_created_at,
+            payshack_settled_at,
+            vima_settled_at: payshack_settled_at.plus_millis(rng.random_range(800..8 * SECOND)),
+            key: key(rng, created),
             project,
             requested,
-            paid: Amount { minor: requested.minor - if differently_paid { 100 } else { 0 }, ..requested },
+            paid: Amount { minor: requested.minor - if underpaid { 100 } else { 0 }, ..requested },
             outcome,
-            flaw,
-            shade: dice.random(),
+            discrepancy,
+            variant: rng.random(),
         }
     }
 
-    /// Moves the creation so that the two providers' records lie on two days.
-    pub(crate) fn split_at(mut self, midnight: Moment) -> Self {
-        let takes = self.payin_settles.millis() - self.arrives.millis();
-        let hears = self.operation_settles.millis() - self.payin_settles.millis();
-        self.created = midnight.plus(-(1 + i64::from(self.shade) * 20));
-        self.arrives = midnight.plus(1 + i64::from(self.shade) * 40);
-        self.payin_settles = self.arrives.plus(takes);
-        self.operation_settles = self.payin_settles.plus(hears);
+    /// Moves the payment so that Vima creates its record before midnight and PayShack after.
+    pub(crate) fn straddling(mut self, midnight: Timestamp) -> Self {
+        let duration = self.payshack_settled_at.millis() - self.payshack_created_at.millis();
+        let vima_delay = self.vima_settled_at.millis() - self.payshack_settled_at.millis();
+        self.created = midnight.plus_millis(-(1 + i64::from(self.variant) * 20));
+        self.payshack_created_at = midnight.plus_millis(1 + i64::from(self.variant) * 40);
+        self.payshack_settled_at = self.payshack_created_at.plus_millis(duration);
+        self.vima_settled_at = self.payshack_settled_at.plus_millis(vima_delay);
         self
     }
 
-    /// A payment not settled at `now` is an open one still.
-    pub(crate) fn seen_at(mut self, now: Moment) -> Self {
-        if self.operation_settles > now {
+    /// The payment as known at `now`: open if it is not settled yet.
+    pub(crate) fn known_at(mut self, now: Timestamp) -> Self {
+        if self.vima_settled_at > now {
             self.outcome = Outcome::Open;
         }
-        self.arrives = self.arrives.min(now);
-        self.payin_settles = self.payin_settles.min(now);
-        self.operation_settles = self.operation_settles.min(now);
+        self.payshack_created_at = self.payshack_created_at.min(now);
+        self.payshack_settled_at = self.payshack_settled_at.min(now);
+        self.vima_settled_at = self.vima_settled_at.min(now);
         self
     }
 
@@ -192,47 +190,48 @@ impl Payment {
         self.project == Project::Game
     }
 
-    pub(crate) fn has(&self, flaw: Flaw) -> bool {
-        self.flaw == Some(flaw)
+    pub(crate) fn has(&self, discrepancy: SeededDiscrepancy) -> bool {
+        self.discrepancy == Some(discrepancy)
     }
 
-    /// What `PayShack` says became of it.
-    pub(crate) fn outcome_at_payshack(&self) -> Outcome {
-        match (self.flaw, self.outcome) {
-            (Some(Flaw::Status), Outcome::Success) => match self.shade % 3 {
+    /// The outcome that PayShack reports.
+    pub(crate) fn payshack_outcome(&self) -> Outcome {
+        match (self.discrepancy, self.outcome) {
+            (Some(SeededDiscrepancy::Status), Outcome::Success) => match self.variant % 3 {
                 0 => Outcome::Failed,
                 1 => Outcome::Refunded,
                 _ => Outcome::Open,
             },
-            (Some(Flaw::Status), _) => Outcome::Success,
+            (Some(SeededDiscrepancy::Status), _) => Outcome::Success,
             (_, outcome) => outcome,
         }
     }
 
-    /// The requested and the paid amount as `PayShack` has them; of an unpaid payment only the first is compared.
-    pub(crate) fn amounts_at_payshack(&self) -> (Amount, Amount) {
-        let wrong = |amount: Amount| Amount { minor: amount.minor + 100 * (1 + i64::from(self.shade)), ..amount };
-        match (self.flaw, self.outcome_at_payshack()) {
-            (Some(Flaw::Amount), Outcome::Success) => (self.requested, wrong(self.paid)),
-            (Some(Flaw::Amount), _) => (wrong(self.requested), self.paid),
+    /// The requested and the paid amount that PayShack reports. For unsuccessful payments only the requested amount is
+    /// compared, so a discrepancy changes that one.
+    pub(crate) fn payshack_amounts(&self) -> (Amount, Amount) {
+        let wrong = |amount: Amount| Amount { minor: amount.minor + 100 * (1 + i64::from(self.variant)), ..amount };
+        match (self.discrepancy, self.payshack_outcome()) {
+            (Some(SeededDiscrepancy::Amount), Outcome::Success) => (self.requested, wrong(self.paid)),
+            (Some(SeededDiscrepancy::Amount), _) => (wrong(self.requested), self.paid),
             _ => (self.requested, self.paid),
         }
     }
 }
 
-/// From a hundred to fifty thousand, most of them round, some with paise.
-fn minor_units(dice: &mut ChaCha8Rng) -> i64 {
-    let magnitude = 10_i64.pow(dice.random_range(2..5));
-    let major = (magnitude * dice.random_range(10..100) / 10).min(50_000);
-    match dice.random_range(0..100) {
+/// From 100 to 50,000 major units: most amounts are round, some have a fraction.
+fn minor_units(rng: &mut ChaCha8Rng) -> i64 {
+    let magnitude = 10_i64.pow(rng.random_range(2..5));
+    let major = (magnitude * rng.random_range(10..100) / 10).min(50_000);
+    match rng.random_range(0..100) {
         0..60 => major / 100 * 10_000,
-        60..85 => (major + dice.random_range(0..100)) * 100,
-        _ => major * 100 + dice.random_range(1..10_000),
+        60..85 => (major + rng.random_range(0..100)) * 100,
+        _ => major * 100 + rng.random_range(1..10_000),
     }
 }
 
-fn currency(dice: &mut ChaCha8Rng, project: Project) -> Currency {
-    match (project, dice.random_range(0..100)) {
+fn currency(rng: &mut ChaCha8Rng, project: Project) -> Currency {
+    match (project, rng.random_range(0..100)) {
         (Project::Game, _) | (_, 0..70) => Currency::Inr,
         (_, 70..85) => Currency::Eur,
         (_, 85..98) => Currency::Usd,
@@ -240,13 +239,13 @@ fn currency(dice: &mut ChaCha8Rng, project: Project) -> Currency {
     }
 }
 
-/// The merchant's own id: mostly digits grown from the time, sometimes letters. Both are long enough never to repeat in
-/// half a million payments.
-fn key(dice: &mut ChaCha8Rng, created: Moment) -> Arc<str> {
+/// The merchant's own id: mostly digits derived from the creation time, sometimes letters. Both forms are long enough to
+/// be unique among half a million payments.
+fn key(rng: &mut ChaCha8Rng, created: Timestamp) -> Arc<str> {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    if dice.random_bool(0.75) {
-        return format!("{}{:05}", created.millis(), dice.random_range(0..100_000)).into();
+    if rng.random_bool(0.75) {
+        return format!("{}{:05}", created.millis(), rng.random_range(0..100_000)).into();
     }
-    let letters = (0..13).map(|_| char::from(LETTERS[dice.random_range(0..LETTERS.len())]));
+    let letters = (0..13).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())]));
     std::iter::once('A').chain(letters).collect::<String>().into()
 }

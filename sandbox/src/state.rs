@@ -1,178 +1,183 @@
-//! Everything both providers hold, and how it changes.
+//! The records of both providers, and how they change.
 
 use std::sync::Arc;
 
 use rand::Rng;
 
 use crate::{
-    json::Object,
-    live::{Live, Pair, Step},
-    moment::Moment,
-    payment::{Flaw, Outcome, Payment},
-    payshack::{self, Client, Metadata, Transaction, Transactions},
-    status::{Status, Word},
-    vima::{self, Operation, Operations},
+    json_writer::ObjectWriter,
+    live_stream::{LiveStream, PaymentRecords, PaymentStep},
+    payment::{Outcome, Payment, SeededDiscrepancy},
+    payshack::{self, Client, Metadata, Transaction, TransactionKind, TransactionStore},
+    provider::Provider,
+    status::{OriginalStatus, Status},
+    timestamp::Timestamp,
+    vima::{self, Operation, OperationStore},
 };
 
-/// One in so many successes is refunded in the end.
-const REFUNDS_ONE_IN: u8 = 64;
+/// One in this many successful payments is refunded later.
+const REFUND_ONE_IN: u8 = 64;
 
-/// The providers' records and the stream that goes on from them.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) operations: Operations,
-    pub(crate) payins: Transactions,
-    pub(crate) payouts: Transactions,
-    pub(crate) live: Live,
+    pub(crate) operations: OperationStore,
+    pub(crate) payins: TransactionStore,
+    pub(crate) payouts: TransactionStore,
+    pub(crate) live: LiveStream,
     pub(crate) metadata: Metadata,
 }
 
 impl State {
-    /// Begins a payment at Vima.
-    pub(crate) fn begin(&mut self, now: Moment) -> Pair {
-        let payment = Payment::drawn(&mut self.live.dice, now, self.live.flawed);
-        let operation = (!payment.has(Flaw::MissingOnVima)).then(|| self.operations.add(Operation::begun(&payment)));
-        Pair { operation, payin: None, payment }
+    /// Creates a random payment and its Vima operation.
+    pub(crate) fn start_payment(&mut self, now: Timestamp) -> PaymentRecords {
+        let payment = Payment::random(&mut self.live.rng, now, self.live.discrepancy_share);
+        let operation =
+            (!payment.has(SeededDiscrepancy::MissingOnVima)).then(|| self.operations.add(Operation::new(&payment)));
+        PaymentRecords { operation, payin: None, payment }
     }
 
-    /// Lets a begun payment arrive at `PayShack`.
-    pub(crate) fn arrive(&mut self, pair: &mut Pair, now: Moment) {
-        let payment = &pair.payment;
-        if payment.goes_through_payshack() && !payment.has(Flaw::MissingOnPayShack) {
-            let payin = Transaction { created: now, modified: now, ..Transaction::begun(payment) };
-            pair.payin = Some(self.payins.add(payin));
+    /// Adds the PayShack record of a payment, if it has one.
+    pub(crate) fn add_payin(&mut self, records: &mut PaymentRecords, now: Timestamp) {
+        let payment = &records.payment;
+        if payment.goes_through_payshack() && !payment.has(SeededDiscrepancy::MissingOnPayShack) {
+            let payin = Transaction { created: now, modified: now, ..Transaction::new(payment) };
+            records.payin = Some(self.payins.add(payin));
         }
     }
 
-    /// Writes down the second record of a payment that one side has twice.
-    pub(crate) fn repeat(&mut self, payment: &Payment, now: Moment) {
-        if payment.has(Flaw::TwiceOnVima) {
-            self.operations.add(Operation { created: now, modified: now, ..Operation::repeated(payment) });
+    /// Adds the second record of a payment with a seeded duplicate.
+    pub(crate) fn add_duplicate(&mut self, payment: &Payment, now: Timestamp) {
+        if payment.has(SeededDiscrepancy::TwiceOnVima) {
+            self.operations.add(Operation { created: now, modified: now, ..Operation::duplicate(payment) });
         }
-        if payment.has(Flaw::TwiceOnPayShack) {
-            self.payins.add(Transaction { created: now, modified: now, ..Transaction::repeated(payment) });
-        }
-    }
-
-    pub(crate) fn settle_operation(&mut self, pair: &Pair, now: Moment) {
-        let Some(slot) = pair.operation else { return };
-        let payment = &pair.payment;
-        let (word, amount) = (payment.outcome.at_vima(payment.shade), payment.paid);
-        let word_text = word.clone();
-        // Pairs are made records: they cannot refuse a change as a planted one may.
-        let _ = self.operations.change(slot, now, |made| made.change(word, amount, now), &word_text);
-    }
-
-    pub(crate) fn settle_payin(&mut self, pair: &Pair, now: Moment) {
-        if let Some(slot) = pair.payin {
-            self.change_payin(slot, pair.payment.outcome_at_payshack().at_payshack(pair.payment.shade), now);
+        if payment.has(SeededDiscrepancy::TwiceOnPayShack) {
+            self.payins.add(Transaction { created: now, modified: now, ..Transaction::duplicate(payment) });
         }
     }
 
-    fn change_payin(&mut self, slot: payshack::Slot, word: Word, now: Moment) {
-        let word_text = word.clone();
-        let _ = self.payins.change(slot, now, |made| made.change(word, now), &word_text);
+    pub(crate) fn settle_operation(&mut self, records: &PaymentRecords, now: Timestamp) {
+        let Some(slot) = records.operation else { return };
+        let payment = &records.payment;
+        let status = payment.outcome.vima_status(payment.variant);
+        // Only fixtures can reject a change; these are generated records.
+        let _ = self.operations.change(slot, status, Some(payment.paid), now);
     }
 
-    /// Carries out what has come due.
-    pub(crate) fn carry_out(&mut self, step: Step, now: Moment) {
+    pub(crate) fn settle_payin(&mut self, records: &PaymentRecords, now: Timestamp) {
+        if let Some(slot) = records.payin {
+            self.change_payin(slot, records.payment.payshack_outcome().payshack_status(records.payment.variant), now);
+        }
+    }
+
+    fn change_payin(&mut self, slot: payshack::Slot, status: OriginalStatus, now: Timestamp) {
+        let _ = self.payins.change(slot, status, None, now);
+    }
+
+    pub(crate) fn apply(&mut self, step: PaymentStep, now: Timestamp) {
         match step {
-            Step::Arrive(mut pair) => {
-                self.arrive(&mut pair, now);
-                self.live.plan_outcome(pair);
+            PaymentStep::AddPayin(mut records) => {
+                self.add_payin(&mut records, now);
+                self.live.schedule_outcome(records);
             }
-            Step::Repeat(payment) => self.repeat(&payment, now),
-            Step::SettlePayin(pair) => {
-                self.settle_payin(&pair, now);
-                if let (Some(slot), true) = (pair.payin, pair.payment.shade.is_multiple_of(REFUNDS_ONE_IN)) {
-                    self.live.plan_refund(slot, now);
+            PaymentStep::AddDuplicate(payment) => self.add_duplicate(&payment, now),
+            PaymentStep::SettlePayin(records) => {
+                self.settle_payin(&records, now);
+                if let (Some(slot), true) = (records.payin, records.payment.variant.is_multiple_of(REFUND_ONE_IN)) {
+                    self.live.schedule_refund(slot, now);
                 }
             }
-            Step::SettleOperation(pair) => self.settle_operation(&pair, now),
-            Step::Refund(slot) => {
-                if let payshack::Entry::Made(made) = self.payins.get(slot)
-                    && made.status() == Status::Success
+            PaymentStep::SettleOperation(records) => self.settle_operation(&records, now),
+            PaymentStep::Refund(slot) => {
+                if let payshack::Entry::Generated(payin) = self.payins.get(slot)
+                    && payin.status() == Status::Success
                 {
-                    self.change_payin(slot, Outcome::Refunded.at_payshack(7), now);
+                    self.change_payin(slot, Outcome::Refunded.payshack_status(7), now);
                 }
             }
         }
     }
 
-    /// Settles the oldest open payment on both sides.
-    pub(crate) fn settle_oldest(&mut self, now: Moment) -> Option<Pair> {
-        while let Some(mut pair) = self.live.open.pop_front() {
-            let open_at_vima = pair.operation.is_some_and(|slot| match self.operations.get(slot) {
-                vima::Entry::Made(made) => Status::of_vima(&made.word).is_open(),
-                vima::Entry::Planted(_) => false,
+    /// Settles the oldest open payment at both providers.
+    pub(crate) fn settle_oldest(&mut self, now: Timestamp) -> Option<PaymentRecords> {
+        while let Some(mut records) = self.live.open.pop_front() {
+            let open_at_vima = records.operation.is_some_and(|slot| match self.operations.get(slot) {
+                vima::Entry::Generated(operation) => Status::from_vima(&operation.original_status).is_open(),
+                vima::Entry::Fixture(_) => false,
             });
-            let open_at_payshack = pair.payin.is_some_and(|slot| match self.payins.get(slot) {
-                payshack::Entry::Made(made) => made.status().is_open(),
-                payshack::Entry::Planted(_) => false,
+            let open_at_payshack = records.payin.is_some_and(|slot| match self.payins.get(slot) {
+                payshack::Entry::Generated(payin) => payin.status().is_open(),
+                payshack::Entry::Fixture(_) => false,
             });
             if !open_at_vima && !open_at_payshack {
                 continue;
             }
-            if pair.payment.outcome == Outcome::Open {
-                pair.payment.outcome =
-                    if pair.payment.shade.is_multiple_of(4) { Outcome::Failed } else { Outcome::Success };
+            if records.payment.outcome == Outcome::Open {
+                records.payment.outcome =
+                    if records.payment.variant.is_multiple_of(4) { Outcome::Failed } else { Outcome::Success };
             }
-            self.settle_payin(&pair, now);
-            self.settle_operation(&pair, now);
-            return Some(pair);
+            self.settle_payin(&records, now);
+            self.settle_operation(&records, now);
+            return Some(records);
         }
         None
     }
 
-    /// Refunds some successful pay-in that Vima knows as a success, and goes on knowing as one.
-    pub(crate) fn refund_any(&mut self, now: Moment) -> Option<payshack::Slot> {
+    /// Refunds a random successful pay-in of 91game. Its Vima operation stays successful.
+    pub(crate) fn refund_random(&mut self, now: Timestamp) -> Option<payshack::Slot> {
         let entries = self.payins.entries();
         let count = entries.len();
-        let start = self.live.dice.random_range(0..count.max(1));
-        let place = (0..count).map(|step| (start + step) % count).find(|place| {
-            matches!(&entries[*place], payshack::Entry::Made(made)
-                if made.client == Client::Game && made.status() == Status::Success)
+        let start = self.live.rng.random_range(0..count.max(1));
+        let index = (0..count).map(|step| (start + step) % count).find(|index| {
+            matches!(&entries[*index], payshack::Entry::Generated(payin)
+                if payin.client == Client::Game && payin.status() == Status::Success)
         })?;
-        let slot = payshack::Slot::try_from(place).ok()?;
-        self.change_payin(slot, Outcome::Refunded.at_payshack(7), now);
+        let slot = payshack::Slot::try_from(index).ok()?;
+        self.change_payin(slot, Outcome::Refunded.payshack_status(7), now);
         Some(slot)
     }
 
-    /// Writes what both sides now say about a payment.
-    pub(crate) fn write_pair(&self, o: &mut Object<'_>, pair: &Pair) {
-        o.text("key", &pair.payment.key);
-        if let Some(row) = pair.operation.and_then(|slot| self.operations.get(slot).row()) {
-            o.object("vima", |side| row.write(side));
+    /// Writes the current records of a payment at both providers.
+    pub(crate) fn write_records(&self, o: &mut ObjectWriter<'_>, records: &PaymentRecords) {
+        o.text("key", &records.payment.key);
+        if let Some(operation) = records.operation.and_then(|slot| self.operations.get(slot).normalized()) {
+            o.object("vima", |o| operation.write(o));
         }
-        self.write_payin(o, pair.payin);
-        if let Some(flaw) = pair.payment.flaw {
-            o.quoted("flaw", format_args!("{flaw:?}"));
-        }
-    }
-
-    pub(crate) fn write_payin(&self, o: &mut Object<'_>, slot: Option<payshack::Slot>) {
-        if let Some(row) = slot.and_then(|slot| self.payins.get(slot).row()) {
-            o.object("payshack", |side| row.write(side));
+        self.write_payin(o, records.payin);
+        if let Some(discrepancy) = records.payment.discrepancy {
+            o.quoted("flaw", format_args!("{discrepancy:?}"));
         }
     }
 
-    /// The keys both sides are matched by: which side, which record.
-    pub(crate) fn reconcilable(&self) -> Vec<(Arc<str>, Side, usize)> {
-        let vima = self.operations.entries().iter().enumerate().filter_map(|(place, entry)| {
-            let key = entry.reconcilable_key().filter(|_| self.operations.counts(place))?;
-            Some((key, Side::Vima, place))
+    pub(crate) fn write_payin(&self, o: &mut ObjectWriter<'_>, slot: Option<payshack::Slot>) {
+        if let Some(payin) = slot.and_then(|slot| self.payins.get(slot).normalized()) {
+            o.object("payshack", |o| payin.write(o));
+        }
+    }
+
+    /// The newest version of every record that is reconciled: its key, provider and index.
+    pub(crate) fn reconcilable(&self) -> Vec<(Arc<str>, Provider, usize)> {
+        let vima = self.operations.entries().iter().enumerate().filter_map(|(index, entry)| {
+            let key = entry.reconcilable_key().filter(|_| self.operations.is_newest_version(index))?;
+            Some((key, Provider::Vima, index))
         });
-        let payshack = self.payins.entries().iter().enumerate().filter_map(|(place, entry)| {
-            let key = entry.reconcilable_key().filter(|_| self.payins.counts(place))?;
-            Some((key, Side::PayShack, place))
+        let payshack = self.payins.entries().iter().enumerate().filter_map(|(index, entry)| {
+            let key = entry.reconcilable_key().filter(|_| self.payins.is_newest_version(index))?;
+            Some((key, Provider::PayShack, index))
         });
         vima.chain(payshack).collect()
     }
-}
 
-/// One of the two records of a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
-    Vima,
-    PayShack,
+    pub(crate) fn transactions(&self, kind: TransactionKind) -> &TransactionStore {
+        match kind {
+            TransactionKind::Payin => &self.payins,
+            TransactionKind::Payout => &self.payouts,
+        }
+    }
+
+    pub(crate) fn transactions_mut(&mut self, kind: TransactionKind) -> &mut TransactionStore {
+        match kind {
+            TransactionKind::Payin => &mut self.payins,
+            TransactionKind::Payout => &mut self.payouts,
+        }
+    }
 }

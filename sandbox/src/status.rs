@@ -1,15 +1,17 @@
-//! The status a provider's word stands for, by the mapping in the providers' documents.
+//! Mapping of the providers' statuses to normalized statuses, for the ground truth.
 //!
-//! The truth needs it to say what a correct reader of the records ends with. It is written from the documents, not taken
-//! from the dashboard: a mistake made twice in the same code would never be found.
+//! It is written from the providers' documents instead of shared with the dashboard, because tests could not find a
+//! mistake in shared code.
 
 use std::borrow::Cow;
 
-/// A provider's own word for a status: nearly always one known when this was compiled.
-pub(crate) type Word = Cow<'static, str>;
+use strum::IntoStaticStr;
 
-/// What a word means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A provider's own status text, nearly always a constant.
+pub(crate) type OriginalStatus = Cow<'static, str>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub(crate) enum Status {
     Success,
     Failed,
@@ -20,8 +22,8 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    pub(crate) fn of_vima(word: &str) -> Self {
-        match word {
+    pub(crate) fn from_vima(original_status: &str) -> Self {
+        match original_status {
             "success" => Self::Success,
             "fail" | "failed" => Self::Failed,
             "in_process" | "in process" | "user_input_required" | "pending" => Self::Pending,
@@ -29,8 +31,8 @@ impl Status {
         }
     }
 
-    pub(crate) fn of_payshack(word: &str) -> Self {
-        match folded(word).as_str() {
+    pub(crate) fn from_payshack(original_status: &str) -> Self {
+        match normalize(original_status).as_str() {
             "success" => Self::Success,
             "failed" | "tampered" => Self::Failed,
             "initiated" | "pending" | "incomplete" => Self::Pending,
@@ -40,37 +42,25 @@ impl Status {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failed => "failed",
-            Self::Pending => "pending",
-            Self::Processing => "processing",
-            Self::Refunded => "refunded",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Not yet decided.
     pub(crate) fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::Processing)
     }
 
-    /// Whether two sides say the same: pending and processing are one.
+    /// Pending and processing count as equal.
     pub(crate) fn agrees_with(self, other: Self) -> bool {
         self == other || (self.is_open() && other.is_open())
     }
 }
 
-/// A word as the filters and `PayShack`'s mapping compare it: case, blanks and underscores do not matter.
-pub(crate) fn folded(word: &str) -> String {
-    word.trim().replace('_', " ").to_ascii_lowercase()
+/// The form in which filters and PayShack's mapping compare statuses: ignores case, treats underscores as spaces.
+pub(crate) fn normalize(original_status: &str) -> String {
+    original_status.trim().replace('_', " ").to_ascii_lowercase()
 }
 
-/// Whether a word folds to the given one; asked of every record of a day, so it makes no string.
-pub(crate) fn folds_to(word: &str, folded: &str) -> bool {
-    let bytes = word.trim().bytes().map(|byte| if byte == b'_' { b' ' } else { byte.to_ascii_lowercase() });
-    bytes.eq(folded.bytes())
+/// Same as `normalize(original_status) == normalized`, without an allocation: it is called for every record of a day.
+pub(crate) fn normalizes_to(original_status: &str, normalized: &str) -> bool {
+    let bytes = original_status.trim().bytes().map(|byte| if byte == b'_' { b' ' } else { byte.to_ascii_lowercase() });
+    bytes.eq(normalized.bytes())
 }
 
 #[cfg(test)]
@@ -78,13 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_map_as_documented() {
-        assert_eq!(Status::of_vima("fail"), Status::Failed);
-        assert_eq!(Status::of_vima("Success"), Status::Unknown);
-        assert_eq!(Status::of_payshack("CB_REFUNDED"), Status::Refunded);
-        assert_eq!(Status::of_payshack("In_Process"), Status::Processing);
-        assert_eq!(Status::of_payshack("On Hold"), Status::Unknown);
-        assert!(folds_to("In_Process ", &folded("in process")) && !folds_to("In Process", "in proces"));
+    fn statuses_map_as_documented() {
+        assert_eq!(Status::from_vima("fail"), Status::Failed);
+        assert_eq!(Status::from_vima("Success"), Status::Unknown);
+        assert_eq!(Status::from_payshack("CB_REFUNDED"), Status::Refunded);
+        assert_eq!(Status::from_payshack("In_Process"), Status::Processing);
+        assert_eq!(Status::from_payshack("On Hold"), Status::Unknown);
+        assert!(normalizes_to("In_Process ", &normalize("in process")) && !normalizes_to("In Process", "in proces"));
         assert!(Status::Pending.agrees_with(Status::Processing) && !Status::Success.agrees_with(Status::Refunded));
     }
 }

@@ -1,4 +1,4 @@
-//! Payments made and changed at a test's word.
+//! Payments created and changed on request, and the rate of the live stream.
 
 use std::sync::Arc;
 
@@ -9,22 +9,21 @@ use crate::{
     Sandbox,
     config::checked_rate_per_second,
     http::{
-        answer::json,
-        posted::{Posted, bad_request},
+        json_body::{JsonBody, bad_request},
+        response::json,
     },
-    json::object,
-    live::Pair,
-    moment::Moment,
+    json_writer::object,
+    live_stream::PaymentRecords,
     payshack,
     state::State,
+    timestamp::Timestamp,
 };
 
-/// Most creations or changes at once.
-const MOST: u32 = 100_000;
+const MAX_PER_CALL: u32 = 100_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+struct LiveRequest {
     #[serde(default)]
     create: u32,
     #[serde(default)]
@@ -33,58 +32,60 @@ struct Wish {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rate {
+struct LiveRate {
     per_second: f64,
 }
 
-/// What a change was.
-enum Changed {
-    Settled(Box<Pair>),
+enum Change {
+    Settled(Box<PaymentRecords>),
     Refunded(payshack::Slot),
 }
 
 #[handler]
-pub(crate) fn do_now(Posted(wish): Posted<Wish>, Data(sandbox): Data<&Arc<Sandbox>>) -> Result<Response> {
-    if wish.create.max(wish.change) > MOST {
-        return Err(bad_request(&format!("at most {MOST} at once")));
+pub(crate) fn create_and_change(
+    JsonBody(request): JsonBody<LiveRequest>,
+    Data(sandbox): Data<&Arc<Sandbox>>,
+) -> Result<Response> {
+    if request.create.max(request.change) > MAX_PER_CALL {
+        return Err(bad_request(format!("create and change must be at most {MAX_PER_CALL}")));
     }
     let now = sandbox.clock.now();
     let mut state = sandbox.state_mut();
-    let changed: Vec<Changed> = (0..wish.change).filter_map(|_| change(&mut state, now)).collect();
-    let created: Vec<Pair> = (0..wish.create).map(|_| create(&mut state, now)).collect();
+    let changed: Vec<Change> = (0..request.change).filter_map(|_| change(&mut state, now)).collect();
+    let created: Vec<PaymentRecords> = (0..request.create).map(|_| create(&mut state, now)).collect();
     let mut out = String::new();
     object(&mut out, |o| {
-        o.array("created", created, |out, pair| object(out, |o| state.write_pair(o, &pair)));
-        o.array("changed", changed, |out, changed| {
-            object(out, |o| match changed {
-                Changed::Settled(pair) => state.write_pair(o, &pair),
-                Changed::Refunded(slot) => state.write_payin(o, Some(slot)),
+        o.array("created", created, |out, records| object(out, |o| state.write_records(o, &records)));
+        o.array("changed", changed, |out, change| {
+            object(out, |o| match change {
+                Change::Settled(records) => state.write_records(o, &records),
+                Change::Refunded(slot) => state.write_payin(o, Some(slot)),
             });
         });
     });
     Ok(json(StatusCode::OK, out))
 }
 
-/// A payment on both sides at once; it stays open until it is changed.
-fn create(state: &mut State, now: Moment) -> Pair {
-    let mut pair = state.begin(now);
-    state.arrive(&mut pair, now);
-    state.repeat(&pair.payment, now);
-    state.live.open.push_back(pair.clone());
-    pair
+/// Creates an open payment at both providers, which settles only on request.
+fn create(state: &mut State, now: Timestamp) -> PaymentRecords {
+    let mut records = state.start_payment(now);
+    state.add_payin(&mut records, now);
+    state.add_duplicate(&records.payment, now);
+    state.live.open.push_back(records.clone());
+    records
 }
 
-/// The oldest open payment is settled; where none is left, a success is refunded.
-fn change(state: &mut State, now: Moment) -> Option<Changed> {
-    if let Some(pair) = state.settle_oldest(now) {
-        return Some(Changed::Settled(Box::new(pair)));
+/// Settles the oldest open payment, or refunds a successful one if none is open.
+fn change(state: &mut State, now: Timestamp) -> Option<Change> {
+    if let Some(records) = state.settle_oldest(now) {
+        return Some(Change::Settled(Box::new(records)));
     }
-    state.refund_any(now).map(Changed::Refunded)
+    state.refund_random(now).map(Change::Refunded)
 }
 
 #[handler]
-pub(crate) fn set_rate(Posted(rate): Posted<Rate>, Data(sandbox): Data<&Arc<Sandbox>>) -> Result<Response> {
-    let per_second = checked_rate_per_second(rate.per_second).map_err(|why| bad_request(&why))?;
+pub(crate) fn set_rate(JsonBody(rate): JsonBody<LiveRate>, Data(sandbox): Data<&Arc<Sandbox>>) -> Result<Response> {
+    let per_second = checked_rate_per_second(rate.per_second).map_err(bad_request)?;
     sandbox.state_mut().live.per_second = per_second;
     Ok(json(StatusCode::OK, serde_json::json!({ "per_second": per_second }).to_string()))
 }

@@ -1,4 +1,4 @@
-//! `PayShack`'s lists of who takes part, changed by a test's hand.
+//! Changes to the rows of PayShack's metadata lists.
 
 use std::sync::Arc;
 
@@ -12,43 +12,43 @@ use serde_json::value::RawValue;
 use crate::{
     Sandbox,
     http::{
-        answer::{json, refusal},
-        posted::Posted,
+        json_body::JsonBody,
+        response::{error, json},
     },
-    payshack::{Fields, List},
+    payshack::{MetadataFields, MetadataList},
 };
 
 #[handler]
-pub(crate) fn plant_row(
-    Path(list): Path<List>,
-    Posted(row): Posted<Box<RawValue>>,
+pub(crate) fn insert_row(
+    Path(list): Path<MetadataList>,
+    JsonBody(row): JsonBody<Box<RawValue>>,
     Data(sandbox): Data<&Arc<Sandbox>>,
 ) -> Response {
-    let planted = row.get().to_owned();
-    sandbox.state_mut().metadata.plant(list, row);
-    json(StatusCode::CREATED, planted)
+    let inserted = row.get().to_owned();
+    sandbox.state_mut().metadata.insert(list, row);
+    json(StatusCode::CREATED, inserted)
 }
 
 #[handler]
 pub(crate) fn change_row(
-    Path((list, id)): Path<(List, String)>,
-    Posted(fields): Posted<Fields>,
+    Path((list, id)): Path<(MetadataList, String)>,
+    JsonBody(fields): JsonBody<MetadataFields>,
     Data(sandbox): Data<&Arc<Sandbox>>,
 ) -> Result<Response> {
     let mut state = sandbox.state_mut();
-    let changed = state.metadata.change(list, &id, fields).ok_or_else(|| unknown(&id))?;
+    let changed = state.metadata.change(list, &id, fields).ok_or_else(|| not_found(&id))?;
     Ok(json(StatusCode::OK, changed.get().to_owned()))
 }
 
 #[handler]
 pub(crate) fn remove_row(
-    Path((list, id)): Path<(List, String)>,
+    Path((list, id)): Path<(MetadataList, String)>,
     Data(sandbox): Data<&Arc<Sandbox>>,
 ) -> Result<Response> {
     let removed = sandbox.state_mut().metadata.remove(list, &id);
-    if removed { Ok(json(StatusCode::OK, "{}")) } else { Err(unknown(&id)) }
+    if removed { Ok(json(StatusCode::OK, "{}")) } else { Err(not_found(&id)) }
 }
 
-fn unknown(id: &str) -> Error {
-    Error::from_response(refusal(StatusCode::NOT_FOUND, &format!("no row {id}")))
+fn not_found(id: &str) -> Error {
+    Error::from_response(error(StatusCode::NOT_FOUND, &format!("no row {id}")))
 }

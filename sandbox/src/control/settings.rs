@@ -1,4 +1,4 @@
-//! Faults, switches, the feed of exchange rates, and the log of requests.
+//! Faults, switches, the exchange rate feed, and the request log.
 
 use std::sync::Arc;
 
@@ -7,35 +7,35 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Sandbox,
-    fx::Feed,
+    fx::FxResponse,
     http::{
-        answer::json,
-        params::Params,
-        posted::{Posted, bad_request},
+        json_body::{JsonBody, bad_request},
+        query_params::QueryParams,
+        response::json,
     },
 };
 
-/// How many requests are listed unless `last` says otherwise.
-const LISTED: usize = 100;
+/// Default of the `last` parameter.
+const DEFAULT_LAST: usize = 100;
 
 #[handler]
 pub(crate) fn faults(Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
-    json(StatusCode::OK, sandbox.faults().listing().to_string())
+    json(StatusCode::OK, sandbox.faults().to_json().to_string())
 }
 
 #[handler]
 pub(crate) fn set_faults(
     request: &Request,
-    Posted(rates): Posted<Map<String, Value>>,
+    JsonBody(rates): JsonBody<Map<String, Value>>,
     Data(sandbox): Data<&Arc<Sandbox>>,
 ) -> Result<Response> {
-    let reset = Params::of(request).flag("reset").map_err(|why| bad_request(&why))?;
-    let mut in_force = sandbox.faults();
+    let reset = QueryParams::from_request(request).flag("reset").map_err(bad_request)?;
+    let mut injector = sandbox.faults();
     if reset {
-        in_force.clear();
+        injector.clear();
     }
-    in_force.set_all(&rates).map_err(|why| bad_request(&why))?;
-    Ok(json(StatusCode::OK, in_force.listing().to_string()))
+    injector.set_all(&rates).map_err(bad_request)?;
+    Ok(json(StatusCode::OK, injector.to_json().to_string()))
 }
 
 #[handler]
@@ -45,30 +45,30 @@ pub(crate) fn switches(Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
 
 #[handler]
 pub(crate) fn set_switches(
-    Posted(values): Posted<Map<String, Value>>,
+    JsonBody(values): JsonBody<Map<String, Value>>,
     Data(sandbox): Data<&Arc<Sandbox>>,
 ) -> Result<Response> {
-    sandbox.set_switches(&values).map_err(|why| bad_request(&why))?;
+    sandbox.set_switches(&values).map_err(bad_request)?;
     Ok(json(StatusCode::OK, json!(sandbox.switches()).to_string()))
 }
 
-/// The body is the feed's answer to the letter.
+/// The feed returns the body unchanged.
 #[handler]
-pub(crate) fn set_feed(request: &Request, body: String, Data(sandbox): Data<&Arc<Sandbox>>) -> Result<Response> {
-    let status = Params::of(request).number("status").map_err(|why| bad_request(&why))?;
-    let status = StatusCode::from_u16(status.unwrap_or(200)).map_err(|why| bad_request(&why.to_string()))?;
-    sandbox.set_feed(Feed { status, body });
+pub(crate) fn set_fx_response(request: &Request, body: String, Data(sandbox): Data<&Arc<Sandbox>>) -> Result<Response> {
+    let status = QueryParams::from_request(request).number("status").map_err(bad_request)?;
+    let status = StatusCode::from_u16(status.unwrap_or(200)).map_err(bad_request)?;
+    sandbox.set_fx_response(FxResponse { status, body });
     Ok(json(StatusCode::OK, "{}"))
 }
 
 #[handler]
 pub(crate) fn requests(request: &Request, Data(sandbox): Data<&Arc<Sandbox>>) -> Result<Response> {
-    let last = Params::of(request).number("last").map_err(|why| bad_request(&why))?;
-    Ok(json(StatusCode::OK, sandbox.requests().listing(last.unwrap_or(LISTED)).to_string()))
+    let last = QueryParams::from_request(request).number("last").map_err(bad_request)?;
+    Ok(json(StatusCode::OK, sandbox.requests().to_json(last.unwrap_or(DEFAULT_LAST)).to_string()))
 }
 
 #[handler]
-pub(crate) fn forget_requests(Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
-    sandbox.requests().forget();
+pub(crate) fn clear_requests(Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
+    sandbox.requests().clear();
     json(StatusCode::OK, "{}")
 }

@@ -2,22 +2,22 @@
 
 use std::borrow::Cow;
 
-/// The reseller every record belongs to.
+use strum::VariantArray;
+
+/// The reseller of all records.
 pub(crate) const RESELLER_ID: &str = "d5aaa8f6-b825-4c62-9a44-f4608e8fc6b7";
 
-/// A client whose payments `PayShack` processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub(crate) enum Client {
     Game,
     Mncl,
     MnclThree,
+    /// Its name has no project in the documents.
     Unmapped,
     Indigate,
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 5] = [Self::Game, Self::Mncl, Self::MnclThree, Self::Unmapped, Self::Indigate];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Game => "91G_TECH_PVT_LTD",
@@ -39,7 +39,7 @@ impl Client {
     }
 }
 
-/// The project a client's name stands for; an unmapped name is kept.
+/// The project of a client; an unmapped name is its own project.
 pub(crate) fn project_of(client_name: &str) -> Cow<'static, str> {
     match client_name {
         "91G_TECH_PVT_LTD" => "91game".into(),

@@ -1,39 +1,39 @@
-//! The envelope around every answer of `PayShack`.
+//! The envelope of every PayShack response.
 
 use poem::{Response, http::StatusCode};
 
 use crate::{
-    http::answer::json,
-    json::{Object, object},
-    moment::Moment,
+    http::response::json,
+    json_writer::{ObjectWriter, object},
+    timestamp::Timestamp,
 };
 
-/// A good answer; `data` is JSON already.
-pub(crate) fn success(message: &str, now: Moment, data: &str) -> Response {
+/// `data` is serialized JSON.
+pub(crate) fn success(message: &str, now: Timestamp, data: &str) -> Response {
     let mut out = String::with_capacity(data.len() + 160);
     object(&mut out, |o| {
-        open(o, StatusCode::OK, message, true, now);
-        o.bare("data", data);
+        write_header(o, StatusCode::OK, message, true, now);
+        o.unquoted("data", data);
     });
     json(StatusCode::OK, out)
 }
 
-/// A failure that goes out as HTTP 200, as `PayShack` has it.
-pub(crate) fn failure(message: &str, now: Moment) -> Response {
-    refused(StatusCode::OK, message, now)
+/// A failure with HTTP status 200, which PayShack uses for most errors.
+pub(crate) fn failure(message: &str, now: Timestamp) -> Response {
+    error(StatusCode::OK, message, now)
 }
 
-pub(crate) fn refused(status: StatusCode, message: &str, now: Moment) -> Response {
+pub(crate) fn error(status: StatusCode, message: &str, now: Timestamp) -> Response {
     let mut out = String::new();
     object(&mut out, |o| {
-        open(o, status, message, false, now);
+        write_header(o, status, message, false, now);
         o.null("data");
     });
     json(status, out)
 }
 
-fn open(o: &mut Object<'_>, status: StatusCode, message: &str, success: bool, now: Moment) {
-    let words = status.canonical_reason().unwrap_or_default().to_uppercase();
-    o.quoted("timestamp", now.iso()).bare("statusCode", status.as_u16()).text("status", &words);
-    o.text("message", message).bare("success", success);
+fn write_header(o: &mut ObjectWriter<'_>, status: StatusCode, message: &str, success: bool, now: Timestamp) {
+    let reason = status.canonical_reason().unwrap_or_default().to_uppercase();
+    o.quoted("timestamp", now.iso()).unquoted("statusCode", status.as_u16()).text("status", &reason);
+    o.text("message", message).unquoted("success", success);
 }

@@ -1,31 +1,31 @@
-//! The three lists of who takes part: clients, resellers, service providers.
+//! The metadata lists: clients, resellers, service providers.
 //!
-//! The documents know the id of a row by several names, so the rows take turns. A row is kept as the text it is served as:
-//! a test may plant any JSON value, and change one field without touching the digits of the others.
+//! The documents give several names for the id of a row, so the rows use different ones. Rows are stored as JSON text,
+//! because tests insert any JSON value and change one field without affecting the digits of the others.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue, value::to_raw_value};
+use strum::VariantArray;
 
-use crate::raw;
+use crate::raw_json;
 
 use super::{
     client::{Client, RESELLER_ID},
     session::CLIENT_ID,
 };
 
-/// Which of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum List {
+pub(crate) enum MetadataList {
     Clients,
     Resellers,
     ServiceProviders,
 }
 
-impl List {
-    /// The names a row's id may have, the first that is there counts.
+impl MetadataList {
+    /// The possible names of a row's id, in order of precedence.
     fn ids(self) -> [&'static [&'static str]; 3] {
         match self {
             Self::Clients => [&["clientId"], &["id"], &["_id"]],
@@ -35,10 +35,8 @@ impl List {
     }
 }
 
-/// The fields of a row that are to be others.
-pub(crate) type Fields = BTreeMap<String, Box<RawValue>>;
+pub(crate) type MetadataFields = BTreeMap<String, Box<RawValue>>;
 
-/// The rows of all lists.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     clients: Rows,
@@ -47,77 +45,73 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// The lists as they are before a test has its hand on them.
-    pub(crate) fn made() -> Self {
+    pub(crate) fn generate() -> Self {
         Self {
-            clients: Rows::of(&clients()),
-            resellers: Rows::of(&resellers()),
-            service_providers: Rows::of(&service_providers()),
+            clients: Rows::from_values(&clients()),
+            resellers: Rows::from_values(&resellers()),
+            service_providers: Rows::from_values(&service_providers()),
         }
     }
 
-    /// The rows of a list as they are served.
-    pub(crate) fn rows(&self, list: List) -> &Rows {
+    pub(crate) fn rows(&self, list: MetadataList) -> &Rows {
         match list {
-            List::Clients => &self.clients,
-            List::Resellers => &self.resellers,
-            List::ServiceProviders => &self.service_providers,
+            MetadataList::Clients => &self.clients,
+            MetadataList::Resellers => &self.resellers,
+            MetadataList::ServiceProviders => &self.service_providers,
         }
     }
 
-    /// Adds any JSON value at the end of a list.
-    pub(crate) fn plant(&mut self, list: List, row: Box<RawValue>) {
+    pub(crate) fn insert(&mut self, list: MetadataList, row: Box<RawValue>) {
         self.rows_mut(list).0.push(row);
     }
 
-    /// Puts `fields` in place of those of the row with this id; `None` where there is none.
-    pub(crate) fn change(&mut self, list: List, id: &str, fields: Fields) -> Option<&RawValue> {
+    /// Sets fields of the row with this id and returns the row; `None` if there is none.
+    pub(crate) fn change(&mut self, list: MetadataList, id: &str, fields: MetadataFields) -> Option<&RawValue> {
         let row = self.rows_mut(list).0.iter_mut().find(|row| id_of(list, row).as_deref() == Some(id))?;
-        let mut changed: Fields = serde_json::from_str(row.get()).ok()?;
+        let mut changed: MetadataFields = serde_json::from_str(row.get()).ok()?;
         changed.extend(fields);
         *row = to_raw_value(&changed).ok()?;
         Some(row)
     }
 
-    /// Takes the row with this id away, and says whether there was one.
-    pub(crate) fn remove(&mut self, list: List, id: &str) -> bool {
+    /// Returns whether there was a row with this id.
+    pub(crate) fn remove(&mut self, list: MetadataList, id: &str) -> bool {
         let rows = &mut self.rows_mut(list).0;
         let before = rows.len();
         rows.retain(|row| id_of(list, row).as_deref() != Some(id));
         rows.len() < before
     }
 
-    fn rows_mut(&mut self, list: List) -> &mut Rows {
+    fn rows_mut(&mut self, list: MetadataList) -> &mut Rows {
         match list {
-            List::Clients => &mut self.clients,
-            List::Resellers => &mut self.resellers,
-            List::ServiceProviders => &mut self.service_providers,
+            MetadataList::Clients => &mut self.clients,
+            MetadataList::Resellers => &mut self.resellers,
+            MetadataList::ServiceProviders => &mut self.service_providers,
         }
     }
 }
 
-/// The rows of one list.
 #[derive(Debug, Serialize)]
 pub(crate) struct Rows(Vec<Box<RawValue>>);
 
 impl Rows {
-    fn of(rows: &[Value]) -> Self {
+    fn from_values(rows: &[Value]) -> Self {
         Self(rows.iter().map(|row| to_raw_value(row).expect("a value is JSON")).collect())
     }
 }
 
-fn id_of(list: List, row: &RawValue) -> Option<String> {
-    raw::first_text(row, &list.ids())
+fn id_of(list: MetadataList, row: &RawValue) -> Option<String> {
+    raw_json::first_text(row, &list.ids())
 }
 
 fn clients() -> Vec<Value> {
-    let rows = Client::ALL.iter().enumerate().map(|(place, client)| {
+    let rows = Client::VARIANTS.iter().enumerate().map(|(index, client)| {
         let mut row = json!({
-            "email": format!("client{place}@example.com"), "status": "Active", "isActive": true,
+            "email": format!("client{index}@example.com"), "status": "Active", "isActive": true,
             "balance": 125_000.5, "walletBalance": "98000.25", "commissionRate": 2.5, "resellerId": RESELLER_ID,
         });
-        row[["clientId", "id", "_id"][place % 3]] = client.id().into();
-        row[["name", "companyName"][place % 2]] = client.name().into();
+        row[["clientId", "id", "_id"][index % 3]] = client.id().into();
+        row[["name", "companyName"][index % 2]] = client.name().into();
         row
     });
     rows.collect()

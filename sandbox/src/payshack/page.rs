@@ -1,93 +1,99 @@
-//! The `data` of a list as it goes out, with what its faults add to it.
+//! Writes the `data` of a list, including the records that faults add.
 
 use crate::{
-    broken::{Anatomy, broken, stands_beside},
     faults::PageFaults,
-    json,
+    json_writer,
+    malformed::{RequiredFields, has_malformed_companion, make_malformed},
     switches::Switches,
 };
 
 use super::{
     entry::Entry,
     transaction::Transaction,
-    transactions::Listing,
-    wire::{self, Form},
+    transaction_store::TransactionQuery,
+    wire::{self, RecordFormat},
 };
 
-const ANATOMY: Anatomy =
-    Anatomy { ids: &["txnId", "transactionId", "_id"], amounts: &["/amount", "/paidAmount"], created: "createdAt" };
+const REQUIRED: RequiredFields = RequiredFields {
+    ids: &["txnId", "transactionId", "_id"],
+    amounts: &["/amount", "/paidAmount"],
+    created: "createdAt",
+};
 
-/// A record to write.
-enum Piece<'a> {
+enum PageItem<'a> {
     Entry(&'a Entry),
-    Earlier(Transaction),
-    Broken(&'a Transaction),
+    Previous(Transaction),
+    MalformedCompanion(&'a Transaction),
 }
 
-/// Renders one record.
 pub(crate) fn record(entry: &Entry, switches: &Switches, faults: PageFaults) -> String {
     let mut out = String::new();
-    write(&mut out, Piece::Entry(entry), Form::of(switches, faults.nul));
+    write(&mut out, PageItem::Entry(entry), RecordFormat::new(switches, faults.nul_share));
     out
 }
 
-/// Renders a page of a list with its paging fields.
 pub(crate) fn render(
     entries: &[&Entry],
     total: usize,
-    listing: &Listing,
+    query: &TransactionQuery,
     switches: &Switches,
     faults: PageFaults,
 ) -> String {
-    let form = Form::of(switches, faults.nul);
+    let format = RecordFormat::new(switches, faults.nul_share);
     let mut out = String::with_capacity(1024 * entries.len() + 256);
-    json::object(&mut out, |o| {
-        o.array("transactions", pieces(entries, faults), |out, piece| write(out, piece, form));
-        let pages = total.div_ceil(listing.limit);
-        let next = if listing.page < pages { listing.page + 1 } else { 0 };
-        o.bare("totalRecords", total).bare("perPage", listing.limit).bare("totalPages", pages);
-        o.bare("currentPageNo", listing.page).bare("prevPage", listing.page.saturating_sub(1)).bare("nextPage", next);
+    json_writer::object(&mut out, |o| {
+        o.array("transactions", page_items(entries, faults), |out, item| write(out, item, format));
+        let pages = total.div_ceil(query.limit);
+        let next = if query.page < pages { query.page + 1 } else { 0 };
+        o.unquoted("totalRecords", total).unquoted("perPage", query.limit).unquoted("totalPages", pages);
+        o.unquoted("currentPageNo", query.page)
+            .unquoted("prevPage", query.page.saturating_sub(1))
+            .unquoted("nextPage", next);
     });
     out
 }
 
-/// A page may hold a record twice, and an older version of a record after the newer one.
-fn pieces<'a>(entries: &[&'a Entry], faults: PageFaults) -> Vec<Piece<'a>> {
-    let mut pieces = Vec::with_capacity(entries.len() + 2);
+/// The records of a page, with malformed companions, a duplicate record, and an older version after the newer one if the
+/// faults say so.
+fn page_items<'a>(entries: &[&'a Entry], faults: PageFaults) -> Vec<PageItem<'a>> {
+    let mut items = Vec::with_capacity(entries.len() + 2);
     for entry in entries {
-        pieces.push(Piece::Entry(entry));
-        if let Entry::Made(made) = entry
-            && stands_beside(made.number.into(), faults.malformed)
+        items.push(PageItem::Entry(entry));
+        if let Entry::Generated(transaction) = entry
+            && has_malformed_companion(transaction.number.into(), faults.malformed_share)
         {
-            pieces.push(Piece::Broken(made));
+            items.push(PageItem::MalformedCompanion(transaction));
         }
     }
     if let (true, Some(entry)) = (faults.duplicate, entries.get(entries.len() / 2)) {
-        pieces.push(Piece::Entry(entry));
+        items.push(PageItem::Entry(entry));
     }
     let changed = entries.iter().find_map(|entry| match entry {
-        Entry::Made(made) if made.modified > made.created => Some(made),
+        Entry::Generated(transaction) if transaction.modified > transaction.created => Some(transaction),
         _ => None,
     });
-    if let (true, Some(made)) = (faults.stale, changed) {
-        pieces.push(Piece::Earlier(made.earlier()));
+    if let (true, Some(transaction)) = (faults.stale, changed) {
+        items.push(PageItem::Previous(transaction.previous_version()));
     }
-    pieces
+    items
 }
 
-fn write(out: &mut String, piece: Piece<'_>, form: Form) {
-    match piece {
-        Piece::Entry(Entry::Made(made)) => wire::write(out, made, form),
-        Piece::Entry(Entry::Planted(planted)) => out.push_str(planted.raw.get()),
-        Piece::Earlier(made) => wire::write(out, &made, form),
-        Piece::Broken(made) => out.push_str(&broken_beside(made, form)),
+fn write(out: &mut String, item: PageItem<'_>, format: RecordFormat) {
+    match item {
+        PageItem::Entry(Entry::Generated(transaction)) => wire::write(out, transaction, format),
+        PageItem::Entry(Entry::Fixture(fixture)) => out.push_str(fixture.raw.get()),
+        PageItem::Previous(transaction) => wire::write(out, &transaction, format),
+        PageItem::MalformedCompanion(transaction) => out.push_str(&malformed_companion(transaction, format)),
     }
 }
 
-fn broken_beside(made: &Transaction, form: Form) -> String {
-    let neighbour =
-        Transaction { number: made.number + 1, order_id: format!("{}-X", made.order_id).into(), ..made.clone() };
-    let mut rendered = String::new();
-    wire::write(&mut rendered, &neighbour, form);
-    broken(&rendered, made.number.into(), &ANATOMY)
+fn malformed_companion(transaction: &Transaction, format: RecordFormat) -> String {
+    let companion = Transaction {
+        number: transaction.number + 1,
+        order_id: format!("{}-X", transaction.order_id).into(),
+        ..transaction.clone()
+    };
+    let mut json = String::new();
+    wire::write(&mut json, &companion, format);
+    make_malformed(&json, transaction.number.into(), &REQUIRED)
 }

@@ -1,56 +1,55 @@
-//! The wire shapes of pay-ins and pay-outs.
+//! The JSON shapes of pay-ins and pay-outs.
 
 use crate::{
-    chance::{Aspect, falls_in, grain},
-    json::{Object, object},
+    id_hash::{Salt, hash, in_share},
+    json_writer::{ObjectWriter, object},
     money::Amount,
-    people::Person,
+    person::Person,
     status::Status,
-    switches::{Amounts, Switches},
+    switches::{AmountFormat, Switches},
 };
 
 use super::{
     client::RESELLER_ID,
-    transaction::{Kind, Transaction},
+    transaction::{Transaction, TransactionKind},
 };
 
-/// What decides how records are written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Form {
-    amounts: Amounts,
-    nul: f64,
+pub(crate) struct RecordFormat {
+    amounts: AmountFormat,
+    nul_share: f64,
 }
 
-impl Form {
-    pub(crate) fn of(switches: &Switches, nul: f64) -> Self {
-        Self { amounts: switches.payshack_amounts, nul }
+impl RecordFormat {
+    pub(crate) fn new(switches: &Switches, nul_share: f64) -> Self {
+        Self { amounts: switches.payshack_amounts, nul_share }
     }
 }
 
-/// Writes a transaction with all its documented fields.
-pub(crate) fn write(out: &mut String, transaction: &Transaction, form: Form) {
+/// Writes all documented fields of a transaction.
+pub(crate) fn write(out: &mut String, transaction: &Transaction, format: RecordFormat) {
     let id = u128::from(transaction.number);
-    let person = Person::of(id, falls_in(form.nul, id, Aspect::Nul));
+    let person = Person::from_id(id, in_share(format.nul_share, id, Salt::Nul));
     object(out, |o| match transaction.kind {
-        Kind::Payin => write_payin(o, transaction, &person, form),
-        Kind::Payout => write_payout(o, transaction, &person, form),
+        TransactionKind::Payin => write_payin(o, transaction, &person, format),
+        TransactionKind::Payout => write_payout(o, transaction, &person, format),
     });
 }
 
-fn write_payin(o: &mut Object<'_>, payin: &Transaction, person: &Person, form: Form) {
-    let fields = grain(u128::from(payin.number), Aspect::Fields);
-    o.bare("_id", payin.number).quoted("txnId", payin.txn_id());
-    o.quoted("spTxnId", format_args!("1003sb{fields:020}"));
+fn write_payin(o: &mut ObjectWriter<'_>, payin: &Transaction, person: &Person, format: RecordFormat) {
+    let field_hash = hash(u128::from(payin.number), Salt::Fields);
+    o.unquoted("_id", payin.number).quoted("txnId", payin.txn_id());
+    o.quoted("spTxnId", format_args!("1003sb{field_hash:020}"));
     o.text("orderId", &payin.order_id);
-    write_amount(o, "amount", payin.amount, form);
+    write_amount(o, "amount", payin.amount, format);
     if payin.is_paid() {
-        write_amount(o, "paidAmount", payin.paid, form);
-        write_amount(o, "totalCommissionAmount", percent(payin.paid, 250), form);
-        o.quoted("utr", utr(fields)).quoted("rrn", utr(fields >> 7));
+        write_amount(o, "paidAmount", payin.paid, format);
+        write_amount(o, "totalCommissionAmount", percent(payin.paid, 250), format);
+        o.quoted("utr", utr(field_hash)).quoted("rrn", utr(field_hash >> 7));
     } else {
-        o.null("paidAmount").bare("totalCommissionAmount", 0).null("utr").null("rrn");
+        o.null("paidAmount").unquoted("totalCommissionAmount", 0).null("utr").null("rrn");
     }
-    write_owner(o, payin);
+    write_client(o, payin);
     o.text("transactionType", "UPI_INTENT").text("paymentMode", "UPI");
     let phone = person.phone();
     o.quoted("payerVpa", format_args!("{phone}-2@axl")).text("payerName", &person.name()).text("payerPhone", &phone);
@@ -61,48 +60,50 @@ fn write_payin(o: &mut Object<'_>, payin: &Transaction, person: &Person, form: F
     }
 }
 
-/// Some pay-outs have `transactionId` and `status` for `txnId` and `txnStatus`.
-fn write_payout(o: &mut Object<'_>, payout: &Transaction, person: &Person, form: Form) {
-    let fields = grain(u128::from(payout.number), Aspect::Fields);
-    let plain = fields.is_multiple_of(4);
-    o.bare("_id", payout.number).quoted(if plain { "transactionId" } else { "txnId" }, payout.txn_id());
+/// Some pay-outs have `transactionId` and `status` instead of `txnId` and `txnStatus`.
+fn write_payout(o: &mut ObjectWriter<'_>, payout: &Transaction, person: &Person, format: RecordFormat) {
+    let field_hash = hash(u128::from(payout.number), Salt::Fields);
+    let short_names = field_hash.is_multiple_of(4);
+    o.unquoted("_id", payout.number).quoted(if short_names { "transactionId" } else { "txnId" }, payout.txn_id());
     o.text("orderId", &payout.order_id);
     let charges = percent(payout.amount, 100);
-    write_amount(o, "amount", payout.amount, form);
-    write_amount(o, "txnCharges", charges, form);
-    write_amount(o, "netAmount", Amount { minor: payout.amount.minor - charges.minor, ..charges }, form);
-    o.text(if plain { "status" } else { "txnStatus" }, &payout.word);
+    write_amount(o, "amount", payout.amount, format);
+    write_amount(o, "txnCharges", charges, format);
+    write_amount(o, "netAmount", Amount { minor: payout.amount.minor - charges.minor, ..charges }, format);
+    o.text(if short_names { "status" } else { "txnStatus" }, &payout.original_status);
     if payout.is_paid() {
-        o.quoted("utr", utr(fields));
+        o.quoted("utr", utr(field_hash));
     } else {
         o.null("utr");
     }
     o.text("clientName", payout.client.name()).text("clientId", payout.client.id());
-    o.text("beneName", &person.name()).quoted("beneAccount", format_args!("0000{:010}", fields % 10_000_000_000));
+    o.text("beneName", &person.name()).quoted("beneAccount", format_args!("0000{:010}", field_hash % 10_000_000_000));
     o.text("beneIfsc", "TEST0000001").text("beneEmail", &person.email()).text("benePhone", &person.phone());
     write_times(o, payout);
 }
 
-fn write_owner(o: &mut Object<'_>, payin: &Transaction) {
-    o.text("txnStatus", &payin.word).text("clientName", payin.client.name()).text("clientId", payin.client.id());
+fn write_client(o: &mut ObjectWriter<'_>, payin: &Transaction) {
+    o.text("txnStatus", &payin.original_status)
+        .text("clientName", payin.client.name())
+        .text("clientId", payin.client.id());
     o.text("resellerId", RESELLER_ID);
 }
 
-fn write_times(o: &mut Object<'_>, transaction: &Transaction) {
+fn write_times(o: &mut ObjectWriter<'_>, transaction: &Transaction) {
     o.quoted("createdAt", transaction.created.iso()).quoted("modifiedAt", transaction.modified.iso());
 }
 
-fn write_amount(o: &mut Object<'_>, name: &str, amount: Amount, form: Form) {
-    match form.amounts {
-        Amounts::Number => o.bare(name, amount.shortest()),
-        Amounts::String => o.quoted(name, amount.shortest()),
+fn write_amount(o: &mut ObjectWriter<'_>, name: &str, amount: Amount, format: RecordFormat) {
+    match format.amounts {
+        AmountFormat::Number => o.unquoted(name, amount.shortest()),
+        AmountFormat::String => o.quoted(name, amount.shortest()),
     };
 }
 
-fn percent(amount: Amount, hundredths: i64) -> Amount {
-    Amount { minor: amount.minor * hundredths / 10_000, ..amount }
+fn percent(amount: Amount, basis_points: i64) -> Amount {
+    Amount { minor: amount.minor * basis_points / 10_000, ..amount }
 }
 
-fn utr(fields: u64) -> String {
-    format!("{:012}", fields % 1_000_000_000_000)
+fn utr(field_hash: u64) -> String {
+    format!("{:012}", field_hash % 1_000_000_000_000)
 }

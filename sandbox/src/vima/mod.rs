@@ -1,13 +1,13 @@
-//! Vima: the merchant-side record of every payment, one list with two cursors.
+//! Vima: the merchant side's record of every payment, in one list with two cursors.
 
 mod entry;
+mod fixture;
 mod operation;
-mod operations;
+mod operation_store;
 mod page;
-mod planted;
 pub(crate) mod routes;
 mod wire;
 
 pub(crate) use entry::Entry;
 pub(crate) use operation::Operation;
-pub(crate) use operations::{Operations, Slot};
+pub(crate) use operation_store::{OperationStore, Slot};

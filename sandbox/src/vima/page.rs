@@ -1,83 +1,81 @@
-//! One page as it goes out, with what its faults add to it.
+//! Writes a page of operations, including the records that faults add.
 
 use crate::{
-    broken::{Anatomy, broken, stands_beside},
     faults::PageFaults,
-    json,
-    switches::{Envelope, Switches},
+    json_writer,
+    malformed::{RequiredFields, has_malformed_companion, make_malformed},
+    switches::{PageEnvelope, Switches},
 };
 
 use super::{
     entry::Entry,
     operation::Operation,
-    wire::{self, Form},
+    wire::{self, RecordFormat},
 };
 
-const ANATOMY: Anatomy = Anatomy {
+const REQUIRED: RequiredFields = RequiredFields {
     ids: &["operation_id"],
     amounts: &["/complete_amount", "/create_params/params/payment/amount/value"],
     created: "operation_created_at",
 };
 
-/// A record to write.
-enum Piece<'a> {
+enum PageItem<'a> {
     Entry(&'a Entry),
-    Earlier(Operation),
-    Broken(&'a Operation),
+    Previous(Operation),
+    MalformedCompanion(&'a Operation),
 }
 
-/// Renders a page.
 pub(crate) fn render(entries: &[&Entry], switches: &Switches, faults: PageFaults) -> String {
-    let form = Form::of(switches, faults.nul);
+    let format = RecordFormat::new(switches, faults.nul_share);
     let mut out = String::with_capacity(2048 * entries.len() + 32);
-    let mut pieces: Vec<Piece<'_>> = Vec::with_capacity(entries.len() + 2);
+    let mut items: Vec<PageItem<'_>> = Vec::with_capacity(entries.len() + 2);
     for entry in entries {
-        pieces.push(Piece::Entry(entry));
-        if let Entry::Made(made) = entry
-            && stands_beside(made.id, faults.malformed)
+        items.push(PageItem::Entry(entry));
+        if let Entry::Generated(operation) = entry
+            && has_malformed_companion(operation.id, faults.malformed_share)
         {
-            pieces.push(Piece::Broken(made));
+            items.push(PageItem::MalformedCompanion(operation));
         }
     }
-    add_repetitions(&mut pieces, entries, faults);
-    let write = |out: &mut String, piece: Piece<'_>| match piece {
-        Piece::Entry(Entry::Made(made)) => wire::write(out, made, form),
-        Piece::Entry(Entry::Planted(planted)) => out.push_str(planted.raw.get()),
-        Piece::Earlier(made) => wire::write(out, &made, form),
-        Piece::Broken(made) => out.push_str(&broken_beside(made, form)),
+    add_repetitions(&mut items, entries, faults);
+    let write = |out: &mut String, item: PageItem<'_>| match item {
+        PageItem::Entry(Entry::Generated(operation)) => wire::write(out, operation, format),
+        PageItem::Entry(Entry::Fixture(fixture)) => out.push_str(fixture.raw.get()),
+        PageItem::Previous(operation) => wire::write(out, &operation, format),
+        PageItem::MalformedCompanion(operation) => out.push_str(&malformed_companion(operation, format)),
     };
     match switches.vima_envelope {
-        Envelope::Array => json::array(&mut out, pieces, write),
-        Envelope::Wrapped => json::object(&mut out, |o| {
-            o.array("operations", pieces, write);
+        PageEnvelope::Array => json_writer::array(&mut out, items, write),
+        PageEnvelope::Wrapped => json_writer::object(&mut out, |o| {
+            o.array("operations", items, write);
         }),
     }
     out
 }
 
-/// A page may hold a record twice, and an older version of a record after the newer one.
-fn add_repetitions<'a>(pieces: &mut Vec<Piece<'a>>, entries: &[&'a Entry], faults: PageFaults) {
+/// Adds a duplicate record, and an older version of a record after the newer one, if the faults say so.
+fn add_repetitions<'a>(items: &mut Vec<PageItem<'a>>, entries: &[&'a Entry], faults: PageFaults) {
     if let (true, Some(entry)) = (faults.duplicate, entries.get(entries.len() / 2)) {
-        pieces.push(Piece::Entry(entry));
+        items.push(PageItem::Entry(entry));
     }
     let changed = entries.iter().find_map(|entry| match entry {
-        Entry::Made(made) if made.modified > made.created => Some(made),
+        Entry::Generated(operation) if operation.modified > operation.created => Some(operation),
         _ => None,
     });
-    if let (true, Some(made)) = (faults.stale, changed) {
-        pieces.push(Piece::Earlier(made.earlier()));
+    if let (true, Some(operation)) = (faults.stale, changed) {
+        items.push(PageItem::Previous(operation.previous_version()));
     }
 }
 
-fn broken_beside(made: &Operation, form: Form) -> String {
-    let neighbour = Operation {
-        id: made.id + 1,
-        create_id: made.create_id + 1,
-        update_id: made.update_id + 1,
-        key: format!("{}-X", made.key).into(),
-        ..made.clone()
+fn malformed_companion(operation: &Operation, format: RecordFormat) -> String {
+    let companion = Operation {
+        id: operation.id + 1,
+        create_id: operation.create_id + 1,
+        update_id: operation.update_id + 1,
+        key: format!("{}-X", operation.key).into(),
+        ..operation.clone()
     };
-    let mut rendered = String::new();
-    wire::write(&mut rendered, &neighbour, form);
-    broken(&rendered, made.id, &ANATOMY)
+    let mut json = String::new();
+    wire::write(&mut json, &companion, format);
+    make_malformed(&json, operation.id, &REQUIRED)
 }

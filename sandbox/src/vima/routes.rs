@@ -12,37 +12,37 @@ use poem::{
 use crate::{
     Sandbox,
     config::Config,
-    faults::Draw,
+    faults::RequestFaults,
     http::{
-        answer::{json, refusal},
-        params::Params,
+        query_params::QueryParams,
+        response::{error, json},
     },
 };
 
-use super::{operations::Listing, page};
+use super::{operation_store::OperationQuery, page};
 
-/// The longest page Vima gives on request.
-const MOST_PER_PAGE: usize = 100;
+/// Also the default.
+const MAX_PER_PAGE: usize = 100;
 
 #[handler]
 pub(crate) fn operations(request: &Request, Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
-    let params = Params::of(request);
+    let params = QueryParams::from_request(request);
     let switches = sandbox.switches();
-    if !is_let_in(request, &params, &sandbox.config) {
+    if !is_authorized(request, &params, &sandbox.config) {
         let status = StatusCode::from_u16(switches.vima_refusal_status).unwrap_or(StatusCode::UNAUTHORIZED);
-        return refusal(status, "unknown apikey or user");
+        return error(status, "invalid apikey or credentials");
     }
-    let listing = match listing(&params) {
-        Ok(listing) => listing,
-        Err(why) => return refusal(StatusCode::BAD_REQUEST, &why),
+    let query = match parse_query(&params) {
+        Ok(query) => query,
+        Err(reason) => return error(StatusCode::BAD_REQUEST, &reason),
     };
-    let faults = request.extensions().get::<Draw>().map(|draw| draw.page).unwrap_or_default();
+    let faults = request.extensions().get::<RequestFaults>().map(|faults| faults.page).unwrap_or_default();
     let state = sandbox.state();
-    let entries = state.operations.page(&listing, &switches, sandbox.clock.now());
+    let entries = state.operations.page(&query, &switches, sandbox.clock.now());
     json(StatusCode::OK, page::render(&entries, &switches, faults))
 }
 
-fn is_let_in(request: &Request, params: &Params, config: &Config) -> bool {
+fn is_authorized(request: &Request, params: &QueryParams, config: &Config) -> bool {
     if params.text("apikey").is_some_and(|key| key == config.vima_api_key) {
         return true;
     }
@@ -51,13 +51,13 @@ fn is_let_in(request: &Request, params: &Params, config: &Config) -> bool {
     decoded == Some(format!("{}:{}", config.vima_username, config.vima_password).into_bytes())
 }
 
-fn listing(params: &Params) -> Result<Listing, String> {
-    let count = params.number::<usize>("count")?.unwrap_or(MOST_PER_PAGE);
-    if !(1..=MOST_PER_PAGE).contains(&count) {
-        return Err(format!("count must be from 1 to {MOST_PER_PAGE}"));
+fn parse_query(params: &QueryParams) -> Result<OperationQuery, String> {
+    let count = params.number::<usize>("count")?.unwrap_or(MAX_PER_PAGE);
+    if !(1..=MAX_PER_PAGE).contains(&count) {
+        return Err(format!("count must be between 1 and {MAX_PER_PAGE}"));
     }
     let (date, from, to) = (params.day("date")?, params.day("from")?, params.day("to")?);
-    Ok(Listing {
+    Ok(OperationQuery {
         project: params.text("project").map(str::to_owned),
         status: params.text("status").map(str::to_owned),
         first_day: date.max(from),

@@ -1,7 +1,7 @@
-//! The sandbox as its clients meet it: over HTTP.
+//! Tests of the sandbox over HTTP.
 
-mod control;
+mod control_api;
 mod faults;
-mod lists;
-mod running;
-mod truth;
+mod ground_truth;
+mod harness;
+mod provider_apis;

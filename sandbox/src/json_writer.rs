@@ -1,23 +1,20 @@
-//! JSON written straight into one string: a page of records costs no tree and no allocation per field.
+//! Writes JSON directly into a string, without a tree and without an allocation per field.
 //!
-//! Numbers are written as given, so that `100.00000000` keeps its eight decimals and never passes through a float.
+//! Numbers are written as given, so that `100.00000000` keeps its eight decimals.
 
 use std::fmt::{Display, Write as _};
 
-/// An object being written.
-pub(crate) struct Object<'a> {
+pub(crate) struct ObjectWriter<'a> {
     out: &'a mut String,
-    begun: bool,
+    has_fields: bool,
 }
 
-/// Writes one object.
-pub(crate) fn object(out: &mut String, fill: impl FnOnce(&mut Object<'_>)) {
+pub(crate) fn object(out: &mut String, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
     out.push('{');
-    fill(&mut Object { out, begun: false });
+    fill(&mut ObjectWriter { out, has_fields: false });
     out.push('}');
 }
 
-/// Writes an array, one call of `write` for each item.
 pub(crate) fn array<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut String, T)) {
     out.push('[');
     for (position, item) in items.into_iter().enumerate() {
@@ -29,7 +26,7 @@ pub(crate) fn array<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut
     out.push(']');
 }
 
-/// Writes a string with its quotes.
+/// Writes a quoted and escaped string.
 pub(crate) fn text(out: &mut String, value: &str) {
     if value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         out.push('"');
@@ -40,12 +37,12 @@ pub(crate) fn text(out: &mut String, value: &str) {
     }
 }
 
-impl Object<'_> {
+impl ObjectWriter<'_> {
     fn name(&mut self, name: &str) -> &mut String {
-        if self.begun {
+        if self.has_fields {
             self.out.push(',');
         }
-        self.begun = true;
+        self.has_fields = true;
         text(self.out, name);
         self.out.push(':');
         self.out
@@ -56,24 +53,24 @@ impl Object<'_> {
         self
     }
 
-    /// A string with nothing in it that JSON escapes.
+    /// A string that contains no characters to escape.
     pub(crate) fn quoted(&mut self, name: &str, value: impl Display) -> &mut Self {
         // Writing to a String cannot fail.
         let _ = write!(self.name(name), "\"{value}\"");
         self
     }
 
-    /// A number, a boolean or `null`, exactly as it prints.
-    pub(crate) fn bare(&mut self, name: &str, value: impl Display) -> &mut Self {
+    /// A number, a boolean, `null` or serialized JSON, exactly as displayed.
+    pub(crate) fn unquoted(&mut self, name: &str, value: impl Display) -> &mut Self {
         let _ = write!(self.name(name), "{value}");
         self
     }
 
     pub(crate) fn null(&mut self, name: &str) -> &mut Self {
-        self.bare(name, "null")
+        self.unquoted(name, "null")
     }
 
-    pub(crate) fn object(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>)) -> &mut Self {
+    pub(crate) fn object(&mut self, name: &str, fill: impl FnOnce(&mut ObjectWriter<'_>)) -> &mut Self {
         object(self.name(name), fill);
         self
     }
@@ -94,10 +91,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_json() {
+    fn output_is_valid_json() {
         let mut out = String::new();
         object(&mut out, |o| {
-            o.text("name", "A\0\"b\"").bare("amount", "100.00000000").null("none");
+            o.text("name", "A\0\"b\"").unquoted("amount", "100.00000000").null("none");
             o.array("ids", [1, 2], |out, id| out.push_str(&id.to_string())).object("empty", |_| {});
         });
         assert_eq!(out, r#"{"name":"A\u0000\"b\"","amount":100.00000000,"none":null,"ids":[1,2],"empty":{}}"#);

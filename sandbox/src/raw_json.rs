@@ -1,23 +1,23 @@
-//! Looking into a planted record without changing a byte of it.
+//! Reads fields of a fixture record without changing its text.
 //!
-//! A test plants any JSON value and it is served back as it came. The indexes and the truth still have to know its ids,
-//! times and exact amount, so fields are read from the raw text: a number stays the digits that were written.
+//! Fixtures are served byte for byte, but the indexes and the ground truth need their ids, timestamps and exact amounts.
+//! Fields are therefore read from the raw text, so that numbers keep their digits.
 
 use std::collections::HashMap;
 
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use crate::moment::Moment;
+use crate::timestamp::Timestamp;
 
-/// The value at a path of field names; `None` where the path leaves the record or ends at `null`.
+/// The value at a path of field names; `None` if it is missing or `null`.
 pub(crate) fn at<'a>(record: &'a RawValue, path: &[&str]) -> Option<&'a RawValue> {
-    let mut here = record;
+    let mut value = record;
     for name in path {
-        let fields: HashMap<String, &'a RawValue> = serde_json::from_str(here.get()).ok()?;
-        here = fields.get(*name)?;
+        let fields: HashMap<String, &'a RawValue> = serde_json::from_str(value.get()).ok()?;
+        value = fields.get(*name)?;
     }
-    (here.get() != "null").then_some(here)
+    (value.get() != "null").then_some(value)
 }
 
 /// A string or a number, as text.
@@ -29,7 +29,7 @@ pub(crate) fn text(record: &RawValue, path: &[&str]) -> Option<String> {
     value.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then(|| value.to_owned())
 }
 
-/// The first of the paths that leads to a string or a number which is not blank.
+/// The first non-blank string or number at one of the paths.
 pub(crate) fn first_text(record: &RawValue, paths: &[&[&str]]) -> Option<String> {
     paths.iter().filter_map(|path| text(record, path)).find(|text| !text.trim().is_empty())
 }
@@ -43,8 +43,8 @@ pub(crate) fn number(record: &RawValue, path: &[&str]) -> Option<u128> {
     text(record, path)?.trim().parse().ok()
 }
 
-pub(crate) fn moment(record: &RawValue, path: &[&str]) -> Option<Moment> {
-    Moment::parse(text(record, path)?.trim())
+pub(crate) fn timestamp(record: &RawValue, path: &[&str]) -> Option<Timestamp> {
+    Timestamp::parse(text(record, path)?.trim())
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exact_digits_survive() {
+    fn numbers_keep_their_digits() {
         let record: Box<RawValue> =
             serde_json::from_str(r#"{"a":{"b":100.10000000000000000001,"c":"7","d":null,"e":1e2},"f":[1]}"#).unwrap();
         assert_eq!(decimal(&record, &["a", "b"]).unwrap().to_string(), "100.10000000000000000001");

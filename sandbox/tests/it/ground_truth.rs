@@ -1,11 +1,11 @@
-//! The truth is what a naive reader finds in the records themselves.
+//! Compares the ground truth with a simple evaluation of the records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::running::Running;
+use crate::harness::TestSandbox;
 
 fn text<'a>(record: &'a Value, field: &str) -> &'a str {
     record[field].as_str().unwrap_or_default()
@@ -25,40 +25,40 @@ fn keys_of(truth: &Value, kind: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn discrepancies_are_those_of_a_naive_join() {
-    let running = Running::with(&["--per-day", "500", "--discrepancies", "0.1"]).await;
-    running.post("live", &json!({"create": 60, "change": 40})).await;
-    let truth = running.control("truth").await;
-    let vima = running.control("truth/records?source=vima&kind=payin").await;
-    let payshack = running.control("truth/records?source=payshack&kind=payin").await;
+async fn discrepancies_match_a_join_of_the_records() {
+    let sandbox = TestSandbox::with(&["--per-day", "500", "--discrepancies", "0.1"]).await;
+    sandbox.post("live", &json!({"create": 60, "change": 40})).await;
+    let truth = sandbox.control("truth").await;
+    let vima = sandbox.control("truth/records?source=vima&kind=payin").await;
+    let payshack = sandbox.control("truth/records?source=payshack&kind=payin").await;
     let (vima, payshack) = (by_key(&vima), by_key(&payshack));
     let all: BTreeSet<&str> = vima.keys().chain(payshack.keys()).copied().collect();
-    let open = |status| matches!(status, "pending" | "processing");
+    let is_open = |status| matches!(status, "pending" | "processing");
     let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for key in all {
         let (left, right) =
             (vima.get(key).cloned().unwrap_or_default(), payshack.get(key).cloned().unwrap_or_default());
-        let mut note = |kind| found.entry(kind).or_default().extend([key.to_owned()]);
+        let mut add = |kind| found.entry(kind).or_default().extend([key.to_owned()]);
         match (left.len(), right.len()) {
-            (0, _) => note("missing_vima"),
-            (_, 0) => note("missing_payshack"),
+            (0, _) => add("missing_vima"),
+            (_, 0) => add("missing_payshack"),
             (1, 1) => {
                 let (left, right) = (left[0], right[0]);
                 let success = right["status"] == "success";
-                let theirs = if success { text(right, "paid_amount") } else { text(right, "amount") };
-                if text(left, "amount").parse::<Decimal>().unwrap() != theirs.parse::<Decimal>().unwrap() {
-                    note("amount");
+                let payshack_amount = if success { text(right, "paid_amount") } else { text(right, "amount") };
+                if text(left, "amount").parse::<Decimal>().unwrap() != payshack_amount.parse::<Decimal>().unwrap() {
+                    add("amount");
                 }
                 let (one, two) = (text(left, "status"), text(right, "status"));
-                if one != two && !(open(one) && open(two)) {
-                    note("status");
+                if one != two && !(is_open(one) && is_open(two)) {
+                    add("status");
                 }
                 if text(left, "created_at")[..10] != text(right, "created_at")[..10] {
-                    note("split_by_midnight");
+                    add("split_by_midnight");
                 }
             }
-            (2, 1) => note("duplicate_vima"),
-            (1, 2) => note("duplicate_payshack"),
+            (2, 1) => add("duplicate_vima"),
+            (1, 2) => add("duplicate_payshack"),
             other => panic!("{key}: {other:?}"),
         }
     }
@@ -68,26 +68,26 @@ async fn discrepancies_are_those_of_a_naive_join() {
     }
     let kinds: BTreeSet<&str> = found.keys().copied().collect();
     assert_eq!(kinds.len(), 7, "{kinds:?}");
-    let detailed = running.control("truth/discrepancies").await;
+    let detailed = sandbox.control("truth/discrepancies").await;
     assert_eq!(detailed.as_array().unwrap().len(), found.values().map(BTreeSet::len).sum::<usize>());
 }
 
 #[tokio::test]
-async fn sums_are_those_of_the_records() {
-    let running = Running::with(&[]).await;
-    let truth = running.control("truth").await;
+async fn sums_match_the_records() {
+    let sandbox = TestSandbox::with(&[]).await;
+    let truth = sandbox.control("truth").await;
     for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
-        let records = running.control(&format!("truth/records?source={source}&kind={kind}")).await;
+        let records = sandbox.control(&format!("truth/records?source={source}&kind={kind}")).await;
         let mut sums: BTreeMap<(&str, &str), (u64, Decimal)> = BTreeMap::new();
         for record in records.as_array().unwrap() {
             let (count, sum) = sums.entry((text(record, "currency"), text(record, "status"))).or_default();
             *count += 1;
             *sum += text(record, "amount").parse::<Decimal>().unwrap();
         }
-        let told = &truth[source][kind];
-        assert_eq!(told["count"].as_u64(), Some(sums.values().map(|(count, _)| count).sum()));
+        let totals = &truth[source][kind];
+        assert_eq!(totals["count"].as_u64(), Some(sums.values().map(|(count, _)| count).sum()));
         for ((currency, status), (count, sum)) in sums {
-            let cell = &told["sums"][currency][status];
+            let cell = &totals["sums"][currency][status];
             assert_eq!(cell["count"].as_u64(), Some(count));
             assert_eq!(text(cell, "amount").parse::<Decimal>().unwrap(), sum);
         }

@@ -1,5 +1,3 @@
-//! Answers in JSON.
-
 use poem::{
     Body, Response,
     http::{StatusCode, header},
@@ -12,7 +10,7 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     Response::builder().status(status).header(header::CONTENT_TYPE, JSON).body(body)
 }
 
-/// An error in the plain form: `{"error": "why"}`.
-pub(crate) fn refusal(status: StatusCode, why: &str) -> Response {
-    json(status, json!({ "error": why }).to_string())
+/// `{"error": "reason"}`
+pub(crate) fn error(status: StatusCode, reason: &str) -> Response {
+    json(status, json!({ "error": reason }).to_string())
 }

@@ -1,4 +1,4 @@
-//! A sandbox served on a free port, and a client of it.
+//! A sandbox on a free port, with an HTTP client.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use tokio::net::TcpListener;
 
 #[derive(Parser)]
 #[command(args_override_self = true)]
-struct Line {
+struct Cli {
     #[command(flatten)]
     config: Config,
 }
 
-/// Small enough for a debug build, big enough for several pages.
+/// Few enough payments for a debug build, enough for several pages.
 const BASE: [&str; 7] = ["psp-sandbox", "--now", "2026-01-15T10:00:00Z", "--history-days", "3", "--per-day", "150"];
 
-pub(crate) struct Running {
+pub(crate) struct TestSandbox {
     pub(crate) url: String,
     pub(crate) client: Client,
 }
 
-impl Running {
+impl TestSandbox {
     pub(crate) async fn with(options: &[&str]) -> Self {
-        let config = Line::parse_from(BASE.iter().chain(options)).config;
+        let config = Cli::parse_from(BASE.iter().chain(options)).config;
         let sandbox = Arc::new(Sandbox::new(config).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(sandbox, listener));
-        #[expect(clippy::disallowed_methods, reason = "a test's own client, which wants neither pace nor retries")]
+        #[expect(clippy::disallowed_methods, reason = "test client without rate limit and retries")]
         let client = Client::new();
         Self { url, client }
     }
@@ -45,8 +45,8 @@ impl Running {
     }
 
     pub(crate) async fn login(&self) -> (String, String) {
-        let answer = self.login_with("sandbox-password").await.json::<Value>().await.unwrap();
-        let field = |name: &str| answer["data"][name].as_str().unwrap().to_owned();
+        let response = self.login_with("sandbox-password").await.json::<Value>().await.unwrap();
+        let field = |name: &str| response["data"][name].as_str().unwrap().to_owned();
         (field("token"), field("clientId"))
     }
 
@@ -67,21 +67,21 @@ impl Running {
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Value {
-        let answer = self.client.put(format!("{}/sandbox/{path}", self.url)).json(body).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        answer.json().await.unwrap()
+        let response = self.client.put(format!("{}/sandbox/{path}", self.url)).json(body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.json().await.unwrap()
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
-        let answer = self.client.post(format!("{}/sandbox/{path}", self.url)).json(body).send().await.unwrap();
-        assert!(answer.status().is_success());
-        answer.json().await.unwrap()
+        let response = self.client.post(format!("{}/sandbox/{path}", self.url)).json(body).send().await.unwrap();
+        assert!(response.status().is_success());
+        response.json().await.unwrap()
     }
 
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Value {
-        let answer = self.client.patch(format!("{}/sandbox/{path}", self.url)).json(body).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text().await.unwrap());
-        answer.json().await.unwrap()
+        let response = self.client.patch(format!("{}/sandbox/{path}", self.url)).json(body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{}", response.text().await.unwrap());
+        response.json().await.unwrap()
     }
 }
 

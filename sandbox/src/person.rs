@@ -1,6 +1,6 @@
-//! Made-up payers and beneficiaries, each the fixed property of a record's id.
+//! Invented payers and beneficiaries, derived from record ids.
 
-use crate::chance::{Aspect, grain, pick};
+use crate::id_hash::{Salt, hash, pick};
 
 const FIRST_NAMES: [&str; 16] = [
     "Asha", "Vikram", "Meera", "Rohan", "Kavya", "Arjun", "Divya", "Nikhil", "Priya", "Sanjay", "Leela", "Farhan",
@@ -9,7 +9,6 @@ const FIRST_NAMES: [&str; 16] = [
 const LAST_NAMES: [&str; 12] =
     ["Rao", "Sharma", "Iyer", "Khan", "Das", "Patel", "Nair", "Gupta", "Singh", "Menon", "Joshi", "Bose"];
 
-/// A person who does not exist.
 #[derive(Debug)]
 pub(crate) struct Person {
     first: &'static str,
@@ -19,11 +18,11 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// The person of a record; with `with_nul` the first name carries a NUL, as real ones sometimes do.
-    pub(crate) fn of(id: u128, with_nul: bool) -> Self {
-        let grain = grain(id, Aspect::Payer);
-        let (first, last) = (pick(&FIRST_NAMES, grain), pick(&LAST_NAMES, grain >> 8));
-        Self { first, last, number: (grain >> 16) % 100, with_nul }
+    /// `with_nul` appends a NUL to the first name, as real records sometimes contain.
+    pub(crate) fn from_id(id: u128, with_nul: bool) -> Self {
+        let hash = hash(id, Salt::Payer);
+        let (first, last) = (pick(&FIRST_NAMES, hash), pick(&LAST_NAMES, hash >> 8));
+        Self { first, last, number: (hash >> 16) % 100, with_nul }
     }
 
     pub(crate) fn first(&self) -> String {

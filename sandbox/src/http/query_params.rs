@@ -1,16 +1,15 @@
-//! The query of a request; an empty parameter is an absent one.
+//! Query parameters of a request. An empty value counts as absent.
 
 use std::{collections::HashMap, str::FromStr};
 
 use poem::Request;
 
-use crate::moment::Day;
+use crate::timestamp::Day;
 
-/// A request's query parameters.
-pub(crate) struct Params(HashMap<String, String>);
+pub(crate) struct QueryParams(HashMap<String, String>);
 
-impl Params {
-    pub(crate) fn of(request: &Request) -> Self {
+impl QueryParams {
+    pub(crate) fn from_request(request: &Request) -> Self {
         Self(request.params().unwrap_or_default())
     }
 
@@ -19,15 +18,15 @@ impl Params {
     }
 
     pub(crate) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, String> {
-        self.read(name, "a number", |text| text.parse().ok())
+        self.parse(name, "a number", |text| text.parse().ok())
     }
 
     pub(crate) fn day(&self, name: &str) -> Result<Option<Day>, String> {
-        self.read(name, "a day such as 2026-01-15", Day::parse)
+        self.parse(name, "a day such as 2026-01-15", Day::parse)
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, String> {
-        let flag = self.read(name, "true or false", |text| match text.to_lowercase().as_str() {
+        let flag = self.parse(name, "true or false", |text| match text.to_lowercase().as_str() {
             "true" | "1" => Some(true),
             "false" | "0" => Some(false),
             _ => None,
@@ -35,8 +34,8 @@ impl Params {
         Ok(flag?.unwrap_or_default())
     }
 
-    fn read<T>(&self, name: &str, what: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, String> {
+    fn parse<T>(&self, name: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, String> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        read(text).map(Some).ok_or_else(|| format!("{name} must be {what}"))
+        parse(text).map(Some).ok_or_else(|| format!("{name} must be {expected}"))
     }
 }
