@@ -1,5 +1,5 @@
 # Commands for people; each target calls a script in scripts/.
-.PHONY: help demo test test-long check bench openapi sqlx setup
+.PHONY: help demo test test-long check bench openapi client sqlx setup
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,9 @@ bench: ## measure a release build (BENCH=name: one measurement)
 
 openapi: ## regenerate openapi/ from the code
 	@scripts/openapi
+
+client: ## generate a Python client from openapi/ and use it against a running system
+	@scripts/client
 
 sqlx: ## regenerate .sqlx/ from the queries and the migrations
 	@scripts/sqlx
