@@ -90,7 +90,6 @@ pub(crate) struct PageFaults {
 
 type Rates = BTreeMap<Fault, f64>;
 
-/// The rates in force, for each provider, and the rng.
 #[derive(Debug)]
 pub(crate) struct FaultInjector {
     vima: Rates,

@@ -19,8 +19,8 @@ pub(crate) fn has_malformed_companion(id: u128, share: f64) -> bool {
 }
 
 /// Makes a serialized record malformed; the id decides how.
-pub(crate) fn make_malformed(rendered: &str, id: u128, required: &RequiredFields) -> String {
-    let Ok(mut record) = serde_json::from_str::<Value>(rendered) else { return "null".into() };
+pub(crate) fn make_malformed(json: &str, id: u128, required: &RequiredFields) -> String {
+    let Ok(mut record) = serde_json::from_str::<Value>(json) else { return "null".into() };
     match (hash(id, Salt::Malformed) >> 3) % 6 {
         0 => remove(&mut record, required.ids),
         1 => overwrite(&mut record, required.amounts, &Value::Null),

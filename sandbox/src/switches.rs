@@ -24,7 +24,7 @@ pub(crate) enum PageEnvelope {
 /// How Vima represents the merchant's own id of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum KeyForm {
+pub(crate) enum KeyFormat {
     /// Mostly a string, sometimes a number, sometimes only in `identifiers.c_id`.
     Mixed,
     String,
@@ -75,7 +75,7 @@ pub(crate) struct Switches {
     pub(crate) vima_page_overrun: usize,
     /// New cursor ids exceed 64 bits.
     pub(crate) vima_wide_ids: bool,
-    pub(crate) vima_key_form: KeyForm,
+    pub(crate) vima_key_form: KeyFormat,
     pub(crate) vima_amounts: AmountFormat,
     /// The HTTP status for wrong credentials.
     pub(crate) vima_refusal_status: u16,
@@ -99,7 +99,7 @@ impl Default for Switches {
             vima_late_visible_seconds: 600,
             vima_page_overrun: 0,
             vima_wide_ids: false,
-            vima_key_form: KeyForm::Mixed,
+            vima_key_form: KeyFormat::Mixed,
             vima_amounts: AmountFormat::Number,
             vima_refusal_status: 401,
             payshack_order: ListOrder::Newest,

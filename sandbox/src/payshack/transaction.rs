@@ -31,7 +31,7 @@ pub(crate) struct Transaction {
     pub(crate) created: Timestamp,
     pub(crate) modified: Timestamp,
     pub(crate) amount: Amount,
-    /// Reported only if the payment succeeded.
+    /// Reported only for successful and refunded pay-ins.
     pub(crate) paid: Amount,
     pub(crate) order_id: Arc<str>,
     pub(crate) original_status: OriginalStatus,
@@ -77,7 +77,7 @@ impl Transaction {
         self.modified = at;
     }
 
-    /// The transaction before its last change.
+    /// The transaction as created, which faults serve as a stale version.
     pub(crate) fn previous_version(&self) -> Self {
         Self { modified: self.created, original_status: OriginalStatus::Borrowed("Initiated"), ..self.clone() }
     }

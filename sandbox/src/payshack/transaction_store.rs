@@ -96,7 +96,7 @@ impl TransactionStore {
         }
     }
 
-    /// Returns the slot of each transaction, in the given order.
+    /// Assigns numbers in chronological order. Returns the slots in the order of `transactions`.
     pub(crate) fn add_history(&mut self, transactions: Vec<Transaction>) -> Vec<Slot> {
         let mut slots = vec![0; transactions.len()];
         let mut sorted: Vec<_> = transactions.into_iter().enumerate().collect();

@@ -44,7 +44,7 @@ fn write_payin(o: &mut ObjectWriter<'_>, payin: &Transaction, person: &Person, f
     write_amount(o, "amount", payin.amount, format);
     if payin.is_paid() {
         write_amount(o, "paidAmount", payin.paid, format);
-        write_amount(o, "totalCommissionAmount", percent(payin.paid, 250), format);
+        write_amount(o, "totalCommissionAmount", fee(payin.paid, 250), format);
         o.quoted("utr", utr(field_hash)).quoted("rrn", utr(field_hash >> 7));
     } else {
         o.null("paidAmount").unquoted("totalCommissionAmount", 0).null("utr").null("rrn");
@@ -63,14 +63,14 @@ fn write_payin(o: &mut ObjectWriter<'_>, payin: &Transaction, person: &Person, f
 /// Some pay-outs have `transactionId` and `status` instead of `txnId` and `txnStatus`.
 fn write_payout(o: &mut ObjectWriter<'_>, payout: &Transaction, person: &Person, format: RecordFormat) {
     let field_hash = hash(u128::from(payout.number), Salt::Fields);
-    let short_names = field_hash.is_multiple_of(4);
-    o.unquoted("_id", payout.number).quoted(if short_names { "transactionId" } else { "txnId" }, payout.txn_id());
+    let alternative_names = field_hash.is_multiple_of(4);
+    o.unquoted("_id", payout.number).quoted(if alternative_names { "transactionId" } else { "txnId" }, payout.txn_id());
     o.text("orderId", &payout.order_id);
-    let charges = percent(payout.amount, 100);
+    let charges = fee(payout.amount, 100);
     write_amount(o, "amount", payout.amount, format);
     write_amount(o, "txnCharges", charges, format);
     write_amount(o, "netAmount", Amount { minor: payout.amount.minor - charges.minor, ..charges }, format);
-    o.text(if short_names { "status" } else { "txnStatus" }, &payout.original_status);
+    o.text(if alternative_names { "status" } else { "txnStatus" }, &payout.original_status);
     if payout.is_paid() {
         o.quoted("utr", utr(field_hash));
     } else {
@@ -100,7 +100,7 @@ fn write_amount(o: &mut ObjectWriter<'_>, name: &str, amount: Amount, format: Re
     };
 }
 
-fn percent(amount: Amount, basis_points: i64) -> Amount {
+fn fee(amount: Amount, basis_points: i64) -> Amount {
     Amount { minor: amount.minor * basis_points / 10_000, ..amount }
 }
 

@@ -74,7 +74,7 @@ impl Operation {
         self.modified = at;
     }
 
-    /// The operation before its last change.
+    /// The operation as created, which faults serve as a stale version.
     pub(crate) fn previous_version(&self) -> Self {
         Self {
             update_id: self.create_id.min(self.update_id),

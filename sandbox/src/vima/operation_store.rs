@@ -85,7 +85,7 @@ impl OperationStore {
         self.wide_ids = wide;
     }
 
-    /// Returns the slot of each operation, in the given order.
+    /// Assigns ids in chronological order. Returns the slots in the order of `operations`.
     pub(crate) fn add_history(&mut self, mut operations: Vec<Operation>) -> Vec<Slot> {
         let mut order: Vec<usize> = (0..operations.len()).collect();
         order.sort_by_key(|index| (operations[*index].modified, *index));
@@ -244,8 +244,8 @@ impl OperationStore {
     }
 }
 
-fn is_past(id: u128, cursor: u128, kind: CursorMode) -> bool {
-    match kind {
+fn is_past(id: u128, cursor: u128, mode: CursorMode) -> bool {
+    match mode {
         CursorMode::Exclusive => id > cursor,
         CursorMode::Inclusive => id >= cursor,
         CursorMode::Ignored => true,

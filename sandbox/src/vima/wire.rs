@@ -5,14 +5,14 @@ use crate::{
     json_writer::{ObjectWriter, object},
     money::{Amount, Currency},
     person::Person,
-    switches::{AmountFormat, KeyForm, Switches},
+    switches::{AmountFormat, KeyFormat, Switches},
 };
 
 use super::operation::Operation;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordFormat {
-    key: KeyForm,
+    key: KeyFormat,
     amounts: AmountFormat,
     nul_share: f64,
 }
@@ -22,12 +22,12 @@ impl RecordFormat {
         Self { key: switches.vima_key_form, amounts: switches.vima_amounts, nul_share }
     }
 
-    fn key_form(self, field_hash: u64) -> KeyForm {
+    fn key_format(self, field_hash: u64) -> KeyFormat {
         match (self.key, field_hash % 32) {
-            (KeyForm::Mixed, 0) => KeyForm::Number,
-            (KeyForm::Mixed, 1) => KeyForm::CId,
-            (KeyForm::Mixed, _) => KeyForm::String,
-            (form, _) => form,
+            (KeyFormat::Mixed, 0) => KeyFormat::Number,
+            (KeyFormat::Mixed, 1) => KeyFormat::CId,
+            (KeyFormat::Mixed, _) => KeyFormat::String,
+            (format, _) => format,
         }
     }
 }
@@ -36,7 +36,7 @@ impl RecordFormat {
 pub(crate) fn write(out: &mut String, operation: &Operation, format: RecordFormat) {
     let field_hash = hash(operation.id, Salt::Fields);
     object(out, |o| {
-        write_identity(o, operation, format.key_form(field_hash));
+        write_identity(o, operation, format.key_format(field_hash));
         write_request(o, operation, format);
         write_state(o, operation, field_hash);
         write_cards(o, operation, format);
@@ -49,12 +49,12 @@ pub(crate) fn write(out: &mut String, operation: &Operation, format: RecordForma
     });
 }
 
-fn write_identity(o: &mut ObjectWriter<'_>, operation: &Operation, key: KeyForm) {
+fn write_identity(o: &mut ObjectWriter<'_>, operation: &Operation, key: KeyFormat) {
     let (reference, account) = (hash(operation.id, Salt::Reference), hash(operation.id, Salt::Account));
     o.quoted("operation_id", operation.id).quoted("reference_id", format_args!("{reference:016x}{account:016x}"));
     match key {
-        KeyForm::CId => {}
-        KeyForm::Number if is_number(&operation.key) => {
+        KeyFormat::CId => {}
+        KeyFormat::Number if is_number(&operation.key) => {
             o.unquoted("client_operation_id", &operation.key);
         }
         _ => {
