@@ -4,6 +4,7 @@
 //! and whoever wants to know a rule of the business finds it here and nowhere else.
 
 pub mod access;
+pub mod backoff;
 pub mod day;
 pub mod discrepancy;
 pub mod event;

@@ -37,7 +37,7 @@ struct SharedPace {
 
 #[async_trait]
 impl RateLimit for SharedPace {
-    async fn turn(&self) {
+    async fn acquire(&self) {
         match self.redis.take_turn(self.provider.as_str(), self.interval).await {
             Ok(wait) => sleep(wait).await,
             Err(error) => {
@@ -53,7 +53,7 @@ impl RateLimit for SharedPace {
         }
     }
 
-    async fn hold(&self, wait: Duration) {
+    async fn pause_for(&self, wait: Duration) {
         if let Err(error) = self.redis.hold_turns(self.provider.as_str(), wait).await {
             tracing::warn!(%error, provider = %self.provider, "the pause is not shared while Redis is away");
             let mut next = self.next_alone.lock().await;

@@ -24,7 +24,7 @@ use super::error::ProviderError;
 use super::field::{Field, Object};
 use super::rate_limit::RateLimit;
 use super::redaction::Redactor;
-use super::retry::RetryBudget;
+use super::retry::{RetryBudget, RetryPolicy};
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
 
@@ -43,16 +43,7 @@ pub struct HttpSettings {
     pub request_timeout: Duration,
     /// The most bytes of one answer, unpacked (`PROVIDER_MAX_RESPONSE_BYTES`).
     pub max_response_bytes: usize,
-    /// How often a request is tried before its failure is the job's, the first time included.
-    pub attempts: u32,
-    /// The longest pause after the first failure; it doubles with each further one.
-    pub backoff_base: Duration,
-    /// The longest pause after any failure, and the wait after a 429 that does not say how long.
-    pub backoff_cap: Duration,
-    /// The longest wait for one 429, whatever it asks for.
-    pub longest_wait: Duration,
-    /// The longest wait for all the 429s of one request.
-    pub total_wait: Duration,
+    pub retry: RetryPolicy,
 }
 
 impl Default for HttpSettings {
@@ -61,11 +52,7 @@ impl Default for HttpSettings {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_mins(1),
             max_response_bytes: 32 * 1024 * 1024,
-            attempts: 6,
-            backoff_base: Duration::from_millis(500),
-            backoff_cap: Duration::from_secs(10),
-            longest_wait: Duration::from_mins(2),
-            total_wait: Duration::from_mins(5),
+            retry: RetryPolicy::default(),
         }
     }
 }
@@ -126,11 +113,11 @@ impl HttpClient {
         request: impl Fn(&Client) -> RequestBuilder,
         read: impl Fn(&str) -> Result<T, Rejection>,
     ) -> Result<T, ProviderError> {
-        let mut retry_budget = RetryBudget::new(&self.settings);
+        let mut retry_budget = RetryBudget::new(&self.settings.retry);
         let mut attempt = 0_u32;
         loop {
             attempt += 1;
-            self.rate_limit.turn().await;
+            self.rate_limit.acquire().await;
             let request = request(&self.client).build().map_err(|error| self.misconfigured(error, redactor))?;
             let path = redactor.redact(request.url().path());
             let span = info_span!("provider.request", provider = %self.provider, path, attempt);
@@ -138,9 +125,9 @@ impl HttpClient {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let Some(wait) = retry_budget.after(&error) else { return Err(error) };
+            let Some(wait) = retry_budget.next_delay(&error) else { return Err(error) };
             if matches!(error, ProviderError::RateLimited { .. }) {
-                self.rate_limit.hold(wait).await;
+                self.rate_limit.pause_for(wait).await;
             }
             sleep(wait).await;
         }
@@ -241,7 +228,7 @@ impl HttpClient {
             let date = DateTime::parse_from_rfc2822(said?).ok()?;
             Some((date.to_utc() - self.clock.now()).to_std().unwrap_or_default())
         };
-        seconds.or_else(until).unwrap_or(self.settings.backoff_cap).min(LONGEST_REST)
+        seconds.or_else(until).unwrap_or(self.settings.retry.backoff.cap).min(LONGEST_REST)
     }
 
     fn rejected(&self, rejection: Rejection, answer: &str, redactor: &Redactor) -> ProviderError {

@@ -14,10 +14,10 @@ use async_trait::async_trait;
 #[async_trait]
 pub trait RateLimit: Send + Sync + 'static {
     /// Waits until the next request may be made.
-    async fn turn(&self);
+    async fn acquire(&self);
 
     /// Nobody gets a turn for `wait`: the provider said so (429).
-    async fn hold(&self, wait: Duration);
+    async fn pause_for(&self, wait: Duration);
 }
 
 /// No rate_limit: every turn comes at once.
@@ -26,7 +26,7 @@ pub struct Unlimited;
 
 #[async_trait]
 impl RateLimit for Unlimited {
-    async fn turn(&self) {}
+    async fn acquire(&self) {}
 
-    async fn hold(&self, _wait: Duration) {}
+    async fn pause_for(&self, _wait: Duration) {}
 }

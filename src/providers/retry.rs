@@ -1,32 +1,64 @@
-//! How long one request is tried.
+//! Decides how often and for how long one request is retried.
 //!
-//! Two budgets, apart: failures count against the attempts and wait with exponential backoff and full jitter (a herd of
-//! workers spreads itself); being told to wait (429) is no failure and counts only against the time we are willing to
-//! stand in line, so that it ends and the job goes back to the queue instead of holding a worker.
+//! Two separate budgets: failures count against the attempts and wait with exponential backoff and full jitter. A 429 is
+//! no failure: it counts only against the time that a request may spend waiting. When that is used up, the job goes back
+//! to the queue instead of keeping a worker slot.
 
 use std::time::Duration;
 
 use super::error::ProviderError;
-use super::http::HttpSettings;
+use crate::domain::backoff::Backoff;
 
-/// How often a request may be told to wait: a provider that says "wait 0 s" for ever must come to an end, too.
-const MOST_WAITS: u32 = 20;
+/// How many 429s one request may receive: a provider that keeps answering "wait 0 s" must not be retried forever.
+const MAX_WAITS: u32 = 20;
 
-/// What is left of our retry_budget with one request.
+/// The limits of the retries of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The first attempt included.
+    pub attempts: u32,
+    /// Its cap is also the wait after a 429 without `Retry-After`.
+    pub backoff: Backoff,
+    /// The longest wait for one 429, whatever its `Retry-After`.
+    pub longest_wait: Duration,
+    /// The longest wait for all 429s of one request.
+    pub total_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            backoff: Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(10) },
+            longest_wait: Duration::from_mins(2),
+            total_wait: Duration::from_mins(5),
+        }
+    }
+}
+
+#[cfg(test)]
+impl RetryPolicy {
+    /// The default with delays of a millisecond, for tests against a server that fails.
+    pub(super) fn quick() -> Self {
+        Self { backoff: Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(2) }, ..Self::default() }
+    }
+}
+
+/// What is left of the policy for one request.
 pub(super) struct RetryBudget<'a> {
-    settings: &'a HttpSettings,
+    policy: &'a RetryPolicy,
     failures: u32,
     waits: u32,
     waited: Duration,
 }
 
 impl<'a> RetryBudget<'a> {
-    pub(super) fn new(settings: &'a HttpSettings) -> Self {
-        Self { settings, failures: 0, waits: 0, waited: Duration::ZERO }
+    pub(super) fn new(policy: &'a RetryPolicy) -> Self {
+        Self { policy, failures: 0, waits: 0, waited: Duration::ZERO }
     }
 
-    /// How long to wait before the next attempt; `None` where there is to be none.
-    pub(super) fn after(&mut self, error: &ProviderError) -> Option<Duration> {
+    /// The delay before the next attempt; `None` if there must be none.
+    pub(super) fn next_delay(&mut self, error: &ProviderError) -> Option<Duration> {
         match error {
             ProviderError::RateLimited { retry_after, .. } => self.wait(*retry_after),
             ProviderError::Unreachable { .. }
@@ -41,20 +73,16 @@ impl<'a> RetryBudget<'a> {
         }
     }
 
-    fn wait(&mut self, asked: Duration) -> Option<Duration> {
-        let wait = asked.min(self.settings.longest_wait);
+    fn wait(&mut self, retry_after: Duration) -> Option<Duration> {
+        let wait = retry_after.min(self.policy.longest_wait);
         self.waits += 1;
         self.waited += wait;
-        (self.waits <= MOST_WAITS && self.waited <= self.settings.total_wait).then_some(wait)
+        (self.waits <= MAX_WAITS && self.waited <= self.policy.total_wait).then_some(wait)
     }
 
     fn back_off(&mut self) -> Option<Duration> {
         self.failures += 1;
-        if self.failures >= self.settings.attempts {
-            return None;
-        }
-        let doubled = self.settings.backoff_base.saturating_mul(2_u32.saturating_pow(self.failures - 1));
-        Some(doubled.min(self.settings.backoff_cap).mul_f64(rand::random()))
+        (self.failures < self.policy.attempts).then(|| self.policy.backoff.delay(self.failures, rand::random()))
     }
 }
 
@@ -65,14 +93,12 @@ mod tests {
 
     const PROVIDER: Upstream = Upstream::Vima;
 
-    fn settings() -> HttpSettings {
-        HttpSettings {
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
             attempts: 4,
-            backoff_base: Duration::from_secs(1),
-            backoff_cap: Duration::from_secs(3),
+            backoff: Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(3) },
             longest_wait: Duration::from_mins(2),
             total_wait: Duration::from_mins(5),
-            ..HttpSettings::default()
         }
     }
 
@@ -81,35 +107,35 @@ mod tests {
     }
 
     #[test]
-    fn failures_back_off_to_the_last_attempt() {
-        let settings = settings();
-        let mut retry_budget = RetryBudget::new(&settings);
+    fn failures_back_off_until_the_last_attempt() {
+        let policy = policy();
+        let mut retry_budget = RetryBudget::new(&policy);
         let error = ProviderError::Unavailable { provider: PROVIDER, status: 503 };
         for most in [1, 2, 3] {
-            let wait = retry_budget.after(&error).expect("another attempt");
+            let wait = retry_budget.next_delay(&error).expect("another attempt");
             assert!(wait <= Duration::from_secs(most), "{wait:?} for {most}");
         }
-        assert_eq!(retry_budget.after(&error), None);
+        assert_eq!(retry_budget.next_delay(&error), None);
     }
 
     #[test]
-    fn being_told_to_wait_is_no_failure_but_has_an_end() {
-        let settings = settings();
-        let mut retry_budget = RetryBudget::new(&settings);
-        assert_eq!(retry_budget.after(&limited(7)), Some(Duration::from_secs(7)));
-        assert_eq!(retry_budget.after(&limited(3600)), Some(Duration::from_mins(2)), "capped");
-        assert!(retry_budget.after(&ProviderError::Unavailable { provider: PROVIDER, status: 500 }).is_some());
-        assert_eq!(retry_budget.after(&limited(120)), Some(Duration::from_mins(2)));
-        assert_eq!(retry_budget.after(&limited(120)), None, "300 s in all");
+    fn rate_limit_waits_cost_no_attempt_but_are_bounded() {
+        let policy = policy();
+        let mut retry_budget = RetryBudget::new(&policy);
+        assert_eq!(retry_budget.next_delay(&limited(7)), Some(Duration::from_secs(7)));
+        assert_eq!(retry_budget.next_delay(&limited(3600)), Some(Duration::from_mins(2)), "capped");
+        assert!(retry_budget.next_delay(&ProviderError::Unavailable { provider: PROVIDER, status: 500 }).is_some());
+        assert_eq!(retry_budget.next_delay(&limited(120)), Some(Duration::from_mins(2)));
+        assert_eq!(retry_budget.next_delay(&limited(120)), None, "300 s in total");
 
-        let mut retry_budget = RetryBudget::new(&settings);
-        let waits = std::iter::from_fn(|| retry_budget.after(&limited(0))).count();
-        assert_eq!(waits, 20, "a wait of nothing ends as well");
+        let mut retry_budget = RetryBudget::new(&policy);
+        let waits = std::iter::from_fn(|| retry_budget.next_delay(&limited(0))).count();
+        assert_eq!(waits, 20, "waits of zero are bounded too");
     }
 
     #[test]
-    fn what_no_retry_mends_is_not_tried_again() {
-        let settings = settings();
+    fn permanent_errors_are_not_retried() {
+        let policy = policy();
         let message = String::new;
         for error in [
             ProviderError::Unauthenticated { provider: PROVIDER, message: message() },
@@ -117,7 +143,7 @@ mod tests {
             ProviderError::Misconfigured { provider: PROVIDER, message: message() },
             ProviderError::SessionUnavailable { provider: PROVIDER, message: message() },
         ] {
-            assert_eq!(RetryBudget::new(&settings).after(&error), None, "{error}");
+            assert_eq!(RetryBudget::new(&policy).next_delay(&error), None, "{error}");
         }
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::domain::backoff::Backoff;
+
 use serde_json::Value;
 
 use crate::domain::sync::SyncArgs;
@@ -168,39 +170,9 @@ impl JobKind {
     }
 }
 
-/// Exponential, with full jitter: the wait before try n is anything up to `base * 2^(n-1)`, at most `cap`.
-///
-/// Full jitter spreads the tries of many jobs better than any other (AWS Architecture Blog, "Exponential Backoff And
-/// Jitter").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// The longest first wait.
-    pub base: Duration,
-    /// The longest wait of all.
-    pub cap: Duration,
-}
-
-impl Backoff {
-    /// The wait after `attempt` attempts, where `chance` is in 0..1.
-    #[must_use]
-    pub fn delay(&self, attempt: u32, chance: f64) -> Duration {
-        let doublings = attempt.saturating_sub(1).min(30);
-        self.base.saturating_mul(1 << doublings).min(self.cap).mul_f64(chance.clamp(0.0, 1.0))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_backoff_doubles_up_to_its_cap() {
-        let backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) };
-        let longest: Vec<u64> = (1..8).map(|attempt| backoff.delay(attempt, 1.0).as_secs()).collect();
-        assert_eq!(longest, [2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(backoff.delay(u32::MAX, 0.5), Duration::from_secs(30));
-        assert_eq!(backoff.delay(3, 0.0), Duration::ZERO);
-    }
 
     #[test]
     fn kinds_are_found_by_their_names() {

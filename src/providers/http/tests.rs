@@ -18,12 +18,7 @@ const KEY: &str = "k3y/with+odd=letters";
 const KEY_IN_PATH: &str = "k3y-in-the-path";
 
 fn quick() -> HttpSettings {
-    HttpSettings {
-        request_timeout: Duration::from_secs(20),
-        backoff_base: Duration::from_millis(1),
-        backoff_cap: Duration::from_millis(2),
-        ..HttpSettings::default()
-    }
+    HttpSettings { request_timeout: Duration::from_secs(20), retry: RetryPolicy::quick(), ..HttpSettings::default() }
 }
 
 fn clock() -> Arc<ManualClock> {
@@ -73,7 +68,11 @@ async fn what_may_pass_is_tried_again() {
 #[tokio::test]
 async fn an_answer_that_does_not_come_in_time_is_given_up() {
     let server = StubServer::start(|_, _| Answer::Silence);
-    let settings = HttpSettings { request_timeout: Duration::from_millis(30), attempts: 2, ..quick() };
+    let settings = HttpSettings {
+        request_timeout: Duration::from_millis(30),
+        retry: RetryPolicy { attempts: 2, ..RetryPolicy::quick() },
+        ..quick()
+    };
     let error = fetch(&client(settings), &server).await.expect_err("silence");
     assert!(matches!(error, ProviderError::Unreachable { .. }), "{error}");
     assert_eq!(server.asked().len(), 2);
@@ -120,7 +119,7 @@ async fn being_told_to_wait_counts_no_failure() {
             StubServer::start(
                 move |number, _| if number < 6 { Answer::Full(429, header, String::new()) } else { Answer::ok("7") },
             );
-        let settings = HttpSettings { attempts: 1, ..quick() };
+        let settings = HttpSettings { retry: RetryPolicy { attempts: 1, ..RetryPolicy::quick() }, ..quick() };
         assert_eq!(fetch(&client(settings), &server).await, Ok(7), "{header}");
     }
 }
@@ -131,8 +130,14 @@ async fn a_wait_longer_than_a_request_may_take_is_the_queues() {
     let date = "retry-after: Thu, 15 Jan 2026 12:05:02 GMT";
     for (header, millis) in [("retry-after: 301", 301_000), (date, 301_010), ("retry-after: 99999999", 3_600_000)] {
         let server = StubServer::start(move |_, _| Answer::Full(429, header, String::new()));
-        let settings =
-            HttpSettings { longest_wait: Duration::from_millis(5), total_wait: Duration::from_millis(9), ..quick() };
+        let settings = HttpSettings {
+            retry: RetryPolicy {
+                longest_wait: Duration::from_millis(5),
+                total_wait: Duration::from_millis(9),
+                ..RetryPolicy::quick()
+            },
+            ..quick()
+        };
         let error = fetch(&client(settings), &server).await.expect_err(header);
         assert_eq!(server.asked().len(), 2, "{error}");
         let retry_after = Duration::from_millis(millis);
@@ -146,11 +151,11 @@ struct Counted(Mutex<Vec<Option<Duration>>>);
 
 #[async_trait::async_trait]
 impl RateLimit for Counted {
-    async fn turn(&self) {
+    async fn acquire(&self) {
         self.0.lock().expect("no panic").push(None);
     }
 
-    async fn hold(&self, wait: Duration) {
+    async fn pause_for(&self, wait: Duration) {
         self.0.lock().expect("no panic").push(Some(wait));
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::coalesce::Coalescer;
 use super::feed::{Feed, FeedError};
 use super::hub::Hub;
+use crate::domain::backoff::Backoff;
 use crate::domain::event::Recorded;
 
 /// After so much silence the table is asked: the most that a lost publish can cost.
@@ -28,8 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BATCH: usize = 100;
 const BREATH: Duration = Duration::from_millis(10);
 /// The waits between attempts.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(5);
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
 
 /// What comes over Redis.
 enum Heard {
@@ -107,7 +107,7 @@ impl Follower {
                 }
                 Err(error) => {
                     self.failures = self.failures.saturating_add(1);
-                    let retry = backoff(self.failures);
+                    let retry = BACKOFF.longest_delay(self.failures);
                     tracing::warn!(%error, retry_ms = retry.as_millis(), "events cannot be read from their table");
                     self.look_at = Instant::now() + retry;
                     return false;
@@ -179,17 +179,9 @@ impl Ears {
     }
 
     async fn connect(&mut self) -> Result<(), FeedError> {
-        sleep(backoff(self.failures)).await;
+        sleep(BACKOFF.longest_delay(self.failures)).await;
         let connection = timeout(PATIENCE, self.feed.listen()).await.map_err(|_| FeedError::Silent(PATIENCE))??;
         self.connection = Some(connection);
         Ok(())
-    }
-}
-
-/// The wait after so many failures; none after none.
-fn backoff(failures: u32) -> Duration {
-    match failures.checked_sub(1) {
-        None => Duration::ZERO,
-        Some(doublings) => FIRST_RETRY.saturating_mul(2_u32.saturating_pow(doublings)).min(LAST_RETRY),
     }
 }

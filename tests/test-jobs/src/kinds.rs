@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use psp_dashboard::domain::job::{Backoff, JobKind, NewJob, Trigger};
+use psp_dashboard::domain::backoff::Backoff;
+use psp_dashboard::domain::job::{JobKind, NewJob, Trigger};
 use serde_json::Value;
 
 /// Does nothing.

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use rust_decimal::Decimal;
 
@@ -7,13 +6,14 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::providers::http::HttpSettings;
 use crate::providers::rate_limit::Unlimited;
+use crate::providers::retry::RetryPolicy;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 use crate::providers::upstream::Upstream;
 
 const KEY: &str = "0123456789abcdef01234567";
 
 fn client(server: &StubServer, place: &str) -> ExchangeRatesClient {
-    let settings = HttpSettings { backoff_base: Duration::from_millis(1), ..HttpSettings::default() };
+    let settings = HttpSettings { retry: RetryPolicy::quick(), ..HttpSettings::default() };
     let clock = Arc::new(SystemClock);
     let http = HttpClient::new(Upstream::ExchangeRates, settings, Arc::new(Unlimited), clock).expect("a client");
     let url = server.url().join(place).expect("an address");

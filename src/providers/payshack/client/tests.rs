@@ -12,6 +12,7 @@ use crate::clock::{Clock as _, ManualClock};
 use crate::providers::error::Retry;
 use crate::providers::http::HttpSettings;
 use crate::providers::rate_limit::Unlimited;
+use crate::providers::retry::RetryPolicy;
 use crate::providers::stub_server::{Answer, Asked, StubServer};
 use crate::providers::upstream::Upstream;
 
@@ -34,7 +35,8 @@ impl Stage {
 
     /// A client as another process would have it.
     fn client(&self) -> PayshackClient {
-        let settings = HttpSettings { backoff_base: Duration::from_millis(1), attempts: 3, ..HttpSettings::default() };
+        let settings =
+            HttpSettings { retry: RetryPolicy { attempts: 3, ..RetryPolicy::quick() }, ..HttpSettings::default() };
         let http =
             HttpClient::new(Upstream::Payshack, settings, Arc::new(Unlimited), self.clock.clone()).expect("a client");
         let settings = PayshackSettings {

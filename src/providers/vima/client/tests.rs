@@ -1,15 +1,15 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::*;
 use crate::clock::SystemClock;
 use crate::providers::http::HttpSettings;
 use crate::providers::rate_limit::Unlimited;
+use crate::providers::retry::RetryPolicy;
 use crate::providers::stub_server::{Answer, StubServer};
 use crate::providers::upstream::Upstream;
 
 fn client(server: &StubServer, credentials: Credentials) -> VimaClient {
-    let settings = HttpSettings { backoff_base: Duration::from_millis(1), ..HttpSettings::default() };
+    let settings = HttpSettings { retry: RetryPolicy::quick(), ..HttpSettings::default() };
     let http = HttpClient::new(Upstream::Vima, settings, Arc::new(Unlimited), Arc::new(SystemClock)).expect("a client");
     let base_url = server.url().join("collector1/api/v1").expect("an address");
     VimaClient::new(http, VimaSettings { base_url, credentials })
