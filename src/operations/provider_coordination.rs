@@ -38,7 +38,7 @@ struct SharedPace {
 #[async_trait]
 impl RateLimit for SharedPace {
     async fn acquire(&self) {
-        match self.redis.take_turn(self.provider.as_str(), self.interval).await {
+        match self.redis.reserve_slot(self.provider.as_str(), self.interval).await {
             Ok(wait) => sleep(wait).await,
             Err(error) => {
                 tracing::warn!(%error, provider = %self.provider, "the rate_limit is not shared while Redis is away");
@@ -54,7 +54,7 @@ impl RateLimit for SharedPace {
     }
 
     async fn pause_for(&self, wait: Duration) {
-        if let Err(error) = self.redis.hold_turns(self.provider.as_str(), wait).await {
+        if let Err(error) = self.redis.pause_slots(self.provider.as_str(), wait).await {
             tracing::warn!(%error, provider = %self.provider, "the pause is not shared while Redis is away");
             let mut next = self.next_alone.lock().await;
             *next = (*next).max(Instant::now() + wait);
@@ -116,7 +116,7 @@ impl SharedSession for RedisSession {
 
     async fn try_lock_login(&self, lease: Duration) -> Result<Option<LoginPermit>, SessionStoreError> {
         let mark = Uuid::new_v4().to_string();
-        let ours = self.redis.keep_text_if_absent(LOGIN, &mark, lease).await.map_err(|error| away(&error))?;
+        let ours = self.redis.set_if_absent(LOGIN, &mark, lease).await.map_err(|error| away(&error))?;
         Ok(ours.then(|| LoginPermit::new(mark)))
     }
 

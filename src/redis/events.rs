@@ -1,7 +1,7 @@
-//! Events on their way from whoever made them to every web process.
+//! Live events, published to every web process.
 //!
-//! Pub/sub forgets what nobody hears: a listener that finds a hole in the ids, or hears nothing for a while, asks the
-//! table of events.
+//! Pub/sub drops what is sent while a listener is disconnected: a listener that finds a gap in the ids, or receives nothing for a
+//! while, reads the events table.
 
 use std::time::Duration;
 
@@ -12,14 +12,11 @@ use super::{Redis, RedisError};
 use crate::domain::event::Recorded;
 
 const CHANNEL: &str = "events";
-/// Whoever made the events does not wait longer for a Redis that hangs.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A job or request does not wait longer than this for a Redis that does not reply.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Redis {
-    /// Tells every listener of `events`, in their order.
-    ///
-    /// # Errors
-    /// [`RedisError`] where Redis does not take them: listeners find them in the table, a little later.
+    /// Publishes `events` in order. If this fails, listeners find them in the events table a little later.
     pub async fn publish(&self, events: &[Recorded]) -> Result<(), RedisError> {
         if events.is_empty() {
             return Ok(());
@@ -29,14 +26,11 @@ impl Redis {
         for event in events {
             pipeline.publish(&channel, serde_json::to_string(event)?).ignore();
         }
-        let published = tokio::time::timeout(PATIENCE, pipeline.exec_async(&mut self.connection())).await;
-        Ok(published.map_err(|_| redis::RedisError::from((ErrorKind::Io, "no answer within a second")))??)
+        let published = tokio::time::timeout(TIMEOUT, pipeline.exec_async(&mut self.connection())).await;
+        Ok(published.map_err(|_| redis::RedisError::from((ErrorKind::Io, "no reply within a second")))??)
     }
 
-    /// Hears events until the connection ends.
-    ///
-    /// # Errors
-    /// [`RedisError::Redis`] where there is no server.
+    /// Yields events until the connection ends.
     pub async fn listen(&self) -> Result<impl Stream<Item = Result<Recorded, RedisError>> + Send + use<>, RedisError> {
         let subscriber = self.subscribe(&[self.key(CHANNEL)]).await?;
         Ok(subscriber.into_on_message().map(|message| Ok(serde_json::from_slice(message.get_payload_bytes())?)))

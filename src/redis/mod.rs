@@ -1,12 +1,12 @@
-//! All Redis: the bells of the queues, the events for dashboards, and the little that processes share about a provider.
+//! All access to Redis: wake-ups of the job queues, events for dashboards, rate limits and sessions of providers, tickets.
 //!
-//! Nothing here is the truth. Whatever is lost with Redis is found again in PostgreSQL, seconds later.
+//! Redis is never the source of truth: everything lost with it is found again in PostgreSQL within seconds.
 
 pub mod connection;
 pub mod events;
-pub mod provider_session;
 pub mod queue;
 pub mod rate_limit;
+pub mod shared_values;
 pub mod tickets;
 
 pub use connection::{Redis, RedisError};

@@ -1,12 +1,12 @@
-//! The bells: ids of due jobs over apalis-redis.
+//! Wake-ups of workers through apalis-redis.
 //!
-//! apalis-redis is a wake-up, not a source of truth (docs/decisions/0001): a message says only that some job of its queue
-//! may be due, and the woken worker asks the jobs table which. So a bell that is lost, doubled or late costs nothing but
-//! time, every bell is a task of its own (an id that was used once is refused for ever), and what is finished is swept.
+//! A message means only that a job of its queue may be due; the worker reads from the jobs table which one
+//! (docs/decisions/0001). A wake-up that is lost, duplicated or late therefore costs only time. Each wake-up is an apalis
+//! task with a new id, because apalis refuses an id that was used before, and finished tasks are deleted.
 //!
-//! So few bells are enough: where many hang already, another one would only wake workers that are awake. And none need be
-//! delivered again when a worker dies with it in hand, which apalis would do, to the next worker's death where the bell
-//! itself is what kills (a payload that cannot be read): the sweep forgets it together with the worker's name.
+//! A few waiting wake-ups are enough: more would only wake workers that are already awake. A wake-up need not be delivered
+//! again when its worker dies. apalis would redeliver it, and a payload that crashes its reader would then kill one worker
+//! after another; `sweep_wakeups` deletes it together with the dead worker's registration.
 
 use std::time::Duration;
 
@@ -19,26 +19,24 @@ use serde_json::Value;
 use super::{Redis, RedisError};
 use crate::domain::job::JobId;
 
-/// A queue of bells, as apalis knows it.
 pub type WakeupStorage = RedisStorage<Value, ConnectionManager>;
 
-/// How often a worker tells Redis that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A worker that has been silent for so long is gone: what it held is forgotten, and so is its name.
-const GONE_AFTER: Duration = Duration::from_secs(30);
-/// A day, in heartbeats: how long apalis waits before it delivers what a silent worker held. The sweep is sooner.
+/// A worker without a heartbeat for this long is dead: its registration and its wake-ups are deleted.
+const DEAD_AFTER: Duration = Duration::from_secs(30);
+/// A day, in heartbeats: when apalis would redeliver the wake-ups of a dead worker. They are deleted long before.
 const MISSED_HEARTBEATS: usize = 24 * 3600 / 5;
-/// Where so many bells wait, no more are hung up: far below the 8,000 that are fatal to an apalis queue.
+/// No more wake-ups than this wait in a queue: far below the 8,000 at which an apalis queue stops working.
 const MAX_WAKEUPS: usize = 64;
 
-/// Where enough bells wait, in the list or for the next look, calls whoever sleeps and says so.
-const CALL_IF_ENOUGH: &str = r"
+/// If enough wake-ups wait, active or scheduled, only notifies sleeping workers, and returns 1.
+const NOTIFY_IF_ENOUGH: &str = r"
 if redis.call('LLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]) < tonumber(ARGV[1]) then return 0 end
 redis.call('PUBLISH', KEYS[3], 1)
 return 1";
 
-/// Forgets finished bells, at most as many as are given, and workers that are gone, with the bells that they held; apalis
-/// keeps all of it for ever. By Redis's own clock, so that the processes agree.
+/// Deletes finished wake-ups, at most as many as given, and dead workers with the wake-ups that they held; apalis keeps
+/// all of them forever. Uses the clock of Redis, so that the processes agree.
 const SWEEP: &str = r"
 local swept = redis.call('SPOP', KEYS[1], ARGV[1])
 local silent_since = redis.call('TIME')[1] - ARGV[2]
@@ -55,8 +53,8 @@ end
 return #swept";
 
 impl Redis {
-    /// The storage behind `queue`. `batch_size(1)`: fetched messages that wait would stop the heartbeat and run twice.
-    /// `lock_tasks(false)`: the jobs table locks, and apalis's lock scans a list for each message.
+    /// The apalis storage of `queue`. `batch_size(1)`: a batch that waits would block the heartbeat and be delivered twice.
+    /// `lock_tasks(false)`: the jobs table has the locks, and apalis's lock scans a list for each message.
     #[must_use]
     pub fn wakeups(&self, queue: &str) -> WakeupStorage {
         let config = Config::default()
@@ -70,51 +68,45 @@ impl Redis {
         RedisStorage::new(self.connection()).with_config(config)
     }
 
-    /// Rings for a due job: a message for one worker, unless enough wait already, and a call that wakes those that sleep.
-    ///
-    /// # Errors
-    /// [`RedisError`] where Redis does not take it: workers look for due jobs by themselves, a little later.
+    /// Pushes a wake-up for a due job, unless enough wait already, and notifies sleeping workers. If this fails, workers
+    /// find the job at their next poll.
     pub async fn send_wakeup(&self, queue: &str, job_id: JobId) -> Result<(), RedisError> {
-        let mut bells = self.wakeups(queue);
-        let enough: bool = Script::new(CALL_IF_ENOUGH)
-            .key(bells.get_config().active_jobs_list())
-            .key(bells.get_config().scheduled_jobs_set())
+        let mut wakeups = self.wakeups(queue);
+        let enough: bool = Script::new(NOTIFY_IF_ENOUGH)
+            .key(wakeups.get_config().active_jobs_list())
+            .key(wakeups.get_config().scheduled_jobs_set())
             .key(self.wakeup_channel(queue))
             .arg(MAX_WAKEUPS)
             .invoke_async(&mut self.connection())
             .await?;
         if !enough {
-            bells.push(Value::String(job_id.to_string())).await?;
+            wakeups.push(Value::String(job_id.to_string())).await?;
             redis::cmd("PUBLISH").arg(self.wakeup_channel(queue)).arg(1).exec_async(&mut self.connection()).await?;
         }
         Ok(())
     }
 
-    /// The channel on which the workers of `queue` are called.
+    /// The pub/sub channel that notifies the workers of `queue`.
     #[must_use]
     pub fn wakeup_channel(&self, queue: &str) -> String {
         self.key(&format!("wakeup:{queue}"))
     }
 
-    /// Forgets bells of `queue` that were answered, and workers that are gone, at most `most` of each; says how many bells
-    /// were forgotten.
-    ///
-    /// # Errors
-    /// [`RedisError::Redis`] where Redis does not answer.
-    pub async fn sweep_wakeups(&self, queue: &str, most: usize) -> Result<usize, RedisError> {
-        let bells = self.wakeups(queue);
-        let config = bells.get_config();
-        let swept = Script::new(SWEEP)
+    /// Deletes finished wake-ups of `queue` and dead workers, at most `max` of each, and returns the number of wake-ups.
+    pub async fn sweep_wakeups(&self, queue: &str, max: usize) -> Result<usize, RedisError> {
+        let wakeups = self.wakeups(queue);
+        let config = wakeups.get_config();
+        let deleted = Script::new(SWEEP)
             .key(config.done_jobs_set())
             .key(config.job_data_hash())
             .key(config.job_meta_hash())
             .key(config.workers_set())
             .key(config.inflight_jobs_set())
-            .arg(most)
-            .arg(GONE_AFTER.as_secs())
+            .arg(max)
+            .arg(DEAD_AFTER.as_secs())
             .invoke_async(&mut self.connection())
             .await?;
-        Ok(swept)
+        Ok(deleted)
     }
 
     fn queue_key(&self, queue: &str) -> String {

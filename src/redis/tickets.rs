@@ -1,6 +1,6 @@
-//! Tickets: they let a browser open a WebSocket, where it cannot send a header. One use, a minute.
+//! WebSocket tickets, for browsers, which cannot send a header with a WebSocket. Valid once, for a minute.
 //!
-//! Only a digest of the ticket is kept, so that whoever reads Redis cannot use what is found there.
+//! Redis stores only a digest, so that reading Redis does not reveal a usable ticket.
 
 use std::time::Duration;
 
@@ -10,14 +10,9 @@ use sha2::{Digest, Sha256};
 use super::{Redis, RedisError};
 use crate::domain::access::Principal;
 
-/// How long a ticket can be used.
 pub const LIFETIME: Duration = Duration::from_mins(1);
 
 impl Redis {
-    /// Makes a ticket for `principal`.
-    ///
-    /// # Errors
-    /// [`RedisError`] where Redis does not take it.
     pub async fn issue_ticket(&self, principal: &Principal) -> Result<String, RedisError> {
         let ticket = hex::encode(rand::random::<[u8; 32]>());
         let holder = serde_json::to_string(principal)?;
@@ -25,10 +20,7 @@ impl Redis {
         Ok(ticket)
     }
 
-    /// Takes a ticket back, and says whose it was; none where it was used, has run out, or never was one.
-    ///
-    /// # Errors
-    /// [`RedisError`] where Redis does not answer.
+    /// Invalidates a ticket and returns its holder; `None` if it is unknown, expired or already used.
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<Option<Principal>, RedisError> {
         let holder: Option<String> = self.connection().get_del(self.ticket_key(ticket)).await?;
         Ok(holder.map(|holder| serde_json::from_str(&holder)).transpose()?)
