@@ -1,4 +1,4 @@
-//! Tries every setting and connection, and says what is wrong: all of it, not only the first (`psp check`).
+//! `psp check`: tests every setting and connection and reports all problems, not only the first.
 
 use std::process::ExitCode;
 
@@ -17,58 +17,57 @@ use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
 use crate::redis::Redis;
 use crate::redis::connection::RedisSettings;
 
-/// What was found.
 enum Finding {
-    Good(String),
-    /// It works, but not as well as it should.
-    Doubtful(String),
-    Bad(String),
+    Ok(String),
+    /// It works, but should be changed.
+    Warning(String),
+    Failed(String),
 }
 
-/// Tries everything, prints a line for each, and answers whether the programs could start. Where `rollups` are to be checked too,
-/// the metrics are counted anew from all payments and compared, which takes a while.
+/// Prints a line per finding; the exit code says whether the programs can start. `rollups` also recomputes the metric
+/// rollups from all transactions and compares them, which takes a while.
 pub async fn check(rollups: bool) -> ExitCode {
-    let mut environment = EnvVars::of_process();
-    let mut findings = vec![check_settings(), check_rates(&environment)];
-    match ServersConfig::read(&mut environment) {
+    let mut env_vars = EnvVars::of_process();
+    let mut findings = vec![check_settings(), check_rates(&env_vars)];
+    match ServersConfig::read(&mut env_vars) {
         Some(servers) => {
-            findings.extend(check_database(&servers.database, &environment, rollups).await);
+            findings.extend(check_database(&servers.database, &env_vars, rollups).await);
             findings.extend(check_redis(&servers.redis).await);
         }
-        None => findings.push(Finding::Bad("servers: not tried, for their settings are at fault".to_owned())),
+        None => findings.push(Finding::Failed("servers: not tested, because their settings are invalid".to_owned())),
     }
     findings.extend(check_export_store().await);
     for finding in &findings {
         match finding {
-            Finding::Good(told) => println!("ok    {told}"),
-            Finding::Doubtful(told) => println!("warn  {told}"),
-            Finding::Bad(told) => println!("FAIL  {told}"),
+            Finding::Ok(message) => println!("ok    {message}"),
+            Finding::Warning(message) => println!("warn  {message}"),
+            Finding::Failed(message) => println!("FAIL  {message}"),
         }
     }
-    let bad = findings.iter().any(|finding| matches!(finding, Finding::Bad(_)));
+    let bad = findings.iter().any(|finding| matches!(finding, Finding::Failed(_)));
     if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn check_settings() -> Finding {
-    let mut environment = EnvVars::of_process();
-    let web = WebConfig::read(&mut environment);
-    let providers = ProvidersConfig::read(&mut environment);
-    let worker = WorkerConfig::read(&mut environment);
-    match environment.finish(web.zip(providers).zip(worker)) {
-        Ok(_) => Finding::Good("settings: every one can be read".to_owned()),
-        Err(error) => Finding::Bad(format!("settings: {error}")),
+    let mut env_vars = EnvVars::of_process();
+    let web = WebConfig::read(&mut env_vars);
+    let providers = ProvidersConfig::read(&mut env_vars);
+    let worker = WorkerConfig::read(&mut env_vars);
+    match env_vars.finish(web.zip(providers).zip(worker)) {
+        Ok(_) => Finding::Ok("settings: all are valid".to_owned()),
+        Err(error) => Finding::Failed(format!("settings: {error}")),
     }
 }
 
-/// Writes a file to the store of exports, reads it and deletes it; nothing where the settings are at fault anyway.
+/// Writes, reads and deletes a file in the export store; `None` if the settings are invalid anyway.
 async fn check_export_store() -> Option<Finding> {
-    let mut environment = EnvVars::of_process();
-    let Some(settings) = WebConfig::read(&mut environment)?.export_store else {
-        return Some(Finding::Good("exported files: they are kept in the database".to_owned()));
+    let mut env_vars = EnvVars::of_process();
+    let Some(settings) = WebConfig::read(&mut env_vars)?.export_store else {
+        return Some(Finding::Ok("export store: exported files are kept in the database".to_owned()));
     };
     Some(match try_store(&settings).await {
-        Ok(()) => Finding::Good("exported files: EXPORT_STORE takes a file, gives it back and deletes it".to_owned()),
-        Err(error) => Finding::Bad(format!("exported files: {error}")),
+        Ok(()) => Finding::Ok("export store: a file was written, read and deleted in EXPORT_STORE".to_owned()),
+        Err(error) => Finding::Failed(format!("export store: {error}")),
     })
 }
 
@@ -79,88 +78,94 @@ async fn try_store(settings: &ObjectSettings) -> Result<(), ObjectError> {
     file.finish().await?;
     let read: Vec<Bytes> = files.read(&name, 1..4).await?.try_collect().await?;
     files.delete(&name).await?;
-    if read.concat() == b"hec" { Ok(()) } else { Err(std::io::Error::other("it gives back something else").into()) }
+    if read.concat() == b"hec" {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("the file that was read differs from the one written").into())
+    }
 }
 
-fn check_rates(environment: &EnvVars) -> Finding {
-    match environment.text("FX_RATES_URL") {
-        Some(_) => Finding::Good("exchange rates: they are fetched from FX_RATES_URL".to_owned()),
-        None => Finding::Doubtful(
-            "exchange rates: FX_RATES_URL is not set, so US dollars are known only where a record brings its rate"
+fn check_rates(env_vars: &EnvVars) -> Finding {
+    match env_vars.text("FX_RATES_URL") {
+        Some(_) => Finding::Ok("exchange rates: fetched from FX_RATES_URL".to_owned()),
+        None => Finding::Warning(
+            "exchange rates: FX_RATES_URL is not set, so amount_usd is known only for records with their own rate"
                 .to_owned(),
         ),
     }
 }
 
-async fn check_database(settings: &DatabaseSettings, environment: &EnvVars, rollups: bool) -> Vec<Finding> {
+async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, rollups: bool) -> Vec<Finding> {
     let pool = match connect(settings).await {
         Ok(pool) => pool,
-        Err(error) => return vec![Finding::Bad(format!("database: {error}"))],
+        Err(error) => return vec![Finding::Failed(format!("database: {error}"))],
     };
     let schema = match schema_state(&pool).await {
-        Ok(SchemaState::Ready) => Finding::Good("schema: every migration is applied".to_owned()),
+        Ok(SchemaState::Ready) => Finding::Ok("schema: all migrations are applied".to_owned()),
         Ok(SchemaState::Behind(missing)) => {
-            return vec![Finding::Bad(format!("schema: {missing} migrations are missing; run psp migrate"))];
+            return vec![Finding::Failed(format!("schema: {missing} migrations are not applied; run psp migrate"))];
         }
-        Err(error) => return vec![Finding::Bad(format!("schema: {error}"))],
+        Err(error) => return vec![Finding::Failed(format!("schema: {error}"))],
     };
-    let keys = check_keys(api_keys::list(&pool).await.map(|keys| keys.len()), environment);
-    let mut findings = vec![Finding::Good("database: it answers".to_owned()), schema, keys];
+    let keys = check_keys(api_keys::list(&pool).await.map(|keys| keys.len()), env_vars);
+    let mut findings = vec![Finding::Ok("database: reachable".to_owned()), schema, keys];
     if rollups {
-        findings.push(check_rollups(&pool).await.unwrap_or_else(|error| Finding::Bad(format!("metrics: {error}"))));
+        findings.push(check_rollups(&pool).await.unwrap_or_else(|error| Finding::Failed(format!("metrics: {error}"))));
     }
     findings
 }
 
-/// Syncs may go on meanwhile: each day of a source is counted and compared in one view of the database.
+/// Syncs may run at the same time: each day of a source is counted and compared in one snapshot.
 async fn check_rollups(pool: &PgPool) -> Result<Finding, DbError> {
     let mut connection = pool.acquire().await?;
     let days = cells::list_days(&mut connection).await?;
     let Some((first, last)) = days.first().zip(days.last()) else {
-        return Ok(Finding::Good("metrics: there are no payments to count".to_owned()));
+        return Ok(Finding::Ok("metrics: there are no transactions".to_owned()));
     };
-    let mut odd = vec![];
+    let mut mismatches = vec![];
     for day in &days {
         for source in Source::ALL {
             let cells = cells::count_mismatches(&mut connection, source, *day).await?;
             if cells > 0 {
-                odd.push(format!("{cells} cells of {source} on {day}"));
+                mismatches.push(format!("{cells} cells of {source} on {day}"));
             }
         }
     }
-    Ok(if odd.is_empty() {
-        Finding::Good(format!("metrics: from {first} to {last} they are what the payments make them"))
+    Ok(if mismatches.is_empty() {
+        Finding::Ok(format!("metrics: the rollups from {first} to {last} match the transactions"))
     } else {
-        let told = odd.join(", ");
-        Finding::Bad(format!(
-            "metrics: {told} are not what the payments make them; run psp-jobs enqueue rebuild-rollups"
+        let message = mismatches.join(", ");
+        Finding::Failed(format!(
+            "metrics: {message} do not match the transactions; run psp-jobs enqueue rebuild-rollups"
         ))
     })
 }
 
-fn check_keys(issued: Result<usize, DbError>, environment: &EnvVars) -> Finding {
-    let configured = environment.text("API_KEYS").is_some();
-    let open = environment.text("AUTH").as_deref() == Some("off");
+fn check_keys(issued: Result<usize, DbError>, env_vars: &EnvVars) -> Finding {
+    let configured = env_vars.text("API_KEYS").is_some();
+    let open = env_vars.text("AUTH").as_deref() == Some("off");
     match issued {
-        _ if open => Finding::Doubtful("keys: AUTH=off, so anybody may read and do everything".to_owned()),
-        Ok(issued) if issued > 0 || configured => Finding::Good(format!("keys: {issued} issued, API_KEYS beside them")),
-        Ok(_) => Finding::Bad("keys: there is none; set API_KEYS, or run psp keys create".to_owned()),
-        Err(error) => Finding::Bad(format!("keys: {error}")),
+        _ if open => Finding::Warning("keys: AUTH=off, so everyone has full access".to_owned()),
+        Ok(issued) if issued > 0 || configured => {
+            Finding::Ok(format!("keys: {issued} issued, besides those of API_KEYS"))
+        }
+        Ok(_) => Finding::Failed("keys: there are none; set API_KEYS, or run psp keys create".to_owned()),
+        Err(error) => Finding::Failed(format!("keys: {error}")),
     }
 }
 
 async fn check_redis(settings: &RedisSettings) -> Vec<Finding> {
     let redis = match Redis::connect(settings).await {
         Ok(redis) => redis,
-        Err(error) => return vec![Finding::Bad(format!("redis: {error}"))],
+        Err(error) => return vec![Finding::Failed(format!("redis: {error}"))],
     };
     let policy = match redis.find_eviction_policy().await {
-        Ok(Some(policy)) if policy == "noeviction" => Finding::Good("redis: it evicts nothing".to_owned()),
-        Ok(Some(policy)) => Finding::Doubtful(format!(
-            "redis: maxmemory-policy is {policy}, so a full server drops queues; set it to noeviction"
+        Ok(Some(policy)) if policy == "noeviction" => Finding::Ok("redis: maxmemory-policy is noeviction".to_owned()),
+        Ok(Some(policy)) => Finding::Warning(format!(
+            "redis: maxmemory-policy is {policy}, so a full server deletes queues; set it to noeviction"
         )),
-        Ok(None) => Finding::Doubtful("redis: it does not say its maxmemory-policy; it must be noeviction".to_owned()),
-        Err(error) => Finding::Doubtful(format!("redis: its maxmemory-policy is not known ({error})")),
+        Ok(None) => Finding::Warning("redis: maxmemory-policy is not reported; it must be noeviction".to_owned()),
+        Err(error) => Finding::Warning(format!("redis: maxmemory-policy is unknown ({error})")),
     };
-    vec![Finding::Good("redis: it answers".to_owned()), policy]
+    vec![Finding::Ok("redis: reachable".to_owned()), policy]
 }

@@ -1,23 +1,18 @@
-//! The time, as something that is handed in.
+//! The current time as a dependency, so that a test can run at midnight, at a clock change or a week later.
 //!
-//! Whatever asks for "now" takes it from a [`Clock`], so that a test can stand at midnight, at a leap, or a week later.
-//! Leases are the one exception: they are measured by PostgreSQL's clock, the only one that all processes share.
+//! Leases are the exception: they are measured by PostgreSQL's clock, the only one that all processes share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// Something that knows the time.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// A clock that is shared.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -28,18 +23,16 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// For tests: shows the same time until it is advanced.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<DateTime<Utc>>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Self {
         Self(Mutex::new(now))
     }
 
-    /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }

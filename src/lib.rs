@@ -1,19 +1,19 @@
 //! The backend of a payments dashboard: durable syncs of several processors, REST and WebSocket.
 //!
-//! Arrows point down, and a test asserts it (`tests/it/layers.rs`):
+//! Dependencies point down; `tests/it/layers.rs` asserts it:
 //!
 //! ```text
-//!   web    (jobs, a package of its own)      two heads that never know each other
+//!   web      jobs (its own package)      do not know each other
 //!     \      /
-//!    operations                              what the system does, one use case a file
-//!     /   |   \  \
-//!   db providers redis objects                peers that never know each other: PostgreSQL, HTTP, Redis, files
-//!     \   |   /  /
-//!      domain                                pure: no IO, no async, no clock
+//!    operations                          the use cases, one per file
+//!     /   |   \   \
+//!   db providers redis objects           do not know each other: SQL, HTTP, Redis, object stores
+//!     \   |   /   /
+//!      domain                            pure: no IO, no async, no clock
 //! ```
 //!
-//! `web` and `jobs` may read from `db` directly. `config`, `clock` and `telemetry` stand beside the stack;
-//! `check` looks at all of it.
+//! `web` and `jobs` may read from `db` directly. `tabular` turns rows into CSV, NDJSON and workbooks. `config`, `clock`,
+//! `telemetry` and `shutdown` are outside the stack; `check` uses all of it.
 
 pub mod check;
 pub mod clock;

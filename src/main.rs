@@ -1,6 +1,6 @@
-//! `psp`: the web process, and what an operator types.
+//! `psp`: the web process and the operator's commands.
 //!
-//! Every command reads only the settings that it needs, and whatever stops it is said once, on standard error.
+//! Every command reads only the settings that it needs, and reports an error once, on standard error.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Payments of Vima and PayShack: REST, WebSocket, and what an operator needs.
+/// PSP dashboard backend: REST API, WebSocket and administration
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
@@ -35,22 +35,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve REST, Swagger UI and the WebSocket on HOST:PORT
+    /// Serve the REST API, Swagger UI and the WebSocket on HOST:PORT
     Web,
-    /// Apply the migrations that are missing; safe when two run at once
+    /// Apply pending migrations; safe if two run at the same time
     Migrate,
     /// Print the OpenAPI document
     Openapi {
-        /// How it is written
         #[arg(long, value_enum, default_value_t = DocumentFormat::Json)]
         format: DocumentFormat,
     },
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Try every setting and connection, and say what is wrong
+    /// Test every setting and connection and report what is wrong
     Check {
-        /// Also count the metrics anew from all payments, and compare
+        /// Also compare the metric rollups with all transactions
         #[arg(long)]
         rollups: bool,
     },
@@ -64,20 +63,20 @@ enum DocumentFormat {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Create a key, and print it, this once
+    /// Create a key and print it; it cannot be shown again
     Create {
-        /// Whose it is
+        /// The owner of the key
         #[arg(long)]
         name: String,
-        /// What it may do: viewer, operator or admin
+        /// viewer, operator or admin
         #[arg(long, value_parser = parse_role)]
         role: Role,
     },
-    /// List the keys that open
+    /// List active keys
     List,
     /// Revoke a key
     Revoke {
-        /// Its id, as the list shows it
+        /// The id, as shown by `psp keys list`
         id: Uuid,
     },
 }
@@ -97,14 +96,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Web => web().await?,
         Command::Migrate => migrate_database().await?,
-        Command::Openapi { format } => std::io::stdout().write_all(written(format).as_bytes())?,
+        Command::Openapi { format } => std::io::stdout().write_all(render(format).as_bytes())?,
         Command::Keys(command) => manage_keys(command).await?,
         Command::Check { rollups } => return Ok(check(rollups).await),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn written(format: DocumentFormat) -> String {
+fn render(format: DocumentFormat) -> String {
     match format {
         DocumentFormat::Json => openapi::to_json(),
         DocumentFormat::Yaml => openapi::to_yaml(),
@@ -112,29 +111,29 @@ fn written(format: DocumentFormat) -> String {
 }
 
 async fn web() -> anyhow::Result<()> {
-    let mut environment = EnvVars::of_process();
-    let config = WebConfig::read(&mut environment);
-    let config = environment.finish(config)?;
+    let mut env_vars = EnvVars::of_process();
+    let config = WebConfig::read(&mut env_vars);
+    let config = env_vars.finish(config)?;
     telemetry::start(&config.telemetry)?;
     app::serve(&config, Arc::new(SystemClock)).await?;
     Ok(())
 }
 
 async fn migrate_database() -> anyhow::Result<()> {
-    let mut environment = EnvVars::of_process();
-    let settings = ServersConfig::read_database(&mut environment);
-    let telemetry = TelemetryConfig::read(&mut environment);
-    let (settings, telemetry) = environment.finish(settings.zip(telemetry))?;
+    let mut env_vars = EnvVars::of_process();
+    let settings = ServersConfig::read_database(&mut env_vars);
+    let telemetry = TelemetryConfig::read(&mut env_vars);
+    let (settings, telemetry) = env_vars.finish(settings.zip(telemetry))?;
     telemetry::start(&telemetry)?;
     migrate(&connect(&settings).await?).await?;
-    tracing::info!("the database has every migration of this program");
+    tracing::info!("all migrations are applied");
     Ok(())
 }
 
 async fn manage_keys(command: KeysCommand) -> anyhow::Result<()> {
-    let mut environment = EnvVars::of_process();
-    let settings = ServersConfig::read_database(&mut environment);
-    let pool = connect(&environment.finish(settings)?).await?;
+    let mut env_vars = EnvVars::of_process();
+    let settings = ServersConfig::read_database(&mut env_vars);
+    let pool = connect(&env_vars.finish(settings)?).await?;
     let now = SystemClock.now();
     match command {
         KeysCommand::Create { name, role } => create_key(&pool, name.trim(), role, now).await,
@@ -147,23 +146,23 @@ fn parse_role(name: &str) -> Result<Role, String> {
     Role::from_name(name).ok_or_else(|| "must be viewer, operator or admin".to_owned())
 }
 
-/// Prints the key alone on standard output, so that it can be piped to where it is kept.
+/// Prints only the key to standard output, so that it can be piped into a secret store.
 async fn create_key(pool: &PgPool, name: &str, role: Role, now: DateTime<Utc>) -> anyhow::Result<()> {
     if name.is_empty() {
-        bail!("a key needs a name that tells whose it is");
+        bail!("--name must not be empty: name the owner of the key");
     }
     let issued = issue_key(pool, name, role, now).await?;
-    eprintln!("created the {} key {} for {name}; it is shown this once:", role.as_str(), issued.id);
+    eprintln!("created the {} key {} for {name}; it cannot be shown again:", role.as_str(), issued.id);
     println!("{}", issued.key.expose());
     Ok(())
 }
 
 async fn list_keys(pool: &PgPool) -> anyhow::Result<()> {
-    let written = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let format = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     println!("{:36}  {:8}  {:12}  {:20}  {:20}  name", "id", "role", "prefix", "created", "last used");
     for key in api_keys::list(pool).await? {
-        let (role, created) = (key.role.as_str(), written(key.created_at));
-        let last_used = key.last_used_at.map_or_else(|| "never".to_owned(), written);
+        let (role, created) = (key.role.as_str(), format(key.created_at));
+        let last_used = key.last_used_at.map_or_else(|| "never".to_owned(), format);
         println!("{:36}  {role:8}  {:12}  {created:20}  {last_used:20}  {}", key.id, key.prefix, key.name);
     }
     Ok(())
@@ -171,8 +170,8 @@ async fn list_keys(pool: &PgPool) -> anyhow::Result<()> {
 
 async fn revoke_key(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> anyhow::Result<()> {
     if !api_keys::revoke(pool, id, now).await? {
-        bail!("there is no key {id} that opens; psp keys list shows those that do");
+        bail!("there is no active key {id}; see psp keys list");
     }
-    eprintln!("revoked {id}; web processes refuse it within seconds");
+    eprintln!("revoked {id}; web processes reject it within seconds");
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Log lines: one JSON object each, or for people where a person watches.
+//! Logging to standard error: a JSON object per line, or a readable form if standard error is a terminal.
 //!
-//! A line reads well alone and can be asked by its fields; docs/architecture.md lists them.
+//! docs/architecture.md lists the fields.
 
 use std::io::IsTerminal;
 
@@ -8,29 +8,23 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, TelemetryConfig};
 
-/// Why log lines cannot be written as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `LOG_LEVEL` is no filter.
     #[error("LOG_LEVEL cannot be read ({0}); for example LOG_LEVEL=info or LOG_LEVEL=warn,psp_dashboard=debug")]
     Level(#[from] tracing_subscriber::filter::ParseError),
-    /// Something else writes log lines already.
-    #[error("log lines are written by something else already: {0}")]
+    #[error("logging is already initialized: {0}")]
     Installed(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Starts writing log lines to standard error, so that what a command prints stays apart from them.
-///
-/// # Errors
-/// [`TelemetryError`] where the filter cannot be read, or log lines are written already.
+/// Logs go to standard error, so that the output of a command stays separate.
 pub fn start(config: &TelemetryConfig) -> Result<(), TelemetryError> {
-    let watched = std::io::stderr().is_terminal();
+    let is_terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse(&config.level)?)
-        .with_ansi(watched)
+        .with_ansi(is_terminal)
         .with_writer(std::io::stderr);
-    let by_habit = if watched { LogFormat::Pretty } else { LogFormat::Json };
-    match config.format.unwrap_or(by_habit) {
+    let default_format = if is_terminal { LogFormat::Pretty } else { LogFormat::Json };
+    match config.format.unwrap_or(default_format) {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Pretty => lines.try_init(),
     }
