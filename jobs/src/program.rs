@@ -69,7 +69,7 @@ struct WorkerArguments {
     /// Run the jobs whose worker died, one after another, and end when none is left or standard input is closed. A worker
     /// starts this by itself.
     #[arg(long, hide = true, conflicts_with = "scheduler")]
-    alone: bool,
+    isolated: bool,
 }
 
 impl Program {
@@ -97,7 +97,7 @@ impl Program {
         let config = read_config()?;
         telemetry::start(&config.telemetry)?;
         let (pools, redis) = match &command {
-            JobsCommand::Worker(arguments) if arguments.alone => connect_isolated_servers(&config.servers).await?,
+            JobsCommand::Worker(arguments) if arguments.isolated => connect_isolated_servers(&config.servers).await?,
             _ => connect_job_servers(&config.servers).await?,
         };
         let context = JobContext::new(pools, redis, Arc::new(SystemClock), &config)?;
@@ -127,7 +127,7 @@ impl Program {
             program: std::env::current_exe()?,
         };
         let registry = (self.registry)(context);
-        if arguments.alone {
+        if arguments.isolated {
             stop_with_standard_input(stop.clone());
             return Ok(run_suspects(context, registry, &settings, &stop).await?);
         }

@@ -54,17 +54,17 @@ impl Pair {
     async fn take(&mut self, step: &Step) {
         match step {
             Step::Enqueue(request) => self.enqueue(*request).await,
-            Step::Claim { worker, alone, hands } => self.claim(&name(*worker, *alone), *alone, *hands).await,
+            Step::Claim { worker, isolated, hands } => self.claim(&name(*worker, *isolated), *isolated, *hands).await,
             Step::ClaimBoth { hands } => self.claim_both(*hands).await,
             Step::Renew { worker } => self.renew(&name(*worker, false)).await,
             Step::Hold { claim } => self.hold(*claim).await,
             Step::Finish { claim, outcome } => self.finish(*claim, outcome).await,
             Step::SucceedAll { claims } => self.succeed_all(claims).await,
             Step::Cancel { job } => self.cancel(job).await,
-            Step::Expire { worker, alone } => self.expire(&name(*worker, *alone)).await,
+            Step::Expire { worker, isolated } => self.expire(&name(*worker, *isolated)).await,
             Step::Rescue => self.rescue().await,
-            Step::Crash { worker, alone } => {
-                self.expire(&name(*worker, *alone)).await;
+            Step::Crash { worker, isolated } => {
+                self.expire(&name(*worker, *isolated)).await;
                 self.rescue().await;
             }
             Step::LetTimePass => self.let_time_pass().await,
@@ -92,19 +92,19 @@ impl Pair {
         assert_eq!((enqueued.job_id, enqueued.joined), (self.ids[at], joined), "the job that comes of the request");
     }
 
-    async fn ask(&self, worker: &str, alone: bool, hands: u32) -> Batch {
+    async fn ask(&self, worker: &str, isolated: bool, hands: u32) -> Batch {
         let queues = &[NO_OP.queue.to_owned()];
-        let claimer = Claimer { queues, worker, lease: LONG, alone };
+        let claimer = Claimer { queues, worker, lease: LONG, isolated };
         claims::claim(&self.pool, &claimer, hands).await.expect("the jobs table answers")
     }
 
-    async fn claim(&mut self, worker: &str, alone: bool, hands: u32) {
-        let batch = self.ask(worker, alone, hands).await;
-        let claimable = self.model.claimable(alone);
+    async fn claim(&mut self, worker: &str, isolated: bool, hands: u32) {
+        let batch = self.ask(worker, isolated, hands).await;
+        let claimable = self.model.claimable(isolated);
         let chosen = self.model.choose(&claimable, hands as usize);
         assert_eq!(self.places(&batch), chosen, "the best, in their order");
         assert_eq!(batch.more, claimable.len() > chosen.len(), "whether more is due");
-        self.adopt(worker, alone, &batch);
+        self.adopt(worker, isolated, &batch);
     }
 
     /// Which of two gets which job nobody can say; but each is one that may be claimed, and only one has the limit.
@@ -125,9 +125,9 @@ impl Pair {
         batch.jobs.iter().map(|job| place(job.claim.job_id)).collect()
     }
 
-    fn adopt(&mut self, worker: &str, alone: bool, batch: &Batch) {
+    fn adopt(&mut self, worker: &str, isolated: bool, batch: &Batch) {
         for (at, job) in self.places(batch).into_iter().zip(&batch.jobs) {
-            let claim = self.model.claim(at, worker, alone);
+            let claim = self.model.claim(at, worker, isolated);
             assert_eq!((job.claim, job.attempt), (self.real(claim), self.attempt(at)), "the claim");
             self.claims.push((worker.to_owned(), claim));
         }
@@ -246,7 +246,7 @@ impl Pair {
             lease: row.worker.map(|worker| Lease {
                 worker,
                 epoch: row.lease_epoch.expect("a lease"),
-                alone: row.alone.expect("a lease"),
+                isolated: row.alone.expect("a lease"),
                 expired: row.expired.expect("a lease"),
             }),
             attempts: row.attempts,
@@ -256,8 +256,8 @@ impl Pair {
 }
 
 /// A name of a process; that of the child that runs suspects is another.
-fn name(worker: u8, alone: bool) -> String {
-    format!("worker-{worker}{}", if alone { "-alone" } else { "" })
+fn name(worker: u8, isolated: bool) -> String {
+    format!("worker-{worker}{}", if isolated { "-isolated" } else { "" })
 }
 
 /// What came of a write; none where the claim was lost.

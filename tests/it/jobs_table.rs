@@ -38,9 +38,9 @@ impl Ledger {
         enqueue_job(&self.pool, &self.redis, job).await.expect("the jobs table takes it").job_id
     }
 
-    async fn claim_many(&self, worker: &str, alone: bool, hands: u32) -> Batch {
+    async fn claim_many(&self, worker: &str, isolated: bool, hands: u32) -> Batch {
         let queues = &[SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
-        let claimer = Claimer { queues, worker, lease: LEASE, alone };
+        let claimer = Claimer { queues, worker, lease: LEASE, isolated };
         claim(&self.pool, &claimer, hands).await.expect("the jobs table answers")
     }
 
@@ -48,7 +48,7 @@ impl Ledger {
         self.claim_many(worker, false, 1).await.jobs.pop()
     }
 
-    async fn claim_alone(&self, worker: &str) -> Option<ClaimedJob> {
+    async fn claim_isolated(&self, worker: &str) -> Option<ClaimedJob> {
         self.claim_many(worker, true, 1).await.jobs.pop()
     }
 
@@ -172,7 +172,7 @@ async fn a_worker_that_comes_back_from_the_dead_writes_nothing() {
     assert_eq!(ledger.rescue().await, 1);
     assert!(matches!(ledger.hold(&dead).await, Err(DbError::ClaimLost)), "not even before the next claim");
     assert_eq!(ledger.claim("beside others").await, None, "what was at work when a worker died runs alone");
-    let heir = ledger.claim_alone("heir").await.expect("it is due again");
+    let heir = ledger.claim_isolated("heir").await.expect("it is due again");
     assert_eq!((heir.claim.job_id, heir.attempt), (job_id, 1), "a death costs no attempt");
     assert!(matches!(ledger.hold(&dead).await, Err(DbError::ClaimLost)));
     let late = Outcome::Succeeded(Value::Null);
@@ -230,7 +230,7 @@ async fn a_job_that_kills_its_process_three_times_alone_is_poison() {
             None,
             "a suspect is claimed by nobody who does something beside"
         );
-        ledger.claim_alone("alone").await.expect("it is due");
+        ledger.claim_isolated("alone").await.expect("it is due");
     }
     assert_eq!(ledger.state(job_id).await, JobState::Running, "a death beside others is no death alone");
     ledger.expire_leases().await;
@@ -249,14 +249,14 @@ async fn a_suspect_that_ends_is_acquitted() {
     for deaths in 1..DEATHS_ALONE {
         ledger.expire_leases().await;
         ledger.rescue().await;
-        assert!(ledger.claim_alone("dead too").await.is_some(), "{deaths} deaths alone");
+        assert!(ledger.claim_isolated("dead too").await.is_some(), "{deaths} deaths alone");
     }
     ledger.expire_leases().await;
     ledger.rescue().await;
-    let survivor = ledger.claim_alone("survivor").await.expect("it is due");
+    let survivor = ledger.claim_isolated("survivor").await.expect("it is due");
     let retry = Outcome::Retry { error: "no answer".to_owned(), after: Duration::ZERO };
     ledger.finish(&survivor.claim, &retry).await.expect("its holder ends it");
-    assert_eq!(ledger.claim_alone("alone").await, None);
+    assert_eq!(ledger.claim_isolated("alone").await, None);
     assert!(ledger.claim("beside others").await.is_some(), "it may run beside others again");
 }
 

@@ -63,13 +63,13 @@ pub struct ExecutorSettings {
     /// How long a claim holds without being renewed.
     pub lease: Duration,
     /// Only suspects are run, with nothing beside them.
-    pub alone: bool,
+    pub isolated: bool,
 }
 
 impl ExecutorSettings {
     /// How many claims there may be whose outcome is not recorded. Alone, one: the next is not beside the last.
     fn most_unrecorded(&self) -> u32 {
-        if self.alone { self.count } else { self.count.saturating_mul(UNRECORDED_A_HAND) }
+        if self.isolated { self.count } else { self.count.saturating_mul(UNRECORDED_A_HAND) }
     }
 }
 
@@ -114,13 +114,13 @@ impl Executor {
     /// # Errors
     /// [`DbError`] where the jobs table cannot be asked.
     pub async fn claim(self: &Arc<Self>, done: impl Fn() + Clone + Send + Sync + 'static) -> Result<Claimed, DbError> {
-        let ExecutorSettings { queue_pool, queues, worker, lease, alone, .. } = &self.settings;
+        let ExecutorSettings { queue_pool, queues, worker, lease, isolated, .. } = &self.settings;
         let free = self.free.available_permits().min(self.unrecorded.available_permits());
         let free = u32::try_from(free).unwrap_or(u32::MAX);
         let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_many_owned(free).ok();
         let taken = take(&self.free).zip(take(&self.unrecorded)).filter(|_| free > 0);
         let Some((mut executor, mut claims)) = taken else { return Ok(Claimed::Some(0)) };
-        let claimer = Claimer { queues, worker, lease: *lease, alone: *alone };
+        let claimer = Claimer { queues, worker, lease: *lease, isolated: *isolated };
         let Batch { jobs, more } = claims::claim(queue_pool, &claimer, free).await?;
         let count = jobs.len();
         for job in jobs {

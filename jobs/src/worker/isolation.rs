@@ -21,7 +21,7 @@ pub struct Isolation {
 }
 
 impl Isolation {
-    /// Runs suspects of `queues` in a process of `program`, told so by `worker --alone`.
+    /// Runs suspects of `queues` in a process of `program`, told so by `worker --isolated`.
     #[must_use]
     pub fn new(program: PathBuf, queues: Vec<String>) -> Self {
         Self { program, queues, wanted: Arc::default() }
@@ -53,7 +53,7 @@ impl Isolation {
 
     fn start(&self) -> std::io::Result<Child> {
         Command::new(&self.program)
-            .args(["worker", "--alone", "--queues"])
+            .args(["worker", "--isolated", "--queues"])
             .arg(self.queues.join(","))
             .stdin(Stdio::piped())
             .spawn()

@@ -43,7 +43,7 @@ pub struct WorkerSettings {
     pub rescue: Duration,
     /// How long a stop may take.
     pub shutdown_grace: Duration,
-    /// The program that runs suspects when it is told `worker --alone`: this one.
+    /// The program that runs suspects when it is told `worker --isolated`: this one.
     pub program: PathBuf,
 }
 
@@ -62,7 +62,7 @@ impl WorkerSettings {
     }
 }
 
-fn executor(context: &JobContext, registry: Registry, settings: &WorkerSettings, alone: bool) -> ExecutorSettings {
+fn executor(context: &JobContext, registry: Registry, settings: &WorkerSettings, isolated: bool) -> ExecutorSettings {
     ExecutorSettings {
         queue_pool: context.queue_pool.clone(),
         redis: context.redis.clone(),
@@ -70,9 +70,9 @@ fn executor(context: &JobContext, registry: Registry, settings: &WorkerSettings,
         queues: settings.queues(&registry),
         registry,
         worker: format!("worker-{}", Uuid::now_v7()),
-        count: if alone { 1 } else { settings.concurrency },
+        count: if isolated { 1 } else { settings.concurrency },
         lease: settings.lease(),
-        alone,
+        isolated,
     }
 }
 

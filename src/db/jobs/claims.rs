@@ -24,7 +24,7 @@ pub struct Claimer<'a> {
     /// How long a claim holds without being renewed.
     pub lease: Duration,
     /// Suspects alone are claimed, by a process that does nothing beside; else anything but suspects.
-    pub alone: bool,
+    pub isolated: bool,
 }
 
 /// What was claimed.
@@ -85,7 +85,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<B
             ORDER BY priority, due_at, claimed.id"#,
         claimer.queues,
         &Priority::ALL.map(|priority| priority as i16),
-        claimer.alone,
+        claimer.isolated,
         window,
         i64::from(hands),
         claimer.worker,

@@ -54,7 +54,7 @@ impl IngestFixture {
         let job = NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api);
         enqueue_job(&pool, &redis, &job).await.expect("the jobs table takes it");
         let queues = &[SYNC_VIMA.queue.to_owned()];
-        let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), alone: false };
+        let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), isolated: false };
         let claim =
             claim(&pool, &claimer, 1).await.expect("the jobs table answers").jobs.pop().expect("a due job").claim;
         let run = NewRun {

@@ -27,7 +27,7 @@ pub(super) struct Seen {
 pub(super) struct Lease {
     pub(super) worker: String,
     pub(super) epoch: i64,
-    pub(super) alone: bool,
+    pub(super) isolated: bool,
     pub(super) expired: bool,
 }
 
@@ -135,13 +135,13 @@ impl Model {
     }
 
     /// The jobs that may be claimed, the best first.
-    pub(super) fn claimable(&self, alone: bool) -> Vec<usize> {
+    pub(super) fn claimable(&self, isolated: bool) -> Vec<usize> {
         let limit_is_taken = self.jobs.iter().any(|job| job.limited && job.seen.lease.is_some());
         let mut best: Vec<usize> = (0..self.jobs.len())
             .filter(|at| {
                 let job = &self.jobs[*at];
                 let is_free = !(self.paused || job.limited && limit_is_taken);
-                job.is_waiting() && job.due_at.is_some() && job.seen.suspect == alone && is_free
+                job.is_waiting() && job.due_at.is_some() && job.seen.suspect == isolated && is_free
             })
             .collect();
         best.sort_by_key(|at| (self.jobs[*at].seen.priority, self.jobs[*at].due_at, *at));
@@ -156,13 +156,13 @@ impl Model {
     }
 
     /// Gives a job to `worker`.
-    pub(super) fn claim(&mut self, at: usize, worker: &str, alone: bool) -> Claim {
+    pub(super) fn claim(&mut self, at: usize, worker: &str, isolated: bool) -> Claim {
         let seen = &mut self.jobs[at].seen;
         seen.state = JobState::Running;
         seen.epoch += 1;
         seen.attempt += 1;
         seen.attempts.push("open".to_owned());
-        seen.lease = Some(Lease { worker: worker.to_owned(), epoch: seen.epoch, alone, expired: false });
+        seen.lease = Some(Lease { worker: worker.to_owned(), epoch: seen.epoch, isolated, expired: false });
         Claim { job: at, epoch: seen.epoch }
     }
 
@@ -193,7 +193,7 @@ impl Model {
             let Some(lease) = job.seen.lease.clone().filter(|lease| lease.expired) else { continue };
             job.close("lost", false);
             job.due_at = Some(self.now);
-            job.seen.deaths_alone += i16::from(lease.alone);
+            job.seen.deaths_alone += i16::from(lease.isolated);
             job.seen.state = match () {
                 () if job.seen.cancel_requested => JobState::Cancelled,
                 () if job.seen.deaths_alone >= i16::try_from(DEATHS_ALONE).expect("a few") => JobState::Failed,

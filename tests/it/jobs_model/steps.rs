@@ -22,7 +22,7 @@ pub(super) enum Step {
     /// Somebody asks for a job.
     Enqueue(Request),
     /// A worker takes what is due.
-    Claim { worker: u8, alone: bool, hands: u32 },
+    Claim { worker: u8, isolated: bool, hands: u32 },
     /// Two workers do at once.
     ClaimBoth { hands: u32 },
     /// A worker says that it lives, of every claim that it ever had.
@@ -36,11 +36,11 @@ pub(super) enum Step {
     /// Somebody wants a job stopped.
     Cancel { job: Index },
     /// A worker falls silent, and may come back.
-    Expire { worker: u8, alone: bool },
+    Expire { worker: u8, isolated: bool },
     /// The jobs of the silent are taken over.
     Rescue,
     /// A worker falls silent, and its jobs are taken over.
-    Crash { worker: u8, alone: bool },
+    Crash { worker: u8, isolated: bool },
     /// Whatever waits for its time need not wait any longer.
     LetTimePass,
     /// Nothing is claimed any more.
@@ -81,17 +81,17 @@ fn step() -> impl Strategy<Value = Step> {
     let claim = || 0..REMEMBERED;
     prop_oneof![
         5 => request().prop_map(Step::Enqueue),
-        6 => (worker(), 1..4_u32).prop_map(|(worker, hands)| Step::Claim { worker, alone: false, hands }),
-        3 => worker().prop_map(|worker| Step::Claim { worker, alone: true, hands: 1 }),
+        6 => (worker(), 1..4_u32).prop_map(|(worker, hands)| Step::Claim { worker, isolated: false, hands }),
+        3 => worker().prop_map(|worker| Step::Claim { worker, isolated: true, hands: 1 }),
         2 => (1..3_u32).prop_map(|hands| Step::ClaimBoth { hands }),
         2 => worker().prop_map(|worker| Step::Renew { worker }),
         1 => claim().prop_map(|claim| Step::Hold { claim }),
         5 => (claim(), outcome()).prop_map(|(claim, outcome)| Step::Finish { claim, outcome }),
         2 => prop::collection::vec(claim(), 1..4).prop_map(|claims| Step::SucceedAll { claims }),
         2 => any::<Index>().prop_map(|job| Step::Cancel { job }),
-        2 => (worker(), any::<bool>()).prop_map(|(worker, alone)| Step::Expire { worker, alone }),
+        2 => (worker(), any::<bool>()).prop_map(|(worker, isolated)| Step::Expire { worker, isolated }),
         2 => Just(Step::Rescue),
-        2 => (worker(), any::<bool>()).prop_map(|(worker, alone)| Step::Crash { worker, alone }),
+        2 => (worker(), any::<bool>()).prop_map(|(worker, isolated)| Step::Crash { worker, isolated }),
         2 => Just(Step::LetTimePass),
         1 => Just(Step::Pause),
         2 => Just(Step::Resume),
@@ -101,9 +101,9 @@ fn step() -> impl Strategy<Value = Step> {
 /// A worker dies at a job, which then dies so often alone, or does not: steps by themselves come to that too seldom.
 fn death() -> impl Strategy<Value = Vec<Step>> {
     (0..WORKERS, 0..=usize::from(DEATHS_ALONE), outcome()).prop_map(|(worker, deaths, outcome)| {
-        let claim = |alone| Step::Claim { worker, alone, hands: 1 };
-        let mut steps = vec![Step::Resume, claim(false), Step::Crash { worker, alone: false }];
-        steps.extend((0..deaths).flat_map(|_| [claim(true), Step::Crash { worker, alone: true }]));
+        let claim = |isolated| Step::Claim { worker, isolated, hands: 1 };
+        let mut steps = vec![Step::Resume, claim(false), Step::Crash { worker, isolated: false }];
+        steps.extend((0..deaths).flat_map(|_| [claim(true), Step::Crash { worker, isolated: true }]));
         steps.extend([claim(true), Step::Finish { claim: 0, outcome }]);
         steps
     })
