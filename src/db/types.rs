@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
 
+use super::DbError;
+use crate::domain::discrepancy::CaseState;
+use crate::domain::job::attempt::AttemptOutcome;
+use crate::domain::job::{JobState, Trigger};
+use crate::domain::metadata::{BalanceKind, OwnerKind};
+use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
+use crate::domain::status::Status;
+use crate::domain::transaction::{Kind, Source};
+
 /// Saturates at `i64::MAX` microseconds.
 pub(super) fn interval(duration: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
@@ -12,6 +21,38 @@ pub(super) fn interval(duration: Duration) -> PgInterval {
 /// The column texts of enum values, to bind as an array.
 pub(super) fn names<T: Copy>(values: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
     values.iter().map(|value| name(*value)).collect()
+}
+
+/// Reads an enum value from the text in `column`; `column` is for the error message.
+pub(super) fn read_name<T>(column: &'static str, name: String, from_name: fn(&str) -> Option<T>) -> Result<T, DbError> {
+    from_name(&name).ok_or_else(|| DbError::impossible(column, name))
+}
+
+/// Conversions for `try_from` and `#[sqlx(try_from = "String")]`.
+macro_rules! try_from_column {
+    ($($type:ty => $column:literal),+ $(,)?) => {
+        $(impl TryFrom<String> for $type {
+            type Error = DbError;
+
+            fn try_from(name: String) -> Result<Self, DbError> {
+                read_name($column, name, Self::from_name)
+            }
+        })+
+    };
+}
+
+try_from_column! {
+    Source => "transactions.source",
+    Kind => "transactions.kind",
+    Status => "transactions.status",
+    JobState => "jobs.state",
+    Trigger => "jobs.trigger",
+    AttemptOutcome => "job_attempts.outcome",
+    MatchStatus => "match_status",
+    DiscrepancyType => "discrepancy type",
+    CaseState => "discrepancies.state",
+    OwnerKind => "payshack_balances.owner_kind",
+    BalanceKind => "payshack_balances.balance_kind",
 }
 
 /// Escapes the wildcards of `LIKE`.

@@ -2,36 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a key may do. Each role may do what the one before may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Read, with personal data masked.
-    Viewer,
-    /// Also start, retry and resolve.
-    Operator,
-    /// Also manage keys, pause queues and read raw payloads.
-    Admin,
-}
+use super::string_enum::string_enum;
 
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The role of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name)
+string_enum! {
+    /// What a key may do. Each role may do what the one before may.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Role {
+        /// Read, with personal data masked.
+        Viewer = "viewer",
+        /// Also start, retry and resolve.
+        Operator = "operator",
+        /// Also manage keys, pause queues and read raw payloads.
+        Admin = "admin",
     }
 }
 

@@ -3,48 +3,28 @@
 //! A case lives across runs. Runs open it, change what it is about, and close it where they find it no longer; people
 //! acknowledge, resolve and ignore it. What may follow what is decided here alone.
 
-use serde::{Deserialize, Serialize};
+use super::string_enum::string_enum;
 
-/// Where a case stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CaseState {
-    /// Nobody has looked into it.
-    Open,
-    /// Somebody is at it.
-    Acknowledged,
-    /// Somebody has settled it. It is opened again where an amount or a status has changed since.
-    Resolved,
-    /// Somebody has decided that it does not matter, whatever runs find.
-    Ignored,
-    /// A later run no longer found it. It is opened again where one does.
-    AutoResolved,
+string_enum! {
+    /// Where a case stands.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum CaseState {
+        /// Nobody has looked into it.
+        Open = "open",
+        /// Somebody is at it.
+        Acknowledged = "acknowledged",
+        /// Somebody has settled it. It is opened again where an amount or a status has changed since.
+        Resolved = "resolved",
+        /// Somebody has decided that it does not matter, whatever runs find.
+        Ignored = "ignored",
+        /// A later run no longer found it. It is opened again where one does.
+        AutoResolved = "auto_resolved",
+    }
 }
 
 impl CaseState {
-    /// Every state.
-    pub const ALL: [Self; 5] = [Self::Open, Self::Acknowledged, Self::Resolved, Self::Ignored, Self::AutoResolved];
-
     /// Those that a person may choose: that a run finds a case no longer is said by runs alone.
     pub const BY_HAND: [Self; 4] = [Self::Open, Self::Acknowledged, Self::Resolved, Self::Ignored];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Acknowledged => "acknowledged",
-            Self::Resolved => "resolved",
-            Self::Ignored => "ignored",
-            Self::AutoResolved => "auto_resolved",
-        }
-    }
-
-    /// The state of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
 
     /// Whether somebody has still to do something.
     #[must_use]

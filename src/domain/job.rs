@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::reconciliation::ReconcileArgs;
 use super::replay::Replay;
+use super::string_enum::string_enum;
 use super::sync::SyncArgs;
 use super::transaction::Source;
 
@@ -44,51 +45,28 @@ pub struct Claim {
     pub epoch: i64,
 }
 
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JobState {
-    /// It waits for a worker.
-    Queued,
-    /// It waits for its time.
-    Scheduled,
-    /// A worker has it.
-    Running,
-    /// An attempt has failed; it waits for the next.
-    Retrying,
-    /// It is done.
-    Succeeded,
-    /// It has failed for good.
-    Failed,
-    /// It was told to stop.
-    Cancelled,
+string_enum! {
+    /// Where a job stands.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum JobState {
+        /// It waits for a worker.
+        Queued = "queued",
+        /// It waits for its time.
+        Scheduled = "scheduled",
+        /// A worker has it.
+        Running = "running",
+        /// An attempt has failed; it waits for the next.
+        Retrying = "retrying",
+        /// It is done.
+        Succeeded = "succeeded",
+        /// It has failed for good.
+        Failed = "failed",
+        /// It was told to stop.
+        Cancelled = "cancelled",
+    }
 }
 
 impl JobState {
-    /// Every state.
-    pub const ALL: [Self; 7] =
-        [Self::Queued, Self::Scheduled, Self::Running, Self::Retrying, Self::Succeeded, Self::Failed, Self::Cancelled];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Scheduled => "scheduled",
-            Self::Running => "running",
-            Self::Retrying => "retrying",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// The state of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
-
     /// Whether it has come to its end.
     #[must_use]
     pub fn is_finished(self) -> bool {
@@ -96,41 +74,22 @@ impl JobState {
     }
 }
 
-/// What made a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trigger {
-    /// A tick of the schedule.
-    Schedule,
-    /// A request.
-    Api,
-    /// A command.
-    Cli,
-    /// A person who wanted a finished one done again.
-    Retry,
+string_enum! {
+    /// What made a job.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Trigger {
+        /// A tick of the schedule.
+        Schedule = "schedule",
+        /// A request.
+        Api = "api",
+        /// A command.
+        Cli = "cli",
+        /// A person who wanted a finished one done again.
+        Retry = "retry",
+    }
 }
 
 impl Trigger {
-    /// Everything that makes jobs.
-    pub const ALL: [Self; 4] = [Self::Schedule, Self::Api, Self::Cli, Self::Retry];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Schedule => "schedule",
-            Self::Api => "api",
-            Self::Cli => "cli",
-            Self::Retry => "retry",
-        }
-    }
-
-    /// The trigger of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|trigger| trigger.as_str() == name)
-    }
-
     /// Who waits for it decides who comes first.
     #[must_use]
     pub fn priority(self) -> Priority {

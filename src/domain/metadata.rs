@@ -5,29 +5,18 @@
 
 use rust_decimal::Decimal;
 
-/// One of the lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum List {
-    /// Merchants whose payments are processed.
-    Clients,
-    /// Who brings clients, ourselves among them.
-    Resellers,
-    /// Banks and switches that carry payments out.
-    ServiceProviders,
-}
+use super::string_enum::string_enum;
 
-impl List {
-    /// Every list, in the order they are read in.
-    pub const ALL: [Self; 3] = [Self::Clients, Self::Resellers, Self::ServiceProviders];
-
-    /// The name in the database and in a job's result.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Clients => "clients",
-            Self::Resellers => "resellers",
-            Self::ServiceProviders => "service_providers",
-        }
+string_enum! {
+    /// One of the lists.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum List {
+        /// Merchants whose payments are processed.
+        Clients = "clients",
+        /// Who brings clients, ourselves among them.
+        Resellers = "resellers",
+        /// Banks and switches that carry payments out.
+        ServiceProviders = "service_providers",
     }
 }
 
@@ -185,61 +174,25 @@ impl<Row: ListedRow> Listing<Row> {
     }
 }
 
-/// Whose balance it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnerKind {
-    /// A client's.
-    Client,
-    /// A reseller's.
-    Reseller,
-}
-
-impl OwnerKind {
-    /// Every owner.
-    pub const ALL: [Self; 2] = [Self::Client, Self::Reseller];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Reseller => "reseller",
-        }
-    }
-
-    /// The owner of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+string_enum! {
+    /// Whose balance it is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum OwnerKind {
+        /// A client's.
+        Client = "client",
+        /// A reseller's.
+        Reseller = "reseller",
     }
 }
 
-/// Which of an owner's balances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BalanceKind {
-    /// `balance`.
-    Balance,
-    /// `walletBalance`.
-    WalletBalance,
-}
-
-impl BalanceKind {
-    /// Every balance.
-    pub const ALL: [Self; 2] = [Self::Balance, Self::WalletBalance];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Balance => "balance",
-            Self::WalletBalance => "wallet_balance",
-        }
-    }
-
-    /// The balance of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+string_enum! {
+    /// Which of an owner's balances.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum BalanceKind {
+        /// `balance`.
+        Balance = "balance",
+        /// `walletBalance`.
+        WalletBalance = "wallet_balance",
     }
 }
 

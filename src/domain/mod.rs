@@ -23,6 +23,7 @@ pub mod masking;
 pub mod schedule;
 pub mod secret;
 pub mod status;
+pub(crate) mod string_enum;
 pub mod sync;
 pub mod transaction;
 pub mod version;

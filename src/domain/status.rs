@@ -2,50 +2,28 @@
 //!
 //! A word that is not in a table is `unknown`: kept, counted and visible, never guessed.
 
-use serde::{Deserialize, Serialize};
+use super::string_enum::string_enum;
 
-/// The state of a payment, the same for every provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// The money has moved.
-    Success,
-    /// It has not, and will not.
-    Failed,
-    /// Nothing is decided: the payer or the bank has still to act.
-    Pending,
-    /// The processor is at work on it.
-    Processing,
-    /// It moved, and was given back.
-    Refunded,
-    /// The provider used a word that is not known here.
-    Unknown,
+string_enum! {
+    /// The state of a payment, the same for every provider.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Status {
+        /// The money has moved.
+        Success = "success",
+        /// It has not, and will not.
+        Failed = "failed",
+        /// Nothing is decided: the payer or the bank has still to act.
+        Pending = "pending",
+        /// The processor is at work on it.
+        Processing = "processing",
+        /// It moved, and was given back.
+        Refunded = "refunded",
+        /// The provider used a word that is not known here.
+        Unknown = "unknown",
+    }
 }
 
 impl Status {
-    /// Every status, in the order of the contract.
-    pub const ALL: [Self; 6] =
-        [Self::Success, Self::Failed, Self::Pending, Self::Processing, Self::Refunded, Self::Unknown];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failed => "failed",
-            Self::Pending => "pending",
-            Self::Processing => "processing",
-            Self::Refunded => "refunded",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// The status of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
-    }
-
     /// Whether the payment has come to an end, so that only a newer version may change it.
     #[must_use]
     pub fn is_final(self) -> bool {

@@ -3,39 +3,20 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::string_enum::string_enum;
 use super::transaction::{Kind, Source};
 use super::version::SequenceId;
 
-/// What a run reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SyncMode {
-    /// What has come and changed since the last run.
-    Incremental,
-    /// Everything from `INITIAL_SYNC_DAYS` ago.
-    Full,
-    /// The days that were asked for.
-    Range,
-}
-
-impl SyncMode {
-    /// Every mode.
-    pub const ALL: [Self; 3] = [Self::Incremental, Self::Full, Self::Range];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Incremental => "incremental",
-            Self::Full => "full",
-            Self::Range => "range",
-        }
-    }
-
-    /// The mode of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == name)
+string_enum! {
+    /// What a run reads.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum SyncMode {
+        /// What has come and changed since the last run.
+        Incremental = "incremental",
+        /// Everything from `INITIAL_SYNC_DAYS` ago.
+        Full = "full",
+        /// The days that were asked for.
+        Range = "range",
     }
 }
 
@@ -96,17 +77,19 @@ impl SyncArgs {
     }
 }
 
-/// A list of a provider that is read on its own, with a place of its own to go on from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stream {
-    /// Vima's operations in the order they were created.
-    VimaCreations,
-    /// Vima's operations in the order they were changed.
-    VimaUpdates,
-    /// `PayShack`'s pay-ins.
-    PayshackPayins,
-    /// `PayShack`'s pay-outs.
-    PayshackPayouts,
+string_enum! {
+    /// A list of a provider that is read on its own, with a place of its own to go on from.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Stream {
+        /// Vima's operations in the order they were created.
+        VimaCreations = "creations",
+        /// Vima's operations in the order they were changed.
+        VimaUpdates = "updates",
+        /// `PayShack`'s pay-ins.
+        PayshackPayins = "payins",
+        /// `PayShack`'s pay-outs.
+        PayshackPayouts = "payouts",
+    }
 }
 
 impl Stream {
@@ -134,17 +117,6 @@ impl Stream {
         match self {
             Self::PayshackPayouts => Kind::Payout,
             _ => Kind::Payin,
-        }
-    }
-
-    /// The name in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::VimaCreations => "creations",
-            Self::VimaUpdates => "updates",
-            Self::PayshackPayins => "payins",
-            Self::PayshackPayouts => "payouts",
         }
     }
 }
@@ -234,42 +206,20 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunStatus {
-    /// It is at work.
-    Running,
-    /// It has read everything it was to read.
-    Succeeded,
-    /// It ended well, but could not be sure to have read everything: its watermark has not moved.
-    Incomplete,
-    /// It stopped on an error.
-    Failed,
-    /// It was told to stop.
-    Cancelled,
-}
-
-impl RunStatus {
-    /// Every status.
-    pub const ALL: [Self; 5] = [Self::Running, Self::Succeeded, Self::Incomplete, Self::Failed, Self::Cancelled];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Incomplete => "incomplete",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// The status of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
+string_enum! {
+    /// How a run stands.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum RunStatus {
+        /// It is at work.
+        Running = "running",
+        /// It has read everything it was to read.
+        Succeeded = "succeeded",
+        /// It ended well, but could not be sure to have read everything: its watermark has not moved.
+        Incomplete = "incomplete",
+        /// It stopped on an error.
+        Failed = "failed",
+        /// It was told to stop.
+        Cancelled = "cancelled",
     }
 }
 

@@ -7,40 +7,22 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::money::Currency;
 use super::status::Status;
+use super::string_enum::string_enum;
 use super::version::Version;
 
-/// The provider that told of a payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The Vima collector: the merchant's record.
-    Vima,
-    /// `PayShack`: the processor's record.
-    Payshack,
-}
-
-impl Source {
-    /// Every source.
-    pub const ALL: [Self; 2] = [Self::Vima, Self::Payshack];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Vima => "vima",
-            Self::Payshack => "payshack",
-        }
-    }
-
-    /// The source of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.as_str() == name)
+string_enum! {
+    /// The provider that told of a payment.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Source {
+        /// The Vima collector: the merchant's record.
+        Vima = "vima",
+        /// `PayShack`: the processor's record.
+        Payshack = "payshack",
     }
 }
 
@@ -50,33 +32,14 @@ impl fmt::Display for Source {
     }
 }
 
-/// Which way the money goes, seen from the merchant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A payer pays the merchant.
-    Payin,
-    /// The merchant pays somebody.
-    Payout,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Payin, Self::Payout];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Payin => "payin",
-            Self::Payout => "payout",
-        }
-    }
-
-    /// The kind of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+string_enum! {
+    /// Which way the money goes, seen from the merchant.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Kind {
+        /// A payer pays the merchant.
+        Payin = "payin",
+        /// The merchant pays somebody.
+        Payout = "payout",
     }
 }
 

@@ -5,30 +5,22 @@
 
 use std::fmt;
 
-use crate::domain::transaction::Source;
+use crate::domain::string_enum::string_enum;
 
-/// Whoever is asked over HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Upstream {
-    /// The Vima collector.
-    Vima,
-    /// `PayShack`.
-    Payshack,
-    /// The feed of exchange rates.
-    ExchangeRates,
+string_enum! {
+    /// Whoever is asked over HTTP.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Upstream {
+        /// The Vima collector.
+        Vima = "vima",
+        /// `PayShack`.
+        Payshack = "payshack",
+        /// The feed of exchange rates.
+        ExchangeRates = "exchange-rates",
+    }
 }
 
 impl Upstream {
-    /// The name in messages and in the log.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Vima => Source::Vima.as_str(),
-            Self::Payshack => Source::Payshack.as_str(),
-            Self::ExchangeRates => "exchange-rates",
-        }
-    }
-
     /// The settings that hold our credentials there.
     #[must_use]
     pub(super) fn credentials(self) -> &'static str {

@@ -14,6 +14,8 @@ pub mod xlsx;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::string_enum::string_enum;
+
 /// How a file is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileOptions {
@@ -27,39 +29,21 @@ pub struct FileOptions {
     pub excel: bool,
 }
 
-/// What kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Text by commas, as RFC 4180 has it.
-    #[default]
-    Csv,
-    /// A workbook.
-    Xlsx,
-    /// A JSON object a line.
-    Ndjson,
+string_enum! {
+    /// What kind of file.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum Format {
+        /// Text by commas, as RFC 4180 has it.
+        #[default]
+        Csv = "csv",
+        /// A workbook.
+        Xlsx = "xlsx",
+        /// A JSON object a line.
+        Ndjson = "ndjson",
+    }
 }
 
 impl Format {
-    /// Every format.
-    pub const ALL: [Self; 3] = [Self::Csv, Self::Xlsx, Self::Ndjson];
-
-    /// The name in the contract, and the ending of the file's name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Xlsx => "xlsx",
-            Self::Ndjson => "ndjson",
-        }
-    }
-
-    /// The format of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.as_str() == name)
-    }
-
     /// The media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {

@@ -5,6 +5,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::db::DbError;
+use crate::db::types::read_name;
 use crate::domain::access::Role;
 
 /// A key that is to be known from now on.
@@ -86,7 +87,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<IssuedKey>, DbError> {
             Ok(IssuedKey {
                 id: row.id,
                 name: row.name,
-                role: role(&row.role)?,
+                role: role(row.role)?,
                 prefix: row.prefix,
                 created_at: row.created_at,
                 last_used_at: row.last_used_at,
@@ -103,12 +104,12 @@ pub async fn list_active(pool: &PgPool) -> Result<Vec<ActiveKey>, DbError> {
     let rows =
         sqlx::query!("SELECT id, name, role, key_hash FROM api_keys WHERE revoked_at IS NULL").fetch_all(pool).await?;
     rows.into_iter()
-        .map(|row| Ok(ActiveKey { id: row.id, name: row.name, role: role(&row.role)?, key_hash: row.key_hash }))
+        .map(|row| Ok(ActiveKey { id: row.id, name: row.name, role: role(row.role)?, key_hash: row.key_hash }))
         .collect()
 }
 
-fn role(name: &str) -> Result<Role, DbError> {
-    Role::from_name(name).ok_or_else(|| DbError::impossible("api_keys.role", name))
+fn role(name: String) -> Result<Role, DbError> {
+    read_name("api_keys.role", name, Role::from_name)
 }
 
 /// Notes that a key was used, at most once a minute.

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::DbError;
 use super::reconciliation::facts::{self, Facts};
 use crate::db::types::names;
 use crate::domain::discrepancy::CaseState;
@@ -150,12 +149,4 @@ fn select_where(condition: &str) -> QueryBuilder<Postgres> {
            ) AS latest ON true WHERE {condition}",
         facts::COLUMNS
     ))
-}
-
-impl TryFrom<String> for CaseState {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("discrepancies.state", name))
-    }
 }

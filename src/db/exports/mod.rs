@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use super::count::signed;
+use super::types::read_name;
 use crate::domain::access::{Principal, Role};
 use crate::domain::job::{JobId, JobState};
 
@@ -160,7 +161,7 @@ pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Expo
             name: row.name,
             format: row.format,
             requested_by: row.requested_by,
-            role: Role::from_name(&row.role).ok_or_else(|| DbError::impossible("exports.role", row.role))?,
+            role: read_name("exports.role", row.role, Role::from_name)?,
             file_name: row.file_name,
             created_at: row.created_at,
             finished_at: row.finished_at,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
 use crate::db::types::names;
+use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobId, JobState, Trigger};
 
 /// Which jobs are looked for. An empty list stands for every value.
@@ -180,51 +181,6 @@ pub async fn find(pool: &PgPool, job_id: JobId) -> Result<Option<ShownJob>, DbEr
     Ok(query.push_bind(job_id.0).build_query_as().fetch_optional(pool).await?)
 }
 
-/// How an attempt ended, as it is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptOutcome {
-    /// The job was done.
-    Succeeded,
-    /// It failed, and another was to follow.
-    Retried,
-    /// PostgreSQL was away: it did not count.
-    Postponed,
-    /// It failed, and the job with it.
-    Failed,
-    /// Somebody had told the job to stop.
-    Cancelled,
-    /// Its worker had to stop: it did not count.
-    HandedBack,
-    /// Its worker died.
-    Lost,
-}
-
-impl AttemptOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 7] =
-        [Self::Succeeded, Self::Retried, Self::Postponed, Self::Failed, Self::Cancelled, Self::HandedBack, Self::Lost];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Retried => "retried",
-            Self::Postponed => "postponed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::HandedBack => "handed_back",
-            Self::Lost => "lost",
-        }
-    }
-
-    /// The outcome of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
-    }
-}
-
 /// One try of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -266,12 +222,4 @@ pub async fn list_attempts(pool: &PgPool, job_id: JobId) -> Result<Vec<Attempt>,
             })
         })
         .collect()
-}
-
-impl TryFrom<String> for AttemptOutcome {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("job_attempts.outcome", name))
-    }
 }

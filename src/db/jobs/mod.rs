@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use crate::db::types::interval;
-use crate::domain::job::{JobId, JobState, NewJob, Trigger};
+use crate::domain::job::{JobId, JobState, NewJob};
 
 /// What became of a request for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,20 +174,4 @@ pub async fn prune(pool: &PgPool, others: Duration, failed: Duration) -> Result<
     .execute(pool)
     .await?;
     Ok(pruned.rows_affected())
-}
-
-impl TryFrom<String> for JobState {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("jobs.state", name))
-    }
-}
-
-impl TryFrom<String> for Trigger {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("jobs.trigger", name))
-    }
 }

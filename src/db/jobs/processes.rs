@@ -6,22 +6,16 @@ use crate::db::types::interval;
 use sqlx::PgPool;
 
 use crate::db::DbError;
+use crate::domain::string_enum::string_enum;
 
-/// What a process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// It runs jobs.
-    Worker,
-    /// It enqueues what is due.
-    Scheduler,
-}
-
-impl Role {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Worker => "worker",
-            Self::Scheduler => "scheduler",
-        }
+string_enum! {
+    /// What a process does.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Role {
+        /// It runs jobs.
+        Worker = "worker",
+        /// It enqueues what is due.
+        Scheduler = "scheduler",
     }
 }
 

@@ -165,19 +165,3 @@ impl Filter {
         }
     }
 }
-
-impl TryFrom<String> for OwnerKind {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("payshack_balances.owner_kind", name))
-    }
-}
-
-impl TryFrom<String> for BalanceKind {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("payshack_balances.balance_kind", name))
-    }
-}

@@ -46,22 +46,6 @@ pub struct KnownStatus(pub Option<Status>);
 
 type OptionalText = Option<String>;
 
-impl TryFrom<String> for MatchStatus {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("match_status", name))
-    }
-}
-
-impl TryFrom<String> for DiscrepancyType {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("discrepancy type", name))
-    }
-}
-
 impl TryFrom<Vec<String>> for Types {
     type Error = DbError;
 

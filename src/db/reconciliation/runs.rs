@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
-use crate::db::types::names;
+use crate::db::types::{names, read_name};
 use crate::domain::job::Trigger;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, BySide, Tally};
 use crate::domain::reconciliation::{Coverage, Coverages, Parameters, RunStatus};
@@ -257,8 +257,7 @@ impl TryFrom<RunRow> for Run {
             id: row.id,
             recon_date: row.recon_date,
             version: row.version.map(i32::unsigned_abs),
-            status: RunStatus::from_name(&row.standing)
-                .ok_or_else(|| DbError::impossible("reconciliation_runs.status", row.standing))?,
+            status: read_name("reconciliation_runs.status", row.standing, RunStatus::from_name)?,
             trigger: Trigger::try_from(row.trigger)?,
             requested_by: row.requested_by,
             started_at: row.started_at,

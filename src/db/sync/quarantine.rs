@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::db::DbError;
+use crate::db::types::read_name;
 use crate::domain::record::Malformed;
 use crate::domain::replay::Replay;
 use crate::domain::transaction::{Kind, Source};
@@ -136,8 +137,8 @@ impl TryFrom<EntryRow> for Entry {
     fn try_from(row: EntryRow) -> Result<Self, DbError> {
         Ok(Self {
             id: row.id,
-            source: known_source(row.source)?,
-            kind: known_kind(row.kind)?,
+            source: read_name("quarantine.source", row.source, Source::from_name)?,
+            kind: read_name("quarantine.kind", row.kind, Kind::from_name)?,
             source_id: row.source_id,
             reason: row.reason,
             raw: row.raw,
@@ -147,14 +148,6 @@ impl TryFrom<EntryRow> for Entry {
             times_seen: row.times_seen.unsigned_abs(),
         })
     }
-}
-
-fn known_source(name: String) -> Result<Source, DbError> {
-    Source::from_name(&name).ok_or_else(|| DbError::impossible("quarantine.source", name))
-}
-
-fn known_kind(name: String) -> Result<Kind, DbError> {
-    Kind::from_name(&name).ok_or_else(|| DbError::impossible("quarantine.kind", name))
 }
 
 /// Where a listing goes on: after the entry that first came then and has this id.
@@ -248,9 +241,13 @@ pub async fn list_to_replay(pool: &PgPool, replay: Replay) -> Result<Vec<OfList>
     )
     .fetch_all(pool)
     .await?;
-    let of_list = rows
-        .into_iter()
-        .map(|row| Ok(OfList { source: known_source(row.source)?, kind: known_kind(row.kind)?, ids: row.ids }));
+    let of_list = rows.into_iter().map(|row| {
+        Ok(OfList {
+            source: read_name("quarantine.source", row.source, Source::from_name)?,
+            kind: read_name("quarantine.kind", row.kind, Kind::from_name)?,
+            ids: row.ids,
+        })
+    });
     of_list.collect()
 }
 

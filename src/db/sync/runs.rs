@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::signed;
+use crate::db::types::read_name;
 use crate::domain::job::attempt::DIED;
 use crate::domain::job::{JobId, Trigger};
 use crate::domain::sync::{Counts, RunStatus, SyncArgs, SyncMode};
@@ -149,8 +150,7 @@ pub async fn end_left_behind(
     )
     .fetch_all(connection)
     .await?;
-    let known = |name: String| Source::from_name(&name).ok_or_else(|| DbError::impossible("sync_runs.source", name));
-    sources.into_iter().map(known).collect()
+    sources.into_iter().map(|name| read_name("sync_runs.source", name, Source::from_name)).collect()
 }
 
 struct RunRow {
@@ -178,18 +178,15 @@ impl TryFrom<RunRow> for Run {
     fn try_from(row: RunRow) -> Result<Self, DbError> {
         Ok(Self {
             id: row.id,
-            source: Source::from_name(&row.source)
-                .ok_or_else(|| DbError::impossible("sync_runs.source", row.source))?,
-            mode: SyncMode::from_name(&row.mode).ok_or_else(|| DbError::impossible("sync_runs.mode", row.mode))?,
-            trigger: Trigger::from_name(&row.trigger)
-                .ok_or_else(|| DbError::impossible("sync_runs.trigger", row.trigger))?,
+            source: read_name("sync_runs.source", row.source, Source::from_name)?,
+            mode: read_name("sync_runs.mode", row.mode, SyncMode::from_name)?,
+            trigger: read_name("sync_runs.trigger", row.trigger, Trigger::from_name)?,
             job_id: JobId(row.job_id),
             from_date: row.from_date,
             to_date: row.to_date,
             started_at: row.started_at,
             finished_at: row.finished_at,
-            status: RunStatus::from_name(&row.status)
-                .ok_or_else(|| DbError::impossible("sync_runs.status", row.status))?,
+            status: read_name("sync_runs.status", row.status, RunStatus::from_name)?,
             pages: row.pages.unsigned_abs(),
             counts: Counts {
                 inserted: row.inserted.unsigned_abs(),

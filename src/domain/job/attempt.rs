@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{Claim, JobState, Trigger};
+use crate::domain::string_enum::string_enum;
 
 /// How often a job may kill its process while it is the only one in it. One that does so again is poison: whatever it ran
 /// beside would go down with it.
@@ -67,17 +68,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The name in the jobs table.
+    /// The name of the [`AttemptOutcome`].
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Succeeded(_) => "succeeded",
-            Self::Retry { .. } => "retried",
-            Self::Postponed { .. } => "postponed",
-            Self::Failed(_) => "failed",
-            Self::HandedBack => "handed_back",
-            Self::Cancelled => "cancelled",
-        }
+        let recorded = match self {
+            Self::Succeeded(_) => AttemptOutcome::Succeeded,
+            Self::Retry { .. } => AttemptOutcome::Retried,
+            Self::Postponed { .. } => AttemptOutcome::Postponed,
+            Self::Failed(_) => AttemptOutcome::Failed,
+            Self::HandedBack => AttemptOutcome::HandedBack,
+            Self::Cancelled => AttemptOutcome::Cancelled,
+        };
+        recorded.as_str()
     }
 
     /// Where the job stands afterwards, unless somebody has told it to stop meanwhile.
@@ -123,6 +125,27 @@ impl Outcome {
     #[must_use]
     pub fn counts(&self) -> bool {
         !matches!(self, Self::Postponed { .. } | Self::HandedBack)
+    }
+}
+
+string_enum! {
+    /// How an attempt ended, as the jobs table records it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AttemptOutcome {
+        /// The job was done.
+        Succeeded = "succeeded",
+        /// It failed, and another was to follow.
+        Retried = "retried",
+        /// PostgreSQL was away: it did not count.
+        Postponed = "postponed",
+        /// It failed, and the job with it.
+        Failed = "failed",
+        /// Somebody had told the job to stop.
+        Cancelled = "cancelled",
+        /// Its worker had to stop: it did not count.
+        HandedBack = "handed_back",
+        /// Its worker died.
+        Lost = "lost",
     }
 }
 

@@ -11,32 +11,25 @@ use rust_decimal::Decimal;
 use super::amount_band::AmountBand;
 use crate::domain::exchange_rate::Valuation;
 use crate::domain::status::Status;
+use crate::domain::string_enum::string_enum;
 use crate::domain::transaction::{Kind, Source, Transaction};
 
-/// How long the time of a cell is. Whole ones of a width make one of the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Width {
-    /// A quarter of an hour: every zone's offset is a multiple of it.
-    Quarter,
-    /// An hour.
-    Hour,
-    /// A day of UTC.
-    Day,
+string_enum! {
+    /// How long the time of a cell is. Whole ones of a width make one of the next.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Width {
+        /// A quarter of an hour: every zone's offset is a multiple of it.
+        Quarter = "quarter",
+        /// An hour.
+        Hour = "hour",
+        /// A day of UTC.
+        Day = "day",
+    }
 }
 
 impl Width {
     /// Every width, the widest first.
     pub const WIDEST_FIRST: [Self; 3] = [Self::Day, Self::Hour, Self::Quarter];
-
-    /// The name in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Quarter => "quarter",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        }
-    }
 
     /// How long it is.
     #[must_use]
@@ -56,55 +49,30 @@ impl Width {
     }
 }
 
-/// Which dimensions cells tell apart, beside source, kind, currency and status, which all do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Facet {
-    /// None.
-    All,
-    /// The project.
-    Project,
-    /// The project, and its merchant.
-    Merchant,
-    /// The payer's country.
-    Country,
-    /// How it was paid.
-    PaymentMethod,
-    /// The band of its amount.
-    AmountBand,
-    /// The project, and the payer's country.
-    ProjectCountry,
-    /// The project, and how it was paid.
-    ProjectPaymentMethod,
+string_enum! {
+    /// Which dimensions cells tell apart, beside source, kind, currency and status, which all do.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Facet {
+        /// None.
+        All = "all",
+        /// The project.
+        Project = "project",
+        /// The project, and its merchant.
+        Merchant = "merchant",
+        /// The payer's country.
+        Country = "country",
+        /// How it was paid.
+        PaymentMethod = "payment_method",
+        /// The band of its amount.
+        AmountBand = "amount_band",
+        /// The project, and the payer's country.
+        ProjectCountry = "project_country",
+        /// The project, and how it was paid.
+        ProjectPaymentMethod = "project_payment_method",
+    }
 }
 
 impl Facet {
-    /// Every facet.
-    pub const ALL: [Self; 8] = [
-        Self::All,
-        Self::Project,
-        Self::Merchant,
-        Self::Country,
-        Self::PaymentMethod,
-        Self::AmountBand,
-        Self::ProjectCountry,
-        Self::ProjectPaymentMethod,
-    ];
-
-    /// The name in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Project => "project",
-            Self::Merchant => "merchant",
-            Self::Country => "country",
-            Self::PaymentMethod => "payment_method",
-            Self::AmountBand => "amount_band",
-            Self::ProjectCountry => "project_country",
-            Self::ProjectPaymentMethod => "project_payment_method",
-        }
-    }
-
     /// The narrowest of its cells. Of many members, narrow cells would be as many as payments; what is narrower than these is
     /// counted from the payments themselves, of which there are few in an hour, or in a day of one project.
     #[must_use]

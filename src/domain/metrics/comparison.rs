@@ -11,19 +11,22 @@ use chrono_tz::Tz;
 use super::cell::Width;
 use super::rollup_plan::TimeRange;
 use crate::domain::day::{DayRange, day_of, first_instant};
+use crate::domain::string_enum::string_enum;
 
-/// What is held against what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Comparison {
-    /// Today against yesterday.
-    #[default]
-    Day,
-    /// This week, from Monday, against the last.
-    Week,
-    /// This calendar month against the last.
-    Month,
-    /// Given days against as many right before them.
-    Custom,
+string_enum! {
+    /// What is held against what.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub enum Comparison {
+        /// Today against yesterday.
+        #[default]
+        Day = "day",
+        /// This week, from Monday, against the last.
+        Week = "week",
+        /// This calendar month against the last.
+        Month = "month",
+        /// Given days against as many right before them.
+        Custom = "custom",
+    }
 }
 
 /// Two stretches that do not overlap.
@@ -36,26 +39,6 @@ pub struct Compared {
 }
 
 impl Comparison {
-    /// Every comparison.
-    pub const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Month, Self::Custom];
-
-    /// The name in the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-            Self::Custom => "custom",
-        }
-    }
-
-    /// The comparison of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|comparison| comparison.as_str() == name)
-    }
-
     /// What is compared at `now`; `days`, whose zone is the one that counts, are what a custom comparison is about.
     #[must_use]
     pub fn periods(self, days: DayRange, now: DateTime<Utc>) -> Compared {

@@ -4,52 +4,31 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, Timelike, U
 use chrono_tz::Tz;
 
 use crate::domain::day::start_of_day;
+use crate::domain::string_enum::string_enum;
 
-/// How long a bucket is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Granularity {
-    /// A minute.
-    Minute,
-    /// Five of them.
-    FiveMinutes,
-    /// A quarter of an hour.
-    QuarterHour,
-    /// An hour of the zone's clocks.
-    #[default]
-    Hour,
-    /// A day of the zone.
-    Day,
-    /// A week, from Monday.
-    Week,
-    /// A calendar month.
-    Month,
+string_enum! {
+    /// How long a bucket is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub enum Granularity {
+        /// A minute.
+        Minute = "minute",
+        /// Five of them.
+        FiveMinutes = "5min",
+        /// A quarter of an hour.
+        QuarterHour = "15min",
+        /// An hour of the zone's clocks.
+        #[default]
+        Hour = "hour",
+        /// A day of the zone.
+        Day = "day",
+        /// A week, from Monday.
+        Week = "week",
+        /// A calendar month.
+        Month = "month",
+    }
 }
 
 impl Granularity {
-    /// Every granularity, the finest first.
-    pub const ALL: [Self; 7] =
-        [Self::Minute, Self::FiveMinutes, Self::QuarterHour, Self::Hour, Self::Day, Self::Week, Self::Month];
-
-    /// The name in the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::FiveMinutes => "5min",
-            Self::QuarterHour => "15min",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-        }
-    }
-
-    /// The granularity of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|granularity| granularity.as_str() == name)
-    }
-
     /// The start of the bucket that `time` falls in.
     pub(super) fn start(self, time: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
         let local = time.with_timezone(&zone);

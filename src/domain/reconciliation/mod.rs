@@ -15,6 +15,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::transaction::Source;
+use crate::domain::string_enum::string_enum;
 
 /// The most days that are reconciled by one request.
 pub const MOST_DAYS: i64 = 92;
@@ -199,60 +200,30 @@ impl Coverages {
     }
 }
 
-/// What was found of a payment, or of a row too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MatchStatus {
-    /// Both sides agree.
-    Matched,
-    /// They do not.
-    Discrepancy,
-    /// Only `PayShack` knows of it.
-    MissingVima,
-    /// Only Vima knows of it.
-    MissingPayshack,
-    /// It is too early to say.
-    Pending,
-    /// Another row stands for the payment already.
-    Duplicate,
-    /// The row has no key to look for its partner by.
-    Unmatchable,
+string_enum! {
+    /// What was found of a payment, or of a row too many.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum MatchStatus {
+        /// Both sides agree.
+        Matched = "matched",
+        /// They do not.
+        Discrepancy = "discrepancy",
+        /// Only `PayShack` knows of it.
+        MissingVima = "missing_vima",
+        /// Only Vima knows of it.
+        MissingPayshack = "missing_payshack",
+        /// It is too early to say.
+        Pending = "pending",
+        /// Another row stands for the payment already.
+        Duplicate = "duplicate",
+        /// The row has no key to look for its partner by.
+        Unmatchable = "unmatchable",
+    }
 }
 
 impl MatchStatus {
-    /// Every status.
-    pub const ALL: [Self; 7] = [
-        Self::Matched,
-        Self::Discrepancy,
-        Self::MissingVima,
-        Self::MissingPayshack,
-        Self::Pending,
-        Self::Duplicate,
-        Self::Unmatchable,
-    ];
-
     /// Those that become cases.
     pub const CASES: [Self; 4] = [Self::Discrepancy, Self::MissingVima, Self::MissingPayshack, Self::Duplicate];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Matched => "matched",
-            Self::Discrepancy => "discrepancy",
-            Self::MissingVima => "missing_vima",
-            Self::MissingPayshack => "missing_payshack",
-            Self::Pending => "pending",
-            Self::Duplicate => "duplicate",
-            Self::Unmatchable => "unmatchable",
-        }
-    }
-
-    /// The status of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
-    }
 
     /// What is found of a payment that only `source` knows of.
     #[must_use]
@@ -264,118 +235,54 @@ impl MatchStatus {
     }
 }
 
-/// In what two sides disagree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DiscrepancyType {
-    /// In the amount, or in the currency.
-    Amount,
-    /// In what became of it.
-    Status,
-    /// One of them does not know it.
-    Missing,
-    /// One of them tells it twice.
-    Duplicate,
-}
-
-impl DiscrepancyType {
-    /// Every type.
-    pub const ALL: [Self; 4] = [Self::Amount, Self::Status, Self::Missing, Self::Duplicate];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Amount => "amount",
-            Self::Status => "status",
-            Self::Missing => "missing",
-            Self::Duplicate => "duplicate",
-        }
-    }
-
-    /// The type of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+string_enum! {
+    /// In what two sides disagree.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum DiscrepancyType {
+        /// In the amount, or in the currency.
+        Amount = "amount",
+        /// In what became of it.
+        Status = "status",
+        /// One of them does not know it.
+        Missing = "missing",
+        /// One of them tells it twice.
+        Duplicate = "duplicate",
     }
 }
 
-/// How a run stands, by its own record and by its job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunStatus {
-    /// It waits for a worker: for its first attempt, or for the next. No record says so, for then it is the job's to say.
-    Queued,
-    /// A worker is at it.
-    Running,
-    /// It has decided what could be decided, and never changes again.
-    Completed,
-    /// It stopped on an error, and left nothing.
-    Failed,
-    /// It was told to stop, and left nothing.
-    Cancelled,
-}
-
-impl RunStatus {
-    /// Every status.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
-
-    /// The name in the contract and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// The status of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
+string_enum! {
+    /// How a run stands, by its own record and by its job.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum RunStatus {
+        /// It waits for a worker: for its first attempt, or for the next. No record says so, for then it is the job's to say.
+        Queued = "queued",
+        /// A worker is at it.
+        Running = "running",
+        /// It has decided what could be decided, and never changes again.
+        Completed = "completed",
+        /// It stopped on an error, and left nothing.
+        Failed = "failed",
+        /// It was told to stop, and left nothing.
+        Cancelled = "cancelled",
     }
 }
 
-/// How long ago a case's day was, as finance sorts what is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum AgeBucket {
-    /// Of today or yesterday.
-    #[serde(rename = "0-1")]
-    Fresh,
-    /// Two or three days.
-    #[serde(rename = "2-3")]
-    Days,
-    /// Four to seven days.
-    #[serde(rename = "4-7")]
-    Week,
-    /// Eight days or more.
-    #[serde(rename = "8+")]
-    Older,
+string_enum! {
+    /// How long ago a case's day was, as finance sorts what is open.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum AgeBucket {
+        /// Of today or yesterday.
+        Fresh = "0-1",
+        /// Two or three days.
+        Days = "2-3",
+        /// Four to seven days.
+        Week = "4-7",
+        /// Eight days or more.
+        Older = "8+",
+    }
 }
 
 impl AgeBucket {
-    /// Every bucket, the youngest first.
-    pub const ALL: [Self; 4] = [Self::Fresh, Self::Days, Self::Week, Self::Older];
-
-    /// The name in the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fresh => "0-1",
-            Self::Days => "2-3",
-            Self::Week => "4-7",
-            Self::Older => "8+",
-        }
-    }
-
-    /// The bucket of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|bucket| bucket.as_str() == name)
-    }
-
     /// The bucket of an age in days.
     #[must_use]
     pub fn of(days: u32) -> Self {

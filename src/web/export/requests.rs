@@ -22,6 +22,7 @@ use super::range::{Wanted as Range, wanted};
 use crate::db::exports::Export;
 use crate::domain::access::Principal;
 use crate::domain::job::JobState;
+use crate::domain::string_enum::string_enum;
 use crate::operations::export::open::{OpenError, Opened, find_export, note_download, open_export, remove_export};
 use crate::operations::export::request::{RequestedExport, request_export};
 use crate::operations::export::spec::{ExportKind, ExportSpec};
@@ -37,37 +38,18 @@ use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
 use crate::web::state::State;
 
-/// What can be exported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) enum ExportName {
-    /// Payments.
-    Transactions,
-    /// Cases of reconciliation.
-    Reconciliation,
-    /// What payments sum up to.
-    MetricsSummary,
-    /// `PayShack`'s clients.
-    PayshackClients,
-}
-
-impl ExportName {
-    /// Everything.
-    pub(in crate::web) const ALL: [Self; 4] =
-        [Self::Transactions, Self::Reconciliation, Self::MetricsSummary, Self::PayshackClients];
-
-    /// The name in the paths of exports.
-    pub(in crate::web) fn as_str(self) -> &'static str {
-        match self {
-            Self::Transactions => "transactions",
-            Self::Reconciliation => "reconciliation",
-            Self::MetricsSummary => "metrics-summary",
-            Self::PayshackClients => "payshack-clients",
-        }
-    }
-
-    /// What bears this name, if anything does.
-    pub(in crate::web) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|export| export.as_str() == name)
+string_enum! {
+    /// What can be exported.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(in crate::web) enum ExportName {
+        /// Payments.
+        Transactions = "transactions",
+        /// Cases of reconciliation.
+        Reconciliation = "reconciliation",
+        /// What payments sum up to.
+        MetricsSummary = "metrics-summary",
+        /// `PayShack`'s clients.
+        PayshackClients = "payshack-clients",
     }
 }
 

@@ -13,11 +13,11 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::fields::ParseField;
-use crate::db::jobs::listing::AttemptOutcome;
 use crate::db::transactions::search::{Order, SortBy};
 use crate::domain::access::Role;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::exchange_rate::RateOrigin;
+use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::metrics::comparison::Comparison;

@@ -5,7 +5,8 @@ use poem_openapi::types::Example;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::db::jobs::listing::{Attempt, AttemptOutcome, ListedJob, ShownJob};
+use crate::db::jobs::listing::{Attempt, ListedJob, ShownJob};
+use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobState, Priority, SYNC_VIMA, Trigger};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::Time;

@@ -15,6 +15,7 @@ use crate::db::metrics::data_version::DataVersion;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
+use crate::domain::string_enum::string_enum;
 use crate::operations::metrics_cache::Answer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
@@ -28,36 +29,21 @@ use crate::web::state::State;
 /// How many merchants a map shows.
 const MOST_MERCHANTS: usize = 20;
 
-/// What the sides of a heatmap are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::web) enum HeatmapDimension {
-    /// Hours across, weekdays down.
-    #[default]
-    HourDay,
-    /// Hours across, merchants down.
-    MerchantHour,
-    /// Weekdays across, merchants down.
-    MerchantDay,
+string_enum! {
+    /// What the sides of a heatmap are.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub(in crate::web) enum HeatmapDimension {
+        /// Hours across, weekdays down.
+        #[default]
+        HourDay = "hour_day",
+        /// Hours across, merchants down.
+        MerchantHour = "merchant_hour",
+        /// Weekdays across, merchants down.
+        MerchantDay = "merchant_day",
+    }
 }
 
 impl HeatmapDimension {
-    /// Every choice.
-    pub(in crate::web) const ALL: [Self; 3] = [Self::HourDay, Self::MerchantHour, Self::MerchantDay];
-
-    /// The name in the contract.
-    pub(in crate::web) fn as_str(self) -> &'static str {
-        match self {
-            Self::HourDay => "hour_day",
-            Self::MerchantHour => "merchant_hour",
-            Self::MerchantDay => "merchant_day",
-        }
-    }
-
-    /// The choice of this name, if there is one.
-    pub(in crate::web) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|choice| choice.as_str() == name)
-    }
-
     /// The time of days, divided; of the map of hours and weekdays into its cells, else into columns.
     fn slots(self, days: DayRange) -> TimeBuckets {
         match self {
@@ -75,36 +61,21 @@ impl HeatmapDimension {
     }
 }
 
-/// What is shown in the cells of a heatmap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::web) enum HeatmapMetric {
-    /// The sum of amounts.
-    Amount,
-    /// How many payments.
-    #[default]
-    Count,
-    /// Successful payments of all, in percent.
-    Conversion,
+string_enum! {
+    /// What is shown in the cells of a heatmap.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub(in crate::web) enum HeatmapMetric {
+        /// The sum of amounts.
+        Amount = "amount",
+        /// How many payments.
+        #[default]
+        Count = "count",
+        /// Successful payments of all, in percent.
+        Conversion = "conversion",
+    }
 }
 
 impl HeatmapMetric {
-    /// Every choice.
-    pub(in crate::web) const ALL: [Self; 3] = [Self::Amount, Self::Count, Self::Conversion];
-
-    /// The name in the contract.
-    pub(in crate::web) fn as_str(self) -> &'static str {
-        match self {
-            Self::Amount => "amount",
-            Self::Count => "count",
-            Self::Conversion => "conversion",
-        }
-    }
-
-    /// The choice of this name, if there is one.
-    pub(in crate::web) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|choice| choice.as_str() == name)
-    }
-
     /// What a cell shows, and by what it is larger or smaller than others; a rate of nothing is none.
     fn of(self, tally: &Tally, whole: &Tally) -> Option<(Decimal, Figure)> {
         match self {

@@ -22,6 +22,7 @@ use crate::db::transactions::search::Order;
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
+use crate::domain::string_enum::string_enum;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
 use crate::web::http::fields::{Fields, FromFields};
@@ -32,52 +33,27 @@ use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
 use crate::web::state::State;
 
-/// What a listing of merchants is sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::web) enum MerchantSort {
-    /// The sum of amounts; in US dollars where there are several currencies.
-    #[default]
-    TotalAmount,
-    /// How many payments.
-    TotalCount,
-    /// How many succeeded.
-    SuccessCount,
-    /// How many wait.
-    PendingCount,
-    /// Successful payments of all.
-    ConversionRate,
-    /// The merchant.
-    MerchantId,
+string_enum! {
+    /// What a listing of merchants is sorted by.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub(in crate::web) enum MerchantSort {
+        /// The sum of amounts; in US dollars where there are several currencies.
+        #[default]
+        TotalAmount = "total_amount",
+        /// How many payments.
+        TotalCount = "total_count",
+        /// How many succeeded.
+        SuccessCount = "success_count",
+        /// How many wait.
+        PendingCount = "pending_count",
+        /// Successful payments of all.
+        ConversionRate = "conversion_rate",
+        /// The merchant.
+        MerchantId = "merchant_id",
+    }
 }
 
 impl MerchantSort {
-    /// Every choice.
-    pub(in crate::web) const ALL: [Self; 6] = [
-        Self::TotalAmount,
-        Self::TotalCount,
-        Self::SuccessCount,
-        Self::PendingCount,
-        Self::ConversionRate,
-        Self::MerchantId,
-    ];
-
-    /// The name in the contract.
-    pub(in crate::web) fn as_str(self) -> &'static str {
-        match self {
-            Self::TotalAmount => "total_amount",
-            Self::TotalCount => "total_count",
-            Self::SuccessCount => "success_count",
-            Self::PendingCount => "pending_count",
-            Self::ConversionRate => "conversion_rate",
-            Self::MerchantId => "merchant_id",
-        }
-    }
-
-    /// The choice of this name, if there is one.
-    pub(in crate::web) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|choice| choice.as_str() == name)
-    }
-
     /// What it sorts by; of merchants that share it, their ids tell.
     fn key(self, tally: &Tally, whole: &Tally) -> Decimal {
         match self {

@@ -22,43 +22,23 @@ pub use found::Found;
 pub(in crate::db) use found::every_column;
 pub use list::list;
 
-use crate::db::DbError;
-use crate::domain::status::Status;
-use crate::domain::transaction::{Kind, Source};
+use crate::domain::string_enum::string_enum;
 
-/// What a listing is sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SortBy {
-    /// When the payment came to be.
-    #[default]
-    CreatedAt,
-    /// When it last changed; one that never did changed last when it came to be.
-    UpdatedAt,
-    /// Its amount.
-    Amount,
+string_enum! {
+    /// What a listing is sorted by.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum SortBy {
+        /// When the payment came to be.
+        #[default]
+        CreatedAt = "created_at",
+        /// When it last changed; one that never did changed last when it came to be.
+        UpdatedAt = "updated_at",
+        /// Its amount.
+        Amount = "amount",
+    }
 }
 
 impl SortBy {
-    /// Every choice.
-    pub const ALL: [Self; 3] = [Self::CreatedAt, Self::UpdatedAt, Self::Amount];
-
-    /// The name in the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CreatedAt => "created_at",
-            Self::UpdatedAt => "updated_at",
-            Self::Amount => "amount",
-        }
-    }
-
-    /// The choice of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|choice| choice.as_str() == name)
-    }
-
     fn expression(self) -> &'static str {
         match self {
             Self::CreatedAt => "created_at",
@@ -68,34 +48,15 @@ impl SortBy {
     }
 }
 
-/// Which end of a listing comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// The newest or largest.
-    #[default]
-    Desc,
-    /// The oldest or smallest.
-    Asc,
-}
-
-impl Order {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Desc, Self::Asc];
-
-    /// The name in the contract, and in SQL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Desc => "desc",
-            Self::Asc => "asc",
-        }
-    }
-
-    /// The order of this name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|order| order.as_str() == name)
+string_enum! {
+    /// Which end of a listing comes first.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum Order {
+        /// The newest or largest.
+        #[default]
+        Desc = "desc",
+        /// The oldest or smallest.
+        Asc = "asc",
     }
 }
 
@@ -125,28 +86,4 @@ pub struct Window {
     pub offset: i64,
     /// So many are wanted.
     pub limit: i64,
-}
-
-impl TryFrom<String> for Source {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("transactions.source", name))
-    }
-}
-
-impl TryFrom<String> for Kind {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("transactions.kind", name))
-    }
-}
-
-impl TryFrom<String> for Status {
-    type Error = DbError;
-
-    fn try_from(name: String) -> Result<Self, DbError> {
-        Self::from_name(&name).ok_or_else(|| DbError::impossible("transactions.status", name))
-    }
 }
