@@ -125,3 +125,49 @@ pub async fn begin<S: ExportSource>(
     };
     Ok(ExportOutput::Lines(exports.lines(subject, form, format, by, so_far).await?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Specs are stored with their exports: the next release must read what this one wrote, and the other way round.
+    #[test]
+    fn stored_specs_keep_their_json() {
+        for stored in [
+            concat!(
+                r#"{"wanted":{"export":"transactions","of":{"filter":{"dimensions":{"sources":["vima","payshack"],"#,
+                r#""kinds":["payin","payout"],"projects":["monetix"],"statuses":["success","unknown"],"#,
+                r#""currencies":["INR"],"merchant_ids":["7"],"countries":["IN"],"payment_methods":["upi"]},"#,
+                r#""amounts":{"least":"10.50","most":"99","below":"100"},"from":"2026-01-14T18:30:00Z","#,
+                r#""until":"2026-01-15T18:30:00Z","search":{"text":"abc","personal":true}},"#,
+                r#""days":["2026-01-15",null],"days_of":"Asia/Kolkata","sort_by":"created_at","order":"desc","#,
+                r#""sight":"whole"}},"form":{"format":"csv","columns":["id","amount"],"zone":"Asia/Kolkata","excel":true},"#,
+                r#""by":{"name":"finance","role":"operator"}}"#,
+            ),
+            concat!(
+                r#"{"wanted":{"export":"reconciliation","of":{"filter":{"from_date":"2026-01-01","to_date":null,"#,
+                r#""match_statuses":["discrepancy"],"discrepancy_types":["amount"],"either":["missing_vima"],"#,
+                r#""states":["open"],"projects":["monetix"],"assignees":["ana"],"min_diff":"0.01","#,
+                r#""before_date":"2026-01-10"},"days_of":"Asia/Kolkata","now":"2026-01-15T10:00:00.250Z"}},"#,
+                r#""form":{"format":"xlsx","columns":[],"zone":"UTC","excel":false},"#,
+                r#""by":{"name":"auditor","role":"viewer"}}"#,
+            ),
+            concat!(
+                r#"{"wanted":{"export":"metrics-summary","of":{"filter":{"sources":[],"kinds":[],"projects":[],"#,
+                r#""statuses":[],"currencies":[],"merchant_ids":[],"countries":[],"payment_methods":[]},"#,
+                r#""days":{"from":"2026-01-01","to":"2026-01-31","zone":"Asia/Kolkata"}}},"#,
+                r#""form":{"format":"ndjson","columns":[],"zone":"UTC","excel":false},"#,
+                r#""by":{"name":"root","role":"admin"}}"#,
+            ),
+            concat!(
+                r#"{"wanted":{"export":"payshack-clients","of":{"#,
+                r#""filter":{"search":"acme","is_active":true,"listed":null},"sight":"masked"}},"#,
+                r#""form":{"format":"csv","columns":[],"zone":"UTC","excel":false},"#,
+                r#""by":{"name":"auditor","role":"viewer"}}"#,
+            ),
+        ] {
+            let spec: ExportSpec = serde_json::from_str(stored).expect(stored);
+            assert_eq!(serde_json::to_string(&spec).expect(stored), stored);
+        }
+    }
+}
