@@ -49,7 +49,7 @@ async fn cells_that_are_wrong_are_found_and_mended_while_syncs_go_on() {
 #[tokio::test]
 async fn an_installation_without_payments_has_nothing_to_count() {
     let system = TestSystem::set(&[]).await;
-    assert!(check(&system).stdout.contains("ok    metrics: there are no payments to count"));
+    assert!(check(&system).stdout.contains("ok    metrics: there are no transactions"));
     let _worker = system.jobs(&["worker"]);
     system.succeed("rebuild-rollups", None);
     system.sync_both().await;
