@@ -27,7 +27,7 @@ enum Finding {
 /// Prints a line per finding; the exit code says whether the programs can start. `rollups` also recomputes the metric
 /// rollups from all transactions and compares them, which takes a while.
 pub async fn check(rollups: bool) -> ExitCode {
-    let mut env_vars = EnvVars::of_process();
+    let mut env_vars = EnvVars::from_process();
     let mut findings = vec![check_settings(), check_rates(&env_vars)];
     match ServersConfig::read(&mut env_vars) {
         Some(servers) => {
@@ -49,7 +49,7 @@ pub async fn check(rollups: bool) -> ExitCode {
 }
 
 fn check_settings() -> Finding {
-    let mut env_vars = EnvVars::of_process();
+    let mut env_vars = EnvVars::from_process();
     let web = WebConfig::read(&mut env_vars);
     let providers = ProvidersConfig::read(&mut env_vars);
     let worker = WorkerConfig::read(&mut env_vars);
@@ -61,7 +61,7 @@ fn check_settings() -> Finding {
 
 /// Writes, reads and deletes a file in the export store; `None` if the settings are invalid anyway.
 async fn check_export_store() -> Option<Finding> {
-    let mut env_vars = EnvVars::of_process();
+    let mut env_vars = EnvVars::from_process();
     let Some(settings) = WebConfig::read(&mut env_vars)?.export_store else {
         return Some(Finding::Ok("export store: exported files are kept in the database".to_owned()));
     };

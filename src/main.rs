@@ -111,7 +111,7 @@ fn render(format: DocumentFormat) -> String {
 }
 
 async fn web() -> anyhow::Result<()> {
-    let mut env_vars = EnvVars::of_process();
+    let mut env_vars = EnvVars::from_process();
     let config = WebConfig::read(&mut env_vars);
     let config = env_vars.finish(config)?;
     telemetry::start(&config.telemetry)?;
@@ -120,7 +120,7 @@ async fn web() -> anyhow::Result<()> {
 }
 
 async fn migrate_database() -> anyhow::Result<()> {
-    let mut env_vars = EnvVars::of_process();
+    let mut env_vars = EnvVars::from_process();
     let settings = ServersConfig::read_database(&mut env_vars);
     let telemetry = TelemetryConfig::read(&mut env_vars);
     let (settings, telemetry) = env_vars.finish(settings.zip(telemetry))?;
@@ -131,7 +131,7 @@ async fn migrate_database() -> anyhow::Result<()> {
 }
 
 async fn manage_keys(command: KeysCommand) -> anyhow::Result<()> {
-    let mut env_vars = EnvVars::of_process();
+    let mut env_vars = EnvVars::from_process();
     let settings = ServersConfig::read_database(&mut env_vars);
     let pool = connect(&env_vars.finish(settings)?).await?;
     let now = SystemClock.now();

@@ -168,7 +168,7 @@ fn stop_with_standard_input(stop: CancellationToken) {
 }
 
 fn read_config() -> Result<JobsConfig, ConfigError> {
-    let mut variables = EnvVars::of_process();
+    let mut variables = EnvVars::from_process();
     let read = JobsConfig::read(&mut variables);
     variables.finish(read)
 }

@@ -1,4 +1,4 @@
-//! Who may ask the web process, and from where.
+//! Who may use the web process, and from which origins.
 
 use std::str::FromStr;
 
@@ -6,14 +6,11 @@ use super::{EnvVars, Setting};
 use crate::domain::access::Role;
 use crate::domain::secret::Secret;
 
-/// A key that is known from the start, by configuration.
+/// A key given by configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootstrapKey {
-    /// Whose it is.
     pub name: String,
-    /// What it may do.
     pub role: Role,
-    /// The key.
     pub key: Secret,
 }
 
@@ -33,26 +30,24 @@ impl FromStr for BootstrapKey {
     }
 }
 
-/// Who may ask, and from which pages.
 #[derive(Debug, Clone, Default)]
 pub struct AccessConfig {
-    /// Whether anybody may ask anything.
+    /// Everyone has full access (`AUTH=off`).
     pub open: bool,
-    /// Keys by configuration.
     pub keys: Vec<BootstrapKey>,
-    /// Origins whose pages may ask, exactly.
+    /// Compared exactly.
     pub allowed_origins: Vec<String>,
 }
 
 impl AccessConfig {
     /// Reads `AUTH`, `API_KEYS` and `CORS_ALLOWED_ORIGINS`.
-    pub fn read(environment: &mut EnvVars) -> Option<Self> {
-        let open = environment.optional(Setting::open("AUTH", "required"), Auth::Required);
+    pub fn read(env: &mut EnvVars) -> Option<Self> {
+        let open = env.optional(Setting::open("AUTH", "required"), Auth::Required);
         let setting = Setting::secret("API_KEYS", "dashboard:viewer:a-long-random-text");
-        let listed = environment.text("API_KEYS").unwrap_or_default();
+        let listed = env.text("API_KEYS").unwrap_or_default();
         let keys: Option<Vec<BootstrapKey>> =
-            parts(&listed).map(|text| environment.parse(setting, text)).collect::<Vec<_>>().into_iter().collect();
-        let origins = environment.text("CORS_ALLOWED_ORIGINS").unwrap_or_default();
+            parts(&listed).map(|text| env.parse(setting, text)).collect::<Vec<_>>().into_iter().collect();
+        let origins = env.text("CORS_ALLOWED_ORIGINS").unwrap_or_default();
         let allowed_origins = parts(&origins).map(str::to_owned).collect();
         Some(Self { open: open? == Auth::Off, keys: keys?, allowed_origins })
     }

@@ -1,10 +1,10 @@
-//! Configuration: a struct per concern, each read from the environment here and nowhere else, or built by hand in tests.
+//! Configuration: a struct per concern, read from the environment only here, or built by hand in tests.
 //!
-//! The names are those of the service that this one replaces, so that an operator moves over by pointing the same `.env`
-//! at it. A program reads only the concerns it has: the web process runs without a provider's password.
+//! The names are those of the service that this one replaces, so that the same `.env` works for both. A program reads only
+//! what it needs: the web process runs without a provider's password.
 
 mod access;
-mod environment;
+mod env_vars;
 mod export_store;
 mod programs;
 mod providers;
@@ -12,7 +12,7 @@ mod reconciliation;
 mod servers;
 
 pub use access::{AccessConfig, BootstrapKey};
-pub use environment::{ConfigError, EnvVars, Setting};
+pub use env_vars::{ConfigError, EnvVars, Setting};
 pub use programs::{JobsConfig, RetentionConfig, WebConfig, WorkerConfig};
 pub use providers::{ProvidersConfig, SyncConfig};
 pub use reconciliation::ReconciliationConfig;
@@ -21,7 +21,6 @@ pub use servers::{LogFormat, ServersConfig, TelemetryConfig};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Whole seconds, as settings give them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seconds(Duration);
 
@@ -37,13 +36,12 @@ impl FromStr for Seconds {
     }
 }
 
-/// Reads a setting in whole seconds.
-fn seconds(environment: &mut EnvVars, name: &'static str, example: &'static str, default: u64) -> Option<Duration> {
-    let read = environment.optional(Setting::open(name, example), Seconds(Duration::from_secs(default)));
+fn seconds(env: &mut EnvVars, name: &'static str, example: &'static str, default: u64) -> Option<Duration> {
+    let read = env.optional(Setting::open(name, example), Seconds(Duration::from_secs(default)));
     read.map(|Seconds(duration)| duration)
 }
 
-/// A switch: `true` or `false`, also `1`, `0`, `yes`, `no`, `on`, `off`.
+/// `true` or `false`, also `1`, `0`, `yes`, `no`, `on`, `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Switch(bool);
 

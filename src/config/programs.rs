@@ -1,4 +1,4 @@
-//! What each program reads.
+//! The settings of each program.
 
 use std::time::Duration;
 
@@ -10,46 +10,38 @@ use super::{
 };
 use crate::objects::ObjectSettings;
 
-const FAILED_JOBS_KEPT: Duration = Duration::from_hours(30 * 24);
+const FAILED_JOB_RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// What `psp web` reads.
+/// The settings of `psp web`.
 #[derive(Debug, Clone)]
 pub struct WebConfig {
-    /// The address to listen on.
     pub host: String,
-    /// The port to listen on.
     pub port: u16,
-    /// PostgreSQL and Redis.
     pub servers: ServersConfig,
-    /// Who may ask.
     pub access: AccessConfig,
-    /// How often syncs run: the status says when the next one is due.
+    /// Needed to report when the next sync is due.
     pub sync: SyncConfig,
-    /// How days are reconciled.
     pub reconciliation: ReconciliationConfig,
-    /// The zone that days are in where a request names none.
+    /// The default time zone of requests.
     pub report_timezone: Tz,
-    /// Where files that were exported are kept; none for the database.
+    /// `None` stores exported files in the database.
     pub export_store: Option<ObjectSettings>,
-    /// How long a stop may take.
     pub shutdown_grace: Duration,
-    /// Log lines.
     pub telemetry: TelemetryConfig,
 }
 
 impl WebConfig {
-    /// Reads what `psp web` needs.
-    pub fn read(environment: &mut EnvVars) -> Option<Self> {
-        let host = environment.optional(Setting::open("HOST", "0.0.0.0"), "0.0.0.0".to_owned());
-        let port = environment.optional(Setting::open("PORT", "8000"), 8000);
-        let servers = ServersConfig::read(environment);
-        let access = AccessConfig::read(environment);
-        let sync = SyncConfig::read(environment);
-        let reconciliation = ReconciliationConfig::read(environment);
-        let report_timezone = environment.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
-        let export_store = export_store::read(environment);
-        let shutdown_grace = shutdown_grace(environment);
-        let telemetry = TelemetryConfig::read(environment);
+    pub fn read(env: &mut EnvVars) -> Option<Self> {
+        let host = env.optional(Setting::open("HOST", "0.0.0.0"), "0.0.0.0".to_owned());
+        let port = env.optional(Setting::open("PORT", "8000"), 8000);
+        let servers = ServersConfig::read(env);
+        let access = AccessConfig::read(env);
+        let sync = SyncConfig::read(env);
+        let reconciliation = ReconciliationConfig::read(env);
+        let report_timezone = env.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
+        let export_store = export_store::read(env);
+        let shutdown_grace = shutdown_grace(env);
+        let telemetry = TelemetryConfig::read(env);
         Some(Self {
             host: host?,
             port: port?,
@@ -65,77 +57,67 @@ impl WebConfig {
     }
 }
 
-/// How jobs are run.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
-    /// How many jobs run at a time.
+    /// The number of jobs that run at the same time.
     pub concurrency: u32,
-    /// How long after a worker's death its jobs are taken over.
+    /// How long after a worker's death its jobs are rescued.
     pub rescue: Duration,
 }
 
 impl WorkerConfig {
     /// Reads `WORKER_CONCURRENCY` and `JOB_RESCUE_SECONDS`.
-    pub fn read(environment: &mut EnvVars) -> Option<Self> {
-        let concurrency = environment.optional(Setting::open("WORKER_CONCURRENCY", "8"), 8_u32);
-        let rescue = seconds(environment, "JOB_RESCUE_SECONDS", "15", 15);
+    pub fn read(env: &mut EnvVars) -> Option<Self> {
+        let concurrency = env.optional(Setting::open("WORKER_CONCURRENCY", "8"), 8_u32);
+        let rescue = seconds(env, "JOB_RESCUE_SECONDS", "15", 15);
         Some(Self { concurrency: concurrency?.max(1), rescue: rescue? })
     }
 }
 
-/// How long what is done with is kept.
+/// How long finished jobs are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionConfig {
-    /// Jobs that succeeded or were cancelled.
+    /// For succeeded and cancelled jobs.
     pub jobs: Duration,
-    /// Jobs that failed: somebody may still have to look into them.
+    /// Longer, because failed jobs may still have to be investigated.
     pub failed_jobs: Duration,
 }
 
 impl RetentionConfig {
-    /// Reads `JOB_RETENTION_DAYS`. What failed is kept for 30 days, or for as long as the others where that is longer.
-    pub fn read(environment: &mut EnvVars) -> Option<Self> {
-        let days = environment.optional(Setting::open("JOB_RETENTION_DAYS", "7"), 7_u32)?;
+    /// Reads `JOB_RETENTION_DAYS`. Failed jobs are kept for at least 30 days.
+    pub fn read(env: &mut EnvVars) -> Option<Self> {
+        let days = env.optional(Setting::open("JOB_RETENTION_DAYS", "7"), 7_u32)?;
         let jobs = Duration::from_hours(24) * days;
-        Some(Self { jobs, failed_jobs: jobs.max(FAILED_JOBS_KEPT) })
+        Some(Self { jobs, failed_jobs: jobs.max(FAILED_JOB_RETENTION) })
     }
 }
 
-/// What `psp-jobs` reads.
+/// The settings of `psp-jobs`.
 #[derive(Debug, Clone)]
 pub struct JobsConfig {
-    /// PostgreSQL and Redis.
     pub servers: ServersConfig,
-    /// The providers.
     pub providers: ProvidersConfig,
-    /// How often and how far syncs read.
     pub sync: SyncConfig,
-    /// How and when days are reconciled.
     pub reconciliation: ReconciliationConfig,
-    /// How jobs are run.
     pub worker: WorkerConfig,
-    /// How long what is done with is kept.
     pub retention: RetentionConfig,
-    /// Where files that were exported are kept; none for the database.
+    /// `None` stores exported files in the database.
     pub export_store: Option<ObjectSettings>,
-    /// How long a stop may take.
     pub shutdown_grace: Duration,
-    /// Log lines.
     pub telemetry: TelemetryConfig,
 }
 
 impl JobsConfig {
-    /// Reads what `psp-jobs` needs.
-    pub fn read(environment: &mut EnvVars) -> Option<Self> {
-        let servers = ServersConfig::read(environment);
-        let providers = ProvidersConfig::read(environment);
-        let sync = SyncConfig::read(environment);
-        let reconciliation = ReconciliationConfig::read(environment);
-        let worker = WorkerConfig::read(environment);
-        let retention = RetentionConfig::read(environment);
-        let export_store = export_store::read(environment);
-        let shutdown_grace = shutdown_grace(environment);
-        let telemetry = TelemetryConfig::read(environment);
+    pub fn read(env: &mut EnvVars) -> Option<Self> {
+        let servers = ServersConfig::read(env);
+        let providers = ProvidersConfig::read(env);
+        let sync = SyncConfig::read(env);
+        let reconciliation = ReconciliationConfig::read(env);
+        let worker = WorkerConfig::read(env);
+        let retention = RetentionConfig::read(env);
+        let export_store = export_store::read(env);
+        let shutdown_grace = shutdown_grace(env);
+        let telemetry = TelemetryConfig::read(env);
         Some(Self {
             servers: servers?,
             providers: providers?,
@@ -150,6 +132,6 @@ impl JobsConfig {
     }
 }
 
-fn shutdown_grace(environment: &mut EnvVars) -> Option<Duration> {
-    seconds(environment, "SHUTDOWN_GRACE_SECONDS", "25", 25)
+fn shutdown_grace(env: &mut EnvVars) -> Option<Duration> {
+    seconds(env, "SHUTDOWN_GRACE_SECONDS", "25", 25)
 }

@@ -66,7 +66,7 @@ pub fn table(sync: &SyncConfig, reconciliation: &ReconciliationConfig) -> Vec<En
         nightly(reconciliation),
         entry("housekeeping", hour, Missed::Coalesce, |_| NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)),
     ];
-    if sync.fetches_rates {
+    if sync.has_rates_url {
         table.push(entry("refresh-fx-rates", hour / 2, Missed::Coalesce, |_| {
             NewJob::plain(&REFRESH_FX_RATES, Trigger::Schedule)
         }));
@@ -127,7 +127,7 @@ mod tests {
         text.parse().expect(text)
     }
 
-    fn table_where(fetches_rates: bool) -> Vec<Entry> {
+    fn table_where(has_rates_url: bool) -> Vec<Entry> {
         let sync = SyncConfig {
             vima_interval: Duration::from_mins(1),
             payshack_interval: Duration::from_mins(5),
@@ -135,7 +135,7 @@ mod tests {
             initial_days: 7,
             vima_overlap: Duration::from_mins(15),
             payshack_overlap_days: 2,
-            fetches_rates,
+            has_rates_url,
         };
         let mut context =
             EnvVars::from_pairs([("RECONCILIATION_CRON", "30 1 * * *"), ("RECONCILIATION_TIMEZONE", "Asia/Kolkata")]);
@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn rates_are_fetched_every_half_an_hour_where_there_is_a_feed() {
-        for (fetches_rates, expected) in [(false, None), (true, Some("every 1800 s".to_owned()))] {
-            let table = table_where(fetches_rates);
+        for (has_rates_url, expected) in [(false, None), (true, Some("every 1800 s".to_owned()))] {
+            let table = table_where(has_rates_url);
             let entry = table.iter().find(|entry| entry.name == "refresh-fx-rates");
             assert_eq!(entry.map(|entry| entry.when.to_string()), expected);
         }
