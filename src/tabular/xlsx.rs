@@ -1,4 +1,5 @@
-//! Workbooks: a sheet that says what the others hold, and as many sheets of rows as it takes.
+//! Workbooks: as many data sheets as the rows need, then a summary sheet. Data comes first because pandas and Power Query
+//! read the first sheet by default.
 //!
 //! Rows go to a temporary file as they come (`constant_memory`), so a workbook may have as many as it likes; the library's
 //! temporary files have no names and go with the process, however it ends. Everything blocks: whoever calls this from
@@ -116,19 +117,19 @@ impl<R> Book<R> {
         self.rows
     }
 
-    /// Writes the workbook, the summary first, and says nothing more of it.
+    /// Writes the workbook, with the summary sheet last.
     ///
     /// # Errors
     /// [`WorkbookError`] where there is no room left.
     pub fn finish<S>(mut self, summary: &Summary<S>, out: impl Write + Send) -> Result<(), WorkbookError> {
-        let mut front = Worksheet::new();
-        front.set_name("Summary")?;
-        self.styles.summary(&mut front, summary, self.rows)?;
-        self.workbook.push_worksheet(front);
         for mut sheet in self.sheets.drain(..) {
             filtered(&mut sheet.worksheet, sheet.rows, self.columns.len())?;
             self.workbook.push_worksheet(sheet.worksheet);
         }
+        let mut last = Worksheet::new();
+        last.set_name("Summary")?;
+        self.styles.summary(&mut last, summary, self.rows)?;
+        self.workbook.push_worksheet(last);
         self.workbook.set_properties(&DocProperties::new().set_creation_datetime(&summary.snapshot_at));
         self.workbook.use_zip_large_file(self.rows > ROWS_OF_A_PLAIN_ZIP);
         Ok(self.workbook.save_to_writer(out)?)

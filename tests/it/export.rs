@@ -146,7 +146,7 @@ async fn the_summary_tells_each_day_and_what_was_asked() {
     assert_eq!((header(&response, "content-disposition"), header(&response, "x-total-count")), (name, "3"));
     assert!(header(&response, "content-length").parse::<u64>().is_ok_and(|bytes| bytes > 0));
     let mut book = workbook(response.bytes().await.expect("a whole file").to_vec());
-    assert_eq!(book.sheet_names(), ["Summary", "Discrepancies"]);
+    assert_eq!(book.sheet_names(), ["Discrepancies", "Summary"]);
     let rows = sheet(&mut book, "Summary");
     let told = |name: &str| column(&rows, name)[..3].to_vec();
     let text = |text: &str| Data::String(text.to_owned());
@@ -240,7 +240,7 @@ async fn rows_go_on_in_further_sheets() {
     std::io::Read::read_to_end(&mut &written.file, &mut bytes).expect("a readable file");
     assert_eq!((written.rows, written.bytes), (25, bytes.len() as u64));
     let mut book = workbook(bytes);
-    assert_eq!(book.sheet_names(), ["Summary", "Discrepancies", "Discrepancies 2", "Discrepancies 3"]);
+    assert_eq!(book.sheet_names(), ["Discrepancies", "Discrepancies 2", "Discrepancies 3", "Summary"]);
     let mut keys = vec![];
     for (name, rows) in [("Discrepancies", 10), ("Discrepancies 2", 10), ("Discrepancies 3", 5)] {
         let sheet = sheet(&mut book, name);

@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub trait ExportSource: Send + Sync + 'static {
     /// A row.
     type Row: Send + 'static;
-    /// A line of the table that a workbook begins with.
+    /// A row of the table on a workbook's summary sheet.
     type Line: Send + 'static;
 
     /// What its file is called.
@@ -59,7 +59,7 @@ pub trait ExportSource: Send + Sync + 'static {
     const TITLE: &'static str;
     /// Everything that can be told of a row.
     const COLUMNS: &'static [Column<Self::Row>];
-    /// What the table that a workbook begins with tells; nothing where it has none.
+    /// The columns of the table on a workbook's summary sheet; empty if it has no table.
     const SUMMARY: &'static [Column<Self::Line>];
 
     /// What the file is called.
@@ -76,7 +76,7 @@ pub trait ExportSource: Send + Sync + 'static {
     /// Its rows, to be read as far as these columns tell of them.
     fn rows(&self, columns: &[&'static Column<Self::Row>]) -> impl Rows<Row = Self::Row>;
 
-    /// The lines of the table that a workbook begins with.
+    /// The rows of the table on a workbook's summary sheet.
     fn summary(&self, _snapshot: &mut Snapshot) -> impl Future<Output = Result<Vec<Self::Line>, DbError>> + Send {
         async { Ok(vec![]) }
     }

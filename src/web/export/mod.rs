@@ -68,8 +68,8 @@ impl ExportApi {
 
     /// Export cases of reconciliation
     ///
-    /// Every case that the filters of the list find, oldest day first, in the same formats; a workbook begins with a sheet
-    /// that sums up each day.
+    /// Every case that the filters of the list find, oldest day first, in the same formats; the last sheet of a workbook
+    /// sums up each day.
     #[oai(path = "/export/reconciliation", method = "get", operation_id = "exportReconciliation")]
     async fn reconciliation(
         &self,
