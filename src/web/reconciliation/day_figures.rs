@@ -1,4 +1,4 @@
-//! What the last completed run of a day counted, in the shape that dashboards know.
+//! The totals of a day's last completed run, as existing dashboards read them.
 
 use poem_openapi::Object;
 use rust_decimal::Decimal;
@@ -7,92 +7,92 @@ use super::figures::{CurrencyAmounts, ReconciliationShares, RowsBySide, by_curre
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, Tally};
 use crate::web::http::schema::Money;
 
-/// Payments on which both sides agree.
+/// Payments whose amount and status agree at both providers.
 #[derive(Debug, Clone, Object)]
 struct MatchedSummary {
-    /// How many.
+    /// The number of payments.
     count: u64,
-    /// Their share of all payments.
+    /// Their share of all payments, in percent.
     percentage: f64,
-    /// What they come to, by Vima's amounts; null where they are in several currencies.
+    /// The sum of Vima's amounts; null if they are in several currencies.
     amount: Option<Money>,
 }
 
-/// Discrepancies by the type that each is counted by.
+/// The number of discrepancies by type; each is counted once, by the first of its `types`.
 #[derive(Debug, Clone, Object)]
 struct DiscrepanciesByType {
-    /// The amounts differ, and perhaps the statuses too.
+    /// The amounts differ; the statuses may differ too.
     amount: u64,
-    /// The statuses alone differ.
+    /// Only the statuses differ.
     status: u64,
 }
 
-/// Payments on which the sides disagree.
+/// Payments whose amount or status differs between the providers.
 #[derive(Debug, Clone, Object)]
 struct DiscrepanciesSummary {
-    /// How many.
+    /// The number of payments.
     count: u64,
-    /// Their share of all payments.
+    /// Their share of all payments, in percent.
     percentage: f64,
-    /// What is at risk; null where it is in several currencies.
+    /// The amount at risk: the difference if only the amounts differ, otherwise Vima's amount. Null if the amounts are in
+    /// several currencies.
     amount: Option<Money>,
-    /// How many of each type.
     by_type: DiscrepanciesByType,
 }
 
-/// Payments that one side does not know.
+/// Payments that only one provider has.
 #[derive(Debug, Clone, Object)]
 struct MissingSummary {
-    /// How many.
+    /// The number of payments.
     count: u64,
-    /// Their share of all payments.
+    /// Their share of all payments, in percent.
     percentage: f64,
-    /// Those that only PayShack knows of.
+    /// Payments missing at Vima: only PayShack has them.
     missing_vima: u64,
-    /// Those that only Vima knows of.
+    /// Payments missing at PayShack: only Vima has them.
     missing_payshack: u64,
 }
 
-/// Payments of which it is too early to say.
+/// Payments that cannot be judged yet.
 #[derive(Debug, Clone, Object)]
 struct PendingSummary {
-    /// How many.
+    /// The number of payments.
     count: u64,
-    /// Their share of all payments.
+    /// Their share of all payments, in percent.
     percentage: f64,
 }
 
-/// The figures of a day; all 0 where no run has completed. The percentages are of all payments, each counted once, and add up
-/// to 100 exactly, or are all 0 where there are none.
+/// The totals of a day; all 0 if no run has completed. The four percentages are shares of all payments, each counted once,
+/// and sum to exactly 100, or are all 0 if there are no payments.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct DayFigures {
-    /// Payments, each counted once, but for rows too many and rows without a key.
+    /// The number of payments, each counted once. Duplicates and unmatchable rows are not included.
     total_transactions: u64,
-    /// Every row of Vima's that belongs to the day.
+    /// The number of Vima's rows that belong to the day, including duplicates and unmatchable rows.
     total_vima: u64,
-    /// Every row of PayShack's that belongs to the day; that of a pair goes with Vima's.
+    /// The number of PayShack's rows that belong to the day, including duplicates and unmatchable rows. The row of a pair
+    /// belongs to the day of Vima's row.
     total_payshack: u64,
-    /// The currency of the amounts; null where there are none, or several currencies.
+    /// The currency of the amounts; null if there are no amounts, or several currencies.
     currency: Option<String>,
-    /// On which both sides agree.
+    /// Payments whose amount and status agree at both providers.
     matched: MatchedSummary,
-    /// On which they disagree.
+    /// Payments whose amount or status differs.
     discrepancies: DiscrepanciesSummary,
-    /// That one side does not know.
+    /// Payments that only one provider has.
     missing: MissingSummary,
-    /// Of which it is too early to say.
+    /// Payments that cannot be judged yet.
     pending: PendingSummary,
-    /// Rows too many.
+    /// Rows of payments that another row of the same provider already represents.
     duplicates: RowsBySide,
-    /// Rows without a key.
+    /// Rows without `client_operation_id` (Vima) or `order_id` (PayShack).
     unmatchable: RowsBySide,
-    /// What the payments come to, by currency.
+    /// The amounts by currency.
     amounts: Vec<CurrencyAmounts>,
 }
 
 impl DayFigures {
-    /// What a run counted.
-    pub(in crate::web) fn of(tally: &Tally, amounts: &AmountsByCurrency) -> Self {
+    pub(in crate::web) fn new(tally: &Tally, amounts: &AmountsByCurrency) -> Self {
         let shares = ReconciliationShares::from(tally);
         let sum = |of: fn(&Amounts) -> Decimal| (amounts.len() < 2).then(|| Money(amounts.values().map(of).sum()));
         Self {

@@ -1,4 +1,4 @@
-//! What was found of a payment, as a finding of a run and the case about it tell it alike.
+//! The fields that a result of a run and the discrepancy about it share.
 
 use poem_openapi::Object;
 use uuid::Uuid;
@@ -8,32 +8,32 @@ use crate::domain::reconciliation::DiscrepancyType;
 use crate::domain::status::Status;
 use crate::web::http::schema::Money;
 
-/// What both sides tell of a payment, and in what they disagree.
+/// A payment at both providers, and how it differs.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct DiscrepancyFacts {
-    /// The first of `types`, by which it is counted; null where it is no discrepancy.
+    /// The first of `types`, by which it is counted; null if the providers do not disagree.
     pub(in crate::web) discrepancy_type: Option<DiscrepancyType>,
-    /// In what the providers disagree.
+    /// What differs between the providers.
     pub(in crate::web) types: Vec<DiscrepancyType>,
-    /// The merchant's project.
+    /// The project that the payment belongs to.
     pub(in crate::web) project: Option<String>,
-    /// Vima's payment, the id under which it stands here.
+    /// The `id` of Vima's transaction, see `GET /transactions/{id}`.
     pub(in crate::web) vima_txn_id: Option<Uuid>,
-    /// PayShack's payment, the id under which it stands here.
+    /// The `id` of PayShack's transaction, see `GET /transactions/{id}`.
     pub(in crate::web) payshack_txn_id: Option<Uuid>,
     /// Vima's amount.
     pub(in crate::web) vima_amount: Option<Money>,
-    /// What PayShack says was paid where that is a success, else what was asked for.
+    /// PayShack's amount: the paid amount of a success, otherwise the requested amount.
     pub(in crate::web) payshack_amount: Option<Money>,
-    /// Vima's amount less PayShack's; null where one is missing or the currencies differ.
+    /// Vima's amount minus PayShack's, signed; null if one is missing or the currencies differ.
     pub(in crate::web) amount_diff: Option<Money>,
     /// The currency of Vima's amount.
     pub(in crate::web) vima_currency: Option<String>,
     /// The currency of PayShack's amount.
     pub(in crate::web) payshack_currency: Option<String>,
-    /// What became of the payment, as Vima tells it.
+    /// The status at Vima.
     pub(in crate::web) vima_status: Option<Status>,
-    /// What became of the payment, as PayShack tells it.
+    /// The status at PayShack.
     pub(in crate::web) payshack_status: Option<Status>,
 }
 

@@ -1,18 +1,18 @@
-//! The figures of a run, as runs and summaries tell them alike.
+//! Counts, shares and amounts that runs and summaries share.
 
 use poem_openapi::Object;
 
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
 use crate::web::http::schema::Money;
 
-/// How many rows, by the side that told them.
+/// The number of rows, by provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Object)]
 pub(in crate::web) struct RowsBySide {
-    /// Of both sides.
+    /// Rows of both providers.
     count: u64,
-    /// Of Vima.
+    /// Rows of Vima.
     vima: u64,
-    /// Of PayShack.
+    /// Rows of PayShack.
     payshack: u64,
 }
 
@@ -22,32 +22,33 @@ impl From<BySide> for RowsBySide {
     }
 }
 
-/// What became of the rows of a day. A payment is counted once, however many rows tell of it.
+/// The counts of a run. A payment is counted once, however many rows it has.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct ReconciliationCounts {
-    /// Payments, each counted once: the sum of `matched`, the discrepancies, what is missing and `pending`.
+    /// All payments: the sum of `matched`, `amount_discrepancies`, `status_discrepancies`, `missing_vima`,
+    /// `missing_payshack` and `pending`.
     total_transactions: u64,
-    /// Rows of Vima's that belong to the day.
+    /// Vima's rows that belong to the day.
     total_vima: u64,
-    /// Rows of PayShack's that belong to the day.
+    /// PayShack's rows that belong to the day. The row of a pair belongs to the day of Vima's row.
     total_payshack: u64,
-    /// Payments on which both sides agree.
+    /// Payments whose amount and status agree.
     matched: u64,
-    /// Payments on whose amount they disagree, and perhaps on the status too.
+    /// Payments whose amount differs; their status may differ too.
     amount_discrepancies: u64,
-    /// Payments on whose status alone they disagree.
+    /// Payments of which only the status differs.
     status_discrepancies: u64,
-    /// Payments that only PayShack knows of.
+    /// Payments missing at Vima: only PayShack has them.
     missing_vima: u64,
-    /// Payments that only Vima knows of.
+    /// Payments missing at PayShack: only Vima has them.
     missing_payshack: u64,
-    /// Payments of which it is too early to say.
+    /// Payments that cannot be judged yet.
     pending: u64,
-    /// The rows of those; a pending pair has one on either side.
+    /// The rows of the pending payments; a pending pair has one at each provider.
     pending_rows: RowsBySide,
-    /// Rows too many.
+    /// Rows of payments that another row of the same provider already represents.
     duplicates: RowsBySide,
-    /// Rows without a key.
+    /// Rows without `client_operation_id` (Vima) or `order_id` (PayShack).
     unmatchable: RowsBySide,
 }
 
@@ -70,57 +71,56 @@ impl From<&Tally> for ReconciliationCounts {
     }
 }
 
-/// Shares of all payments in percent, with two decimals; they add up to 100 exactly, or are all 0 where there are none.
+/// Shares of all payments in percent, with two decimals. They sum to exactly 100, or are all 0 if there are no payments.
 #[derive(Debug, Clone, Copy, PartialEq, Object)]
 pub(in crate::web) struct ReconciliationShares {
-    /// On which both sides agree.
+    /// Payments whose amount and status agree.
     pub(in crate::web) matched: f64,
-    /// On which they disagree.
+    /// Payments whose amount or status differs.
     pub(in crate::web) discrepancies: f64,
-    /// That one side does not know.
+    /// Payments that only one provider has.
     pub(in crate::web) missing: f64,
-    /// Of which it is too early to say.
+    /// Payments that cannot be judged yet.
     pub(in crate::web) pending: f64,
 }
 
 impl From<&Tally> for ReconciliationShares {
     fn from(tally: &Tally) -> Self {
-        // At most 10,000 of them, which a float holds as they are.
+        // At most 10,000 hundredths, which a float represents exactly.
         let percent = |hundredths: u64| f64::from(u32::try_from(hundredths).unwrap_or(u32::MAX)) / 100.0;
         let [matched, discrepancies, missing, pending] = tally.shares().map(percent);
         Self { matched, discrepancies, missing, pending }
     }
 }
 
-/// What is at risk: the difference, where only the amounts differ, and else all of Vima's amount, or of the only row's.
+/// Amounts at risk: the difference if only the amounts differ, otherwise Vima's whole amount, or that of the only row.
 #[derive(Debug, Clone, Object)]
 struct AmountsAtRisk {
-    /// Where the amounts differ.
+    /// Payments whose amount differs.
     amount: Money,
-    /// Where only the statuses differ.
+    /// Payments of which only the status differs.
     status: Money,
-    /// Known to PayShack alone.
+    /// Payments that only PayShack has.
     missing_vima: Money,
-    /// Known to Vima alone.
+    /// Payments that only Vima has.
     missing_payshack: Money,
-    /// Of rows too many.
+    /// Duplicate rows.
     duplicate: Money,
 }
 
-/// What the payments of a day come to in one currency.
+/// The amounts of a day in one currency.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct CurrencyAmounts {
-    /// The currency.
+    /// The currency code.
     currency: String,
-    /// What both sides agree on, by Vima's amounts.
+    /// Vima's amounts of the matched payments.
     matched: Money,
-    /// What is at risk.
+    /// The amounts at risk, by type.
     at_risk: AmountsAtRisk,
-    /// What it is too early to say of.
+    /// The amounts of the pending payments.
     pending: Money,
 }
 
-/// The amounts by currency: they are never added up across two.
 pub(in crate::web) fn by_currency(amounts: &AmountsByCurrency) -> Vec<CurrencyAmounts> {
     let shown = |(currency, amounts): (&String, &Amounts)| CurrencyAmounts {
         currency: currency.clone(),

@@ -112,7 +112,7 @@ impl From<Told<'_>> for ReconciliationSummary {
             run_at: completed.map(|run| Time(run.run_at())),
             status: DayStatus::of(told.runs),
             provisional: completed.is_none_or(Run::is_provisional),
-            figures: DayFigures::of(&tally, &amounts),
+            figures: DayFigures::new(&tally, &amounts),
             open_cases: told.open_cases,
             data_as_of: told.data_as_of,
         }
@@ -129,7 +129,7 @@ impl Example for ReconciliationSummary {
             run_at: Some(Time(EXAMPLE_TIME)),
             status: DayStatus::Completed,
             provisional: true,
-            figures: DayFigures::of(&tally, &amounts),
+            figures: DayFigures::new(&tally, &amounts),
             open_cases: OpenCases::of(&[], EXAMPLE_DAY),
             data_as_of: DataAsOf { vima: Some(Time(EXAMPLE_TIME)), payshack: Some(Time(EXAMPLE_TIME)) },
         }
