@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::db::transactions::{Write, upsert};
+use psp_dashboard::db::transactions::{TransactionWrite, upsert};
 use psp_dashboard::domain::exchange_rate::{Rates, Valuation};
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::transaction::Transaction;
@@ -79,7 +79,7 @@ async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
     let began = Instant::now();
     for page in payments.chunks(PAGE) {
         let mut transaction = sqlx::Connection::begin(&mut *connection).await.expect("a transaction");
-        let writes: Vec<Write<'_>> = page.iter().map(write).collect();
+        let writes: Vec<TransactionWrite<'_>> = page.iter().map(write).collect();
         upsert(&mut transaction, &writes, SystemClock.now()).await.expect("the payments are new");
         transaction.commit().await.expect("a commit");
     }
@@ -88,10 +88,10 @@ async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
     per_second(i64::try_from(payments.len()).unwrap_or(i64::MAX), took.as_secs_f64())
 }
 
-fn write(payment: &Transaction) -> Write<'_> {
+fn write(payment: &Transaction) -> TransactionWrite<'_> {
     let content = payment.content_hash();
     let valuation = Valuation::of(payment, &Rates::default());
-    Write { id: Uuid::now_v7(), expected: None, content, replaced_in_place: false, payment, valuation }
+    TransactionWrite { id: Uuid::now_v7(), expected: None, content, replaced_in_place: false, payment, valuation }
 }
 
 async fn payments_of(pool: &PgPool, source: &str) -> Vec<Transaction> {

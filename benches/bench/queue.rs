@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::db::jobs::find_glance;
+use psp_dashboard::db::jobs::find_summary;
 use psp_dashboard::domain::job::JobId;
 use psp_test_jobs::kinds::NO_OP;
 use serde_json::json;
@@ -38,7 +38,8 @@ pub(crate) async fn measure_latency() {
 
 async fn wait_for_run(trial: &Trial, job_id: JobId) -> DateTime<Utc> {
     loop {
-        let glance = find_glance(&trial.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
+        let glance =
+            find_summary(&trial.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
         if let Some(result) = glance.result {
             return result["ran_at"].as_str().expect("a no-op says when it ran").parse().expect("a time");
         }

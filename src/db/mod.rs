@@ -13,6 +13,7 @@ pub mod exports;
 pub mod jobs;
 pub mod metadata;
 pub mod metrics;
+pub mod page;
 pub mod pool;
 pub mod reconciliation;
 pub mod snapshot;

@@ -15,7 +15,7 @@ use super::rate_cache::{FRESH_WHERE_MISSING, StoredRates};
 use crate::db::jobs::claims;
 use crate::db::metrics::{cells, data_version};
 use crate::db::transactions::missing_usd;
-use crate::db::transactions::missing_usd::{Place, Unvalued};
+use crate::db::transactions::missing_usd::{BackfillPosition, UnvaluedTransaction};
 use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{REACH_DAYS, Rates, Valuation};
@@ -88,7 +88,7 @@ impl Pass<'_> {
         since: DateTime<Utc>,
     ) -> Result<(), DbError> {
         let valued_before = self.valued;
-        let mut after = Place { created_at: since, id: Uuid::nil() };
+        let mut after = BackfillPosition { created_at: since, id: Uuid::nil() };
         loop {
             let mut transaction = self.pool.begin().await?;
             transactions::lock_source(&mut transaction, source).await?;
@@ -114,7 +114,7 @@ async fn value_batch(
     connection: &mut PgConnection,
     source: Source,
     currency: &Currency,
-    batch: &[Unvalued],
+    batch: &[UnvaluedTransaction],
     rates: &Rates,
 ) -> Result<u64, DbError> {
     let mut deltas = Deltas::default();
@@ -131,6 +131,6 @@ async fn value_batch(
     Ok(valued.len() as u64)
 }
 
-fn share(payment: &Unvalued, valuation: Option<&Valuation>) -> Share {
+fn share(payment: &UnvaluedTransaction, valuation: Option<&Valuation>) -> Share {
     Share { place: payment.standing.clone(), measures: Measures::of(payment.amount, payment.fee, valuation) }
 }

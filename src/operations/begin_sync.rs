@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use super::publish_events::publish_events;
 use crate::db::jobs::claims;
 use crate::db::sync::runs;
-use crate::db::sync::runs::NewRun;
+use crate::db::sync::runs::NewSyncRun;
 use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
@@ -20,7 +20,7 @@ pub async fn begin_sync(
     pool: &PgPool,
     redis: &Redis,
     claim: &Claim,
-    run: &NewRun,
+    run: &NewSyncRun,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;

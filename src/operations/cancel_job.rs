@@ -31,7 +31,7 @@ pub enum CancelError {
 pub async fn cancel_job(pool: &PgPool, job_id: JobId, requested_by: &str) -> Result<JobState, CancelError> {
     let Some(state) = control::cancel(pool, job_id, requested_by).await? else {
         // What has ended stays so.
-        let glance = jobs::find_glance(pool, job_id).await?.ok_or(CancelError::NotFound)?;
+        let glance = jobs::find_summary(pool, job_id).await?.ok_or(CancelError::NotFound)?;
         return Err(CancelError::Finished(glance.state));
     };
     tracing::info!(%job_id, requested_by, state = state.as_str(), "a job is cancelled");

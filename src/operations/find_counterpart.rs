@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::reconciliation::last_findings;
-use crate::db::reconciliation::last_findings::Case;
+use crate::db::reconciliation::last_findings::DiscrepancyRef;
 use crate::db::snapshot::Snapshot;
-use crate::db::transactions::search::Found;
+use crate::db::transactions::search::FoundTransaction;
 use crate::domain::reconciliation::last::{Evidence, Finding};
 use crate::domain::reconciliation::{MatchStatus, Parameters};
 use crate::domain::transaction::{Kind, Source};
@@ -30,7 +30,7 @@ pub struct KnownFinding {
     /// What was found.
     pub finding: Finding,
     /// The case about it, where one was opened.
-    pub case: Option<Case>,
+    pub case: Option<DiscrepancyRef>,
     /// Whether a row has changed since.
     pub changed_since: bool,
 }
@@ -39,7 +39,11 @@ pub struct KnownFinding {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn explain_payment(pool: &PgPool, payment: &Found, parameters: &Parameters) -> Result<Explained, DbError> {
+pub async fn explain_payment(
+    pool: &PgPool,
+    payment: &FoundTransaction,
+    parameters: &Parameters,
+) -> Result<Explained, DbError> {
     let mut snapshot = Snapshot::open(pool).await?;
     let evidence = gather(snapshot.connection()?, payment).await?;
     let known = match evidence.last_finding(payment.id) {
@@ -52,7 +56,7 @@ pub async fn explain_payment(pool: &PgPool, payment: &Found, parameters: &Parame
     Ok(Explained { known, counterpart })
 }
 
-async fn gather(snapshot: &mut PgConnection, payment: &Found) -> Result<Evidence, DbError> {
+async fn gather(snapshot: &mut PgConnection, payment: &FoundTransaction) -> Result<Evidence, DbError> {
     let key = match payment.source {
         Source::Vima => &payment.client_operation_id,
         Source::Payshack => &payment.order_id,
@@ -74,7 +78,7 @@ async fn gather(snapshot: &mut PgConnection, payment: &Found) -> Result<Evidence
 
 async fn follow(snapshot: &mut PgConnection, payment: Uuid, finding: Finding) -> Result<KnownFinding, DbError> {
     let duplicate = finding.match_status == MatchStatus::Duplicate;
-    let case = last_findings::find_case(snapshot, finding.recon_date, payment, duplicate).await?;
+    let case = last_findings::find_discrepancy(snapshot, finding.recon_date, payment, duplicate).await?;
     let ids: Vec<Uuid> = [finding.vima, finding.payshack].into_iter().flatten().collect();
     let changed_since = last_findings::have_changed_since(snapshot, &ids, finding.as_of).await?;
     Ok(KnownFinding { finding, case, changed_since })

@@ -13,7 +13,9 @@ use super::metrics_cache::{MetricsCache, SumError};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::transactions::search;
-use crate::db::transactions::search::{Filter, Found, Known, Order, SortBy, Window};
+use crate::db::transactions::search::{
+    FoundTransaction, RollupCount, SortBy, SortOrder, TransactionFilter, TransactionWindow,
+};
 use crate::domain::metrics::cell::Width;
 use crate::domain::metrics::query;
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
@@ -33,21 +35,21 @@ const DAYS: i64 = 1_000;
 pub async fn list_payments(
     pool: &PgPool,
     sums: &MetricsCache,
-    filter: &Filter,
-    window: &Window,
+    filter: &TransactionFilter,
+    window: &TransactionWindow,
     now: DateTime<Utc>,
-) -> Result<(Vec<Found>, Count), SumError> {
+) -> Result<(Vec<FoundTransaction>, Count), SumError> {
     match filter.known() {
-        Known::Exactly(question) => {
+        RollupCount::Exactly(question) => {
             let total = query::count(&*sums.ask(&question).await?.sums);
             let page = if total == 0 { vec![] } else { list(pool, sums, question, (filter, window), now).await? };
             Ok((page, Count { total, exact: true }))
         }
-        Known::InBands(question) => {
+        RollupCount::InBands(question) => {
             let listing = async { Ok(search::list(pool, filter, window).await?) };
             tokio::try_join!(listing, count_in_bands(pool, sums, filter, &question))
         }
-        Known::AtMost(question) => {
+        RollupCount::AtMost(question) => {
             let at_most = query::count(&*sums.ask(&question).await?.sums);
             if at_most == 0 {
                 return Ok((vec![], Count { total: 0, exact: true }));
@@ -60,7 +62,8 @@ pub async fn list_payments(
             // What is rare is found once, not once more to be counted.
             let page = listing.await?;
             let found = page.len() as u64;
-            let is_all = window.after.is_none() && window.offset == 0 && found < window.limit.unsigned_abs();
+            let is_all =
+                window.page.after.is_none() && window.page.offset == 0 && found < window.page.limit.unsigned_abs();
             Ok((page, if is_all { Count { total: found, exact: true } } else { counting.await? }))
         }
     }
@@ -69,7 +72,7 @@ pub async fn list_payments(
 async fn count_in_bands(
     pool: &PgPool,
     sums: &MetricsCache,
-    filter: &Filter,
+    filter: &TransactionFilter,
     question: &MetricQuery,
 ) -> Result<Count, SumError> {
     let answer = sums.ask(question).await?;
@@ -79,14 +82,14 @@ async fn count_in_bands(
 /// The bands say how many payments they have; those of what is left at the ends of the amounts are counted.
 pub(super) async fn add_rest(
     connection: &mut PgConnection,
-    filter: &Filter,
+    filter: &TransactionFilter,
     sums: &[MetricRow],
 ) -> Result<Count, DbError> {
     let (bands, rest) = filter.amounts.in_bands();
     let within = sums.iter().filter(|sum| bands.iter().any(|band| band.as_str() == sum.member));
     let mut count = Count { total: query::count(within), exact: true };
     for amounts in rest {
-        let filter = Filter { amounts, ..filter.clone() };
+        let filter = TransactionFilter { amounts, ..filter.clone() };
         count += search::count(&mut *connection, &filter, u64::MAX).await?;
     }
     Ok(count)
@@ -100,10 +103,10 @@ async fn list(
     pool: &PgPool,
     sums: &MetricsCache,
     question: MetricQuery,
-    (filter, window): (&Filter, &Window),
+    (filter, window): (&TransactionFilter, &TransactionWindow),
     now: DateTime<Utc>,
-) -> Result<Vec<Found>, SumError> {
-    if window.sort_by != SortBy::CreatedAt || window.offset <= NEAR {
+) -> Result<Vec<FoundTransaction>, SumError> {
+    if window.sort_by != SortBy::CreatedAt || window.page.offset <= NEAR {
         return Ok(search::list(pool, filter, window).await?);
     }
     let days = Days::of(filter, now);
@@ -116,7 +119,7 @@ async fn list(
 struct Days(Vec<DateTime<Utc>>);
 
 impl Days {
-    fn of(filter: &Filter, now: DateTime<Utc>) -> Self {
+    fn of(filter: &TransactionFilter, now: DateTime<Utc>) -> Self {
         let TimeRange { from, until } = filter.stretch();
         let today = Width::Day.start(now);
         let days = (-DAYS..=1).map(|day| today + TimeDelta::days(day)).filter(|day| *day > from && *day < until);
@@ -124,7 +127,12 @@ impl Days {
     }
 
     /// The same part of the same listing, said from the day on that it begins in.
-    fn pass_over(&self, sums: &[MetricRow], mut filter: Filter, mut window: Window) -> (Filter, Window) {
+    fn pass_over(
+        &self,
+        sums: &[MetricRow],
+        mut filter: TransactionFilter,
+        mut window: TransactionWindow,
+    ) -> (TransactionFilter, TransactionWindow) {
         let mut counts = vec![0; self.0.len() - 1];
         for sum in sums {
             if let Some(count) = usize::try_from(sum.slot).ok().and_then(|slot| counts.get_mut(slot)) {
@@ -132,15 +140,15 @@ impl Days {
             }
         }
         let days = self.0.windows(2).zip(counts);
-        let days: Vec<_> = if window.order == Order::Desc { days.rev().collect() } else { days.collect() };
+        let days: Vec<_> = if window.order == SortOrder::Desc { days.rev().collect() } else { days.collect() };
         for (day, count) in days {
-            if count > window.offset {
+            if count > window.page.offset {
                 break;
             }
-            window.offset -= count;
+            window.page.offset -= count;
             match window.order {
-                Order::Desc => filter.until = Some(day[0]),
-                Order::Asc => filter.from = Some(day[1]),
+                SortOrder::Desc => filter.until = Some(day[0]),
+                SortOrder::Asc => filter.from = Some(day[1]),
             }
         }
         (filter, window)
@@ -150,6 +158,7 @@ impl Days {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::page::PageWindow;
     use crate::domain::metrics::cell::Measures;
     use crate::domain::status::Status;
 
@@ -157,11 +166,11 @@ mod tests {
         text.parse().expect(text)
     }
 
-    fn passed(order: Order, offset: i64) -> (Filter, i64) {
-        let filter = Filter {
+    fn passed(order: SortOrder, offset: i64) -> (TransactionFilter, i64) {
+        let filter = TransactionFilter {
             from: Some(time("2026-01-10T18:30:00Z")),
             until: Some(time("2026-01-13T18:30:00Z")),
-            ..Filter::default()
+            ..TransactionFilter::default()
         };
         let days = Days::of(&filter, time("2026-01-20T12:00:00Z"));
         assert_eq!(days.0.len(), 5);
@@ -175,9 +184,13 @@ mod tests {
         };
         // The second day has none.
         let sums = [(0, 1), (0, 2), (2, 10), (3, 5)].map(sum);
-        let window = Window { sort_by: SortBy::CreatedAt, order, after: None, offset, limit: 51 };
+        let window = TransactionWindow {
+            sort_by: SortBy::CreatedAt,
+            order,
+            page: PageWindow { after: None, offset, limit: 51 },
+        };
         let (filter, window) = days.pass_over(&sums, filter, window);
-        (filter, window.offset)
+        (filter, window.page.offset)
     }
 
     #[test]
@@ -188,12 +201,12 @@ mod tests {
             (filter.from, filter.until, left)
         };
         let day = |text: &str| Some(time(text));
-        assert_eq!(of(Order::Desc, 4), (from, until, 4));
-        assert_eq!(of(Order::Desc, 5), (from, day("2026-01-13T00:00:00Z"), 0));
-        assert_eq!(of(Order::Desc, 16), (from, day("2026-01-11T00:00:00Z"), 1));
-        assert_eq!(of(Order::Asc, 2), (from, until, 2));
-        assert_eq!(of(Order::Asc, 3), (day("2026-01-12T00:00:00Z"), until, 0));
+        assert_eq!(of(SortOrder::Desc, 4), (from, until, 4));
+        assert_eq!(of(SortOrder::Desc, 5), (from, day("2026-01-13T00:00:00Z"), 0));
+        assert_eq!(of(SortOrder::Desc, 16), (from, day("2026-01-11T00:00:00Z"), 1));
+        assert_eq!(of(SortOrder::Asc, 2), (from, until, 2));
+        assert_eq!(of(SortOrder::Asc, 3), (day("2026-01-12T00:00:00Z"), until, 0));
         // Past the end there is nothing.
-        assert_eq!(of(Order::Desc, 100), (from, from, 82));
+        assert_eq!(of(SortOrder::Desc, 100), (from, from, 82));
     }
 }

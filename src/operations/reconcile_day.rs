@@ -14,8 +14,8 @@ use super::publish_events::publish_events;
 use crate::clock::Clock;
 use crate::db::jobs::claims;
 use crate::db::reconciliation::judge::{DayRun, begin_snapshot, judge};
-use crate::db::reconciliation::merge_cases::{Merged, merge_cases};
-use crate::db::reconciliation::record::{self, Completed};
+use crate::db::reconciliation::merge_discrepancies::{MergedDiscrepancies, merge_discrepancies};
+use crate::db::reconciliation::record::{self, CompletedRun};
 use crate::db::sync::history;
 use crate::db::{DbError, events};
 use crate::domain::day::DayRange;
@@ -40,7 +40,7 @@ pub struct Reconciled {
     /// What they come to, by currency.
     pub amounts: AmountsByCurrency,
     /// What became of its cases.
-    pub cases: Merged,
+    pub cases: MergedDiscrepancies,
 }
 
 /// Why a day was not reconciled: nothing was written.
@@ -80,8 +80,8 @@ pub async fn reconcile_day(
     let (tally, amounts) = judge(&mut snapshot, &run, parameters, &coverages, as_of).await?;
     tally.check()?;
     tell_progress(pool, redis, &run, tally, clock.now()).await;
-    let cases = merge_cases(&mut snapshot, &run, as_of).await?;
-    let completed = Completed { as_of, coverages, tally, amounts: &amounts };
+    let cases = merge_discrepancies(&mut snapshot, &run, as_of).await?;
+    let completed = CompletedRun { as_of, coverages, tally, amounts: &amounts };
     let version = record::complete(&mut snapshot, &run, &completed, clock.now()).await?;
     claims::verify_claim(&mut snapshot, claim, &json!({"date": date, "counts": tally})).await?;
     let news = vec![Event::ReconciliationCompleted { date, run_id: run.id, counts: tally }];

@@ -15,7 +15,7 @@ use super::store_payments::{changes_news, count, store_payments};
 use crate::clock::Clock;
 use crate::db::jobs::claims;
 use crate::db::sync::quarantine;
-use crate::db::sync::quarantine::OfList;
+use crate::db::sync::quarantine::ReplayBatch;
 use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
@@ -58,7 +58,7 @@ pub async fn replay_quarantine(
 
 /// Entries that are read again together.
 struct Batch<'a> {
-    list: &'a OfList,
+    list: &'a ReplayBatch,
     ids: &'a [Uuid],
     rates: &'a StoredRates,
     projects: &'a Projects,
@@ -76,7 +76,7 @@ impl Batch<'_> {
         claim: &Claim,
         now: DateTime<Utc>,
     ) -> Result<Replayed, DbError> {
-        let OfList { source, kind, .. } = *self.list;
+        let ReplayBatch { source, kind, .. } = *self.list;
         let mut transaction = pool.begin().await?;
         transactions::lock_source(&mut transaction, source).await?;
         let (mut readable, mut malformed) = (vec![], vec![]);

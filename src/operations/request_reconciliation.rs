@@ -15,7 +15,7 @@ use crate::db::DbError;
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::claims;
 use crate::db::jobs::{Enqueued, insert_or_join};
-use crate::db::reconciliation::unsettled::{DayBounds, find_unsettled};
+use crate::db::reconciliation::unsettled::{DayBounds, list_unsettled};
 use crate::domain::day::DayRange;
 use crate::domain::job::{Claim, JobId, NewJob, RECONCILE, Trigger};
 use crate::domain::reconciliation::ReconcileArgs;
@@ -67,7 +67,7 @@ pub async fn request_reconciliation(
 }
 
 /// Enqueues, in the name of the job of a night, a reconciliation of the day `nightly` and of each of the `revisit_days` before
-/// it that another run may say more about ([`find_unsettled`]). Killed after its commit it does so again: days that are not done
+/// it that another run may say more about ([`list_unsettled`]). Killed after its commit it does so again: days that are not done
 /// yet are joined then.
 ///
 /// # Errors
@@ -85,7 +85,7 @@ pub async fn enqueue_night(
         .map(|date| bounds(date, zone))
         .collect();
     let mut transaction = pool.begin().await?;
-    let unsettled = find_unsettled(&mut transaction, &before).await?;
+    let unsettled = list_unsettled(&mut transaction, &before).await?;
     let days = unsettled.into_iter().chain([nightly]).collect();
     let request = ReconciliationRequest { days, force: false, trigger: Trigger::Schedule, requested_by: None };
     let requested = enqueue(&mut transaction, &request).await?;

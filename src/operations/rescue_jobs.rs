@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use super::finish_job::end_with_job;
 use super::publish_events::publish_events;
 use crate::db::jobs::leases;
-use crate::db::jobs::leases::Lost;
+use crate::db::jobs::leases::LostJob;
 use crate::db::{DbError, events};
 use crate::redis::Redis;
 
@@ -14,11 +14,11 @@ use crate::redis::Redis;
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn rescue_jobs(pool: &PgPool, redis: &Redis, now: DateTime<Utc>) -> Result<Vec<Lost>, DbError> {
+pub async fn rescue_jobs(pool: &PgPool, redis: &Redis, now: DateTime<Utc>) -> Result<Vec<LostJob>, DbError> {
     let mut transaction = pool.begin().await?;
     let lost = leases::take_expired(&mut transaction).await?;
     let mut news = vec![];
-    for Lost { job_id, kind, state, error } in &lost {
+    for LostJob { job_id, kind, state, error } in &lost {
         news.extend(end_with_job(&mut transaction, *job_id, kind, *state, error, now).await?);
     }
     let recorded = events::insert(&mut transaction, news, now).await?;

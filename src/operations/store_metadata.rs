@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
 use crate::db::jobs::claims;
-use crate::db::metadata::{Written, balances, clients, lists, resellers, service_providers};
+use crate::db::metadata::{UpsertCounts, balances, clients, lists, resellers, service_providers};
 use crate::domain::job::Claim;
 use crate::domain::metadata::{Balance, Client, Listing, Metadata, Reseller, ServiceProvider};
 
@@ -91,8 +91,8 @@ async fn store_service_providers(
 }
 
 impl StoredList {
-    fn of<Row>(listing: &Listing<Row>, written: Written) -> Self {
-        let Written { inserted, updated } = written;
+    fn of<Row>(listing: &Listing<Row>, written: UpsertCounts) -> Self {
+        let UpsertCounts { inserted, updated } = written;
         let unchanged = (listing.rows.len() as u64).saturating_sub(inserted + updated);
         Self { inserted, updated, unchanged, unreadable: listing.unreadable.len() as u64, ..Self::default() }
     }

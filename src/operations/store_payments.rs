@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::rate_cache::StoredRates;
 use crate::db::DbError;
 use crate::db::metrics::{cells, data_version};
-use crate::db::transactions::{self, Change, Stored, Write};
+use crate::db::transactions::{self, ExistingTransaction, TransactionChange, TransactionWrite};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{Rates, Valuation};
 use crate::domain::metrics::cell::{Deltas, Share};
@@ -39,7 +39,7 @@ pub(super) async fn store_payments(
     now: DateTime<Utc>,
 ) -> Result<Vec<Verdict>, DbError> {
     let ids: Vec<String> = payments.iter().map(|payment| payment.key.source_id.clone()).collect();
-    let stored = transactions::list_stored(connection, source, kind, &ids).await?;
+    let stored = transactions::list_existing(connection, source, kind, &ids).await?;
     let rates = rates.find(connection, currencies_without_rate(payments)).await?;
     let plan = Plan::of(payments, &stored, &rates);
     transactions::upsert(connection, &plan.writes(&stored), now).await?;
@@ -84,7 +84,7 @@ fn currencies_without_rate(payments: &[&Transaction]) -> BTreeSet<Currency> {
 /// What is to be written. A payment that comes twice is written once, as it stood last.
 struct Plan<'told> {
     latest: BTreeMap<&'told str, Latest<'told>>,
-    changes: Vec<Change>,
+    changes: Vec<TransactionChange>,
     verdicts: Vec<Verdict>,
 }
 
@@ -96,7 +96,7 @@ struct Latest<'told> {
 }
 
 impl<'told> Plan<'told> {
-    fn of(payments: &[&'told Transaction], stored: &HashMap<String, Stored>, rates: &Rates) -> Self {
+    fn of(payments: &[&'told Transaction], stored: &HashMap<String, ExistingTransaction>, rates: &Rates) -> Self {
         let mut plan = Self { latest: BTreeMap::new(), changes: vec![], verdicts: vec![] };
         for payment in payments {
             plan.take(payment, stored.get(&payment.key.source_id), rates);
@@ -104,7 +104,7 @@ impl<'told> Plan<'told> {
         plan
     }
 
-    fn take(&mut self, payment: &'told Transaction, stored: Option<&Stored>, rates: &Rates) {
+    fn take(&mut self, payment: &'told Transaction, stored: Option<&ExistingTransaction>, rates: &Rates) {
         let source_id = payment.key.source_id.as_str();
         let earlier = self.latest.get(source_id);
         let known = earlier.map(|latest| &latest.known).or(stored.map(|stored| &stored.known));
@@ -123,10 +123,10 @@ impl<'told> Plan<'told> {
         self.latest.insert(source_id, Latest { id, known, payment, valuation });
     }
 
-    fn writes(&self, stored: &HashMap<String, Stored>) -> Vec<Write<'told>> {
+    fn writes(&self, stored: &HashMap<String, ExistingTransaction>) -> Vec<TransactionWrite<'told>> {
         self.latest
             .iter()
-            .map(|(source_id, latest)| Write {
+            .map(|(source_id, latest)| TransactionWrite {
                 id: latest.id,
                 expected: stored.get(*source_id).map(|stored| stored.known.content),
                 content: latest.known.content,
@@ -137,7 +137,7 @@ impl<'told> Plan<'told> {
             .collect()
     }
 
-    fn deltas(&self, stored: &HashMap<String, Stored>) -> Deltas {
+    fn deltas(&self, stored: &HashMap<String, ExistingTransaction>) -> Deltas {
         let mut deltas = Deltas::default();
         for (source_id, latest) in &self.latest {
             deltas.change(stored.get(*source_id).map(|stored| &stored.share), &latest.share());
@@ -156,8 +156,12 @@ fn known_after(verdict: Verdict, payment: &Transaction, content: ContentHash) ->
     Known { version: payment.version, content, status: payment.status, replaced_in_place: verdict == Verdict::Replace }
 }
 
-fn change(transaction_id: Uuid, (status, amount): (Status, Decimal), payment: &Transaction) -> Option<Change> {
-    (status != payment.status || amount != payment.amount).then_some(Change {
+fn change(
+    transaction_id: Uuid,
+    (status, amount): (Status, Decimal),
+    payment: &Transaction,
+) -> Option<TransactionChange> {
+    (status != payment.status || amount != payment.amount).then_some(TransactionChange {
         transaction_id,
         changed_at: payment.updated_at,
         status: (status, payment.status),

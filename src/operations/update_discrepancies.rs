@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::db::DbError;
-use crate::db::discrepancies::moves::{self, Moved, Mover};
+use crate::db::discrepancies::updates::{self, DiscrepancyUpdate, UpdatedBy};
 use crate::domain::discrepancy::{CaseState, IllegalMove};
 use crate::domain::discrepancy_transition::{Move, Standing};
 
@@ -76,7 +76,7 @@ async fn try_to_move(
 ) -> Result<usize, MoveError> {
     let wanted: Vec<Uuid> = ids.iter().copied().collect();
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
-    let found = moves::lock(&mut transaction, &wanted).await?;
+    let found = updates::lock(&mut transaction, &wanted).await?;
     // After the lock: what a run wrote that was waited for came before.
     let now = clock.now();
     let known: BTreeSet<Uuid> = found.iter().map(|(id, _)| *id).collect();
@@ -86,18 +86,19 @@ async fn try_to_move(
     }
     let moved = moved(found, asked)?;
     if !moved.is_empty() {
-        moves::update(&mut transaction, &moved, now).await?;
-        moves::insert_changes(&mut transaction, &moved, Mover { name: by, note: asked.note.as_deref(), now }).await?;
+        updates::update(&mut transaction, &moved, now).await?;
+        updates::insert_changes(&mut transaction, &moved, UpdatedBy { name: by, note: asked.note.as_deref(), now })
+            .await?;
         transaction.commit().await.map_err(DbError::from)?;
     }
     Ok(moved.len())
 }
 
-fn moved(found: Vec<(Uuid, Standing)>, asked: &Move) -> Result<Vec<Moved>, MoveError> {
+fn moved(found: Vec<(Uuid, Standing)>, asked: &Move) -> Result<Vec<DiscrepancyUpdate>, MoveError> {
     let (mut moved, mut illegal) = (vec![], vec![]);
     for (id, from) in found {
         match from.after(asked) {
-            Ok(Some(to)) => moved.push(Moved { id, from, to }),
+            Ok(Some(to)) => moved.push(DiscrepancyUpdate { id, from, to }),
             Ok(None) => {}
             Err(refused) => illegal.push((id, refused)),
         }

@@ -12,7 +12,7 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use super::http::openapi::Tag;
 use super::state::State;
 use crate::db::jobs::processes;
-use crate::db::jobs::processes::Alive;
+use crate::db::jobs::processes::AliveProcesses;
 
 /// A server that has not answered by then is down.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -95,7 +95,7 @@ struct Health {
 }
 
 impl Health {
-    fn of(auth: AuthStatus, services: Servers, alive: Alive) -> Self {
+    fn of(auth: AuthStatus, services: Servers, alive: AliveProcesses) -> Self {
         let complete = services.redis == ServerStatus::Ok && alive.workers > 0 && alive.schedulers > 0;
         let status = match services.database {
             ServerStatus::Down => HealthStatus::Unhealthy,
@@ -117,7 +117,7 @@ impl Health {
 impl Example for Health {
     fn example() -> Self {
         let services = Servers { database: ServerStatus::Ok, redis: ServerStatus::Ok };
-        Self::of(AuthStatus::Required, services, Alive { workers: 2, schedulers: 1 })
+        Self::of(AuthStatus::Required, services, AliveProcesses { workers: 2, schedulers: 1 })
     }
 }
 
@@ -227,7 +227,7 @@ async fn answers<E>(question: impl Future<Output = Result<(), E>>) -> ServerStat
 }
 
 /// Nobody is known to be alive where the database cannot be asked.
-async fn count_alive(state: &State) -> Alive {
+async fn count_alive(state: &State) -> AliveProcesses {
     let counted = tokio::time::timeout(PATIENCE, processes::count_alive(&state.pool, SEEN_WITHIN)).await;
     counted.ok().and_then(Result::ok).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use nix::sys::signal::Signal;
-use psp_dashboard::db::jobs::find_glance;
+use psp_dashboard::db::jobs::find_summary;
 use psp_dashboard::domain::job::{JobId, JobState, NewJob};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_test_jobs::counting::{self, Pause};
@@ -166,7 +166,7 @@ async fn the_ledger_counts_the_tries_and_the_waits() {
         let job_id = trial.enqueue(&FAILING, json!(how)).await;
         trial.settle().await;
         assert_eq!(trial.attempts(job_id).await.len(), tries, "{how:?}");
-        let glance = find_glance(&trial.pool, job_id).await.expect("the jobs table answers");
+        let glance = find_summary(&trial.pool, job_id).await.expect("the jobs table answers");
         assert_eq!(glance.expect("the job is there").state, state, "{how:?}");
     }
     let patient = trial.enqueue(&FAILING, json!(failing::Args::After { seconds: 2 })).await;

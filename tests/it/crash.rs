@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::TimeDelta;
-use psp_dashboard::db::jobs::find_glance;
+use psp_dashboard::db::jobs::find_summary;
 use psp_dashboard::domain::job::JobState;
 use psp_test_jobs::counting::{self, Pause};
 use psp_test_jobs::kinds::{COUNTING, CRASHING, SLEEPING};
@@ -72,7 +72,7 @@ async fn a_job_that_kills_its_process_is_poison_and_those_beside_it_are_done() {
     trial.enqueue_many(7, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
     let deaths = WorkerGroup::start(&trial, 1, &[]).await.replace_until_settled().await;
     assert_eq!(deaths, 1, "the worker itself dies once; after that the suspects run alone");
-    let ended = find_glance(&trial.pool, poison).await.expect("the jobs table answers").expect("the job is there");
+    let ended = find_summary(&trial.pool, poison).await.expect("the jobs table answers").expect("the job is there");
     assert_eq!(ended.state, JobState::Failed);
     assert!(ended.error.as_deref().is_some_and(|error| error.starts_with("poison")), "{ended:?}");
     assert_eq!(trial.attempts(poison).await.len(), 4, "beside others once, and three times alone");

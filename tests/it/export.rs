@@ -9,7 +9,7 @@ use calamine::{Data, DataType, Reader};
 use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::db::discrepancies::Filter;
+use psp_dashboard::db::discrepancies::DiscrepancyFilter;
 use psp_dashboard::domain::access::{Principal, Role};
 use psp_dashboard::domain::reconciliation::Parameters;
 use psp_dashboard::operations::export::sources::reconciliation::{CASE_COLUMNS, ReconciliationExport};
@@ -33,7 +33,7 @@ const READING: &str = "SELECT count(*) FROM pg_stat_activity
 const HELD_BACK: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'ClientWrite' AND query LIKE 'SELECT discrepancies.id%'";
 
-/// Cases as the engine would have made them: `count` of them over five days, each an amount apart.
+/// DiscrepancyStream as the engine would have made them: `count` of them over five days, each an amount apart.
 async fn cases(system: &TestSystem, count: i32) {
     sqlx::query!(
         r#"INSERT INTO discrepancies (id, recon_date, key, occurrence, match_status, types, project, vima_txn_id,
@@ -253,7 +253,8 @@ async fn rows_go_on_in_further_sheets() {
 }
 
 fn export(format: Format) -> (ReconciliationExport, FileOptions) {
-    let subject = ReconciliationExport { filter: Filter::default(), days_of: Tz::UTC, now: SystemClock.now() };
+    let subject =
+        ReconciliationExport { filter: DiscrepancyFilter::default(), days_of: Tz::UTC, now: SystemClock.now() };
     (subject, FileOptions { format, columns: vec![], zone: Tz::UTC, excel: false })
 }
 

@@ -1,7 +1,7 @@
 //! Control by the API: jobs are listed, shown, cancelled and done again, queues are paused, and the schedule is shown.
 
 use psp_dashboard::db::jobs::schedule_entries;
-use psp_dashboard::db::jobs::schedule_entries::Entry;
+use psp_dashboard::db::jobs::schedule_entries::ScheduleEntry;
 use psp_dashboard::domain::job::{HOUSEKEEPING, JobId, NewJob, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
@@ -367,7 +367,7 @@ async fn a_pause_is_kept_by_whoever_was_first() {
 #[tokio::test]
 async fn the_schedule_is_shown_as_schedulers_have_it() {
     let api = JobsApi::open().await;
-    let entry = |name: &str, expression: &str| Entry {
+    let entry = |name: &str, expression: &str| ScheduleEntry {
         name: name.to_owned(),
         kind: SYNC_VIMA.name.to_owned(),
         expression: expression.to_owned(),
@@ -375,8 +375,9 @@ async fn the_schedule_is_shown_as_schedulers_have_it() {
         next_tick_at: Some("2026-01-15T10:01:00Z".parse().expect("a time")),
     };
     let pool = &api.system.pool;
-    let show =
-        async |entries: &[Entry]| schedule_entries::upsert_all(pool, entries).await.expect("the jobs table takes it");
+    let show = async |entries: &[ScheduleEntry]| {
+        schedule_entries::upsert_all(pool, entries).await.expect("the jobs table takes it")
+    };
     show(&[entry("gone", "every 60 s"), entry("vima", "every 30 s")]).await;
     sqlx::query!("UPDATE schedules SET seen_at = now() - interval '25 hours'").execute(pool).await.expect("an answer");
     show(&[entry("vima", "every 60 s"), entry("nightly", "0 0 3 * * *")]).await;

@@ -15,7 +15,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::claims;
-use psp_dashboard::db::jobs::claims::{Batch, Claimer, Success};
+use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, Success};
 use psp_dashboard::db::jobs::leases;
 use psp_dashboard::db::jobs::{control, queues};
 use psp_dashboard::domain::job::attempt::Outcome;
@@ -92,7 +92,7 @@ impl Pair {
         assert_eq!((enqueued.job_id, enqueued.joined), (self.ids[at], joined), "the job that comes of the request");
     }
 
-    async fn ask(&self, worker: &str, isolated: bool, hands: u32) -> Batch {
+    async fn ask(&self, worker: &str, isolated: bool, hands: u32) -> ClaimedBatch {
         let queues = &[NO_OP.queue.to_owned()];
         let claimer = Claimer { queues, worker, lease: LONG, isolated };
         claims::claim(&self.pool, &claimer, hands).await.expect("the jobs table answers")
@@ -120,12 +120,12 @@ impl Pair {
         self.adopt(&two, false, &second);
     }
 
-    fn places(&self, batch: &Batch) -> Vec<usize> {
+    fn places(&self, batch: &ClaimedBatch) -> Vec<usize> {
         let place = |job_id| self.ids.iter().position(|id| *id == job_id).expect("a job that was enqueued");
         batch.jobs.iter().map(|job| place(job.claim.job_id)).collect()
     }
 
-    fn adopt(&mut self, worker: &str, isolated: bool, batch: &Batch) {
+    fn adopt(&mut self, worker: &str, isolated: bool, batch: &ClaimedBatch) {
         for (at, job) in self.places(batch).into_iter().zip(&batch.jobs) {
             let claim = self.model.claim(at, worker, isolated);
             assert_eq!((job.claim, job.attempt), (self.real(claim), self.attempt(at)), "the claim");

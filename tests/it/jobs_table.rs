@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::claims::{Batch, Claimer, claim, finish, verify_claim};
-use psp_dashboard::db::jobs::find_glance;
+use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, claim, finish, verify_claim};
+use psp_dashboard::db::jobs::find_summary;
 use psp_dashboard::db::jobs::leases;
-use psp_dashboard::db::jobs::leases::Renewed;
+use psp_dashboard::db::jobs::leases::RenewedClaim;
 use psp_dashboard::domain::job::attempt::{ClaimedJob, DEATHS_ALONE, Outcome, POISON};
 use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
@@ -38,7 +38,7 @@ impl Ledger {
         enqueue_job(&self.pool, &self.redis, job).await.expect("the jobs table takes it").job_id
     }
 
-    async fn claim_many(&self, worker: &str, isolated: bool, hands: u32) -> Batch {
+    async fn claim_many(&self, worker: &str, isolated: bool, hands: u32) -> ClaimedBatch {
         let queues = &[SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
         let claimer = Claimer { queues, worker, lease: LEASE, isolated };
         claim(&self.pool, &claimer, hands).await.expect("the jobs table answers")
@@ -73,7 +73,7 @@ impl Ledger {
     }
 
     async fn state(&self, job_id: JobId) -> JobState {
-        find_glance(&self.pool, job_id).await.expect("the jobs table answers").expect("the job is there").state
+        find_summary(&self.pool, job_id).await.expect("the jobs table answers").expect("the job is there").state
     }
 
     /// Lets every lease run out, as if its worker had been silent for long.
@@ -188,7 +188,7 @@ async fn a_lease_is_renewed_by_its_holder_alone() {
     ledger.enqueue(&incremental(Source::Vima)).await;
     let job = ledger.claim("w").await.expect("a due job");
     let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("an answer");
-    assert_eq!(renewed, [Renewed { claim: job.claim, cancel_requested: false }]);
+    assert_eq!(renewed, [RenewedClaim { claim: job.claim, cancel_requested: false }]);
     let older = Claim { epoch: job.claim.epoch - 1, ..job.claim };
     assert_eq!(leases::renew(&ledger.pool, &[older], LEASE).await.expect("an answer"), []);
     assert_eq!(leases::renew(&ledger.pool, &[], LEASE).await.expect("an answer"), [], "nor without being named");
@@ -235,7 +235,7 @@ async fn a_job_that_kills_its_process_three_times_alone_is_poison() {
     assert_eq!(ledger.state(job_id).await, JobState::Running, "a death beside others is no death alone");
     ledger.expire_leases().await;
     assert_eq!(ledger.rescue().await, 1);
-    let job = find_glance(&ledger.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
+    let job = find_summary(&ledger.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
     assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(POISON)));
     let told = sqlx::query_scalar!("SELECT count(*) FROM events WHERE body->>'type' = 'job_failed'");
     assert_eq!(told.fetch_one(&ledger.pool).await.expect("an answer"), Some(1));
@@ -304,7 +304,7 @@ async fn a_batch_is_the_best_that_is_due() {
     let rest = ledger.claim_many("w", false, 4).await;
     assert_eq!(rest.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), asked[4..]);
     assert!(!rest.more, "what is not due is not more");
-    assert_eq!(ledger.claim_many("w", false, 4).await, Batch::default());
+    assert_eq!(ledger.claim_many("w", false, 4).await, ClaimedBatch::default());
 }
 
 #[tokio::test]

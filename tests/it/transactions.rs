@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::count::Count;
-use psp_dashboard::db::transactions::search::{Filter, Found, Order, Place, Search, SortBy, Window, list};
+use psp_dashboard::db::page::PageWindow;
+use psp_dashboard::db::transactions::search::{
+    FoundTransaction, Search, SortBy, SortOrder, TransactionCursor, TransactionFilter, TransactionWindow, list,
+};
 use psp_dashboard::domain::metrics::amount_band::AmountRange;
 use psp_dashboard::domain::metrics::query::Filter as Dimensions;
 use psp_dashboard::domain::status::Status;
@@ -53,31 +56,42 @@ async fn fill_cells(pool: &PgPool) {
     .expect("cells can be counted");
 }
 
-fn window(sort_by: SortBy, order: Order, after: Option<Place>, offset: i64, limit: i64) -> Window {
-    Window { sort_by, order, after, offset, limit }
+fn window(
+    sort_by: SortBy,
+    order: SortOrder,
+    after: Option<TransactionCursor>,
+    offset: i64,
+    limit: i64,
+) -> TransactionWindow {
+    TransactionWindow { sort_by, order, page: PageWindow { after, offset, limit } }
 }
 
-async fn all_payments(pool: &PgPool) -> Vec<Found> {
-    let all = window(SortBy::CreatedAt, Order::Asc, None, 0, i64::MAX);
-    list(pool, &Filter::default(), &all).await.expect("the database answers")
+async fn all_payments(pool: &PgPool) -> Vec<FoundTransaction> {
+    let all = window(SortBy::CreatedAt, SortOrder::Asc, None, 0, i64::MAX);
+    list(pool, &TransactionFilter::default(), &all).await.expect("the database answers")
 }
 
 /// What a filter means, and how a listing is sorted.
-fn expected(all: &[Found], filter: &Filter, sort_by: SortBy, order: Order) -> Vec<Found> {
-    let mut found: Vec<Found> = all.iter().filter(|payment| is_meant(filter, payment)).cloned().collect();
+fn expected(
+    all: &[FoundTransaction],
+    filter: &TransactionFilter,
+    sort_by: SortBy,
+    order: SortOrder,
+) -> Vec<FoundTransaction> {
+    let mut found: Vec<FoundTransaction> = all.iter().filter(|payment| is_meant(filter, payment)).cloned().collect();
     found.sort_by_key(|payment| payment.id);
     match sort_by {
         SortBy::CreatedAt => found.sort_by_key(|payment| payment.created_at),
         SortBy::UpdatedAt => found.sort_by_key(|payment| payment.updated_at.unwrap_or(payment.created_at)),
         SortBy::Amount => found.sort_by_key(|payment| payment.amount),
     }
-    if order == Order::Desc {
+    if order == SortOrder::Desc {
         found.reverse();
     }
     found
 }
 
-fn is_meant(filter: &Filter, payment: &Found) -> bool {
+fn is_meant(filter: &TransactionFilter, payment: &FoundTransaction) -> bool {
     fn is_one<T: PartialEq>(values: &[T], value: &T) -> bool {
         values.is_empty() || values.contains(value)
     }
@@ -99,7 +113,7 @@ fn is_meant(filter: &Filter, payment: &Found) -> bool {
         && filter.search.as_ref().is_none_or(|search| contains(search, payment))
 }
 
-fn contains(search: &Search, payment: &Found) -> bool {
+fn contains(search: &Search, payment: &FoundTransaction) -> bool {
     let ids = [&payment.reference_id, &payment.client_operation_id, &payment.order_id, &payment.utr];
     let personal = [&payment.user_email, &payment.user_phone, &payment.user_name];
     let part = search.text.to_lowercase();
@@ -111,33 +125,39 @@ fn amounts(least: Option<i64>, most: Option<i64>) -> AmountRange {
     AmountRange { least: least.map(Decimal::from), most: most.map(Decimal::from), below: None }
 }
 
-fn filters() -> Vec<Filter> {
-    let (none, all) = (Filter::default, Dimensions::default);
+fn filters() -> Vec<TransactionFilter> {
+    let (none, all) = (TransactionFilter::default, Dimensions::default);
     let one = |text: &str| vec![text.to_owned()];
     let time = |text: &str| Some(text.parse().expect(text));
     let search = |text: &str, personal| Some(Search { text: text.to_owned(), personal });
     vec![
         none(),
-        Filter { dimensions: Dimensions { sources: vec![Source::Payshack], ..all() }, ..none() },
-        Filter { dimensions: Dimensions { kinds: vec![Kind::Payout], ..all() }, ..none() },
-        Filter { dimensions: Dimensions { projects: one("project1"), ..all() }, ..none() },
-        Filter {
+        TransactionFilter { dimensions: Dimensions { sources: vec![Source::Payshack], ..all() }, ..none() },
+        TransactionFilter { dimensions: Dimensions { kinds: vec![Kind::Payout], ..all() }, ..none() },
+        TransactionFilter { dimensions: Dimensions { projects: one("project1"), ..all() }, ..none() },
+        TransactionFilter {
             dimensions: Dimensions { projects: vec!["project1".to_owned(), "project3".to_owned()], ..all() },
             ..none()
         },
-        Filter { dimensions: Dimensions { projects: one("nobody's"), ..all() }, ..none() },
-        Filter { dimensions: Dimensions { statuses: vec![Status::Refunded], ..all() }, ..none() },
-        Filter { dimensions: Dimensions { statuses: vec![Status::Success, Status::Pending], ..all() }, ..none() },
-        Filter { dimensions: Dimensions { currencies: one("BDT"), ..all() }, ..none() },
-        Filter { dimensions: Dimensions { countries: one("C2"), ..all() }, ..none() },
-        Filter { dimensions: Dimensions { payment_methods: one("M5"), ..all() }, ..none() },
-        Filter { dimensions: Dimensions { merchant_ids: one("merchant-6"), ..all() }, ..none() },
-        Filter { amounts: amounts(Some(48), None), ..none() },
-        Filter { amounts: amounts(Some(7), Some(7)), ..none() },
-        Filter { amounts: amounts(Some(7), Some(101)), ..none() },
-        Filter { from: time("2026-01-12T18:30:00Z"), until: time("2026-01-15T18:30:00Z"), ..none() },
-        Filter { dimensions: Dimensions { countries: one("C1"), payment_methods: one("M5"), ..all() }, ..none() },
-        Filter {
+        TransactionFilter { dimensions: Dimensions { projects: one("nobody's"), ..all() }, ..none() },
+        TransactionFilter { dimensions: Dimensions { statuses: vec![Status::Refunded], ..all() }, ..none() },
+        TransactionFilter {
+            dimensions: Dimensions { statuses: vec![Status::Success, Status::Pending], ..all() },
+            ..none()
+        },
+        TransactionFilter { dimensions: Dimensions { currencies: one("BDT"), ..all() }, ..none() },
+        TransactionFilter { dimensions: Dimensions { countries: one("C2"), ..all() }, ..none() },
+        TransactionFilter { dimensions: Dimensions { payment_methods: one("M5"), ..all() }, ..none() },
+        TransactionFilter { dimensions: Dimensions { merchant_ids: one("merchant-6"), ..all() }, ..none() },
+        TransactionFilter { amounts: amounts(Some(48), None), ..none() },
+        TransactionFilter { amounts: amounts(Some(7), Some(7)), ..none() },
+        TransactionFilter { amounts: amounts(Some(7), Some(101)), ..none() },
+        TransactionFilter { from: time("2026-01-12T18:30:00Z"), until: time("2026-01-15T18:30:00Z"), ..none() },
+        TransactionFilter {
+            dimensions: Dimensions { countries: one("C1"), payment_methods: one("M5"), ..all() },
+            ..none()
+        },
+        TransactionFilter {
             dimensions: Dimensions {
                 merchant_ids: one("merchant-6"),
                 countries: one("C1"),
@@ -146,18 +166,22 @@ fn filters() -> Vec<Filter> {
             },
             ..none()
         },
-        Filter {
+        TransactionFilter {
             dimensions: Dimensions { projects: one("project2"), kinds: vec![Kind::Payout], ..all() },
             amounts: amounts(None, Some(1)),
             ..none()
         },
-        Filter { search: search("012", false), ..none() },
-        Filter { search: search("REF-12", false), ..none() },
-        Filter { search: search("@exam", false), ..none() },
-        Filter { dimensions: Dimensions { projects: one("project1"), ..all() }, search: search("u77", true), ..none() },
-        Filter { search: search("@example.COM", true), ..none() },
-        Filter { search: search("op_2499", true), ..none() },
-        Filter { search: search("nowhere", true), ..none() },
+        TransactionFilter { search: search("012", false), ..none() },
+        TransactionFilter { search: search("REF-12", false), ..none() },
+        TransactionFilter { search: search("@exam", false), ..none() },
+        TransactionFilter {
+            dimensions: Dimensions { projects: one("project1"), ..all() },
+            search: search("u77", true),
+            ..none()
+        },
+        TransactionFilter { search: search("@example.COM", true), ..none() },
+        TransactionFilter { search: search("op_2499", true), ..none() },
+        TransactionFilter { search: search("nowhere", true), ..none() },
     ]
 }
 
@@ -171,7 +195,8 @@ async fn every_filter_sort_and_page_is_what_the_rows_say() {
     let all = all_payments(&pool).await;
     assert_eq!(all.len(), 2_500);
     for filter in filters() {
-        for (sort_by, order) in SortBy::ALL.into_iter().flat_map(|sort_by| Order::ALL.map(|order| (sort_by, order))) {
+        for (sort_by, order) in SortBy::ALL.into_iter().flat_map(|sort_by| SortOrder::ALL.map(|order| (sort_by, order)))
+        {
             let told = format!("{filter:?} {sort_by:?} {order:?}");
             let expected = expected(&all, &filter, sort_by, order);
             let total = Count { total: expected.len() as u64, exact: true };
@@ -180,7 +205,7 @@ async fn every_filter_sort_and_page_is_what_the_rows_say() {
                 let part = window(sort_by, order, after, 0, 400);
                 let (page, count) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
                 assert_eq!(count, total, "{told}");
-                after = page.last().map(|last| last.place(sort_by));
+                after = page.last().map(|last| last.cursor(sort_by));
                 walked.extend(page.iter().map(|payment| payment.id));
                 if page.len() < 400 {
                     break;
@@ -213,13 +238,13 @@ async fn a_walk_meets_every_payment_once_while_others_arrive() {
             }
         }
     });
-    for (sort_by, order) in SortBy::ALL.into_iter().flat_map(|sort_by| Order::ALL.map(|order| (sort_by, order))) {
+    for (sort_by, order) in SortBy::ALL.into_iter().flat_map(|sort_by| SortOrder::ALL.map(|order| (sort_by, order))) {
         let (mut met, mut after) = (HashSet::new(), None);
         loop {
             let part = window(sort_by, order, after, 0, 20);
-            let page = list(&pool, &Filter::default(), &part).await.expect("a page");
+            let page = list(&pool, &TransactionFilter::default(), &part).await.expect("a page");
             let Some(last) = page.last() else { break };
-            after = Some(last.place(sort_by));
+            after = Some(last.cursor(sort_by));
             for payment in &page {
                 assert!(met.insert(payment.id), "{sort_by:?} {order:?}: met twice");
             }
@@ -246,11 +271,12 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
     let one = |text: &str| vec![text.to_owned()];
     let search = |text: &str| Some(Search { text: text.to_owned(), personal: false });
     let all = Dimensions::default;
-    let india = Filter { dimensions: Dimensions { countries: one("IN"), ..all() }, ..Filter::default() };
+    let india =
+        TransactionFilter { dimensions: Dimensions { countries: one("IN"), ..all() }, ..TransactionFilter::default() };
     for (filter, total, exact) in [
         (india.clone(), 100_001, true),
         (
-            Filter {
+            TransactionFilter {
                 dimensions: Dimensions { payment_methods: one("CARD"), ..india.dimensions.clone() },
                 ..india.clone()
             },
@@ -258,22 +284,22 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
             false,
         ),
         // All but the first 99 are known without a look at them.
-        (Filter { amounts: amounts(Some(1), None), ..Filter::default() }, 100_001, true),
-        (Filter { amounts: amounts(None, Some(100_000)), ..Filter::default() }, 100_000, true),
-        (Filter { amounts: amounts(Some(1), None), ..india.clone() }, 100_001, false),
-        (Filter { search: search("many-"), ..Filter::default() }, 4_000, false),
-        (Filter { search: search("many-10000"), ..Filter::default() }, 3, true),
+        (TransactionFilter { amounts: amounts(Some(1), None), ..TransactionFilter::default() }, 100_001, true),
+        (TransactionFilter { amounts: amounts(None, Some(100_000)), ..TransactionFilter::default() }, 100_000, true),
+        (TransactionFilter { amounts: amounts(Some(1), None), ..india.clone() }, 100_001, false),
+        (TransactionFilter { search: search("many-"), ..TransactionFilter::default() }, 4_000, false),
+        (TransactionFilter { search: search("many-10000"), ..TransactionFilter::default() }, 3, true),
         (
-            Filter {
+            TransactionFilter {
                 dimensions: Dimensions { countries: one("PK"), ..all() },
                 search: search("many-10000"),
-                ..Filter::default()
+                ..TransactionFilter::default()
             },
             0,
             true,
         ),
     ] {
-        let part = window(SortBy::CreatedAt, Order::Desc, None, 0, 5);
+        let part = window(SortBy::CreatedAt, SortOrder::Desc, None, 0, 5);
         let (page, count) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
         assert_eq!(count.exact, exact, "{filter:?} {count:?}");
         let enough = if exact || total == 4_000 { count.total == total } else { count.total <= total };

@@ -116,7 +116,7 @@ pub(crate) async fn follow(context: &JobContext, job_id: JobId) -> anyhow::Resul
     let mut looks = tokio::time::interval(Duration::from_millis(200));
     loop {
         looks.tick().await;
-        let Some(job) = jobs::find_glance(&context.queue_pool, job_id).await? else {
+        let Some(job) = jobs::find_summary(&context.queue_pool, job_id).await? else {
             bail!("the job {job_id} is gone: it was cleared away while it was being followed");
         };
         match job.state {

@@ -5,8 +5,9 @@ use std::io::Write;
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use psp_dashboard::db::page::PageWindow;
 use psp_dashboard::db::sync::quarantine;
-use psp_dashboard::db::sync::quarantine::{Entry, Filter};
+use psp_dashboard::db::sync::quarantine::{QuarantineEntry, QuarantineFilter};
 use psp_dashboard::domain::job::{NewJob, Trigger};
 use psp_dashboard::domain::record::Readable;
 use psp_dashboard::domain::replay::Replay;
@@ -84,9 +85,10 @@ impl QuarantineArguments {
 }
 
 async fn list(context: &JobContext, arguments: &ListArguments) -> anyhow::Result<()> {
-    let filter = Filter { source: arguments.source, kind: None };
+    let filter = QuarantineFilter { source: arguments.source, kind: None };
     let pool = &context.queue_pool;
-    let entries = quarantine::list(pool, &filter, arguments.raw, None, 0, i64::from(arguments.limit)).await?;
+    let newest = PageWindow { limit: arguments.limit.into(), ..PageWindow::ALL };
+    let entries = quarantine::list(pool, &filter, arguments.raw, &newest).await?;
     let count = quarantine::count(pool, &filter).await?;
     let mut out = std::io::stdout().lock();
     for entry in &entries {
@@ -96,7 +98,7 @@ async fn list(context: &JobContext, arguments: &ListArguments) -> anyhow::Result
     Ok(())
 }
 
-fn write_entry(out: &mut impl Write, entry: &Entry) -> std::io::Result<()> {
+fn write_entry(out: &mut impl Write, entry: &QuarantineEntry) -> std::io::Result<()> {
     let source_id = entry.source_id.as_deref().map_or_else(|| "without an id".to_owned(), printable);
     writeln!(out, "{}  {} {} {source_id}", entry.id, entry.source, entry.kind.as_str())?;
     writeln!(out, "    {}", printable(&entry.reason))?;
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn an_entry_is_printed_without_what_a_terminal_would_obey() {
         let at = "2026-01-15T10:00:00Z".parse().expect("a time");
-        let entry = Entry {
+        let entry = QuarantineEntry {
             id: Uuid::nil(),
             source: Source::Vima,
             kind: psp_dashboard::domain::transaction::Kind::Payin,

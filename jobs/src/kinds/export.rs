@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use psp_dashboard::db::exports::Finished;
+use psp_dashboard::db::exports::FinishedExport;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::operations::export::request::ExportArgs;
 use psp_dashboard::operations::export::run::ExportRunner;
@@ -31,7 +31,7 @@ impl Handler for Export {
         let JobContext { pool, redis, clock, exports, files, .. } = &*self.context;
         let ExportArgs { export_id } = serde_json::from_value(job.args.clone())?;
         let workshop = ExportRunner { pool, redis, clock: &**clock, exports, files };
-        let Finished { rows, bytes, .. } = workshop.make_export(&job.claim, export_id).await?;
+        let FinishedExport { rows, bytes, .. } = workshop.make_export(&job.claim, export_id).await?;
         tracing::info!(%export_id, rows, bytes, "a file of {rows} rows is ready");
         Ok(json!({"export_id": export_id, "rows": rows, "bytes": bytes}))
     }

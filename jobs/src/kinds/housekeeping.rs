@@ -50,7 +50,9 @@ impl Housekeeping {
     async fn prune_quarantine(&self, time: DateTime<Utc>) -> Result<usize, DbError> {
         let pruned = quarantine::prune(&self.context.pool, time).await?;
         for entry in &pruned {
-            let quarantine::Entry { id, source, kind, source_id, reason, first_seen_at, last_seen_at, .. } = entry;
+            let quarantine::QuarantineEntry {
+                id, source, kind, source_id, reason, first_seen_at, last_seen_at, ..
+            } = entry;
             let kind = kind.as_str();
             tracing::warn!(
                 %id, %source, kind, source_id, reason, %first_seen_at, %last_seen_at,

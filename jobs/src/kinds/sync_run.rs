@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::sync::runs::NewRun;
+use psp_dashboard::db::sync::runs::NewSyncRun;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{Counts, DayPlace, Stream, SyncArgs};
 use psp_dashboard::domain::transaction::Source;
@@ -87,7 +87,7 @@ impl SyncRun {
         args: SyncArgs,
     ) -> Result<Self, DbError> {
         let started_at = context.clock.now();
-        let run = NewRun { id: Uuid::now_v7(), source, args, trigger: job.trigger, job_id: job.claim.job_id };
+        let run = NewSyncRun { id: Uuid::now_v7(), source, args, trigger: job.trigger, job_id: job.claim.job_id };
         begin_sync(&context.pool, &context.redis, &job.claim, &run, started_at).await?;
         // What cannot be read was written by another release: the days are read anew.
         let resumed_at = job.checkpoint.clone().and_then(|place| serde_json::from_value(place).ok());

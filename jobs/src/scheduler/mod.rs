@@ -17,7 +17,7 @@ use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::Enqueued;
 use psp_dashboard::db::jobs::processes;
-use psp_dashboard::db::jobs::processes::Role;
+use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::db::jobs::{schedule_entries, schedule_ticks};
 use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_tick};
 use psp_dashboard::redis::Redis;
@@ -79,8 +79,8 @@ impl Scheduler {
     async fn be_present(&self, name: &str, table: &[Entry]) {
         loop {
             let now = self.clock.now();
-            let shown: Vec<schedule_entries::Entry> = table.iter().map(|entry| show(entry, now)).collect();
-            let said = processes::upsert(&self.queue_pool, name, Role::Scheduler, &[]).await;
+            let shown: Vec<schedule_entries::ScheduleEntry> = table.iter().map(|entry| show(entry, now)).collect();
+            let said = processes::upsert(&self.queue_pool, name, ProcessRole::Scheduler, &[]).await;
             if let Err(error) = said.and(schedule_entries::upsert_all(&self.queue_pool, &shown).await) {
                 tracing::warn!(%error, "this scheduler could not say that it is alive");
             }
@@ -144,9 +144,9 @@ impl Scheduler {
     }
 }
 
-fn show(entry: &Entry, now: DateTime<Utc>) -> schedule_entries::Entry {
+fn show(entry: &Entry, now: DateTime<Utc>) -> schedule_entries::ScheduleEntry {
     let next = entry.when.next_tick(now);
-    schedule_entries::Entry {
+    schedule_entries::ScheduleEntry {
         name: entry.name.to_string(),
         kind: (entry.job_at)(next.unwrap_or(now)).kind.name.to_owned(),
         expression: entry.when.to_string(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::claims::{Batch, Claimer};
+use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer};
 use psp_dashboard::db::jobs::{claims, leases, session};
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::{Claim, JobKind};
@@ -121,7 +121,7 @@ impl Executor {
         let taken = take(&self.free).zip(take(&self.unrecorded)).filter(|_| free > 0);
         let Some((mut executor, mut claims)) = taken else { return Ok(Claimed::Some(0)) };
         let claimer = Claimer { queues, worker, lease: *lease, isolated: *isolated };
-        let Batch { jobs, more } = claims::claim(queue_pool, &claimer, free).await?;
+        let ClaimedBatch { jobs, more } = claims::claim(queue_pool, &claimer, free).await?;
         let count = jobs.len();
         for job in jobs {
             if let Some((slot, claim)) = executor.split(1).zip(claims.split(1)) {

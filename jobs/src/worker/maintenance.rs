@@ -9,7 +9,7 @@ use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::leases::find_unattended;
 use psp_dashboard::db::jobs::processes;
-use psp_dashboard::db::jobs::processes::Role;
+use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::redis::{Redis, RedisError};
 use sqlx::PgPool;
@@ -93,7 +93,7 @@ impl Maintenance {
             MaintenanceTask::Renew => self.executor.renew_leases().await?,
             MaintenanceTask::Rescue => self.rescue().await?,
             MaintenanceTask::Heartbeat => {
-                processes::upsert(&self.queue_pool, &self.worker, Role::Worker, &self.queues).await?
+                processes::upsert(&self.queue_pool, &self.worker, ProcessRole::Worker, &self.queues).await?
             }
             MaintenanceTask::SweepWakeups => {
                 for queue in &self.queues {

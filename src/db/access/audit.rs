@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::signed;
+use crate::db::page::{PageWindow, TimeCursor};
 use crate::domain::access::Principal;
 
 /// Something that is being done.
 #[derive(Debug)]
-pub struct NewEntry<'a> {
+pub struct NewAuditEntry<'a> {
     /// Who does it.
     pub by: &'a Principal,
     /// What is done.
@@ -24,7 +25,7 @@ pub struct NewEntry<'a> {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses: then it must not be done.
-pub async fn insert(pool: &PgPool, entry: &NewEntry<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
+pub async fn insert(pool: &PgPool, entry: &NewAuditEntry<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
     let id = Uuid::now_v7();
     sqlx::query!(
         "INSERT INTO audit_entries (id, began_at, principal, role, action, details) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -59,7 +60,7 @@ pub async fn end(pool: &PgPool, id: Uuid, rows: u64, outcome: &str, now: DateTim
 
 /// Something that was done.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct AuditEntry {
     /// Its id.
     pub id: Uuid,
     /// When it began.
@@ -84,23 +85,18 @@ pub struct Entry {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn list(
-    pool: &PgPool,
-    before: Option<(DateTime<Utc>, Uuid)>,
-    offset: i64,
-    limit: i64,
-) -> Result<Vec<Entry>, DbError> {
-    let (time, id) = before.unzip();
+pub async fn list(pool: &PgPool, window: &PageWindow<TimeCursor>) -> Result<Vec<AuditEntry>, DbError> {
+    let (time, id) = window.after.unzip();
     let entries = sqlx::query_as!(
-        Entry,
+        AuditEntry,
         r#"SELECT id, began_at, ended_at, principal, role, action, details, rows, outcome
              FROM audit_entries
             WHERE $1::timestamptz IS NULL OR (began_at, id) < ($1, $2::uuid)
             ORDER BY began_at DESC, id DESC OFFSET $3 LIMIT $4"#,
         time,
         id,
-        offset,
-        limit
+        window.offset,
+        window.limit
     )
     .fetch_all(pool)
     .await?;

@@ -10,7 +10,7 @@ use crate::domain::discrepancy::CaseState;
 
 /// A change of a case: by a person, or by a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub struct DiscrepancyChange {
     /// When.
     pub changed_at: DateTime<Utc>,
     /// By whom; none where a run did it.
@@ -40,7 +40,7 @@ const MOST_SHOWN: i64 = 1_000;
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(pool: &PgPool, id: Uuid) -> Result<Vec<Change>, DbError> {
+pub async fn list(pool: &PgPool, id: Uuid) -> Result<Vec<DiscrepancyChange>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT changed_at, changed_by, run_id, from_state, to_state, from_assignee, to_assignee, note, from_facts, to_facts
              FROM discrepancy_changes WHERE discrepancy_id = $1 ORDER BY id DESC LIMIT $2"#,
@@ -52,7 +52,7 @@ pub async fn list(pool: &PgPool, id: Uuid) -> Result<Vec<Change>, DbError> {
     rows.into_iter()
         .rev()
         .map(|row| {
-            Ok(Change {
+            Ok(DiscrepancyChange {
                 changed_at: row.changed_at,
                 changed_by: row.changed_by,
                 run_id: row.run_id,

@@ -6,23 +6,28 @@
 use sqlx::{PgExecutor, PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::{Filter, Found, Window, select_where};
+use super::{Discrepancy, DiscrepancyCursor, DiscrepancyFilter, select_where};
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
+use crate::db::page::PageWindow;
 
 /// The cases of one part of the listing.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<Found>, DbError> {
+pub async fn list(
+    pool: &PgPool,
+    filter: &DiscrepancyFilter,
+    window: &PageWindow<DiscrepancyCursor>,
+) -> Result<Vec<Discrepancy>, DbError> {
     let mut query = select_where("true");
     filter.push(&mut query);
     if let Some(after) = window.after {
         query.push(" AND (recon_date, discrepancies.id) < (").push_bind(after.recon_date);
         query.push(", ").push_bind(after.id).push(")");
     }
-    query.push(" ORDER BY recon_date DESC, discrepancies.id DESC OFFSET ").push_bind(window.offset);
-    query.push(" LIMIT ").push_bind(window.limit);
+    query.push(" ORDER BY recon_date DESC, discrepancies.id DESC");
+    window.push_limits(&mut query);
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
@@ -30,7 +35,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(executor: impl PgExecutor<'_>, filter: &Filter) -> Result<Count, DbError> {
+pub async fn count(executor: impl PgExecutor<'_>, filter: &DiscrepancyFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE found), count(*) FROM (SELECT (true");
     filter.push_rest(&mut query);
     query.push(") AS found FROM discrepancies WHERE true");
@@ -44,7 +49,7 @@ pub async fn count(executor: impl PgExecutor<'_>, filter: &Filter) -> Result<Cou
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Found>, DbError> {
+pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Discrepancy>, DbError> {
     let mut query = select_where("discrepancies.id = ");
     Ok(query.push_bind(id).build_query_as().fetch_optional(pool).await?)
 }
@@ -53,7 +58,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Found>, DbError> {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list_by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, DbError> {
+pub async fn list_by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Discrepancy>, DbError> {
     let mut query = select_where("discrepancies.id = ANY(");
     query.push_bind(ids).push(") ORDER BY discrepancies.id");
     Ok(query.build_query_as().fetch_all(pool).await?)

@@ -1,5 +1,5 @@
-//! Cases: which there are, and how each is read ([`listing`]), what became of one ([`history`]), and what people do to
-//! them ([`moves`]).
+//! DiscrepancyStream: which there are, and how each is read ([`listing`]), what became of one ([`history`]), and what people do to
+//! them ([`updates`]).
 //!
 //! A case that the last run of its day found again is not written for that: when it was last seen, and by which run, is
 //! asked of the runs.
@@ -7,7 +7,7 @@
 pub mod export;
 pub mod history;
 pub mod listing;
-pub mod moves;
+pub mod updates;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -22,7 +22,7 @@ use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 
 /// Which cases are looked for. An empty list stands for every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filter {
+pub struct DiscrepancyFilter {
     /// Of this day or later.
     pub from_date: Option<NaiveDate>,
     /// Of this day or before.
@@ -45,7 +45,7 @@ pub struct Filter {
     pub before_date: Option<NaiveDate>,
 }
 
-impl Filter {
+impl DiscrepancyFilter {
     /// Appends ` AND ...` for everything that is asked for.
     pub(in crate::db) fn push(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_leading(query);
@@ -93,7 +93,7 @@ impl Filter {
 /// A case as it is shown.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 #[expect(missing_docs, reason = "the names are the contract's")]
-pub struct Found {
+pub struct Discrepancy {
     pub id: Uuid,
     pub recon_date: NaiveDate,
     pub key: String,
@@ -113,31 +113,20 @@ pub struct Found {
 
 /// A case's place in the listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct DiscrepancyCursor {
     recon_date: NaiveDate,
     id: Uuid,
 }
 
-/// Which part of a listing is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// It begins after this place.
-    pub after: Option<Place>,
-    /// Then so many cases are passed over.
-    pub offset: i64,
-    /// So many are wanted.
-    pub limit: i64,
-}
-
-impl Found {
+impl Discrepancy {
     /// Its place in the listing.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place { recon_date: self.recon_date, id: self.id }
+    pub fn cursor(&self) -> DiscrepancyCursor {
+        DiscrepancyCursor { recon_date: self.recon_date, id: self.id }
     }
 }
 
-/// Selects [`Found`] where `condition` holds, which more may follow.
+/// Selects [`Discrepancy`] where `condition` holds, which more may follow.
 fn select_where(condition: &str) -> QueryBuilder<Postgres> {
     QueryBuilder::new(format!(
         "SELECT discrepancies.id, recon_date, key, {}, state, assignee, note, first_seen_at, resolved_at, created_at, \

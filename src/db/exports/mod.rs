@@ -67,7 +67,7 @@ pub async fn take_up(pool: &PgPool, id: Uuid, job_id: JobId) -> Result<Option<Va
 
 /// A file that is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finished {
+pub struct FinishedExport {
     /// Its name at its store.
     pub stored_as: String,
     /// How many rows it has.
@@ -85,7 +85,7 @@ pub struct Finished {
 pub async fn finish(
     connection: &mut PgConnection,
     id: Uuid,
-    finished: &Finished,
+    finished: &FinishedExport,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     sqlx::query!(

@@ -29,7 +29,7 @@ pub struct Claimer<'a> {
 
 /// What was claimed.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Batch {
+pub struct ClaimedBatch {
     /// The jobs.
     pub jobs: Vec<ClaimedJob>,
     /// Whether more may be due: it is worth while to look again.
@@ -41,7 +41,7 @@ pub struct Batch {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<Batch, DbError> {
+pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<ClaimedBatch, DbError> {
     // As many claimers as may be at it at once find each other's choices locked; beyond these they find their own.
     let window = i64::from(hands) + 16;
     let rows = sqlx::query!(
@@ -118,7 +118,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<B
         });
     }
     let more = usize::try_from(found).is_ok_and(|found| found > jobs.len());
-    Ok(Batch { jobs, more })
+    Ok(ClaimedBatch { jobs, more })
 }
 
 /// Checks, inside the transaction of whoever writes in the name of the job, that the claim still holds, and notes how far

@@ -12,7 +12,7 @@ use crate::domain::job::{Claim, JobId, JobState};
 
 /// A claim that still holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Renewed {
+pub struct RenewedClaim {
     /// Which.
     pub claim: Claim,
     /// Whether somebody has told the job to stop.
@@ -24,7 +24,7 @@ pub struct Renewed {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn renew(pool: &PgPool, held: &[Claim], lease: Duration) -> Result<Vec<Renewed>, DbError> {
+pub async fn renew(pool: &PgPool, held: &[Claim], lease: Duration) -> Result<Vec<RenewedClaim>, DbError> {
     let (jobs, epochs): (Vec<Uuid>, Vec<i64>) = held.iter().map(|claim| (claim.job_id.0, claim.epoch)).unzip();
     let still = sqlx::query!(
         r#"WITH renewed AS (
@@ -40,7 +40,7 @@ pub async fn renew(pool: &PgPool, held: &[Claim], lease: Duration) -> Result<Vec
     )
     .fetch_all(pool)
     .await?;
-    let renewed = still.into_iter().map(|row| Renewed {
+    let renewed = still.into_iter().map(|row| RenewedClaim {
         claim: Claim { job_id: JobId(row.job_id), epoch: row.epoch },
         cancel_requested: row.cancel_requested,
     });
@@ -79,7 +79,7 @@ pub async fn find_unattended(pool: &PgPool, queues: &[String], patience: Duratio
 
 /// A job whose worker has died.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostJob {
     /// The job.
     pub job_id: JobId,
     /// The name of its kind.
@@ -95,7 +95,7 @@ pub struct Lost {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses, or holds an impossible row.
-pub async fn take_expired(connection: &mut PgConnection) -> Result<Vec<Lost>, DbError> {
+pub async fn take_expired(connection: &mut PgConnection) -> Result<Vec<LostJob>, DbError> {
     let rows = sqlx::query!(
         r#"WITH expired AS (
                SELECT jobs.id, jobs.epoch, deaths_alone + alone::int AS deaths,
@@ -129,7 +129,7 @@ pub async fn take_expired(connection: &mut PgConnection) -> Result<Vec<Lost>, Db
     rows.into_iter()
         .map(|row| {
             let state = JobState::try_from(row.state)?;
-            Ok(Lost { job_id: JobId(row.id), kind: row.kind, state, error: row.error })
+            Ok(LostJob { job_id: JobId(row.id), kind: row.kind, state, error: row.error })
         })
         .collect()
 }

@@ -11,33 +11,20 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
+use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::names;
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobId, JobState, Trigger};
 
 /// Which jobs are looked for. An empty list stands for every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct JobFilter {
     /// Where they wait.
     pub queues: Vec<&'static str>,
     /// The names of their kinds.
     pub kinds: Vec<&'static str>,
     /// Where they stand.
     pub states: Vec<JobState>,
-}
-
-/// Where a listing of jobs goes on: after the one that was made then and has this id.
-pub type After = (DateTime<Utc>, Uuid);
-
-/// Which part of a listing is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// It begins after this job.
-    pub after: Option<After>,
-    /// Then so many jobs are passed over.
-    pub offset: i64,
-    /// So many are wanted.
-    pub limit: i64,
 }
 
 /// A job as it is listed.
@@ -82,7 +69,7 @@ pub struct ListedJob {
 impl ListedJob {
     /// Its place in the listing.
     #[must_use]
-    pub fn place(&self) -> After {
+    pub fn cursor(&self) -> TimeCursor {
         (self.created_at, self.id)
     }
 }
@@ -95,7 +82,11 @@ const COLUMNS: &str = "id, kind, args, queue, state, priority, trigger, schedule
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<ListedJob>, DbError> {
+pub async fn list(
+    pool: &PgPool,
+    filter: &JobFilter,
+    window: &PageWindow<TimeCursor>,
+) -> Result<Vec<ListedJob>, DbError> {
     let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM jobs WHERE true"));
     for (column, values) in filter.conditions() {
         push_condition(&mut query, column, values);
@@ -103,8 +94,8 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
     if let Some((created_at, id)) = window.after {
         query.push(" AND (created_at, id) < (").push_bind(created_at).push(", ").push_bind(id).push(")");
     }
-    query.push(" ORDER BY created_at DESC, id DESC OFFSET ").push_bind(window.offset);
-    query.push(" LIMIT ").push_bind(window.limit);
+    query.push(" ORDER BY created_at DESC, id DESC");
+    window.push_limits(&mut query);
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
@@ -112,7 +103,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
+pub async fn count(pool: &PgPool, filter: &JobFilter) -> Result<Count, DbError> {
     let mut conditions = filter.conditions().into_iter();
     let leading = conditions.next();
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE found), count(*) FROM (SELECT (true");
@@ -128,7 +119,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
     Ok(Count::among(found, visited))
 }
 
-impl Filter {
+impl JobFilter {
     /// Columns and the values that they may have, the one that leaves the fewest rows first: most jobs have succeeded, so
     /// that any other state is rarer than a kind, and a queue holds several kinds.
     fn conditions(&self) -> Vec<(&'static str, Vec<&'static str>)> {
@@ -183,7 +174,7 @@ pub async fn find(pool: &PgPool, job_id: JobId) -> Result<Option<ShownJob>, DbEr
 
 /// One try of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct JobAttempt {
     /// Which one it was, from 1; one that did not count is followed by one of the same number.
     pub attempt: u32,
     /// The process that ran it.
@@ -202,7 +193,7 @@ pub struct Attempt {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list_attempts(pool: &PgPool, job_id: JobId) -> Result<Vec<Attempt>, DbError> {
+pub async fn list_attempts(pool: &PgPool, job_id: JobId) -> Result<Vec<JobAttempt>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT attempt, worker, started_at, finished_at, outcome, error
              FROM job_attempts WHERE job_id = $1 ORDER BY epoch"#,
@@ -212,7 +203,7 @@ pub async fn list_attempts(pool: &PgPool, job_id: JobId) -> Result<Vec<Attempt>,
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Attempt {
+            Ok(JobAttempt {
                 attempt: row.attempt.unsigned_abs(),
                 worker: row.worker,
                 started_at: row.started_at,

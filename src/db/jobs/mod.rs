@@ -103,7 +103,7 @@ async fn bring_forward(connection: &mut PgConnection, job_id: JobId, priority: i
 
 /// A job in short: enough to follow it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Glance {
+pub struct JobSummary {
     /// Where it stands.
     pub state: JobState,
     /// Its attempts so far.
@@ -118,12 +118,12 @@ pub struct Glance {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn find_glance(pool: &PgPool, job_id: JobId) -> Result<Option<Glance>, DbError> {
+pub async fn find_summary(pool: &PgPool, job_id: JobId) -> Result<Option<JobSummary>, DbError> {
     let row = sqlx::query!("SELECT state, attempt, error, result FROM jobs WHERE id = $1", job_id.0)
         .fetch_optional(pool)
         .await?;
     row.map(|row| {
-        Ok(Glance {
+        Ok(JobSummary {
             state: JobState::try_from(row.state)?,
             attempt: row.attempt.unsigned_abs(),
             error: row.error,
@@ -135,7 +135,7 @@ pub async fn find_glance(pool: &PgPool, job_id: JobId) -> Result<Option<Glance>,
 
 /// A job that is at work.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Running {
+pub struct RunningJob {
     /// The job.
     pub job_id: JobId,
     /// How far it has come, as its handler wrote it.
@@ -147,7 +147,7 @@ pub struct Running {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<Running>, DbError> {
+pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<RunningJob>, DbError> {
     let row = sqlx::query!(
         r#"SELECT id, progress FROM job_leases JOIN jobs ON jobs.id = job_id
             WHERE kind = $1 AND state = 'running' AND expires_at > now() ORDER BY started_at LIMIT 1"#,
@@ -155,7 +155,7 @@ pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<Running>, 
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Running { job_id: JobId(row.id), progress: row.progress }))
+    Ok(row.map(|row| RunningJob { job_id: JobId(row.id), progress: row.progress }))
 }
 
 /// Forgets jobs that came to their end: failed ones before `failed`, the others before `others` (ages by the jobs table's

@@ -11,7 +11,7 @@ use crate::domain::string_enum::string_enum;
 string_enum! {
     /// What a process does.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Role {
+    pub enum ProcessRole {
         /// It runs jobs.
         Worker = "worker",
         /// It enqueues what is due.
@@ -21,7 +21,7 @@ string_enum! {
 
 /// How many processes are alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Alive {
+pub struct AliveProcesses {
     /// That run jobs.
     pub workers: u64,
     /// That enqueue what is due.
@@ -32,7 +32,7 @@ pub struct Alive {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn upsert(pool: &PgPool, name: &str, role: Role, queues: &[String]) -> Result<(), DbError> {
+pub async fn upsert(pool: &PgPool, name: &str, role: ProcessRole, queues: &[String]) -> Result<(), DbError> {
     sqlx::query!(
         r#"INSERT INTO processes (name, role, queues, started_at, last_seen_at) VALUES ($1, $2, $3, now(), now())
                ON CONFLICT (name) DO UPDATE SET last_seen_at = excluded.last_seen_at"#,
@@ -58,7 +58,7 @@ pub async fn delete(pool: &PgPool, name: &str) -> Result<(), DbError> {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count_alive(pool: &PgPool, window: Duration) -> Result<Alive, DbError> {
+pub async fn count_alive(pool: &PgPool, window: Duration) -> Result<AliveProcesses, DbError> {
     let row = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE role = 'worker') AS "workers!",
                   count(*) FILTER (WHERE role = 'scheduler') AS "schedulers!"
@@ -67,7 +67,7 @@ pub async fn count_alive(pool: &PgPool, window: Duration) -> Result<Alive, DbErr
     )
     .fetch_one(pool)
     .await?;
-    Ok(Alive { workers: row.workers.unsigned_abs(), schedulers: row.schedulers.unsigned_abs() })
+    Ok(AliveProcesses { workers: row.workers.unsigned_abs(), schedulers: row.schedulers.unsigned_abs() })
 }
 
 /// Forgets processes that have not been seen for `window`.

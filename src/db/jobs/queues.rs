@@ -13,7 +13,7 @@ use crate::db::types::interval;
 
 /// Why nobody claims from a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pause {
+pub struct QueuePause {
     /// Since when.
     pub paused_at: DateTime<Utc>,
     /// Who said so.
@@ -22,7 +22,7 @@ pub struct Pause {
 
 /// How many live jobs a queue has, by their states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Depth {
+pub struct QueueDepth {
     /// That wait for a worker.
     pub queued: u64,
     /// That wait for their time.
@@ -35,13 +35,13 @@ pub struct Depth {
 
 /// How a queue stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Queue {
+pub struct QueueStatus {
     /// Its name.
     pub name: String,
     /// Its pause, where it has one.
-    pub pause: Option<Pause>,
+    pub pause: Option<QueuePause>,
     /// Its live jobs.
-    pub depth: Depth,
+    pub depth: QueueDepth,
     /// For how long the longest due job has been due; none where none is.
     pub oldest_waiting: Option<Duration>,
     /// Jobs that workers brought to their end lately: they succeeded or failed.
@@ -54,7 +54,7 @@ pub struct Queue {
 
 /// How far back a question about queues looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lately {
+pub struct QueueLookback {
     /// For what was finished.
     pub finished: Duration,
     /// For who was seen.
@@ -65,7 +65,7 @@ pub struct Lately {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn list(pool: &PgPool, known: &[&str], lately: Lately) -> Result<Vec<Queue>, DbError> {
+pub async fn list(pool: &PgPool, known: &[&str], lately: QueueLookback) -> Result<Vec<QueueStatus>, DbError> {
     let rows = sqlx::query!(
         r#"WITH live AS (
                SELECT queue,
@@ -103,10 +103,10 @@ pub async fn list(pool: &PgPool, known: &[&str], lately: Lately) -> Result<Vec<Q
     )
     .fetch_all(pool)
     .await?;
-    let queues = rows.into_iter().map(|row| Queue {
+    let queues = rows.into_iter().map(|row| QueueStatus {
         name: row.name,
-        pause: row.paused_at.zip(row.paused_by).map(|(paused_at, paused_by)| Pause { paused_at, paused_by }),
-        depth: Depth {
+        pause: row.paused_at.zip(row.paused_by).map(|(paused_at, paused_by)| QueuePause { paused_at, paused_by }),
+        depth: QueueDepth {
             queued: row.queued.unsigned_abs(),
             scheduled: row.scheduled.unsigned_abs(),
             running: row.running.unsigned_abs(),

@@ -17,7 +17,7 @@ const SHOWN_WITHIN: Duration = Duration::from_hours(24);
 
 /// An entry of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ScheduleEntry {
     /// Its name, under which its ticks are recorded.
     pub name: String,
     /// The kind of job that a tick enqueues.
@@ -34,8 +34,8 @@ pub struct Entry {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn upsert_all(pool: &PgPool, entries: &[Entry]) -> Result<(), DbError> {
-    let column = |value: fn(&Entry) -> &str| entries.iter().map(value).collect::<Vec<_>>();
+pub async fn upsert_all(pool: &PgPool, entries: &[ScheduleEntry]) -> Result<(), DbError> {
+    let column = |value: fn(&ScheduleEntry) -> &str| entries.iter().map(value).collect::<Vec<_>>();
     let next_ticks: Vec<Option<DateTime<Utc>>> = entries.iter().map(|entry| entry.next_tick_at).collect();
     // In the order of their names, so that two schedulers at once do not wait for each other in a ring.
     sqlx::query!(
@@ -73,9 +73,9 @@ pub struct LastTick {
 
 /// An entry with its last tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct ListedEntry {
     /// The entry.
-    pub entry: Entry,
+    pub entry: ScheduleEntry,
     /// Its last tick, where it has ever ticked.
     pub last: Option<LastTick>,
 }
@@ -84,7 +84,7 @@ pub struct Shown {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(pool: &PgPool) -> Result<Vec<Shown>, DbError> {
+pub async fn list(pool: &PgPool) -> Result<Vec<ListedEntry>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT name, schedules.kind, expression, timezone, next_tick_at, tick_at AS "tick_at?", job_id AS "job_id?",
                   state AS "state?", finished_at
@@ -102,8 +102,8 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Shown>, DbError> {
         .map(|row| {
             let (state, finished_at) = (row.state.map(JobState::try_from).transpose()?, row.finished_at);
             let last = row.tick_at.zip(row.job_id);
-            Ok(Shown {
-                entry: Entry {
+            Ok(ListedEntry {
+                entry: ScheduleEntry {
                     name: row.name,
                     kind: row.kind,
                     expression: row.expression,

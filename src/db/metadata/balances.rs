@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
+use crate::db::page::{PageWindow, TimeCursor};
 use crate::domain::metadata::{Balance, BalanceKind, OwnerKind};
 use crate::domain::money::Currency;
 
@@ -49,7 +50,7 @@ pub async fn insert_due(
 
 /// Which balances are looked for. An empty list stands for every value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
+pub struct BalanceFilter {
     /// Whose.
     pub owner_kind: Option<OwnerKind>,
     /// Of these clients, or of those resellers.
@@ -62,20 +63,6 @@ pub struct Filter {
     pub from: Option<DateTime<Utc>>,
     /// Recorded before.
     pub until: Option<DateTime<Utc>>,
-}
-
-/// Where a listing goes on: after the balance that was recorded then and has this id.
-pub type After = (DateTime<Utc>, Uuid);
-
-/// Which part of a listing is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// It begins after this balance.
-    pub after: Option<After>,
-    /// Then so many balances are passed over.
-    pub offset: i64,
-    /// So many are wanted.
-    pub limit: i64,
 }
 
 /// A balance as it was recorded.
@@ -104,7 +91,7 @@ pub struct RecordedBalance {
 impl RecordedBalance {
     /// Its place in the listing.
     #[must_use]
-    pub fn place(&self) -> After {
+    pub fn cursor(&self) -> TimeCursor {
         (self.recorded_at, self.id)
     }
 }
@@ -113,7 +100,11 @@ impl RecordedBalance {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<RecordedBalance>, DbError> {
+pub async fn list(
+    pool: &PgPool,
+    filter: &BalanceFilter,
+    window: &PageWindow<TimeCursor>,
+) -> Result<Vec<RecordedBalance>, DbError> {
     let mut query = QueryBuilder::new(
         "SELECT id, owner_kind, owner_id,
                 CASE owner_kind
@@ -127,8 +118,8 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
     if let Some((recorded_at, id)) = window.after {
         query.push(" AND (recorded_at, id) < (").push_bind(recorded_at).push(", ").push_bind(id).push(")");
     }
-    query.push(" ORDER BY recorded_at DESC, id DESC OFFSET ").push_bind(window.offset);
-    query.push(" LIMIT ").push_bind(window.limit);
+    query.push(" ORDER BY recorded_at DESC, id DESC");
+    window.push_limits(&mut query);
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
@@ -136,7 +127,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
+pub async fn count(pool: &PgPool, filter: &BalanceFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM payshack_balances WHERE true");
     filter.push(&mut query);
     query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS found");
@@ -144,7 +135,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
     Ok(Count::among(found.min(MOST_VISITED), found))
 }
 
-impl Filter {
+impl BalanceFilter {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
         if let Some(kind) = self.owner_kind {
             query.push(" AND owner_kind = ").push_bind(kind.as_str());

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgExecutor};
 
-use super::{Filter, Place, Stored, Window, Written};
+use super::{ListFilter, NameCursor, StoredRow, UpsertCounts};
 use crate::db::DbError;
+use crate::db::page::PageWindow;
 use crate::domain::metadata::Client;
 
 /// Writes those of the clients that are new, differ from what is stored, or are listed again. One writer at a time: the
@@ -17,7 +18,7 @@ pub async fn upsert(
     connection: &mut PgConnection,
     clients: &[&Client],
     now: DateTime<Utc>,
-) -> Result<Written, DbError> {
+) -> Result<UpsertCounts, DbError> {
     let text = |field: fn(&Client) -> &Option<String>| -> Vec<Option<&str>> {
         clients.iter().map(|client| field(client).as_deref()).collect()
     };
@@ -66,7 +67,7 @@ pub async fn upsert(
     )
     .fetch_one(connection)
     .await?;
-    Ok(Written::of(written.inserted, written.updated))
+    Ok(UpsertCounts::of(written.inserted, written.updated))
 }
 
 /// Marks the clients that are not among `listed` as no longer listed since the list was read before, and says how many
@@ -107,7 +108,7 @@ struct ClientRow {
     changed_at: DateTime<Utc>,
 }
 
-impl From<ClientRow> for Stored<Client> {
+impl From<ClientRow> for StoredRow<Client> {
     fn from(row: ClientRow) -> Self {
         Self {
             row: Client {
@@ -129,10 +130,10 @@ impl From<ClientRow> for Stored<Client> {
     }
 }
 
-impl Stored<Client> {
+impl StoredRow<Client> {
     /// Its place in the listing.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn cursor(&self) -> NameCursor {
         (self.row.name.clone().unwrap_or_default(), self.row.client_id.clone())
     }
 }
@@ -143,9 +144,9 @@ impl Stored<Client> {
 /// [`DbError`] where the database cannot be asked.
 pub async fn list(
     executor: impl PgExecutor<'_>,
-    filter: &Filter,
-    window: &Window,
-) -> Result<Vec<Stored<Client>>, DbError> {
+    filter: &ListFilter,
+    window: &PageWindow<NameCursor>,
+) -> Result<Vec<StoredRow<Client>>, DbError> {
     let (after_name, after_id) = window.after.clone().unzip();
     let rows = sqlx::query_as!(
         ClientRow,
@@ -169,14 +170,14 @@ pub async fn list(
     )
     .fetch_all(executor)
     .await?;
-    Ok(rows.into_iter().map(Stored::from).collect())
+    Ok(rows.into_iter().map(StoredRow::from).collect())
 }
 
 /// How many clients a filter finds.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(executor: impl PgExecutor<'_>, filter: &Filter) -> Result<u64, DbError> {
+pub async fn count(executor: impl PgExecutor<'_>, filter: &ListFilter) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM payshack_clients
             WHERE ($1::text IS NULL OR name ILIKE $1 OR client_id ILIKE $1)

@@ -16,14 +16,14 @@ use crate::db::types::escape_like;
 
 /// What was written of the rows of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Written {
+pub struct UpsertCounts {
     /// So many for the first time.
     pub inserted: u64,
     /// So many over what was known, or because they are listed again.
     pub updated: u64,
 }
 
-impl Written {
+impl UpsertCounts {
     fn of(inserted: i64, updated: i64) -> Self {
         Self { inserted: inserted.unsigned_abs(), updated: updated.unsigned_abs() }
     }
@@ -31,7 +31,7 @@ impl Written {
 
 /// A row of a list as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored<Row> {
+pub struct StoredRow<Row> {
     /// What `PayShack` last said of it.
     pub row: Row,
     /// Whether the list, as it was last read, names it.
@@ -46,7 +46,7 @@ pub struct Stored<Row> {
 
 /// Which rows of a list are looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Filter {
+pub struct ListFilter {
     /// Part of the name or the id.
     pub search: Option<String>,
     /// Active or not; those of which that is unknown are neither.
@@ -55,20 +55,20 @@ pub struct Filter {
     pub listed: Option<bool>,
 }
 
-impl Filter {
+impl ListFilter {
     fn pattern(&self) -> Option<String> {
         self.search.as_ref().map(|text| format!("%{}%", escape_like(text)))
     }
 }
 
 /// A row's place in a listing: its name, or none, then its id.
-pub type Place = (String, String);
+pub type NameCursor = (String, String);
 
 /// Which part of a listing is wanted. Rows are sorted by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     /// It begins after this place.
-    pub after: Option<Place>,
+    pub after: Option<NameCursor>,
     /// Then so many rows are passed over.
     pub offset: i64,
     /// So many are wanted.

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgPool};
 
-use super::{Filter, Place, Stored, Window, Written};
+use super::{ListFilter, NameCursor, StoredRow, UpsertCounts};
 use crate::db::DbError;
+use crate::db::page::PageWindow;
 use crate::domain::metadata::Reseller;
 
 /// Writes those of the resellers that are new, differ from what is stored, or are listed again. One writer at a time: the
@@ -17,7 +18,7 @@ pub async fn upsert(
     connection: &mut PgConnection,
     resellers: &[&Reseller],
     now: DateTime<Utc>,
-) -> Result<Written, DbError> {
+) -> Result<UpsertCounts, DbError> {
     let text = |field: fn(&Reseller) -> &Option<String>| -> Vec<Option<&str>> {
         resellers.iter().map(|reseller| field(reseller).as_deref()).collect()
     };
@@ -56,7 +57,7 @@ pub async fn upsert(
     )
     .fetch_one(connection)
     .await?;
-    Ok(Written::of(written.inserted, written.updated))
+    Ok(UpsertCounts::of(written.inserted, written.updated))
 }
 
 /// Marks the resellers that are not among `listed` as no longer listed since the list was read before, and says how many
@@ -96,7 +97,7 @@ struct ResellerRow {
     changed_at: DateTime<Utc>,
 }
 
-impl From<ResellerRow> for Stored<Reseller> {
+impl From<ResellerRow> for StoredRow<Reseller> {
     fn from(row: ResellerRow) -> Self {
         Self {
             row: Reseller {
@@ -117,10 +118,10 @@ impl From<ResellerRow> for Stored<Reseller> {
     }
 }
 
-impl Stored<Reseller> {
+impl StoredRow<Reseller> {
     /// Its place in the listing.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn cursor(&self) -> NameCursor {
         (self.row.name.clone().unwrap_or_default(), self.row.reseller_id.clone())
     }
 }
@@ -129,7 +130,11 @@ impl Stored<Reseller> {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<Stored<Reseller>>, DbError> {
+pub async fn list(
+    pool: &PgPool,
+    filter: &ListFilter,
+    window: &PageWindow<NameCursor>,
+) -> Result<Vec<StoredRow<Reseller>>, DbError> {
     let (after_name, after_id) = window.after.clone().unzip();
     let rows = sqlx::query_as!(
         ResellerRow,
@@ -153,14 +158,14 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(Stored::from).collect())
+    Ok(rows.into_iter().map(StoredRow::from).collect())
 }
 
 /// How many resellers a filter finds.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(pool: &PgPool, filter: &Filter) -> Result<u64, DbError> {
+pub async fn count(pool: &PgPool, filter: &ListFilter) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM payshack_resellers
             WHERE ($1::text IS NULL OR name ILIKE $1 OR reseller_id ILIKE $1)

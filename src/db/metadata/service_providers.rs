@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Filter, Place, Stored, Window, Written};
+use super::{ListFilter, NameCursor, StoredRow, UpsertCounts};
 use crate::db::DbError;
+use crate::db::page::PageWindow;
 use crate::domain::metadata::ServiceProvider;
 
 /// Writes those of the service providers that are new, differ from what is stored, or are listed again. One writer at a
@@ -16,7 +17,7 @@ pub async fn upsert(
     connection: &mut PgConnection,
     providers: &[&ServiceProvider],
     now: DateTime<Utc>,
-) -> Result<Written, DbError> {
+) -> Result<UpsertCounts, DbError> {
     let text = |field: fn(&ServiceProvider) -> &Option<String>| -> Vec<Option<&str>> {
         providers.iter().map(|provider| field(provider).as_deref()).collect()
     };
@@ -59,7 +60,7 @@ pub async fn upsert(
     )
     .fetch_one(connection)
     .await?;
-    Ok(Written::of(written.inserted, written.updated))
+    Ok(UpsertCounts::of(written.inserted, written.updated))
 }
 
 /// Marks the service providers that are not among `listed` as no longer listed since the list was read before, and says how
@@ -98,7 +99,7 @@ struct ServiceProviderRow {
     changed_at: DateTime<Utc>,
 }
 
-impl From<ServiceProviderRow> for Stored<ServiceProvider> {
+impl From<ServiceProviderRow> for StoredRow<ServiceProvider> {
     fn from(row: ServiceProviderRow) -> Self {
         Self {
             row: ServiceProvider {
@@ -118,10 +119,10 @@ impl From<ServiceProviderRow> for Stored<ServiceProvider> {
     }
 }
 
-impl Stored<ServiceProvider> {
+impl StoredRow<ServiceProvider> {
     /// Its place in the listing.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn cursor(&self) -> NameCursor {
         (self.row.name.clone().unwrap_or_default(), self.row.service_provider_id.clone())
     }
 }
@@ -130,7 +131,11 @@ impl Stored<ServiceProvider> {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<Stored<ServiceProvider>>, DbError> {
+pub async fn list(
+    pool: &PgPool,
+    filter: &ListFilter,
+    window: &PageWindow<NameCursor>,
+) -> Result<Vec<StoredRow<ServiceProvider>>, DbError> {
     let (after_name, after_id) = window.after.clone().unzip();
     let rows = sqlx::query_as!(
         ServiceProviderRow,
@@ -154,14 +159,14 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(Stored::from).collect())
+    Ok(rows.into_iter().map(StoredRow::from).collect())
 }
 
 /// How many service providers a filter finds.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(pool: &PgPool, filter: &Filter) -> Result<u64, DbError> {
+pub async fn count(pool: &PgPool, filter: &ListFilter) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM payshack_service_providers
             WHERE ($1::text IS NULL OR name ILIKE $1 OR service_provider_id ILIKE $1)

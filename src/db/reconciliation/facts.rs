@@ -16,7 +16,7 @@ pub struct Facts {
     #[sqlx(try_from = "String")]
     pub match_status: MatchStatus,
     #[sqlx(try_from = "Vec<String>")]
-    pub types: Types,
+    pub types: DiscrepancyTypes,
     pub project: Option<String>,
     pub vima_txn_id: Option<Uuid>,
     pub payshack_txn_id: Option<Uuid>,
@@ -26,9 +26,9 @@ pub struct Facts {
     pub vima_currency: Option<String>,
     pub payshack_currency: Option<String>,
     #[sqlx(try_from = "OptionalText")]
-    pub vima_status: KnownStatus,
+    pub vima_status: OptionalStatus,
     #[sqlx(try_from = "OptionalText")]
-    pub payshack_status: KnownStatus,
+    pub payshack_status: OptionalStatus,
     pub details: Value,
 }
 
@@ -38,15 +38,15 @@ pub(in crate::db) const COLUMNS: &str = "match_status, types, project, vima_txn_
 
 /// In what the sides disagree, the first the type that it is counted by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Types(pub Vec<DiscrepancyType>);
+pub struct DiscrepancyTypes(pub Vec<DiscrepancyType>);
 
 /// The status of a row, where there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KnownStatus(pub Option<Status>);
+pub struct OptionalStatus(pub Option<Status>);
 
 type OptionalText = Option<String>;
 
-impl TryFrom<Vec<String>> for Types {
+impl TryFrom<Vec<String>> for DiscrepancyTypes {
     type Error = DbError;
 
     fn try_from(names: Vec<String>) -> Result<Self, Self::Error> {
@@ -54,7 +54,7 @@ impl TryFrom<Vec<String>> for Types {
     }
 }
 
-impl TryFrom<Option<String>> for KnownStatus {
+impl TryFrom<Option<String>> for OptionalStatus {
     type Error = DbError;
 
     fn try_from(name: Option<String>) -> Result<Self, Self::Error> {

@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::facts::Types;
+use super::facts::DiscrepancyTypes;
 use crate::db::DbError;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::last::{Finding, LastRun, Stored};
@@ -128,7 +128,7 @@ pub async fn list_findings(connection: &mut PgConnection, ids: &[Uuid]) -> Resul
                 recon_date: row.recon_date,
                 as_of: row.as_of.ok_or_else(|| never_judged(row.run_id))?,
                 match_status: row.match_status.try_into()?,
-                types: Types::try_from(row.types)?.0,
+                types: DiscrepancyTypes::try_from(row.types)?.0,
                 vima: row.vima_txn_id,
                 payshack: row.payshack_txn_id,
                 details: Some(row.details),
@@ -143,7 +143,7 @@ fn never_judged(run_id: Uuid) -> DbError {
 
 /// A case, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Case {
+pub struct DiscrepancyRef {
     /// Its id.
     pub id: Uuid,
     /// Where it stands.
@@ -155,12 +155,12 @@ pub struct Case {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn find_case(
+pub async fn find_discrepancy(
     connection: &mut PgConnection,
     recon_date: NaiveDate,
     id: Uuid,
     duplicate: bool,
-) -> Result<Option<Case>, DbError> {
+) -> Result<Option<DiscrepancyRef>, DbError> {
     let row = sqlx::query!(
         r#"SELECT id, state FROM discrepancies
             WHERE (vima_txn_id = $2 OR payshack_txn_id = $2) AND recon_date = $1
@@ -172,7 +172,7 @@ pub async fn find_case(
     )
     .fetch_optional(connection)
     .await?;
-    row.map(|row| Ok(Case { id: row.id, state: row.state.try_into()? })).transpose()
+    row.map(|row| Ok(DiscrepancyRef { id: row.id, state: row.state.try_into()? })).transpose()
 }
 
 /// Whether any of these payments has changed since, by what was stored.

@@ -45,7 +45,7 @@ pub async fn begin(
 
 /// What a run has come to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Completed<'a> {
+pub struct CompletedRun<'a> {
     /// The time at which it judged.
     pub as_of: DateTime<Utc>,
     /// How far both sides had been read.
@@ -63,10 +63,10 @@ pub struct Completed<'a> {
 pub async fn complete(
     connection: &mut PgConnection,
     run: &DayRun,
-    completed: &Completed<'_>,
+    completed: &CompletedRun<'_>,
     now: DateTime<Utc>,
 ) -> Result<u32, DbError> {
-    let Completed { as_of, coverages, tally, amounts } = completed;
+    let CompletedRun { as_of, coverages, tally, amounts } = completed;
     let version = sqlx::query_scalar!(
         r#"UPDATE reconciliation_runs AS runs
               SET status = 'completed', finished_at = $2, as_of = $3,

@@ -7,29 +7,19 @@ use uuid::Uuid;
 use super::facts::{self, Facts};
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
+use crate::db::page::PageWindow;
 use crate::domain::reconciliation::MatchStatus;
 
 /// A finding.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 #[expect(missing_docs, reason = "the names are the contract's")]
-pub struct Finding {
+pub struct ReconciliationResult {
     pub id: i64,
     pub recon_date: NaiveDate,
     pub key: Option<String>,
     pub occurrence: i32,
     #[sqlx(flatten)]
     pub facts: Facts,
-}
-
-/// Which part of a listing is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// It begins after this finding.
-    pub after: Option<i64>,
-    /// Then so many are passed over.
-    pub offset: i64,
-    /// So many are wanted.
-    pub limit: i64,
 }
 
 /// What the run `run_id` found of these statuses, or of any where none is named, in the order it was written in.
@@ -40,8 +30,8 @@ pub async fn list(
     pool: &PgPool,
     run_id: Uuid,
     statuses: &[MatchStatus],
-    window: &Window,
-) -> Result<Vec<Finding>, DbError> {
+    window: &PageWindow<i64>,
+) -> Result<Vec<ReconciliationResult>, DbError> {
     let mut query = QueryBuilder::new(format!("SELECT id, recon_date, key, occurrence, {}", facts::COLUMNS));
     push_from(&mut query, run_id, statuses);
     if let Some(after) = window.after {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
+use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::{names, read_name};
 use crate::domain::job::Trigger;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, BySide, Tally};
@@ -18,7 +19,7 @@ use crate::domain::reconciliation::{Coverage, Coverages, Parameters, RunStatus};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub struct ReconciliationRun {
     /// Its id, which is its job's.
     pub id: Uuid,
     /// The day.
@@ -55,7 +56,7 @@ pub struct Run {
 
 /// Which runs are looked for. An empty list stands for every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct RunFilter {
     /// Of this day or later.
     pub from_date: Option<NaiveDate>,
     /// Of this day or before.
@@ -66,24 +67,10 @@ pub struct Filter {
     pub triggers: Vec<Trigger>,
 }
 
-/// Where a listing of runs goes on: after the one that began then and has this id.
-pub type After = (DateTime<Utc>, Uuid);
-
-/// Which part of a listing is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// It begins after this run.
-    pub after: Option<After>,
-    /// Then so many runs are passed over.
-    pub offset: i64,
-    /// So many are wanted.
-    pub limit: i64,
-}
-
-impl Run {
+impl ReconciliationRun {
     /// Its place in the listing.
     #[must_use]
-    pub fn place(&self) -> After {
+    pub fn cursor(&self) -> TimeCursor {
         (self.started_at, self.id)
     }
 
@@ -121,14 +108,18 @@ const SELECT: &str = "SELECT id, recon_date, version, standing, trigger, request
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<Run>, DbError> {
+pub async fn list(
+    pool: &PgPool,
+    filter: &RunFilter,
+    window: &PageWindow<TimeCursor>,
+) -> Result<Vec<ReconciliationRun>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
     filter.push_from(&mut query);
     if let Some((started_at, id)) = window.after {
         query.push(" AND (started_at, id) < (").push_bind(started_at).push(", ").push_bind(id).push(")");
     }
-    query.push(" ORDER BY started_at DESC, id DESC OFFSET ").push_bind(window.offset);
-    query.push(" LIMIT ").push_bind(window.limit);
+    query.push(" ORDER BY started_at DESC, id DESC");
+    window.push_limits(&mut query);
     fetch(query, pool).await
 }
 
@@ -136,7 +127,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
+pub async fn count(pool: &PgPool, filter: &RunFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT");
     filter.push_from(&mut query);
     query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
@@ -148,7 +139,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Count, DbError> {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Run>, DbError> {
+pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<ReconciliationRun>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
     query.push(RUNS).push(" WHERE id = ").push_bind(id);
     Ok(fetch(query, pool).await?.pop())
@@ -158,7 +149,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Run>, DbError> {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list_telling(pool: &PgPool, day: NaiveDate) -> Result<Vec<Run>, DbError> {
+pub async fn list_telling(pool: &PgPool, day: NaiveDate) -> Result<Vec<ReconciliationRun>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
     query.push(RUNS).push(" WHERE recon_date = ").push_bind(day);
     query.push(" AND started_at >= COALESCE((SELECT started_at FROM reconciliation_runs WHERE recon_date = ");
@@ -174,9 +165,9 @@ pub async fn list_telling(pool: &PgPool, day: NaiveDate) -> Result<Vec<Run>, DbE
 pub async fn list_last_completed(
     executor: impl PgExecutor<'_>,
     (from, to): (Option<NaiveDate>, Option<NaiveDate>),
-) -> Result<Vec<Run>, DbError> {
+) -> Result<Vec<ReconciliationRun>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
-    Filter { from_date: from, to_date: to, ..Filter::default() }.push_from(&mut query);
+    RunFilter { from_date: from, to_date: to, ..RunFilter::default() }.push_from(&mut query);
     query.push(
         " AND version = (SELECT max(version) FROM reconciliation_runs AS same WHERE same.recon_date = run.recon_date)",
     );
@@ -184,12 +175,15 @@ pub async fn list_last_completed(
     fetch(query, executor).await
 }
 
-async fn fetch(mut query: QueryBuilder<Postgres>, executor: impl PgExecutor<'_>) -> Result<Vec<Run>, DbError> {
+async fn fetch(
+    mut query: QueryBuilder<Postgres>,
+    executor: impl PgExecutor<'_>,
+) -> Result<Vec<ReconciliationRun>, DbError> {
     let rows: Vec<RunRow> = query.build_query_as().persistent(false).fetch_all(executor).await?;
-    rows.into_iter().map(Run::try_from).collect()
+    rows.into_iter().map(ReconciliationRun::try_from).collect()
 }
 
-impl Filter {
+impl RunFilter {
     fn push_from(&self, query: &mut QueryBuilder<Postgres>) {
         query.push(RUNS).push(" WHERE true");
         for (condition, day) in [("recon_date >= ", self.from_date), ("recon_date <= ", self.to_date)] {
@@ -249,7 +243,7 @@ struct CountsRow {
     unmatchable_payshack: i64,
 }
 
-impl TryFrom<RunRow> for Run {
+impl TryFrom<RunRow> for ReconciliationRun {
     type Error = DbError;
 
     fn try_from(row: RunRow) -> Result<Self, DbError> {

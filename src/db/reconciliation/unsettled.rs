@@ -22,7 +22,7 @@ pub struct DayBounds {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn find_unsettled(connection: &mut PgConnection, days: &[DayBounds]) -> Result<Vec<NaiveDate>, DbError> {
+pub async fn list_unsettled(connection: &mut PgConnection, days: &[DayBounds]) -> Result<Vec<NaiveDate>, DbError> {
     let dates: Vec<NaiveDate> = days.iter().map(|day| day.date).collect();
     let beginnings: Vec<DateTime<Utc>> = days.iter().map(|day| day.from).collect();
     let ends: Vec<DateTime<Utc>> = days.iter().map(|day| day.until).collect();

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::db::DbError;
+use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::read_name;
 use crate::domain::record::Malformed;
 use crate::domain::replay::Replay;
@@ -86,7 +87,7 @@ pub async fn release(
 
 /// Which records are listed; what is not said stands for every value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Filter {
+pub struct QuarantineFilter {
     /// Of this source.
     pub source: Option<Source>,
     /// Pay-ins or pay-outs.
@@ -95,7 +96,7 @@ pub struct Filter {
 
 /// A record that is kept here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct QuarantineEntry {
     /// Its id here.
     pub id: Uuid,
     /// Whose record it is.
@@ -131,7 +132,7 @@ struct EntryRow {
     times_seen: i64,
 }
 
-impl TryFrom<EntryRow> for Entry {
+impl TryFrom<EntryRow> for QuarantineEntry {
     type Error = DbError;
 
     fn try_from(row: EntryRow) -> Result<Self, DbError> {
@@ -150,9 +151,6 @@ impl TryFrom<EntryRow> for Entry {
     }
 }
 
-/// Where a listing goes on: after the entry that first came then and has this id.
-pub type After = (DateTime<Utc>, Uuid);
-
 /// Entries, those that came last for the first time first; `offset` of them are passed over.
 ///
 /// By the first time and not by the last: that moves with every sync, and whoever walks the listing meanwhile would miss
@@ -162,13 +160,11 @@ pub type After = (DateTime<Utc>, Uuid);
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list(
     pool: &PgPool,
-    filter: &Filter,
+    filter: &QuarantineFilter,
     with_raw: bool,
-    after: Option<After>,
-    offset: i64,
-    limit: i64,
-) -> Result<Vec<Entry>, DbError> {
-    let (after_time, after_id) = after.unzip();
+    window: &PageWindow<TimeCursor>,
+) -> Result<Vec<QuarantineEntry>, DbError> {
+    let (after_time, after_id) = window.after.unzip();
     let rows = sqlx::query_as!(
         EntryRow,
         r#"SELECT id, source, kind, source_id, reason, CASE WHEN $3 THEN raw END AS raw, run_id, first_seen_at,
@@ -183,19 +179,19 @@ pub async fn list(
         with_raw,
         after_time,
         after_id,
-        offset,
-        limit
+        window.offset,
+        window.limit
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(Entry::try_from).collect()
+    rows.into_iter().map(QuarantineEntry::try_from).collect()
 }
 
 /// How many entries there are.
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(pool: &PgPool, filter: &Filter) -> Result<u64, DbError> {
+pub async fn count(pool: &PgPool, filter: &QuarantineFilter) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM quarantine
             WHERE ($1::text IS NULL OR source = $1) AND ($2::text IS NULL OR kind = $2)"#,
@@ -218,7 +214,7 @@ pub async fn contains(connection: &mut PgConnection, id: Uuid) -> Result<bool, D
 
 /// Entries that came from one list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfList {
+pub struct ReplayBatch {
     /// Whose list it is.
     pub source: Source,
     /// What it is made of.
@@ -231,7 +227,7 @@ pub struct OfList {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list_to_replay(pool: &PgPool, replay: Replay) -> Result<Vec<OfList>, DbError> {
+pub async fn list_to_replay(pool: &PgPool, replay: Replay) -> Result<Vec<ReplayBatch>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT source, kind, array_agg(id ORDER BY last_seen_at, id) AS "ids!" FROM quarantine
             WHERE ($1::uuid IS NULL OR id = $1) AND ($2::text IS NULL OR source = $2)
@@ -242,7 +238,7 @@ pub async fn list_to_replay(pool: &PgPool, replay: Replay) -> Result<Vec<OfList>
     .fetch_all(pool)
     .await?;
     let of_list = rows.into_iter().map(|row| {
-        Ok(OfList {
+        Ok(ReplayBatch {
             source: read_name("quarantine.source", row.source, Source::from_name)?,
             kind: read_name("quarantine.kind", row.kind, Kind::from_name)?,
             ids: row.ids,
@@ -302,7 +298,7 @@ pub async fn set_reasons(connection: &mut PgConnection, entries: &[(Uuid, Malfor
 ///
 /// # Errors
 /// [`DbError`] where the database refuses, or holds an impossible row.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<Vec<Entry>, DbError> {
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<Vec<QuarantineEntry>, DbError> {
     let rows = sqlx::query_as!(
         EntryRow,
         r#"DELETE FROM quarantine WHERE last_seen_at < $1
@@ -312,5 +308,5 @@ pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<Vec<Entry>, DbE
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(Entry::try_from).collect()
+    rows.into_iter().map(QuarantineEntry::try_from).collect()
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::signed;
+use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::read_name;
 use crate::domain::job::attempt::DIED;
 use crate::domain::job::{JobId, Trigger};
@@ -14,7 +15,7 @@ use crate::domain::transaction::Source;
 
 /// A run that begins.
 #[derive(Debug, Clone, Copy)]
-pub struct NewRun {
+pub struct NewSyncRun {
     /// Its id.
     pub id: Uuid,
     /// What is read.
@@ -29,7 +30,7 @@ pub struct NewRun {
 
 /// A run as it is stored.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub struct SyncRun {
     /// Its id.
     pub id: Uuid,
     /// What was read.
@@ -62,7 +63,7 @@ pub struct Run {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn insert(connection: &mut PgConnection, run: &NewRun, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn insert(connection: &mut PgConnection, run: &NewSyncRun, now: DateTime<Utc>) -> Result<(), DbError> {
     let (from, to) = run.args.days().unzip();
     sqlx::query!(
         r#"INSERT INTO sync_runs (id, source, mode, trigger, job_id, from_date, to_date, started_at, status)
@@ -172,7 +173,7 @@ struct RunRow {
     error: Option<String>,
 }
 
-impl TryFrom<RunRow> for Run {
+impl TryFrom<RunRow> for SyncRun {
     type Error = DbError;
 
     fn try_from(row: RunRow) -> Result<Self, DbError> {
@@ -199,9 +200,6 @@ impl TryFrom<RunRow> for Run {
     }
 }
 
-/// Where a listing of runs goes on: after the run that began then and has this id.
-pub type After = (DateTime<Utc>, Uuid);
-
 /// Runs, the newest first, of one source or of all; `offset` runs are passed over. One whose job nobody holds any more is not
 /// at work, whatever its row says: its worker died, and nobody has taken the job over yet.
 ///
@@ -210,11 +208,9 @@ pub type After = (DateTime<Utc>, Uuid);
 pub async fn list(
     pool: &PgPool,
     source: Option<Source>,
-    after: Option<After>,
-    offset: i64,
-    limit: i64,
-) -> Result<Vec<Run>, DbError> {
-    let (after_start, after_id) = after.unzip();
+    window: &PageWindow<TimeCursor>,
+) -> Result<Vec<SyncRun>, DbError> {
+    let (after_start, after_id) = window.after.unzip();
     let rows = sqlx::query_as!(
         RunRow,
         r#"SELECT id, source, mode, trigger, job_id, from_date, to_date, started_at, finished_at,
@@ -232,13 +228,13 @@ pub async fn list(
         source.map(Source::as_str),
         after_start,
         after_id,
-        offset,
-        limit,
+        window.offset,
+        window.limit,
         DIED
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(Run::try_from).collect()
+    rows.into_iter().map(SyncRun::try_from).collect()
 }
 
 /// How many runs there are, of one source or of all.

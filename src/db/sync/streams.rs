@@ -12,7 +12,7 @@ use crate::domain::version::SequenceId;
 
 /// How far one list has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct StreamPosition {
     /// The highest id read.
     pub cursor: Option<SequenceId>,
     /// The start of the last complete read.
@@ -23,7 +23,7 @@ pub struct Place {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn find_place(pool: &PgPool, stream: Stream) -> Result<Place, DbError> {
+pub async fn find_position(pool: &PgPool, stream: Stream) -> Result<StreamPosition, DbError> {
     let row = sqlx::query!(
         "SELECT cursor::text, watermark FROM sync_streams WHERE source = $1 AND stream = $2",
         stream.source().as_str(),
@@ -31,8 +31,8 @@ pub async fn find_place(pool: &PgPool, stream: Stream) -> Result<Place, DbError>
     )
     .fetch_optional(pool)
     .await?;
-    let Some(row) = row else { return Ok(Place::default()) };
-    Ok(Place { cursor: parse_cursor(row.cursor)?, watermark: row.watermark })
+    let Some(row) = row else { return Ok(StreamPosition::default()) };
+    Ok(StreamPosition { cursor: parse_cursor(row.cursor)?, watermark: row.watermark })
 }
 
 /// Where the cursor of `stream` stood at `time`, if a mark is that old.

@@ -47,7 +47,7 @@ pub async fn list_currencies(
 
 /// A payment's place in the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct BackfillPosition {
     /// When it came to be.
     pub created_at: DateTime<Utc>,
     /// Its id.
@@ -56,9 +56,9 @@ pub struct Place {
 
 /// A payment without a rate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unvalued {
+pub struct UnvaluedTransaction {
     /// Its place.
-    pub place: Place,
+    pub place: BackfillPosition,
     /// Its amount.
     pub amount: Decimal,
     /// Its fee.
@@ -75,9 +75,9 @@ pub async fn list(
     connection: &mut PgConnection,
     source: Source,
     currency: &Currency,
-    after: Place,
+    after: BackfillPosition,
     limit: i64,
-) -> Result<Vec<Unvalued>, DbError> {
+) -> Result<Vec<UnvaluedTransaction>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT id, kind, project, merchant_id, country, payment_method, status, amount, fee, created_at
              FROM transactions
@@ -105,8 +105,8 @@ pub async fn list(
                 currency: currency.to_string(),
                 status: row.status.try_into()?,
             };
-            let place = Place { created_at: row.created_at, id: row.id };
-            Ok(Unvalued { place, amount: row.amount, fee: row.fee, standing })
+            let place = BackfillPosition { created_at: row.created_at, id: row.id };
+            Ok(UnvaluedTransaction { place, amount: row.amount, fee: row.fee, standing })
         })
         .collect()
 }

@@ -48,7 +48,7 @@ pub async fn lock_source(connection: &mut PgConnection, source: Source) -> Resul
 
 /// A payment as it is stored, as far as a newer telling of it needs to know.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
+pub struct ExistingTransaction {
     /// Its id here.
     pub id: Uuid,
     /// Its version, content and status.
@@ -59,7 +59,7 @@ pub struct Stored {
     pub amount: Decimal,
 }
 
-struct StoredRow {
+struct ExistingRow {
     id: Uuid,
     source_id: String,
     version_sequence: Option<String>,
@@ -79,8 +79,8 @@ struct StoredRow {
     created_at: DateTime<Utc>,
 }
 
-impl StoredRow {
-    fn into_stored(self, source: Source, kind: Kind) -> Result<(String, Stored), DbError> {
+impl ExistingRow {
+    fn into_existing(self, source: Source, kind: Kind) -> Result<(String, ExistingTransaction), DbError> {
         let status =
             Status::from_name(&self.status).ok_or_else(|| DbError::impossible("transactions.status", &*self.status))?;
         let sequence = self.version_sequence.map(|text| text.parse::<SequenceId>()).transpose();
@@ -117,7 +117,7 @@ impl StoredRow {
                 usd_missing: i64::from(self.amount_usd.is_none()),
             },
         };
-        Ok((self.source_id, Stored { id: self.id, known, share, amount: self.amount }))
+        Ok((self.source_id, ExistingTransaction { id: self.id, known, share, amount: self.amount }))
     }
 }
 
@@ -126,14 +126,14 @@ impl StoredRow {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list_stored(
+pub async fn list_existing(
     connection: &mut PgConnection,
     source: Source,
     kind: Kind,
     source_ids: &[String],
-) -> Result<HashMap<String, Stored>, DbError> {
+) -> Result<HashMap<String, ExistingTransaction>, DbError> {
     let rows = sqlx::query_as!(
-        StoredRow,
+        ExistingRow,
         r#"SELECT stored.id, stored.source_id, version_sequence::text, version_modified_at, content_hash,
                   replaced_in_place, project, merchant_id, country, payment_method, currency, status, amount, amount_usd,
                   fee, fee_usd, created_at
@@ -147,12 +147,12 @@ pub async fn list_stored(
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter().map(|row| row.into_stored(source, kind)).collect()
+    rows.into_iter().map(|row| row.into_existing(source, kind)).collect()
 }
 
 /// A payment that is to be written.
 #[derive(Debug)]
-pub struct Write<'page> {
+pub struct TransactionWrite<'page> {
     /// Its id here: its own if it is stored already, else a new one.
     pub id: Uuid,
     /// The content that it replaces; none where it is new.
@@ -167,7 +167,7 @@ pub struct Write<'page> {
     pub valuation: Option<Valuation>,
 }
 
-impl Write<'_> {
+impl TransactionWrite<'_> {
     fn sequence(&self) -> Option<String> {
         self.payment.version.sequence.map(|sequence| sequence.to_string())
     }
@@ -189,7 +189,11 @@ impl Write<'_> {
 ///
 /// # Errors
 /// [`DbError::Conflict`] where a row is not what it was expected to be; nothing may be committed then.
-pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn upsert(
+    connection: &mut PgConnection,
+    writes: &[TransactionWrite<'_>],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     if writes.is_empty() {
         return Ok(());
     }
@@ -247,7 +251,7 @@ pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: Da
         &writes.iter().map(|write| write.payment.key.source.as_str()).collect::<Vec<_>>() as &[&str],
         &writes.iter().map(|write| write.payment.key.kind.as_str()).collect::<Vec<_>>() as &[&str],
         &writes.iter().map(|write| write.payment.key.source_id.as_str()).collect::<Vec<_>>() as &[&str],
-        &writes.iter().map(Write::sequence).collect::<Vec<_>>() as &[Option<String>],
+        &writes.iter().map(TransactionWrite::sequence).collect::<Vec<_>>() as &[Option<String>],
         &time(|payment| payment.version.modified_at) as &[Option<DateTime<Utc>>],
         &writes.iter().map(|write| write.content.0.as_slice()).collect::<Vec<_>>() as &[&[u8]],
         &writes.iter().map(|write| write.replaced_in_place).collect::<Vec<_>>(),
@@ -278,9 +282,9 @@ pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: Da
         &time(|payment| payment.completed_at) as &[Option<DateTime<Utc>>],
         &writes.iter().map(|write| write.payment.raw.as_str()).collect::<Vec<_>>() as &[&str],
         now,
-        &writes.iter().map(Write::expected).collect::<Vec<_>>() as &[Option<&[u8]>],
-        &writes.iter().map(Write::rate_origin).collect::<Vec<_>>() as &[Option<&str>],
-        &writes.iter().map(Write::rate_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &writes.iter().map(TransactionWrite::expected).collect::<Vec<_>>() as &[Option<&[u8]>],
+        &writes.iter().map(TransactionWrite::rate_origin).collect::<Vec<_>>() as &[Option<&str>],
+        &writes.iter().map(TransactionWrite::rate_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
     )
     .execute(connection)
     .await?
@@ -290,7 +294,7 @@ pub async fn upsert(connection: &mut PgConnection, writes: &[Write<'_>], now: Da
 
 /// A payment that has not come to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenTransaction {
     /// The provider's id.
     pub source_id: String,
     /// The day it was created on (UTC).
@@ -307,9 +311,9 @@ pub async fn list_open(
     kind: Kind,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
-) -> Result<Vec<Open>, DbError> {
+) -> Result<Vec<OpenTransaction>, DbError> {
     let open = sqlx::query_as!(
-        Open,
+        OpenTransaction,
         r#"SELECT source_id, (created_at AT TIME ZONE 'UTC')::date AS "day!" FROM transactions
             WHERE source = $1 AND kind = $2 AND status IN ('pending', 'processing')
               AND created_at >= $3 AND created_at < $4
@@ -326,7 +330,7 @@ pub async fn list_open(
 
 /// A change of a payment's status or amount.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub struct TransactionChange {
     /// The payment.
     pub transaction_id: Uuid,
     /// When it changed, by the provider's clock.
@@ -343,7 +347,7 @@ pub struct Change {
 /// [`DbError`] where the database refuses.
 pub async fn insert_changes(
     connection: &mut PgConnection,
-    changes: &[Change],
+    changes: &[TransactionChange],
     run_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {

@@ -13,7 +13,7 @@ use super::{ExportSource, Exports};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::access::audit;
-use crate::db::access::audit::NewEntry;
+use crate::db::access::audit::NewAuditEntry;
 use crate::domain::access::Principal;
 use crate::tabular::FileOptions;
 
@@ -42,7 +42,7 @@ impl ExportAudit {
     /// Notes the export before its row of this number leaves, where it is the first that has to be noted.
     pub(super) async fn before_row(&mut self, number: u64) -> Result<(), DbError> {
         if number == UNAUDITED_ROWS + 1 {
-            let entry = NewEntry { by: &self.by, action: "export", details: &self.details };
+            let entry = NewAuditEntry { by: &self.by, action: "export", details: &self.details };
             self.entry = Some(audit::insert(&self.pool, &entry, self.clock.now()).await?);
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::UNAUDITED_ROWS;
 use super::store::{ExportFiles, FileError};
 use crate::db::DbError;
 use crate::db::access::audit;
-use crate::db::access::audit::NewEntry;
+use crate::db::access::audit::NewAuditEntry;
 use crate::db::exports::{self, Export};
 use crate::domain::access::{Principal, Role};
 use crate::operations::cancel_job::{CancelError, cancel_job};
@@ -89,7 +89,7 @@ pub async fn note_download(pool: &PgPool, by: &Principal, opened: &Opened, now: 
     }
     let export = &opened.export;
     let details = json!({"export": export.name, "format": export.format, "export_id": export.id});
-    let entry = audit::insert(pool, &NewEntry { by, action: "download", details: &details }, now).await?;
+    let entry = audit::insert(pool, &NewAuditEntry { by, action: "download", details: &details }, now).await?;
     audit::end(pool, entry, opened.rows, "sent", now).await
 }
 

@@ -18,7 +18,7 @@ use super::spec::{ExportOutput, ExportSpec};
 use super::store::{ExportFiles, FileError, FileWriter};
 use super::{Chunks, ExportError, Exports, RowsSoFar, Stop, Written};
 use crate::clock::Clock;
-use crate::db::exports::{self, Finished};
+use crate::db::exports::{self, FinishedExport};
 use crate::db::jobs::claims;
 use crate::db::{DbError, events};
 use crate::domain::event::Event;
@@ -78,7 +78,7 @@ impl ExportRunner<'_> {
     ///
     /// # Errors
     /// [`MakeError`] where it was not made; [`DbError::ClaimLost`] in it where another worker has the job by now.
-    pub async fn make_export(&self, claim: &Claim, id: Uuid) -> Result<Finished, MakeError> {
+    pub async fn make_export(&self, claim: &Claim, id: Uuid) -> Result<FinishedExport, MakeError> {
         let wanted = exports::take_up(self.pool, id, claim.job_id).await?.ok_or(MakeError::Unknown(id))?;
         let order: ExportSpec = serde_json::from_value(wanted)?;
         let total = order.count(self.exports).await?;
@@ -96,7 +96,7 @@ impl ExportRunner<'_> {
             written = writing => written?,
             error = self.tell(claim, &so_far, total.exact.then_some(total.total)) => return Err(error.into()),
         };
-        let finished = Finished { stored_as, rows, bytes, expires_at: self.clock.now() + KEPT };
+        let finished = FinishedExport { stored_as, rows, bytes, expires_at: self.clock.now() + KEPT };
         self.finish(claim, id, &finished).await?;
         Ok(finished)
     }
@@ -117,7 +117,7 @@ impl ExportRunner<'_> {
         claims::verify_claim(&mut *self.pool.acquire().await?, claim, progress).await
     }
 
-    async fn finish(&self, claim: &Claim, id: Uuid, finished: &Finished) -> Result<(), DbError> {
+    async fn finish(&self, claim: &Claim, id: Uuid, finished: &FinishedExport) -> Result<(), DbError> {
         let now = self.clock.now();
         let mut transaction = self.pool.begin().await?;
         exports::finish(&mut transaction, id, finished, now).await?;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
@@ -11,8 +10,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::access::audit;
-use crate::db::access::audit::Entry;
 use crate::db::count::Count;
+use crate::db::page::TimeCursor;
 use crate::web::http::auth::Admin;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
@@ -45,8 +44,8 @@ struct AuditEntry {
     outcome: Option<String>,
 }
 
-impl From<Entry> for AuditEntry {
-    fn from(entry: Entry) -> Self {
+impl From<audit::AuditEntry> for AuditEntry {
+    fn from(entry: audit::AuditEntry) -> Self {
         Self {
             id: entry.id,
             began_at: Time(entry.began_at),
@@ -93,13 +92,11 @@ impl AuditApi {
         _admin: Admin,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<AuditEntry>>, Problem> {
-        let window: Window<(DateTime<Utc>, Uuid)> = state.cursors.window("audit", &page.0)?;
-        let (entries, total) = tokio::try_join!(
-            audit::list(&state.pool, window.after, window.offset(), window.wanted()),
-            audit::count(&state.pool)
-        )?;
+        let asked: Window<TimeCursor> = state.cursors.window("audit", &page.0)?;
+        let window = asked.to_db();
+        let (entries, total) = tokio::try_join!(audit::list(&state.pool, &window), audit::count(&state.pool))?;
         let count = Count { total, exact: true };
-        let page = state.cursors.page("audit", &window, count, entries, |entry| (entry.began_at, entry.id));
+        let page = state.cursors.page("audit", &asked, count, entries, |entry| (entry.began_at, entry.id));
         Ok(Json(page.map(AuditEntry::from)))
     }
 }

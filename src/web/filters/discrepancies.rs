@@ -3,7 +3,7 @@
 use chrono::{Days, NaiveDate};
 use poem_openapi::Object;
 
-use crate::db::discrepancies::Filter;
+use crate::db::discrepancies::DiscrepancyFilter;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::DiscrepancyType;
 use crate::web::http::fields::{Fields, FromFields};
@@ -75,9 +75,9 @@ impl FromFields for DiscrepancyQuery {
 
 impl DiscrepancyQuery {
     /// The filter, on the day `today` of the zone whose days are reconciled.
-    pub(in crate::web) fn filter(&self, today: NaiveDate) -> Filter {
+    pub(in crate::web) fn filter(&self, today: NaiveDate) -> DiscrepancyFilter {
         let days_before = |days: u32| today.checked_sub_days(Days::new(days.into())).unwrap_or(today);
-        Filter {
+        DiscrepancyFilter {
             from_date: self.from_date,
             to_date: self.to_date,
             match_statuses: self.match_status.iter().map(|CaseStatus(status)| *status).collect(),

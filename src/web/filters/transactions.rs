@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use poem_openapi::Object;
 
-use crate::db::transactions::search::{Filter, Order, Search, SortBy};
+use crate::db::transactions::search::{Search, SortBy, SortOrder, TransactionFilter};
 use crate::domain::access::{Principal, Role};
 use crate::domain::day::start_of_day;
 use crate::domain::metrics::amount_band::AmountRange;
@@ -54,7 +54,7 @@ pub(in crate::web) struct TransactionQuery {
     /// What the list is sorted by; `created_at` where nothing is said.
     pub(in crate::web) sort_by: Option<SortBy>,
     /// Which end comes first; `desc` where nothing is said.
-    pub(in crate::web) order: Option<Order>,
+    pub(in crate::web) order: Option<SortOrder>,
 }
 
 impl FromFields for TransactionQuery {
@@ -137,10 +137,10 @@ impl TransactionQuery {
     }
 
     /// The filter, in days of `zone` where the query names none, as far as `principal` may search.
-    pub(in crate::web) fn filter(self, zone: Tz, principal: &Principal) -> Filter {
+    pub(in crate::web) fn filter(self, zone: Tz, principal: &Principal) -> TransactionFilter {
         let zone = self.zone(zone);
         let personal = principal.role >= Role::Operator;
-        Filter {
+        TransactionFilter {
             dimensions: query::Filter {
                 sources: self.source,
                 kinds: self.kind,

@@ -15,6 +15,7 @@ use sha2::Sha256;
 use super::fields::{Fields, FromFields};
 use super::problem::Problem;
 use crate::db::count::Count;
+use crate::db::page::PageWindow;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST_ITEMS: u32 = 100;
@@ -72,6 +73,14 @@ impl<T> Window<T> {
     /// One more than the page has, which tells whether there is a next one.
     pub(in crate::web) fn wanted(&self) -> i64 {
         i64::from(self.limit) + 1
+    }
+
+    /// The same rows for a query, with one more than the page has: it shows whether there is a next page.
+    pub(in crate::web) fn to_db(&self) -> PageWindow<T>
+    where
+        T: Clone,
+    {
+        PageWindow { after: self.after.clone(), offset: self.offset(), limit: self.wanted() }
     }
 
     fn passed(&self) -> i64 {

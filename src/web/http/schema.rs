@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::fields::ParseField;
-use crate::db::transactions::search::{Order, SortBy};
+use crate::db::transactions::search::{SortBy, SortOrder};
 use crate::domain::access::Role;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::exchange_rate::RateOrigin;
@@ -133,7 +133,7 @@ named_enum!(
 );
 named_enum!(Format, "ExportFormat", Format::ALL, "What kind of file.");
 named_enum!(SortBy, "SortBy", SortBy::ALL, "What a listing of payments is sorted by.");
-named_enum!(Order, "Order", Order::ALL, "Which end of a listing comes first.");
+named_enum!(SortOrder, "Order", SortOrder::ALL, "Which end of a listing comes first.");
 
 /// The name of a kind of job that this release knows. Rows may bear other names: kinds outlive releases both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use poem_openapi::types::Example;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::db::jobs::listing::{Attempt, ListedJob, ShownJob};
+use crate::db::jobs::listing::{self, ListedJob, ShownJob};
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobState, Priority, SYNC_VIMA, Trigger};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
@@ -87,8 +87,8 @@ struct JobAttempt {
     error: Option<String>,
 }
 
-impl From<Attempt> for JobAttempt {
-    fn from(attempt: Attempt) -> Self {
+impl From<listing::JobAttempt> for JobAttempt {
+    fn from(attempt: listing::JobAttempt) -> Self {
         Self {
             attempt: attempt.attempt,
             worker: attempt.worker,
@@ -120,7 +120,7 @@ pub(in crate::web) struct JobDetail {
 
 impl JobDetail {
     /// A job and its tries.
-    pub(in crate::web) fn of(job: ShownJob, attempts: Vec<Attempt>) -> Self {
+    pub(in crate::web) fn of(job: ShownJob, attempts: Vec<listing::JobAttempt>) -> Self {
         Self {
             job: job.listed.into(),
             result: job.result,

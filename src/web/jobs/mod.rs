@@ -28,7 +28,7 @@ use super::http::problem::Problem;
 use super::http::query::Query;
 use super::state::State;
 use crate::db::jobs::listing;
-use crate::db::jobs::listing::{After, Window};
+use crate::db::page::TimeCursor;
 use crate::domain::job::{JobId, JobState};
 use crate::operations::cancel_job::cancel_job;
 use crate::operations::retry_job::{RetriedJob, Retry, retry_job};
@@ -116,11 +116,11 @@ impl JobsApi {
         page: Query<PageQuery>,
     ) -> Result<Json<Page<Job>>, Problem> {
         let filter = query.0.filter();
-        let asked: pagination::Window<After> = state.cursors.window("jobs", &page.0)?;
-        let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
+        let asked: pagination::Window<TimeCursor> = state.cursors.window("jobs", &page.0)?;
+        let window = asked.to_db();
         let (jobs, count) =
             tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
-        let page = state.cursors.page("jobs", &asked, count, jobs, listing::ListedJob::place);
+        let page = state.cursors.page("jobs", &asked, count, jobs, listing::ListedJob::cursor);
         Ok(Json(page.map(Job::from)))
     }
 

@@ -2,7 +2,7 @@
 
 use poem_openapi::Object;
 
-use crate::db::jobs::listing::Filter;
+use crate::db::jobs::listing::JobFilter;
 use crate::domain::job::JobState;
 use crate::web::http::fields::{Fields, FromFields};
 use crate::web::http::schema::{KindName, QueueName};
@@ -29,8 +29,8 @@ impl FromFields for JobQuery {
 
 impl JobQuery {
     /// The filter.
-    pub(in crate::web) fn filter(self) -> Filter {
-        Filter {
+    pub(in crate::web) fn filter(self) -> JobFilter {
+        JobFilter {
             queues: self.queue.into_iter().map(QueueName::as_str).collect(),
             kinds: self.kind.into_iter().map(KindName::as_str).collect(),
             states: self.state,

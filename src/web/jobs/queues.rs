@@ -9,7 +9,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::db::jobs::queues;
-use crate::db::jobs::queues::Lately;
+use crate::db::jobs::queues::QueueLookback;
 use crate::domain::job::{JobKind, SYNC_VIMA};
 use crate::operations::pause_queue::{pause_queue, resume_queue};
 use crate::web::health::SEEN_WITHIN;
@@ -81,10 +81,10 @@ struct Queue {
     workers_alive: u64,
 }
 
-impl From<queues::Queue> for Queue {
-    fn from(queue: queues::Queue) -> Self {
+impl From<queues::QueueStatus> for Queue {
+    fn from(queue: queues::QueueStatus) -> Self {
         let (paused_at, paused_by) = queue.pause.map(|pause| (Time(pause.paused_at), pause.paused_by)).unzip();
-        let queues::Depth { queued, scheduled, running, retrying } = queue.depth;
+        let queues::QueueDepth { queued, scheduled, running, retrying } = queue.depth;
         Self {
             name: queue.name,
             paused: paused_at.is_some(),
@@ -180,7 +180,7 @@ impl QueuesApi {
 
 async fn all(state: &State) -> Result<Vec<Queue>, Problem> {
     let known: Vec<&str> = JobKind::queues().into_iter().collect();
-    let lately = Lately { finished: THROUGHPUT_WINDOW, seen: SEEN_WITHIN };
+    let lately = QueueLookback { finished: THROUGHPUT_WINDOW, seen: SEEN_WITHIN };
     Ok(queues::list(&state.pool, &known, lately).await?.into_iter().map(Queue::from).collect())
 }
 

@@ -9,7 +9,7 @@ use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
 use crate::db::jobs::schedule_entries;
-use crate::db::jobs::schedule_entries::Shown;
+use crate::db::jobs::schedule_entries::ListedEntry;
 use crate::domain::job::{JobState, SYNC_VIMA};
 use crate::web::http::auth::Viewer;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
@@ -41,8 +41,8 @@ struct ScheduleEntry {
     next_tick_at: Option<Time>,
 }
 
-impl From<Shown> for ScheduleEntry {
-    fn from(Shown { entry, last }: Shown) -> Self {
+impl From<ListedEntry> for ScheduleEntry {
+    fn from(ListedEntry { entry, last }: ListedEntry) -> Self {
         Self {
             name: entry.name,
             kind: entry.kind,

@@ -18,7 +18,7 @@ use super::tally::{Tally, told};
 use super::{DataAsOf, Period};
 use crate::db::count::Count;
 use crate::db::metrics::merchants::{MerchantTimes, list_times};
-use crate::db::transactions::search::Order;
+use crate::db::transactions::search::SortOrder;
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
@@ -78,7 +78,7 @@ struct MerchantsQuery {
     /// What the list is sorted by; `total_amount` where nothing is said.
     sort_by: Option<MerchantSort>,
     /// Which end comes first; `desc` where nothing is said.
-    order: Option<Order>,
+    order: Option<SortOrder>,
 }
 
 impl FromFields for MerchantsQuery {
@@ -117,8 +117,8 @@ impl MerchantsQuery {
 
     fn compare(&self, one: &Place, other: &Place) -> Ordering {
         match self.order.unwrap_or_default() {
-            Order::Asc => one.cmp(other),
-            Order::Desc => other.cmp(one),
+            SortOrder::Asc => one.cmp(other),
+            SortOrder::Desc => other.cmp(one),
         }
     }
 
@@ -240,7 +240,7 @@ mod tests {
         ]
     }
 
-    fn query(search: Option<&str>, sort_by: MerchantSort, order: Order) -> MerchantsQuery {
+    fn query(search: Option<&str>, sort_by: MerchantSort, order: SortOrder) -> MerchantsQuery {
         MerchantsQuery { search: search.map(str::to_owned), sort_by: Some(sort_by), order: Some(order) }
     }
 
@@ -253,14 +253,14 @@ mod tests {
         use MerchantSort as By;
         for (search, sort_by, order, expected) in [
             // Of two with the same amount, the later id is first where the larger amount would be.
-            (None, By::TotalAmount, Order::Desc, &["acme-2", "Acme-1", "", "zeta"][..]),
-            (None, By::TotalCount, Order::Desc, &["", "Acme-1", "acme-2", "zeta"]),
-            (None, By::SuccessCount, Order::Desc, &["acme-2", "zeta", "Acme-1", ""]),
-            (None, By::PendingCount, Order::Asc, &["", "acme-2", "zeta", "Acme-1"]),
-            (None, By::ConversionRate, Order::Desc, &["zeta", "acme-2", "Acme-1", ""]),
-            (None, By::MerchantId, Order::Asc, &["", "Acme-1", "acme-2", "zeta"]),
-            (Some("CME"), By::TotalCount, Order::Asc, &["acme-2", "Acme-1"]),
-            (Some("nobody"), By::TotalAmount, Order::Desc, &[]),
+            (None, By::TotalAmount, SortOrder::Desc, &["acme-2", "Acme-1", "", "zeta"][..]),
+            (None, By::TotalCount, SortOrder::Desc, &["", "Acme-1", "acme-2", "zeta"]),
+            (None, By::SuccessCount, SortOrder::Desc, &["acme-2", "zeta", "Acme-1", ""]),
+            (None, By::PendingCount, SortOrder::Asc, &["", "acme-2", "zeta", "Acme-1"]),
+            (None, By::ConversionRate, SortOrder::Desc, &["zeta", "acme-2", "Acme-1", ""]),
+            (None, By::MerchantId, SortOrder::Asc, &["", "Acme-1", "acme-2", "zeta"]),
+            (Some("CME"), By::TotalCount, SortOrder::Asc, &["acme-2", "Acme-1"]),
+            (Some("nobody"), By::TotalAmount, SortOrder::Desc, &[]),
         ] {
             let query = query(search, sort_by, order);
             assert_eq!(ids(&query.list(&sums())), expected, "{query:?}");
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn pages_go_on_after_a_place_or_a_number() {
-        let query = query(None, MerchantSort::TotalAmount, Order::Desc);
+        let query = query(None, MerchantSort::TotalAmount, SortOrder::Desc);
         let after = (Decimal::from(600), "acme-2".to_owned());
         for (number, after, expected) in [
             (1, None, &["acme-2", "Acme-1", ""][..]),

@@ -11,7 +11,8 @@ use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
 use super::super::state::State;
-use crate::db::metadata::balances::{self, After, Filter, RecordedBalance, Window};
+use crate::db::metadata::balances::{self, BalanceFilter, RecordedBalance};
+use crate::db::page::TimeCursor;
 use crate::domain::day::start_of_day;
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::Currency;
@@ -74,9 +75,9 @@ impl FromFields for BalanceQuery {
 
 impl BalanceQuery {
     /// The filter, in days of `zone` where the query names none.
-    fn filter(self, zone: Tz) -> Filter {
+    fn filter(self, zone: Tz) -> BalanceFilter {
         let zone = self.timezone.and_then(|name| name.parse().ok()).unwrap_or(zone);
-        Filter {
+        BalanceFilter {
             owner_kind: self.owner_kind,
             client_ids: self.client_id,
             reseller_ids: self.reseller_id,
@@ -156,11 +157,11 @@ impl BalancesApi {
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackBalance>>, Problem> {
         let filter = query.0.filter(state.report_timezone);
-        let asked: pagination::Window<After> = state.cursors.window(LISTING, &page.0)?;
-        let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
+        let asked: pagination::Window<TimeCursor> = state.cursors.window(LISTING, &page.0)?;
+        let window = asked.to_db();
         let (found, count) =
             tokio::try_join!(balances::list(&state.pool, &filter, &window), balances::count(&state.pool, &filter))?;
-        let page = state.cursors.page(LISTING, &asked, count, found, RecordedBalance::place);
+        let page = state.cursors.page(LISTING, &asked, count, found, RecordedBalance::cursor);
         Ok(Json(page.map(PayshackBalance::from)))
     }
 }

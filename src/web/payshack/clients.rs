@@ -10,7 +10,7 @@ use poem_openapi::{Object, OpenApi};
 use super::super::state::State;
 use super::{MetadataQuery, address_shown_to};
 use crate::db::count::Count;
-use crate::db::metadata::{Filter, Place, Stored, clients};
+use crate::db::metadata::{ListFilter, NameCursor, StoredRow, clients};
 use crate::domain::access::Principal;
 use crate::domain::metadata::Client;
 use crate::web::http::auth::Viewer;
@@ -57,8 +57,8 @@ struct PayshackClient {
 
 impl PayshackClient {
     /// A client as `principal` may see it.
-    fn shown_to(principal: &Principal, stored: Stored<Client>) -> Self {
-        let Stored { row, listed, first_seen_at, last_seen_at, changed_at } = stored;
+    fn shown_to(principal: &Principal, stored: StoredRow<Client>) -> Self {
+        let StoredRow { row, listed, first_seen_at, last_seen_at, changed_at } = stored;
         Self {
             client_id: row.client_id,
             name: row.name,
@@ -115,12 +115,13 @@ impl ClientsApi {
         query: Query<MetadataQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackClient>>, Problem> {
-        let filter = Filter::from(query.0);
-        let asked: Window<Place> = state.cursors.window(LISTING, &page.0)?;
-        let window = (&asked).into();
+        let filter = ListFilter::from(query.0);
+        let asked: Window<NameCursor> = state.cursors.window(LISTING, &page.0)?;
+        let window = asked.to_db();
         let (found, total) =
             tokio::try_join!(clients::list(&state.pool, &filter, &window), clients::count(&state.pool, &filter))?;
-        let page = state.cursors.page(LISTING, &asked, Count { total, exact: true }, found, Stored::<Client>::place);
+        let page =
+            state.cursors.page(LISTING, &asked, Count { total, exact: true }, found, StoredRow::<Client>::cursor);
         Ok(Json(page.map(|client| PayshackClient::shown_to(&viewer.0, client))))
     }
 }

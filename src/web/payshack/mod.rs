@@ -8,8 +8,7 @@ mod service_providers;
 use poem_openapi::{Object, OpenApi};
 
 use super::http::fields::{Fields, FromFields};
-use super::http::pagination;
-use crate::db::metadata::{Filter, Place, Window};
+use crate::db::metadata::ListFilter;
 use crate::domain::access::Principal;
 use crate::domain::masking::PiiAccess;
 
@@ -38,15 +37,9 @@ impl FromFields for MetadataQuery {
     }
 }
 
-impl From<MetadataQuery> for Filter {
+impl From<MetadataQuery> for ListFilter {
     fn from(query: MetadataQuery) -> Self {
         Self { search: query.search, is_active: query.is_active, listed: query.listed }
-    }
-}
-
-impl From<&pagination::Window<Place>> for Window {
-    fn from(asked: &pagination::Window<Place>) -> Self {
-        Self { after: asked.after.clone(), offset: asked.offset(), limit: asked.wanted() }
     }
 }
 

@@ -10,7 +10,7 @@ use poem_openapi::{Object, OpenApi};
 use super::super::state::State;
 use super::{MetadataQuery, address_shown_to};
 use crate::db::count::Count;
-use crate::db::metadata::{Filter, Place, Stored, resellers};
+use crate::db::metadata::{ListFilter, NameCursor, StoredRow, resellers};
 use crate::domain::access::Principal;
 use crate::domain::metadata::Reseller;
 use crate::web::http::auth::Viewer;
@@ -55,8 +55,8 @@ struct PayshackReseller {
 
 impl PayshackReseller {
     /// A reseller as `principal` may see it.
-    fn shown_to(principal: &Principal, stored: Stored<Reseller>) -> Self {
-        let Stored { row, listed, first_seen_at, last_seen_at, changed_at } = stored;
+    fn shown_to(principal: &Principal, stored: StoredRow<Reseller>) -> Self {
+        let StoredRow { row, listed, first_seen_at, last_seen_at, changed_at } = stored;
         Self {
             reseller_id: row.reseller_id,
             user_id: row.user_id,
@@ -111,12 +111,13 @@ impl ResellersApi {
         query: Query<MetadataQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackReseller>>, Problem> {
-        let filter = Filter::from(query.0);
-        let asked: Window<Place> = state.cursors.window(LISTING, &page.0)?;
-        let window = (&asked).into();
+        let filter = ListFilter::from(query.0);
+        let asked: Window<NameCursor> = state.cursors.window(LISTING, &page.0)?;
+        let window = asked.to_db();
         let (found, total) =
             tokio::try_join!(resellers::list(&state.pool, &filter, &window), resellers::count(&state.pool, &filter))?;
-        let page = state.cursors.page(LISTING, &asked, Count { total, exact: true }, found, Stored::<Reseller>::place);
+        let page =
+            state.cursors.page(LISTING, &asked, Count { total, exact: true }, found, StoredRow::<Reseller>::cursor);
         Ok(Json(page.map(|reseller| PayshackReseller::shown_to(&viewer.0, reseller))))
     }
 }

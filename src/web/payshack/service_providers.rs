@@ -10,7 +10,7 @@ use poem_openapi::{Object, OpenApi};
 use super::super::state::State;
 use super::MetadataQuery;
 use crate::db::count::Count;
-use crate::db::metadata::{Filter, Place, Stored, service_providers};
+use crate::db::metadata::{ListFilter, NameCursor, StoredRow, service_providers};
 use crate::domain::metadata::ServiceProvider;
 use crate::web::http::auth::Viewer;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -50,9 +50,9 @@ struct PayshackServiceProvider {
     changed_at: Time,
 }
 
-impl From<Stored<ServiceProvider>> for PayshackServiceProvider {
-    fn from(stored: Stored<ServiceProvider>) -> Self {
-        let Stored { row, listed, first_seen_at, last_seen_at, changed_at } = stored;
+impl From<StoredRow<ServiceProvider>> for PayshackServiceProvider {
+    fn from(stored: StoredRow<ServiceProvider>) -> Self {
+        let StoredRow { row, listed, first_seen_at, last_seen_at, changed_at } = stored;
         Self {
             service_provider_id: row.service_provider_id,
             name: row.name,
@@ -104,15 +104,15 @@ impl ServiceProvidersApi {
         query: Query<MetadataQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackServiceProvider>>, Problem> {
-        let filter = Filter::from(query.0);
-        let asked: Window<Place> = state.cursors.window(LISTING, &page.0)?;
-        let window = (&asked).into();
+        let filter = ListFilter::from(query.0);
+        let asked: Window<NameCursor> = state.cursors.window(LISTING, &page.0)?;
+        let window = asked.to_db();
         let (found, total) = tokio::try_join!(
             service_providers::list(&state.pool, &filter, &window),
             service_providers::count(&state.pool, &filter)
         )?;
         let count = Count { total, exact: true };
-        let page = state.cursors.page(LISTING, &asked, count, found, Stored::<ServiceProvider>::place);
+        let page = state.cursors.page(LISTING, &asked, count, found, StoredRow::<ServiceProvider>::cursor);
         Ok(Json(page.map(PayshackServiceProvider::from)))
     }
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::discrepancy::Discrepancy;
 use super::discrepancy_detail::DiscrepancyDetail;
 use super::discrepancy_move::{DiscrepanciesMoved, DiscrepancyMove, DiscrepancyMoves};
-use crate::db::discrepancies::{Found, Place, Window, listing};
+use crate::db::discrepancies;
+use crate::db::discrepancies::listing;
 use crate::operations::update_discrepancies::move_cases;
 use crate::web::filters::discrepancies::DiscrepancyQuery;
 use crate::web::http::auth::{Operator, Viewer};
@@ -46,11 +47,11 @@ impl DiscrepanciesApi {
     ) -> Result<Json<Page<Discrepancy>>, Problem> {
         let today = state.clock.now().with_timezone(&state.reconciliation.zone).date_naive();
         let filter = query.0.filter(today);
-        let asked: pagination::Window<Place> = state.cursors.window(LISTING, &page.0)?;
-        let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
+        let asked: pagination::Window<discrepancies::DiscrepancyCursor> = state.cursors.window(LISTING, &page.0)?;
+        let window = asked.to_db();
         let (found, count) =
             tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
-        let page = state.cursors.page(LISTING, &asked, count, found, Found::place);
+        let page = state.cursors.page(LISTING, &asked, count, found, discrepancies::Discrepancy::cursor);
         Ok(Json(page.map(|found| Discrepancy::shown(found, &state))))
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::facts::DiscrepancyFacts;
-use crate::db::discrepancies::Found;
+use crate::db::discrepancies;
 use crate::domain::discrepancy::CaseState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, age_in_days};
 use crate::domain::status::Status;
@@ -57,11 +57,11 @@ pub(in crate::web) struct Discrepancy {
 
 impl Discrepancy {
     /// A case as it is shown now.
-    pub(in crate::web) fn shown(found: Found, state: &State) -> Self {
+    pub(in crate::web) fn shown(found: discrepancies::Discrepancy, state: &State) -> Self {
         Self::aged(found, state.reconciliation.zone, state.clock.now())
     }
 
-    fn aged(mut found: Found, zone: Tz, now: DateTime<Utc>) -> Self {
+    fn aged(mut found: discrepancies::Discrepancy, zone: Tz, now: DateTime<Utc>) -> Self {
         let on = found.resolved_at.unwrap_or(now).with_timezone(&zone).date_naive();
         Self {
             id: found.id,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::discrepancy::Discrepancy;
-use crate::db::discrepancies::history::{self, Change};
+use crate::db::discrepancies::history;
 use crate::db::discrepancies::listing;
 use crate::db::transactions::detail;
 use crate::domain::access::Principal;
@@ -42,8 +42,8 @@ struct DiscrepancyChange {
     to_facts: Option<Value>,
 }
 
-impl From<Change> for DiscrepancyChange {
-    fn from(change: Change) -> Self {
+impl From<history::DiscrepancyChange> for DiscrepancyChange {
+    fn from(change: history::DiscrepancyChange) -> Self {
         Self {
             changed_at: Time(change.changed_at),
             changed_by: change.changed_by,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use poem_openapi::Object;
 
-use crate::db::reconciliation::open_cases as db;
+use crate::db::reconciliation::open_discrepancies as db;
 use crate::domain::reconciliation::{AgeBucket, age_in_days};
 use crate::web::http::schema::Money;
 
@@ -23,7 +23,7 @@ struct OpenCasesOfAge {
 }
 
 impl OpenCasesOfAge {
-    fn of(bucket: AgeBucket, cases: &[&db::OpenCases]) -> Self {
+    fn of(bucket: AgeBucket, cases: &[&db::OpenDiscrepancies]) -> Self {
         let currencies: BTreeSet<Option<&str>> = cases.iter().map(|cases| cases.currency.as_deref()).collect();
         let alone = currencies.len() < 2;
         Self {
@@ -46,9 +46,9 @@ pub(in crate::web) struct OpenCases {
 
 impl OpenCases {
     /// The cases, on the day `today`.
-    pub(in crate::web) fn of(cases: &[db::OpenCases], today: NaiveDate) -> Self {
+    pub(in crate::web) fn of(cases: &[db::OpenDiscrepancies], today: NaiveDate) -> Self {
         let by_age = AgeBucket::ALL.map(|bucket| {
-            let aged = |cases: &&db::OpenCases| AgeBucket::of(age_in_days(cases.recon_date, today)) == bucket;
+            let aged = |cases: &&db::OpenDiscrepancies| AgeBucket::of(age_in_days(cases.recon_date, today)) == bucket;
             OpenCasesOfAge::of(bucket, &cases.iter().filter(aged).collect::<Vec<_>>())
         });
         Self { count: cases.iter().map(|cases| cases.count).sum(), by_age: by_age.into() }

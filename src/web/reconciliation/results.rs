@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::facts::DiscrepancyFacts;
 use super::runs::require_run;
-use crate::db::reconciliation::results::{self, Finding, Window};
+use crate::db::reconciliation::results::{self, ReconciliationResult};
 use crate::domain::reconciliation::MatchStatus;
 use crate::domain::status::Status;
 use crate::web::http::auth::Viewer;
@@ -62,8 +62,8 @@ struct ReconciliationFinding {
     details: Value,
 }
 
-impl From<Finding> for ReconciliationFinding {
-    fn from(mut finding: Finding) -> Self {
+impl From<ReconciliationResult> for ReconciliationFinding {
+    fn from(mut finding: ReconciliationResult) -> Self {
         Self {
             id: finding.id,
             recon_date: finding.recon_date,
@@ -125,7 +125,7 @@ impl ResultsApi {
         let statuses: Vec<MatchStatus> = query.0.match_status.into_iter().map(|FindingStatus(status)| status).collect();
         let listing = format!("findings of {}", id.0);
         let asked: pagination::Window<i64> = state.cursors.window(&listing, &page.0)?;
-        let window = Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
+        let window = asked.to_db();
         require_run(&state, id.0).await?;
         let (found, count) = tokio::try_join!(
             results::list(&state.pool, id.0, &statuses, &window),

@@ -13,7 +13,8 @@ use super::figures::{CurrencyAmounts, ReconciliationCounts, ReconciliationShares
 use crate::db::DbError;
 use crate::db::jobs::listing;
 use crate::db::jobs::listing::ShownJob;
-use crate::db::reconciliation::runs::{self, Filter, Run};
+use crate::db::page::TimeCursor;
+use crate::db::reconciliation::runs::{self, RunFilter};
 use crate::domain::job::{JobId, JobState, RECONCILE, Trigger};
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
 use crate::domain::reconciliation::{Coverage, Parameters, ReconcileArgs, RunStatus};
@@ -65,7 +66,7 @@ impl FromFields for RunsQuery {
     }
 }
 
-impl From<RunsQuery> for Filter {
+impl From<RunsQuery> for RunFilter {
     fn from(query: RunsQuery) -> Self {
         Self {
             from_date: query.date.or(query.from_date),
@@ -171,8 +172,8 @@ struct ReconciliationRun {
     amounts: Vec<CurrencyAmounts>,
 }
 
-impl From<Run> for ReconciliationRun {
-    fn from(run: Run) -> Self {
+impl From<runs::ReconciliationRun> for ReconciliationRun {
+    fn from(run: runs::ReconciliationRun) -> Self {
         let watermark = |coverage: Coverage| RunWatermark {
             watermark: coverage.watermark.map(Time),
             covered_from: coverage.covered_from.map(Time),
@@ -272,12 +273,12 @@ impl RunsApi {
         query: Query<RunsQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<ReconciliationRun>>, Problem> {
-        let filter = Filter::from(query.0);
-        let asked: pagination::Window<runs::After> = state.cursors.window(LISTING, &page.0)?;
-        let window = runs::Window { after: asked.after, offset: asked.offset(), limit: asked.wanted() };
+        let filter = RunFilter::from(query.0);
+        let asked: pagination::Window<TimeCursor> = state.cursors.window(LISTING, &page.0)?;
+        let window = asked.to_db();
         let (found, count) =
             tokio::try_join!(runs::list(&state.pool, &filter, &window), runs::count(&state.pool, &filter))?;
-        let page = state.cursors.page(LISTING, &asked, count, found, Run::place);
+        let page = state.cursors.page(LISTING, &asked, count, found, runs::ReconciliationRun::cursor);
         Ok(Json(page.map(ReconciliationRun::from)))
     }
 

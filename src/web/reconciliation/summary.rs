@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::day_figures::DayFigures;
 use super::open_cases::OpenCases;
 use super::runs::example_figures;
-use crate::db::reconciliation::open_cases::sum_unresolved;
-use crate::db::reconciliation::runs::{self, Run};
+use crate::db::reconciliation::open_discrepancies::sum_unresolved;
+use crate::db::reconciliation::runs::{self, ReconciliationRun};
 use crate::domain::day::{day_before, day_of};
 use crate::domain::reconciliation::RunStatus;
 use crate::web::http::auth::Viewer;
@@ -54,7 +54,7 @@ enum DayStatus {
 
 impl DayStatus {
     /// By the runs that tell, the newest first. One that waits to go on says nothing yet.
-    fn of(runs: &[Run]) -> Self {
+    fn of(runs: &[ReconciliationRun]) -> Self {
         if runs.iter().any(|run| run.status == RunStatus::Running) {
             return Self::Running;
         }
@@ -96,7 +96,7 @@ struct ReconciliationSummary {
 struct Told<'a> {
     date: NaiveDate,
     timezone: &'a str,
-    runs: &'a [Run],
+    runs: &'a [ReconciliationRun],
     open_cases: OpenCases,
     data_as_of: DataAsOf,
 }
@@ -111,7 +111,7 @@ impl From<Told<'_>> for ReconciliationSummary {
             run_id: completed.map(|run| run.id),
             run_at: completed.map(|run| Time(run.run_at())),
             status: DayStatus::of(told.runs),
-            provisional: completed.is_none_or(Run::is_provisional),
+            provisional: completed.is_none_or(ReconciliationRun::is_provisional),
             figures: DayFigures::new(&tally, &amounts),
             open_cases: told.open_cases,
             data_as_of: told.data_as_of,

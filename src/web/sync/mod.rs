@@ -30,8 +30,8 @@ use super::jobs::location_of;
 use super::state::State;
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::count::Count;
+use crate::db::page::TimeCursor;
 use crate::db::sync::runs;
-use crate::db::sync::runs::{After, Run};
 use crate::domain::access::Principal;
 use crate::domain::day::DayRange;
 use crate::domain::job::Trigger;
@@ -206,8 +206,8 @@ struct SyncRun {
     error: Option<String>,
 }
 
-impl From<Run> for SyncRun {
-    fn from(run: Run) -> Self {
+impl From<runs::SyncRun> for SyncRun {
+    fn from(run: runs::SyncRun) -> Self {
         Self {
             id: run.id,
             source: run.source,
@@ -318,14 +318,12 @@ impl SyncApi {
         page: Query<PageQuery>,
     ) -> Result<Json<Page<SyncRun>>, Problem> {
         let source = query.0.source;
-        let window: Window<After> = state.cursors.window("sync runs", &page.0)?;
-        let (offset, limit) = (window.offset(), window.wanted());
-        let (runs, total) = tokio::try_join!(
-            runs::list(&state.pool, source, window.after, offset, limit),
-            runs::count(&state.pool, source)
-        )?;
+        let asked: Window<TimeCursor> = state.cursors.window("sync runs", &page.0)?;
+        let window = asked.to_db();
+        let (runs, total) =
+            tokio::try_join!(runs::list(&state.pool, source, &window), runs::count(&state.pool, source))?;
         let count = Count { total, exact: true };
-        let page = state.cursors.page("sync runs", &window, count, runs, |run| (run.started_at, run.id));
+        let page = state.cursors.page("sync runs", &asked, count, runs, |run| (run.started_at, run.id));
         Ok(Json(page.map(SyncRun::from)))
     }
 }

@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::db::count::Count;
+use crate::db::page::TimeCursor;
 use crate::db::sync::quarantine;
-use crate::db::sync::quarantine::{After, Entry, Filter};
+use crate::db::sync::quarantine::{QuarantineEntry, QuarantineFilter};
 use crate::domain::access::Role;
 use crate::domain::record::Readable;
 use crate::domain::transaction::{Kind, Source};
@@ -75,8 +76,8 @@ struct QuarantinedRecord {
     times_seen: u64,
 }
 
-impl From<Entry> for QuarantinedRecord {
-    fn from(entry: Entry) -> Self {
+impl From<QuarantineEntry> for QuarantinedRecord {
+    fn from(entry: QuarantineEntry) -> Self {
         let readable = entry.raw.as_deref().map(Readable::of);
         let (raw, raw_replaced) = readable.map(|readable| (readable.text, readable.replaced)).unzip();
         Self {
@@ -167,16 +168,16 @@ impl QuarantineApi {
         query: Query<QuarantineQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<QuarantinedRecord>>, Problem> {
-        let filter = Filter { source: query.0.source, kind: query.0.kind };
+        let filter = QuarantineFilter { source: query.0.source, kind: query.0.kind };
         let with_raw = viewer.0.role == Role::Admin;
-        let window: Window<After> = state.cursors.window("quarantine", &page.0)?;
-        let (offset, limit) = (window.offset(), window.wanted());
+        let asked: Window<TimeCursor> = state.cursors.window("quarantine", &page.0)?;
+        let window = asked.to_db();
         let (entries, total) = tokio::try_join!(
-            quarantine::list(&state.pool, &filter, with_raw, window.after, offset, limit),
+            quarantine::list(&state.pool, &filter, with_raw, &window),
             quarantine::count(&state.pool, &filter)
         )?;
         let count = Count { total, exact: true };
-        let page = state.cursors.page("quarantine", &window, count, entries, |entry| (entry.first_seen_at, entry.id));
+        let page = state.cursors.page("quarantine", &asked, count, entries, |entry| (entry.first_seen_at, entry.id));
         Ok(Json(page.map(QuarantinedRecord::from)))
     }
 

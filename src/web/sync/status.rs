@@ -10,9 +10,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::SyncConfig;
-use crate::db::jobs::Running;
-use crate::db::sync::quarantine::Filter;
-use crate::db::sync::runs::Run;
+use crate::db::jobs::RunningJob;
+use crate::db::page::PageWindow;
+use crate::db::sync::quarantine::QuarantineFilter;
+use crate::db::sync::runs::SyncRun;
 use crate::db::sync::{quarantine, runs, streams};
 use crate::db::{DbError, jobs};
 use crate::domain::job::JobKind;
@@ -67,7 +68,7 @@ pub(in crate::web) struct CurrentSync {
 }
 
 impl CurrentSync {
-    fn of(running: &Running) -> Self {
+    fn of(running: &RunningJob) -> Self {
         let told =
             |field: &str| running.progress.as_ref().and_then(|progress| progress.get(field)).and_then(Value::as_u64);
         let (progress, total) = (told("progress").unwrap_or(0), told("total"));
@@ -152,7 +153,7 @@ async fn source_sync(
     watermark: Option<DateTime<Utc>>,
 ) -> Result<SourceSync, DbError> {
     let pool = &state.pool;
-    let last = runs::list(pool, Some(source), None, 0, 1).await?.pop();
+    let last = runs::list(pool, Some(source), &PageWindow { limit: 1, ..PageWindow::ALL }).await?.pop();
     let last_success = runs::find_last_success(pool, source).await?;
     let running = jobs::find_running(pool, JobKind::sync_of(source).name).await?;
     let now = state.clock.now();
@@ -164,7 +165,7 @@ async fn source_sync(
         last_successful_sync: last_success.map(Time),
         records_synced: last.as_ref().map_or(0, |run| run.counts.seen()),
         total_records,
-        quarantined: quarantine::count(pool, &Filter { source: Some(source), kind: None }).await?,
+        quarantined: quarantine::count(pool, &QuarantineFilter { source: Some(source), kind: None }).await?,
         error_message: last.and_then(|run| run.error),
         next_sync_in_seconds: (next - now).num_seconds(),
         next_sync_at: Time(next),
@@ -174,7 +175,7 @@ async fn source_sync(
     })
 }
 
-fn status_of(running: Option<&Running>, last: Option<&Run>) -> SourceStatus {
+fn status_of(running: Option<&RunningJob>, last: Option<&SyncRun>) -> SourceStatus {
     match last {
         _ if running.is_some() => SourceStatus::Running,
         Some(run) if run.status == RunStatus::Failed => SourceStatus::Failed,
@@ -185,7 +186,7 @@ fn status_of(running: Option<&Running>, last: Option<&Run>) -> SourceStatus {
 async fn last_cursor(state: &State, source: Source) -> Result<Option<String>, DbError> {
     match source {
         Source::Vima => {
-            let place = streams::find_place(&state.pool, Stream::VimaCreations).await?;
+            let place = streams::find_position(&state.pool, Stream::VimaCreations).await?;
             Ok(place.cursor.map(|cursor| cursor.to_string()))
         }
         Source::Payshack => Ok(None),
@@ -242,7 +243,7 @@ mod tests {
             (Some(serde_json::json!({"progress": 250, "total": 200})), (250, Some(200), Some(100.0))),
             (Some(serde_json::json!({"progress": 0, "total": 0})), (0, Some(0), None)),
         ] {
-            let running = Running { job_id: crate::domain::job::JobId(EXAMPLE_ID), progress };
+            let running = RunningJob { job_id: crate::domain::job::JobId(EXAMPLE_ID), progress };
             let current = CurrentSync::of(&running);
             assert_eq!((current.progress, current.total, current.percent), expected, "{running:?}");
         }

@@ -29,7 +29,7 @@ use super::state::State;
 use crate::db::transactions::detail;
 use crate::db::transactions::detail::RecordedChange;
 use crate::db::transactions::exchange_rates::FoundOrigin;
-use crate::db::transactions::search::{Found, Place, Window};
+use crate::db::transactions::search::{FoundTransaction, TransactionCursor, TransactionWindow};
 use crate::domain::access::{Principal, Role};
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::masking::PiiAccess;
@@ -109,7 +109,7 @@ pub(in crate::web) struct Transaction {
 
 impl Transaction {
     /// A payment as `principal` may see it.
-    pub(in crate::web) fn shown_to(principal: &Principal, found: Found) -> Self {
+    pub(in crate::web) fn shown_to(principal: &Principal, found: FoundTransaction) -> Self {
         let sight = PiiAccess::of(principal.role);
         let FoundOrigin(origin) = found.rate_origin;
         Self {
@@ -217,15 +217,14 @@ impl TransactionsApi {
         let Query(query) = query;
         let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
         let listing = format!("transactions {} {}", sort_by.as_str(), order.as_str());
-        let asked: pagination::Window<Place> = state.cursors.window(&listing, &page.0)?;
+        let asked: pagination::Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
         let filter = query.filter(state.report_timezone, &viewer.0);
-        let (after, offset, limit) = (asked.after, asked.offset(), asked.wanted());
-        let window = Window { sort_by, order, after, offset, limit };
+        let window = TransactionWindow { sort_by, order, page: asked.to_db() };
         let edition = state.sums.edition(&filter.question()).await?;
         let page = Box::pin(async {
             let now = state.clock.now();
             let (found, count) = list_payments(&state.pool, &state.sums, &filter, &window, now).await?;
-            let page = state.cursors.page(&listing, &asked, count, found, |found| found.place(sort_by));
+            let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
             Ok(page.map(|found| Transaction::shown_to(&viewer.0, found)))
         });
         state.written.answer((request.original_uri(), &viewer.0), edition.into(), page).await

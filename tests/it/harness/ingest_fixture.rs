@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::claims::{Claimer, claim};
-use psp_dashboard::db::sync::runs::NewRun;
+use psp_dashboard::db::sync::runs::NewSyncRun;
 use psp_dashboard::domain::job::{Claim, NewJob, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::money::Currency;
 use psp_dashboard::domain::record::Record;
@@ -57,7 +57,7 @@ impl IngestFixture {
         let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), isolated: false };
         let claim =
             claim(&pool, &claimer, 1).await.expect("the jobs table answers").jobs.pop().expect("a due job").claim;
-        let run = NewRun {
+        let run = NewSyncRun {
             id: Uuid::now_v7(),
             source: Source::Vima,
             args: SyncArgs::Incremental,

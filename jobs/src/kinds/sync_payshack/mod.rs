@@ -87,7 +87,7 @@ impl SyncPayshack {
         let before = |day: NaiveDate| day.checked_sub_days(overlap).unwrap_or(day);
         let mut windows = vec![];
         for stream in Stream::all_of(Source::Payshack) {
-            let from = match streams::find_place(pool, stream).await?.watermark {
+            let from = match streams::find_position(pool, stream).await?.watermark {
                 Some(watermark) => before(watermark.date_naive().min(today)),
                 None => before(today).max(first_of_last(sync.initial_days, today)),
             };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::transactions::{Open, list_open};
+use psp_dashboard::db::transactions::{OpenTransaction, list_open};
 use psp_dashboard::domain::transaction::{Kind, Source};
 use sqlx::PgPool;
 
@@ -42,7 +42,7 @@ pub async fn choose(
     let turn = u64::try_from(now.timestamp()).unwrap_or(0) / interval.as_secs().max(1);
     let payins = list_open(pool, Source::Payshack, Kind::Payin, from, until).await?;
     let payouts = list_open(pool, Source::Payshack, Kind::Payout, from, until).await?;
-    let mut days: Vec<NaiveDate> = payouts.into_iter().map(|Open { day, .. }| day).collect();
+    let mut days: Vec<NaiveDate> = payouts.into_iter().map(|OpenTransaction { day, .. }| day).collect();
     days.dedup();
     Ok(Recheck {
         payins: share(payins.into_iter().map(|open| open.source_id).collect(), PAYINS, turn),

@@ -148,7 +148,7 @@ impl SyncVima {
     /// become visible that was late then.
     async fn start_of(&self, stream: Stream, now: DateTime<Utc>) -> Result<Option<SequenceId>, JobError> {
         let JobContext { pool, sync, .. } = &*self.context;
-        let last = streams::find_place(pool, stream).await?.watermark.unwrap_or(now).min(now);
+        let last = streams::find_position(pool, stream).await?.watermark.unwrap_or(now).min(now);
         match streams::find_cursor_at(pool, stream, last - sync.vima_overlap).await? {
             Some(cursor) => Ok(Some(cursor)),
             None => Ok(streams::find_first_cursor(pool, stream).await?),
@@ -158,7 +158,7 @@ impl SyncVima {
     /// Before the first run: notes the newest ids, which are followed from there on, and what is owed of the days before.
     async fn begin_if_first(&self, run: &SyncRun) -> Result<(), JobError> {
         let JobContext { pool, clock, sync, .. } = &*self.context;
-        let followed = streams::find_place(pool, Stream::VimaCreations).await?.watermark.is_some();
+        let followed = streams::find_position(pool, Stream::VimaCreations).await?.watermark.is_some();
         if followed && history::find(pool, Source::Vima).await?.is_some() {
             return Ok(());
         }

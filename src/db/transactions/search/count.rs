@@ -6,7 +6,7 @@
 
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use super::{Filter, Search, search};
+use super::{Search, TransactionFilter, search};
 use crate::db::DbError;
 use crate::db::count::{Count, MOST_VISITED};
 
@@ -17,14 +17,14 @@ const LOOK: i64 = 4_000;
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn count(connection: &mut PgConnection, filter: &Filter, at_most: u64) -> Result<Count, DbError> {
+pub async fn count(connection: &mut PgConnection, filter: &TransactionFilter, at_most: u64) -> Result<Count, DbError> {
     match &filter.search {
         Some(search) => count_matching(connection, filter, search, at_most).await,
         None => count_visited(connection, filter).await,
     }
 }
 
-async fn count_visited(connection: &mut PgConnection, filter: &Filter) -> Result<Count, DbError> {
+async fn count_visited(connection: &mut PgConnection, filter: &TransactionFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE found), count(*) FROM (SELECT (true");
     filter.push_all_but_search(&mut query);
     query.push(") AS found FROM transactions WHERE true");
@@ -37,7 +37,7 @@ async fn count_visited(connection: &mut PgConnection, filter: &Filter) -> Result
 /// A text that is found so often among the newest that there must be more than may be visited is not counted any further.
 async fn count_matching(
     connection: &mut PgConnection,
-    filter: &Filter,
+    filter: &TransactionFilter,
     search: &Search,
     at_most: u64,
 ) -> Result<Count, DbError> {
@@ -56,7 +56,11 @@ async fn count_matching(
     count_indexed(connection, filter, search).await
 }
 
-async fn count_indexed(connection: &mut PgConnection, filter: &Filter, search: &Search) -> Result<Count, DbError> {
+async fn count_indexed(
+    connection: &mut PgConnection,
+    filter: &TransactionFilter,
+    search: &Search,
+) -> Result<Count, DbError> {
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM transactions WHERE ");
     search::push_indexed_match(&mut query, search);
     filter.push_all_but_search(&mut query);

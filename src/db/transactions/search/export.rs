@@ -1,21 +1,21 @@
-//! Payments as an export reads them: all that are asked for, in one snapshot, however many there are.
+//! TransactionStream as an export reads them: all that are asked for, in one snapshot, however many there are.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use super::found::columns;
-use super::{Filter, Found, Order, SortBy, search};
+use super::{FoundTransaction, SortBy, SortOrder, TransactionFilter, search};
 use crate::db::DbError;
 use crate::db::snapshot::Snapshot;
 
 /// The statement that reads the payments; rows are read through it, so it lives as long as they come.
-pub struct Payments(QueryBuilder<Postgres>);
+pub struct TransactionStream(QueryBuilder<Postgres>);
 
-impl Payments {
+impl TransactionStream {
     /// Those that `filter` finds, in this order, and of each what is `wanted`. Where a text is looked for that is known to be
     /// `rare`, it is looked up; else each payment is compared with it on the way.
     #[must_use]
-    pub fn of(filter: &Filter, sort_by: SortBy, order: Order, wanted: &[&str], rare: bool) -> Self {
+    pub fn of(filter: &TransactionFilter, sort_by: SortBy, order: SortOrder, wanted: &[&str], rare: bool) -> Self {
         let mut query =
             QueryBuilder::new(format!("SELECT {} FROM transactions WHERE ", columns(|name| wanted.contains(&name))));
         match &filter.search {
@@ -36,11 +36,11 @@ impl Payments {
     }
 
     /// The payments, as fast as they are taken.
-    pub fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Box<Found>, DbError>> {
+    pub fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Box<FoundTransaction>, DbError>> {
         match snapshot.connection() {
             Ok(connection) => {
                 let rows = self.0.build().persistent(false).fetch(connection);
-                rows.map(|row| Ok(Box::new(Found::from_row(&row?)?))).boxed()
+                rows.map(|row| Ok(Box::new(FoundTransaction::from_row(&row?)?))).boxed()
             }
             Err(error) => stream::iter([Err(error)]).boxed(),
         }

@@ -14,7 +14,7 @@ use crate::domain::metrics::time_buckets::TimeBuckets;
 
 /// Which payments are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filter {
+pub struct TransactionFilter {
     /// By what the metrics know of them.
     pub dimensions: query::Filter,
     /// Their amounts.
@@ -36,19 +36,19 @@ pub struct Search {
     pub personal: bool,
 }
 
-impl Filter {
+impl TransactionFilter {
     /// What the metrics can say of how many payments it finds.
     #[must_use]
-    pub fn known(&self) -> Known {
+    pub fn known(&self) -> RollupCount {
         let question = self.question();
         if self.search.is_some() || question.facet().is_none() {
-            return Known::AtMost(widened(question));
+            return RollupCount::AtMost(widened(question));
         }
         if self.amounts.is_all() {
-            return Known::Exactly(question);
+            return RollupCount::Exactly(question);
         }
         let by_band = question.clone().by(Dimension::AmountBand);
-        if by_band.facet().is_some() { Known::InBands(by_band) } else { Known::AtMost(question) }
+        if by_band.facet().is_some() { RollupCount::InBands(by_band) } else { RollupCount::AtMost(question) }
     }
 
     /// The question after all that the metrics know of what it looks for.
@@ -92,7 +92,7 @@ impl Filter {
 
 /// What the metrics can say of how many payments a filter finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub enum RollupCount {
     /// As many as this question's answer says.
     Exactly(MetricQuery),
     /// As many as this question's answer says of the bands that lie within the amounts as a whole, and those of the rest.
@@ -130,16 +130,19 @@ mod tests {
     fn the_metrics_say_how_many_or_at_most_how_many() {
         let some = || vec!["a".to_owned()];
         let all = query::Filter::default;
-        let of = |dimensions| Filter { dimensions, ..Filter::default() };
+        let of = |dimensions| TransactionFilter { dimensions, ..TransactionFilter::default() };
         let project = of(query::Filter { projects: some(), ..all() });
-        assert!(matches!(Filter::default().known(), Known::Exactly(_)));
-        assert!(matches!(project.known(), Known::Exactly(question) if question.filter.projects == some()));
+        assert!(matches!(TransactionFilter::default().known(), RollupCount::Exactly(_)));
+        assert!(matches!(project.known(), RollupCount::Exactly(question) if question.filter.projects == some()));
         let amounts = AmountRange { least: Some(Decimal::ONE), ..AmountRange::default() };
-        assert!(matches!(Filter { amounts, ..Filter::default() }.known(), Known::InBands(_)));
+        assert!(matches!(
+            TransactionFilter { amounts, ..TransactionFilter::default() }.known(),
+            RollupCount::InBands(_)
+        ));
         let search = Some(Search { text: "abc".to_owned(), personal: false });
         for (filter, left) in [
-            (Filter { amounts, ..project.clone() }, [1, 0, 0, 0]),
-            (Filter { search, ..project.clone() }, [1, 0, 0, 0]),
+            (TransactionFilter { amounts, ..project.clone() }, [1, 0, 0, 0]),
+            (TransactionFilter { search, ..project.clone() }, [1, 0, 0, 0]),
             (
                 of(query::Filter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
                 [1, 0, 1, 0],
@@ -147,7 +150,7 @@ mod tests {
             (of(query::Filter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
             (of(query::Filter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
         ] {
-            let Known::AtMost(question) = filter.known() else { panic!("{filter:?} is known") };
+            let RollupCount::AtMost(question) = filter.known() else { panic!("{filter:?} is known") };
             let asked = &question.filter;
             let lists = [&asked.projects, &asked.merchant_ids, &asked.countries, &asked.payment_methods];
             assert_eq!(lists.map(Vec::len), left, "{filter:?}");

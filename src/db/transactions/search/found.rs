@@ -11,7 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Decode, FromRow, Postgres, Row, Type};
 use uuid::Uuid;
 
-use super::{Place, SortBy, SortValue};
+use super::{SortBy, SortValue, TransactionCursor};
 use crate::db::DbError;
 use crate::db::transactions::exchange_rates::FoundOrigin;
 use crate::domain::status::Status;
@@ -20,7 +20,7 @@ use crate::domain::transaction::{Kind, Source};
 /// A payment as it is shown. The fields are those of `domain::transaction::Transaction`.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names are the domain's, and documented there")]
-pub struct Found {
+pub struct FoundTransaction {
     pub id: Uuid,
     pub source: Source,
     pub kind: Kind,
@@ -54,16 +54,16 @@ pub struct Found {
     pub ingested_at: DateTime<Utc>,
 }
 
-impl Found {
+impl FoundTransaction {
     /// Its place in a listing sorted by `sort_by`.
     #[must_use]
-    pub fn place(&self, sort_by: SortBy) -> Place {
+    pub fn cursor(&self, sort_by: SortBy) -> TransactionCursor {
         let at = match sort_by {
             SortBy::CreatedAt => SortValue::Time(self.created_at),
             SortBy::UpdatedAt => SortValue::Time(self.updated_at.unwrap_or(self.created_at)),
             SortBy::Amount => SortValue::Amount(self.amount),
         };
-        Place { at, id: self.id }
+        TransactionCursor { at, id: self.id }
     }
 }
 
@@ -147,7 +147,7 @@ impl<'row> Cells<'row> {
     }
 }
 
-impl FromRow<'_, PgRow> for Found {
+impl FromRow<'_, PgRow> for FoundTransaction {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let mut cells = Cells { row, place: 0 };
         Ok(Self {

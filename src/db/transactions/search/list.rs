@@ -9,7 +9,9 @@
 
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::{Filter, Found, Order, Search, SortValue, Window, every_column, search};
+use super::{
+    FoundTransaction, Search, SortOrder, SortValue, TransactionFilter, TransactionWindow, every_column, search,
+};
 use crate::db::DbError;
 
 /// How many payments are looked at for a text, one by one, and how many the look before must have found to make that worth
@@ -21,18 +23,22 @@ const LOOKS: [(i64, usize); 3] = [(500, 0), (4_000, 1), (100_000, 5)];
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec<Found>, DbError> {
+pub async fn list(
+    pool: &PgPool,
+    filter: &TransactionFilter,
+    window: &TransactionWindow,
+) -> Result<Vec<FoundTransaction>, DbError> {
     let Some(search) = &filter.search else {
         return read(pool, window, |query| push_plain(query, filter, window)).await;
     };
     let mut found = 0;
     for (rows, worth) in LOOKS {
         // What is passed over does not come to be seen here, so that nothing is known of how many there were.
-        if window.offset == 0 && found < worth {
+        if window.page.offset == 0 && found < worth {
             break;
         }
         let page = read(pool, window, |query| push_look(query, filter, search, window, rows)).await?;
-        if i64::try_from(page.len()).is_ok_and(|found| found >= window.limit) {
+        if i64::try_from(page.len()).is_ok_and(|found| found >= window.page.limit) {
             return Ok(page);
         }
         found = page.len();
@@ -42,9 +48,9 @@ pub async fn list(pool: &PgPool, filter: &Filter, window: &Window) -> Result<Vec
 
 async fn read(
     pool: &PgPool,
-    window: &Window,
+    window: &TransactionWindow,
     push: impl FnOnce(&mut QueryBuilder<Postgres>),
-) -> Result<Vec<Found>, DbError> {
+) -> Result<Vec<FoundTransaction>, DbError> {
     let mut query = QueryBuilder::new(format!("SELECT {} FROM ", every_column()));
     push(&mut query);
     push_order(&mut query, window);
@@ -52,18 +58,24 @@ async fn read(
 }
 
 /// Where nothing is passed over, what is found is read at once: to look it up by id once more costs more than to find it.
-fn push_plain(query: &mut QueryBuilder<Postgres>, filter: &Filter, window: &Window) {
-    let columns = if window.offset == 0 { "*" } else { "id" };
-    query.push(if window.offset == 0 { "(" } else { "transactions WHERE id IN (" });
+fn push_plain(query: &mut QueryBuilder<Postgres>, filter: &TransactionFilter, window: &TransactionWindow) {
+    let columns = if window.page.offset == 0 { "*" } else { "id" };
+    query.push(if window.page.offset == 0 { "(" } else { "transactions WHERE id IN (" });
     query.push(format!("SELECT {columns} FROM transactions WHERE true"));
     filter.push_all_but_search(query);
     push_after(query, window);
     push_order(query, window);
     push_part(query, window);
-    query.push(if window.offset == 0 { ") AS page" } else { ")" });
+    query.push(if window.page.offset == 0 { ") AS page" } else { ")" });
 }
 
-fn push_look(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Search, window: &Window, rows: i64) {
+fn push_look(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &TransactionFilter,
+    search: &Search,
+    window: &TransactionWindow,
+    rows: i64,
+) {
     query.push("(SELECT * FROM (SELECT * FROM transactions WHERE true");
     filter.push_all_but_search(query);
     push_after(query, window);
@@ -77,7 +89,12 @@ fn push_look(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Searc
 
 /// All that match are found before they are sorted: asked for the first in order, the planner would walk through the order
 /// and compare.
-fn push_indexed(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Search, window: &Window) {
+fn push_indexed(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &TransactionFilter,
+    search: &Search,
+    window: &TransactionWindow,
+) {
     query.push(
         "transactions WHERE id IN (WITH matching AS MATERIALIZED (SELECT id, created_at, updated_at, amount FROM transactions WHERE ",
     );
@@ -90,9 +107,9 @@ fn push_indexed(query: &mut QueryBuilder<Postgres>, filter: &Filter, search: &Se
     query.push(")");
 }
 
-fn push_after(query: &mut QueryBuilder<Postgres>, window: &Window) {
-    let Some(after) = window.after else { return };
-    let beyond = if window.order == Order::Desc { "<" } else { ">" };
+fn push_after(query: &mut QueryBuilder<Postgres>, window: &TransactionWindow) {
+    let Some(after) = window.page.after else { return };
+    let beyond = if window.order == SortOrder::Desc { "<" } else { ">" };
     query.push(format!(" AND ({}, id) {beyond} (", window.sort_by.expression()));
     match after.at {
         SortValue::Time(time) => query.push_bind(time),
@@ -101,11 +118,11 @@ fn push_after(query: &mut QueryBuilder<Postgres>, window: &Window) {
     query.push(", ").push_bind(after.id).push(")");
 }
 
-fn push_order(query: &mut QueryBuilder<Postgres>, window: &Window) {
+fn push_order(query: &mut QueryBuilder<Postgres>, window: &TransactionWindow) {
     let (sorted, direction) = (window.sort_by.expression(), window.order.as_str());
     query.push(format!(" ORDER BY {sorted} {direction}, id {direction}"));
 }
 
-fn push_part(query: &mut QueryBuilder<Postgres>, window: &Window) {
-    query.push(" OFFSET ").push_bind(window.offset).push(" LIMIT ").push_bind(window.limit);
+fn push_part(query: &mut QueryBuilder<Postgres>, window: &TransactionWindow) {
+    query.push(" OFFSET ").push_bind(window.page.offset).push(" LIMIT ").push_bind(window.page.limit);
 }

@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use count::count;
-pub use filter::{Filter, Known, Search};
-pub use found::Found;
+pub use filter::{RollupCount, Search, TransactionFilter};
+pub use found::FoundTransaction;
 pub(in crate::db) use found::every_column;
 pub use list::list;
 
+use crate::db::page::PageWindow;
 use crate::domain::string_enum::string_enum;
 
 string_enum! {
@@ -51,7 +52,7 @@ impl SortBy {
 string_enum! {
     /// Which end of a listing comes first.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-    pub enum Order {
+    pub enum SortOrder {
         /// The newest or largest.
         #[default]
         Desc = "desc",
@@ -62,7 +63,7 @@ string_enum! {
 
 /// A payment's place in a sorted listing: what it is sorted by, then its id, so that no two share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct TransactionCursor {
     at: SortValue,
     id: Uuid,
 }
@@ -75,15 +76,10 @@ enum SortValue {
 
 /// Which part of a listing is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct TransactionWindow {
     /// What it is sorted by.
     pub sort_by: SortBy,
     /// Which end comes first.
-    pub order: Order,
-    /// It begins after this place.
-    pub after: Option<Place>,
-    /// Then so many payments are passed over.
-    pub offset: i64,
-    /// So many are wanted.
-    pub limit: i64,
+    pub order: SortOrder,
+    pub page: PageWindow<TransactionCursor>,
 }

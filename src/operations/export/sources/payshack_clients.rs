@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::DbError;
 use crate::db::count::Count;
-use crate::db::metadata::{Filter, Stored, Window, clients};
+use crate::db::metadata::{ListFilter, StoredRow, clients};
+use crate::db::page::PageWindow;
 use crate::db::snapshot::Snapshot;
 use crate::domain::masking::PiiAccess;
 use crate::domain::metadata::Client;
@@ -15,7 +16,7 @@ use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
 
 /// Everything that the list tells of a client, by the same names.
-static CLIENT_COLUMNS: [Column<Stored<Client>>; 13] = [
+static CLIENT_COLUMNS: [Column<StoredRow<Client>>; 13] = [
     Column::text("client_id", |client| Some(&client.row.client_id)),
     Column::text("name", |client| client.row.name.as_deref()),
     Column::text("email", |client| client.row.email.as_deref()),
@@ -35,18 +36,18 @@ static CLIENT_COLUMNS: [Column<Stored<Client>>; 13] = [
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayshackClientsExport {
     /// Of which.
-    pub filter: Filter,
+    pub filter: ListFilter,
     /// How personal data is shown.
     pub sight: PiiAccess,
 }
 
 impl ExportSource for PayshackClientsExport {
-    type Row = Stored<Client>;
+    type Row = StoredRow<Client>;
     type Line = ();
 
     const NAME: &'static str = "payshack-clients";
     const TITLE: &'static str = "Clients";
-    const COLUMNS: &'static [Column<Stored<Client>>] = &CLIENT_COLUMNS;
+    const COLUMNS: &'static [Column<StoredRow<Client>>] = &CLIENT_COLUMNS;
     const SUMMARY: &'static [Column<()>] = &[];
 
     fn file_name(&self, format: Format) -> String {
@@ -56,13 +57,13 @@ impl ExportSource for PayshackClientsExport {
     }
 
     fn filters(&self) -> Vec<(&'static str, String)> {
-        let Filter { search, is_active, listed } = &self.filter;
+        let ListFilter { search, is_active, listed } = &self.filter;
         let flag = |flag: &Option<bool>| flag.map(|flag| flag.to_string());
         let all = [("search", search.clone()), ("is_active", flag(is_active)), ("listed", flag(listed))];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    fn rows(&self, _columns: &[&'static Column<Stored<Client>>]) -> impl Rows<Row = Stored<Client>> {
+    fn rows(&self, _columns: &[&'static Column<StoredRow<Client>>]) -> impl Rows<Row = StoredRow<Client>> {
         ExportedClients(self.clone())
     }
 }
@@ -71,9 +72,8 @@ impl ExportSource for PayshackClientsExport {
 struct ExportedClients(PayshackClientsExport);
 
 impl ExportedClients {
-    async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<Stored<Client>>, DbError> {
-        let all = Window { after: None, offset: 0, limit: i64::MAX };
-        let mut found = clients::list(snapshot.connection()?, &self.0.filter, &all).await?;
+    async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<StoredRow<Client>>, DbError> {
+        let mut found = clients::list(snapshot.connection()?, &self.0.filter, &PageWindow::ALL).await?;
         for client in &mut found {
             client.row.email = self.0.sight.address(client.row.email.take());
         }
@@ -82,13 +82,13 @@ impl ExportedClients {
 }
 
 impl Rows for ExportedClients {
-    type Row = Stored<Client>;
+    type Row = StoredRow<Client>;
 
     async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
         Ok(Count { total: clients::count(snapshot.connection()?, &self.0.filter).await?, exact: true })
     }
 
-    fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Stored<Client>, DbError>> {
+    fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<StoredRow<Client>, DbError>> {
         let all = async {
             match self.list(snapshot).await {
                 Ok(found) => stream::iter(found.into_iter().map(Ok).collect::<Vec<_>>()),

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::DbError;
 use crate::db::count::Count;
-use crate::db::discrepancies::export::Cases;
-use crate::db::discrepancies::{Filter, Found, listing};
-use crate::db::reconciliation::runs::{Run, list_last_completed};
+use crate::db::discrepancies::export::DiscrepancyStream;
+use crate::db::discrepancies::{Discrepancy, DiscrepancyFilter, listing};
+use crate::db::reconciliation::runs::{ReconciliationRun, list_last_completed};
 use crate::db::snapshot::Snapshot;
 use crate::domain::money::format_decimal;
 use crate::domain::reconciliation::age_in_days;
@@ -23,7 +23,7 @@ use crate::tabular::file_name::file_name;
 
 /// A case as it is exported.
 pub struct Case {
-    found: Found,
+    found: Discrepancy,
     age_days: u32,
 }
 
@@ -61,15 +61,15 @@ pub static CASE_COLUMNS: [Column<Case>; 26] = [
 /// there once, and columns can be added up, though never across currencies.
 pub struct DayLine {
     recon_date: NaiveDate,
-    run: Option<Run>,
+    run: Option<ReconciliationRun>,
     amounts: Option<(String, Amounts)>,
 }
 
 static DAY_COLUMNS: [Column<DayLine>; 28] = [
     Column::day("recon_date", |line| Some(line.recon_date)),
     Column::id("run_id", |line| line.run.as_ref().map(|run| run.id)),
-    Column::time("run_at", |line| line.run.as_ref().map(Run::run_at)),
-    Column::flag("provisional", |line| line.run.as_ref().map(Run::is_provisional)),
+    Column::time("run_at", |line| line.run.as_ref().map(ReconciliationRun::run_at)),
+    Column::flag("provisional", |line| line.run.as_ref().map(ReconciliationRun::is_provisional)),
     Column::count("total_transactions", |line| line.run.as_ref().map(|run| run.tally.keys())),
     Column::count("total_vima", |line| line.run.as_ref().map(|run| run.tally.total.vima)),
     Column::count("total_payshack", |line| line.run.as_ref().map(|run| run.tally.total.payshack)),
@@ -103,7 +103,7 @@ const DAYS_ARE_WHOLE: &str =
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconciliationExport {
     /// Of which.
-    pub filter: Filter,
+    pub filter: DiscrepancyFilter,
     /// The zone whose days are reconciled.
     pub days_of: Tz,
     /// When it is asked for.
@@ -140,7 +140,7 @@ impl ExportSource for ReconciliationExport {
 
     fn rows(&self, _columns: &[&'static Column<Case>]) -> impl Rows<Row = Case> {
         let filter = self.filter.clone();
-        ExportedCases { cases: Cases::of(&filter), filter, days_of: self.days_of, now: self.now }
+        ExportedCases { cases: DiscrepancyStream::of(&filter), filter, days_of: self.days_of, now: self.now }
     }
 
     async fn summary(&self, snapshot: &mut Snapshot) -> Result<Vec<DayLine>, DbError> {
@@ -152,8 +152,8 @@ impl ExportSource for ReconciliationExport {
 
 /// The cases as they are read.
 struct ExportedCases {
-    filter: Filter,
-    cases: Cases,
+    filter: DiscrepancyFilter,
+    cases: DiscrepancyStream,
     days_of: Tz,
     now: DateTime<Utc>,
 }
@@ -167,7 +167,7 @@ impl Rows for ExportedCases {
 
     fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Case, DbError>> {
         let (days_of, now) = (self.days_of, self.now);
-        let case = move |found: Found| {
+        let case = move |found: Discrepancy| {
             // What is closed ages no more.
             let on = found.resolved_at.unwrap_or(now).with_timezone(&days_of).date_naive();
             Case { age_days: age_in_days(found.recon_date, on), found }
@@ -177,7 +177,7 @@ impl Rows for ExportedCases {
 }
 
 impl DayLine {
-    fn of(run: Run) -> Vec<Self> {
+    fn of(run: ReconciliationRun) -> Vec<Self> {
         let recon_date = run.recon_date;
         let mut amounts = run.amounts.clone().into_iter();
         let first = Self { recon_date, amounts: amounts.next(), run: Some(run) };
@@ -197,7 +197,7 @@ impl DayLine {
 }
 
 /// The filters that are set, by their names, with their values.
-fn told(filter: &Filter) -> Vec<(&'static str, String)> {
+fn told(filter: &DiscrepancyFilter) -> Vec<(&'static str, String)> {
     let day = |day: Option<NaiveDate>| day.map(|day| day.to_string()).into_iter().collect::<Vec<_>>();
     let filters = [
         ("from_date", day(filter.from_date)),

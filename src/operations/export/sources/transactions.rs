@@ -1,4 +1,4 @@
-//! Payments, as a viewer or an operator may see them.
+//! TransactionStream, as a viewer or an operator may see them.
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -11,8 +11,8 @@ use crate::db::metrics::sums;
 use crate::db::snapshot::Snapshot;
 use crate::db::transactions::exchange_rates::FoundOrigin;
 use crate::db::transactions::search;
-use crate::db::transactions::search::export::Payments;
-use crate::db::transactions::search::{Filter, Found, Known, Order, SortBy};
+use crate::db::transactions::search::export::TransactionStream;
+use crate::db::transactions::search::{FoundTransaction, RollupCount, SortBy, SortOrder, TransactionFilter};
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::masking::PiiAccess;
 use crate::domain::metrics::query;
@@ -26,7 +26,7 @@ use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
 
 /// A payment as it is exported. In a box: it is large, and passes through many hands.
-pub struct Payment(Box<Found>);
+pub struct Payment(Box<FoundTransaction>);
 
 /// Everything that the list tells of a payment, by the same names.
 static PAYMENT_COLUMNS: [Column<Payment>; 32] = [
@@ -65,7 +65,7 @@ static PAYMENT_COLUMNS: [Column<Payment>; 32] = [
 ];
 
 impl Payment {
-    fn of(mut found: Box<Found>, sight: PiiAccess) -> Self {
+    fn of(mut found: Box<FoundTransaction>, sight: PiiAccess) -> Self {
         found.user_email = sight.address(found.user_email.take());
         found.user_phone = sight.number(found.user_phone.take());
         found.user_name = sight.name(found.user_name.take());
@@ -82,7 +82,7 @@ impl Payment {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionsExport {
     /// Of which.
-    pub filter: Filter,
+    pub filter: TransactionFilter,
     /// Of which days, and whose: what the filter's times were made of.
     pub days: (Option<NaiveDate>, Option<NaiveDate>),
     /// The zone of these days.
@@ -90,7 +90,7 @@ pub struct TransactionsExport {
     /// What they are sorted by.
     pub sort_by: SortBy,
     /// Which end comes first.
-    pub order: Order,
+    pub order: SortOrder,
     /// How personal data is shown.
     pub sight: PiiAccess,
 }
@@ -158,12 +158,12 @@ pub(super) fn dimensions_told(filter: &query::Filter) -> [(&'static str, Vec<Str
 struct ExportedPayments {
     export: TransactionsExport,
     wanted: Vec<&'static str>,
-    payments: Option<Payments>,
+    payments: Option<TransactionStream>,
 }
 
 impl ExportedPayments {
-    fn statement(&self, rare: bool) -> Payments {
-        Payments::of(&self.export.filter, self.export.sort_by, self.export.order, &self.wanted, rare)
+    fn statement(&self, rare: bool) -> TransactionStream {
+        TransactionStream::of(&self.export.filter, self.export.sort_by, self.export.order, &self.wanted, rare)
     }
 }
 
@@ -173,14 +173,14 @@ impl Rows for ExportedPayments {
     async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
         let (connection, filter) = (snapshot.connection()?, &self.export.filter);
         let count = match filter.known() {
-            Known::Exactly(question) => {
+            RollupCount::Exactly(question) => {
                 Count { total: query::count(&sums::list(connection, &question).await?), exact: true }
             }
-            Known::InBands(question) => {
+            RollupCount::InBands(question) => {
                 let sums = sums::list(&mut *connection, &question).await?;
                 add_rest(connection, filter, &sums).await?
             }
-            Known::AtMost(question) => {
+            RollupCount::AtMost(question) => {
                 let at_most = query::count(&sums::list(&mut *connection, &question).await?);
                 search::count(connection, filter, at_most).await?
             }

@@ -28,7 +28,7 @@ pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uu
 
 /// How a case stood, and how it is to stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
+pub struct DiscrepancyUpdate {
     /// The case.
     pub id: Uuid,
     /// Before.
@@ -39,7 +39,7 @@ pub struct Moved {
 
 /// Who moves cases, when, and what is said with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mover<'a> {
+pub struct UpdatedBy<'a> {
     /// The name of the key.
     pub name: &'a str,
     /// What is said; none where nothing is.
@@ -52,7 +52,11 @@ pub struct Mover<'a> {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn update(connection: &mut PgConnection, moved: &[Moved], now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn update(
+    connection: &mut PgConnection,
+    moved: &[DiscrepancyUpdate],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     sqlx::query!(
         r#"UPDATE discrepancies AS kept
               SET state = moved.state, assignee = moved.assignee, note = moved.note,
@@ -76,7 +80,11 @@ pub async fn update(connection: &mut PgConnection, moved: &[Moved], now: DateTim
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn insert_changes(connection: &mut PgConnection, moved: &[Moved], by: Mover<'_>) -> Result<(), DbError> {
+pub async fn insert_changes(
+    connection: &mut PgConnection,
+    moved: &[DiscrepancyUpdate],
+    by: UpdatedBy<'_>,
+) -> Result<(), DbError> {
     sqlx::query!(
         r#"INSERT INTO discrepancy_changes
                (discrepancy_id, changed_at, changed_by, from_state, to_state, from_assignee, to_assignee, note)
@@ -97,6 +105,6 @@ pub async fn insert_changes(connection: &mut PgConnection, moved: &[Moved], by: 
     Ok(())
 }
 
-fn ids(moved: &[Moved]) -> Vec<Uuid> {
+fn ids(moved: &[DiscrepancyUpdate]) -> Vec<Uuid> {
     moved.iter().map(|case| case.id).collect()
 }

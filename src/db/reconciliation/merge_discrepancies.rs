@@ -9,7 +9,7 @@ use crate::db::DbError;
 
 /// What became of the cases of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Merged {
+pub struct MergedDiscrepancies {
     /// New ones.
     pub opened: u64,
     /// Closed ones that were found again, or changed.
@@ -24,10 +24,14 @@ pub struct Merged {
 /// # Errors
 /// [`DbError::Conflict`] where a person moved a case meanwhile: the run is to be done again. [`DbError`] where the database
 /// refuses.
-pub async fn merge_cases(connection: &mut PgConnection, run: &DayRun, as_of: DateTime<Utc>) -> Result<Merged, DbError> {
-    let merged = sqlx::query_file!("src/db/reconciliation/merge_cases.sql", run.id, run.date, as_of);
+pub async fn merge_discrepancies(
+    connection: &mut PgConnection,
+    run: &DayRun,
+    as_of: DateTime<Utc>,
+) -> Result<MergedDiscrepancies, DbError> {
+    let merged = sqlx::query_file!("src/db/reconciliation/merge_discrepancies.sql", run.id, run.date, as_of);
     let merged = merged.fetch_one(connection).await?;
-    Ok(Merged {
+    Ok(MergedDiscrepancies {
         opened: merged.opened.unsigned_abs(),
         reopened: merged.reopened.unsigned_abs(),
         auto_resolved: merged.auto_resolved.unsigned_abs(),

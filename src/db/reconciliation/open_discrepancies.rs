@@ -8,7 +8,7 @@ use crate::db::DbError;
 
 /// Unresolved cases of one day in one currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenCases {
+pub struct OpenDiscrepancies {
     /// The day.
     pub recon_date: NaiveDate,
     /// The currency.
@@ -24,7 +24,7 @@ pub struct OpenCases {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn sum_unresolved(pool: &PgPool, until: NaiveDate) -> Result<Vec<OpenCases>, DbError> {
+pub async fn sum_unresolved(pool: &PgPool, until: NaiveDate) -> Result<Vec<OpenDiscrepancies>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT recon_date, COALESCE(vima_currency, payshack_currency) AS currency, count(*) AS "count!",
                   COALESCE(sum(CASE WHEN types = ARRAY['amount'] AND amount_diff IS NOT NULL THEN abs(amount_diff)
@@ -36,7 +36,7 @@ pub async fn sum_unresolved(pool: &PgPool, until: NaiveDate) -> Result<Vec<OpenC
     )
     .fetch_all(pool)
     .await?;
-    let cases = rows.into_iter().map(|row| OpenCases {
+    let cases = rows.into_iter().map(|row| OpenDiscrepancies {
         recon_date: row.recon_date,
         currency: row.currency,
         count: row.count.unsigned_abs(),
