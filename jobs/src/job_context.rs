@@ -74,10 +74,10 @@ impl JobContext {
             vima: VimaClient::new(vima, providers.vima.clone()),
             payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),
             exchange_rates: providers.exchange_rates.clone().map(|url| ExchangeRatesClient::new(feed, url)),
-            exports: Exports::for_jobs(pools.work.clone(), Arc::clone(&clock)),
-            files: ExportFiles::open(config.export_store.as_ref(), &pools.work, &clock)?,
+            exports: Exports::for_jobs(pools.work_pool.clone(), Arc::clone(&clock)),
+            files: ExportFiles::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
             clock,
-            pool: pools.work,
+            pool: pools.work_pool,
             queue_pool: pools.queue_pool,
         }))
     }

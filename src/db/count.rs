@@ -1,32 +1,27 @@
-//! Counts: how many rows a listing has, and whether that was worth finding out; and how a count is stored.
+//! Counts of listings that stop early: an exact count of a rare filter could visit every row.
 
-/// A count that would have to look at more rows than these one by one stops there (the contract's `total_relation`).
-pub(in crate::db) const MOST_VISITED: i64 = 100_000;
+/// A count stops after visiting this many rows one by one (the contract's `total_relation`).
+pub(in crate::db) const MAX_VISITED: i64 = 100_000;
 
 /// How many rows a filter finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// So many.
+    /// The rows found among those that were visited.
     pub total: u64,
-    /// Whether that is all of them, or only those among as many as were looked at.
+    /// Whether every row was visited; if not, `total` is a lower bound.
     pub exact: bool,
 }
 
 impl Count {
-    /// So many found among so many that were visited: where these are more than [`MOST_VISITED`], there may be others.
-    pub(in crate::db) fn among(found: i64, visited: i64) -> Self {
-        Self { total: found.unsigned_abs(), exact: visited <= MOST_VISITED }
+    /// The query visits at most `MAX_VISITED + 1` rows: if it visited that many, there may be more.
+    pub(in crate::db) fn from_visited(found: i64, visited: i64) -> Self {
+        Self { total: found.unsigned_abs(), exact: visited <= MAX_VISITED }
     }
 }
 
 impl std::ops::AddAssign for Count {
-    fn add_assign(&mut self, more: Self) {
-        self.total += more.total;
-        self.exact &= more.exact;
+    fn add_assign(&mut self, other: Self) {
+        self.total += other.total;
+        self.exact &= other.exact;
     }
-}
-
-/// A count as PostgreSQL's bigint.
-pub(in crate::db) fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

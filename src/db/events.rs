@@ -57,7 +57,7 @@ pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<Vec<Record
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn find_bounds(pool: &PgPool) -> Result<(i64, i64), DbError> {
+pub async fn get_bounds(pool: &PgPool) -> Result<(i64, i64), DbError> {
     let row =
         sqlx::query!(r#"SELECT COALESCE(min(id), 0) AS "oldest!", COALESCE(max(id), 0) AS "newest!" FROM events"#)
             .fetch_one(pool)

@@ -46,7 +46,7 @@ pub struct JobPools {
     /// For claims, heartbeats and outcomes.
     pub queue_pool: PgPool,
     /// For what jobs do.
-    pub work: PgPool,
+    pub work_pool: PgPool,
 }
 
 /// Connects, trying once, so that a wrong address is said at the start and not at the first request.
@@ -64,8 +64,8 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DbError> {
 /// [`DbError::Unavailable`] where there is no database.
 pub async fn connect_jobs(settings: &DatabaseSettings) -> Result<JobPools, DbError> {
     try_once(settings).await?;
-    let (queue_pool, work) = settings.split();
-    Ok(JobPools { queue_pool: open(&queue_pool, Purpose::Queue), work: open(&work, Purpose::Work) })
+    let (queue_pool, work_pool) = settings.split();
+    Ok(JobPools { queue_pool: open(&queue_pool, Purpose::Queue), work_pool: open(&work_pool, Purpose::Work) })
 }
 
 /// The pool would try for long, and then not say why; one plain connection says at once what is wrong.

@@ -1,4 +1,4 @@
-//! Conversions between Rust values and the forms that PostgreSQL takes, shared by all modules of `db`.
+//! Conversions between Rust values and PostgreSQL values, for all modules of `db`.
 
 use std::time::Duration;
 
@@ -16,6 +16,11 @@ use crate::domain::transaction::{Kind, Source};
 /// Saturates at `i64::MAX` microseconds.
 pub(super) fn interval(duration: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+}
+
+/// Saturates at `i64::MAX`.
+pub(super) fn to_bigint(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The column texts of enum values, to bind as an array.
@@ -65,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_means_every_character_literally() {
+    fn escaped_text_matches_literally() {
         for (text, expected) in [("abc", "abc"), ("50%", r"50\%"), ("a_b", r"a\_b"), (r"c:\d", r"c:\\d")] {
             assert_eq!(escape_like(text), expected);
         }

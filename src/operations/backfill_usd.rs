@@ -102,7 +102,7 @@ impl Pass<'_> {
             transaction.commit().await?;
             publish_events(self.redis, &recorded).await;
             match batch.last() {
-                Some(last) if !more.is_empty() => after = last.place,
+                Some(last) if !more.is_empty() => after = last.position,
                 _ => return Ok(()),
             }
         }
@@ -120,17 +120,17 @@ async fn value_batch(
     let mut deltas = Deltas::default();
     let mut valued = vec![];
     for payment in batch {
-        let Some(rate) = rates.find(currency, payment.place.created_at) else { continue };
+        let Some(rate) = rates.find(currency, payment.position.created_at) else { continue };
         let valuation = Valuation::by(rate, payment.amount, payment.fee);
         deltas.change(Some(&share(payment, None)), &share(payment, Some(&valuation)));
-        valued.push((payment.place.id, valuation));
+        valued.push((payment.position.id, valuation));
     }
-    missing_usd::value(connection, &valued).await?;
-    data_version::raise(connection, source, &deltas.days()).await?;
+    missing_usd::set_valuations(connection, &valued).await?;
+    data_version::increment(connection, source, &deltas.days()).await?;
     cells::move_cells(connection, &deltas.into_moves()).await?;
     Ok(valued.len() as u64)
 }
 
 fn share(payment: &UnvaluedTransaction, valuation: Option<&Valuation>) -> Share {
-    Share { place: payment.standing.clone(), measures: Measures::of(payment.amount, payment.fee, valuation) }
+    Share { place: payment.cell_place.clone(), measures: Measures::of(payment.amount, payment.fee, valuation) }
 }

@@ -36,7 +36,7 @@ pub async fn begin_history(
     for (stream, id) in newest {
         streams::advance_cursor(&mut transaction, *stream, *id, now).await?;
     }
-    history::begin(&mut transaction, source, history).await?;
+    history::upsert(&mut transaction, source, history).await?;
     claims::verify_claim(&mut transaction, &run_claim.claim, &serde_json::json!({"progress": 0})).await?;
     transaction.commit().await?;
     Ok(())

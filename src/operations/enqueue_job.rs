@@ -53,13 +53,13 @@ pub async fn enqueue_tick(
 ) -> Result<Ticked, DbError> {
     let job = NewJob { scheduled_for: Some(tick_at), ..job };
     let mut transaction = pool.begin().await?;
-    match schedule_ticks::try_lock_tick(&mut transaction, schedule, tick_at).await? {
+    match schedule_ticks::try_lock(&mut transaction, schedule, tick_at).await? {
         TickState::Free => {}
         TickState::Recorded => return Ok(Ticked::Known),
         TickState::Busy => return Ok(Ticked::Busy),
     }
     let enqueued = insert_or_join(&mut transaction, &job).await?;
-    if !schedule_ticks::insert_tick(&mut transaction, schedule, tick_at, enqueued.job_id).await? {
+    if !schedule_ticks::insert(&mut transaction, schedule, tick_at, enqueued.job_id).await? {
         // Dropping the transaction takes the job back that another scheduler enqueued between our look and our lock.
         return Ok(Ticked::Known);
     }

@@ -68,12 +68,12 @@ pub(super) async fn end_with_job(
     let (error, will_retry) = (why.to_owned(), !state.is_finished());
     let mut news = vec![];
     if JobKind::source_of(kind).is_some() {
-        for source in runs::end_left_behind(connection, job_id, of_runs, why, now).await? {
+        for source in runs::finish_abandoned(connection, job_id, of_runs, why, now).await? {
             let job_id = Some(job_id.0);
             news.push(Event::SyncFailed { source, job_id, error: error.clone(), will_retry });
         }
     } else if kind == RECONCILE.name {
-        let left = record::end_left_behind(connection, job_id, of_days, why, now).await?;
+        let left = record::finish_abandoned(connection, job_id, of_days, why, now).await?;
         news.extend(left.map(|date| Event::ReconciliationFailed {
             date,
             run_id: job_id.0,

@@ -69,7 +69,7 @@ impl Once<'_> {
     /// Commits the work, and the answer that whoever sends the request again is given.
     pub(super) async fn commit<A: Serialize>(mut self, answer: &A) -> Result<(), DbError> {
         if let Some(request) = self.request {
-            idempotent_requests::set_answer(&mut self.transaction, request, &serde_json::json!(answer)).await?;
+            idempotent_requests::set_response(&mut self.transaction, request, &serde_json::json!(answer)).await?;
         }
         Ok(self.transaction.commit().await?)
     }

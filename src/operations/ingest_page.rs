@@ -178,7 +178,7 @@ async fn verify_claim(
     let so_far = progress.after(counts);
     let shown = serde_json::json!({"progress": so_far, "total": progress.total});
     let checkpoint = advance.place(so_far).map(|place| serde_json::json!(place));
-    claims::verify_claim_at(connection, &run_claim.claim, &shown, checkpoint.as_ref()).await
+    claims::verify_claim_and_checkpoint(connection, &run_claim.claim, &shown, checkpoint.as_ref()).await
 }
 
 async fn store(

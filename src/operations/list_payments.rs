@@ -39,17 +39,17 @@ pub async fn list_payments(
     window: &TransactionWindow,
     now: DateTime<Utc>,
 ) -> Result<(Vec<FoundTransaction>, Count), SumError> {
-    match filter.known() {
-        RollupCount::Exactly(question) => {
+    match filter.rollup_count() {
+        RollupCount::Exact(question) => {
             let total = query::count(&*sums.ask(&question).await?.sums);
             let page = if total == 0 { vec![] } else { list(pool, sums, question, (filter, window), now).await? };
             Ok((page, Count { total, exact: true }))
         }
-        RollupCount::InBands(question) => {
+        RollupCount::ByAmountBand(question) => {
             let listing = async { Ok(search::list(pool, filter, window).await?) };
             tokio::try_join!(listing, count_in_bands(pool, sums, filter, &question))
         }
-        RollupCount::AtMost(question) => {
+        RollupCount::UpperBound(question) => {
             let at_most = query::count(&*sums.ask(&question).await?.sums);
             if at_most == 0 {
                 return Ok((vec![], Count { total: 0, exact: true }));
@@ -120,7 +120,7 @@ struct Days(Vec<DateTime<Utc>>);
 
 impl Days {
     fn of(filter: &TransactionFilter, now: DateTime<Utc>) -> Self {
-        let TimeRange { from, until } = filter.stretch();
+        let TimeRange { from, until } = filter.time_range();
         let today = Width::Day.start(now);
         let days = (-DAYS..=1).map(|day| today + TimeDelta::days(day)).filter(|day| *day > from && *day < until);
         Self(std::iter::once(from).chain(days).chain([until]).collect())

@@ -77,7 +77,7 @@ struct Key {
 
 impl Key {
     fn of(question: MetricQuery, now: &Freshness) -> Self {
-        let edition = now.edition(&question);
+        let edition = now.data_version(&question);
         Self { question, edition }
     }
 
@@ -126,7 +126,7 @@ impl MetricsCache {
     /// # Errors
     /// [`SumError`] where the database cannot be asked.
     pub async fn edition(&self, question: &MetricQuery) -> Result<DataVersion, SumError> {
-        Ok(self.looks.look().await?.edition(question))
+        Ok(self.looks.look().await?.data_version(question))
     }
 
     /// Up to when each source has been read, in the order of [`crate::domain::transaction::Source::ALL`].
@@ -182,7 +182,7 @@ impl Looks {
         let look = async move {
             let mut known = known.lock().await;
             waiting.lock().await.take();
-            *known = data_version::look(&pool, &known).await?;
+            *known = data_version::refresh(&pool, &known).await?;
             Ok(known.clone())
         };
         look.boxed().shared()

@@ -38,5 +38,5 @@ pub async fn resume_queue(pool: &PgPool, name: &str, resumed_by: &str) -> Result
 
 /// A misspelt name must not become a pause that nobody notices.
 async fn exists(pool: &PgPool, name: &str) -> Result<bool, DbError> {
-    Ok(JobKind::queues().contains(name) || queues::is_named(pool, name).await?)
+    Ok(JobKind::queues().contains(name) || queues::exists(pool, name).await?)
 }

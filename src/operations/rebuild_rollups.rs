@@ -67,7 +67,7 @@ async fn repair(
     let mut transaction = pool.begin().await?;
     transactions::lock_source(&mut transaction, source).await?;
     let mended = cells::repair(&mut transaction, source, day).await?;
-    data_version::raise(&mut transaction, source, &BTreeSet::from([day])).await?;
+    data_version::increment(&mut transaction, source, &BTreeSet::from([day])).await?;
     claims::verify_claim(&mut transaction, claim, progress).await?;
     let news = vec![Event::MetricsUpdated { sources: vec![source] }];
     let recorded = events::insert(&mut transaction, news, clock.now()).await?;

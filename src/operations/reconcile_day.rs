@@ -100,7 +100,7 @@ async fn begin(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let mut transaction = pool.begin().await?;
-    record::begin(&mut transaction, run, parameters, now).await?;
+    record::start(&mut transaction, run, parameters, now).await?;
     claims::verify_claim(&mut transaction, claim, &json!({"date": run.date})).await?;
     let news = vec![Event::ReconciliationStarted { date: run.date, run_id: run.id }];
     let recorded = events::insert(&mut transaction, news, now).await?;

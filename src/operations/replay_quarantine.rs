@@ -89,7 +89,7 @@ impl Batch<'_> {
         let payments: Vec<&Transaction> = readable.iter().map(|(_, payment)| &**payment).collect();
         let verdicts = store_payments(&mut transaction, self.rates, (source, kind), &payments, None, now).await?;
         let stored: Vec<Uuid> = readable.iter().map(|(id, _)| *id).collect();
-        quarantine::remove(&mut transaction, &stored).await?;
+        quarantine::delete(&mut transaction, &stored).await?;
         quarantine::set_reasons(&mut transaction, &malformed).await?;
         let (stored, still_malformed) = (stored.len() as u64, malformed.len() as u64);
         let replayed = Replayed { replayed: stored + still_malformed, stored, still_malformed };

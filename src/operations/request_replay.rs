@@ -57,7 +57,7 @@ pub async fn request_replay(
         Begun::Answered(requested) => return Ok(requested),
         Begun::New(once) => once,
     };
-    if !quarantine::contains(once.connection(), id).await? {
+    if !quarantine::exists(once.connection(), id).await? {
         return Err(ReplayError::NotFound);
     }
     let job = NewJob { requested_by: Some(requested_by.to_owned()), ..NewJob::replay(Replay::One(id), Trigger::Api) };

@@ -16,7 +16,7 @@ use crate::redis::Redis;
 /// [`DbError`] where the database refuses.
 pub async fn rescue_jobs(pool: &PgPool, redis: &Redis, now: DateTime<Utc>) -> Result<Vec<LostJob>, DbError> {
     let mut transaction = pool.begin().await?;
-    let lost = leases::take_expired(&mut transaction).await?;
+    let lost = leases::release_expired(&mut transaction).await?;
     let mut news = vec![];
     for LostJob { job_id, kind, state, error } in &lost {
         news.extend(end_with_job(&mut transaction, *job_id, kind, *state, error, now).await?);

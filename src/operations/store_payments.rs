@@ -45,7 +45,7 @@ pub(super) async fn store_payments(
     transactions::upsert(connection, &plan.writes(&stored), now).await?;
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
     let deltas = plan.deltas(&stored);
-    data_version::raise(connection, source, &deltas.days()).await?;
+    data_version::increment(connection, source, &deltas.days()).await?;
     cells::move_cells(connection, &deltas.into_moves()).await?;
     Ok(plan.verdicts)
 }

@@ -175,7 +175,7 @@ async fn raise(pool: &PgPool, changed: Changed) {
             let mut connection = pool.acquire().await.expect("a connection");
             let today = BTreeSet::from([SystemClock.now().date_naive()]);
             for source in Source::ALL {
-                data_version::raise(&mut connection, source, &today).await.expect("the versions can be raised");
+                data_version::increment(&mut connection, source, &today).await.expect("the versions can be raised");
             }
         }
     }

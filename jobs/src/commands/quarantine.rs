@@ -123,7 +123,7 @@ fn printable(text: &str) -> String {
 async fn replay(context: &JobContext, arguments: &ReplayArguments) -> anyhow::Result<()> {
     let JobContext { queue_pool, redis, .. } = context;
     if let Some(id) = arguments.id
-        && !quarantine::contains(&mut *queue_pool.acquire().await?, id).await?
+        && !quarantine::exists(&mut *queue_pool.acquire().await?, id).await?
     {
         bail!("there is no record {id} in quarantine: psp-jobs quarantine list prints what there is");
     }

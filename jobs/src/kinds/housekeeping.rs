@@ -71,7 +71,7 @@ impl Handler for Housekeeping {
         Ok(json!({
             "events": events::prune(pool, now - KEEP_EVENTS).await?,
             "jobs": jobs::prune(pool, retention.jobs, retention.failed_jobs).await?,
-            "ticks": schedule_ticks::prune_ticks(pool, now - KEEP_TICKS).await?,
+            "ticks": schedule_ticks::prune(pool, now - KEEP_TICKS).await?,
             "cursor_marks": streams::prune_marks(pool, KEEP_MARKS.max(sync.vima_overlap + HOUR)).await?,
             "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
             "exchange_rates": exchange_rates::prune(pool, now - KEEP_RATES).await?,

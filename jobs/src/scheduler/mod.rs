@@ -119,7 +119,7 @@ impl Scheduler {
     /// Records what is due, oldest first, and says whether all of it is recorded. Nothing is recorded before what is older,
     /// so that the last tick that is recorded says what was missed.
     async fn try_record_due(&self, entry: &Entry, now: DateTime<Utc>) -> Result<bool, DbError> {
-        let last = schedule_ticks::find_last_tick(&self.queue_pool, &entry.name, now).await?;
+        let last = schedule_ticks::find_last(&self.queue_pool, &entry.name, now).await?;
         let most = match entry.missed {
             Missed::Coalesce => 1,
             Missed::MakeUp => MOST_MADE_UP,

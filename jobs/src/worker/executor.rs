@@ -192,7 +192,7 @@ impl Executor {
         mut told: mpsc::Receiver<Stop>,
     ) -> Result<Result<Value, JobError>, Stop> {
         let owned = job.clone();
-        let work = session::in_name_of(job.claim.job_id, async move { handler.run(&owned).await });
+        let work = session::run_as_job(job.claim.job_id, async move { handler.run(&owned).await });
         let mut task = tokio::spawn(work.in_current_span());
         let stop = tokio::select! {
             ended = &mut task => return Ok(ended.unwrap_or_else(|error| Err(from_join_error(error)))),

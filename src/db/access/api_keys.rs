@@ -116,7 +116,7 @@ fn role(name: String) -> Result<Role, DbError> {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn note_use(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn record_use(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         r#"UPDATE api_keys SET last_used_at = $2
             WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '1 minute')"#,

@@ -6,8 +6,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::count::signed;
 use crate::db::page::{PageWindow, TimeCursor};
+use crate::db::types::to_bigint;
 use crate::domain::access::Principal;
 
 /// Something that is being done.
@@ -45,12 +45,12 @@ pub async fn insert(pool: &PgPool, entry: &NewAuditEntry<'_>, now: DateTime<Utc>
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn end(pool: &PgPool, id: Uuid, rows: u64, outcome: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn finish(pool: &PgPool, id: Uuid, rows: u64, outcome: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE audit_entries SET ended_at = $2, rows = $3, outcome = $4 WHERE id = $1",
         id,
         now,
-        signed(rows),
+        to_bigint(rows),
         outcome
     )
     .execute(pool)

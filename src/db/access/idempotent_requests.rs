@@ -74,7 +74,7 @@ pub async fn claim(
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn set_answer(
+pub async fn set_response(
     connection: &mut PgConnection,
     request: &IdempotentRequest,
     answer: &Value,

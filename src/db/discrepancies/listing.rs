@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Discrepancy, DiscrepancyCursor, DiscrepancyFilter, select_where};
 use crate::db::DbError;
-use crate::db::count::{Count, MOST_VISITED};
+use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::PageWindow;
 
 /// The cases of one part of the listing.
@@ -40,9 +40,9 @@ pub async fn count(executor: impl PgExecutor<'_>, filter: &DiscrepancyFilter) ->
     filter.push_rest(&mut query);
     query.push(") AS found FROM discrepancies WHERE true");
     filter.push_leading(&mut query);
-    query.push(" ORDER BY recon_date DESC, id DESC LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
+    query.push(" ORDER BY recon_date DESC, id DESC LIMIT ").push_bind(MAX_VISITED + 1).push(") AS visited");
     let (found, visited): (i64, i64) = query.build_query_as().persistent(false).fetch_one(executor).await?;
-    Ok(Count::among(found, visited))
+    Ok(Count::from_visited(found, visited))
 }
 
 /// The case of this id, if there is one.

@@ -8,8 +8,8 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
-use super::count::signed;
 use super::types::read_name;
+use super::types::to_bigint;
 use crate::domain::access::{Principal, Role};
 use crate::domain::job::{JobId, JobState};
 
@@ -25,7 +25,7 @@ pub struct NewExport<'a> {
     /// The kind of file.
     pub format: &'static str,
     /// What exactly, for the job.
-    pub wanted: &'a Value,
+    pub spec: &'a Value,
     /// Who asked for it.
     pub by: &'a Principal,
     /// What the file is called.
@@ -44,7 +44,7 @@ pub async fn insert(connection: &mut PgConnection, export: &NewExport<'_>, now: 
         export.job_id.0,
         export.name,
         export.format,
-        export.wanted,
+        export.spec,
         export.by.name,
         export.by.role.as_str(),
         export.file_name,
@@ -60,7 +60,7 @@ pub async fn insert(connection: &mut PgConnection, export: &NewExport<'_>, now: 
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn take_up(pool: &PgPool, id: Uuid, job_id: JobId) -> Result<Option<Value>, DbError> {
+pub async fn assign_job(pool: &PgPool, id: Uuid, job_id: JobId) -> Result<Option<Value>, DbError> {
     let wanted = sqlx::query_scalar!("UPDATE exports SET job_id = $2 WHERE id = $1 RETURNING wanted", id, job_id.0);
     Ok(wanted.fetch_optional(pool).await?)
 }
@@ -93,8 +93,8 @@ pub async fn finish(
         id,
         now,
         finished.expires_at,
-        signed(finished.rows),
-        signed(finished.bytes),
+        to_bigint(finished.rows),
+        to_bigint(finished.bytes),
         finished.stored_as
     )
     .execute(connection)
@@ -181,7 +181,7 @@ pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Expo
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn forget_file(pool: &PgPool, id: Uuid) -> Result<(), DbError> {
+pub async fn clear_file(pool: &PgPool, id: Uuid) -> Result<(), DbError> {
     sqlx::query!("UPDATE exports SET stored_as = NULL WHERE id = $1", id).execute(pool).await?;
     Ok(())
 }

@@ -127,14 +127,14 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<C
 /// # Errors
 /// [`DbError::ClaimLost`] where it does not; nothing may be committed then.
 pub async fn verify_claim(connection: &mut PgConnection, claim: &Claim, progress: &Value) -> Result<(), DbError> {
-    verify_claim_at(connection, claim, progress, None).await
+    verify_claim_and_checkpoint(connection, claim, progress, None).await
 }
 
 /// The same, and notes what a later attempt goes on from; where nothing is said, what was noted before stays.
 ///
 /// # Errors
 /// As [`verify_claim`].
-pub async fn verify_claim_at(
+pub async fn verify_claim_and_checkpoint(
     connection: &mut PgConnection,
     claim: &Claim,
     progress: &Value,

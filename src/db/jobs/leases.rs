@@ -95,7 +95,7 @@ pub struct LostJob {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses, or holds an impossible row.
-pub async fn take_expired(connection: &mut PgConnection) -> Result<Vec<LostJob>, DbError> {
+pub async fn release_expired(connection: &mut PgConnection) -> Result<Vec<LostJob>, DbError> {
     let rows = sqlx::query!(
         r#"WITH expired AS (
                SELECT jobs.id, jobs.epoch, deaths_alone + alone::int AS deaths,

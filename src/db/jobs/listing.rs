@@ -10,7 +10,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::count::{Count, MOST_VISITED};
+use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::names;
 use crate::domain::job::attempt::AttemptOutcome;
@@ -114,9 +114,9 @@ pub async fn count(pool: &PgPool, filter: &JobFilter) -> Result<Count, DbError> 
     if let Some((column, values)) = leading {
         push_condition(&mut query, column, values);
     }
-    query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
+    query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS visited");
     let (found, visited): (i64, i64) = query.build_query_as().persistent(false).fetch_one(pool).await?;
-    Ok(Count::among(found, visited))
+    Ok(Count::from_visited(found, visited))
 }
 
 impl JobFilter {

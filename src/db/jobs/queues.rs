@@ -124,7 +124,7 @@ pub async fn list(pool: &PgPool, known: &[&str], lately: QueueLookback) -> Resul
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn is_named(pool: &PgPool, name: &str) -> Result<bool, DbError> {
+pub async fn exists(pool: &PgPool, name: &str) -> Result<bool, DbError> {
     let named = sqlx::query_scalar!(
         r#"SELECT (EXISTS (SELECT 1 FROM queue_pauses WHERE queue = $1)
                    OR EXISTS (SELECT 1 FROM processes WHERE $1 = ANY(queues))

@@ -22,7 +22,7 @@ pub enum TickState {
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn try_lock_tick(
+pub async fn try_lock(
     connection: &mut PgConnection,
     schedule: &str,
     tick_at: DateTime<Utc>,
@@ -46,7 +46,7 @@ pub async fn try_lock_tick(
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn insert_tick(
+pub async fn insert(
     connection: &mut PgConnection,
     schedule: &str,
     tick_at: DateTime<Utc>,
@@ -67,11 +67,7 @@ pub async fn insert_tick(
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn find_last_tick(
-    pool: &PgPool,
-    schedule: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, DbError> {
+pub async fn find_last(pool: &PgPool, schedule: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError> {
     let tick = sqlx::query_scalar!(
         "SELECT max(tick_at) FROM schedule_ticks WHERE schedule = $1 AND tick_at <= $2",
         schedule,
@@ -84,7 +80,7 @@ pub async fn find_last_tick(
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn prune_ticks(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
     let pruned = sqlx::query!(
         r#"DELETE FROM schedule_ticks AS tick
             WHERE tick_at < $1

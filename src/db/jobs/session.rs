@@ -92,12 +92,12 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose) -> Result<(), s
 
 /// Gives the session the name of the job that takes it, or takes the last one's away.
 async fn name_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let name = AT_WORK.try_with(|job_id| name_of(*job_id)).unwrap_or_else(|_| "psp work".to_owned());
+    let name = AT_WORK.try_with(|job_id| application_name(*job_id)).unwrap_or_else(|_| "psp work".to_owned());
     sqlx::query!("SELECT set_config('application_name', $1, false)", name).fetch_one(connection).await?;
     Ok(())
 }
 
-fn name_of(job_id: JobId) -> String {
+fn application_name(job_id: JobId) -> String {
     format!("psp job {job_id}")
 }
 
@@ -107,7 +107,7 @@ fn millis(duration: Duration) -> String {
 
 /// Does `work` in the name of a job: statements that it runs over a pool for [`Purpose::Work`] bear the job's name in
 /// `pg_stat_activity`. Tasks that it spawns do not.
-pub async fn in_name_of<T>(job_id: JobId, work: impl Future<Output = T>) -> T {
+pub async fn run_as_job<T>(job_id: JobId, work: impl Future<Output = T>) -> T {
     AT_WORK.scope(job_id, work).await
 }
 
@@ -120,7 +120,7 @@ pub async fn cancel_statements(pool: &PgPool, job_id: JobId) -> Result<u64, DbEr
         r#"SELECT pg_cancel_backend(pid) FROM pg_stat_activity
             WHERE application_name = $1 AND state = 'active' AND datname = current_database()
               AND usename = current_user"#,
-        name_of(job_id)
+        application_name(job_id)
     );
     Ok(cancelled.fetch_all(pool).await?.len() as u64)
 }

@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::count::{Count, MOST_VISITED};
+use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::{PageWindow, TimeCursor};
 use crate::domain::metadata::{Balance, BalanceKind, OwnerKind};
 use crate::domain::money::Currency;
@@ -130,9 +130,9 @@ pub async fn list(
 pub async fn count(pool: &PgPool, filter: &BalanceFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM payshack_balances WHERE true");
     filter.push(&mut query);
-    query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS found");
+    query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS found");
     let found: i64 = query.build_query_scalar().persistent(false).fetch_one(pool).await?;
-    Ok(Count::among(found.min(MOST_VISITED), found))
+    Ok(Count::from_visited(found.min(MAX_VISITED), found))
 }
 
 impl BalanceFilter {

@@ -21,7 +21,7 @@ use crate::domain::transaction::Source;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Freshness {
     /// The versions of the payments of each source, in the order of [`Source::ALL`].
-    pub versions: [Arc<Versions>; 2],
+    pub versions: [Arc<SourceVersions>; 2],
     /// Up to when each source has been read completely: the oldest watermark of the lists that tell what is new. None before
     /// every one of them has been read once, and everything that the first run owed.
     pub as_of: [Option<DateTime<Utc>>; 2],
@@ -39,7 +39,7 @@ pub struct DataVersion {
 impl Freshness {
     /// The edition of the payments that a question asks for. Of other sources and days, no version matters.
     #[must_use]
-    pub fn edition(&self, question: &MetricQuery) -> DataVersion {
+    pub fn data_version(&self, question: &MetricQuery) -> DataVersion {
         let (asked, days) = (&question.filter.sources, question.slots.days());
         let mut versions = [0; 2];
         for (place, source) in Source::ALL.into_iter().enumerate() {
@@ -53,7 +53,7 @@ impl Freshness {
 
 /// The versions of the payments of one source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Versions {
+pub struct SourceVersions {
     /// The latest commit.
     latest: i64,
     /// The last one that did not tell of its days: it may have written payments of any.
@@ -61,7 +61,7 @@ pub struct Versions {
     days: BTreeMap<NaiveDate, i64>,
 }
 
-impl Versions {
+impl SourceVersions {
     /// The last commit that wrote payments of these days.
     fn of(&self, days: RangeInclusive<NaiveDate>) -> i64 {
         self.days.range(days).map(|(_, version)| *version).fold(self.of_any_day, i64::max)
@@ -79,7 +79,11 @@ impl Versions {
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn raise(connection: &mut PgConnection, source: Source, days: &BTreeSet<NaiveDate>) -> Result<(), DbError> {
+pub async fn increment(
+    connection: &mut PgConnection,
+    source: Source,
+    days: &BTreeSet<NaiveDate>,
+) -> Result<(), DbError> {
     if days.is_empty() {
         return Ok(());
     }
@@ -104,18 +108,18 @@ pub async fn raise(connection: &mut PgConnection, source: Source, days: &BTreeSe
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn look(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError> {
-    let found = look_since(pool, known).await?;
+pub async fn refresh(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError> {
+    let found = load_since(pool, known).await?;
     let latest = |freshness: &Freshness| freshness.versions.each_ref().map(|versions| versions.latest);
-    // Versions only grow, but for a database that was put back to an earlier state.
+    // SourceVersions only grow, but for a database that was put back to an earlier state.
     let was_put_back = latest(&found).into_iter().zip(latest(known)).any(|(found, known)| found < known);
     if !was_put_back {
         return Ok(found);
     }
-    look_since(pool, &Freshness { era: known.era.wrapping_add(1), ..Freshness::default() }).await
+    load_since(pool, &Freshness { era: known.era.wrapping_add(1), ..Freshness::default() }).await
 }
 
-async fn look_since(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError> {
+async fn load_since(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError> {
     let lists = Source::ALL.into_iter().flat_map(|source| Stream::all_of(source).map(|stream| (source, stream)));
     let (sources, streams): (Vec<&str>, Vec<&str>) =
         lists.map(|(source, stream)| (source.as_str(), stream.as_str())).unzip();

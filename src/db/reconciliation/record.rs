@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::judge::DayRun;
 use crate::db::DbError;
-use crate::db::count::signed;
+use crate::db::types::to_bigint;
 use crate::domain::job::JobId;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, Tally};
 use crate::domain::reconciliation::{Coverages, Parameters, RunStatus};
@@ -17,7 +17,7 @@ use crate::domain::reconciliation::{Coverages, Parameters, RunStatus};
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn begin(
+pub async fn start(
     connection: &mut PgConnection,
     run: &DayRun,
     parameters: &Parameters,
@@ -85,20 +85,20 @@ pub async fn complete(
         coverages.vima.covered_from,
         coverages.payshack.watermark,
         coverages.payshack.covered_from,
-        signed(tally.total.vima),
-        signed(tally.total.payshack),
-        signed(tally.matched),
-        signed(tally.amount_discrepancies),
-        signed(tally.status_discrepancies),
-        signed(tally.missing_vima),
-        signed(tally.missing_payshack),
-        signed(tally.pending),
-        signed(tally.pending_rows.vima),
-        signed(tally.pending_rows.payshack),
-        signed(tally.duplicates.vima),
-        signed(tally.duplicates.payshack),
-        signed(tally.unmatchable.vima),
-        signed(tally.unmatchable.payshack),
+        to_bigint(tally.total.vima),
+        to_bigint(tally.total.payshack),
+        to_bigint(tally.matched),
+        to_bigint(tally.amount_discrepancies),
+        to_bigint(tally.status_discrepancies),
+        to_bigint(tally.missing_vima),
+        to_bigint(tally.missing_payshack),
+        to_bigint(tally.pending),
+        to_bigint(tally.pending_rows.vima),
+        to_bigint(tally.pending_rows.payshack),
+        to_bigint(tally.duplicates.vima),
+        to_bigint(tally.duplicates.payshack),
+        to_bigint(tally.unmatchable.vima),
+        to_bigint(tally.unmatchable.payshack),
         json!(amounts),
     )
     .fetch_one(connection)
@@ -110,7 +110,7 @@ pub async fn complete(
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn end_left_behind(
+pub async fn finish_abandoned(
     connection: &mut PgConnection,
     job_id: JobId,
     status: RunStatus,

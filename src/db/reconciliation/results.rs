@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::facts::{self, Facts};
 use crate::db::DbError;
-use crate::db::count::{Count, MOST_VISITED};
+use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::PageWindow;
 use crate::domain::reconciliation::MatchStatus;
 
@@ -48,9 +48,9 @@ pub async fn list(
 pub async fn count(pool: &PgPool, run_id: Uuid, statuses: &[MatchStatus]) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT");
     push_from(&mut query, run_id, statuses);
-    query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
+    query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS visited");
     let found: i64 = query.build_query_scalar().persistent(false).fetch_one(pool).await?;
-    Ok(Count::among(found, found))
+    Ok(Count::from_visited(found, found))
 }
 
 fn push_from(query: &mut QueryBuilder<Postgres>, run_id: Uuid, statuses: &[MatchStatus]) {

@@ -10,7 +10,7 @@ use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::count::{Count, MOST_VISITED};
+use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::{names, read_name};
 use crate::domain::job::Trigger;
@@ -130,9 +130,9 @@ pub async fn list(
 pub async fn count(pool: &PgPool, filter: &RunFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT");
     filter.push_from(&mut query);
-    query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
+    query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS visited");
     let found: i64 = query.build_query_scalar().persistent(false).fetch_one(pool).await?;
-    Ok(Count::among(found, found))
+    Ok(Count::from_visited(found, found))
 }
 
 /// The run of this id, if it has begun.
@@ -149,7 +149,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<ReconciliationRun>, 
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list_telling(pool: &PgPool, day: NaiveDate) -> Result<Vec<ReconciliationRun>, DbError> {
+pub async fn list_since_last_completed(pool: &PgPool, day: NaiveDate) -> Result<Vec<ReconciliationRun>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
     query.push(RUNS).push(" WHERE recon_date = ").push_bind(day);
     query.push(" AND started_at >= COALESCE((SELECT started_at FROM reconciliation_runs WHERE recon_date = ");

@@ -34,7 +34,7 @@ pub async fn find(pool: &PgPool, source: Source) -> Result<Option<History>, DbEr
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn begin(connection: &mut PgConnection, source: Source, history: History) -> Result<(), DbError> {
+pub async fn upsert(connection: &mut PgConnection, source: Source, history: History) -> Result<(), DbError> {
     sqlx::query!(
         r#"INSERT INTO sync_streams (source, stream, day, covered_from, followed_from) VALUES ($1, $2, $3, $4, $5)
                ON CONFLICT (source, stream) DO UPDATE

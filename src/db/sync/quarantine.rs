@@ -207,7 +207,7 @@ pub async fn count(pool: &PgPool, filter: &QuarantineFilter) -> Result<u64, DbEr
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn contains(connection: &mut PgConnection, id: Uuid) -> Result<bool, DbError> {
+pub async fn exists(connection: &mut PgConnection, id: Uuid) -> Result<bool, DbError> {
     let found = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM quarantine WHERE id = $1) AS "found!""#, id);
     Ok(found.fetch_one(connection).await?)
 }
@@ -267,7 +267,7 @@ pub async fn list_raw(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn remove(connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), DbError> {
+pub async fn delete(connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), DbError> {
     sqlx::query!("DELETE FROM quarantine WHERE id = ANY($1)", ids).execute(connection).await?;
     Ok(())
 }

@@ -5,9 +5,9 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::count::signed;
 use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::read_name;
+use crate::db::types::to_bigint;
 use crate::domain::job::attempt::DIED;
 use crate::domain::job::{JobId, Trigger};
 use crate::domain::sync::{Counts, RunStatus, SyncArgs, SyncMode};
@@ -93,12 +93,12 @@ pub async fn add_pages(connection: &mut PgConnection, id: Uuid, pages: u64, coun
                   updated = updated + $4, unchanged = unchanged + $5, quarantined = quarantined + $6
             WHERE id = $1"#,
         id,
-        signed(counts.seen()),
-        signed(counts.inserted),
-        signed(counts.updated),
-        signed(counts.unchanged),
-        signed(counts.quarantined),
-        signed(pages),
+        to_bigint(counts.seen()),
+        to_bigint(counts.inserted),
+        to_bigint(counts.updated),
+        to_bigint(counts.unchanged),
+        to_bigint(counts.quarantined),
+        to_bigint(pages),
     )
     .execute(connection)
     .await?;
@@ -133,7 +133,7 @@ pub async fn finish(
 ///
 /// # Errors
 /// [`DbError`] where the database refuses, or holds an impossible row.
-pub async fn end_left_behind(
+pub async fn finish_abandoned(
     connection: &mut PgConnection,
     job: JobId,
     status: RunStatus,

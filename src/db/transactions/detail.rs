@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use sqlx::{PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::search::{FoundTransaction, every_column};
+use super::search::{FoundTransaction, all_columns};
 use crate::db::DbError;
 use crate::domain::status::Status;
 
@@ -14,7 +14,7 @@ use crate::domain::status::Status;
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<FoundTransaction>, DbError> {
-    let mut query = QueryBuilder::new(format!("SELECT {} FROM transactions WHERE id = ", every_column()));
+    let mut query = QueryBuilder::new(format!("SELECT {} FROM transactions WHERE id = ", all_columns()));
     Ok(query.push_bind(id).build_query_as().fetch_optional(pool).await?)
 }
 

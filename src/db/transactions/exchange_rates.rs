@@ -71,16 +71,14 @@ pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
     Ok(pruned.rows_affected())
 }
 
-/// Whose word a payment's rate is, from its columns `rate_origin` and `rate_at`; none where it has no rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FoundOrigin(pub Option<RateOrigin>);
-
-impl FoundOrigin {
-    /// Of these columns.
-    pub(in crate::db) fn of(name: Option<&str>, at: Option<DateTime<Utc>>) -> Result<Self, sqlx::Error> {
-        let Some(name) = name else { return Ok(Self(None)) };
-        let origin = RateOrigin::from_parts(name, at);
-        let impossible = || DbError::impossible("transactions.rate_origin", name);
-        Ok(Self(Some(origin.ok_or_else(|| sqlx::Error::Decode(impossible().into()))?)))
+/// Reads the columns `rate_origin` and `rate_at` of a transaction; `None` if it has no rate.
+pub(in crate::db) fn read_origin(
+    name: Option<&str>,
+    at: Option<DateTime<Utc>>,
+) -> Result<Option<RateOrigin>, sqlx::Error> {
+    let Some(name) = name else { return Ok(None) };
+    match RateOrigin::from_parts(name, at) {
+        Some(origin) => Ok(Some(origin)),
+        None => Err(sqlx::Error::Decode(DbError::impossible("transactions.rate_origin", name).into())),
     }
 }

@@ -45,7 +45,7 @@ pub async fn list_currencies(
         .map_err(|error| DbError::impossible("transactions.currency", format!("{error}")))
 }
 
-/// A payment's place in the order of creation.
+/// A payment's position in the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackfillPosition {
     /// When it came to be.
@@ -57,14 +57,14 @@ pub struct BackfillPosition {
 /// A payment without a rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnvaluedTransaction {
-    /// Its place.
-    pub place: BackfillPosition,
+    /// Its position.
+    pub position: BackfillPosition,
     /// Its amount.
     pub amount: Decimal,
     /// Its fee.
     pub fee: Option<Decimal>,
     /// Where it stands in the metrics.
-    pub standing: cell::Place,
+    pub cell_place: cell::Place,
 }
 
 /// Payments of `source` in `currency` without a rate after `after`, oldest first, at most `limit`.
@@ -93,7 +93,7 @@ pub async fn list(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let standing = cell::Place {
+            let cell_place = cell::Place {
                 quarter: Width::Quarter.start(row.created_at),
                 source,
                 kind: row.kind.try_into()?,
@@ -105,8 +105,8 @@ pub async fn list(
                 currency: currency.to_string(),
                 status: row.status.try_into()?,
             };
-            let place = BackfillPosition { created_at: row.created_at, id: row.id };
-            Ok(UnvaluedTransaction { place, amount: row.amount, fee: row.fee, standing })
+            let position = BackfillPosition { created_at: row.created_at, id: row.id };
+            Ok(UnvaluedTransaction { position, amount: row.amount, fee: row.fee, cell_place })
         })
         .collect()
 }
@@ -115,7 +115,7 @@ pub async fn list(
 ///
 /// # Errors
 /// [`DbError::Conflict`] where one has a rate by now; nothing may be committed then.
-pub async fn value(connection: &mut PgConnection, valued: &[(Uuid, Valuation)]) -> Result<(), DbError> {
+pub async fn set_valuations(connection: &mut PgConnection, valued: &[(Uuid, Valuation)]) -> Result<(), DbError> {
     let dollars = |field: fn(&Valuation) -> Option<Decimal>| -> Vec<Option<Decimal>> {
         valued.iter().map(|(_, valuation)| field(valuation)).collect()
     };

@@ -51,7 +51,7 @@ impl ExportAudit {
     /// Notes how it ended. Where that fails, it is noted all the same that it began.
     pub(super) async fn end(&self, rows: u64, outcome: &str) {
         let Some(entry) = self.entry else { return };
-        if let Err(error) = audit::end(&self.pool, entry, rows, outcome, self.clock.now()).await {
+        if let Err(error) = audit::finish(&self.pool, entry, rows, outcome, self.clock.now()).await {
             tracing::error!(rows, %error, "the trail of an export has no end: {error}");
         }
     }

@@ -90,7 +90,7 @@ pub async fn note_download(pool: &PgPool, by: &Principal, opened: &Opened, now: 
     let export = &opened.export;
     let details = json!({"export": export.name, "format": export.format, "export_id": export.id});
     let entry = audit::insert(pool, &NewAuditEntry { by, action: "download", details: &details }, now).await?;
-    audit::end(pool, entry, opened.rows, "sent", now).await
+    audit::finish(pool, entry, opened.rows, "sent", now).await
 }
 
 /// Cancels the job of an export that is not ready, and deletes its file: for whoever asked for it, and operators.
@@ -107,7 +107,7 @@ pub async fn remove_export(pool: &PgPool, files: &ExportFiles, by: &Principal, i
         Err(CancelError::Db(error)) => return Err(error.into()),
     }
     if let Some(stored_as) = &export.stored_as {
-        exports::forget_file(pool, id).await?;
+        exports::clear_file(pool, id).await?;
         files.delete(stored_as).await?;
     }
     exports::find(pool, id).await?.ok_or(OpenError::NotFound)

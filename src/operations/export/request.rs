@@ -57,7 +57,7 @@ pub async fn request_export(
         job_id,
         name: order.name(),
         format: order.form.format.as_str(),
-        wanted: &json!(order),
+        spec: &json!(order),
         by: &order.by,
         file_name: &order.file_name(),
     };

@@ -79,7 +79,7 @@ impl ExportRunner<'_> {
     /// # Errors
     /// [`MakeError`] where it was not made; [`DbError::ClaimLost`] in it where another worker has the job by now.
     pub async fn make_export(&self, claim: &Claim, id: Uuid) -> Result<FinishedExport, MakeError> {
-        let wanted = exports::take_up(self.pool, id, claim.job_id).await?.ok_or(MakeError::Unknown(id))?;
+        let wanted = exports::assign_job(self.pool, id, claim.job_id).await?.ok_or(MakeError::Unknown(id))?;
         let order: ExportSpec = serde_json::from_value(wanted)?;
         let total = order.count(self.exports).await?;
         let so_far = RowsSoFar::default();

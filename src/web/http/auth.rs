@@ -140,7 +140,7 @@ impl Access {
         if self.issued.lock().await.used.insert(id) {
             let (pool, now) = (self.pool.clone(), self.clock.now());
             tokio::spawn(async move {
-                if let Err(error) = api_keys::note_use(&pool, id, now).await {
+                if let Err(error) = api_keys::record_use(&pool, id, now).await {
                     tracing::warn!(%error, "the use of a key was not noted");
                 }
             });

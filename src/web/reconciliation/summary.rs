@@ -154,7 +154,8 @@ impl SummaryApi {
     ) -> Result<Json<ReconciliationSummary>, Problem> {
         let (now, zone) = (state.clock.now(), state.reconciliation.zone);
         let date = query.0.date.unwrap_or_else(|| day_before(now, zone));
-        let (runs, cases) = tokio::try_join!(runs::list_telling(&state.pool, date), sum_unresolved(&state.pool, date))?;
+        let (runs, cases) =
+            tokio::try_join!(runs::list_since_last_completed(&state.pool, date), sum_unresolved(&state.pool, date))?;
         let data_as_of = data_as_of(&state).await?;
         let open_cases = OpenCases::of(&cases, day_of(now, zone));
         Ok(Json(Told { date, timezone: zone.name(), runs: &runs, open_cases, data_as_of }.into()))

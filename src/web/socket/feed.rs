@@ -42,7 +42,7 @@ pub trait Feed: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`FeedError`] where the table cannot be read.
-    async fn find_bounds(&self) -> Result<(i64, i64), FeedError>;
+    async fn get_bounds(&self) -> Result<(i64, i64), FeedError>;
 }
 
 /// The real servers.
@@ -64,7 +64,7 @@ impl Feed for ServerFeed {
         Ok(db::events::list_after(&self.pool, id, limit).await?)
     }
 
-    async fn find_bounds(&self) -> Result<(i64, i64), FeedError> {
-        Ok(db::events::find_bounds(&self.pool).await?)
+    async fn get_bounds(&self) -> Result<(i64, i64), FeedError> {
+        Ok(db::events::get_bounds(&self.pool).await?)
     }
 }

@@ -81,7 +81,7 @@ impl Hub {
     /// # Errors
     /// [`FeedError`] where the table cannot be read: without it nobody can say what is new.
     pub async fn start(feed: Arc<dyn Feed>, clock: SharedClock) -> Result<Arc<Self>, FeedError> {
-        let (_, newest) = feed.find_bounds().await?;
+        let (_, newest) = feed.get_bounds().await?;
         let room = Room { memory: Memory { events: VecDeque::new(), since: newest }, members: vec![] };
         let hub = Arc::new(Self {
             feed: Arc::clone(&feed),
@@ -170,7 +170,7 @@ impl Hub {
 
     /// Reads what a client missed from the table, as far back as it goes.
     async fn read_older(&self, since: i64, newest: i64) -> Result<Older, FeedError> {
-        let (oldest, kept) = self.feed.find_bounds().await?;
+        let (oldest, kept) = self.feed.get_bounds().await?;
         if since > newest {
             // It comes from a process that is ahead of this one, or from a history that is no more.
             return Ok(Older { since: if since <= kept { since } else { newest }, events: vec![] });

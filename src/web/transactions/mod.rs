@@ -28,7 +28,6 @@ use super::http::schema::{Money, RateOriginName, Time};
 use super::state::State;
 use crate::db::transactions::detail;
 use crate::db::transactions::detail::RecordedChange;
-use crate::db::transactions::exchange_rates::FoundOrigin;
 use crate::db::transactions::search::{FoundTransaction, TransactionCursor, TransactionWindow};
 use crate::domain::access::{Principal, Role};
 use crate::domain::exchange_rate::RateOrigin;
@@ -111,7 +110,7 @@ impl Transaction {
     /// A payment as `principal` may see it.
     pub(in crate::web) fn shown_to(principal: &Principal, found: FoundTransaction) -> Self {
         let sight = PiiAccess::of(principal.role);
-        let FoundOrigin(origin) = found.rate_origin;
+        let origin = found.rate_origin;
         Self {
             id: found.id,
             source: found.source,
@@ -220,7 +219,7 @@ impl TransactionsApi {
         let asked: pagination::Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
         let filter = query.filter(state.report_timezone, &viewer.0);
         let window = TransactionWindow { sort_by, order, page: asked.to_db() };
-        let edition = state.sums.edition(&filter.question()).await?;
+        let edition = state.sums.edition(&filter.metric_query()).await?;
         let page = Box::pin(async {
             let now = state.clock.now();
             let (found, count) = list_payments(&state.pool, &state.sums, &filter, &window, now).await?;

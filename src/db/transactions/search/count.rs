@@ -1,6 +1,6 @@
 //! How many payments a filter finds, where the cells of the metrics do not know it.
 //!
-//! Whatever is counted is counted one by one, and no more than [`MOST_VISITED`]. A range of amounts and a text have indexes
+//! Whatever is counted is counted one by one, and no more than [`MAX_VISITED`]. A range of amounts and a text have indexes
 //! that find nothing else; of filters that no cell knows together, the payments that one of them finds are visited, the
 //! newest first.
 
@@ -8,7 +8,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::{Search, TransactionFilter, search};
 use crate::db::DbError;
-use crate::db::count::{Count, MOST_VISITED};
+use crate::db::count::{Count, MAX_VISITED};
 
 /// Of so many of the newest it is told how frequent a text is.
 const LOOK: i64 = 4_000;
@@ -29,9 +29,9 @@ async fn count_visited(connection: &mut PgConnection, filter: &TransactionFilter
     filter.push_all_but_search(&mut query);
     query.push(") AS found FROM transactions WHERE true");
     filter.push_narrowest(&mut query);
-    query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS visited");
+    query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS visited");
     let (found, visited): (i64, i64) = query.build_query_as().fetch_one(connection).await?;
-    Ok(Count::among(found, visited))
+    Ok(Count::from_visited(found, visited))
 }
 
 /// A text that is found so often among the newest that there must be more than may be visited is not counted any further.
@@ -50,7 +50,7 @@ async fn count_matching(
     if looked_at < LOOK {
         return Ok(Count { total: found.unsigned_abs(), exact: true });
     }
-    if found.unsigned_abs().saturating_mul(at_most) / LOOK.unsigned_abs() > MOST_VISITED.unsigned_abs() {
+    if found.unsigned_abs().saturating_mul(at_most) / LOOK.unsigned_abs() > MAX_VISITED.unsigned_abs() {
         return Ok(Count { total: found.unsigned_abs(), exact: false });
     }
     count_indexed(connection, filter, search).await
@@ -64,7 +64,7 @@ async fn count_indexed(
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM transactions WHERE ");
     search::push_indexed_match(&mut query, search);
     filter.push_all_but_search(&mut query);
-    query.push(" LIMIT ").push_bind(MOST_VISITED + 1).push(") AS found");
+    query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS found");
     let found: i64 = query.build_query_scalar().fetch_one(connection).await?;
-    Ok(Count::among(found.min(MOST_VISITED), found))
+    Ok(Count::from_visited(found.min(MAX_VISITED), found))
 }

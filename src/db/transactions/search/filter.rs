@@ -39,27 +39,27 @@ pub struct Search {
 impl TransactionFilter {
     /// What the metrics can say of how many payments it finds.
     #[must_use]
-    pub fn known(&self) -> RollupCount {
-        let question = self.question();
+    pub fn rollup_count(&self) -> RollupCount {
+        let question = self.metric_query();
         if self.search.is_some() || question.facet().is_none() {
-            return RollupCount::AtMost(widened(question));
+            return RollupCount::UpperBound(widened(question));
         }
         if self.amounts.is_all() {
-            return RollupCount::Exactly(question);
+            return RollupCount::Exact(question);
         }
         let by_band = question.clone().by(Dimension::AmountBand);
-        if by_band.facet().is_some() { RollupCount::InBands(by_band) } else { RollupCount::AtMost(question) }
+        if by_band.facet().is_some() { RollupCount::ByAmountBand(by_band) } else { RollupCount::UpperBound(question) }
     }
 
     /// The question after all that the metrics know of what it looks for.
     #[must_use]
-    pub fn question(&self) -> MetricQuery {
-        MetricQuery::new(self.dimensions.clone(), TimeBuckets::one(self.stretch())).counts()
+    pub fn metric_query(&self) -> MetricQuery {
+        MetricQuery::new(self.dimensions.clone(), TimeBuckets::one(self.time_range())).counts()
     }
 
     /// The time of their creation.
     #[must_use]
-    pub fn stretch(&self) -> TimeRange {
+    pub fn time_range(&self) -> TimeRange {
         let TimeRange { from, until } = TimeRange::ALL;
         TimeRange { from: self.from.unwrap_or(from), until: self.until.unwrap_or(until) }
     }
@@ -94,11 +94,11 @@ impl TransactionFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollupCount {
     /// As many as this question's answer says.
-    Exactly(MetricQuery),
+    Exact(MetricQuery),
     /// As many as this question's answer says of the bands that lie within the amounts as a whole, and those of the rest.
-    InBands(MetricQuery),
+    ByAmountBand(MetricQuery),
     /// No more than that.
-    AtMost(MetricQuery),
+    UpperBound(MetricQuery),
 }
 
 /// The question without what no facet knows beside the rest.
@@ -132,12 +132,12 @@ mod tests {
         let all = query::Filter::default;
         let of = |dimensions| TransactionFilter { dimensions, ..TransactionFilter::default() };
         let project = of(query::Filter { projects: some(), ..all() });
-        assert!(matches!(TransactionFilter::default().known(), RollupCount::Exactly(_)));
-        assert!(matches!(project.known(), RollupCount::Exactly(question) if question.filter.projects == some()));
+        assert!(matches!(TransactionFilter::default().rollup_count(), RollupCount::Exact(_)));
+        assert!(matches!(project.rollup_count(), RollupCount::Exact(question) if question.filter.projects == some()));
         let amounts = AmountRange { least: Some(Decimal::ONE), ..AmountRange::default() };
         assert!(matches!(
-            TransactionFilter { amounts, ..TransactionFilter::default() }.known(),
-            RollupCount::InBands(_)
+            TransactionFilter { amounts, ..TransactionFilter::default() }.rollup_count(),
+            RollupCount::ByAmountBand(_)
         ));
         let search = Some(Search { text: "abc".to_owned(), personal: false });
         for (filter, left) in [
@@ -150,7 +150,7 @@ mod tests {
             (of(query::Filter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
             (of(query::Filter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
         ] {
-            let RollupCount::AtMost(question) = filter.known() else { panic!("{filter:?} is known") };
+            let RollupCount::UpperBound(question) = filter.rollup_count() else { panic!("{filter:?} is known") };
             let asked = &question.filter;
             let lists = [&asked.projects, &asked.merchant_ids, &asked.countries, &asked.payment_methods];
             assert_eq!(lists.map(Vec::len), left, "{filter:?}");

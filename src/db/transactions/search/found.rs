@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::{SortBy, SortValue, TransactionCursor};
 use crate::db::DbError;
-use crate::db::transactions::exchange_rates::FoundOrigin;
+use crate::db::transactions::exchange_rates::read_origin;
+use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
@@ -37,7 +38,7 @@ pub struct FoundTransaction {
     pub fee: Option<Decimal>,
     pub fee_usd: Option<Decimal>,
     pub exchange_rate: Option<Decimal>,
-    pub rate_origin: FoundOrigin,
+    pub rate_origin: Option<RateOrigin>,
     pub status: Status,
     pub original_status: Option<String>,
     pub user_id: Option<String>,
@@ -112,11 +113,11 @@ const COLUMNS: [Column; 32] = [
     Column("exchange_rate_at", "rate_at", None),
 ];
 
-static EVERY_COLUMN: LazyLock<String> = LazyLock::new(|| columns(|_| true));
+static ALL_COLUMNS: LazyLock<String> = LazyLock::new(|| columns(|_| true));
 
 /// The columns of a statement that reads payments as a whole.
-pub(in crate::db) fn every_column() -> &'static str {
-    &EVERY_COLUMN
+pub(in crate::db) fn all_columns() -> &'static str {
+    &ALL_COLUMNS
 }
 
 /// The same where only the columns that are `wanted` are told of: of the others nothing is sent, where they may be absent.
@@ -181,7 +182,7 @@ impl FromRow<'_, PgRow> for FoundTransaction {
             updated_at: cells.next()?,
             completed_at: cells.next()?,
             ingested_at: cells.next()?,
-            rate_origin: FoundOrigin::of(cells.next()?, cells.next()?)?,
+            rate_origin: read_origin(cells.next()?, cells.next()?)?,
         })
     }
 }

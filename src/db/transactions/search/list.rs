@@ -10,7 +10,7 @@
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::{
-    FoundTransaction, Search, SortOrder, SortValue, TransactionFilter, TransactionWindow, every_column, search,
+    FoundTransaction, Search, SortOrder, SortValue, TransactionFilter, TransactionWindow, all_columns, search,
 };
 use crate::db::DbError;
 
@@ -51,7 +51,7 @@ async fn read(
     window: &TransactionWindow,
     push: impl FnOnce(&mut QueryBuilder<Postgres>),
 ) -> Result<Vec<FoundTransaction>, DbError> {
-    let mut query = QueryBuilder::new(format!("SELECT {} FROM ", every_column()));
+    let mut query = QueryBuilder::new(format!("SELECT {} FROM ", all_columns()));
     push(&mut query);
     push_order(&mut query, window);
     Ok(query.build_query_as().fetch_all(pool).await?)

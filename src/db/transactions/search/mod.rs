@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub use count::count;
 pub use filter::{RollupCount, Search, TransactionFilter};
 pub use found::FoundTransaction;
-pub(in crate::db) use found::every_column;
+pub(in crate::db) use found::all_columns;
 pub use list::list;
 
 use crate::db::page::PageWindow;

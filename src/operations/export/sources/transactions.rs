@@ -9,7 +9,6 @@ use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::metrics::sums;
 use crate::db::snapshot::Snapshot;
-use crate::db::transactions::exchange_rates::FoundOrigin;
 use crate::db::transactions::search;
 use crate::db::transactions::search::export::TransactionStream;
 use crate::db::transactions::search::{FoundTransaction, RollupCount, SortBy, SortOrder, TransactionFilter};
@@ -73,7 +72,7 @@ impl Payment {
     }
 
     fn rate_origin(&self) -> Option<RateOrigin> {
-        let FoundOrigin(origin) = self.0.rate_origin;
+        let origin = self.0.rate_origin;
         origin
     }
 }
@@ -172,15 +171,15 @@ impl Rows for ExportedPayments {
 
     async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
         let (connection, filter) = (snapshot.connection()?, &self.export.filter);
-        let count = match filter.known() {
-            RollupCount::Exactly(question) => {
+        let count = match filter.rollup_count() {
+            RollupCount::Exact(question) => {
                 Count { total: query::count(&sums::list(connection, &question).await?), exact: true }
             }
-            RollupCount::InBands(question) => {
+            RollupCount::ByAmountBand(question) => {
                 let sums = sums::list(&mut *connection, &question).await?;
                 add_rest(connection, filter, &sums).await?
             }
-            RollupCount::AtMost(question) => {
+            RollupCount::UpperBound(question) => {
                 let at_most = query::count(&sums::list(&mut *connection, &question).await?);
                 search::count(connection, filter, at_most).await?
             }

@@ -104,7 +104,7 @@ impl Feed for FakeFeed {
         Ok(self.table.lock().expect("sound").iter().filter(|event| event.id > id).take(limit).cloned().collect())
     }
 
-    async fn find_bounds(&self) -> Result<(i64, i64), FeedError> {
+    async fn get_bounds(&self) -> Result<(i64, i64), FeedError> {
         self.table_there()?;
         let table = self.table.lock().expect("sound");
         Ok((table.first().map_or(0, |event| event.id), table.last().map_or(0, |event| event.id)))
