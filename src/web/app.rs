@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::access::audit::AuditApi;
 use super::access::me::MeApi;
-use super::export::{self, spare_workbooks};
+use super::export::{self, skip_compression};
 use super::health::HealthApi;
 use super::http::middleware::RequestMiddleware;
 use super::http::openapi;
@@ -68,7 +68,7 @@ pub fn build(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
         // Not brotli, which browsers would be given first: at the quality that poem asks of it, it takes a hundred times as
         // long as all the rest of an answer.
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
-        .before(spare_workbooks);
+        .before(skip_compression);
     let doorkeeper: Arc<dyn Authenticator> = state.access();
     // The WebSocket goes beside the pages: an upgrade must not be compressed.
     let routes = socket::mount(Route::new().nest("/", pages), &state.hub, &doorkeeper);

@@ -1,6 +1,6 @@
-//! An answer that is a file.
+//! A response that is a file.
 //!
-//! poem-openapi's `Attachment` was rejected: it knows one media type, and the document is to list each.
+//! poem-openapi's `Attachment` was rejected: it has one media type, and the document lists one for each format.
 
 use std::io;
 
@@ -22,21 +22,20 @@ const CSV_EXAMPLE: &str = "id,recon_date,state\r\n01980f2a-7c11-7b3a-9d42-5f6a1c
 const NDJSON_EXAMPLE: &str =
     "{\"id\":\"01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e\",\"recon_date\":\"2026-01-15\",\"state\":\"open\"}\n";
 
-/// A file on its way.
 pub(in crate::web) struct Download {
     format: Format,
     file_name: String,
-    /// How many rows it has, where that is known.
+    /// The number of rows, if it is known before the file is sent.
     rows: Option<u64>,
-    /// How many bytes it has, where that is known.
+    /// The number of bytes, if it is known before the file is sent.
     bytes: Option<u64>,
     body: Body,
 }
 
 impl Download {
-    /// Lines, which come while they are read, or a workbook, which is whole.
-    pub(in crate::web) fn of(format: Format, file_name: String, coming: ExportOutput) -> Self {
-        match coming {
+    /// Lines are sent while they are read; a workbook is already complete.
+    pub(in crate::web) fn new(format: Format, file_name: String, output: ExportOutput) -> Self {
+        match output {
             ExportOutput::Lines(chunks) => {
                 let rows = chunks.count.exact.then_some(chunks.count.total);
                 let body = Body::from_bytes_stream(chunks.into_stream().map_err(io::Error::other));
@@ -68,12 +67,12 @@ impl IntoResponse for Download {
     }
 }
 
-/// How a browser is told to keep a file, and under which name.
+/// The `Content-Disposition`. The names of exported files are ASCII and need no quoting (`tabular::file_name`).
 pub(in crate::web) fn attachment(file_name: &str) -> String {
     format!("attachment; filename=\"{file_name}\"")
 }
 
-/// What a file may be.
+/// A media type for each format.
 pub(in crate::web) fn content() -> Vec<MetaMediaType> {
     Format::ALL.map(|format| MetaMediaType { content_type: format.media_type(), schema: schema(format) }).into()
 }
@@ -83,13 +82,13 @@ impl ApiResponse for Download {
         let headers = vec![
             described(
                 "Content-Disposition",
-                "The name of the file, which says what is inside.",
+                "The name of the file, which describes its content.",
                 true,
                 String::schema_ref(),
             ),
             described(
                 "X-Total-Count",
-                "How many rows the file has, where that is known before it is sent.",
+                "The number of rows, if it is known before the file is sent.",
                 false,
                 u64::schema_ref(),
             ),

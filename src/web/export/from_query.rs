@@ -1,4 +1,4 @@
-//! From the query of a list to the subject of an export, for a request and for an order alike.
+//! Turns the filters of a list into the source of an export.
 
 use chrono_tz::Tz;
 
@@ -17,7 +17,6 @@ use crate::web::metrics::MetricsQuery;
 use crate::web::payshack::MetadataQuery;
 use crate::web::state::State;
 
-/// What is asked for, and in which form.
 pub(in crate::web) type ParsedExport<S> = (S, FileOptions);
 
 pub(in crate::web) fn transactions(

@@ -1,4 +1,4 @@
-//! Files to download: while they are read, when they are whole, or made by a job.
+//! Exports: files that are sent at once, or created by a job and downloaded later.
 
 mod download;
 pub(crate) mod from_query;
@@ -33,27 +33,27 @@ use crate::operations::export::store::FileError;
 use crate::operations::export::{ExportError, ExportSource, RowsSoFar};
 use crate::tabular::Format;
 
-/// A workbook of more rows takes longer than the 30 s that a proxy waits for the first byte: some 20,000 rows of all columns a
-/// second, on a machine that has others to serve.
-const ROWS_OF_A_REQUEST: u64 = 250_000;
+/// A workbook with more rows takes longer than the 30 s that a proxy waits for the first byte: about 20,000 rows of all
+/// columns are written per second on a machine that also serves other requests.
+const MAX_WORKBOOK_ROWS: u64 = 250_000;
 
-/// The operations.
 pub(in crate::web) fn operations() -> impl OpenApi + 'static {
     (ExportApi, requests::OrdersApi)
 }
 
-/// The endpoints that answer with a file at once.
+/// The operations that respond with a file at once.
 struct ExportApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Export")]
 impl ExportApi {
-    /// Export payments
+    /// Export transactions
     ///
-    /// Every payment that the filters of the list find, in its order, however many there are. CSV and NDJSON come from the
-    /// first row on while they are read; a workbook comes when it is whole, and one of more than 250,000 rows has to be
-    /// ordered. The columns bear the names of the list's fields; personal data is masked for a viewer. Text that a
-    /// spreadsheet would run as a formula stands after an apostrophe in CSV. If something fails on the way, the connection
-    /// breaks off.
+    /// Returns all transactions that match the filters of `GET /transactions`, in its order, without a limit. The
+    /// columns have the names of the list's fields; personal data is masked for a viewer. CSV and NDJSON are streamed;
+    /// a workbook is sent when it is complete, and one with more than 250,000 rows has to be requested with `POST
+    /// /exports`. Workbooks have the data on the first sheet and a summary on the last. In CSV, text that a spreadsheet
+    /// would run as a formula is prefixed with an apostrophe. If an error occurs half-way, the connection is closed
+    /// before the end of the file.
     #[oai(path = "/export/transactions", method = "get", operation_id = "exportTransactions")]
     async fn transactions(
         &self,
@@ -66,10 +66,10 @@ impl ExportApi {
         answer(&state, request, &viewer.0, &from_query::transactions(&state, &viewer.0, query.0, file.0)).await
     }
 
-    /// Export cases of reconciliation
+    /// Export discrepancies
     ///
-    /// Every case that the filters of the list find, oldest day first, in the same formats; the last sheet of a workbook
-    /// sums up each day.
+    /// Returns all discrepancies that match the filters of `GET /reconciliation/discrepancies`, oldest day first, in
+    /// the formats of `GET /export/transactions`. The last sheet of a workbook also has the totals of each day.
     #[oai(path = "/export/reconciliation", method = "get", operation_id = "exportReconciliation")]
     async fn reconciliation(
         &self,
@@ -82,9 +82,10 @@ impl ExportApi {
         answer(&state, request, &viewer.0, &from_query::reconciliation(&state, &query.0, file.0)).await
     }
 
-    /// Export what payments sum up to
+    /// Export metrics
     ///
-    /// A row for each day, source, project and currency, with the filters of the metrics: to be added up in a pivot table.
+    /// Returns one row for each day, source, project and currency, for a pivot table. The filters are those of the
+    /// metrics, the formats those of `GET /export/transactions`.
     #[oai(path = "/export/metrics-summary", method = "get", operation_id = "exportMetricsSummary")]
     async fn metrics_summary(
         &self,
@@ -97,9 +98,10 @@ impl ExportApi {
         answer(&state, request, &viewer.0, &from_query::metrics_summary(&state, &query.0, file.0)?).await
     }
 
-    /// Export PayShack's clients
+    /// Export PayShack clients
     ///
-    /// Every client that the filters of the list find, by their names. Addresses are masked for a viewer.
+    /// Returns all clients that match the filters of `GET /payshack/clients`, ordered by name, in the formats of
+    /// `GET /export/transactions`. E-mail addresses are masked for a viewer.
     #[oai(path = "/export/payshack-clients", method = "get", operation_id = "exportPayshackClients")]
     async fn payshack_clients(
         &self,
@@ -120,34 +122,31 @@ async fn answer<S: ExportSource>(
     (subject, form): &ParsedExport<S>,
 ) -> Result<Download, Problem> {
     if form.format == Format::Xlsx {
-        refuse_what_takes_too_long(state, request, subject).await?;
+        check_length(state, request, subject).await?;
     }
-    let coming = begin(&state.exports, subject, form, by, &RowsSoFar::default()).await?;
-    Ok(Download::of(form.format, subject.file_name(form.format), coming))
+    let output = begin(&state.exports, subject, form, by, &RowsSoFar::default()).await?;
+    Ok(Download::new(form.format, subject.file_name(form.format), output))
 }
 
-/// A count that was not worth finding out is one of very many.
-async fn refuse_what_takes_too_long<S: ExportSource>(
-    state: &State,
-    request: &Request,
-    subject: &S,
-) -> Result<(), Problem> {
+/// An inexact count means very many rows.
+async fn check_length<S: ExportSource>(state: &State, request: &Request, subject: &S) -> Result<(), Problem> {
     let count = state.exports.count(subject).await?;
-    if count.exact && count.total <= ROWS_OF_A_REQUEST {
+    if count.exact && count.total <= MAX_WORKBOOK_ROWS {
         return Ok(());
     }
     let (about, rows) = if count.exact { ("", count.total) } else { ("more than ", count.total) };
     let query = request.original_uri().query().unwrap_or_default();
     let detail = format!(
-        "a workbook of {about}{rows} rows takes longer than a request may: order it by POST /api/v1/exports with \
-         {{\"export\": \"{}\", \"query\": \"{query}\"}}, or take format=csv, which comes while it is read",
+        "a workbook of {about}{rows} rows takes longer than a request may: create it with POST /api/v1/exports and \
+         {{\"export\": \"{}\", \"query\": \"{query}\"}}, or use format=csv, which is streamed",
         S::NAME
     );
     Err(Problem::new(ProblemCode::ExportTooLong, detail))
 }
 
-/// Has workbooks, and files that come in ranges, sent as they are.
-pub(in crate::web) async fn spare_workbooks(mut request: Request) -> Result<Request> {
+/// Turns off compression for workbooks, which are compressed already, and for downloads, whose ranges count bytes of
+/// the file.
+pub(in crate::web) async fn skip_compression(mut request: Request) -> Result<Request> {
     let workbook = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "format=xlsx"));
     let download = request.uri().path().ends_with("/download");
     if workbook || download {

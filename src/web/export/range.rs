@@ -13,8 +13,8 @@ pub(in crate::web) enum Wanted {
     Beyond,
 }
 
-/// What `range` asks for of a file of so many bytes. One range at a time: several would come as one body of many parts, which
-/// may be answered by the whole.
+/// What `range` asks for of a file of so many bytes. One range at a time: several would come as one body of many parts,
+/// which may be answered by the whole.
 pub(in crate::web) fn wanted(range: Option<&str>, bytes: u64) -> Wanted {
     let Some(asked) = range.and_then(|range| range.trim().strip_prefix("bytes=")) else { return Wanted::Whole };
     let Some((first, last)) = asked.split_once('-').map(|(first, last)| (first.trim(), last.trim())) else {

@@ -1,4 +1,4 @@
-//! Files that a job makes: ordered, followed, downloaded in ranges, taken away.
+//! Exports created by a job: requested, followed, downloaded in ranges, removed.
 
 use std::io;
 use std::sync::Arc;
@@ -110,39 +110,39 @@ impl ExportRequest {
     }
 }
 
-/// An order of a file, and what has become of it.
+/// An export that a job creates.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ExportOrder {
-    /// Its id.
+    /// The id of the export.
     id: Uuid,
-    /// What is exported.
+    /// What is exported: an `ExportName`.
     export: String,
-    /// The kind of file.
+    /// The format: an `ExportFormat`.
     format: String,
-    /// What the file is called.
+    /// The name of the file.
     file_name: String,
-    /// Who asked for it.
+    /// The name of the API key that requested it.
     requested_by: String,
-    /// The job that makes it.
+    /// The id of the job that creates it, see `GET /jobs/{id}`.
     job_id: Uuid,
-    /// Where the job stands; null once it is forgotten.
+    /// The state of the job; null if the job was deleted (finished jobs are deleted after `JOB_RETENTION_DAYS`).
     state: Option<JobState>,
-    /// How far it has come: `progress` rows of `total`, which is null where that is not known.
+    /// The progress: `progress` rows of `total`, which is null if it is not known.
     progress: Option<Value>,
-    /// Why it failed.
+    /// Why the job failed.
     error: Option<String>,
-    /// How many rows the file has; null before it is whole.
+    /// The number of rows; null until the file is complete.
     rows: Option<i64>,
-    /// How many bytes.
+    /// The size in bytes; null until the file is complete.
     bytes: Option<i64>,
-    /// When it was asked for.
+    /// When the export was requested.
     created_at: Time,
-    /// When it was whole.
+    /// When the file was complete.
     finished_at: Option<Time>,
-    /// Until when it can be downloaded.
+    /// Until when the file can be downloaded.
     expires_at: Option<Time>,
-    /// Where it is downloaded; null before it is whole, and once it is gone.
+    /// The path of the download; null until the file is complete, and after it was removed.
     download: Option<String>,
 }
 
@@ -259,7 +259,7 @@ impl ApiResponse for Stored {
     fn register(_registry: &mut Registry) {}
 }
 
-/// Each attempt wrote a file of its own.
+/// Each attempt of the job stores a file with a name of its own.
 fn etag(opened: &Opened) -> String {
     format!("\"{}\"", opened.stored_as)
 }
@@ -269,10 +269,10 @@ pub(in crate::web) struct OrdersApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Export")]
 impl OrdersApi {
-    /// Order a file
+    /// Create an export
     ///
-    /// The same file as `GET /export/...` gives, made by a job: for what takes longer than a request may, or has to be
-    /// whole when the connection is not. It is kept for 24 hours; the event `export_ready` says when it is there.
+    /// Starts a job that creates the same file as `GET /export/...`: for files that take longer than a request may, and
+    /// for connections that may break. The event `export_ready` reports the complete file, which is kept for 24 hours.
     #[oai(path = "/exports", method = "post", operation_id = "orderExport")]
     async fn order(
         &self,
@@ -292,47 +292,50 @@ impl OrdersApi {
         Ok(Ordered::Ordered(Json(ExportOrder::of(export, &state)), location_of(id)))
     }
 
-    /// Show an ordered file
+    /// Get an export
     ///
-    /// How far it has come, and where it is downloaded. For whoever may see as much as whoever ordered it.
+    /// Returns the state, the progress, and the path of the download. The role of the key must be at least that of the
+    /// key that created the export.
     #[oai(path = "/exports/:id", method = "get", operation_id = "getExport")]
     async fn show(
         &self,
         state: Data<&Arc<State>>,
         viewer: Viewer,
-        /// The export's id.
+        /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<Json<ExportOrder>, Problem> {
         let export = find_export(&state.pool, &viewer.0, id.0).await?;
         Ok(Json(ExportOrder::of(export, &state)))
     }
 
-    /// Cancel an order, or remove its file
+    /// Delete an export
     ///
-    /// A job that runs stops within two seconds; a file that is there is deleted. For whoever ordered it, and operators.
+    /// Cancels the job, which stops within two seconds, or deletes the file. Allowed for the key that created the
+    /// export, and for operators.
     #[oai(path = "/exports/:id", method = "delete", operation_id = "removeExport")]
     async fn remove(
         &self,
         state: Data<&Arc<State>>,
         viewer: Viewer,
-        /// The export's id.
+        /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<Json<ExportOrder>, Problem> {
         let export = remove_export(&state.pool, &state.files, &viewer.0, id.0).await?;
         Ok(Json(ExportOrder::of(export, &state)))
     }
 
-    /// Download an ordered file
+    /// Download an export
     ///
-    /// All of it, or the part that `Range` asks for: a download that broke off can go on. `If-Range` with the `ETag` makes
-    /// sure that it goes on with the same file.
+    /// Returns the file, or the part that `Range` requests, so that an interrupted download can continue. With
+    /// `If-Range` and the `ETag`, a file that was created again since is returned as a whole. 409 if the file is not
+    /// complete, or was removed.
     #[oai(path = "/exports/:id/download", method = "get", operation_id = "downloadExport")]
     async fn download(
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
         viewer: Viewer,
-        /// The export's id.
+        /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<Stored, Problem> {
         let State { pool, files, clock, .. } = &***state;

@@ -34,8 +34,8 @@ struct DiscrepanciesSummary {
     count: u64,
     /// Their share of all payments, in percent.
     percentage: f64,
-    /// The amount at risk: the difference if only the amounts differ, otherwise Vima's amount. Null if the amounts are in
-    /// several currencies.
+    /// The amount at risk: the difference if only the amounts differ, otherwise Vima's amount. Null if the amounts are
+    /// in several currencies.
     amount: Option<Money>,
     by_type: DiscrepanciesByType,
 }
@@ -62,16 +62,16 @@ struct PendingSummary {
     percentage: f64,
 }
 
-/// The totals of a day; all 0 if no run has completed. The four percentages are shares of all payments, each counted once,
-/// and sum to exactly 100, or are all 0 if there are no payments.
+/// The totals of a day; all 0 if no run has completed. The four percentages are shares of all payments, each counted
+/// once, and sum to exactly 100, or are all 0 if there are no payments.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct DayFigures {
     /// The number of payments, each counted once. Duplicates and unmatchable rows are not included.
     total_transactions: u64,
     /// The number of Vima's rows that belong to the day, including duplicates and unmatchable rows.
     total_vima: u64,
-    /// The number of PayShack's rows that belong to the day, including duplicates and unmatchable rows. The row of a pair
-    /// belongs to the day of Vima's row.
+    /// The number of PayShack's rows that belong to the day, including duplicates and unmatchable rows. The row of a
+    /// pair belongs to the day of Vima's row.
     total_payshack: u64,
     /// The currency of the amounts; null if there are no amounts, or several currencies.
     currency: Option<String>,

@@ -1,4 +1,4 @@
-//! The cases: listed, each shown, and moved by people, one by one or many at once.
+//! Discrepancies: listed, shown, and updated by people, one by one or many at once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,18 +25,17 @@ use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::state::State;
 
-/// What cursors are signed for.
+/// Cursors are signed for this list.
 const LISTING: &str = "discrepancies";
 
-/// The endpoints.
 pub(in crate::web) struct DiscrepanciesApi;
 
 #[OpenApi(prefix_path = "/api/v1/reconciliation", tag = "Tag::Reconciliation")]
 impl DiscrepanciesApi {
     /// List discrepancies
     ///
-    /// Of the newest day first. Each is a case that lives across runs: what it is about is as the last run found it, where
-    /// it stands is up to people, and to runs that no longer find it.
+    /// The newest day first. A discrepancy lives across runs: its amounts and statuses are those of the last run that
+    /// found it; its state is changed by people, and by runs that no longer find it (`auto_resolved`).
     #[oai(path = "/discrepancies", method = "get", operation_id = "listDiscrepancies")]
     async fn list(
         &self,
@@ -52,13 +51,14 @@ impl DiscrepanciesApi {
         let (found, count) =
             tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
         let page = state.cursors.page(LISTING, &asked, count, found, discrepancies::Discrepancy::cursor);
-        Ok(Json(page.map(|found| Discrepancy::shown(found, &state))))
+        Ok(Json(page.map(|found| Discrepancy::new(found, &state))))
     }
 
-    /// Move many discrepancies
+    /// Update many discrepancies
     ///
-    /// All of them or none: an unknown id is a 404 and an illegal move a 409, which name the first few that are at fault.
-    /// Otherwise as one is moved. Takes the role operator.
+    /// Makes the same change to up to 1,000 discrepancies: to all of them or to none. An unknown id is a 404, an
+    /// illegal change of state a 409; both name the first few ids. The rules are those of `PATCH
+    /// /reconciliation/discrepancies/{id}`.
     #[oai(path = "/discrepancies", method = "patch", operation_id = "moveDiscrepancies")]
     async fn move_many(
         &self,
@@ -71,36 +71,38 @@ impl DiscrepanciesApi {
         let updated = move_cases(pool, &**clock, &ids, &body.value.asked.into(), &operator.0.name).await?;
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let found = listing::list_by_ids(pool, &ids).await?;
-        let items = found.into_iter().map(|found| Discrepancy::shown(found, &state)).collect();
+        let items = found.into_iter().map(|found| Discrepancy::new(found, &state)).collect();
         Ok(Json(DiscrepanciesMoved { updated: updated as u64, items }))
     }
 
-    /// Show a discrepancy
+    /// Get a discrepancy
     ///
-    /// With both payments side by side, as they are now, and what became of the case. Personal data is masked for a viewer.
+    /// Returns the discrepancy with both transactions as they are now and its history. Personal data is masked for a
+    /// viewer.
     #[oai(path = "/discrepancies/:id", method = "get", operation_id = "getDiscrepancy")]
     async fn show(
         &self,
         state: Data<&Arc<State>>,
         viewer: Viewer,
-        /// The case's id.
+        /// The id of the discrepancy.
         id: Path<Uuid>,
     ) -> Result<Json<DiscrepancyDetail>, Problem> {
         Ok(Json(DiscrepancyDetail::get(&state, &viewer.0, id.0).await?))
     }
 
-    /// Move a discrepancy
+    /// Update a discrepancy
     ///
-    /// Says where it is to stand, who is to look into it, and a note; what is left out stays. From open it goes to
-    /// acknowledged, resolved or ignored, from acknowledged to open, resolved or ignored, and from resolved, ignored and
-    /// `auto_resolved` to open; anything else is a 409. Every change is kept in the history, with who and when; what is so
-    /// already changes nothing. `assignee` null or empty takes the case away from whoever had it. Takes the role operator.
+    /// Sets the state, the assignee or a note; absent fields stay as they are. `assignee` null or empty removes the
+    /// assignee. The state can change from `open` to `acknowledged`, `resolved` or `ignored`; from `acknowledged` to
+    /// `open`, `resolved` or `ignored`; and from `resolved`, `ignored` or `auto_resolved` to `open`. Any other change
+    /// of state is a 409. Every change is recorded in the history with its author and time; values that are already set
+    /// are not recorded again.
     #[oai(path = "/discrepancies/:id", method = "patch", operation_id = "moveDiscrepancy")]
     async fn move_one(
         &self,
         state: Data<&Arc<State>>,
         operator: Operator,
-        /// The case's id.
+        /// The id of the discrepancy.
         id: Path<Uuid>,
         body: Body<DiscrepancyMove>,
     ) -> Result<Json<DiscrepancyDetail>, Problem> {

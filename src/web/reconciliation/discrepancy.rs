@@ -1,4 +1,4 @@
-//! A case, as it is listed.
+//! A discrepancy in a list.
 
 use std::mem::take;
 
@@ -19,49 +19,49 @@ use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::{CaseStatus, Money, Time};
 use crate::web::state::State;
 
-/// What two providers disagree on, or one does not know, or tells twice; and what people do about it.
+/// A payment that differs between the providers, that one of them does not have, or that one has twice; and how it is
+/// being resolved.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub(in crate::web) struct Discrepancy {
-    /// Its id.
+    /// The id of the discrepancy.
     id: Uuid,
-    /// The day that was reconciled, in `RECONCILIATION_TIMEZONE`.
+    /// The reconciled day, in `RECONCILIATION_TIMEZONE`.
     recon_date: NaiveDate,
     /// The last run that found it.
     run_id: Uuid,
-    /// What both providers call the payment: Vima's `client_operation_id`, PayShack's `order_id`.
+    /// The key of the payment at both providers: Vima's `client_operation_id`, PayShack's `order_id`.
     client_operation_id: String,
-    /// What was found.
+    /// The kind of discrepancy: `discrepancy` (the values differ), `missing_vima`, `missing_payshack` or `duplicate`.
     match_status: CaseStatus,
     #[oai(flatten)]
     facts: DiscrepancyFacts,
-    /// Where the case stands.
+    /// The state.
     state: CaseState,
-    /// Who looks into it.
+    /// The person who works on it.
     assignee: Option<String>,
-    /// What was said of it last.
+    /// The latest note.
     note: Option<String>,
-    /// When a run found it first.
+    /// When a run found it for the first time.
     first_seen_at: Time,
-    /// When a run found it last.
+    /// When a run found it most recently.
     last_seen_at: Time,
-    /// When it was closed.
+    /// When it was resolved, ignored or auto-resolved; null while it is open or acknowledged.
     resolved_at: Option<Time>,
-    /// How many days ago its day was, or was when the case was closed.
+    /// The number of days from `recon_date` to today, or to `resolved_at`.
     age_days: u32,
-    /// Why it was found, enough to check it by hand.
+    /// What was compared and by which rules, enough to check the result by hand.
     details: Value,
-    /// When the case was opened.
+    /// When the discrepancy was created.
     created_at: Time,
 }
 
 impl Discrepancy {
-    /// A case as it is shown now.
-    pub(in crate::web) fn shown(found: discrepancies::Discrepancy, state: &State) -> Self {
-        Self::aged(found, state.reconciliation.zone, state.clock.now())
+    pub(in crate::web) fn new(found: discrepancies::Discrepancy, state: &State) -> Self {
+        Self::at(found, state.reconciliation.zone, state.clock.now())
     }
 
-    fn aged(mut found: discrepancies::Discrepancy, zone: Tz, now: DateTime<Utc>) -> Self {
+    fn at(mut found: discrepancies::Discrepancy, zone: Tz, now: DateTime<Utc>) -> Self {
         let on = found.resolved_at.unwrap_or(now).with_timezone(&zone).date_naive();
         Self {
             id: found.id,

@@ -1,4 +1,4 @@
-//! A case with everything that is known of it: both payments side by side, and what became of it.
+//! A discrepancy with both transactions and its history.
 
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -17,28 +17,28 @@ use crate::web::http::schema::Time;
 use crate::web::state::State;
 use crate::web::transactions::Transaction;
 
-/// What became of a case, once.
+/// A change of a discrepancy.
 #[derive(Debug, Clone, Object)]
 struct DiscrepancyChange {
-    /// When.
+    /// When it was changed.
     changed_at: Time,
-    /// By whom: the name of the key; null where a run did it.
+    /// The name of the API key that changed it; null if a run did.
     changed_by: Option<String>,
-    /// By which run; null where a person did it.
+    /// The run that changed it; null if a person did.
     run_id: Option<Uuid>,
-    /// Where the case stood before; null where it was opened.
+    /// The state before; null if the discrepancy was created.
     from_state: Option<CaseState>,
-    /// Where it stood after.
+    /// The state after.
     to_state: CaseState,
-    /// Who looked into it before.
+    /// The assignee before.
     from_assignee: Option<String>,
-    /// Who looked into it after.
+    /// The assignee after.
     to_assignee: Option<String>,
-    /// What was said with it.
+    /// The note of the change.
     note: Option<String>,
-    /// What the case was about before; null where that did not change.
+    /// The compared values before; null if they did not change.
     from_facts: Option<Value>,
-    /// What it was about after; null where that did not change.
+    /// The compared values after; null if they did not change.
     to_facts: Option<Value>,
 }
 
@@ -59,22 +59,22 @@ impl From<history::DiscrepancyChange> for DiscrepancyChange {
     }
 }
 
-/// A case with everything that is known of it.
+/// A discrepancy with both transactions and its history.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub(in crate::web) struct DiscrepancyDetail {
     #[oai(flatten)]
     discrepancy: Discrepancy,
-    /// Vima's payment, as it is now.
+    /// Vima's transaction as it is now; null if there is none.
     vima: Option<Transaction>,
-    /// PayShack's payment, as it is now.
+    /// PayShack's transaction as it is now; null if there is none.
     payshack: Option<Transaction>,
-    /// What became of the case, oldest first; of more than a thousand changes, the last thousand.
+    /// The changes, oldest first; at most the latest 1,000.
     history: Vec<DiscrepancyChange>,
 }
 
 impl DiscrepancyDetail {
-    /// The case of this id, as `principal` may see it.
+    /// Personal data is masked if `principal` may not see it.
     pub(in crate::web) async fn get(state: &State, principal: &Principal, id: Uuid) -> Result<Self, Problem> {
         let found = listing::find(&state.pool, id).await?.ok_or_else(|| Problem::not_found("discrepancy"))?;
         let (vima, payshack, history) = tokio::try_join!(
@@ -83,7 +83,7 @@ impl DiscrepancyDetail {
             async { Ok(history::list(&state.pool, id).await?) }
         )?;
         let history = history.into_iter().map(DiscrepancyChange::from).collect();
-        Ok(Self { discrepancy: Discrepancy::shown(found, state), vima, payshack, history })
+        Ok(Self { discrepancy: Discrepancy::new(found, state), vima, payshack, history })
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is asked of a case, and of many at once.
 //!
-//! A field that is left out leaves the case as it is. So there must be another word for "nobody": an assignee that is named
-//! and says nothing, null or an empty text. A note and a state that say nothing are as good as left out, for neither can be
-//! taken away.
+//! A field that is left out leaves the case as it is. So there must be another word for "nobody": an assignee that is
+//! named and says nothing, null or an empty text. A note and a state that say nothing are as good as left out, for
+//! neither can be taken away.
 
 use std::collections::BTreeSet;
 

@@ -71,7 +71,8 @@ impl From<&Tally> for ReconciliationCounts {
     }
 }
 
-/// Shares of all payments in percent, with two decimals. They sum to exactly 100, or are all 0 if there are no payments.
+/// Shares of all payments in percent, with two decimals. They sum to exactly 100, or are all 0 if there are no
+/// payments.
 #[derive(Debug, Clone, Copy, PartialEq, Object)]
 pub(in crate::web) struct ReconciliationShares {
     /// Payments whose amount and status agree.

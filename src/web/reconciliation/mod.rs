@@ -1,4 +1,4 @@
-//! Reconciliation: runs and what they found, a day's summary, and the cases that people work on.
+//! Reconciliation: runs and their results, the summary of a day, and discrepancies.
 
 mod day_figures;
 mod discrepancies;
@@ -15,7 +15,6 @@ mod summary;
 
 use poem_openapi::OpenApi;
 
-/// The operations.
 pub(in crate::web) fn operations() -> impl OpenApi + 'static {
     (
         summary::SummaryApi,

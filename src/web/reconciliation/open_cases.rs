@@ -1,4 +1,4 @@
-//! What is left to look into, sorted by age as finance does.
+//! Unresolved discrepancies by age, as finance sorts them.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,21 @@ use crate::db::reconciliation::open_discrepancies as db;
 use crate::domain::reconciliation::{AgeBucket, age_in_days};
 use crate::web::http::schema::Money;
 
-/// Unresolved cases of one age.
+/// Unresolved discrepancies of one age.
 #[derive(Debug, Clone, Object)]
 struct OpenCasesOfAge {
-    /// How many days ago their day was.
+    /// The age in days.
     bucket: AgeBucket,
-    /// How many there are.
+    /// The number of discrepancies.
     count: u64,
-    /// What is at risk; null where it is in several currencies.
+    /// The amount at risk; null if the amounts are in several currencies.
     amount: Option<Money>,
-    /// The currency of `amount`; null where there is none, or several.
+    /// The currency of `amount`; null if there are no amounts, or several currencies.
     currency: Option<String>,
 }
 
 impl OpenCasesOfAge {
-    fn of(bucket: AgeBucket, cases: &[&db::OpenDiscrepancies]) -> Self {
+    fn new(bucket: AgeBucket, cases: &[&db::OpenDiscrepancies]) -> Self {
         let currencies: BTreeSet<Option<&str>> = cases.iter().map(|cases| cases.currency.as_deref()).collect();
         let alone = currencies.len() < 2;
         Self {
@@ -35,21 +35,20 @@ impl OpenCasesOfAge {
     }
 }
 
-/// Unresolved cases: nobody has settled them, and runs still find them.
+/// Unresolved discrepancies: open or acknowledged.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct OpenCases {
-    /// How many there are.
+    /// The number of unresolved discrepancies.
     count: u64,
-    /// By how many days ago their day was, the youngest first.
+    /// The discrepancies by age, youngest first.
     by_age: Vec<OpenCasesOfAge>,
 }
 
 impl OpenCases {
-    /// The cases, on the day `today`.
-    pub(in crate::web) fn of(cases: &[db::OpenDiscrepancies], today: NaiveDate) -> Self {
+    pub(in crate::web) fn new(cases: &[db::OpenDiscrepancies], today: NaiveDate) -> Self {
         let by_age = AgeBucket::ALL.map(|bucket| {
             let aged = |cases: &&db::OpenDiscrepancies| AgeBucket::of(age_in_days(cases.recon_date, today)) == bucket;
-            OpenCasesOfAge::of(bucket, &cases.iter().filter(aged).collect::<Vec<_>>())
+            OpenCasesOfAge::new(bucket, &cases.iter().filter(aged).collect::<Vec<_>>())
         });
         Self { count: cases.iter().map(|cases| cases.count).sum(), by_age: by_age.into() }
     }

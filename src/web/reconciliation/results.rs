@@ -1,5 +1,4 @@
-//! What a run found that is not simply matched: what is pending and what cannot be matched is listed here alone, for it is
-//! nobody's case.
+//! The results of a run. Pending and unmatchable ones exist only here: they do not become discrepancies.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -42,23 +41,23 @@ impl FromFields for FindingsQuery {
     }
 }
 
-/// What a run found of a payment that is not simply matched, or of a row too many.
+/// The result of a run for a payment that is not simply matched, or for a duplicate row.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ReconciliationFinding {
-    /// Its number.
+    /// The number of the result.
     id: i64,
-    /// The day.
+    /// The reconciled day, in `RECONCILIATION_TIMEZONE`.
     recon_date: NaiveDate,
-    /// The key that both sides share; null where a row has none.
+    /// The key of the payment at both providers; null if the row has none.
     client_operation_id: Option<String>,
-    /// The how-manieth payment of the day under this key it is.
+    /// The number of this payment among those of the day with the same key, from 1.
     occurrence: i32,
-    /// What was found.
+    /// The result.
     match_status: MatchStatus,
     #[oai(flatten)]
     facts: DiscrepancyFacts,
-    /// Why, enough to check it by hand.
+    /// What was compared and by which rules, enough to check the result by hand.
     details: Value,
 }
 
@@ -103,21 +102,20 @@ impl Example for ReconciliationFinding {
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct ResultsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl ResultsApi {
-    /// List what a run found
+    /// List the results of a reconciliation run
     ///
-    /// Everything that is not simply matched, in the order in which it was written down. What a run found never changes; what
-    /// people make of it are the discrepancies.
+    /// One result for each payment that is not simply matched, in the order in which they were stored. Results never
+    /// change; people work on the discrepancies that follow from them, see `GET /reconciliation/discrepancies`.
     #[oai(path = "/reconciliation/runs/:id/results", method = "get", operation_id = "listReconciliationResults")]
     async fn list(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
-        /// The run's id.
+        /// The id of the run.
         id: Path<Uuid>,
         query: Query<FindingsQuery>,
         page: Query<PageQuery>,

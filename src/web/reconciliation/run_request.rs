@@ -1,4 +1,4 @@
-//! Having days reconciled.
+//! Starts reconciliation runs.
 
 use std::sync::Arc;
 
@@ -62,22 +62,23 @@ impl Example for ReconciliationOrder {
     }
 }
 
-/// What a request for runs came to.
+/// The outcome of a request for runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum ReconciliationStart {
-    /// Every day has a run that is queued or at work.
+    /// Every day has a queued or running run.
     Started,
 }
 
 /// The run of one day.
 #[derive(Debug, Clone, Object)]
 struct StartedRun {
-    /// The day.
+    /// The day that is reconciled.
     date: NaiveDate,
-    /// The run; it can be looked up at once, and counts as soon as it has completed.
+    /// The id of the run, see `GET /reconciliation/runs/{id}`. It is available at once; it has results when it is
+    /// completed.
     run_id: Uuid,
-    /// The job that does it.
+    /// The id of the job that performs the run, see `GET /jobs/{id}`.
     job_id: Uuid,
 }
 
@@ -87,33 +88,33 @@ impl From<RequestedDay> for StartedRun {
     }
 }
 
-/// What was started.
+/// The runs that were started or joined.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ReconciliationStarted {
-    /// The first of `runs`.
+    /// The id of the first of `runs`.
     run_id: Option<Uuid>,
-    /// Its job.
+    /// The id of its job.
     job_id: Option<Uuid>,
-    /// Its day.
+    /// The day of the first of `runs`.
     date: Option<NaiveDate>,
-    /// `started`.
+    /// Always `started`.
     status: ReconciliationStart,
-    /// What happened, for people.
+    /// A summary for people.
     message: String,
-    /// The runs, one a day, the first day first; one that was queued or running already where there was one.
+    /// One run per day, the first day first. A run that was already queued or running is joined and listed here.
     runs: Vec<StartedRun>,
 }
 
 impl From<Vec<RequestedDay>> for ReconciliationStarted {
     fn from(requested: Vec<RequestedDay>) -> Self {
         let joined = requested.iter().filter(|day| day.joined).count();
-        let told = [(requested.len() - joined, "queued"), (joined, "joined a run that was queued or running")];
-        let told = told.into_iter().filter(|(days, _)| *days > 0).map(|(days, happened)| match days {
+        let outcomes = [(requested.len() - joined, "queued"), (joined, "joined a run that was queued or running")];
+        let outcomes = outcomes.into_iter().filter(|(days, _)| *days > 0).map(|(days, happened)| match days {
             1 => format!("1 day: {happened}"),
             _ => format!("{days} days: {happened}"),
         });
-        let message = told.collect::<Vec<_>>().join("; ");
+        let message = outcomes.collect::<Vec<_>>().join("; ");
         let runs: Vec<StartedRun> = requested.into_iter().map(StartedRun::from).collect();
         let first = runs.first();
         Self {
@@ -154,15 +155,14 @@ enum Accepted {
     ),
 }
 
-/// The endpoints.
 pub(in crate::web) struct RunRequestApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl RunRequestApi {
-    /// Reconcile a day, or a range of days
+    /// Run a reconciliation
     ///
-    /// A job a day. A run of a day that is queued or at work already is joined, and its ids come back; `force` queues one more
-    /// behind it. Takes the role operator.
+    /// Starts one job for each day. If a run of a day is already queued or running, the request joins it and returns
+    /// its ids; `force` queues another run behind it.
     #[oai(path = "/reconciliation/run", method = "post", operation_id = "runReconciliation")]
     async fn run(
         &self,

@@ -1,4 +1,4 @@
-//! The runs there were: listed, and shown with everything they went by.
+//! Reconciliation runs.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::web::http::query::Query;
 use crate::web::http::schema::{Money, Time};
 use crate::web::state::State;
 
-/// What cursors are signed for.
+/// Cursors are signed for this list.
 const LISTING: &str = "reconciliation runs";
 
 /// Which runs are listed. Lists take one value or several by commas.
@@ -77,22 +77,25 @@ impl From<RunsQuery> for RunFilter {
     }
 }
 
-/// The rules that a run went by; settings that change later do not change them.
+/// The rules of a run, as they were set when it started.
 #[derive(Debug, Clone, Object)]
 struct RunParameters {
-    /// The zone whose day it was (IANA name).
+    /// The time zone of the day (IANA name).
     timezone: String,
-    /// Whose payments; `*` is everybody's.
+    /// The reconciled projects; `*` means all.
     projects: Vec<String>,
-    /// How many hours apart the two records of a payment may have come to be.
+    /// The most hours between the creation times of a payment's two records.
     window_hours: u32,
-    /// Amounts that differ by no more are equal.
+    /// Amounts that differ by at most this much are equal.
     amount_tolerance: Money,
-    /// Nor by more than so many percent of Vima's amount.
+    /// Amounts that differ by at most this many percent of Vima's amount are equal. The larger of both tolerances
+    /// applies.
     amount_tolerance_percent: Money,
-    /// How many minutes one side may know of the end of a payment before the other does.
+    /// How many minutes one provider may report a final status before the other does; until then the payment is
+    /// pending.
     pending_grace_minutes: u32,
-    /// How many minutes after a payment the absent side must have been read, to say that it is missing there.
+    /// A payment is missing at a provider only if that provider has been read up to this many minutes after the
+    /// payment.
     settle_minutes: u32,
 }
 
@@ -110,65 +113,63 @@ impl From<Parameters> for RunParameters {
     }
 }
 
-/// How far a side had been read when the run judged.
+/// The time range that had been read from a provider when the run judged.
 #[derive(Debug, Clone, Default, Object)]
 struct RunWatermark {
-    /// Up to when; null before its first complete read.
+    /// The end of the range; null before the first complete sync.
     watermark: Option<Time>,
-    /// From when on; null before its first read.
+    /// The start of the range; null before the first sync.
     covered_from: Option<Time>,
 }
 
-/// How far both sides had been read when the run judged.
+/// How far both providers had been read when the run judged.
 #[derive(Debug, Clone, Default, Object)]
 struct RunWatermarks {
-    /// Vima.
     vima: RunWatermark,
-    /// PayShack.
     payshack: RunWatermark,
 }
 
-/// A reconciliation of one day. What a completed run says never changes.
+/// A reconciliation of one day. A completed run never changes.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ReconciliationRun {
-    /// Its id, which is its job's.
+    /// The id of the run, which is the id of its job.
     id: Uuid,
-    /// The job that does it; finished jobs are forgotten after a while, runs are not.
+    /// The id of the job. Finished jobs are deleted after `JOB_RETENTION_DAYS`, runs are not.
     job_id: Uuid,
-    /// The day.
+    /// The reconciled day, in `RECONCILIATION_TIMEZONE`.
     date: NaiveDate,
-    /// How it stands. `queued`: it waits for a worker, for its first attempt or for the next.
+    /// The status. `queued` means that it waits for a worker, for its first attempt or the next one.
     status: RunStatus,
-    /// The how-manieth completed run of its day it is; null where it has not completed.
+    /// The number of this run among the completed runs of its day, from 1; null until it is completed.
     version: Option<u32>,
-    /// What made the job.
+    /// What created the job.
     trigger: Trigger,
-    /// Who asked for it, where somebody did.
+    /// The name of the API key that requested the run; null if no person requested it.
     requested_by: Option<String>,
-    /// When it began; null before.
+    /// When it started; null before that.
     started_at: Option<Time>,
-    /// When it ended.
+    /// When it finished; null before that.
     finished_at: Option<Time>,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     duration_ms: Option<u64>,
-    /// Why it failed, or why its last attempt did.
+    /// The error of the run, or of its last attempt.
     error: Option<String>,
-    /// The one time at which everything was judged; null before.
+    /// The time as of which all payments were judged; null before that.
     as_of: Option<Time>,
-    /// The first instant of its day; null before it began.
+    /// The start of the day; null until the run starts.
     day_from: Option<Time>,
-    /// The first instant after its day; null before it began.
+    /// The end of the day (exclusive); null until the run starts.
     day_until: Option<Time>,
-    /// The rules it went by; null before it began.
+    /// The rules; null until the run starts.
     parameters: Option<RunParameters>,
-    /// How far both sides had been read.
+    /// How far both providers had been read.
     watermarks: RunWatermarks,
-    /// What became of the rows; all 0 before it has completed.
+    /// The counts; all 0 until the run is completed.
     counts: ReconciliationCounts,
-    /// The shares of all payments.
+    /// The shares of all payments, in percent.
     percentages: ReconciliationShares,
-    /// What the payments come to, by currency.
+    /// The amounts by currency.
     amounts: Vec<CurrencyAmounts>,
 }
 
@@ -207,8 +208,8 @@ impl From<runs::ReconciliationRun> for ReconciliationRun {
 }
 
 impl ReconciliationRun {
-    /// A run that has not begun: all that is known of it is its job's. None where the job runs no single day.
-    fn not_begun(job: ShownJob) -> Option<Self> {
+    /// A run that has not started is known only by its job. `None` if the job does not reconcile a single day.
+    fn from_job(job: ShownJob) -> Option<Self> {
         let listed = job.listed;
         let args = (listed.kind == RECONCILE.name).then(|| serde_json::from_value(listed.args).ok()).flatten();
         let Some(ReconcileArgs::Day(day)) = args else { return None };
@@ -243,28 +244,25 @@ impl ReconciliationRun {
     }
 }
 
-/// The run of this id, whether or not it has begun.
+/// Also finds a run that has not started.
 async fn find_run(state: &State, id: Uuid) -> Result<Option<ReconciliationRun>, DbError> {
-    // The job is looked at first: a run that begins in between is found by its row.
+    // The job is read first: a run that starts in between is found by its row.
     let job = listing::find(&state.pool, JobId(id)).await?;
     let run = runs::find(&state.pool, id).await?;
-    Ok(run.map(ReconciliationRun::from).or_else(|| ReconciliationRun::not_begun(job?)))
+    Ok(run.map(ReconciliationRun::from).or_else(|| ReconciliationRun::from_job(job?)))
 }
 
-/// Makes sure that there is a run of this id.
 pub(in crate::web) async fn require_run(state: &State, id: Uuid) -> Result<(), Problem> {
     find_run(state, id).await?.map(|_| ()).ok_or_else(|| Problem::not_found("run"))
 }
 
-/// The endpoints.
 pub(in crate::web) struct RunsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl RunsApi {
-    /// List the runs of reconciliations
+    /// List reconciliation runs
     ///
-    /// Those that have begun, the newest first. One whose worker died is not shown as running: it is `queued` until it goes
-    /// on.
+    /// Runs that have started, newest first. A run whose worker died is `queued` until another worker takes it.
     #[oai(path = "/reconciliation/runs", method = "get", operation_id = "listReconciliationRuns")]
     async fn list(
         &self,
@@ -282,23 +280,22 @@ impl RunsApi {
         Ok(Json(page.map(ReconciliationRun::from)))
     }
 
-    /// Show a run of a reconciliation
+    /// Get a reconciliation run
     ///
-    /// With the rules it went by, how far each side had been read, and what it found in figures. One that has not begun yet
-    /// is told by its job.
+    /// Returns the run with its rules, how far each provider had been read, and its totals. A run that has not started
+    /// yet has only the fields of its job.
     #[oai(path = "/reconciliation/runs/:id", method = "get", operation_id = "getReconciliationRun")]
     async fn show(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
-        /// The run's id.
+        /// The id of the run.
         id: Path<Uuid>,
     ) -> Result<Json<ReconciliationRun>, Problem> {
         find_run(&state, id.0).await?.map(Json).ok_or_else(|| Problem::not_found("run"))
     }
 }
 
-/// What examples of runs and of summaries count.
 pub(in crate::web) fn example_figures() -> (Tally, AmountsByCurrency) {
     let tally = Tally {
         total: BySide { vima: 1203, payshack: 1199 },

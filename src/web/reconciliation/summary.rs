@@ -1,4 +1,4 @@
-//! How a day stands: what its last completed run found, whether that is final, and what is left to look into.
+//! The summary of a day.
 
 use std::sync::Arc;
 
@@ -38,23 +38,23 @@ impl FromFields for SummaryQuery {
     }
 }
 
-/// How a day stands.
+/// The reconciliation status of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 enum DayStatus {
-    /// No run of it has come to an end.
+    /// No run of the day has finished.
     NotRun,
-    /// A run of it is at work; the figures are those of the last one that completed.
+    /// A run is in progress; the figures are those of the last completed run.
     Running,
-    /// Its last run has completed.
+    /// The last run is completed.
     Completed,
-    /// Its last run has failed; the figures are those of the last one that completed.
+    /// The last run failed; the figures are those of the last completed run.
     Failed,
 }
 
 impl DayStatus {
-    /// By the runs that tell, the newest first. One that waits to go on says nothing yet.
-    fn of(runs: &[ReconciliationRun]) -> Self {
+    /// `runs` are ordered newest first. A queued run does not decide the status yet.
+    fn from_runs(runs: &[ReconciliationRun]) -> Self {
         if runs.iter().any(|run| run.status == RunStatus::Running) {
             return Self::Running;
         }
@@ -67,33 +67,32 @@ impl DayStatus {
     }
 }
 
-/// How the reconciliation of a day stands.
+/// The reconciliation of a day.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ReconciliationSummary {
-    /// The day.
+    /// The reconciled day.
     date: NaiveDate,
-    /// The zone whose day it is (IANA name).
+    /// The time zone of the day (IANA name).
     timezone: String,
-    /// The run that the figures are of: the last one that completed; null where none has.
+    /// The last completed run, which the figures are of; null if there is none.
     run_id: Option<Uuid>,
-    /// The time at which that run judged.
+    /// The time as of which that run judged.
     run_at: Option<Time>,
-    /// How the day stands.
+    /// The status of the day.
     status: DayStatus,
-    /// Whether a later run may say otherwise: something is pending, a side had not been read past the end of the day, or
-    /// there was no run.
+    /// Whether a later run may have other results: payments are pending, a provider had not been read past the end of
+    /// the day, or there is no completed run.
     provisional: bool,
     #[oai(flatten)]
     figures: DayFigures,
-    /// What is left to look into, of this day and all before it.
+    /// Unresolved discrepancies of this day and all days before it.
     open_cases: OpenCases,
-    /// Up to when each source has been synced.
+    /// The time up to which each source has been synced.
     data_as_of: DataAsOf,
 }
 
-/// What a day's figures are made of.
-struct Told<'a> {
+struct SummaryParts<'a> {
     date: NaiveDate,
     timezone: &'a str,
     runs: &'a [ReconciliationRun],
@@ -101,20 +100,20 @@ struct Told<'a> {
     data_as_of: DataAsOf,
 }
 
-impl From<Told<'_>> for ReconciliationSummary {
-    fn from(told: Told<'_>) -> Self {
-        let completed = told.runs.iter().find(|run| run.status == RunStatus::Completed);
+impl From<SummaryParts<'_>> for ReconciliationSummary {
+    fn from(parts: SummaryParts<'_>) -> Self {
+        let completed = parts.runs.iter().find(|run| run.status == RunStatus::Completed);
         let (tally, amounts) = completed.map_or_else(Default::default, |run| (run.tally, run.amounts.clone()));
         Self {
-            date: told.date,
-            timezone: told.timezone.to_owned(),
+            date: parts.date,
+            timezone: parts.timezone.to_owned(),
             run_id: completed.map(|run| run.id),
             run_at: completed.map(|run| Time(run.run_at())),
-            status: DayStatus::of(told.runs),
+            status: DayStatus::from_runs(parts.runs),
             provisional: completed.is_none_or(ReconciliationRun::is_provisional),
             figures: DayFigures::new(&tally, &amounts),
-            open_cases: told.open_cases,
-            data_as_of: told.data_as_of,
+            open_cases: parts.open_cases,
+            data_as_of: parts.data_as_of,
         }
     }
 }
@@ -130,21 +129,20 @@ impl Example for ReconciliationSummary {
             status: DayStatus::Completed,
             provisional: true,
             figures: DayFigures::new(&tally, &amounts),
-            open_cases: OpenCases::of(&[], EXAMPLE_DAY),
+            open_cases: OpenCases::new(&[], EXAMPLE_DAY),
             data_as_of: DataAsOf { vima: Some(Time(EXAMPLE_TIME)), payshack: Some(Time(EXAMPLE_TIME)) },
         }
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct SummaryApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
 impl SummaryApi {
-    /// MetricRow up the reconciliation of a day
+    /// Get the reconciliation summary of a day
     ///
-    /// What the last completed run of the day found, and whether that is final. Amounts of several currencies are never added
-    /// up: `amount` is null then, and `amounts` tells each.
+    /// Returns the totals of the last completed run of the day, and whether they are final. Amounts in different
+    /// currencies are never added: `amount` is null then, and `amounts` has them by currency.
     #[oai(path = "/reconciliation/summary", method = "get", operation_id = "getReconciliationSummary")]
     async fn summary(
         &self,
@@ -157,7 +155,7 @@ impl SummaryApi {
         let (runs, cases) =
             tokio::try_join!(runs::list_since_last_completed(&state.pool, date), sum_unresolved(&state.pool, date))?;
         let data_as_of = data_as_of(&state).await?;
-        let open_cases = OpenCases::of(&cases, day_of(now, zone));
-        Ok(Json(Told { date, timezone: zone.name(), runs: &runs, open_cases, data_as_of }.into()))
+        let open_cases = OpenCases::new(&cases, day_of(now, zone));
+        Ok(Json(SummaryParts { date, timezone: zone.name(), runs: &runs, open_cases, data_as_of }.into()))
     }
 }

@@ -1,4 +1,4 @@
-//! Syncs: how they stand, the runs there were, and starting one.
+//! Syncs: their status, their runs, and triggering one.
 
 pub(crate) mod quarantine;
 pub(crate) mod status;
@@ -95,37 +95,36 @@ impl Example for SyncOrder {
     }
 }
 
-/// A job that syncs a source.
+/// The job that syncs a source.
 #[derive(Debug, Clone, Object)]
 struct SyncJob {
-    /// The source.
     source: Source,
-    /// The job.
+    /// The id of the job, see `GET /jobs/{id}`.
     job_id: Uuid,
 }
 
-/// What was started.
+/// The syncs that were queued or joined.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct SyncTriggered {
-    /// What happened, for people.
+    /// A summary for people.
     message: String,
-    /// The sources that are synced.
+    /// The sources that will be synced.
     sources: Vec<Source>,
-    /// The first of `jobs`.
+    /// The id of the first of `jobs`.
     job_id: Option<Uuid>,
-    /// The jobs, one a source; one that was queued or running already where it would do the same.
+    /// One job per source. A queued or running job that does the same is joined and listed here.
     jobs: Vec<SyncJob>,
 }
 
 impl From<Vec<TriggeredSync>> for SyncTriggered {
     fn from(triggered: Vec<TriggeredSync>) -> Self {
-        let told = triggered.iter().map(|sync| {
+        let outcomes = triggered.iter().map(|sync| {
             let happened = if sync.joined { "joined a sync that was queued or running" } else { "queued" };
             format!("{}: {happened}", sync.source)
         });
         Self {
-            message: told.collect::<Vec<_>>().join("; "),
+            message: outcomes.collect::<Vec<_>>().join("; "),
             sources: triggered.iter().map(|sync| sync.source).collect(),
             job_id: triggered.first().map(|sync| sync.job_id.0),
             jobs: triggered.iter().map(|sync| SyncJob { source: sync.source, job_id: sync.job_id.0 }).collect(),
@@ -170,39 +169,39 @@ impl FromFields for RunQuery {
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct SyncRun {
-    /// Its id.
+    /// The id of the run.
     id: Uuid,
-    /// What was read.
+    /// The source that was read.
     source: Source,
-    /// How much of it.
+    /// What was read of the source.
     mode: SyncMode,
-    /// What made the job.
+    /// What created the job.
     trigger: Trigger,
-    /// The job.
+    /// The id of the job, see `GET /jobs/{id}`.
     job_id: Uuid,
-    /// The first day it was asked for, where it was asked for days.
+    /// The first requested day (UTC); only with the mode `range`.
     from_date: Option<NaiveDate>,
-    /// The last day it was asked for.
+    /// The last requested day (UTC); only with the mode `range`.
     to_date: Option<NaiveDate>,
-    /// When it began.
+    /// When it started.
     started_at: Time,
-    /// When it ended.
+    /// When it finished; null while it runs.
     finished_at: Option<Time>,
-    /// How it stands.
+    /// The status of the run.
     status: RunStatus,
-    /// Pages read.
+    /// The number of pages read from the provider.
     pages: u64,
-    /// Records read: the sum of the four below.
+    /// The number of records read: `inserted` + `updated` + `unchanged` + `quarantined`.
     records_seen: u64,
-    /// Stored for the first time.
+    /// Records stored for the first time.
     inserted: u64,
-    /// Stored over an older version.
+    /// Records that replaced an older version.
     updated: u64,
-    /// Known already: the same, an older version, or a repeat.
+    /// Records that changed nothing: the same content, an older version, or a repetition.
     unchanged: u64,
-    /// Unreadable, and kept aside.
+    /// Records that could not be parsed; they are in the quarantine.
     quarantined: u64,
-    /// Why it failed or is incomplete.
+    /// Why the run failed or is incomplete.
     error: Option<String>,
 }
 
@@ -254,23 +253,23 @@ impl Example for SyncRun {
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct SyncApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Sync")]
 impl SyncApi {
-    /// Tell how the syncs stand
+    /// Get sync status
     ///
-    /// Of each source: whether it is being read, when it last was, when it will be next, and how far behind it is.
+    /// Returns for each source whether a sync is running, when the last one was and the next one will be, and how old
+    /// the data is.
     #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
     async fn status(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<SyncStatus>, Problem> {
         Ok(Json(sync_status(&state).await?))
     }
 
-    /// Start a sync
+    /// Trigger a sync
     ///
-    /// Of one source or of all. One of the same mode and range that is queued or running already is joined, and its id
-    /// comes back; `force` queues one more behind it. Takes the role operator.
+    /// Starts a job for one source or for each. If a sync of the same mode and range is already queued or running, the
+    /// request joins it and returns its job id; `force` queues another one behind it.
     #[oai(path = "/sync/trigger", method = "post", operation_id = "triggerSync")]
     async fn trigger(
         &self,
@@ -286,9 +285,10 @@ impl SyncApi {
         start(&state, &operator.0, &order.value, idempotent).await
     }
 
-    /// Start a sync of one source
+    /// Trigger a sync of one source
     ///
-    /// Reads what has come and changed since the last run. Takes the role operator.
+    /// The same as `POST /sync/trigger` with this source and the mode `incremental`: reads what is new or changed since
+    /// the last run.
     #[oai(path = "/sync/trigger/:source", method = "post", operation_id = "triggerSyncOfSource")]
     async fn trigger_source(
         &self,
@@ -306,9 +306,9 @@ impl SyncApi {
         start(&state, &operator.0, &order, idempotent).await
     }
 
-    /// List the runs of syncs
+    /// List sync runs
     ///
-    /// The newest first.
+    /// Newest first.
     #[oai(path = "/sync/runs", method = "get", operation_id = "listSyncRuns")]
     async fn runs(
         &self,

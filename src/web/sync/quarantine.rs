@@ -1,4 +1,4 @@
-//! The quarantine: records that could not be read, listed, and read again.
+//! The quarantine: records that could not be parsed.
 
 use std::sync::Arc;
 
@@ -48,31 +48,31 @@ impl FromFields for QuarantineQuery {
     }
 }
 
-/// A record that could not be read.
+/// A record that could not be parsed.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct QuarantinedRecord {
-    /// Its id here.
+    /// The id of the entry.
     id: Uuid,
-    /// Whose record it is.
+    /// The provider that sent the record.
     source: Source,
-    /// The list it came from.
+    /// The provider's list that contained it.
     kind: Kind,
-    /// The provider's own id, where at least that could be read.
+    /// The provider's id of the record; null if it could not be parsed either.
     source_id: Option<String>,
-    /// Why it could not be read.
+    /// Why it could not be parsed.
     reason: String,
-    /// The record as the provider sent it, to the letter but for what `raw_replaced` says; null for whoever is no admin.
+    /// The record exactly as the provider sent it, except for `raw_replaced`. Only for admins, otherwise null.
     raw: Option<String>,
-    /// What of `raw` no JSON text can hold, and what stands in its place; null where nothing was replaced.
+    /// Which characters of `raw` cannot be represented in JSON, and what replaces them; null if nothing was replaced.
     raw_replaced: Option<String>,
-    /// The run that met it last.
+    /// The last sync run that received it.
     run_id: Uuid,
-    /// When it came first.
+    /// When it was received for the first time.
     first_seen_at: Time,
-    /// When it came last.
+    /// When it was received most recently.
     last_seen_at: Time,
-    /// How often it came; the same content is one record.
+    /// How often it was received; the same content is one entry.
     times_seen: u64,
 }
 
@@ -114,13 +114,13 @@ impl Example for QuarantinedRecord {
     }
 }
 
-/// A replay that was started.
+/// The replay that was queued or joined.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ReplayStarted {
-    /// The job; its result says what became of the record.
+    /// The id of the job, see `GET /jobs/{id}`; its result says whether the record could be parsed.
     job_id: Uuid,
-    /// What happened, for people.
+    /// A summary for people.
     message: String,
 }
 
@@ -150,16 +150,15 @@ enum Started {
     ),
 }
 
-/// The endpoints.
 pub(in crate::web) struct QuarantineApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Sync")]
 impl QuarantineApi {
-    /// List records that could not be read
+    /// List quarantined records
     ///
-    /// Those that came last for the first time first. A record leaves by itself with the first sync that meets it mended; one
-    /// without a readable id by a replay. What was not met for 90 days is cleared away. The raw text holds personal data
-    /// and is shown to an admin alone.
+    /// Records that could not be parsed, ordered by `first_seen_at`, newest first. A record leaves the quarantine when
+    /// a sync receives it repaired; a record without a readable id leaves it by a replay. Records that were not
+    /// received for 90 days are deleted. The raw text contains personal data and is shown only to admins.
     #[oai(path = "/sync/quarantine", method = "get", operation_id = "listQuarantine")]
     async fn list(
         &self,
@@ -181,17 +180,17 @@ impl QuarantineApi {
         Ok(Json(page.map(QuarantinedRecord::from)))
     }
 
-    /// Replay a record that could not be read
+    /// Replay a quarantined record
     ///
-    /// Reads its raw text again with the readers of this release and its settings. Where it can be read now it is stored and
-    /// leaves the quarantine; else it stays, with the reason as of now. Takes the role operator.
+    /// Starts a job that parses the raw text again, with the current release and settings. If that succeeds, the record
+    /// is stored and leaves the quarantine; otherwise it stays, with the new reason.
     #[oai(path = "/sync/quarantine/:id/replay", method = "post", operation_id = "replayQuarantinedRecord")]
     async fn replay(
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
         operator: Operator,
-        /// The record's id here.
+        /// The id of the entry.
         id: Path<Uuid>,
         /// The same key within 24 hours gives the same answer.
         #[oai(name = "Idempotency-Key")]

@@ -1,4 +1,4 @@
-//! How the syncs stand, put together from the jobs table, the runs and the streams.
+//! The status of syncs, from the jobs table, the runs and the streams.
 
 use std::time::Duration;
 
@@ -30,97 +30,96 @@ use crate::web::http::problem::Problem;
 use crate::web::http::schema::Time;
 use crate::web::state::State;
 
-/// How all syncs stand.
+/// The status of all syncs together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub(in crate::web) enum OverallStatus {
-    /// The last run of every source went well.
+    /// The last run of every source succeeded or is incomplete.
     Healthy,
-    /// A source is being read.
+    /// A sync is running.
     Syncing,
     /// The last run of a source failed.
     Error,
 }
 
-/// How the sync of a source stands.
+/// The status of a source's sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub(in crate::web) enum SourceStatus {
-    /// It waits for its next turn.
+    /// No sync is running.
     Idle,
-    /// It is being read.
+    /// A sync is running.
     Running,
-    /// Its last run failed.
+    /// The last run failed.
     Failed,
 }
 
-/// A sync that is at work.
+/// A running sync.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct CurrentSync {
-    /// The job.
+    /// The id of the job, see `GET /jobs/{id}`.
     job_id: Uuid,
-    /// Records read so far.
+    /// The number of records read so far.
     progress: u64,
-    /// Records in all, where the provider says.
+    /// The number of all records; null if the provider does not say.
     total: Option<u64>,
-    /// 0 to 100, where the total is known.
+    /// The progress in percent, 0 to 100; null if `total` is null or 0.
     percent: Option<f64>,
 }
 
 impl CurrentSync {
-    fn of(running: &RunningJob) -> Self {
-        let told =
+    fn new(running: &RunningJob) -> Self {
+        let number =
             |field: &str| running.progress.as_ref().and_then(|progress| progress.get(field)).and_then(Value::as_u64);
-        let (progress, total) = (told("progress").unwrap_or(0), told("total"));
+        let (progress, total) = (number("progress").unwrap_or(0), number("total"));
         let percent = total.and_then(|total| percent(Decimal::from(progress.min(total)), Decimal::from(total)));
         Self { job_id: running.job_id.0, progress, total, percent }
     }
 }
 
-/// How the sync of a source stands.
+/// The status of a source's sync.
 #[derive(Debug, Clone, Object)]
 #[oai(rename = "SourceSyncStatus")]
 pub(in crate::web) struct SourceSync {
-    /// The source.
     source: Source,
-    /// How it stands.
+    /// The status.
     status: SourceStatus,
-    /// When the last run ended, or began if it is still at work.
+    /// When the last run finished, or when it started if it is still running; null before the first run.
     last_sync_at: Option<Time>,
-    /// When the last run that read everything ended.
+    /// When the last complete run finished; null before that.
     last_successful_sync: Option<Time>,
-    /// Records that the last run read.
+    /// The number of records that the last run read.
     records_synced: u64,
-    /// Payments stored of the source.
+    /// The number of stored transactions of the source.
     total_records: u64,
-    /// Records kept aside because they could not be read.
+    /// The number of records in the quarantine.
     quarantined: u64,
     /// Why the last run failed or is incomplete.
     error_message: Option<String>,
-    /// How long until the next run is due.
+    /// Seconds until the next run is due.
     next_sync_in_seconds: i64,
     /// When the next run is due.
     next_sync_at: Time,
-    /// The provider's id that was read up to, where the provider counts (Vima).
+    /// The last id read from the provider; only for Vima, whose ids are in order of creation.
     last_cursor: Option<String>,
-    /// How long ago everything was read last; null before the first complete read.
+    /// The age of the data in seconds; null before the first complete sync.
     lag_seconds: Option<i64>,
-    /// The sync that is at work, if one is.
+    /// The running sync; null if none is running.
     current: Option<CurrentSync>,
 }
 
-/// How all syncs stand.
+/// The status of all syncs.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub(in crate::web) struct SyncStatus {
-    /// In a word.
+    /// `error` if the last run of a source failed, else `syncing` if a sync is running, else `healthy`.
     overall_status: OverallStatus,
-    /// Each source.
+    /// One entry per source.
     sources: Vec<SourceSync>,
 }
 
 impl SyncStatus {
-    fn of(sources: Vec<SourceSync>) -> Self {
+    fn new(sources: Vec<SourceSync>) -> Self {
         let any = |status| sources.iter().any(|source| source.status == status);
         let overall_status = if any(SourceStatus::Failed) {
             OverallStatus::Error
@@ -133,7 +132,6 @@ impl SyncStatus {
     }
 }
 
-/// How all syncs stand now.
 pub(in crate::web) async fn sync_status(state: &State) -> Result<SyncStatus, Problem> {
     let all = MetricQuery::new(query::Filter::default(), TimeBuckets::one(TimeRange::ALL)).by_source().counts();
     let stored = state.sums.ask(&all).await?;
@@ -144,7 +142,7 @@ pub(in crate::web) async fn sync_status(state: &State) -> Result<SyncStatus, Pro
     let [vima_as_of, payshack_as_of] = stored.as_of;
     let (vima, payshack) =
         tokio::try_join!(source_sync(state, vima, vima_as_of), source_sync(state, payshack, payshack_as_of))?;
-    Ok(SyncStatus::of(vec![vima, payshack]))
+    Ok(SyncStatus::new(vec![vima, payshack]))
 }
 
 async fn source_sync(
@@ -157,7 +155,7 @@ async fn source_sync(
     let last_success = runs::find_last_success(pool, source).await?;
     let running = jobs::find_running(pool, JobKind::sync_of(source).name).await?;
     let now = state.clock.now();
-    let next = beat(&state.sync, source).next_tick(now);
+    let next = interval(&state.sync, source).next_tick(now);
     Ok(SourceSync {
         source,
         status: status_of(running.as_ref(), last.as_ref()),
@@ -171,7 +169,7 @@ async fn source_sync(
         next_sync_at: Time(next),
         last_cursor: last_cursor(state, source).await?,
         lag_seconds: watermark.map(|watermark| (now - watermark).num_seconds().max(0)),
-        current: running.as_ref().map(CurrentSync::of),
+        current: running.as_ref().map(CurrentSync::new),
     })
 }
 
@@ -193,8 +191,8 @@ async fn last_cursor(state: &State, source: Source) -> Result<Option<String>, Db
     }
 }
 
-/// The schedule is aligned to the epoch, so that every process knows it.
-fn beat(config: &SyncConfig, source: Source) -> Every {
+/// The schedule is aligned to the epoch, so that every process computes the same ticks.
+fn interval(config: &SyncConfig, source: Source) -> Every {
     Every(match source {
         Source::Vima => config.vima_interval,
         Source::Payshack => config.payshack_interval,
@@ -225,7 +223,7 @@ impl Example for SyncStatus {
             current: None,
             ..vima.clone()
         };
-        Self::of(vec![vima, payshack])
+        Self::new(vec![vima, payshack])
     }
 }
 
@@ -234,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_shown_as_far_as_it_is_known() {
+    fn unknown_progress_fields_are_null() {
         for (progress, expected) in [
             (None, (0, None, None)),
             (Some(serde_json::json!({"progress": 50})), (50, None, None)),
@@ -244,7 +242,7 @@ mod tests {
             (Some(serde_json::json!({"progress": 0, "total": 0})), (0, Some(0), None)),
         ] {
             let running = RunningJob { job_id: crate::domain::job::JobId(EXAMPLE_ID), progress };
-            let current = CurrentSync::of(&running);
+            let current = CurrentSync::new(&running);
             assert_eq!((current.progress, current.total, current.percent), expected, "{running:?}");
         }
     }
