@@ -128,7 +128,7 @@ impl SharedSession for RedisSession {
         self.find(REFUSED).await
     }
 
-    async fn note_refused_login(&self, refused: &RefusedLogin) -> Result<(), SessionStoreError> {
+    async fn store_refused_login(&self, refused: &RefusedLogin) -> Result<(), SessionStoreError> {
         self.keep(REFUSED, refused, refused.until).await
     }
 }

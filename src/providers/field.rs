@@ -1,12 +1,12 @@
-//! Fields as providers really send them.
+//! Lenient parsing of JSON fields.
 //!
-//! A field may be missing, null, or of another type than last week, and that is no reason to lose a payment. So a
-//! record is first taken apart into [`Field`]s, which borrow the JSON text as it is, and each is then asked for what it
-//! should be: a text, an amount, a time. Only who needs the field to be right (an amount, a time of creation) looks at
-//! the [`FieldError`]; for the rest it counts as absent.
+//! A field may be missing, null, or of another type than last week, and that must not lose a payment. So a record is first
+//! split into [`Field`]s, which borrow the JSON text, and each is then converted to its type: a text, an amount, a time.
+//! Only required fields (an amount, a creation time) report a [`FieldError`]; for other fields an invalid value counts as
+//! absent.
 //!
-//! Typed structs with `Option<String>` were rejected: one number in the place of a string fails the whole record. So
-//! was `serde_json::Value`: it reads `100.00000000` through a float.
+//! Typed structs with `Option<String>` were rejected: one number in place of a string fails the whole record. So was
+//! `serde_json::Value`: it reads `100.00000000` through a float.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,32 +22,29 @@ use serde_json::value::RawValue;
 
 use crate::domain::money::{Currency, parse_decimal};
 
-/// The longest text of a field, in bytes: an index of the database takes at most 2,704. Who sends more has sent
-/// something else than a name or an id.
-pub(super) const LONGEST_TEXT: usize = 1024;
+/// In bytes. PostgreSQL indexes take at most 2,704; no name or id is longer than this.
+pub(super) const MAX_TEXT: usize = 1024;
 
-/// The years in which a payment may happen; outside of them lies a zero that was printed as a time.
+/// The years in which a payment can happen; other values are formatted zeros or garbage.
 const YEARS: std::ops::Range<i32> = 2000..2100;
 
-/// One field of a record, as the JSON text it came as; absent where it was missing or null.
+/// The JSON text of one field; absent if it is missing or null.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Field<'a>(#[serde(borrow)] Option<&'a RawValue>);
 
-/// Why a record cannot do with a field as it is. Says what was found without repeating what might be personal.
+/// The messages describe the value without repeating personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FieldError {
-    /// It is needed, and there is none.
     #[error("{field} is missing")]
     Missing { field: &'static str },
-    /// It is there, and something else than it should be.
     #[error("{field} should be {expected} but is {found}")]
     Unreadable { field: &'static str, expected: &'static str, found: String },
 }
 
 impl<'a> Field<'a> {
-    /// The text of a string, or of a number. Blank is absent, a NUL (which the database cannot hold) is replaced, and
-    /// what is longer than [`LONGEST_TEXT`] is cut; the last two are said in the log.
+    /// The text of a string or a number. A blank text is absent, a NUL (which PostgreSQL cannot store) is replaced, and a
+    /// text longer than [`MAX_TEXT`] is cut; the last two are logged.
     pub(super) fn text(self, name: &'static str) -> Option<String> {
         let text = self.whole_text()?;
         let mut text = if text.contains('\0') {
@@ -56,55 +53,54 @@ impl<'a> Field<'a> {
         } else {
             text.into_owned()
         };
-        if text.len() > LONGEST_TEXT {
+        if text.len() > MAX_TEXT {
             tracing::warn!(field = name, bytes = text.len(), "a provider's text is too long and was cut");
-            text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+            text.truncate(text.floor_char_boundary(MAX_TEXT));
         }
         Some(text)
     }
 
-    /// The whole text, for what is no record's (a token): as it is, however long.
+    /// The unlimited text, for values that are not stored in a record, such as a token.
     pub(super) fn uncut_text(self) -> Option<String> {
         self.whole_text().map(Cow::into_owned)
     }
 
-    /// The text that tells records apart, which is never cut.
+    /// The text of an id, which is never cut.
     pub(super) fn identity(self, name: &'static str) -> Result<Option<String>, FieldError> {
         match self.whole_text() {
-            Some(text) if text.len() > LONGEST_TEXT => Err(self.unreadable(name, "an id")),
+            Some(text) if text.len() > MAX_TEXT => Err(self.unreadable(name, "an id")),
             _ => Ok(self.text(name)),
         }
     }
 
-    /// An exact number, from a JSON number or a string; zeros at its end are no part of it.
+    /// An exact number from a JSON number or string, without trailing zeros.
     pub(super) fn decimal(self, name: &'static str) -> Result<Option<Decimal>, FieldError> {
-        let Some(text) = self.text_or_fault(name, "an exact amount")? else { return Ok(None) };
+        let Some(text) = self.text_or_error(name, "an exact amount")? else { return Ok(None) };
         let number = parse_decimal(&text).map_err(|_| self.unreadable(name, "an exact amount"))?;
         Ok(Some(number.normalize()))
     }
 
-    /// A time, in UTC where it names no zone, to the microsecond (as the database keeps it).
+    /// A time, in UTC if it has no zone, truncated to microseconds as in the database.
     pub(super) fn time(self, name: &'static str) -> Result<Option<DateTime<Utc>>, FieldError> {
-        let Some(text) = self.text_or_fault(name, "a time")? else { return Ok(None) };
+        let Some(text) = self.text_or_error(name, "a time")? else { return Ok(None) };
         parse_time(&text)
             .filter(|time| YEARS.contains(&time.year()))
             .map(|time| Some(time.trunc_subsecs(6)))
             .ok_or_else(|| self.unreadable(name, "a time"))
     }
 
-    /// A currency code.
     pub(super) fn currency(self, name: &'static str) -> Result<Option<Currency>, FieldError> {
-        let Some(text) = self.text_or_fault(name, "a currency code")? else { return Ok(None) };
+        let Some(text) = self.text_or_error(name, "a currency code")? else { return Ok(None) };
         text.parse().map(Some).map_err(|_| self.unreadable(name, "a currency code"))
     }
 
-    /// A count, from a number or a string.
+    /// A non-negative integer from a number or a string.
     pub(super) fn count(self) -> Option<u64> {
         parse_decimal(&self.whole_text()?).ok().filter(Decimal::is_integer)?.to_u64()
     }
 
-    /// Yes or no: a truth value, or 1 or 0, as such or as a text; none where it is something else.
-    pub(super) fn truth(self) -> Option<bool> {
+    /// `true`, `false`, 1 or 0, as a JSON value or as a string; otherwise `None`.
+    pub(super) fn boolean(self) -> Option<bool> {
         match self.0?.get().trim_matches('"').to_ascii_lowercase().as_str() {
             "true" | "1" => Some(true),
             "false" | "0" => Some(false),
@@ -112,22 +108,21 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Whether it says no: `false`, as a truth value or as a text.
+    /// `false`, as a JSON value or as a string.
     pub(super) fn is_false(self) -> bool {
         self.0.is_some_and(|json| json.get().trim_matches('"').eq_ignore_ascii_case("false"))
     }
 
-    /// The elements of an array; none where it is something else.
+    /// The elements of an array; empty if it is not an array.
     pub(super) fn list<T: Deserialize<'a>>(self) -> Vec<T> {
         self.0.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
     }
 
-    /// The JSON text.
     pub(super) fn json(self) -> Option<&'a str> {
         self.0.map(RawValue::get)
     }
 
-    /// The text of a string or a number, trimmed, as long as it is; a blank one is absent.
+    /// The unlimited text of a string or a number, trimmed; `None` if it is blank.
     fn whole_text(self) -> Option<Cow<'a, str>> {
         let json = self.json()?;
         let text = match json.as_bytes().first()? {
@@ -145,8 +140,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// As [`Self::whole_text`], but a truth value, a list or an object is a fault instead of absent.
-    fn text_or_fault(self, name: &'static str, expected: &'static str) -> Result<Option<Cow<'a, str>>, FieldError> {
+    /// As [`Self::whole_text`], but a boolean, a list or an object is an error instead of absent.
+    fn text_or_error(self, name: &'static str, expected: &'static str) -> Result<Option<Cow<'a, str>>, FieldError> {
         match self.json().and_then(|json| json.bytes().next()) {
             None | Some(b'"' | b'-' | b'0'..=b'9') => Ok(self.whole_text()),
             Some(_) => Err(self.unreadable(name, expected)),
@@ -154,12 +149,12 @@ impl<'a> Field<'a> {
     }
 
     fn unreadable(self, field: &'static str, expected: &'static str) -> FieldError {
-        FieldError::Unreadable { field, expected, found: self.json().map_or_else(|| "absent".to_owned(), found) }
+        FieldError::Unreadable { field, expected, found: self.json().map_or_else(|| "absent".to_owned(), describe) }
     }
 }
 
-/// What a JSON text is, in words. Shown as it is only where it looks like a number or a time gone wrong.
-pub(super) fn found(json: &str) -> String {
+/// Describes a JSON value. The value itself is shown only if it looks like an invalid number or time.
+pub(super) fn describe(json: &str) -> String {
     let text = json.trim_matches('"');
     let harmless = text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_digit() || b" +-.,:TZe/".contains(&byte));
     match json.as_bytes().first() {
@@ -173,7 +168,7 @@ pub(super) fn found(json: &str) -> String {
     }
 }
 
-/// The content of a JSON string. Half a surrogate pair (an emoji cut in two) becomes U+FFFD.
+/// The content of a JSON string. Half a surrogate pair (a truncated emoji) becomes U+FFFD.
 fn unquoted(json: &str) -> Cow<'_, str> {
     struct Bytes;
     impl Visitor<'_> for Bytes {
@@ -193,7 +188,7 @@ fn unquoted(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// A time in the ways providers write it: RFC 3339, or with a blank in the middle, with a zone or without.
+/// Accepts RFC 3339, also with a space instead of `T` and without a zone.
 fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
@@ -204,7 +199,7 @@ fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     zoned.map(|time| time.to_utc()).or_else(|_| naive().map(|time| time.and_utc())).ok()
 }
 
-/// An object, or the default where the provider sent something else.
+/// An object, or the default if the value is something else.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Object<T>(pub(super) T);
 

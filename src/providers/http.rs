@@ -1,13 +1,12 @@
-//! The one way to ask a provider anything over HTTP.
+//! The HTTP client of all providers.
 //!
-//! `HttpClient::fetch` takes a request and the reading of its answer together, because an answer that cannot be read
-//! (a login page, half a JSON) is as transient as a reset and is asked for again in the same way. Whatever is bounded,
-//! is bounded here: each attempt in time, each answer in bytes, all attempts in number, all waiting in total. Dropping
-//! the future stops everything, for nothing is spawned.
+//! `HttpClient::fetch` takes the request together with the parser of its response, because a response that cannot be parsed
+//! (a login page, truncated JSON) is as transient as a connection reset and is retried in the same way. All limits are
+//! here: time per attempt, bytes per response, number of attempts, total waiting time. Dropping the future stops
+//! everything, because nothing is spawned.
 //!
-//! No redirect is followed (an address of Vima's holds the key and would travel on), and proxies from the environment
-//! are not used: what is not in the settings does not rule. Ready-made retry middleware was rejected: it retries
-//! requests, and what has to be retried here are answers.
+//! Redirects are not followed, because a Vima URL contains the key, and proxies from the environment are not used: only
+//! the settings count. Existing retry middleware was rejected: it retries requests, but here responses must be retried.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -28,20 +27,19 @@ use super::retry::{RetryBudget, RetryPolicy};
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
 
-/// How much of an answer that says no is read, in bytes: enough for its message.
-const REFUSAL_READ: usize = 16 * 1024;
+/// How many bytes of an error response are read: enough for its message.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
 
-/// The longest that a job is put off, whatever a 429 asks for: a date in 2099 must not stop a sync for good.
-const LONGEST_REST: Duration = Duration::from_hours(1);
+/// The longest delay that a `Retry-After` can cause: a date in 2099 must not stop a sync forever.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The bounds of one provider's requests.
+/// The limits of the requests to one provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// The longest that making a connection may take.
     pub connect_timeout: Duration,
-    /// The longest that one attempt may take, from connecting to the last byte of the answer.
+    /// The limit of one attempt, from connecting to the last byte of the response.
     pub request_timeout: Duration,
-    /// The most bytes of one answer, unpacked (`PROVIDER_MAX_RESPONSE_BYTES`).
+    /// Decompressed (`PROVIDER_MAX_RESPONSE_BYTES`).
     pub max_response_bytes: usize,
     pub retry: RetryPolicy,
 }
@@ -57,7 +55,7 @@ impl Default for HttpSettings {
     }
 }
 
-/// Asks one provider.
+/// The HTTP client of one provider.
 pub struct HttpClient {
     provider: Upstream,
     client: Client,
@@ -66,19 +64,18 @@ pub struct HttpClient {
     clock: SharedClock,
 }
 
-/// Why an answer that came well is not what was asked for.
+/// Why a response with a success status is rejected by its parser. Each variant has the reason or the message.
 pub(super) enum Rejection {
-    /// It is of another shape than documented: the reason.
+    /// It does not have the documented shape.
     Unreadable(String),
-    /// It says no: its message.
     Refused(String),
-    /// It says that it failed, and may do better the next time: its message.
+    /// The provider reports a failure that may be temporary.
     Failed(String),
-    /// It says that we are not logged in: its message.
+    /// The session is not valid.
     Unauthenticated(String),
 }
 
-/// What is known of an attempt before it has come to its end.
+/// What is known about an attempt while it runs, for its log line.
 #[derive(Default)]
 struct Progress {
     status: Option<u16>,
@@ -86,17 +83,14 @@ struct Progress {
 }
 
 impl HttpClient {
-    /// A client of `provider` that takes its turns from `rate_limit`.
-    ///
-    /// # Errors
-    /// Where this machine cannot speak TLS.
+    /// Fails if TLS cannot be initialized.
     pub fn new(
         provider: Upstream,
         settings: HttpSettings,
         rate_limit: Arc<dyn RateLimit>,
         clock: SharedClock,
     ) -> Result<Self, reqwest::Error> {
-        #[expect(clippy::disallowed_methods, reason = "this is the one client that asks providers")]
+        #[expect(clippy::disallowed_methods, reason = "this is the only client for providers")]
         let client = Client::builder()
             .user_agent(concat!("psp-dashboard/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
@@ -106,12 +100,12 @@ impl HttpClient {
         Ok(Self { provider, client, settings, rate_limit, clock })
     }
 
-    /// Makes the request and reads its answer, as often as it takes and the settings allow.
+    /// Sends the request and parses the response, with retries as the settings allow.
     pub(super) async fn fetch<T>(
         &self,
         redactor: &Redactor,
         request: impl Fn(&Client) -> RequestBuilder,
-        read: impl Fn(&str) -> Result<T, Rejection>,
+        parse: impl Fn(&str) -> Result<T, Rejection>,
     ) -> Result<T, ProviderError> {
         let mut retry_budget = RetryBudget::new(&self.settings.retry);
         let mut attempt = 0_u32;
@@ -121,8 +115,8 @@ impl HttpClient {
             let request = request(&self.client).build().map_err(|error| self.misconfigured(error, redactor))?;
             let path = redactor.redact(request.url().path());
             let span = info_span!("provider.request", provider = %self.provider, path, attempt);
-            let error = match self.attempt(request, redactor, &read).instrument(span).await {
-                Ok(answer) => return Ok(answer),
+            let error = match self.attempt(request, redactor, &parse).instrument(span).await {
+                Ok(parsed) => return Ok(parsed),
                 Err(error) => error,
             };
             let Some(wait) = retry_budget.next_delay(&error) else { return Err(error) };
@@ -137,29 +131,29 @@ impl HttpClient {
         &self,
         request: Request,
         redactor: &Redactor,
-        read: impl Fn(&str) -> Result<T, Rejection>,
+        parse: impl Fn(&str) -> Result<T, Rejection>,
     ) -> Result<T, ProviderError> {
         let started = Instant::now();
         let mut progress = Progress::default();
         let outcome =
             match timeout(self.settings.request_timeout, self.exchange(request, redactor, &mut progress)).await {
-                Ok(Ok(answer)) => read(&answer).map_err(|rejection| self.rejected(rejection, &answer, redactor)),
+                Ok(Ok(response)) => parse(&response).map_err(|rejection| self.rejected(rejection, &response, redactor)),
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(ProviderError::Unreachable {
                     provider: self.provider,
-                    cause: format!("no complete answer within {:?}", self.settings.request_timeout),
+                    cause: format!("no complete response within {:?}", self.settings.request_timeout),
                 }),
             };
         let (status, bytes) = (progress.status, progress.bytes);
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {
-            Ok(_) => debug!(status, bytes, duration_ms, "the provider answered"),
-            Err(error) => warn!(status, bytes, duration_ms, %error, "the provider did not give what it was asked for"),
+            Ok(_) => debug!(status, bytes, duration_ms, "provider request succeeded"),
+            Err(error) => warn!(status, bytes, duration_ms, %error, "provider request failed"),
         }
         outcome
     }
 
-    /// Sends the request and takes in the whole answer, where it is one of success.
+    /// Sends the request and reads the whole response if its status is a success.
     async fn exchange(
         &self,
         request: Request,
@@ -175,7 +169,6 @@ impl HttpClient {
         self.body(response, redactor, progress).await
     }
 
-    /// The answer as text.
     async fn body(
         &self,
         mut response: Response,
@@ -196,7 +189,6 @@ impl HttpClient {
         Ok(readable_text(bytes))
     }
 
-    /// What an answer without success means.
     async fn refusal(&self, response: Response, redactor: &Redactor) -> ProviderError {
         let provider = self.provider;
         let status = response.status();
@@ -220,24 +212,24 @@ impl HttpClient {
         }
     }
 
-    /// How long a 429 asks to wait: seconds, or a date; where it says neither, as long as after the worst failure.
+    /// The `Retry-After` of a 429, in seconds or as a date; without it, the cap of the backoff.
     fn retry_after(&self, response: &Response) -> Duration {
-        let said = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
-        let seconds = said.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
+        let seconds = header.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let until = || {
-            let date = DateTime::parse_from_rfc2822(said?).ok()?;
+            let date = DateTime::parse_from_rfc2822(header?).ok()?;
             Some((date.to_utc() - self.clock.now()).to_std().unwrap_or_default())
         };
-        seconds.or_else(until).unwrap_or(self.settings.retry.backoff.cap).min(LONGEST_REST)
+        seconds.or_else(until).unwrap_or(self.settings.retry.backoff.cap).min(MAX_RETRY_AFTER)
     }
 
-    fn rejected(&self, rejection: Rejection, answer: &str, redactor: &Redactor) -> ProviderError {
+    fn rejected(&self, rejection: Rejection, response: &str, redactor: &Redactor) -> ProviderError {
         let provider = self.provider;
         match rejection {
             Rejection::Unreadable(reason) => ProviderError::Unreadable {
                 provider,
                 reason: redactor.message(&reason),
-                excerpt: redactor.excerpt(answer),
+                excerpt: redactor.excerpt(response),
             },
             Rejection::Refused(message) => {
                 ProviderError::Refused { provider, status: 200, message: redactor.message(&message) }
@@ -261,22 +253,22 @@ impl HttpClient {
     }
 }
 
-/// What a provider sent, as text. A letter that is no UTF-8 is replaced, and a bare NUL, which JSON knows only escaped, is
-/// escaped: one payer's name must not hold up a page.
+/// Decodes a response. Invalid UTF-8 is replaced, and a bare NUL, which JSON allows only escaped, is escaped: one name must
+/// not make a whole page unreadable.
 #[must_use]
 pub fn readable_text(bytes: Vec<u8>) -> String {
     let text = String::from_utf8(bytes).unwrap_or_else(|error| {
-        warn!("what the provider sent is not all UTF-8: what is not was replaced");
+        warn!("the response is not valid UTF-8; invalid bytes were replaced");
         String::from_utf8_lossy(error.as_bytes()).into_owned()
     });
     if text.contains('\0') {
-        warn!("what the provider sent holds bare NULs: they were escaped");
+        warn!("the response contains bare NULs; they were escaped");
         return text.replace('\0', "\\u0000");
     }
     text
 }
 
-/// An error and what it comes from, without the address.
+/// An error and its sources, without the URL.
 fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     std::iter::successors(Some(&error as &dyn Error), |error| (*error).source())
@@ -285,33 +277,29 @@ fn causes(error: reqwest::Error) -> String {
         .join(": ")
 }
 
-/// The message of an answer that says no, else how it begins.
+/// The message of an error response, or its beginning.
 async fn refusal_message(mut response: Response, redactor: &Redactor) -> String {
     let mut bytes = Vec::new();
-    while bytes.len() < REFUSAL_READ
+    while bytes.len() < MAX_ERROR_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
     {
         bytes.extend_from_slice(&chunk);
     }
-    let answer = String::from_utf8_lossy(&bytes);
-    message_of(&answer).map_or_else(|| redactor.excerpt(&answer), |message| redactor.message(&message))
+    let response = String::from_utf8_lossy(&bytes);
+    message_of(&response).map_or_else(|| redactor.excerpt(&response), |message| redactor.message(&message))
 }
 
-/// What a JSON answer says in words.
-pub(super) fn message_of(answer: &str) -> Option<String> {
+/// The message field of a JSON response.
+pub(super) fn message_of(response: &str) -> Option<String> {
     #[derive(Default, Deserialize)]
     #[serde(default, bound(deserialize = "'de: 'a"))]
-    struct Complaint<'a> {
+    struct ErrorJson<'a> {
         message: Field<'a>,
         error: Field<'a>,
         detail: Field<'a>,
     }
-    let Object(complaint) = serde_json::from_str::<Object<Complaint<'_>>>(answer).ok()?;
-    complaint
-        .message
-        .text("message")
-        .or_else(|| complaint.error.text("error"))
-        .or_else(|| complaint.detail.text("detail"))
+    let Object(json) = serde_json::from_str::<Object<ErrorJson<'_>>>(response).ok()?;
+    json.message.text("message").or_else(|| json.error.text("error")).or_else(|| json.detail.text("detail"))
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! The providers: whoever tells us of payments, and of what their currencies are worth.
+//! The external APIs: the two payment providers and the exchange rate feed.
 //!
-//! A provider is a folder with a `client` (its calls, one function each), a `wire` (its JSON, read into
-//! [`Record`](crate::domain::record::Record)s) and, where it wants one, a session. What all of them share lies beside
-//! the folders: the one HTTP client ([`http`]), its errors ([`error`]), its rate_limit ([`rate_limit`]), and the lenient readers of
-//! fields that providers promise and do not keep.
+//! A provider is a folder with a `client` (a function per call), a `wire` (its JSON, parsed into
+//! [`Record`](crate::domain::record::Record)s) and, if needed, a session. Shared parts are beside the folders: the HTTP
+//! client ([`http`]) with its errors ([`error`]), retries and [`rate_limit`], and lenient parsers for fields that do not
+//! always have their documented type.
 //!
-//! This room knows only `domain`. What a provider shares with the other processes (its turn to ask, its session) is a
-//! small trait here, filled in elsewhere. There is no trait "Provider": the two have no call in common, cursors here
-//! and pages there, and a trait over both would only hide which unknowns a sync has to live with.
+//! This module depends only on `domain`. What processes share about a provider (rate limit, session) is a small trait here,
+//! implemented in `operations`. There is no `Provider` trait: the providers have no call in common (one has cursors, the
+//! other page numbers), and a common trait would hide the uncertainties that each sync has to handle.
 
 pub mod error;
 pub mod exchange_rates;

@@ -1,26 +1,25 @@
-//! How often a provider may be asked.
+//! The rate limit of a provider.
 //!
-//! The limit is the provider's, on the account: it is shared by all processes, so whoever knows how to share (Redis)
-//! fills this in. Pacing each process by itself was rejected: two workers would ask twice as often as was agreed.
+//! The provider limits the account, so all processes share one limit: the implementation uses Redis. A limit per process
+//! was rejected: two workers would send twice as many requests as agreed.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-/// The turns of one provider, shared by every process that asks it.
+/// The rate limit of one provider, shared by all processes.
 ///
-/// Neither call can fail: an implementation that cannot reach the others falls back to a rate_limit of its own, for a request
-/// too many now and then is better than none.
+/// Neither call can fail: an implementation that cannot reach Redis falls back to a local limit, because an occasional
+/// extra request is better than none.
 #[async_trait]
 pub trait RateLimit: Send + Sync + 'static {
-    /// Waits until the next request may be made.
+    /// Waits until the next request may be sent.
     async fn acquire(&self);
 
-    /// Nobody gets a turn for `wait`: the provider said so (429).
+    /// Lets no process send a request for `wait`, after a 429.
     async fn pause_for(&self, wait: Duration);
 }
 
-/// No rate_limit: every turn comes at once.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unlimited;
 

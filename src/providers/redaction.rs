@@ -1,27 +1,26 @@
-//! What must be taken out of a text before anybody may see it.
+//! Removes secrets and personal data from provider texts before they reach a log, an error or a status.
 //!
-//! Providers echo: a 404 page shows the address it was asked for, and Vima's key is in the address. So every text of a
-//! provider passes a [`Redactor`] that knows the secrets in each form they may come back in. Looking for `apikey=` and
-//! the like was rejected: it finds a secret by the company it keeps.
+//! Providers echo requests: a 404 page shows the requested URL, and Vima's key is in the URL. So every provider text passes
+//! a [`Redactor`] that knows each encoding of the secrets. Searching for `apikey=` and similar patterns was rejected: it
+//! finds only secrets in expected places.
 //!
-//! Payers are no secrets of ours but nobody's business either: of an answer in JSON only the shape is shown.
+//! Of a JSON response only the structure is shown, because its values may be personal data.
 
 use reqwest::Url;
 
 use crate::domain::secret::Secret;
 
 const REDACTED: &str = "[redacted]";
-/// How much of a provider's text a person gets to see, in characters.
-const SHOWN: usize = 200;
-/// How much of a provider's text is looked at for that, in bytes: more, so that no secret is cut before it is found.
-const LOOKED_AT: usize = 8 * 1024;
-/// As many digits in a row are taken for somebody's phone or account.
-const TELLING_DIGITS: usize = 7;
+/// In characters.
+const MAX_MESSAGE: usize = 200;
+/// How many bytes are searched for secrets: more than are shown, so that no secret is cut before it is found.
+const SEARCHED_BYTES: usize = 8 * 1024;
+/// A run of this many digits is treated as a phone or account number.
+const PERSONAL_DIGITS: usize = 7;
 
-/// Knows the secrets of a request, and takes them out of texts.
 #[derive(Clone)]
 pub(super) struct Redactor {
-    /// Every form of every secret, in lower case, the longest first: a form may be part of a longer one.
+    /// Every encoding of every secret, in lower case, longest first, because one may contain another.
     forms: Vec<String>,
 }
 
@@ -30,7 +29,7 @@ impl Redactor {
         Self { forms: Vec::new() }.with(secrets)
     }
 
-    /// The same, knowing some more.
+    /// A copy with additional secrets.
     pub(super) fn with(&self, secrets: &[&Secret]) -> Self {
         let mut forms = self.forms.clone();
         forms.extend(secrets.iter().flat_map(|secret| forms_of(secret.expose())));
@@ -39,33 +38,33 @@ impl Redactor {
         Self { forms }
     }
 
-    /// The text without the secrets, whatever their case.
+    /// Replaces all secrets, ignoring case.
     pub(super) fn redact(&self, text: &str) -> String {
         self.forms.iter().fold(text.to_owned(), |text, form| without(&text, form))
     }
 
-    /// What a person may see of a message, cut to one line's length.
+    /// A redacted single line of at most [`MAX_MESSAGE`] characters.
     pub(super) fn message(&self, text: &str) -> String {
         let redacted = self.redact(head(text));
         let words = redacted.split_whitespace().collect::<Vec<_>>().join(" ");
-        words.chars().take(SHOWN).collect()
+        words.chars().take(MAX_MESSAGE).collect()
     }
 
-    /// The beginning of an answer that could not be read.
-    pub(super) fn excerpt(&self, answer: &str) -> String {
-        let shown = self.message(answer);
+    /// The redacted beginning of a response that could not be parsed.
+    pub(super) fn excerpt(&self, response: &str) -> String {
+        let shown = self.message(response);
         if shown.starts_with(['{', '[', '"']) { shape_of(&shown) } else { shown }
     }
 }
 
-/// The forms in which a secret may come back: as it is, in an address, in JSON.
+/// The encodings in which a secret may be echoed: plain, in a URL, in JSON.
 fn forms_of(secret: &str) -> Vec<String> {
     if secret.is_empty() {
         return Vec::new();
     }
     let mut forms = vec![secret.to_ascii_lowercase()];
-    if let Ok(address) = Url::parse_with_params("http://x/", [("k", secret)]) {
-        let encoded = address.query().unwrap_or_default().trim_start_matches("k=").to_ascii_lowercase();
+    if let Ok(url) = Url::parse_with_params("http://x/", [("k", secret)]) {
+        let encoded = url.query().unwrap_or_default().trim_start_matches("k=").to_ascii_lowercase();
         forms.push(encoded.replace('+', "%20"));
         forms.push(encoded);
     }
@@ -75,7 +74,7 @@ fn forms_of(secret: &str) -> Vec<String> {
     forms
 }
 
-/// `text` without `form`, which is in lower case.
+/// Replaces `form`, which must be in lower case.
 fn without(text: &str, form: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let mut clean = String::with_capacity(text.len());
@@ -89,12 +88,12 @@ fn without(text: &str, form: &str) -> String {
     clean
 }
 
-/// The first [`LOOKED_AT`] bytes, to a whole character.
+/// The first [`SEARCHED_BYTES`] bytes, cut at a character boundary.
 fn head(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LOOKED_AT)]
+    &text[..text.floor_char_boundary(SEARCHED_BYTES)]
 }
 
-/// JSON, perhaps cut off, with its names but without its values.
+/// JSON, possibly truncated, with its names but without its values.
 fn shape_of(json: &str) -> String {
     let mut shape = String::new();
     let mut rest = json;
@@ -110,7 +109,7 @@ fn shape_of(json: &str) -> String {
     shape
 }
 
-/// What is inside a JSON string, without its opening quote, and what follows it.
+/// Splits after the closing quote of a JSON string whose opening quote was removed.
 fn split_string(text: &str) -> (&str, &str) {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate() {
@@ -123,12 +122,12 @@ fn split_string(text: &str) -> (&str, &str) {
     (text, "")
 }
 
-/// The text with its long runs of digits taken out.
+/// Removes long runs of digits.
 fn without_numbers(text: &str) -> String {
     text.split_inclusive(|c: char| !c.is_ascii_digit())
         .map(|run| {
             let digits = run.trim_end_matches(|c: char| !c.is_ascii_digit());
-            if digits.len() < TELLING_DIGITS { run.to_owned() } else { format!("…{}", &run[digits.len()..]) }
+            if digits.len() < PERSONAL_DIGITS { run.to_owned() } else { format!("…{}", &run[digits.len()..]) }
         })
         .collect()
 }
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_found_in_every_form_it_may_come_back_in() {
+    fn secret_is_redacted_in_every_encoding() {
         let secret = Secret::new("k/e y+\"Z");
         let redactor = Redactor::new(&[&secret]);
         for text in [
@@ -155,21 +154,21 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_before_the_text_is_cut() {
+    fn secret_is_redacted_before_the_text_is_cut() {
         let secret = Secret::new("0123456789abcdef");
-        let text = format!("<html>{}0123456789abcdef", "x".repeat(SHOWN - 10));
+        let text = format!("<html>{}0123456789abcdef", "x".repeat(MAX_MESSAGE - 10));
         let excerpt = Redactor::new(&[&secret]).excerpt(&text);
-        assert!(excerpt.chars().count() <= SHOWN && !excerpt.contains("0123"), "{excerpt}");
+        assert!(excerpt.chars().count() <= MAX_MESSAGE && !excerpt.contains("0123"), "{excerpt}");
     }
 
     #[test]
-    fn the_longer_secret_goes_first() {
+    fn longer_secret_is_redacted_first() {
         let (short, long) = (Secret::new("abc"), Secret::new("abcdef"));
         assert_eq!(Redactor::new(&[&short, &long]).redact("abcdef abc"), "[redacted] [redacted]");
     }
 
     #[test]
-    fn of_json_only_the_shape_is_shown() {
+    fn json_excerpt_shows_only_the_structure() {
         let redactor = Redactor::new(&[]);
         for (answer, expected) in [
             (r#"[{"contact": "payer@example.com", "n": 9000000001, "m": 12"#, r#"[{"contact": "…", "n": …, "m": 12"#),
@@ -183,7 +182,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_is_too_odd(text in ".*", secret in ".*") {
+        fn any_text_can_be_redacted(text in ".*", secret in ".*") {
             let redactor = Redactor::new(&[&Secret::new(secret)]);
             let _ = redactor.excerpt(&text);
             let _ = shape_of(&text);

@@ -1,7 +1,7 @@
-//! A provider for tests: a real HTTP server on a port of its own, whose answers are a function of the request.
+//! A stub provider for tests: a real HTTP server whose responses are a function of the request.
 //!
-//! It speaks HTTP by hand, on threads, because what it has to do (break off, never end, say nothing) is what a server
-//! library is made to prevent.
+//! It implements HTTP itself, on threads, because server libraries prevent what it has to do: disconnect, send without end,
+//! send nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,9 +11,9 @@ use std::thread;
 use reqwest::Url;
 use tokio::sync::Notify;
 
-/// A request as the server got it.
+/// A request as received.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked {
+pub(super) struct ReceivedRequest {
     /// `GET /path?query`.
     pub(super) line: String,
     /// In lower case, as `name: value`.
@@ -23,17 +23,17 @@ pub(super) struct Asked {
 
 /// What the server does.
 pub(super) enum Answer {
-    /// Answers with a status, a header line (or none) and a body.
+    /// A status, a header line (or an empty text) and a body.
     Full(u16, &'static str, String),
-    /// Answers with these bytes.
+    /// A response with this body.
     Bytes(&'static [u8]),
-    /// Promises more than it sends, and hangs up.
+    /// Sends less than its content length, then disconnects.
     Cut(&'static str),
-    /// Sends for ever.
+    /// Sends without end.
     Endless,
-    /// Says nothing until the client hangs up.
+    /// Sends nothing until the client disconnects.
     Silence,
-    /// Hangs up at once.
+    /// Disconnects at once.
     HangUp,
 }
 
@@ -47,34 +47,36 @@ impl Answer {
     }
 }
 
-type Script = dyn Fn(usize, &Asked) -> Answer + Send + Sync;
+type Script = dyn Fn(usize, &ReceivedRequest) -> Answer + Send + Sync;
 
-/// The server. Its threads end with the test program.
+/// Its threads end with the test program.
 pub(super) struct StubServer {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    /// Somebody asked.
-    pub(super) rung: Arc<Notify>,
-    /// A client that was met with silence hung up.
-    pub(super) hung_up: Arc<Notify>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
+    /// Notified for each request.
+    pub(super) request_received: Arc<Notify>,
+    /// Notified when the client of an unanswered request disconnects.
+    pub(super) disconnected: Arc<Notify>,
 }
 
 impl StubServer {
-    /// Answers each request as `script` says, given its number (from 0) and what it asks.
-    pub(super) fn start(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Self {
+    /// `script` receives the number of each request, from 0, and the request.
+    pub(super) fn start(script: impl Fn(usize, &ReceivedRequest) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let server = Self {
             address: listener.local_addr().expect("an address"),
-            asked: Arc::default(),
-            rung: Arc::default(),
-            hung_up: Arc::default(),
+            requests: Arc::default(),
+            request_received: Arc::default(),
+            disconnected: Arc::default(),
         };
-        let (asked, rung, hung_up) = (server.asked.clone(), server.rung.clone(), server.hung_up.clone());
+        let (requests, request_received, disconnected) =
+            (server.requests.clone(), server.request_received.clone(), server.disconnected.clone());
         let script: Arc<Script> = Arc::new(script);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (asked, rung, hung_up, script) = (asked.clone(), rung.clone(), hung_up.clone(), script.clone());
-                thread::spawn(move || serve(stream, &asked, &rung, &hung_up, &*script));
+                let (requests, request_received, disconnected, script) =
+                    (requests.clone(), request_received.clone(), disconnected.clone(), script.clone());
+                thread::spawn(move || serve(stream, &requests, &request_received, &disconnected, &*script));
             }
         });
         server
@@ -84,21 +86,27 @@ impl StubServer {
         Url::parse(&format!("http://{}", self.address)).expect("an address")
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().expect("no panic").clone()
+    pub(super) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().expect("no panic").clone()
     }
 }
 
 /// One connection, one request.
-fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Asked>>, rung: &Notify, hung_up: &Notify, script: &Script) {
+fn serve(
+    mut stream: TcpStream,
+    requests: &Mutex<Vec<ReceivedRequest>>,
+    request_received: &Notify,
+    disconnected: &Notify,
+    script: &Script,
+) {
     let request = read_request(&stream);
     let number = {
-        let mut asked = asked.lock().expect("no panic");
-        asked.push(request.clone());
-        asked.len() - 1
+        let mut requests = requests.lock().expect("no panic");
+        requests.push(request.clone());
+        requests.len() - 1
     };
-    rung.notify_one();
-    // A client that hangs up early is part of the game.
+    request_received.notify_one();
+    // Some tests disconnect early.
     let _ = match script(number, &request) {
         Answer::Full(status, header, body) => {
             let separator = if header.is_empty() { "" } else { "\r\n" };
@@ -117,7 +125,7 @@ fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Asked>>, rung: &Notify, hung_u
         Answer::Endless => endless(&mut stream),
         Answer::Silence => {
             let _ = stream.read(&mut [0; 1]);
-            hung_up.notify_one();
+            disconnected.notify_one();
             Ok(())
         }
         Answer::HangUp => Ok(()),
@@ -131,7 +139,7 @@ fn endless(stream: &mut TcpStream) -> std::io::Result<()> {
     }
 }
 
-fn read_request(stream: &TcpStream) -> Asked {
+fn read_request(stream: &TcpStream) -> ReceivedRequest {
     let mut reader = BufReader::new(stream);
     let mut lines = reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty());
     let line = lines.next().unwrap_or_default();
@@ -139,5 +147,5 @@ fn read_request(stream: &TcpStream) -> Asked {
     let length = headers.iter().find_map(|header| header.strip_prefix("content-length:")?.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     let _ = reader.read_exact(&mut body);
-    Asked { line, headers, body: String::from_utf8_lossy(&body).into_owned() }
+    ReceivedRequest { line, headers, body: String::from_utf8_lossy(&body).into_owned() }
 }

@@ -1,27 +1,23 @@
-//! Whom we ask: more than whose payments we keep.
+//! The external services that are called over HTTP.
 //!
-//! The source of exchange rates is asked over the same client, with the same bounds and errors, but no payment comes from
-//! it. So errors name an [`Upstream`], and a `Source` stays what the database knows.
+//! The exchange rate feed uses the same client, limits and errors as the providers but has no payments, so it is an
+//! [`Upstream`] but not a `Source`.
 
 use std::fmt;
 
 use crate::domain::string_enum::string_enum;
 
 string_enum! {
-    /// Whoever is asked over HTTP.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub enum Upstream {
-        /// The Vima collector.
-        Vima = "vima",
-        /// `PayShack`.
-        Payshack = "payshack",
-        /// The feed of exchange rates.
-        ExchangeRates = "exchange-rates",
+            Vima = "vima",
+            Payshack = "payshack",
+            ExchangeRates = "exchange-rates",
     }
 }
 
 impl Upstream {
-    /// The settings that hold our credentials there.
+    /// The settings that contain the credentials.
     #[must_use]
     pub(super) fn credentials(self) -> &'static str {
         match self {

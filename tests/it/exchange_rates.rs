@@ -127,8 +127,8 @@ async fn a_feed_at_its_worst_leaves_the_old_rates_in_use() {
     let worker = system.jobs_with(&["worker"], &[("FX_RATES_URL", &url)]);
     system.succeed(REFRESH, None);
     for (status, answer, told) in [
-        (503, "down for maintenance", "out of order (HTTP 503)"),
-        (200, "<html>please wait</html>", "cannot be read"),
+        (503, "down for maintenance", "unavailable (HTTP 503)"),
+        (200, "<html>please wait</html>", "cannot be parsed"),
         (200, r#"{"base":"USD","rates":{"INR":0,"JPY":-3}}"#, "no usable rate"),
         (200, r#"{"base":"EUR","rates":{"INR":90}}"#, "no usable USD"),
     ] {

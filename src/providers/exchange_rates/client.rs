@@ -1,4 +1,4 @@
-//! The one call of a feed.
+//! The feed's API, which has one call.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,20 +11,20 @@ use crate::providers::error::ProviderError;
 use crate::providers::http::HttpClient;
 use crate::providers::redaction::Redactor;
 
-/// What is shorter in a query is no key but a currency or a number.
-const SHORTEST_KEY_IN_QUERY: usize = 4;
-/// What is shorter in a path is no key but a word of the feed's.
-const SHORTEST_KEY_IN_PATH: usize = 16;
+/// A shorter query value is a currency or a number, not a key.
+const MIN_QUERY_KEY: usize = 4;
+/// A shorter path segment is a word, not a key.
+const MIN_PATH_KEY: usize = 16;
 
-/// Where a feed is (`FX_RATES_URL`). Its query, or its path, may hold a key, so it is shown without either.
+/// `FX_RATES_URL`. Its query or path may contain a key, so neither is shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FeedUrl(Url);
 
 impl FeedUrl {
-    /// Whatever in it may be a key or a password.
+    /// Every part that may be a key or a password.
     fn secrets(&self) -> Vec<Secret> {
-        let query = self.0.query_pairs().filter(|(_, value)| value.len() >= SHORTEST_KEY_IN_QUERY);
-        let path = self.0.path().split('/').filter(|segment| segment.len() >= SHORTEST_KEY_IN_PATH);
+        let query = self.0.query_pairs().filter(|(_, value)| value.len() >= MIN_QUERY_KEY);
+        let path = self.0.path().split('/').filter(|segment| segment.len() >= MIN_PATH_KEY);
         let password = self.0.password().into_iter();
         let texts = query.map(|(_, value)| value.into_owned()).chain(path.chain(password).map(str::to_owned));
         texts.map(Secret::new).collect()
@@ -37,7 +37,7 @@ impl FromStr for FeedUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
-            _ => Err("must be an http or https address"),
+            _ => Err("must be an http or https URL"),
         }
     }
 }
@@ -48,7 +48,6 @@ impl fmt::Debug for FeedUrl {
     }
 }
 
-/// Asks a feed.
 pub struct ExchangeRatesClient {
     http: HttpClient,
     url: FeedUrl,
@@ -56,7 +55,6 @@ pub struct ExchangeRatesClient {
 }
 
 impl ExchangeRatesClient {
-    /// A client of the feed at `url`.
     #[must_use]
     pub fn new(http: HttpClient, url: FeedUrl) -> Self {
         let secrets = url.secrets();
@@ -64,11 +62,7 @@ impl ExchangeRatesClient {
         Self { http, url, redactor }
     }
 
-    /// The rates as they are now.
-    ///
-    /// # Errors
-    /// [`ProviderError`], once the request has been tried as often as it may be: also where nothing of the answer can be
-    /// said in US dollars.
+    /// Fetches the current rates. A response from which no USD rate can be computed is an error.
     pub async fn latest(&self) -> Result<LatestRates, ProviderError> {
         self.http.fetch(&self.redactor, |client| client.get(self.url.0.clone()), read_rates).await
     }

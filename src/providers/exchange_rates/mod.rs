@@ -1,7 +1,7 @@
-//! A feed of exchange rates, of the shape that most of them share: `{"base":"USD","rates":{"INR":83.2}}`.
+//! The exchange rate feed, in the common form `{"base":"USD","rates":{"INR":83.2}}`.
 //!
-//! Which feed is a setting, so nothing of any one of them is known here: not its base, not its currencies, not where in
-//! the address it wants its key.
+//! The feed is configurable, so this module makes no assumption about its base, its currencies or the place of a key in
+//! its URL.
 
 mod client;
 mod wire;

@@ -31,8 +31,8 @@ fn a_text_is_a_string_or_a_number() {
 
 #[test]
 fn a_text_is_cut_where_it_would_break_an_index_but_an_identity_is_not() {
-    let json = format!("\"{}\"", "ß".repeat(LONGEST_TEXT));
-    assert_eq!(field(&json).text("project").expect("a text").len(), LONGEST_TEXT);
+    let json = format!("\"{}\"", "ß".repeat(MAX_TEXT));
+    assert_eq!(field(&json).text("project").expect("a text").len(), MAX_TEXT);
     assert_eq!(
         field(&json).identity("operation_id").expect_err("too long").to_string(),
         "operation_id should be an id but is a text of 1024 characters"
@@ -118,10 +118,10 @@ fn counts_and_flags_are_read_from_texts_too() {
     for (json, expected) in
         [("true", Some(true)), (r#""FALSE""#, Some(false)), ("1", Some(true)), (r#""0""#, Some(false))]
     {
-        assert_eq!(field(json).truth(), expected, "{json}");
+        assert_eq!(field(json).boolean(), expected, "{json}");
     }
     for json in ["null", r#""yes""#, r#""""#, "2", "1.0", "{}", "[true]"] {
-        assert_eq!(field(json).truth(), None, "{json}");
+        assert_eq!(field(json).boolean(), None, "{json}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::domain::secret::Secret;
 use crate::providers::rate_limit::Unlimited;
-use crate::providers::stub_server::{Answer, Asked, StubServer};
+use crate::providers::stub_server::{Answer, ReceivedRequest, StubServer};
 
 type Fault = fn() -> Answer;
 
@@ -45,7 +45,7 @@ fn twice(fault: impl Fn() -> Answer + Send + Sync + 'static) -> StubServer {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
+async fn transient_errors_are_retried() {
     let faults: [Fault; 9] = [
         || Answer::status(500),
         || Answer::status(502),
@@ -61,12 +61,12 @@ async fn what_may_pass_is_tried_again() {
         let server = twice(fault);
         let settings = HttpSettings { max_response_bytes: 100_000, ..quick() };
         assert_eq!(fetch(&client(settings), &server).await, Ok(7));
-        assert_eq!(server.asked().len(), 3);
+        assert_eq!(server.requests().len(), 3);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_in_time_is_given_up() {
+async fn slow_response_times_out() {
     let server = StubServer::start(|_, _| Answer::Silence);
     let settings = HttpSettings {
         request_timeout: Duration::from_millis(30),
@@ -75,11 +75,11 @@ async fn an_answer_that_does_not_come_in_time_is_given_up() {
     };
     let error = fetch(&client(settings), &server).await.expect_err("silence");
     assert!(matches!(error, ProviderError::Unreachable { .. }), "{error}");
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test]
-async fn failures_come_to_an_end_and_say_what_they_were() {
+async fn persistent_failures_end_with_their_error() {
     let provider = Upstream::Vima;
     let cases: [(Fault, ProviderError, usize); 5] = [
         (|| Answer::status(503), ProviderError::Unavailable { provider, status: 503 }, 6),
@@ -104,7 +104,7 @@ async fn failures_come_to_an_end_and_say_what_they_were() {
         let server = StubServer::start(move |_, _| fault());
         let settings = HttpSettings { max_response_bytes: 100_000, ..quick() };
         assert_eq!(fetch(&client(settings), &server).await, Err(expected));
-        assert_eq!(server.asked().len(), attempts);
+        assert_eq!(server.requests().len(), attempts);
     }
     let redirect = || Answer::Full(302, "location: http://127.0.0.1:9/", String::new());
     let server = StubServer::start(move |_, _| redirect());
@@ -112,8 +112,8 @@ async fn failures_come_to_an_end_and_say_what_they_were() {
 }
 
 #[tokio::test]
-async fn being_told_to_wait_counts_no_failure() {
-    // The clock of the test stands 10 ms before that date; the last says nothing, which means the backoff's cap.
+async fn rate_limit_responses_cost_no_attempt() {
+    // The test clock is 10 ms before that date; without a header, the cap of the backoff applies.
     for header in ["retry-after: 0", "retry-after: Thu, 15 Jan 2026 12:00:01 GMT", "retry-after: soon", ""] {
         let server =
             StubServer::start(
@@ -125,7 +125,7 @@ async fn being_told_to_wait_counts_no_failure() {
 }
 
 #[tokio::test]
-async fn a_wait_longer_than_a_request_may_take_is_the_queues() {
+async fn long_rate_limit_wait_is_left_to_the_queue() {
     // The date is 301.01 s after the clock of the test.
     let date = "retry-after: Thu, 15 Jan 2026 12:05:02 GMT";
     for (header, millis) in [("retry-after: 301", 301_000), (date, 301_010), ("retry-after: 99999999", 3_600_000)] {
@@ -139,7 +139,7 @@ async fn a_wait_longer_than_a_request_may_take_is_the_queues() {
             ..quick()
         };
         let error = fetch(&client(settings), &server).await.expect_err(header);
-        assert_eq!(server.asked().len(), 2, "{error}");
+        assert_eq!(server.requests().len(), 2, "{error}");
         let retry_after = Duration::from_millis(millis);
         assert_eq!(error, ProviderError::RateLimited { provider: Upstream::Vima, retry_after });
     }
@@ -161,7 +161,7 @@ impl RateLimit for Counted {
 }
 
 #[tokio::test]
-async fn every_attempt_takes_its_turn() {
+async fn every_attempt_acquires_the_rate_limit() {
     let server = StubServer::start(|number, _| match number {
         0 => Answer::status(500),
         1 => Answer::Full(429, "retry-after: 0", String::new()),
@@ -174,19 +174,19 @@ async fn every_attempt_takes_its_turn() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_dropped_hangs_up() {
+async fn dropped_request_closes_the_connection() {
     let server = StubServer::start(|_, _| Answer::Silence);
     let client = client(quick());
     tokio::select! {
         outcome = fetch(&client, &server) => panic!("{outcome:?}"),
-        () = server.rung.notified() => {}
+        () = server.request_received.notified() => {}
     }
-    timeout(Duration::from_secs(10), server.hung_up.notified()).await.expect("the connection is closed");
-    assert_eq!(server.asked().len(), 1);
+    timeout(Duration::from_secs(10), server.disconnected.notified()).await.expect("the connection is closed");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn letters_that_json_does_not_know_spoil_no_page() {
+async fn invalid_characters_do_not_affect_the_page() {
     for (sent, expected) in [(&b"[\"Jos\xe9\"]"[..], "[\"Jos\u{fffd}\"]"), (b"[\"A\0B\"]", r#"["A\u0000B"]"#)] {
         let server = StubServer::start(move |_, _| Answer::Bytes(sent));
         let redactor = Redactor::new(&[]);
@@ -221,8 +221,10 @@ fn listen() -> (Log, DefaultGuard) {
 }
 
 #[tokio::test]
-async fn the_key_is_in_no_log_and_no_error() {
-    let echo = |status| move |_: usize, asked: &Asked| Answer::Full(status, "", format!("not found: {}", asked.line));
+async fn key_is_in_no_log_and_no_error() {
+    let echo = |status| {
+        move |_: usize, requests: &ReceivedRequest| Answer::Full(status, "", format!("not found: {}", requests.line))
+    };
     let (log, _guard) = listen();
     // Whether a place in the code is listened to is remembered from whichever thread came by first, and the threads of
     // other tests do not listen: come by, then have it asked anew.
@@ -244,7 +246,7 @@ async fn the_key_is_in_no_log_and_no_error() {
 }
 
 #[tokio::test]
-async fn settings_that_make_no_request_are_told_at_once() {
+async fn invalid_settings_fail_at_once() {
     let redactor = Redactor::new(&[]);
     let request = |client: &Client| client.get("http://127.0.0.1/").header("authorization", "Bearer a\nb");
     let error = client(quick()).fetch(&redactor, request, |_| Ok(())).await.expect_err("no request");

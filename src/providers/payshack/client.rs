@@ -1,4 +1,4 @@
-//! The calls of `PayShack`. Each takes the shared session, and a new one, once, where that one is refused.
+//! The PayShack API. Each call uses the shared session, and a new one, once, if it is rejected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,6 @@ const CLIENTS: &str = "/indigate-core-svc/api/v1/client/fetch-all-client";
 const RESELLERS: &str = "/indigate-core-svc/api/v1/reseller/fetch-all-reseller";
 const SERVICE_PROVIDERS: &str = "/indigate-core-svc/api/v1/service-provider/fetch-all-sp";
 
-/// Where `PayShack` is, how it knows us, and what it calls our projects.
 #[derive(Debug, Clone)]
 pub struct PayshackSettings {
     /// `PAYSHACK_API_URL`.
@@ -36,21 +35,20 @@ pub struct PayshackSettings {
     pub password: Secret,
     /// `PAYSHACK_PROJECTS`.
     pub projects: Projects,
-    /// `PAYSHACK_LOGIN_PAUSE_SECONDS`: how long no process logs in after a refused login; a minute is short enough for the next tick to find mended
-    /// credentials, and long enough that a restart in a loop does not get the account locked.
+    /// `PAYSHACK_LOGIN_PAUSE_SECONDS`: no process logs in for this long after a refused login. A minute is short enough for
+    /// the next tick to use corrected credentials, and long enough that a restart loop does not lock the account.
     pub pause_after_refusal: Duration,
 }
 
-/// Which page of a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery {
     /// From 1.
     pub page: u32,
-    /// How many at most; `PayShack` knows no more than 100.
+    /// The page size; at most 100.
     pub limit: u32,
-    /// The first day, included. Which of a transaction's dates it means is unknown.
+    /// Inclusive. Which date of a transaction it filters is unknown.
     pub date_from: Option<NaiveDate>,
-    /// The last day, included.
+    /// Inclusive.
     pub date_to: Option<NaiveDate>,
 }
 
@@ -60,7 +58,6 @@ impl Default for PageQuery {
     }
 }
 
-/// Asks `PayShack`.
 pub struct PayshackClient {
     http: HttpClient,
     base_url: Url,
@@ -70,7 +67,6 @@ pub struct PayshackClient {
 }
 
 impl PayshackClient {
-    /// A client of the account in `settings`, whose session is kept in `shared`.
     #[must_use]
     pub fn new(
         http: HttpClient,
@@ -80,7 +76,7 @@ impl PayshackClient {
     ) -> Self {
         let redactor = Redactor::new(&[&settings.password]);
         let login = Login {
-            address: endpoint(&settings.base_url, LOGIN),
+            url: endpoint(&settings.base_url, LOGIN),
             email: settings.email,
             password: settings.password,
             pause_after_refusal: settings.pause_after_refusal,
@@ -90,59 +86,35 @@ impl PayshackClient {
         Self { http, base_url: settings.base_url, projects: settings.projects, redactor, login }
     }
 
-    /// What the account's clients are called here.
     #[must_use]
     pub fn projects(&self) -> &Projects {
         &self.projects
     }
 
-    /// One page of pay-ins.
-    ///
-    /// # Errors
-    /// [`ProviderError`], once the request has been tried as often as it may be. A record that cannot be read is none:
-    /// it is in the page, as malformed.
+    /// Fetches one page of pay-ins. A record that cannot be parsed is not an error: the page contains it as malformed.
     pub async fn payins(&self, query: &PageQuery) -> Result<TransactionsPage, ProviderError> {
         self.list(PAYINS, &parameters(query), read_payin).await
     }
 
-    /// One page of pay-outs.
-    ///
-    /// # Errors
-    /// As [`Self::payins`].
     pub async fn payouts(&self, query: &PageQuery) -> Result<TransactionsPage, ProviderError> {
         self.list(PAYOUTS, &parameters(query), read_payout).await
     }
 
-    /// The pay-in of this `txnId`: a page with one record, or none. A provider that ignores the parameter answers with
-    /// other records, which are as true as any.
-    ///
-    /// # Errors
-    /// As [`Self::payins`].
+    /// Fetches the pay-in with this `txnId`: a page with one record or none. If PayShack ignores the parameter, the page has
+    /// other records, which are valid too.
     pub async fn payin_by_transaction_id(&self, id: &str) -> Result<TransactionsPage, ProviderError> {
         self.list(PAYINS, &[("transactionId", id.to_owned())], read_payin).await
     }
 
-    /// All clients.
-    ///
-    /// # Errors
-    /// [`ProviderError`], once the request has been tried as often as it may be. A row that cannot be read is none: it is
-    /// in the listing, as unreadable.
+    /// Fetches all clients. A row that cannot be parsed is not an error: the listing contains it as unreadable.
     pub async fn clients(&self) -> Result<Listing<Merchant>, ProviderError> {
         self.listing(CLIENTS, read_clients).await
     }
 
-    /// All resellers.
-    ///
-    /// # Errors
-    /// As [`Self::clients`].
     pub async fn resellers(&self) -> Result<Listing<Reseller>, ProviderError> {
         self.listing(RESELLERS, read_resellers).await
     }
 
-    /// All service providers.
-    ///
-    /// # Errors
-    /// As [`Self::clients`].
     pub async fn service_providers(&self) -> Result<Listing<ServiceProvider>, ProviderError> {
         self.listing(SERVICE_PROVIDERS, read_service_providers).await
     }
@@ -152,8 +124,8 @@ impl PayshackClient {
         path: &str,
         read: impl Fn(&str) -> Result<Listing<Row>, Rejection>,
     ) -> Result<Listing<Row>, ProviderError> {
-        let address = endpoint(&self.base_url, path);
-        self.fetch(|client| client.get(address.clone()), read).await
+        let url = endpoint(&self.base_url, path);
+        self.fetch(|client| client.get(url.clone()), read).await
     }
 
     async fn list(
@@ -162,26 +134,26 @@ impl PayshackClient {
         parameters: &[(&str, String)],
         read: impl Fn(&str, &Projects) -> Record,
     ) -> Result<TransactionsPage, ProviderError> {
-        let address = endpoint(&self.base_url, path);
+        let url = endpoint(&self.base_url, path);
         self.fetch(
-            |client| client.get(address.clone()).query(parameters),
-            |answer| read_page(answer, |record| read(record, &self.projects)),
+            |client| client.get(url.clone()).query(parameters),
+            |response| read_page(response, |record| read(record, &self.projects)),
         )
         .await
     }
 
-    /// Asks with the shared session; where an older one is refused, once more with a fresh one. A fresh one that is
-    /// refused stays in place: it may be good for other calls, and another login would mend nothing.
+    /// Sends the request with the shared session; if an older session is rejected, once more with a new one. A new session
+    /// that is rejected is kept: it may be valid for other calls, and another login would not help.
     async fn fetch<T>(
         &self,
         request: impl Fn(&Client) -> RequestBuilder,
         read: impl Fn(&str) -> Result<T, Rejection>,
     ) -> Result<T, ProviderError> {
-        let mut held = self.login.session(&self.http).await?;
-        let mut outcome = self.ask(&held.session, &request, &read).await;
-        if !held.fresh && matches!(outcome, Err(ProviderError::Unauthenticated { .. })) {
-            held = self.login.instead_of(&held.session, &self.http).await?;
-            outcome = self.ask(&held.session, &request, &read).await;
+        let mut current = self.login.session(&self.http).await?;
+        let mut outcome = self.send(&current.session, &request, &read).await;
+        if !current.fresh && matches!(outcome, Err(ProviderError::Unauthenticated { .. })) {
+            current = self.login.replace(&current.session, &self.http).await?;
+            outcome = self.send(&current.session, &request, &read).await;
         }
         outcome.map_err(|error| match error {
             ProviderError::Unauthenticated { provider, message } => {
@@ -191,7 +163,7 @@ impl PayshackClient {
         })
     }
 
-    async fn ask<T>(
+    async fn send<T>(
         &self,
         session: &Session,
         request: impl Fn(&Client) -> RequestBuilder,
@@ -206,12 +178,11 @@ impl PayshackClient {
 }
 
 fn endpoint(base_url: &Url, path: &str) -> Url {
-    let mut address = base_url.clone();
-    address.set_path(&format!("{}{path}", address.path().trim_end_matches('/')));
-    address
+    let mut url = base_url.clone();
+    url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
+    url
 }
 
-/// `PayShack`'s names for what is asked.
 fn parameters(query: &PageQuery) -> Vec<(&'static str, String)> {
     let mut parameters = vec![("page", query.page.to_string()), ("limit", query.limit.to_string())];
     parameters.extend(query.date_from.map(|day| ("dateFrom", day.to_string())));

@@ -1,4 +1,4 @@
-//! A keeper of the session for tests: what Redis does between processes, between tasks.
+//! A session store in memory, for tests.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,17 +14,15 @@ pub(super) struct InMemory {
     session: Mutex<Option<Session>>,
     permit: Mutex<Option<LoginPermit>>,
     refused: Mutex<Option<RefusedLogin>>,
-    /// Whether it cannot be reached.
-    pub(super) away: AtomicBool,
+    pub(super) unavailable: AtomicBool,
 }
 
 impl InMemory {
-    /// Puts a value in place of another, or only looks, if it can be reached.
-    fn with<V, R>(&self, kept: &Mutex<V>, change: impl FnOnce(&mut V) -> R) -> Result<R, SessionStoreError> {
-        if self.away.load(Ordering::SeqCst) {
-            return Err(SessionStoreError("nobody there".to_owned()));
+    fn with<V, R>(&self, value: &Mutex<V>, change: impl FnOnce(&mut V) -> R) -> Result<R, SessionStoreError> {
+        if self.unavailable.load(Ordering::SeqCst) {
+            return Err(SessionStoreError("unavailable".to_owned()));
         }
-        Ok(change(&mut kept.lock().expect("no panic")))
+        Ok(change(&mut value.lock().expect("no panic")))
     }
 }
 
@@ -35,29 +33,29 @@ impl SharedSession for InMemory {
     }
 
     async fn store(&self, session: &Session) -> Result<(), SessionStoreError> {
-        self.with(&self.session, |kept| *kept = Some(session.clone()))
+        self.with(&self.session, |stored| *stored = Some(session.clone()))
     }
 
     async fn forget(&self, token: &Secret) -> Result<(), SessionStoreError> {
-        self.with(&self.session, |kept| *kept = kept.take().filter(|session| session.token != *token))
+        self.with(&self.session, |stored| *stored = stored.take().filter(|session| session.token != *token))
     }
 
     async fn try_lock_login(&self, _lease: Duration) -> Result<Option<LoginPermit>, SessionStoreError> {
-        self.with(&self.permit, |kept| {
+        self.with(&self.permit, |stored| {
             let permit = LoginPermit::new("mark");
-            kept.is_none().then(|| kept.insert(permit).clone())
+            stored.is_none().then(|| stored.insert(permit).clone())
         })
     }
 
     async fn unlock_login(&self, permit: LoginPermit) -> Result<(), SessionStoreError> {
-        self.with(&self.permit, |kept| *kept = kept.take().filter(|held| *held != permit))
+        self.with(&self.permit, |stored| *stored = stored.take().filter(|held| *held != permit))
     }
 
     async fn refused_login(&self) -> Result<Option<RefusedLogin>, SessionStoreError> {
         self.with(&self.refused, |refused| refused.clone())
     }
 
-    async fn note_refused_login(&self, refused: &RefusedLogin) -> Result<(), SessionStoreError> {
-        self.with(&self.refused, |kept| *kept = Some(refused.clone()))
+    async fn store_refused_login(&self, refused: &RefusedLogin) -> Result<(), SessionStoreError> {
+        self.with(&self.refused, |stored| *stored = Some(refused.clone()))
     }
 }

@@ -1,45 +1,38 @@
-//! `PayShack`'s lists of who takes part: the JSON of their rows, which name one thing by several names.
+//! The JSON of PayShack's directory lists, whose rows have several names for the same field.
 //!
-//! A row without an id, or whose figures are there and no exact numbers, is unreadable, and the others are read all the
-//! same. Whatever else is odd in a row counts as absent.
+//! A row without an id, or with an amount that is not an exact number, is unreadable; the other rows are still read. Any
+//! other invalid field counts as absent.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::wire::read_data;
 use crate::domain::metadata::{Client, Listing, Reseller, ServiceProvider, UnreadableRow};
-use crate::providers::field::{Field, FieldError, found};
+use crate::providers::field::{Field, FieldError, describe};
 use crate::providers::http::Rejection;
 
-/// Reads the list of clients.
-pub(super) fn read_clients(answer: &str) -> Result<Listing<Client>, Rejection> {
-    read_list::<ClientJson<'_>>(answer)
+pub(super) fn read_clients(response: &str) -> Result<Listing<Client>, Rejection> {
+    read_list::<ClientJson<'_>>(response)
 }
 
-/// Reads the list of resellers.
-pub(super) fn read_resellers(answer: &str) -> Result<Listing<Reseller>, Rejection> {
-    read_list::<ResellerJson<'_>>(answer)
+pub(super) fn read_resellers(response: &str) -> Result<Listing<Reseller>, Rejection> {
+    read_list::<ResellerJson<'_>>(response)
 }
 
-/// Reads the list of service providers.
-pub(super) fn read_service_providers(answer: &str) -> Result<Listing<ServiceProvider>, Rejection> {
-    read_list::<ServiceProviderJson<'_>>(answer)
+pub(super) fn read_service_providers(response: &str) -> Result<Listing<ServiceProvider>, Rejection> {
+    read_list::<ServiceProviderJson<'_>>(response)
 }
 
-/// A row as it comes.
 trait RowJson<'a>: Deserialize<'a> {
-    /// What it is read as.
     type Row;
 
-    /// Its id, by whichever name.
     fn id(&self) -> Result<String, FieldError>;
 
-    /// All of it.
     fn read(&self) -> Result<Self::Row, FieldError>;
 }
 
-fn read_list<'a, J: RowJson<'a>>(answer: &'a str) -> Result<Listing<J::Row>, Rejection> {
-    let data = read_data(answer)?;
+fn read_list<'a, J: RowJson<'a>>(response: &'a str) -> Result<Listing<J::Row>, Rejection> {
+    let data = read_data(response)?;
     if !data.starts_with('[') {
         return Err(Rejection::Unreadable("data is not a list".to_owned()));
     }
@@ -58,14 +51,14 @@ fn read_list<'a, J: RowJson<'a>>(answer: &'a str) -> Result<Listing<J::Row>, Rej
 fn read_row<'a, J: RowJson<'a>>(text: &'a str) -> Result<J::Row, UnreadableRow> {
     let unreadable = |id, reason| UnreadableRow { id, reason };
     if !text.starts_with('{') {
-        return Err(unreadable(None, format!("the row is {}, not an object", found(text))));
+        return Err(unreadable(None, format!("the row is {}, not an object", describe(text))));
     }
     let json: J =
-        serde_json::from_str(text).map_err(|error| unreadable(None, format!("the row cannot be read: {error}")))?;
+        serde_json::from_str(text).map_err(|error| unreadable(None, format!("the row cannot be parsed: {error}")))?;
     json.read().map_err(|error| unreadable(json.id().ok(), error.to_string()))
 }
 
-/// The first of `names` that is there.
+/// The first field that is present.
 fn first_id(names: [(&'static str, Field<'_>); 3]) -> Result<String, FieldError> {
     for (name, field) in names {
         if let Some(id) = field.identity(name)? {
@@ -75,7 +68,6 @@ fn first_id(names: [(&'static str, Field<'_>); 3]) -> Result<String, FieldError>
     Err(FieldError::Missing { field: names[0].0 })
 }
 
-/// A client.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 struct ClientJson<'a> {
@@ -107,7 +99,7 @@ impl<'a> RowJson<'a> for ClientJson<'a> {
             name: self.name.text("name").or_else(|| self.company_name.text("companyName")),
             email: self.email.text("email"),
             status: self.status.text("status"),
-            is_active: self.is_active.truth(),
+            is_active: self.is_active.boolean(),
             balance: self.balance.decimal("balance")?,
             wallet_balance: self.wallet_balance.decimal("walletBalance")?,
             commission_rate: self.commission_rate.decimal("commissionRate")?,
@@ -116,7 +108,6 @@ impl<'a> RowJson<'a> for ClientJson<'a> {
     }
 }
 
-/// A reseller.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 struct ResellerJson<'a> {
@@ -147,13 +138,12 @@ impl<'a> RowJson<'a> for ResellerJson<'a> {
             email: self.email.text("email"),
             role: self.role.text("role"),
             status: self.status.text("status"),
-            is_active: self.is_active.truth(),
+            is_active: self.is_active.boolean(),
             balance: self.balance.decimal("balance")?,
         })
     }
 }
 
-/// A service provider.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 struct ServiceProviderJson<'a> {
@@ -182,9 +172,9 @@ impl<'a> RowJson<'a> for ServiceProviderJson<'a> {
             name: self.name.text("name"),
             code: self.code.text("code"),
             status: self.status.text("status"),
-            is_active: self.is_active.truth(),
-            supports_payin: self.supports_payin.truth(),
-            supports_payout: self.supports_payout.truth(),
+            is_active: self.is_active.boolean(),
+            supports_payin: self.supports_payin.boolean(),
+            supports_payout: self.supports_payout.boolean(),
         })
     }
 }

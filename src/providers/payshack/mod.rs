@@ -1,8 +1,8 @@
-//! `PayShack`: pay-ins and pay-outs in India, the processor's record of them.
+//! PayShack: the processor's records of pay-ins and pay-outs in India.
 //!
-//! Lists by page number over data that moves while it is read, behind a login whose token lives half an hour. The
-//! lists are read here; what to make of pages that skip and repeat is the sync's business. The login is shared by all
-//! processes, so its rules ([`session`]) stand apart from the calls.
+//! Its lists have page numbers over data that changes while it is read, behind a login whose token is valid for half an
+//! hour. This module reads pages; the sync handles skipped and repeated records. All processes share one login, so its
+//! rules ([`session`]) are separate from the calls.
 
 mod client;
 #[cfg(test)]

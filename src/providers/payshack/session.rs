@@ -1,9 +1,8 @@
-//! The session with `PayShack` that all processes share, and the rules by which they do.
+//! The PayShack session that all processes share.
 //!
-//! `PayShack` locks accounts that log in too often with a wrong password, and may end one session when another begins.
-//! So there is one session for all, one login at a time, and none at all for a while after a refused one. Who keeps
-//! what is shared (Redis: three keys with a time to live) fills in [`SharedSession`]; the rules themselves are in the
-//! login, the same for every keeper.
+//! PayShack locks accounts after too many logins with a wrong password, and may end one session when another starts. So
+//! there is one session for all processes, one login at a time, and none for a while after a refusal. The store (Redis:
+//! three keys with an expiry) implements [`SharedSession`]; the rules are in the login, the same for every store.
 
 use std::time::Duration;
 
@@ -15,17 +14,16 @@ use crate::domain::secret::Secret;
 use crate::providers::error::ProviderError;
 use crate::providers::upstream::Upstream;
 
-/// What a login gave. Serialisable for the place where it is shared, token and all: nowhere else may it be written.
+/// Serializable, including the token, only for the shared store: it must not be written anywhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The bearer token of every call.
+    /// The bearer token of all calls.
     #[serde(serialize_with = "expose", deserialize_with = "hide")]
     pub token: Secret,
-    /// Whose session it is: the `reseller-id` of every call.
+    /// The `reseller-id` header of all calls.
     pub client_id: String,
-    /// From when on a new one is made, before this one ends under our hands.
+    /// When it is replaced, shortly before it expires.
     pub renew_at: DateTime<Utc>,
-    /// When it ends, as far as is known.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -37,37 +35,35 @@ fn hide<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> 
     String::deserialize(deserializer).map(Secret::new)
 }
 
-/// The right to log in, alone among all processes, until it is given back or its lease ends.
+/// The login lock, held by one process until it is released or its lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginPermit(String);
 
 impl LoginPermit {
-    /// A permit that only its holder knows the mark of: who gives it back shows the mark, so that nobody takes away
-    /// the permit of the next one after the lease has ended.
+    /// Only the holder knows the mark. Releasing the lock requires it, so that a late holder cannot release the lock of the
+    /// next one.
     #[must_use]
     pub fn new(mark: impl Into<String>) -> Self {
         Self(mark.into())
     }
 
-    /// The mark.
     #[must_use]
     pub fn mark(&self) -> &str {
         &self.0
     }
 }
 
-/// A login that was refused: until when nobody tries again, and what was said.
+/// The last refused login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedLogin {
-    /// The end of the pause.
+    /// No process logs in before.
     pub until: DateTime<Utc>,
-    /// What `PayShack` said, without any secret.
+    /// The redacted message.
     pub message: String,
 }
 
-/// What is shared could not be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the shared session cannot be reached: {0}")]
+#[error("the shared session store is unavailable: {0}")]
 pub struct SessionStoreError(pub String);
 
 impl From<SessionStoreError> for ProviderError {
@@ -76,31 +72,29 @@ impl From<SessionStoreError> for ProviderError {
     }
 }
 
-/// The keeper of the session, the same for every process of an account.
+/// The store of the session, shared by all processes.
 ///
-/// A keeper that cannot be reached is an error, never an empty answer: that would make every process log in at once.
+/// An unavailable store is an error, never an empty result: otherwise every process would log in at once.
 #[async_trait]
 pub trait SharedSession: Send + Sync + 'static {
-    /// The session in use, if there is one.
     async fn load(&self) -> Result<Option<Session>, SessionStoreError>;
 
-    /// Puts a session in place of any other; it may be dropped when it expires.
+    /// Replaces the session; it may be deleted when it expires.
     async fn store(&self, session: &Session) -> Result<(), SessionStoreError>;
 
-    /// Drops the session if it is still the one of this token (compare and delete in one step).
+    /// Deletes the session if it still has this token (atomic compare and delete).
     async fn forget(&self, token: &Secret) -> Result<(), SessionStoreError>;
 
-    /// The right to log in for as long as `lease`, unless somebody else has it (set if absent, with a time to live).
+    /// Acquires the login lock for `lease`; `None` if another process has it (atomic set if absent).
     async fn try_lock_login(&self, lease: Duration) -> Result<Option<LoginPermit>, SessionStoreError>;
 
-    /// Gives the right back if it is still ours (compare and delete in one step).
+    /// Releases the lock if it is still held by this permit (atomic compare and delete).
     async fn unlock_login(&self, permit: LoginPermit) -> Result<(), SessionStoreError>;
 
-    /// The last refused login; it may be dropped when its pause is over.
+    /// The last refused login; it may be deleted after `until`.
     async fn refused_login(&self) -> Result<Option<RefusedLogin>, SessionStoreError>;
 
-    /// Tells everybody of a refused login.
-    async fn note_refused_login(&self, refused: &RefusedLogin) -> Result<(), SessionStoreError>;
+    async fn store_refused_login(&self, refused: &RefusedLogin) -> Result<(), SessionStoreError>;
 }
 
 #[cfg(test)]
@@ -108,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_written_whole_and_shown_without_its_token() {
+    fn session_serializes_its_token_but_debug_hides_it() {
         let at = "2026-01-15T15:46:20Z".parse().expect("a time");
         let session =
             Session { token: Secret::new("a.b.c"), client_id: "c-1".to_owned(), renew_at: at, expires_at: at };

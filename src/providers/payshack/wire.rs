@@ -1,7 +1,7 @@
-//! `PayShack`'s JSON: the envelope of every answer, the lists, the two shapes of a transaction.
+//! PayShack's JSON: the envelope of every response, the lists, and the two shapes of a transaction.
 //!
-//! The rules are the vendor's answers as seen in the field. Amounts are rupees in major units; the country is always
-//! India. A dollar is never made here: `PayShack` names no rate.
+//! The rules follow real responses. Amounts are in rupees, in major units; the country is always India. PayShack has no
+//! exchange rates, so no USD amounts are computed here.
 
 use std::collections::BTreeMap;
 
@@ -13,35 +13,32 @@ use crate::domain::record::{Malformed, Record};
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source, Transaction, TransactionKey};
 use crate::domain::version::Version;
-use crate::providers::field::{Field, FieldError, found};
+use crate::providers::field::{Field, FieldError, describe};
 use crate::providers::http::Rejection;
 
-/// One page of a list, in the order it came in. The numbers are the provider's and move while one pages.
+/// Records in the order of the response, including malformed ones. The totals are the provider's and change between pages.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TransactionsPage {
-    /// The transactions, the malformed ones among them.
     pub records: Vec<Record>,
-    /// How many transactions the whole list has.
+    /// Of the whole list.
     pub total_records: Option<u64>,
-    /// How many pages the whole list has.
+    /// Of the whole list.
     pub total_pages: Option<u64>,
-    /// Which page this is, from 1.
+    /// The number of this page, from 1.
     pub page: Option<u64>,
 }
 
-/// `PayShack`'s names for our projects (`PAYSHACK_PROJECTS`). A client without an entry keeps its own name.
+/// Client names mapped to projects (`PAYSHACK_PROJECTS`). A client without an entry keeps its own name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Projects(BTreeMap<String, String>);
 
 impl Projects {
-    /// Projects by the names of clients.
     #[must_use]
     pub fn new(by_client: BTreeMap<String, String>) -> Self {
         Self(by_client)
     }
 
-    /// The project of a client.
     #[must_use]
     pub fn of_client(&self, name: &str) -> String {
         self.0.get(name).map_or(name, String::as_str).to_owned()
@@ -60,7 +57,6 @@ impl Default for Projects {
     }
 }
 
-/// What every answer comes in.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 struct Envelope<'a> {
@@ -70,21 +66,21 @@ struct Envelope<'a> {
     data: Field<'a>,
 }
 
-/// The data of an answer that says it is a success.
-pub(super) fn read_data(answer: &str) -> Result<&str, Rejection> {
-    if !answer.trim_start().starts_with('{') {
+/// The data of a successful response.
+pub(super) fn read_data(response: &str) -> Result<&str, Rejection> {
+    if !response.trim_start().starts_with('{') {
         return Err(Rejection::Unreadable("not an object".to_owned()));
     }
     let envelope: Envelope<'_> =
-        serde_json::from_str(answer).map_err(|error| Rejection::Unreadable(error.to_string()))?;
+        serde_json::from_str(response).map_err(|error| Rejection::Unreadable(error.to_string()))?;
     if envelope.success.is_false() {
         return Err(refused(&envelope));
     }
     envelope.data.json().ok_or_else(|| Rejection::Unreadable("data is missing".to_owned()))
 }
 
-/// A refusal in an answer of HTTP 200. There is no code for "not logged in", so its words are taken for it: one login
-/// too many is cheaper than a run that fails over a token that ended.
+/// A refusal with HTTP 200. There is no code for an expired session, so the words of the message decide: an unnecessary
+/// login is cheaper than a run that fails because of an expired token.
 fn refused(envelope: &Envelope<'_>) -> Rejection {
     let message = envelope.message.text("message").unwrap_or_else(|| "success is false, without a message".to_owned());
     let words = message.to_lowercase();
@@ -93,7 +89,7 @@ fn refused(envelope: &Envelope<'_>) -> Rejection {
     if logged_out { Rejection::Unauthenticated(message) } else { Rejection::Refused(message) }
 }
 
-/// A list, or one transaction by itself (`transaction`, as some calls by id answer).
+/// A list, or a single transaction (`transaction`, as some calls by id return).
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 struct ListJson<'a> {
@@ -104,19 +100,18 @@ struct ListJson<'a> {
     current_page_no: Field<'a>,
 }
 
-/// What is only read may be read again: a refusal inside an answer that came well may be the provider's bad day. Of a
-/// login it is a refusal indeed, and none is tried again.
-fn may_do_better(rejection: Rejection) -> Rejection {
+/// A refused read may be temporary and is retried; a refused login is not.
+fn retryable(rejection: Rejection) -> Rejection {
     match rejection {
         Rejection::Refused(message) => Rejection::Failed(message),
         other => other,
     }
 }
 
-/// Reads a page, each record by `read`.
-pub(super) fn read_page(answer: &str, read: impl Fn(&str) -> Record) -> Result<TransactionsPage, Rejection> {
+/// Parses a page with `read` for each record.
+pub(super) fn read_page(response: &str, read: impl Fn(&str) -> Record) -> Result<TransactionsPage, Rejection> {
     let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
-    let data = read_data(answer).map_err(may_do_better)?;
+    let data = read_data(response).map_err(retryable)?;
     if !data.starts_with('{') {
         return Err(Rejection::Unreadable("data is not an object".to_owned()));
     }
@@ -135,7 +130,7 @@ pub(super) fn read_page(answer: &str, read: impl Fn(&str) -> Record) -> Result<T
     })
 }
 
-/// A pay-in or a pay-out as it comes. What is not named here stays in the raw text.
+/// A pay-in or a pay-out. Fields that are not named here are only in the raw text.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 struct TransactionJson<'a> {
@@ -166,13 +161,13 @@ struct TransactionJson<'a> {
     completed_at: Field<'a>,
 }
 
-/// Reads one pay-in from its JSON text, which is kept with it.
+/// Parses one pay-in; the result contains the JSON text.
 #[must_use]
 pub fn read_payin(raw: &str, projects: &Projects) -> Record {
     read_record(raw, Kind::Payin, projects)
 }
 
-/// Reads one pay-out from its JSON text, which is kept with it.
+/// Parses one pay-out; the result contains the JSON text.
 #[must_use]
 pub fn read_payout(raw: &str, projects: &Projects) -> Record {
     read_record(raw, Kind::Payout, projects)
@@ -183,10 +178,10 @@ fn read_record(raw: &str, kind: Kind, projects: &Projects) -> Record {
         Record::Malformed(Malformed { source: Source::Payshack, kind, source_id, reason, raw: raw.to_owned() })
     };
     if !raw.starts_with('{') {
-        return malformed(None, format!("the record is {}, not an object", found(raw)));
+        return malformed(None, format!("the record is {}, not an object", describe(raw)));
     }
     match serde_json::from_str::<TransactionJson<'_>>(raw) {
-        Err(error) => malformed(None, format!("the record cannot be read: {error}")),
+        Err(error) => malformed(None, format!("the record cannot be parsed: {error}")),
         Ok(json) => transaction(&json, kind, projects, raw).map_or_else(
             |error| malformed(source_id(&json, kind).ok().flatten(), error.to_string()),
             |payment| Record::Payment(Box::new(payment)),
@@ -245,7 +240,7 @@ fn transaction(
     })
 }
 
-/// `txnId`; of a pay-out else `transactionId`; else `_id`.
+/// `txnId`, or for a pay-out `transactionId`, or `_id`.
 fn source_id(json: &TransactionJson<'_>, kind: Kind) -> Result<Option<String>, FieldError> {
     if let Some(id) = json.txn_id.identity("txnId")? {
         return Ok(Some(id));

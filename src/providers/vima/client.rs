@@ -1,4 +1,4 @@
-//! The calls of Vima: there is one.
+//! The Vima API, which has one call.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,19 +12,16 @@ use crate::providers::error::ProviderError;
 use crate::providers::http::HttpClient;
 use crate::providers::redaction::Redactor;
 
-/// Where Vima is, and how it knows us.
 #[derive(Debug, Clone)]
 pub struct VimaSettings {
-    /// Up to and without `/operation` (`VIMA_BASE_URL`; there is no default: it is part of the account).
+    /// Without the trailing `/operation` (`VIMA_BASE_URL`; no default, because it depends on the account).
     pub base_url: Url,
-    /// What we show.
     pub credentials: Credentials,
 }
 
-/// How Vima knows us.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// `VIMA_API_KEY`. Vima wants it in the address, so no address may be shown.
+    /// `VIMA_API_KEY`. It is sent in the URL, so no URL may be shown.
     ApiKey(Secret),
     /// HTTP Basic.
     Basic {
@@ -35,17 +32,14 @@ pub enum Credentials {
     },
 }
 
-/// Which operations are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationsQuery {
-    /// Only those created on this UTC day.
+    /// Only operations created on this UTC day.
     pub day: Option<NaiveDate>,
-    /// Only those after (or from, it is unknown which) a place in one of the two orders; a lower bound even where the
-    /// newest come first.
+    /// A lower bound in one of the two orders, also if the newest come first. Whether it is inclusive is unknown.
     pub after: Option<Cursor>,
-    /// How many at most; Vima knows no more than 100, and has sent more than it was asked for.
+    /// The page size; at most 100. Vima has sent more than requested.
     pub count: u32,
-    /// The newest first.
     pub descending: bool,
 }
 
@@ -55,16 +49,13 @@ impl Default for OperationsQuery {
     }
 }
 
-/// A place in one of Vima's two orders.
+/// A position in one of the two orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {
-    /// In the order of creation.
     Creations(SequenceId),
-    /// In the order of the last change.
     Updates(SequenceId),
 }
 
-/// Asks Vima.
 pub struct VimaClient {
     http: HttpClient,
     operations: Url,
@@ -73,7 +64,6 @@ pub struct VimaClient {
 }
 
 impl VimaClient {
-    /// A client of the account in `settings`.
     #[must_use]
     pub fn new(http: HttpClient, settings: VimaSettings) -> Self {
         let mut operations = settings.base_url;
@@ -82,11 +72,7 @@ impl VimaClient {
         Self { http, operations, credentials: settings.credentials, redactor }
     }
 
-    /// One page of operations, the oldest first unless asked otherwise.
-    ///
-    /// # Errors
-    /// [`ProviderError`], once the request has been tried as often as it may be. A record that cannot be read is none:
-    /// it is in the page, as malformed.
+    /// Fetches one page. A record that cannot be parsed is not an error: the page contains it as malformed.
     pub async fn operations(&self, query: &OperationsQuery) -> Result<OperationsPage, ProviderError> {
         self.http.fetch(&self.redactor, |client| self.request(client, query), read_page).await
     }
@@ -100,7 +86,6 @@ impl VimaClient {
     }
 }
 
-/// Vima's names for what is asked.
 fn parameters(query: &OperationsQuery) -> Vec<(&'static str, String)> {
     let mut parameters = vec![("count", query.count.to_string()), ("descending", query.descending.to_string())];
     parameters.extend(query.day.map(|day| ("date", day.to_string())));

@@ -1,8 +1,8 @@
-//! The Vima collector: pay-ins of many projects, the merchant's record of them.
+//! The Vima collector: the merchant's records of pay-ins of many projects.
 //!
-//! One endpoint with two cursors: over creations, and over updates. What a cursor includes, how late an id becomes
-//! visible, how long a page is: all unknown, so nothing here decides when a sync is at its end. A page only says which
-//! ids it brought.
+//! One endpoint with two cursors, over creations and over updates. Whether a cursor is inclusive, how late an id becomes
+//! visible and how long a page is are unknown, so this module does not decide when a sync is complete: a page only reports
+//! the ids that it contained.
 
 mod client;
 mod wire;

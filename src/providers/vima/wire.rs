@@ -1,10 +1,10 @@
 //! Vima's JSON.
 //!
-//! A page is taken apart into the texts of its records first, so that each is kept to the letter and one that cannot
-//! be read spoils nothing but itself. The field rules are those of the vendor's answers as seen in the field; any field
-//! but `operation_id`, the amount and the time of creation may be missing, null or of another type.
+//! A page is first split into the texts of its records, so that each is stored verbatim and a malformed record affects no
+//! other. The field rules follow real responses; any field except `operation_id`, the amount and the creation time may be
+//! missing, null or of another type.
 //!
-//! Every operation is a pay-in: the collector has no other.
+//! Every operation is a pay-in: the collector has nothing else.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,56 +20,53 @@ use crate::domain::record::{Malformed, Record};
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source, Transaction, TransactionKey};
 use crate::domain::version::{SequenceId, Version};
-use crate::providers::field::{Field, FieldError, Object, found};
+use crate::providers::field::{Field, FieldError, Object, describe};
 use crate::providers::http::{Rejection, message_of};
 
-/// One page of operations, in the order they came in.
+/// Operations in the order of the response, including malformed ones.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OperationsPage {
-    /// The operations, the malformed ones among them.
     pub operations: Vec<Operation>,
 }
 
-/// A record and its place in Vima's two orders, which a malformed record may have too: the cursor must get past it.
+/// A record and its positions in Vima's two orders. A malformed record can have them too, and the cursor must pass it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// The payment, or what could not be read.
     pub record: Record,
-    /// Its place in the order of creation (`operation_create_id`).
+    /// The position in the order of creation (`operation_create_id`).
     pub create_id: Option<SequenceId>,
-    /// The place of its last change (`operation_update_id`).
+    /// The position in the order of updates (`operation_update_id`).
     pub update_id: Option<SequenceId>,
 }
 
 impl OperationsPage {
-    /// Whether this is the end.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
 
-    /// The highest place in the order of creation, wherever in the page it is.
+    /// The highest `operation_create_id` of the page, which is not necessarily sorted.
     #[must_use]
     pub fn newest_create_id(&self) -> Option<SequenceId> {
         self.operations.iter().filter_map(|operation| operation.create_id).max()
     }
 
-    /// The highest place in the order of changes, wherever in the page it is.
+    /// The highest `operation_update_id` of the page.
     #[must_use]
     pub fn newest_update_id(&self) -> Option<SequenceId> {
         self.operations.iter().filter_map(|operation| operation.update_id).max()
     }
 }
 
-/// Reads a page: an array, bare or as `operations` of an object.
-pub(super) fn read_page(answer: &str) -> Result<OperationsPage, Rejection> {
+/// Parses a page: an array, or an object with the array in `operations`.
+pub(super) fn read_page(response: &str) -> Result<OperationsPage, Rejection> {
     let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
-    let records: Vec<&RawValue> = if answer.trim_start().starts_with('{') {
-        let wrapped: Wrapped<'_> = serde_json::from_str(answer).map_err(unreadable)?;
-        let Some(operations) = wrapped.operations else { return Err(without_operations(answer)) };
+    let records: Vec<&RawValue> = if response.trim_start().starts_with('{') {
+        let wrapped: Wrapped<'_> = serde_json::from_str(response).map_err(unreadable)?;
+        let Some(operations) = wrapped.operations else { return Err(without_operations(response)) };
         serde_json::from_str(operations.get()).map_err(unreadable)?
     } else {
-        serde_json::from_str(answer).map_err(unreadable)?
+        serde_json::from_str(response).map_err(unreadable)?
     };
     Ok(OperationsPage { operations: records.into_iter().map(|record| read_operation(record.get())).collect() })
 }
@@ -80,22 +77,22 @@ struct Wrapped<'a> {
     operations: Option<&'a RawValue>,
 }
 
-/// An object that is no page: its message where it has one.
-fn without_operations(answer: &str) -> Rejection {
-    message_of(answer).map_or_else(
+/// An object that is not a page: its message, if it has one.
+fn without_operations(response: &str) -> Rejection {
+    message_of(response).map_or_else(
         || Rejection::Unreadable("neither an array nor an object with operations".to_owned()),
         Rejection::Refused,
     )
 }
 
-/// Reads one operation from its JSON text, which is kept with it.
+/// Parses one operation; the result contains the JSON text.
 #[must_use]
 pub fn read_operation(raw: &str) -> Operation {
     if !raw.starts_with('{') {
-        return malformed(raw, &OperationJson::default(), format!("the record is {}, not an object", found(raw)));
+        return malformed(raw, &OperationJson::default(), format!("the record is {}, not an object", describe(raw)));
     }
     match serde_json::from_str::<OperationJson<'_>>(raw) {
-        Err(error) => malformed(raw, &OperationJson::default(), format!("the record cannot be read: {error}")),
+        Err(error) => malformed(raw, &OperationJson::default(), format!("the record cannot be parsed: {error}")),
         Ok(json) => match transaction(&json, raw) {
             Err(error) => malformed(raw, &json, error.to_string()),
             Ok(payment) => placed(Record::Payment(Box::new(payment)), &json),
@@ -121,7 +118,7 @@ fn sequence(field: Field<'_>, name: &'static str) -> Option<SequenceId> {
     field.text(name)?.parse().ok()
 }
 
-/// An operation as it comes. What is not named here stays in the raw text.
+/// Fields that are not named here are only in the raw text.
 #[derive(Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 struct OperationJson<'a> {
@@ -160,7 +157,7 @@ struct Params<'a> {
     payment: Object<Payment<'a>>,
 }
 
-/// The payment as the merchant asked for it.
+/// The payment as requested by the merchant.
 #[derive(Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 struct Payment<'a> {
@@ -273,8 +270,8 @@ fn transaction(json: &OperationJson<'_>, raw: &str) -> Result<Transaction, Field
     })
 }
 
-/// The completed amount where there is one, else the requested. An amount that is there but cannot be read is never
-/// replaced by the other.
+/// The completed amount, or else the requested one. An invalid completed amount is an error, never replaced by the
+/// requested one.
 fn money(json: &OperationJson<'_>, requested: &Requested<'_>) -> Result<(Decimal, Currency), FieldError> {
     const REQUESTED: &str = "create_params.params.payment.amount.value";
     let requested_currency = || requested.currency.currency("create_params.params.payment.amount.currency");
@@ -291,7 +288,7 @@ fn money(json: &OperationJson<'_>, requested: &Requested<'_>) -> Result<(Decimal
     Ok((currency.from_minor_units(minor).normalize(), currency))
 }
 
-/// The rate the record itself brings. A rate of nothing, or of less, is none.
+/// The record's own rate, if it is positive.
 fn dollars_for_one(currency: &Currency, rates: Field<'_>) -> Option<Decimal> {
     if currency.as_str() == "USD" {
         return Some(Decimal::ONE);
@@ -301,7 +298,7 @@ fn dollars_for_one(currency: &Currency, rates: Field<'_>) -> Option<Decimal> {
     (rate > Decimal::ZERO).then_some(rate)
 }
 
-/// The fee of the last charge that names one; a fee in another currency than the payment's is none of it.
+/// The fee of the last charge that has one, if it is in the payment's currency.
 fn charged_fee(card_finish: Field<'_>, currency: &Currency) -> Option<Decimal> {
     let charges: Vec<Object<CardFinish<'_>>> = card_finish.list();
     charges.iter().rev().find_map(|Object(charge)| {
@@ -311,7 +308,7 @@ fn charged_fee(card_finish: Field<'_>, currency: &Currency) -> Option<Decimal> {
     })?
 }
 
-/// When it was completed: the time is also there while a payment is still open, where it means nothing yet.
+/// The completion time of a final payment; open payments have the field too, without meaning.
 fn completed_at(json: &OperationJson<'_>, status: Status) -> Option<DateTime<Utc>> {
     if !status.is_final() {
         return None;
@@ -319,7 +316,7 @@ fn completed_at(json: &OperationJson<'_>, status: Status) -> Option<DateTime<Utc
     json.complete_created_at.time("complete_created_at").ok().flatten()
 }
 
-/// A contact that is an email address: it may be a phone number as well.
+/// The contact if it is an email address; it may also be a phone number.
 fn email(contact: Field<'_>) -> Option<String> {
     contact.text("contact").filter(|contact| contact.contains('@'))
 }

@@ -7,7 +7,7 @@ use crate::clock::SystemClock;
 use crate::providers::http::HttpSettings;
 use crate::providers::rate_limit::Unlimited;
 use crate::providers::retry::RetryPolicy;
-use crate::providers::stub_server::{Answer, Asked, StubServer};
+use crate::providers::stub_server::{Answer, ReceivedRequest, StubServer};
 use crate::providers::upstream::Upstream;
 
 const KEY: &str = "0123456789abcdef01234567";
@@ -21,7 +21,7 @@ fn client(server: &StubServer, place: &str) -> ExchangeRatesClient {
 }
 
 #[tokio::test]
-async fn a_feed_is_asked_as_the_setting_says_until_it_answers_in_dollars() {
+async fn feed_is_requested_by_its_url_until_it_has_usd_rates() {
     let server = StubServer::start(|number, _| match number {
         0 => Answer::status(503),
         1 => Answer::ok("<html>please wait</html>"),
@@ -30,15 +30,16 @@ async fn a_feed_is_asked_as_the_setting_says_until_it_answers_in_dollars() {
     });
     let latest = client(&server, "/latest?base=USD").latest().await.expect("rates");
     assert_eq!(latest.usd.into_values().collect::<Vec<_>>(), [Decimal::new(125, 4)]);
-    let asked: Vec<String> = server.asked().into_iter().map(|asked| asked.line).collect();
-    assert_eq!(asked, vec!["GET /latest?base=USD HTTP/1.1"; 4]);
+    let requests: Vec<String> = server.requests().into_iter().map(|requests| requests.line).collect();
+    assert_eq!(requests, vec!["GET /latest?base=USD HTTP/1.1"; 4]);
 }
 
 #[tokio::test]
-async fn a_key_is_shown_nowhere_wherever_it_stands() {
+async fn key_in_the_url_is_never_shown() {
     for place in [format!("/latest?app_id={KEY}&base=USD"), format!("/v6/{KEY}/latest/USD")] {
-        let server =
-            StubServer::start(|_, asked: &Asked| Answer::Full(404, "", format!("no such path: {}", asked.line)));
+        let server = StubServer::start(|_, requests: &ReceivedRequest| {
+            Answer::Full(404, "", format!("no such path: {}", requests.line))
+        });
         let client = client(&server, &place);
         let error = client.latest().await.expect_err("no rates");
         let said = format!("{error} {error:?} {:?}", client.url);
@@ -47,7 +48,7 @@ async fn a_key_is_shown_nowhere_wherever_it_stands() {
 }
 
 #[test]
-fn only_the_web_is_asked() {
+fn only_http_urls_are_accepted() {
     for text in ["", "rates.example.com", "file:///etc/passwd", "ftp://rates.example.com"] {
         assert!(text.parse::<FeedUrl>().is_err(), "{text}");
     }

@@ -16,7 +16,7 @@ fn latest(usd: &[(&str, &str)], skipped: &[&str]) -> LatestRates {
 }
 
 #[test]
-fn rates_of_any_base_are_read_in_dollars() {
+fn rates_of_any_base_are_converted_to_usd() {
     for (answer, expected) in [
         (r#"{"base":"USD","rates":{"INR":83.2}}"#, &[("INR", "0.012019230769")][..]),
         // The base by its other name, a rate as a text, and times that are none of our business.
@@ -33,7 +33,7 @@ fn rates_of_any_base_are_read_in_dollars() {
 }
 
 #[test]
-fn what_cannot_be_used_is_skipped_and_named() {
+fn unusable_rates_are_skipped_and_reported() {
     let answer = r#"{"base":"USD","rates":{"INR":80,"EUR":0,"JPY":-1,"GBP":null,"CHF":"many","A\u0000 very odd name indeed":1,
         "TINY":1e20,"DEEP":1e-40}}"#;
     let skipped = ["A very odd name inde", "CHF", "DEEP", "EUR", "GBP", "JPY", "TINY"];
@@ -41,7 +41,7 @@ fn what_cannot_be_used_is_skipped_and_named() {
 }
 
 #[test]
-fn what_says_nothing_in_dollars_is_no_answer() {
+fn response_without_usd_is_rejected() {
     for (answer, reason) in [
         ("<html></html>", "expected value"),
         (r#"{"base":"USD","rates":{"INR":8"#, "EOF"),

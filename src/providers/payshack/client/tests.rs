@@ -13,7 +13,7 @@ use crate::providers::error::Retry;
 use crate::providers::http::HttpSettings;
 use crate::providers::rate_limit::Unlimited;
 use crate::providers::retry::RetryPolicy;
-use crate::providers::stub_server::{Answer, Asked, StubServer};
+use crate::providers::stub_server::{Answer, ReceivedRequest, StubServer};
 use crate::providers::upstream::Upstream;
 
 const PAUSE: Duration = Duration::from_mins(1);
@@ -28,7 +28,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(script: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> Self {
+    fn new(script: impl Fn(usize, &ReceivedRequest) -> Answer + Send + Sync + 'static) -> Self {
         let clock = Arc::new(ManualClock::at("2026-01-15T12:00:00Z".parse().expect("a time")));
         Self { server: StubServer::start(script), shared: Arc::default(), clock }
     }
@@ -54,12 +54,12 @@ impl Stage {
     }
 
     fn logins(&self) -> usize {
-        self.server.asked().iter().filter(|asked| is_login(asked)).count()
+        self.server.requests().iter().filter(|requests| is_login(requests)).count()
     }
 }
 
-fn is_login(asked: &Asked) -> bool {
-    asked.line.starts_with("POST /indigate-user-svc/api/v1/auth/login ")
+fn is_login(requests: &ReceivedRequest) -> bool {
+    requests.line.starts_with("POST /indigate-user-svc/api/v1/auth/login ")
 }
 
 fn logged_in(token: &str) -> Answer {
@@ -69,11 +69,11 @@ fn logged_in(token: &str) -> Answer {
 }
 
 /// Gives out one token, and lets in only who shows it.
-fn doorkeeper(refusal: fn() -> Answer) -> Stage {
-    Stage::new(move |_, asked| {
-        if is_login(asked) {
+fn login_then(refusal: fn() -> Answer) -> Stage {
+    Stage::new(move |_, requests| {
+        if is_login(requests) {
             logged_in("token-0")
-        } else if asked.headers.iter().any(|header| header == "authorization:bearer token-0") {
+        } else if requests.headers.iter().any(|header| header == "authorization:bearer token-0") {
             Answer::ok(PAGE)
         } else {
             refusal()
@@ -82,8 +82,8 @@ fn doorkeeper(refusal: fn() -> Answer) -> Stage {
 }
 
 #[tokio::test]
-async fn calls_are_made_in_payshacks_words_with_one_login_for_all() {
-    let stage = doorkeeper(|| Answer::status(401));
+async fn requests_have_the_documented_form_and_share_one_login() {
+    let stage = login_then(|| Answer::status(401));
     let day = NaiveDate::from_ymd_opt(2026, 1, 15);
     let page = stage.payins().await.expect("a page");
     assert_eq!((page.records.len(), page.total_pages), (1, Some(1)));
@@ -91,8 +91,8 @@ async fn calls_are_made_in_payshacks_words_with_one_login_for_all() {
     stage.client().payouts(&query).await.expect("a page");
     stage.client().payin_by_transaction_id("Y7 K").await.expect("a page");
 
-    let asked = stage.server.asked();
-    let lines: Vec<&str> = asked.iter().map(|asked| asked.line.as_str()).collect();
+    let requests = stage.server.requests();
+    let lines: Vec<&str> = requests.iter().map(|requests| requests.line.as_str()).collect();
     assert_eq!(
         lines,
         [
@@ -102,17 +102,17 @@ async fn calls_are_made_in_payshacks_words_with_one_login_for_all() {
             "GET /indigate-payin-svc/api/v1/payin/transaction/fetch?transactionId=Y7+K HTTP/1.1",
         ]
     );
-    let login: serde_json::Value = serde_json::from_str(&asked[0].body).expect("JSON");
+    let login: serde_json::Value = serde_json::from_str(&requests[0].body).expect("JSON");
     assert_eq!(login, serde_json::json!({"email": "ops@example.com", "password": PASSWORD}));
-    assert!(asked[1..].iter().all(|asked| asked.headers.contains(&"reseller-id:c-1".to_owned())));
+    assert!(requests[1..].iter().all(|requests| requests.headers.contains(&"reseller-id:c-1".to_owned())));
 }
 
 #[tokio::test]
-async fn who_takes_part_is_asked_for_with_the_session_of_all_calls() {
-    let stage = Stage::new(|_, asked| {
-        if is_login(asked) {
+async fn directory_requests_use_the_shared_session() {
+    let stage = Stage::new(|_, requests| {
+        if is_login(requests) {
             logged_in("token-0")
-        } else if asked.line.contains("/payin/") {
+        } else if requests.line.contains("/payin/") {
             Answer::ok(PAGE)
         } else {
             Answer::ok(r#"{"success": true, "data": [{"id": "a"}, {"name": "nobody"}]}"#)
@@ -125,8 +125,8 @@ async fn who_takes_part_is_asked_for_with_the_session_of_all_calls() {
     assert_eq!((clients.rows.len(), clients.unreadable.len()), (1, 1));
     assert_eq!((resellers.rows.len(), service_providers.rows.len()), (1, 1));
 
-    let asked = stage.server.asked();
-    let lines: Vec<&str> = asked[2..].iter().map(|asked| asked.line.as_str()).collect();
+    let requests = stage.server.requests();
+    let lines: Vec<&str> = requests[2..].iter().map(|requests| requests.line.as_str()).collect();
     assert_eq!(
         lines,
         [
@@ -135,13 +135,13 @@ async fn who_takes_part_is_asked_for_with_the_session_of_all_calls() {
             "GET /indigate-core-svc/api/v1/service-provider/fetch-all-sp HTTP/1.1",
         ]
     );
-    assert!(asked[2..].iter().all(|asked| asked.headers.contains(&"reseller-id:c-1".to_owned())));
+    assert!(requests[2..].iter().all(|requests| requests.headers.contains(&"reseller-id:c-1".to_owned())));
     assert_eq!(stage.logins(), 1);
 }
 
 #[tokio::test]
-async fn many_at_once_log_in_once() {
-    let stage = doorkeeper(|| Answer::status(401));
+async fn concurrent_calls_log_in_once() {
+    let stage = login_then(|| Answer::status(401));
     let tasks = (0..8).map(|_| {
         let client = stage.client();
         tokio::spawn(async move { client.payins(&PageQuery::default()).await })
@@ -152,14 +152,14 @@ async fn many_at_once_log_in_once() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_in_the_middle_is_renewed_once_for_all() {
+async fn expired_session_is_renewed_once_for_all_calls() {
     let refusals: [fn() -> Answer; 3] = [
         || Answer::status(401),
         || Answer::status(403),
         || Answer::ok(r#"{"success": false, "message": "Session expired"}"#),
     ];
     for refusal in refusals {
-        let stage = doorkeeper(refusal);
+        let stage = login_then(refusal);
         let at = stage.clock.now() + Duration::from_mins(30);
         let ended = Session { token: Secret::new("ended"), client_id: "c-1".to_owned(), renew_at: at, expires_at: at };
         stage.shared.store(&ended).await.expect("stored");
@@ -170,15 +170,15 @@ async fn a_session_that_ends_in_the_middle_is_renewed_once_for_all() {
 }
 
 #[tokio::test]
-async fn a_fresh_session_that_is_refused_is_an_authentication_error_with_one_login() {
-    let stage = Stage::new(|_, asked| if is_login(asked) { logged_in("token-0") } else { Answer::status(403) });
+async fn rejected_new_session_is_an_authentication_error_after_one_login() {
+    let stage = Stage::new(|_, requests| if is_login(requests) { logged_in("token-0") } else { Answer::status(403) });
     let error = stage.payins().await.expect_err("refused");
     assert!(matches!(error, ProviderError::Unauthenticated { .. }) && error.retry() == Retry::Never, "{error}");
-    assert_eq!((stage.logins(), stage.server.asked().len()), (1, 2));
+    assert_eq!((stage.logins(), stage.server.requests().len()), (1, 2));
 }
 
 #[tokio::test]
-async fn wrong_credentials_close_the_door_for_a_while() {
+async fn wrong_credentials_block_logins_for_a_while() {
     let refusals: [fn() -> Answer; 3] = [
         || Answer::Full(401, "", r#"{"message": "Invalid password p4ss+w/rd"}"#.to_owned()),
         || Answer::Full(400, "", r#"{"message": "Invalid password p4ss+w/rd"}"#.to_owned()),
@@ -192,7 +192,7 @@ async fn wrong_credentials_close_the_door_for_a_while() {
             let said = format!("{error} {error:?}");
             assert!(said.contains("Invalid password [redacted]") && !said.contains(PASSWORD), "{said}");
         }
-        assert_eq!(stage.server.asked().len(), 1, "one login, whoever asks");
+        assert_eq!(stage.server.requests().len(), 1, "one login for all processes");
         stage.clock.advance(PAUSE);
         assert!(stage.payins().await.is_err());
         assert_eq!(stage.logins(), 2, "the door is open again");
@@ -200,10 +200,10 @@ async fn wrong_credentials_close_the_door_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_login_that_failed_for_another_reason_is_tried_again() {
-    let stage = Stage::new(|number, asked| match number {
+async fn login_that_failed_for_another_reason_is_retried() {
+    let stage = Stage::new(|number, requests| match number {
         0 | 1 => Answer::status(502),
-        _ if is_login(asked) => logged_in("token-0"),
+        _ if is_login(requests) => logged_in("token-0"),
         _ => Answer::ok(PAGE),
     });
     assert!(stage.payins().await.is_ok());
@@ -211,12 +211,12 @@ async fn a_login_that_failed_for_another_reason_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_session_is_renewed_before_its_end() {
+async fn session_is_renewed_before_it_expires() {
     let clock = "2026-01-15T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a time");
     let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"exp": {}}}"#, clock.timestamp() + 1800));
     let stage = Stage::new(
-        move |_, asked| {
-            if is_login(asked) { logged_in(&format!("h.{payload}.s")) } else { Answer::ok(PAGE) }
+        move |_, requests| {
+            if is_login(requests) { logged_in(&format!("h.{payload}.s")) } else { Answer::ok(PAGE) }
         },
     );
     for (later, logins) in [(0, 1), (1739, 1), (1, 2)] {
@@ -227,18 +227,18 @@ async fn a_session_is_renewed_before_its_end() {
 }
 
 #[tokio::test]
-async fn a_keeper_that_is_away_makes_nobody_log_in() {
-    let stage = doorkeeper(|| Answer::status(401));
-    stage.shared.away.store(true, Ordering::SeqCst);
+async fn unavailable_session_store_causes_no_login() {
+    let stage = login_then(|| Answer::status(401));
+    stage.shared.unavailable.store(true, Ordering::SeqCst);
     let error = stage.payins().await.expect_err("away");
     assert!(matches!(error, ProviderError::SessionUnavailable { .. }) && matches!(error.retry(), Retry::After(_)));
-    assert!(stage.server.asked().is_empty());
+    assert!(stage.server.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_refusal_in_an_answer_says_why() {
-    let stage = Stage::new(|_, asked| {
-        if is_login(asked) {
+async fn refusal_in_a_response_reports_its_message() {
+    let stage = Stage::new(|_, requests| {
+        if is_login(requests) {
             logged_in("token-0")
         } else {
             Answer::ok(r#"{"success": false, "message": "Too many days for token-0 bearer"}"#)

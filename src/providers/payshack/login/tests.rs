@@ -11,7 +11,7 @@ fn token(claims: &str) -> String {
 }
 
 #[test]
-fn a_session_lives_as_long_as_its_token_says_or_half_an_hour() {
+fn session_lifetime_is_the_tokens_or_half_an_hour() {
     let in_seconds = |seconds: i64| now().timestamp() + seconds;
     for (token, life) in [
         (token(&format!(r#"{{"exp": {}}}"#, in_seconds(600))), 600),
@@ -25,16 +25,16 @@ fn a_session_lives_as_long_as_its_token_says_or_half_an_hour() {
         ("opaque".to_owned(), 1800),
         ("a.%%%.c".to_owned(), 1800),
     ] {
-        assert_eq!(life_of(&token, now()).num_seconds(), life, "{token}");
+        assert_eq!(lifetime(&token, now()).num_seconds(), life, "{token}");
     }
 }
 
 #[test]
-fn a_session_is_renewed_a_minute_before_its_end_or_in_its_last_quarter() {
+fn session_is_renewed_a_minute_before_its_end_or_in_its_last_quarter() {
     for (life, renewed_after) in [(1800, 1740), (600, 540), (240, 180), (8, 6)] {
         let token = token(&format!(r#"{{"exp": {}}}"#, now().timestamp() + life));
         let answer = format!(r#"{{"success": true, "data": {{"clientId": "c", "userId": "u", "token": "{token}"}}}}"#);
-        let session = read_login(&answer, now()).ok().expect("a session");
+        let session = parse_login(&answer, now()).ok().expect("a session");
         assert_eq!((session.client_id.as_str(), session.token.expose()), ("c", token.as_str()));
         assert_eq!((session.expires_at - now()).num_seconds(), life);
         assert_eq!((session.renew_at - now()).num_seconds(), renewed_after);
@@ -42,16 +42,16 @@ fn a_session_is_renewed_a_minute_before_its_end_or_in_its_last_quarter() {
 }
 
 #[test]
-fn a_token_is_never_cut() {
+fn token_is_never_cut() {
     let token = "t".repeat(5000);
     let answer = format!(r#"{{"data": {{"clientId": "c", "token": "{token}"}}}}"#);
-    assert_eq!(read_login(&answer, now()).ok().expect("a session").token.expose(), token);
+    assert_eq!(parse_login(&answer, now()).ok().expect("a session").token.expose(), token);
 }
 
 #[test]
-fn a_login_without_token_or_client_is_unreadable() {
+fn login_without_token_or_client_is_unreadable() {
     for data in ["{}", "[]", "7", r#"{"token": "t"}"#, r#"{"clientId": "c"}"#, r#"{"clientId": {}, "token": ""}"#] {
         let answer = format!(r#"{{"success": true, "data": {data}}}"#);
-        assert!(matches!(read_login(&answer, now()), Err(Rejection::Unreadable(_))), "{data}");
+        assert!(matches!(parse_login(&answer, now()), Err(Rejection::Unreadable(_))), "{data}");
     }
 }

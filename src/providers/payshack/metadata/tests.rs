@@ -1,4 +1,4 @@
-//! Rows as tables: every name a field goes by, every way a row can be odd.
+//! Tables of rows: every name of a field, every kind of invalid row.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn client(row: Value) -> Client {
 }
 
 #[test]
-fn the_documented_rows_are_read_whole() {
+fn documented_rows_are_parsed_completely() {
     let amount = |text: &str| Some(text.parse().expect("a decimal"));
     let text = |text: &str| Some(text.to_owned());
     let row = json!({"clientId": "c-1", "name": "Example Shop", "email": "shop@example.com", "status": "Active",
@@ -92,7 +92,7 @@ fn ids<Row: ListedRow>(listing: &Listing<Row>) -> Vec<&str> {
 }
 
 #[test]
-fn an_id_goes_by_several_names_of_which_the_first_counts() {
+fn first_present_id_field_is_used() {
     for (row, expected) in [
         (json!({"clientId": "a", "id": "b", "_id": "c"}), "a"),
         (json!({"clientId": null, "id": "b", "_id": "c"}), "b"),
@@ -123,7 +123,7 @@ fn an_id_goes_by_several_names_of_which_the_first_counts() {
 }
 
 #[test]
-fn a_client_is_named_by_its_name_or_its_company() {
+fn client_name_falls_back_to_the_company_name() {
     for (row, expected) in [
         (json!({"id": 1, "name": "A", "companyName": "B"}), Some("A")),
         (json!({"id": 1, "name": "", "companyName": "B"}), Some("B")),
@@ -135,7 +135,7 @@ fn a_client_is_named_by_its_name_or_its_company() {
 }
 
 #[test]
-fn figures_are_exact_whether_numbers_or_texts() {
+fn amounts_are_exact_from_numbers_and_strings() {
     for (figure, expected) in [
         ("125000.5", Some("125000.50")),
         ("\"98000.25\"", Some("98000.25")),
@@ -159,21 +159,21 @@ fn figures_are_exact_whether_numbers_or_texts() {
 }
 
 #[test]
-fn a_row_whose_figures_cannot_be_read_is_told_by_its_id() {
+fn row_with_an_invalid_amount_is_unreadable_and_has_its_id() {
     for (row, reason) in [
         (json!({"_id": 5, "balance": "a lot"}), "balance should be an exact amount but is a text of 5 characters"),
         (json!({"_id": 5, "walletBalance": {}}), "walletBalance should be an exact amount but is an object"),
         (json!({"_id": 5, "commissionRate": true}), "commissionRate should be an exact amount but is true"),
     ] {
-        let told = [UnreadableRow { id: Some("5".to_owned()), reason: reason.to_owned() }];
-        assert_eq!(clients(&[row]).unreadable, told);
+        let expected = [UnreadableRow { id: Some("5".to_owned()), reason: reason.to_owned() }];
+        assert_eq!(clients(&[row]).unreadable, expected);
     }
     let reseller = resellers(&[json!({"id": "r", "balance": "1,000"})]);
     assert_eq!(reseller.unreadable[0].id.as_deref(), Some("r"));
 }
 
 #[test]
-fn flags_are_read_from_texts_too_and_never_guessed() {
+fn flags_are_parsed_from_strings_and_never_guessed() {
     for (flag, expected) in [
         (json!(true), Some(true)),
         (json!("FALSE"), Some(false)),
@@ -191,7 +191,7 @@ fn flags_are_read_from_texts_too_and_never_guessed() {
 }
 
 #[test]
-fn one_unreadable_row_does_not_keep_the_others_from_being_read() {
+fn unreadable_row_does_not_affect_other_rows() {
     let rows = [r#"{"id": 1}"#, "17", "null", r#"["x"]"#, r#"{"id": 2, "id": 3}"#, r#"{"name": "A"}"#, r#"{"id": 4}"#];
     let listing = read_clients(&answer(&rows)).ok().expect("a list");
     assert_eq!(listing.rows.iter().map(ListedRow::id).collect::<Vec<_>>(), ["1", "4"]);
@@ -200,12 +200,12 @@ fn one_unreadable_row_does_not_keep_the_others_from_being_read() {
         reasons[..3],
         ["the row is \"17\", not an object", "the row is null, not an object", "the row is a list, not an object"]
     );
-    assert!(reasons[3].starts_with("the row cannot be read: duplicate field"), "{}", reasons[3]);
+    assert!(reasons[3].starts_with("the row cannot be parsed: duplicate field"), "{}", reasons[3]);
     assert_eq!(reasons[4], "clientId is missing");
 }
 
 #[test]
-fn what_is_no_list_is_rejected_for_what_it_is() {
+fn response_without_a_list_is_rejected_with_its_reason() {
     for answer in ["", "<html>", "[]", r#"{"success": true}"#, r#"{"data": null}"#, r#"{"data": {"clients": []}}"#] {
         assert!(matches!(read_clients(answer), Err(Rejection::Unreadable(_))), "{answer}");
     }
@@ -219,7 +219,7 @@ fn what_is_no_list_is_rejected_for_what_it_is() {
 
 proptest! {
     #[test]
-    fn a_row_is_in_one_of_the_two(rows in prop::collection::vec("[0-9]{1,3}|null|\\{\"id\":[0-9]\\}|\\{\"balance\":\"x\"\\}", 0..9)) {
+    fn every_row_is_either_parsed_or_unreadable(rows in prop::collection::vec("[0-9]{1,3}|null|\\{\"id\":[0-9]\\}|\\{\"balance\":\"x\"\\}", 0..9)) {
         let texts: Vec<&str> = rows.iter().map(String::as_str).filter(|text| serde_json::from_str::<Value>(text).is_ok()).collect();
         let listing = read_clients(&answer(&texts)).ok().expect("a list");
         prop_assert_eq!(listing.rows.len() + listing.unreadable.len(), texts.len());

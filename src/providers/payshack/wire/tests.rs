@@ -48,7 +48,7 @@ fn malformed(record: Record) -> Malformed {
 }
 
 #[test]
-fn the_documented_examples_are_read_whole() {
+fn documented_examples_are_parsed_completely() {
     for (name, kind, raw) in [("payin", Kind::Payin, PAYIN), ("payout", Kind::Payout, PAYOUT)] {
         let payment = payment(kind, raw);
         assert_eq!(payment.raw, raw, "kept to the letter");
@@ -57,7 +57,7 @@ fn the_documented_examples_are_read_whole() {
 }
 
 #[test]
-fn a_payment_is_known_by_its_id_at_payshack() {
+fn source_id_is_the_first_present_id() {
     let none = Value::Null;
     for (payment, expected) in [
         (payin(&[("txnId", json!(12))]), "12"),
@@ -71,7 +71,7 @@ fn a_payment_is_known_by_its_id_at_payshack() {
 }
 
 #[test]
-fn the_amount_is_the_requested_and_exact() {
+fn amount_is_the_requested_amount_and_exact() {
     for (amount, expected) in
         [(json!(100), "100.00"), (json!("100.10"), "100.10"), (json!("0.125"), "0.125"), (json!(" 7.5 "), "7.50")]
     {
@@ -86,7 +86,7 @@ fn the_amount_is_the_requested_and_exact() {
 }
 
 #[test]
-fn texts_come_from_where_they_are() {
+fn text_fields_are_read_from_their_documented_places() {
     type Read = fn(Transaction) -> Option<String>;
     let cases: [(Transaction, Read, Option<&str>); 12] = [
         (payin(&[("clientName", json!("MNCL_M5_Pvt_Ltd"))]), |p| p.project, Some("mncl_m5")),
@@ -109,14 +109,14 @@ fn texts_come_from_where_they_are() {
 }
 
 #[test]
-fn times_but_that_of_creation_may_be_missing_or_wrong() {
+fn invalid_optional_times_are_absent() {
     let payment = payin(&[("modifiedAt", json!("soon")), ("completedAt", json!(null))]);
     assert_eq!((payment.version.modified_at, payment.updated_at, payment.completed_at), (None, None, None));
     assert_eq!(payin(&[("completedAt", json!("0001-01-01T00:00:00Z"))]).completed_at, None);
 }
 
 #[test]
-fn what_must_be_there_is_told_by_name_when_it_is_not() {
+fn missing_required_fields_are_named() {
     let none = Value::Null;
     for (changes, expected) in [
         (vec![("txnId", none.clone()), ("_id", none.clone())], "txnId is missing"),
@@ -142,7 +142,7 @@ fn what_must_be_there_is_told_by_name_when_it_is_not() {
 }
 
 #[test]
-fn any_other_field_may_be_missing_null_or_something_else() {
+fn optional_fields_may_be_missing_null_or_of_another_type() {
     for (kind, example) in [(Kind::Payin, PAYIN), (Kind::Payout, PAYOUT)] {
         let fields: Value = serde_json::from_str(example).expect("the example is JSON");
         for field in fields.as_object().expect("an object").keys() {
@@ -161,7 +161,7 @@ fn page(answer: &str) -> Result<TransactionsPage, Rejection> {
 }
 
 #[test]
-fn a_page_brings_its_numbers_where_they_can_be_read() {
+fn page_totals_are_optional() {
     let answer = r#"{"success": true, "data": {"transactions": [{}, 7], "totalRecords": 140980, "perPage": 100,
                      "totalPages": "1410", "currentPageNo": {}, "prevPage": 0, "nextPage": 2}}"#;
     let page = page(answer).ok().expect("a page");
@@ -172,7 +172,7 @@ fn a_page_brings_its_numbers_where_they_can_be_read() {
 }
 
 #[test]
-fn one_transaction_may_come_by_itself() {
+fn single_transaction_is_a_page() {
     for (data, records) in [
         (format!(r#"{{"transaction": {PAYIN}}}"#), 1),
         (format!(r#"{{"transaction": [{PAYIN}]}}"#), 1),
@@ -186,7 +186,7 @@ fn one_transaction_may_come_by_itself() {
 }
 
 #[test]
-fn what_is_no_page_is_rejected_for_what_it_is() {
+fn response_without_a_page_is_rejected_with_its_reason() {
     for answer in [
         "",
         "<html>",
@@ -218,7 +218,7 @@ fn what_is_no_page_is_rejected_for_what_it_is() {
 }
 
 #[test]
-fn projects_are_read_from_a_setting() {
+fn projects_are_parsed_from_their_setting() {
     let projects: Projects = serde_json::from_str(r#"{"A Ltd": "a"}"#).expect("a map");
     assert_eq!(
         (projects.of_client("A Ltd"), projects.of_client("91G_TECH_PVT_LTD")),
@@ -247,7 +247,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn as_many_records_come_out_as_went_in(records in prop::collection::vec(any_json(), 0..6)) {
+    fn every_record_is_either_parsed_or_malformed(records in prop::collection::vec(any_json(), 0..6)) {
         let page = page(&json!({"success": true, "data": {"transactions": records}}).to_string()).ok().expect("a page");
         prop_assert_eq!(page.records.len(), records.len());
         for (read, record) in page.records.iter().zip(&records) {
@@ -260,7 +260,7 @@ proptest! {
     }
 
     #[test]
-    fn no_answer_is_too_odd(answer in any_json(), text in "\\PC*|[\\[{\"a-z:0-9,}\\]]{0,60}", cut in 0..PAYIN.len()) {
+    fn any_response_is_handled(answer in any_json(), text in "\\PC*|[\\[{\"a-z:0-9,}\\]]{0,60}", cut in 0..PAYIN.len()) {
         let _ = page(&answer.to_string());
         let _ = page(&text);
         let _ = read(Kind::Payout, &text);

@@ -20,7 +20,7 @@ fn key() -> Credentials {
 }
 
 #[tokio::test]
-async fn a_query_is_asked_in_vimas_words() {
+async fn query_parameters_have_the_documented_form() {
     let day = NaiveDate::from_ymd_opt(2026, 1, 15);
     for (query, expected) in [
         (OperationsQuery::default(), "count=100&descending=false"),
@@ -43,33 +43,33 @@ async fn a_query_is_asked_in_vimas_words() {
         let page = tokio::spawn(async move { client.operations(&query).await }).await.expect("no panic");
         assert!(page.expect("a page").is_empty());
         let expected = format!("GET /collector1/api/v1/operation?{expected}&apikey=k+1 HTTP/1.1");
-        assert_eq!(server.asked()[0].line, expected);
+        assert_eq!(server.requests()[0].line, expected);
     }
 }
 
 #[tokio::test]
-async fn basic_credentials_go_in_the_header() {
-    let server = StubServer::start(|_, asked| Answer::Full(403, "", asked.headers.join(" ")));
+async fn basic_credentials_are_sent_in_the_header() {
+    let server = StubServer::start(|_, requests| Answer::Full(403, "", requests.headers.join(" ")));
     let basic = Credentials::Basic { username: "u".to_owned(), password: Secret::new("pass") };
     let error = client(&server, basic).operations(&OperationsQuery::default()).await.expect_err("403");
-    assert!(server.asked()[0].headers.contains(&"authorization:basic dtpwyxnz".to_owned()), "u:pass, in lower case");
-    assert!(!server.asked()[0].line.contains("apikey"));
+    assert!(server.requests()[0].headers.contains(&"authorization:basic dtpwyxnz".to_owned()), "u:pass, in lower case");
+    assert!(!server.requests()[0].line.contains("apikey"));
     assert!(error.to_string().contains("[redacted]") && !error.to_string().contains("dtpwyxnz"), "{error}");
 }
 
 #[tokio::test]
-async fn one_broken_record_spoils_no_page_and_half_a_page_is_asked_for_again() {
+async fn malformed_record_affects_no_other_and_truncated_page_is_retried() {
     let server = StubServer::start(|number, _| match number {
         0 => Answer::ok(r#"[{"operation_id": "1", "contact": "payer@exam"#),
         _ => Answer::ok(r#"{"operations": [7, {"operation_id": "1", "operation_update_id": "3"}]}"#),
     });
     let page = client(&server, key()).operations(&OperationsQuery::default()).await.expect("a page");
     assert_eq!((page.operations.len(), page.newest_update_id()), (2, Some(SequenceId(3))));
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
-fn settings_are_shown_without_their_secrets() {
+fn debug_output_of_settings_has_no_secrets() {
     let password = Secret::new("hunter2");
     for credentials in
         [Credentials::ApiKey(password.clone()), Credentials::Basic { username: "u".to_owned(), password }]

@@ -37,7 +37,7 @@ fn reason(raw: &str) -> String {
 const REQUESTED: &str = "/create_params/params/payment/amount";
 
 #[test]
-fn the_documented_example_is_read_whole() {
+fn documented_example_is_parsed_completely() {
     let operation = read_operation(EXAMPLE);
     assert_eq!(operation.create_id, Some(SequenceId(1_067_250_934_146_775_040)));
     assert_eq!(operation.update_id, Some(SequenceId(1_067_251_098_160_838_656)));
@@ -47,7 +47,7 @@ fn the_documented_example_is_read_whole() {
 }
 
 #[test]
-fn the_completed_amount_goes_before_the_requested() {
+fn completed_amount_is_preferred_to_the_requested_one() {
     let none = Value::Null;
     for (changes, amount, currency) in [
         (vec![("/complete_amount", json!("99.5"))], "99.50", "INR"),
@@ -83,7 +83,7 @@ fn the_completed_amount_goes_before_the_requested() {
 }
 
 #[test]
-fn what_must_be_there_is_told_by_name_when_it_is_not() {
+fn missing_required_fields_are_named() {
     let incomplete = ("/complete_amount", Value::Null);
     for (changes, expected) in [
         (vec![("/operation_id", json!(null))], "operation_id is missing"),
@@ -126,7 +126,7 @@ fn what_must_be_there_is_told_by_name_when_it_is_not() {
 }
 
 #[test]
-fn a_malformed_record_keeps_its_place_and_its_id() {
+fn malformed_record_has_its_cursor_ids_and_source_id() {
     let operation = read_operation(&changed(&[("/operation_created_at", json!("soon"))]));
     assert_eq!(operation.update_id, Some(SequenceId(1_067_251_098_160_838_656)));
     let Record::Malformed(malformed) = operation.record else { panic!("not malformed") };
@@ -134,7 +134,7 @@ fn a_malformed_record_keeps_its_place_and_its_id() {
 }
 
 #[test]
-fn any_other_field_may_be_missing_null_or_something_else() {
+fn optional_fields_may_be_missing_null_or_of_another_type() {
     let example: Value = serde_json::from_str(EXAMPLE).expect("the example is JSON");
     let needed = ["operation_id", "operation_created_at", "complete_amount", "complete_currency"];
     for field in example.as_object().expect("an object").keys().filter(|field| !needed.contains(&field.as_str())) {
@@ -153,7 +153,7 @@ fn any_other_field_may_be_missing_null_or_something_else() {
 }
 
 #[test]
-fn texts_come_from_where_they_are() {
+fn text_fields_are_read_from_their_documented_places() {
     type Read = fn(Transaction) -> Option<String>;
     type Changes = Vec<(&'static str, Value)>;
     let cases: [(Changes, Read, Option<&str>); 14] = [
@@ -186,14 +186,14 @@ fn texts_come_from_where_they_are() {
 }
 
 #[test]
-fn a_nul_is_kept_as_an_escape_in_the_raw_text() {
+fn nul_stays_escaped_in_the_raw_text() {
     let raw = changed(&[("/project", json!("a\0b"))]);
     assert!(raw.contains(r"a\u0000b") && !raw.contains('\0'));
     assert_eq!(payment(&raw).raw, raw);
 }
 
 #[test]
-fn the_status_is_the_payments_else_the_current() {
+fn status_is_payment_status_or_else_current_status() {
     for (payment_status, current_status, expected, original) in [
         (json!("fail"), json!("success"), Status::Failed, Some("fail")),
         (json!(null), json!("in_process"), Status::Pending, Some("in_process")),
@@ -208,7 +208,7 @@ fn the_status_is_the_payments_else_the_current() {
 }
 
 #[test]
-fn dollars_come_from_the_records_own_rate_or_not_at_all() {
+fn usd_amounts_use_only_the_records_own_rate() {
     for (rates, currency, rate, dollars) in [
         (json!({"INR-USD": 0.01201}), "INR", Some("0.01201"), Some("1.201")),
         (json!({"INR-USD": "0.01201", "EUR-USD": 2}), "EUR", Some("2"), Some("200")),
@@ -225,7 +225,7 @@ fn dollars_come_from_the_records_own_rate_or_not_at_all() {
 }
 
 #[test]
-fn the_fee_is_that_of_the_last_charge_that_names_one() {
+fn fee_is_that_of_the_last_charge_with_a_fee() {
     for (card_finish, fee, dollars) in [
         (
             json!([{"charged_fee": 1}, {"charged_fee": "2.5", "charged_currency": "INR"}, {"charged_fee": null}]),
@@ -244,7 +244,7 @@ fn the_fee_is_that_of_the_last_charge_that_names_one() {
 }
 
 #[test]
-fn a_page_is_an_array_bare_or_wrapped() {
+fn page_is_an_array_or_an_object_with_operations() {
     let ids = |answer: &str| {
         let page = read_page(answer).ok().expect("a page");
         (page.operations.len(), page.newest_create_id(), page.newest_update_id(), page.is_empty())
@@ -258,7 +258,7 @@ fn a_page_is_an_array_bare_or_wrapped() {
 }
 
 #[test]
-fn what_is_no_page_is_rejected() {
+fn response_without_a_page_is_rejected() {
     for answer in ["", "null", "7", "<html>", r#"[{"operation_id""#, r#"{"operations": null}"#, "[\"a\0\"]", "[] []"] {
         assert!(matches!(read_page(answer), Err(Rejection::Unreadable(_))), "{answer}");
     }
@@ -290,7 +290,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn as_many_records_come_out_as_went_in(records in prop::collection::vec(any_json(), 0..6)) {
+    fn every_record_is_either_parsed_or_malformed(records in prop::collection::vec(any_json(), 0..6)) {
         let page = read_page(&Value::from(records.clone()).to_string()).ok().expect("a page");
         prop_assert_eq!(page.operations.len(), records.len());
         for (operation, record) in page.operations.iter().zip(&records) {
@@ -303,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn no_answer_is_too_odd(answer in "\\PC*|[\\[{\"a-z:0-9,}\\]]{0,60}", cut in 0..EXAMPLE.len()) {
+    fn any_response_is_handled(answer in "\\PC*|[\\[{\"a-z:0-9,}\\]]{0,60}", cut in 0..EXAMPLE.len()) {
         let _ = read_page(&answer);
         let _ = read_operation(&answer);
         let _ = read_operation(&EXAMPLE[..cut]);
