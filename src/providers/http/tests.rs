@@ -223,25 +223,25 @@ fn listen() -> (Log, DefaultGuard) {
 #[tokio::test]
 async fn key_is_in_no_log_and_no_error() {
     let echo = |status| {
-        move |_: usize, requests: &ReceivedRequest| Answer::Full(status, "", format!("not found: {}", requests.line))
+        move |_: usize, request: &ReceivedRequest| Answer::Full(status, "", format!("not found: {}", request.line))
     };
     let (log, _guard) = listen();
-    // Whether a place in the code is listened to is remembered from whichever thread came by first, and the threads of
-    // other tests do not listen: come by, then have it asked anew.
-    let gone = StubServer::start(|_, _| Answer::HangUp);
-    let mut said = vec![format!("{:?}", fetch(&client(quick()), &gone).await)];
+    // tracing caches whether a callsite is enabled from the first thread that reaches it, and the threads of other tests
+    // have no subscriber: reach the callsite once, then rebuild the cache.
+    let unreachable = StubServer::start(|_, _| Answer::HangUp);
+    let mut output = vec![format!("{:?}", fetch(&client(quick()), &unreachable).await)];
     tracing::callsite::rebuild_interest_cache();
     for status in [200, 401, 404] {
         let server = StubServer::start(echo(status));
         let error = fetch(&client(quick()), &server).await.expect_err("no number");
         assert!(error.to_string().contains("[redacted]"), "{error}");
-        said.extend([error.to_string(), format!("{error:?}")]);
+        output.extend([error.to_string(), format!("{error:?}")]);
     }
-    said.push(String::from_utf8_lossy(&log.0.lock().expect("no panic")).into_owned());
-    let said = said.concat();
-    assert!(said.contains("provider.request") && said.contains("duration_ms"), "the log was heard: {said}");
+    output.push(String::from_utf8_lossy(&log.0.lock().expect("no panic")).into_owned());
+    let output = output.concat();
+    assert!(output.contains("provider.request") && output.contains("duration_ms"), "the log was captured: {output}");
     for form in [KEY, KEY_IN_PATH, "k3y%2Fwith%2Bodd%3Dletters", "apikey=k3y"] {
-        assert!(!said.contains(form), "{form} in {said}");
+        assert!(!output.contains(form), "{form} in {output}");
     }
 }
 
