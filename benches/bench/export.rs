@@ -17,10 +17,10 @@ use tokio::runtime::Handle;
 
 use crate::figure::{self, Target, Waits};
 use crate::harness::http_client;
+use crate::harness::programs::Memory;
 use crate::harness::test_system::{OPERATOR, TestSystem, Web};
 use crate::metrics::counts;
 use crate::payments::Payments;
-use crate::web::{Memory, memory_kib};
 
 /// Twenty columns, and the same ones in SQL.
 const COLUMNS: &str = "id,source,kind,source_id,reference_id,client_operation_id,order_id,project,merchant_id,amount,currency,\
@@ -34,9 +34,9 @@ const ASKING: usize = 2;
 /// Measures and prints.
 pub(crate) async fn measure() {
     for (place, count) in counts("1000000").into_iter().enumerate() {
-        let system = TestSystem::set(&["--per-day", "0"]).await;
+        let system = TestSystem::start(&["--per-day", "0"]).await;
         Payments::up_to(SystemClock.now(), count).store(&system.pool).await;
-        let web = system.web_with(&[("LOG_LEVEL", "warn")]).await;
+        let web = system.start_web_with(&[("LOG_LEVEL", "warn")]).await;
         println!("exports of {count} payments, 20 columns:");
         measure_first_byte(&web).await;
         if place == 0 {
@@ -64,7 +64,7 @@ async fn measure_csv(system: &TestSystem, web: &Web, count: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let (by_psql, by_us) = (folder.path().join("copied.csv"), folder.path().join("exported.csv"));
     let (mut copying, mut exporting) = (vec![], vec![]);
-    let before = memory_kib(web.running.id(), Memory::Now);
+    let before = web.program.memory_mib(Memory::Resident);
     for _ in 0..TIMES {
         let copy = format!(
             "\\copy (SELECT {COLUMNS} FROM transactions ORDER BY created_at DESC, id DESC) TO '{}' CSV HEADER",
@@ -88,15 +88,15 @@ async fn measure_csv(system: &TestSystem, web: &Web, count: u64) {
     figure::print("psql \\copy to a file", copied, "rows/s", Target::None);
     figure::print("CSV over HTTP to a file", exported, "rows/s", Target::None);
     figure::print("ratio", exported / copied, "", Target::AtLeast(0.7));
-    let grown = (memory_kib(web.running.id(), Memory::Most) - before) / 1024.0;
+    let grown = web.program.memory_mib(Memory::Peak) - before;
     figure::print("growth of the web process", grown, "MB", Target::AtMost(40.0));
 }
 
 async fn measure_workbook(system: &TestSystem, web: &Web, count: u64) {
-    let worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     // One to warm up, so that what the worker needs anyhow is there.
     until_made(web, order(web, "format=xlsx&columns=id&project=nobody").await).await;
-    let before = memory_kib(worker.id(), Memory::Now);
+    let before = worker.memory_mib(Memory::Resident);
     let began = Instant::now();
     let made = until_made(web, order(web, &format!("format=xlsx&columns={COLUMNS}")).await).await;
     let took = began.elapsed().as_secs_f64();
@@ -104,13 +104,13 @@ async fn measure_workbook(system: &TestSystem, web: &Web, count: u64) {
     figure::print("workbook by POST /exports", took, "s", Target::AtMost(60.0));
     figure::print("", rows_a_second(count, took), "rows/s", Target::None);
     figure::print("its size", made["bytes"].as_f64().unwrap_or_default() / 1e6, "MB", Target::None);
-    let grown = (memory_kib(worker.id(), Memory::Most) - before) / 1024.0;
+    let grown = worker.memory_mib(Memory::Peak) - before;
     figure::print("growth of the worker", grown, "MB", Target::AtMost(40.0));
 }
 
 /// The overview while nothing else happens, and while a CSV and a workbook are written.
 async fn measure_others(system: &TestSystem, web: &Web) {
-    let _worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    let _worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     let idle = ask(web).await;
     let order = order(web, &format!("format=xlsx&columns={COLUMNS}")).await;
     let path = tempfile::NamedTempFile::new().expect("a file");

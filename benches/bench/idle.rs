@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::figure::{self, Target};
-use crate::harness::test_jobs::Trial;
+use crate::harness::test_queue::TestQueue;
 
 /// What a start takes is over by then.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -17,19 +17,19 @@ const WATCHED: Duration = Duration::from_secs(30);
 
 /// Measures and prints.
 pub(crate) async fn measure() {
-    let trial = Trial::open().await;
-    let worker = trial.worker(&[("LOG_LEVEL", "info,sqlx=debug"), ("JOB_RESCUE_SECONDS", "15")]);
-    worker.worker().await;
+    let queue = TestQueue::start().await;
+    let worker = queue.start_worker(&[("LOG_LEVEL", "info,sqlx=debug"), ("JOB_RESCUE_SECONDS", "15")]);
+    worker.worker_name().await;
     tokio::time::sleep(SETTLED).await;
-    let (statements, transactions) = (count_statements(&worker.running.said()), count_transactions(&trial).await);
-    let commands = watch_redis(&trial.servers.redis_url).await;
+    let (statements, transactions) = (count_statements(&worker.program.output()), count_transactions(&queue).await);
+    let commands = watch_redis(&queue.servers.redis_url).await;
     println!("one idle worker of one queue, over {} s:", WATCHED.as_secs());
     print_commands("Redis commands that it sends", &commands, false, Target::AtMost(5.0));
     print_commands("Redis commands that its scripts run", &commands, true, Target::None);
-    let statements = count_statements(&worker.running.said()) - statements;
+    let statements = count_statements(&worker.program.output()) - statements;
     figure::print("PostgreSQL statements", figure::rate(statements, WATCHED), "/s", Target::AtMost(2.0));
     // Two of them are the question itself.
-    let transactions = count_transactions(&trial).await - transactions - 2;
+    let transactions = count_transactions(&queue).await - transactions - 2;
     figure::print("PostgreSQL transactions", figure::rate(transactions, WATCHED), "/s", Target::None);
 }
 
@@ -82,7 +82,7 @@ fn count_statements(said: &str) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-async fn count_transactions(trial: &Trial) -> i64 {
-    trial.number("SELECT length(pg_stat_force_next_flush()::text)::bigint").await;
-    trial.number("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").await
+async fn count_transactions(queue: &TestQueue) -> i64 {
+    queue.number("SELECT length(pg_stat_force_next_flush()::text)::bigint").await;
+    queue.number("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").await
 }

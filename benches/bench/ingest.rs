@@ -22,13 +22,13 @@ const PAGE: usize = 100;
 
 /// Measures and prints.
 pub(crate) async fn measure() {
-    let system = TestSystem::set(&["--history-days", "4", "--per-day", "25000"]).await;
-    let worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    let system = TestSystem::start(&["--history-days", "4", "--per-day", "25000"]).await;
+    let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     println!("fetch and store, release, unpaced, both servers and the sandbox on this machine:");
     for source in ["vima", "payshack"] {
         let busy_before = time_in_postgres(&system.pool).await;
         let began = Instant::now();
-        system.succeed(&format!("sync-{source}"), Some(r#"{"mode":"full"}"#));
+        system.run_job(&format!("sync-{source}"), Some(r#"{"mode":"full"}"#));
         let took = began.elapsed();
         let busy = time_in_postgres(&system.pool).await.saturating_sub(busy_before);
         let run = sqlx::query!(

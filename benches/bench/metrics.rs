@@ -26,10 +26,10 @@ pub(crate) async fn measure() {
     let mut differences = vec![];
     let counts = counts("1000000,10000000");
     for (place, count) in counts.iter().enumerate() {
-        let system = TestSystem::set(&["--per-day", "0"]).await;
+        let system = TestSystem::start(&["--per-day", "0"]).await;
         let payments = Payments::up_to(SystemClock.now(), *count);
         payments.store(&system.pool).await;
-        let web = system.web_with(&[("LOG_LEVEL", "warn")]).await;
+        let web = system.start_web_with(&[("LOG_LEVEL", "warn")]).await;
         let mut rows = vec![];
         for endpoint in endpoints::all(&payments).into_iter().chain(listings::all(&web, &payments).await) {
             rows.push(measured::measure(&system.pool, &web, endpoint).await);

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::baseline;
 use crate::figure::{self, Target, Waits};
-use crate::harness::test_jobs::Trial;
+use crate::harness::test_queue::TestQueue;
 
 /// How many jobs are counted, of those that wait.
 const COUNTED: i64 = 20_000;
@@ -19,14 +19,14 @@ const QUIET: &[(&str, &str)] = &[("LOG_LEVEL", "warn")];
 
 /// From the call that enqueues a job until the first line of its handler, with nothing else to do.
 pub(crate) async fn measure_latency() {
-    let trial = Trial::open().await;
-    let worker = trial.worker(&[]);
-    worker.worker().await;
+    let queue = TestQueue::start().await;
+    let worker = queue.start_worker(&[]);
+    worker.worker_name().await;
     let mut waits = vec![];
     for _ in 0..500 {
         let asked = SystemClock.now();
-        let job_id = trial.enqueue(&NO_OP, json!({})).await;
-        let ran_at = wait_for_run(&trial, job_id).await;
+        let job_id = queue.enqueue(&NO_OP, json!({})).await;
+        let ran_at = wait_for_run(&queue, job_id).await;
         waits.push((ran_at - asked).to_std().expect("it runs after it was asked for"));
     }
     let waits = Waits::of(waits);
@@ -36,10 +36,10 @@ pub(crate) async fn measure_latency() {
     figure::print("max", waits.percentile(100) * 1000.0, "ms", Target::None);
 }
 
-async fn wait_for_run(trial: &Trial, job_id: JobId) -> DateTime<Utc> {
+async fn wait_for_run(queue: &TestQueue, job_id: JobId) -> DateTime<Utc> {
     loop {
         let glance =
-            find_summary(&trial.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
+            find_summary(&queue.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
         if let Some(result) = glance.result {
             return result["ran_at"].as_str().expect("a no-op says when it ran").parse().expect("a time");
         }
@@ -66,16 +66,16 @@ pub(crate) async fn measure_throughput() {
 }
 
 async fn jobs_a_second(workers: usize, enqueued: usize) -> f64 {
-    let trial = Trial::open().await;
-    trial.enqueue_many(enqueued, &NO_OP, json!({})).await;
-    let _workers: Vec<_> = (0..workers).map(|_| trial.worker(QUIET)).collect();
-    trial.wait_until_finished(COUNTED).await;
+    let queue = TestQueue::start().await;
+    queue.enqueue_many(enqueued, &NO_OP, json!({})).await;
+    let _workers: Vec<_> = (0..workers).map(|_| queue.start_worker(QUIET)).collect();
+    queue.wait_until_finished(COUNTED).await;
     // By the jobs table's own times: until the end of the last of those that were to be counted.
     let micros = sqlx::query_scalar!(
         r#"SELECT (EXTRACT(EPOCH FROM max(ended.finished_at) - (SELECT min(started_at) FROM jobs)) * 1e6)::bigint AS "micros!"
              FROM (SELECT finished_at FROM jobs WHERE state = 'succeeded' ORDER BY finished_at LIMIT $1) AS ended"#,
         COUNTED
     );
-    let micros = micros.fetch_one(&trial.pool).await.expect("the jobs table answers");
+    let micros = micros.fetch_one(&queue.pool).await.expect("the jobs table answers");
     figure::rate(COUNTED, Duration::from_micros(micros.unsigned_abs()))
 }

@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
 
 use crate::figure::{self, Target};
+use crate::harness::programs::Memory;
 use crate::harness::test_system::TestSystem;
-use crate::web::{Memory, memory_kib};
 
 const PAIRS: i32 = 1_000_000;
 
 /// Measures how long a run takes: the first, which opens a case for each of 31,000 findings, and one that finds the same again.
 pub(crate) async fn measure() {
-    let system = TestSystem::set(&["--per-day", "0"]).await;
+    let system = TestSystem::start(&["--per-day", "0"]).await;
     let day: NaiveDate = "2026-01-15".parse().expect("a day");
     store_day(&system.pool, day).await;
-    let worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     println!("a day of {PAIRS} payments on either side:");
     let baseline = join_alone(&system.pool).await.min(join_alone(&system.pool).await);
     figure::print("plain full join that only counts", baseline, "s", Target::None);
@@ -28,12 +28,12 @@ pub(crate) async fn measure() {
         figure::print(run, took, "s", Target::AtMost(12.0));
         figure::print("beside the plain join", took / baseline, "", Target::AtMost(4.0));
     }
-    let most = memory_kib(worker.id(), Memory::Most) / 1024.0;
+    let most = worker.memory_mib(Memory::Peak);
     figure::print("most memory of the worker", most, "MB", Target::AtMost(60.0));
 }
 
 fn reconcile(system: &TestSystem, day: NaiveDate) -> Value {
-    let ended = system.enqueue("reconcile", Some(&json!({"date": day}).to_string()));
+    let ended = system.try_run_job("reconcile", Some(&json!({"date": day}).to_string()));
     let result: Value = serde_json::from_str(ended.stdout.lines().last().unwrap_or_default()).expect("a result");
     result["counts"].clone()
 }

@@ -8,8 +8,8 @@ use redis::aio::ConnectionManager;
 use serde_json::json;
 
 use crate::figure::{self, Target};
-use crate::harness::test_jobs::{Process, Trial};
-use crate::web::{Memory, memory_kib};
+use crate::harness::programs::Memory;
+use crate::harness::test_queue::{Process, TestQueue};
 
 const JOBS: usize = 200_000;
 /// After so many a worker has allocated what it needs.
@@ -17,15 +17,15 @@ const WARM_UP: usize = 10_000;
 
 /// Measures and prints.
 pub(crate) async fn measure() {
-    let trial = Trial::open().await;
-    let workers = [trial.worker(&[("LOG_LEVEL", "warn")]), trial.worker(&[("LOG_LEVEL", "warn")])];
-    let mut redis = trial.redis.connection();
-    enqueue(&trial, WARM_UP).await;
-    trial.settle().await;
+    let queue = TestQueue::start().await;
+    let workers = [queue.start_worker(&[("LOG_LEVEL", "warn")]), queue.start_worker(&[("LOG_LEVEL", "warn")])];
+    let mut redis = queue.redis.connection();
+    enqueue(&queue, WARM_UP).await;
+    queue.wait_until_idle().await;
     let (resident, used) = (resident(&workers), rest(&mut redis).await);
     let began = Instant::now();
-    enqueue(&trial, JOBS).await;
-    trial.settle().await;
+    enqueue(&queue, JOBS).await;
+    queue.wait_until_idle().await;
     let took = began.elapsed();
     let (resident_after, used_after) = (self::resident(&workers), rest(&mut redis).await);
     println!("{JOBS} no-op jobs through Redis and 2 workers, after {WARM_UP} to warm up:");
@@ -35,21 +35,21 @@ pub(crate) async fn measure() {
     println!("    left in it: {}", keys(&mut redis).await);
     for (before, after) in resident.iter().zip(resident_after) {
         figure::print("growth of a worker's resident memory", grown(*before, after), "%", Target::AtMost(10.0));
-        figure::print("to", after / 1024.0, "MB", Target::None);
+        figure::print("to", after, "MB", Target::None);
     }
-    let unfinished = trial.number("SELECT count(*) FROM jobs WHERE state <> 'succeeded'").await;
+    let unfinished = queue.number("SELECT count(*) FROM jobs WHERE state <> 'succeeded'").await;
     figure::print("jobs that did not succeed", figure::count(unfinished), "", Target::AtMost(0.0));
     figure::print("it took", took.as_secs_f64(), "s", Target::None);
 }
 
 /// Enqueues jobs as any process does, a row and a bell each, eight at a time.
-async fn enqueue(trial: &Trial, jobs: usize) {
-    let enqueued = stream::iter(0..jobs).map(|_| trial.enqueue(&NO_OP, json!({}))).buffer_unordered(8);
+async fn enqueue(queue: &TestQueue, jobs: usize) {
+    let enqueued = stream::iter(0..jobs).map(|_| queue.enqueue(&NO_OP, json!({}))).buffer_unordered(8);
     enqueued.for_each(|_| async {}).await;
 }
 
 fn resident(workers: &[Process; 2]) -> [f64; 2] {
-    [&workers[0], &workers[1]].map(|worker| memory_kib(worker.running.id(), Memory::Now))
+    [&workers[0], &workers[1]].map(|worker| worker.program.memory_mib(Memory::Resident))
 }
 
 /// What Redis uses once the bells that were answered are swept: when a while brings it no further down.

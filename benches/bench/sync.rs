@@ -17,8 +17,8 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::figure::{self, Target, Waits};
+use crate::harness::programs::Memory;
 use crate::harness::test_system::{TestSystem, Web};
-use crate::web::{Memory, memory_kib};
 
 const SOURCES: [&str; 2] = ["vima", "payshack"];
 const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
@@ -31,14 +31,14 @@ const WATCHED: Duration = Duration::from_mins(11);
 /// Measures how long a run takes with a provider that takes 50 ms for each answer, beside the same fetching alone: the same
 /// code, whose pages nobody stores.
 pub(crate) async fn measure_overlap() {
-    let system = TestSystem::set(&["--history-days", "3", "--per-day", "6000", "--fault", "latency-ms=50"]).await;
+    let system = TestSystem::start(&["--history-days", "3", "--per-day", "6000", "--fault", "latency-ms=50"]).await;
     let environment = environment(&system).await;
     let today = SystemClock.now().date_naive();
     let from = today - Days::new(4);
-    let worker = system.jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
+    let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     println!("a full sync, 50 ms latency, beside the fetching alone:");
     for source in SOURCES {
-        system.succeed(&format!("sync-{source}"), FULL);
+        system.run_job(&format!("sync-{source}"), FULL);
         let run = seconds_of_last_run(&system.pool, source).await;
         let began = Instant::now();
         let records = fetch_alone(&environment, source, from, today).await;
@@ -92,19 +92,19 @@ async fn seconds_of_last_run(pool: &PgPool, source: &str) -> f64 {
 /// Measures the most memory that a worker ever holds in a full sync of half a million records, and what it writes where it
 /// is read again and nothing has changed.
 pub(crate) async fn measure_memory() {
-    let system = TestSystem::set(&["--history-days", "5", "--per-day", "100000"]).await;
+    let system = TestSystem::start(&["--history-days", "5", "--per-day", "100000"]).await;
     let settings = [("INITIAL_SYNC_DAYS", "7"), ("LOG_LEVEL", "warn")];
     println!("a full sync of half a million records:");
     for source in SOURCES {
-        let worker = system.jobs_with(&["worker"], &settings);
-        system.succeed(&format!("sync-{source}"), FULL);
-        let records = system.number_of(source).await;
+        let worker = system.start_jobs_with(&["worker"], &settings);
+        system.run_job(&format!("sync-{source}"), FULL);
+        let records = system.count_transactions(source).await;
         let seconds = seconds_of_last_run(&system.pool, source).await;
         println!("  {source}: {records} records in {seconds:.0} s");
-        let most = memory_kib(worker.id(), Memory::Most) / 1024.0;
+        let most = worker.memory_mib(Memory::Peak);
         figure::print("most memory of the worker", most, "MB", Target::AtMost(120.0));
         let before = row_versions(&system.pool).await;
-        system.succeed(&format!("sync-{source}"), FULL);
+        system.run_job(&format!("sync-{source}"), FULL);
         let seconds = seconds_of_last_run(&system.pool, source).await;
         let written = row_versions(&system.pool).await - before;
         println!("  the same again, unchanged, in {seconds:.0} s");
@@ -127,7 +127,7 @@ async fn row_versions(pool: &PgPool) -> i64 {
 /// Measures how long it takes from a payment being visible at the provider to it being visible in our API, at the default
 /// pace and the default intervals, while the days before are read as well.
 pub(crate) async fn measure_freshness() {
-    let system = TestSystem::set(&["--history-days", "7", "--per-day", "2000", "--live-per-second", "1"]).await;
+    let system = TestSystem::start(&["--history-days", "7", "--per-day", "2000", "--live-per-second", "1"]).await;
     let pace = [
         ("VIMA_REQUESTS_PER_SECOND", "2"),
         ("PAYSHACK_REQUEST_INTERVAL_MS", "300"),
@@ -135,8 +135,8 @@ pub(crate) async fn measure_freshness() {
         ("PAYSHACK_OVERLAP_DAYS", "2"),
         ("LOG_LEVEL", "warn"),
     ];
-    let web = system.web().await;
-    let _worker = system.jobs_with(&["worker", "--scheduler"], &pace);
+    let web = system.start_web().await;
+    let _worker = system.start_jobs_with(&["worker", "--scheduler"], &pace);
     println!("from visible at the provider to visible in the API, default pace, {} min:", WATCHED.as_secs() / 60);
     tokio::time::sleep(SETTLED).await;
     let since = SystemClock.now();

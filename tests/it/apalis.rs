@@ -19,69 +19,69 @@ use psp_test_jobs::schedule::ENTRIES;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::test_jobs::{Process, Trial};
+use crate::harness::test_queue::{Process, TestQueue};
 use crate::harness::wakeups;
 use crate::harness::wakeups::QUEUE;
-use crate::harness::{eventually, ticks};
+use crate::harness::{eventually, scheduler_ticks};
 
 /// What a worker says when apalis has died in it.
 const FELL_SILENT: &str = "the bells of the queue fell silent";
 
-async fn send_wakeup(trial: &Trial, job_id: JobId, times: u32) {
-    let rings = (0..times).map(|_| async { trial.redis.send_wakeup(QUEUE, job_id).await.expect("Redis takes it") });
+async fn send_wakeup(queue: &TestQueue, job_id: JobId, times: u32) {
+    let rings = (0..times).map(|_| async { queue.redis.send_wakeup(QUEUE, job_id).await.expect("Redis takes it") });
     stream::iter(rings).buffer_unordered(16).collect::<Vec<()>>().await;
 }
 
-async fn wait_until_no_bell_is_kept(trial: &Trial) {
+async fn wait_until_no_bell_is_kept(queue: &TestQueue) {
     eventually("every bell to be forgotten", || async {
-        (wakeups::ask::<u64>(trial, "HLEN", "data", &[]).await == 0).then_some(())
+        (wakeups::redis_command::<u64>(queue, "HLEN", "data", &[]).await == 0).then_some(())
     })
     .await;
 }
 
 fn deaths(worker: &Process) -> usize {
-    worker.running.said().matches(FELL_SILENT).count()
+    worker.program.output().matches(FELL_SILENT).count()
 }
 
 /// 8,000 due messages in one queue end every worker that asks for the next one.
 #[tokio::test]
 async fn eight_thousand_due_bells_never_hang_in_a_queue() {
-    let trial = Trial::open().await;
-    send_wakeup(&trial, JobId(Uuid::now_v7()), 1_000).await;
-    let bells: u64 = wakeups::ask(&trial, "HLEN", "data", &[]).await;
+    let queue = TestQueue::start().await;
+    send_wakeup(&queue, JobId(Uuid::now_v7()), 1_000).await;
+    let bells: u64 = wakeups::redis_command(&queue, "HLEN", "data", &[]).await;
     assert!((64..=100).contains(&bells), "{bells} bells");
-    let worker = trial.worker(&[]);
-    wait_until_no_bell_is_kept(&trial).await;
-    assert_eq!(deaths(&worker), 0, "{}", worker.running.said());
+    let worker = queue.start_worker(&[]);
+    wait_until_no_bell_is_kept(&queue).await;
+    assert_eq!(deaths(&worker), 0, "{}", worker.program.output());
 }
 
 /// A message that cannot be read ends the worker that fetched it, and then the next one that it is delivered to.
 #[tokio::test]
 async fn a_bell_that_cannot_be_read_silences_no_worker_for_long() {
-    let trial = Trial::open().await;
-    let worker = trial.worker(&[]);
-    worker.worker().await;
+    let queue = TestQueue::start().await;
+    let worker = queue.start_worker(&[]);
+    worker.worker_name().await;
     let unreadable = [("no-json", "hello", "1"), ("no-number", "1", "many")];
     for (id, payload, attempts) in unreadable {
         let before = deaths(&worker);
-        let _new: u32 = wakeups::ask(&trial, "HSET", "data", &[id, payload]).await;
+        let _new: u32 = wakeups::redis_command(&queue, "HSET", "data", &[id, payload]).await;
         let meta = ["attempts", attempts, "max_attempts", "1", "status", "Pending"];
-        let _new: u32 = wakeups::ask(&trial, "HSET", &format!("meta:{id}"), &meta).await;
-        let _length: u32 = wakeups::ask(&trial, "RPUSH", "active", &[id]).await;
+        let _new: u32 = wakeups::redis_command(&queue, "HSET", &format!("meta:{id}"), &meta).await;
+        let _length: u32 = wakeups::redis_command(&queue, "RPUSH", "active", &[id]).await;
         eventually("apalis to die of it", || async { (deaths(&worker) > before).then_some(()) }).await;
-        trial.enqueue(&COUNTING, counting::args(0, 0, Pause::BeforeWriting)).await;
-        trial.settle().await;
+        queue.enqueue(&COUNTING, counting::args(0, 0, Pause::BeforeWriting)).await;
+        queue.wait_until_idle().await;
     }
-    trial.books().await.assert_each_done_once();
+    queue.totals().await.assert_each_succeeded_once();
     // The last name is that of the living; the bells are forgotten with those who held them.
     let names = eventually("the worker to hear bells again", || async {
-        Some(wakeups::workers(&trial).await).filter(|names| names.len() > unreadable.len())
+        Some(wakeups::registered_workers(&queue).await).filter(|names| names.len() > unreadable.len())
     })
     .await;
-    wakeups::silence(&trial, &names[..unreadable.len()]).await;
-    wait_until_no_bell_is_kept(&trial).await;
+    wakeups::expire_heartbeats(&queue, &names[..unreadable.len()]).await;
+    wait_until_no_bell_is_kept(&queue).await;
     for (id, _, _) in unreadable {
-        assert_eq!(wakeups::ask::<u32>(&trial, "EXISTS", &format!("meta:{id}"), &[]).await, 0, "{id}");
+        assert_eq!(wakeups::redis_command::<u32>(&queue, "EXISTS", &format!("meta:{id}"), &[]).await, 0, "{id}");
     }
     assert_eq!(deaths(&worker), unreadable.len(), "nobody dies of one twice");
 }
@@ -89,47 +89,48 @@ async fn a_bell_that_cannot_be_read_silences_no_worker_for_long() {
 /// A worker's name is refused when it comes back, even after a clean stop; and whatever is known of it is kept for ever.
 #[tokio::test]
 async fn workers_that_stop_or_die_come_back_and_are_forgotten() {
-    let trial = Trial::open().await;
+    let queue = TestQueue::start().await;
     for kill in [false, true, false] {
-        let mut worker = trial.worker(&[]);
-        trial.enqueue(&COUNTING, counting::args(0, 0, Pause::BeforeWriting)).await;
-        trial.settle().await;
+        let mut worker = queue.start_worker(&[]);
+        queue.enqueue(&COUNTING, counting::args(0, 0, Pause::BeforeWriting)).await;
+        queue.wait_until_idle().await;
         if kill {
-            worker.running.kill();
+            worker.program.kill();
         } else {
-            worker.running.signal(Signal::SIGTERM);
-            worker.running.end(Duration::from_secs(20)).await;
+            worker.program.signal(Signal::SIGTERM);
+            worker.program.wait_for_exit(Duration::from_secs(20)).await;
         }
     }
-    let gone = wakeups::workers(&trial).await;
+    let gone = wakeups::registered_workers(&queue).await;
     assert_eq!(gone.len(), 3, "{gone:?}");
-    wakeups::silence(&trial, &gone).await;
-    let _worker = trial.worker(&[]);
+    wakeups::expire_heartbeats(&queue, &gone).await;
+    let _worker = queue.start_worker(&[]);
     eventually("the gone to be forgotten", || async {
-        let names = wakeups::workers(&trial).await;
+        let names = wakeups::registered_workers(&queue).await;
         (names.len() == 1 && !gone.contains(&names[0])).then_some(())
     })
     .await;
     for name in gone {
-        let kept: u32 = wakeups::ask(&trial, "EXISTS", &format!("workers:metadata:{name}"), &[]).await;
+        let kept: u32 = wakeups::redis_command(&queue, "EXISTS", &format!("workers:metadata:{name}"), &[]).await;
         assert_eq!(kept, 0, "{name}");
     }
-    trial.books().await.assert_each_done_once();
+    queue.totals().await.assert_each_succeeded_once();
 }
 
 /// Without a strategy of one's own a worker looks only at its heartbeat, and apalis's own strategies run 3 of 20.
 #[tokio::test]
 async fn sparse_jobs_are_heard_one_by_one() {
-    let trial = Trial::open().await;
-    let worker = trial.worker(&[]);
-    worker.worker().await;
-    eventually("it to hear bells", || async { (!wakeups::workers(&trial).await.is_empty()).then_some(()) }).await;
+    let queue = TestQueue::start().await;
+    let worker = queue.start_worker(&[]);
+    worker.worker_name().await;
+    eventually("it to hear bells", || async { (!wakeups::registered_workers(&queue).await.is_empty()).then_some(()) })
+        .await;
     for _ in 0..20 {
-        trial.enqueue(&NO_OP, json!({})).await;
-        trial.settle().await;
+        queue.enqueue(&NO_OP, json!({})).await;
+        queue.wait_until_idle().await;
     }
     let heard = "SELECT count(*) FROM jobs WHERE started_at - created_at < interval '500 milliseconds'";
-    let heard = trial.number(heard).await;
+    let heard = queue.number(heard).await;
     assert!(heard > 10, "{heard} of 20 were heard; looking alone would have taken a second each");
 }
 
@@ -137,80 +138,81 @@ async fn sparse_jobs_are_heard_one_by_one() {
 /// was used before is dropped without a word.
 #[tokio::test]
 async fn a_job_that_is_rung_for_again_and_again_runs_once() {
-    let trial = Trial::open().await;
-    let job_id = trial.enqueue(&COUNTING, counting::args(100, 200, Pause::BeforeWriting)).await;
-    send_wakeup(&trial, job_id, 20).await;
-    let _workers = [trial.worker(&[("WORKER_CONCURRENCY", "1")]), trial.worker(&[("WORKER_CONCURRENCY", "1")])];
+    let queue = TestQueue::start().await;
+    let job_id = queue.enqueue(&COUNTING, counting::args(100, 200, Pause::BeforeWriting)).await;
+    send_wakeup(&queue, job_id, 20).await;
+    let _workers =
+        [queue.start_worker(&[("WORKER_CONCURRENCY", "1")]), queue.start_worker(&[("WORKER_CONCURRENCY", "1")])];
     // Many more than there are hands: they wait in the jobs table, and no batch with them.
-    let others = (0..20).map(|_| trial.enqueue(&COUNTING, counting::args(20, 50, Pause::BeforeWriting)));
+    let others = (0..20).map(|_| queue.enqueue(&COUNTING, counting::args(20, 50, Pause::BeforeWriting)));
     join_all(others).await;
-    trial.settle().await;
-    send_wakeup(&trial, job_id, 3).await;
-    wait_until_no_bell_is_kept(&trial).await;
-    let books = trial.books().await;
-    books.assert_each_done_once();
-    assert_eq!(books.repeats, 0, "{books:?}");
-    assert_eq!(wakeups::ask::<u32>(&trial, "EXISTS", "done", &[]).await, 0, "done bells are not kept");
+    queue.wait_until_idle().await;
+    send_wakeup(&queue, job_id, 3).await;
+    wait_until_no_bell_is_kept(&queue).await;
+    let books = queue.totals().await;
+    books.assert_each_succeeded_once();
+    assert_eq!(books.repeated_attempts, 0, "{books:?}");
+    assert_eq!(wakeups::redis_command::<u32>(&queue, "EXISTS", "done", &[]).await, 0, "done bells are not kept");
 }
 
 /// apalis tries again 25 times whatever it is told, and forgets how long it was to wait.
 #[tokio::test]
 async fn the_ledger_counts_the_tries_and_the_waits() {
-    let trial = Trial::open().await;
-    let _worker = trial.worker(&[]);
+    let queue = TestQueue::start().await;
+    let _worker = queue.start_worker(&[]);
     for (how, tries, state) in [
         (failing::Args::Retry, FAILING.max_attempts as usize, JobState::Failed),
         (failing::Args::Never, 1, JobState::Failed),
         (failing::Args::Until { attempt: 2 }, 2, JobState::Succeeded),
     ] {
-        let job_id = trial.enqueue(&FAILING, json!(how)).await;
-        trial.settle().await;
-        assert_eq!(trial.attempts(job_id).await.len(), tries, "{how:?}");
-        let glance = find_summary(&trial.pool, job_id).await.expect("the jobs table answers");
+        let job_id = queue.enqueue(&FAILING, json!(how)).await;
+        queue.wait_until_idle().await;
+        assert_eq!(queue.attempts(job_id).await.len(), tries, "{how:?}");
+        let glance = find_summary(&queue.pool, job_id).await.expect("the jobs table answers");
         assert_eq!(glance.expect("the job is there").state, state, "{how:?}");
     }
-    let patient = trial.enqueue(&FAILING, json!(failing::Args::After { seconds: 2 })).await;
+    let patient = queue.enqueue(&FAILING, json!(failing::Args::After { seconds: 2 })).await;
     let attempts = eventually("a second try", || async {
-        Some(trial.attempts(patient).await).filter(|attempts| attempts.len() > 1)
+        Some(queue.attempts(patient).await).filter(|attempts| attempts.len() > 1)
     })
     .await;
     assert!(attempts[1].started_at - attempts[0].started_at >= TimeDelta::seconds(2), "{attempts:?}");
-    assert_eq!(wakeups::ask::<u32>(&trial, "EXISTS", "dead", &[]).await, 0, "apalis was told of no failure");
+    assert_eq!(wakeups::redis_command::<u32>(&queue, "EXISTS", "dead", &[]).await, 0, "apalis was told of no failure");
 }
 
 /// A delay of apalis may end a second early.
 #[tokio::test]
 async fn no_job_runs_before_its_time() {
-    let trial = Trial::open().await;
-    let _worker = trial.worker(&[]);
+    let queue = TestQueue::start().await;
+    let _worker = queue.start_worker(&[]);
     let job = NewJob { delay: Duration::from_secs(2), ..kinds::job(&NO_OP, json!({})) };
-    let job_id = enqueue_job(&trial.pool, &trial.redis, &job).await.expect("the jobs table takes it").job_id;
+    let job_id = enqueue_job(&queue.pool, &queue.redis, &job).await.expect("the jobs table takes it").job_id;
     eventually("the job to run", || async {
-        send_wakeup(&trial, job_id, 1).await;
-        (trial.finished().await == 1).then_some(())
+        send_wakeup(&queue, job_id, 1).await;
+        (queue.finished().await == 1).then_some(())
     })
     .await;
     let early = "SELECT count(*) FROM jobs WHERE started_at < created_at + interval '2 seconds'";
-    assert_eq!(trial.number(early).await, 0, "it was rung for all the while");
+    assert_eq!(queue.number(early).await, 0, "it was rung for all the while");
 }
 
 /// apalis-cron forgets what it missed while it was down, and skips what comes while nobody is free to run it.
 #[tokio::test]
 async fn ticks_that_nobody_was_there_for_are_made_up_for() {
-    let trial = Trial::open().await;
-    let mut scheduler = trial.start(&["scheduler"], &[]);
-    ticks::wait_for_ticks(&trial, 2).await;
-    scheduler.running.kill();
+    let queue = TestQueue::start().await;
+    let mut scheduler = queue.start_process(&["scheduler"], &[]);
+    scheduler_ticks::wait_for_ticks(&queue, 2).await;
+    scheduler.program.kill();
     let last = "SELECT EXTRACT(EPOCH FROM now() - max(tick_at))::bigint FROM schedule_ticks";
-    eventually("three ticks to be missed", || async { (trial.number(last).await > 3).then_some(()) }).await;
-    let before = ticks::count_ticks(&trial).await;
-    let mut scheduler = trial.start(&["scheduler"], &[]);
+    eventually("three ticks to be missed", || async { (queue.number(last).await > 3).then_some(()) }).await;
+    let before = scheduler_ticks::count_ticks(&queue).await;
+    let mut scheduler = queue.start_process(&["scheduler"], &[]);
     eventually("all entries to tick again", || async {
-        (ticks::count_ticks(&trial).await.ticks >= before.ticks + 5 * ENTRIES).then_some(())
+        (scheduler_ticks::count_ticks(&queue).await.ticks >= before.ticks + 5 * ENTRIES).then_some(())
     })
     .await;
-    scheduler.running.signal(Signal::SIGTERM);
-    scheduler.running.end(Duration::from_secs(20)).await;
-    ticks::count_ticks(&trial).await.assert_each_ticked_once();
-    assert_eq!(trial.finished().await, 0, "nobody was free to run any of them");
+    scheduler.program.signal(Signal::SIGTERM);
+    scheduler.program.wait_for_exit(Duration::from_secs(20)).await;
+    scheduler_ticks::count_ticks(&queue).await.assert_each_ticked_once();
+    assert_eq!(queue.finished().await, 0, "nobody was free to run any of them");
 }

@@ -13,42 +13,42 @@ use psp_test_jobs::{crashing, sleeping};
 use serde_json::json;
 
 use crate::harness::is_long;
-use crate::harness::stopped::{STOPPED_AT, stop_for_three_leases};
-use crate::harness::test_jobs::Trial;
+use crate::harness::suspended_worker::{SUSPENDED_JOBS, suspend_worker_for_three_leases};
+use crate::harness::test_queue::TestQueue;
 use crate::harness::worker_group::WorkerGroup;
 
 #[tokio::test]
 async fn whoever_is_killed_every_job_has_its_effect_once() {
     let (kills, jobs) = if is_long() { (60, 3_000) } else { (4, 240) };
-    let trial = Trial::open().await;
+    let queue = TestQueue::start().await;
     // A lease of four seconds: where other tests have every core, a worker that lives may be silent for two.
-    let mut workers = WorkerGroup::start(&trial, 3, &[("JOB_RESCUE_SECONDS", "6")]).await;
+    let mut workers = WorkerGroup::start(&queue, 3, &[("JOB_RESCUE_SECONDS", "6")]).await;
     workers.kill_while_counting(kills, jobs, counting::args(0, 150, Pause::BeforeWriting)).await;
-    trial.settle().await;
-    let books = trial.books().await;
-    books.assert_each_done_once();
+    queue.wait_until_idle().await;
+    let books = queue.totals().await;
+    books.assert_each_succeeded_once();
     let in_flight = i64::try_from(workers.in_flight).expect("a few");
-    let outcomes = trial.outcomes().await;
+    let outcomes = queue.outcomes().await;
     assert!(
-        books.repeats > 0 && books.repeats <= in_flight,
+        books.repeated_attempts > 0 && books.repeated_attempts <= in_flight,
         "{books:?}, {in_flight} in flight at the kills: {outcomes}"
     );
-    assert_eq!(trial.number("SELECT count(*) FROM jobs WHERE attempt > 1").await, 0, "a death costs no attempt");
+    assert_eq!(queue.number("SELECT count(*) FROM jobs WHERE attempt > 1").await, 0, "a death costs no attempt");
 }
 
 #[tokio::test]
 async fn a_job_runs_again_after_its_worker_was_killed() {
-    let trial = Trial::open().await;
-    let job_id = trial.enqueue(&COUNTING, counting::args(1_000, 1_000, Pause::BeforeWriting)).await;
-    let mut workers = WorkerGroup::start(&trial, 2, &[]).await;
+    let queue = TestQueue::start().await;
+    let job_id = queue.enqueue(&COUNTING, counting::args(1_000, 1_000, Pause::BeforeWriting)).await;
+    let mut workers = WorkerGroup::start(&queue, 2, &[]).await;
     let killed = workers.kill_one().await;
     assert_eq!(killed.jobs, [job_id]);
-    trial.settle().await;
-    trial.books().await.assert_each_done_once();
-    let attempts = trial.attempts(job_id).await;
+    queue.wait_until_idle().await;
+    queue.totals().await.assert_each_succeeded_once();
+    let attempts = queue.attempts(job_id).await;
     let outcomes: Vec<_> = attempts.iter().map(|attempt| attempt.outcome.as_deref()).collect();
     assert_eq!(outcomes, [Some("lost"), Some("succeeded")]);
-    let waited = trial.next_attempt(job_id, killed.at).await - killed.at;
+    let waited = queue.next_attempt(job_id, killed.at).await - killed.at;
     assert!(waited < TimeDelta::seconds(30), "it ran again {waited} after the kill");
 }
 
@@ -57,57 +57,57 @@ async fn a_job_runs_again_after_its_worker_was_killed() {
 #[tokio::test]
 async fn a_worker_that_was_stopped_writes_nothing_when_it_goes_on() {
     for pause in [Pause::BeforeWriting, Pause::BeforeTheCheck, Pause::BeforeTheCommit] {
-        let trial = Trial::open().await;
-        stop_for_three_leases(&trial, pause).await;
-        trial.books().await.assert_each_done_once();
-        let lost = trial.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
-        assert_eq!(usize::try_from(lost), Ok(STOPPED_AT), "the heir had them all ({pause:?})");
+        let queue = TestQueue::start().await;
+        suspend_worker_for_three_leases(&queue, pause).await;
+        queue.totals().await.assert_each_succeeded_once();
+        let lost = queue.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
+        assert_eq!(usize::try_from(lost), Ok(SUSPENDED_JOBS), "the heir had them all ({pause:?})");
     }
 }
 
 #[tokio::test]
 async fn a_job_that_kills_its_process_is_poison_and_those_beside_it_are_done() {
-    let trial = Trial::open().await;
-    let poison = trial.enqueue(&CRASHING, json!(crashing::Args { crashes: None, after_ms: 500 })).await;
-    trial.enqueue_many(7, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
-    let deaths = WorkerGroup::start(&trial, 1, &[]).await.replace_until_settled().await;
+    let queue = TestQueue::start().await;
+    let poison = queue.enqueue(&CRASHING, json!(crashing::Args { crashes: None, after_ms: 500 })).await;
+    queue.enqueue_many(7, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
+    let deaths = WorkerGroup::start(&queue, 1, &[]).await.replace_until_idle().await;
     assert_eq!(deaths, 1, "the worker itself dies once; after that the suspects run alone");
-    let ended = find_summary(&trial.pool, poison).await.expect("the jobs table answers").expect("the job is there");
+    let ended = find_summary(&queue.pool, poison).await.expect("the jobs table answers").expect("the job is there");
     assert_eq!(ended.state, JobState::Failed);
     assert!(ended.error.as_deref().is_some_and(|error| error.starts_with("poison")), "{ended:?}");
-    assert_eq!(trial.attempts(poison).await.len(), 4, "beside others once, and three times alone");
-    let books = trial.books().await;
-    assert_eq!((books.succeeded, books.with_effect, books.doubled), (7, 7, 0), "{books:?}");
+    assert_eq!(queue.attempts(poison).await.len(), 4, "beside others once, and three times alone");
+    let books = queue.totals().await;
+    assert_eq!((books.succeeded, books.with_effect, books.duplicate_effects), (7, 7, 0), "{books:?}");
 }
 
 #[tokio::test]
 async fn of_several_suspects_each_is_judged_by_itself() {
-    let trial = Trial::open().await;
+    let queue = TestQueue::start().await;
     for crashes in [None, Some(1), None, Some(3)] {
-        trial.enqueue(&CRASHING, json!(crashing::Args { crashes, after_ms: 500 })).await;
+        queue.enqueue(&CRASHING, json!(crashing::Args { crashes, after_ms: 500 })).await;
     }
-    trial.enqueue_many(4, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
-    let deaths = WorkerGroup::start(&trial, 1, &[]).await.replace_until_settled().await;
+    queue.enqueue_many(4, &COUNTING, counting::args(700, 1_500, Pause::BeforeWriting)).await;
+    let deaths = WorkerGroup::start(&queue, 1, &[]).await.replace_until_idle().await;
     assert_eq!(deaths, 1, "the worker itself dies once; after that the suspects run alone");
-    let books = trial.books().await;
-    assert_eq!((books.succeeded, books.with_effect, books.doubled), (6, 6, 0), "{books:?}");
+    let books = queue.totals().await;
+    assert_eq!((books.succeeded, books.with_effect, books.duplicate_effects), (6, 6, 0), "{books:?}");
     let poison = "SELECT count(*) FROM jobs WHERE state = 'failed' AND error LIKE 'poison%' AND kind = 'crashing'";
-    assert_eq!(trial.number(poison).await, 2);
+    assert_eq!(queue.number(poison).await, 2);
     let acquitted = "SELECT count(*) FROM jobs WHERE state = 'succeeded' AND NOT suspect AND deaths_alone = 0";
-    assert_eq!(trial.number(acquitted).await, 6);
+    assert_eq!(queue.number(acquitted).await, 6);
 }
 
 #[tokio::test]
 async fn no_live_workers_job_is_ever_taken() {
     let seconds = if is_long() { 60.0 } else { 8.0 };
-    let trial = Trial::open().await;
-    trial.enqueue_many(12, &SLEEPING, json!(sleeping::Args { seconds, in_server: false })).await;
-    let workers = [trial.worker(&[]), trial.worker(&[])];
+    let queue = TestQueue::start().await;
+    queue.enqueue_many(12, &SLEEPING, json!(sleeping::Args { seconds, in_server: false })).await;
+    let workers = [queue.start_worker(&[]), queue.start_worker(&[])];
     let load = Load::of_all_cores();
-    trial.settle().await;
+    queue.wait_until_idle().await;
     drop((load, workers));
-    let tried = trial.number("SELECT count(*) FROM job_attempts WHERE outcome = 'succeeded'").await;
-    assert_eq!((tried, trial.books().await.repeats), (12, 0));
+    let tried = queue.number("SELECT count(*) FROM job_attempts WHERE outcome = 'succeeded'").await;
+    assert_eq!((tried, queue.totals().await.repeated_attempts), (12, 0));
 }
 
 /// Threads that leave no core idle, until it is dropped.

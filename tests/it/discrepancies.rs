@@ -178,13 +178,13 @@ async fn a_case_is_shown_as_the_last_run_of_its_day_left_it() {
 
 #[tokio::test]
 async fn a_closed_case_grows_no_older_by_the_days_of_the_zone() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let recon_date = day(30);
     let evening = recon_date.and_hms_opt(20, 0, 0).expect("a time").and_utc();
     let closed = Case { resolved_at: Some(evening), ..Case::in_state(recon_date, "a", "resolved") };
     closed.open(&system.pool, Uuid::now_v7()).await;
     for (zone, age) in [("UTC", 0), ("Asia/Kolkata", 1)] {
-        let web = system.web_with(&[("RECONCILIATION_TIMEZONE", zone)]).await;
+        let web = system.start_web_with(&[("RECONCILIATION_TIMEZONE", zone)]).await;
         assert_eq!(web.get(LIST).await["items"][0]["age_days"], age, "{zone}");
     }
 }

@@ -37,36 +37,36 @@ async fn trigger(web: &Web, body: Value) -> Value {
 
 /// How many payments a socket was told of.
 fn announced(socket: &Socket) -> i64 {
-    let told = socket.heard.iter().filter(|message| message["type"] == "new_transactions");
+    let told = socket.received.iter().filter(|message| message["type"] == "new_transactions");
     told.map(|message| message["count"].as_i64().expect("a count")).sum()
 }
 
 #[tokio::test]
 async fn a_payment_travels_from_the_provider_to_the_dashboard() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let mut socket = Socket::connect_with_key(&web.socket(), VIEWER).await;
-    let connected = socket.hear("connected").await;
+    let connected = socket.receive("connected").await;
     assert!(connected["server_version"].is_string() && connected["last_event_id"].is_i64(), "{connected}");
-    let _worker = system.jobs(&["worker"]);
+    let _worker = system.start_jobs(&["worker"]);
 
     let triggered = trigger(&web, json!({})).await;
     assert_eq!(triggered["jobs"].as_array().map(Vec::len), Some(2), "{triggered}");
     for source in ["vima", "payshack"] {
         let completed = |message: &Value| message["type"] == "sync_completed" && message["source"] == source;
-        if !socket.heard.iter().any(completed) {
-            socket.hear_that("the end of the sync", completed).await;
+        if !socket.received.iter().any(completed) {
+            socket.receive_where("the end of the sync", completed).await;
         }
     }
     let (count, amount) = truth(&system, "INR").await;
     while announced(&socket) < count {
-        socket.hear_that("the payments of the days before", |message| message["type"] == "new_transactions").await;
+        socket.receive_where("the payments of the days before", |message| message["type"] == "new_transactions").await;
     }
-    system.settle().await;
+    system.wait_until_idle().await;
     for kind in ["sync_started", "sync_progress", "new_transactions", "metrics_updated"] {
-        assert!(socket.heard.iter().any(|message| message["type"] == kind), "no {kind} in {:?}", socket.heard);
+        assert!(socket.received.iter().any(|message| message["type"] == kind), "no {kind} in {:?}", socket.received);
     }
-    let ids: Vec<i64> = socket.heard.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
+    let ids: Vec<i64> = socket.received.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
     assert!(ids.is_sorted(), "ids never go back: {ids:?}");
     assert_eq!(announced(&socket), count);
     let overview = web.get("/api/v1/metrics/overview").await;
@@ -87,9 +87,9 @@ async fn a_payment_travels_from_the_provider_to_the_dashboard() {
 
 #[tokio::test]
 async fn every_page_of_the_listing_is_walked_once() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
+    let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
     let (count, _) = truth(&system, "INR").await;
     let mut seen = std::collections::BTreeSet::new();
@@ -118,10 +118,10 @@ async fn every_page_of_the_listing_is_walked_once() {
 
 #[tokio::test]
 async fn metrics_grow_while_payments_come_in() {
-    let system = TestSystem::set(&["--live-per-second", "20"]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&["--live-per-second", "20"]).await;
+    let web = system.start_web().await;
     let often = [("VIMA_SYNC_INTERVAL_SECONDS", "1"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
-    let _both = system.jobs_with(&["worker", "--scheduler"], &often);
+    let _both = system.start_jobs_with(&["worker", "--scheduler"], &often);
     let total = async || web.get("/api/v1/metrics/overview").await["total_count"].as_i64().unwrap_or(0);
     let first = eventually("the first payments", || async { Some(total().await).filter(|total| *total > 0) }).await;
     eventually("more payments", || async { (total().await > first + 20).then_some(()) }).await;
@@ -135,8 +135,8 @@ async fn metrics_grow_while_payments_come_in() {
 
 #[tokio::test]
 async fn a_second_trigger_joins_the_first() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let first = trigger(&web, json!({"source": "vima"})).await;
     let second = trigger(&web, json!({"source": "vima", "mode": "incremental"})).await;
     assert_eq!(first["jobs"], second["jobs"]);
@@ -152,8 +152,8 @@ async fn a_second_trigger_joins_the_first() {
 
 #[tokio::test]
 async fn an_idempotency_key_gives_the_same_answer() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let post = async |body: &str| {
         let headers = [("idempotency-key", "once"), ("x-api-key", OPERATOR), ("content-type", "application/json")];
         web.post_with("/api/v1/sync/trigger", &headers, body).await
@@ -167,19 +167,19 @@ async fn an_idempotency_key_gives_the_same_answer() {
 
 #[tokio::test]
 async fn a_ticket_opens_the_socket_once() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let ticket = web.request(Method::POST, "/api/v1/ws/ticket", Some(ADMIN), None).await.expect("an answer");
     let ticket = ticket.json()["ticket"].as_str().expect("a ticket").to_owned();
     let address = format!("{}?ticket={ticket}", web.socket());
     let mut socket = Socket::connect(&address).await;
-    socket.hear("connected").await;
-    socket.say(&json!({"type": "ping"})).await;
-    socket.hear("pong").await;
-    socket.say(&json!({"type": "subscribe", "events": ["sync_*"], "sources": ["vima"]})).await;
-    socket.hear("subscribed").await;
-    socket.say(&json!({"type": "subscribe", "events": ["no_such_event"]})).await;
-    socket.hear("error").await;
-    assert_eq!(Socket::refusal(&address).await, 401, "a ticket opens one socket");
-    assert_eq!(Socket::refusal(&web.socket()).await, 401, "nothing is open by accident");
+    socket.receive("connected").await;
+    socket.send(&json!({"type": "ping"})).await;
+    socket.receive("pong").await;
+    socket.send(&json!({"type": "subscribe", "events": ["sync_*"], "sources": ["vima"]})).await;
+    socket.receive("subscribed").await;
+    socket.send(&json!({"type": "subscribe", "events": ["no_such_event"]})).await;
+    socket.receive("error").await;
+    assert_eq!(Socket::refused_status(&address).await, 401, "a ticket opens one socket");
+    assert_eq!(Socket::refused_status(&web.socket()).await, 401, "nothing is open by accident");
 }

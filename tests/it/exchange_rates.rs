@@ -10,34 +10,34 @@ use psp_dashboard::domain::transaction::Source;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::harness::consistency::{assert_matches_sandbox, assert_rollups_match_transactions};
 use crate::harness::eventually;
-use crate::harness::programs::{Program, Running, run};
+use crate::harness::programs::{Program, RunningProgram, run};
 use crate::harness::servers::{Servers, number};
 use crate::harness::test_system::TestSystem;
-use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
 
 const REFRESH: &str = "refresh-fx-rates";
 const WITHOUT_RATE: &str = "SELECT count(*) FROM transactions WHERE exchange_rate IS NULL";
 const KEY: &str = "k3y-of-the-feed";
 
-fn worker(system: &TestSystem) -> Running {
-    system.jobs_with(&["worker"], &[("FX_RATES_URL", &system.sandbox.feed())])
+fn worker(system: &TestSystem) -> RunningProgram {
+    system.start_jobs_with(&["worker"], &[("FX_RATES_URL", &system.sandbox.fx_url())])
 }
 
 async fn rupees_for_a_dollar(system: &TestSystem, rupees: &str) {
-    system.sandbox.set_feed(200, &format!(r#"{{"base":"USD","rates":{{"INR":{rupees},"JPY":157.84}}}}"#)).await;
+    system.sandbox.set_fx_response(200, &format!(r#"{{"base":"USD","rates":{{"INR":{rupees},"JPY":157.84}}}}"#)).await;
 }
 
 /// Creates and changes payments at both providers, and reads them.
 async fn move_on(system: &TestSystem) {
     system.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
     system.sync_both().await;
-    assert_equal(system).await;
+    assert_matches_sandbox(system).await;
 }
 
 #[tokio::test]
 async fn what_was_stored_before_any_rate_is_valued_by_the_first() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let _worker = worker(&system);
     system.sync_both().await;
     let of_payshack = "SELECT count(*) FROM transactions WHERE source = 'payshack'";
@@ -49,7 +49,7 @@ async fn what_was_stored_before_any_rate_is_valued_by_the_first() {
     let metrics_updated = "SELECT count(*) FROM events WHERE body->>'type' = 'metrics_updated'";
     let news_before = system.number(metrics_updated).await;
 
-    system.succeed(REFRESH, None);
+    system.run_job(REFRESH, None);
     assert_eq!(system.number(WITHOUT_RATE).await, 0);
     let by_ours = "SELECT count(*) FROM transactions
                     WHERE rate_origin = 'stored' AND amount_usd = amount * exchange_rate
@@ -60,7 +60,7 @@ async fn what_was_stored_before_any_rate_is_valued_by_the_first() {
     assert!(system.number("SELECT count(fee_usd) FROM transactions WHERE source = 'payshack'").await > 0);
     assert_eq!(system.number(told).await, told_before, "the record's own word stays");
     assert!(system.number(metrics_updated).await > news_before, "dashboards are told");
-    assert_rollups_equal_rows(&system).await;
+    assert_rollups_match_transactions(&system).await;
 
     move_on(&system).await;
     assert_eq!(system.number(WITHOUT_RATE).await, 0, "what comes later is valued as it comes");
@@ -71,19 +71,19 @@ async fn what_was_stored_before_any_rate_is_valued_by_the_first() {
 
 #[tokio::test]
 async fn rates_that_move_make_no_record_look_changed() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let _worker = worker(&system);
     rupees_for_a_dollar(&system, "80").await;
-    system.succeed(REFRESH, None);
+    system.run_job(REFRESH, None);
     system.sync_both().await;
     assert_eq!(system.number(WITHOUT_RATE).await, 0);
     let written = "SELECT sum(xmin::text::bigint)::bigint FROM transactions";
     let before = system.number(written).await;
 
     rupees_for_a_dollar(&system, "100").await;
-    system.succeed(REFRESH, None);
+    system.run_job(REFRESH, None);
     system.sync_both().await;
-    system.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
+    system.run_job("sync-vima", Some(r#"{"mode":"full"}"#));
     assert_eq!(system.number(written).await, before, "an unchanged record is not written because rates moved");
 
     move_on(&system).await;
@@ -122,17 +122,17 @@ async fn a_rate_is_stored_when_it_moves_and_once_a_day() {
 
 #[tokio::test]
 async fn a_feed_at_its_worst_leaves_the_old_rates_in_use() {
-    let system = TestSystem::set(&[]).await;
-    let url = format!("{}?app_id={KEY}", system.sandbox.feed());
-    let worker = system.jobs_with(&["worker"], &[("FX_RATES_URL", &url)]);
-    system.succeed(REFRESH, None);
+    let system = TestSystem::start(&[]).await;
+    let url = format!("{}?app_id={KEY}", system.sandbox.fx_url());
+    let worker = system.start_jobs_with(&["worker"], &[("FX_RATES_URL", &url)]);
+    system.run_job(REFRESH, None);
     for (status, answer, told) in [
         (503, "down for maintenance", "unavailable (HTTP 503)"),
         (200, "<html>please wait</html>", "cannot be parsed"),
         (200, r#"{"base":"USD","rates":{"INR":0,"JPY":-3}}"#, "no usable rate"),
         (200, r#"{"base":"EUR","rates":{"INR":90}}"#, "no usable USD"),
     ] {
-        system.sandbox.set_feed(status, answer).await;
+        system.sandbox.set_fx_response(status, answer).await;
         assert!(run(Program::Jobs, &["enqueue", REFRESH], system.settings()).status.success());
         let why = eventually("the job to wait for another attempt", || async {
             let why = sqlx::query_scalar!("SELECT error FROM jobs WHERE kind = $1 AND state = 'retrying'", REFRESH);
@@ -146,26 +146,26 @@ async fn a_feed_at_its_worst_leaves_the_old_rates_in_use() {
     system.sync_both().await;
     assert_eq!(system.number(WITHOUT_RATE).await, 0, "the rates of before are used");
     rupees_for_a_dollar(&system, "100").await;
-    system.succeed(REFRESH, None);
-    assert!(!worker.said().contains(KEY), "a key in the log: {}", worker.said());
+    system.run_job(REFRESH, None);
+    assert!(!worker.output().contains(KEY), "a key in the log: {}", worker.output());
 }
 
 #[tokio::test]
 async fn without_a_feed_nothing_is_made_up() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
     let made_up = "SELECT count(*) FROM transactions
                     WHERE source = 'payshack' AND (exchange_rate, amount_usd, fee_usd, rate_origin) IS DISTINCT FROM
                           (NULL::numeric, NULL::numeric, NULL::numeric, NULL::text)";
     assert_eq!(system.number(made_up).await, 0);
-    let ended = system.enqueue(REFRESH, None);
+    let ended = system.try_run_job(REFRESH, None);
     assert!(!ended.status.success() && ended.stderr.contains("FX_RATES_URL is not set"), "{ended:?}");
 }
 
 #[tokio::test]
 async fn a_refresh_that_is_killed_half_way_is_taken_over() {
-    let system = TestSystem::set(&["--per-day", "600"]).await;
+    let system = TestSystem::start(&["--per-day", "600"]).await;
     let mut first = worker(&system);
     system.sync_both().await;
     let mut lock = system.pool.begin().await.expect("a transaction");
@@ -184,15 +184,15 @@ async fn a_refresh_that_is_killed_half_way_is_taken_over() {
     first.kill();
     lock.rollback().await.expect("the lock is ours");
     let _second = worker(&system);
-    system.settle().await;
+    system.wait_until_idle().await;
     assert_eq!(system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await, 1);
     assert_eq!(system.number(WITHOUT_RATE).await, 0);
-    assert_rollups_equal_rows(&system).await;
+    assert_rollups_match_transactions(&system).await;
 }
 
 #[tokio::test]
 async fn what_is_being_stored_while_the_first_rates_come_is_valued_too() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let _worker = worker(&system);
     system.sync_both().await;
     // A page that was begun without rates, with the first payment of its currency.
@@ -212,23 +212,23 @@ async fn what_is_being_stored_while_the_first_rates_come_is_valued_too() {
     eventually("the refresh to wait for its turn", || async { (system.number(waiting).await == 1).then_some(()) })
         .await;
     page.commit().await.expect("the page is stored");
-    system.settle().await;
+    system.wait_until_idle().await;
     assert_eq!(system.number(WITHOUT_RATE).await, 0);
 }
 
 #[tokio::test]
 async fn the_api_says_whose_word_a_rate_is() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let _worker = worker(&system);
     system.sync_both().await;
-    let web = system.web().await;
+    let web = system.start_web().await;
     let newest = async |source: &str| {
         let listed = web.get(&format!("/api/v1/transactions?source={source}&currency=INR&limit=1")).await;
         let newest = &listed["items"][0];
         ["exchange_rate", "exchange_rate_origin", "exchange_rate_at"].map(|field| newest[field].clone())
     };
     assert_eq!(newest("payshack").await, [Value::Null, Value::Null, Value::Null]);
-    system.succeed(REFRESH, None);
+    system.run_job(REFRESH, None);
     let [rate, origin, at] = newest("payshack").await;
     assert_eq!((rate, origin), (json!("0.012019230769"), json!("stored")));
     assert!(at.as_str().is_some_and(|at| at.ends_with('Z')), "{at}");

@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::eventually;
-use crate::harness::files::{column, rows_of_csv, sheet, sum, workbook};
+use crate::harness::exported_files::{column_cells, csv_rows, open_workbook, sheet_rows, sum_amounts};
 use crate::harness::test_system::{TestSystem, VIEWER, Web};
 
 const PATH: &str = "/api/v1/export/reconciliation";
@@ -101,9 +101,9 @@ async fn sum_in_database(system: &TestSystem) -> Decimal {
 
 #[tokio::test]
 async fn every_format_holds_what_the_database_says() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, 25).await;
-    let (web, total) = (system.web().await, sum_in_database(&system).await);
+    let (web, total) = (system.start_web().await, sum_in_database(&system).await);
 
     let response = asked(&web, "from_date=2026-01-10&to_date=2026-01-31&state=open&type=amount").await;
     assert_eq!(header(&response, "content-type"), "text/csv; charset=utf-8");
@@ -112,43 +112,43 @@ async fn every_format_holds_what_the_database_says() {
     let bytes = response.bytes().await.expect("a whole file");
     let names: Vec<&str> = CASE_COLUMNS.iter().map(|column| column.name).collect();
     assert!(bytes.starts_with(format!("{}\r\n", names.join(",")).as_bytes()));
-    let rows = rows_of_csv(&bytes);
-    assert_eq!((rows.len(), sum(rows.iter().map(|row| row["amount_diff"].clone()))), (25, total));
+    let rows = csv_rows(&bytes);
+    assert_eq!((rows.len(), sum_amounts(rows.iter().map(|row| row["amount_diff"].clone()))), (25, total));
     assert!(rows.is_sorted_by_key(|row| (row["recon_date"].clone(), row["id"].clone())));
     assert_eq!((&*rows[0]["types"], &*rows[0]["last_seen_at"]), ("amount,status", "2026-01-15T20:00:00.500Z"));
 
     let lines = file(&web, "format=ndjson&columns=amount_diff,types,details,first_seen_at&timezone=Asia/Kolkata").await;
     let lines = String::from_utf8(lines).expect("text");
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let told = sum(lines.iter().map(|line| line["amount_diff"].as_str().expect("text").to_owned()));
+    let told = sum_amounts(lines.iter().map(|line| line["amount_diff"].as_str().expect("text").to_owned()));
     assert_eq!((lines.len(), told), (25, total));
     assert_eq!(lines[0]["types"], json!(["amount", "status"]));
     assert_eq!(lines[0]["first_seen_at"], "2026-01-16T01:30:00.500+05:30");
     assert!(lines[0]["details"]["number"].is_number());
 
-    let mut book = workbook(file(&web, "format=xlsx&timezone=Asia/Kolkata").await);
-    let rows = sheet(&mut book, "Discrepancies");
-    let told = column(&rows, "amount_diff").iter().map(|cell| cell.get_float().expect("a number")).sum::<f64>();
+    let mut book = open_workbook(file(&web, "format=xlsx&timezone=Asia/Kolkata").await);
+    let rows = sheet_rows(&mut book, "Discrepancies");
+    let told = column_cells(&rows, "amount_diff").iter().map(|cell| cell.get_float().expect("a number")).sum::<f64>();
     assert_eq!((rows.len(), format!("{told:.2}")), (26, format!("{total:.2}")));
-    let seen = column(&rows, "first_seen_at")[0].as_datetime().expect("a time");
+    let seen = column_cells(&rows, "first_seen_at")[0].as_datetime().expect("a time");
     assert_eq!(seen, "2026-01-16T01:30:00.5".parse::<NaiveDateTime>().expect("a time"));
-    assert_eq!(column(&rows, "recon_date")[0].as_date(), Some("2026-01-10".parse().expect("a day")));
+    assert_eq!(column_cells(&rows, "recon_date")[0].as_date(), Some("2026-01-10".parse().expect("a day")));
 }
 
 #[tokio::test]
 async fn the_summary_tells_each_day_and_what_was_asked() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, 3).await;
     runs(&system).await;
-    let web = system.web_with(&[("RECONCILIATION_TIMEZONE", "Asia/Kolkata")]).await;
+    let web = system.start_web_with(&[("RECONCILIATION_TIMEZONE", "Asia/Kolkata")]).await;
     let response = asked(&web, "format=xlsx&from_date=2026-01-10&project=91game,other&older_than_days=2").await;
     let name = "attachment; filename=\"reconciliation_from_2026-01-10.xlsx\"";
     assert_eq!((header(&response, "content-disposition"), header(&response, "x-total-count")), (name, "3"));
     assert!(header(&response, "content-length").parse::<u64>().is_ok_and(|bytes| bytes > 0));
-    let mut book = workbook(response.bytes().await.expect("a whole file").to_vec());
+    let mut book = open_workbook(response.bytes().await.expect("a whole file").to_vec());
     assert_eq!(book.sheet_names(), ["Discrepancies", "Summary"]);
-    let rows = sheet(&mut book, "Summary");
-    let told = |name: &str| column(&rows, name)[..3].to_vec();
+    let rows = sheet_rows(&mut book, "Summary");
+    let told = |name: &str| column_cells(&rows, name)[..3].to_vec();
     let text = |text: &str| Data::String(text.to_owned());
     let (number, empty) = (Data::Float, Data::Empty);
     let run = |last: u8| text(&format!("00000000-0000-0000-0000-00000000000{last}"));
@@ -171,7 +171,7 @@ async fn the_summary_tells_each_day_and_what_was_asked() {
 
 #[tokio::test]
 async fn what_people_wrote_runs_nowhere_and_is_kept() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, 1).await;
     let note = "  =HYPERLINK(\"http://x\",\"y\")\r\nzweite Zeile, ₹";
     let written = sqlx::query!(
@@ -180,11 +180,11 @@ async fn what_people_wrote_runs_nowhere_and_is_kept() {
         note
     );
     written.execute(&system.pool).await.expect("the database takes it");
-    let web = system.web().await;
+    let web = system.start_web().await;
 
     let bytes = file(&web, "excel=true").await;
     assert!(bytes.starts_with("\u{feff}id,".as_bytes()));
-    let row = rows_of_csv(&bytes[3..]).remove(0);
+    let row = csv_rows(&bytes[3..]).remove(0);
     assert_eq!((&*row["recon_date"], &*row["age_days"]), ("2026-01-11", "3"), "what is closed ages no more");
     let told = ["client_operation_id", "assignee", "note", "vima_amount", "amount_diff"].map(|name| row[name].clone());
     assert_eq!(told, ["'@cmd", "'+49", &format!("'{note}"), "12345678901234567.89", "-0.10"]);
@@ -193,10 +193,10 @@ async fn what_people_wrote_runs_nowhere_and_is_kept() {
     let line: Value = serde_json::from_slice(&lines).expect("JSON");
     assert_eq!((&line["note"], &line["vima_amount"]), (&json!(note), &json!("12345678901234567.89")));
 
-    let mut book = workbook(file(&web, "format=xlsx").await);
+    let mut book = open_workbook(file(&web, "format=xlsx").await);
     assert!(book.worksheet_formula("Discrepancies").expect("the sheet").is_empty(), "no cell is a formula");
-    let rows = sheet(&mut book, "Discrepancies");
-    let cell = |name: &str| column(&rows, name).remove(0);
+    let rows = sheet_rows(&mut book, "Discrepancies");
+    let cell = |name: &str| column_cells(&rows, name).remove(0);
     assert_eq!(cell("client_operation_id"), Data::String("@cmd".to_owned()));
     assert_eq!(cell("note").get_string().map(|text| text.replace("_x000D_", "\r")).as_deref(), Some(note));
     assert_eq!(cell("vima_amount"), Data::String("12345678901234567.89".to_owned()), "more digits than a number keeps");
@@ -205,8 +205,8 @@ async fn what_people_wrote_runs_nowhere_and_is_kept() {
 
 #[tokio::test]
 async fn what_cannot_be_had_is_refused_and_nothing_is_a_file_too() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     for (query, field, told) in [
         ("columns=id,colour", "columns", "there is no column \"colour\"; there are id, recon_date, run_id"),
         ("columns=id,id", "columns", "named twice"),
@@ -225,13 +225,13 @@ async fn what_cannot_be_had_is_refused_and_nothing_is_a_file_too() {
     assert!(file(&web, "format=ndjson").await.is_empty());
     let response = asked(&web, "format=xlsx").await;
     assert_eq!(header(&response, "content-disposition"), "attachment; filename=\"reconciliation_all.xlsx\"");
-    let mut book = workbook(response.bytes().await.expect("a whole file").to_vec());
-    assert_eq!(sheet(&mut book, "Discrepancies").len(), 1, "the header alone");
+    let mut book = open_workbook(response.bytes().await.expect("a whole file").to_vec());
+    assert_eq!(sheet_rows(&mut book, "Discrepancies").len(), 1, "the header alone");
 }
 
 #[tokio::test]
 async fn rows_go_on_in_further_sheets() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, 25).await;
     let exports = Exports::new(system.pool.clone(), Arc::new(SystemClock));
     let (subject, form) = export(Format::Xlsx);
@@ -239,13 +239,13 @@ async fn rows_go_on_in_further_sheets() {
     let mut bytes = vec![];
     std::io::Read::read_to_end(&mut &written.file, &mut bytes).expect("a readable file");
     assert_eq!((written.rows, written.bytes), (25, bytes.len() as u64));
-    let mut book = workbook(bytes);
+    let mut book = open_workbook(bytes);
     assert_eq!(book.sheet_names(), ["Discrepancies", "Discrepancies 2", "Discrepancies 3", "Summary"]);
     let mut keys = vec![];
     for (name, rows) in [("Discrepancies", 10), ("Discrepancies 2", 10), ("Discrepancies 3", 5)] {
-        let sheet = sheet(&mut book, name);
+        let sheet = sheet_rows(&mut book, name);
         assert_eq!(sheet.len(), rows + 1, "{name}");
-        keys.extend(column(&sheet, "client_operation_id").into_iter().map(|key| key.to_string()));
+        keys.extend(column_cells(&sheet, "client_operation_id").into_iter().map(|key| key.to_string()));
     }
     keys.sort();
     keys.dedup();
@@ -272,19 +272,19 @@ fn memory(process: u32, what: &str) -> u64 {
 #[tokio::test]
 async fn a_huge_file_comes_whole_and_takes_no_memory() {
     const ROWS: i32 = 50_000;
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, ROWS).await;
-    let (web, total) = (system.web().await, sum_in_database(&system).await);
-    let before = memory(web.running.id(), "VmRSS:");
+    let (web, total) = (system.start_web().await, sum_in_database(&system).await);
+    let before = memory(web.program.id(), "VmRSS:");
 
-    let rows = rows_of_csv(&file(&web, "").await);
-    assert_eq!((rows.len(), sum(rows.iter().map(|row| row["amount_diff"].clone()))), (ROWS as usize, total));
+    let rows = csv_rows(&file(&web, "").await);
+    assert_eq!((rows.len(), sum_amounts(rows.iter().map(|row| row["amount_diff"].clone()))), (ROWS as usize, total));
     // Some columns: without optimization a cell takes ten times as long.
     let columns = "id,recon_date,client_operation_id,amount_diff,state,created_at";
-    let mut book = workbook(file(&web, &format!("format=xlsx&columns={columns}")).await);
-    assert_eq!(sheet(&mut book, "Discrepancies").len(), ROWS as usize + 1);
+    let mut book = open_workbook(file(&web, &format!("format=xlsx&columns={columns}")).await);
+    assert_eq!(sheet_rows(&mut book, "Discrepancies").len(), ROWS as usize + 1);
 
-    let most = memory(web.running.id(), "VmHWM:");
+    let most = memory(web.program.id(), "VmHWM:");
     assert!(most < before + 40 * 1024, "{} MiB more than before", (most - before) / 1024);
 }
 
@@ -312,16 +312,16 @@ async fn until(system: &TestSystem, what: &str, query: &'static str, expected: i
 
 #[tokio::test]
 async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_statement() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, 50_000).await;
-    let web = system.web().await;
+    let web = system.start_web().await;
     let reader = slow_reader(&web).await;
     until(&system, "the database to wait for the reader", HELD_BACK, 1).await;
     drop(reader);
     until(&system, "the statement to end", READING, 0).await;
     // The statement ends a moment before the log says why.
     eventually("the log to say who has gone", || async {
-        web.running.said().contains("whoever read it has gone").then_some(())
+        web.program.output().contains("whoever read it has gone").then_some(())
     })
     .await;
     let reader = silent_reader(&web, "format=xlsx", "identity").await;
@@ -329,20 +329,20 @@ async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_stat
     until(&system, "the rows of a workbook to be read", noted, 1).await;
     drop(reader);
     eventually("the workbook to be given up", || async {
-        web.running.said().contains("a workbook was given up").then_some(())
+        web.program.output().contains("a workbook was given up").then_some(())
     })
     .await;
     let left = "SELECT count(*) FROM audit_entries
                  WHERE details->>'format' = 'xlsx' AND rows < 50000 AND outcome = 'whoever read it has gone'";
     assert_eq!(system.number(left).await, 1, "the trail says how it ended");
     until(&system, "the statement to end", READING, 0).await;
-    assert_eq!(rows_of_csv(&file(&web, "").await).len(), 50_000, "the next one is served");
+    assert_eq!(csv_rows(&file(&web, "").await).len(), 50_000, "the next one is served");
 }
 
 #[tokio::test]
 async fn whoever_would_have_brotli_gets_gzip_which_takes_no_time() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let mut reader = silent_reader(&web, "", "br, zstd, gzip;q=0.1").await;
     let mut head = vec![];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -353,7 +353,7 @@ async fn whoever_would_have_brotli_gets_gzip_which_takes_no_time() {
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_given_up() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, 50_000).await;
     let exports = Exports::with_patience(system.pool.clone(), Arc::new(SystemClock), Duration::from_millis(200));
     let ((subject, form), so_far) = (export(Format::Ndjson), RowsSoFar::default());
@@ -370,9 +370,9 @@ async fn a_reader_that_takes_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_file_that_fails_on_the_way_looks_broken() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, 50_000).await;
-    let web = system.web().await;
+    let web = system.start_web().await;
     for encoding in ["identity", "gzip"] {
         let mut reader = silent_reader(&web, "", encoding).await;
         let mut text = vec![0; 100_000];
@@ -391,9 +391,9 @@ async fn a_file_that_fails_on_the_way_looks_broken() {
 
 #[tokio::test]
 async fn exports_leave_connections_to_others() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     cases(&system, 50_000).await;
-    let web = system.web_with(&[("DATABASE_MAX_CONNECTIONS", "4")]).await;
+    let web = system.start_web_with(&[("DATABASE_MAX_CONNECTIONS", "4")]).await;
     let _readers = [slow_reader(&web).await, slow_reader(&web).await];
     until(&system, "both to be held back", HELD_BACK, 2).await;
     let response = asked(&web, "").await;

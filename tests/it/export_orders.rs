@@ -4,7 +4,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::harness::ingest_fixture::fill_plainly;
+use crate::harness::ingest_fixture::insert_transactions;
 use crate::harness::programs::{Program, run};
 use crate::harness::socket::Socket;
 use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
@@ -58,14 +58,14 @@ async fn code(response: Response) -> (u16, Value) {
 }
 
 async fn the_same_file_comes_from(settings: &[(&'static str, &str)]) {
-    let system = TestSystem::set(&[]).await;
-    fill_plainly(&system.pool, 1..=3_000).await;
-    let (web, _worker) = (system.web_with(settings).await, system.jobs_with(&["worker"], settings));
+    let system = TestSystem::start(&[]).await;
+    insert_transactions(&system.pool, 1..=3_000).await;
+    let (web, _worker) = (system.start_web_with(settings).await, system.start_jobs_with(&["worker"], settings));
     let mut socket = Socket::connect_with_key(&web.socket(), ADMIN).await;
     // More than a piece of the database, so that ranges go over its edges.
     let query = "format=ndjson&sort_by=amount&order=asc";
     let made = until_made(&web, &order(&web, OPERATOR, query).await).await;
-    assert_eq!(socket.hear("export_ready").await["id"], made["id"]);
+    assert_eq!(socket.receive("export_ready").await["id"], made["id"]);
     let path = format!("/api/v1/export/transactions?{query}");
     let direct = web.request(Method::GET, &path, Some(OPERATOR), None).await.expect("a file").text.into_bytes();
     assert!(direct.len() > 1_500_000, "{}", direct.len());
@@ -127,7 +127,7 @@ async fn files_are_kept_in_a_folder() {
     the_same_file_comes_from(&[("EXPORT_STORE", &store)]).await;
     let left = || std::fs::read_dir(folder.path()).expect("the folder").count();
     assert_eq!(left(), 0, "what was removed is gone");
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     for (store, good, told) in [
         (store, true, "EXPORT_STORE takes a file, gives it back and deletes it"),
         ("file:///proc/nowhere".to_owned(), false, "exported files: the store of files says"),
@@ -143,9 +143,9 @@ async fn files_are_kept_in_a_folder() {
 
 #[tokio::test]
 async fn a_file_is_for_whoever_may_see_as_much() {
-    let system = TestSystem::set(&[]).await;
-    fill_plainly(&system.pool, 1..=5).await;
-    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
+    let system = TestSystem::start(&[]).await;
+    insert_transactions(&system.pool, 1..=5).await;
+    let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     let query = "columns=user_email";
     let of_viewer = until_made(&web, &order(&web, VIEWER, query).await).await;
     let of_operator = until_made(&web, &order(&web, OPERATOR, query).await).await;
@@ -169,7 +169,7 @@ async fn a_file_is_for_whoever_may_see_as_much() {
         .execute(&system.pool)
         .await
         .expect("rows");
-    system.succeed("housekeeping", None);
+    system.run_job("housekeeping", None);
     assert_eq!(system.number("SELECT count(*) FROM export_pieces").await, 0);
 
     for (body, field) in [
@@ -200,7 +200,7 @@ async fn a_file_is_for_whoever_may_see_as_much() {
 
 /// The slowest file there is, for whoever has to come in between.
 async fn a_long_order(system: &TestSystem, web: &Web) -> Value {
-    fill_plainly(&system.pool, 1..=60_000).await;
+    insert_transactions(&system.pool, 1..=60_000).await;
     let order = order(web, OPERATOR, "format=xlsx").await;
     eventually("the file to be under way", || async {
         let running = shown(web, &order).await;
@@ -214,24 +214,24 @@ async fn a_long_order(system: &TestSystem, web: &Web) -> Value {
 
 #[tokio::test]
 async fn a_file_is_made_though_its_worker_dies() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
-    let mut first = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
+    let mut first = system.start_jobs(&["worker"]);
     let order = a_long_order(&system, &web).await;
     first.kill();
-    let _second = system.jobs(&["worker"]);
+    let _second = system.start_jobs(&["worker"]);
     let made = until_made(&web, &order).await;
     assert_eq!(made["rows"], 60_000);
     let bytes = download(&web, OPERATOR, &made, &[]).await.bytes().await.expect("a whole file").to_vec();
-    let mut book = crate::harness::files::workbook(bytes);
-    assert_eq!(crate::harness::files::sheet(&mut book, "Transactions").len(), 60_001);
+    let mut book = crate::harness::exported_files::open_workbook(bytes);
+    assert_eq!(crate::harness::exported_files::sheet_rows(&mut book, "Transactions").len(), 60_001);
     assert!(system.number("SELECT max(epoch) FROM jobs WHERE kind = 'export'").await > 1, "another attempt made it");
 }
 
 #[tokio::test]
 async fn an_order_may_be_cancelled_while_it_is_made() {
-    let system = TestSystem::set(&[]).await;
-    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
+    let system = TestSystem::start(&[]).await;
+    let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     let order = a_long_order(&system, &web).await;
     let path = format!("{EXPORTS}/{}", id_of(&order));
     let cancelled = web.request(Method::DELETE, &path, Some(OPERATOR), None).await.expect("an answer");

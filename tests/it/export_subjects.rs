@@ -8,9 +8,9 @@ use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::harness::files::{column, rows_of_csv, sheet, sum, workbook};
+use crate::harness::exported_files::{column_cells, csv_rows, open_workbook, sheet_rows, sum_amounts};
 use crate::harness::http_client;
-use crate::harness::ingest_fixture::fill_plainly;
+use crate::harness::ingest_fixture::insert_transactions;
 use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
 
 struct File {
@@ -63,12 +63,12 @@ fn with_plain_times(mut row: Value) -> Value {
 }
 
 async fn synced() -> (TestSystem, Web) {
-    let system = TestSystem::set(&["--per-day", "40"]).await;
-    let worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&["--per-day", "40"]).await;
+    let worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
-    system.succeed("sync-payshack-metadata", None);
+    system.run_job("sync-payshack-metadata", None);
     drop(worker);
-    let web = system.web().await;
+    let web = system.start_web().await;
     (system, web)
 }
 
@@ -109,27 +109,27 @@ async fn files_of_payments_hold_what_the_metrics_say() {
 
     let csv = file(&web, ADMIN, &format!("transactions?source=vima,payshack&{days}&excel=true")).await;
     assert!(csv.name.contains(&format!("transactions_{from}_{to}_vima-payshack.csv")), "{}", csv.name);
-    let rows = rows_of_csv(csv.bytes.strip_prefix("\u{feff}".as_bytes()).expect("a byte order mark"));
+    let rows = csv_rows(csv.bytes.strip_prefix("\u{feff}".as_bytes()).expect("a byte order mark"));
     assert_eq!((rows.len() as u64, csv.total), (total, Some(rows.len())));
     let known = rows.iter().map(|row| row["amount_usd"].clone()).filter(|amount| !amount.is_empty());
-    assert_eq!(sum(known), usd);
+    assert_eq!(sum_amounts(known), usd);
 
     let xlsx = file(&web, ADMIN, "transactions?format=xlsx&columns=amount,source_id,created_at,currency").await;
-    let mut book = workbook(xlsx.bytes);
-    let cells = sheet(&mut book, "Transactions");
+    let mut book = open_workbook(xlsx.bytes);
+    let cells = sheet_rows(&mut book, "Transactions");
     assert_eq!(cells.len() as u64, total + 1);
     let amounts: f64 =
-        column(&cells, "amount").iter().map(|cell| calamine::DataType::get_float(cell).expect("a number")).sum();
-    let exact = sum(rows.iter().map(|row| row["amount"].clone())).to_string().parse::<f64>().expect("a number");
+        column_cells(&cells, "amount").iter().map(|cell| calamine::DataType::get_float(cell).expect("a number")).sum();
+    let exact = sum_amounts(rows.iter().map(|row| row["amount"].clone())).to_string().parse::<f64>().expect("a number");
     assert!((amounts - exact).abs() < 0.01, "{amounts} {exact}");
-    let summary = sheet(&mut book, "Summary");
+    let summary = sheet_rows(&mut book, "Summary");
     assert!(summary.iter().any(|row| row[0] == "personal data" && row[1] == "shown"));
 
     // A row for each day, source, project and currency: they add up to the same.
     let sums = file(&web, VIEWER, &format!("metrics-summary?{days}&timezone=Asia/Kolkata")).await;
     assert!(sums.name.contains(&format!("metrics-summary_{from}_{to}.csv")), "{}", sums.name);
-    let rows = rows_of_csv(&sums.bytes);
-    let of = |name: &str| sum(rows.iter().map(|row| row[name].clone()));
+    let rows = csv_rows(&sums.bytes);
+    let of = |name: &str| sum_amounts(rows.iter().map(|row| row[name].clone()));
     assert_eq!((of("total_count"), of("total_amount_usd")), (total.into(), usd));
     let by_status = &overview["by_status"];
     for (column, status) in [("success_count", "success"), ("failed_count", "failed"), ("refunded_count", "refunded")] {
@@ -144,7 +144,7 @@ async fn files_of_payments_hold_what_the_metrics_say() {
 async fn a_viewer_sees_no_person_in_any_file() {
     let (_stage, web) = synced().await;
     let shown = |bytes: &[u8]| -> Vec<String> {
-        rows_of_csv(bytes).into_iter().map(|row| row["user_email"].clone()).filter(|email| !email.is_empty()).collect()
+        csv_rows(bytes).into_iter().map(|row| row["user_email"].clone()).filter(|email| !email.is_empty()).collect()
     };
     let columns = "transactions?columns=user_email,user_phone";
     let (viewer, operator) = (file(&web, VIEWER, columns).await, file(&web, OPERATOR, columns).await);
@@ -166,14 +166,14 @@ async fn a_viewer_sees_no_person_in_any_file() {
 
 #[tokio::test]
 async fn what_is_large_is_noted_and_what_takes_too_long_is_to_be_ordered() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
-    fill_plainly(&system.pool, 1..=1_000).await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
+    insert_transactions(&system.pool, 1..=1_000).await;
     let none = file(&web, VIEWER, "transactions?project=nobody&columns=id").await;
     assert_eq!((none.total, none.bytes.as_slice()), (Some(0), "id\r\n".as_bytes()));
     file(&web, VIEWER, "transactions?columns=id").await;
     assert_eq!(web.get("/api/v1/audit").await["total"], 0, "a thousand rows are not noted");
-    fill_plainly(&system.pool, 1_001..=1_001).await;
+    insert_transactions(&system.pool, 1_001..=1_001).await;
     for query in ["columns=id&currency=INR", "format=xlsx&columns=id"] {
         file(&web, VIEWER, &format!("transactions?{query}")).await;
     }
@@ -186,7 +186,7 @@ async fn what_is_large_is_noted_and_what_takes_too_long_is_to_be_ordered() {
     let refused = web.request(Method::GET, "/api/v1/audit", Some(OPERATOR), None).await.expect("an answer");
     assert_eq!(refused.status, 403);
 
-    fill_plainly(&system.pool, 1_002..=250_001).await;
+    insert_transactions(&system.pool, 1_002..=250_001).await;
     let path = "/api/v1/export/transactions?format=xlsx&columns=id";
     let refused = web.request(Method::GET, path, Some(VIEWER), None).await.expect("an answer");
     let problem = refused.json();
@@ -195,5 +195,5 @@ async fn what_is_large_is_noted_and_what_takes_too_long_is_to_be_ordered() {
     let order = r#"POST /api/v1/exports with {"export": "transactions", "query": "format=xlsx&columns=id"}"#;
     assert!(detail.contains("250001 rows") && detail.contains(order), "{detail}");
     let csv = file(&web, VIEWER, "transactions?columns=id").await;
-    assert_eq!((csv.total, rows_of_csv(&csv.bytes).len()), (Some(250_001), 250_001));
+    assert_eq!((csv.total, csv_rows(&csv.bytes).len()), (Some(250_001), 250_001));
 }

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::json;
 
+use crate::harness::consistency::assert_matches_sandbox;
 use crate::harness::eventually;
 use crate::harness::test_system::TestSystem;
-use crate::harness::truth::assert_equal;
 
 /// Every fault of a request or a record, how often it happens, and whether it happened by what was asked of the sandbox.
 const FAULTS: [(&str, f64); 16] = [
@@ -29,10 +29,10 @@ const FAULTS: [(&str, f64); 16] = [
 
 #[tokio::test]
 async fn no_fault_loses_or_changes_a_record() {
-    let system = TestSystem::set(&["--history-days", "2", "--per-day", "60"]).await;
+    let system = TestSystem::start(&["--history-days", "2", "--per-day", "60"]).await;
     let settings =
         [("PROVIDER_TIMEOUT_SECONDS", "1"), ("PROVIDER_MAX_RESPONSE_BYTES", "2000000"), ("INITIAL_SYNC_DAYS", "4")];
-    let _worker = system.jobs_with(&["worker"], &settings);
+    let _worker = system.start_jobs_with(&["worker"], &settings);
     system.sync_both().await;
     for (fault, rate) in FAULTS {
         system.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({fault: rate, "timeout-seconds": 2}))).await;
@@ -42,7 +42,7 @@ async fn no_fault_loses_or_changes_a_record() {
         if happens_to_requests(fault) {
             assert!(times(&system, fault).await > 0, "{fault} did not happen");
         }
-        assert_equal(&system).await;
+        assert_matches_sandbox(&system).await;
     }
     let told = "SELECT count(*) FROM quarantine WHERE reason = '' OR length(raw) = 0";
     assert_eq!(system.number(told).await, 0, "what is kept aside says why, and is kept to the letter");
@@ -53,16 +53,16 @@ async fn no_fault_loses_or_changes_a_record() {
 async fn read_all(system: &TestSystem, fault: &str) {
     if fault == "payshack.401" {
         for args in [None, Some(r#"{"mode":"full"}"#)] {
-            system.insist("sync-payshack", args);
-            system.insist("sync-vima", args);
+            system.run_job_until_it_succeeds("sync-payshack", args);
+            system.run_job_until_it_succeeds("sync-vima", args);
         }
         return;
     }
     let failures = "SELECT count(*) FROM job_attempts WHERE outcome NOT IN ('succeeded', 'handed_back')";
     let before = system.number(failures).await;
     system.sync_both().await;
-    system.succeed("sync-payshack", Some(r#"{"mode":"full"}"#));
-    system.succeed("sync-vima", Some(r#"{"mode":"full"}"#));
+    system.run_job("sync-payshack", Some(r#"{"mode":"full"}"#));
+    system.run_job("sync-vima", Some(r#"{"mode":"full"}"#));
     if fault.starts_with("429") || !happens_to_requests(fault) {
         assert_eq!(system.number(failures).await, before, "{fault} is no failure");
     }
@@ -83,7 +83,7 @@ async fn times(system: &TestSystem, fault: &str) -> usize {
 #[tokio::test]
 async fn what_was_read_before_a_failure_stays_and_the_next_attempt_goes_on_there() {
     // Without payments that Vima misses or has twice, whose number hangs on the time of the day.
-    let system = TestSystem::set(&[
+    let system = TestSystem::start(&[
         "--history-days",
         "1",
         "--per-day",
@@ -94,19 +94,19 @@ async fn what_was_read_before_a_failure_stays_and_the_next_attempt_goes_on_there
         "latency-ms=30",
     ])
     .await;
-    let _worker = system.jobs(&["worker"]);
-    let full = system.ask_for("sync-vima", Some(r#"{"mode":"full"}"#));
+    let _worker = system.start_jobs(&["worker"]);
+    let full = system.enqueue("sync-vima", Some(r#"{"mode":"full"}"#));
     eventually("some pages to be stored", || async {
         (system.number("SELECT count(*) FROM transactions").await >= 300).then_some(())
     })
     .await;
     system.sandbox.send(Method::PUT, "faults", Some(json!({"500": 1.0, "latency-ms": 0}))).await;
-    eventually("the attempt to fail", || async { (system.state_of(full).await == "retrying").then_some(()) }).await;
+    eventually("the attempt to fail", || async { (system.job_state(full).await == "retrying").then_some(()) }).await;
     let failed = "SELECT records_seen FROM sync_runs WHERE status = 'failed' AND error LIKE '%HTTP 500%'";
     let kept = system.number(failed).await;
     assert!((300..1000).contains(&kept), "{kept}");
     system.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
-    system.settle().await;
+    system.wait_until_idle().await;
     assert_equal_vima(&system, 1000).await;
     let again =
         system.number("SELECT max(records_seen) FROM sync_runs WHERE mode = 'full' AND status = 'succeeded'").await;
@@ -122,30 +122,30 @@ async fn assert_equal_vima(system: &TestSystem, least: i64) {
 
 #[tokio::test]
 async fn all_processes_share_one_login_and_a_token_that_dies_costs_one_more() {
-    let system = TestSystem::set(&["--switch", "payshack_single_session=true"]).await;
-    let _workers = [system.jobs(&["worker"]), system.jobs(&["worker"])];
+    let system = TestSystem::start(&["--switch", "payshack_single_session=true"]).await;
+    let _workers = [system.start_jobs(&["worker"]), system.start_jobs(&["worker"])];
     let logins = async || system.sandbox.get("requests").await["logins"]["accepted"].as_i64();
     for kind in ["sync-payshack", "sync-payshack-metadata"] {
-        system.ask_for(kind, None);
+        system.enqueue(kind, None);
     }
-    system.ask_for("sync-payshack", Some(r#"{"mode":"full"}"#));
-    system.settle().await;
+    system.enqueue("sync-payshack", Some(r#"{"mode":"full"}"#));
+    system.wait_until_idle().await;
     assert_eq!(logins().await, Some(1), "where a login ends the session before, processes would throw each other out");
     system.sandbox.send(Method::PUT, "faults", Some(json!({"payshack.401": 1.0}))).await;
-    let refused = system.enqueue("sync-payshack-metadata", None);
+    let refused = system.try_run_job("sync-payshack-metadata", None);
     assert!(!refused.status.success() && refused.stderr.contains("right after a login"), "{refused:?}");
     assert_eq!(logins().await, Some(2), "one more, and none after that was refused too");
     system.sandbox.send(Method::PUT, "faults?reset=true", Some(json!({}))).await;
-    system.succeed("sync-payshack-metadata", None);
-    system.succeed("sync-payshack", None);
+    system.run_job("sync-payshack-metadata", None);
+    system.run_job("sync-payshack", None);
     assert_eq!(logins().await, Some(3));
 }
 
 #[tokio::test]
 async fn a_cursor_that_does_not_advance_is_reported_and_never_looped_on() {
-    let system = TestSystem::set(&["--switch", "vima_cursor=ignored"]).await;
-    let _worker = system.jobs(&["worker"]);
-    system.succeed("sync-vima", None);
+    let system = TestSystem::start(&["--switch", "vima_cursor=ignored"]).await;
+    let _worker = system.start_jobs(&["worker"]);
+    system.run_job("sync-vima", None);
     let told = "SELECT count(*) FROM sync_runs WHERE status = 'incomplete' AND error LIKE '%do not go on beyond%'";
     assert_eq!(system.number(told).await, 1, "the run says what it could not read");
     let watermarks = "SELECT count(*) FROM sync_streams WHERE source = 'vima' AND watermark IS NOT NULL";
@@ -154,5 +154,5 @@ async fn a_cursor_that_does_not_advance_is_reported_and_never_looped_on() {
     assert!(asked < 20, "{asked} requests");
     system.sandbox.send(Method::PUT, "switches", Some(json!({"vima_cursor": "exclusive"}))).await;
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
 }

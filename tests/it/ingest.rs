@@ -60,7 +60,7 @@ async fn random_pages_leave_what_a_simple_model_says() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..25 {
         let pages = pages().new_tree(&mut runner).expect("a case").current();
-        let books = IngestFixture::open().await;
+        let books = IngestFixture::start().await;
         let mut model: BTreeMap<u32, Telling> = BTreeMap::new();
         let mut counts = Counts::default();
         for page in &pages {
@@ -104,7 +104,7 @@ async fn assert_equals_model(books: &IngestFixture, model: &BTreeMap<u32, Tellin
 
 #[tokio::test]
 async fn a_page_of_a_lost_claim_leaves_nothing() {
-    let stale = IngestFixture::open().await.stale();
+    let stale = IngestFixture::start().await.with_lost_claim();
     let telling = Telling { id: 1, version: 1, amount: 5, status: "success" };
     let broken = Malformed {
         source: Source::Vima,
@@ -129,7 +129,7 @@ async fn a_page_of_a_lost_claim_leaves_nothing() {
 
 #[tokio::test]
 async fn the_same_broken_record_is_one_entry_however_often_it_comes() {
-    let books = IngestFixture::open().await;
+    let books = IngestFixture::start().await;
     let broken = r#"{"operation_id":"17","complete_amount":"ten"}"#;
     for _ in 0..3 {
         let record = read_operation(broken).record;
@@ -152,7 +152,7 @@ fn good(version: u32) -> Record {
 
 #[tokio::test]
 async fn a_record_leaves_the_quarantine_with_the_page_that_tells_it_rightly() {
-    let books = IngestFixture::open().await;
+    let books = IngestFixture::start().await;
     let kept = "SELECT count(*) FROM quarantine WHERE source_id = '1'";
     let beside = [broken(None), broken(Some("2"))];
     for (page, left, why) in [
@@ -173,7 +173,7 @@ async fn a_record_leaves_the_quarantine_with_the_page_that_tells_it_rightly() {
 
 #[tokio::test]
 async fn a_nul_in_what_cannot_be_read_holds_up_no_page() {
-    let books = IngestFixture::open().await;
+    let books = IngestFixture::start().await;
     let raw = "{\"operation_id\":\"1\0\"}".to_owned();
     let (source_id, reason) = (Some("1\0".to_owned()), "the id is 1\0".to_owned());
     let nuls = Malformed { source: Source::Vima, kind: Kind::Payin, source_id, reason, raw: raw.clone() };

@@ -11,8 +11,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::eventually;
-use crate::harness::programs::{Program, Running};
-use crate::harness::test_system::{ADMIN, Answer, OPERATOR, TestSystem, VIEWER, Web};
+use crate::harness::programs::{Program, RunningProgram};
+use crate::harness::test_system::{ADMIN, ApiResponse, OPERATOR, TestSystem, VIEWER, Web};
 
 /// An installation with a web process, and no worker yet.
 struct JobsApi {
@@ -28,8 +28,8 @@ impl JobsApi {
 
     /// A api beside a sandbox that is told `arguments`.
     async fn beside(arguments: &[&str]) -> Self {
-        let system = TestSystem::set(arguments).await;
-        Self { web: system.web().await, redis: system.servers.redis().await, system }
+        let system = TestSystem::start(arguments).await;
+        Self { web: system.start_web().await, redis: system.servers.redis().await, system }
     }
 
     async fn enqueue(&self, job: &NewJob) -> JobId {
@@ -55,7 +55,7 @@ impl JobsApi {
         job_id
     }
 
-    async fn post(&self, path: &str, key: &str) -> Answer {
+    async fn post(&self, path: &str, key: &str) -> ApiResponse {
         let answer = self.web.request(Method::POST, &format!("/api/v1/{path}"), Some(key), None).await;
         answer.expect("the web process answers")
     }
@@ -213,8 +213,8 @@ async fn a_waiting_job_that_is_cancelled_never_runs() {
     let api = JobsApi::open().await;
     let job_id = api.enqueue(&incremental()).await;
     assert_eq!(api.moved(job_id, "cancel").await["state"], "cancelled");
-    let _worker = api.system.jobs(&["worker"]);
-    api.system.succeed("sync-payshack", None);
+    let _worker = api.system.start_jobs(&["worker"]);
+    api.system.run_job("sync-payshack", None);
     let job = api.job(job_id).await;
     assert_eq!((&job["state"], &job["error"]), (&json!("cancelled"), &json!("cancelled by otto")), "{job}");
     assert_eq!((&job["attempts"], &job["attempt"]), (&json!([]), &json!(0)), "{job}");
@@ -296,7 +296,7 @@ async fn a_job_of_an_unknown_kind_is_not_done_again() {
 #[tokio::test]
 async fn a_job_is_shown_with_its_attempts_and_its_result() {
     let api = JobsApi::open().await;
-    let _worker = api.system.jobs(&["worker"]);
+    let _worker = api.system.start_jobs(&["worker"]);
     let job_id = api.enqueue(&incremental()).await;
     let job = api.until(job_id, "succeeded").await;
     assert!(job["result"].is_object() && job["error"].is_null() && job["suspect"] == false, "{job}");
@@ -338,7 +338,7 @@ async fn queues_tell_how_they_stand() {
 async fn a_queue_that_only_a_worker_knows_can_be_paused() {
     let api = JobsApi::open().await;
     assert_eq!(api.post("queues/trial/pause", ADMIN).await.status, 404);
-    let _worker = Running::start(Program::Trial, &["worker"], api.system.settings());
+    let _worker = RunningProgram::start(Program::TestJobs, &["worker"], api.system.settings());
     let paused = eventually("the worker to be seen", || async {
         Some(api.post("queues/trial/pause", ADMIN).await).filter(|answer| answer.status == 200)
     })
@@ -405,8 +405,8 @@ async fn a_paused_queue_waits_until_it_is_resumed() {
     let api = JobsApi::open().await;
     assert_eq!(api.post("queues/sync/pause", ADMIN).await.status, 200);
     let job_id = api.enqueue(&incremental()).await;
-    let _worker = api.system.jobs(&["worker"]);
-    api.system.succeed("housekeeping", None);
+    let _worker = api.system.start_jobs(&["worker"]);
+    api.system.run_job("housekeeping", None);
     eventually("a worker to be seen", || async { (api.queue("sync").await["workers_alive"] == 1).then_some(()) }).await;
     let job = api.job(job_id).await;
     assert_eq!((&job["state"], &job["attempts"]), (&json!("queued"), &json!([])), "{job}");
@@ -418,7 +418,7 @@ async fn a_paused_queue_waits_until_it_is_resumed() {
 async fn a_running_job_that_is_cancelled_is_stopped_by_its_worker() {
     // Longer than a test waits: the job ends by being cancelled, or not at all.
     let api = JobsApi::beside(&["--fault", "latency-ms=600000"]).await;
-    let _worker = api.system.jobs(&["worker"]);
+    let _worker = api.system.start_jobs(&["worker"]);
     let job_id = api.enqueue(&incremental()).await;
     let run = async || {
         let runs = api.web.get("/api/v1/sync/runs").await;
@@ -437,7 +437,7 @@ async fn a_running_job_that_is_cancelled_is_stopped_by_its_worker() {
 #[tokio::test]
 async fn the_schedulers_table_is_shown() {
     let api = JobsApi::open().await;
-    let _both = api.system.jobs(&["worker", "--scheduler"]);
+    let _both = api.system.start_jobs(&["worker", "--scheduler"]);
     let entries = eventually("a sync of the schedule to have succeeded", || async {
         let entries = api.web.get("/api/v1/schedule").await["items"].clone();
         let done = |entry: &Value| entry["name"] == "sync-vima" && entry["last_outcome"] == "succeeded";

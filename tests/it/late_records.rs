@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use sqlx::Executor;
 use sqlx::postgres::types::PgInterval;
 
+use crate::harness::consistency::assert_matches_sandbox;
 use crate::harness::eventually;
 use crate::harness::test_system::TestSystem;
-use crate::harness::truth::assert_equal;
 
 /// Payments of which half are in no list yet, while so many runs pass them; then they are.
 async fn pass_late_payments(system: &TestSystem, runs: usize) {
@@ -39,29 +39,29 @@ async fn missing(system: &TestSystem) -> i64 {
 
 #[tokio::test]
 async fn ids_that_become_visible_minutes_late_are_caught_by_the_overlap() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
     pass_late_payments(&system, 1).await;
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
 }
 
 /// An overlap before now would begin after all that was late when the outage began.
 #[tokio::test]
 async fn what_was_late_when_an_outage_began_is_caught_after_it() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
     pass_late_payments(&system, 1).await;
     let_hours_pass(&system, 3).await;
-    system.succeed("housekeeping", None);
+    system.run_job("housekeeping", None);
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
 }
 
 #[tokio::test]
 async fn ids_that_become_visible_hours_late_are_caught_by_the_sweep() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", "0")]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", "0")]);
     // Hours ago, so that the sweep of two days finds where the update cursor stood before.
     system.sync_both().await;
     let_hours_pass(&system, 60).await;
@@ -70,8 +70,8 @@ async fn ids_that_become_visible_hours_late_are_caught_by_the_sweep() {
     assert!(missing(&system).await > 0, "no overlap reaches back so far");
     let today = SystemClock.now().date_naive();
     let days = json!({"mode": "range", "from_date": today - Days::new(1), "to_date": today}).to_string();
-    system.succeed("sync-vima", Some(&days));
-    assert_equal(&system).await;
+    system.run_job("sync-vima", Some(&days));
+    assert_matches_sandbox(&system).await;
 }
 
 /// Moves into the past all that the syncs remember of when they did what.
@@ -90,15 +90,15 @@ async fn let_hours_pass(system: &TestSystem, hours: u64) {
 /// Below the newest id that is noted when a source begins to be followed there may be some that are not visible yet. They are
 /// late by less than the overlap: of what the history made longer ago, none may be hidden, or nobody has promised to find it.
 async fn follow_with_an_overlap_of(minutes: i64) {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &minutes.to_string())]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &minutes.to_string())]);
     become_visible(&system, 600).await;
     system.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
     system.sync_both().await;
     assert!(missing(&system).await > 0, "the test wants payments that are not visible yet");
     become_visible(&system, 0).await;
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
 }
 
 #[tokio::test]
@@ -120,13 +120,13 @@ fn minutes_since_yesterday_began() -> i64 {
 /// The worker that takes over knows when the source began to be followed, although that day has been read.
 #[tokio::test]
 async fn what_was_late_when_the_first_run_began_is_caught_where_the_worker_is_killed_before_the_days_told() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let held = hold_what_days_tell(&system).await;
     let overlap = minutes_since_yesterday_began().to_string();
-    let mut first = system.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
+    let mut first = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
     become_visible(&system, 600).await;
     system.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
-    system.succeed("sync-vima", None);
+    system.run_job("sync-vima", None);
     eventually("the newest day to be read", || async {
         let read = "SELECT count(*) FROM sync_streams WHERE source = 'vima' AND covered_from < followed_from";
         (system.number(read).await > 0).then_some(())
@@ -134,11 +134,11 @@ async fn what_was_late_when_the_first_run_began_is_caught_where_the_worker_is_ki
     .await;
     first.kill();
     held.rollback().await.expect("the lock can be given back");
-    let _second = system.jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
-    system.settle().await;
+    let _second = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
+    system.wait_until_idle().await;
     become_visible(&system, 0).await;
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
 }
 
 /// Until the transaction ends, nobody notes where a cursor stood an hour ago or before.
@@ -156,8 +156,8 @@ async fn hold_what_days_tell(system: &TestSystem) -> sqlx::Transaction<'static, 
 /// A refund of a payment that is final, and older than the days that are always read, is on no list that is read often.
 #[tokio::test]
 async fn a_late_refund_is_found_by_the_rolling_pass() {
-    let system = TestSystem::set(&["--switch", "payshack_date_filter=created"]).await;
-    let _worker = system.jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
+    let system = TestSystem::start(&["--switch", "payshack_date_filter=created"]).await;
+    let _worker = system.start_jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
     system.sync_both().await;
     let settled = sqlx::query!(
         r#"SELECT source_id, (created_at AT TIME ZONE 'UTC')::date AS "day!" FROM transactions
@@ -171,7 +171,7 @@ async fn a_late_refund_is_found_by_the_rolling_pass() {
     let refunded = "SELECT count(*) FROM transaction_changes WHERE old_status = 'success' AND new_status = 'refunded'";
     assert_eq!(system.number(refunded).await, 0, "the days that are always read do not reach back so far");
     let day = Value::from(settled.day.to_string());
-    system.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
+    system.run_job("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
     assert_eq!(system.number(refunded).await, 1);
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
 }

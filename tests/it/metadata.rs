@@ -69,14 +69,14 @@ async fn change_client(system: &TestSystem, id: &str, change: Value) {
 
 #[tokio::test]
 async fn who_takes_part_is_stored_and_shown() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
+    let web = system.start_web().await;
     for path in ["clients", "resellers", "service-providers", "balances"] {
         assert!(items(&web, path).await.is_empty(), "{path}");
     }
-    system.succeed("sync-payshack", None);
-    system.succeed(KIND, None);
+    system.run_job("sync-payshack", None);
+    system.run_job(KIND, None);
     let logins = system.sandbox.get("requests").await["logins"].clone();
     assert_eq!(logins, json!({"accepted": 1, "refused": 0}), "the session is shared");
 
@@ -107,12 +107,12 @@ async fn who_takes_part_is_stored_and_shown() {
 
 #[tokio::test]
 async fn a_second_run_writes_nothing_and_a_change_only_what_changed() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
-    let web = system.web().await;
-    system.succeed(KIND, None);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
+    let web = system.start_web().await;
+    system.run_job(KIND, None);
     let (written, read_at) = (system.number(WRITTEN).await, client(&web, GAME).await["last_seen_at"].clone());
-    system.succeed(KIND, None);
+    system.run_job(KIND, None);
     assert_eq!(system.number(WRITTEN).await, written, "an unchanged row is not written again");
     assert_eq!(system.number(RECORDED_IN_VAIN).await, 0);
     let game = client(&web, GAME).await;
@@ -120,7 +120,7 @@ async fn a_second_run_writes_nothing_and_a_change_only_what_changed() {
 
     change_client(&system, GAME, json!({"balance": "99.5"})).await;
     for _ in 0..2 {
-        system.succeed(KIND, None);
+        system.run_job(KIND, None);
     }
     let game = client(&web, GAME).await;
     assert_eq!(json!([game["balance"], game["wallet_balance"]]), json!(["99.50", "98000.25"]));
@@ -161,16 +161,16 @@ async fn a_balance_is_recorded_when_it_changed_or_once_a_day() {
 
 #[tokio::test]
 async fn who_is_gone_stays_marked_until_it_is_back() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
-    let web = system.web().await;
-    system.succeed(KIND, None);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
+    let web = system.start_web().await;
+    system.run_job(KIND, None);
     let last_seen_at = client(&web, MNCL).await["last_seen_at"].clone();
     system.sandbox.send(Method::DELETE, &format!("payshack/clients/{MNCL}"), None).await;
-    system.succeed(KIND, None);
+    system.run_job(KIND, None);
     assert_eq!(last_result(&web).await["clients"]["unlisted"], 1);
     let written = system.number(WRITTEN).await;
-    system.succeed(KIND, None);
+    system.run_job(KIND, None);
     assert_eq!(system.number(WRITTEN).await, written, "it is marked once");
     let gone = client(&web, MNCL).await;
     assert_eq!((&gone["listed"], &gone["last_seen_at"]), (&json!(false), &last_seen_at));
@@ -180,7 +180,7 @@ async fn who_is_gone_stays_marked_until_it_is_back() {
 
     let back = json!({"id": MNCL, "name": "Back again"});
     system.sandbox.send(Method::POST, "payshack/clients", Some(back)).await;
-    system.succeed(KIND, None);
+    system.run_job(KIND, None);
     let back = client(&web, MNCL).await;
     assert_eq!((&back["listed"], &back["name"], &back["balance"]), (&json!(true), &json!("Back again"), &Value::Null));
     assert_eq!(back["first_seen_at"], gone["first_seen_at"]);
@@ -188,16 +188,16 @@ async fn who_is_gone_stays_marked_until_it_is_back() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_told_and_the_rest_is_stored() {
-    let system = TestSystem::set(&[]).await;
-    let worker = system.jobs(&["worker"]);
-    let web = system.web().await;
-    system.succeed(KIND, None);
+    let system = TestSystem::start(&[]).await;
+    let worker = system.start_jobs(&["worker"]);
+    let web = system.start_web().await;
+    system.run_job(KIND, None);
     change_client(&system, GAME, json!({"balance": "a lot", "name": "New name"})).await;
     change_client(&system, MNCL, json!({"balance": "7"})).await;
     for broken in [json!({"name": "Nobody"}), json!(17)] {
         system.sandbox.send(Method::POST, "payshack/clients", Some(broken)).await;
     }
-    system.succeed(KIND, None);
+    system.run_job(KIND, None);
     let result = last_result(&web).await["clients"].clone();
     assert_eq!(
         json!([result["seen"], result["updated"], result["unchanged"], result["unreadable"], result["unlisted"]]),
@@ -209,7 +209,7 @@ async fn a_row_that_cannot_be_read_is_told_and_the_rest_is_stored() {
         {"id": null, "reason": "the row is \"17\", not an object"},
     ]);
     assert_eq!(result["unreadable_rows"], told);
-    let said = worker.said();
+    let said = worker.output();
     for reason in ["clientId is missing", "a text of 5 characters"] {
         assert!(said.contains(reason), "{reason} is in no line of the log");
     }
@@ -221,9 +221,9 @@ async fn a_row_that_cannot_be_read_is_told_and_the_rest_is_stored() {
 
 #[tokio::test]
 async fn a_list_that_is_refused_keeps_no_other_from_being_read() {
-    let system = TestSystem::set(&["--fault", "success-false=1"]).await;
-    let _worker = system.jobs(&["worker"]);
-    let web = system.web().await;
+    let system = TestSystem::start(&["--fault", "success-false=1"]).await;
+    let _worker = system.start_jobs(&["worker"]);
+    let web = system.start_web().await;
     let job = NewJob::plain(&SYNC_PAYSHACK_METADATA, Trigger::Cli);
     enqueue_job(&system.pool, &system.servers.redis().await, &job).await.expect("the jobs table takes it");
     eventually("every list to be asked for", || async {
@@ -232,15 +232,15 @@ async fn a_list_that_is_refused_keeps_no_other_from_being_read() {
     })
     .await;
     system.sandbox.send(Method::PUT, "faults", Some(json!({"success-false": 0}))).await;
-    system.settle().await;
+    system.wait_until_idle().await;
     assert_eq!(items(&web, "clients").await.len(), 5, "the refusal was retried");
 }
 
 #[tokio::test]
 async fn a_worker_killed_half_way_leaves_what_was_stored_and_another_reads_the_rest() {
-    let system = TestSystem::set(&["--fault", "latency-ms=400"]).await;
-    let mut first = system.jobs(&["worker"]);
-    let scheduler = system.jobs(&["scheduler"]);
+    let system = TestSystem::start(&["--fault", "latency-ms=400"]).await;
+    let mut first = system.start_jobs(&["worker"]);
+    let scheduler = system.start_jobs(&["scheduler"]);
     eventually("a list to be stored", || async {
         (system.number("SELECT count(*) FROM payshack_lists").await > 0).then_some(())
     })
@@ -249,8 +249,8 @@ async fn a_worker_killed_half_way_leaves_what_was_stored_and_another_reads_the_r
     drop(scheduler);
     assert!(system.number("SELECT count(*) FROM payshack_lists").await < 3, "it was at work");
     system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
-    let _second = system.jobs(&["worker"]);
-    system.settle().await;
+    let _second = system.start_jobs(&["worker"]);
+    system.wait_until_idle().await;
     assert_eq!(system.number("SELECT count(*) FROM payshack_lists").await, 3);
     assert_eq!(system.number("SELECT count(*) FROM payshack_service_providers").await, 3);
     assert!(system.number(RECORDED).await >= BALANCES);
@@ -283,11 +283,11 @@ async fn a_lost_claim_writes_nothing() {
 
 #[tokio::test]
 async fn lists_are_walked_searched_and_masked() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
+    let web = system.start_web().await;
     change_client(&system, MNCL, json!({"isActive": false, "companyName": "50%_Shop"})).await;
-    system.succeed(KIND, None);
+    system.run_job(KIND, None);
     for (listing, total) in [("clients", 5), ("resellers", 2), ("service-providers", 3), ("balances", 12)] {
         let all = items(&web, listing).await;
         let (mut walked, mut path) = (vec![], format!("/api/v1/payshack/{listing}?limit=1"));
@@ -346,8 +346,8 @@ async fn items_of_page(web: &Web, listing: &str, page: u32) -> Vec<Value> {
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_told_by_its_field() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     for (path, field) in [
         ("clients?is_active=perhaps", "is_active"),
         ("resellers?limit=101", "limit"),

@@ -13,7 +13,7 @@ use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::ingest_fixture::{IngestFixture, plain_payment};
+use crate::harness::ingest_fixture::{IngestFixture, minimal_transaction};
 use crate::harness::test_system::{TestSystem, VIEWER, Web};
 
 /// What a payment says of itself.
@@ -52,7 +52,7 @@ impl Given {
             status: self.status,
             country: text(self.country),
             payment_method: text(self.method),
-            ..plain_payment((source, kind), id.to_string(), self.created_at)
+            ..minimal_transaction((source, kind), id.to_string(), self.created_at)
         }))
     }
 }
@@ -84,14 +84,14 @@ struct Told {
 
 impl Told {
     async fn of(given: &[Given]) -> Self {
-        let system = TestSystem::set(&[]).await;
-        let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
+        let system = TestSystem::start(&[]).await;
+        let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
         for list in [Stream::VimaUpdates, Stream::PayshackPayins, Stream::PayshackPayouts] {
             let records = given.iter().enumerate().filter(|(_, given)| given.list == list);
             let page = Page::new(list, records.map(|(id, given)| given.record(id)).collect(), Checkpoint::None);
             books.ingest_page(page).await.expect("the page is stored");
         }
-        Self { web: system.web().await, _stage: system }
+        Self { web: system.start_web().await, _stage: system }
     }
 
     async fn get(&self, path: &str) -> Value {

@@ -57,9 +57,9 @@ async fn count(web: &Web, path: &str) -> u64 {
 
 #[tokio::test]
 async fn no_answer_misses_what_was_stored_before_it_was_asked_for() {
-    let system = TestSystem::set(&[]).await;
-    let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
+    let web = system.start_web().await;
     let (stored, ended) = (AtomicU64::new(0), AtomicBool::new(false));
     let writer = async {
         for id in 1..=60 {
@@ -92,9 +92,9 @@ async fn no_answer_misses_what_was_stored_before_it_was_asked_for() {
 /// What moves no sum is told as well, and what one may see is never shown to whoever may not.
 #[tokio::test]
 async fn a_page_that_is_kept_shows_what_changed_and_only_to_whom_it_may() {
-    let system = TestSystem::set(&[]).await;
-    let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
+    let web = system.start_web().await;
     let told = |update: u64, email: &str| {
         json!({
             "operation_id": "1",
@@ -122,15 +122,15 @@ async fn a_page_that_is_kept_shows_what_changed_and_only_to_whom_it_may() {
 
 #[tokio::test]
 async fn an_answer_that_is_kept_tells_how_far_the_sources_have_been_read_by_now() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     assert_eq!(web.get(TRENDS).await["data_as_of"]["vima"], Value::Null);
-    let _worker = system.jobs(&["worker"]);
+    let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
     let first = web.get(TRENDS).await["data_as_of"].clone();
     assert!(first["vima"].is_string() && first["payshack"].is_string(), "{first}");
     // Nothing of that day changes: the sums hold, and what is said of the sources does not.
-    system.succeed("sync-vima", None);
+    system.run_job("sync-vima", None);
     let second = web.get(TRENDS).await["data_as_of"].clone();
     assert_ne!(first["vima"], second["vima"]);
     assert_eq!(first["payshack"], second["payshack"]);
@@ -139,7 +139,7 @@ async fn an_answer_that_is_kept_tells_how_far_the_sources_have_been_read_by_now(
 /// Each answer that is kept is held against the one of somebody who has kept nothing.
 #[tokio::test]
 async fn what_changes_on_any_day_is_in_the_next_answer() {
-    let books = IngestFixture::open().await;
+    let books = IngestFixture::start().await;
     let pool = &books.pool;
     let sums = MetricsCache::new(pool.clone());
     let day = |text: &str| text.parse().expect(text);

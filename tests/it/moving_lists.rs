@@ -7,8 +7,8 @@ use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::harness::consistency::assert_matches_sandbox;
 use crate::harness::test_system::TestSystem;
-use crate::harness::truth::assert_equal;
 
 /// How often payments come and change during a read, before the list comes to rest.
 const SHAKES: usize = 25;
@@ -32,7 +32,7 @@ async fn shake(system: &TestSystem, job_id: Uuid) {
         tokio::task::yield_now().await;
     }
     for _ in 0..SHAKES {
-        if system.state_of(job_id).await == "succeeded" {
+        if system.job_state(job_id).await == "succeeded" {
             return;
         }
         system.sandbox.send(Method::POST, "live", Some(json!({"create": 2, "change": 9}))).await;
@@ -48,19 +48,20 @@ async fn a_list_that_moves_is_read_until_it_stands_still() {
         let filter = format!("payshack_date_filter={filter}");
         // One long day, in small payments: most of them of today, and open, so that they change.
         let system =
-            TestSystem::set(&["--history-days", "1", "--per-day", "10", "--switch", &order, "--switch", &filter]).await;
+            TestSystem::start(&["--history-days", "1", "--per-day", "10", "--switch", &order, "--switch", &filter])
+                .await;
         system.sandbox.send(Method::POST, "live", Some(json!({"create": 1200}))).await;
         system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 150}))).await;
-        let _worker = system.jobs(&["worker"]);
+        let _worker = system.start_jobs(&["worker"]);
         let before = ids_at_the_provider(&system).await;
-        let job_id = system.ask_for("sync-payshack", None);
+        let job_id = system.enqueue("sync-payshack", None);
         shake(&system, job_id).await;
-        system.settle().await;
+        system.wait_until_idle().await;
         let missed: Vec<_> = before.difference(&ids_here(&system).await).cloned().collect();
         assert!(missed.is_empty(), "{order} {filter}: {} of {} were skipped", missed.len(), before.len());
         let rounds = system.number("SELECT pages FROM sync_runs WHERE source = 'payshack' LIMIT 1").await;
         assert!(rounds > 13, "{order} {filter}: the list did not move");
         system.sync_both().await;
-        assert_equal(&system).await;
+        assert_matches_sandbox(&system).await;
     }
 }

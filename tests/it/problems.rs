@@ -6,8 +6,8 @@ use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER};
 
 #[tokio::test]
 async fn every_error_is_a_problem() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let trigger = "/api/v1/sync/trigger";
     let nobody = "/api/v1/transactions/00000000-0000-0000-0000-000000000000";
     for (method, path, key, body, status, code) in [
@@ -61,8 +61,8 @@ async fn every_error_is_a_problem() {
 
 #[tokio::test]
 async fn an_unknown_value_is_answered_with_the_allowed_ones() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let answer = web.request(Method::GET, "/api/v1/transactions?status=done", Some(ADMIN), None).await;
     let problem = answer.expect("the web process answers").text;
     for allowed in ["success", "failed", "pending", "processing", "refunded", "unknown"] {
@@ -72,8 +72,8 @@ async fn an_unknown_value_is_answered_with_the_allowed_ones() {
 
 #[tokio::test]
 async fn health_and_documents_are_open_and_a_request_keeps_its_id() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     for path in ["/health", "/health/live", "/health/ready", "/api/docs", "/api/openapi.json", "/api/openapi.yaml"] {
         let answer = web.request(Method::GET, path, None, None).await.expect("the web process answers");
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
@@ -87,8 +87,8 @@ async fn health_and_documents_are_open_and_a_request_keeps_its_id() {
 
 #[tokio::test]
 async fn only_named_origins_may_ask() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web_with(&[("CORS_ALLOWED_ORIGINS", "https://dashboard.example")]).await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web_with(&[("CORS_ALLOWED_ORIGINS", "https://dashboard.example")]).await;
     for (origin, allowed) in [("https://dashboard.example", true), ("https://elsewhere.example", false)] {
         let headers = [
             ("origin", origin),

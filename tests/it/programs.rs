@@ -9,11 +9,11 @@ use crate::harness::test_system::TestSystem;
 
 #[tokio::test]
 async fn two_of_each_do_no_work_twice() {
-    let system = TestSystem::set(&["--live-per-second", "5"]).await;
+    let system = TestSystem::start(&["--live-per-second", "5"]).await;
     let often = [("VIMA_SYNC_INTERVAL_SECONDS", "1"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "2")];
     let programs: Vec<_> = ["worker", "worker", "scheduler", "scheduler"]
         .into_iter()
-        .map(|command| system.jobs_with(&[command], &often))
+        .map(|command| system.start_jobs_with(&[command], &often))
         .collect();
     eventually("ten ticks of Vima to have been run", || async {
         let ticks = system.number("SELECT count(*) FROM schedule_ticks WHERE schedule = 'sync-vima'").await;
@@ -36,36 +36,36 @@ async fn two_of_each_do_no_work_twice() {
     assert!(jobs <= ticks, "{jobs} jobs of {ticks} ticks: a tick is at most one job");
     for mut program in programs {
         program.signal(Signal::SIGTERM);
-        assert_eq!(program.end(Duration::from_secs(10)).await.code(), Some(0), "{}", program.said());
+        assert_eq!(program.wait_for_exit(Duration::from_secs(10)).await.code(), Some(0), "{}", program.output());
     }
     assert_eq!(system.number("SELECT count(*) FROM processes").await, 0, "everybody has said goodbye");
 }
 
 #[tokio::test]
 async fn a_small_host_runs_both_in_one_process() {
-    let system = TestSystem::set(&[]).await;
-    let mut both = system.jobs(&["worker", "--scheduler"]);
+    let system = TestSystem::start(&[]).await;
+    let mut both = system.start_jobs(&["worker", "--scheduler"]);
     eventually("both sources to be synced", || async {
         let done = system.number("SELECT count(DISTINCT source) FROM sync_runs WHERE status = 'succeeded'").await;
         (done == 2).then_some(())
     })
     .await;
     both.signal(Signal::SIGTERM);
-    assert_eq!(both.end(Duration::from_secs(10)).await.code(), Some(0), "{}", both.said());
+    assert_eq!(both.wait_for_exit(Duration::from_secs(10)).await.code(), Some(0), "{}", both.output());
 }
 
 #[tokio::test]
 async fn every_process_stops_in_time() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
-    let worker = system.jobs(&["worker"]);
-    let scheduler = system.jobs(&["scheduler"]);
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
+    let worker = system.start_jobs(&["worker"]);
+    let scheduler = system.start_jobs(&["scheduler"]);
     eventually("worker and scheduler to be alive", || async {
         (system.number("SELECT count(*) FROM processes").await == 2).then_some(())
     })
     .await;
-    for mut program in [web.running, worker, scheduler] {
+    for mut program in [web.program, worker, scheduler] {
         program.signal(Signal::SIGTERM);
-        assert_eq!(program.end(Duration::from_secs(10)).await.code(), Some(0), "{}", program.said());
+        assert_eq!(program.wait_for_exit(Duration::from_secs(10)).await.code(), Some(0), "{}", program.output());
     }
 }

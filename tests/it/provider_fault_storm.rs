@@ -10,9 +10,9 @@ use rand::{Rng, SeedableRng};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::programs::Running;
+use crate::harness::consistency::assert_matches_sandbox;
+use crate::harness::programs::RunningProgram;
 use crate::harness::test_system::TestSystem;
-use crate::harness::truth::assert_equal;
 use crate::harness::{eventually, eventually_within, is_long};
 
 /// What a request may suffer.
@@ -35,7 +35,7 @@ const OF_RECORDS: [&str; 5] = ["malformed", "nul", "duplicate", "stale", "login-
 /// How long a late record is in no list.
 const LATE: Duration = Duration::from_secs(3);
 /// In a storm a page takes seconds, and an attempt that failed waits for up to a minute.
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 /// How often a job is asked for again that the weather has ended.
 const TRIES: usize = 20;
 
@@ -99,16 +99,16 @@ impl Weather {
 }
 
 /// Kills a worker, whichever, after some further pages, so many times, and starts another in its place.
-async fn kill_workers(system: &TestSystem, weather: &mut Weather, workers: &mut [Running], kills: usize) {
+async fn kill_workers(system: &TestSystem, weather: &mut Weather, workers: &mut [RunningProgram], kills: usize) {
     for _ in 0..kills {
         let pages = pages(system).await + weather.dice.random_range(5..40);
-        eventually_within(PATIENCE, "some more pages to be stored", || async {
+        eventually_within(TIMEOUT, "some more pages to be stored", || async {
             (self::pages(system).await >= pages).then_some(())
         })
         .await;
         let victim = &mut workers[weather.dice.random_range(0..2)];
         victim.kill();
-        *victim = system.jobs_with(&["worker"], &SETTINGS);
+        *victim = system.start_jobs_with(&["worker"], &SETTINGS);
     }
 }
 
@@ -120,7 +120,7 @@ async fn pages(system: &TestSystem) -> i64 {
 async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, since: DateTime<Utc>) {
     let mode = if args.is_some() { "range" } else { "incremental" };
     for _ in 0..TRIES {
-        system.enqueue(&format!("sync-{source}"), args);
+        system.try_run_job(&format!("sync-{source}"), args);
         let read = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!" FROM sync_runs
                 WHERE source = $1 AND mode = $2 AND status = 'succeeded' AND started_at > $3"#,
@@ -138,9 +138,9 @@ async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, 
 async fn weather(seed: u64) {
     let mut weather = Weather::of(seed);
     let arguments = weather.arguments();
-    let system = TestSystem::set(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let scheduler = system.jobs_with(&["scheduler"], &SETTINGS);
-    let mut workers = [system.jobs_with(&["worker"], &SETTINGS), system.jobs_with(&["worker"], &SETTINGS)];
+    let system = TestSystem::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let scheduler = system.start_jobs_with(&["scheduler"], &SETTINGS);
+    let mut workers = [system.start_jobs_with(&["worker"], &SETTINGS), system.start_jobs_with(&["worker"], &SETTINGS)];
     kill_workers(&system, &mut weather, &mut workers, if is_long() { 8 } else { 3 }).await;
     system.sandbox.send(Method::PUT, "live", Some(json!({"per_second": 0}))).await;
     // No payment moves from here on; the weather stays as it is. What is late becomes visible.
@@ -153,11 +153,11 @@ async fn weather(seed: u64) {
     read_to_the_end(&system, "vima", None, still_at).await;
     read_to_the_end(&system, "payshack", None, still_at).await;
     read_to_the_end(&system, "payshack", Some(&days), still_at).await;
-    eventually_within(PATIENCE, "every job to be finished", || async {
+    eventually_within(TIMEOUT, "every job to be finished", || async {
         (system.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await == 0).then_some(())
     })
     .await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
     assert_books_add_up(&system).await;
 }
 

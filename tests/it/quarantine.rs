@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::harness::consistency::{assert_matches_sandbox, assert_rollups_match_transactions};
 use crate::harness::eventually;
-use crate::harness::programs::{Ended, Program, run};
-use crate::harness::test_system::{Answer, OPERATOR, TestSystem, VIEWER, Web};
-use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
+use crate::harness::programs::{Output, Program, run};
+use crate::harness::test_system::{ApiResponse, OPERATOR, TestSystem, VIEWER, Web};
 
 const LIST: &str = "/api/v1/sync/quarantine";
 
@@ -63,7 +63,7 @@ const PAYIN: &str = r#"{"txnId":"P1","orderId":"O1","amount":"100.50","txnStatus
     "totalCommissionAmount":2.5,"createdAt":"2026-01-15T15:46:46.698Z","modifiedAt":"2026-01-15T15:47:20.139Z"}"#;
 const PAYOUT: &str = r#"{"transactionId":"P2","amount":20,"status":"Pending","createdAt":"2026-01-15T16:46:46.698Z"}"#;
 
-async fn asked(web: &Web, method: Method, path: &str, key: &str) -> Answer {
+async fn asked(web: &Web, method: Method, path: &str, key: &str) -> ApiResponse {
     web.request(method, path, Some(key), None).await.expect("the web process answers")
 }
 
@@ -75,15 +75,15 @@ async fn until_succeeded(web: &Web, job_id: &Value) -> Value {
     .await
 }
 
-fn quarantine(system: &TestSystem, arguments: &[&str]) -> Ended {
+fn quarantine(system: &TestSystem, arguments: &[&str]) -> Output {
     let arguments: Vec<&str> = ["quarantine"].iter().chain(arguments).copied().collect();
     run(Program::Jobs, &arguments, system.settings())
 }
 
 #[tokio::test]
 async fn what_is_broken_is_listed_and_leaves_when_it_is_mended() {
-    let system = TestSystem::set(&[]).await;
-    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
+    let system = TestSystem::start(&[]).await;
+    let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     let broken = operation("900", &json!("a hundred"));
     system.sandbox.send(Method::POST, "vima/operations", Some(broken.clone())).await;
     system.sync_both().await;
@@ -120,17 +120,17 @@ async fn what_is_broken_is_listed_and_leaves_when_it_is_mended() {
     system.sandbox.send(Method::PUT, "vima/operations/900", Some(mended)).await;
     system.sync_both().await;
     assert_eq!(web.get(LIST).await["total"], 0, "it has left by itself");
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
 }
 
 #[tokio::test]
 async fn records_with_nuls_hold_up_no_page() {
-    let system = TestSystem::set(&["--fault", "payshack.malformed=0.3", "--fault", "payshack.nul=0.3"]).await;
-    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
+    let system = TestSystem::start(&["--fault", "payshack.malformed=0.3", "--fault", "payshack.nul=0.3"]).await;
+    let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     system.sandbox.send(Method::POST, "payshack/payins", Some(json!({"txnId": "A\0B", "amount": "\0"}))).await;
     system.sandbox.send(Method::POST, "payshack/payins", Some(json!("\0"))).await;
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
     let page = web.get(&format!("{LIST}?source=payshack&kind=payin&limit=100")).await;
     let items = page["items"].as_array().expect("items");
     assert!(items.iter().any(|item| item["source_id"] == "A\u{fffd}B"), "{page}");
@@ -139,8 +139,8 @@ async fn records_with_nuls_hold_up_no_page() {
 
 #[tokio::test]
 async fn a_walk_neither_skips_nor_repeats_while_entries_come_again() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let mut kept = vec![];
     for number in 0..7 {
         kept.push(json!(Old::new("vima", "payin", &[number]).keep(&system).await));
@@ -164,8 +164,8 @@ async fn a_walk_neither_skips_nor_repeats_while_entries_come_again() {
 
 #[tokio::test]
 async fn raw_text_that_json_cannot_hold_is_replaced_and_said() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     Old::new("vima", "payin", b"{\"name\":\"\xff\0\"}").keep(&system).await;
     let entry = web.get(LIST).await["items"][0].clone();
     assert_eq!(entry["raw"], "{\"name\":\"\u{fffd}\u{fffd}\"}");
@@ -175,8 +175,8 @@ async fn raw_text_that_json_cannot_hold_is_replaced_and_said() {
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
     let nobody = Uuid::nil();
     for (method, path, key, status, told) in [
@@ -196,8 +196,8 @@ async fn what_cannot_be_asked_is_refused() {
 
 #[tokio::test]
 async fn a_replay_stores_what_can_be_read_by_now_once() {
-    let system = TestSystem::set(&[]).await;
-    let (web, _worker) = (system.web().await, system.jobs(&["worker"]));
+    let system = TestSystem::start(&[]).await;
+    let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
     let path = format!("{LIST}/{id}/replay");
     let headers = [("idempotency-key", "once"), ("x-api-key", OPERATOR)];
@@ -215,7 +215,7 @@ async fn a_replay_stores_what_can_be_read_by_now_once() {
     let payment = web.get("/api/v1/transactions").await["items"][0].clone();
     let told = ["source_id", "amount", "project", "fee"].map(|field| payment[field].clone());
     assert_eq!(told, [json!("P1"), json!("100.50"), json!("91game"), json!("2.50")], "{payment}");
-    assert_rollups_equal_rows(&system).await;
+    assert_rollups_match_transactions(&system).await;
     let told = "SELECT count(*) FROM events WHERE body->>'type' IN ('new_transactions', 'metrics_updated')";
     assert_eq!(system.number(told).await, 2);
     assert_eq!(system.number("SELECT count(*) FROM sync_runs").await, 0, "nobody asked the provider");
@@ -223,13 +223,13 @@ async fn a_replay_stores_what_can_be_read_by_now_once() {
 
 #[tokio::test]
 async fn a_replay_goes_by_the_version_like_a_page() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
     let later = PAYIN.replace("15:47:20.139Z", "15:48:00.000Z").replace("Success", "Refunded");
     let earlier = PAYIN.replace("15:47:20.139Z", "15:46:50.000Z").replace("Success", "Pending");
     for (raw, told, changes) in [(PAYIN, "success", 0), (&later, "refunded", 1), (&earlier, "refunded", 1)] {
         Old::new("payshack", "payin", raw.as_bytes()).keep(&system).await;
-        system.succeed("replay-quarantine", None);
+        system.run_job("replay-quarantine", None);
         let status = sqlx::query_scalar!("SELECT status FROM transactions").fetch_one(&system.pool).await;
         assert_eq!(status.expect("one payment"), told);
         assert_eq!(system.number("SELECT count(*) FROM transaction_changes WHERE run_id IS NULL").await, changes);
@@ -238,13 +238,13 @@ async fn a_replay_goes_by_the_version_like_a_page() {
             0,
             "what is older than what is stored goes too"
         );
-        assert_rollups_equal_rows(&system).await;
+        assert_rollups_match_transactions(&system).await;
     }
 }
 
 #[tokio::test]
 async fn a_replay_of_a_lost_claim_leaves_everything() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let redis = system.servers.redis().await;
     Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
     let lost = Claim { job_id: JobId(Uuid::nil()), epoch: 1 };
@@ -266,7 +266,7 @@ async fn a_replay_of_a_lost_claim_leaves_everything() {
 
 #[tokio::test]
 async fn a_replay_whose_worker_is_killed_goes_on_in_another() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     sqlx::query!(
         r#"INSERT INTO quarantine (id, source, kind, reason, raw, raw_hash, run_id, first_seen_at, last_seen_at)
            SELECT gen_random_uuid(), 'payshack', 'payin', 'as an older release had it', raw, sha256(raw),
@@ -277,7 +277,7 @@ async fn a_replay_whose_worker_is_killed_goes_on_in_another() {
     .execute(&system.pool)
     .await
     .expect("the database takes it");
-    let (redis, mut first) = (system.servers.redis().await, system.jobs(&["worker"]));
+    let (redis, mut first) = (system.servers.redis().await, system.start_jobs(&["worker"]));
     let job = NewJob::replay(Replay::All, Trigger::Api);
     enqueue_job(&system.pool, &redis, &job).await.expect("the jobs table takes it");
     eventually("some records to be stored", || async {
@@ -286,17 +286,17 @@ async fn a_replay_whose_worker_is_killed_goes_on_in_another() {
     .await;
     first.kill();
     assert_eq!(system.number("SELECT count(*) FROM jobs WHERE state = 'running'").await, 1, "it was at work");
-    let _second = system.jobs(&["worker"]);
-    system.settle().await;
+    let _second = system.start_jobs(&["worker"]);
+    system.wait_until_idle().await;
     assert_eq!(system.number("SELECT count(*) FROM quarantine").await, 0);
     assert_eq!(system.number("SELECT count(*) FROM transactions").await, 5000);
-    assert_rollups_equal_rows(&system).await;
+    assert_rollups_match_transactions(&system).await;
 }
 
 #[tokio::test]
 async fn the_command_lists_and_replays() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
     let readable = operation("7", &json!(5)).to_string();
     let old = |source, kind, raw| Old::new(source, kind, raw);
     old("vima", "payin", readable.as_bytes()).keep(&system).await;
@@ -320,23 +320,24 @@ async fn the_command_lists_and_replays() {
     }
 
     let args = json!({"id": payin}).to_string();
-    let one = system.enqueue("replay-quarantine", Some(&args));
+    let one = system.try_run_job("replay-quarantine", Some(&args));
     assert!(one.status.success() && one.stdout.contains(r#""stored":1"#), "{one:?}");
     assert!(quarantine(&system, &["replay", "--wait"]).stdout.contains(r#""replayed":2"#), "all that is left");
     assert_eq!(system.number("SELECT count(*) FROM quarantine").await, 1);
     assert_eq!(system.number("SELECT count(*) FROM transactions").await, 3);
-    assert_rollups_equal_rows(&system).await;
+    assert_rollups_match_transactions(&system).await;
 
     let gone = quarantine(&system, &["replay", &payin]);
     assert!(!gone.status.success() && gone.stderr.contains("there is no record"), "{gone:?}");
-    let bad = system.enqueue("replay-quarantine", Some(r#"{"ids":[]}"#));
+    let bad = system.try_run_job("replay-quarantine", Some(r#"{"ids":[]}"#));
     assert!(!bad.status.success() && bad.stderr.contains("expected `id` or `source`"), "{bad:?}");
 }
 
 #[tokio::test]
 async fn a_replay_of_arguments_without_sense_fails_at_once() {
-    let system = TestSystem::set(&[]).await;
-    let (web, redis, _worker) = (system.web().await, system.servers.redis().await, system.jobs(&["worker"]));
+    let system = TestSystem::start(&[]).await;
+    let (web, redis, _worker) =
+        (system.start_web().await, system.servers.redis().await, system.start_jobs(&["worker"]));
     let job = NewJob::with_args(&REPLAY_QUARANTINE, json!({"sorce": "vima"}), Trigger::Api);
     let job_id = enqueue_job(&system.pool, &redis, &job).await.expect("the jobs table takes it").job_id;
     let path = format!("/api/v1/jobs/{job_id}");
@@ -350,15 +351,15 @@ async fn a_replay_of_arguments_without_sense_fails_at_once() {
 
 #[tokio::test]
 async fn what_was_not_met_for_a_quarter_is_cleared_away_and_said() {
-    let system = TestSystem::set(&[]).await;
-    let worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let worker = system.start_jobs(&["worker"]);
     let days_ago = |days| SystemClock.now() - chrono::Duration::days(days);
     let gone = Old { seen_at: days_ago(91), ..Old::new("vima", "payin", b"1") }.keep(&system).await;
     let kept = Old { seen_at: days_ago(89), ..Old::new("vima", "payin", b"2") }.keep(&system).await;
-    let housekeeping = system.enqueue("housekeeping", None);
+    let housekeeping = system.try_run_job("housekeeping", None);
     assert!(housekeeping.stdout.contains(r#""quarantine":1"#), "{housekeeping:?}");
     let left = sqlx::query_scalar!("SELECT id FROM quarantine").fetch_all(&system.pool).await;
     assert_eq!(left.expect("the database answers"), [kept]);
-    eventually("the worker to say what went", || async { worker.said().contains(&gone.to_string()).then_some(()) })
+    eventually("the worker to say what went", || async { worker.output().contains(&gone.to_string()).then_some(()) })
         .await;
 }

@@ -25,15 +25,15 @@ fn args(date: NaiveDate) -> String {
 
 /// Reconciles a day by a worker, and returns what the command printed of it.
 fn reconcile(system: &TestSystem, date: NaiveDate) -> Value {
-    let ended = system.enqueue("reconcile", Some(&args(date)));
+    let ended = system.try_run_job("reconcile", Some(&args(date)));
     assert!(ended.status.success(), "{ended:?}");
     serde_json::from_str(ended.stdout.lines().last().expect("a result")).expect("JSON")
 }
 
 /// A system whose payments are synced, and its worker.
-async fn synced(sandbox: &[&str]) -> (TestSystem, crate::harness::programs::Running) {
-    let system = TestSystem::set(sandbox).await;
-    let worker = system.jobs(&["worker"]);
+async fn synced(sandbox: &[&str]) -> (TestSystem, crate::harness::programs::RunningProgram) {
+    let system = TestSystem::start(sandbox).await;
+    let worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
     (system, worker)
 }
@@ -187,7 +187,7 @@ async fn a_case_lives_across_runs_and_keeps_what_people_said() {
             .expect("the row goes");
     };
     let read_again = || {
-        system.succeed("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
+        system.run_job("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
     };
 
     forget().await;
@@ -257,7 +257,7 @@ async fn a_run_that_is_killed_leaves_nothing_and_is_done_by_another() {
     // Nobody can write results, so the run stands in its middle for as long as that is so.
     let mut gate = system.pool.begin().await.expect("a transaction");
     gate.execute("LOCK TABLE reconciliation_results IN SHARE MODE").await.expect("a lock");
-    let job = system.ask_for("reconcile", Some(&args(day)));
+    let job = system.enqueue("reconcile", Some(&args(day)));
     eventually("the run to write results", || async {
         let waiting = "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation
                         WHERE relname = 'reconciliation_results' AND NOT granted";
@@ -265,14 +265,14 @@ async fn a_run_that_is_killed_leaves_nothing_and_is_done_by_another() {
     })
     .await;
     worker.kill();
-    let _other = system.jobs(&["worker"]);
+    let _other = system.start_jobs(&["worker"]);
     eventually("the job to be taken over", || async {
         (system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await > 0).then_some(())
     })
     .await;
     gate.rollback().await.expect("the end of the lock");
     eventually("the other worker to reconcile the day", || async {
-        (system.state_of(job).await == "succeeded").then_some(())
+        (system.job_state(job).await == "succeeded").then_some(())
     })
     .await;
     assert_eq!(system.number("SELECT count(*) FROM reconciliation_runs WHERE version = 1").await, 1);
@@ -290,7 +290,7 @@ async fn a_run_that_is_killed_leaves_nothing_and_is_done_by_another() {
 async fn a_run_whose_claim_is_lost_writes_nothing() {
     let (system, mut worker) = synced(&["--discrepancies", "0.2"]).await;
     worker.kill();
-    let job_id = system.ask_for("reconcile", Some(&args(days_ago(1))));
+    let job_id = system.enqueue("reconcile", Some(&args(days_ago(1))));
     let running = sqlx::query!("UPDATE jobs SET state = 'running', epoch = 2 WHERE id = $1", job_id);
     running.execute(&system.pool).await.expect("the jobs table");
     let redis = system.servers.redis().await;

@@ -16,17 +16,17 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::eventually;
-use crate::harness::programs::{Ended, Program, run};
-use crate::harness::runs::Run;
-use crate::harness::test_system::{Answer, OPERATOR, TestSystem, VIEWER, Web};
+use crate::harness::programs::{Output, Program, run};
+use crate::harness::run_fixture::RunFixture;
+use crate::harness::test_system::{ApiResponse, OPERATOR, TestSystem, VIEWER, Web};
 
 const RUN: &str = "/api/v1/reconciliation/run";
 
-async fn post(web: &Web, body: &Value) -> Answer {
+async fn post(web: &Web, body: &Value) -> ApiResponse {
     post_as(web, body, OPERATOR).await
 }
 
-async fn post_as(web: &Web, body: &Value, key: &str) -> Answer {
+async fn post_as(web: &Web, body: &Value, key: &str) -> ApiResponse {
     web.request(Method::POST, RUN, Some(key), Some(&body.to_string())).await.expect("the web process answers")
 }
 
@@ -60,8 +60,8 @@ fn day(text: &str) -> NaiveDate {
 
 #[tokio::test]
 async fn a_request_becomes_a_job_a_day() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let one = started(&web, &json!({"date": "2025-01-15"})).await;
     assert_eq!((dates(&one), &one["message"]), (vec!["2025-01-15"], &json!("1 day: queued")));
     let job = web.get(&format!("/api/v1/jobs/{}", one["job_id"].as_str().expect("an id"))).await;
@@ -84,8 +84,8 @@ async fn a_request_becomes_a_job_a_day() {
 
 #[tokio::test]
 async fn what_cannot_be_meant_is_refused_by_its_field() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let later = SystemClock.now().date_naive() + Days::new(2);
     for (body, field, told) in [
         (json!({}), "date", "is required, or from_date and to_date"),
@@ -117,8 +117,8 @@ async fn what_cannot_be_meant_is_refused_by_its_field() {
 
 #[tokio::test]
 async fn one_idempotency_key_starts_runs_once() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let headers = [("x-api-key", OPERATOR), ("content-type", "application/json"), ("idempotency-key", "night-1")];
     let body = r#"{"from_date":"2025-01-15","to_date":"2025-01-16","force":true}"#;
     let first = web.post_with(RUN, &headers, body).await;
@@ -131,8 +131,8 @@ async fn one_idempotency_key_starts_runs_once() {
 
 #[tokio::test]
 async fn days_are_reconciled_by_hand() {
-    let system = TestSystem::set(&[]).await;
-    let enqueue = |arguments: &[&str]| -> Ended {
+    let system = TestSystem::start(&[]).await;
+    let enqueue = |arguments: &[&str]| -> Output {
         let arguments: Vec<&str> = ["enqueue", "reconcile"].iter().chain(arguments).copied().collect();
         run(Program::Jobs, &arguments, system.settings())
     };
@@ -161,7 +161,7 @@ async fn days_are_reconciled_by_hand() {
     assert_ne!(enqueue(&[r#"{"date":"2025-01-15"}"#, "--force"]).stdout.trim(), ids[1].to_string());
 
     let before = SystemClock.now().date_naive();
-    let by_habit = system.ask_for("reconcile", None);
+    let by_habit = system.enqueue("reconcile", None);
     let args = sqlx::query_scalar!(r#"SELECT args ->> 'date' AS "date!" FROM jobs WHERE id = $1"#, by_habit);
     let yesterday = day(&args.fetch_one(&system.pool).await.expect("the jobs table answers")) + Days::new(1);
     assert!((before..=SystemClock.now().date_naive()).contains(&yesterday), "yesterday, where nothing is said");
@@ -210,30 +210,30 @@ async fn insert_case(system: &TestSystem, date: NaiveDate, stands: &str) {
 
 #[tokio::test]
 async fn a_night_looks_again_at_what_is_not_settled() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let redis = system.servers.redis().await;
     let nightly = day("2025-01-20");
     let back = |days| nightly - Days::new(days);
     let zone = Tz::Asia__Kolkata;
     // All is settled: a completed run that saw everything; a failed one after it says nothing.
-    Run::completed(back(1)).insert(&system.pool).await;
-    Run::failed(back(1)).insert(&system.pool).await;
+    RunFixture::completed(back(1)).insert(&system.pool).await;
+    RunFixture::failed(back(1)).insert(&system.pool).await;
     insert_case(&system, back(1), "resolved").await;
     // A case is being looked into.
-    Run::completed(back(2)).insert(&system.pool).await;
+    RunFixture::completed(back(2)).insert(&system.pool).await;
     insert_case(&system, back(2), "acknowledged").await;
     // Something is pending in the last run, not in the one before.
-    Run::completed(back(3)).insert(&system.pool).await;
-    Run::completed(back(3)).version(2).pending(1).insert(&system.pool).await;
+    RunFixture::completed(back(3)).insert(&system.pool).await;
+    RunFixture::completed(back(3)).with_version(2).with_pending(1).insert(&system.pool).await;
     // A side had not been read past the end of the day.
-    let end = Run::completed(back(4)).day_until();
-    Run::completed(back(4)).watermark(Some(end - TimeDelta::seconds(1))).insert(&system.pool).await;
+    let end = RunFixture::completed(back(4)).day_until();
+    RunFixture::completed(back(4)).with_watermark(Some(end - TimeDelta::seconds(1))).insert(&system.pool).await;
     // Never run, but paid on: the last instant of the day in Kolkata.
     insert_payment(&system, "payin", "2025-01-15T18:29:59Z".parse().expect("a time")).await;
     // Never run, and only a pay-out.
     insert_payment(&system, "payout", "2025-01-14T10:00:00Z".parse().expect("a time")).await;
     // Pending, but too long ago.
-    Run::completed(back(7)).pending(1).insert(&system.pool).await;
+    RunFixture::completed(back(7)).with_pending(1).insert(&system.pool).await;
 
     let night = async |claim: &Claim, revisit| enqueue_night(&system.pool, &redis, claim, nightly, revisit, zone).await;
     let claim = claimed_night(&system, &redis, nightly).await;
@@ -264,8 +264,8 @@ async fn scheduled(system: &TestSystem) -> Vec<String> {
 
 #[tokio::test]
 async fn each_night_is_one_job_and_those_that_were_missed_are_made_up_for() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let now = SystemClock.now();
     let zone = Tz::Asia__Kolkata;
     let today = now.with_timezone(&zone).date_naive();
@@ -282,7 +282,8 @@ async fn each_night_is_one_job_and_those_that_were_missed_are_made_up_for() {
     .expect("the jobs table takes it");
     let hour = (now.with_timezone(&zone) + TimeDelta::hours(2)).format("0 %H * * *").to_string();
     let settings = [("RECONCILIATION_CRON", hour.as_str()), ("RECONCILIATION_TIMEZONE", zone.name())];
-    let _schedulers = [system.jobs_with(&["scheduler"], &settings), system.jobs_with(&["scheduler"], &settings)];
+    let _schedulers =
+        [system.start_jobs_with(&["scheduler"], &settings), system.start_jobs_with(&["scheduler"], &settings)];
     let entry = eventually("both schedulers to be at work, and the nights to be made up for", || async {
         let shown = web.get("/api/v1/schedule").await["items"].clone();
         let entry = shown.as_array()?.iter().find(|entry| entry["name"] == "reconcile")?.clone();
@@ -304,7 +305,7 @@ async fn each_night_is_one_job_and_those_that_were_missed_are_made_up_for() {
 
 #[tokio::test]
 async fn a_faulty_expression_stops_the_start() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     let settings = system.settings().into_iter().chain([("RECONCILIATION_CRON", "at half past one".to_owned())]);
     let ended = run(Program::Jobs, &["scheduler"], settings);
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
@@ -315,12 +316,12 @@ async fn a_faulty_expression_stops_the_start() {
 
 #[tokio::test]
 async fn what_is_asked_for_is_done_and_shown() {
-    let system = TestSystem::set(&["--per-day", "300", "--discrepancies", "0.1"]).await;
-    let (web, worker) = (system.web().await, system.jobs(&["worker"]));
+    let system = TestSystem::start(&["--per-day", "300", "--discrepancies", "0.1"]).await;
+    let (web, worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     system.sync_both().await;
     let date = SystemClock.now().date_naive() - Days::new(2);
     let run_id = started(&web, &json!({"date": date})).await["run_id"].as_str().expect("an id").to_owned();
-    system.settle().await;
+    system.wait_until_idle().await;
     let path = format!("/api/v1/reconciliation/runs/{run_id}");
     let (shown, summed) = (web.get(&path).await, web.get(&format!("/api/v1/reconciliation/summary?date={date}")).await);
     let told = ["status", "run_id", "provisional"].map(|field| summed[field].clone());
@@ -343,8 +344,8 @@ async fn what_is_asked_for_is_done_and_shown() {
     let redis = system.servers.redis().await;
     let night = NewJob::reconcile(ReconcileArgs::of_night_after(date + Days::new(1)), Trigger::Schedule);
     enqueue_job(&system.pool, &redis, &night).await.expect("the jobs table takes it");
-    let _worker = system.jobs_with(&["worker"], &[("RECON_REVISIT_DAYS", "1")]);
-    system.settle().await;
+    let _worker = system.start_jobs_with(&["worker"], &[("RECON_REVISIT_DAYS", "1")]);
+    system.wait_until_idle().await;
     let runs = web.get("/api/v1/reconciliation/runs?trigger=schedule").await;
     let runs = runs["items"].as_array().expect("items").iter();
     let told: Vec<[Value; 3]> = runs.map(|run| ["date", "version", "status"].map(|field| run[field].clone())).collect();

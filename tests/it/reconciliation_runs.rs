@@ -7,12 +7,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::runs::Run;
-use crate::harness::test_system::{Answer, TestSystem, VIEWER, Web};
+use crate::harness::run_fixture::RunFixture;
+use crate::harness::test_system::{ApiResponse, TestSystem, VIEWER, Web};
 
 const RUNS: &str = "/api/v1/reconciliation/runs";
 
-async fn ask(web: &Web, path: &str) -> Answer {
+async fn ask(web: &Web, path: &str) -> ApiResponse {
     web.request(Method::GET, path, Some(VIEWER), None).await.expect("the web process answers")
 }
 
@@ -34,7 +34,7 @@ fn day(text: &str) -> NaiveDate {
 
 /// A job of the day as it would be in this state, held for so many seconds where it runs.
 async fn job_in(system: &TestSystem, date: &str, stands: &str, held: i32) -> Uuid {
-    let id = system.ask_for("reconcile", Some(&json!({"date": date}).to_string()));
+    let id = system.enqueue("reconcile", Some(&json!({"date": date}).to_string()));
     sqlx::query!(
         r#"WITH held AS (
                INSERT INTO job_leases (job_id, epoch, worker, expires_at)
@@ -74,9 +74,9 @@ fn rupees() -> Value {
 
 #[tokio::test]
 async fn a_run_is_shown_with_everything_it_went_by() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
-    let wanted = Run::completed(day("2025-01-15")).tally(some_of_everything()).amounts(rupees());
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
+    let wanted = RunFixture::completed(day("2025-01-15")).with_tally(some_of_everything()).with_amounts(rupees());
     let id = wanted.insert(&system.pool).await;
     let shown = run(&web, id).await;
     let expected = json!({
@@ -104,8 +104,8 @@ async fn a_run_is_shown_with_everything_it_went_by() {
 
 #[tokio::test]
 async fn a_run_stands_as_its_job_does() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     // Before it has begun, a run is only its job.
     for (date, state, held, expected) in [
         ("2025-01-01", "queued", 0, "queued"),
@@ -122,7 +122,7 @@ async fn a_run_stands_as_its_job_does() {
         assert_eq!(found["total"], 0, "it has found nothing yet");
 
         // Once it has, its row says so; whether anybody is at it, its job.
-        Run::running(day(date)).of_job(id).insert(&system.pool).await;
+        RunFixture::running(day(date)).with_id(id).insert(&system.pool).await;
         let shown = run(&web, id).await;
         assert_eq!((&shown["status"], shown["started_at"].is_string()), (&json!(expected), true), "{state}: {shown}");
         let error = if ["retrying", "failed"].contains(&state) { json!("PostgreSQL was away") } else { Value::Null };
@@ -130,15 +130,15 @@ async fn a_run_stands_as_its_job_does() {
     }
     // A worker died: nobody is at it, whatever its row says, until somebody takes the job over.
     let id = job_in(&system, "2025-01-06", "running", -1).await;
-    Run::running(day("2025-01-06")).of_job(id).insert(&system.pool).await;
+    RunFixture::running(day("2025-01-06")).with_id(id).insert(&system.pool).await;
     assert_eq!(run(&web, id).await["status"], "queued");
     // An attempt failed, and another is to come.
     let id = job_in(&system, "2025-01-08", "retrying", 0).await;
-    Run::failed(day("2025-01-08")).of_job(id).insert(&system.pool).await;
+    RunFixture::failed(day("2025-01-08")).with_id(id).insert(&system.pool).await;
     let shown = run(&web, id).await;
     let told = ["status", "finished_at", "duration_ms", "error"].map(|field| shown[field].clone());
     assert_eq!(told, [json!("queued"), Value::Null, Value::Null, json!("the rows do not add up")], "{shown}");
-    let forgotten = Run::running(day("2025-01-07")).insert(&system.pool).await;
+    let forgotten = RunFixture::running(day("2025-01-07")).insert(&system.pool).await;
     assert_eq!(run(&web, forgotten).await["status"], "failed", "its job was cleared away");
 
     let of = async |status: &str| web.get(&format!("{RUNS}?status={status}")).await["total"].clone();
@@ -147,7 +147,7 @@ async fn a_run_stands_as_its_job_does() {
     {
         assert_eq!(of(status).await, expected, "{status}");
     }
-    let sync = system.ask_for("sync-vima", None);
+    let sync = system.enqueue("sync-vima", None);
     for nobody in [sync, Uuid::now_v7()] {
         for path in [format!("{RUNS}/{nobody}"), format!("{RUNS}/{nobody}/results")] {
             let answer = ask(&web, &path).await;
@@ -158,15 +158,15 @@ async fn a_run_stands_as_its_job_does() {
 
 #[tokio::test]
 async fn runs_are_listed_newest_first() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let mut newest_first = vec![];
     for number in 0..7 {
         let date = day("2025-01-10") + Days::new(number);
-        newest_first.insert(0, json!(Run::completed(date).insert(&system.pool).await));
+        newest_first.insert(0, json!(RunFixture::completed(date).insert(&system.pool).await));
     }
     // Two at the same instant, in the order of their ids.
-    let again = Run::failed(day("2025-01-16")).started("2025-01-17T02:00:00Z".parse().expect("a time"));
+    let again = RunFixture::failed(day("2025-01-16")).with_started_at("2025-01-17T02:00:00Z".parse().expect("a time"));
     newest_first.insert(0, json!(again.insert(&system.pool).await));
     let (mut walked, mut path) = (vec![], format!("{RUNS}?limit=3"));
     loop {
@@ -221,10 +221,10 @@ async fn insert_findings(system: &TestSystem, run_id: Uuid, match_status: &str, 
 
 #[tokio::test]
 async fn what_a_run_found_is_listed() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
-    let id = Run::completed(day("2025-01-15")).insert(&system.pool).await;
-    let other = Run::completed(day("2025-01-16")).insert(&system.pool).await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
+    let id = RunFixture::completed(day("2025-01-15")).insert(&system.pool).await;
+    let other = RunFixture::completed(day("2025-01-16")).insert(&system.pool).await;
     insert_findings(&system, id, "pending", 3).await;
     insert_findings(&system, id, "missing_vima", 2).await;
     insert_findings(&system, other, "pending", 1).await;
@@ -261,8 +261,8 @@ async fn what_a_run_found_is_listed() {
 
 #[tokio::test]
 async fn a_day_is_summed_up_by_its_last_completed_run() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
     let date = day("2025-01-15");
     let none = summary(&web, date).await;
     let told = ["run_id", "run_at", "status", "provisional", "currency"].map(|field| none[field].clone());
@@ -270,12 +270,17 @@ async fn a_day_is_summed_up_by_its_last_completed_run() {
     assert_eq!(none["matched"], json!({"count": 0, "percentage": 0.0, "amount": "0.00"}));
     assert_eq!(none["data_as_of"], json!({"vima": null, "payshack": null}));
 
-    Run::completed(date).insert(&system.pool).await;
+    RunFixture::completed(date).insert(&system.pool).await;
     let settled = summary(&web, date).await;
     let told = ["status", "provisional", "total_transactions"].map(|field| settled[field].clone());
     assert_eq!(told, [json!("completed"), json!(false), json!(3)], "{settled}");
 
-    let last = Run::completed(date).version(2).tally(some_of_everything()).amounts(rupees()).insert(&system.pool).await;
+    let last = RunFixture::completed(date)
+        .with_version(2)
+        .with_tally(some_of_everything())
+        .with_amounts(rupees())
+        .insert(&system.pool)
+        .await;
     let summed = summary(&web, date).await;
     let expected = json!({
         "date": "2025-01-15", "timezone": "UTC", "run_id": last, "run_at": "2025-01-16T02:00:00Z", "status": "completed",
@@ -294,23 +299,23 @@ async fn a_day_is_summed_up_by_its_last_completed_run() {
         let summed = summary(&web, date).await;
         assert_eq!((&summed["status"], &summed["run_id"]), (&json!(expected), &json!(last)), "{summed}");
     };
-    Run::failed(date).insert(&system.pool).await;
+    RunFixture::failed(date).insert(&system.pool).await;
     standing("failed").await;
-    Run::cancelled(date).insert(&system.pool).await;
+    RunFixture::cancelled(date).insert(&system.pool).await;
     standing("failed").await;
     let waiting = job_in(&system, "2025-01-15", "retrying", 0).await;
-    Run::running(date).of_job(waiting).insert(&system.pool).await;
+    RunFixture::running(date).with_id(waiting).insert(&system.pool).await;
     standing("failed").await;
     let held = job_in(&system, "2025-01-14", "running", 60).await;
-    Run::running(date).of_job(held).insert(&system.pool).await;
+    RunFixture::running(date).with_id(held).insert(&system.pool).await;
     standing("running").await;
 }
 
 #[tokio::test]
 async fn a_day_is_provisional_until_both_sides_were_read_past_it() {
-    let system = TestSystem::set(&[]).await;
-    let web = system.web().await;
-    let end = |date: NaiveDate| Run::completed(date).day_until();
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web().await;
+    let end = |date: NaiveDate| RunFixture::completed(date).day_until();
     for (number, watermark, pending, expected) in [
         (1, Some(TimeDelta::zero()), 0, false),
         (2, Some(TimeDelta::seconds(-1)), 0, true),
@@ -319,13 +324,13 @@ async fn a_day_is_provisional_until_both_sides_were_read_past_it() {
     ] {
         let date = day("2025-01-01") + Days::new(number);
         let watermark = watermark.map(|late| end(date) + late);
-        Run::completed(date).watermark(watermark).pending(pending).insert(&system.pool).await;
+        RunFixture::completed(date).with_watermark(watermark).with_pending(pending).insert(&system.pool).await;
         assert_eq!(summary(&web, date).await["provisional"], expected, "{date}");
     }
     // Two currencies are never added up.
     let date = day("2025-01-20");
     let amounts = json!({"INR": {"matched": "100", "amount": "5"}, "USD": {"matched": "7.25"}});
-    Run::completed(date).amounts(amounts).insert(&system.pool).await;
+    RunFixture::completed(date).with_amounts(amounts).insert(&system.pool).await;
     let summed = summary(&web, date).await;
     let told = [&summed["currency"], &summed["matched"]["amount"], &summed["discrepancies"]["amount"]];
     assert_eq!(told, [&Value::Null; 3], "{summed}");
@@ -371,12 +376,12 @@ async fn insert_case(system: &TestSystem, case: Case<'_>) {
 
 #[tokio::test]
 async fn what_is_left_to_look_into_is_sorted_by_age() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     // No day passes while this runs: it is the middle of one in the zone.
     let now = SystemClock.now();
     let hours = i32::try_from(12 - i64::from(chrono::Timelike::hour(&now))).expect("a small number");
     let zone = if hours >= 0 { format!("Etc/GMT-{hours}") } else { format!("Etc/GMT+{}", -hours) };
-    let web = system.web_with(&[("RECONCILIATION_TIMEZONE", &zone)]).await;
+    let web = system.start_web_with(&[("RECONCILIATION_TIMEZONE", &zone)]).await;
     let today = now.date_naive();
     let case = |days: u64, types, amounts, currency, state| Case {
         date: today - Days::new(days),

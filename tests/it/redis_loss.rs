@@ -10,10 +10,10 @@ use psp_test_jobs::kinds::{COUNTING, NO_OP};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::private::PrivateRedis;
+use crate::harness::private_servers::PrivateRedis;
 use crate::harness::servers::Servers;
 use crate::harness::socket::Socket;
-use crate::harness::test_jobs::Trial;
+use crate::harness::test_queue::TestQueue;
 use crate::harness::test_system::{OPERATOR, TestSystem, VIEWER, Web};
 use crate::harness::wakeups;
 use crate::harness::wakeups::QUEUE;
@@ -22,28 +22,28 @@ use crate::harness::{eventually, is_long, outage};
 /// How long Redis is away where there is no time for more: longer than anybody waits for an answer of it.
 const AWAY: Duration = Duration::from_secs(3);
 
-async fn beside_a_redis() -> (PrivateRedis, Trial) {
+async fn beside_a_redis() -> (PrivateRedis, TestQueue) {
     let redis = PrivateRedis::start().await;
-    let trial = Trial::open_on(Servers::beside(&redis).await).await;
-    (redis, trial)
+    let queue = TestQueue::start_on(Servers::with_redis(&redis).await).await;
+    (redis, queue)
 }
 
 /// Enqueues jobs as a person does, all at once, and rings for each if there is anybody to hear.
-async fn enqueue(trial: &Trial, count: usize) {
+async fn enqueue(queue: &TestQueue, count: usize) {
     let args = counting::args(0, 20, Pause::BeforeTheCheck);
-    join_all((0..count).map(|_| trial.enqueue(&COUNTING, args.clone()))).await;
+    join_all((0..count).map(|_| queue.enqueue(&COUNTING, args.clone()))).await;
 }
 
-async fn assert_each_done_at_once(trial: &Trial) {
-    trial.settle().await;
-    trial.books().await.assert_each_done_once();
-    assert_eq!(trial.number("SELECT count(*) FROM jobs WHERE attempt > 1").await, 0, "Redis is no reason to try twice");
+async fn assert_each_done_at_once(queue: &TestQueue) {
+    queue.wait_until_idle().await;
+    queue.totals().await.assert_each_succeeded_once();
+    assert_eq!(queue.number("SELECT count(*) FROM jobs WHERE attempt > 1").await, 0, "Redis is no reason to try twice");
 }
 
 /// Waits until so many workers hear bells again.
-async fn wait_for_ears(trial: &Trial, workers: usize) {
+async fn wait_for_ears(queue: &TestQueue, workers: usize) {
     eventually("the workers to hear bells", || async {
-        (wakeups::workers(trial).await.len() >= workers).then_some(())
+        (wakeups::registered_workers(queue).await.len() >= workers).then_some(())
     })
     .await;
 }
@@ -51,89 +51,90 @@ async fn wait_for_ears(trial: &Trial, workers: usize) {
 #[tokio::test]
 async fn a_redis_that_forgets_everything_loses_and_doubles_no_job() {
     let jobs = if is_long() { 5_000 } else { 600 };
-    let (redis, trial) = beside_a_redis().await;
-    let _workers = [trial.worker(&[]), trial.worker(&[])];
-    trial.enqueue_many(jobs, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
+    let (redis, queue) = beside_a_redis().await;
+    let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
+    queue.enqueue_many(jobs, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
     for share in 1..=3 {
-        enqueue(&trial, 20).await;
-        trial.wait_until_finished(i64::try_from(jobs).expect("a few") * share / 4).await;
-        let () = redis.ask("FLUSHALL").await;
+        enqueue(&queue, 20).await;
+        queue.wait_until_finished(i64::try_from(jobs).expect("a few") * share / 4).await;
+        let () = redis.command("FLUSHALL").await;
     }
-    assert_each_done_at_once(&trial).await;
-    wait_for_ears(&trial, 2).await;
+    assert_each_done_at_once(&queue).await;
+    wait_for_ears(&queue, 2).await;
 }
 
 #[tokio::test]
 async fn a_redis_that_is_stopped_or_killed_loses_and_doubles_no_job() {
-    let (mut redis, trial) = beside_a_redis().await;
-    let _workers = [trial.worker(&[]), trial.worker(&[])];
-    wait_for_ears(&trial, 2).await;
+    let (mut redis, queue) = beside_a_redis().await;
+    let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
+    wait_for_ears(&queue, 2).await;
     let ways: [fn(&mut PrivateRedis); 2] = [PrivateRedis::stop, PrivateRedis::kill];
     for lose in ways {
-        trial.enqueue_many(100, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
+        queue.enqueue_many(100, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
         lose(&mut redis);
-        enqueue(&trial, 20).await;
+        enqueue(&queue, 20).await;
         // All of it while nobody can hear a bell.
-        assert_each_done_at_once(&trial).await;
-        redis.start_again().await;
-        enqueue(&trial, 20).await;
-        assert_each_done_at_once(&trial).await;
-        wait_for_ears(&trial, 2).await;
+        assert_each_done_at_once(&queue).await;
+        redis.restart().await;
+        enqueue(&queue, 20).await;
+        assert_each_done_at_once(&queue).await;
+        wait_for_ears(&queue, 2).await;
     }
 }
 
 #[tokio::test]
 async fn a_worker_that_dies_while_redis_is_away_loses_and_doubles_no_job() {
-    let (mut redis, trial) = beside_a_redis().await;
-    let mut dead = trial.worker(&[]);
-    let _heir = trial.worker(&[]);
-    let name = dead.worker().await;
-    wait_for_ears(&trial, 2).await;
+    let (mut redis, queue) = beside_a_redis().await;
+    let mut dead = queue.start_worker(&[]);
+    let _heir = queue.start_worker(&[]);
+    let name = dead.worker_name().await;
+    wait_for_ears(&queue, 2).await;
     redis.stop();
-    trial.enqueue_many(60, &COUNTING, counting::args(500, 1_000, Pause::BeforeWriting)).await;
-    eventually("the worker to be at a job", || async { (!trial.held_by(&name).await.is_empty()).then_some(()) }).await;
-    dead.running.kill();
-    assert_each_done_at_once(&trial).await;
-    let lost = trial.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
+    queue.enqueue_many(60, &COUNTING, counting::args(500, 1_000, Pause::BeforeWriting)).await;
+    eventually("the worker to be at a job", || async { (!queue.leased_to(&name).await.is_empty()).then_some(()) })
+        .await;
+    dead.program.kill();
+    assert_each_done_at_once(&queue).await;
+    let lost = queue.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
     assert!(lost > 0, "it was at work");
 }
 
 #[tokio::test]
 async fn a_redis_that_is_slow_delays_no_job_and_a_push_that_seemed_to_fail_doubles_none() {
-    let (redis, trial) = beside_a_redis().await;
-    let _workers = [trial.worker(&[]), trial.worker(&[])];
-    wait_for_ears(&trial, 2).await;
+    let (redis, queue) = beside_a_redis().await;
+    let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
+    wait_for_ears(&queue, 2).await;
     // Once, so that Redis knows the script of a push by its digest.
-    enqueue(&trial, 1).await;
-    let () = redis.ask("CONFIG RESETSTAT").await;
+    enqueue(&queue, 1).await;
+    let () = redis.command("CONFIG RESETSTAT").await;
     redis.freeze();
-    enqueue(&trial, 20).await;
-    let push = async { trial.redis.wakeups(QUEUE).push(Value::Null).await };
+    enqueue(&queue, 20).await;
+    let push = async { queue.redis.wakeups(QUEUE).push(Value::Null).await };
     let pushed = tokio::time::timeout(Duration::from_secs(1), push).await;
     assert!(pushed.is_err(), "nobody answers: {pushed:?}");
-    assert_each_done_at_once(&trial).await;
+    assert_each_done_at_once(&queue).await;
     outage(AWAY).await;
-    enqueue(&trial, 20).await;
-    redis.thaw();
+    enqueue(&queue, 20).await;
+    redis.unfreeze();
     eventually("the push to be applied all the same", || async {
-        let stats: String = redis.ask("INFO commandstats").await;
+        let stats: String = redis.command("INFO commandstats").await;
         stats.contains("cmdstat_hsetnx").then_some(())
     })
     .await;
-    enqueue(&trial, 20).await;
-    assert_each_done_at_once(&trial).await;
-    wait_for_ears(&trial, 2).await;
+    enqueue(&queue, 20).await;
+    assert_each_done_at_once(&queue).await;
+    wait_for_ears(&queue, 2).await;
 }
 
 #[tokio::test]
 async fn while_redis_is_away_the_dashboards_go_on() {
     let mut redis = PrivateRedis::start().await;
-    let system = TestSystem::set_on(Servers::beside(&redis).await, &[]).await;
-    let web = system.web().await;
+    let system = TestSystem::start_on(Servers::with_redis(&redis).await, &[]).await;
+    let web = system.start_web().await;
     let mut socket = Socket::connect_with_key(&web.socket(), VIEWER).await;
-    socket.hear("connected").await;
-    let _worker = system.jobs(&["worker"]);
-    let _scheduler = system.jobs(&["scheduler"]);
+    socket.receive("connected").await;
+    let _worker = system.start_jobs(&["worker"]);
+    let _scheduler = system.start_jobs(&["scheduler"]);
     wait_for_health(&web, "healthy").await;
     redis.stop();
     let health = wait_for_health(&web, "degraded").await;
@@ -144,7 +145,7 @@ async fn while_redis_is_away_the_dashboards_go_on() {
         if away {
             outage(AWAY).await;
         } else {
-            redis.start_again().await;
+            redis.restart().await;
             wait_for_health(&web, "healthy").await;
             hear_end(&mut socket, "payshack").await;
         }
@@ -152,10 +153,10 @@ async fn while_redis_is_away_the_dashboards_go_on() {
         hear_end(&mut socket, "vima").await;
     }
     assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "nobody is to blame");
-    system.settle().await;
-    let ids: Vec<i64> = socket.heard.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
+    system.wait_until_idle().await;
+    let ids: Vec<i64> = socket.received.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
     assert!(ids.is_sorted(), "ids never go back: {ids:?}");
-    crate::harness::truth::assert_equal(&system).await;
+    crate::harness::consistency::assert_matches_sandbox(&system).await;
 }
 
 /// Waits until `/health`, which serves all the while, says this.
@@ -174,46 +175,46 @@ async fn trigger(web: &Web, source: &str) {
 
 async fn hear_end(socket: &mut Socket, source: &str) {
     let of_it = |message: &Value| message["type"] == "sync_completed" && message["source"] == source;
-    socket.hear_that("the end of the sync", of_it).await;
+    socket.receive_where("the end of the sync", of_it).await;
 }
 
 /// What is kept is what was kept before the load, though workers were killed and stopped meanwhile.
 #[tokio::test]
 async fn redis_keeps_no_rubbish() {
     let jobs = if is_long() { 20_000 } else { 1_500 };
-    let (redis, trial) = beside_a_redis().await;
-    let _worker = trial.worker(&[]);
-    let mut others = [trial.worker(&[]), trial.worker(&[])];
-    wait_for_ears(&trial, 3).await;
-    trial.enqueue(&NO_OP, json!({})).await;
-    let (memory, keys) = wait_for_silence(&redis, &trial).await;
+    let (redis, queue) = beside_a_redis().await;
+    let _worker = queue.start_worker(&[]);
+    let mut others = [queue.start_worker(&[]), queue.start_worker(&[])];
+    wait_for_ears(&queue, 3).await;
+    queue.enqueue(&NO_OP, json!({})).await;
+    let (memory, keys) = wait_for_silence(&redis, &queue).await;
 
     for _ in 0..jobs / 50 {
-        join_all((0..50).map(|_| trial.enqueue(&NO_OP, json!({})))).await;
+        join_all((0..50).map(|_| queue.enqueue(&NO_OP, json!({})))).await;
     }
     let pushes = redis.info("commandstats", "cmdstat_hsetnx").await;
     assert!(pushes > 100, "the load must be felt: {pushes} bells");
     let [killed, stopped] = &mut others;
-    killed.running.kill();
-    stopped.running.signal(Signal::SIGTERM);
-    stopped.running.end(Duration::from_secs(20)).await;
-    trial.settle().await;
+    killed.program.kill();
+    stopped.program.signal(Signal::SIGTERM);
+    stopped.program.wait_for_exit(Duration::from_secs(20)).await;
+    queue.wait_until_idle().await;
 
-    let names = wakeups::workers(&trial).await;
+    let names = wakeups::registered_workers(&queue).await;
     assert!(names.len() >= 3, "apalis itself forgets no worker: {names:?}");
-    wakeups::silence(&trial, &names).await;
+    wakeups::expire_heartbeats(&queue, &names).await;
     eventually("Redis to keep what it kept before", || async {
-        let (now, keys_now) = wait_for_silence(&redis, &trial).await;
+        let (now, keys_now) = wait_for_silence(&redis, &queue).await;
         (now <= memory + memory / 20 && keys_now <= keys).then_some(())
     })
     .await;
 }
 
 /// Waits until no bell is kept; how many bytes and keys are left then.
-async fn wait_for_silence(redis: &PrivateRedis, trial: &Trial) -> (u64, u64) {
+async fn wait_for_silence(redis: &PrivateRedis, queue: &TestQueue) -> (u64, u64) {
     eventually("every bell to be forgotten", || async {
-        (wakeups::ask::<u64>(trial, "HLEN", "data", &[]).await == 0).then_some(())
+        (wakeups::redis_command::<u64>(queue, "HLEN", "data", &[]).await == 0).then_some(())
     })
     .await;
-    (redis.info("memory", "used_memory").await, redis.ask("DBSIZE").await)
+    (redis.info("memory", "used_memory").await, redis.command("DBSIZE").await)
 }

@@ -2,18 +2,18 @@
 
 use sqlx::Executor;
 
-use crate::harness::programs::{Ended, Program, run};
+use crate::harness::consistency::{assert_matches_sandbox, assert_rollups_match_transactions};
+use crate::harness::programs::{Output, Program, run};
 use crate::harness::test_system::TestSystem;
-use crate::harness::truth::{assert_equal, assert_rollups_equal_rows};
 
-fn check(system: &TestSystem) -> Ended {
+fn check(system: &TestSystem) -> Output {
     run(Program::Psp, &["check", "--rollups"], system.settings())
 }
 
 #[tokio::test]
 async fn cells_that_are_wrong_are_found_and_mended_while_syncs_go_on() {
-    let system = TestSystem::set(&["--live-per-second", "20"]).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&["--live-per-second", "20"]).await;
+    let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
     let sound = check(&system);
     assert!(sound.stdout.contains("ok    metrics: from "), "{sound:?}");
@@ -33,25 +33,25 @@ async fn cells_that_are_wrong_are_found_and_mended_while_syncs_go_on() {
     assert_eq!(unsound.status.code(), Some(1), "{unsound:?}");
     assert!(unsound.stdout.contains("run psp-jobs enqueue rebuild-rollups"), "{unsound:?}");
 
-    let rebuild = system.ask_for("rebuild-rollups", None);
+    let rebuild = system.enqueue("rebuild-rollups", None);
     system.sync_both().await;
-    assert_eq!(system.state_of(rebuild).await, "succeeded");
-    assert_rollups_equal_rows(&system).await;
+    assert_eq!(system.job_state(rebuild).await, "succeeded");
+    assert_rollups_match_transactions(&system).await;
     assert_eq!(check(&system).stdout.matches("FAIL  metrics").count(), 0);
 
     // Where nothing is wrong, nothing is written.
     let written = "SELECT sum(xmin::text::bigint)::bigint FROM metric_cells";
     let before = system.number(written).await;
-    system.succeed("rebuild-rollups", None);
+    system.run_job("rebuild-rollups", None);
     assert_eq!(system.number(written).await, before);
 }
 
 #[tokio::test]
 async fn an_installation_without_payments_has_nothing_to_count() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     assert!(check(&system).stdout.contains("ok    metrics: there are no transactions"));
-    let _worker = system.jobs(&["worker"]);
-    system.succeed("rebuild-rollups", None);
+    let _worker = system.start_jobs(&["worker"]);
+    system.run_job("rebuild-rollups", None);
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
 }

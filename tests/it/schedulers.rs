@@ -1,17 +1,17 @@
 //! Schedulers that start and die: each tick becomes one job, and none is missing.
 
 use crate::harness::is_long;
-use crate::harness::test_jobs::Trial;
-use crate::harness::ticks::kill_schedulers;
+use crate::harness::scheduler_ticks::kill_schedulers;
+use crate::harness::test_queue::TestQueue;
 
 #[tokio::test]
 async fn two_schedulers_that_are_killed_lose_and_double_no_tick() {
     let (kills, ticks) = if is_long() { (20, 50) } else { (3, 8) };
-    kill_schedulers(&Trial::open().await, 2, kills, ticks).await.assert_each_ticked_once();
+    kill_schedulers(&TestQueue::start().await, 2, kills, ticks).await.assert_each_ticked_once();
 }
 
 #[tokio::test]
 async fn ten_schedulers_that_are_killed_lose_and_double_no_tick() {
     let (kills, ticks) = if is_long() { (20, 50) } else { (3, 5) };
-    kill_schedulers(&Trial::open().await, 10, kills, ticks).await.assert_each_ticked_once();
+    kill_schedulers(&TestQueue::start().await, 10, kills, ticks).await.assert_each_ticked_once();
 }

@@ -6,9 +6,9 @@ use psp_test_jobs::kinds::{NO_OP, SLEEPING};
 use psp_test_jobs::sleeping;
 use serde_json::{Value, json};
 
-use crate::harness::PATIENCE;
+use crate::harness::TIMEOUT;
 use crate::harness::eventually;
-use crate::harness::test_jobs::{Process, Trial};
+use crate::harness::test_queue::{Process, TestQueue};
 
 /// Five seconds of it are kept for handing back.
 const GRACE: (&str, &str) = ("SHUTDOWN_GRACE_SECONDS", "8");
@@ -18,85 +18,85 @@ fn sleeping(seconds: f64, in_server: bool) -> Value {
     json!(sleeping::Args { seconds, in_server })
 }
 
-async fn wait_until_at_work(trial: &Trial, worker: &str, jobs: &[JobId]) {
+async fn wait_until_at_work(queue: &TestQueue, worker: &str, jobs: &[JobId]) {
     eventually("the worker to be at the jobs", || async {
-        let held = trial.held_by(worker).await;
+        let held = queue.leased_to(worker).await;
         jobs.iter().all(|job_id| held.contains(job_id)).then_some(())
     })
     .await;
 }
 
 async fn assert_stops(worker: &mut Process) {
-    let status = worker.running.end(PATIENCE).await;
-    assert_eq!(status.code(), Some(0), "{}", worker.running.said());
+    let status = worker.program.wait_for_exit(TIMEOUT).await;
+    assert_eq!(status.code(), Some(0), "{}", worker.program.output());
 }
 
 #[tokio::test]
 async fn what_is_short_ends_and_what_is_long_goes_on_elsewhere() {
-    let trial = Trial::open().await;
-    let short = trial.enqueue(&SLEEPING, sleeping(1.5, false)).await;
-    let long = trial.enqueue(&SLEEPING, sleeping(LONG, false)).await;
-    let mut stopping = trial.worker(&[GRACE]);
-    let old = stopping.worker().await;
-    wait_until_at_work(&trial, &old, &[short, long]).await;
-    let mut other = trial.worker(&[GRACE]);
-    let new = other.worker().await;
-    stopping.running.signal(Signal::SIGTERM);
+    let queue = TestQueue::start().await;
+    let short = queue.enqueue(&SLEEPING, sleeping(1.5, false)).await;
+    let long = queue.enqueue(&SLEEPING, sleeping(LONG, false)).await;
+    let mut stopping = queue.start_worker(&[GRACE]);
+    let old = stopping.worker_name().await;
+    wait_until_at_work(&queue, &old, &[short, long]).await;
+    let mut other = queue.start_worker(&[GRACE]);
+    let new = other.worker_name().await;
+    stopping.program.signal(Signal::SIGTERM);
     assert_stops(&mut stopping).await;
-    wait_until_at_work(&trial, &new, &[long]).await;
+    wait_until_at_work(&queue, &new, &[long]).await;
 
-    let ended = |attempts: Vec<crate::harness::test_jobs::Attempt>| -> Vec<(String, i32, Option<String>)> {
+    let ended = |attempts: Vec<crate::harness::test_queue::Attempt>| -> Vec<(String, i32, Option<String>)> {
         attempts.into_iter().map(|attempt| (attempt.worker, attempt.number, attempt.outcome)).collect()
     };
     let succeeded = (old.clone(), 1, Some("succeeded".to_owned()));
-    assert_eq!(ended(trial.attempts(short).await), [succeeded]);
+    assert_eq!(ended(queue.attempts(short).await), [succeeded]);
     let handed_back = (old, 1, Some("handed_back".to_owned()));
-    assert_eq!(ended(trial.attempts(long).await), [handed_back, (new, 1, None)], "it costs no attempt");
-    other.running.signal(Signal::SIGTERM);
+    assert_eq!(ended(queue.attempts(long).await), [handed_back, (new, 1, None)], "it costs no attempt");
+    other.program.signal(Signal::SIGTERM);
     assert_stops(&mut other).await;
 }
 
 #[tokio::test]
 async fn nothing_is_claimed_by_a_worker_that_is_told_to_stop() {
-    let trial = Trial::open().await;
-    let long = trial.enqueue(&SLEEPING, sleeping(LONG, false)).await;
-    let mut stopping = trial.worker(&[GRACE]);
-    let name = stopping.worker().await;
-    wait_until_at_work(&trial, &name, &[long]).await;
-    stopping.running.signal(Signal::SIGTERM);
+    let queue = TestQueue::start().await;
+    let long = queue.enqueue(&SLEEPING, sleeping(LONG, false)).await;
+    let mut stopping = queue.start_worker(&[GRACE]);
+    let name = stopping.worker_name().await;
+    wait_until_at_work(&queue, &name, &[long]).await;
+    stopping.program.signal(Signal::SIGTERM);
     eventually("the worker to know that it is to stop", || async {
-        stopping.running.said().contains("claims nothing more").then_some(())
+        stopping.program.output().contains("claims nothing more").then_some(())
     })
     .await;
     for _ in 0..5 {
-        trial.enqueue(&NO_OP, json!({})).await;
+        queue.enqueue(&NO_OP, json!({})).await;
     }
     assert_stops(&mut stopping).await;
     let claimed = "SELECT count(*) FROM job_attempts JOIN jobs ON jobs.id = job_id WHERE kind = 'no-op'";
-    assert_eq!(trial.number(claimed).await, 0);
-    assert_eq!(trial.number("SELECT count(*) FROM job_leases").await, 0, "everything is handed back");
-    assert_eq!(trial.number("SELECT count(*) FROM processes").await, 0, "it has said goodbye");
+    assert_eq!(queue.number(claimed).await, 0);
+    assert_eq!(queue.number("SELECT count(*) FROM job_leases").await, 0, "everything is handed back");
+    assert_eq!(queue.number("SELECT count(*) FROM processes").await, 0, "it has said goodbye");
 }
 
 #[tokio::test]
 async fn statements_end_with_the_worker_that_runs_them() {
-    let trial = Trial::open().await;
+    let queue = TestQueue::start().await;
     let mut jobs = vec![];
     for _ in 0..3 {
-        jobs.push(trial.enqueue(&SLEEPING, sleeping(LONG, true)).await);
+        jobs.push(queue.enqueue(&SLEEPING, sleeping(LONG, true)).await);
     }
-    let mut stopping = trial.worker(&[GRACE]);
-    let name = stopping.worker().await;
-    wait_until_at_work(&trial, &name, &jobs).await;
-    stopping.running.signal(Signal::SIGTERM);
+    let mut stopping = queue.start_worker(&[GRACE]);
+    let name = stopping.worker_name().await;
+    wait_until_at_work(&queue, &name, &jobs).await;
+    stopping.program.signal(Signal::SIGTERM);
     assert_stops(&mut stopping).await;
     let statements = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND state = 'active' AND query LIKE '%pg_sleep%'
                          AND pid <> pg_backend_pid()";
-    eventually("its statements to end in the server", || async { (trial.number(statements).await == 0).then_some(()) })
+    eventually("its statements to end in the server", || async { (queue.number(statements).await == 0).then_some(()) })
         .await;
     for job_id in jobs {
-        let outcomes: Vec<_> = trial.attempts(job_id).await.into_iter().map(|attempt| attempt.outcome).collect();
+        let outcomes: Vec<_> = queue.attempts(job_id).await.into_iter().map(|attempt| attempt.outcome).collect();
         assert_eq!(outcomes, [Some("handed_back".to_owned())]);
     }
 }

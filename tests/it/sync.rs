@@ -6,18 +6,18 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::harness::consistency::assert_matches_sandbox;
 use crate::harness::eventually;
 use crate::harness::test_system::TestSystem;
-use crate::harness::truth::assert_equal;
 
 const BOTH: [&str; 2] = ["sync-vima", "sync-payshack"];
 
 #[tokio::test]
 async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
     let inserted = "SELECT sum(inserted)::bigint FROM sync_runs";
     assert_eq!(system.number(inserted).await, system.number("SELECT count(*) FROM transactions").await);
     // Whoever writes a row again gives it a later xmin, and so a larger sum.
@@ -26,9 +26,9 @@ async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
     let before = (system.number(payments).await, system.number(cells).await);
     system.sync_both().await;
     for kind in BOTH {
-        system.succeed(kind, Some(r#"{"mode":"full"}"#));
+        system.run_job(kind, Some(r#"{"mode":"full"}"#));
     }
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
     let after = (system.number(payments).await, system.number(cells).await);
     assert_eq!(before, after, "an unchanged record is not written again, nor are the metrics");
     assert_eq!(system.number("SELECT count(*) FROM transaction_changes").await, 0);
@@ -36,13 +36,13 @@ async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
 
 #[tokio::test]
 async fn what_changes_is_followed_and_its_history_kept() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
     let moved = system.sandbox.send(Method::POST, "live", Some(json!({"create": 40, "change": 60}))).await;
     assert_eq!(moved["created"].as_array().map(Vec::len), Some(40));
     system.sync_both().await;
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
     assert!(system.number("SELECT count(*) FROM transaction_changes WHERE old_status <> new_status").await > 0);
     let unexplained = "SELECT count(*) FROM transaction_changes WHERE run_id NOT IN (SELECT id FROM sync_runs)";
     assert_eq!(system.number(unexplained).await, 0);
@@ -50,11 +50,11 @@ async fn what_changes_is_followed_and_its_history_kept() {
 
 #[tokio::test]
 async fn what_is_open_and_older_than_the_window_is_asked_for_again() {
-    let system = TestSystem::set(&["--history-days", "5", "--per-day", "150"]).await;
+    let system = TestSystem::start(&["--history-days", "5", "--per-day", "150"]).await;
     // With an interval of a second every run has another turn's share of what is open.
     let settings =
         [("PAYSHACK_OVERLAP_DAYS", "0"), ("INITIAL_SYNC_DAYS", "7"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
-    let _worker = system.jobs_with(&["worker"], &settings);
+    let _worker = system.start_jobs_with(&["worker"], &settings);
     system.sync_both().await;
     let old = sqlx::query!(
         "SELECT kind, source_id FROM transactions
@@ -67,7 +67,7 @@ async fn what_is_open_and_older_than_the_window_is_asked_for_again() {
         system.sandbox.send(Method::PATCH, &path, Some(json!({"status": "Success"}))).await;
     }
     eventually("every old open payment to be asked for", || async {
-        system.succeed("sync-payshack", None);
+        system.run_job("sync-payshack", None);
         let open = "SELECT count(*) FROM transactions
                      WHERE source = 'payshack' AND status IN ('pending', 'processing')
                        AND created_at < now() - interval '2 days'";
@@ -83,12 +83,12 @@ async fn the_unknowns_of_the_providers_do_not_matter() {
         ["vima_page_overrun=7", "payshack_amounts=string", "vima_wide_ids=true", "payshack_order=newest"],
     ] {
         let arguments: Vec<&str> = switches.iter().flat_map(|switch| ["--switch", switch]).collect();
-        let system = TestSystem::set(&arguments).await;
-        let _worker = system.jobs(&["worker"]);
+        let system = TestSystem::start(&arguments).await;
+        let _worker = system.start_jobs(&["worker"]);
         system.sync_both().await;
         system.sandbox.send(Method::POST, "live", Some(json!({"create": 30, "change": 30}))).await;
         system.sync_both().await;
-        assert_equal(&system).await;
+        assert_matches_sandbox(&system).await;
     }
 }
 
@@ -107,22 +107,22 @@ async fn a_provider_at_its_worst_is_read_all_the_same() {
         "nul=0.02",
     ];
     let arguments: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
-    let system = TestSystem::set(&arguments).await;
-    let _worker = system.jobs(&["worker"]);
+    let system = TestSystem::start(&arguments).await;
+    let _worker = system.start_jobs(&["worker"]);
     read_all(&system).await;
     system.sandbox.send(Method::POST, "live", Some(json!({"create": 20, "change": 20}))).await;
     read_all(&system).await;
     let quarantined = system.number("SELECT count(*) FROM quarantine").await;
     assert!(quarantined > 0, "some records are broken");
-    assert_equal(&system).await;
+    assert_matches_sandbox(&system).await;
     assert!(system.number("SELECT sum(quarantined)::bigint FROM sync_runs").await >= quarantined);
 }
 
 /// Reads both sources, however often a token dies, and whatever days they owe.
 async fn read_all(system: &TestSystem) {
     for kind in BOTH {
-        system.insist(kind, None);
-        system.insist(kind, Some(r#"{"mode":"full"}"#));
+        system.run_job_until_it_succeeds(kind, None);
+        system.run_job_until_it_succeeds(kind, Some(r#"{"mode":"full"}"#));
     }
     eventually("every job to be finished", || async {
         (system.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await == 0).then_some(())
@@ -132,14 +132,14 @@ async fn read_all(system: &TestSystem) {
 
 #[tokio::test]
 async fn wrong_credentials_fail_at_once_and_the_account_is_not_hammered() {
-    let system = TestSystem::set(&[]).await;
-    let _worker = system.jobs_with(&["worker"], &[("PAYSHACK_PASSWORD", "wrong"), ("VIMA_API_KEY", "wrong-key")]);
+    let system = TestSystem::start(&[]).await;
+    let _worker = system.start_jobs_with(&["worker"], &[("PAYSHACK_PASSWORD", "wrong"), ("VIMA_API_KEY", "wrong-key")]);
     for kind in BOTH {
-        let ended = system.enqueue(kind, None);
+        let ended = system.try_run_job(kind, None);
         assert!(!ended.status.success() && ended.stderr.contains("credentials"), "{ended:?}");
         assert!(!ended.stderr.contains("wrong"), "a secret in an error: {ended:?}");
     }
-    let again = system.enqueue("sync-payshack", None);
+    let again = system.try_run_job("sync-payshack", None);
     assert!(!again.status.success());
     let logins = system.sandbox.get("requests").await["logins"]["refused"].as_i64();
     assert_eq!(logins, Some(1), "one refused login, and no second right after it");
@@ -151,9 +151,9 @@ async fn wrong_credentials_fail_at_once_and_the_account_is_not_hammered() {
 
 #[tokio::test]
 async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
-    let system = TestSystem::set(&["--per-day", "1500", "--fault", "latency-ms=15"]).await;
-    let mut first = system.jobs(&["worker"]);
-    let scheduler = system.jobs(&["scheduler"]);
+    let system = TestSystem::start(&["--per-day", "1500", "--fault", "latency-ms=15"]).await;
+    let mut first = system.start_jobs(&["worker"]);
+    let scheduler = system.start_jobs(&["scheduler"]);
     eventually("some pages to be stored", || async {
         (system.number("SELECT count(*) FROM transactions").await > 500).then_some(())
     })
@@ -162,7 +162,7 @@ async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
     first.kill();
     let killed_at = tokio::time::Instant::now();
     assert!(system.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0, "it was at work");
-    let _second = system.jobs(&["worker"]);
+    let _second = system.start_jobs(&["worker"]);
     eventually("the jobs to be taken over", || async {
         let lost = system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await;
         let left_behind = "SELECT count(*) FROM sync_runs
@@ -171,17 +171,17 @@ async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
     })
     .await;
     assert!(killed_at.elapsed() < Duration::from_secs(20), "the rescue took {:?}", killed_at.elapsed());
-    system.settle().await;
-    assert_equal(&system).await;
+    system.wait_until_idle().await;
+    assert_matches_sandbox(&system).await;
 }
 
 /// Also where nobody is left who could take the job over.
 #[tokio::test]
 async fn a_sync_whose_worker_died_does_not_show_as_running() {
-    let system = TestSystem::set(&["--per-day", "1500", "--fault", "latency-ms=50"]).await;
-    let web = system.web().await;
-    let mut worker = system.jobs(&["worker"]);
-    system.ask_for("sync-vima", Some(r#"{"mode":"full"}"#));
+    let system = TestSystem::start(&["--per-day", "1500", "--fault", "latency-ms=50"]).await;
+    let web = system.start_web().await;
+    let mut worker = system.start_jobs(&["worker"]);
+    system.enqueue("sync-vima", Some(r#"{"mode":"full"}"#));
     let shown = async || {
         let status = web.get("/api/v1/sync/status").await;
         let runs = web.get("/api/v1/sync/runs?source=vima").await;
@@ -206,22 +206,22 @@ async fn a_sync_whose_worker_died_does_not_show_as_running() {
 
 #[tokio::test]
 async fn a_stop_hands_the_sync_back_without_costing_an_attempt() {
-    let system = TestSystem::set(&["--per-day", "2000", "--fault", "latency-ms=100"]).await;
+    let system = TestSystem::start(&["--per-day", "2000", "--fault", "latency-ms=100"]).await;
     let settings = [("SHUTDOWN_GRACE_SECONDS", "6")];
-    let mut first = system.jobs_with(&["worker"], &settings);
-    let scheduler = system.jobs(&["scheduler"]);
+    let mut first = system.start_jobs_with(&["worker"], &settings);
+    let scheduler = system.start_jobs(&["scheduler"]);
     eventually("some pages to be stored", || async {
         (system.number("SELECT count(*) FROM transactions").await > 100).then_some(())
     })
     .await;
     drop(scheduler);
     first.signal(Signal::SIGTERM);
-    let status = first.end(Duration::from_secs(6)).await;
-    assert_eq!(status.code(), Some(0), "{}", first.said());
+    let status = first.wait_for_exit(Duration::from_secs(6)).await;
+    assert_eq!(status.code(), Some(0), "{}", first.output());
     assert!(system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'handed_back'").await > 0);
     system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 0}))).await;
-    let _second = system.jobs(&["worker"]);
-    system.settle().await;
-    assert_equal(&system).await;
+    let _second = system.start_jobs(&["worker"]);
+    system.wait_until_idle().await;
+    assert_matches_sandbox(&system).await;
     assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt was burned");
 }

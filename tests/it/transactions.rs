@@ -310,7 +310,7 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
 
 #[tokio::test]
 async fn texts_are_searched_to_the_letter_by_whoever_may() {
-    let system = TestSystem::set(&[]).await;
+    let system = TestSystem::start(&[]).await;
     system
         .pool
         .execute(
@@ -324,7 +324,7 @@ async fn texts_are_searched_to_the_letter_by_whoever_may() {
         .await
         .expect("the payments are new");
     fill_cells(&system.pool).await;
-    let web = system.web().await;
+    let web = system.start_web().await;
     let found = async |text: &str, key: &str| -> Value {
         let query: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let path = format!("/api/v1/transactions?search={query}");

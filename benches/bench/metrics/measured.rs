@@ -18,7 +18,7 @@ use sqlx::{Executor, PgPool};
 
 use super::plain::{Outcome, Plain};
 use crate::figure::{self, Target, Waits};
-use crate::harness::test_system::{ADMIN, Answer, Web};
+use crate::harness::test_system::{ADMIN, ApiResponse, Web};
 
 /// How many ask at once.
 const CONNECTIONS: usize = 8;
@@ -211,7 +211,7 @@ async fn ask_again(web: &Web, path: &str) -> Vec<Duration> {
     waits
 }
 
-async fn ask(web: &Web, path: &str) -> Answer {
+async fn ask(web: &Web, path: &str) -> ApiResponse {
     web.request(Method::GET, path, Some(ADMIN), None).await.expect("the web process answers")
 }
 

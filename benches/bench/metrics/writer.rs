@@ -25,7 +25,7 @@ pub(super) struct Writer {
 impl Writer {
     /// A run that begins.
     pub(super) async fn open(system: &TestSystem, payments: Payments) -> Self {
-        let books = IngestFixture::open_on(Arc::clone(&system.servers)).await;
+        let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
         let next = AtomicU64::new(payments.count.next_multiple_of(2));
         Self { books, payments, next }
     }

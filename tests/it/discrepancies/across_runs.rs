@@ -26,7 +26,7 @@ async fn pays(desk: &Desk, payshack: Uuid, amount: i64) {
 
 /// The only case, after the day was reconciled again.
 async fn reconciled(desk: &Desk) -> Value {
-    desk.system.succeed("reconcile", Some(&json!({"date": day(5)}).to_string()));
+    desk.system.run_job("reconcile", Some(&json!({"date": day(5)}).to_string()));
     let page = desk.web.get(LIST).await;
     assert_eq!(page["total"], 1, "{page}");
     let id = page["items"][0]["id"].as_str().expect("an id").to_owned();
@@ -41,7 +41,7 @@ async fn told(desk: &Desk, payment: Uuid) -> [Value; 5] {
 #[tokio::test]
 async fn what_people_said_of_a_case_stays_while_runs_come_and_go() {
     let desk = Desk::open().await;
-    let _worker = desk.system.jobs(&["worker"]);
+    let _worker = desk.system.start_jobs(&["worker"]);
     let vima = Payment::new("vima", "order-1", noon(day(5))).keep(desk.pool()).await;
     let payshack = Payment::new("payshack", "order-1", noon(day(5))).keep(desk.pool()).await;
     pays(&desk, payshack, 90).await;

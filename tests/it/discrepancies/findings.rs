@@ -178,6 +178,6 @@ async fn a_counterpart_is_within_the_window() {
     assert_eq!(told(&desk, vima).await.1, Value::Null, "a key that was used again");
     let payshack = payment(&desk, "payshack", "a", at - Days::new(1)).await;
     assert_eq!(told(&desk, vima).await.1, json!(payshack));
-    let wide = desk.system.web_with(&[("RECON_WINDOW_HOURS", "1")]).await;
+    let wide = desk.system.start_web_with(&[("RECON_WINDOW_HOURS", "1")]).await;
     assert_eq!(wide.get(&format!("/api/v1/transactions/{vima}")).await["counterpart"], Value::Null);
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::seed::{Case, Desk, LIST, day};
 use crate::harness::eventually;
-use crate::harness::test_system::{Answer, OPERATOR, VIEWER};
+use crate::harness::test_system::{ApiResponse, OPERATOR, VIEWER};
 
 const STATES: [&str; 5] = ["open", "acknowledged", "resolved", "ignored", "auto_resolved"];
 
@@ -215,7 +215,7 @@ async fn a_move_is_judged_by_what_a_run_left_that_was_at_it() {
 }
 
 /// Moves both cases across a run that takes them the other way round; none where the run was given up, and not the move.
-async fn crossed(desk: &Desk, ids: [Uuid; 2], state: &str) -> Option<Answer> {
+async fn crossed(desk: &Desk, ids: [Uuid; 2], state: &str) -> Option<ApiResponse> {
     let mut run = desk.pool().begin().await.expect("the database answers");
     let change = async |run: &mut sqlx::PgConnection, id: Uuid| {
         sqlx::query!("UPDATE discrepancies SET project = 'other' WHERE id = $1", id).execute(run).await

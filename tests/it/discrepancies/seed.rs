@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::harness::test_system::{Answer, OPERATOR, TestSystem, Web};
+use crate::harness::test_system::{ApiResponse, OPERATOR, TestSystem, Web};
 
 pub(super) const LIST: &str = "/api/v1/reconciliation/discrepancies";
 
@@ -21,21 +21,21 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) async fn open() -> Self {
-        let system = TestSystem::set(&[]).await;
-        Self { web: system.web().await, system }
+        let system = TestSystem::start(&[]).await;
+        Self { web: system.start_web().await, system }
     }
 
     pub(super) fn pool(&self) -> &PgPool {
         &self.system.pool
     }
 
-    pub(super) async fn asked(&self, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
+    pub(super) async fn asked(&self, method: Method, path: &str, key: &str, body: Option<Value>) -> ApiResponse {
         let body = body.map(|body| body.to_string());
         self.web.request(method, path, Some(key), body.as_deref()).await.expect("the web process answers")
     }
 
     /// What an operator is answered who moves a case.
-    pub(super) async fn moves(&self, id: Uuid, body: Value) -> Answer {
+    pub(super) async fn moves(&self, id: Uuid, body: Value) -> ApiResponse {
         self.asked(Method::PATCH, &format!("{LIST}/{id}"), OPERATOR, Some(body)).await
     }
 

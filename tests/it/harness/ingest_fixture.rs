@@ -1,4 +1,4 @@
-//! A sync without a provider: pages that a test makes up go through the real ingest.
+//! Stores made-up payments: through the real ingest without a provider, or directly with SQL.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -26,10 +26,9 @@ use uuid::Uuid;
 
 use super::servers::{Servers, number};
 
-/// A running sync of a test, whose pages are stored by the real ingest.
+/// A running sync of Vima whose pages come from the test.
 pub(crate) struct IngestFixture {
     _servers: Arc<Servers>,
-    /// Connections to their database.
     pub(crate) pool: PgPool,
     redis: Redis,
     rates: StoredRates,
@@ -37,26 +36,18 @@ pub(crate) struct IngestFixture {
 }
 
 impl IngestFixture {
-    /// The same in the name of a claim that was held before, and is not any more.
-    pub(crate) fn stale(self) -> Self {
-        let Claim { job_id, epoch } = self.run_claim.claim;
-        Self { run_claim: RunClaim { claim: Claim { job_id, epoch: epoch - 1 }, ..self.run_claim }, ..self }
+    pub(crate) async fn start() -> Self {
+        Self::start_on(Arc::new(Servers::start().await)).await
     }
 
-    /// Opens them on servers of their own.
-    pub(crate) async fn open() -> Self {
-        Self::open_on(Arc::new(Servers::start().await)).await
-    }
-
-    /// Opens them on given servers.
-    pub(crate) async fn open_on(servers: Arc<Servers>) -> Self {
+    pub(crate) async fn start_on(servers: Arc<Servers>) -> Self {
         let (pool, redis) = (servers.pool().await, servers.redis().await);
         let job = NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api);
-        enqueue_job(&pool, &redis, &job).await.expect("the jobs table takes it");
+        enqueue_job(&pool, &redis, &job).await.expect("the job is enqueued");
         let queues = &[SYNC_VIMA.queue.to_owned()];
         let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), isolated: false };
         let claim =
-            claim(&pool, &claimer, 1).await.expect("the jobs table answers").jobs.pop().expect("a due job").claim;
+            claim(&pool, &claimer, 1).await.expect("the jobs table responds").jobs.pop().expect("a due job").claim;
         let run = NewSyncRun {
             id: Uuid::now_v7(),
             source: Source::Vima,
@@ -64,7 +55,7 @@ impl IngestFixture {
             trigger: Trigger::Api,
             job_id: claim.job_id,
         };
-        begin_sync(&pool, &redis, &claim, &run, SystemClock.now()).await.expect("the claim holds");
+        begin_sync(&pool, &redis, &claim, &run, SystemClock.now()).await.expect("the claim is valid");
         Self {
             _servers: servers,
             pool,
@@ -74,25 +65,30 @@ impl IngestFixture {
         }
     }
 
-    /// Stores a page of Vima's updates.
-    pub(crate) async fn ingest(&self, records: Vec<Record>, advance: Checkpoint) -> Result<Counts, DbError> {
-        self.ingest_page(Page::new(Stream::VimaUpdates, records, advance)).await
+    /// The same run with the claim of an earlier epoch, which is no longer valid.
+    pub(crate) fn with_lost_claim(self) -> Self {
+        let Claim { job_id, epoch } = self.run_claim.claim;
+        Self { run_claim: RunClaim { claim: Claim { job_id, epoch: epoch - 1 }, ..self.run_claim }, ..self }
     }
 
-    /// Stores a page.
+    /// Stores a page of the stream of Vima's updates.
+    pub(crate) async fn ingest(&self, records: Vec<Record>, checkpoint: Checkpoint) -> Result<Counts, DbError> {
+        self.ingest_page(Page::new(Stream::VimaUpdates, records, checkpoint)).await
+    }
+
     pub(crate) async fn ingest_page(&self, page: Page) -> Result<Counts, DbError> {
         let Self { pool, redis, rates, run_claim, .. } = self;
         ingest_page(pool, redis, rates, run_claim, &page, &Progress::default(), SystemClock.now()).await
     }
 
-    /// The only value of a query.
+    /// The result of a query that returns one number.
     pub(crate) async fn number(&self, query: &'static str) -> i64 {
         number(&self.pool, query).await
     }
 }
 
-/// A payment in rupees that says nothing but what it must.
-pub(crate) fn plain_payment(
+/// A successful payment in rupees with no optional field. Tests set the fields that they need.
+pub(crate) fn minimal_transaction(
     (source, kind): (Source, Kind),
     source_id: String,
     created_at: DateTime<Utc>,
@@ -129,8 +125,9 @@ pub(crate) fn plain_payment(
     }
 }
 
-/// Stores payments of these numbers, of one day and of so many rupees each, with the cells that count them.
-pub(crate) async fn fill_plainly(pool: &PgPool, numbers: RangeInclusive<u32>) {
+/// Inserts one payment for each number, all on the same day, with the number as id and as amount in rupees, and updates
+/// the metrics.
+pub(crate) async fn insert_transactions(pool: &PgPool, numbers: RangeInclusive<u32>) {
     let (first, last) = (numbers.start(), numbers.end());
     let statement = format!(
         "INSERT INTO transactions (id, source, kind, source_id, content_hash, amount, currency, status, user_email,

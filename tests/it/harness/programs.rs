@@ -1,4 +1,4 @@
-//! The built programs, as processes: started, watched, stopped and killed for real.
+//! Starts, stops and kills the built programs as processes, and collects their output.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -11,37 +11,32 @@ use nix::unistd::Pid;
 
 use super::eventually;
 
-/// What sets the clock of a program (`scripts/test`).
-const CLOCK: [&str; 2] = ["LD_PRELOAD", "PSP_CLOCK_SHIFT_SECONDS"];
+/// The variables that shift the clock of a program (`scripts/test`, `make test AT=`).
+const CLOCK_VARIABLES: [&str; 2] = ["LD_PRELOAD", "PSP_CLOCK_SHIFT_SECONDS"];
 
-/// A program of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
-    /// `psp`
     Psp,
-    /// `psp-jobs`
     Jobs,
-    /// `psp-sandbox`
     Sandbox,
-    /// `psp-test-jobs`: `psp-jobs` with kinds of job that exist only for tests.
-    Trial,
+    /// `psp-test-jobs`: `psp-jobs` with job kinds that exist only for tests.
+    TestJobs,
 }
 
 impl Program {
-    /// Where it was built: beside the program of the package that the tests belong to.
+    /// Cargo only passes the path of `psp`. The other programs are in the same folder.
     pub(crate) fn path(self) -> PathBuf {
         let psp = PathBuf::from(env!("CARGO_BIN_EXE_psp"));
         match self {
             Self::Psp => psp,
             Self::Jobs => psp.with_file_name("psp-jobs"),
             Self::Sandbox => psp.with_file_name("psp-sandbox"),
-            Self::Trial => psp.with_file_name("psp-test-jobs"),
+            Self::TestJobs => psp.with_file_name("psp-test-jobs"),
         }
     }
 
-    /// A command line that inherits nothing but the path and the clock (`make test AT=`), so that no setting of this machine
-    /// leaks into a test.
-    #[expect(clippy::disallowed_methods, reason = "which clock the tests go by is said by whoever started them")]
+    /// The command inherits only the shifted clock, so that no setting of this machine changes a test.
+    #[expect(clippy::disallowed_methods, reason = "the caller of the tests chooses the clock")]
     pub(crate) fn command<'a>(
         self,
         arguments: &[&str],
@@ -51,112 +46,125 @@ impl Program {
         assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
         let mut command = Command::new(path);
         command.args(arguments).env_clear().envs(settings).current_dir(std::env::temp_dir()).stdin(Stdio::null());
-        command.envs(CLOCK.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(CLOCK_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command
     }
 }
 
-/// What a program said and how it ended.
+/// The result of a program that has exited.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    /// How.
+pub(crate) struct Output {
     pub(crate) status: ExitStatus,
-    /// What it printed.
     pub(crate) stdout: String,
-    /// What it complained of.
     pub(crate) stderr: String,
 }
 
-/// Runs a program to its end.
+/// Runs a program until it exits.
 pub(crate) fn run<'a>(
     program: Program,
     arguments: &[&str],
     settings: impl IntoIterator<Item = (&'a str, String)>,
-) -> Ended {
-    let output = program.command(arguments, settings).output().expect("the program can be started");
-    Ended {
+) -> Output {
+    let output = program.command(arguments, settings).output().expect("the program starts");
+    Output {
         status: output.status,
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 
-/// A program that runs; killed when it is dropped.
-pub(crate) struct Running {
+/// A running program. It is killed when dropped.
+pub(crate) struct RunningProgram {
     child: Child,
-    said: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
 }
 
-impl Running {
-    /// Starts a program.
+impl RunningProgram {
     pub(crate) fn start<'a>(
         program: Program,
         arguments: &[&str],
         settings: impl IntoIterator<Item = (&'a str, String)>,
     ) -> Self {
         let mut command = program.command(arguments, settings);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program can be started");
-        let said = Arc::default();
-        listen(child.stdout.take().expect("piped"), Arc::clone(&said));
-        listen(child.stderr.take().expect("piped"), Arc::clone(&said));
-        Self { child, said }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let output = Arc::default();
+        collect_output(child.stdout.take().expect("stdout is piped"), Arc::clone(&output));
+        collect_output(child.stderr.take().expect("stderr is piped"), Arc::clone(&output));
+        Self { child, output }
     }
 
-    /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Everything that it has said so far.
-    pub(crate) fn said(&self) -> String {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Everything that it has written to stdout and stderr so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends a signal.
+    pub(crate) fn memory_mib(&self, memory: Memory) -> f64 {
+        let field = match memory {
+            Memory::Resident => "VmRSS:",
+            Memory::Peak => "VmHWM:",
+        };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("this is Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
+        kib / 1024.0
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.id()).expect("a process id"));
-        kill(pid, signal).expect("the process is ours");
+        kill(pid, signal).expect("a child of this process");
     }
 
-    /// Kills it: no goodbye.
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
-        self.child.wait().expect("the process is ours");
+        self.child.wait().expect("a child of this process");
     }
 
-    /// Whether it has ended, by itself or not.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("the process is ours").is_some()
+    pub(crate) fn has_exited(&mut self) -> bool {
+        self.child.try_wait().expect("a child of this process").is_some()
     }
 
-    /// How it ended, once it has.
-    pub(crate) async fn end(&mut self, within: Duration) -> ExitStatus {
+    /// Waits until it exits, and asserts that this took at most `limit`.
+    pub(crate) async fn wait_for_exit(&mut self, limit: Duration) -> ExitStatus {
         let started = tokio::time::Instant::now();
-        let status = eventually("the program to end", || {
-            let status = self.child.try_wait().expect("the process is ours");
+        let status = eventually("the program to exit", || {
+            let status = self.child.try_wait().expect("a child of this process");
             async move { status }
         })
         .await;
-        assert!(started.elapsed() <= within, "it took {:?} to end; it said: {}", started.elapsed(), self.said());
+        assert!(started.elapsed() <= limit, "it took {:?} to exit; its output: {}", started.elapsed(), self.output());
         status
     }
 }
 
-impl Drop for Running {
+/// Which memory figure of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Memory {
+    /// What is resident now.
+    Resident,
+    /// The most that was ever resident.
+    Peak,
+}
+
+impl Drop for RunningProgram {
+    /// Prints the end of the output if the test fails.
     fn drop(&mut self) {
         let _killed = self.child.kill();
-        let _ended = self.child.wait();
+        let _exited = self.child.wait();
         if std::thread::panicking() {
-            let said = self.said();
-            let from = said.len().saturating_sub(6_000);
-            let tail = said.char_indices().find(|(place, _)| *place >= from).map_or("", |(place, _)| &said[place..]);
-            eprintln!("--- the program said ---\n{tail}\n---");
+            let output = self.output();
+            let from = output.len().saturating_sub(6_000);
+            let tail =
+                output.char_indices().find(|(index, _)| *index >= from).map_or("", |(index, _)| &output[index..]);
+            eprintln!("--- end of the program's output ---\n{tail}\n---");
         }
     }
 }
 
-fn listen(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+fn collect_output(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
     std::thread::spawn(move || {
         let mut buffer = [0; 8192];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
@@ -165,8 +173,7 @@ fn listen(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
     });
 }
 
-/// A port that nothing listens on.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound socket").port()
 }

@@ -1,29 +1,34 @@
-//! The bells of the trials' queue, as Redis keeps them.
+//! The wake-ups of the test jobs' queue, as apalis-redis stores them.
 
 use redis::FromRedisValue;
 
-use super::test_jobs::Trial;
+use super::test_queue::TestQueue;
 
-/// The queue of the trials.
+/// The queue of all test job kinds.
 pub(crate) const QUEUE: &str = "trial";
 
-/// What Redis answers to a command about a key of the queue.
-pub(crate) async fn ask<T: FromRedisValue>(trial: &Trial, command: &str, key: &str, more: &[&str]) -> T {
-    let key = trial.redis.key(&format!("queue:{QUEUE}:{key}"));
-    let asked = redis::cmd(command).arg(&key).arg(more).query_async(&mut trial.redis.connection()).await;
-    asked.unwrap_or_else(|error| panic!("{command} {key}: {error}"))
+/// Runs a Redis command on a key of the queue.
+pub(crate) async fn redis_command<T: FromRedisValue>(
+    queue: &TestQueue,
+    command: &str,
+    key: &str,
+    arguments: &[&str],
+) -> T {
+    let key = queue.redis.key(&format!("queue:{QUEUE}:{key}"));
+    let reply = redis::cmd(command).arg(&key).arg(arguments).query_async(&mut queue.redis.connection()).await;
+    reply.unwrap_or_else(|error| panic!("{command} {key}: {error}"))
 }
 
-/// The names under which workers hear bells, those of the dead too, oldest first.
-pub(crate) async fn workers(trial: &Trial) -> Vec<String> {
-    let mut names: Vec<String> = ask(trial, "ZRANGE", "workers", &["0", "-1"]).await;
+/// The names of the registered workers, including dead ones, oldest first.
+pub(crate) async fn registered_workers(queue: &TestQueue) -> Vec<String> {
+    let mut names: Vec<String> = redis_command(queue, "ZRANGE", "workers", &["0", "-1"]).await;
     names.sort();
     names
 }
 
-/// Lets workers look as if they had been silent for long. Those that live say soon that they do, or come back.
-pub(crate) async fn silence(trial: &Trial, workers: &[String]) {
+/// Makes workers look as if they had sent no heartbeat for a long time. Live workers soon send one, or register again.
+pub(crate) async fn expire_heartbeats(queue: &TestQueue, workers: &[String]) {
     for name in workers {
-        let _added: u32 = ask(trial, "ZADD", "workers", &["XX", "1", name]).await;
+        let _added: u32 = redis_command(queue, "ZADD", "workers", &["XX", "1", name]).await;
     }
 }

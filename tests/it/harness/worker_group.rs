@@ -1,4 +1,4 @@
-//! Workers that are killed at random, or die by themselves, and are replaced as a platform would.
+//! A group of workers that are killed at random or crash, and are replaced as a container platform would.
 
 use std::time::Duration;
 
@@ -8,15 +8,14 @@ use psp_dashboard::domain::job::JobId;
 use psp_test_jobs::kinds::COUNTING;
 use serde_json::Value;
 
-use super::test_jobs::{Process, Trial};
-use super::{PATIENCE, eventually};
+use super::test_queue::{Process, TestQueue};
+use super::{TIMEOUT, eventually};
 
-/// Workers that are replaced when they die.
 pub(crate) struct WorkerGroup<'a> {
-    trial: &'a Trial,
+    queue: &'a TestQueue,
     settings: &'a [(&'static str, &'a str)],
     workers: Vec<Worker>,
-    /// How many jobs those were at that were killed.
+    /// How many jobs the killed workers were running, in total.
     pub(crate) in_flight: usize,
 }
 
@@ -25,93 +24,93 @@ struct Worker {
     name: String,
 }
 
-/// A worker that was killed.
-pub(crate) struct Killed {
-    /// When, just before.
+pub(crate) struct KilledWorker {
+    /// Just before the signal.
     pub(crate) at: DateTime<Utc>,
-    /// What it was at.
+    /// The jobs that it was running.
     pub(crate) jobs: Vec<JobId>,
 }
 
 impl<'a> WorkerGroup<'a> {
-    /// Starts workers, and waits until they are at work.
-    pub(crate) async fn start(trial: &'a Trial, size: usize, settings: &'a [(&'static str, &'a str)]) -> Self {
-        let hired = (0..size).map(|_| hire(trial, settings));
-        Self { trial, settings, workers: futures_util::future::join_all(hired).await, in_flight: 0 }
+    /// Starts workers and waits until they run.
+    pub(crate) async fn start(queue: &'a TestQueue, size: usize, settings: &'a [(&'static str, &'a str)]) -> Self {
+        let starting = (0..size).map(|_| start_worker(queue, settings));
+        Self { queue, settings, workers: futures_util::future::join_all(starting).await, in_flight: 0 }
     }
 
-    /// Kills so many workers, each in the midst of jobs that are told `args`: each kill has its share of `jobs`, and more
-    /// of them where they are done too soon.
+    /// Enqueues `counting` jobs with `args` and kills random workers that are running one. For each kill it enqueues an
+    /// equal share of `jobs`, and more if all workers are idle.
     pub(crate) async fn kill_while_counting(&mut self, kills: usize, jobs: usize, args: Value) {
         let share = jobs / kills;
         for _ in 0..kills {
-            let midway = self.trial.finished().await + rand::random_range(0..i64::try_from(share).expect("a few"));
-            self.trial.enqueue_many(share, &COUNTING, args.clone()).await;
+            let midway =
+                self.queue.finished().await + rand::random_range(0..i64::try_from(share).expect("a small number"));
+            self.queue.enqueue_many(share, &COUNTING, args.clone()).await;
             eventually("some of the jobs to be finished", || async {
-                (self.trial.finished().await >= midway).then_some(())
+                (self.queue.finished().await >= midway).then_some(())
             })
             .await;
             let victim = loop {
-                match self.find_victim().await {
+                match self.find_busy_worker().await {
                     Some(victim) => break victim,
-                    None => self.trial.enqueue_many(share, &COUNTING, args.clone()).await,
+                    None => self.queue.enqueue_many(share, &COUNTING, args.clone()).await,
                 }
             };
             self.kill(victim).await;
         }
     }
 
-    /// Kills one of those that are at a job, whichever, once there is one, and starts another in its place.
-    pub(crate) async fn kill_one(&mut self) -> Killed {
-        let victim = eventually("a worker to be at a job", || self.find_victim()).await;
+    /// Waits until a worker is running a job, kills a random one of those, and replaces it.
+    pub(crate) async fn kill_one(&mut self) -> KilledWorker {
+        let victim = eventually("a worker to run a job", || self.find_busy_worker()).await;
         self.kill(victim).await
     }
 
-    async fn find_victim(&self) -> Option<usize> {
-        let mut at_work = vec![];
-        for (place, worker) in self.workers.iter().enumerate() {
-            if !self.trial.held_by(&worker.name).await.is_empty() {
-                at_work.push(place);
+    async fn find_busy_worker(&self) -> Option<usize> {
+        let mut busy = vec![];
+        for (index, worker) in self.workers.iter().enumerate() {
+            if !self.queue.leased_to(&worker.name).await.is_empty() {
+                busy.push(index);
             }
         }
-        (!at_work.is_empty()).then(|| at_work[rand::random_range(0..at_work.len())])
+        (!busy.is_empty()).then(|| busy[rand::random_range(0..busy.len())])
     }
 
-    async fn kill(&mut self, victim: usize) -> Killed {
-        let mut dead = self.workers.swap_remove(victim);
+    async fn kill(&mut self, victim: usize) -> KilledWorker {
+        let mut worker = self.workers.swap_remove(victim);
         let at = SystemClock.now();
-        dead.process.running.kill();
-        // What it had sent before it died is still carried out.
-        eventually("the database to notice the death", || async {
-            self.trial.is_gone(&dead.process).await.then_some(())
+        worker.process.program.kill();
+        // Until then the database still executes what the worker sent before.
+        eventually("the database to close the connections of the worker", || async {
+            self.queue.is_disconnected(&worker.process).await.then_some(())
         })
         .await;
-        let jobs = self.trial.left_by(&dead.name, at).await;
+        let jobs = self.queue.unfinished_by(&worker.name, at).await;
         self.in_flight += jobs.len();
-        self.workers.push(hire(self.trial, self.settings).await);
-        Killed { at, jobs }
+        self.workers.push(start_worker(self.queue, self.settings).await);
+        KilledWorker { at, jobs }
     }
 
-    /// Starts workers in the place of those that die by themselves, until no job is left; says how many died.
-    pub(crate) async fn replace_until_settled(&mut self) -> u32 {
-        let mut deaths = 0;
-        let settled = async {
-            while self.trial.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await > 0 {
+    /// Replaces workers that crash until every job is finished. Returns how many crashed.
+    pub(crate) async fn replace_until_idle(&mut self) -> u32 {
+        let mut crashes = 0;
+        let idle = async {
+            while self.queue.number("SELECT count(*) FROM jobs WHERE finished_at IS NULL").await > 0 {
                 for worker in &mut self.workers {
-                    if worker.process.running.has_ended() {
-                        deaths += 1;
-                        *worker = hire(self.trial, self.settings).await;
+                    if worker.process.program.has_exited() {
+                        crashes += 1;
+                        *worker = start_worker(self.queue, self.settings).await;
                     }
                 }
                 tokio::time::sleep(Duration::from_millis(25)).await;
             }
         };
-        tokio::time::timeout(PATIENCE * 3, settled).await.expect("jobs are left that nobody finishes");
-        deaths
+        tokio::time::timeout(TIMEOUT * 3, idle).await.expect("every job finishes");
+        crashes
     }
 }
 
-async fn hire(trial: &Trial, settings: &[(&'static str, &str)]) -> Worker {
-    let process = trial.worker(settings);
-    Worker { name: process.worker().await, process }
+async fn start_worker(queue: &TestQueue, settings: &[(&'static str, &str)]) -> Worker {
+    let process = queue.start_worker(settings);
+    Worker { name: process.worker_name().await, process }
 }

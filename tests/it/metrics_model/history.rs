@@ -8,7 +8,7 @@ use psp_dashboard::domain::transaction::{Kind, Source, Transaction};
 use psp_dashboard::domain::version::{SequenceId, Version};
 use rust_decimal::Decimal;
 
-use crate::harness::ingest_fixture::plain_payment;
+use crate::harness::ingest_fixture::minimal_transaction;
 
 /// A telling of a payment.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Telling {
             status: self.status,
             country: self.country.map(str::to_owned),
             payment_method: self.method.map(str::to_owned),
-            ..plain_payment((self.source, self.kind), self.id.to_string(), self.created_at)
+            ..minimal_transaction((self.source, self.kind), self.id.to_string(), self.created_at)
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! Runs of reconciliations as the engine would have written them, for whoever reads them.
+//! Reconciliation runs with chosen results, inserted without reconciling anything.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// A run that is to be there.
+/// A run to insert.
 #[derive(Debug, Clone)]
-pub(crate) struct Run {
-    /// Its id.
+pub(crate) struct RunFixture {
     pub(crate) id: Uuid,
     date: NaiveDate,
     status: &'static str,
@@ -24,31 +23,30 @@ pub(crate) struct Run {
     amounts: Value,
 }
 
-impl Run {
-    /// One that completed, in which everything matched, and that saw both sides read past the end of the day.
+impl RunFixture {
+    /// A completed run in which everything matched, made after both sources were read past the end of the day.
     pub(crate) fn completed(date: NaiveDate) -> Self {
-        Self { status: "completed", version: Some(1), ..Self::running(date) }.tally(Tally {
+        Self { status: "completed", version: Some(1), ..Self::running(date) }.with_tally(Tally {
             total: BySide { vima: 3, payshack: 3 },
             matched: 3,
             ..Tally::default()
         })
     }
 
-    /// One that failed, a while after any other.
+    /// A failed run, an hour after a completed one.
     pub(crate) fn failed(date: NaiveDate) -> Self {
         let run = Self { status: "failed", error: Some("the rows do not add up"), ..Self::running(date) };
         let started_at = run.started_at + TimeDelta::hours(1);
-        run.started(started_at)
+        run.with_started_at(started_at)
     }
 
-    /// One that was cancelled, later still.
+    /// A cancelled run, two hours after a completed one.
     pub(crate) fn cancelled(date: NaiveDate) -> Self {
         let run = Self { status: "cancelled", ..Self::running(date) };
         let started_at = run.started_at + TimeDelta::hours(2);
-        run.started(started_at)
+        run.with_started_at(started_at)
     }
 
-    /// One whose row says that it runs.
     pub(crate) fn running(date: NaiveDate) -> Self {
         let end = start_of_day(date, Tz::UTC) + TimeDelta::days(1);
         Self {
@@ -64,52 +62,48 @@ impl Run {
         }
     }
 
-    /// Of this job.
-    pub(crate) fn of_job(self, id: Uuid) -> Self {
+    /// The id of a run is the id of its job.
+    pub(crate) fn with_id(self, id: Uuid) -> Self {
         Self { id, ..self }
     }
 
-    /// The how-manieth of its day.
-    pub(crate) fn version(self, version: i32) -> Self {
+    pub(crate) fn with_version(self, version: i32) -> Self {
         Self { version: Some(version), ..self }
     }
 
-    /// Begun then.
-    pub(crate) fn started(self, started_at: DateTime<Utc>) -> Self {
+    pub(crate) fn with_started_at(self, started_at: DateTime<Utc>) -> Self {
         Self { started_at, ..self }
     }
 
-    /// With so many payments pending that Vima alone knows of.
-    pub(crate) fn pending(self, pending: u64) -> Self {
+    /// Adds pending payments that only Vima has.
+    pub(crate) fn with_pending(self, pending: u64) -> Self {
         let mut tally = self.tally;
         tally.pending += pending;
         tally.pending_rows.vima += pending;
         tally.total.vima += pending;
-        self.tally(tally)
+        self.with_tally(tally)
     }
 
-    /// With these counts.
-    pub(crate) fn tally(self, tally: Tally) -> Self {
-        tally.check().expect("the counts of a test add up");
+    pub(crate) fn with_tally(self, tally: Tally) -> Self {
+        tally.check().expect("the counts add up");
         Self { tally, ..self }
     }
 
-    /// With these amounts by currency.
-    pub(crate) fn amounts(self, amounts: Value) -> Self {
+    /// Sets the amounts by currency.
+    pub(crate) fn with_amounts(self, amounts: Value) -> Self {
         Self { amounts, ..self }
     }
 
-    /// `PayShack` had been read so far.
-    pub(crate) fn watermark(self, watermark: Option<DateTime<Utc>>) -> Self {
+    /// Sets how far `PayShack` had been read.
+    pub(crate) fn with_watermark(self, watermark: Option<DateTime<Utc>>) -> Self {
         Self { watermark, ..self }
     }
 
-    /// The first instant after its day.
+    /// The first instant after the reconciled day.
     pub(crate) fn day_until(&self) -> DateTime<Utc> {
         start_of_day(self.date, Tz::UTC) + TimeDelta::days(1)
     }
 
-    /// Writes it down.
     pub(crate) async fn insert(self, pool: &PgPool) -> Uuid {
         let signed = |count: u64| i64::try_from(count).expect("a small number");
         let day_from = start_of_day(self.date, Tz::UTC);
@@ -152,7 +146,7 @@ impl Run {
         )
         .execute(pool)
         .await
-        .expect("the database takes it");
+        .expect("the run is inserted");
         self.id
     }
 }

@@ -1,4 +1,4 @@
-//! The truth: what the providers have, beside what is stored.
+//! Asserts that the database holds what the sandbox holds, and that its metrics and histories match its payments.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::test_system::TestSystem;
 
-/// What a payment is, on either side of the comparison.
+/// The fields of a payment that are compared.
 #[derive(Debug, Clone, PartialEq)]
 struct Payment {
     key: Option<String>,
@@ -19,7 +19,7 @@ struct Payment {
     original_status: Option<String>,
 }
 
-async fn stored(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<String, Payment> {
+async fn stored_payments(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<String, Payment> {
     let rows = sqlx::query!(
         r#"SELECT source_id, COALESCE(client_operation_id, order_id) AS key, project, amount, currency, status,
                   original_status
@@ -27,7 +27,7 @@ async fn stored(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<Strin
         source,
         kind
     );
-    let rows = rows.fetch_all(&system.pool).await.expect("the database answers");
+    let rows = rows.fetch_all(&system.pool).await.expect("the database responds");
     rows.into_iter()
         .map(|row| {
             let payment = Payment {
@@ -43,7 +43,7 @@ async fn stored(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<Strin
         .collect()
 }
 
-async fn truth(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<String, Payment> {
+async fn sandbox_payments(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<String, Payment> {
     let records = system.sandbox.get(&format!("truth/records?source={source}&kind={kind}")).await;
     let text = |record: &Value, field: &str| record[field].as_str().map(str::to_owned);
     let records = records.as_array().expect("a list").iter();
@@ -63,22 +63,24 @@ async fn truth(system: &TestSystem, source: &str, kind: &str) -> BTreeMap<String
         .collect()
 }
 
-/// Every record of the providers is here once, as it is there, and the books of every run add up.
-pub(crate) async fn assert_equal(system: &TestSystem) {
+/// Asserts that every record of the sandbox is stored once with the same content, and that metrics and histories match.
+pub(crate) async fn assert_matches_sandbox(system: &TestSystem) {
     for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
-        let (stored, truth) = (stored(system, source, kind).await, truth(system, source, kind).await);
-        for (id, payment) in &truth {
+        let stored = stored_payments(system, source, kind).await;
+        let expected = sandbox_payments(system, source, kind).await;
+        for (id, payment) in &expected {
             assert_eq!(stored.get(id), Some(payment), "{source} {kind} {id}");
         }
-        assert_eq!(stored.len(), truth.len(), "{source} {kind}: there are more here than there");
+        assert_eq!(stored.len(), expected.len(), "{source} {kind}: more payments are stored than the sandbox has");
     }
-    assert_rollups_equal_rows(system).await;
-    assert_history_leads_to_rows(system).await;
+    assert_rollups_match_transactions(system).await;
+    assert_histories_lead_to_current_values(system).await;
 }
 
-/// Each change begins where the one before ended, and the last ends where the payment stands.
-async fn assert_history_leads_to_rows(system: &TestSystem) {
-    let torn = system
+/// Asserts that each change starts with the values at which the previous one ended, and the last ends with the current
+/// values.
+async fn assert_histories_lead_to_current_values(system: &TestSystem) {
+    let gaps = system
         .number(
             "SELECT count(*) FROM (
                  SELECT new_status, new_amount, status, amount,
@@ -88,18 +90,18 @@ async fn assert_history_leads_to_rows(system: &TestSystem) {
               WHERE new_status <> COALESCE(next_status, status) OR new_amount <> COALESCE(next_amount, amount)",
         )
         .await;
-    assert_eq!(torn, 0, "changes that lead to nothing");
+    assert_eq!(gaps, 0, "changes whose new values are not the old values of the next change");
 }
 
-/// The cells of the metrics equal a count over the rows.
-pub(crate) async fn assert_rollups_equal_rows(system: &TestSystem) {
-    let difference = system
+/// Asserts that the metric cells equal those counted from the payments.
+pub(crate) async fn assert_rollups_match_transactions(system: &TestSystem) {
+    let mismatches = system
         .number(
             "WITH days AS (
                  SELECT source, date_bin('1 day', created_at, 'epoch') AS day FROM transactions
                   UNION SELECT source, bucket FROM metric_cells WHERE width = 'day')
-             SELECT count(*) FROM days CROSS JOIN LATERAL odd_metric_cells(source, day, day + interval '1 day') AS odd",
+             SELECT count(*) FROM days CROSS JOIN LATERAL odd_metric_cells(source, day, day + interval '1 day') AS cells",
         )
         .await;
-    assert_eq!(difference, 0, "cells that differ from their rows");
+    assert_eq!(mismatches, 0, "metric cells that do not match the payments");
 }

@@ -1,0 +1,224 @@
+//! PostgreSQL and Redis servers of a single test, which stops, kills, freezes or flushes them while programs use them.
+//!
+//! Redis is a child process of the test, since it starts quickly. PostgreSQL refuses to run as root and leaves child
+//! processes behind when it is killed. `scripts/services` handles both: it starts the server, and removes it when the test
+//! closes the pipe or dies.
+
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rand::Rng;
+use redis::FromRedisValue;
+
+use super::eventually;
+
+/// A Redis without persistence: it is empty after every restart.
+pub(crate) struct PrivateRedis {
+    port: u16,
+    server: Child,
+}
+
+impl PrivateRedis {
+    pub(crate) async fn start() -> Self {
+        loop {
+            let port = unused_port();
+            let mut redis = Self { port, server: spawn_redis(port) };
+            // Redis exits if another process has taken the port meanwhile.
+            if redis.is_ready().await {
+                return redis;
+            }
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.end(Signal::SIGTERM);
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.end(Signal::SIGKILL);
+    }
+
+    /// Starts it again on the same port.
+    pub(crate) async fn restart(&mut self) {
+        self.server = spawn_redis(self.port);
+        assert!(self.is_ready().await, "another process has taken port {}", self.port);
+    }
+
+    /// Stops it from responding, without closing connections.
+    pub(crate) fn freeze(&self) {
+        send_signal(self.server.id(), Signal::SIGSTOP);
+    }
+
+    pub(crate) fn unfreeze(&self) {
+        send_signal(self.server.id(), Signal::SIGCONT);
+    }
+
+    pub(crate) async fn command<T: FromRedisValue>(&self, line: &str) -> T {
+        let mut words = line.split(' ');
+        let mut command = redis::cmd(words.next().unwrap_or_default());
+        command.arg(words.collect::<Vec<_>>());
+        let client = redis::Client::open(self.url()).expect("a valid URL");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is running");
+        command.query_async(&mut connection).await.unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    /// A number from `INFO`. For a field of `commandstats`: the number of calls.
+    pub(crate) async fn info(&self, section: &str, field: &str) -> u64 {
+        let info: String = self.command(&format!("INFO {section}")).await;
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let value = value.map(|value| value.strip_prefix("calls=").unwrap_or(value).split(',').next());
+        value.flatten().and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {field} in {info}"))
+    }
+
+    fn end(&mut self, signal: Signal) {
+        send_signal(self.server.id(), signal);
+        self.server.wait().expect("a child of this process");
+    }
+
+    /// Waits until it accepts connections (`true`) or has exited (`false`).
+    async fn is_ready(&mut self) -> bool {
+        let client = redis::Client::open(self.url()).expect("a valid URL");
+        eventually("the private Redis to accept connections", || {
+            let exited = self.server.try_wait().expect("a child of this process").is_some();
+            let client = &client;
+            async move {
+                let accepts = client.get_multiplexed_async_connection().await.is_ok();
+                (exited || accepts).then_some(!exited)
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for PrivateRedis {
+    fn drop(&mut self) {
+        let _killed = self.server.kill();
+        let _exited = self.server.wait();
+    }
+}
+
+fn spawn_redis(port: u16) -> Child {
+    let port = port.to_string();
+    let arguments = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+    let spawn = |program| {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::null()).spawn()
+    };
+    let server = match spawn("redis-server") {
+        Err(error) if error.kind() == ErrorKind::NotFound => spawn("valkey-server"),
+        other => other,
+    };
+    server.expect("Redis is installed: run `make setup`")
+}
+
+/// A free port below the ephemeral range. While the server is down, a program that connects to a port of the ephemeral
+/// range may get the same number as its own source port, and is then connected to itself.
+fn unused_port() -> u16 {
+    loop {
+        let port = rand::rng().random_range(15_000..30_000);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A PostgreSQL with an empty database. It keeps what was committed across restarts.
+pub(crate) struct PrivatePostgres {
+    /// Runs until its standard input is closed, and then removes the server.
+    owner: Child,
+    folder: PathBuf,
+    pub(crate) url: String,
+}
+
+impl PrivatePostgres {
+    pub(crate) async fn start() -> Self {
+        tokio::task::spawn_blocking(|| {
+            let print_settings = r#"printf '%s\n' "$DATABASE_URL" "$PSP_SERVICES_DIR"; exec cat"#;
+            let mut command = services(&["run", "--", "sh", "-c", print_settings]);
+            let mut owner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/services");
+            let output = BufReader::new(owner.stdout.take().expect("stdout is piped"));
+            let mut lines = output.lines().map_while(Result::ok);
+            let url = lines.next().expect("the server starts");
+            let folder = PathBuf::from(lines.next().expect("the server starts"));
+            Self { owner, folder, url }
+        })
+        .await
+        .expect("the server starts")
+    }
+
+    /// Stops it, which closes all connections.
+    pub(crate) async fn stop(&self) {
+        self.run_services("stop").await;
+    }
+
+    pub(crate) fn kill(&self) {
+        send_signal(self.id(), Signal::SIGKILL);
+    }
+
+    /// Starts it again on the same port.
+    pub(crate) async fn restart(&self) {
+        self.run_services("start").await;
+    }
+
+    /// Stops it from responding, without closing connections.
+    pub(crate) fn freeze(&self) {
+        // The parent first, so that it starts no further child.
+        send_signal(self.id(), Signal::SIGSTOP);
+        self.children().into_iter().for_each(|child| send_signal(child, Signal::SIGSTOP));
+    }
+
+    pub(crate) fn unfreeze(&self) {
+        self.children().into_iter().for_each(|child| send_signal(child, Signal::SIGCONT));
+        send_signal(self.id(), Signal::SIGCONT);
+    }
+
+    fn id(&self) -> u32 {
+        let id = std::fs::read_to_string(self.folder.join("postgres.pid")).expect("a server that was started");
+        id.trim().parse().expect("a process id")
+    }
+
+    fn children(&self) -> Vec<u32> {
+        let output = Command::new("pgrep").args(["-P", &self.id().to_string()]).output().expect("pgrep is installed");
+        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    async fn run_services(&self, action: &'static str) {
+        let mut command = services(&[action, "postgres"]);
+        command.env("PSP_SERVICES_DIR", &self.folder);
+        let status = tokio::task::spawn_blocking(move || command.status()).await.expect("no panic");
+        assert!(status.expect("scripts/services").success(), "scripts/services {action} postgres");
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        // A frozen process handles no other signal.
+        for process in self.children().into_iter().chain([self.id()]) {
+            let _continued = try_send_signal(process, Signal::SIGCONT);
+        }
+        drop(self.owner.stdin.take());
+        let _exited = self.owner.wait();
+    }
+}
+
+/// `scripts/services` without `DATABASE_URL` and `REDIS_URL`, with which it would reuse the servers of all tests.
+fn services(arguments: &[&str]) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services"));
+    command.args(arguments).env_remove("DATABASE_URL").env_remove("REDIS_URL").stdin(Stdio::null());
+    command
+}
+
+fn send_signal(process: u32, signal: Signal) {
+    try_send_signal(process, signal).unwrap_or_else(|error| panic!("{signal} to {process}: {error}"));
+}
+
+fn try_send_signal(process: u32, signal: Signal) -> nix::Result<()> {
+    kill(Pid::from_raw(i32::try_from(process).expect("a process id")), signal)
+}
