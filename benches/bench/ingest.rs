@@ -90,7 +90,7 @@ async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
 
 fn write(payment: &Transaction) -> TransactionWrite<'_> {
     let content = payment.content_hash();
-    let valuation = Valuation::of(payment, &Rates::default());
+    let valuation = Valuation::new(payment, &Rates::default());
     TransactionWrite { id: Uuid::now_v7(), expected: None, content, replaced_in_place: false, payment, valuation }
 }
 

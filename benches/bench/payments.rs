@@ -241,7 +241,7 @@ fn push_row(rows: &mut String, id: Uuid, payment: &Transaction) {
     let money = |field: Option<Decimal>| field.map_or_else(|| r"\N".to_owned(), |amount| amount.to_string());
     let moment = |field: Option<DateTime<Utc>>| field.map_or_else(|| r"\N".to_owned(), time);
     let sequence = payment.version.sequence.map(|sequence| sequence.to_string());
-    let origin = Valuation::of(payment, &Rates::default()).map(|valuation| valuation.origin.as_str().to_owned());
+    let origin = Valuation::new(payment, &Rates::default()).map(|valuation| valuation.origin.as_str().to_owned());
     let fields = [
         id.to_string(),
         payment.key.source.as_str().to_owned(),

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
-use psp_dashboard::domain::reconciliation::tally::NotConserved;
+use psp_dashboard::domain::reconciliation::tally::TallyMismatch;
 use psp_dashboard::operations::export::run::MakeError;
 use psp_dashboard::operations::export::store::FileError;
 use psp_dashboard::operations::export::{ExportError, Stop};
@@ -39,7 +39,7 @@ pub enum JobError {
     Database(#[from] DbError),
     /// The day was not reconciled.
     #[error(transparent)]
-    Unreconciled(#[from] NotConserved),
+    Unreconciled(#[from] TallyMismatch),
     /// Its row says something that its handler does not understand.
     #[error("the job's arguments cannot be read ({0}): enqueue it again with the arguments that its kind takes")]
     Arguments(#[from] serde_json::Error),
@@ -118,7 +118,7 @@ impl From<ReconcileError> for JobError {
     fn from(error: ReconcileError) -> Self {
         match error {
             ReconcileError::Database(error) => Self::Database(error),
-            ReconcileError::NotConserved(error) => Self::Unreconciled(error),
+            ReconcileError::TallyMismatch(error) => Self::Unreconciled(error),
         }
     }
 }

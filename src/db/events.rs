@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::DbError;
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, RecordedEvent};
 
 /// Records events as part of the transaction that made them true. To be called last: from here on no other transaction
 /// can record any until this one ends, so that ids grow in the order of commits.
@@ -15,7 +15,7 @@ pub async fn insert(
     connection: &mut PgConnection,
     events: Vec<Event>,
     now: DateTime<Utc>,
-) -> Result<Vec<Recorded>, DbError> {
+) -> Result<Vec<RecordedEvent>, DbError> {
     if events.is_empty() {
         return Ok(vec![]);
     }
@@ -31,7 +31,7 @@ pub async fn insert(
     .fetch_all(connection)
     .await?;
     ids.sort_unstable();
-    Ok(ids.into_iter().zip(events).map(|(id, event)| Recorded { id, timestamp: now, event }).collect())
+    Ok(ids.into_iter().zip(events).map(|(id, event)| RecordedEvent { id, timestamp: now, event }).collect())
 }
 
 /// Events after `id`, oldest first, at most `limit`. One that this release does not know was recorded by a newer one that
@@ -39,12 +39,12 @@ pub async fn insert(
 ///
 /// # Errors
 /// [`DbError`] where the database cannot be asked.
-pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<Vec<Recorded>, DbError> {
+pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, DbError> {
     let rows = sqlx::query!("SELECT id, created_at, body FROM events WHERE id > $1 ORDER BY id LIMIT $2", id, limit)
         .fetch_all(pool)
         .await?;
     let known = rows.into_iter().filter_map(|row| match serde_json::from_value(row.body) {
-        Ok(event) => Some(Recorded { id: row.id, timestamp: row.created_at, event }),
+        Ok(event) => Some(RecordedEvent { id: row.id, timestamp: row.created_at, event }),
         Err(error) => {
             tracing::warn!(%error, id = row.id, "an event of a newer release is passed over");
             None

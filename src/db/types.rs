@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::types::PgInterval;
 
 use super::DbError;
-use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobState, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
@@ -55,7 +55,7 @@ try_from_column! {
     AttemptOutcome => "job_attempts.outcome",
     MatchStatus => "match_status",
     DiscrepancyType => "discrepancy type",
-    CaseState => "discrepancies.state",
+    DiscrepancyState => "discrepancies.state",
     OwnerKind => "payshack_balances.owner_kind",
     BalanceKind => "payshack_balances.balance_kind",
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::metrics::rollup_plan::TimeRange;
+use super::time_range::TimeRange;
 
 /// The most days that an answer in buckets may span.
 pub const MOST_DAYS: i64 = 400;
@@ -64,7 +64,7 @@ impl DayRange {
 
     /// One day.
     #[must_use]
-    pub fn of(day: NaiveDate, zone: Tz) -> Self {
+    pub fn single(day: NaiveDate, zone: Tz) -> Self {
         Self { from: day, to: day, zone }
     }
 
@@ -99,7 +99,7 @@ impl DayRange {
 
     /// From the first instant of the first day to the end of the last.
     #[must_use]
-    pub fn stretch(&self) -> TimeRange {
+    pub fn time_range(&self) -> TimeRange {
         let (from, until) = self.instants();
         TimeRange { from, until }
     }

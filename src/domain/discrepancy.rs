@@ -8,7 +8,7 @@ use super::string_enum::string_enum;
 string_enum! {
     /// Where a case stands.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-    pub enum CaseState {
+    pub enum DiscrepancyState {
         /// Nobody has looked into it.
         Open = "open",
         /// Somebody is at it.
@@ -22,9 +22,9 @@ string_enum! {
     }
 }
 
-impl CaseState {
+impl DiscrepancyState {
     /// Those that a person may choose: that a run finds a case no longer is said by runs alone.
-    pub const BY_HAND: [Self; 4] = [Self::Open, Self::Acknowledged, Self::Resolved, Self::Ignored];
+    pub const MANUAL: [Self; 4] = [Self::Open, Self::Acknowledged, Self::Resolved, Self::Ignored];
 
     /// Whether somebody has still to do something.
     #[must_use]
@@ -34,7 +34,7 @@ impl CaseState {
 
     /// The states that a person may move it to.
     #[must_use]
-    pub fn next_by_hand(self) -> &'static [Self] {
+    pub fn manual_transitions(self) -> &'static [Self] {
         match self {
             Self::Open => &[Self::Acknowledged, Self::Resolved, Self::Ignored],
             Self::Acknowledged => &[Self::Open, Self::Resolved, Self::Ignored],
@@ -45,23 +45,27 @@ impl CaseState {
     /// Moves it as a person asks. To where it is already is no move, and no fault.
     ///
     /// # Errors
-    /// [`IllegalMove`] where nobody may.
-    pub fn moved_to(self, to: Self) -> Result<Self, IllegalMove> {
-        if self == to || self.next_by_hand().contains(&to) { Ok(to) } else { Err(IllegalMove { from: self, to }) }
+    /// [`IllegalTransition`] where nobody may.
+    pub fn transition_to(self, to: Self) -> Result<Self, IllegalTransition> {
+        if self == to || self.manual_transitions().contains(&to) {
+            Ok(to)
+        } else {
+            Err(IllegalTransition { from: self, to })
+        }
     }
 }
 
 /// A move that nobody may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{} cannot become {}; it can become {}", from.as_str(), to.as_str(), names(from.next_by_hand()))]
-pub struct IllegalMove {
+#[error("{} cannot become {}; it can become {}", from.as_str(), to.as_str(), names(from.manual_transitions()))]
+pub struct IllegalTransition {
     /// Where the case stands.
-    pub from: CaseState,
+    pub from: DiscrepancyState,
     /// Where it was to go.
-    pub to: CaseState,
+    pub to: DiscrepancyState,
 }
 
-fn names(states: &[CaseState]) -> String {
+fn names(states: &[DiscrepancyState]) -> String {
     states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -71,7 +75,7 @@ mod tests {
 
     #[test]
     fn people_move_cases_along_the_legal_ways_alone() {
-        use CaseState::{Acknowledged, AutoResolved, Ignored, Open, Resolved};
+        use DiscrepancyState::{Acknowledged, AutoResolved, Ignored, Open, Resolved};
         let legal = [
             (Open, Acknowledged),
             (Open, Resolved),
@@ -83,13 +87,13 @@ mod tests {
             (Ignored, Open),
             (AutoResolved, Open),
         ];
-        for from in CaseState::ALL {
-            for to in CaseState::ALL {
+        for from in DiscrepancyState::ALL {
+            for to in DiscrepancyState::ALL {
                 let expected = from == to || legal.contains(&(from, to));
-                assert_eq!(from.moved_to(to).is_ok(), expected, "{from:?} -> {to:?}");
+                assert_eq!(from.transition_to(to).is_ok(), expected, "{from:?} -> {to:?}");
             }
         }
-        let told = Resolved.moved_to(Ignored).expect_err("an illegal move").to_string();
+        let told = Resolved.transition_to(Ignored).expect_err("an illegal move").to_string();
         assert_eq!(told, "resolved cannot become ignored; it can become open");
     }
 }

@@ -182,7 +182,7 @@ impl Event {
 
 /// An event that has its place in the order of things.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
+pub struct RecordedEvent {
     /// Grows in the order in which the transactions that made the events were committed.
     pub id: i64,
     /// When it was recorded.
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_message_is_flat_and_read_back() {
-        let recorded = Recorded {
+        let recorded = RecordedEvent {
             id: 7,
             timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"),
             event: Event::SyncProgress {
@@ -214,7 +214,7 @@ mod tests {
             text,
             r#"{"id":7,"timestamp":"2026-01-15T10:00:00Z","type":"sync_progress","source":"vima","progress":50,"total":200,"percent":25.0}"#
         );
-        assert_eq!(serde_json::from_str::<Recorded>(&text).expect("what was written"), recorded);
+        assert_eq!(serde_json::from_str::<RecordedEvent>(&text).expect("what was written"), recorded);
     }
 
     #[test]

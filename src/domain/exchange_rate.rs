@@ -14,7 +14,7 @@ use super::money::Currency;
 use super::transaction::Transaction;
 
 /// A rate further away from a payment than this says nothing about it, in days.
-pub const REACH_DAYS: i64 = 30;
+pub const MAX_RATE_DISTANCE_DAYS: i64 = 30;
 
 /// How many decimals a stored rate has: enough for eight digits of the rial, and few enough for an exact product.
 const DECIMALS: u32 = 12;
@@ -50,18 +50,18 @@ pub struct Rates(BTreeMap<Currency, BTreeMap<DateTime<Utc>, Decimal>>);
 impl Rates {
     /// Whether there is any rate of this currency.
     #[must_use]
-    pub fn know(&self, currency: &Currency) -> bool {
+    pub fn contains(&self, currency: &Currency) -> bool {
         self.0.contains_key(currency)
     }
 
     /// The rate that held at `time`: the last one fetched until then, else the first one after it; none that is more than
-    /// [`REACH_DAYS`] away.
+    /// [`MAX_RATE_DISTANCE_DAYS`] away.
     #[must_use]
     pub fn find(&self, currency: &Currency, time: DateTime<Utc>) -> Option<ExchangeRate> {
         let rates = self.0.get(currency)?;
         let near = |(fetched_at, usd): (&DateTime<Utc>, &Decimal)| {
             let rate = ExchangeRate { usd: *usd, fetched_at: *fetched_at };
-            ((time - rate.fetched_at).abs() <= TimeDelta::days(REACH_DAYS)).then_some(rate)
+            ((time - rate.fetched_at).abs() <= TimeDelta::days(MAX_RATE_DISTANCE_DAYS)).then_some(rate)
         };
         rates.range(..=time).next_back().and_then(near).or_else(|| rates.range(time..).next().and_then(near))
     }
@@ -138,7 +138,7 @@ pub struct Valuation {
 impl Valuation {
     /// The value of a payment: by its record, else by the stored rate of its time. A payment in US dollars needs no rate.
     #[must_use]
-    pub fn of(payment: &Transaction, rates: &Rates) -> Option<Self> {
+    pub fn new(payment: &Transaction, rates: &Rates) -> Option<Self> {
         let Transaction { amount, fee, amount_usd, fee_usd, .. } = *payment;
         if let Some(exchange_rate) = payment.exchange_rate {
             return Some(Self { exchange_rate, amount_usd, fee_usd, origin: RateOrigin::Record });
@@ -146,12 +146,12 @@ impl Valuation {
         if payment.currency.as_str() == "USD" {
             return Some(Self::at(Decimal::ONE, RateOrigin::Record, amount, fee));
         }
-        Some(Self::by(rates.find(&payment.currency, payment.created_at)?, amount, fee))
+        Some(Self::at_stored_rate(rates.find(&payment.currency, payment.created_at)?, amount, fee))
     }
 
     /// The value of an amount and a fee by a stored rate.
     #[must_use]
-    pub fn by(rate: ExchangeRate, amount: Decimal, fee: Option<Decimal>) -> Self {
+    pub fn at_stored_rate(rate: ExchangeRate, amount: Decimal, fee: Option<Decimal>) -> Self {
         Self::at(rate.usd, RateOrigin::Stored { fetched_at: rate.fetched_at }, amount, fee)
     }
 

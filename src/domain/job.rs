@@ -95,7 +95,7 @@ impl Trigger {
     pub fn priority(self) -> Priority {
         match self {
             Self::Schedule => Priority::Scheduled,
-            Self::Api | Self::Cli | Self::Retry => Priority::Person,
+            Self::Api | Self::Cli | Self::Retry => Priority::Interactive,
         }
     }
 }
@@ -104,7 +104,7 @@ impl Trigger {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// Somebody waits for it.
-    Person = 0,
+    Interactive = 0,
     /// Its time has come.
     Scheduled = 10,
     /// Old days, that nobody waits for.
@@ -113,7 +113,7 @@ pub enum Priority {
 
 impl Priority {
     /// Every priority, the most urgent first.
-    pub const ALL: [Self; 3] = [Self::Person, Self::Scheduled, Self::Backfill];
+    pub const ALL: [Self; 3] = [Self::Interactive, Self::Scheduled, Self::Backfill];
 }
 
 /// A job that is to be.
@@ -163,7 +163,7 @@ impl NewJob {
 
     /// A job of `kind` without arguments, one at a time.
     #[must_use]
-    pub fn plain(kind: &'static JobKind, trigger: Trigger) -> Self {
+    pub fn without_args(kind: &'static JobKind, trigger: Trigger) -> Self {
         Self::with_args(kind, serde_json::json!({}), trigger)
     }
 
@@ -201,7 +201,7 @@ mod tests {
             let anew = NewJob::with_args(job.kind, job.args.clone(), Trigger::Retry);
             assert_eq!((job.limit.as_deref(), anew.limit.as_deref()), (Some(limit), Some(limit)), "{args:?}");
         }
-        assert_eq!(NewJob::plain(&HOUSEKEEPING, Trigger::Cli).limit.as_deref(), Some("housekeeping"));
+        assert_eq!(NewJob::without_args(&HOUSEKEEPING, Trigger::Cli).limit.as_deref(), Some("housekeeping"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::access::Role;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PiiAccess {
-    /// As it is.
-    Whole,
+    #[serde(rename = "whole")]
+    Full,
     /// Masked.
     Masked,
 }
@@ -17,19 +17,19 @@ pub enum PiiAccess {
 impl PiiAccess {
     /// What somebody of this role may see.
     #[must_use]
-    pub fn of(role: Role) -> Self {
-        if role < Role::Operator { Self::Masked } else { Self::Whole }
+    pub fn for_role(role: Role) -> Self {
+        if role < Role::Operator { Self::Masked } else { Self::Full }
     }
 
     /// An address of whoever paid.
     #[must_use]
-    pub fn address(self, address: Option<String>) -> Option<String> {
+    pub fn email(self, address: Option<String>) -> Option<String> {
         self.show(address, mask_address)
     }
 
     /// A telephone number.
     #[must_use]
-    pub fn number(self, number: Option<String>) -> Option<String> {
+    pub fn phone(self, number: Option<String>) -> Option<String> {
         self.show(number, mask_number)
     }
 
@@ -41,7 +41,7 @@ impl PiiAccess {
 
     fn show(self, text: Option<String>, mask: fn(&str) -> String) -> Option<String> {
         match self {
-            Self::Whole => text,
+            Self::Full => text,
             Self::Masked => text.as_deref().map(mask),
         }
     }
@@ -74,9 +74,9 @@ mod tests {
 
     #[test]
     fn whoever_may_only_read_sees_no_person() {
-        let shown = |role: Role| PiiAccess::of(role).name(Some("Sunita Rao".to_owned())).expect("a name");
+        let shown = |role: Role| PiiAccess::for_role(role).name(Some("Sunita Rao".to_owned())).expect("a name");
         assert_eq!(Role::ALL.map(shown), ["S***", "Sunita Rao", "Sunita Rao"]);
-        assert_eq!(PiiAccess::Masked.address(None), None);
+        assert_eq!(PiiAccess::Masked.email(None), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::string_enum::string_enum;
 string_enum! {
     /// One of the lists.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum List {
+    pub enum MetadataList {
         /// Merchants whose payments are processed.
         Clients = "clients",
         /// Who brings clients, ourselves among them.
@@ -52,11 +52,11 @@ pub enum Metadata {
 impl Metadata {
     /// Which list it is.
     #[must_use]
-    pub fn list(&self) -> List {
+    pub fn list(&self) -> MetadataList {
         match self {
-            Self::Clients(_) => List::Clients,
-            Self::Resellers(_) => List::Resellers,
-            Self::ServiceProviders(_) => List::ServiceProviders,
+            Self::Clients(_) => MetadataList::Clients,
+            Self::Resellers(_) => MetadataList::Resellers,
+            Self::ServiceProviders(_) => MetadataList::ServiceProviders,
         }
     }
 

@@ -18,12 +18,14 @@ pub mod reconciliation;
 pub mod record;
 pub mod replay;
 
-pub mod discrepancy_transition;
 pub mod masking;
 pub mod schedule;
 pub mod secret;
 pub mod status;
 pub(crate) mod string_enum;
 pub mod sync;
+pub mod time_range;
 pub mod transaction;
+pub mod triage;
+pub mod upsert;
 pub mod version;

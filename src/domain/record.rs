@@ -28,17 +28,17 @@ pub struct Malformed {
 
 /// A record that could not be read, as text that any reader of JSON and any terminal can take.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readable {
+pub struct ReadableText {
     /// The text. U+FFFD stands for every NUL, and for every stretch of bytes that is no UTF-8.
     pub text: String,
     /// What was replaced, in words; none where the text is the record to the letter.
     pub replaced: Option<String>,
 }
 
-impl Readable {
+impl ReadableText {
     /// The text of `raw`.
     #[must_use]
-    pub fn of(raw: &[u8]) -> Self {
+    pub fn new(raw: &[u8]) -> Self {
         let (mut text, mut nuls, mut stretches) = (String::new(), 0, 0);
         for chunk in raw.utf8_chunks() {
             nuls += chunk.valid().matches('\0').count();
@@ -66,7 +66,7 @@ mod tests {
             (b"a\0b\0", "a\u{fffd}b\u{fffd}", Some("2 NULs and for 0 stretches")),
             (b"\xff\xfea\xe2\x82", "\u{fffd}\u{fffd}a\u{fffd}", Some("0 NULs and for 3 stretches")),
         ] {
-            let readable = Readable::of(raw);
+            let readable = ReadableText::new(raw);
             assert_eq!(readable.text, text);
             match (readable.replaced, replaced) {
                 (None, None) => {}

@@ -14,9 +14,9 @@ use super::transaction::Source;
 #[serde(try_from = "Arguments", into = "Arguments")]
 pub enum Replay {
     /// This one.
-    One(Uuid),
+    Record(Uuid),
     /// Those of one source.
-    Of(Source),
+    Source(Source),
     /// All of them.
     All,
 }
@@ -26,8 +26,8 @@ impl Replay {
     #[must_use]
     pub fn id(self) -> Option<Uuid> {
         match self {
-            Self::One(id) => Some(id),
-            Self::Of(_) | Self::All => None,
+            Self::Record(id) => Some(id),
+            Self::Source(_) | Self::All => None,
         }
     }
 
@@ -35,8 +35,8 @@ impl Replay {
     #[must_use]
     pub fn source(self) -> Option<Source> {
         match self {
-            Self::Of(source) => Some(source),
-            Self::One(_) | Self::All => None,
+            Self::Source(source) => Some(source),
+            Self::Record(_) | Self::All => None,
         }
     }
 }
@@ -55,8 +55,8 @@ impl TryFrom<Arguments> for Replay {
 
     fn try_from(arguments: Arguments) -> Result<Self, Self::Error> {
         match (arguments.id, arguments.source) {
-            (Some(id), None) => Ok(Self::One(id)),
-            (None, Some(source)) => Ok(Self::Of(source)),
+            (Some(id), None) => Ok(Self::Record(id)),
+            (None, Some(source)) => Ok(Self::Source(source)),
             (None, None) => Ok(Self::All),
             (Some(_), Some(_)) => Err("an id or a source is expected, not both"),
         }
@@ -71,7 +71,7 @@ impl From<Replay> for Arguments {
 
 /// What became of the records that were read again: the result of a `replay-quarantine` job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Replayed {
+pub struct ReplayCounts {
     /// Records read again: the sum of the two below.
     pub replayed: u64,
     /// They can be read now: they are stored, or what is stored is newer, and have left the quarantine.
@@ -80,7 +80,7 @@ pub struct Replayed {
     pub still_malformed: u64,
 }
 
-impl AddAssign for Replayed {
+impl AddAssign for ReplayCounts {
     fn add_assign(&mut self, more: Self) {
         self.replayed += more.replayed;
         self.stored += more.stored;
@@ -98,8 +98,8 @@ mod tests {
     fn arguments_are_read_back_or_refused_in_words() {
         let id = Uuid::from_u128(7);
         for (replay, arguments) in [
-            (Replay::One(id), json!({"id": id})),
-            (Replay::Of(Source::Payshack), json!({"source": "payshack"})),
+            (Replay::Record(id), json!({"id": id})),
+            (Replay::Source(Source::Payshack), json!({"source": "payshack"})),
             (Replay::All, json!({})),
         ] {
             assert_eq!(serde_json::to_value(replay).expect("JSON"), arguments);

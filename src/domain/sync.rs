@@ -125,7 +125,7 @@ impl Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
     /// The first day (UTC) that is owed.
-    pub owed_from: NaiveDate,
+    pub backlog_from: NaiveDate,
     /// Everything created since then has been read, without a hole.
     pub covered_from: DateTime<Utc>,
     /// When the source began to be followed.
@@ -135,8 +135,8 @@ pub struct History {
 impl History {
     /// The days that are still to be read, as a job reads them; none where all are.
     #[must_use]
-    pub fn owed(&self) -> Option<SyncArgs> {
-        let from_date = self.owed_from;
+    pub fn backlog(&self) -> Option<SyncArgs> {
+        let from_date = self.backlog_from;
         // A day that is covered from its first moment on is not owed.
         let to_date = (self.covered_from - TimeDelta::microseconds(1)).date_naive();
         (to_date >= from_date).then_some(SyncArgs::Range { from_date, to_date })
@@ -145,7 +145,7 @@ impl History {
 
 /// A place in days that are read newest first, which a later attempt of the job goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DayPlace {
+pub struct DayCheckpoint {
     /// The day that is being read.
     pub day: NaiveDate,
     /// How far within it, where its list has a cursor.
@@ -250,9 +250,9 @@ mod tests {
             ("2025-12-01T00:00:00Z", None),
         ] {
             let covered_from = covered_from.parse().expect("a time");
-            let history = History { owed_from: day("2026-01-09"), covered_from, followed_from: covered_from };
+            let history = History { backlog_from: day("2026-01-09"), covered_from, followed_from: covered_from };
             let expected = owed.map(|to| SyncArgs::Range { from_date: day("2026-01-09"), to_date: day(to) });
-            assert_eq!(history.owed(), expected, "{covered_from}");
+            assert_eq!(history.backlog(), expected, "{covered_from}");
         }
     }
 }

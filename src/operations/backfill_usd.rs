@@ -18,9 +18,9 @@ use crate::db::transactions::missing_usd;
 use crate::db::transactions::missing_usd::{BackfillPosition, UnvaluedTransaction};
 use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
-use crate::domain::exchange_rate::{REACH_DAYS, Rates, Valuation};
+use crate::domain::exchange_rate::{MAX_RATE_DISTANCE_DAYS, Rates, Valuation};
 use crate::domain::job::Claim;
-use crate::domain::metrics::cell::{Deltas, Measures, Share};
+use crate::domain::metrics::cell::{Contribution, Deltas, Measures};
 use crate::domain::money::Currency;
 use crate::domain::transaction::Source;
 use crate::redis::Redis;
@@ -67,7 +67,7 @@ impl Pass<'_> {
         rates: &StoredRates,
         currencies: &BTreeSet<Currency>,
     ) -> Result<(), DbError> {
-        let since = self.now - TimeDelta::days(REACH_DAYS);
+        let since = self.now - TimeDelta::days(MAX_RATE_DISTANCE_DAYS);
         let mut turn = self.pool.begin().await?;
         // Whoever stores payments of the source at the moment has committed them by our turn.
         transactions::lock_source(&mut turn, source).await?;
@@ -121,16 +121,19 @@ async fn value_batch(
     let mut valued = vec![];
     for payment in batch {
         let Some(rate) = rates.find(currency, payment.position.created_at) else { continue };
-        let valuation = Valuation::by(rate, payment.amount, payment.fee);
+        let valuation = Valuation::at_stored_rate(rate, payment.amount, payment.fee);
         deltas.change(Some(&share(payment, None)), &share(payment, Some(&valuation)));
         valued.push((payment.position.id, valuation));
     }
     missing_usd::set_valuations(connection, &valued).await?;
     data_version::increment(connection, source, &deltas.days()).await?;
-    cells::move_cells(connection, &deltas.into_moves()).await?;
+    cells::move_cells(connection, &deltas.into_cell_deltas()).await?;
     Ok(valued.len() as u64)
 }
 
-fn share(payment: &UnvaluedTransaction, valuation: Option<&Valuation>) -> Share {
-    Share { place: payment.cell_place.clone(), measures: Measures::of(payment.amount, payment.fee, valuation) }
+fn share(payment: &UnvaluedTransaction, valuation: Option<&Valuation>) -> Contribution {
+    Contribution {
+        dimensions: payment.dimensions.clone(),
+        measures: Measures::new(payment.amount, payment.fee, valuation),
+    }
 }

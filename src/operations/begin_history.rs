@@ -48,7 +48,7 @@ pub async fn begin_history(
 /// # Errors
 /// [`DbError`] where the database refuses.
 pub async fn read_owed_history(pool: &PgPool, redis: &Redis, source: Source) -> Result<Option<JobId>, DbError> {
-    let Some(owed) = history::find(pool, source).await?.and_then(|history| history.owed()) else {
+    let Some(owed) = history::find(pool, source).await?.and_then(|history| history.backlog()) else {
         return Ok(None);
     };
     // One such job at a time, although what is owed grows less while it runs.

@@ -11,7 +11,7 @@ use crate::db::reconciliation::last_findings;
 use crate::db::reconciliation::last_findings::DiscrepancyRef;
 use crate::db::snapshot::Snapshot;
 use crate::db::transactions::search::FoundTransaction;
-use crate::domain::reconciliation::last::{Evidence, Finding};
+use crate::domain::reconciliation::last_finding::{Evidence, Finding};
 use crate::domain::reconciliation::{MatchStatus, Parameters};
 use crate::domain::transaction::{Kind, Source};
 

@@ -19,9 +19,10 @@ use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::{Claim, JobId};
 use crate::domain::record::{Malformed, Record};
-use crate::domain::sync::{Counts, DayPlace, Stream, day_start};
+use crate::domain::sync::{Counts, DayCheckpoint, Stream, day_start};
 use crate::domain::transaction::{Source, Transaction};
-use crate::domain::version::{SequenceId, Verdict};
+use crate::domain::upsert::UpsertDecision;
+use crate::domain::version::SequenceId;
 use crate::redis::Redis;
 
 /// Where the next page, the next attempt or the next run goes on once this page is stored.
@@ -44,11 +45,11 @@ pub enum Checkpoint {
 
 impl Checkpoint {
     /// What a later attempt goes on from, after `seen` records.
-    fn place(self, seen: u64) -> Option<DayPlace> {
+    fn place(self, seen: u64) -> Option<DayCheckpoint> {
         match self {
             Self::None | Self::Cursor(_) | Self::CursorMark(..) | Self::Watermark(_) => None,
-            Self::DayCheckpoint(day, cursor) => Some(DayPlace { day, cursor, seen }),
-            Self::DayDone(day) => Some(DayPlace { day: day.pred_opt()?, cursor: None, seen }),
+            Self::DayCheckpoint(day, cursor) => Some(DayCheckpoint { day, cursor, seen }),
+            Self::DayDone(day) => Some(DayCheckpoint { day: day.pred_opt()?, cursor: None, seen }),
         }
     }
 }
@@ -206,13 +207,13 @@ async fn store(
 
 /// The payments whose last telling in the page could be read: it mends what could not be read of them before. A telling that
 /// is older than what is stored mends nothing.
-fn readable_ids<'page>(records: &'page [Record], verdicts: &[Verdict]) -> Vec<&'page str> {
+fn readable_ids<'page>(records: &'page [Record], verdicts: &[UpsertDecision]) -> Vec<&'page str> {
     let mut verdicts = verdicts.iter();
     let mut rightly = BTreeSet::new();
     for record in records {
         match record {
             Record::Payment(payment) => {
-                if verdicts.next() != Some(&Verdict::Stale) {
+                if verdicts.next() != Some(&UpsertDecision::Stale) {
                     rightly.insert(payment.key.source_id.as_str());
                 }
             }

@@ -17,10 +17,9 @@ use crate::db::transactions::search::{
     FoundTransaction, RollupCount, SortBy, SortOrder, TransactionFilter, TransactionWindow,
 };
 use crate::domain::metrics::cell::Width;
-use crate::domain::metrics::query;
-use crate::domain::metrics::query::{MetricQuery, MetricRow};
-use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::metrics::query::{MetricQuery, MetricRow, payment_count};
 use crate::domain::metrics::time_buckets::TimeBuckets;
+use crate::domain::time_range::TimeRange;
 
 /// So few are passed over one by one.
 const NEAR: i64 = 1_000;
@@ -41,7 +40,7 @@ pub async fn list_payments(
 ) -> Result<(Vec<FoundTransaction>, Count), SumError> {
     match filter.rollup_count() {
         RollupCount::Exact(question) => {
-            let total = query::count(&*sums.ask(&question).await?.sums);
+            let total = payment_count(&*sums.ask(&question).await?.sums);
             let page = if total == 0 { vec![] } else { list(pool, sums, question, (filter, window), now).await? };
             Ok((page, Count { total, exact: true }))
         }
@@ -50,7 +49,7 @@ pub async fn list_payments(
             tokio::try_join!(listing, count_in_bands(pool, sums, filter, &question))
         }
         RollupCount::UpperBound(question) => {
-            let at_most = query::count(&*sums.ask(&question).await?.sums);
+            let at_most = payment_count(&*sums.ask(&question).await?.sums);
             if at_most == 0 {
                 return Ok((vec![], Count { total: 0, exact: true }));
             }
@@ -87,7 +86,7 @@ pub(super) async fn add_rest(
 ) -> Result<Count, DbError> {
     let (bands, rest) = filter.amounts.in_bands();
     let within = sums.iter().filter(|sum| bands.iter().any(|band| band.as_str() == sum.member));
-    let mut count = Count { total: query::count(within), exact: true };
+    let mut count = Count { total: payment_count(within), exact: true };
     for amounts in rest {
         let filter = TransactionFilter { amounts, ..filter.clone() };
         count += search::count(&mut *connection, &filter, u64::MAX).await?;
@@ -110,7 +109,7 @@ async fn list(
         return Ok(search::list(pool, filter, window).await?);
     }
     let days = Days::of(filter, now);
-    let answer = sums.ask(&MetricQuery { slots: TimeBuckets::between(days.0.clone()), ..question }).await?;
+    let answer = sums.ask(&MetricQuery { buckets: TimeBuckets::between(days.0.clone()), ..question }).await?;
     let (filter, window) = days.pass_over(&answer.sums, filter.clone(), *window);
     Ok(search::list(pool, &filter, &window).await?)
 }
@@ -135,7 +134,7 @@ impl Days {
     ) -> (TransactionFilter, TransactionWindow) {
         let mut counts = vec![0; self.0.len() - 1];
         for sum in sums {
-            if let Some(count) = usize::try_from(sum.slot).ok().and_then(|slot| counts.get_mut(slot)) {
+            if let Some(count) = usize::try_from(sum.bucket).ok().and_then(|slot| counts.get_mut(slot)) {
                 *count += sum.measures.count;
             }
         }
@@ -175,7 +174,7 @@ mod tests {
         let days = Days::of(&filter, time("2026-01-20T12:00:00Z"));
         assert_eq!(days.0.len(), 5);
         let sum = |(slot, count)| MetricRow {
-            slot,
+            bucket: slot,
             source: None,
             member: String::new(),
             status: Status::Success,

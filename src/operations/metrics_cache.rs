@@ -84,7 +84,7 @@ impl Key {
     /// The question of the days that change, and the one of those before; none where there is but one of them.
     fn in_parts(&self, now: &Freshness) -> Option<[Self; 2]> {
         let newest = now.versions.iter().filter_map(|versions| versions.newest_day()).max()?;
-        let last = self.question.slots.days()?.end().min(&newest).pred_opt()?;
+        let last = self.question.buckets.days()?.end().min(&newest).pred_opt()?;
         let (settled, recent) = self.question.split(day_start(last))?;
         Some([settled, recent].map(|part| Self::of(part, now)))
     }
@@ -96,7 +96,7 @@ struct Weight;
 impl Weighter<Key, Arc<[MetricRow]>> for Weight {
     fn weight(&self, key: &Key, sums: &Arc<[MetricRow]>) -> u64 {
         let texts: usize = sums.iter().map(|sum| sum.member.len() + sum.currency.len()).sum();
-        let bytes = size_of_val(&**sums) + texts + size_of_val(key.question.slots.boundaries()) * 2 + 512;
+        let bytes = size_of_val(&**sums) + texts + size_of_val(key.question.buckets.boundaries()) * 2 + 512;
         bytes as u64
     }
 }

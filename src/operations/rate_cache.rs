@@ -76,7 +76,7 @@ impl StoredRates {
 
 impl Lookup {
     fn serves(&self, currencies: &BTreeSet<Currency>) -> bool {
-        let missing = currencies.iter().any(|currency| !self.rates.know(currency));
+        let missing = currencies.iter().any(|currency| !self.rates.contains(currency));
         let fresh = if missing { FRESH_WHERE_MISSING } else { FRESH };
         currencies.is_subset(&self.currencies) && self.at.elapsed() < fresh
     }

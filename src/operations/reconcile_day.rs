@@ -21,7 +21,7 @@ use crate::db::{DbError, events};
 use crate::domain::day::DayRange;
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
-use crate::domain::reconciliation::tally::{AmountsByCurrency, NotConserved, Tally};
+use crate::domain::reconciliation::tally::{AmountsByCurrency, Tally, TallyMismatch};
 use crate::domain::reconciliation::{Coverages, Parameters};
 use crate::domain::transaction::Source;
 use crate::redis::Redis;
@@ -51,7 +51,7 @@ pub enum ReconcileError {
     Database(#[from] DbError),
     /// Its rows do not add up.
     #[error(transparent)]
-    NotConserved(#[from] NotConserved),
+    TallyMismatch(#[from] TallyMismatch),
 }
 
 /// Reconciles `date`, a day of `zone`, in the name of the job of `claim`.
@@ -67,7 +67,7 @@ pub async fn reconcile_day(
     zone: Tz,
     parameters: &Parameters,
 ) -> Result<Reconciled, ReconcileError> {
-    let (from, until) = DayRange::of(date, zone).instants();
+    let (from, until) = DayRange::single(date, zone).instants();
     let run = DayRun { id: claim.job_id.0, date, from, until };
     begin(pool, redis, claim, &run, parameters, clock.now()).await?;
 

@@ -20,7 +20,7 @@ use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::domain::record::Record;
-use crate::domain::replay::{Replay, Replayed};
+use crate::domain::replay::{Replay, ReplayCounts};
 use crate::domain::transaction::{Kind, Source, Transaction};
 use crate::providers::payshack::{Projects, read_payin, read_payout};
 use crate::providers::readable_text;
@@ -43,10 +43,10 @@ pub async fn replay_quarantine(
     projects: &Projects,
     claim: &Claim,
     replay: Replay,
-) -> Result<Replayed, DbError> {
+) -> Result<ReplayCounts, DbError> {
     let lists = quarantine::list_to_replay(pool, replay).await?;
     let total: usize = lists.iter().map(|list| list.ids.len()).sum();
-    let mut replayed = Replayed::default();
+    let mut replayed = ReplayCounts::default();
     for list in &lists {
         for ids in list.ids.chunks(BATCH) {
             let batch = Batch { list, ids, rates, projects, before: replayed.replayed, total };
@@ -75,7 +75,7 @@ impl Batch<'_> {
         redis: &Redis,
         claim: &Claim,
         now: DateTime<Utc>,
-    ) -> Result<Replayed, DbError> {
+    ) -> Result<ReplayCounts, DbError> {
         let ReplayBatch { source, kind, .. } = *self.list;
         let mut transaction = pool.begin().await?;
         transactions::lock_source(&mut transaction, source).await?;
@@ -92,7 +92,7 @@ impl Batch<'_> {
         quarantine::delete(&mut transaction, &stored).await?;
         quarantine::set_reasons(&mut transaction, &malformed).await?;
         let (stored, still_malformed) = (stored.len() as u64, malformed.len() as u64);
-        let replayed = Replayed { replayed: stored + still_malformed, stored, still_malformed };
+        let replayed = ReplayCounts { replayed: stored + still_malformed, stored, still_malformed };
         let progress = json!({"progress": self.before + replayed.replayed, "total": self.total});
         claims::verify_claim(&mut transaction, claim, &progress).await?;
         let mut news = changes_news(source, &count(&verdicts));

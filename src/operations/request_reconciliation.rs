@@ -96,7 +96,7 @@ pub async fn enqueue_night(
 }
 
 fn bounds(date: NaiveDate, zone: Tz) -> DayBounds {
-    let (from, until) = DayRange::of(date, zone).instants();
+    let (from, until) = DayRange::single(date, zone).instants();
     DayBounds { date, from, until }
 }
 
@@ -106,7 +106,7 @@ async fn enqueue(connection: &mut PgConnection, request: &ReconciliationRequest)
         let job = NewJob {
             force: request.force,
             requested_by: request.requested_by.clone(),
-            ..NewJob::reconcile(ReconcileArgs::of_day(date), request.trigger)
+            ..NewJob::reconcile(ReconcileArgs::for_day(date), request.trigger)
         };
         let Enqueued { job_id, joined } = insert_or_join(connection, &job).await?;
         requested.push(RequestedDay { date, job_id, joined });

@@ -60,7 +60,8 @@ pub async fn request_replay(
     if !quarantine::exists(once.connection(), id).await? {
         return Err(ReplayError::NotFound);
     }
-    let job = NewJob { requested_by: Some(requested_by.to_owned()), ..NewJob::replay(Replay::One(id), Trigger::Api) };
+    let job =
+        NewJob { requested_by: Some(requested_by.to_owned()), ..NewJob::replay(Replay::Record(id), Trigger::Api) };
     let enqueued = jobs::insert_or_join(once.connection(), &job).await?;
     let requested = RequestedReplay { job_id: enqueued.job_id, joined: enqueued.joined };
     once.commit(&requested).await?;

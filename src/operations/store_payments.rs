@@ -19,12 +19,12 @@ use crate::db::metrics::{cells, data_version};
 use crate::db::transactions::{self, ExistingTransaction, TransactionChange, TransactionWrite};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{Rates, Valuation};
-use crate::domain::metrics::cell::{Deltas, Share};
+use crate::domain::metrics::cell::{Contribution, Deltas};
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::sync::Counts;
 use crate::domain::transaction::{ContentHash, Kind, Source, Transaction};
-use crate::domain::version::{Known, Verdict, decide};
+use crate::domain::upsert::{StoredVersion, UpsertDecision, decide};
 
 /// Stores payments of one source and kind, valued by their own rates or by `rates`, their changes and their place in the
 /// metrics, and says what became of each.
@@ -37,7 +37,7 @@ pub(super) async fn store_payments(
     payments: &[&Transaction],
     run_id: Option<Uuid>,
     now: DateTime<Utc>,
-) -> Result<Vec<Verdict>, DbError> {
+) -> Result<Vec<UpsertDecision>, DbError> {
     let ids: Vec<String> = payments.iter().map(|payment| payment.key.source_id.clone()).collect();
     let stored = transactions::list_existing(connection, source, kind, &ids).await?;
     let rates = rates.find(connection, currencies_without_rate(payments)).await?;
@@ -46,18 +46,18 @@ pub(super) async fn store_payments(
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
     let deltas = plan.deltas(&stored);
     data_version::increment(connection, source, &deltas.days()).await?;
-    cells::move_cells(connection, &deltas.into_moves()).await?;
+    cells::move_cells(connection, &deltas.into_cell_deltas()).await?;
     Ok(plan.verdicts)
 }
 
 /// How many payments these verdicts stored, and how.
-pub(super) fn count(verdicts: &[Verdict]) -> Counts {
+pub(super) fn count(verdicts: &[UpsertDecision]) -> Counts {
     let mut counts = Counts::default();
     for verdict in verdicts {
         match verdict {
-            Verdict::Insert => counts.inserted += 1,
-            Verdict::Update | Verdict::Replace => counts.updated += 1,
-            Verdict::Same | Verdict::Stale | Verdict::Refused => counts.unchanged += 1,
+            UpsertDecision::Insert => counts.inserted += 1,
+            UpsertDecision::Update | UpsertDecision::Replace => counts.updated += 1,
+            UpsertDecision::Same | UpsertDecision::Stale | UpsertDecision::Refused => counts.unchanged += 1,
         }
     }
     counts
@@ -85,12 +85,12 @@ fn currencies_without_rate(payments: &[&Transaction]) -> BTreeSet<Currency> {
 struct Plan<'told> {
     latest: BTreeMap<&'told str, Latest<'told>>,
     changes: Vec<TransactionChange>,
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<UpsertDecision>,
 }
 
 struct Latest<'told> {
     id: Uuid,
-    known: Known,
+    known: StoredVersion,
     payment: &'told Transaction,
     valuation: Option<Valuation>,
 }
@@ -119,7 +119,7 @@ impl<'told> Plan<'told> {
         let before = known.map(|known| known.status).zip(amount);
         self.changes.extend(before.and_then(|before| change(id, before, payment)));
         let known = known_after(verdict, payment, content);
-        let valuation = Valuation::of(payment, rates);
+        let valuation = Valuation::new(payment, rates);
         self.latest.insert(source_id, Latest { id, known, payment, valuation });
     }
 
@@ -147,13 +147,18 @@ impl<'told> Plan<'told> {
 }
 
 impl Latest<'_> {
-    fn share(&self) -> Share {
-        Share::of(self.payment, self.valuation.as_ref())
+    fn share(&self) -> Contribution {
+        Contribution::new(self.payment, self.valuation.as_ref())
     }
 }
 
-fn known_after(verdict: Verdict, payment: &Transaction, content: ContentHash) -> Known {
-    Known { version: payment.version, content, status: payment.status, replaced_in_place: verdict == Verdict::Replace }
+fn known_after(verdict: UpsertDecision, payment: &Transaction, content: ContentHash) -> StoredVersion {
+    StoredVersion {
+        version: payment.version,
+        content,
+        status: payment.status,
+        replaced_in_place: verdict == UpsertDecision::Replace,
+    }
 }
 
 fn change(

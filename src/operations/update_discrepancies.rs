@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::discrepancies::updates::{self, DiscrepancyUpdate, UpdatedBy};
-use crate::domain::discrepancy::{CaseState, IllegalMove};
-use crate::domain::discrepancy_transition::{Move, Standing};
+use crate::domain::discrepancy::{DiscrepancyState, IllegalTransition};
+use crate::domain::triage::{Triage, TriageUpdate};
 
 /// How often it is tried.
 const ATTEMPTS: usize = 3;
@@ -28,7 +28,7 @@ pub enum MoveError {
     NotFound(Vec<Uuid>),
     /// Nobody may.
     #[error("{}; nothing was changed", enumerated(.0.iter().map(|(id, illegal)| format!("{id}: {illegal}"))))]
-    Illegal(Vec<(Uuid, IllegalMove)>),
+    Illegal(Vec<(Uuid, IllegalTransition)>),
     /// The database cannot take it.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -48,7 +48,7 @@ pub async fn move_cases(
     pool: &PgPool,
     clock: &dyn Clock,
     ids: &BTreeSet<Uuid>,
-    asked: &Move,
+    asked: &TriageUpdate,
     by: &str,
 ) -> Result<usize, MoveError> {
     let mut result = try_to_move(pool, clock, ids, asked, by).await;
@@ -61,7 +61,7 @@ pub async fn move_cases(
     }
     let cases = result?;
     if cases > 0 {
-        let state = asked.state.map(CaseState::as_str);
+        let state = asked.state.map(DiscrepancyState::as_str);
         tracing::info!(cases, state, changed_by = by, "cases were moved by hand");
     }
     Ok(cases)
@@ -71,7 +71,7 @@ async fn try_to_move(
     pool: &PgPool,
     clock: &dyn Clock,
     ids: &BTreeSet<Uuid>,
-    asked: &Move,
+    asked: &TriageUpdate,
     by: &str,
 ) -> Result<usize, MoveError> {
     let wanted: Vec<Uuid> = ids.iter().copied().collect();
@@ -94,7 +94,7 @@ async fn try_to_move(
     Ok(moved.len())
 }
 
-fn moved(found: Vec<(Uuid, Standing)>, asked: &Move) -> Result<Vec<DiscrepancyUpdate>, MoveError> {
+fn moved(found: Vec<(Uuid, Triage)>, asked: &TriageUpdate) -> Result<Vec<DiscrepancyUpdate>, MoveError> {
     let (mut moved, mut illegal) = (vec![], vec![]);
     for (id, from) in found {
         match from.after(asked) {

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt};
 use redis::ErrorKind;
 
 use super::{Redis, RedisError};
-use crate::domain::event::Recorded;
+use crate::domain::event::RecordedEvent;
 
 const CHANNEL: &str = "events";
 /// A job or request does not wait longer than this for a Redis that does not reply.
@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Redis {
     /// Publishes `events` in order. If this fails, listeners find them in the events table a little later.
-    pub async fn publish(&self, events: &[Recorded]) -> Result<(), RedisError> {
+    pub async fn publish(&self, events: &[RecordedEvent]) -> Result<(), RedisError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -31,7 +31,9 @@ impl Redis {
     }
 
     /// Yields events until the connection ends.
-    pub async fn listen(&self) -> Result<impl Stream<Item = Result<Recorded, RedisError>> + Send + use<>, RedisError> {
+    pub async fn listen(
+        &self,
+    ) -> Result<impl Stream<Item = Result<RecordedEvent, RedisError>> + Send + use<>, RedisError> {
         let subscriber = self.subscribe(&[self.key(CHANNEL)]).await?;
         Ok(subscriber.into_on_message().map(|message| Ok(serde_json::from_slice(message.get_payload_bytes())?)))
     }

@@ -110,7 +110,7 @@ async fn jobs_are_walked_newest_first_and_found_by_what_they_are() {
     for day in 1..=7 {
         made.push(api.enqueue(&day_again(day)).await.to_string());
     }
-    let plain = api.enqueue(&NewJob::plain(&HOUSEKEEPING, Trigger::Cli)).await;
+    let plain = api.enqueue(&NewJob::without_args(&HOUSEKEEPING, Trigger::Cli)).await;
     made.push(plain.to_string());
     let of_tomorrow = api.enqueue_in("failed").await;
     sqlx::query!("UPDATE jobs SET kind = 'of-tomorrow', queue = 'tomorrow' WHERE id = $1", of_tomorrow.0)

@@ -82,7 +82,7 @@ impl Pair {
                 .find(|priority| **priority as i16 == request.priority)
                 .expect("one of them"),
             delay: if request.delayed { LONG } else { Duration::ZERO },
-            ..NewJob::plain(if request.limited { &LIMITED } else { &NO_OP }, Trigger::Api)
+            ..NewJob::without_args(if request.limited { &LIMITED } else { &NO_OP }, Trigger::Api)
         };
         let enqueued = enqueue_job(&self.pool, &self.redis, &job).await.expect("the jobs table takes it");
         let (at, joined) = self.model.enqueue(request);

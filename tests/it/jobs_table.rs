@@ -8,7 +8,7 @@ use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, claim, finish, veri
 use psp_dashboard::db::jobs::find_summary;
 use psp_dashboard::db::jobs::leases;
 use psp_dashboard::db::jobs::leases::RenewedClaim;
-use psp_dashboard::domain::job::attempt::{ClaimedJob, DEATHS_ALONE, Outcome, POISON};
+use psp_dashboard::domain::job::attempt::{ClaimedJob, MAX_ISOLATED_DEATHS, Outcome, POISON};
 use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
@@ -128,7 +128,7 @@ async fn of_fifty_requests_at_once_one_job_comes() {
 #[tokio::test]
 async fn a_person_comes_before_the_schedule() {
     let ledger = Ledger::open().await;
-    ledger.enqueue(&NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)).await;
+    ledger.enqueue(&NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)).await;
     let asked = ledger.enqueue(&NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api)).await;
     assert_eq!(ledger.claim("w").await.expect("a due job").claim.job_id, asked);
 }
@@ -153,7 +153,7 @@ async fn jobs_that_share_a_limit_run_one_at_a_time() {
 #[tokio::test]
 async fn claims_at_once_never_share_a_job() {
     let ledger = Ledger::open().await;
-    ledger.enqueue_days(40, Priority::Person).await;
+    ledger.enqueue_days(40, Priority::Interactive).await;
     let claims = futures_util::future::join_all((0..60).map(|_| ledger.claim("w"))).await;
     let mut claimed: Vec<JobId> = claims.into_iter().flatten().map(|job| job.claim.job_id).collect();
     let count = claimed.len();
@@ -222,7 +222,7 @@ async fn a_job_that_kills_its_process_three_times_alone_is_poison() {
     let ledger = Ledger::open().await;
     let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
     ledger.claim("beside others").await.expect("a due job");
-    for _ in 0..DEATHS_ALONE {
+    for _ in 0..MAX_ISOLATED_DEATHS {
         ledger.expire_leases().await;
         assert_eq!(ledger.rescue().await, 1);
         assert_eq!(
@@ -246,7 +246,7 @@ async fn a_suspect_that_ends_is_acquitted() {
     let ledger = Ledger::open().await;
     ledger.enqueue(&incremental(Source::Vima)).await;
     ledger.claim("dead").await.expect("a due job");
-    for deaths in 1..DEATHS_ALONE {
+    for deaths in 1..MAX_ISOLATED_DEATHS {
         ledger.expire_leases().await;
         ledger.rescue().await;
         assert!(ledger.claim_isolated("dead too").await.is_some(), "{deaths} deaths alone");
@@ -292,10 +292,10 @@ async fn a_job_that_was_told_to_stop_has_no_other_attempt() {
 async fn a_batch_is_the_best_that_is_due() {
     let ledger = Ledger::open().await;
     let old = ledger.enqueue_days(3, Priority::Backfill).await;
-    let asked = ledger.enqueue_days(5, Priority::Person).await;
+    let asked = ledger.enqueue_days(5, Priority::Interactive).await;
     // The first three days are live already: asking for them in a hurry has brought them forward.
     assert_eq!(&asked[..3], &old[..]);
-    let delayed = NewJob { delay: Duration::from_mins(1), ..NewJob::plain(&HOUSEKEEPING, Trigger::Api) };
+    let delayed = NewJob { delay: Duration::from_mins(1), ..NewJob::without_args(&HOUSEKEEPING, Trigger::Api) };
     let later = ledger.enqueue(&delayed).await;
     assert_eq!(ledger.state(later).await, JobState::Scheduled);
     let batch = ledger.claim_many("w", false, 4).await;
@@ -311,7 +311,7 @@ async fn a_batch_is_the_best_that_is_due() {
 async fn nothing_is_claimed_from_a_paused_queue() {
     let ledger = Ledger::open().await;
     ledger.enqueue(&incremental(Source::Vima)).await;
-    let housekeeping = ledger.enqueue(&NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)).await;
+    let housekeeping = ledger.enqueue(&NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)).await;
     let pause = "INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ('sync', now(), 'ada')";
     ledger.pool.execute(pause).await.expect("the jobs table answers");
     let batch = ledger.claim_many("w", false, 8).await;

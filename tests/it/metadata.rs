@@ -224,7 +224,7 @@ async fn a_list_that_is_refused_keeps_no_other_from_being_read() {
     let system = TestSystem::start(&["--fault", "success-false=1"]).await;
     let _worker = system.start_jobs(&["worker"]);
     let web = system.start_web().await;
-    let job = NewJob::plain(&SYNC_PAYSHACK_METADATA, Trigger::Cli);
+    let job = NewJob::without_args(&SYNC_PAYSHACK_METADATA, Trigger::Cli);
     enqueue_job(&system.pool, &system.servers.redis().await, &job).await.expect("the jobs table takes it");
     eventually("every list to be asked for", || async {
         let answered = system.sandbox.get("requests").await["answered"].clone();

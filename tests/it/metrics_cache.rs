@@ -10,9 +10,9 @@ use psp_dashboard::db::metrics::sums;
 use psp_dashboard::domain::day::DayRange;
 use psp_dashboard::domain::metrics::cell::Measures;
 use psp_dashboard::domain::metrics::granularity::Granularity;
-use psp_dashboard::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
-use psp_dashboard::domain::metrics::rollup_plan::TimeRange;
+use psp_dashboard::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, MetricRow};
 use psp_dashboard::domain::metrics::time_buckets::TimeBuckets;
+use psp_dashboard::domain::time_range::TimeRange;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::ingest_page::Checkpoint;
 use psp_dashboard::operations::metrics_cache::{Answer, MetricsCache};
@@ -144,12 +144,12 @@ async fn what_changes_on_any_day_is_in_the_next_answer() {
     let sums = MetricsCache::new(pool.clone());
     let day = |text: &str| text.parse().expect(text);
     let kolkata = DayRange::new(day("2026-01-01"), day("2026-02-10"), Tz::Asia__Kolkata).expect("days");
-    let (hours, _) = TimeBuckets::buckets(kolkata, Granularity::Hour).expect("few enough");
+    let (hours, _) = TimeBuckets::calendar(kolkata, Granularity::Hour).expect("few enough");
     let questions = [
-        MetricQuery::new(Filter::default(), TimeBuckets::one(TimeRange::ALL)).with_fees(),
-        MetricQuery::new(Filter::default(), hours).by(Dimension::Project),
+        MetricQuery::new(MetricFilter::default(), TimeBuckets::one(TimeRange::ALL)).with_fees(),
+        MetricQuery::new(MetricFilter::default(), hours).by(Dimension::Project),
         MetricQuery::new(
-            Filter { sources: vec![Source::Payshack], ..Filter::default() },
+            MetricFilter { sources: vec![Source::Payshack], ..MetricFilter::default() },
             TimeBuckets::one(TimeRange::ALL),
         ),
     ];
@@ -201,7 +201,7 @@ fn told(answer: &Answer) -> BTreeMap<String, Measures> {
 fn added_up(sums: &[MetricRow]) -> BTreeMap<String, Measures> {
     let mut added = BTreeMap::<String, Measures>::new();
     for sum in sums {
-        let what = (sum.slot, sum.source, &sum.member, sum.status, &sum.currency);
+        let what = (sum.bucket, sum.source, &sum.member, sum.status, &sum.currency);
         *added.entry(format!("{what:?}")).or_default() += sum.measures;
     }
     added

@@ -148,7 +148,7 @@ fn oracle(case: &Case) -> (Vec<Said>, Tally, AmountsByCurrency) {
     for row in &case.rows {
         let is_near = row.created_at >= from && row.created_at < until;
         match &row.key {
-            _ if !is_near || !case.parameters.projects.contain(row.project.as_deref()) => {}
+            _ if !is_near || !case.parameters.projects.contains(row.project.as_deref()) => {}
             Some(key) => by_key.entry(key).or_default().push(row),
             None if is_of_day(row) => {
                 *side(&mut tally.total, row) += 1;

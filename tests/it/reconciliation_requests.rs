@@ -169,7 +169,7 @@ async fn days_are_reconciled_by_hand() {
 
 /// The job of a night, as a worker has claimed it.
 async fn claimed_night(system: &TestSystem, redis: &Redis, nightly: NaiveDate) -> Claim {
-    let job = NewJob::reconcile(ReconcileArgs::of_night_after(nightly), Trigger::Schedule);
+    let job = NewJob::reconcile(ReconcileArgs::for_night_after(nightly), Trigger::Schedule);
     let job_id = enqueue_job(&system.pool, redis, &job).await.expect("the jobs table takes it").job_id;
     sqlx::query!("UPDATE jobs SET state = 'running', epoch = 1 WHERE id = $1", job_id.0)
         .execute(&system.pool)
@@ -342,7 +342,7 @@ async fn what_is_asked_for_is_done_and_shown() {
     // A night: the day that has ended, and this one, whose cases are open.
     drop(worker);
     let redis = system.servers.redis().await;
-    let night = NewJob::reconcile(ReconcileArgs::of_night_after(date + Days::new(1)), Trigger::Schedule);
+    let night = NewJob::reconcile(ReconcileArgs::for_night_after(date + Days::new(1)), Trigger::Schedule);
     enqueue_job(&system.pool, &redis, &night).await.expect("the jobs table takes it");
     let _worker = system.start_jobs_with(&["worker"], &[("RECON_REVISIT_DAYS", "1")]);
     system.wait_until_idle().await;

@@ -10,7 +10,7 @@ use psp_dashboard::db::transactions::search::{
     FoundTransaction, Search, SortBy, SortOrder, TransactionCursor, TransactionFilter, TransactionWindow, list,
 };
 use psp_dashboard::domain::metrics::amount_band::AmountRange;
-use psp_dashboard::domain::metrics::query::Filter as Dimensions;
+use psp_dashboard::domain::metrics::query::MetricFilter;
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::operations::list_payments::list_payments;
@@ -126,39 +126,39 @@ fn amounts(least: Option<i64>, most: Option<i64>) -> AmountRange {
 }
 
 fn filters() -> Vec<TransactionFilter> {
-    let (none, all) = (TransactionFilter::default, Dimensions::default);
+    let (none, all) = (TransactionFilter::default, MetricFilter::default);
     let one = |text: &str| vec![text.to_owned()];
     let time = |text: &str| Some(text.parse().expect(text));
     let search = |text: &str, personal| Some(Search { text: text.to_owned(), personal });
     vec![
         none(),
-        TransactionFilter { dimensions: Dimensions { sources: vec![Source::Payshack], ..all() }, ..none() },
-        TransactionFilter { dimensions: Dimensions { kinds: vec![Kind::Payout], ..all() }, ..none() },
-        TransactionFilter { dimensions: Dimensions { projects: one("project1"), ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { sources: vec![Source::Payshack], ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { kinds: vec![Kind::Payout], ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { projects: one("project1"), ..all() }, ..none() },
         TransactionFilter {
-            dimensions: Dimensions { projects: vec!["project1".to_owned(), "project3".to_owned()], ..all() },
+            dimensions: MetricFilter { projects: vec!["project1".to_owned(), "project3".to_owned()], ..all() },
             ..none()
         },
-        TransactionFilter { dimensions: Dimensions { projects: one("nobody's"), ..all() }, ..none() },
-        TransactionFilter { dimensions: Dimensions { statuses: vec![Status::Refunded], ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { projects: one("nobody's"), ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { statuses: vec![Status::Refunded], ..all() }, ..none() },
         TransactionFilter {
-            dimensions: Dimensions { statuses: vec![Status::Success, Status::Pending], ..all() },
+            dimensions: MetricFilter { statuses: vec![Status::Success, Status::Pending], ..all() },
             ..none()
         },
-        TransactionFilter { dimensions: Dimensions { currencies: one("BDT"), ..all() }, ..none() },
-        TransactionFilter { dimensions: Dimensions { countries: one("C2"), ..all() }, ..none() },
-        TransactionFilter { dimensions: Dimensions { payment_methods: one("M5"), ..all() }, ..none() },
-        TransactionFilter { dimensions: Dimensions { merchant_ids: one("merchant-6"), ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { currencies: one("BDT"), ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { countries: one("C2"), ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { payment_methods: one("M5"), ..all() }, ..none() },
+        TransactionFilter { dimensions: MetricFilter { merchant_ids: one("merchant-6"), ..all() }, ..none() },
         TransactionFilter { amounts: amounts(Some(48), None), ..none() },
         TransactionFilter { amounts: amounts(Some(7), Some(7)), ..none() },
         TransactionFilter { amounts: amounts(Some(7), Some(101)), ..none() },
         TransactionFilter { from: time("2026-01-12T18:30:00Z"), until: time("2026-01-15T18:30:00Z"), ..none() },
         TransactionFilter {
-            dimensions: Dimensions { countries: one("C1"), payment_methods: one("M5"), ..all() },
+            dimensions: MetricFilter { countries: one("C1"), payment_methods: one("M5"), ..all() },
             ..none()
         },
         TransactionFilter {
-            dimensions: Dimensions {
+            dimensions: MetricFilter {
                 merchant_ids: one("merchant-6"),
                 countries: one("C1"),
                 statuses: vec![Status::Failed],
@@ -167,7 +167,7 @@ fn filters() -> Vec<TransactionFilter> {
             ..none()
         },
         TransactionFilter {
-            dimensions: Dimensions { projects: one("project2"), kinds: vec![Kind::Payout], ..all() },
+            dimensions: MetricFilter { projects: one("project2"), kinds: vec![Kind::Payout], ..all() },
             amounts: amounts(None, Some(1)),
             ..none()
         },
@@ -175,7 +175,7 @@ fn filters() -> Vec<TransactionFilter> {
         TransactionFilter { search: search("REF-12", false), ..none() },
         TransactionFilter { search: search("@exam", false), ..none() },
         TransactionFilter {
-            dimensions: Dimensions { projects: one("project1"), ..all() },
+            dimensions: MetricFilter { projects: one("project1"), ..all() },
             search: search("u77", true),
             ..none()
         },
@@ -270,14 +270,16 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
     let (sums, now) = (MetricsCache::new(pool.clone()), SystemClock.now());
     let one = |text: &str| vec![text.to_owned()];
     let search = |text: &str| Some(Search { text: text.to_owned(), personal: false });
-    let all = Dimensions::default;
-    let india =
-        TransactionFilter { dimensions: Dimensions { countries: one("IN"), ..all() }, ..TransactionFilter::default() };
+    let all = MetricFilter::default;
+    let india = TransactionFilter {
+        dimensions: MetricFilter { countries: one("IN"), ..all() },
+        ..TransactionFilter::default()
+    };
     for (filter, total, exact) in [
         (india.clone(), 100_001, true),
         (
             TransactionFilter {
-                dimensions: Dimensions { payment_methods: one("CARD"), ..india.dimensions.clone() },
+                dimensions: MetricFilter { payment_methods: one("CARD"), ..india.dimensions.clone() },
                 ..india.clone()
             },
             10,
@@ -291,7 +293,7 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
         (TransactionFilter { search: search("many-10000"), ..TransactionFilter::default() }, 3, true),
         (
             TransactionFilter {
-                dimensions: Dimensions { countries: one("PK"), ..all() },
+                dimensions: MetricFilter { countries: one("PK"), ..all() },
                 search: search("many-10000"),
                 ..TransactionFilter::default()
             },

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use psp_dashboard::db::metrics::cells::move_cells;
 use psp_dashboard::domain::exchange_rate::{Rates, Valuation};
-use psp_dashboard::domain::metrics::cell::{Deltas, Share};
+use psp_dashboard::domain::metrics::cell::{Contribution, Deltas};
 use psp_dashboard::domain::transaction::Transaction;
 use sqlx::PgPool;
 
@@ -59,9 +59,9 @@ async fn move_elsewhere(pool: &PgPool, payments: &[Transaction]) -> (Duration, u
     let began = Instant::now();
     let mut deltas = Deltas::default();
     for payment in payments {
-        deltas.change(None, &Share::of(payment, Valuation::of(payment, &Rates::default()).as_ref()));
+        deltas.change(None, &Contribution::new(payment, Valuation::new(payment, &Rates::default()).as_ref()));
     }
-    let mut moves = deltas.into_moves();
+    let mut moves = deltas.into_cell_deltas();
     let counted = began.elapsed();
     for (cell, _) in &mut moves {
         cell.bucket += OTHER_DAYS;

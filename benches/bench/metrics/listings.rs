@@ -77,7 +77,7 @@ fn filters(payments: &Payments) -> Vec<Endpoint> {
     let rare_project = format!("project-{PROJECTS}");
     let (common, rare) = (COUNTRIES[0].0, COUNTRIES[COUNTRIES.len() - 1].0);
     let (day, zone) = (payments.until.date_naive() - Days::new(40), Tz::UTC);
-    let (from, until) = DayRange::of(day, zone).instants();
+    let (from, until) = DayRange::single(day, zone).instants();
     vec![
         by("source", "vima"),
         by("kind", "payout"),

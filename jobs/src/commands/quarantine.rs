@@ -9,7 +9,7 @@ use psp_dashboard::db::page::PageWindow;
 use psp_dashboard::db::sync::quarantine;
 use psp_dashboard::db::sync::quarantine::{QuarantineEntry, QuarantineFilter};
 use psp_dashboard::domain::job::{NewJob, Trigger};
-use psp_dashboard::domain::record::Readable;
+use psp_dashboard::domain::record::ReadableText;
 use psp_dashboard::domain::replay::Replay;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
@@ -62,8 +62,8 @@ struct ReplayArguments {
 impl ReplayArguments {
     fn replay(&self) -> Replay {
         match (self.id, self.source) {
-            (Some(id), _) => Replay::One(id),
-            (None, Some(source)) => Replay::Of(source),
+            (Some(id), _) => Replay::Record(id),
+            (None, Some(source)) => Replay::Source(source),
             (None, None) => Replay::All,
         }
     }
@@ -106,7 +106,7 @@ fn write_entry(out: &mut impl Write, entry: &QuarantineEntry) -> std::io::Result
     let (first, last) = (seen(entry.first_seen_at), seen(entry.last_seen_at));
     writeln!(out, "    seen {} times, first {first}, last {last}, by the run {}", entry.times_seen, entry.run_id)?;
     if let Some(raw) = &entry.raw {
-        let readable = Readable::of(raw);
+        let readable = ReadableText::new(raw);
         writeln!(out, "    {}", printable(&readable.text))?;
         if let Some(replaced) = readable.replaced {
             writeln!(out, "    ({replaced})")?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_dashboard::domain::metadata::{List, Metadata};
+use psp_dashboard::domain::metadata::{Metadata, MetadataList};
 use psp_dashboard::operations::store_metadata::{StoredList, store_metadata};
 use psp_dashboard::providers::ProviderError;
 use serde_json::{Value, json};
@@ -32,18 +32,18 @@ impl SyncPayshackMetadata {
         Self { context: Arc::clone(context) }
     }
 
-    async fn read(&self, list: List) -> Result<Metadata, ProviderError> {
+    async fn read(&self, list: MetadataList) -> Result<Metadata, ProviderError> {
         let payshack = &self.context.payshack;
         Ok(match list {
-            List::Clients => Metadata::Clients(payshack.clients().await?),
-            List::Resellers => Metadata::Resellers(payshack.resellers().await?),
-            List::ServiceProviders => Metadata::ServiceProviders(payshack.service_providers().await?),
+            MetadataList::Clients => Metadata::Clients(payshack.clients().await?),
+            MetadataList::Resellers => Metadata::Resellers(payshack.resellers().await?),
+            MetadataList::ServiceProviders => Metadata::ServiceProviders(payshack.service_providers().await?),
         })
     }
 
     async fn store(&self, job: &ClaimedJob, metadata: &Metadata, place: usize) -> Result<Value, JobError> {
         let JobContext { pool, clock, .. } = &*self.context;
-        let progress = json!({"progress": place + 1, "total": List::ALL.len()});
+        let progress = json!({"progress": place + 1, "total": MetadataList::ALL.len()});
         let stored = store_metadata(pool, &job.claim, metadata, &progress, clock.now()).await?;
         let list = metadata.list().as_str();
         for row in metadata.unreadable() {
@@ -64,7 +64,7 @@ impl Handler for SyncPayshackMetadata {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let mut result = serde_json::Map::new();
         let mut refusal = None;
-        for (place, list) in List::ALL.into_iter().enumerate() {
+        for (place, list) in MetadataList::ALL.into_iter().enumerate() {
             match self.read(list).await {
                 Ok(metadata) => {
                     result.insert(list.as_str().to_owned(), self.store(job, &metadata, place).await?);

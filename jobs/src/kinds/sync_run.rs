@@ -14,7 +14,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::sync::runs::NewSyncRun;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_dashboard::domain::sync::{Counts, DayPlace, Stream, SyncArgs};
+use psp_dashboard::domain::sync::{Counts, DayCheckpoint, Stream, SyncArgs};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::begin_history::read_owed_history;
 use psp_dashboard::operations::begin_sync::begin_sync;
@@ -68,7 +68,7 @@ pub struct SyncRun {
     /// Records in all, where the provider says.
     pub total: Option<u64>,
     /// Where an earlier attempt at reading days was interrupted.
-    pub resumed_at: Option<DayPlace>,
+    pub resumed_at: Option<DayCheckpoint>,
     began: Instant,
     counts: Counts,
     progress_told: Option<Instant>,

@@ -52,7 +52,7 @@ pub fn table(sync: &SyncConfig, reconciliation: &ReconciliationConfig) -> Vec<En
         entry("sync-vima", sync.vima_interval, Missed::Coalesce, |_| incremental(Source::Vima)),
         entry("sync-payshack", sync.payshack_interval, Missed::Coalesce, |_| incremental(Source::Payshack)),
         entry("sync-payshack-metadata", sync.payshack_metadata_interval, Missed::Coalesce, |_| {
-            NewJob::plain(&SYNC_PAYSHACK_METADATA, Trigger::Schedule)
+            NewJob::without_args(&SYNC_PAYSHACK_METADATA, Trigger::Schedule)
         }),
         // Ids that became visible hours late, below a cursor that had passed.
         entry("sweep-vima", day, Missed::MakeUp, |tick| {
@@ -64,11 +64,11 @@ pub fn table(sync: &SyncConfig, reconciliation: &ReconciliationConfig) -> Vec<En
             again(Source::Payshack, day, day)
         }),
         nightly(reconciliation),
-        entry("housekeeping", hour, Missed::Coalesce, |_| NewJob::plain(&HOUSEKEEPING, Trigger::Schedule)),
+        entry("housekeeping", hour, Missed::Coalesce, |_| NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)),
     ];
     if sync.has_rates_url {
         table.push(entry("refresh-fx-rates", hour / 2, Missed::Coalesce, |_| {
-            NewJob::plain(&REFRESH_FX_RATES, Trigger::Schedule)
+            NewJob::without_args(&REFRESH_FX_RATES, Trigger::Schedule)
         }));
     }
     table
@@ -78,7 +78,7 @@ pub fn table(sync: &SyncConfig, reconciliation: &ReconciliationConfig) -> Vec<En
 fn nightly(reconciliation: &ReconciliationConfig) -> Entry {
     let zone = reconciliation.zone;
     let job_at =
-        move |tick| NewJob::reconcile(ReconcileArgs::of_night_after(day_before(tick, zone)), Trigger::Schedule);
+        move |tick| NewJob::reconcile(ReconcileArgs::for_night_after(day_before(tick, zone)), Trigger::Schedule);
     Entry {
         name: Cow::Borrowed("reconcile"),
         when: Recurrence::Cron(reconciliation.nightly.clone()),

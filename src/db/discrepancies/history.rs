@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy::DiscrepancyState;
 
 /// A change of a case: by a person, or by a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +18,9 @@ pub struct DiscrepancyChange {
     /// By which run; none where a person did it.
     pub run_id: Option<Uuid>,
     /// Where it stood before; none where it was opened.
-    pub from_state: Option<CaseState>,
+    pub from_state: Option<DiscrepancyState>,
     /// Where it stood after.
-    pub to_state: CaseState,
+    pub to_state: DiscrepancyState,
     /// Who looked into it before.
     pub from_assignee: Option<String>,
     /// Who looked into it after.
@@ -56,7 +56,7 @@ pub async fn list(pool: &PgPool, id: Uuid) -> Result<Vec<DiscrepancyChange>, DbE
                 changed_at: row.changed_at,
                 changed_by: row.changed_by,
                 run_id: row.run_id,
-                from_state: row.from_state.map(CaseState::try_from).transpose()?,
+                from_state: row.from_state.map(DiscrepancyState::try_from).transpose()?,
                 to_state: row.to_state.try_into()?,
                 from_assignee: row.from_assignee,
                 to_assignee: row.to_assignee,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::reconciliation::facts::{self, Facts};
 use crate::db::types::names;
-use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 
 /// Which cases are looked for. An empty list stands for every value.
@@ -34,7 +34,7 @@ pub struct DiscrepancyFilter {
     /// Either of the two, by its name.
     pub either: Vec<String>,
     /// Where they stand.
-    pub states: Vec<CaseState>,
+    pub states: Vec<DiscrepancyState>,
     /// Of these projects.
     pub projects: Vec<String>,
     /// Of these people.
@@ -72,7 +72,7 @@ impl DiscrepancyFilter {
         let lists: [(&str, Vec<String>); 6] = [
             ("match_status", owned(names(&self.match_statuses, MatchStatus::as_str))),
             ("types[1]", owned(names(&self.discrepancy_types, DiscrepancyType::as_str))),
-            ("state", owned(names(&self.states, CaseState::as_str))),
+            ("state", owned(names(&self.states, DiscrepancyState::as_str))),
             ("project", self.projects.clone()),
             ("assignee", self.assignees.clone()),
             ("", self.either.clone()),
@@ -100,7 +100,7 @@ pub struct Discrepancy {
     #[sqlx(flatten)]
     pub facts: Facts,
     #[sqlx(try_from = "String")]
-    pub state: CaseState,
+    pub state: DiscrepancyState,
     pub assignee: Option<String>,
     pub note: Option<String>,
     pub first_seen_at: DateTime<Utc>,

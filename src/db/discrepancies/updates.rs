@@ -8,13 +8,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::domain::discrepancy_transition::Standing;
+use crate::domain::triage::Triage;
 
 /// Locks the cases of these ids until the end of the transaction, and says how each stands, by their ids.
 ///
 /// # Errors
 /// [`DbError`] where the database refuses, or holds an impossible row.
-pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, Standing)>, DbError> {
+pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, Triage)>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT id, state, assignee, note FROM discrepancies WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
         ids
@@ -22,7 +22,7 @@ pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uu
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|row| Ok((row.id, Standing { state: row.state.try_into()?, assignee: row.assignee, note: row.note })))
+        .map(|row| Ok((row.id, Triage { state: row.state.try_into()?, assignee: row.assignee, note: row.note })))
         .collect()
 }
 
@@ -32,9 +32,9 @@ pub struct DiscrepancyUpdate {
     /// The case.
     pub id: Uuid,
     /// Before.
-    pub from: Standing,
+    pub from: Triage,
     /// After.
-    pub to: Standing,
+    pub to: Triage,
 }
 
 /// Who moves cases, when, and what is said with it.

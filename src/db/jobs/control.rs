@@ -72,7 +72,7 @@ pub async fn bring_forward(connection: &mut PgConnection, job_id: JobId) -> Resu
         r#"UPDATE jobs SET due_at = LEAST(due_at, now()), priority = LEAST(priority, $2)
             WHERE id = $1 AND state IN ('scheduled', 'retrying')"#,
         job_id.0,
-        Priority::Person as i16
+        Priority::Interactive as i16
     )
     .execute(connection)
     .await?;

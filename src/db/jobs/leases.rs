@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::types::interval;
-use crate::domain::job::attempt::{DEATHS_ALONE, DIED, POISON};
+use crate::domain::job::attempt::{MAX_ISOLATED_DEATHS, POISON, WORKER_DIED};
 use crate::domain::job::{Claim, JobId, JobState};
 
 /// A claim that still holds.
@@ -120,9 +120,9 @@ pub async fn release_expired(connection: &mut PgConnection) -> Result<Vec<LostJo
                UPDATE job_attempts SET finished_at = now(), outcome = 'lost', error = 'the worker died'
                  FROM moved WHERE job_id = moved.id AND job_attempts.epoch = moved.epoch)
            SELECT id, kind, state, COALESCE(error, 'cancelled') AS "error!" FROM moved"#,
-        i32::from(DEATHS_ALONE),
+        i32::from(MAX_ISOLATED_DEATHS),
         POISON,
-        DIED
+        WORKER_DIED
     )
     .fetch_all(connection)
     .await?;

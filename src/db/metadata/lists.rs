@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::db::DbError;
-use crate::domain::metadata::List;
+use crate::domain::metadata::MetadataList;
 
 /// Notes that `list` was read.
 ///
 /// # Errors
 /// [`DbError`] where the database refuses.
-pub async fn set_read(connection: &mut PgConnection, list: List, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn set_read(connection: &mut PgConnection, list: MetadataList, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         r#"INSERT INTO payshack_lists (list, read_at) VALUES ($1, $2)
                ON CONFLICT (list) DO UPDATE SET read_at = excluded.read_at"#,

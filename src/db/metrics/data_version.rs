@@ -40,7 +40,7 @@ impl Freshness {
     /// The edition of the payments that a question asks for. Of other sources and days, no version matters.
     #[must_use]
     pub fn data_version(&self, question: &MetricQuery) -> DataVersion {
-        let (asked, days) = (&question.filter.sources, question.slots.days());
+        let (asked, days) = (&question.filter.sources, question.buckets.days());
         let mut versions = [0; 2];
         for (place, source) in Source::ALL.into_iter().enumerate() {
             if let Some(days) = days.clone().filter(|_| asked.is_empty() || asked.contains(&source)) {

@@ -8,8 +8,8 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 
 use crate::db::DbError;
 use crate::db::transactions::filter::{push_kinds, push_list};
-use crate::domain::metrics::query::Filter;
-use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::metrics::query::MetricFilter;
+use crate::domain::time_range::TimeRange;
 
 /// When a merchant had its first and its last payment.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -29,7 +29,7 @@ pub struct MerchantTimes {
 pub async fn list_times(
     pool: &PgPool,
     merchants: &[String],
-    filter: &Filter,
+    filter: &MetricFilter,
     period: TimeRange,
 ) -> Result<Vec<MerchantTimes>, DbError> {
     let mut query =
@@ -46,7 +46,7 @@ pub async fn list_times(
     Ok(query.build_query_as().fetch_all(pool).await?)
 }
 
-fn push_times(query: &mut QueryBuilder<Postgres>, condition: &str, filter: &Filter, period: TimeRange) {
+fn push_times(query: &mut QueryBuilder<Postgres>, condition: &str, filter: &MetricFilter, period: TimeRange) {
     query.push(format!(
         "SELECT min(created_at) AS first_at, max(created_at) AS last_at FROM transactions WHERE {condition} AND created_at >= "
     ));

@@ -14,8 +14,9 @@ use crate::db::transactions::filter;
 use crate::db::transactions::filter::{push_kinds, push_list};
 use crate::domain::metrics::amount_band;
 use crate::domain::metrics::cell::{Facet, Measures};
-use crate::domain::metrics::query::{Depth, Dimension, Filter, MetricQuery, MetricRow};
-use crate::domain::metrics::rollup_plan::{RollupPlan, Span, TimeRange};
+use crate::domain::metrics::query::{Depth, Dimension, MetricFilter, MetricQuery, MetricRow};
+use crate::domain::metrics::rollup_plan::{RollupPlan, RollupSpan};
+use crate::domain::time_range::TimeRange;
 use crate::domain::transaction::Source;
 
 #[derive(FromRow)]
@@ -38,7 +39,7 @@ impl TryFrom<SumRow> for MetricRow {
 
     fn try_from(row: SumRow) -> Result<Self, DbError> {
         Ok(Self {
-            slot: row.slot,
+            bucket: row.slot,
             source: row.source.map(Source::try_from).transpose()?,
             member: row.member.unwrap_or_default(),
             status: row.status.try_into()?,
@@ -60,7 +61,7 @@ impl TryFrom<SumRow> for MetricRow {
 /// # Errors
 /// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list(executor: impl PgExecutor<'_>, question: &MetricQuery) -> Result<Vec<MetricRow>, DbError> {
-    let RollupPlan { spans, rest } = question.cover();
+    let RollupPlan { spans, rest } = question.rollup_plan();
     let cells = question.facet().filter(|_| !spans.is_empty());
     if cells.is_none() && rest.is_empty() {
         return Ok(vec![]);
@@ -139,7 +140,7 @@ impl Statement<'_> {
         self.query.push(" FROM (");
     }
 
-    fn push_cells(&mut self, facet: Facet, spans: &[Span]) {
+    fn push_cells(&mut self, facet: Facet, spans: &[RollupSpan]) {
         let member = if self.question.by == Some(Dimension::Project) { "series.project" } else { "series.member" };
         self.push_slot("bucket");
         self.query.push(format!(
@@ -148,7 +149,7 @@ impl Statement<'_> {
         ));
         let widths: Vec<&str> = spans.iter().map(|span| span.width.as_str()).collect();
         self.query.push_bind(widths).push("::text[], ");
-        self.push_stretches(&spans.iter().map(|span| span.stretch).collect::<Vec<_>>());
+        self.push_stretches(&spans.iter().map(|span| span.range).collect::<Vec<_>>());
         self.query.push(format!(
             ") AS span (width, since, before) CROSS JOIN LATERAL (SELECT * FROM metric_cells \
              WHERE facet = '{}' AND width = span.width AND project = series.project AND member = series.member \
@@ -187,7 +188,7 @@ impl Statement<'_> {
 
     /// The key of the slot that a time falls into.
     fn push_slot(&mut self, time: &str) {
-        let slots = &self.question.slots;
+        let slots = &self.question.buckets;
         self.query.push("SELECT (").push_bind(slots.keys()).push(format!("::int[])[width_bucket({time}, "));
         self.query.push_bind(slots.boundaries().to_vec()).push("::timestamptz[])] AS slot");
     }
@@ -201,7 +202,7 @@ impl Statement<'_> {
 }
 
 /// What the members of a facet's cells may be.
-fn member_filter(facet: Facet, filter: &Filter) -> &[String] {
+fn member_filter(facet: Facet, filter: &MetricFilter) -> &[String] {
     match facet {
         Facet::All | Facet::Project | Facet::AmountBand => &[],
         Facet::Merchant => &filter.merchant_ids,

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::facts::DiscrepancyTypes;
 use crate::db::DbError;
-use crate::domain::discrepancy::CaseState;
-use crate::domain::reconciliation::last::{Finding, LastRun, Stored};
+use crate::domain::discrepancy::DiscrepancyState;
+use crate::domain::reconciliation::last_finding::{Finding, LastRun, StoredRow};
 use crate::domain::reconciliation::rules::Row;
 use crate::domain::transaction::Kind;
 
@@ -28,7 +28,7 @@ pub async fn list_rows(
     kind: Kind,
     key: &str,
     around: DateTime<Utc>,
-) -> Result<Vec<Stored>, DbError> {
+) -> Result<Vec<StoredRow>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT id AS "id!", source AS "source!", source_id AS "source_id!", project, status AS "status!",
                   amount AS "amount!", paid_amount, currency AS "currency!", created_at AS "created_at!", updated_at,
@@ -61,7 +61,7 @@ pub async fn list_rows(
                 created_at: row.created_at,
                 updated_at: row.updated_at,
             };
-            Ok(Stored { row, ingested_at })
+            Ok(StoredRow { row, ingested_at })
         })
         .collect()
 }
@@ -147,7 +147,7 @@ pub struct DiscrepancyRef {
     /// Its id.
     pub id: Uuid,
     /// Where it stands.
-    pub state: CaseState,
+    pub state: DiscrepancyState,
 }
 
 /// The case of a day about this row: as one too many, or as one of a payment. Of several, one that is not closed, and else

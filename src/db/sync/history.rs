@@ -26,7 +26,7 @@ pub async fn find(pool: &PgPool, source: Source) -> Result<Option<History>, DbEr
     .fetch_optional(pool)
     .await?;
     Ok(row.and_then(|row| {
-        Some(History { owed_from: row.day?, covered_from: row.covered_from?, followed_from: row.followed_from? })
+        Some(History { backlog_from: row.day?, covered_from: row.covered_from?, followed_from: row.followed_from? })
     }))
 }
 
@@ -41,7 +41,7 @@ pub async fn upsert(connection: &mut PgConnection, source: Source, history: Hist
                SET day = excluded.day, covered_from = excluded.covered_from, followed_from = excluded.followed_from"#,
         source.as_str(),
         HISTORY,
-        history.owed_from,
+        history.backlog_from,
         history.covered_from,
         history.followed_from
     )

@@ -8,7 +8,7 @@ use crate::db::DbError;
 use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::read_name;
 use crate::db::types::to_bigint;
-use crate::domain::job::attempt::DIED;
+use crate::domain::job::attempt::WORKER_DIED;
 use crate::domain::job::{JobId, Trigger};
 use crate::domain::sync::{Counts, RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;
@@ -230,7 +230,7 @@ pub async fn list(
         after_id,
         window.offset,
         window.limit,
-        DIED
+        WORKER_DIED
     )
     .fetch_all(pool)
     .await?;

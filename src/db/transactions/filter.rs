@@ -6,12 +6,12 @@
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::db::types::names;
-use crate::domain::metrics::query::Filter;
+use crate::domain::metrics::query::MetricFilter;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
 /// Narrows `query`, by every column of a payment.
-pub(in crate::db) fn push(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+pub(in crate::db) fn push(query: &mut QueryBuilder<Postgres>, filter: &MetricFilter) {
     push_kinds(query, filter);
     for (column, values) in narrowest_first(filter) {
         push_list(query, column, values);
@@ -19,7 +19,7 @@ pub(in crate::db) fn push(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
 }
 
 /// Narrows `query` by what every cell tells apart.
-pub(in crate::db) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+pub(in crate::db) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &MetricFilter) {
     push_names(query, "source", &names(&filter.sources, Source::as_str));
     push_names(query, "kind", &names(&filter.kinds, Kind::as_str));
     push_names(query, "status", &names(&filter.statuses, Status::as_str));
@@ -27,7 +27,7 @@ pub(in crate::db) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Fil
 }
 
 /// The columns that have an index of their own, that which finds the fewest as a rule first.
-pub(in crate::db) fn narrowest_first(filter: &Filter) -> [(&'static str, &[String]); 4] {
+pub(in crate::db) fn narrowest_first(filter: &MetricFilter) -> [(&'static str, &[String]); 4] {
     [
         ("merchant_id", &filter.merchant_ids),
         ("project", &filter.projects),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::db::DbError;
 use crate::domain::exchange_rate::Valuation;
 use crate::domain::metrics::amount_band::AmountBand;
-use crate::domain::metrics::cell::{self, Width};
+use crate::domain::metrics::cell::{Dimensions, Width};
 use crate::domain::money::Currency;
 use crate::domain::transaction::Source;
 
@@ -64,7 +64,7 @@ pub struct UnvaluedTransaction {
     /// Its fee.
     pub fee: Option<Decimal>,
     /// Where it stands in the metrics.
-    pub cell_place: cell::Place,
+    pub dimensions: Dimensions,
 }
 
 /// Payments of `source` in `currency` without a rate after `after`, oldest first, at most `limit`.
@@ -93,7 +93,7 @@ pub async fn list(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let cell_place = cell::Place {
+            let dimensions = Dimensions {
                 quarter: Width::Quarter.start(row.created_at),
                 source,
                 kind: row.kind.try_into()?,
@@ -101,12 +101,12 @@ pub async fn list(
                 merchant_id: row.merchant_id.unwrap_or_default(),
                 country: row.country.unwrap_or_default(),
                 payment_method: row.payment_method.unwrap_or_default(),
-                amount_band: AmountBand::of(row.amount),
+                amount_band: AmountBand::from_amount(row.amount),
                 currency: currency.to_string(),
                 status: row.status.try_into()?,
             };
             let position = BackfillPosition { created_at: row.created_at, id: row.id };
-            Ok(UnvaluedTransaction { position, amount: row.amount, fee: row.fee, cell_place })
+            Ok(UnvaluedTransaction { position, amount: row.amount, fee: row.fee, dimensions })
         })
         .collect()
 }

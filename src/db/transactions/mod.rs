@@ -20,10 +20,11 @@ use uuid::Uuid;
 use super::DbError;
 use crate::domain::exchange_rate::Valuation;
 use crate::domain::metrics::amount_band::AmountBand;
-use crate::domain::metrics::cell::{Measures, Place, Share, Width};
+use crate::domain::metrics::cell::{Contribution, Dimensions, Measures, Width};
 use crate::domain::status::Status;
 use crate::domain::transaction::{ContentHash, Kind, Source, Transaction};
-use crate::domain::version::{Known, SequenceId, Version};
+use crate::domain::upsert::StoredVersion;
+use crate::domain::version::{SequenceId, Version};
 
 /// Waits for this transaction's turn to write payments of `source`, and keeps it until the end of the transaction.
 ///
@@ -52,9 +53,9 @@ pub struct ExistingTransaction {
     /// Its id here.
     pub id: Uuid,
     /// Its version, content and status.
-    pub known: Known,
+    pub known: StoredVersion,
     /// Its place in the metrics.
-    pub share: Share,
+    pub share: Contribution,
     /// Its amount.
     pub amount: Decimal,
 }
@@ -84,7 +85,7 @@ impl ExistingRow {
         let status =
             Status::from_name(&self.status).ok_or_else(|| DbError::impossible("transactions.status", &*self.status))?;
         let sequence = self.version_sequence.map(|text| text.parse::<SequenceId>()).transpose();
-        let known = Known {
+        let known = StoredVersion {
             version: Version {
                 sequence: sequence.map_err(|error| DbError::impossible("version_sequence", error.to_string()))?,
                 modified_at: self.version_modified_at,
@@ -95,8 +96,8 @@ impl ExistingRow {
             status,
             replaced_in_place: self.replaced_in_place,
         };
-        let share = Share {
-            place: Place {
+        let share = Contribution {
+            dimensions: Dimensions {
                 quarter: Width::Quarter.start(self.created_at),
                 source,
                 kind,
@@ -104,7 +105,7 @@ impl ExistingRow {
                 merchant_id: self.merchant_id.unwrap_or_default(),
                 country: self.country.unwrap_or_default(),
                 payment_method: self.payment_method.unwrap_or_default(),
-                amount_band: AmountBand::of(self.amount),
+                amount_band: AmountBand::from_amount(self.amount),
                 currency: self.currency,
                 status,
             },

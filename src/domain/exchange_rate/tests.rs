@@ -118,7 +118,7 @@ fn the_records_word_goes_before_ours() {
         (payment("USD", "5.50", Some("0.1"), None), Some(("1", "5.5", Some("0.1"), RateOrigin::Record))),
         (payment("KWD", "10", None, None), None),
     ] {
-        let valuation = Valuation::of(&payment, &ours);
+        let valuation = Valuation::new(&payment, &ours);
         let expected = expected.map(|(rate, amount, fee, origin)| Valuation {
             exchange_rate: decimal(rate),
             amount_usd: Some(decimal(amount)),
@@ -136,7 +136,7 @@ proptest! {
         stored in proptest::collection::btree_map(0_i64..200, 1_i64..1000, 0..20),
         at in 0_i64..200,
     ) {
-        let near = |on: &&i64| (at - **on).abs() <= REACH_DAYS;
+        let near = |on: &&i64| (at - **on).abs() <= MAX_RATE_DISTANCE_DAYS;
         let expected = stored.keys().filter(|on| **on <= at).max().filter(near)
             .or_else(|| stored.keys().filter(|on| **on > at).min().filter(near));
         let rates: Rates = stored.iter()
@@ -151,7 +151,7 @@ proptest! {
     #[test]
     fn a_value_is_the_exact_product(paise in 0_i64..1_000_000_000_000_000, rate in 1_i64..1_000_000_000_000) {
         let stored = ExchangeRate { usd: Decimal::new(rate, DECIMALS), fetched_at: day(1) };
-        let valuation = Valuation::by(stored, Decimal::new(paise, 2), None);
+        let valuation = Valuation::at_stored_rate(stored, Decimal::new(paise, 2), None);
         let exact = Decimal::from_i128_with_scale(i128::from(paise) * i128::from(rate), 2 + DECIMALS);
         prop_assert_eq!(valuation.amount_usd, Some(exact));
     }

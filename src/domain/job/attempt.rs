@@ -10,10 +10,10 @@ use crate::domain::string_enum::string_enum;
 
 /// How often a job may kill its process while it is the only one in it. One that does so again is poison: whatever it ran
 /// beside would go down with it.
-pub const DEATHS_ALONE: u16 = 3;
+pub const MAX_ISOLATED_DEATHS: u16 = 3;
 
 /// Why a job whose worker died waits again.
-pub const DIED: &str = "its worker died; it runs again, alone in a process of its own";
+pub const WORKER_DIED: &str = "its worker died; it runs again, alone in a process of its own";
 
 /// Why a job is never run again.
 pub const POISON: &str = "poison: it killed its process 3 times while it was the only job in it; look into the log of its \
@@ -170,6 +170,6 @@ mod tests {
 
     #[test]
     fn the_text_of_the_poison_tells_the_number() {
-        assert!(POISON.contains(&format!("{DEATHS_ALONE} times")));
+        assert!(POISON.contains(&format!("{MAX_ISOLATED_DEATHS} times")));
     }
 }

@@ -23,7 +23,7 @@ impl AmountBand {
 
     /// The band of an amount: a bound belongs to the band above it.
     #[must_use]
-    pub fn of(amount: Decimal) -> Self {
+    pub fn from_amount(amount: Decimal) -> Self {
         let below = BOUNDS.iter().filter(|bound| amount >= Decimal::from(**bound)).count();
         // There are fewer bounds than a byte can count.
         Self(u8::try_from(below).unwrap_or(u8::MAX))
@@ -79,7 +79,7 @@ impl AmountRange {
     /// The bands that lie within it as a whole, and what is left of it below and above them.
     #[must_use]
     pub fn in_bands(self) -> (Vec<AmountBand>, Vec<Self>) {
-        let end = self.most.or(self.below).map(AmountBand::of);
+        let end = self.most.or(self.below).map(AmountBand::from_amount);
         let bands: Vec<AmountBand> = AmountBand::all()
             .filter(|band| self.least.is_none_or(|least| band.begin().is_some_and(|begin| begin >= least)))
             .filter(|band| end.is_none_or(|end| *band < end))
@@ -109,7 +109,7 @@ mod tests {
             ("100000", "100000+"),
             ("79228162514264337593543950335", "100000+"),
         ] {
-            assert_eq!(AmountBand::of(amount.parse().expect(amount)).label(), label, "{amount}");
+            assert_eq!(AmountBand::from_amount(amount.parse().expect(amount)).label(), label, "{amount}");
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
                     && range.most.is_none_or(|most| amount <= most)
                     && range.below.is_none_or(|below| amount < below)
             };
-            let met = usize::from(bands.contains(&AmountBand::of(amount))) + rest.iter().filter(|rest| has(rest)).count();
+            let met = usize::from(bands.contains(&AmountBand::from_amount(amount))) + rest.iter().filter(|rest| has(rest)).count();
             prop_assert_eq!(met, usize::from(has(&range)), "{:?} {:?}", bands, rest);
         }
     }

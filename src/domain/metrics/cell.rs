@@ -138,7 +138,7 @@ pub struct Measures {
 impl Measures {
     /// What one payment adds, given its amount, its fee and what it is worth.
     #[must_use]
-    pub fn of(amount: Decimal, fee: Option<Decimal>, valuation: Option<&Valuation>) -> Self {
+    pub fn new(amount: Decimal, fee: Option<Decimal>, valuation: Option<&Valuation>) -> Self {
         let amount_usd = valuation.and_then(|valuation| valuation.amount_usd);
         let fee_usd = valuation.and_then(|valuation| valuation.fee_usd);
         Self {
@@ -170,7 +170,7 @@ impl std::ops::AddAssign for Measures {
 
 /// Where a payment stands in every dimension. What it does not say is an empty text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct Dimensions {
     /// The start of the quarter of an hour it was created in.
     pub quarter: DateTime<Utc>,
     /// Who told of it.
@@ -193,7 +193,7 @@ pub struct Place {
     pub status: Status,
 }
 
-impl Place {
+impl Dimensions {
     /// The cells of all facets and widths that it lies in.
     fn cells(&self) -> impl Iterator<Item = Cell> {
         Facet::ALL.into_iter().flat_map(move |facet| facet.widths().map(move |width| self.cell(facet, width)))
@@ -223,20 +223,20 @@ impl Place {
 
 /// One payment's part of the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct Contribution {
     /// Where it stands.
-    pub place: Place,
+    pub dimensions: Dimensions,
     /// What it adds there.
     pub measures: Measures,
 }
 
-impl Share {
+impl Contribution {
     /// The share of a payment that is worth `valuation`.
     #[must_use]
-    pub fn of(payment: &Transaction, valuation: Option<&Valuation>) -> Self {
+    pub fn new(payment: &Transaction, valuation: Option<&Valuation>) -> Self {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         Self {
-            place: Place {
+            dimensions: Dimensions {
                 quarter: Width::Quarter.start(payment.created_at),
                 source: payment.key.source,
                 kind: payment.key.kind,
@@ -244,40 +244,40 @@ impl Share {
                 merchant_id: text(&payment.merchant_id),
                 country: text(&payment.country),
                 payment_method: text(&payment.payment_method),
-                amount_band: AmountBand::of(payment.amount),
+                amount_band: AmountBand::from_amount(payment.amount),
                 currency: payment.currency.as_str().to_owned(),
                 status: payment.status,
             },
-            measures: Measures::of(payment.amount, payment.fee, valuation),
+            measures: Measures::new(payment.amount, payment.fee, valuation),
         }
     }
 }
 
 /// Differences that changes of payments make.
 #[derive(Debug, Default)]
-pub struct Deltas(HashMap<Place, Measures>);
+pub struct Deltas(HashMap<Dimensions, Measures>);
 
 impl Deltas {
-    /// Takes `before` out of its place and puts `after` into its own.
-    pub fn change(&mut self, before: Option<&Share>, after: &Share) {
+    /// Takes `before` out of its dimensions and puts `after` into its own.
+    pub fn change(&mut self, before: Option<&Contribution>, after: &Contribution) {
         if let Some(before) = before {
-            self.0.entry(before.place.clone()).or_default().add(&before.measures, -1);
+            self.0.entry(before.dimensions.clone()).or_default().add(&before.measures, -1);
         }
-        self.0.entry(after.place.clone()).or_default().add(&after.measures, 1);
+        self.0.entry(after.dimensions.clone()).or_default().add(&after.measures, 1);
     }
 
     /// The days of UTC of the payments that changed, also of those that changed nothing that is counted.
     #[must_use]
     pub fn days(&self) -> BTreeSet<NaiveDate> {
-        self.0.keys().map(|place| place.quarter.date_naive()).collect()
+        self.0.keys().map(|dimensions| dimensions.quarter.date_naive()).collect()
     }
 
     /// The cells that really move, in the order of their keys, in which they are found fastest.
     #[must_use]
-    pub fn into_moves(self) -> Vec<(Cell, Measures)> {
+    pub fn into_cell_deltas(self) -> Vec<(Cell, Measures)> {
         let mut moves: BTreeMap<Cell, Measures> = BTreeMap::new();
-        for (place, measures) in self.0.into_iter().filter(|(_, measures)| *measures != Measures::default()) {
-            for cell in place.cells() {
+        for (dimensions, measures) in self.0.into_iter().filter(|(_, measures)| *measures != Measures::default()) {
+            for cell in dimensions.cells() {
                 *moves.entry(cell).or_default() += measures;
             }
         }
@@ -289,9 +289,9 @@ impl Deltas {
 mod tests {
     use super::*;
 
-    fn share(status: Status, amount: i64) -> Share {
+    fn share(status: Status, amount: i64) -> Contribution {
         let amount = Decimal::from(amount);
-        let place = Place {
+        let dimensions = Dimensions {
             quarter: DateTime::UNIX_EPOCH + TimeDelta::minutes(45),
             source: Source::Vima,
             kind: Kind::Payin,
@@ -299,18 +299,18 @@ mod tests {
             merchant_id: "merchant-7".to_owned(),
             country: "IN".to_owned(),
             payment_method: String::new(),
-            amount_band: AmountBand::of(amount),
+            amount_band: AmountBand::from_amount(amount),
             currency: "INR".to_owned(),
             status,
         };
-        Share { place, measures: Measures::of(amount, None, None) }
+        Contribution { dimensions, measures: Measures::new(amount, None, None) }
     }
 
     #[test]
     fn a_payment_lies_in_a_cell_of_every_facet_and_width() {
         let mut deltas = Deltas::default();
         deltas.change(None, &share(Status::Success, 50));
-        let moves = deltas.into_moves();
+        let moves = deltas.into_cell_deltas();
         let of = |facet: Facet| -> Vec<(Width, i64, &str, &str)> {
             let cells = moves.iter().map(|(cell, _)| cell).filter(|cell| cell.facet == facet);
             cells.map(|cell| (cell.width, cell.bucket.timestamp() / 60, &*cell.project, &*cell.member)).collect()
@@ -336,7 +336,7 @@ mod tests {
         let mut deltas = Deltas::default();
         deltas.change(Some(&pending), &success);
         deltas.change(Some(&success), &success);
-        let moves = deltas.into_moves();
+        let moves = deltas.into_cell_deltas();
         let counts =
             |status| moves.iter().filter(move |(cell, _)| cell.status == status).map(|(_, measures)| measures.count);
         assert!(counts(Status::Pending).all(|count| count == -1));
@@ -345,11 +345,11 @@ mod tests {
         let mut nothing = Deltas::default();
         nothing.change(Some(&pending), &pending);
         assert_eq!(nothing.days().len(), 1, "its raw text may be another");
-        assert_eq!(nothing.into_moves(), vec![]);
+        assert_eq!(nothing.into_cell_deltas(), vec![]);
         // Another amount of the same band moves the sums, and no count.
         let mut dearer = Deltas::default();
         dearer.change(Some(&pending), &share(Status::Pending, 60));
-        let moves = dearer.into_moves();
+        let moves = dearer.into_cell_deltas();
         assert!(moves.iter().all(|(_, measures)| (measures.count, measures.amount) == (0, Decimal::TEN)));
     }
 }

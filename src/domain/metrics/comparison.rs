@@ -9,14 +9,14 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use super::cell::Width;
-use super::rollup_plan::TimeRange;
 use crate::domain::day::{DayRange, day_of, first_instant};
 use crate::domain::string_enum::string_enum;
+use crate::domain::time_range::TimeRange;
 
 string_enum! {
     /// What is held against what.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-    pub enum Comparison {
+    pub enum ComparisonType {
         /// Today against yesterday.
         #[default]
         Day = "day",
@@ -31,17 +31,17 @@ string_enum! {
 
 /// Two stretches that do not overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Compared {
+pub struct ComparedPeriods {
     /// The earlier one.
     pub previous: TimeRange,
     /// The later one.
     pub current: TimeRange,
 }
 
-impl Comparison {
+impl ComparisonType {
     /// What is compared at `now`; `days`, whose zone is the one that counts, are what a custom comparison is about.
     #[must_use]
-    pub fn periods(self, days: DayRange, now: DateTime<Utc>) -> Compared {
+    pub fn periods(self, days: DayRange, now: DateTime<Utc>) -> ComparedPeriods {
         let zone = days.zone();
         let today = day_of(now, zone);
         let back = |day: NaiveDate, days: u32| day.checked_sub_days(Days::new(days.into())).unwrap_or(day);
@@ -63,7 +63,7 @@ impl Comparison {
 }
 
 /// From `first` to the end of `last` or of the running quarter of an hour, whichever comes sooner, against as much from `before`.
-fn compare((before, first, last): (NaiveDate, NaiveDate, NaiveDate), zone: Tz, now: DateTime<Utc>) -> Compared {
+fn compare((before, first, last): (NaiveDate, NaiveDate, NaiveDate), zone: Tz, now: DateTime<Utc>) -> ComparedPeriods {
     let start = |day: NaiveDate| first_instant(day.into(), zone);
     let from = start(first);
     let running = Width::Quarter.start(now) + Width::Quarter.length();
@@ -73,7 +73,10 @@ fn compare((before, first, last): (NaiveDate, NaiveDate, NaiveDate), zone: Tz, n
     let same_time = clocks.checked_sub_signed(first - before).unwrap_or(clocks);
     // The last month may be shorter than this one has become.
     let previous_until = first_instant(same_time, zone).min(from);
-    Compared { previous: TimeRange { from: start(before), until: previous_until }, current: TimeRange { from, until } }
+    ComparedPeriods {
+        previous: TimeRange { from: start(before), until: previous_until },
+        current: TimeRange { from, until },
+    }
 }
 
 #[cfg(test)]
@@ -85,16 +88,16 @@ mod tests {
     }
 
     /// The four ends by the clocks of the zone: previous, then current.
-    fn periods(comparison: Comparison, days: (&str, &str), zone: Tz, now: &str) -> [String; 4] {
+    fn periods(comparison: ComparisonType, days: (&str, &str), zone: Tz, now: &str) -> [String; 4] {
         let days = DayRange::new(day(days.0), day(days.1), zone).expect("days");
-        let Compared { previous, current } = comparison.periods(days, now.parse().expect(now));
+        let ComparedPeriods { previous, current } = comparison.periods(days, now.parse().expect(now));
         [previous.from, previous.until, current.from, current.until]
             .map(|time| time.with_timezone(&zone).format("%m-%d %H:%M").to_string())
     }
 
     #[test]
     fn what_is_running_is_held_against_as_much_of_what_was_before() {
-        use Comparison::{Day, Month, Week};
+        use ComparisonType::{Day, Month, Week};
         for (comparison, zone, now, expected) in [
             (Day, Tz::UTC, "2026-01-15T10:07:00Z", ["01-14 00:00", "01-14 10:15", "01-15 00:00", "01-15 10:15"]),
             (Day, Tz::UTC, "2026-01-15T10:15:00Z", ["01-14 00:00", "01-14 10:30", "01-15 00:00", "01-15 10:30"]),
@@ -130,9 +133,9 @@ mod tests {
             ("2026-11-01T06:20:00Z", ["10-31 00:00", "10-31 01:30", "11-01 00:00", "11-01 01:30"], 1, 2),
             ("2026-11-02T06:20:00Z", ["11-01 00:00", "11-01 01:30", "11-02 00:00", "11-02 01:30"], 1, 1),
         ] {
-            assert_eq!(periods(Comparison::Day, ("2025-06-01", "2025-06-02"), zone, now), expected, "{now}");
-            let days = DayRange::of(day("2025-06-01"), zone);
-            let Compared { previous, current } = Comparison::Day.periods(days, now.parse().expect(now));
+            assert_eq!(periods(ComparisonType::Day, ("2025-06-01", "2025-06-02"), zone, now), expected, "{now}");
+            let days = DayRange::single(day("2025-06-01"), zone);
+            let ComparedPeriods { previous, current } = ComparisonType::Day.periods(days, now.parse().expect(now));
             let hours = [previous, current].map(|stretch| (stretch.until - stretch.from).num_hours());
             assert_eq!(hours, [previous_hours, current_hours], "{now}");
         }
@@ -146,7 +149,7 @@ mod tests {
             // What lies ahead is nothing, held against nothing.
             (("2026-02-01", "2026-02-02"), ["01-30 00:00", "01-30 00:00", "02-01 00:00", "02-01 00:00"]),
         ] {
-            assert_eq!(periods(Comparison::Custom, days, Tz::UTC, "2026-01-15T10:07:00Z"), expected, "{days:?}");
+            assert_eq!(periods(ComparisonType::Custom, days, Tz::UTC, "2026-01-15T10:07:00Z"), expected, "{days:?}");
         }
     }
 }

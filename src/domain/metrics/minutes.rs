@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-use super::rollup_plan::TimeRange;
+use crate::domain::time_range::TimeRange;
 
 /// The last so many minutes up to the end of the one that `now` falls in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl LastMinutes {
 
     /// All of them.
     #[must_use]
-    pub fn stretch(&self) -> TimeRange {
+    pub fn time_range(&self) -> TimeRange {
         TimeRange { from: self.0[0], until: self.0[self.0.len() - 1] }
     }
 }
@@ -57,7 +57,7 @@ mod tests {
             ("2026-01-15T10:00:00Z", 1, "2026-01-15T10:00:00Z", "2026-01-15T10:01:00Z"),
         ] {
             let minutes = LastMinutes::new(count, time(now));
-            assert_eq!(minutes.stretch(), TimeRange { from: time(from), until: time(until) }, "{now}");
+            assert_eq!(minutes.time_range(), TimeRange { from: time(from), until: time(until) }, "{now}");
             assert_eq!(minutes.starts().len(), count as usize, "{now}");
             assert_eq!(minutes.boundaries().len(), count as usize + 1, "{now}");
         }

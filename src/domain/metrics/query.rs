@@ -11,7 +11,7 @@ use crate::domain::transaction::{Kind, Source};
 
 /// Which payments are counted. An empty list stands for every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Filter {
+pub struct MetricFilter {
     /// Who told of them.
     pub sources: Vec<Source>,
     /// Pay-ins or pay-outs.
@@ -62,9 +62,9 @@ pub enum Depth {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MetricQuery {
     /// Which payments.
-    pub filter: Filter,
+    pub filter: MetricFilter,
     /// When.
-    pub slots: TimeBuckets,
+    pub buckets: TimeBuckets,
     /// Whether sources are told apart.
     pub by_source: bool,
     /// What else is.
@@ -77,7 +77,7 @@ pub struct MetricQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricRow {
     /// The key of their slots.
-    pub slot: i32,
+    pub bucket: i32,
     /// Who told of them, where that was asked.
     pub source: Option<Source>,
     /// Their project, merchant and so on, where one was asked; empty where the payments do not say.
@@ -91,15 +91,15 @@ pub struct MetricRow {
 }
 
 /// How many payments `sums` are of.
-pub fn count<'sums>(sums: impl IntoIterator<Item = &'sums MetricRow>) -> u64 {
+pub fn payment_count<'sums>(sums: impl IntoIterator<Item = &'sums MetricRow>) -> u64 {
     sums.into_iter().map(|sum| sum.measures.count.unsigned_abs()).sum()
 }
 
 impl MetricQuery {
     /// How many payments `filter` finds in `slots`, and what their amounts sum up to.
     #[must_use]
-    pub fn new(filter: Filter, slots: TimeBuckets) -> Self {
-        Self { filter, slots, by_source: false, by: None, depth: Depth::Amounts }
+    pub fn new(filter: MetricFilter, buckets: TimeBuckets) -> Self {
+        Self { filter, buckets, by_source: false, by: None, depth: Depth::Amounts }
     }
 
     /// How many payments, and nothing else.
@@ -130,8 +130,8 @@ impl MetricQuery {
     /// in two parts. None where all of its time lies on one side.
     #[must_use]
     pub fn split(&self, at: DateTime<Utc>) -> Option<(Self, Self)> {
-        let (earlier, later) = self.slots.split(at)?;
-        Some((Self { slots: earlier, ..self.clone() }, Self { slots: later, ..self.clone() }))
+        let (earlier, later) = self.buckets.split(at)?;
+        Some((Self { buckets: earlier, ..self.clone() }, Self { buckets: later, ..self.clone() }))
     }
 
     /// The facet whose cells know everything that is asked; none where only the payments themselves do.
@@ -158,8 +158,8 @@ impl MetricQuery {
 
     /// What its times are put together from.
     #[must_use]
-    pub fn cover(&self) -> RollupPlan {
-        self.slots.cover(self.facet().map(Facet::finest))
+    pub fn rollup_plan(&self) -> RollupPlan {
+        self.buckets.rollup_plan(self.facet().map(Facet::finest))
     }
 }
 
@@ -170,13 +170,14 @@ mod tests {
     #[test]
     fn the_facet_knows_what_is_asked_and_no_more() {
         let some = || vec!["a".to_owned()];
-        let project = Filter { projects: some(), ..Filter::default() };
-        let merchant = Filter { merchant_ids: some(), ..Filter::default() };
-        let india = Filter { countries: some(), ..Filter::default() };
-        let source = Filter { sources: vec![Source::Vima], statuses: vec![Status::Failed], ..Filter::default() };
-        let ask = |filter: &Filter| MetricQuery::new(filter.clone(), TimeBuckets::default());
+        let project = MetricFilter { projects: some(), ..MetricFilter::default() };
+        let merchant = MetricFilter { merchant_ids: some(), ..MetricFilter::default() };
+        let india = MetricFilter { countries: some(), ..MetricFilter::default() };
+        let source =
+            MetricFilter { sources: vec![Source::Vima], statuses: vec![Status::Failed], ..MetricFilter::default() };
+        let ask = |filter: &MetricFilter| MetricQuery::new(filter.clone(), TimeBuckets::default());
         for (question, facet) in [
-            (ask(&Filter::default()), Some(Facet::All)),
+            (ask(&MetricFilter::default()), Some(Facet::All)),
             (ask(&source).by_source(), Some(Facet::All)),
             (ask(&project), Some(Facet::Project)),
             (ask(&source).by(Dimension::Project), Some(Facet::Project)),
@@ -185,10 +186,10 @@ mod tests {
             (ask(&india), Some(Facet::Country)),
             (ask(&project).by(Dimension::Country), Some(Facet::ProjectCountry)),
             (ask(&project).by(Dimension::PaymentMethod), Some(Facet::ProjectPaymentMethod)),
-            (ask(&Filter::default()).by(Dimension::AmountBand), Some(Facet::AmountBand)),
+            (ask(&MetricFilter::default()).by(Dimension::AmountBand), Some(Facet::AmountBand)),
             (ask(&project).by(Dimension::AmountBand), None),
             (ask(&india).by(Dimension::PaymentMethod), None),
-            (ask(&Filter { countries: some(), ..merchant }), None),
+            (ask(&MetricFilter { countries: some(), ..merchant }), None),
         ] {
             assert_eq!(question.facet(), facet, "{question:?}");
         }

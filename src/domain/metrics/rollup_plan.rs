@@ -3,41 +3,21 @@
 use chrono::{DateTime, Utc};
 
 use super::cell::Width;
-
-/// A stretch of time, from its start, included, to its end, excluded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
-    /// The start.
-    pub from: DateTime<Utc>,
-    /// The end.
-    pub until: DateTime<Utc>,
-}
-
-impl TimeRange {
-    /// All the time that there are payments of.
-    pub const ALL: Self = Self { from: DateTime::UNIX_EPOCH, until: END_OF_TIME };
-}
-
-/// A whole day of UTC, centuries from any payment.
-const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
-    Some(time) => time,
-    None => DateTime::UNIX_EPOCH,
-};
+use crate::domain::time_range::TimeRange;
 
 /// A stretch that cells of one width fill from end to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct RollupSpan {
     /// Their width.
     pub width: Width,
-    /// The stretch.
-    pub stretch: TimeRange,
+    pub range: TimeRange,
 }
 
 /// What stretches of time are put together from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RollupPlan {
     /// Cells.
-    pub spans: Vec<Span>,
+    pub spans: Vec<RollupSpan>,
     /// What is to be counted payment by payment.
     pub rest: Vec<TimeRange>,
 }
@@ -46,7 +26,7 @@ impl RollupPlan {
     /// Covers the stretches between `boundaries`, so that no cell lies across one of them, with cells that are no narrower than
     /// `finest`.
     #[must_use]
-    pub fn of(boundaries: &[DateTime<Utc>], finest: Width) -> Self {
+    pub fn new(boundaries: &[DateTime<Utc>], finest: Width) -> Self {
         let widths: Vec<Width> = Width::WIDEST_FIRST.into_iter().filter(|width| *width >= finest).collect();
         let mut cover = Self::default();
         for pair in boundaries.windows(2) {
@@ -78,15 +58,15 @@ impl RollupPlan {
             return self.add(stretch, narrower);
         }
         self.add(TimeRange { from, until: first }, narrower);
-        self.add_span(Span { width: *width, stretch: TimeRange { from: first, until: last } });
+        self.add_span(RollupSpan { width: *width, range: TimeRange { from: first, until: last } });
         self.add(TimeRange { from: last, until }, narrower);
     }
 
     /// Neighbours become one, so that one walk through the cells finds both.
-    fn add_span(&mut self, span: Span) {
+    fn add_span(&mut self, span: RollupSpan) {
         match self.spans.last_mut() {
-            Some(before) if before.width == span.width && before.stretch.until == span.stretch.from => {
-                before.stretch.until = span.stretch.until;
+            Some(before) if before.width == span.width && before.range.until == span.range.from => {
+                before.range.until = span.range.until;
             }
             _ => self.spans.push(span),
         }
@@ -114,7 +94,7 @@ mod tests {
     fn shown(cover: &RollupPlan) -> Vec<String> {
         let written =
             |stretch: &TimeRange| format!("{} {}", stretch.from.format("%d %H:%M"), stretch.until.format("%d %H:%M"));
-        let spans = cover.spans.iter().map(|span| format!("{} {}", span.width.as_str(), written(&span.stretch)));
+        let spans = cover.spans.iter().map(|span| format!("{} {}", span.width.as_str(), written(&span.range)));
         spans.chain(cover.rest.iter().map(|stretch| format!("rest {}", written(stretch)))).collect()
     }
 
@@ -123,7 +103,7 @@ mod tests {
         // Three days in Kathmandu, which is ahead by 5:45.
         let boundaries = [time("2026-01-14T18:15:00Z"), time("2026-01-17T18:15:00Z")];
         assert_eq!(
-            shown(&RollupPlan::of(&boundaries, Width::Quarter)),
+            shown(&RollupPlan::new(&boundaries, Width::Quarter)),
             [
                 "quarter 14 18:15 14 19:00",
                 "hour 14 19:00 15 00:00",
@@ -133,7 +113,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            shown(&RollupPlan::of(&boundaries, Width::Day)),
+            shown(&RollupPlan::new(&boundaries, Width::Day)),
             ["day 15 00:00 17 00:00", "rest 14 18:15 15 00:00", "rest 17 00:00 17 18:15"]
         );
         assert_eq!(shown(&RollupPlan::without_cells(&boundaries)), ["rest 14 18:15 17 18:15"]);
@@ -142,14 +122,14 @@ mod tests {
     #[test]
     fn neighbours_are_read_in_one_go_and_no_cell_lies_across_a_boundary() {
         let hours: Vec<_> = (0..=48).map(|hour| time("2026-01-15T00:00:00Z") + TimeDelta::hours(hour)).collect();
-        assert_eq!(shown(&RollupPlan::of(&hours, Width::Quarter)), ["hour 15 00:00 17 00:00"]);
+        assert_eq!(shown(&RollupPlan::new(&hours, Width::Quarter)), ["hour 15 00:00 17 00:00"]);
         let in_kolkata: Vec<_> = hours.iter().map(|hour| *hour + TimeDelta::minutes(30)).collect();
-        assert_eq!(shown(&RollupPlan::of(&in_kolkata, Width::Quarter)), ["quarter 15 00:30 17 00:30"]);
+        assert_eq!(shown(&RollupPlan::new(&in_kolkata, Width::Quarter)), ["quarter 15 00:30 17 00:30"]);
     }
 
     #[test]
     fn nothing_is_covered_by_nothing() {
-        assert_eq!(RollupPlan::of(&[time("2026-01-15T00:00:00Z")], Width::Quarter), RollupPlan::default());
+        assert_eq!(RollupPlan::new(&[time("2026-01-15T00:00:00Z")], Width::Quarter), RollupPlan::default());
         assert_eq!(RollupPlan::without_cells(&[]), RollupPlan::default());
     }
 
@@ -162,13 +142,13 @@ mod tests {
         ) {
             let boundaries: Vec<_> =
                 minutes.iter().map(|minute| time("2026-01-15T00:00:00Z") + TimeDelta::minutes(*minute)).collect();
-            let cover = RollupPlan::of(&boundaries, finest);
+            let cover = RollupPlan::new(&boundaries, finest);
             let mut parts = cover.rest.clone();
             for span in &cover.spans {
                 prop_assert!(span.width >= finest);
-                prop_assert_eq!(span.width.start(span.stretch.from), span.stretch.from);
-                prop_assert_eq!(span.width.start(span.stretch.until), span.stretch.until);
-                parts.push(span.stretch);
+                prop_assert_eq!(span.width.start(span.range.from), span.range.from);
+                prop_assert_eq!(span.width.start(span.range.until), span.range.until);
+                parts.push(span.range);
             }
             parts.sort_by_key(|part| part.from);
             prop_assert_eq!(Some(&parts[0].from), boundaries.first());

@@ -11,8 +11,9 @@ use chrono_tz::Tz;
 
 use super::cell::Width;
 use super::granularity::Granularity;
-use super::rollup_plan::{RollupPlan, TimeRange};
+use super::rollup_plan::RollupPlan;
 use crate::domain::day::DayRange;
+use crate::domain::time_range::TimeRange;
 
 /// The most buckets that an answer may have.
 pub const MOST_BUCKETS: usize = 2_000;
@@ -70,7 +71,7 @@ impl TimeBuckets {
     ///
     /// # Errors
     /// [`TooManyBuckets`] where there are more than [`MOST_BUCKETS`].
-    pub fn buckets(days: DayRange, granularity: Granularity) -> Result<(Self, Vec<DateTime<Utc>>), TooManyBuckets> {
+    pub fn calendar(days: DayRange, granularity: Granularity) -> Result<(Self, Vec<DateTime<Utc>>), TooManyBuckets> {
         let (from, until) = days.instants();
         let mut starts = vec![granularity.start(from, days.zone())];
         loop {
@@ -162,7 +163,7 @@ impl TimeBuckets {
 
     /// What they are put together from, of cells no narrower than `finest`, or of payments alone.
     #[must_use]
-    pub fn cover(&self, finest: Option<Width>) -> RollupPlan {
+    pub fn rollup_plan(&self, finest: Option<Width>) -> RollupPlan {
         let mut cover = RollupPlan::default();
         let mut from = 0;
         // Stretches that touch are covered in one go; one without a key is passed over.
@@ -170,7 +171,7 @@ impl TimeBuckets {
             let touching = self.keys[from..].iter().take_while(|key| key.is_some()).count();
             let boundaries = &self.boundaries[from..=from + touching];
             let part = match finest {
-                Some(finest) => RollupPlan::of(boundaries, finest),
+                Some(finest) => RollupPlan::new(boundaries, finest),
                 None if touching > 0 => RollupPlan::without_cells(boundaries),
                 None => RollupPlan::default(),
             };
@@ -294,7 +295,7 @@ mod tests {
             ),
         ] {
             let days = days(from, to, zone);
-            let (slots, starts) = TimeBuckets::buckets(days, granularity).expect("few enough");
+            let (slots, starts) = TimeBuckets::calendar(days, granularity).expect("few enough");
             let told = format!("{zone} {granularity:?} {from}");
             assert_eq!((starts.len(), starts[0], starts[1]), (count, time(first), time(second)), "{told}");
             assert_eq!(slots.keys.len(), count, "{told}");
@@ -327,10 +328,10 @@ mod tests {
 
     #[test]
     fn there_may_be_two_thousand_buckets() {
-        assert!(TimeBuckets::buckets(days("2026-01-01", "2026-01-02", Tz::UTC), Granularity::Minute).is_err());
-        assert!(TimeBuckets::buckets(days("2026-01-01", "2026-01-01", Tz::UTC), Granularity::Minute).is_ok());
-        assert!(TimeBuckets::buckets(days("2026-01-01", "2026-03-24", Tz::UTC), Granularity::Hour).is_ok());
-        assert!(TimeBuckets::buckets(days("2026-01-01", "2026-03-25", Tz::UTC), Granularity::Hour).is_err());
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-02", Tz::UTC), Granularity::Minute).is_err());
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-01", Tz::UTC), Granularity::Minute).is_ok());
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-03-24", Tz::UTC), Granularity::Hour).is_ok());
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-03-25", Tz::UTC), Granularity::Hour).is_err());
     }
 
     #[test]
@@ -358,13 +359,13 @@ mod tests {
             stretch("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"),
         );
         assert_eq!(apart.keys(), [0, -1, 1]);
-        let cover = apart.cover(Some(Width::Day));
+        let cover = apart.rollup_plan(Some(Width::Day));
         assert_eq!((cover.spans.len(), cover.rest.len()), (2, 0));
-        assert_eq!(apart.cover(None).rest.len(), 2);
+        assert_eq!(apart.rollup_plan(None).rest.len(), 2);
         let touching = TimeBuckets::two(
             stretch("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
             stretch("2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"),
         );
-        assert_eq!((touching.keys(), touching.cover(Some(Width::Day)).spans.len()), (vec![0, 1], 1));
+        assert_eq!((touching.keys(), touching.rollup_plan(Some(Width::Day)).spans.len()), (vec![0, 1], 1));
     }
 }

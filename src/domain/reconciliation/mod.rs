@@ -6,7 +6,7 @@
 //! [`tally`].
 
 pub mod days;
-pub mod last;
+pub mod last_finding;
 pub mod rules;
 pub mod tally;
 
@@ -49,13 +49,13 @@ pub struct NightlyArgs {
 impl ReconcileArgs {
     /// The arguments for a day.
     #[must_use]
-    pub fn of_day(date: NaiveDate) -> Self {
+    pub fn for_day(date: NaiveDate) -> Self {
         Self::Day(DayArgs { date })
     }
 
     /// The arguments for the night after a day.
     #[must_use]
-    pub fn of_night_after(nightly: NaiveDate) -> Self {
+    pub fn for_night_after(nightly: NaiveDate) -> Self {
         Self::Nightly(NightlyArgs { nightly })
     }
 }
@@ -82,7 +82,7 @@ impl Projects {
 
     /// Whether payments of `project` are reconciled.
     #[must_use]
-    pub fn contain(&self, project: Option<&str>) -> bool {
+    pub fn contains(&self, project: Option<&str>) -> bool {
         self.names().is_none_or(|names| project.is_some_and(|project| names.iter().any(|name| name == project)))
     }
 }
@@ -223,7 +223,7 @@ string_enum! {
 
 impl MatchStatus {
     /// Those that become cases.
-    pub const CASES: [Self; 4] = [Self::Discrepancy, Self::MissingVima, Self::MissingPayshack, Self::Duplicate];
+    pub const DISCREPANCIES: [Self; 4] = [Self::Discrepancy, Self::MissingVima, Self::MissingPayshack, Self::Duplicate];
 
     /// What is found of a payment that only `source` knows of.
     #[must_use]
@@ -285,7 +285,7 @@ string_enum! {
 impl AgeBucket {
     /// The bucket of an age in days.
     #[must_use]
-    pub fn of(days: u32) -> Self {
+    pub fn from_days(days: u32) -> Self {
         match days {
             0..=1 => Self::Fresh,
             2..=3 => Self::Days,

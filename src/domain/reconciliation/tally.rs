@@ -54,7 +54,7 @@ pub struct Tally {
      fault of the program, please report it; nothing was written",
     total.vima, judged.vima, total.payshack, judged.payshack
 )]
-pub struct NotConserved {
+pub struct TallyMismatch {
     /// Rows of the day.
     pub total: BySide,
     /// Rows of which something was said.
@@ -83,8 +83,8 @@ impl Tally {
     /// Checks that every row of either side is one of these, once.
     ///
     /// # Errors
-    /// [`NotConserved`] where that is not so.
-    pub fn check(&self) -> Result<(), NotConserved> {
+    /// [`TallyMismatch`] where that is not so.
+    pub fn check(&self) -> Result<(), TallyMismatch> {
         let paired = self.matched + self.discrepancies();
         let judged = BySide {
             vima: paired
@@ -98,7 +98,7 @@ impl Tally {
                 + self.duplicates.payshack
                 + self.unmatchable.payshack,
         };
-        if judged == self.total { Ok(()) } else { Err(NotConserved { total: self.total, judged }) }
+        if judged == self.total { Ok(()) } else { Err(TallyMismatch { total: self.total, judged }) }
     }
 
     /// The shares of what was matched, discrepant, missing and pending in all payments, in hundredths of a percent. They

@@ -28,7 +28,8 @@ pub(in crate::web) fn transactions(
     let zone = query.zone(state.report_timezone);
     let (days, sort_by, order) = (query.days(), query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
     let filter = query.filter(state.report_timezone, by);
-    let export = TransactionsExport { filter, days, days_of: zone, sort_by, order, sight: PiiAccess::of(by.role) };
+    let export =
+        TransactionsExport { filter, days, days_of: zone, sort_by, order, sight: PiiAccess::for_role(by.role) };
     (export, file.form(zone))
 }
 
@@ -57,6 +58,6 @@ pub(in crate::web) fn payshack_clients(
     query: MetadataQuery,
     file: FileQuery,
 ) -> ParsedExport<PayshackClientsExport> {
-    let export = PayshackClientsExport { filter: query.into(), sight: PiiAccess::of(by.role) };
+    let export = PayshackClientsExport { filter: query.into(), sight: PiiAccess::for_role(by.role) };
     (export, file.form(state.report_timezone))
 }

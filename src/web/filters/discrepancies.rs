@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate};
 use poem_openapi::Object;
 
 use crate::db::discrepancies::DiscrepancyFilter;
-use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::DiscrepancyType;
 use crate::web::http::fields::{Fields, FromFields};
 use crate::web::http::schema::{CaseStatus, CaseWord, Money};
@@ -26,7 +26,7 @@ pub(in crate::web) struct DiscrepancyQuery {
     /// About this, or counted by this type.
     r#type: Vec<CaseWord>,
     /// In this state.
-    state: Vec<CaseState>,
+    state: Vec<DiscrepancyState>,
     /// Of these projects.
     project: Vec<String>,
     /// Of these people.

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use poem_openapi::Object;
 
 use crate::domain::day::{DayRange, DayRangeError};
-use crate::domain::metrics::query::Filter;
+use crate::domain::metrics::query::MetricFilter;
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
@@ -84,14 +84,14 @@ impl MetricsQuery {
     }
 
     /// Which payments are counted.
-    pub(in crate::web) fn filter(&self) -> Filter {
-        Filter {
+    pub(in crate::web) fn filter(&self) -> MetricFilter {
+        MetricFilter {
             sources: self.source.clone(),
             kinds: self.kind.clone(),
             projects: self.project.clone(),
             statuses: self.status.clone(),
             currencies: self.currency.clone(),
-            ..Filter::default()
+            ..MetricFilter::default()
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::db::transactions::search::{Search, SortBy, SortOrder, TransactionFilt
 use crate::domain::access::{Principal, Role};
 use crate::domain::day::start_of_day;
 use crate::domain::metrics::amount_band::AmountRange;
-use crate::domain::metrics::query;
+use crate::domain::metrics::query::MetricFilter;
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
@@ -141,7 +141,7 @@ impl TransactionQuery {
         let zone = self.zone(zone);
         let personal = principal.role >= Role::Operator;
         TransactionFilter {
-            dimensions: query::Filter {
+            dimensions: MetricFilter {
                 sources: self.source,
                 kinds: self.kind,
                 projects: self.project,

@@ -82,7 +82,7 @@ impl ResponseCache {
         made_of: CacheVersion,
         make: impl Future<Output = Result<T, Error>>,
     ) -> Result<CachedJson<T>, Error> {
-        let key = Key { asked: asked.to_string(), sight: PiiAccess::of(principal.role), made_of };
+        let key = Key { asked: asked.to_string(), sight: PiiAccess::for_role(principal.role), made_of };
         let making = async { Ok(Bytes::from(make.await?.to_json_string())) };
         let text = self.0.get_or_insert_async(&key, making).await?;
         Ok(CachedJson { text, of: PhantomData })

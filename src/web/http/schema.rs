@@ -15,12 +15,12 @@ use serde_json::Value;
 use super::fields::ParseField;
 use crate::db::transactions::search::{SortBy, SortOrder};
 use crate::domain::access::Role;
-use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobKind, JobState, KINDS, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
-use crate::domain::metrics::comparison::Comparison;
+use crate::domain::metrics::comparison::ComparisonType;
 use crate::domain::metrics::granularity::Granularity;
 use crate::domain::money::{format_decimal, parse_decimal};
 use crate::domain::reconciliation::{AgeBucket, DiscrepancyType, MatchStatus, RunStatus as ReconciliationRunStatus};
@@ -102,7 +102,7 @@ named_enum!(Kind, "Kind", Kind::ALL, "Which way the money goes, seen from the me
 named_enum!(Status, "Status", Status::ALL, "The state of a payment, the same for every provider.");
 named_enum!(ExportName, "ExportName", ExportName::ALL, "What can be exported.");
 named_enum!(Granularity, "Granularity", Granularity::ALL, "How long a bucket of time is.");
-named_enum!(Comparison, "ComparisonType", Comparison::ALL, "Which periods are compared.");
+named_enum!(ComparisonType, "ComparisonType", ComparisonType::ALL, "Which periods are compared.");
 named_enum!(HeatmapDimension, "HeatmapDimension", HeatmapDimension::ALL, "What the sides of a heatmap are.");
 named_enum!(HeatmapMetric, "HeatmapMetric", HeatmapMetric::ALL, "What is shown in the cells of a heatmap.");
 named_enum!(MerchantSort, "MerchantSort", MerchantSort::ALL, "What a listing of merchants is sorted by.");
@@ -121,7 +121,7 @@ named_enum!(MatchStatus, "MatchStatus", MatchStatus::ALL, "What a reconciliation
 named_enum!(CaseStatus, "CaseMatchStatus", CaseStatus::all(), "What a case is about.");
 named_enum!(DiscrepancyType, "DiscrepancyType", DiscrepancyType::ALL, "In what two providers disagree.");
 named_enum!(CaseWord, "CaseType", CaseWord::all(), "What a case is about, or in what two providers disagree.");
-named_enum!(CaseState, "CaseState", CaseState::ALL, "Where a case stands.");
+named_enum!(DiscrepancyState, "CaseState", DiscrepancyState::ALL, "Where a case stands.");
 named_enum!(CaseTarget, "CaseTarget", CaseTarget::all(), "Where a person may move a case.");
 named_enum!(FindingStatus, "FindingStatus", FindingStatus::all(), "What a reconciliation found that is not matched.");
 named_enum!(AgeBucket, "AgeBucket", AgeBucket::ALL, "How many days ago the day of a case was.");
@@ -179,7 +179,7 @@ pub(in crate::web) struct CaseStatus(pub(in crate::web) MatchStatus);
 
 impl CaseStatus {
     fn all() -> [Self; 4] {
-        MatchStatus::CASES.map(Self)
+        MatchStatus::DISCREPANCIES.map(Self)
     }
 
     fn as_str(self) -> &'static str {
@@ -215,7 +215,7 @@ pub(in crate::web) struct CaseWord(&'static str);
 
 impl CaseWord {
     fn all() -> Vec<Self> {
-        let mut words = MatchStatus::CASES.map(MatchStatus::as_str).to_vec();
+        let mut words = MatchStatus::DISCREPANCIES.map(MatchStatus::as_str).to_vec();
         words.extend(DiscrepancyType::ALL.map(DiscrepancyType::as_str));
         // A row too many is called the same in both.
         words.sort_unstable();
@@ -235,11 +235,11 @@ impl CaseWord {
 
 /// Where a person may move a case: not to where runs alone do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) struct CaseTarget(pub(in crate::web) CaseState);
+pub(in crate::web) struct CaseTarget(pub(in crate::web) DiscrepancyState);
 
 impl CaseTarget {
     fn all() -> [Self; 4] {
-        CaseState::BY_HAND.map(Self)
+        DiscrepancyState::MANUAL.map(Self)
     }
 
     fn as_str(self) -> &'static str {

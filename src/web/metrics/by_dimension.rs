@@ -166,7 +166,7 @@ impl DimensionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<ByCountry>, Problem> {
         let days = query.0.days(&state)?;
-        let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(days.stretch())).by(Dimension::Country);
+        let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range())).by(Dimension::Country);
         let answer = state.sums.ask(&question).await?;
         Ok(Json(ByCountry::of(days.into(), &answer.sums, answer.as_of.into())))
     }
@@ -182,7 +182,7 @@ impl DimensionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<ByStatus>, Problem> {
         let days = query.0.days(&state)?;
-        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), TimeBuckets::one(days.stretch()))).await?;
+        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range()))).await?;
         Ok(Json(ByStatus::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 
@@ -198,7 +198,7 @@ impl DimensionsApi {
     ) -> Result<Json<ByPaymentMethod>, Problem> {
         let days = query.0.days(&state)?;
         let question =
-            MetricQuery::new(query.0.filter(), TimeBuckets::one(days.stretch())).by(Dimension::PaymentMethod);
+            MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range())).by(Dimension::PaymentMethod);
         let answer = state.sums.ask(&question).await?;
         Ok(Json(ByPaymentMethod::of(days.into(), &answer.sums, answer.as_of.into())))
     }

@@ -11,12 +11,12 @@ use rust_decimal::Decimal;
 use super::measures::PaymentMeasures;
 use super::tally::Tally;
 use super::{DataAsOf, Interval};
-use crate::domain::metrics::comparison::{Compared, Comparison};
+use crate::domain::metrics::comparison::{ComparedPeriods, ComparisonType};
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
-use crate::domain::metrics::rollup_plan::TimeRange;
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::{percent_change, percentage_points};
 use crate::domain::status::Status;
+use crate::domain::time_range::TimeRange;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
 use crate::web::http::fields::{Fields, FromFields};
@@ -31,7 +31,7 @@ use crate::web::state::State;
 struct ComparisonQuery {
     /// Today, this week or this month so far against as much of the one before, or with `custom` the days of `from_date` and
     /// `to_date` against as many right before them; `day` where nothing is said.
-    comparison_type: Option<Comparison>,
+    comparison_type: Option<ComparisonType>,
 }
 
 impl FromFields for ComparisonQuery {
@@ -115,7 +115,7 @@ fn conversion(tally: &Tally) -> (Decimal, Decimal) {
 #[oai(rename = "MetricsComparison", example)]
 struct ComparisonAnswer {
     /// What is held against what.
-    comparison_type: Comparison,
+    comparison_type: ComparisonType,
     /// The zone whose days, weeks and months they are.
     timezone: String,
     /// The later period: what there is of it so far.
@@ -130,13 +130,13 @@ struct ComparisonAnswer {
 
 impl ComparisonAnswer {
     fn of(
-        comparison_type: Comparison,
+        comparison_type: ComparisonType,
         timezone: &str,
-        periods: Compared,
+        periods: ComparedPeriods,
         sums: &[MetricRow],
         data_as_of: DataAsOf,
     ) -> Self {
-        let tally = |slot| Tally::of(sums.iter().filter(|sum| sum.slot == slot));
+        let tally = |slot| Tally::of(sums.iter().filter(|sum| sum.bucket == slot));
         let (current, previous) = (tally(TimeBuckets::LATER), tally(TimeBuckets::EARLIER));
         Self {
             comparison_type,
@@ -178,17 +178,19 @@ impl ComparisonApi {
 }
 
 fn example_sums() -> [MetricRow; 2] {
-    let mut current = MetricRow { slot: TimeBuckets::LATER, ..MetricRow::example() };
+    let mut current = MetricRow { bucket: TimeBuckets::LATER, ..MetricRow::example() };
     current.measures.count = 150;
-    [MetricRow { slot: TimeBuckets::EARLIER, ..MetricRow::example() }, current]
+    [MetricRow { bucket: TimeBuckets::EARLIER, ..MetricRow::example() }, current]
 }
 
 impl Example for ComparisonAnswer {
     fn example() -> Self {
         let ending = |until| TimeRange { from: until - chrono::TimeDelta::hours(10), until };
-        let periods =
-            Compared { previous: ending(EXAMPLE_TIME - chrono::TimeDelta::days(1)), current: ending(EXAMPLE_TIME) };
-        Self::of(Comparison::Day, "UTC", periods, &example_sums(), DataAsOf::example())
+        let periods = ComparedPeriods {
+            previous: ending(EXAMPLE_TIME - chrono::TimeDelta::days(1)),
+            current: ending(EXAMPLE_TIME),
+        };
+        Self::of(ComparisonType::Day, "UTC", periods, &example_sums(), DataAsOf::example())
     }
 }
 

@@ -59,7 +59,7 @@ struct HourlyDistribution {
 impl HourlyDistribution {
     fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let whole = Tally::of(sums);
-        let tallies = Tally::by(sums, |sum| sum.slot);
+        let tallies = Tally::by(sums, |sum| sum.bucket);
         let empty = Tally::default();
         let row = |(weekday, weekday_name): (i32, &str), hour| {
             let tally = tallies.get(&week_hour(weekday, hour)).unwrap_or(&empty);
@@ -123,7 +123,7 @@ struct AmountDistribution {
 impl AmountDistribution {
     fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let whole = Tally::of(sums);
-        let tallies = Tally::by(sums, |sum| (sum.member.as_str(), sum.slot));
+        let tallies = Tally::by(sums, |sum| (sum.member.as_str(), sum.bucket));
         let empty = Tally::default();
         let row = |band: AmountBand, hour| {
             let all = tallies.get(&(band.as_str(), hour)).unwrap_or(&empty).all();
@@ -192,7 +192,8 @@ impl Example for HourlyDistribution {
 
 impl Example for AmountDistribution {
     fn example() -> Self {
-        let sum = MetricRow { member: AmountBand::of(1_542.into()).as_str().to_owned(), ..MetricRow::example() };
+        let sum =
+            MetricRow { member: AmountBand::from_amount(1_542.into()).as_str().to_owned(), ..MetricRow::example() };
         let whole = Self::of(Period::example(), &[sum], DataAsOf::example());
         Self { data: whole.data.into_iter().filter(|row| row.hour == 0).collect(), ..whole }
     }
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn every_hour_of_the_week_has_a_row() {
         // Sunday at eleven at night.
-        let sum = MetricRow { slot: 167, ..MetricRow::example() };
+        let sum = MetricRow { bucket: 167, ..MetricRow::example() };
         let answer = HourlyDistribution::of(Period::example(), &[sum], DataAsOf::example());
         let last = answer.data.last().expect("a row");
         assert_eq!((answer.data.len(), last.weekday, &*last.weekday_name, last.hour), (168, 6, "Sunday", 23));
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn every_band_has_a_row_for_every_hour() {
         let mut sums = [
-            MetricRow { slot: 7, member: "3".to_owned(), ..MetricRow::example() },
+            MetricRow { bucket: 7, member: "3".to_owned(), ..MetricRow::example() },
             MetricRow { member: "0".to_owned(), ..MetricRow::example() },
         ];
         let answer = AmountDistribution::of(Period::example(), &sums, DataAsOf::example());

@@ -13,7 +13,7 @@ use super::tally::Tally;
 use super::{DataAsOf, Period, WEEKDAYS};
 use crate::db::metrics::data_version::DataVersion;
 use crate::domain::day::DayRange;
-use crate::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
+use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::string_enum::string_enum;
 use crate::operations::metrics_cache::Answer;
@@ -169,7 +169,7 @@ impl Rows {
 
     /// The row and the column of a sum.
     fn place(&self, sum: &MetricRow) -> Option<(usize, usize)> {
-        let slot = usize::try_from(sum.slot).ok()?;
+        let slot = usize::try_from(sum.bucket).ok()?;
         match self {
             Self::Weekdays => {
                 let hours = usize::try_from(HOURS).ok()?;
@@ -227,7 +227,7 @@ fn busiest(sums: &[MetricRow]) -> Vec<String> {
 /// Asks for the sums of a map: of merchants first which ones, then for those alone.
 async fn ask(
     state: &State,
-    filter: Filter,
+    filter: MetricFilter,
     days: DayRange,
     (dimension, metric): (HeatmapDimension, HeatmapMetric),
 ) -> Result<(Rows, Answer), Problem> {
@@ -239,14 +239,14 @@ async fn ask(
     if dimension == HeatmapDimension::HourDay {
         return Ok((Rows::Weekdays, state.sums.ask(&question(filter, slots)).await?));
     }
-    let whole = MetricQuery::new(filter.clone(), TimeBuckets::one(days.stretch())).by(Dimension::Merchant).counts();
+    let whole = MetricQuery::new(filter.clone(), TimeBuckets::one(days.time_range())).by(Dimension::Merchant).counts();
     let answer = state.sums.ask(&whole).await?;
     let merchants = busiest(&answer.sums);
     if merchants.is_empty() {
         // To ask for no merchant would be to ask for all of them.
         return Ok((Rows::Merchants(merchants), Answer { sums: [].into(), ..answer }));
     }
-    let filter = Filter { merchant_ids: merchants.clone(), ..filter };
+    let filter = MetricFilter { merchant_ids: merchants.clone(), ..filter };
     let answer = state.sums.ask(&question(filter, slots).by(Dimension::Merchant)).await?;
     Ok((Rows::Merchants(merchants), answer))
 }
@@ -282,7 +282,7 @@ fn example_answer(sums: &[MetricRow]) -> Answer {
 
 impl Example for Heatmap {
     fn example() -> Self {
-        let sum = MetricRow { member: "merchant-7".to_owned(), slot: 1, ..MetricRow::example() };
+        let sum = MetricRow { member: "merchant-7".to_owned(), bucket: 1, ..MetricRow::example() };
         let asked = (HeatmapDimension::MerchantDay, HeatmapMetric::Amount);
         let rows = Rows::Merchants(vec![sum.member.clone()]);
         Self::of(Period::example(), asked, &rows, &example_answer(&[sum]))
@@ -295,7 +295,7 @@ mod tests {
     use crate::domain::status::Status;
 
     fn sum(slot: i32, member: &str, status: Status, count: i64) -> MetricRow {
-        let mut sum = MetricRow { slot, member: member.to_owned(), status, ..MetricRow::example() };
+        let mut sum = MetricRow { bucket: slot, member: member.to_owned(), status, ..MetricRow::example() };
         (sum.measures.count, sum.measures.amount) = (count, (count * 10).into());
         sum
     }

@@ -87,14 +87,14 @@ struct Rpm {
 
 impl Rpm {
     fn of(minutes: &LastMinutes, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let tallies = Tally::by(sums, |sum| sum.slot);
+        let tallies = Tally::by(sums, |sum| sum.bucket);
         let count = |slot: i32| tallies.get(&slot).map_or(0, Tally::count);
         let row = |(start, slot): (&DateTime<Utc>, i32)| Minute { timestamp: Time(*start), count: count(slot) };
         let data: Vec<Minute> = minutes.starts().iter().zip(0..).map(row).collect();
         let peak = data.iter().rev().max_by_key(|minute| minute.count);
         let total_count = data.iter().map(|minute| minute.count).sum();
         Self {
-            period: minutes.stretch().into(),
+            period: minutes.time_range().into(),
             minutes: data.len(),
             total_count,
             average: a_minute(total_count, data.len()),
@@ -132,7 +132,7 @@ impl Live {
     fn of(minutes: &LastMinutes, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let tally = Tally::of(sums);
         Self {
-            period: minutes.stretch().into(),
+            period: minutes.time_range().into(),
             measures: (&tally).into(),
             rpm: a_minute(tally.count(), minutes.starts().len()),
             by_source: BySource::of(&tally, sums.iter()),
@@ -175,7 +175,7 @@ impl LiveApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<Live>, Problem> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
-        let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(minutes.stretch())).by_source();
+        let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(minutes.time_range())).by_source();
         let answer = state.sums.ask(&question).await?;
         Ok(Json(Live::of(&minutes, &answer.sums, answer.as_of.into())))
     }
@@ -199,7 +199,7 @@ mod tests {
 
     fn rpm(counts: &[(i32, i64)]) -> Rpm {
         let sum = |(slot, count): &(i32, i64)| {
-            let mut sum = MetricRow { slot: *slot, ..MetricRow::example() };
+            let mut sum = MetricRow { bucket: *slot, ..MetricRow::example() };
             sum.measures.count = *count;
             sum
         };

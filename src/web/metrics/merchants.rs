@@ -191,14 +191,14 @@ impl MerchantsApi {
         let listing = format!("merchants {} {}", sort_by.as_str(), order.as_str());
         let window: Window<Place> = state.cursors.window(&listing, &page.0)?;
         let (days, filter) = (query.0.days(&state)?, query.0.filter());
-        let question = MetricQuery::new(filter.clone(), TimeBuckets::one(days.stretch())).by(Dimension::Merchant);
+        let question = MetricQuery::new(filter.clone(), TimeBuckets::one(days.time_range())).by(Dimension::Merchant);
         let answer = state.sums.ask(&question).await?;
         let found = merchants.0.list(&answer.sums);
         let count = Count { total: found.len() as u64, exact: true };
         let shown = merchants.0.take(found, &window);
         let ids: Vec<String> =
             shown.iter().take(window.limit as usize).map(|merchant| merchant.place.1.clone()).collect();
-        let times = list_times(&state.pool, &ids, &filter, days.stretch()).await?;
+        let times = list_times(&state.pool, &ids, &filter, days.time_range()).await?;
         let times: HashMap<&str, &MerchantTimes> = times.iter().map(|times| (&*times.merchant_id, times)).collect();
         let page = state.cursors.page(&listing, &window, count, shown, |merchant| merchant.place.clone());
         let page = page.map(|Merchant { place: (_, id), tally }| {

@@ -27,7 +27,7 @@ use super::http::openapi::{EXAMPLE_DAY, EXAMPLE_TIME};
 use super::http::schema::Time;
 use super::state::State;
 use crate::domain::day::DayRange;
-use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::time_range::TimeRange;
 use crate::operations::metrics_cache::SumError;
 
 /// The operations.

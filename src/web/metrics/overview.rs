@@ -85,8 +85,8 @@ struct Overview {
 impl Overview {
     /// The overview of the current sums, against the previous ones.
     fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let current = Tally::of(sums.iter().filter(|sum| sum.slot == TimeBuckets::LATER));
-        let previous = Tally::of(sums.iter().filter(|sum| sum.slot == TimeBuckets::EARLIER));
+        let current = Tally::of(sums.iter().filter(|sum| sum.bucket == TimeBuckets::LATER));
+        let previous = Tally::of(sums.iter().filter(|sum| sum.bucket == TimeBuckets::EARLIER));
         let all = current.all();
         Self {
             period,
@@ -99,7 +99,7 @@ impl Overview {
             currency: current.currency(),
             display_currency: "USD".to_owned(),
             by_status: ByStatus::of(&current),
-            by_source: BySource::of(&current, sums.iter().filter(|sum| sum.slot == TimeBuckets::LATER)),
+            by_source: BySource::of(&current, sums.iter().filter(|sum| sum.bucket == TimeBuckets::LATER)),
             conversion_rate: current.conversion_rate(),
             avg_ticket: current.avg_ticket(),
             avg_ticket_usd: average(all.amount_usd, all.count - all.usd_missing).map(Money),
@@ -142,15 +142,15 @@ impl OverviewApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<Overview>, Problem> {
         let days = query.0.days(&state)?;
-        let slots = TimeBuckets::two(days.previous().stretch(), days.stretch());
+        let slots = TimeBuckets::two(days.previous().time_range(), days.time_range());
         let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots).by_source().with_fees()).await?;
         Ok(Json(Overview::of(days.into(), &answer.sums, answer.as_of.into())))
     }
 }
 
 fn example_sums() -> Vec<MetricRow> {
-    let sum = |slot, source, status, count: i64| MetricRow {
-        slot,
+    let sum = |bucket, source, status, count: i64| MetricRow {
+        bucket,
         source: Some(source),
         member: String::new(),
         status,

@@ -97,7 +97,7 @@ fn conversion(tally: &Tally) -> Option<Decimal> {
 
 async fn ask(state: &State, query: &MetricsQuery) -> Result<(Period, Answer), Problem> {
     let days = query.days(state)?;
-    let question = MetricQuery::new(query.filter(), TimeBuckets::one(days.stretch())).by(Dimension::Project);
+    let question = MetricQuery::new(query.filter(), TimeBuckets::one(days.time_range())).by(Dimension::Project);
     Ok((days.into(), state.sums.ask(&question).await?))
 }
 

@@ -186,7 +186,7 @@ impl Example for MetricRow {
             usd_missing: 0,
         };
         Self {
-            slot: 0,
+            bucket: 0,
             source: Some(Source::Vima),
             member: "monetix".to_owned(),
             status: Status::Success,
@@ -207,7 +207,7 @@ mod tests {
 
     fn sum(status: Status, currency: &str, count: i64) -> MetricRow {
         let measures = Measures { count, amount: Decimal::from(count * 10), ..Measures::default() };
-        MetricRow { slot: 0, source: None, member: String::new(), status, currency: currency.to_owned(), measures }
+        MetricRow { bucket: 0, source: None, member: String::new(), status, currency: currency.to_owned(), measures }
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl FromFields for TrendsQuery {
 impl TrendsQuery {
     fn divide(self, days: DayRange) -> Result<Divided, Problem> {
         let granularity = self.granularity.unwrap_or_default();
-        let (slots, starts) = TimeBuckets::buckets(days, granularity)?;
+        let (slots, starts) = TimeBuckets::calendar(days, granularity)?;
         Ok(Divided { period: days.into(), granularity, slots, starts })
     }
 }
@@ -96,7 +96,7 @@ impl Bucket {
 
 /// Every bucket, the empty ones too.
 fn buckets(starts: &[DateTime<Utc>], sums: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
-    let tallies = Tally::by(sums.iter().copied(), |sum| sum.slot);
+    let tallies = Tally::by(sums.iter().copied(), |sum| sum.bucket);
     let empty = Tally::default();
     let of = |slot: i32| tallies.get(&slot).unwrap_or(&empty);
     starts.iter().zip(0..).map(|(start, slot)| Bucket::of(*start, of(slot), whole)).collect()

@@ -45,5 +45,5 @@ impl From<MetadataQuery> for ListFilter {
 
 /// An address as `principal` may see it.
 fn address_shown_to(principal: &Principal, address: Option<String>) -> Option<String> {
-    PiiAccess::of(principal.role).address(address)
+    PiiAccess::for_role(principal.role).email(address)
 }

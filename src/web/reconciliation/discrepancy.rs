@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::facts::DiscrepancyFacts;
 use crate::db::discrepancies;
-use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, age_in_days};
 use crate::domain::status::Status;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
@@ -37,7 +37,7 @@ pub(in crate::web) struct Discrepancy {
     #[oai(flatten)]
     facts: DiscrepancyFacts,
     /// The state.
-    state: CaseState,
+    state: DiscrepancyState,
     /// The person who works on it.
     assignee: Option<String>,
     /// The latest note.
@@ -106,7 +106,7 @@ impl Example for Discrepancy {
                 vima_status: Some(Status::Success),
                 payshack_status: Some(Status::Success),
             },
-            state: CaseState::Acknowledged,
+            state: DiscrepancyState::Acknowledged,
             assignee: text("otto"),
             note: text("asked the bank"),
             first_seen_at: Time(EXAMPLE_TIME),

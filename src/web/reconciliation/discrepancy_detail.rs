@@ -10,7 +10,7 @@ use crate::db::discrepancies::history;
 use crate::db::discrepancies::listing;
 use crate::db::transactions::detail;
 use crate::domain::access::Principal;
-use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy::DiscrepancyState;
 use crate::web::http::openapi::EXAMPLE_TIME;
 use crate::web::http::problem::Problem;
 use crate::web::http::schema::Time;
@@ -27,9 +27,9 @@ struct DiscrepancyChange {
     /// The run that changed it; null if a person did.
     run_id: Option<Uuid>,
     /// The state before; null if the discrepancy was created.
-    from_state: Option<CaseState>,
+    from_state: Option<DiscrepancyState>,
     /// The state after.
-    to_state: CaseState,
+    to_state: DiscrepancyState,
     /// The assignee before.
     from_assignee: Option<String>,
     /// The assignee after.
@@ -103,8 +103,8 @@ impl Example for DiscrepancyDetail {
                 changed_at: Time(EXAMPLE_TIME),
                 changed_by: Some("otto".to_owned()),
                 run_id: None,
-                from_state: Some(CaseState::Open),
-                to_state: CaseState::Acknowledged,
+                from_state: Some(DiscrepancyState::Open),
+                to_state: DiscrepancyState::Acknowledged,
                 from_assignee: None,
                 to_assignee: Some("otto".to_owned()),
                 note: Some("asked the bank".to_owned()),

@@ -11,8 +11,8 @@ use poem_openapi::types::Example;
 use uuid::Uuid;
 
 use super::discrepancy::Discrepancy;
-use crate::domain::discrepancy::CaseState;
-use crate::domain::discrepancy_transition::{Assignment, Move};
+use crate::domain::discrepancy::DiscrepancyState;
+use crate::domain::triage::{Assignment, TriageUpdate};
 use crate::web::http::fields::{Fields, FromFields};
 use crate::web::http::openapi::EXAMPLE_ID;
 use crate::web::http::schema::CaseTarget;
@@ -65,11 +65,11 @@ impl FromFields for DiscrepancyMove {
     }
 }
 
-impl From<DiscrepancyMove> for Move {
+impl From<DiscrepancyMove> for TriageUpdate {
     fn from(asked: DiscrepancyMove) -> Self {
         Self {
             state: asked.state.map(|CaseTarget(state)| state),
-            assignment: asked.assigns.then(|| asked.assignee.map_or(Assignment::Nobody, Assignment::Person)),
+            assignment: asked.assigns.then(|| asked.assignee.map_or(Assignment::Unassigned, Assignment::Person)),
             note: asked.note,
         }
     }
@@ -78,7 +78,7 @@ impl From<DiscrepancyMove> for Move {
 impl Example for DiscrepancyMove {
     fn example() -> Self {
         Self {
-            state: Some(CaseTarget(CaseState::Acknowledged)),
+            state: Some(CaseTarget(DiscrepancyState::Acknowledged)),
             assignee: Some("otto".to_owned()),
             note: Some("asked the bank".to_owned()),
             assigns: true,

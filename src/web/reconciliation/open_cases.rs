@@ -47,7 +47,8 @@ pub(in crate::web) struct OpenCases {
 impl OpenCases {
     pub(in crate::web) fn new(cases: &[db::OpenDiscrepancies], today: NaiveDate) -> Self {
         let by_age = AgeBucket::ALL.map(|bucket| {
-            let aged = |cases: &&db::OpenDiscrepancies| AgeBucket::of(age_in_days(cases.recon_date, today)) == bucket;
+            let aged =
+                |cases: &&db::OpenDiscrepancies| AgeBucket::from_days(age_in_days(cases.recon_date, today)) == bucket;
             OpenCasesOfAge::new(bucket, &cases.iter().filter(aged).collect::<Vec<_>>())
         });
         Self { count: cases.iter().map(|cases| cases.count).sum(), by_age: by_age.into() }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, RecordedEvent};
 use crate::domain::transaction::Source;
 
 /// Three a second, and one more when the sync ends: never more than four, however the network bunches them.
@@ -50,7 +50,7 @@ impl Lane {
 #[derive(Debug, Default)]
 struct Gate {
     opened: Option<Instant>,
-    held: Option<Recorded>,
+    held: Option<RecordedEvent>,
 }
 
 /// All lanes.
@@ -62,7 +62,7 @@ pub(in crate::web) struct Coalescer {
 
 impl Coalescer {
     /// Takes the next event and gives what goes out now, in order.
-    pub(in crate::web) fn admit(&mut self, event: Recorded, now: Instant) -> Vec<Recorded> {
+    pub(in crate::web) fn admit(&mut self, event: RecordedEvent, now: Instant) -> Vec<RecordedEvent> {
         let Some(lane) = Lane::of(&event.event) else {
             // Progress that came after the end would look like a sync that still runs.
             let late = bounds_of_sync(&event.event).and_then(|source| self.open(Lane::Progress(source), now));
@@ -81,7 +81,7 @@ impl Coalescer {
     }
 
     /// What has waited long enough, in the order of ids.
-    pub(in crate::web) fn release(&mut self, now: Instant) -> Vec<Recorded> {
+    pub(in crate::web) fn release(&mut self, now: Instant) -> Vec<RecordedEvent> {
         let mut due: Vec<(i64, Lane)> =
             self.waiting().filter(|(_, _, at)| *at <= now).map(|(lane, held, _)| (held.id, lane)).collect();
         due.sort_unstable_by_key(|(id, _)| *id);
@@ -93,11 +93,11 @@ impl Coalescer {
         self.waiting().map(|(_, _, at)| at).min()
     }
 
-    fn waiting(&self) -> impl Iterator<Item = (Lane, &Recorded, Instant)> {
+    fn waiting(&self) -> impl Iterator<Item = (Lane, &RecordedEvent, Instant)> {
         self.gates.iter().filter_map(|(lane, gate)| Some((*lane, gate.held.as_ref()?, gate.opened? + lane.every())))
     }
 
-    fn open(&mut self, lane: Lane, now: Instant) -> Option<Recorded> {
+    fn open(&mut self, lane: Lane, now: Instant) -> Option<RecordedEvent> {
         let gate = self.gates.get_mut(&lane)?;
         let mut event = gate.held.take()?;
         gate.opened = Some(now);
@@ -108,8 +108,8 @@ impl Coalescer {
 }
 
 /// The same for a stretch of the past: of each lane only the last, in the order of ids.
-pub(in crate::web) fn thin(events: impl IntoIterator<Item = Recorded>) -> Vec<Recorded> {
-    let mut last: HashMap<Lane, Recorded> = HashMap::new();
+pub(in crate::web) fn thin(events: impl IntoIterator<Item = RecordedEvent>) -> Vec<RecordedEvent> {
+    let mut last: HashMap<Lane, RecordedEvent> = HashMap::new();
     let mut kept = vec![];
     for event in events {
         match Lane::of(&event.event) {
@@ -129,13 +129,13 @@ pub(in crate::web) fn thin(events: impl IntoIterator<Item = Recorded>) -> Vec<Re
 }
 
 /// The newer of two events of one lane, with what the older one says beside it.
-fn merge(older: &Recorded, newer: Recorded) -> Recorded {
+fn merge(older: &RecordedEvent, newer: RecordedEvent) -> RecordedEvent {
     let Event::MetricsUpdated { sources } = &newer.event else { return newer };
     let mut union = older.event.sources().to_vec();
     union.extend(sources);
     union.sort_unstable();
     union.dedup();
-    Recorded { event: Event::MetricsUpdated { sources: union }, ..newer }
+    RecordedEvent { event: Event::MetricsUpdated { sources: union }, ..newer }
 }
 
 /// The source whose sync begins or ends with this event.
@@ -155,7 +155,7 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    fn ids(events: &[Recorded]) -> Vec<i64> {
+    fn ids(events: &[RecordedEvent]) -> Vec<i64> {
         events.iter().map(|event| event.id).collect()
     }
 
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn never_more_than_four_a_second_and_the_last_always() {
         let (mut coalescer, start) = (Coalescer::default(), Instant::now());
-        let mut out: Vec<(Instant, Recorded)> = vec![];
+        let mut out: Vec<(Instant, RecordedEvent)> = vec![];
         for step in 0..3_000_u32 {
             let now = start + MILLISECOND * step;
             out.extend(coalescer.release(now).into_iter().map(|event| (now, event)));

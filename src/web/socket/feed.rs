@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use sqlx::PgPool;
 
 use crate::db::{self, DbError};
-use crate::domain::event::Recorded;
+use crate::domain::event::RecordedEvent;
 use crate::redis::{Redis, RedisError};
 
 /// Why events could not be had.
@@ -30,13 +30,13 @@ pub trait Feed: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`FeedError`] where there is nothing to listen to.
-    async fn listen(&self) -> Result<BoxStream<'static, Result<Recorded, FeedError>>, FeedError>;
+    async fn listen(&self) -> Result<BoxStream<'static, Result<RecordedEvent, FeedError>>, FeedError>;
 
     /// Events after `id`, oldest first, at most `limit`.
     ///
     /// # Errors
     /// [`FeedError`] where the table cannot be read.
-    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<Recorded>, FeedError>;
+    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError>;
 
     /// The ids of the oldest and of the newest event that are kept; zeros where there are none.
     ///
@@ -56,11 +56,11 @@ pub struct ServerFeed {
 
 #[async_trait]
 impl Feed for ServerFeed {
-    async fn listen(&self) -> Result<BoxStream<'static, Result<Recorded, FeedError>>, FeedError> {
+    async fn listen(&self) -> Result<BoxStream<'static, Result<RecordedEvent, FeedError>>, FeedError> {
         Ok(self.redis.listen().await?.map(|heard| Ok(heard?)).boxed())
     }
 
-    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<Recorded>, FeedError> {
+    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError> {
         Ok(db::events::list_after(&self.pool, id, limit).await?)
     }
 

@@ -18,7 +18,7 @@ use super::coalesce::Coalescer;
 use super::feed::{Feed, FeedError};
 use super::hub::Hub;
 use crate::domain::backoff::Backoff;
-use crate::domain::event::Recorded;
+use crate::domain::event::RecordedEvent;
 
 /// After so much silence the table is asked: the most that a lost publish can cost.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), cap: Durati
 
 /// What comes over Redis.
 enum Heard {
-    Event(Recorded),
+    Event(RecordedEvent),
     /// A new connection, or a message that cannot be read: something may have been missed.
     Doubt,
 }
@@ -117,12 +117,12 @@ impl Follower {
         }
     }
 
-    async fn read(&self) -> Result<Vec<Recorded>, FeedError> {
+    async fn read(&self) -> Result<Vec<RecordedEvent>, FeedError> {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
         timeout(PATIENCE, self.feed.list_after(self.last, limit)).await.map_err(|_| FeedError::Silent(PATIENCE))?
     }
 
-    fn follow(&mut self, event: Recorded) {
+    fn follow(&mut self, event: RecordedEvent) {
         self.last = event.id;
         let out = self.coalescer.admit(event, Instant::now());
         self.hub.hand_out(out);
@@ -145,7 +145,7 @@ fn listen(feed: Arc<dyn Feed>) -> impl Stream<Item = Heard> {
 
 struct Ears {
     feed: Arc<dyn Feed>,
-    connection: Option<BoxStream<'static, Result<Recorded, FeedError>>>,
+    connection: Option<BoxStream<'static, Result<RecordedEvent, FeedError>>>,
     failures: u32,
 }
 

@@ -20,7 +20,7 @@ use super::message::{Notice, Outgoing};
 use super::outbox::Outbox;
 use super::session::Session;
 use crate::clock::SharedClock;
-use crate::domain::event::Recorded;
+use crate::domain::event::RecordedEvent;
 
 /// How many events are remembered for clients that come back; older ones are in the table.
 const REMEMBERED: usize = 1_000;
@@ -72,7 +72,7 @@ pub(in crate::web) struct Membership {
 struct Older {
     /// It is complete from here on.
     since: i64,
-    events: Vec<Recorded>,
+    events: Vec<RecordedEvent>,
 }
 
 impl Hub {
@@ -128,7 +128,7 @@ impl Hub {
     }
 
     /// Executor events to every socket, in their order.
-    pub(in crate::web) fn hand_out(&self, events: Vec<Recorded>) {
+    pub(in crate::web) fn hand_out(&self, events: Vec<RecordedEvent>) {
         if events.is_empty() {
             return;
         }
@@ -186,7 +186,7 @@ impl Hub {
 
 impl Room {
     /// A place for a client that is to hear what came after `since`: `older`, then what is remembered, then the rest.
-    fn admit(&mut self, since: i64, older: Vec<Recorded>, gap: bool) -> Membership {
+    fn admit(&mut self, since: i64, older: Vec<RecordedEvent>, gap: bool) -> Membership {
         let older = older.into_iter().filter(|event| event.id <= self.memory.since);
         let remembered = self.memory.events.iter().map(|event| &event.recorded).filter(|event| event.id > since);
         let missed = thin(older.chain(remembered.cloned()));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::subscription::Subscription;
-use crate::domain::event::Recorded;
+use crate::domain::event::RecordedEvent;
 use crate::domain::transaction::Source;
 
 /// The longest message that a client may send.
@@ -15,13 +15,13 @@ pub(in crate::web) const LONGEST: usize = 16 << 10;
 #[derive(Debug, PartialEq)]
 pub(in crate::web) struct Outgoing {
     /// What is said.
-    pub(in crate::web) recorded: Recorded,
+    pub(in crate::web) recorded: RecordedEvent,
     /// The same as JSON.
     pub(in crate::web) text: String,
 }
 
-impl From<Recorded> for Outgoing {
-    fn from(recorded: Recorded) -> Self {
+impl From<RecordedEvent> for Outgoing {
+    fn from(recorded: RecordedEvent) -> Self {
         let text = json(&recorded);
         Self { recorded, text }
     }

@@ -151,10 +151,10 @@ fn progress(event: &Outgoing) -> Option<Lane> {
 mod tests {
     use super::super::tests::{new_transactions, progress as progressed};
     use super::*;
-    use crate::domain::event::Recorded;
+    use crate::domain::event::RecordedEvent;
     use crate::domain::transaction::Source;
 
-    fn outgoing(event: Recorded) -> Arc<Outgoing> {
+    fn outgoing(event: RecordedEvent) -> Arc<Outgoing> {
         Arc::new(event.into())
     }
 

@@ -16,7 +16,7 @@ use crate::db::page::TimeCursor;
 use crate::db::sync::quarantine;
 use crate::db::sync::quarantine::{QuarantineEntry, QuarantineFilter};
 use crate::domain::access::Role;
-use crate::domain::record::Readable;
+use crate::domain::record::ReadableText;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::request_replay::{RequestedReplay, request_replay};
 use crate::web::http::auth::{Operator, Viewer};
@@ -78,7 +78,7 @@ struct QuarantinedRecord {
 
 impl From<QuarantineEntry> for QuarantinedRecord {
     fn from(entry: QuarantineEntry) -> Self {
-        let readable = entry.raw.as_deref().map(Readable::of);
+        let readable = entry.raw.as_deref().map(ReadableText::new);
         let (raw, raw_replaced) = readable.map(|readable| (readable.text, readable.replaced)).unzip();
         Self {
             id: entry.id,

@@ -17,13 +17,12 @@ use crate::db::sync::runs::SyncRun;
 use crate::db::sync::{quarantine, runs, streams};
 use crate::db::{DbError, jobs};
 use crate::domain::job::JobKind;
-use crate::domain::metrics::query;
-use crate::domain::metrics::query::MetricQuery;
-use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::metrics::query::{MetricFilter, MetricQuery, payment_count};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::percent;
 use crate::domain::schedule::Every;
 use crate::domain::sync::{RunStatus, Stream};
+use crate::domain::time_range::TimeRange;
 use crate::domain::transaction::Source;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::problem::Problem;
@@ -133,10 +132,10 @@ impl SyncStatus {
 }
 
 pub(in crate::web) async fn sync_status(state: &State) -> Result<SyncStatus, Problem> {
-    let all = MetricQuery::new(query::Filter::default(), TimeBuckets::one(TimeRange::ALL)).by_source().counts();
+    let all = MetricQuery::new(MetricFilter::default(), TimeBuckets::one(TimeRange::ALL)).by_source().counts();
     let stored = state.sums.ask(&all).await?;
     let [vima, payshack] = Source::ALL.map(|source| {
-        let count = query::count(stored.sums.iter().filter(|sum| sum.source == Some(source)));
+        let count = payment_count(stored.sums.iter().filter(|sum| sum.source == Some(source)));
         (source, count)
     });
     let [vima_as_of, payshack_as_of] = stored.as_of;

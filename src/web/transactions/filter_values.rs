@@ -10,7 +10,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::domain::day::DayRange;
-use crate::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
+use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::metrics_cache::{Answer, SumError};
@@ -90,10 +90,10 @@ impl FiltersApi {
     #[oai(path = "/filters", method = "get", operation_id = "getFilters")]
     async fn filters(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<FilterValues>, Problem> {
         let days = DayRange::last(DAYS, state.clock.now(), state.report_timezone);
-        let question = |filter| MetricQuery::new(filter, TimeBuckets::one(days.stretch())).counts();
-        let all = || question(Filter::default());
+        let question = |filter| MetricQuery::new(filter, TimeBuckets::one(days.time_range())).counts();
+        let all = || question(MetricFilter::default());
         let by = |dimension| all().by(dimension);
-        let of_kind = |kind| question(Filter { kinds: vec![kind], ..Filter::default() });
+        let of_kind = |kind| question(MetricFilter { kinds: vec![kind], ..MetricFilter::default() });
         let answers = (
             ask(&state, all().by_source()),
             ask(&state, of_kind(Kind::Payin)),

@@ -109,7 +109,7 @@ pub(in crate::web) struct Transaction {
 impl Transaction {
     /// A payment as `principal` may see it.
     pub(in crate::web) fn shown_to(principal: &Principal, found: FoundTransaction) -> Self {
-        let sight = PiiAccess::of(principal.role);
+        let sight = PiiAccess::for_role(principal.role);
         let origin = found.rate_origin;
         Self {
             id: found.id,
@@ -133,8 +133,8 @@ impl Transaction {
             status: found.status,
             original_status: found.original_status,
             user_id: found.user_id,
-            user_email: sight.address(found.user_email),
-            user_phone: sight.number(found.user_phone),
+            user_email: sight.email(found.user_email),
+            user_phone: sight.phone(found.user_phone),
             user_name: sight.name(found.user_name),
             country: found.country,
             utr: found.utr,

@@ -6,7 +6,7 @@ use poem_openapi::types::Example;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::domain::discrepancy::CaseState;
+use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 use crate::operations::find_counterpart::KnownFinding;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
@@ -33,7 +33,7 @@ pub(in crate::web) struct TransactionReconciliation {
     /// The case about it, where one was opened, be it closed since.
     discrepancy_id: Option<Uuid>,
     /// Where that case stands.
-    state: Option<CaseState>,
+    state: Option<DiscrepancyState>,
     /// Why, enough to check it by hand; null where the providers agree.
     details: Option<Value>,
     /// Whether the payment or its counterpart has changed since the run judged.

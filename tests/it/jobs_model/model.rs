@@ -1,7 +1,7 @@
 //! The jobs table as it is meant: a list of jobs in memory, and what each step does to them. No SQL, no clock, nothing at once.
 
 use psp_dashboard::domain::job::JobState;
-use psp_dashboard::domain::job::attempt::{DEATHS_ALONE, Outcome};
+use psp_dashboard::domain::job::attempt::{MAX_ISOLATED_DEATHS, Outcome};
 
 /// A moment, counted in steps.
 type Moment = u32;
@@ -196,7 +196,7 @@ impl Model {
             job.seen.deaths_alone += i16::from(lease.isolated);
             job.seen.state = match () {
                 () if job.seen.cancel_requested => JobState::Cancelled,
-                () if job.seen.deaths_alone >= i16::try_from(DEATHS_ALONE).expect("a few") => JobState::Failed,
+                () if job.seen.deaths_alone >= i16::try_from(MAX_ISOLATED_DEATHS).expect("a few") => JobState::Failed,
                 () => JobState::Retrying,
             };
             job.seen.suspect = job.seen.state == JobState::Retrying;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use psp_dashboard::domain::job::Priority;
-use psp_dashboard::domain::job::attempt::{DEATHS_ALONE, Outcome};
+use psp_dashboard::domain::job::attempt::{MAX_ISOLATED_DEATHS, Outcome};
 use serde_json::Value;
 
 use super::model::Request;
@@ -100,7 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A worker dies at a job, which then dies so often alone, or does not: steps by themselves come to that too seldom.
 fn death() -> impl Strategy<Value = Vec<Step>> {
-    (0..WORKERS, 0..=usize::from(DEATHS_ALONE), outcome()).prop_map(|(worker, deaths, outcome)| {
+    (0..WORKERS, 0..=usize::from(MAX_ISOLATED_DEATHS), outcome()).prop_map(|(worker, deaths, outcome)| {
         let claim = |isolated| Step::Claim { worker, isolated, hands: 1 };
         let mut steps = vec![Step::Resume, claim(false), Step::Crash { worker, isolated: false }];
         steps.extend((0..deaths).flat_map(|_| [claim(true), Step::Crash { worker, isolated: true }]));

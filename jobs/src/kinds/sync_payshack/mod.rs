@@ -102,7 +102,7 @@ impl SyncPayshack {
         let known = history::find(pool, Source::Payshack).await?.is_some();
         let Some(newest) = windows.iter().map(|window| window.from).max().filter(|_| !known) else { return Ok(()) };
         let history = History {
-            owed_from: first_of_last(sync.initial_days, run.today()),
+            backlog_from: first_of_last(sync.initial_days, run.today()),
             covered_from: day_start(newest),
             followed_from: run.started_at,
         };

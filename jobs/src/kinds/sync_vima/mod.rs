@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::sync::{history, streams};
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_dashboard::domain::sync::{DayPlace, History, Stream, SyncArgs, day_start, days_back, first_of_last};
+use psp_dashboard::domain::sync::{DayCheckpoint, History, Stream, SyncArgs, day_start, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::domain::version::SequenceId;
 use psp_dashboard::operations::begin_history::begin_history;
@@ -162,8 +162,8 @@ impl SyncVima {
         if followed && history::find(pool, Source::Vima).await?.is_some() {
             return Ok(());
         }
-        let owed_from = first_of_last(sync.initial_days, run.today());
-        let history = History { owed_from, covered_from: run.started_at, followed_from: run.started_at };
+        let backlog_from = first_of_last(sync.initial_days, run.today());
+        let history = History { backlog_from, covered_from: run.started_at, followed_from: run.started_at };
         let newest = self.note_newest().await?;
         Ok(begin_history(pool, run.run_claim(), Source::Vima, history, &newest, clock.now()).await?)
     }
@@ -205,7 +205,7 @@ impl SyncVima {
         &self,
         from: NaiveDate,
         to: NaiveDate,
-        resumed: Option<DayPlace>,
+        resumed: Option<DayCheckpoint>,
         mut horizon: OverlapCursor,
         pages: &PageSender,
     ) -> Result<Vec<String>, ProviderError> {

@@ -32,7 +32,7 @@ pub(crate) struct OverlapCursor {
 impl OverlapCursor {
     /// What days that are read can still tell of the horizon; nothing where none is owed.
     pub(crate) async fn find(pool: &PgPool, history: Option<History>, overlap: Duration) -> Result<Self, DbError> {
-        let Some(history) = history.filter(|history| history.owed().is_some()) else {
+        let Some(history) = history.filter(|history| history.backlog().is_some()) else {
             return Ok(Self::known());
         };
         let time = history.followed_from - overlap;

@@ -7,16 +7,15 @@ use sqlx::{Postgres, QueryBuilder};
 use crate::db::transactions::filter;
 use crate::db::transactions::filter::{narrowest_first, push_list};
 use crate::domain::metrics::amount_band::AmountRange;
-use crate::domain::metrics::query;
-use crate::domain::metrics::query::{Dimension, MetricQuery};
-use crate::domain::metrics::rollup_plan::TimeRange;
+use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery};
 use crate::domain::metrics::time_buckets::TimeBuckets;
+use crate::domain::time_range::TimeRange;
 
 /// Which payments are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionFilter {
     /// By what the metrics know of them.
-    pub dimensions: query::Filter,
+    pub dimensions: MetricFilter,
     /// Their amounts.
     pub amounts: AmountRange,
     /// Created then or later.
@@ -129,9 +128,9 @@ mod tests {
     #[test]
     fn the_metrics_say_how_many_or_at_most_how_many() {
         let some = || vec!["a".to_owned()];
-        let all = query::Filter::default;
+        let all = MetricFilter::default;
         let of = |dimensions| TransactionFilter { dimensions, ..TransactionFilter::default() };
-        let project = of(query::Filter { projects: some(), ..all() });
+        let project = of(MetricFilter { projects: some(), ..all() });
         assert!(matches!(TransactionFilter::default().rollup_count(), RollupCount::Exact(_)));
         assert!(matches!(project.rollup_count(), RollupCount::Exact(question) if question.filter.projects == some()));
         let amounts = AmountRange { least: Some(Decimal::ONE), ..AmountRange::default() };
@@ -144,11 +143,11 @@ mod tests {
             (TransactionFilter { amounts, ..project.clone() }, [1, 0, 0, 0]),
             (TransactionFilter { search, ..project.clone() }, [1, 0, 0, 0]),
             (
-                of(query::Filter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
+                of(MetricFilter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
                 [1, 0, 1, 0],
             ),
-            (of(query::Filter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
-            (of(query::Filter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
+            (of(MetricFilter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
+            (of(MetricFilter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
         ] {
             let RollupCount::UpperBound(question) = filter.rollup_count() else { panic!("{filter:?} is known") };
             let asked = &question.filter;

@@ -16,7 +16,7 @@ use crate::db::snapshot::Snapshot;
 use crate::domain::day::{DayRange, day_of};
 use crate::domain::metrics::cell::Measures;
 use crate::domain::metrics::granularity::Granularity;
-use crate::domain::metrics::query::{Dimension, Filter, MetricQuery, MetricRow};
+use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::{average, percent};
 use crate::domain::status::Status;
@@ -93,7 +93,7 @@ fn counted(measures: &Measures) -> u64 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricsSummaryExport {
     /// Of which payments.
-    pub filter: Filter,
+    pub filter: MetricFilter,
     /// Of which days.
     pub days: DayRange,
 }
@@ -136,7 +136,7 @@ impl ExportedSums {
     async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<DaySums>, DbError> {
         let MetricsSummaryExport { filter, days } = &self.export;
         // There are fewer days in a range than there may be buckets.
-        let Ok((slots, starts)) = TimeBuckets::buckets(*days, Granularity::Day) else { return Ok(vec![]) };
+        let Ok((slots, starts)) = TimeBuckets::calendar(*days, Granularity::Day) else { return Ok(vec![]) };
         let question = MetricQuery::new(filter.clone(), slots).by_source().by(Dimension::Project).with_fees();
         let sums = sums::list(snapshot.connection()?, &question).await?;
         let dates: Vec<NaiveDate> = starts.into_iter().map(|start: DateTime<Utc>| day_of(start, days.zone())).collect();
@@ -147,7 +147,7 @@ impl ExportedSums {
 fn gathered(sums: Vec<MetricRow>, dates: &[NaiveDate]) -> Vec<DaySums> {
     let mut rows = BTreeMap::new();
     for sum in sums {
-        let Some(date) = usize::try_from(sum.slot).ok().and_then(|slot| dates.get(slot)) else { continue };
+        let Some(date) = usize::try_from(sum.bucket).ok().and_then(|slot| dates.get(slot)) else { continue };
         let key = (*date, sum.source, sum.member, sum.currency);
         let by_status = rows.entry(key).or_insert_with(|| [Measures::default(); Status::ALL.len()]);
         if let Some(place) = Status::ALL.iter().position(|status| *status == sum.status) {

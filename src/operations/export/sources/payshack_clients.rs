@@ -75,7 +75,7 @@ impl ExportedClients {
     async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<StoredRow<Client>>, DbError> {
         let mut found = clients::list(snapshot.connection()?, &self.0.filter, &PageWindow::ALL).await?;
         for client in &mut found {
-            client.row.email = self.0.sight.address(client.row.email.take());
+            client.row.email = self.0.sight.email(client.row.email.take());
         }
         Ok(found)
     }

@@ -14,7 +14,7 @@ use crate::db::transactions::search::export::TransactionStream;
 use crate::db::transactions::search::{FoundTransaction, RollupCount, SortBy, SortOrder, TransactionFilter};
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::masking::PiiAccess;
-use crate::domain::metrics::query;
+use crate::domain::metrics::query::{MetricFilter, payment_count};
 use crate::domain::money::format_decimal;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
@@ -65,8 +65,8 @@ static PAYMENT_COLUMNS: [Column<Payment>; 32] = [
 
 impl Payment {
     fn of(mut found: Box<FoundTransaction>, sight: PiiAccess) -> Self {
-        found.user_email = sight.address(found.user_email.take());
-        found.user_phone = sight.number(found.user_phone.take());
+        found.user_email = sight.email(found.user_email.take());
+        found.user_phone = sight.phone(found.user_phone.take());
         found.user_name = sight.name(found.user_name.take());
         Self(found)
     }
@@ -126,7 +126,7 @@ impl ExportSource for TransactionsExport {
     fn remarks(&self) -> Vec<(&'static str, String)> {
         let sorted = format!("by {}, {}", self.sort_by.as_str(), self.order.as_str());
         let shown = match self.sight {
-            PiiAccess::Whole => "shown",
+            PiiAccess::Full => "shown",
             PiiAccess::Masked => "masked: whoever asked may not see it",
         };
         vec![("sorted", sorted), ("personal data", shown.to_owned())]
@@ -139,7 +139,7 @@ impl ExportSource for TransactionsExport {
 }
 
 /// The values of the dimensions that payments are filtered by, by the names of the query.
-pub(super) fn dimensions_told(filter: &query::Filter) -> [(&'static str, Vec<String>); 8] {
+pub(super) fn dimensions_told(filter: &MetricFilter) -> [(&'static str, Vec<String>); 8] {
     let owned = |names: Vec<&'static str>| names.into_iter().map(str::to_owned).collect();
     [
         ("source", owned(filter.sources.iter().map(|source| Source::as_str(*source)).collect())),
@@ -173,14 +173,14 @@ impl Rows for ExportedPayments {
         let (connection, filter) = (snapshot.connection()?, &self.export.filter);
         let count = match filter.rollup_count() {
             RollupCount::Exact(question) => {
-                Count { total: query::count(&sums::list(connection, &question).await?), exact: true }
+                Count { total: payment_count(&sums::list(connection, &question).await?), exact: true }
             }
             RollupCount::ByAmountBand(question) => {
                 let sums = sums::list(&mut *connection, &question).await?;
                 add_rest(connection, filter, &sums).await?
             }
             RollupCount::UpperBound(question) => {
-                let at_most = query::count(&sums::list(&mut *connection, &question).await?);
+                let at_most = payment_count(&sums::list(&mut *connection, &question).await?);
                 search::count(connection, filter, at_most).await?
             }
         };

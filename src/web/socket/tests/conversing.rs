@@ -76,7 +76,7 @@ async fn close_code(client: &mut Client) -> u16 {
     }
 }
 
-fn event(id: i64) -> Recorded {
+fn event(id: i64) -> RecordedEvent {
     new_transactions(id, Source::Vima)
 }
 

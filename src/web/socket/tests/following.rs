@@ -24,7 +24,7 @@ async fn hear(outbox: &Outbox, count: usize, limit: Duration) -> Vec<i64> {
 const SOON: Duration = Duration::from_millis(500);
 const AFTER_SILENCE: Duration = Duration::from_secs(4);
 
-fn event(id: i64) -> Recorded {
+fn event(id: i64) -> RecordedEvent {
     new_transactions(id, Source::Vima)
 }
 

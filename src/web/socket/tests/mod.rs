@@ -15,46 +15,46 @@ use uuid::Uuid;
 use super::{Feed, FeedError, Hub};
 use crate::clock::SystemClock;
 use crate::db::DbError;
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, RecordedEvent};
 use crate::domain::transaction::Source;
 
-fn recorded(id: i64, event: Event) -> Recorded {
-    Recorded { id, timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"), event }
+fn recorded(id: i64, event: Event) -> RecordedEvent {
+    RecordedEvent { id, timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"), event }
 }
 
-pub(in crate::web) fn progress(id: i64, source: Source, progress: u64) -> Recorded {
+pub(in crate::web) fn progress(id: i64, source: Source, progress: u64) -> RecordedEvent {
     recorded(id, Event::SyncProgress { source, job_id: None, progress, total: None, percent: None })
 }
 
-pub(in crate::web) fn completed(id: i64, source: Source) -> Recorded {
+pub(in crate::web) fn completed(id: i64, source: Source) -> RecordedEvent {
     let event =
         Event::SyncCompleted { source, job_id: None, records_synced: 1, inserted: 1, updated: 0, duration_ms: 1 };
     recorded(id, event)
 }
 
-pub(in crate::web) fn metrics(id: i64, sources: &[Source]) -> Recorded {
+pub(in crate::web) fn metrics(id: i64, sources: &[Source]) -> RecordedEvent {
     recorded(id, Event::MetricsUpdated { sources: sources.to_vec() })
 }
 
-pub(in crate::web) fn new_transactions(id: i64, source: Source) -> Recorded {
+pub(in crate::web) fn new_transactions(id: i64, source: Source) -> RecordedEvent {
     recorded(id, Event::NewTransactions { source, count: 1 })
 }
 
-pub(in crate::web) fn job_failed(id: i64) -> Recorded {
+pub(in crate::web) fn job_failed(id: i64) -> RecordedEvent {
     let event = Event::JobFailed { kind: "export".to_owned(), job_id: Uuid::nil(), error: "no disk".to_owned() };
     recorded(id, event)
 }
 
 /// A table and a redis, either of which can be away.
 pub(in crate::web) struct FakeFeed {
-    table: Mutex<Vec<Recorded>>,
+    table: Mutex<Vec<RecordedEvent>>,
     table_away: AtomicBool,
-    redis: Mutex<broadcast::Sender<Recorded>>,
+    redis: Mutex<broadcast::Sender<RecordedEvent>>,
     wire_away: AtomicBool,
 }
 
 impl FakeFeed {
-    fn holding(table: Vec<Recorded>) -> Arc<Self> {
+    fn holding(table: Vec<RecordedEvent>) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(table),
             table_away: AtomicBool::new(false),
@@ -72,12 +72,12 @@ impl FakeFeed {
     }
 
     /// Commits an event whose publish is lost.
-    fn commit(&self, event: Recorded) {
+    fn commit(&self, event: RecordedEvent) {
         self.table.lock().expect("sound").push(event);
     }
 
     /// Commits an event and publishes it.
-    fn tell(&self, event: Recorded) {
+    fn tell(&self, event: RecordedEvent) {
         self.commit(event.clone());
         let _ = self.redis.lock().expect("sound").send(event);
     }
@@ -90,7 +90,7 @@ impl FakeFeed {
 
 #[async_trait]
 impl Feed for FakeFeed {
-    async fn listen(&self) -> Result<BoxStream<'static, Result<Recorded, FeedError>>, FeedError> {
+    async fn listen(&self) -> Result<BoxStream<'static, Result<RecordedEvent, FeedError>>, FeedError> {
         if self.wire_away.load(Ordering::Relaxed) {
             return Err(FeedError::Redis(redis::RedisError::from((redis::ErrorKind::Io, "away")).into()));
         }
@@ -98,7 +98,7 @@ impl Feed for FakeFeed {
         Ok(stream::unfold(ear, |mut ear| async move { Some((Ok(ear.recv().await.ok()?), ear)) }).boxed())
     }
 
-    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<Recorded>, FeedError> {
+    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError> {
         self.table_there()?;
         let limit = usize::try_from(limit).expect("positive");
         Ok(self.table.lock().expect("sound").iter().filter(|event| event.id > id).take(limit).cloned().collect())

@@ -65,7 +65,7 @@ impl Finding {
 
 /// A row of the payment's key, and when it was stored here.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
+pub struct StoredRow {
     /// The row.
     pub row: Row,
     /// When it was stored first.
@@ -76,7 +76,7 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// The rows, the payment's own among them.
-    pub rows: Vec<Stored>,
+    pub rows: Vec<StoredRow>,
     /// What the last runs found of any of them.
     pub findings: Vec<Finding>,
     /// The last runs of the days that they came to be on.
@@ -101,8 +101,8 @@ impl Evidence {
 
     /// That `run` has matched the payment, where that follows.
     fn matched(&self, payment: Uuid, run: &LastRun) -> Option<Finding> {
-        let judged = |stored: &Stored| {
-            stored.ingested_at <= run.as_of && run.parameters.projects.contain(stored.row.project.as_deref())
+        let judged = |stored: &StoredRow| {
+            stored.ingested_at <= run.as_of && run.parameters.projects.contains(stored.row.project.as_deref())
         };
         let (vima, payshack) = self.pair(payment, &run.parameters, judged)?;
         let silent = !self
@@ -122,7 +122,7 @@ impl Evidence {
     }
 
     /// Both rows of the payment, among those that `count` and were not found to be too many.
-    fn pair(&self, payment: Uuid, parameters: &Parameters, count: impl Fn(&Stored) -> bool) -> Option<(&Row, &Row)> {
+    fn pair(&self, payment: Uuid, parameters: &Parameters, count: impl Fn(&StoredRow) -> bool) -> Option<(&Row, &Row)> {
         let rows = self.rows.iter().filter(|stored| count(stored) && !self.is_duplicate(stored.row.id));
         let groups = groups(rows.map(|stored| &stored.row).collect(), parameters);
         let pairs = groups.into_iter().filter_map(|group| group.vima.zip(group.payshack));
@@ -152,7 +152,7 @@ mod tests {
         format!("2026-01-{text}:00Z").parse().expect("a time")
     }
 
-    fn stored(id: Uuid, source: Source, created_at: &str) -> Stored {
+    fn stored(id: Uuid, source: Source, created_at: &str) -> StoredRow {
         let row = Row {
             id,
             source,
@@ -166,7 +166,7 @@ mod tests {
             created_at: at(created_at),
             updated_at: None,
         };
-        Stored { row, ingested_at: at("16T00:10") }
+        StoredRow { row, ingested_at: at("16T00:10") }
     }
 
     fn run(day: u32, as_of: &str) -> LastRun {
