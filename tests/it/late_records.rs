@@ -38,7 +38,7 @@ async fn missing(system: &TestSystem) -> i64 {
 }
 
 #[tokio::test]
-async fn ids_that_become_visible_minutes_late_are_caught_by_the_overlap() {
+async fn ids_visible_minutes_late_are_read_by_the_overlap() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     pass_late_payments(&system, 1).await;
@@ -48,7 +48,7 @@ async fn ids_that_become_visible_minutes_late_are_caught_by_the_overlap() {
 
 /// An overlap before now would begin after all that was late when the outage began.
 #[tokio::test]
-async fn what_was_late_when_an_outage_began_is_caught_after_it() {
+async fn records_late_before_an_outage_are_read_after_it() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     pass_late_payments(&system, 1).await;
@@ -59,7 +59,7 @@ async fn what_was_late_when_an_outage_began_is_caught_after_it() {
 }
 
 #[tokio::test]
-async fn ids_that_become_visible_hours_late_are_caught_by_the_sweep() {
+async fn ids_visible_hours_late_are_read_by_the_nightly_sweep() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", "0")]);
     // Hours ago, so that the sweep of two days finds where the update cursor stood before.
@@ -102,13 +102,13 @@ async fn follow_with_an_overlap_of(minutes: i64) {
 }
 
 #[tokio::test]
-async fn what_was_late_when_the_first_run_began_is_caught() {
+async fn records_late_at_the_first_run_are_read() {
     follow_with_an_overlap_of(15).await;
 }
 
 /// On a day that had hardly begun, nothing tells where the cursors stood: the day before does.
 #[tokio::test]
-async fn what_was_late_when_the_first_run_began_is_caught_from_the_first_minute_of_a_day() {
+async fn records_late_at_the_first_run_are_read_at_the_first_minute_of_a_day() {
     follow_with_an_overlap_of(minutes_since_yesterday_began()).await;
 }
 
@@ -119,7 +119,7 @@ fn minutes_since_yesterday_began() -> i64 {
 
 /// The worker that takes over knows when the source began to be followed, although that day has been read.
 #[tokio::test]
-async fn what_was_late_when_the_first_run_began_is_caught_where_the_worker_is_killed_before_the_days_told() {
+async fn records_late_at_the_first_run_are_read_after_the_worker_is_killed() {
     let system = TestSystem::start(&[]).await;
     let held = hold_what_days_tell(&system).await;
     let overlap = minutes_since_yesterday_began().to_string();
@@ -155,7 +155,7 @@ async fn hold_what_days_tell(system: &TestSystem) -> sqlx::Transaction<'static, 
 
 /// A refund of a payment that is final, and older than the days that are always read, is on no list that is read often.
 #[tokio::test]
-async fn a_late_refund_is_found_by_the_rolling_pass() {
+async fn late_refund_is_found_by_the_rolling_pass() {
     let system = TestSystem::start(&["--switch", "payshack_date_filter=created"]).await;
     let _worker = system.start_jobs_with(&["worker"], &[("PAYSHACK_OVERLAP_DAYS", "0")]);
     system.sync_both().await;

@@ -68,7 +68,7 @@ async fn change_client(system: &TestSystem, id: &str, change: Value) {
 }
 
 #[tokio::test]
-async fn who_takes_part_is_stored_and_shown() {
+async fn payshack_directory_is_stored_and_listed() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     let web = system.start_web().await;
@@ -106,7 +106,7 @@ async fn who_takes_part_is_stored_and_shown() {
 }
 
 #[tokio::test]
-async fn a_second_run_writes_nothing_and_a_change_only_what_changed() {
+async fn unchanged_lists_write_nothing_and_changes_only_changed_rows() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     let web = system.start_web().await;
@@ -136,7 +136,7 @@ async fn a_second_run_writes_nothing_and_a_change_only_what_changed() {
 }
 
 #[tokio::test]
-async fn a_balance_is_recorded_when_it_changed_or_once_a_day() {
+async fn balance_is_recorded_when_changed_or_once_a_day() {
     let servers = Servers::start().await;
     let pool = servers.pool().await;
     for (time, kind, amount, expected) in [
@@ -160,7 +160,7 @@ async fn a_balance_is_recorded_when_it_changed_or_once_a_day() {
 }
 
 #[tokio::test]
-async fn who_is_gone_stays_marked_until_it_is_back() {
+async fn delisted_row_is_marked_until_it_is_listed_again() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     let web = system.start_web().await;
@@ -187,7 +187,7 @@ async fn who_is_gone_stays_marked_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_told_and_the_rest_is_stored() {
+async fn unreadable_row_is_reported_and_other_rows_are_stored() {
     let system = TestSystem::start(&[]).await;
     let worker = system.start_jobs(&["worker"]);
     let web = system.start_web().await;
@@ -220,7 +220,7 @@ async fn a_row_that_cannot_be_read_is_told_and_the_rest_is_stored() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_refused_keeps_no_other_from_being_read() {
+async fn refused_list_does_not_block_other_lists() {
     let system = TestSystem::start(&["--fault", "success-false=1"]).await;
     let _worker = system.start_jobs(&["worker"]);
     let web = system.start_web().await;
@@ -237,7 +237,7 @@ async fn a_list_that_is_refused_keeps_no_other_from_being_read() {
 }
 
 #[tokio::test]
-async fn a_worker_killed_half_way_leaves_what_was_stored_and_another_reads_the_rest() {
+async fn killed_worker_keeps_stored_lists_and_another_reads_the_rest() {
     let system = TestSystem::start(&["--fault", "latency-ms=400"]).await;
     let mut first = system.start_jobs(&["worker"]);
     let scheduler = system.start_jobs(&["scheduler"]);
@@ -258,7 +258,7 @@ async fn a_worker_killed_half_way_leaves_what_was_stored_and_another_reads_the_r
 }
 
 #[tokio::test]
-async fn a_lost_claim_writes_nothing() {
+async fn lost_claim_writes_nothing() {
     let servers = Servers::start().await;
     let pool = servers.pool().await;
     let client = Client {
@@ -282,7 +282,7 @@ async fn a_lost_claim_writes_nothing() {
 }
 
 #[tokio::test]
-async fn lists_are_walked_searched_and_masked() {
+async fn lists_are_paged_searched_and_masked() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     let web = system.start_web().await;
@@ -345,7 +345,7 @@ async fn items_of_page(web: &Web, listing: &str, page: u32) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_told_by_its_field() {
+async fn invalid_parameters_are_reported_by_field() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     for (path, field) in [

@@ -121,7 +121,7 @@ fn row<'a>(rows: &'a Value, said: &[(&str, Value)]) -> &'a Value {
 }
 
 #[tokio::test]
-async fn payments_are_summed_up_by_country_status_and_method() {
+async fn metrics_by_country_status_and_method_are_correct() {
     let told = Told::of(&few()).await;
     let fields = ["country", "country_name", "total_count", "total_amount", "total_amount_usd", "percentage_of_total"];
     let answer = told.of_few("by-country").await;
@@ -165,7 +165,7 @@ async fn payments_are_summed_up_by_country_status_and_method() {
 }
 
 #[tokio::test]
-async fn merchants_come_in_pages() {
+async fn merchants_are_paged() {
     let told = Told::of(&few()).await;
     let fields = ["merchant_id", "total_count", "total_amount", "pending_count", "first_txn_at", "last_txn_at"];
     let first = told.of_few("by-merchant?sort_by=total_count&limit=2").await;
@@ -205,7 +205,7 @@ async fn merchants_come_in_pages() {
 }
 
 #[tokio::test]
-async fn payments_are_spread_over_the_week_and_over_amounts() {
+async fn hourly_and_amount_distributions_are_correct() {
     let told = Told::of(&few()).await;
     let fields = ["weekday_name", "count", "amount", "amount_usd", "success_count", "conversion_rate"];
     let answer = told.of_few("hourly-distribution").await;
@@ -239,7 +239,7 @@ async fn payments_are_spread_over_the_week_and_over_amounts() {
 }
 
 #[tokio::test]
-async fn heatmaps_show_every_cell() {
+async fn heatmaps_contain_every_cell() {
     let told = Told::of(&few()).await;
     let cell = |map: &Value, x: u8, y: u8| {
         let cell = row(&map["cells"], &[("x", json!(x)), ("y", json!(y))]);
@@ -269,7 +269,7 @@ async fn heatmaps_show_every_cell() {
 }
 
 #[tokio::test]
-async fn periods_are_held_against_each_other() {
+async fn comparison_of_periods_is_correct() {
     let told = Told::of(&few()).await;
     let days = "comparison?comparison_type=custom&from_date=2025-01-14&to_date=2025-01-15";
     let answer = told.get(days).await;
@@ -302,7 +302,7 @@ async fn periods_are_held_against_each_other() {
 }
 
 #[tokio::test]
-async fn projects_are_ranked_by_conversion() {
+async fn projects_are_ranked_by_conversion_rate() {
     let day: DateTime<Utc> = "2025-02-01T12:00:00Z".parse().expect("a time");
     let many = |project, success: usize, failed: usize| {
         let given = Given { project, created_at: day, currency: "INR", ..few()[0] };
@@ -321,7 +321,7 @@ async fn projects_are_ranked_by_conversion() {
 }
 
 #[tokio::test]
-async fn what_is_happening_now_is_counted_and_offered_to_filter_by() {
+async fn live_metrics_and_filter_values_are_correct() {
     let now = SystemClock.now();
     let [one, .., last] = few()[..] else { unreachable!("six payments") };
     let recent = |given: Given, seconds| Given { created_at: now - TimeDelta::seconds(seconds), ..given };
@@ -362,7 +362,7 @@ async fn what_is_happening_now_is_counted_and_offered_to_filter_by() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_and_of_nothing_there_is_an_answer() {
+async fn invalid_queries_are_rejected_and_empty_results_are_valid() {
     let told = Told::of(&[]).await;
     for (path, field) in [
         ("by-country?timezone=Mars", "timezone"),

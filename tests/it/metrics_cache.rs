@@ -56,7 +56,7 @@ async fn count(web: &Web, path: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn no_answer_misses_what_was_stored_before_it_was_asked_for() {
+async fn response_contains_everything_committed_before_the_request() {
     let system = TestSystem::start(&[]).await;
     let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
     let web = system.start_web().await;
@@ -91,7 +91,7 @@ async fn no_answer_misses_what_was_stored_before_it_was_asked_for() {
 
 /// What moves no sum is told as well, and what one may see is never shown to whoever may not.
 #[tokio::test]
-async fn a_page_that_is_kept_shows_what_changed_and_only_to_whom_it_may() {
+async fn cached_page_shows_changes_and_respects_roles() {
     let system = TestSystem::start(&[]).await;
     let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
     let web = system.start_web().await;
@@ -121,7 +121,7 @@ async fn a_page_that_is_kept_shows_what_changed_and_only_to_whom_it_may() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_kept_tells_how_far_the_sources_have_been_read_by_now() {
+async fn cached_response_has_the_current_data_as_of() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     assert_eq!(web.get(TRENDS).await["data_as_of"]["vima"], Value::Null);
@@ -138,7 +138,7 @@ async fn an_answer_that_is_kept_tells_how_far_the_sources_have_been_read_by_now(
 
 /// Each answer that is kept is held against the one of somebody who has kept nothing.
 #[tokio::test]
-async fn what_changes_on_any_day_is_in_the_next_answer() {
+async fn change_of_any_day_is_in_the_next_response() {
     let books = IngestFixture::start().await;
     let pool = &books.pool;
     let sums = MetricsCache::new(pool.clone());

@@ -36,7 +36,7 @@ const FILTERS: [&[(&str, &str)]; 9] = [
 ];
 
 #[tokio::test]
-async fn every_endpoint_says_what_a_count_over_the_payments_says() {
+async fn every_endpoint_equals_plain_sql_over_the_transactions() {
     let mut runner = TestRunner::deterministic();
     // Clocks go forward in New York on 8 March, and back on 1 November.
     for first in ["2026-03-06", "2026-10-30"] {

@@ -8,7 +8,7 @@ use crate::harness::programs::{Program, run};
 use crate::harness::servers::Servers;
 
 #[test]
-fn every_name_says_what_it_does() {
+fn migration_names_are_verb_and_noun() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
     let mut names: Vec<String> = fs::read_dir(folder)
         .expect("the folder of migrations")
@@ -28,7 +28,7 @@ fn every_name_says_what_it_does() {
 }
 
 #[tokio::test]
-async fn two_at_once_apply_each_migration_once() {
+async fn concurrent_migrations_apply_each_once() {
     let servers = Servers::start_empty().await;
     let pool = servers.pool().await;
     let needed = MIGRATIONS.iter().count();
@@ -39,7 +39,7 @@ async fn two_at_once_apply_each_migration_once() {
 }
 
 #[tokio::test]
-async fn the_release_phase_may_run_again() {
+async fn migrate_is_idempotent() {
     let servers = Servers::start_empty().await;
     for _ in 0..2 {
         let ended = run(Program::Psp, &["migrate"], [("DATABASE_URL", servers.database_url.clone())]);

@@ -40,7 +40,7 @@ async fn shake(system: &TestSystem, job_id: Uuid) {
 }
 
 #[tokio::test]
-async fn a_list_that_moves_is_read_until_it_stands_still() {
+async fn moving_list_is_read_until_it_is_stable() {
     for (order, filter) in
         [("newest", "created"), ("newest", "modified"), ("oldest", "created"), ("oldest", "modified")]
     {

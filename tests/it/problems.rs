@@ -60,7 +60,7 @@ async fn every_error_is_a_problem() {
 }
 
 #[tokio::test]
-async fn an_unknown_value_is_answered_with_the_allowed_ones() {
+async fn unknown_enum_value_lists_the_allowed_values() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let answer = web.request(Method::GET, "/api/v1/transactions?status=done", Some(ADMIN), None).await;
@@ -71,7 +71,7 @@ async fn an_unknown_value_is_answered_with_the_allowed_ones() {
 }
 
 #[tokio::test]
-async fn health_and_documents_are_open_and_a_request_keeps_its_id() {
+async fn health_and_docs_need_no_key_and_request_ids_are_echoed() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     for path in ["/health", "/health/live", "/health/ready", "/api/docs", "/api/openapi.json", "/api/openapi.yaml"] {
@@ -86,7 +86,7 @@ async fn health_and_documents_are_open_and_a_request_keeps_its_id() {
 }
 
 #[tokio::test]
-async fn only_named_origins_may_ask() {
+async fn only_configured_origins_are_allowed_by_cors() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web_with(&[("CORS_ALLOWED_ORIGINS", "https://dashboard.example")]).await;
     for (origin, allowed) in [("https://dashboard.example", true), ("https://elsewhere.example", false)] {

@@ -8,7 +8,7 @@ use crate::harness::eventually;
 use crate::harness::test_system::TestSystem;
 
 #[tokio::test]
-async fn two_of_each_do_no_work_twice() {
+async fn two_processes_of_each_kind_duplicate_no_work() {
     let system = TestSystem::start(&["--live-per-second", "5"]).await;
     let often = [("VIMA_SYNC_INTERVAL_SECONDS", "1"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "2")];
     let programs: Vec<_> = ["worker", "worker", "scheduler", "scheduler"]
@@ -42,7 +42,7 @@ async fn two_of_each_do_no_work_twice() {
 }
 
 #[tokio::test]
-async fn a_small_host_runs_both_in_one_process() {
+async fn worker_with_scheduler_runs_in_one_process() {
     let system = TestSystem::start(&[]).await;
     let mut both = system.start_jobs(&["worker", "--scheduler"]);
     eventually("both sources to be synced", || async {
@@ -55,7 +55,7 @@ async fn a_small_host_runs_both_in_one_process() {
 }
 
 #[tokio::test]
-async fn every_process_stops_in_time() {
+async fn every_process_stops_within_its_grace_period() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let worker = system.start_jobs(&["worker"]);

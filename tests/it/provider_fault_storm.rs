@@ -182,11 +182,11 @@ async fn weather_all(seeds: impl Iterator<Item = u64>) {
 }
 
 #[tokio::test]
-async fn after_a_storm_everything_is_here() {
+async fn database_equals_providers_after_random_faults() {
     weather_all((1..=19).step_by(2)).await;
 }
 
 #[tokio::test]
-async fn after_another_storm_everything_is_here() {
+async fn database_equals_providers_after_other_random_faults() {
     weather_all((2..=20).step_by(2)).await;
 }

@@ -81,7 +81,7 @@ fn quarantine(system: &TestSystem, arguments: &[&str]) -> Output {
 }
 
 #[tokio::test]
-async fn what_is_broken_is_listed_and_leaves_when_it_is_mended() {
+async fn malformed_record_is_listed_until_a_valid_version_arrives() {
     let system = TestSystem::start(&[]).await;
     let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     let broken = operation("900", &json!("a hundred"));
@@ -124,7 +124,7 @@ async fn what_is_broken_is_listed_and_leaves_when_it_is_mended() {
 }
 
 #[tokio::test]
-async fn records_with_nuls_hold_up_no_page() {
+async fn records_with_nuls_do_not_block_their_page() {
     let system = TestSystem::start(&["--fault", "payshack.malformed=0.3", "--fault", "payshack.nul=0.3"]).await;
     let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     system.sandbox.send(Method::POST, "payshack/payins", Some(json!({"txnId": "A\0B", "amount": "\0"}))).await;
@@ -138,7 +138,7 @@ async fn records_with_nuls_hold_up_no_page() {
 }
 
 #[tokio::test]
-async fn a_walk_neither_skips_nor_repeats_while_entries_come_again() {
+async fn cursor_neither_skips_nor_repeats_while_entries_recur() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let mut kept = vec![];
@@ -163,7 +163,7 @@ async fn a_walk_neither_skips_nor_repeats_while_entries_come_again() {
 }
 
 #[tokio::test]
-async fn raw_text_that_json_cannot_hold_is_replaced_and_said() {
+async fn raw_text_that_json_cannot_contain_is_replaced_and_reported() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     Old::new("vima", "payin", b"{\"name\":\"\xff\0\"}").keep(&system).await;
@@ -174,7 +174,7 @@ async fn raw_text_that_json_cannot_hold_is_replaced_and_said() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused() {
+async fn invalid_queries_are_rejected() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
@@ -195,7 +195,7 @@ async fn what_cannot_be_asked_is_refused() {
 }
 
 #[tokio::test]
-async fn a_replay_stores_what_can_be_read_by_now_once() {
+async fn replay_stores_readable_records_once() {
     let system = TestSystem::start(&[]).await;
     let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
@@ -222,7 +222,7 @@ async fn a_replay_stores_what_can_be_read_by_now_once() {
 }
 
 #[tokio::test]
-async fn a_replay_goes_by_the_version_like_a_page() {
+async fn replay_compares_versions_like_a_page() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     let later = PAYIN.replace("15:47:20.139Z", "15:48:00.000Z").replace("Success", "Refunded");
@@ -243,7 +243,7 @@ async fn a_replay_goes_by_the_version_like_a_page() {
 }
 
 #[tokio::test]
-async fn a_replay_of_a_lost_claim_leaves_everything() {
+async fn replay_with_a_lost_claim_changes_nothing() {
     let system = TestSystem::start(&[]).await;
     let redis = system.servers.redis().await;
     Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
@@ -265,7 +265,7 @@ async fn a_replay_of_a_lost_claim_leaves_everything() {
 }
 
 #[tokio::test]
-async fn a_replay_whose_worker_is_killed_goes_on_in_another() {
+async fn replay_of_a_killed_worker_continues_in_another() {
     let system = TestSystem::start(&[]).await;
     sqlx::query!(
         r#"INSERT INTO quarantine (id, source, kind, reason, raw, raw_hash, run_id, first_seen_at, last_seen_at)
@@ -294,7 +294,7 @@ async fn a_replay_whose_worker_is_killed_goes_on_in_another() {
 }
 
 #[tokio::test]
-async fn the_command_lists_and_replays() {
+async fn quarantine_command_lists_and_replays() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     let readable = operation("7", &json!(5)).to_string();
@@ -334,7 +334,7 @@ async fn the_command_lists_and_replays() {
 }
 
 #[tokio::test]
-async fn a_replay_of_arguments_without_sense_fails_at_once() {
+async fn replay_with_invalid_arguments_fails_at_once() {
     let system = TestSystem::start(&[]).await;
     let (web, redis, _worker) =
         (system.start_web().await, system.servers.redis().await, system.start_jobs(&["worker"]));
@@ -350,7 +350,7 @@ async fn a_replay_of_arguments_without_sense_fails_at_once() {
 }
 
 #[tokio::test]
-async fn what_was_not_met_for_a_quarter_is_cleared_away_and_said() {
+async fn entries_not_seen_for_a_quarter_are_deleted_and_logged() {
     let system = TestSystem::start(&[]).await;
     let worker = system.start_jobs(&["worker"]);
     let days_ago = |days| SystemClock.now() - chrono::Duration::days(days);

@@ -40,7 +40,7 @@ async fn synced(sandbox: &[&str]) -> (TestSystem, crate::harness::programs::Runn
 
 /// Every verdict of the labelled days is right: nothing is missed, nothing is made up.
 #[tokio::test]
-async fn labelled_days_are_judged_without_a_wrong_verdict() {
+async fn labelled_days_have_no_wrong_verdict() {
     // 70 in a hundred go through both sides: more than 50,000 pairs where there is time.
     let per_day = if is_long() { "25000" } else { "1000" };
     let (system, _worker) = synced(&["--per-day", per_day, "--discrepancies", "0.1"]).await;
@@ -83,7 +83,7 @@ async fn cases(system: &TestSystem) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_same_day_again_says_the_same_and_touches_no_case() {
+async fn repeated_run_has_the_same_result_and_changes_no_discrepancy() {
     let (system, _worker) = synced(&["--per-day", "400", "--discrepancies", "0.2"]).await;
     let day = days_ago(1);
     let first = reconcile(&system, day);
@@ -109,7 +109,7 @@ async fn the_same_day_again_says_the_same_and_touches_no_case() {
 
 /// A pair that is split by midnight, or by most of a day, is a pair.
 #[tokio::test]
-async fn pairs_up_to_23_hours_apart_are_not_missing() {
+async fn pairs_up_to_23_hours_apart_are_matched() {
     let (system, _worker) = synced(&["--per-day", "0"]).await;
     let day = days_ago(2);
     sqlx::query!(
@@ -176,7 +176,7 @@ async fn decide(system: &TestSystem, key: &str, to: &str, note: Option<&str>) {
 }
 
 #[tokio::test]
-async fn a_case_lives_across_runs_and_keeps_what_people_said() {
+async fn discrepancy_persists_across_runs_with_its_notes() {
     let (system, _worker) = synced(&["--discrepancies", "0"]).await;
     let day = days_ago(2);
     let (payin, key) = agreed(&system, day).await;
@@ -226,7 +226,7 @@ async fn a_case_lives_across_runs_and_keeps_what_people_said() {
 
 /// While a provider is away, nobody can say that its payments are missing.
 #[tokio::test]
-async fn an_outage_of_a_provider_raises_no_alarm() {
+async fn provider_outage_opens_no_discrepancy() {
     let (system, _worker) = synced(&["--discrepancies", "0"]).await;
     let day = days_ago(1);
     let whole = reconcile(&system, day)["counts"]["matched"].as_u64().expect("a count");
@@ -251,7 +251,7 @@ async fn an_outage_of_a_provider_raises_no_alarm() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_killed_leaves_nothing_and_is_done_by_another() {
+async fn killed_run_leaves_nothing_and_is_repeated() {
     let (system, mut worker) = synced(&["--discrepancies", "0.2"]).await;
     let day = days_ago(1);
     // Nobody can write results, so the run stands in its middle for as long as that is so.
@@ -287,7 +287,7 @@ async fn a_run_that_is_killed_leaves_nothing_and_is_done_by_another() {
 
 /// A worker that was thought dead and comes back commits nothing.
 #[tokio::test]
-async fn a_run_whose_claim_is_lost_writes_nothing() {
+async fn run_with_a_lost_claim_writes_nothing() {
     let (system, mut worker) = synced(&["--discrepancies", "0.2"]).await;
     worker.kill();
     let job_id = system.enqueue("reconcile", Some(&args(days_ago(1))));
@@ -307,7 +307,7 @@ async fn a_run_whose_claim_is_lost_writes_nothing() {
 
 /// What dashboards are told of a run, in order.
 #[tokio::test]
-async fn a_run_is_told_from_its_beginning_to_its_end() {
+async fn run_publishes_its_start_and_its_end() {
     let (system, _worker) = synced(&["--discrepancies", "0.2"]).await;
     let run = reconcile(&system, days_ago(1));
     let told = sqlx::query_scalar!("SELECT body FROM events WHERE body ->> 'type' LIKE 'reconciliation%' ORDER BY id");

@@ -324,7 +324,7 @@ async fn judge_day(pool: &PgPool, case: &Case) -> (Vec<Said>, Tally, AmountsByCu
 }
 
 #[test]
-fn the_statement_says_what_the_rules_say() {
+fn sql_statement_equals_the_domain_rules() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (_servers, pool) = runtime.block_on(async {
         let servers = Servers::start().await;

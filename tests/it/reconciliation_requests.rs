@@ -59,7 +59,7 @@ fn day(text: &str) -> NaiveDate {
 }
 
 #[tokio::test]
-async fn a_request_becomes_a_job_a_day() {
+async fn request_enqueues_one_job_per_day() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let one = started(&web, &json!({"date": "2025-01-15"})).await;
@@ -83,7 +83,7 @@ async fn a_request_becomes_a_job_a_day() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_is_refused_by_its_field() {
+async fn invalid_requests_are_rejected_by_field() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let later = SystemClock.now().date_naive() + Days::new(2);
@@ -116,7 +116,7 @@ async fn what_cannot_be_meant_is_refused_by_its_field() {
 }
 
 #[tokio::test]
-async fn one_idempotency_key_starts_runs_once() {
+async fn idempotency_key_starts_runs_once() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let headers = [("x-api-key", OPERATOR), ("content-type", "application/json"), ("idempotency-key", "night-1")];
@@ -130,7 +130,7 @@ async fn one_idempotency_key_starts_runs_once() {
 }
 
 #[tokio::test]
-async fn days_are_reconciled_by_hand() {
+async fn command_reconciles_days() {
     let system = TestSystem::start(&[]).await;
     let enqueue = |arguments: &[&str]| -> Output {
         let arguments: Vec<&str> = ["enqueue", "reconcile"].iter().chain(arguments).copied().collect();
@@ -209,7 +209,7 @@ async fn insert_case(system: &TestSystem, date: NaiveDate, stands: &str) {
 }
 
 #[tokio::test]
-async fn a_night_looks_again_at_what_is_not_settled() {
+async fn nightly_run_revisits_unsettled_days() {
     let system = TestSystem::start(&[]).await;
     let redis = system.servers.redis().await;
     let nightly = day("2025-01-20");
@@ -263,7 +263,7 @@ async fn scheduled(system: &TestSystem) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_night_is_one_job_and_those_that_were_missed_are_made_up_for() {
+async fn each_night_is_one_job_and_missed_nights_are_made_up() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let now = SystemClock.now();
@@ -304,7 +304,7 @@ async fn each_night_is_one_job_and_those_that_were_missed_are_made_up_for() {
 }
 
 #[tokio::test]
-async fn a_faulty_expression_stops_the_start() {
+async fn invalid_cron_expression_stops_the_start() {
     let system = TestSystem::start(&[]).await;
     let settings = system.settings().into_iter().chain([("RECONCILIATION_CRON", "at half past one".to_owned())]);
     let ended = run(Program::Jobs, &["scheduler"], settings);
@@ -315,7 +315,7 @@ async fn a_faulty_expression_stops_the_start() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_done_and_shown() {
+async fn requested_run_is_executed_and_listed() {
     let system = TestSystem::start(&["--per-day", "300", "--discrepancies", "0.1"]).await;
     let (web, worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     system.sync_both().await;

@@ -73,7 +73,7 @@ fn rupees() -> Value {
 }
 
 #[tokio::test]
-async fn a_run_is_shown_with_everything_it_went_by() {
+async fn run_has_its_parameters_and_counts() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let wanted = RunFixture::completed(day("2025-01-15")).with_tally(some_of_everything()).with_amounts(rupees());
@@ -103,7 +103,7 @@ async fn a_run_is_shown_with_everything_it_went_by() {
 }
 
 #[tokio::test]
-async fn a_run_stands_as_its_job_does() {
+async fn run_status_follows_its_job() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     // Before it has begun, a run is only its job.
@@ -220,7 +220,7 @@ async fn insert_findings(system: &TestSystem, run_id: Uuid, match_status: &str, 
 }
 
 #[tokio::test]
-async fn what_a_run_found_is_listed() {
+async fn run_results_are_listed() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let id = RunFixture::completed(day("2025-01-15")).insert(&system.pool).await;
@@ -260,7 +260,7 @@ async fn what_a_run_found_is_listed() {
 }
 
 #[tokio::test]
-async fn a_day_is_summed_up_by_its_last_completed_run() {
+async fn summary_uses_the_last_completed_run_of_the_day() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let date = day("2025-01-15");
@@ -312,7 +312,7 @@ async fn a_day_is_summed_up_by_its_last_completed_run() {
 }
 
 #[tokio::test]
-async fn a_day_is_provisional_until_both_sides_were_read_past_it() {
+async fn day_is_provisional_until_both_sources_are_read_past_it() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let end = |date: NaiveDate| RunFixture::completed(date).day_until();
@@ -375,7 +375,7 @@ async fn insert_case(system: &TestSystem, case: Case<'_>) {
 }
 
 #[tokio::test]
-async fn what_is_left_to_look_into_is_sorted_by_age() {
+async fn open_discrepancies_are_grouped_by_age() {
     let system = TestSystem::start(&[]).await;
     // No day passes while this runs: it is the middle of one in the zone.
     let now = SystemClock.now();

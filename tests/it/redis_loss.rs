@@ -49,7 +49,7 @@ async fn wait_for_ears(queue: &TestQueue, workers: usize) {
 }
 
 #[tokio::test]
-async fn a_redis_that_forgets_everything_loses_and_doubles_no_job() {
+async fn flushed_redis_loses_and_duplicates_no_job() {
     let jobs = if is_long() { 5_000 } else { 600 };
     let (redis, queue) = beside_a_redis().await;
     let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
@@ -64,7 +64,7 @@ async fn a_redis_that_forgets_everything_loses_and_doubles_no_job() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_stopped_or_killed_loses_and_doubles_no_job() {
+async fn stopped_or_killed_redis_loses_and_duplicates_no_job() {
     let (mut redis, queue) = beside_a_redis().await;
     let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
     wait_for_ears(&queue, 2).await;
@@ -83,7 +83,7 @@ async fn a_redis_that_is_stopped_or_killed_loses_and_doubles_no_job() {
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_while_redis_is_away_loses_and_doubles_no_job() {
+async fn worker_killed_during_redis_outage_loses_and_duplicates_no_job() {
     let (mut redis, queue) = beside_a_redis().await;
     let mut dead = queue.start_worker(&[]);
     let _heir = queue.start_worker(&[]);
@@ -100,7 +100,7 @@ async fn a_worker_that_dies_while_redis_is_away_loses_and_doubles_no_job() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_slow_delays_no_job_and_a_push_that_seemed_to_fail_doubles_none() {
+async fn slow_redis_delays_no_job_and_duplicates_none() {
     let (redis, queue) = beside_a_redis().await;
     let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
     wait_for_ears(&queue, 2).await;
@@ -127,7 +127,7 @@ async fn a_redis_that_is_slow_delays_no_job_and_a_push_that_seemed_to_fail_doubl
 }
 
 #[tokio::test]
-async fn while_redis_is_away_the_dashboards_go_on() {
+async fn web_process_serves_during_redis_outage() {
     let mut redis = PrivateRedis::start().await;
     let system = TestSystem::start_on(Servers::with_redis(&redis).await, &[]).await;
     let web = system.start_web().await;
@@ -180,7 +180,7 @@ async fn hear_end(socket: &mut Socket, source: &str) {
 
 /// What is kept is what was kept before the load, though workers were killed and stopped meanwhile.
 #[tokio::test]
-async fn redis_keeps_no_rubbish() {
+async fn redis_keeps_no_finished_wakeups() {
     let jobs = if is_long() { 20_000 } else { 1_500 };
     let (redis, queue) = beside_a_redis().await;
     let _worker = queue.start_worker(&[]);

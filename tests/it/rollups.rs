@@ -11,7 +11,7 @@ fn check(system: &TestSystem) -> Output {
 }
 
 #[tokio::test]
-async fn cells_that_are_wrong_are_found_and_mended_while_syncs_go_on() {
+async fn wrong_rollup_cells_are_found_and_repaired_during_syncs() {
     let system = TestSystem::start(&["--live-per-second", "20"]).await;
     let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
@@ -47,7 +47,7 @@ async fn cells_that_are_wrong_are_found_and_mended_while_syncs_go_on() {
 }
 
 #[tokio::test]
-async fn an_installation_without_payments_has_nothing_to_count() {
+async fn empty_installation_has_no_rollups_to_check() {
     let system = TestSystem::start(&[]).await;
     assert!(check(&system).stdout.contains("ok    metrics: there are no transactions"));
     let _worker = system.start_jobs(&["worker"]);

@@ -32,7 +32,7 @@ async fn assert_stops(worker: &mut Process) {
 }
 
 #[tokio::test]
-async fn what_is_short_ends_and_what_is_long_goes_on_elsewhere() {
+async fn short_jobs_end_and_long_jobs_move_to_another_worker() {
     let queue = TestQueue::start().await;
     let short = queue.enqueue(&SLEEPING, sleeping(1.5, false)).await;
     let long = queue.enqueue(&SLEEPING, sleeping(LONG, false)).await;
@@ -57,7 +57,7 @@ async fn what_is_short_ends_and_what_is_long_goes_on_elsewhere() {
 }
 
 #[tokio::test]
-async fn nothing_is_claimed_by_a_worker_that_is_told_to_stop() {
+async fn stopping_worker_claims_nothing() {
     let queue = TestQueue::start().await;
     let long = queue.enqueue(&SLEEPING, sleeping(LONG, false)).await;
     let mut stopping = queue.start_worker(&[GRACE]);
@@ -79,7 +79,7 @@ async fn nothing_is_claimed_by_a_worker_that_is_told_to_stop() {
 }
 
 #[tokio::test]
-async fn statements_end_with_the_worker_that_runs_them() {
+async fn statements_end_with_their_worker() {
     let queue = TestQueue::start().await;
     let mut jobs = vec![];
     for _ in 0..3 {

@@ -13,7 +13,7 @@ use crate::harness::test_system::TestSystem;
 const BOTH: [&str; 2] = ["sync-vima", "sync-payshack"];
 
 #[tokio::test]
-async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
+async fn records_are_stored_once_and_a_repeated_run_changes_nothing() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
@@ -35,7 +35,7 @@ async fn every_record_is_stored_once_and_a_second_run_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_changes_is_followed_and_its_history_kept() {
+async fn changes_are_followed_with_their_history() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
@@ -49,7 +49,7 @@ async fn what_changes_is_followed_and_its_history_kept() {
 }
 
 #[tokio::test]
-async fn what_is_open_and_older_than_the_window_is_asked_for_again() {
+async fn open_payments_older_than_the_window_are_rechecked() {
     let system = TestSystem::start(&["--history-days", "5", "--per-day", "150"]).await;
     // With an interval of a second every run has another turn's share of what is open.
     let settings =
@@ -77,7 +77,7 @@ async fn what_is_open_and_older_than_the_window_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn the_unknowns_of_the_providers_do_not_matter() {
+async fn sync_handles_every_variant_of_provider_behaviour() {
     for switches in [
         ["vima_cursor=inclusive", "vima_envelope=wrapped", "payshack_order=oldest", "payshack_date_filter=modified"],
         ["vima_page_overrun=7", "payshack_amounts=string", "vima_wide_ids=true", "payshack_order=newest"],
@@ -93,7 +93,7 @@ async fn the_unknowns_of_the_providers_do_not_matter() {
 }
 
 #[tokio::test]
-async fn a_provider_at_its_worst_is_read_all_the_same() {
+async fn sync_completes_with_every_fault_enabled() {
     let faults = [
         "500=0.05",
         "503=0.05",
@@ -131,7 +131,7 @@ async fn read_all(system: &TestSystem) {
 }
 
 #[tokio::test]
-async fn wrong_credentials_fail_at_once_and_the_account_is_not_hammered() {
+async fn wrong_credentials_fail_at_once_without_repeated_logins() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs_with(&["worker"], &[("PAYSHACK_PASSWORD", "wrong"), ("VIMA_API_KEY", "wrong-key")]);
     for kind in BOTH {
@@ -150,7 +150,7 @@ async fn wrong_credentials_fail_at_once_and_the_account_is_not_hammered() {
 }
 
 #[tokio::test]
-async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
+async fn worker_killed_during_a_sync_loses_and_duplicates_nothing() {
     let system = TestSystem::start(&["--per-day", "1500", "--fault", "latency-ms=15"]).await;
     let mut first = system.start_jobs(&["worker"]);
     let scheduler = system.start_jobs(&["scheduler"]);
@@ -177,7 +177,7 @@ async fn a_worker_killed_in_the_middle_of_a_sync_loses_and_doubles_nothing() {
 
 /// Also where nobody is left who could take the job over.
 #[tokio::test]
-async fn a_sync_whose_worker_died_does_not_show_as_running() {
+async fn sync_of_a_dead_worker_is_not_shown_as_running() {
     let system = TestSystem::start(&["--per-day", "1500", "--fault", "latency-ms=50"]).await;
     let web = system.start_web().await;
     let mut worker = system.start_jobs(&["worker"]);
@@ -205,7 +205,7 @@ async fn a_sync_whose_worker_died_does_not_show_as_running() {
 }
 
 #[tokio::test]
-async fn a_stop_hands_the_sync_back_without_costing_an_attempt() {
+async fn shutdown_hands_back_the_sync_without_costing_an_attempt() {
     let system = TestSystem::start(&["--per-day", "2000", "--fault", "latency-ms=100"]).await;
     let settings = [("SHUTDOWN_GRACE_SECONDS", "6")];
     let mut first = system.start_jobs_with(&["worker"], &settings);

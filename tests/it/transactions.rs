@@ -186,7 +186,7 @@ fn filters() -> Vec<TransactionFilter> {
 }
 
 #[tokio::test]
-async fn every_filter_sort_and_page_is_what_the_rows_say() {
+async fn filters_sorts_and_pages_equal_plain_sql() {
     let servers = Servers::start().await;
     let pool = servers.pool().await;
     insert(&pool, 1, PAYMENTS).await;
@@ -223,7 +223,7 @@ async fn every_filter_sort_and_page_is_what_the_rows_say() {
 }
 
 #[tokio::test]
-async fn a_walk_meets_every_payment_once_while_others_arrive() {
+async fn cursor_visits_every_payment_once_while_others_arrive() {
     let servers = Servers::start().await;
     let pool = servers.pool().await;
     insert(&pool, 1, 1_000).await;
@@ -257,7 +257,7 @@ async fn a_walk_meets_every_payment_once_while_others_arrive() {
 }
 
 #[tokio::test]
-async fn what_would_take_too_many_rows_is_counted_at_least() {
+async fn expensive_counts_are_at_least() {
     let servers = Servers::start().await;
     let pool = servers.pool().await;
     let statement = "INSERT INTO transactions (id, source, kind, source_id, content_hash, amount, currency, status, country,
@@ -311,7 +311,7 @@ async fn what_would_take_too_many_rows_is_counted_at_least() {
 }
 
 #[tokio::test]
-async fn texts_are_searched_to_the_letter_by_whoever_may() {
+async fn search_matches_literally_and_respects_roles() {
     let system = TestSystem::start(&[]).await;
     system
         .pool
