@@ -11,9 +11,10 @@ use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::reconciliation::tally::TallyMismatch;
-use psp_dashboard::operations::export::run::MakeError;
-use psp_dashboard::operations::export::store::FileError;
-use psp_dashboard::operations::export::{ExportError, Stop};
+use psp_dashboard::operations::export::exporter::ExportError;
+use psp_dashboard::operations::export::lines::StreamError;
+use psp_dashboard::operations::export::run::ExportRunError;
+use psp_dashboard::operations::export::store::ExportStoreError;
 use psp_dashboard::operations::reconcile_day::ReconcileError;
 use psp_dashboard::providers::{ProviderError, Retry};
 use serde_json::Value;
@@ -48,10 +49,10 @@ pub enum JobError {
     TimedOut(Duration),
     /// The file was not made.
     #[error(transparent)]
-    Unmade(MakeError),
+    Unmade(ExportRunError),
     /// Files cannot be cleared away.
     #[error(transparent)]
-    Files(FileError),
+    Files(ExportStoreError),
     /// It has a fault.
     #[error("the job panicked ({0}): this is a fault of the program, please report it")]
     Panicked(String),
@@ -65,7 +66,9 @@ impl JobError {
         match self {
             Self::Provider(error) => error.retry(),
             Self::Database(DbError::Unavailable(_)) => Retry::After(DATABASE_PAUSE),
-            Self::Unmade(MakeError::Unknown(_) | MakeError::Spec(_) | MakeError::Export(ExportError::Columns(_)))
+            Self::Unmade(
+                ExportRunError::NotFound(_) | ExportRunError::Spec(_) | ExportRunError::Export(ExportError::Columns(_)),
+            )
             | Self::Unreconciled(_)
             | Self::Arguments(_)
             | Self::UnknownKind(_) => Retry::Never,
@@ -94,21 +97,21 @@ impl JobError {
     }
 }
 
-impl From<MakeError> for JobError {
-    fn from(error: MakeError) -> Self {
+impl From<ExportRunError> for JobError {
+    fn from(error: ExportRunError) -> Self {
         match error {
-            MakeError::Export(ExportError::Db(error))
-            | MakeError::BrokeOff(Stop::Db(error))
-            | MakeError::File(FileError::Db(error)) => Self::Database(error),
+            ExportRunError::Export(ExportError::Db(error))
+            | ExportRunError::Stream(StreamError::Db(error))
+            | ExportRunError::Store(ExportStoreError::Db(error)) => Self::Database(error),
             error => Self::Unmade(error),
         }
     }
 }
 
-impl From<FileError> for JobError {
-    fn from(error: FileError) -> Self {
+impl From<ExportStoreError> for JobError {
+    fn from(error: ExportStoreError) -> Self {
         match error {
-            FileError::Db(error) => Self::Database(error),
+            ExportStoreError::Db(error) => Self::Database(error),
             error => Self::Files(error),
         }
     }

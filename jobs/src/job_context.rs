@@ -5,8 +5,8 @@ use std::sync::Arc;
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{JobsConfig, ReconciliationConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
-use psp_dashboard::operations::export::Exports;
-use psp_dashboard::operations::export::store::ExportFiles;
+use psp_dashboard::operations::export::exporter::Exporter;
+use psp_dashboard::operations::export::store::ExportStore;
 use psp_dashboard::operations::provider_coordination::{share_rate_limit, share_session};
 use psp_dashboard::operations::rate_cache::StoredRates;
 use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
@@ -40,10 +40,10 @@ pub struct JobContext {
     pub payshack: PayshackClient,
     /// The feed of exchange rates, where there is one.
     pub exchange_rates: Option<ExchangeRatesClient>,
-    /// Where the rows of exports are read.
-    pub exports: Exports,
+    /// Writes the files of exports.
+    pub exporter: Exporter,
     /// Where files that were exported are kept.
-    pub files: ExportFiles,
+    pub files: ExportStore,
 }
 
 impl JobContext {
@@ -74,8 +74,8 @@ impl JobContext {
             vima: VimaClient::new(vima, providers.vima.clone()),
             payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),
             exchange_rates: providers.exchange_rates.clone().map(|url| ExchangeRatesClient::new(feed, url)),
-            exports: Exports::for_jobs(pools.work_pool.clone(), Arc::clone(&clock)),
-            files: ExportFiles::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
+            exporter: Exporter::for_jobs(pools.work_pool.clone(), Arc::clone(&clock)),
+            files: ExportStore::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
             clock,
             pool: pools.work_pool,
             queue_pool: pools.queue_pool,

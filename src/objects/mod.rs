@@ -1,7 +1,6 @@
-//! Files at a store of objects that every process reaches: anything that speaks S3, or a shared folder.
+//! Files in an object store that every process reaches: any S3-compatible service, or a shared folder.
 //!
-//! The fourth peer beside PostgreSQL, the providers and Redis. It knows names and bytes; what a file is, and who may have it, is
-//! the database's.
+//! The store knows only names and bytes. What a file contains and who may read it is recorded in the database.
 
 mod http;
 
@@ -21,28 +20,26 @@ use tokio::io::AsyncWriteExt;
 
 use crate::domain::secret::Secret;
 
-/// How large a part of a file is that is sent at once (S3 takes none that is smaller), and how many are under way: what the
-/// memory of whoever writes grows by.
+/// The size of an uploaded part (the minimum of S3) and the number of concurrent uploads, which determine how much memory a
+/// writer needs.
 const PART_BYTES: usize = 5 << 20;
-const PARTS_AT_ONCE: usize = 2;
+const MAX_CONCURRENT_PARTS: usize = 2;
 
-/// Where files are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObjectSettings {
-    /// A folder that every process sees.
+    /// A folder that every process can access.
     Folder(PathBuf),
-    /// A bucket of S3, or of whatever speaks like it.
+    /// A bucket of S3 or of a compatible service.
     Bucket {
         /// `s3://bucket` or `s3://bucket/prefix`.
         url: String,
-        /// The keys and so on, by the names of AWS: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, ….
+        /// Credentials and other options, by the names that AWS uses: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, ….
         options: Vec<(String, Secret)>,
     },
 }
 
-/// The store did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
-#[error("the store of files says: {0}; check EXPORT_STORE and what it needs (docs/exports.md)")]
+#[error("the object store failed: {0}; check EXPORT_STORE and the options of the store (docs/exports.md)")]
 pub struct ObjectError(#[from] object_store::Error);
 
 impl From<std::io::Error> for ObjectError {
@@ -51,58 +48,50 @@ impl From<std::io::Error> for ObjectError {
     }
 }
 
-/// Files, by their names.
 #[derive(Debug, Clone)]
 pub struct ObjectFiles {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
 }
 
-/// A file that is being written. Nobody sees it before it is finished; where it is dropped before, nobody ever does.
+/// A file that is being written. It becomes visible when it is finished; dropped before, it is discarded.
 pub struct ObjectWriter(BufWriter);
 
 impl ObjectFiles {
-    /// Opens the store. Nothing is asked of it yet.
-    ///
-    /// # Errors
-    /// [`ObjectError`] where the settings contradict each other, or the folder cannot be made.
+    /// Opens the store without connecting to it. Fails if the settings contradict each other, or the folder cannot be created.
     pub fn open(settings: &ObjectSettings) -> Result<Self, ObjectError> {
         match settings {
-            ObjectSettings::Folder(folder) => Self::of_folder(folder),
-            ObjectSettings::Bucket { url, options } => Self::of_bucket(url, options),
+            ObjectSettings::Folder(folder) => Self::open_folder(folder),
+            ObjectSettings::Bucket { url, options } => Self::open_bucket(url, options),
         }
     }
 
-    fn of_folder(folder: &FolderPath) -> Result<Self, ObjectError> {
+    fn open_folder(folder: &FolderPath) -> Result<Self, ObjectError> {
         std::fs::create_dir_all(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
         Ok(Self { store: Arc::new(store), prefix: Path::default() })
     }
 
-    fn of_bucket(url: &str, options: &[(String, Secret)]) -> Result<Self, ObjectError> {
+    fn open_bucket(url: &str, options: &[(String, Secret)]) -> Result<Self, ObjectError> {
         let mut builder = AmazonS3Builder::new().with_url(url).with_http_connector(http::Connector);
         for (name, value) in options {
-            // What this release of the library does not know is not for it.
+            // Other AWS_ variables, which this library does not know, are ignored.
             if let Ok(key) = name.to_ascii_lowercase().parse() {
                 builder = builder.with_config(key, value.expose());
             }
         }
-        let below = url.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).map_or("", |(_, prefix)| prefix);
-        Ok(Self { store: Arc::new(builder.build()?), prefix: Path::from(below) })
+        let prefix = url.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).map_or("", |(_, prefix)| prefix);
+        Ok(Self { store: Arc::new(builder.build()?), prefix: Path::from(prefix) })
     }
 
-    /// Begins to write a file.
     #[must_use]
     pub fn create(&self, name: &str) -> ObjectWriter {
         let path = self.prefix.clone().join(name);
         let writer = BufWriter::with_capacity(Arc::clone(&self.store), path, PART_BYTES);
-        ObjectWriter(writer.with_max_concurrency(PARTS_AT_ONCE))
+        ObjectWriter(writer.with_max_concurrency(MAX_CONCURRENT_PARTS))
     }
 
-    /// Some bytes of a file, as they come.
-    ///
-    /// # Errors
-    /// [`ObjectError`] where there is no such file, or the store is away.
+    /// The bytes of a file in `range`, as they arrive.
     pub async fn read(
         &self,
         name: &str,
@@ -112,14 +101,11 @@ impl ObjectFiles {
             return Ok(futures_util::stream::empty().boxed());
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let found = self.store.get_opts(&self.prefix.clone().join(name), options).await?;
-        Ok(found.into_stream().map_err(ObjectError).boxed())
+        let file = self.store.get_opts(&self.prefix.clone().join(name), options).await?;
+        Ok(file.into_stream().map_err(ObjectError).boxed())
     }
 
-    /// Deletes a file, if it is there.
-    ///
-    /// # Errors
-    /// [`ObjectError`] where the store refuses.
+    /// Deletes a file if it exists.
     pub async fn delete(&self, name: &str) -> Result<(), ObjectError> {
         match self.store.delete(&self.prefix.clone().join(name)).await {
             Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
@@ -127,15 +113,12 @@ impl ObjectFiles {
         }
     }
 
-    /// Deletes what was finished before `time`, and says how much that was.
-    ///
-    /// # Errors
-    /// [`ObjectError`] where the store refuses.
+    /// Deletes files that were finished before `time`, and returns how many.
     pub async fn prune(&self, time: DateTime<Utc>) -> Result<u64, ObjectError> {
         let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
-        let found: Vec<_> = self.store.list(prefix).try_collect().await?;
+        let files: Vec<_> = self.store.list(prefix).try_collect().await?;
         let mut pruned = 0;
-        for file in found.into_iter().filter(|file| file.last_modified < time) {
+        for file in files.into_iter().filter(|file| file.last_modified < time) {
             self.store.delete(&file.location).await?;
             pruned += 1;
         }
@@ -144,18 +127,11 @@ impl ObjectFiles {
 }
 
 impl ObjectWriter {
-    /// Adds bytes.
-    ///
-    /// # Errors
-    /// [`ObjectError`] where the store refuses.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
         Ok(self.0.put(bytes).await?)
     }
 
-    /// Ends the file: from now on it is there.
-    ///
-    /// # Errors
-    /// [`ObjectError`] where the store refuses.
+    /// Completes the file and makes it visible.
     pub async fn finish(mut self) -> Result<(), ObjectError> {
         Ok(self.0.shutdown().await?)
     }
@@ -172,35 +148,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_keeps_whole_files_and_no_others() {
+    async fn folders_contain_only_finished_files() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = ObjectFiles::open(&ObjectSettings::Folder(folder.path().join("of/exports"))).expect("a store");
         let mut writer = files.create("a-1");
         writer.write(Bytes::from("hello ")).await.expect("room");
-        assert!(files.read("a-1", 0..1).await.is_err(), "nobody sees half a file");
+        assert!(files.read("a-1", 0..1).await.is_err(), "an unfinished file is not visible");
         writer.write(Bytes::from("world")).await.expect("room");
         writer.finish().await.expect("room");
         assert_eq!(text(&files, "a-1", 0..11).await, "hello world");
         assert_eq!(text(&files, "a-1", 4..7).await, "o w");
         assert_eq!(text(&files, "a-1", 3..3).await, "");
-        let mut given_up = files.create("b-1");
-        given_up.write(Bytes::from("half")).await.expect("room");
-        drop(given_up);
+        let mut aborted = files.create("b-1");
+        aborted.write(Bytes::from("half")).await.expect("room");
+        drop(aborted);
         assert!(files.read("b-1", 0..1).await.is_err());
         assert_eq!(files.prune(DateTime::UNIX_EPOCH).await.expect("a list"), 0);
         assert_eq!(files.prune(DateTime::<Utc>::MAX_UTC).await.expect("a list"), 1);
-        files.delete("a-1").await.expect("what is gone may be deleted again");
+        files.delete("a-1").await.expect("deleting a missing file succeeds");
     }
 
     #[test]
-    fn a_bucket_needs_what_aws_asks_for() {
+    fn buckets_take_the_options_of_aws() {
         let options = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect::<Vec<_>>()
         };
         let bucket = |url: &str, pairs: &[(&str, &str)]| {
             ObjectFiles::open(&ObjectSettings::Bucket { url: url.to_owned(), options: options(pairs) })
         };
-        let keys = [("AWS_ACCESS_KEY_ID", "made-up"), ("AWS_SECRET_ACCESS_KEY", "made-up"), ("PATH", "passed over")];
+        let keys = [("AWS_ACCESS_KEY_ID", "made-up"), ("AWS_SECRET_ACCESS_KEY", "made-up"), ("PATH", "ignored")];
         let files = bucket("s3://finance/psp/exports", &keys).expect("a store");
         assert_eq!(files.prefix.as_ref(), "psp/exports");
         assert_eq!(bucket("s3://finance", &keys).expect("a store").prefix.as_ref(), "");

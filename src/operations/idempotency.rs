@@ -1,8 +1,7 @@
-//! Carries a request out once, however often it is sent with the same `Idempotency-Key`.
+//! Executes a request once, however often it is sent with the same `Idempotency-Key`.
 //!
-//! The work and its answer commit together: a request that is sent again after a crash, or twice at once, finds either
-//! nothing done or the very answer that was given. Whoever does the work does it in the transaction that is handed out
-//! here.
+//! The work and its response commit in one transaction: a request that is repeated after a crash, or sent twice at the same
+//! time, finds either nothing done or the stored response.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,63 +12,57 @@ use crate::db::DbError;
 use crate::db::access::idempotent_requests;
 use crate::db::access::idempotent_requests::{Claimed, IdempotentRequest};
 
-/// Why a request was not carried out, or not answered from before.
 #[derive(Debug, thiserror::Error)]
-pub enum OnceError {
-    /// The key was used for another request.
+pub enum IdempotencyError {
     #[error("this Idempotency-Key was used for a request with another body")]
     OtherBody,
-    /// The database cannot take it: nothing was done.
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-/// Whether there is anything to do.
-pub(super) enum Begun<'request, A> {
-    /// It was done before, and this was the answer.
+pub(super) enum IdempotentStart<'request, A> {
+    /// The request was executed before and had this response.
     Answered(A),
-    /// It is to be done now.
-    New(Once<'request>),
+    New(IdempotentWork<'request>),
 }
 
-/// A request that is being carried out.
-pub(super) struct Once<'request> {
+/// A request that is being executed.
+pub(super) struct IdempotentWork<'request> {
     transaction: Transaction<'static, Postgres>,
     request: Option<&'request IdempotentRequest>,
 }
 
-/// Begins to carry out a request; one without a key is always new.
-pub(super) async fn begin_once<'request, A: DeserializeOwned>(
+/// Starts a request. Without a key it is always new.
+pub(super) async fn start_idempotent<'request, A: DeserializeOwned>(
     pool: &PgPool,
     request: Option<&'request IdempotentRequest>,
     now: DateTime<Utc>,
-) -> Result<Begun<'request, A>, OnceError> {
+) -> Result<IdempotentStart<'request, A>, IdempotencyError> {
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
     if let Some(request) = request {
         match idempotent_requests::claim(&mut transaction, request, now).await? {
             Claimed::New => {}
-            Claimed::OtherBody => return Err(OnceError::OtherBody),
-            Claimed::Answered(answer) => {
-                let read = serde_json::from_value(answer);
-                let impossible =
-                    |error: serde_json::Error| DbError::impossible("idempotent_requests.answer", error.to_string());
-                return Ok(Begun::Answered(read.map_err(impossible)?));
+            Claimed::OtherBody => return Err(IdempotencyError::OtherBody),
+            Claimed::Answered(response) => {
+                let response = serde_json::from_value(response)
+                    .map_err(|error| DbError::impossible("idempotent_requests.answer", error.to_string()))?;
+                return Ok(IdempotentStart::Answered(response));
             }
         }
     }
-    Ok(Begun::New(Once { transaction, request }))
+    Ok(IdempotentStart::New(IdempotentWork { transaction, request }))
 }
 
-impl Once<'_> {
-    /// Where the work is done. Dropped without a commit, nothing is.
+impl IdempotentWork<'_> {
+    /// The work must be done on this connection. It is rolled back unless [`IdempotentWork::commit`] is called.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
     }
 
-    /// Commits the work, and the answer that whoever sends the request again is given.
-    pub(super) async fn commit<A: Serialize>(mut self, answer: &A) -> Result<(), DbError> {
+    /// Commits the work together with its response, which repetitions of the request receive.
+    pub(super) async fn commit<A: Serialize>(mut self, response: &A) -> Result<(), DbError> {
         if let Some(request) = self.request {
-            idempotent_requests::set_response(&mut self.transaction, request, &serde_json::json!(answer)).await?;
+            idempotent_requests::set_response(&mut self.transaction, request, &serde_json::json!(response)).await?;
         }
         Ok(self.transaction.commit().await?)
     }

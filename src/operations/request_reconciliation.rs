@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::send_wakeup;
-use super::idempotency::{Begun, OnceError, begin_once};
+use super::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::db::DbError;
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::claims;
@@ -48,20 +48,20 @@ pub struct RequestedDay {
 /// Enqueues a reconciliation of each day, or joins live ones.
 ///
 /// # Errors
-/// [`OnceError`] where nothing was enqueued.
+/// [`IdempotencyError`] where nothing was enqueued.
 pub async fn request_reconciliation(
     pool: &PgPool,
     redis: &Redis,
     request: &ReconciliationRequest,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
-) -> Result<Vec<RequestedDay>, OnceError> {
-    let mut once = match begin_once(pool, idempotent, now).await? {
-        Begun::Answered(requested) => return Ok(requested),
-        Begun::New(once) => once,
+) -> Result<Vec<RequestedDay>, IdempotencyError> {
+    let mut work = match start_idempotent(pool, idempotent, now).await? {
+        IdempotentStart::Answered(requested) => return Ok(requested),
+        IdempotentStart::New(work) => work,
     };
-    let requested = enqueue(once.connection(), request).await?;
-    once.commit(&requested).await?;
+    let requested = enqueue(work.connection(), request).await?;
+    work.commit(&requested).await?;
     ring_for(redis, &requested).await;
     Ok(requested)
 }

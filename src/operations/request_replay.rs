@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::enqueue_job::send_wakeup;
-use super::idempotency::{Begun, OnceError, begin_once};
+use super::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::sync::quarantine;
 use crate::db::{DbError, jobs};
@@ -31,12 +31,12 @@ pub enum ReplayError {
     NotFound,
     /// Its key was used for another request, or the jobs table cannot take it: nothing was enqueued.
     #[error(transparent)]
-    Once(#[from] OnceError),
+    Idempotency(#[from] IdempotencyError),
 }
 
 impl From<DbError> for ReplayError {
     fn from(error: DbError) -> Self {
-        Self::Once(error.into())
+        Self::Idempotency(error.into())
     }
 }
 
@@ -53,18 +53,18 @@ pub async fn request_replay(
     now: DateTime<Utc>,
 ) -> Result<RequestedReplay, ReplayError> {
     // The key is looked at first: an entry that was replayed may be gone when the request is sent again.
-    let mut once = match begin_once(pool, idempotent, now).await? {
-        Begun::Answered(requested) => return Ok(requested),
-        Begun::New(once) => once,
+    let mut work = match start_idempotent(pool, idempotent, now).await? {
+        IdempotentStart::Answered(requested) => return Ok(requested),
+        IdempotentStart::New(work) => work,
     };
-    if !quarantine::exists(once.connection(), id).await? {
+    if !quarantine::exists(work.connection(), id).await? {
         return Err(ReplayError::NotFound);
     }
     let job =
         NewJob { requested_by: Some(requested_by.to_owned()), ..NewJob::replay(Replay::Record(id), Trigger::Api) };
-    let enqueued = jobs::insert_or_join(once.connection(), &job).await?;
+    let enqueued = jobs::insert_or_join(work.connection(), &job).await?;
     let requested = RequestedReplay { job_id: enqueued.job_id, joined: enqueued.joined };
-    once.commit(&requested).await?;
+    work.commit(&requested).await?;
     send_wakeup(redis, job.kind.queue, requested.job_id).await;
     Ok(requested)
 }

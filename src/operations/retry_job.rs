@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::send_wakeup;
-use super::idempotency::{Begun, OnceError, begin_once};
+use super::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::control;
 use crate::db::jobs::control::LockedJob;
@@ -64,12 +64,12 @@ pub enum RetryError {
     UnknownKind(String),
     /// Its key was used for another request, or the jobs table cannot take it: nothing was changed.
     #[error(transparent)]
-    Once(#[from] OnceError),
+    Idempotency(#[from] IdempotencyError),
 }
 
 impl From<DbError> for RetryError {
     fn from(error: DbError) -> Self {
-        Self::Once(error.into())
+        Self::Idempotency(error.into())
     }
 }
 
@@ -85,14 +85,14 @@ pub async fn retry_job(
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<RetriedJob, RetryError> {
-    let mut once = match begin_once(pool, idempotent, now).await? {
-        Begun::Answered(retried) => return Ok(retried),
-        Begun::New(once) => once,
+    let mut work = match start_idempotent(pool, idempotent, now).await? {
+        IdempotentStart::Answered(retried) => return Ok(retried),
+        IdempotentStart::New(work) => work,
     };
-    let job = control::lock(once.connection(), job_id).await?.ok_or(RetryError::NotFound)?;
+    let job = control::lock(work.connection(), job_id).await?.ok_or(RetryError::NotFound)?;
     let queue = job.queue.clone();
-    let retried = retry(once.connection(), job_id, job, requested_by).await?;
-    once.commit(&retried).await?;
+    let retried = retry(work.connection(), job_id, job, requested_by).await?;
+    work.commit(&retried).await?;
     send_wakeup(redis, &queue, retried.job_id).await;
     tracing::info!(%job_id, requested_by, by = %retried.job_id, how = ?retried.retry, "a job is done again");
     Ok(retried)

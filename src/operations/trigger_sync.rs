@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
 use super::enqueue_job::send_wakeup;
-use super::idempotency::{Begun, OnceError, begin_once};
+use super::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::db::DbError;
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::jobs::{Enqueued, insert_or_join};
@@ -41,20 +41,20 @@ pub struct TriggeredSync {
 /// Enqueues a sync of each source, or joins live ones that would do the same.
 ///
 /// # Errors
-/// [`OnceError`] where nothing was enqueued.
+/// [`IdempotencyError`] where nothing was enqueued.
 pub async fn trigger_sync(
     pool: &PgPool,
     redis: &Redis,
     request: &SyncRequest,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
-) -> Result<Vec<TriggeredSync>, OnceError> {
-    let mut once = match begin_once(pool, idempotent, now).await? {
-        Begun::Answered(triggered) => return Ok(triggered),
-        Begun::New(once) => once,
+) -> Result<Vec<TriggeredSync>, IdempotencyError> {
+    let mut work = match start_idempotent(pool, idempotent, now).await? {
+        IdempotentStart::Answered(triggered) => return Ok(triggered),
+        IdempotentStart::New(work) => work,
     };
-    let triggered = enqueue(once.connection(), request).await?;
-    once.commit(&triggered).await?;
+    let triggered = enqueue(work.connection(), request).await?;
+    work.commit(&triggered).await?;
     for TriggeredSync { source, job_id, .. } in &triggered {
         send_wakeup(redis, JobKind::sync_of(*source).queue, *job_id).await;
     }

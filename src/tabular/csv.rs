@@ -1,33 +1,31 @@
-//! Text by commas, as RFC 4180 has it, that a spreadsheet opens without running anything of it.
+//! CSV (RFC 4180) that a spreadsheet opens without running formulas.
 //!
-//! The rules are few and the bytes go straight into the chunk that is sent, so they are written here; the `csv` crate,
-//! which would keep a buffer of its own, reads what was written in the tests instead.
+//! The rules are few and the bytes go straight into the chunk that is sent, so this module implements them; the `csv`
+//! crate, whose writer has its own buffer, only reads the result in tests.
 
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::columns::{Column, Value, told_in};
+use super::columns::{Column, Value, format_time};
 use crate::domain::money::format_decimal;
 
-/// Tells Excel that the text is UTF-8.
+/// Makes Excel detect UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// Writes the names of the columns.
-pub(super) fn head<R>(columns: &[&Column<R>], excel: bool, out: &mut Vec<u8>) {
+pub(super) fn write_header<R>(columns: &[&Column<R>], excel: bool, out: &mut Vec<u8>) {
     if excel {
         out.extend_from_slice(BYTE_ORDER_MARK.as_bytes());
     }
-    line(columns.iter(), out, |column, out| quoted(column.name, out));
+    write_line(columns.iter(), out, |column, out| write_quoted(column.name, out));
 }
 
-/// Writes a row.
-pub(super) fn row<R>(columns: &[&Column<R>], zone: Tz, row: &R, out: &mut Vec<u8>) {
-    line(columns.iter(), out, |column, out| field(&column.value(row), zone, out));
+pub(super) fn write_row<R>(columns: &[&Column<R>], zone: Tz, row: &R, out: &mut Vec<u8>) {
+    write_line(columns.iter(), out, |column, out| write_value(&column.value(row), zone, out));
 }
 
-fn line<T>(fields: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {
-    for (place, field) in fields.enumerate() {
-        if place > 0 {
+fn write_line<T>(fields: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {
+    for (index, field) in fields.enumerate() {
+        if index > 0 {
             out.push(b',');
         }
         write(field, out);
@@ -35,34 +33,34 @@ fn line<T>(fields: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T,
     out.extend_from_slice(b"\r\n");
 }
 
-/// Only what somebody wrote can be a formula: a negative amount is a number, and stays one.
-fn field(value: &Value<'_>, zone: Tz, out: &mut Vec<u8>) {
-    let plain = |text: &str, out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
+/// Only free text is protected against formulas: a negative amount stays a number.
+fn write_value(value: &Value<'_>, zone: Tz, out: &mut Vec<u8>) {
+    let write = |text: &str, out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
     match value {
         Value::Empty => {}
-        Value::Text(text) if is_formula(text) => quoted(&format!("'{text}"), out),
-        Value::Text(text) => quoted(text, out),
-        Value::Id(id) => plain(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()), out),
-        Value::Word(word) => plain(word, out),
-        Value::Words(words) => quoted(&words.join(","), out),
-        Value::Count(count) => plain(&count.to_string(), out),
-        Value::Flag(flag) => plain(&flag.to_string(), out),
-        Value::Money(amount) | Value::Percent(amount) => plain(&format_decimal(*amount), out),
-        Value::Day(day) => plain(&day.to_string(), out),
-        Value::Time(time) => plain(&told_in(zone, *time), out),
-        Value::Json(json) => quoted(&json.to_string(), out),
+        Value::Text(text) if is_formula(text) => write_quoted(&format!("'{text}"), out),
+        Value::Text(text) => write_quoted(text, out),
+        Value::Id(id) => write(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()), out),
+        Value::Keyword(keyword) => write(keyword, out),
+        Value::Keywords(keywords) => write_quoted(&keywords.join(","), out),
+        Value::Count(count) => write(&count.to_string(), out),
+        Value::Flag(flag) => write(&flag.to_string(), out),
+        Value::Money(amount) | Value::Percent(amount) => write(&format_decimal(*amount), out),
+        Value::Day(day) => write(&day.to_string(), out),
+        Value::Time(time) => write(&format_time(zone, *time), out),
+        Value::Json(json) => write_quoted(&json.to_string(), out),
     }
 }
 
-/// The text, in quotes where it has to be.
-fn quoted(text: &str, out: &mut Vec<u8>) {
+/// Writes the text, with quotes if it needs them.
+fn write_quoted(text: &str, out: &mut Vec<u8>) {
     if !text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
     out.push(b'"');
-    for (place, part) in text.split('"').enumerate() {
-        if place > 0 {
+    for (index, part) in text.split('"').enumerate() {
+        if index > 0 {
             out.extend_from_slice(b"\"\"");
         }
         out.extend_from_slice(part.as_bytes());
@@ -70,8 +68,8 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Whether a spreadsheet would take the text for a formula (OWASP, "CSV Injection"), and an apostrophe has to stand before
-/// it: blanks before the sign do not help, and some read the signs' wide forms too.
+/// Whether a spreadsheet would treat the text as a formula (OWASP, "CSV Injection"), so that it needs an apostrophe in front.
+/// Leading blanks do not prevent it, and some spreadsheets accept the full-width signs too.
 fn is_formula(text: &str) -> bool {
     let sign = |first: char| matches!(first, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠');
     text.starts_with(['\t', '\r', '\n']) || text.trim_start().starts_with(sign)
@@ -86,12 +84,12 @@ mod tests {
 
     fn written(text: &'static str) -> String {
         let mut out = vec![];
-        row(&COLUMNS.iter().collect::<Vec<_>>(), Tz::UTC, &text, &mut out);
+        write_row(&COLUMNS.iter().collect::<Vec<_>>(), Tz::UTC, &text, &mut out);
         String::from_utf8(out).expect("text")
     }
 
     #[test]
-    fn formulas_are_text() {
+    fn formulas_are_written_as_text() {
         for (text, expected) in [
             ("plain", "plain,-5.00\r\n"),
             ("=1+1", "'=1+1,-5.00\r\n"),
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_end_a_field_is_quoted() {
+    fn separators_and_quotes_are_quoted() {
         assert_eq!(written("a,\"b\"\r\nc"), "\"a,\"\"b\"\"\r\nc\",-5.00\r\n");
         assert_eq!(written("=HYPERLINK(\"x\",\"y\")"), "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\",-5.00\r\n");
     }

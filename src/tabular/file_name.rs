@@ -1,4 +1,4 @@
-//! Names of files that say what is inside: `reconciliation_2026-01-01_2026-01-31_open.csv`.
+//! File names that describe the contents: `reconciliation_2026-01-01_2026-01-31_open.csv`.
 
 use std::borrow::Borrow;
 
@@ -6,14 +6,14 @@ use chrono::NaiveDate;
 
 use super::Format;
 
-/// The longest that a filter may make the name: file systems take 255 bytes.
-const LONGEST_FILTER: usize = 60;
+/// The most characters that one filter adds to the name: file systems accept 255 bytes.
+const MAX_FILTER_LENGTH: usize = 60;
 
-/// The name of a file about `subject`, of the days from the first to the second, and of what it was filtered by: an entry a
-/// filter, with its values. It is ASCII without anything that would have to be quoted.
+/// Builds the file name of an export from its name, its first and last day, and the values of each filter. The result is
+/// ASCII and needs no quoting.
 #[must_use]
 pub fn file_name(
-    subject: &str,
+    export: &str,
     days: (Option<NaiveDate>, Option<NaiveDate>),
     filters: &[Vec<impl Borrow<str>>],
     format: Format,
@@ -24,14 +24,14 @@ pub fn file_name(
         (None, Some(to)) => format!("until_{to}"),
         (None, None) => "all".to_owned(),
     };
-    let filters = filters.iter().filter(|values| !values.is_empty()).map(|values| plain(&values.join("-")));
-    let parts: Vec<String> = [subject.to_owned(), days].into_iter().chain(filters).collect();
+    let filters = filters.iter().filter(|values| !values.is_empty()).map(|values| ascii(&values.join("-")));
+    let parts: Vec<String> = [export.to_owned(), days].into_iter().chain(filters).collect();
     format!("{}.{}", parts.join("_"), format.as_str())
 }
 
-fn plain(text: &str) -> String {
+fn ascii(text: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
-    text.chars().take(LONGEST_FILTER).map(allowed).collect()
+    text.chars().take(MAX_FILTER_LENGTH).map(allowed).collect()
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_say_what_is_inside() {
+    fn file_names_describe_the_contents() {
         let day = |text: &str| Some(text.parse().expect("a day"));
         let (first, last) = (day("2026-01-01"), day("2026-01-31"));
         for (days, filters, expected) in [

@@ -1,8 +1,8 @@
-//! Files for people and their programs: CSV, NDJSON, and workbooks for spreadsheets.
+//! Files of rows: CSV, NDJSON and XLSX workbooks.
 //!
-//! A column is defined once ([`columns`]: name, type, value) and every format makes of it what it can: exact decimals in
-//! text, numbers and dates in cells. The room knows neither where rows come from nor where bytes go, so it serves a
-//! request and a job alike. Nothing here holds more than a row: files have no greatest length.
+//! A column is defined once ([`columns`]: name, type, value), and each format writes it as precisely as it can: exact
+//! decimals as text, numbers and dates as cells. This module knows neither where rows come from nor where the bytes go, so
+//! requests and jobs share it. It holds one row at a time: the length of a file is not limited.
 
 pub mod columns;
 mod csv;
@@ -16,35 +16,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::string_enum::string_enum;
 
-/// How a file is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileOptions {
-    /// Its kind.
     pub format: Format,
-    /// The names of its columns, in their order; all of them where none is named.
+    /// Names of columns, in order; empty means all columns.
     pub columns: Vec<String>,
-    /// The zone that times are told in.
+    /// The zone in which times are written.
     pub zone: Tz,
-    /// Whether CSV begins with a byte order mark, by which Excel knows that it is UTF-8.
+    /// Whether CSV begins with a byte order mark, without which Excel does not detect UTF-8.
     pub excel: bool,
 }
 
 string_enum! {
-    /// What kind of file.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub enum Format {
-        /// Text by commas, as RFC 4180 has it.
+        /// RFC 4180.
         #[default]
         Csv = "csv",
-        /// A workbook.
         Xlsx = "xlsx",
-        /// A JSON object a line.
+        /// One JSON object per line.
         Ndjson = "ndjson",
     }
 }
 
 impl Format {
-    /// The media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {

@@ -1,13 +1,13 @@
-//! A JSON object a line, for programs: the values are those of the API's answers, and nothing is neutralised.
+//! One JSON object per line, for programs: values are written as in responses of the API, without CSV's protection against
+//! formulas.
 
 use chrono_tz::Tz;
 use serde_json::{Map, Value as Json};
 
-use super::columns::{Column, Value, told_in};
+use super::columns::{Column, Value, format_time};
 use crate::domain::money::format_decimal;
 
-/// Writes a row.
-pub(super) fn row<R>(columns: &[&Column<R>], zone: Tz, row: &R, out: &mut Vec<u8>) {
+pub(super) fn write_row<R>(columns: &[&Column<R>], zone: Tz, row: &R, out: &mut Vec<u8>) {
     let object: Map<String, Json> =
         columns.iter().map(|column| (column.name.to_owned(), json(column, row, zone))).collect();
     out.extend_from_slice(Json::Object(object).to_string().as_bytes());
@@ -19,15 +19,15 @@ fn json<R>(column: &Column<R>, row: &R, zone: Tz) -> Json {
         Value::Empty => Json::Null,
         Value::Text(text) => text.into(),
         Value::Id(id) => id.to_string().into(),
-        Value::Word(word) => word.into(),
-        Value::Words(words) => words.into(),
+        Value::Keyword(keyword) => keyword.into(),
+        Value::Keywords(keywords) => keywords.into(),
         Value::Count(count) => count.into(),
         Value::Flag(flag) => flag.into(),
         Value::Money(amount) => format_decimal(amount).into(),
-        // A share has two decimals, which every reader of JSON holds.
-        Value::Percent(share) => share.to_string().parse::<f64>().map_or(Json::Null, Json::from),
+        // Two decimals, which a float represents well enough.
+        Value::Percent(percent) => percent.to_string().parse::<f64>().map_or(Json::Null, Json::from),
         Value::Day(day) => day.to_string().into(),
-        Value::Time(time) => told_in(zone, time).into(),
+        Value::Time(time) => format_time(zone, time).into(),
         Value::Json(json) => json.clone(),
     }
 }
@@ -40,16 +40,16 @@ mod tests {
 
     static COLUMNS: [Column<&'static str>; 5] = [
         Column::text("text", |row| Some(row)),
-        Column::words("types", |_| vec!["amount"]),
-        Column::word("state", |_| Some("open")),
+        Column::keywords("types", |_| vec!["amount"]),
+        Column::keyword("state", |_| Some("open")),
         Column::money("amount", |_| Some(5.into())),
         Column::percent("share", |_| Some(Decimal::new(3334, 2))),
     ];
 
     #[test]
-    fn values_are_those_of_the_answers() {
+    fn values_are_written_as_in_responses() {
         let mut out = vec![];
-        row(&COLUMNS.iter().collect::<Vec<_>>(), Tz::UTC, &"=1\n", &mut out);
+        write_row(&COLUMNS.iter().collect::<Vec<_>>(), Tz::UTC, &"=1\n", &mut out);
         let expected = r#"{"text":"=1\n","types":["amount"],"state":"open","amount":"5.00","share":33.34}"#;
         assert_eq!(String::from_utf8(out).expect("text"), format!("{expected}\n"));
     }

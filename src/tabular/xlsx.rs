@@ -1,12 +1,12 @@
-//! Workbooks: as many data sheets as the rows need, then a summary sheet. Data comes first because pandas and Power Query
-//! read the first sheet by default.
+//! XLSX workbooks: as many data sheets as the rows need, then a summary sheet. The data comes first because pandas and
+//! Power Query read the first sheet by default.
 //!
-//! Rows go to a temporary file as they come (`constant_memory`), so a workbook may have as many as it likes; the library's
-//! temporary files have no names and go with the process, however it ends. Everything blocks: whoever calls this from
-//! async code does so in a thread for it.
+//! Rows go straight to a temporary file (`constant_memory`), so their number is not limited. The library's temporary files
+//! have no names and disappear with the process, however it ends. Everything here blocks: async code must call it on a
+//! thread of its own.
 //!
-//! A cell of a workbook holds a float of 15 digits by its nature. An amount that needs more is written as text, so that
-//! nothing is rounded in silence. Text is always a cell of text: a workbook, unlike CSV, can tell it from a formula.
+//! A number in a cell is a float with 15 significant digits. An amount that needs more is written as text, so that nothing
+//! is rounded silently. Text is always a text cell: unlike CSV, a workbook distinguishes text from formulas.
 
 use std::io::Write;
 
@@ -15,60 +15,56 @@ use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use rust_xlsxwriter::{DocProperties, Format, Workbook, Worksheet, XlsxError};
 
-use super::columns::{Column, Value, told_in};
+use super::columns::{Column, Value, format_time};
 use crate::domain::money::format_decimal;
 
-/// How many rows a sheet has below its header (Excel's limit).
-pub const ROWS_OF_A_SHEET: u32 = 1_048_575;
-/// The most significant digits that a number of a cell is sure to keep.
-const DIGITS_OF_A_NUMBER: usize = 15;
-/// The longest text of a cell, in UTF-16 units (Excel's limit).
-const LONGEST_TEXT: usize = 32_767;
-/// Stands at the end of a text that was too long for a cell.
-const CUT: &str = "... (cut: a cell holds no more; CSV and NDJSON hold it whole)";
-/// Past so many rows a sheet's XML may have more than the 4 GiB that a plain zip can tell the length of.
-const ROWS_OF_A_PLAIN_ZIP: u64 = 250_000;
+/// The most rows of a sheet below its header (Excel's limit).
+pub const MAX_SHEET_ROWS: u32 = 1_048_575;
+/// The significant digits that a number in a cell preserves.
+const NUMBER_DIGITS: usize = 15;
+/// The longest text of a cell, in UTF-16 code units (Excel's limit).
+const MAX_TEXT_LENGTH: usize = 32_767;
+/// Replaces the end of a text that is too long for a cell.
+const TRUNCATED: &str = "... (cut: a cell holds no more; CSV and NDJSON hold it whole)";
+/// With more rows, the XML of a sheet may exceed the 4 GiB that the plain zip format supports.
+const PLAIN_ZIP_ROWS: u64 = 250_000;
 
-/// Why a workbook cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the workbook cannot be written ({0}): is there room where TMPDIR points to?")]
+#[error("cannot write the workbook ({0}): check the free space in TMPDIR")]
 pub struct WorkbookError(#[from] XlsxError);
 
-/// The sheet that says what the others hold: a table of its own, then what whoever opens it in a year has to know.
+/// The content of the summary sheet: a table, then notes that describe the file.
 pub struct Summary<S: 'static> {
-    /// The columns of the table; none for no table.
+    /// Empty if there is no table.
     pub columns: &'static [Column<S>],
-    /// Its rows.
     pub rows: Vec<S>,
-    /// When everything was as it is told.
+    /// The time of the snapshot that the rows come from.
     pub snapshot_at: DateTime<Utc>,
-    /// The filters that were set, by their names, with their values.
+    /// Names and values of the active filters.
     pub filters: Vec<(&'static str, String)>,
-    /// What else is to be known.
-    pub remarks: Vec<(&'static str, String)>,
+    pub notes: Vec<(&'static str, String)>,
 }
 
-/// A workbook that is being written.
-pub struct Book<R: 'static> {
+pub struct WorkbookWriter<R: 'static> {
     workbook: Workbook,
     styles: Styles,
     title: &'static str,
     columns: Vec<&'static Column<R>>,
-    rows_of_a_sheet: u32,
+    max_sheet_rows: u32,
     sheets: Vec<Sheet>,
     rows: u64,
 }
 
-/// A sheet, and how many rows it has below its header.
 struct Sheet {
     worksheet: Worksheet,
+    /// Without the header.
     rows: u32,
 }
 
-/// How cells of each type look.
+/// The formats of cells by type.
 struct Styles {
     zone: Tz,
-    head: Format,
+    header: Format,
     plain: Format,
     count: Format,
     money: Format,
@@ -77,61 +73,49 @@ struct Styles {
     time: Format,
 }
 
-impl<R> Book<R> {
-    /// A workbook whose sheets of rows are called `title`, `title 2` and so on, each with at most so many rows.
-    ///
-    /// # Errors
-    /// [`WorkbookError`] where there is no room for its temporary file.
-    pub fn begin(
+impl<R> WorkbookWriter<R> {
+    /// The data sheets are named `title`, `title 2` and so on.
+    pub fn new(
         title: &'static str,
         columns: Vec<&'static Column<R>>,
         zone: Tz,
-        rows_of_a_sheet: u32,
+        max_sheet_rows: u32,
     ) -> Result<Self, WorkbookError> {
-        let (workbook, styles, sheets) = (Workbook::new(), Styles::of(zone), vec![]);
-        let mut book = Self { workbook, styles, title, columns, rows_of_a_sheet, sheets, rows: 0 };
-        book.add_sheet()?;
-        Ok(book)
+        let (workbook, styles, sheets) = (Workbook::new(), Styles::new(zone), vec![]);
+        let mut writer = Self { workbook, styles, title, columns, max_sheet_rows, sheets, rows: 0 };
+        writer.add_sheet()?;
+        Ok(writer)
     }
 
-    /// Writes a row.
-    ///
-    /// # Errors
-    /// [`WorkbookError`] where there is no room left.
-    pub fn row(&mut self, row: &R) -> Result<(), WorkbookError> {
-        if self.sheets.last().is_none_or(|sheet| sheet.rows == self.rows_of_a_sheet) {
+    pub fn write_row(&mut self, row: &R) -> Result<(), WorkbookError> {
+        if self.sheets.last().is_none_or(|sheet| sheet.rows == self.max_sheet_rows) {
             self.add_sheet()?;
         }
         let Some(sheet) = self.sheets.last_mut() else { return Ok(()) };
         sheet.rows += 1;
         self.rows += 1;
-        for (column, place) in self.columns.iter().zip(0..) {
-            self.styles.write(&mut sheet.worksheet, (sheet.rows, place), &column.value(row))?;
+        for (column, index) in self.columns.iter().zip(0..) {
+            self.styles.write_cell(&mut sheet.worksheet, (sheet.rows, index), &column.value(row))?;
         }
         Ok(())
     }
 
-    /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Writes the workbook, with the summary sheet last.
-    ///
-    /// # Errors
-    /// [`WorkbookError`] where there is no room left.
     pub fn finish<S>(mut self, summary: &Summary<S>, out: impl Write + Send) -> Result<(), WorkbookError> {
+        let mut summary_sheet = Worksheet::new();
+        summary_sheet.set_name("Summary")?;
+        self.styles.write_summary(&mut summary_sheet, summary, self.rows)?;
         for mut sheet in self.sheets.drain(..) {
-            filtered(&mut sheet.worksheet, sheet.rows, self.columns.len())?;
+            add_filter(&mut sheet.worksheet, sheet.rows, self.columns.len())?;
             self.workbook.push_worksheet(sheet.worksheet);
         }
-        let mut last = Worksheet::new();
-        last.set_name("Summary")?;
-        self.styles.summary(&mut last, summary, self.rows)?;
-        self.workbook.push_worksheet(last);
+        self.workbook.push_worksheet(summary_sheet);
         self.workbook.set_properties(&DocProperties::new().set_creation_datetime(&summary.snapshot_at));
-        self.workbook.use_zip_large_file(self.rows > ROWS_OF_A_PLAIN_ZIP);
+        self.workbook.use_zip_large_file(self.rows > PLAIN_ZIP_ROWS);
         Ok(self.workbook.save_to_writer(out)?)
     }
 
@@ -139,16 +123,16 @@ impl<R> Book<R> {
         let mut worksheet = self.workbook.new_worksheet_with_constant_memory()?;
         match self.sheets.len() {
             0 => worksheet.set_name(self.title)?,
-            others => worksheet.set_name(format!("{} {}", self.title, others + 1))?,
+            count => worksheet.set_name(format!("{} {}", self.title, count + 1))?,
         };
-        self.styles.head(&mut worksheet, self.columns.iter().copied())?;
+        self.styles.write_header(&mut worksheet, self.columns.iter().copied())?;
         self.sheets.push(Sheet { worksheet, rows: 0 });
         Ok(())
     }
 }
 
-/// Lets whoever reads it filter the rows.
-fn filtered(sheet: &mut Worksheet, rows: u32, columns: usize) -> Result<(), XlsxError> {
+/// Adds the filter buttons to the header.
+fn add_filter(sheet: &mut Worksheet, rows: u32, columns: usize) -> Result<(), XlsxError> {
     if let Some(last) = u16::try_from(columns).ok().and_then(|columns| columns.checked_sub(1)) {
         sheet.autofilter(0, 0, rows, last)?;
     }
@@ -156,48 +140,48 @@ fn filtered(sheet: &mut Worksheet, rows: u32, columns: usize) -> Result<(), Xlsx
 }
 
 impl Styles {
-    fn of(zone: Tz) -> Self {
-        let shown = |format: &str| Format::new().set_num_format(format);
+    fn new(zone: Tz) -> Self {
+        let number = |format: &str| Format::new().set_num_format(format);
         Self {
             zone,
-            head: Format::new().set_bold(),
+            header: Format::new().set_bold(),
             plain: Format::new(),
-            count: shown("0"),
-            // Two decimals, and what there is beyond them.
-            money: shown("#,##0.00######"),
-            percent: shown("0.00"),
-            day: shown("yyyy-mm-dd"),
-            time: shown("yyyy-mm-dd hh:mm:ss"),
+            count: number("0"),
+            // At least two decimals, and more if there are any.
+            money: number("#,##0.00######"),
+            percent: number("0.00"),
+            day: number("yyyy-mm-dd"),
+            time: number("yyyy-mm-dd hh:mm:ss"),
         }
     }
 
-    fn head<'a, R: 'a>(
+    fn write_header<'a, R: 'a>(
         &self,
         sheet: &mut Worksheet,
         columns: impl Iterator<Item = &'a Column<R>>,
     ) -> Result<(), XlsxError> {
         sheet.set_freeze_panes(1, 0)?;
-        for (column, place) in columns.zip(0..) {
-            sheet.set_column_width(place, column.width())?;
-            sheet.write_string_with_format(0, place, column.name, &self.head)?;
+        for (column, index) in columns.zip(0..) {
+            sheet.set_column_width(index, column.width())?;
+            sheet.write_string_with_format(0, index, column.name, &self.header)?;
         }
         Ok(())
     }
 
-    fn summary<S>(&self, sheet: &mut Worksheet, summary: &Summary<S>, rows: u64) -> Result<(), XlsxError> {
-        self.head(sheet, summary.columns.iter())?;
-        let mut at = 0;
+    fn write_summary<S>(&self, sheet: &mut Worksheet, summary: &Summary<S>, rows: u64) -> Result<(), XlsxError> {
+        self.write_header(sheet, summary.columns.iter())?;
+        let mut last_row = 0;
         for row in &summary.rows {
-            at += 1;
-            for (column, place) in summary.columns.iter().zip(0..) {
-                self.write(sheet, (at, place), &column.value(row))?;
+            last_row += 1;
+            for (column, index) in summary.columns.iter().zip(0..) {
+                self.write_cell(sheet, (last_row, index), &column.value(row))?;
             }
         }
-        filtered(sheet, at, summary.columns.len())?;
-        // A blank row, so that sorting the table leaves the notes alone.
-        for (row, (name, value)) in (at + 2..).zip(self.notes(summary, rows)) {
-            sheet.write_string_with_format(row, 0, name, &self.head)?;
-            self.write(sheet, (row, 1), &value)?;
+        add_filter(sheet, last_row, summary.columns.len())?;
+        // After a blank row, so that sorting the table does not affect the notes.
+        for (row, (name, value)) in (last_row + 2..).zip(self.notes(summary, rows)) {
+            sheet.write_string_with_format(row, 0, name, &self.header)?;
+            self.write_cell(sheet, (row, 1), &value)?;
         }
         Ok(())
     }
@@ -212,80 +196,78 @@ impl Styles {
         if summary.filters.is_empty() {
             notes.push(("filters", text("none")));
         }
-        notes.extend(summary.filters.iter().chain(&summary.remarks).map(|(name, value)| (*name, text(value))));
+        notes.extend(summary.filters.iter().chain(&summary.notes).map(|(name, value)| (*name, text(value))));
         notes
     }
 
-    fn write(&self, sheet: &mut Worksheet, (row, place): (u32, u16), value: &Value<'_>) -> Result<(), XlsxError> {
+    fn write_cell(&self, sheet: &mut Worksheet, (row, column): (u32, u16), value: &Value<'_>) -> Result<(), XlsxError> {
         match value {
             Value::Empty => sheet,
-            Value::Text(text) => sheet.write_string(row, place, fitting(text))?,
-            Value::Id(id) => sheet.write_string(row, place, id.to_string())?,
-            Value::Word(word) => sheet.write_string(row, place, *word)?,
-            Value::Words(words) => sheet.write_string(row, place, words.join(","))?,
-            Value::Json(json) => sheet.write_string(row, place, fitting(&json.to_string()))?,
-            Value::Flag(flag) => sheet.write_boolean(row, place, *flag)?,
-            Value::Count(count) => self.number(sheet, (row, place), (*count).into(), &self.count)?,
-            Value::Money(amount) => self.number(sheet, (row, place), *amount, &self.money)?,
-            Value::Percent(share) => self.number(sheet, (row, place), *share, &self.percent)?,
-            Value::Day(day) if is_known_to_excel(*day) => {
-                sheet.write_datetime_with_format(row, place, day, &self.day)?
-            }
-            Value::Day(day) => sheet.write_string(row, place, day.to_string())?,
-            Value::Time(time) => match self.local(*time) {
-                Some(local) => sheet.write_datetime_with_format(row, place, local, &self.time)?,
-                None => sheet.write_string(row, place, told_in(self.zone, *time))?,
+            Value::Text(text) => sheet.write_string(row, column, truncated(text))?,
+            Value::Id(id) => sheet.write_string(row, column, id.to_string())?,
+            Value::Keyword(keyword) => sheet.write_string(row, column, *keyword)?,
+            Value::Keywords(keywords) => sheet.write_string(row, column, keywords.join(","))?,
+            Value::Json(json) => sheet.write_string(row, column, truncated(&json.to_string()))?,
+            Value::Flag(flag) => sheet.write_boolean(row, column, *flag)?,
+            Value::Count(count) => self.write_number(sheet, (row, column), (*count).into(), &self.count)?,
+            Value::Money(amount) => self.write_number(sheet, (row, column), *amount, &self.money)?,
+            Value::Percent(percent) => self.write_number(sheet, (row, column), *percent, &self.percent)?,
+            Value::Day(day) if excel_supports(*day) => sheet.write_datetime_with_format(row, column, day, &self.day)?,
+            Value::Day(day) => sheet.write_string(row, column, day.to_string())?,
+            Value::Time(time) => match self.local_time(*time) {
+                Some(local) => sheet.write_datetime_with_format(row, column, local, &self.time)?,
+                None => sheet.write_string(row, column, format_time(self.zone, *time))?,
             },
         };
         Ok(())
     }
 
-    /// A number where a cell holds it exactly, else its text.
-    fn number<'a>(
+    /// Writes a number, or its text if a cell cannot represent it exactly.
+    fn write_number<'a>(
         &self,
         sheet: &'a mut Worksheet,
-        (row, place): (u32, u16),
+        (row, column): (u32, u16),
         number: Decimal,
         format: &Format,
     ) -> Result<&'a mut Worksheet, XlsxError> {
         match exact_float(number) {
-            Some(float) => sheet.write_number_with_format(row, place, float, format),
-            None => sheet.write_string_with_format(row, place, format_decimal(number), &self.plain),
+            Some(float) => sheet.write_number_with_format(row, column, float, format),
+            None => sheet.write_string_with_format(row, column, format_decimal(number), &self.plain),
         }
     }
 
-    /// What the clocks of the zone show, where Excel knows such a day.
-    fn local(&self, time: DateTime<Utc>) -> Option<NaiveDateTime> {
+    /// The local time in the zone, if Excel supports the day.
+    fn local_time(&self, time: DateTime<Utc>) -> Option<NaiveDateTime> {
         let local = time.with_timezone(&self.zone).naive_local();
-        is_known_to_excel(local.date()).then_some(local)
+        excel_supports(local.date()).then_some(local)
     }
 }
 
-/// Excel's days begin in 1900, with one too many in that February.
-fn is_known_to_excel(day: NaiveDate) -> bool {
+/// Excel's calendar begins in 1900, and that year wrongly has a February 29.
+fn excel_supports(day: NaiveDate) -> bool {
     (1901..=9999).contains(&day.year())
 }
 
-/// The float nearest to a number, where the number has no more digits than every float keeps.
+/// The nearest float, if the number has no more digits than a float preserves.
 fn exact_float(number: Decimal) -> Option<f64> {
     let digits = number.normalize().mantissa().unsigned_abs().to_string();
-    // The nearest float is asked of the text: a division on the way there might end beside it.
-    (digits.trim_end_matches('0').len() <= DIGITS_OF_A_NUMBER).then(|| number.to_string().parse().ok()).flatten()
+    // Parsing the text yields the nearest float; a division might miss it.
+    (digits.trim_end_matches('0').len() <= NUMBER_DIGITS).then(|| number.to_string().parse().ok()).flatten()
 }
 
-/// The text as far as a cell holds it. Where something is cut off, it says so.
-fn fitting(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.encode_utf16().count() <= LONGEST_TEXT {
+/// The text, truncated with a notice if it is too long for a cell.
+fn truncated(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.encode_utf16().count() <= MAX_TEXT_LENGTH {
         return text.into();
     }
-    let mut room = LONGEST_TEXT - CUT.len();
+    let mut room = MAX_TEXT_LENGTH - TRUNCATED.len();
     let fits = |c: &char| {
-        let left = room.checked_sub(c.len_utf16());
-        room = left.unwrap_or(0);
-        left.is_some()
+        let remaining = room.checked_sub(c.len_utf16());
+        room = remaining.unwrap_or(0);
+        remaining.is_some()
     };
-    let kept: String = text.chars().take_while(fits).collect();
-    (kept + CUT).into()
+    let start: String = text.chars().take_while(fits).collect();
+    (start + TRUNCATED).into()
 }
 
 #[cfg(test)]
@@ -293,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_a_number_as_far_as_a_cell_keeps_it() {
+    fn numbers_are_floats_only_if_exact() {
         for (text, expected) in [
             ("0", Some(0.0)),
             ("0.10", Some(0.1)),
@@ -310,18 +292,18 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_and_says_so() {
+    fn long_texts_are_truncated_with_a_notice() {
         for (text, whole) in [("x".repeat(32_767), true), ("x".repeat(32_768), false), ("𝒳".repeat(16_384), false)] {
-            let fitted = fitting(&text);
-            assert_eq!(*fitted == text, whole);
-            assert!(fitted.encode_utf16().count() <= LONGEST_TEXT);
-            assert!(whole || (fitted.ends_with(CUT) && fitted.encode_utf16().count() >= LONGEST_TEXT - 1));
+            let cell = truncated(&text);
+            assert_eq!(*cell == text, whole);
+            assert!(cell.encode_utf16().count() <= MAX_TEXT_LENGTH);
+            assert!(whole || (cell.ends_with(TRUNCATED) && cell.encode_utf16().count() >= MAX_TEXT_LENGTH - 1));
         }
     }
 
     #[test]
-    fn days_before_excel_are_told_as_text() {
+    fn days_before_1901_are_not_supported() {
         let day = |text: &str| text.parse::<NaiveDate>().expect(text);
-        assert!(is_known_to_excel(day("2026-01-15")) && !is_known_to_excel(day("1899-12-31")));
+        assert!(excel_supports(day("2026-01-15")) && !excel_supports(day("1899-12-31")));
     }
 }

@@ -10,8 +10,9 @@ use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::DbError;
 use crate::db::access::cursor_key;
 use crate::operations::connect_servers::{ConnectError, connect_servers};
-use crate::operations::export::store::{ExportFiles, FileError};
-use crate::operations::export::{Exports, Requests};
+use crate::operations::export::exporter::Exporter;
+use crate::operations::export::store::{ExportStore, ExportStoreError};
+use crate::operations::export::throttle::RequestCounter;
 use crate::operations::metrics_cache::MetricsCache;
 use crate::redis::Redis;
 use chrono_tz::Tz;
@@ -30,10 +31,10 @@ pub struct State {
     pub(in crate::web) report_timezone: Tz,
     pub(in crate::web) sums: MetricsCache,
     pub(in crate::web) written: ResponseCache,
-    pub(in crate::web) exports: Exports,
-    pub(in crate::web) files: ExportFiles,
+    pub(in crate::web) exporter: Exporter,
+    pub(in crate::web) files: ExportStore,
     pub(in crate::web) cors: Cors,
-    pub(in crate::web) requests: Requests,
+    pub(in crate::web) requests: RequestCounter,
     pub(in crate::web) hub: Arc<Hub>,
 }
 
@@ -51,7 +52,7 @@ pub enum StartError {
     Events(#[from] FeedError),
     /// The settings of the store of files contradict each other.
     #[error(transparent)]
-    Files(#[from] FileError),
+    Files(#[from] ExportStoreError),
     /// Nobody could ask anything.
     #[error(
         "there is no API key, so nobody could ask anything: set API_KEYS=name:role:key, or run psp keys create, or open \
@@ -82,16 +83,16 @@ impl State {
         if !access.is_open() && !access.has_keys().await? {
             return Err(StartError::NoKeys);
         }
-        let requests = Requests::default();
+        let requests = RequestCounter::default();
         let feed = Arc::new(ServerFeed { pool: pool.clone(), redis: redis.clone() });
         Ok(Self {
             hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             sums: MetricsCache::new(pool.clone()),
             written: ResponseCache::default(),
-            exports: Exports::new(pool.clone(), Arc::clone(&clock)).beside(requests.clone()),
+            exporter: Exporter::new(pool.clone(), Arc::clone(&clock)).with_request_counter(requests.clone()),
             requests,
-            files: ExportFiles::open(config.export_store.as_ref(), &pool, &clock)?,
+            files: ExportStore::open(config.export_store.as_ref(), &pool, &clock)?,
             pool,
             redis,
             clock,

@@ -12,8 +12,8 @@ use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::discrepancies::DiscrepancyFilter;
 use psp_dashboard::domain::access::{Principal, Role};
 use psp_dashboard::domain::reconciliation::Parameters;
-use psp_dashboard::operations::export::sources::reconciliation::{CASE_COLUMNS, ReconciliationExport};
-use psp_dashboard::operations::export::{Exports, RowsSoFar};
+use psp_dashboard::operations::export::exporter::{Exporter, RowCounter};
+use psp_dashboard::operations::export::sources::reconciliation::{DISCREPANCY_COLUMNS, ReconciliationExport};
 use psp_dashboard::tabular::lines::LineFormat;
 use psp_dashboard::tabular::{FileOptions, Format};
 use reqwest::Response;
@@ -110,7 +110,7 @@ async fn every_format_holds_what_the_database_says() {
     let name = "attachment; filename=\"reconciliation_2026-01-10_2026-01-31_amount_open.csv\"";
     assert_eq!((header(&response, "content-disposition"), header(&response, "x-total-count")), (name, "25"));
     let bytes = response.bytes().await.expect("a whole file");
-    let names: Vec<&str> = CASE_COLUMNS.iter().map(|column| column.name).collect();
+    let names: Vec<&str> = DISCREPANCY_COLUMNS.iter().map(|column| column.name).collect();
     assert!(bytes.starts_with(format!("{}\r\n", names.join(",")).as_bytes()));
     let rows = csv_rows(&bytes);
     assert_eq!((rows.len(), sum_amounts(rows.iter().map(|row| row["amount_diff"].clone()))), (25, total));
@@ -233,9 +233,10 @@ async fn what_cannot_be_had_is_refused_and_nothing_is_a_file_too() {
 async fn rows_go_on_in_further_sheets() {
     let system = TestSystem::start(&[]).await;
     cases(&system, 25).await;
-    let exports = Exports::new(system.pool.clone(), Arc::new(SystemClock));
-    let (subject, form) = export(Format::Xlsx);
-    let written = exports.workbook(&subject, &form, &viewer(), 10, &RowsSoFar::default()).await.expect("a workbook");
+    let exporter = Exporter::new(system.pool.clone(), Arc::new(SystemClock));
+    let (source, options) = export(Format::Xlsx);
+    let written =
+        exporter.write_workbook(&source, &options, &viewer(), 10, &RowCounter::default()).await.expect("a workbook");
     let mut bytes = vec![];
     std::io::Read::read_to_end(&mut &written.file, &mut bytes).expect("a readable file");
     assert_eq!((written.rows, written.bytes), (25, bytes.len() as u64));
@@ -253,9 +254,9 @@ async fn rows_go_on_in_further_sheets() {
 }
 
 fn export(format: Format) -> (ReconciliationExport, FileOptions) {
-    let subject =
-        ReconciliationExport { filter: DiscrepancyFilter::default(), days_of: Tz::UTC, now: SystemClock.now() };
-    (subject, FileOptions { format, columns: vec![], zone: Tz::UTC, excel: false })
+    let (filter, requested_at) = (DiscrepancyFilter::default(), SystemClock.now());
+    let source = ReconciliationExport { filter, zone: Tz::UTC, requested_at };
+    (source, FileOptions { format, columns: vec![], zone: Tz::UTC, excel: false })
 }
 
 fn viewer() -> Principal {
@@ -321,7 +322,7 @@ async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_stat
     until(&system, "the statement to end", READING, 0).await;
     // The statement ends a moment before the log says why.
     eventually("the log to say who has gone", || async {
-        web.program.output().contains("whoever read it has gone").then_some(())
+        web.program.output().contains("the receiver closed the connection").then_some(())
     })
     .await;
     let reader = silent_reader(&web, "format=xlsx", "identity").await;
@@ -329,11 +330,11 @@ async fn a_slow_reader_holds_the_database_back_and_one_that_leaves_ends_its_stat
     until(&system, "the rows of a workbook to be read", noted, 1).await;
     drop(reader);
     eventually("the workbook to be given up", || async {
-        web.program.output().contains("a workbook was given up").then_some(())
+        web.program.output().contains("workbook aborted after").then_some(())
     })
     .await;
     let left = "SELECT count(*) FROM audit_entries
-                 WHERE details->>'format' = 'xlsx' AND rows < 50000 AND outcome = 'whoever read it has gone'";
+                 WHERE details->>'format' = 'xlsx' AND rows < 50000 AND outcome = 'the receiver closed the connection'";
     assert_eq!(system.number(left).await, 1, "the trail says how it ended");
     until(&system, "the statement to end", READING, 0).await;
     assert_eq!(csv_rows(&file(&web, "").await).len(), 50_000, "the next one is served");
@@ -352,15 +353,17 @@ async fn whoever_would_have_brotli_gets_gzip_which_takes_no_time() {
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_nothing_is_given_up() {
+async fn stalled_receiver_aborts_the_export() {
     let system = TestSystem::start(&[]).await;
     cases(&system, 50_000).await;
-    let exports = Exports::with_patience(system.pool.clone(), Arc::new(SystemClock), Duration::from_millis(200));
-    let ((subject, form), so_far) = (export(Format::Ndjson), RowsSoFar::default());
-    let chunks = exports.lines(&subject, &form, LineFormat::Ndjson, &viewer(), &so_far).await.expect("it begins");
+    let exporter =
+        Exporter::with_receiver_timeout(system.pool.clone(), Arc::new(SystemClock), Duration::from_millis(200));
+    let ((source, options), row_counter) = (export(Format::Ndjson), RowCounter::default());
+    let lines =
+        exporter.stream_lines(&source, &options, LineFormat::Ndjson, &viewer(), &row_counter).await.expect("it begins");
     until(&system, "the statement to begin", READING, 1).await;
     until(&system, "the statement to end", READING, 0).await;
-    let mut parts = std::pin::pin!(chunks.into_stream());
+    let mut parts = std::pin::pin!(lines.into_chunks());
     let mut last = None;
     while let Some(part) = futures_util::StreamExt::next(&mut parts).await {
         last = Some(part.is_err());

@@ -130,7 +130,7 @@ async fn files_are_kept_in_a_folder() {
     let system = TestSystem::start(&[]).await;
     for (store, good, told) in [
         (store, true, "EXPORT_STORE takes a file, gives it back and deletes it"),
-        ("file:///proc/nowhere".to_owned(), false, "exported files: the store of files says"),
+        ("file:///proc/nowhere".to_owned(), false, "exported files: the object store failed"),
         ("elsewhere".to_owned(), false, "must be database, file:///a/folder or s3://bucket/prefix"),
     ] {
         let settings = system.settings().into_iter().chain([("EXPORT_STORE", store)]);

@@ -28,10 +28,10 @@ impl Export {
 #[async_trait]
 impl Handler for Export {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let JobContext { pool, redis, clock, exports, files, .. } = &*self.context;
+        let JobContext { pool, redis, clock, exporter, files, .. } = &*self.context;
         let ExportArgs { export_id } = serde_json::from_value(job.args.clone())?;
-        let workshop = ExportRunner { pool, redis, clock: &**clock, exports, files };
-        let FinishedExport { rows, bytes, .. } = workshop.make_export(&job.claim, export_id).await?;
+        let runner = ExportRunner { pool, redis, clock: &**clock, exporter, store: files };
+        let FinishedExport { rows, bytes, .. } = runner.run(&job.claim, export_id).await?;
         tracing::info!(%export_id, rows, bytes, "a file of {rows} rows is ready");
         Ok(json!({"export_id": export_id, "rows": rows, "bytes": bytes}))
     }

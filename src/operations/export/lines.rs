@@ -1,8 +1,8 @@
-//! Lines that are sent while they are read.
+//! Streams CSV and NDJSON while the rows are read.
 //!
-//! A task, on a thread that lets others go first, reads the rows and hands over chunks; whoever sends them is at the other
-//! end of a short channel. The end of the file is a message of its own: a channel that closes without it, because the task
-//! failed or died, is an error.
+//! A task on a background thread reads the rows and sends chunks through a short channel to the code that sends them to
+//! the receiver. The end of the file is a message of its own: a channel that closes without it, because the task failed
+//! or died, is an error.
 
 use std::mem::take;
 use std::time::{Duration, Instant};
@@ -13,177 +13,173 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::audit::ExportAudit;
-use super::throttle::{Throttle, run_behind};
-use super::{Export, ExportError, ExportSource, Exports, Rows, RowsSoFar};
+use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
+use super::source::{ExportSource, RowReader};
+use super::throttle::{Throttle, spawn_background_thread};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
 use crate::tabular::FileOptions;
-use crate::tabular::columns::choose;
-use crate::tabular::lines::{LineFormat, Lines};
+use crate::tabular::columns::select_columns;
+use crate::tabular::lines::{LineFormat, LineWriter};
 
-/// How large a chunk grows before it is handed over.
+/// The size at which a chunk is sent.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// How many chunks may wait.
-const CHUNKS_WAITING: usize = 4;
+/// How many chunks the channel holds.
+const CHANNEL_CHUNKS: usize = 4;
 
-/// What the task hands over.
-enum Part {
+enum Message {
     Chunk(Vec<u8>),
     End,
-    Failed(Stop),
+    Failed(StreamError),
 }
 
-/// Why a file ended before its end.
+/// Why a file ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum Stop {
-    /// Nobody reads it any more.
-    #[error("whoever read it has gone")]
-    Gone,
-    /// Whoever reads it takes nothing.
-    #[error("nobody took anything for {} s", .0.as_secs())]
-    Stalled(Duration),
-    /// The task that wrote it has died.
-    #[error("the export was given up")]
-    GivenUp,
-    /// The database failed.
+pub enum StreamError {
+    #[error("the receiver closed the connection")]
+    ReceiverGone,
+    #[error("the receiver accepted no data for {} s", .0.as_secs())]
+    ReceiverStalled(Duration),
+    #[error("the export task died")]
+    TaskDied,
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-/// A file on its way.
-pub struct Chunks {
-    /// How many rows it will have.
+/// A file that is being written.
+pub struct LineStream {
+    /// The number of rows that it will have.
     pub count: Count,
-    parts: mpsc::Receiver<Part>,
+    messages: mpsc::Receiver<Message>,
 }
 
-impl Chunks {
-    /// The chunks, to be sent one after the other. An error means that the file has not come to its end.
-    pub fn into_stream(self) -> impl Stream<Item = Result<Vec<u8>, Stop>> + Send + 'static {
-        stream::unfold(Some(self.parts), |parts| async {
-            let mut parts = parts?;
-            match parts.recv().await {
-                Some(Part::Chunk(chunk)) => Some((Ok(chunk), Some(parts))),
-                Some(Part::End) => None,
-                Some(Part::Failed(stop)) => Some((Err(stop), None)),
-                None => Some((Err(Stop::GivenUp), None)),
+impl LineStream {
+    /// The chunks of the file. After an error the file is incomplete.
+    pub fn into_chunks(self) -> impl Stream<Item = Result<Vec<u8>, StreamError>> + Send + 'static {
+        stream::unfold(Some(self.messages), |messages| async {
+            let mut messages = messages?;
+            match messages.recv().await {
+                Some(Message::Chunk(chunk)) => Some((Ok(chunk), Some(messages))),
+                Some(Message::End) => None,
+                Some(Message::Failed(error)) => Some((Err(error), None)),
+                None => Some((Err(StreamError::TaskDied), None)),
             }
         })
     }
 }
 
-impl Exports {
-    /// Begins to write a file of lines, in the name of `by`.
-    ///
-    /// # Errors
-    /// [`ExportError`] where it cannot begin.
-    pub async fn lines<S: ExportSource>(
+impl Exporter {
+    /// Starts to write a file of lines.
+    pub async fn stream_lines<S: ExportSource>(
         &self,
-        subject: &S,
-        form: &FileOptions,
+        source: &S,
+        options: &FileOptions,
         format: LineFormat,
-        by: &Principal,
-        so_far: &RowsSoFar,
-    ) -> Result<Chunks, ExportError> {
-        let lines = Lines { format, columns: choose(S::COLUMNS, &form.columns)?, zone: form.zone };
-        let Export { mut snapshot, place, patience, trail, rests } = self.begin(subject, form, by).await?;
-        let mut rows = subject.rows(&lines.columns);
-        let count = rows.count(&mut snapshot).await?;
-        let (sender, parts) = mpsc::channel(CHUNKS_WAITING);
-        let so_far = so_far.clone();
-        let writer = Writer { lines, parts: sender, patience, trail, rests, so_far, chunk: vec![], rows: 0, bytes: 0 };
+        requested_by: &Principal,
+        row_counter: &RowCounter,
+    ) -> Result<LineStream, ExportError> {
+        let columns = select_columns(S::COLUMNS, &options.columns)?;
+        let lines = LineWriter { format, columns, zone: options.zone };
+        let StartedExport { mut snapshot, permit, receiver_timeout, audit, throttle } =
+            self.start(source, options, requested_by).await?;
+        let mut reader = source.reader(&lines.columns);
+        let count = reader.count(&mut snapshot).await?;
+        let (sender, messages) = mpsc::channel(CHANNEL_CHUNKS);
+        let row_counter = row_counter.clone();
+        let writer =
+            Writer { lines, sender, receiver_timeout, audit, throttle, row_counter, chunk: vec![], rows: 0, bytes: 0 };
         let task = async move {
-            writer.run(rows, snapshot).await;
-            drop(place);
+            writer.run(reader, snapshot).await;
+            drop(permit);
         };
         let span = tracing::Span::current();
-        run_behind(move || task.instrument(span)).map_err(ExportError::Thread)?;
-        Ok(Chunks { count, parts })
+        spawn_background_thread(move || task.instrument(span)).map_err(ExportError::Thread)?;
+        Ok(LineStream { count, messages })
     }
 }
 
 struct Writer<R: 'static> {
-    lines: Lines<R>,
-    parts: mpsc::Sender<Part>,
-    patience: Duration,
-    trail: ExportAudit,
-    rests: Throttle,
-    so_far: RowsSoFar,
+    lines: LineWriter<R>,
+    sender: mpsc::Sender<Message>,
+    receiver_timeout: Duration,
+    audit: ExportAudit,
+    throttle: Throttle,
+    row_counter: RowCounter,
     chunk: Vec<u8>,
     rows: u64,
     bytes: usize,
 }
 
 impl<R: Send + 'static> Writer<R> {
-    async fn run(mut self, rows: impl Rows<Row = R>, snapshot: Snapshot) {
-        let began = Instant::now();
-        let written = self.write(rows, snapshot).await;
+    async fn run(mut self, reader: impl RowReader<Row = R>, snapshot: Snapshot) {
+        let started = Instant::now();
+        let result = self.write(reader, snapshot).await;
         let (rows, bytes) = (self.rows, self.bytes);
-        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let outcome = written.as_ref().map_or_else(Stop::to_string, |()| "complete".to_owned());
-        // Before the end is sent: whoever has the whole file finds it noted.
-        self.trail.end(rows, &outcome).await;
-        match written {
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let outcome = result.as_ref().map_or_else(StreamError::to_string, |()| "complete".to_owned());
+        // Before the end is sent, so that a receiver of a complete file finds a complete audit entry.
+        self.audit.finish(rows, &outcome).await;
+        match result {
             Ok(()) => {
                 tracing::info!(rows, bytes, duration_ms, "exported {rows} rows");
-                // Nobody may be there to hear it.
-                let _heard = self.send(Part::End).await;
+                // The receiver may be gone.
+                let _sent = self.send(Message::End).await;
             }
-            Err(stop) => {
-                tracing::warn!(rows, bytes, duration_ms, error = %stop, "an export ended after {rows} rows: {stop}");
-                // Nobody may be there to hear it; a reader that takes nothing hears it when it looks again.
-                let _heard = self.parts.try_send(Part::Failed(stop));
+            Err(error) => {
+                tracing::warn!(rows, bytes, duration_ms, %error, "export aborted after {rows} rows: {error}");
+                // The receiver may be gone. If it is stalled and the channel is full, it finds the channel closed later.
+                let _sent = self.sender.try_send(Message::Failed(error));
             }
         }
     }
 
-    async fn write(&mut self, mut rows: impl Rows<Row = R>, mut snapshot: Snapshot) -> Result<(), Stop> {
-        self.lines.head(&mut self.chunk);
-        // At once, so that whoever asked sees that it has begun.
-        self.hand_over().await?;
-        let mut read = rows.read(&mut snapshot);
-        while let Some(row) = self.next(&mut read).await? {
+    async fn write(&mut self, mut reader: impl RowReader<Row = R>, mut snapshot: Snapshot) -> Result<(), StreamError> {
+        self.lines.write_header(&mut self.chunk);
+        // At once, so that the receiver sees that the export has started.
+        self.send_chunk().await?;
+        let mut rows = reader.read(&mut snapshot);
+        while let Some(row) = self.next(&mut rows).await? {
             self.rows += 1;
-            self.trail.before_row(self.rows).await?;
-            self.lines.row(&row, &mut self.chunk);
+            self.audit.before_row(self.rows).await?;
+            self.lines.write_row(&row, &mut self.chunk);
             if self.chunk.len() >= CHUNK_BYTES {
-                self.hand_over().await?;
-                self.rests.rest();
+                self.send_chunk().await?;
+                self.throttle.pause_if_due();
             }
         }
-        drop(read);
-        self.hand_over().await?;
-        // Everything is handed over: what becomes of the connection is the pool's affair.
+        drop(rows);
+        self.send_chunk().await?;
+        // Everything has been sent: a broken connection concerns only the pool.
         if let Err(error) = snapshot.close().await {
-            tracing::debug!(%error, "the snapshot of an export was not closed in good order");
+            tracing::debug!(%error, "failed to close the snapshot of an export");
         }
         Ok(())
     }
 
-    /// The next row; while there is none, it is noticed where nobody waits for it any more.
-    async fn next(&self, read: &mut BoxStream<'_, Result<R, DbError>>) -> Result<Option<R>, Stop> {
-        if let Some(row) = read.next().now_or_never() {
+    /// The next row. While waiting for it, notices that the receiver is gone.
+    async fn next(&self, rows: &mut BoxStream<'_, Result<R, DbError>>) -> Result<Option<R>, StreamError> {
+        if let Some(row) = rows.next().now_or_never() {
             return Ok(row.transpose()?);
         }
         tokio::select! {
-            row = read.next() => Ok(row.transpose()?),
-            () = self.parts.closed() => Err(Stop::Gone),
+            row = rows.next() => Ok(row.transpose()?),
+            () = self.sender.closed() => Err(StreamError::ReceiverGone),
         }
     }
 
-    async fn hand_over(&mut self) -> Result<(), Stop> {
-        self.so_far.set(self.rows);
+    async fn send_chunk(&mut self) -> Result<(), StreamError> {
+        self.row_counter.set(self.rows);
         let chunk = take(&mut self.chunk);
         self.bytes += chunk.len();
-        if chunk.is_empty() { Ok(()) } else { self.send(Part::Chunk(chunk)).await }
+        if chunk.is_empty() { Ok(()) } else { self.send(Message::Chunk(chunk)).await }
     }
 
-    async fn send(&self, part: Part) -> Result<(), Stop> {
-        match tokio::time::timeout(self.patience, self.parts.send(part)).await {
-            Ok(sent) => sent.map_err(|_| Stop::Gone),
-            Err(_) => Err(Stop::Stalled(self.patience)),
+    async fn send(&self, message: Message) -> Result<(), StreamError> {
+        match tokio::time::timeout(self.receiver_timeout, self.sender.send(message)).await {
+            Ok(sent) => sent.map_err(|_| StreamError::ReceiverGone),
+            Err(_) => Err(StreamError::ReceiverStalled(self.receiver_timeout)),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Gives a file that a job made to whoever may see it, or takes it away.
+//! Opens and removes the files of requested exports, for users who may see them.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::UNAUDITED_ROWS;
-use super::store::{ExportFiles, FileError};
+use super::audit::UNAUDITED_ROWS;
+use super::store::{ExportStore, ExportStoreError};
 use crate::db::DbError;
 use crate::db::access::audit;
 use crate::db::access::audit::NewAuditEntry;
@@ -14,76 +14,73 @@ use crate::db::exports::{self, Export};
 use crate::domain::access::{Principal, Role};
 use crate::operations::cancel_job::{CancelError, cancel_job};
 
-/// Why somebody does not get a file.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Nobody asked for it, or that is long ago.
     #[error("there is no such export")]
     NotFound,
-    /// It shows what they may not see, or is not theirs.
+    /// The user may not see the file, or may not remove someone else's.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// It is not whole yet, or there no more.
+    /// The file is not complete yet, or no longer stored.
     #[error("{0}")]
-    NotThere(&'static str),
-    /// It cannot be had.
+    NotAvailable(&'static str),
     #[error(transparent)]
-    File(#[from] FileError),
+    Store(#[from] ExportStoreError),
 }
 
 impl From<DbError> for OpenError {
     fn from(error: DbError) -> Self {
-        Self::File(error.into())
+        Self::Store(error.into())
     }
 }
 
-/// A file that is there.
+/// A file that can be downloaded.
 #[derive(Debug)]
-pub struct Opened {
-    /// What is known of it.
+pub struct OpenedExport {
     pub export: Export,
-    /// Its name at its store.
+    /// The name of the file in the store.
     pub stored_as: String,
-    /// How many bytes it has.
     pub bytes: u64,
-    /// How many rows it has.
     pub rows: u64,
 }
 
-/// What is known of an export, for `by`, who must be allowed to see as much as whoever asked for it.
-///
-/// # Errors
-/// [`OpenError`] where they may not, or there is none.
+/// Finds an export. `by` must have at least the role of the user who requested it, because the role decides how personal
+/// data is shown.
 pub async fn find_export(pool: &PgPool, by: &Principal, id: Uuid) -> Result<Export, OpenError> {
     let export = exports::find(pool, id).await?.ok_or(OpenError::NotFound)?;
     if by.role < export.role {
-        let needed = "the file was made for a role that may see more than yours: export it again with your own key";
-        return Err(OpenError::Forbidden(needed));
+        let detail = "the file was made for a role that may see more than yours: export it again with your own key";
+        return Err(OpenError::Forbidden(detail));
     }
     Ok(export)
 }
 
-/// The file of an export.
-///
-/// # Errors
-/// [`OpenError`] where `by` does not get it.
-pub async fn open_export(pool: &PgPool, by: &Principal, id: Uuid, now: DateTime<Utc>) -> Result<Opened, OpenError> {
+/// Finds the file of an export.
+pub async fn open_export(
+    pool: &PgPool,
+    by: &Principal,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<OpenedExport, OpenError> {
     let export = find_export(pool, by, id).await?;
     if export.finished_at.is_none() {
-        return Err(OpenError::NotThere("the file is not ready: GET /api/v1/exports/{id} says how far it has come"));
+        return Err(OpenError::NotAvailable("the file is not ready: GET /api/v1/exports/{id} shows the progress"));
     }
-    let gone = OpenError::NotThere("the file was kept for 24 hours, or removed: ask for the export again");
-    let is_kept = export.expires_at.is_some_and(|expires_at| now < expires_at);
-    let Some(stored_as) = export.stored_as.clone().filter(|_| is_kept) else { return Err(gone) };
+    let expired =
+        OpenError::NotAvailable("the file has expired after 24 hours, or was removed: request the export again");
+    let is_stored = export.expires_at.is_some_and(|expires_at| now < expires_at);
+    let Some(stored_as) = export.stored_as.clone().filter(|_| is_stored) else { return Err(expired) };
     let [bytes, rows] = [export.bytes, export.rows].map(|count| count.unwrap_or_default().unsigned_abs());
-    Ok(Opened { export, stored_as, bytes, rows })
+    Ok(OpenedExport { export, stored_as, bytes, rows })
 }
 
-/// Notes that `by` takes a file out, where it is one that has to be noted.
-///
-/// # Errors
-/// [`DbError`] where the database refuses: then it must not leave.
-pub async fn note_download(pool: &PgPool, by: &Principal, opened: &Opened, now: DateTime<Utc>) -> Result<(), DbError> {
+/// Records that `by` downloads a file, if it is large enough to be audited. If this fails, the file must not be sent.
+pub async fn audit_download(
+    pool: &PgPool,
+    by: &Principal,
+    opened: &OpenedExport,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     if opened.rows <= UNAUDITED_ROWS {
         return Ok(());
     }
@@ -93,14 +90,11 @@ pub async fn note_download(pool: &PgPool, by: &Principal, opened: &Opened, now: 
     audit::finish(pool, entry, opened.rows, "sent", now).await
 }
 
-/// Cancels the job of an export that is not ready, and deletes its file: for whoever asked for it, and operators.
-///
-/// # Errors
-/// [`OpenError`] where `by` may not.
-pub async fn remove_export(pool: &PgPool, files: &ExportFiles, by: &Principal, id: Uuid) -> Result<Export, OpenError> {
+/// Cancels the job of an unfinished export, and deletes the file. Allowed for the user who requested it, and operators.
+pub async fn remove_export(pool: &PgPool, store: &ExportStore, by: &Principal, id: Uuid) -> Result<Export, OpenError> {
     let export = find_export(pool, by, id).await?;
     if by.name != export.requested_by && by.role < Role::Operator {
-        return Err(OpenError::Forbidden("somebody else asked for this file: it takes the role operator to remove it"));
+        return Err(OpenError::Forbidden("another user requested this file: removing it requires the role operator"));
     }
     match cancel_job(pool, export.job_id, &by.name).await {
         Ok(_) | Err(CancelError::NotFound | CancelError::Finished(_)) => {}
@@ -108,7 +102,7 @@ pub async fn remove_export(pool: &PgPool, files: &ExportFiles, by: &Principal, i
     }
     if let Some(stored_as) = &export.stored_as {
         exports::clear_file(pool, id).await?;
-        files.delete(stored_as).await?;
+        store.delete(stored_as).await?;
     }
     exports::find(pool, id).await?.ok_or(OpenError::NotFound)
 }

@@ -1,7 +1,7 @@
-//! Makes a file that was asked for, and keeps it where every web process finds it.
+//! Runs a requested export and stores its file where every web process can read it.
 //!
-//! Each attempt writes a file of its own, named after its claim: one that was thought dead and comes back writes into nothing
-//! that anybody reads. What it leaves is deleted with what is old.
+//! Each attempt writes its own file, named after its claim: a worker that was presumed dead and resumes writes a file that
+//! nobody reads. Such leftovers are pruned with the expired files.
 
 use std::time::Duration;
 
@@ -14,9 +14,11 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use uuid::Uuid;
 
+use super::exporter::{ExportError, Exporter, RowCounter};
+use super::lines::{LineStream, StreamError};
 use super::spec::{ExportOutput, ExportSpec};
-use super::store::{ExportFiles, FileError, FileWriter};
-use super::{Chunks, ExportError, Exports, RowsSoFar, Stop, Written};
+use super::store::{ExportStore, ExportStoreError, ExportWriter};
+use super::workbook::WorkbookFile;
 use crate::clock::Clock;
 use crate::db::exports::{self, FinishedExport};
 use crate::db::jobs::claims;
@@ -26,94 +28,81 @@ use crate::domain::job::Claim;
 use crate::operations::publish_events::publish_events;
 use crate::redis::Redis;
 
-/// How long a file is kept.
-pub const KEPT: TimeDelta = TimeDelta::hours(24);
-/// How often it is told how far the file has come.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-/// How much of a workbook is read at once.
-const PART_BYTES: usize = 256 << 10;
+/// How long a file can be downloaded.
+const RETENTION: TimeDelta = TimeDelta::hours(24);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// How much of a workbook is copied to the store at a time.
+const COPY_BYTES: usize = 256 << 10;
 
-/// Why a file was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum MakeError {
-    /// Nobody asked for it any more.
-    #[error("there is no export {0} any more: ask for it again")]
-    Unknown(Uuid),
-    /// What is wanted was written by another release.
-    #[error("what is wanted cannot be read ({0}): ask for the export again")]
+pub enum ExportRunError {
+    #[error("export {0} no longer exists: request it again")]
+    NotFound(Uuid),
+    /// It was stored by another release.
+    #[error("the stored specification of the export is unreadable ({0}): request the export again")]
     Spec(#[from] serde_json::Error),
-    /// It cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// It broke off in the middle.
-    #[error("the file broke off: {0}")]
-    BrokeOff(#[from] Stop),
-    /// It cannot be kept.
+    #[error("the export was aborted: {0}")]
+    Stream(#[from] StreamError),
     #[error(transparent)]
-    File(#[from] FileError),
+    Store(#[from] ExportStoreError),
 }
 
-impl From<DbError> for MakeError {
+impl From<DbError> for ExportRunError {
     fn from(error: DbError) -> Self {
         Self::Export(error.into())
     }
 }
 
-/// What a file is made with.
 pub struct ExportRunner<'a> {
-    /// The truth.
     pub pool: &'a PgPool,
-    /// Redis.
     pub redis: &'a Redis,
-    /// The time.
     pub clock: &'a dyn Clock,
-    /// Where rows are read.
-    pub exports: &'a Exports,
-    /// Where files are kept.
-    pub files: &'a ExportFiles,
+    pub exporter: &'a Exporter,
+    pub store: &'a ExportStore,
 }
 
 impl ExportRunner<'_> {
-    /// Makes the file of `id`, in the name of the claim, and says how many rows and bytes it has.
-    ///
-    /// # Errors
-    /// [`MakeError`] where it was not made; [`DbError::ClaimLost`] in it where another worker has the job by now.
-    pub async fn make_export(&self, claim: &Claim, id: Uuid) -> Result<FinishedExport, MakeError> {
-        let wanted = exports::assign_job(self.pool, id, claim.job_id).await?.ok_or(MakeError::Unknown(id))?;
-        let order: ExportSpec = serde_json::from_value(wanted)?;
-        let total = order.count(self.exports).await?;
-        let so_far = RowsSoFar::default();
+    /// Runs export `id` under `claim`. Fails with [`DbError::ClaimLost`] if another worker has claimed the job.
+    pub async fn run(&self, claim: &Claim, id: Uuid) -> Result<FinishedExport, ExportRunError> {
+        let stored = exports::assign_job(self.pool, id, claim.job_id).await?.ok_or(ExportRunError::NotFound(id))?;
+        let spec: ExportSpec = serde_json::from_value(stored)?;
+        let total = spec.count(self.exporter).await?;
+        let row_counter = RowCounter::default();
         let stored_as = format!("{id}-{}", claim.epoch);
-        let writing = async {
-            let mut file = self.files.create(&stored_as);
-            let rows = match order.begin(self.exports, &so_far).await? {
-                ExportOutput::Lines(chunks) => write_lines(chunks, &mut file).await.map(|()| so_far.get())?,
-                ExportOutput::Workbook(workbook) => write_workbook(workbook, &mut file).await?,
+        let write = async {
+            let mut file = self.store.create(&stored_as);
+            let rows = match spec.export(self.exporter, &row_counter).await? {
+                ExportOutput::Lines(lines) => copy_lines(lines, &mut file).await.map(|()| row_counter.get())?,
+                ExportOutput::Workbook(workbook) => copy_workbook(workbook, &mut file).await?,
             };
-            Ok::<_, MakeError>((rows, file.finish().await?))
+            Ok::<_, ExportRunError>((rows, file.finish().await?))
         };
         let (rows, bytes) = tokio::select! {
-            written = writing => written?,
-            error = self.tell(claim, &so_far, total.exact.then_some(total.total)) => return Err(error.into()),
+            written = write => written?,
+            error = self.report_progress(claim, &row_counter, total.exact.then_some(total.total)) => {
+                return Err(error.into());
+            }
         };
-        let finished = FinishedExport { stored_as, rows, bytes, expires_at: self.clock.now() + KEPT };
+        let finished = FinishedExport { stored_as, rows, bytes, expires_at: self.clock.now() + RETENTION };
         self.finish(claim, id, &finished).await?;
         Ok(finished)
     }
 
-    /// Tells again and again how far the file has come, for as long as the claim holds.
-    async fn tell(&self, claim: &Claim, so_far: &RowsSoFar, total: Option<u64>) -> DbError {
-        let mut ticks = interval_at(Instant::now(), TELL_EVERY);
+    /// Records the progress once a second. Returns only when that fails, for example because the claim is lost.
+    async fn report_progress(&self, claim: &Claim, row_counter: &RowCounter, total: Option<u64>) -> DbError {
+        let mut ticks = interval_at(Instant::now(), PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.hold(claim, &progress(so_far.get(), total)).await {
+            if let Err(error) = self.verify_claim(claim, &progress(row_counter.get(), total)).await {
                 return error;
             }
         }
     }
 
-    async fn hold(&self, claim: &Claim, progress: &Value) -> Result<(), DbError> {
+    async fn verify_claim(&self, claim: &Claim, progress: &Value) -> Result<(), DbError> {
         claims::verify_claim(&mut *self.pool.acquire().await?, claim, progress).await
     }
 
@@ -133,19 +122,19 @@ fn progress(rows: u64, total: Option<u64>) -> Value {
     json!({ "progress": rows, "total": total })
 }
 
-async fn write_lines(chunks: Chunks, file: &mut FileWriter) -> Result<(), MakeError> {
-    let mut chunks = std::pin::pin!(chunks.into_stream());
+async fn copy_lines(lines: LineStream, file: &mut ExportWriter) -> Result<(), ExportRunError> {
+    let mut chunks = std::pin::pin!(lines.into_chunks());
     while let Some(chunk) = chunks.try_next().await? {
         file.write(Bytes::from(chunk)).await?;
     }
     Ok(())
 }
 
-async fn write_workbook(workbook: Written, file: &mut FileWriter) -> Result<u64, MakeError> {
-    let mut from = tokio::fs::File::from_std(workbook.file);
+async fn copy_workbook(workbook: WorkbookFile, file: &mut ExportWriter) -> Result<u64, ExportRunError> {
+    let mut source = tokio::fs::File::from_std(workbook.file);
     loop {
-        let mut part = Vec::with_capacity(PART_BYTES);
-        (&mut from).take(PART_BYTES as u64).read_to_end(&mut part).await.map_err(ExportError::File)?;
+        let mut part = Vec::with_capacity(COPY_BYTES);
+        (&mut source).take(COPY_BYTES as u64).read_to_end(&mut part).await.map_err(ExportError::TempFile)?;
         if part.is_empty() {
             return Ok(workbook.rows);
         }
@@ -153,11 +142,8 @@ async fn write_workbook(workbook: Written, file: &mut FileWriter) -> Result<u64,
     }
 }
 
-/// Deletes files that nobody may download any more, those that were given up among them.
-///
-/// # Errors
-/// [`FileError`] where the store refuses.
-pub async fn prune_files(files: &ExportFiles, now: DateTime<Utc>) -> Result<u64, FileError> {
-    // A file may have been begun hours before it was whole.
-    files.prune(now - KEPT - TimeDelta::hours(3)).await
+/// Deletes expired files and the leftovers of aborted attempts, and returns how many.
+pub async fn prune_files(store: &ExportStore, now: DateTime<Utc>) -> Result<u64, ExportStoreError> {
+    // The age of a file counts from its first byte, which may be hours older than its completion.
+    store.prune(now - RETENTION - TimeDelta::hours(3)).await
 }

@@ -1,136 +1,123 @@
-//! What a job is told to export: any subject, its form, and in whose name.
+//! What a job exports: the data, the file options and the user who requested it.
 
 use serde::{Deserialize, Serialize};
 
+use super::exporter::{ExportError, Exporter, RowCounter};
+use super::lines::LineStream;
+use super::source::ExportSource;
 use super::sources::metrics_summary::MetricsSummaryExport;
 use super::sources::payshack_clients::PayshackClientsExport;
 use super::sources::reconciliation::ReconciliationExport;
 use super::sources::transactions::TransactionsExport;
-use super::{Chunks, ExportError, ExportSource, Exports, RowsSoFar, Written};
+use super::workbook::WorkbookFile;
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::domain::access::Principal;
-use crate::tabular::columns::{ChoiceError, choose};
+use crate::tabular::columns::{ColumnError, select_columns};
 use crate::tabular::lines::LineFormat;
-use crate::tabular::xlsx::ROWS_OF_A_SHEET;
+use crate::tabular::xlsx::MAX_SHEET_ROWS;
 use crate::tabular::{FileOptions, Format};
 
-/// An order of a file.
+/// Stored as JSON with the export: the names in the JSON must not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportSpec {
-    /// Of what.
-    pub wanted: ExportKind,
-    /// In which form.
-    pub form: FileOptions,
-    /// In whose name.
-    pub by: Principal,
+    #[serde(rename = "wanted")]
+    pub kind: ExportKind,
+    #[serde(rename = "form")]
+    pub options: FileOptions,
+    #[serde(rename = "by")]
+    pub requested_by: Principal,
 }
 
-/// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "export", content = "of", rename_all = "kebab-case")]
 pub enum ExportKind {
-    /// Payments.
     Transactions(TransactionsExport),
-    /// Cases of reconciliation.
     Reconciliation(ReconciliationExport),
-    /// Sums of payments.
     MetricsSummary(MetricsSummaryExport),
-    /// `PayShack`'s clients.
     PayshackClients(PayshackClientsExport),
 }
 
-/// A file that comes.
 pub enum ExportOutput {
-    /// While it is read.
-    Lines(Chunks),
-    /// When it is whole.
-    Workbook(Written),
+    /// Sent while it is written.
+    Lines(LineStream),
+    /// Complete.
+    Workbook(WorkbookFile),
 }
 
-/// Does the same with whatever is wanted.
-macro_rules! with_subject {
-    ($wanted:expr, $subject:ident => $done:expr) => {
-        match $wanted {
-            ExportKind::Transactions($subject) => $done,
-            ExportKind::Reconciliation($subject) => $done,
-            ExportKind::MetricsSummary($subject) => $done,
-            ExportKind::PayshackClients($subject) => $done,
+/// Evaluates one expression for the source of any kind.
+macro_rules! with_source {
+    ($kind:expr, $source:ident => $expression:expr) => {
+        match $kind {
+            ExportKind::Transactions($source) => $expression,
+            ExportKind::Reconciliation($source) => $expression,
+            ExportKind::MetricsSummary($source) => $expression,
+            ExportKind::PayshackClients($source) => $expression,
         }
     };
 }
 
 impl ExportSpec {
-    /// What it is called.
+    /// The name of the export in the API.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        fn name<S: ExportSource>(_subject: &S) -> &'static str {
+        fn name<S: ExportSource>(_source: &S) -> &'static str {
             S::NAME
         }
-        with_subject!(&self.wanted, subject => name(subject))
+        with_source!(&self.kind, source => name(source))
     }
 
-    /// What the file is called.
     #[must_use]
     pub fn file_name(&self) -> String {
-        with_subject!(&self.wanted, subject => subject.file_name(self.form.format))
+        with_source!(&self.kind, source => source.file_name(self.options.format))
     }
 
-    /// Whether the columns that are wanted are there.
-    ///
-    /// # Errors
-    /// [`ChoiceError`] where one is not.
-    pub fn check(&self) -> Result<(), ChoiceError> {
-        fn check<S: ExportSource>(_subject: &S, form: &FileOptions) -> Result<(), ChoiceError> {
-            choose(S::COLUMNS, &form.columns).map(drop)
+    /// Fails if a requested column does not exist.
+    pub fn check_columns(&self) -> Result<(), ColumnError> {
+        fn check<S: ExportSource>(_source: &S, options: &FileOptions) -> Result<(), ColumnError> {
+            select_columns(S::COLUMNS, &options.columns).map(drop)
         }
-        with_subject!(&self.wanted, subject => check(subject, &self.form))
+        with_source!(&self.kind, source => check(source, &self.options))
     }
 
-    /// How many rows it will have, as far as that is worth finding out.
-    ///
-    /// # Errors
-    /// [`DbError`] where the database cannot be read.
-    pub async fn count(&self, exports: &Exports) -> Result<Count, DbError> {
-        with_subject!(&self.wanted, subject => exports.count(subject).await)
+    /// The number of rows, exact unless counting would cost too much.
+    pub async fn count(&self, exporter: &Exporter) -> Result<Count, DbError> {
+        with_source!(&self.kind, source => exporter.count(source).await)
     }
 
-    /// Begins to make the file, and of a workbook makes all of it.
-    ///
-    /// # Errors
-    /// [`ExportError`] where it cannot be made.
-    pub async fn begin(&self, exports: &Exports, so_far: &RowsSoFar) -> Result<ExportOutput, ExportError> {
-        with_subject!(&self.wanted, subject => begin(exports, subject, &self.form, &self.by, so_far).await)
+    /// See [`export`].
+    pub async fn export(&self, exporter: &Exporter, row_counter: &RowCounter) -> Result<ExportOutput, ExportError> {
+        with_source!(
+            &self.kind,
+            source => export(exporter, source, &self.options, &self.requested_by, row_counter).await
+        )
     }
 }
 
-/// Begins to make a file of any subject, and of a workbook makes all of it.
-///
-/// # Errors
-/// [`ExportError`] where it cannot be made.
-pub async fn begin<S: ExportSource>(
-    exports: &Exports,
-    subject: &S,
-    form: &FileOptions,
-    by: &Principal,
-    so_far: &RowsSoFar,
+/// Starts to stream a file of lines, or writes a complete workbook.
+pub async fn export<S: ExportSource>(
+    exporter: &Exporter,
+    source: &S,
+    options: &FileOptions,
+    requested_by: &Principal,
+    row_counter: &RowCounter,
 ) -> Result<ExportOutput, ExportError> {
-    let format = match form.format {
+    let format = match options.format {
         Format::Xlsx => {
-            let written = exports.workbook(subject, form, by, ROWS_OF_A_SHEET, so_far).await?;
-            return Ok(ExportOutput::Workbook(written));
+            let workbook = exporter.write_workbook(source, options, requested_by, MAX_SHEET_ROWS, row_counter).await?;
+            return Ok(ExportOutput::Workbook(workbook));
         }
-        Format::Csv => LineFormat::Csv { excel: form.excel },
+        Format::Csv => LineFormat::Csv { excel: options.excel },
         Format::Ndjson => LineFormat::Ndjson,
     };
-    Ok(ExportOutput::Lines(exports.lines(subject, form, format, by, so_far).await?))
+    Ok(ExportOutput::Lines(exporter.stream_lines(source, options, format, requested_by, row_counter).await?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Specs are stored with their exports: the next release must read what this one wrote, and the other way round.
+    /// This release must read what the previous one stored, and the other way round.
     #[test]
     fn stored_specs_keep_their_json() {
         for stored in [

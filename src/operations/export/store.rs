@@ -1,7 +1,7 @@
-//! Where files that a job made are kept until somebody downloads them: in the database, or at a store of objects.
+//! Stores the files of requested exports until they are downloaded: in the database, or in an object store.
 //!
-//! The database is the default, for it is the one place that every process of every host reaches without being told; files
-//! are read from it piece by piece. docs/decisions/0009 weighs it.
+//! The database is the default, because every process on every host reaches it without further configuration. Files are
+//! written and read in pieces. docs/decisions/0009 compares the alternatives.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,31 +16,24 @@ use crate::db::DbError;
 use crate::db::exports::pieces::{self, PIECE_BYTES};
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings, ObjectWriter};
 
-/// Where files are kept.
 #[derive(Clone)]
-pub enum ExportFiles {
-    /// In the database.
+pub enum ExportStore {
     Database(PgPool, Arc<dyn Clock>),
-    /// At a store of objects.
     Objects(ObjectFiles),
 }
 
-/// The file cannot be kept, or not be had.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The database refuses.
+pub enum ExportStoreError {
     #[error(transparent)]
     Db(#[from] DbError),
-    /// The store refuses.
     #[error(transparent)]
     Objects(#[from] ObjectError),
-    /// It is there no more.
-    #[error("a piece of the file is missing: ask for the export again")]
-    Missing,
+    #[error("a piece of the file is missing: request the export again")]
+    MissingPiece,
 }
 
 /// A file that is being written.
-pub struct FileWriter {
+pub struct ExportWriter {
     sink: Sink,
     bytes: u64,
 }
@@ -50,21 +43,21 @@ enum Sink {
     Objects(ObjectWriter),
 }
 
-impl ExportFiles {
-    /// The store that is set, or the database where none is.
-    ///
-    /// # Errors
-    /// [`FileError`] where its settings contradict each other.
-    pub fn open(settings: Option<&ObjectSettings>, pool: &PgPool, clock: &Arc<dyn Clock>) -> Result<Self, FileError> {
+impl ExportStore {
+    /// The configured object store, or the database if none is configured.
+    pub fn open(
+        settings: Option<&ObjectSettings>,
+        pool: &PgPool,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, ExportStoreError> {
         match settings {
             Some(settings) => Ok(Self::Objects(ObjectFiles::open(settings)?)),
             None => Ok(Self::Database(pool.clone(), Arc::clone(clock))),
         }
     }
 
-    /// Begins to write a file.
     #[must_use]
-    pub fn create(&self, file: &str) -> FileWriter {
+    pub fn create(&self, file: &str) -> ExportWriter {
         let sink = match self {
             Self::Database(pool, clock) => Sink::Database {
                 pool: pool.clone(),
@@ -75,40 +68,31 @@ impl ExportFiles {
             },
             Self::Objects(files) => Sink::Objects(files.create(file)),
         };
-        FileWriter { sink, bytes: 0 }
+        ExportWriter { sink, bytes: 0 }
     }
 
-    /// Some bytes of a file, as fast as they are taken.
-    ///
-    /// # Errors
-    /// [`FileError`] where the file cannot be had.
+    /// The bytes of a file in `range`, read as fast as they are consumed.
     pub async fn read(
         &self,
         file: &str,
         range: Range<u64>,
-    ) -> Result<BoxStream<'static, Result<Bytes, FileError>>, FileError> {
+    ) -> Result<BoxStream<'static, Result<Bytes, ExportStoreError>>, ExportStoreError> {
         match self {
             Self::Database(pool, _) => Ok(read_pieces(pool.clone(), file.to_owned(), range)),
-            Self::Objects(files) => Ok(files.read(file, range).await?.map_err(FileError::from).boxed()),
+            Self::Objects(files) => Ok(files.read(file, range).await?.map_err(ExportStoreError::from).boxed()),
         }
     }
 
-    /// Deletes a file, if it is there.
-    ///
-    /// # Errors
-    /// [`FileError`] where the store refuses.
-    pub async fn delete(&self, file: &str) -> Result<(), FileError> {
+    /// Deletes a file if it exists.
+    pub async fn delete(&self, file: &str) -> Result<(), ExportStoreError> {
         match self {
             Self::Database(pool, _) => Ok(pieces::delete(pool, file).await?),
             Self::Objects(files) => Ok(files.delete(file).await?),
         }
     }
 
-    /// Deletes what was written before `time`, whole or not, and says how much that was.
-    ///
-    /// # Errors
-    /// [`FileError`] where the store refuses.
-    pub async fn prune(&self, time: DateTime<Utc>) -> Result<u64, FileError> {
+    /// Deletes files and incomplete files that were written before `time`, and returns how many.
+    pub async fn prune(&self, time: DateTime<Utc>) -> Result<u64, ExportStoreError> {
         match self {
             Self::Database(pool, _) => Ok(pieces::prune(pool, time).await?),
             Self::Objects(files) => Ok(files.prune(time).await?),
@@ -116,20 +100,16 @@ impl ExportFiles {
     }
 }
 
-impl FileWriter {
-    /// Adds bytes.
-    ///
-    /// # Errors
-    /// [`FileError`] where there is no room.
-    pub async fn write(&mut self, bytes: Bytes) -> Result<(), FileError> {
+impl ExportWriter {
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), ExportStoreError> {
         self.bytes += bytes.len() as u64;
         match &mut self.sink {
             Sink::Objects(writer) => Ok(writer.write(bytes).await?),
             Sink::Database { pool, clock, file, number, piece } => {
                 piece.extend_from_slice(&bytes);
                 while piece.len() >= PIECE_BYTES {
-                    let whole = piece.split_to(PIECE_BYTES);
-                    pieces::insert(pool, file, *number, &whole, clock.now()).await?;
+                    let full = piece.split_to(PIECE_BYTES);
+                    pieces::insert(pool, file, *number, &full, clock.now()).await?;
                     *number += 1;
                 }
                 Ok(())
@@ -137,11 +117,8 @@ impl FileWriter {
         }
     }
 
-    /// Ends the file, and says how many bytes it has.
-    ///
-    /// # Errors
-    /// [`FileError`] where there is no room.
-    pub async fn finish(self) -> Result<u64, FileError> {
+    /// Completes the file and returns its size in bytes.
+    pub async fn finish(self) -> Result<u64, ExportStoreError> {
         match self.sink {
             Sink::Objects(writer) => writer.finish().await?,
             Sink::Database { pool, clock, file, number, piece } => {
@@ -154,27 +131,28 @@ impl FileWriter {
     }
 }
 
-fn read_pieces(pool: PgPool, file: String, range: Range<u64>) -> BoxStream<'static, Result<Bytes, FileError>> {
-    stream::try_unfold(range, move |left| {
+fn read_pieces(pool: PgPool, file: String, range: Range<u64>) -> BoxStream<'static, Result<Bytes, ExportStoreError>> {
+    stream::try_unfold(range, move |remaining| {
         let (pool, file) = (pool.clone(), file.clone());
         async move {
-            let Some((number, offset, length)) = next_part(&left) else { return Ok(None) };
-            let bytes = pieces::read(&pool, &file, number, offset, length).await?.ok_or(FileError::Missing)?;
+            let Some((number, offset, length)) = next_part(&remaining) else { return Ok(None) };
+            let bytes =
+                pieces::read(&pool, &file, number, offset, length).await?.ok_or(ExportStoreError::MissingPiece)?;
             if bytes.len() as u64 != u64::from(length.unsigned_abs()) {
-                return Err(FileError::Missing);
+                return Err(ExportStoreError::MissingPiece);
             }
-            let rest = left.start + bytes.len() as u64..left.end;
-            Ok(Some((Bytes::from(bytes), rest)))
+            let remaining = remaining.start + bytes.len() as u64..remaining.end;
+            Ok(Some((Bytes::from(bytes), remaining)))
         }
     })
     .boxed()
 }
 
-/// Which part of which piece is read next: its number, where in it, and how much.
-fn next_part(left: &Range<u64>) -> Option<(i32, i32, i32)> {
+/// The number of the piece to read next, the offset in it, and the length.
+fn next_part(remaining: &Range<u64>) -> Option<(i32, i32, i32)> {
     let piece = PIECE_BYTES as u64;
-    let (number, offset) = (left.start / piece, left.start % piece);
-    let length = (left.end.checked_sub(left.start)?).min(piece - offset);
+    let (number, offset) = (remaining.start / piece, remaining.start % piece);
+    let length = (remaining.end.checked_sub(remaining.start)?).min(piece - offset);
     let fits = |part: u64| i32::try_from(part).ok();
     Some((fits(number)?, fits(offset)?, fits(length).filter(|length| *length > 0)?))
 }
@@ -184,13 +162,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_read_piece_by_piece() {
+    fn ranges_are_read_piece_by_piece() {
         let piece = PIECE_BYTES as u64;
-        let parts = |mut left: Range<u64>| {
+        let parts = |mut remaining: Range<u64>| {
             let mut parts = vec![];
-            while let Some((number, offset, length)) = next_part(&left) {
+            while let Some((number, offset, length)) = next_part(&remaining) {
                 parts.push((number, offset, length));
-                left.start += u64::from(length.unsigned_abs());
+                remaining.start += u64::from(length.unsigned_abs());
             }
             parts
         };

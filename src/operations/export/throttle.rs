@@ -1,14 +1,16 @@
-//! Threads that let everybody else go first.
+//! Background threads for exports, which yield to other work.
 //!
-//! An export keeps a processor busy for seconds, and whoever waits for an answer of a millisecond should not have to wait for
-//! it. On the threads of the runtime it would hold up whatever is to run there next; on threads like the others it would take
-//! its share of the processors. So each has a thread of its own, of a lower priority where a thread can have one (Linux).
+//! An export keeps a processor busy for seconds, and a request that takes a millisecond must not wait for it. On a thread
+//! of the runtime it would delay whatever runs there next; on an ordinary thread it would take its full share of the
+//! processors. So each export has its own thread, with a lower priority where threads can have one (Linux).
 //!
-//! That is not enough where the database is on the same machine: it works for an export as for anybody else, as fast as rows
-//! are taken. So the thread also rests as long as it works: while others ask in a web process, and always in a worker, which
-//! cannot know who asks elsewhere, and for whose files nobody sits and waits. Rejected: `SCHED_IDLE`, under which a thread that
-//! holds a lock of the runtime is not run for so long that everybody waits for it; and to rest where the thread itself had
-//! to wait for a processor, which says too little of how long others have to.
+//! That is not enough if the database is on the same machine: it works for an export as for any other client, as fast as
+//! rows are consumed. So the thread also sleeps for as long as it works: in a web process while other requests come in,
+//! and always in a worker, which does not see the requests of other processes, and whose files no user is waiting for.
+//!
+//! Rejected: `SCHED_IDLE`, under which a thread that holds a lock of the runtime can be starved while everything waits for
+//! that lock; and sleeping only when the thread itself had to wait for a processor, which says too little about how long
+//! other threads wait.
 
 use std::future::Future;
 use std::io;
@@ -19,40 +21,39 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-/// How much less urgent: some tenth of a share, where somebody else wants the processor.
+/// Leaves the thread about a tenth of its share of a processor that others want.
 #[cfg(target_os = "linux")]
-const NICER: i32 = 10;
-/// How long it works before it rests.
+const NICENESS: i32 = 10;
+/// How long the thread works before it pauses.
 const WORK: Duration = Duration::from_millis(2);
-/// The longest rest: some work was to wait for rows, or for whoever takes them.
-const LONGEST_REST: Duration = Duration::from_millis(10);
-/// How often it looks whether others have asked since.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The longest pause: part of the work was waiting for rows or for the receiver.
+const MAX_PAUSE: Duration = Duration::from_millis(10);
+/// How often the request counter is read.
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs a task to its end on such a thread. It may block there.
-pub(super) fn run_behind<F: Future>(task: impl FnOnce() -> F + Send + 'static) -> io::Result<()> {
+/// Runs a task to completion on a background thread. The task may block.
+pub(super) fn spawn_background_thread<F: Future>(task: impl FnOnce() -> F + Send + 'static) -> io::Result<()> {
     let runtime = Handle::current();
     thread::Builder::new().name("export".to_owned()).spawn(move || {
-        step_back();
+        lower_priority();
         runtime.block_on(task());
     })?;
     Ok(())
 }
 
-fn step_back() {
+fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICER) {
-        tracing::debug!(%error, "a thread cannot be made less urgent");
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "failed to lower the priority of an export thread");
     }
 }
 
-/// How many requests a process has been asked for.
+/// The number of requests that a process has received.
 #[derive(Debug, Clone, Default)]
-pub struct Requests(Arc<AtomicU64>);
+pub struct RequestCounter(Arc<AtomicU64>);
 
-impl Requests {
-    /// Counts one more.
-    pub fn add_one(&self) {
+impl RequestCounter {
+    pub fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -61,65 +62,63 @@ impl Requests {
     }
 }
 
-/// When an export rests.
+/// When an export pauses.
 #[derive(Debug, Clone)]
 pub(super) enum ThrottlePolicy {
-    /// While others ask for something else.
-    WhileOthersAsk(Requests),
-    /// Always.
+    /// While other requests come in.
+    WhileOthersRequest(RequestCounter),
     Always,
 }
 
-/// The rests of one export.
+/// The pauses of one export.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    throttle_policy: ThrottlePolicy,
+    policy: ThrottlePolicy,
     requests: u64,
-    looked_at: Instant,
-    others_ask: bool,
-    works_since: Instant,
+    checked_at: Instant,
+    others_request: bool,
+    working_since: Instant,
 }
 
 impl Throttle {
-    /// From now on. What was asked for before, the export itself among it, is no reason to rest.
-    pub(super) fn begin(throttle_policy: &ThrottlePolicy) -> Self {
-        Self::begin_at(Instant::now(), throttle_policy)
+    /// Requests received before now, including the one for this export, cause no pause.
+    pub(super) fn start(policy: &ThrottlePolicy) -> Self {
+        Self::start_at(Instant::now(), policy)
     }
 
-    fn begin_at(now: Instant, throttle_policy: &ThrottlePolicy) -> Self {
-        let (requests, others_ask) = match throttle_policy {
-            ThrottlePolicy::WhileOthersAsk(requests) => (requests.get(), false),
+    fn start_at(now: Instant, policy: &ThrottlePolicy) -> Self {
+        let (requests, others_request) = match policy {
+            ThrottlePolicy::WhileOthersRequest(requests) => (requests.get(), false),
             ThrottlePolicy::Always => (0, true),
         };
-        Self { throttle_policy: throttle_policy.clone(), requests, looked_at: now, others_ask, works_since: now }
+        Self { policy: policy.clone(), requests, checked_at: now, others_request, working_since: now }
     }
 
-    /// Throttle, if it is time to: the thread sleeps.
-    pub(super) fn rest(&mut self) {
-        if let Some(rest) = self.due(Instant::now()) {
-            thread::sleep(rest);
-            self.works_since = Instant::now();
+    /// Puts the thread to sleep if a pause is due.
+    pub(super) fn pause_if_due(&mut self) {
+        if let Some(pause) = self.due_pause(Instant::now()) {
+            thread::sleep(pause);
+            self.working_since = Instant::now();
         }
     }
 
-    /// How long to rest now, if at all.
-    fn due(&mut self, now: Instant) -> Option<Duration> {
-        let worked = now - self.works_since;
+    fn due_pause(&mut self, now: Instant) -> Option<Duration> {
+        let worked = now - self.working_since;
         if worked < WORK {
             return None;
         }
-        self.works_since = now;
-        self.look(now);
-        self.others_ask.then(|| worked.min(LONGEST_REST))
+        self.working_since = now;
+        self.check_requests(now);
+        self.others_request.then(|| worked.min(MAX_PAUSE))
     }
 
-    fn look(&mut self, now: Instant) {
-        let ThrottlePolicy::WhileOthersAsk(requests) = &self.throttle_policy else { return };
-        if now - self.looked_at >= LOOK_EVERY {
+    fn check_requests(&mut self, now: Instant) {
+        let ThrottlePolicy::WhileOthersRequest(requests) = &self.policy else { return };
+        if now - self.checked_at >= CHECK_INTERVAL {
             let requests = requests.get();
-            self.others_ask = requests != self.requests;
+            self.others_request = requests != self.requests;
             self.requests = requests;
-            self.looked_at = now;
+            self.checked_at = now;
         }
     }
 }
@@ -129,25 +128,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_export_rests_as_long_as_it_worked_and_not_for_what_it_waited() {
-        let began = Instant::now();
-        let mut rests = Throttle::begin_at(began, &ThrottlePolicy::Always);
-        for (at, due) in [(1, None), (3, Some(3)), (4, None), (5, Some(2)), (3_000, Some(10))] {
-            assert_eq!(rests.due(began + Duration::from_millis(at)), due.map(Duration::from_millis), "{at} ms");
+    fn pauses_are_as_long_as_the_work_but_limited() {
+        let started = Instant::now();
+        let mut throttle = Throttle::start_at(started, &ThrottlePolicy::Always);
+        for (at, pause) in [(1, None), (3, Some(3)), (4, None), (5, Some(2)), (3_000, Some(10))] {
+            let due = throttle.due_pause(started + Duration::from_millis(at));
+            assert_eq!(due, pause.map(Duration::from_millis), "{at} ms");
         }
     }
 
     #[test]
-    fn where_others_may_ask_it_rests_only_while_they_do() {
-        let (began, requests) = (Instant::now(), Requests::default());
-        requests.add_one();
-        let mut rests = Throttle::begin_at(began, &ThrottlePolicy::WhileOthersAsk(requests.clone()));
-        let mut rests_at = |at| rests.due(began + Duration::from_millis(at)).is_some();
-        assert!(!rests_at(210), "the request for the export itself is no reason");
-        requests.add_one();
-        assert!(!rests_at(300), "it looks now and then");
-        assert!(rests_at(420));
-        assert!(rests_at(610));
-        assert!(!rests_at(630), "nobody has asked since");
+    fn exports_of_a_web_process_pause_only_while_other_requests_come_in() {
+        let (started, requests) = (Instant::now(), RequestCounter::default());
+        requests.increment();
+        let mut throttle = Throttle::start_at(started, &ThrottlePolicy::WhileOthersRequest(requests.clone()));
+        let mut pauses_at = |at| throttle.due_pause(started + Duration::from_millis(at)).is_some();
+        assert!(!pauses_at(210), "the request for the export itself does not count");
+        requests.increment();
+        assert!(!pauses_at(300), "the counter is read only every 200 ms");
+        assert!(pauses_at(420));
+        assert!(pauses_at(610));
+        assert!(!pauses_at(630), "no request has come in since");
     }
 }

@@ -1,7 +1,7 @@
-//! Workbooks: read and written in a thread of their own, which lets others go first, into a temporary file without a name.
+//! Writes workbooks on a background thread, into a temporary file without a name.
 //!
-//! One thread does both: to read in another one made it a third faster where nobody else wants the processors, and held up
-//! everybody where somebody does.
+//! One thread reads and writes. Reading on a second thread made an export a third faster on an idle machine, but delayed
+//! all other work on a busy one.
 
 use std::fs::File;
 use std::io::Seek;
@@ -15,125 +15,125 @@ use tokio::task::coop::consume_budget;
 use tracing::Instrument;
 
 use super::audit::ExportAudit;
-use super::throttle::{Throttle, run_behind};
-use super::{Export, ExportError, ExportSource, Exports, Rows, RowsSoFar, Stop};
+use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
+use super::lines::StreamError;
+use super::source::{ExportSource, RowReader};
+use super::throttle::{Throttle, spawn_background_thread};
 use crate::db::snapshot::Snapshot;
 use crate::domain::access::Principal;
 use crate::tabular::FileOptions;
-use crate::tabular::columns::{Column, choose};
-use crate::tabular::xlsx::{Book, Summary};
+use crate::tabular::columns::{Column, select_columns};
+use crate::tabular::xlsx::{Summary, WorkbookWriter};
 
-/// A workbook, whole.
-pub struct Written {
-    /// It, from its beginning. It goes when it is closed.
+/// A complete workbook.
+pub struct WorkbookFile {
+    /// Positioned at its start. The file disappears when it is closed.
     pub file: File,
-    /// How many bytes it has.
     pub bytes: u64,
-    /// How many rows it has.
     pub rows: u64,
 }
 
-impl Exports {
-    /// Writes a workbook, in the name of `by`, whose sheets have at most so many rows.
-    ///
-    /// # Errors
-    /// [`ExportError`] where it cannot be written.
-    pub async fn workbook<S: ExportSource>(
+impl Exporter {
+    /// Writes a workbook whose data sheets have at most `max_sheet_rows` rows.
+    pub async fn write_workbook<S: ExportSource>(
         &self,
-        subject: &S,
-        form: &FileOptions,
-        by: &Principal,
-        rows_of_a_sheet: u32,
-        so_far: &RowsSoFar,
-    ) -> Result<Written, ExportError> {
-        let columns = choose(S::COLUMNS, &form.columns)?;
-        let Export { mut snapshot, place, trail, rests, .. } = self.begin(subject, form, by).await?;
-        // The snapshot is that of the first statement, which comes now.
+        source: &S,
+        options: &FileOptions,
+        requested_by: &Principal,
+        max_sheet_rows: u32,
+        row_counter: &RowCounter,
+    ) -> Result<WorkbookFile, ExportError> {
+        let columns = select_columns(S::COLUMNS, &options.columns)?;
+        let StartedExport { mut snapshot, permit, audit, throttle, .. } =
+            self.start(source, options, requested_by).await?;
+        // The snapshot is taken by its first statement, which follows.
         let snapshot_at = self.clock.now();
         let summary = Summary {
-            columns: S::SUMMARY,
-            rows: subject.summary(&mut snapshot).await?,
+            columns: S::SUMMARY_COLUMNS,
+            rows: source.summary(&mut snapshot).await?,
             snapshot_at,
-            filters: subject.filters(),
-            remarks: subject.remarks(),
+            filters: source.filters(),
+            notes: source.notes(),
         };
-        let rows = subject.rows(&columns);
-        let writer = Writer { title: S::TITLE, columns, zone: form.zone, rows_of_a_sheet, summary, trail, rests };
-        let (so_far, (taker, written)) = (so_far.clone(), oneshot::channel());
+        let reader = source.reader(&columns);
+        let writer = Writer { title: S::TITLE, columns, zone: options.zone, max_sheet_rows, summary, audit, throttle };
+        let (row_counter, (sender, receiver)) = (row_counter.clone(), oneshot::channel());
         let task = async move || {
-            writer.run(rows, snapshot, &so_far, taker).await;
-            drop(place);
+            writer.run(reader, snapshot, &row_counter, sender).await;
+            drop(permit);
         };
         let span = tracing::Span::current();
-        run_behind(move || task().instrument(span)).map_err(ExportError::Thread)?;
-        written.await.unwrap_or(Err(ExportError::GivenUp))
+        spawn_background_thread(move || task().instrument(span)).map_err(ExportError::Thread)?;
+        receiver.await.unwrap_or(Err(ExportError::WriterFailed))
     }
 }
 
-/// Whoever waits for the workbook.
-type Taker = oneshot::Sender<Result<Written, ExportError>>;
-
-/// What a workbook is made of beside its rows.
 struct Writer<R: 'static, S: 'static> {
     title: &'static str,
     columns: Vec<&'static Column<R>>,
     zone: Tz,
-    rows_of_a_sheet: u32,
+    max_sheet_rows: u32,
     summary: Summary<S>,
-    trail: ExportAudit,
-    rests: Throttle,
+    audit: ExportAudit,
+    throttle: Throttle,
 }
 
 impl<R: Send + 'static, S> Writer<R, S> {
-    async fn run(mut self, rows: impl Rows<Row = R>, snapshot: Snapshot, so_far: &RowsSoFar, mut taker: Taker) {
-        let ended = {
-            // The library panics where it cannot write its temporary files.
-            let writing = AssertUnwindSafe(self.write(rows, snapshot, so_far)).catch_unwind();
+    async fn run(
+        mut self,
+        reader: impl RowReader<Row = R>,
+        snapshot: Snapshot,
+        row_counter: &RowCounter,
+        mut sender: oneshot::Sender<Result<WorkbookFile, ExportError>>,
+    ) {
+        let result = {
+            // The library panics if it cannot write its temporary files.
+            let writing = AssertUnwindSafe(self.write(reader, snapshot, row_counter)).catch_unwind();
             tokio::select! {
-                written = writing => Some(written.unwrap_or(Err(ExportError::GivenUp))),
-                () = taker.closed() => None,
+                written = writing => Some(written.unwrap_or(Err(ExportError::WriterFailed))),
+                () = sender.closed() => None,
             }
         };
-        let rows = so_far.get();
-        let outcome = match &ended {
+        let rows = row_counter.get();
+        let outcome = match &result {
             Some(Ok(_)) => "complete".to_owned(),
             Some(Err(error)) => error.to_string(),
-            None => Stop::Gone.to_string(),
+            None => StreamError::ReceiverGone.to_string(),
         };
-        self.trail.end(rows, &outcome).await;
-        if let Some(written) = ended {
-            // Nobody may be there any more.
-            let _taken = taker.send(written);
+        self.audit.finish(rows, &outcome).await;
+        if let Some(result) = result {
+            // The receiver may be gone.
+            let _sent = sender.send(result);
         } else {
-            tracing::warn!(rows, "a workbook was given up after {rows} rows: {outcome}");
+            tracing::warn!(rows, "workbook aborted after {rows} rows: {outcome}");
         }
     }
 
     async fn write(
         &mut self,
-        mut rows: impl Rows<Row = R>,
+        mut reader: impl RowReader<Row = R>,
         mut snapshot: Snapshot,
-        so_far: &RowsSoFar,
-    ) -> Result<Written, ExportError> {
-        let mut book = Book::begin(self.title, take(&mut self.columns), self.zone, self.rows_of_a_sheet)?;
-        rows.count(&mut snapshot).await?;
-        let mut read = rows.read(&mut snapshot);
-        while let Some(row) = read.try_next().await? {
-            self.trail.before_row(book.rows() + 1).await?;
-            book.row(&row)?;
-            so_far.set(book.rows());
-            self.rests.rest();
-            // PostgreSQL is faster than this: without a pause nobody would look whether somebody still wants it.
+        row_counter: &RowCounter,
+    ) -> Result<WorkbookFile, ExportError> {
+        let mut workbook = WorkbookWriter::new(self.title, take(&mut self.columns), self.zone, self.max_sheet_rows)?;
+        reader.count(&mut snapshot).await?;
+        let mut rows = reader.read(&mut snapshot);
+        while let Some(row) = rows.try_next().await? {
+            self.audit.before_row(workbook.rows() + 1).await?;
+            workbook.write_row(&row)?;
+            row_counter.set(workbook.rows());
+            self.throttle.pause_if_due();
+            // PostgreSQL is faster than this loop: without a yield, nothing would notice that the receiver is gone.
             consume_budget().await;
         }
-        drop(read);
+        drop(rows);
         snapshot.close().await?;
-        let rows = book.rows();
+        let rows = workbook.rows();
         let mut file = tempfile::tempfile()?;
-        book.finish(&self.summary, &mut file)?;
+        workbook.finish(&self.summary, &mut file)?;
         let bytes = file.stream_position()?;
         file.rewind()?;
         tracing::info!(rows, bytes, "exported {rows} rows");
-        Ok(Written { file, bytes, rows })
+        Ok(WorkbookFile { file, bytes, rows })
     }
 }

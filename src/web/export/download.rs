@@ -36,14 +36,14 @@ impl Download {
     /// Lines are sent while they are read; a workbook is already complete.
     pub(in crate::web) fn new(format: Format, file_name: String, output: ExportOutput) -> Self {
         match output {
-            ExportOutput::Lines(chunks) => {
-                let rows = chunks.count.exact.then_some(chunks.count.total);
-                let body = Body::from_bytes_stream(chunks.into_stream().map_err(io::Error::other));
+            ExportOutput::Lines(lines) => {
+                let rows = lines.count.exact.then_some(lines.count.total);
+                let body = Body::from_bytes_stream(lines.into_chunks().map_err(io::Error::other));
                 Self { format, file_name, rows, bytes: None, body }
             }
-            ExportOutput::Workbook(written) => {
-                let body = Body::from_async_read(tokio::fs::File::from_std(written.file));
-                Self { format, file_name, rows: Some(written.rows), bytes: Some(written.bytes), body }
+            ExportOutput::Workbook(workbook) => {
+                let body = Body::from_async_read(tokio::fs::File::from_std(workbook.file));
+                Self { format, file_name, rows: Some(workbook.rows), bytes: Some(workbook.bytes), body }
             }
         }
     }

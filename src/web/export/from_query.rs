@@ -28,9 +28,8 @@ pub(in crate::web) fn transactions(
     let zone = query.zone(state.report_timezone);
     let (days, sort_by, order) = (query.days(), query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
     let filter = query.filter(state.report_timezone, by);
-    let export =
-        TransactionsExport { filter, days, days_of: zone, sort_by, order, sight: PiiAccess::for_role(by.role) };
-    (export, file.form(zone))
+    let export = TransactionsExport { filter, days, zone, sort_by, order, pii_access: PiiAccess::for_role(by.role) };
+    (export, file.options(zone))
 }
 
 pub(in crate::web) fn reconciliation(
@@ -38,9 +37,9 @@ pub(in crate::web) fn reconciliation(
     query: &DiscrepancyQuery,
     file: FileQuery,
 ) -> ParsedExport<ReconciliationExport> {
-    let (now, days_of): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
-    let filter = query.filter(now.with_timezone(&days_of).date_naive());
-    (ReconciliationExport { filter, days_of, now }, file.form(days_of))
+    let (now, zone): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
+    let filter = query.filter(now.with_timezone(&zone).date_naive());
+    (ReconciliationExport { filter, zone, requested_at: now }, file.options(zone))
 }
 
 pub(in crate::web) fn metrics_summary(
@@ -49,7 +48,7 @@ pub(in crate::web) fn metrics_summary(
     file: FileQuery,
 ) -> Result<ParsedExport<MetricsSummaryExport>, Problem> {
     let days = query.days(state)?;
-    Ok((MetricsSummaryExport { filter: query.filter(), days }, file.form(days.zone())))
+    Ok((MetricsSummaryExport { filter: query.filter(), days }, file.options(days.zone())))
 }
 
 pub(in crate::web) fn payshack_clients(
@@ -58,6 +57,6 @@ pub(in crate::web) fn payshack_clients(
     query: MetadataQuery,
     file: FileQuery,
 ) -> ParsedExport<PayshackClientsExport> {
-    let export = PayshackClientsExport { filter: query.into(), sight: PiiAccess::for_role(by.role) };
-    (export, file.form(state.report_timezone))
+    let export = PayshackClientsExport { filter: query.into(), pii_access: PiiAccess::for_role(by.role) };
+    (export, file.options(state.report_timezone))
 }

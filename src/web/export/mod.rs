@@ -28,9 +28,10 @@ use super::metrics::MetricsQuery;
 use super::payshack::MetadataQuery;
 use super::state::State;
 use crate::domain::access::Principal;
-use crate::operations::export::spec::begin;
-use crate::operations::export::store::FileError;
-use crate::operations::export::{ExportError, ExportSource, RowsSoFar};
+use crate::operations::export::exporter::{ExportError, RowCounter};
+use crate::operations::export::source::ExportSource;
+use crate::operations::export::spec::export;
+use crate::operations::export::store::ExportStoreError;
 use crate::tabular::Format;
 
 /// A workbook with more rows takes longer than the 30 s that a proxy waits for the first byte: about 20,000 rows of all
@@ -119,18 +120,18 @@ async fn answer<S: ExportSource>(
     state: &State,
     request: &Request,
     by: &Principal,
-    (subject, form): &ParsedExport<S>,
+    (source, options): &ParsedExport<S>,
 ) -> Result<Download, Problem> {
-    if form.format == Format::Xlsx {
-        check_length(state, request, subject).await?;
+    if options.format == Format::Xlsx {
+        check_length(state, request, source).await?;
     }
-    let output = begin(&state.exports, subject, form, by, &RowsSoFar::default()).await?;
-    Ok(Download::new(form.format, subject.file_name(form.format), output))
+    let output = export(&state.exporter, source, options, by, &RowCounter::default()).await?;
+    Ok(Download::new(options.format, source.file_name(options.format), output))
 }
 
 /// An inexact count means very many rows.
-async fn check_length<S: ExportSource>(state: &State, request: &Request, subject: &S) -> Result<(), Problem> {
-    let count = state.exports.count(subject).await?;
+async fn check_length<S: ExportSource>(state: &State, request: &Request, source: &S) -> Result<(), Problem> {
+    let count = state.exporter.count(source).await?;
     if count.exact && count.total <= MAX_WORKBOOK_ROWS {
         return Ok(());
     }
@@ -161,19 +162,22 @@ impl From<ExportError> for Problem {
             ExportError::Busy => Self::unavailable(&error.to_string(), error),
             ExportError::Columns(error) => Self::field("columns", error.to_string()),
             ExportError::Db(error) => error.into(),
-            ExportError::Workbook(_) | ExportError::File(_) | ExportError::Thread(_) | ExportError::GivenUp => {
-                Self::internal(error)
-            }
+            ExportError::Workbook(_)
+            | ExportError::TempFile(_)
+            | ExportError::Thread(_)
+            | ExportError::WriterFailed => Self::internal(error),
         }
     }
 }
 
-impl From<FileError> for Problem {
-    fn from(error: FileError) -> Self {
+impl From<ExportStoreError> for Problem {
+    fn from(error: ExportStoreError) -> Self {
         match error {
-            FileError::Db(error) => error.into(),
-            FileError::Objects(_) => Self::unavailable("the store of files does not answer: try again later", error),
-            FileError::Missing => Self::internal(error),
+            ExportStoreError::Db(error) => error.into(),
+            ExportStoreError::Objects(_) => {
+                Self::unavailable("the object store is unavailable: try again later", error)
+            }
+            ExportStoreError::MissingPiece => Self::internal(error),
         }
     }
 }

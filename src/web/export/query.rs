@@ -31,8 +31,8 @@ impl FromFields for FileQuery {
 }
 
 impl FileQuery {
-    /// The form of the file; times are told in `zone` where the query names none.
-    pub(in crate::web) fn form(self, zone: Tz) -> FileOptions {
+    /// `zone` is the time zone of the file if the query names none.
+    pub(in crate::web) fn options(self, zone: Tz) -> FileOptions {
         FileOptions {
             format: self.format.unwrap_or_default(),
             columns: self.columns,

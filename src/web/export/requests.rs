@@ -23,7 +23,9 @@ use crate::db::exports::Export;
 use crate::domain::access::Principal;
 use crate::domain::job::JobState;
 use crate::domain::string_enum::string_enum;
-use crate::operations::export::open::{OpenError, Opened, find_export, note_download, open_export, remove_export};
+use crate::operations::export::open::{
+    OpenError, OpenedExport, audit_download, find_export, open_export, remove_export,
+};
 use crate::operations::export::request::{RequestedExport, request_export};
 use crate::operations::export::spec::{ExportKind, ExportSpec};
 use crate::tabular::Format;
@@ -83,30 +85,30 @@ impl Example for ExportRequest {
 }
 
 impl ExportRequest {
-    fn order(&self, state: &State, by: &Principal) -> Result<ExportSpec, Problem> {
+    fn spec(&self, state: &State, by: &Principal) -> Result<ExportSpec, Problem> {
         let query = self.query.as_deref().unwrap_or_default();
         let file: FileQuery = Query::of_text(query)?.0;
-        let (wanted, form) = match self.export {
+        let (kind, options) = match self.export {
             ExportName::Transactions => {
-                let (export, form) = from_query::transactions(state, by, Query::of_text(query)?.0, file);
-                (ExportKind::Transactions(export), form)
+                let (export, options) = from_query::transactions(state, by, Query::of_text(query)?.0, file);
+                (ExportKind::Transactions(export), options)
             }
             ExportName::Reconciliation => {
-                let (export, form) = from_query::reconciliation(state, &Query::of_text(query)?.0, file);
-                (ExportKind::Reconciliation(export), form)
+                let (export, options) = from_query::reconciliation(state, &Query::of_text(query)?.0, file);
+                (ExportKind::Reconciliation(export), options)
             }
             ExportName::MetricsSummary => {
-                let (export, form) = from_query::metrics_summary(state, &Query::of_text(query)?.0, file)?;
-                (ExportKind::MetricsSummary(export), form)
+                let (export, options) = from_query::metrics_summary(state, &Query::of_text(query)?.0, file)?;
+                (ExportKind::MetricsSummary(export), options)
             }
             ExportName::PayshackClients => {
-                let (export, form) = from_query::payshack_clients(state, by, Query::of_text(query)?.0, file);
-                (ExportKind::PayshackClients(export), form)
+                let (export, options) = from_query::payshack_clients(state, by, Query::of_text(query)?.0, file);
+                (ExportKind::PayshackClients(export), options)
             }
         };
-        let order = ExportSpec { wanted, form, by: by.clone() };
-        order.check().map_err(|error| Problem::field("columns", error.to_string()))?;
-        Ok(order)
+        let spec = ExportSpec { kind, options, requested_by: by.clone() };
+        spec.check_columns().map_err(|error| Problem::field("columns", error.to_string()))?;
+        Ok(spec)
     }
 }
 
@@ -212,7 +214,7 @@ enum Ordered {
 struct Stored {
     status: StatusCode,
     format: Option<Format>,
-    opened: Opened,
+    opened: OpenedExport,
     part: std::ops::Range<u64>,
     body: Bytes,
 }
@@ -260,7 +262,7 @@ impl ApiResponse for Stored {
 }
 
 /// Each attempt of the job stores a file with a name of its own.
-fn etag(opened: &Opened) -> String {
+fn etag(opened: &OpenedExport) -> String {
     format!("\"{}\"", opened.stored_as)
 }
 
@@ -285,9 +287,9 @@ impl OrdersApi {
         idempotency_key: Header<Option<String>>,
     ) -> Result<Ordered, Problem> {
         let State { pool, redis, clock, .. } = &***state;
-        let order = body.value.order(&state, &viewer.0)?;
+        let spec = body.value.spec(&state, &viewer.0)?;
         let idempotent = idempotent(&viewer.0, request, idempotency_key.0, body.digest)?;
-        let RequestedExport { id, .. } = request_export(pool, redis, &order, idempotent.as_ref(), clock.now()).await?;
+        let RequestedExport { id, .. } = request_export(pool, redis, &spec, idempotent.as_ref(), clock.now()).await?;
         let export = find_export(pool, &viewer.0, id).await?;
         Ok(Ordered::Ordered(Json(ExportOrder::of(export, &state)), location_of(id)))
     }
@@ -346,7 +348,7 @@ impl OrdersApi {
             Range::Beyond => return Err(beyond(&opened)),
         };
         if part.start == 0 {
-            note_download(pool, &viewer.0, &opened, clock.now()).await?;
+            audit_download(pool, &viewer.0, &opened, clock.now()).await?;
         }
         let body =
             Bytes::from_bytes_stream(files.read(&opened.stored_as, part.clone()).await?.map_err(io::Error::other));
@@ -355,7 +357,7 @@ impl OrdersApi {
 }
 
 /// What is asked for; of a file that was made anew since, all of it.
-fn range(headers: &HeaderMap, opened: &Opened) -> Range {
+fn range(headers: &HeaderMap, opened: &OpenedExport) -> Range {
     let text = |name| headers.get(name).and_then(|value: &poem::http::HeaderValue| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|known| known != etag(opened)) {
         return Range::Whole;
@@ -363,7 +365,7 @@ fn range(headers: &HeaderMap, opened: &Opened) -> Range {
     wanted(text(header::RANGE), opened.bytes)
 }
 
-fn beyond(opened: &Opened) -> Problem {
+fn beyond(opened: &OpenedExport) -> Problem {
     Problem::new(ProblemCode::RangeNotSatisfiable, format!("the file has {} bytes", opened.bytes))
 }
 
@@ -372,8 +374,8 @@ impl From<OpenError> for Problem {
         match error {
             OpenError::NotFound => Self::not_found("export"),
             OpenError::Forbidden(detail) => Self::new(ProblemCode::Forbidden, detail),
-            OpenError::NotThere(detail) => Self::new(ProblemCode::Conflict, detail),
-            OpenError::File(error) => error.into(),
+            OpenError::NotAvailable(detail) => Self::new(ProblemCode::Conflict, detail),
+            OpenError::Store(error) => error.into(),
         }
     }
 }

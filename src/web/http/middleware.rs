@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::cors::Cors;
 use super::problem::Problem;
-use crate::operations::export::Requests;
+use crate::operations::export::throttle::RequestCounter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_ID: usize = 128;
@@ -20,12 +20,12 @@ const LONGEST_ID: usize = 128;
 pub(in crate::web) struct RequestMiddleware<E> {
     endpoint: E,
     cors: Cors,
-    requests: Requests,
+    requests: RequestCounter,
 }
 
 impl<E: Endpoint> RequestMiddleware<E> {
     /// Answers by `endpoint`, and to the pages that `cors` allows; how much was asked for is counted.
-    pub(in crate::web) fn new(endpoint: E, cors: Cors, requests: Requests) -> Self {
+    pub(in crate::web) fn new(endpoint: E, cors: Cors, requests: RequestCounter) -> Self {
         Self { endpoint, cors, requests }
     }
 
@@ -54,7 +54,7 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
         let path = request.original_uri().path().to_owned();
         let origin = self.cors.allowed_origin(&request);
         let began = Instant::now();
-        self.requests.add_one();
+        self.requests.increment();
         let mut response = self.answer(request, &request_id).instrument(span).await;
         self.cors.admit(response.headers_mut(), origin);
         if let Ok(value) = HeaderValue::from_str(&request_id) {

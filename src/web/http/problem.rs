@@ -18,7 +18,7 @@ use poem_openapi::{ApiResponse, Enum, Object};
 use crate::db::DbError;
 use crate::domain::metrics::time_buckets::TooManyBuckets;
 use crate::operations::cancel_job::CancelError;
-use crate::operations::idempotency::OnceError;
+use crate::operations::idempotency::IdempotencyError;
 use crate::operations::metrics_cache::SumError;
 use crate::operations::request_replay::ReplayError;
 use crate::operations::retry_job::RetryError;
@@ -348,11 +348,11 @@ impl From<RedisError> for Problem {
     }
 }
 
-impl From<OnceError> for Problem {
-    fn from(error: OnceError) -> Self {
+impl From<IdempotencyError> for Problem {
+    fn from(error: IdempotencyError) -> Self {
         match error {
-            OnceError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
-            OnceError::Db(error) => error.into(),
+            IdempotencyError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
+            IdempotencyError::Db(error) => error.into(),
         }
     }
 }
@@ -361,7 +361,7 @@ impl From<ReplayError> for Problem {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::NotFound => Self::not_found("record in quarantine"),
-            ReplayError::Once(error) => error.into(),
+            ReplayError::Idempotency(error) => error.into(),
         }
     }
 }
@@ -390,7 +390,7 @@ impl From<RetryError> for Problem {
     fn from(error: RetryError) -> Self {
         match error {
             RetryError::NotFound => Self::not_found("job"),
-            RetryError::Once(error) => error.into(),
+            RetryError::Idempotency(error) => error.into(),
             RetryError::Queued | RetryError::Running | RetryError::Succeeded | RetryError::UnknownKind(_) => {
                 Self::new(ProblemCode::Conflict, error.to_string())
             }

@@ -1,5 +1,5 @@
-//! What payments sum up to: a row for each day, source, project and currency, so that a pivot table can add up what it likes
-//! and never adds two currencies.
+//! Totals of transactions: one row per day, source, project and currency, so that a pivot table can add up any of them and
+//! never adds different currencies.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::transactions::dimensions_told;
+use super::transactions::dimension_filters;
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::metrics::sums;
@@ -21,13 +21,13 @@ use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::{average, percent};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
-use crate::operations::export::{ExportSource, Rows, with_values};
+use crate::operations::export::source::{ExportSource, RowReader, active_filters};
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
 
-/// The payments of a day that share source, project and currency.
-pub struct DaySums {
+/// The totals of one day, source, project and currency.
+pub struct DayTotals {
     date: NaiveDate,
     source: Option<Source>,
     project: String,
@@ -35,32 +35,32 @@ pub struct DaySums {
     by_status: [Measures; Status::ALL.len()],
 }
 
-static SUM_COLUMNS: [Column<DaySums>; 22] = [
-    Column::day("date", |sums| Some(sums.date)),
-    Column::word("source", |sums| sums.source.map(Source::as_str)),
-    Column::text("project", |sums| (!sums.project.is_empty()).then_some(sums.project.as_str())),
-    Column::text("currency", |sums| Some(&sums.currency)),
-    Column::count("total_count", |sums| Some(counted(&sums.all()))),
-    Column::money("total_amount", |sums| Some(sums.all().amount)),
-    Column::money("total_amount_usd", |sums| Some(sums.all().amount_usd)),
-    Column::money("total_fee", |sums| Some(sums.all().fee)),
-    Column::money("total_fee_usd", |sums| Some(sums.all().fee_usd)),
-    Column::count("success_count", |sums| Some(sums.count(Status::Success))),
-    Column::money("success_amount", |sums| Some(sums.of(Status::Success).amount)),
-    Column::money("success_amount_usd", |sums| Some(sums.of(Status::Success).amount_usd)),
-    Column::count("failed_count", |sums| Some(sums.count(Status::Failed))),
-    Column::money("failed_amount", |sums| Some(sums.of(Status::Failed).amount)),
-    Column::count("pending_count", |sums| Some(sums.count(Status::Pending) + sums.count(Status::Processing))),
-    Column::money("pending_amount", |sums| Some(sums.of(Status::Pending).amount + sums.of(Status::Processing).amount)),
-    Column::count("refunded_count", |sums| Some(sums.count(Status::Refunded))),
-    Column::money("refunded_amount", |sums| Some(sums.of(Status::Refunded).amount)),
-    Column::count("unknown_count", |sums| Some(sums.count(Status::Unknown))),
-    Column::count("usd_missing_count", |sums| Some(sums.all().usd_missing.unsigned_abs())),
-    Column::percent("conversion_rate", DaySums::conversion_rate),
-    Column::money("avg_ticket", |sums| average(sums.all().amount, sums.all().count)),
+static COLUMNS: [Column<DayTotals>; 22] = [
+    Column::day("date", |row| Some(row.date)),
+    Column::keyword("source", |row| row.source.map(Source::as_str)),
+    Column::text("project", |row| (!row.project.is_empty()).then_some(row.project.as_str())),
+    Column::text("currency", |row| Some(&row.currency)),
+    Column::count("total_count", |row| Some(count_of(&row.all()))),
+    Column::money("total_amount", |row| Some(row.all().amount)),
+    Column::money("total_amount_usd", |row| Some(row.all().amount_usd)),
+    Column::money("total_fee", |row| Some(row.all().fee)),
+    Column::money("total_fee_usd", |row| Some(row.all().fee_usd)),
+    Column::count("success_count", |row| Some(row.count(Status::Success))),
+    Column::money("success_amount", |row| Some(row.of(Status::Success).amount)),
+    Column::money("success_amount_usd", |row| Some(row.of(Status::Success).amount_usd)),
+    Column::count("failed_count", |row| Some(row.count(Status::Failed))),
+    Column::money("failed_amount", |row| Some(row.of(Status::Failed).amount)),
+    Column::count("pending_count", |row| Some(row.count(Status::Pending) + row.count(Status::Processing))),
+    Column::money("pending_amount", |row| Some(row.of(Status::Pending).amount + row.of(Status::Processing).amount)),
+    Column::count("refunded_count", |row| Some(row.count(Status::Refunded))),
+    Column::money("refunded_amount", |row| Some(row.of(Status::Refunded).amount)),
+    Column::count("unknown_count", |row| Some(row.count(Status::Unknown))),
+    Column::count("usd_missing_count", |row| Some(row.all().usd_missing.unsigned_abs())),
+    Column::percent("conversion_rate", DayTotals::conversion_rate),
+    Column::money("avg_ticket", |row| average(row.all().amount, row.all().count)),
 ];
 
-impl DaySums {
+impl DayTotals {
     fn all(&self) -> Measures {
         let mut all = Measures::default();
         for measures in self.by_status {
@@ -70,46 +70,43 @@ impl DaySums {
     }
 
     fn of(&self, status: Status) -> Measures {
-        let place = Status::ALL.iter().position(|known| *known == status);
-        place.map(|place| self.by_status[place]).unwrap_or_default()
+        let index = Status::ALL.iter().position(|known| *known == status);
+        index.map(|index| self.by_status[index]).unwrap_or_default()
     }
 
     fn count(&self, status: Status) -> u64 {
-        counted(&self.of(status))
+        count_of(&self.of(status))
     }
 
     fn conversion_rate(&self) -> Option<Decimal> {
-        let share = percent(self.of(Status::Success).count.into(), self.all().count.into())?;
-        // It has two decimals, which its text keeps.
-        share.to_string().parse().ok()
+        let rate = percent(self.of(Status::Success).count.into(), self.all().count.into())?;
+        // Two decimals, which the text preserves.
+        rate.to_string().parse().ok()
     }
 }
 
-fn counted(measures: &Measures) -> u64 {
+fn count_of(measures: &Measures) -> u64 {
     measures.count.unsigned_abs()
 }
 
-/// An export of sums.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricsSummaryExport {
-    /// Of which payments.
     pub filter: MetricFilter,
-    /// Of which days.
     pub days: DayRange,
 }
 
 impl ExportSource for MetricsSummaryExport {
-    type Row = DaySums;
-    type Line = ();
+    type Row = DayTotals;
+    type SummaryRow = ();
 
     const NAME: &'static str = "metrics-summary";
     const TITLE: &'static str = "Metrics";
-    const COLUMNS: &'static [Column<DaySums>] = &SUM_COLUMNS;
-    const SUMMARY: &'static [Column<()>] = &[];
+    const COLUMNS: &'static [Column<DayTotals>] = &COLUMNS;
+    const SUMMARY_COLUMNS: &'static [Column<()>] = &[];
 
     fn file_name(&self, format: Format) -> String {
         let days = (Some(self.days.from()), Some(self.days.to()));
-        file_name(Self::NAME, days, &dimensions_told(&self.filter).map(|(_, values)| values), format)
+        file_name(Self::NAME, days, &dimension_filters(&self.filter).map(|(_, values)| values), format)
     }
 
     fn filters(&self) -> Vec<(&'static str, String)> {
@@ -118,57 +115,57 @@ impl ExportSource for MetricsSummaryExport {
             ("to_date", vec![self.days.to().to_string()]),
             ("days of", vec![self.days.zone().name().to_owned()]),
         ];
-        with_values(days.into_iter().chain(dimensions_told(&self.filter)))
+        active_filters(days.into_iter().chain(dimension_filters(&self.filter)))
     }
 
-    fn rows(&self, _columns: &[&'static Column<DaySums>]) -> impl Rows<Row = DaySums> {
-        ExportedSums { export: self.clone(), sums: None }
+    fn reader(&self, _columns: &[&'static Column<DayTotals>]) -> impl RowReader<Row = DayTotals> {
+        DayTotalsReader { export: self.clone(), totals: None }
     }
 }
 
-/// The sums as they are read: all at once, for there are no more than days, projects and currencies.
-struct ExportedSums {
+/// Reads all rows at once: there are only as many as combinations of days, sources, projects and currencies.
+struct DayTotalsReader {
     export: MetricsSummaryExport,
-    sums: Option<Vec<DaySums>>,
+    totals: Option<Vec<DayTotals>>,
 }
 
-impl ExportedSums {
-    async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<DaySums>, DbError> {
+impl DayTotalsReader {
+    async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<DayTotals>, DbError> {
         let MetricsSummaryExport { filter, days } = &self.export;
-        // There are fewer days in a range than there may be buckets.
-        let Ok((slots, starts)) = TimeBuckets::calendar(*days, Granularity::Day) else { return Ok(vec![]) };
-        let question = MetricQuery::new(filter.clone(), slots).by_source().by(Dimension::Project).with_fees();
-        let sums = sums::list(snapshot.connection()?, &question).await?;
+        // Never fails: a range has fewer days than the limit of buckets.
+        let Ok((buckets, starts)) = TimeBuckets::calendar(*days, Granularity::Day) else { return Ok(vec![]) };
+        let query = MetricQuery::new(filter.clone(), buckets).by_source().by(Dimension::Project).with_fees();
+        let rows = sums::list(snapshot.connection()?, &query).await?;
         let dates: Vec<NaiveDate> = starts.into_iter().map(|start: DateTime<Utc>| day_of(start, days.zone())).collect();
-        Ok(gathered(sums, &dates))
+        Ok(group_by_day(rows, &dates))
     }
 }
 
-fn gathered(sums: Vec<MetricRow>, dates: &[NaiveDate]) -> Vec<DaySums> {
-    let mut rows = BTreeMap::new();
-    for sum in sums {
-        let Some(date) = usize::try_from(sum.bucket).ok().and_then(|slot| dates.get(slot)) else { continue };
-        let key = (*date, sum.source, sum.member, sum.currency);
-        let by_status = rows.entry(key).or_insert_with(|| [Measures::default(); Status::ALL.len()]);
-        if let Some(place) = Status::ALL.iter().position(|status| *status == sum.status) {
-            by_status[place] += sum.measures;
+fn group_by_day(rows: Vec<MetricRow>, dates: &[NaiveDate]) -> Vec<DayTotals> {
+    let mut totals = BTreeMap::new();
+    for row in rows {
+        let Some(date) = usize::try_from(row.bucket).ok().and_then(|bucket| dates.get(bucket)) else { continue };
+        let key = (*date, row.source, row.member, row.currency);
+        let by_status = totals.entry(key).or_insert_with(|| [Measures::default(); Status::ALL.len()]);
+        if let Some(index) = Status::ALL.iter().position(|status| *status == row.status) {
+            by_status[index] += row.measures;
         }
     }
-    let row = |((date, source, project, currency), by_status)| DaySums { date, source, project, currency, by_status };
-    rows.into_iter().map(row).collect()
+    let row = |((date, source, project, currency), by_status)| DayTotals { date, source, project, currency, by_status };
+    totals.into_iter().map(row).collect()
 }
 
-impl Rows for ExportedSums {
-    type Row = DaySums;
+impl RowReader for DayTotalsReader {
+    type Row = DayTotals;
 
     async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
-        let sums = self.list(snapshot).await?;
-        let total = sums.len() as u64;
-        self.sums = Some(sums);
+        let totals = self.list(snapshot).await?;
+        let total = totals.len() as u64;
+        self.totals = Some(totals);
         Ok(Count { total, exact: true })
     }
 
-    fn read<'a>(&'a mut self, _snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<DaySums, DbError>> {
-        stream::iter(self.sums.take().unwrap_or_default().into_iter().map(Ok)).boxed()
+    fn read<'a>(&'a mut self, _snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<DayTotals, DbError>> {
+        stream::iter(self.totals.take().unwrap_or_default().into_iter().map(Ok)).boxed()
     }
 }

@@ -1,4 +1,4 @@
-//! What an export can contain: one source of rows a file.
+//! The data that can be exported, one source per file.
 
 pub mod metrics_summary;
 pub mod payshack_clients;

@@ -1,6 +1,6 @@
-//! PayShack's clients, with what they hold.
+//! PayShack's clients and their balances.
 
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::db::DbError;
@@ -10,13 +10,13 @@ use crate::db::page::PageWindow;
 use crate::db::snapshot::Snapshot;
 use crate::domain::masking::PiiAccess;
 use crate::domain::metadata::Client;
-use crate::operations::export::{ExportSource, Rows};
+use crate::operations::export::source::{ExportSource, RowReader};
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
 
-/// Everything that the list tells of a client, by the same names.
-static CLIENT_COLUMNS: [Column<StoredRow<Client>>; 13] = [
+/// The same fields, by the same names, as in the list of clients.
+static COLUMNS: [Column<StoredRow<Client>>; 13] = [
     Column::text("client_id", |client| Some(&client.row.client_id)),
     Column::text("name", |client| client.row.name.as_deref()),
     Column::text("email", |client| client.row.email.as_deref()),
@@ -32,28 +32,27 @@ static CLIENT_COLUMNS: [Column<StoredRow<Client>>; 13] = [
     Column::time("changed_at", |client| Some(client.changed_at)),
 ];
 
-/// An export of clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayshackClientsExport {
-    /// Of which.
     pub filter: ListFilter,
-    /// How personal data is shown.
-    pub sight: PiiAccess,
+    #[serde(rename = "sight")]
+    pub pii_access: PiiAccess,
 }
 
 impl ExportSource for PayshackClientsExport {
     type Row = StoredRow<Client>;
-    type Line = ();
+    type SummaryRow = ();
 
     const NAME: &'static str = "payshack-clients";
     const TITLE: &'static str = "Clients";
-    const COLUMNS: &'static [Column<StoredRow<Client>>] = &CLIENT_COLUMNS;
-    const SUMMARY: &'static [Column<()>] = &[];
+    const COLUMNS: &'static [Column<StoredRow<Client>>] = &COLUMNS;
+    const SUMMARY_COLUMNS: &'static [Column<()>] = &[];
 
     fn file_name(&self, format: Format) -> String {
-        let word = |set: Option<bool>, yes, no| set.map(|set| if set { yes } else { no }).into_iter().collect();
-        let words = [word(self.filter.is_active, "active", "inactive"), word(self.filter.listed, "listed", "unlisted")];
-        file_name(Self::NAME, (None, None), &words, format)
+        let value = |flag: Option<bool>, yes, no| flag.map(|flag| if flag { yes } else { no }).into_iter().collect();
+        let values =
+            [value(self.filter.is_active, "active", "inactive"), value(self.filter.listed, "listed", "unlisted")];
+        file_name(Self::NAME, (None, None), &values, format)
     }
 
     fn filters(&self) -> Vec<(&'static str, String)> {
@@ -63,25 +62,25 @@ impl ExportSource for PayshackClientsExport {
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    fn rows(&self, _columns: &[&'static Column<StoredRow<Client>>]) -> impl Rows<Row = StoredRow<Client>> {
-        ExportedClients(self.clone())
+    fn reader(&self, _columns: &[&'static Column<StoredRow<Client>>]) -> impl RowReader<Row = StoredRow<Client>> {
+        ClientReader(self.clone())
     }
 }
 
-/// The clients as they are read: all at once, for there are thousands at most, and the provider lists them so too.
-struct ExportedClients(PayshackClientsExport);
+/// Reads all clients at once: there are thousands at most, and the provider lists them in one response too.
+struct ClientReader(PayshackClientsExport);
 
-impl ExportedClients {
+impl ClientReader {
     async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<StoredRow<Client>>, DbError> {
-        let mut found = clients::list(snapshot.connection()?, &self.0.filter, &PageWindow::ALL).await?;
-        for client in &mut found {
-            client.row.email = self.0.sight.email(client.row.email.take());
+        let mut clients = clients::list(snapshot.connection()?, &self.0.filter, &PageWindow::ALL).await?;
+        for client in &mut clients {
+            client.row.email = self.0.pii_access.email(client.row.email.take());
         }
-        Ok(found)
+        Ok(clients)
     }
 }
 
-impl Rows for ExportedClients {
+impl RowReader for ClientReader {
     type Row = StoredRow<Client>;
 
     async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
@@ -89,12 +88,6 @@ impl Rows for ExportedClients {
     }
 
     fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<StoredRow<Client>, DbError>> {
-        let all = async {
-            match self.list(snapshot).await {
-                Ok(found) => stream::iter(found.into_iter().map(Ok).collect::<Vec<_>>()),
-                Err(error) => stream::iter(vec![Err(error)]),
-            }
-        };
-        stream::once(all).flatten().boxed()
+        stream::once(self.list(snapshot)).map_ok(|clients| stream::iter(clients).map(Ok)).try_flatten().boxed()
     }
 }

@@ -1,8 +1,8 @@
-//! The cases of reconciliation, and in a workbook the days that they are of.
+//! Discrepancies, and in a workbook a summary of the reconciled days.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -16,168 +16,162 @@ use crate::domain::money::format_decimal;
 use crate::domain::reconciliation::age_in_days;
 use crate::domain::reconciliation::tally::Amounts;
 use crate::domain::status::Status;
-use crate::operations::export::{ExportSource, Rows, with_values};
+use crate::operations::export::source::{ExportSource, RowReader, active_filters};
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
 
-/// A case as it is exported.
-pub struct Case {
-    found: Discrepancy,
+pub struct DiscrepancyRow {
+    discrepancy: Discrepancy,
     age_days: u32,
 }
 
-/// Everything that is told of a case, by the names of the API's answers.
-pub static CASE_COLUMNS: [Column<Case>; 26] = [
-    Column::id("id", |case| Some(case.found.id)),
-    Column::day("recon_date", |case| Some(case.found.recon_date)),
-    Column::id("run_id", |case| Some(case.found.run_id)),
-    Column::text("client_operation_id", |case| Some(&case.found.key)),
-    Column::text("project", |case| case.found.facts.project.as_deref()),
-    Column::word("match_status", |case| Some(case.found.facts.match_status.as_str())),
-    Column::word("discrepancy_type", |case| case.found.facts.types.0.first().map(|kind| kind.as_str())),
-    Column::words("types", |case| case.found.facts.types.0.iter().map(|kind| kind.as_str()).collect()),
-    Column::id("vima_txn_id", |case| case.found.facts.vima_txn_id),
-    Column::id("payshack_txn_id", |case| case.found.facts.payshack_txn_id),
-    Column::money("vima_amount", |case| case.found.facts.vima_amount),
-    Column::money("payshack_amount", |case| case.found.facts.payshack_amount),
-    Column::money("amount_diff", |case| case.found.facts.amount_diff),
-    Column::text("vima_currency", |case| case.found.facts.vima_currency.as_deref()),
-    Column::text("payshack_currency", |case| case.found.facts.payshack_currency.as_deref()),
-    Column::word("vima_status", |case| case.found.facts.vima_status.0.map(Status::as_str)),
-    Column::word("payshack_status", |case| case.found.facts.payshack_status.0.map(Status::as_str)),
-    Column::word("state", |case| Some(case.found.state.as_str())),
-    Column::text("assignee", |case| case.found.assignee.as_deref()),
-    Column::text("note", |case| case.found.note.as_deref()),
-    Column::time("first_seen_at", |case| Some(case.found.first_seen_at)),
-    Column::time("last_seen_at", |case| Some(case.found.last_seen_at)),
-    Column::time("resolved_at", |case| case.found.resolved_at),
-    Column::count("age_days", |case| Some(case.age_days.into())),
-    Column::json("details", |case| &case.found.facts.details),
-    Column::time("created_at", |case| Some(case.found.created_at)),
+/// The same fields, by the same names, as in the list of discrepancies.
+pub static DISCREPANCY_COLUMNS: [Column<DiscrepancyRow>; 26] = [
+    Column::id("id", |row| Some(row.discrepancy.id)),
+    Column::day("recon_date", |row| Some(row.discrepancy.recon_date)),
+    Column::id("run_id", |row| Some(row.discrepancy.run_id)),
+    Column::text("client_operation_id", |row| Some(&row.discrepancy.key)),
+    Column::text("project", |row| row.discrepancy.facts.project.as_deref()),
+    Column::keyword("match_status", |row| Some(row.discrepancy.facts.match_status.as_str())),
+    Column::keyword("discrepancy_type", |row| row.discrepancy.facts.types.0.first().map(|kind| kind.as_str())),
+    Column::keywords("types", |row| row.discrepancy.facts.types.0.iter().map(|kind| kind.as_str()).collect()),
+    Column::id("vima_txn_id", |row| row.discrepancy.facts.vima_txn_id),
+    Column::id("payshack_txn_id", |row| row.discrepancy.facts.payshack_txn_id),
+    Column::money("vima_amount", |row| row.discrepancy.facts.vima_amount),
+    Column::money("payshack_amount", |row| row.discrepancy.facts.payshack_amount),
+    Column::money("amount_diff", |row| row.discrepancy.facts.amount_diff),
+    Column::text("vima_currency", |row| row.discrepancy.facts.vima_currency.as_deref()),
+    Column::text("payshack_currency", |row| row.discrepancy.facts.payshack_currency.as_deref()),
+    Column::keyword("vima_status", |row| row.discrepancy.facts.vima_status.0.map(Status::as_str)),
+    Column::keyword("payshack_status", |row| row.discrepancy.facts.payshack_status.0.map(Status::as_str)),
+    Column::keyword("state", |row| Some(row.discrepancy.state.as_str())),
+    Column::text("assignee", |row| row.discrepancy.assignee.as_deref()),
+    Column::text("note", |row| row.discrepancy.note.as_deref()),
+    Column::time("first_seen_at", |row| Some(row.discrepancy.first_seen_at)),
+    Column::time("last_seen_at", |row| Some(row.discrepancy.last_seen_at)),
+    Column::time("resolved_at", |row| row.discrepancy.resolved_at),
+    Column::count("age_days", |row| Some(row.age_days.into())),
+    Column::json("details", |row| &row.discrepancy.facts.details),
+    Column::time("created_at", |row| Some(row.discrepancy.created_at)),
 ];
 
-/// A line of the summary: a day with its first currency, or another currency of the day before. So each figure stands
-/// there once, and columns can be added up, though never across currencies.
-pub struct DayLine {
+/// A row of the summary: a day with its first currency, or a further currency of the same day. Each figure appears once, so
+/// that columns can be added up (amounts only per currency).
+pub struct DaySummary {
     recon_date: NaiveDate,
     run: Option<ReconciliationRun>,
     amounts: Option<(String, Amounts)>,
 }
 
-static DAY_COLUMNS: [Column<DayLine>; 28] = [
-    Column::day("recon_date", |line| Some(line.recon_date)),
-    Column::id("run_id", |line| line.run.as_ref().map(|run| run.id)),
-    Column::time("run_at", |line| line.run.as_ref().map(ReconciliationRun::run_at)),
-    Column::flag("provisional", |line| line.run.as_ref().map(ReconciliationRun::is_provisional)),
-    Column::count("total_transactions", |line| line.run.as_ref().map(|run| run.tally.keys())),
-    Column::count("total_vima", |line| line.run.as_ref().map(|run| run.tally.total.vima)),
-    Column::count("total_payshack", |line| line.run.as_ref().map(|run| run.tally.total.payshack)),
-    Column::count("matched", |line| line.run.as_ref().map(|run| run.tally.matched)),
-    Column::percent("matched_percentage", |line| line.share(0)),
-    Column::count("discrepancies", |line| line.run.as_ref().map(|run| run.tally.discrepancies())),
-    Column::percent("discrepancies_percentage", |line| line.share(1)),
-    Column::count("amount_discrepancies", |line| line.run.as_ref().map(|run| run.tally.amount_discrepancies)),
-    Column::count("status_discrepancies", |line| line.run.as_ref().map(|run| run.tally.status_discrepancies)),
-    Column::count("missing", |line| line.run.as_ref().map(|run| run.tally.missing())),
-    Column::percent("missing_percentage", |line| line.share(2)),
-    Column::count("missing_vima", |line| line.run.as_ref().map(|run| run.tally.missing_vima)),
-    Column::count("missing_payshack", |line| line.run.as_ref().map(|run| run.tally.missing_payshack)),
-    Column::count("pending", |line| line.run.as_ref().map(|run| run.tally.pending)),
-    Column::percent("pending_percentage", |line| line.share(3)),
-    Column::count("duplicates", |line| line.run.as_ref().map(|run| run.tally.duplicates.sum())),
-    Column::count("unmatchable", |line| line.run.as_ref().map(|run| run.tally.unmatchable.sum())),
-    Column::text("currency", |line| line.amounts.as_ref().map(|(currency, _)| currency.as_str())),
-    Column::money("matched_amount", |line| line.sum(|amounts| amounts.matched)),
-    Column::money("discrepancies_amount", |line| line.sum(|amounts| amounts.amount + amounts.status)),
-    Column::money("missing_vima_amount", |line| line.sum(|amounts| amounts.missing_vima)),
-    Column::money("missing_payshack_amount", |line| line.sum(|amounts| amounts.missing_payshack)),
-    Column::money("duplicates_amount", |line| line.sum(|amounts| amounts.duplicate)),
-    Column::money("pending_amount", |line| line.sum(|amounts| amounts.pending)),
+static DAY_COLUMNS: [Column<DaySummary>; 28] = [
+    Column::day("recon_date", |day| Some(day.recon_date)),
+    Column::id("run_id", |day| day.run.as_ref().map(|run| run.id)),
+    Column::time("run_at", |day| day.run.as_ref().map(ReconciliationRun::run_at)),
+    Column::flag("provisional", |day| day.run.as_ref().map(ReconciliationRun::is_provisional)),
+    Column::count("total_transactions", |day| day.run.as_ref().map(|run| run.tally.keys())),
+    Column::count("total_vima", |day| day.run.as_ref().map(|run| run.tally.total.vima)),
+    Column::count("total_payshack", |day| day.run.as_ref().map(|run| run.tally.total.payshack)),
+    Column::count("matched", |day| day.run.as_ref().map(|run| run.tally.matched)),
+    Column::percent("matched_percentage", |day| day.share(0)),
+    Column::count("discrepancies", |day| day.run.as_ref().map(|run| run.tally.discrepancies())),
+    Column::percent("discrepancies_percentage", |day| day.share(1)),
+    Column::count("amount_discrepancies", |day| day.run.as_ref().map(|run| run.tally.amount_discrepancies)),
+    Column::count("status_discrepancies", |day| day.run.as_ref().map(|run| run.tally.status_discrepancies)),
+    Column::count("missing", |day| day.run.as_ref().map(|run| run.tally.missing())),
+    Column::percent("missing_percentage", |day| day.share(2)),
+    Column::count("missing_vima", |day| day.run.as_ref().map(|run| run.tally.missing_vima)),
+    Column::count("missing_payshack", |day| day.run.as_ref().map(|run| run.tally.missing_payshack)),
+    Column::count("pending", |day| day.run.as_ref().map(|run| run.tally.pending)),
+    Column::percent("pending_percentage", |day| day.share(3)),
+    Column::count("duplicates", |day| day.run.as_ref().map(|run| run.tally.duplicates.sum())),
+    Column::count("unmatchable", |day| day.run.as_ref().map(|run| run.tally.unmatchable.sum())),
+    Column::text("currency", |day| day.amounts.as_ref().map(|(currency, _)| currency.as_str())),
+    Column::money("matched_amount", |day| day.sum(|amounts| amounts.matched)),
+    Column::money("discrepancies_amount", |day| day.sum(|amounts| amounts.amount + amounts.status)),
+    Column::money("missing_vima_amount", |day| day.sum(|amounts| amounts.missing_vima)),
+    Column::money("missing_payshack_amount", |day| day.sum(|amounts| amounts.missing_payshack)),
+    Column::money("duplicates_amount", |day| day.sum(|amounts| amounts.duplicate)),
+    Column::money("pending_amount", |day| day.sum(|amounts| amounts.pending)),
 ];
 
-const DAYS_ARE_WHOLE: &str =
-    "whole days, by their last completed runs: of the filters only from_date and to_date choose them";
+const DAYS_NOTE: &str = "whole days, from their last completed runs: of the filters, only from_date and to_date apply";
 
-/// An export of cases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconciliationExport {
-    /// Of which.
     pub filter: DiscrepancyFilter,
-    /// The zone whose days are reconciled.
-    pub days_of: Tz,
-    /// When it is asked for.
-    pub now: DateTime<Utc>,
+    /// The time zone whose days are reconciled.
+    #[serde(rename = "days_of")]
+    pub zone: Tz,
+    #[serde(rename = "now")]
+    pub requested_at: DateTime<Utc>,
 }
 
 impl ExportSource for ReconciliationExport {
-    type Row = Case;
-    type Line = DayLine;
+    type Row = DiscrepancyRow;
+    type SummaryRow = DaySummary;
 
     const NAME: &'static str = "reconciliation";
     const TITLE: &'static str = "Discrepancies";
-    const COLUMNS: &'static [Column<Case>] = &CASE_COLUMNS;
-    const SUMMARY: &'static [Column<DayLine>] = &DAY_COLUMNS;
+    const COLUMNS: &'static [Column<DiscrepancyRow>] = &DISCREPANCY_COLUMNS;
+    const SUMMARY_COLUMNS: &'static [Column<DaySummary>] = &DAY_COLUMNS;
 
     fn file_name(&self, format: Format) -> String {
         let filter = &self.filter;
-        let words = [
+        let values = [
             filter.match_statuses.iter().map(|status| status.as_str()).collect(),
             filter.discrepancy_types.iter().map(|kind| kind.as_str()).collect(),
             filter.either.iter().map(String::as_str).collect(),
             filter.states.iter().map(|state| state.as_str()).collect(),
         ];
-        file_name(Self::NAME, (filter.from_date, filter.to_date), &words, format)
+        file_name(Self::NAME, (filter.from_date, filter.to_date), &values, format)
     }
 
     fn filters(&self) -> Vec<(&'static str, String)> {
-        told(&self.filter)
+        filter_values(&self.filter)
     }
 
-    fn remarks(&self) -> Vec<(&'static str, String)> {
-        vec![("the days above", DAYS_ARE_WHOLE.to_owned())]
+    fn notes(&self) -> Vec<(&'static str, String)> {
+        vec![("the days above", DAYS_NOTE.to_owned())]
     }
 
-    fn rows(&self, _columns: &[&'static Column<Case>]) -> impl Rows<Row = Case> {
-        let filter = self.filter.clone();
-        ExportedCases { cases: DiscrepancyStream::of(&filter), filter, days_of: self.days_of, now: self.now }
+    fn reader(&self, _columns: &[&'static Column<DiscrepancyRow>]) -> impl RowReader<Row = DiscrepancyRow> {
+        DiscrepancyReader { export: self.clone(), statement: DiscrepancyStream::of(&self.filter) }
     }
 
-    async fn summary(&self, snapshot: &mut Snapshot) -> Result<Vec<DayLine>, DbError> {
+    async fn summary(&self, snapshot: &mut Snapshot) -> Result<Vec<DaySummary>, DbError> {
         let days = (self.filter.from_date, self.filter.to_date);
         let runs = list_last_completed(snapshot.connection()?, days).await?;
-        Ok(runs.into_iter().flat_map(DayLine::of).collect())
+        Ok(runs.into_iter().flat_map(DaySummary::from_run).collect())
     }
 }
 
-/// The cases as they are read.
-struct ExportedCases {
-    filter: DiscrepancyFilter,
-    cases: DiscrepancyStream,
-    days_of: Tz,
-    now: DateTime<Utc>,
+struct DiscrepancyReader {
+    export: ReconciliationExport,
+    statement: DiscrepancyStream,
 }
 
-impl Rows for ExportedCases {
-    type Row = Case;
+impl RowReader for DiscrepancyReader {
+    type Row = DiscrepancyRow;
 
     async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
-        listing::count(snapshot.connection()?, &self.filter).await
+        listing::count(snapshot.connection()?, &self.export.filter).await
     }
 
-    fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Case, DbError>> {
-        let (days_of, now) = (self.days_of, self.now);
-        let case = move |found: Discrepancy| {
-            // What is closed ages no more.
-            let on = found.resolved_at.unwrap_or(now).with_timezone(&days_of).date_naive();
-            Case { age_days: age_in_days(found.recon_date, on), found }
+    fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<DiscrepancyRow, DbError>> {
+        let (zone, now) = (self.export.zone, self.export.requested_at);
+        let row = move |discrepancy: Discrepancy| {
+            // A resolved discrepancy no longer ages.
+            let last_day = discrepancy.resolved_at.unwrap_or(now).with_timezone(&zone).date_naive();
+            DiscrepancyRow { age_days: age_in_days(discrepancy.recon_date, last_day), discrepancy }
         };
-        self.cases.read(snapshot).map(move |found| found.map(case)).boxed()
+        self.statement.read(snapshot).map_ok(row).boxed()
     }
 }
 
-impl DayLine {
-    fn of(run: ReconciliationRun) -> Vec<Self> {
+impl DaySummary {
+    /// One row per currency; only the first has the run.
+    fn from_run(run: ReconciliationRun) -> Vec<Self> {
         let recon_date = run.recon_date;
         let mut amounts = run.amounts.clone().into_iter();
         let first = Self { recon_date, amounts: amounts.next(), run: Some(run) };
@@ -185,9 +179,9 @@ impl DayLine {
         std::iter::once(first).chain(others).collect()
     }
 
-    /// A share of what was matched, discrepant, missing or pending, in percent.
-    fn share(&self, place: usize) -> Option<Decimal> {
-        let hundredths = *self.run.as_ref()?.tally.shares().get(place)?;
+    /// In percent: matched, discrepant, missing or pending, by `index`.
+    fn share(&self, index: usize) -> Option<Decimal> {
+        let hundredths = *self.run.as_ref()?.tally.shares().get(index)?;
         Some(Decimal::from(hundredths) / Decimal::ONE_HUNDRED)
     }
 
@@ -196,8 +190,7 @@ impl DayLine {
     }
 }
 
-/// The filters that are set, by their names, with their values.
-fn told(filter: &DiscrepancyFilter) -> Vec<(&'static str, String)> {
+fn filter_values(filter: &DiscrepancyFilter) -> Vec<(&'static str, String)> {
     let day = |day: Option<NaiveDate>| day.map(|day| day.to_string()).into_iter().collect::<Vec<_>>();
     let filters = [
         ("from_date", day(filter.from_date)),
@@ -211,5 +204,5 @@ fn told(filter: &DiscrepancyFilter) -> Vec<(&'static str, String)> {
         ("min_diff", filter.min_diff.map(format_decimal).into_iter().collect()),
         ("older_than_days: before", day(filter.before_date)),
     ];
-    with_values(filters)
+    active_filters(filters)
 }

@@ -1,8 +1,8 @@
-//! TransactionStream, as a viewer or an operator may see them.
+//! Transactions. Personal data is masked for viewers.
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::db::DbError;
@@ -18,93 +18,89 @@ use crate::domain::metrics::query::{MetricFilter, payment_count};
 use crate::domain::money::format_decimal;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
-use crate::operations::export::{ExportSource, Rows, with_values};
+use crate::operations::export::source::{ExportSource, RowReader, active_filters};
 use crate::operations::list_payments::add_rest;
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
 
-/// A payment as it is exported. In a box: it is large, and passes through many hands.
-pub struct Payment(Box<FoundTransaction>);
+/// Boxed because it is large and is moved often.
+pub struct TransactionRow(Box<FoundTransaction>);
 
-/// Everything that the list tells of a payment, by the same names.
-static PAYMENT_COLUMNS: [Column<Payment>; 32] = [
-    Column::id("id", |Payment(found)| Some(found.id)),
-    Column::word("source", |Payment(found)| Some(found.source.as_str())),
-    Column::word("kind", |Payment(found)| Some(found.kind.as_str())),
-    Column::text("source_id", |Payment(found)| Some(&found.source_id)),
-    Column::text("reference_id", |Payment(found)| found.reference_id.as_deref()),
-    Column::text("client_operation_id", |Payment(found)| found.client_operation_id.as_deref()),
-    Column::text("order_id", |Payment(found)| found.order_id.as_deref()),
-    Column::text("project", |Payment(found)| found.project.as_deref()),
-    Column::text("merchant_id", |Payment(found)| found.merchant_id.as_deref()),
-    Column::money("amount", |Payment(found)| Some(found.amount)),
-    Column::money("paid_amount", |Payment(found)| found.paid_amount),
-    Column::text("currency", |Payment(found)| Some(&found.currency)),
-    Column::money("amount_usd", |Payment(found)| found.amount_usd),
-    Column::money("fee", |Payment(found)| found.fee),
-    Column::money("fee_usd", |Payment(found)| found.fee_usd),
-    Column::money("exchange_rate", |Payment(found)| found.exchange_rate),
-    Column::word("exchange_rate_origin", |payment| payment.rate_origin().map(RateOrigin::as_str)),
-    Column::time("exchange_rate_at", |payment| payment.rate_origin().and_then(RateOrigin::fetched_at)),
-    Column::word("status", |Payment(found)| Some(found.status.as_str())),
-    Column::text("original_status", |Payment(found)| found.original_status.as_deref()),
-    Column::text("user_id", |Payment(found)| found.user_id.as_deref()),
-    Column::text("user_email", |Payment(found)| found.user_email.as_deref()),
-    Column::text("user_phone", |Payment(found)| found.user_phone.as_deref()),
-    Column::text("user_name", |Payment(found)| found.user_name.as_deref()),
-    Column::text("country", |Payment(found)| found.country.as_deref()),
-    Column::text("utr", |Payment(found)| found.utr.as_deref()),
-    Column::text("payment_method", |Payment(found)| found.payment_method.as_deref()),
-    Column::text("payment_product", |Payment(found)| found.payment_product.as_deref()),
-    Column::time("created_at", |Payment(found)| Some(found.created_at)),
-    Column::time("updated_at", |Payment(found)| found.updated_at),
-    Column::time("completed_at", |Payment(found)| found.completed_at),
-    Column::time("ingested_at", |Payment(found)| Some(found.ingested_at)),
+/// The same fields, by the same names, as in the list of transactions.
+static COLUMNS: [Column<TransactionRow>; 32] = [
+    Column::id("id", |row| Some(row.0.id)),
+    Column::keyword("source", |row| Some(row.0.source.as_str())),
+    Column::keyword("kind", |row| Some(row.0.kind.as_str())),
+    Column::text("source_id", |row| Some(&row.0.source_id)),
+    Column::text("reference_id", |row| row.0.reference_id.as_deref()),
+    Column::text("client_operation_id", |row| row.0.client_operation_id.as_deref()),
+    Column::text("order_id", |row| row.0.order_id.as_deref()),
+    Column::text("project", |row| row.0.project.as_deref()),
+    Column::text("merchant_id", |row| row.0.merchant_id.as_deref()),
+    Column::money("amount", |row| Some(row.0.amount)),
+    Column::money("paid_amount", |row| row.0.paid_amount),
+    Column::text("currency", |row| Some(&row.0.currency)),
+    Column::money("amount_usd", |row| row.0.amount_usd),
+    Column::money("fee", |row| row.0.fee),
+    Column::money("fee_usd", |row| row.0.fee_usd),
+    Column::money("exchange_rate", |row| row.0.exchange_rate),
+    Column::keyword("exchange_rate_origin", |row| row.rate_origin().map(RateOrigin::as_str)),
+    Column::time("exchange_rate_at", |row| row.rate_origin().and_then(RateOrigin::fetched_at)),
+    Column::keyword("status", |row| Some(row.0.status.as_str())),
+    Column::text("original_status", |row| row.0.original_status.as_deref()),
+    Column::text("user_id", |row| row.0.user_id.as_deref()),
+    Column::text("user_email", |row| row.0.user_email.as_deref()),
+    Column::text("user_phone", |row| row.0.user_phone.as_deref()),
+    Column::text("user_name", |row| row.0.user_name.as_deref()),
+    Column::text("country", |row| row.0.country.as_deref()),
+    Column::text("utr", |row| row.0.utr.as_deref()),
+    Column::text("payment_method", |row| row.0.payment_method.as_deref()),
+    Column::text("payment_product", |row| row.0.payment_product.as_deref()),
+    Column::time("created_at", |row| Some(row.0.created_at)),
+    Column::time("updated_at", |row| row.0.updated_at),
+    Column::time("completed_at", |row| row.0.completed_at),
+    Column::time("ingested_at", |row| Some(row.0.ingested_at)),
 ];
 
-impl Payment {
-    fn of(mut found: Box<FoundTransaction>, sight: PiiAccess) -> Self {
-        found.user_email = sight.email(found.user_email.take());
-        found.user_phone = sight.phone(found.user_phone.take());
-        found.user_name = sight.name(found.user_name.take());
-        Self(found)
+impl TransactionRow {
+    fn new(mut transaction: Box<FoundTransaction>, pii_access: PiiAccess) -> Self {
+        transaction.user_email = pii_access.email(transaction.user_email.take());
+        transaction.user_phone = pii_access.phone(transaction.user_phone.take());
+        transaction.user_name = pii_access.name(transaction.user_name.take());
+        Self(transaction)
     }
 
     fn rate_origin(&self) -> Option<RateOrigin> {
-        let origin = self.0.rate_origin;
-        origin
+        self.0.rate_origin
     }
 }
 
-/// An export of payments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionsExport {
-    /// Of which.
     pub filter: TransactionFilter,
-    /// Of which days, and whose: what the filter's times were made of.
+    /// The first and the last day, from which the times of the filter were computed.
     pub days: (Option<NaiveDate>, Option<NaiveDate>),
-    /// The zone of these days.
-    pub days_of: Tz,
-    /// What they are sorted by.
+    /// The time zone of these days.
+    #[serde(rename = "days_of")]
+    pub zone: Tz,
     pub sort_by: SortBy,
-    /// Which end comes first.
     pub order: SortOrder,
-    /// How personal data is shown.
-    pub sight: PiiAccess,
+    #[serde(rename = "sight")]
+    pub pii_access: PiiAccess,
 }
 
 impl ExportSource for TransactionsExport {
-    type Row = Payment;
-    type Line = ();
+    type Row = TransactionRow;
+    type SummaryRow = ();
 
     const NAME: &'static str = "transactions";
     const TITLE: &'static str = "Transactions";
-    const COLUMNS: &'static [Column<Payment>] = &PAYMENT_COLUMNS;
-    const SUMMARY: &'static [Column<()>] = &[];
+    const COLUMNS: &'static [Column<TransactionRow>] = &COLUMNS;
+    const SUMMARY_COLUMNS: &'static [Column<()>] = &[];
 
     fn file_name(&self, format: Format) -> String {
-        file_name(Self::NAME, self.days, &dimensions_told(&self.filter.dimensions).map(|(_, values)| values), format)
+        file_name(Self::NAME, self.days, &dimension_filters(&self.filter.dimensions).map(|(_, values)| values), format)
     }
 
     fn filters(&self) -> Vec<(&'static str, String)> {
@@ -112,34 +108,34 @@ impl ExportSource for TransactionsExport {
         let day = |day: Option<NaiveDate>| text(day.map(|day| day.to_string()));
         let (from, to) = self.days;
         let has_days = from.is_some() || to.is_some();
-        let more = [
+        let other_filters = [
             ("from_date", day(from)),
             ("to_date", day(to)),
-            ("days of", text(has_days.then(|| self.days_of.name().to_owned()))),
+            ("days of", text(has_days.then(|| self.zone.name().to_owned()))),
             ("min_amount", text(self.filter.amounts.least.map(format_decimal))),
             ("max_amount", text(self.filter.amounts.most.map(format_decimal))),
             ("search", text(self.filter.search.as_ref().map(|search| search.text.clone()))),
         ];
-        with_values(more.into_iter().chain(dimensions_told(&self.filter.dimensions)))
+        active_filters(other_filters.into_iter().chain(dimension_filters(&self.filter.dimensions)))
     }
 
-    fn remarks(&self) -> Vec<(&'static str, String)> {
+    fn notes(&self) -> Vec<(&'static str, String)> {
         let sorted = format!("by {}, {}", self.sort_by.as_str(), self.order.as_str());
-        let shown = match self.sight {
+        let personal_data = match self.pii_access {
             PiiAccess::Full => "shown",
-            PiiAccess::Masked => "masked: whoever asked may not see it",
+            PiiAccess::Masked => "masked: the role of the user who exported it may not see it",
         };
-        vec![("sorted", sorted), ("personal data", shown.to_owned())]
+        vec![("sorted", sorted), ("personal data", personal_data.to_owned())]
     }
 
-    fn rows(&self, columns: &[&'static Column<Payment>]) -> impl Rows<Row = Payment> {
-        let wanted = columns.iter().map(|column| column.name).collect();
-        ExportedPayments { export: self.clone(), wanted, payments: None }
+    fn reader(&self, columns: &[&'static Column<TransactionRow>]) -> impl RowReader<Row = TransactionRow> {
+        let columns = columns.iter().map(|column| column.name).collect();
+        TransactionReader { export: self.clone(), columns, statement: None }
     }
 }
 
-/// The values of the dimensions that payments are filtered by, by the names of the query.
-pub(super) fn dimensions_told(filter: &MetricFilter) -> [(&'static str, Vec<String>); 8] {
+/// The filters of the metric dimensions, by the names of the query parameters.
+pub(super) fn dimension_filters(filter: &MetricFilter) -> [(&'static str, Vec<String>); 8] {
     let owned = |names: Vec<&'static str>| names.into_iter().map(str::to_owned).collect();
     [
         ("source", owned(filter.sources.iter().map(|source| Source::as_str(*source)).collect())),
@@ -153,46 +149,45 @@ pub(super) fn dimensions_told(filter: &MetricFilter) -> [(&'static str, Vec<Stri
     ]
 }
 
-/// The payments as they are read.
-struct ExportedPayments {
+struct TransactionReader {
     export: TransactionsExport,
-    wanted: Vec<&'static str>,
-    payments: Option<TransactionStream>,
+    columns: Vec<&'static str>,
+    statement: Option<TransactionStream>,
 }
 
-impl ExportedPayments {
+impl TransactionReader {
     fn statement(&self, rare: bool) -> TransactionStream {
-        TransactionStream::of(&self.export.filter, self.export.sort_by, self.export.order, &self.wanted, rare)
+        TransactionStream::of(&self.export.filter, self.export.sort_by, self.export.order, &self.columns, rare)
     }
 }
 
-impl Rows for ExportedPayments {
-    type Row = Payment;
+impl RowReader for TransactionReader {
+    type Row = TransactionRow;
 
     async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
         let (connection, filter) = (snapshot.connection()?, &self.export.filter);
         let count = match filter.rollup_count() {
-            RollupCount::Exact(question) => {
-                Count { total: payment_count(&sums::list(connection, &question).await?), exact: true }
+            RollupCount::Exact(query) => {
+                Count { total: payment_count(&sums::list(connection, &query).await?), exact: true }
             }
-            RollupCount::ByAmountBand(question) => {
-                let sums = sums::list(&mut *connection, &question).await?;
-                add_rest(connection, filter, &sums).await?
+            RollupCount::ByAmountBand(query) => {
+                let rows = sums::list(&mut *connection, &query).await?;
+                add_rest(connection, filter, &rows).await?
             }
-            RollupCount::UpperBound(question) => {
-                let at_most = payment_count(&sums::list(&mut *connection, &question).await?);
+            RollupCount::UpperBound(query) => {
+                let at_most = payment_count(&sums::list(&mut *connection, &query).await?);
                 search::count(connection, filter, at_most).await?
             }
         };
-        // A text that was counted to its end is rare.
-        self.payments = Some(self.statement(count.exact));
+        // If all matches of a text could be counted, the text is rare.
+        self.statement = Some(self.statement(count.exact));
         Ok(count)
     }
 
-    fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Payment, DbError>> {
-        let sight = self.export.sight;
-        let statement = self.statement(false);
-        let payments = self.payments.get_or_insert(statement);
-        payments.read(snapshot).map(move |found| found.map(|found| Payment::of(found, sight))).boxed()
+    fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<TransactionRow, DbError>> {
+        let pii_access = self.export.pii_access;
+        let default = self.statement(false);
+        let statement = self.statement.get_or_insert(default);
+        statement.read(snapshot).map_ok(move |row| TransactionRow::new(row, pii_access)).boxed()
     }
 }

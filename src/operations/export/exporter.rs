@@ -1,0 +1,132 @@
+//! Starts exports: limits how many run at a time, and opens the snapshot that each one reads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::audit::ExportAudit;
+use super::source::{ExportSource, RowReader};
+use super::throttle::{RequestCounter, Throttle, ThrottlePolicy};
+use crate::clock::Clock;
+use crate::db::DbError;
+use crate::db::count::Count;
+use crate::db::snapshot::Snapshot;
+use crate::domain::access::Principal;
+use crate::tabular::FileOptions;
+use crate::tabular::columns::ColumnError;
+use crate::tabular::xlsx::WorkbookError;
+
+/// The most exports that a process runs at a time: most connections stay free for short requests.
+const MAX_CONCURRENT: u32 = 4;
+/// How long a receiver may accept nothing before its export is aborted.
+const RECEIVER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The number of rows written so far, shared with the code that reports progress.
+#[derive(Debug, Clone, Default)]
+pub struct RowCounter(Arc<AtomicU64>);
+
+impl RowCounter {
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, rows: u64) {
+        self.0.store(rows, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("too many exports are running: try again when one of them has finished, or narrow the filters")]
+    Busy,
+    #[error(transparent)]
+    Columns(#[from] ColumnError),
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Workbook(#[from] WorkbookError),
+    #[error("cannot write a temporary file ({0}): check the free space in TMPDIR")]
+    TempFile(#[from] std::io::Error),
+    #[error("cannot start a thread for the export ({0}): try again, or run fewer processes on this host")]
+    Thread(std::io::Error),
+    /// The workbook library panics if it cannot write its temporary files.
+    #[error("the workbook writer failed: check the free space in TMPDIR")]
+    WriterFailed,
+}
+
+/// Writes files of rows that it reads from the database.
+pub struct Exporter {
+    pool: PgPool,
+    pub(super) clock: Arc<dyn Clock>,
+    permits: Arc<Semaphore>,
+    receiver_timeout: Duration,
+    waits_for_permit: bool,
+    throttle_policy: ThrottlePolicy,
+}
+
+impl Exporter {
+    #[must_use]
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
+        Self::with_receiver_timeout(pool, clock, RECEIVER_TIMEOUT)
+    }
+
+    #[must_use]
+    pub fn with_receiver_timeout(pool: PgPool, clock: Arc<dyn Clock>, receiver_timeout: Duration) -> Self {
+        let permits = (pool.options().get_max_connections() / 2).clamp(1, MAX_CONCURRENT);
+        let permits = Arc::new(Semaphore::new(permits as usize));
+        let throttle_policy = ThrottlePolicy::WhileOthersRequest(RequestCounter::default());
+        Self { pool, clock, permits, receiver_timeout, waits_for_permit: false, throttle_policy }
+    }
+
+    /// For a process that also answers other requests, which `requests` counts: exports slow down while they come in.
+    #[must_use]
+    pub fn with_request_counter(self, requests: RequestCounter) -> Self {
+        Self { throttle_policy: ThrottlePolicy::WhileOthersRequest(requests), ..self }
+    }
+
+    /// For jobs: they wait for a permit instead of failing with [`ExportError::Busy`], and are always throttled.
+    #[must_use]
+    pub fn for_jobs(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
+        Self { waits_for_permit: true, throttle_policy: ThrottlePolicy::Always, ..Self::new(pool, clock) }
+    }
+
+    /// The number of rows of `source`, exact unless counting would cost too much.
+    pub async fn count(&self, source: &impl ExportSource) -> Result<Count, DbError> {
+        let mut snapshot = Snapshot::open(&self.pool).await?;
+        let count = source.reader(&[]).count(&mut snapshot).await?;
+        snapshot.close().await?;
+        Ok(count)
+    }
+
+    /// Takes a permit and opens a snapshot.
+    pub(super) async fn start<S: ExportSource>(
+        &self,
+        source: &S,
+        options: &FileOptions,
+        requested_by: &Principal,
+    ) -> Result<StartedExport, ExportError> {
+        let permits = Arc::clone(&self.permits);
+        let permit =
+            if self.waits_for_permit { permits.acquire_owned().await.ok() } else { permits.try_acquire_owned().ok() };
+        Ok(StartedExport {
+            permit: permit.ok_or(ExportError::Busy)?,
+            audit: ExportAudit::new(&self.pool, &self.clock, source, options, requested_by),
+            snapshot: Snapshot::open(&self.pool).await?,
+            receiver_timeout: self.receiver_timeout,
+            throttle: Throttle::start(&self.throttle_policy),
+        })
+    }
+}
+
+pub(super) struct StartedExport {
+    pub(super) snapshot: Snapshot,
+    /// Must be dropped last.
+    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) receiver_timeout: Duration,
+    pub(super) audit: ExportAudit,
+    pub(super) throttle: Throttle,
+}
