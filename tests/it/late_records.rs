@@ -1,4 +1,4 @@
-//! What comes late: ids that become visible below a cursor that has passed, and changes of payments that nobody waits for.
+//! Late records: ids that become visible below the cursor, and changes of payments that are final.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::harness::consistency::assert_matches_sandbox;
 use crate::harness::eventually;
 use crate::harness::test_system::TestSystem;
 
-/// Payments of which half are in no list yet, while so many runs pass them; then they are.
+/// Creates payments of which half stay invisible during this many runs.
 async fn pass_late_payments(system: &TestSystem, runs: usize) {
     system.sync_both().await;
     become_visible(system, 3600).await;
@@ -22,19 +22,19 @@ async fn pass_late_payments(system: &TestSystem, runs: usize) {
     for _ in 0..runs {
         system.sync_both().await;
     }
-    assert!(missing(system).await > 0, "the test wants payments that are not visible yet");
+    assert!(missing(system).await > 0, "the test needs payments that are not visible yet");
     become_visible(system, 0).await;
 }
 
-/// From now on, half of what is created or changed becomes visible so many seconds late.
+/// Half of the following changes become visible this many seconds late.
 async fn become_visible(system: &TestSystem, seconds: u32) {
     let late = json!({"vima_late_visible_share": 0.5, "vima_late_visible_seconds": seconds});
     system.sandbox.send(Method::PUT, "switches", Some(late)).await;
 }
 
 async fn missing(system: &TestSystem) -> i64 {
-    let truth = system.sandbox.get("truth").await["vima"]["payin"]["distinct"].as_i64().expect("a count");
-    truth - system.number("SELECT count(*) FROM transactions WHERE source = 'vima'").await
+    let expected = system.sandbox.get("truth").await["vima"]["payin"]["distinct"].as_i64().expect("a count");
+    expected - system.number("SELECT count(*) FROM transactions WHERE source = 'vima'").await
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn ids_visible_minutes_late_are_read_by_the_overlap() {
     assert_matches_sandbox(&system).await;
 }
 
-/// An overlap before now would begin after all that was late when the outage began.
+/// An overlap counted from now would start after the records that were late when the outage began.
 #[tokio::test]
 async fn records_late_before_an_outage_are_read_after_it() {
     let system = TestSystem::start(&[]).await;
@@ -62,19 +62,19 @@ async fn records_late_before_an_outage_are_read_after_it() {
 async fn ids_visible_hours_late_are_read_by_the_nightly_sweep() {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", "0")]);
-    // Hours ago, so that the sweep of two days finds where the update cursor stood before.
+    // Hours ago, so that the sweep of two days finds the earlier position of the update cursor.
     system.sync_both().await;
     let_hours_pass(&system, 60).await;
     pass_late_payments(&system, 3).await;
     system.sync_both().await;
-    assert!(missing(&system).await > 0, "no overlap reaches back so far");
+    assert!(missing(&system).await > 0, "the overlap must not reach back this far");
     let today = SystemClock.now().date_naive();
     let days = json!({"mode": "range", "from_date": today - Days::new(1), "to_date": today}).to_string();
     system.run_job("sync-vima", Some(&days));
     assert_matches_sandbox(&system).await;
 }
 
-/// Moves into the past all that the syncs remember of when they did what.
+/// Shifts all timestamps of the sync state into the past.
 async fn let_hours_pass(system: &TestSystem, hours: u64) {
     let hours = PgInterval::try_from(Duration::from_hours(hours)).expect("an interval");
     sqlx::query!("UPDATE sync_streams SET watermark = watermark - $1::interval", hours)
@@ -87,15 +87,15 @@ async fn let_hours_pass(system: &TestSystem, hours: u64) {
         .expect("the marks can be moved");
 }
 
-/// Below the newest id that is noted when a source begins to be followed there may be some that are not visible yet. They are
-/// late by less than the overlap: of what the history made longer ago, none may be hidden, or nobody has promised to find it.
+/// Below the newest id at the first run there may be ids that are not visible yet. They are late by less than the overlap;
+/// older records of the history must be visible, because nothing promises to find those.
 async fn follow_with_an_overlap_of(minutes: i64) {
     let system = TestSystem::start(&[]).await;
     let _worker = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &minutes.to_string())]);
     become_visible(&system, 600).await;
     system.sandbox.send(Method::POST, "live", Some(json!({"create": 60, "change": 40}))).await;
     system.sync_both().await;
-    assert!(missing(&system).await > 0, "the test wants payments that are not visible yet");
+    assert!(missing(&system).await > 0, "the test needs payments that are not visible yet");
     become_visible(&system, 0).await;
     system.sync_both().await;
     assert_matches_sandbox(&system).await;
@@ -106,7 +106,7 @@ async fn records_late_at_the_first_run_are_read() {
     follow_with_an_overlap_of(15).await;
 }
 
-/// On a day that had hardly begun, nothing tells where the cursors stood: the day before does.
+/// Shortly after midnight the current day has no record before the overlap: the previous day must be read.
 #[tokio::test]
 async fn records_late_at_the_first_run_are_read_at_the_first_minute_of_a_day() {
     follow_with_an_overlap_of(minutes_since_yesterday_began()).await;
@@ -117,11 +117,11 @@ fn minutes_since_yesterday_began() -> i64 {
     (now - day_start(now.date_naive() - Days::new(1))).num_minutes()
 }
 
-/// The worker that takes over knows when the source began to be followed, although that day has been read.
+/// The next worker still knows when the source was first followed, although that day has been read.
 #[tokio::test]
 async fn records_late_at_the_first_run_are_read_after_the_worker_is_killed() {
     let system = TestSystem::start(&[]).await;
-    let held = hold_what_days_tell(&system).await;
+    let blocked = block_cursor_marks(&system).await;
     let overlap = minutes_since_yesterday_began().to_string();
     let mut first = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
     become_visible(&system, 600).await;
@@ -133,7 +133,7 @@ async fn records_late_at_the_first_run_are_read_after_the_worker_is_killed() {
     })
     .await;
     first.kill();
-    held.rollback().await.expect("the lock can be given back");
+    blocked.rollback().await.expect("the lock can be released");
     let _second = system.start_jobs_with(&["worker"], &[("VIMA_OVERLAP_MINUTES", &overlap)]);
     system.wait_until_idle().await;
     become_visible(&system, 0).await;
@@ -141,8 +141,8 @@ async fn records_late_at_the_first_run_are_read_after_the_worker_is_killed() {
     assert_matches_sandbox(&system).await;
 }
 
-/// Until the transaction ends, nobody notes where a cursor stood an hour ago or before.
-async fn hold_what_days_tell(system: &TestSystem) -> sqlx::Transaction<'static, sqlx::Postgres> {
+/// Until the transaction ends, no cursor mark older than an hour can be written.
+async fn block_cursor_marks(system: &TestSystem) -> sqlx::Transaction<'static, sqlx::Postgres> {
     let hold = "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
                     'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END';
                 CREATE TRIGGER hold BEFORE INSERT ON sync_cursor_marks FOR EACH ROW
@@ -153,7 +153,7 @@ async fn hold_what_days_tell(system: &TestSystem) -> sqlx::Transaction<'static, 
     transaction
 }
 
-/// A refund of a payment that is final, and older than the days that are always read, is on no list that is read often.
+/// A refund of a final payment that is older than the overlap is on no list that is read often.
 #[tokio::test]
 async fn late_refund_is_found_by_the_rolling_pass() {
     let system = TestSystem::start(&["--switch", "payshack_date_filter=created"]).await;
@@ -169,7 +169,7 @@ async fn late_refund_is_found_by_the_rolling_pass() {
     system.sandbox.send(Method::PATCH, &path, Some(json!({"status": "Refunded"}))).await;
     system.sync_both().await;
     let refunded = "SELECT count(*) FROM transaction_changes WHERE old_status = 'success' AND new_status = 'refunded'";
-    assert_eq!(system.number(refunded).await, 0, "the days that are always read do not reach back so far");
+    assert_eq!(system.number(refunded).await, 0, "the overlap must not reach back this far");
     let day = Value::from(settled.day.to_string());
     system.run_job("sync-payshack", Some(&json!({"mode": "range", "from_date": day, "to_date": day}).to_string()));
     assert_eq!(system.number(refunded).await, 1);

@@ -1,4 +1,4 @@
-//! Who takes part at PayShack: stored and shown as it is there, written only where it changed, and kept when it is gone.
+//! The PayShack directory: stored and listed completely, written only when changed, kept after delisting.
 
 use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
@@ -17,22 +17,21 @@ use crate::harness::servers::{Servers, number};
 use crate::harness::test_system::{OPERATOR, TestSystem, VIEWER, Web};
 
 const KIND: &str = "sync-payshack-metadata";
-/// Two of the sandbox's five clients.
+/// Two of the five clients of the sandbox.
 const GAME: &str = "5b12c121-06e7-4b53-a8fa-c5d5b56e33ec";
 const MNCL: &str = "0d6e2c0a-53a1-4f3b-8a55-6c1f0f7a2b11";
-/// Two balances of each of the five clients, one of each of the two resellers.
+/// Two balances per client, one per reseller.
 const BALANCES: i64 = 12;
 
-/// How many balances there are.
 const RECORDED: &str = "SELECT count(*) FROM payshack_balances";
-/// Balances that were recorded twice on one day although they had not changed.
+/// Balances recorded twice on one day without a change.
 const RECORDED_IN_VAIN: &str = "SELECT count(*) FROM (
         SELECT amount, recorded_at, lag(amount) OVER held AS amount_before, lag(recorded_at) OVER held AS recorded_before
           FROM payshack_balances
         WINDOW held AS (PARTITION BY owner_kind, owner_id, balance_kind ORDER BY recorded_at, id)) AS recorded
      WHERE amount = amount_before
        AND date_trunc('day', recorded_at, 'UTC') = date_trunc('day', recorded_before, 'UTC')";
-/// The sum of the transactions that last wrote the rows: whoever writes one again makes it larger.
+/// The sum of the ids of the transactions that last wrote the rows: every write makes it larger.
 const WRITTEN: &str = "SELECT ((SELECT sum(xmin::text::bigint) FROM payshack_clients)
                              + (SELECT sum(xmin::text::bigint) FROM payshack_resellers)
                              + (SELECT sum(xmin::text::bigint) FROM payshack_service_providers))::bigint";
@@ -45,7 +44,6 @@ async fn items(web: &Web, path: &str) -> Vec<Value> {
     items
 }
 
-/// The values of one field of all items.
 async fn values(web: &Web, path: &str, field: &str) -> Value {
     items(web, path).await.into_iter().map(|item| item[field].clone()).collect()
 }
@@ -55,7 +53,7 @@ async fn client(web: &Web, id: &str) -> Value {
     found.unwrap_or_else(|| panic!("no client {id}"))
 }
 
-/// What came of the last job.
+/// The result of the last job.
 async fn last_result(web: &Web) -> Value {
     let jobs = web.get(&format!("/api/v1/jobs?kind={KIND}&limit=1")).await;
     let id = jobs["items"][0]["id"].as_str().expect("a job");
@@ -203,12 +201,12 @@ async fn unreadable_row_is_reported_and_other_rows_are_stored() {
         json!([result["seen"], result["updated"], result["unchanged"], result["unreadable"], result["unlisted"]]),
         json!([7, 1, 3, 3, 0])
     );
-    let told = json!([
+    let expected = json!([
         {"id": GAME, "reason": "balance should be an exact amount but is a text of 5 characters"},
         {"id": null, "reason": "clientId is missing"},
         {"id": null, "reason": "the row is \"17\", not an object"},
     ]);
-    assert_eq!(result["unreadable_rows"], told);
+    assert_eq!(result["unreadable_rows"], expected);
     let said = worker.output();
     for reason in ["clientId is missing", "a text of 5 characters"] {
         assert!(said.contains(reason), "{reason} is in no line of the log");
@@ -225,7 +223,7 @@ async fn refused_list_does_not_block_other_lists() {
     let _worker = system.start_jobs(&["worker"]);
     let web = system.start_web().await;
     let job = NewJob::without_args(&SYNC_PAYSHACK_METADATA, Trigger::Cli);
-    enqueue_job(&system.pool, &system.servers.redis().await, &job).await.expect("the jobs table takes it");
+    enqueue_job(&system.pool, &system.servers.redis().await, &job).await.expect("the job can be enqueued");
     eventually("every list to be asked for", || async {
         let answered = system.sandbox.get("requests").await["answered"].clone();
         answered.get("/payshack/indigate-core-svc/api/v1/service-provider/fetch-all-sp").map(|_| ())
@@ -334,8 +332,8 @@ async fn lists_are_paged_searched_and_masked() {
         ("resellers?search=second", VIEWER, "s***@example.com"),
         ("resellers?search=second", OPERATOR, "second@example.com"),
     ] {
-        let answer = web.request(Method::GET, &format!("/api/v1/payshack/{path}"), Some(key), None).await;
-        assert_eq!(answer.expect("an answer").json()["items"][0]["email"], email, "{path}");
+        let response = web.request(Method::GET, &format!("/api/v1/payshack/{path}"), Some(key), None).await;
+        assert_eq!(response.expect("a response").json()["items"][0]["email"], email, "{path}");
     }
 }
 
@@ -357,12 +355,12 @@ async fn invalid_parameters_are_reported_by_field() {
         ("balances?from_date=2026-02-01&to_date=2026-01-01", "from_date"),
         ("balances?timezone=Nowhere/Land", "timezone"),
     ] {
-        let answer = web.request(Method::GET, &format!("/api/v1/payshack/{path}"), Some(VIEWER), None).await;
-        let answer = answer.expect("an answer");
-        assert_eq!((answer.status, answer.json()["errors"][0]["field"].as_str()), (422, Some(field)), "{path}");
+        let response = web.request(Method::GET, &format!("/api/v1/payshack/{path}"), Some(VIEWER), None).await;
+        let response = response.expect("a response");
+        assert_eq!((response.status, response.json()["errors"][0]["field"].as_str()), (422, Some(field)), "{path}");
     }
     for path in ["clients", "resellers", "service-providers", "balances"] {
-        let answer = web.request(Method::GET, &format!("/api/v1/payshack/{path}"), None, None).await;
-        assert_eq!(answer.expect("an answer").status, 401, "{path}");
+        let response = web.request(Method::GET, &format!("/api/v1/payshack/{path}"), None, None).await;
+        assert_eq!(response.expect("a response").status, 401, "{path}");
     }
 }

@@ -1,4 +1,4 @@
-//! Every metric over HTTP, of a few payments that one can add up by hand.
+//! Every metrics endpoint, for a few payments whose totals can be checked by hand.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::harness::ingest_fixture::{IngestFixture, minimal_transaction};
 use crate::harness::test_system::{TestSystem, VIEWER, Web};
 
-/// What a payment says of itself.
+/// The fields of a payment that differ.
 #[derive(Debug, Clone, Copy)]
 struct Given {
     list: Stream,
@@ -27,7 +27,7 @@ struct Given {
     method: &'static str,
     currency: &'static str,
     amount: i64,
-    /// Hundredths of a US dollar for one unit; none where it is 0.
+    /// Hundredths of a US dollar per unit; 0 means no rate.
     cents: i64,
     status: Status,
 }
@@ -76,14 +76,13 @@ fn few() -> Vec<Given> {
     ]
 }
 
-/// A web process over these payments.
-struct Told {
+struct MetricsApi {
     _stage: TestSystem,
     web: Web,
 }
 
-impl Told {
-    async fn of(given: &[Given]) -> Self {
+impl MetricsApi {
+    async fn new(given: &[Given]) -> Self {
         let system = TestSystem::start(&[]).await;
         let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
         for list in [Stream::VimaUpdates, Stream::PayshackPayins, Stream::PayshackPayouts] {
@@ -98,20 +97,20 @@ impl Told {
         self.web.get(&format!("/api/v1/metrics/{path}")).await
     }
 
-    /// An answer about the three days of the few.
+    /// The response for the three days of the payments.
     async fn of_few(&self, path: &str) -> Value {
         let sign = if path.contains('?') { '&' } else { '?' };
         self.get(&format!("{path}{sign}from_date=2025-01-13&to_date=2025-01-15")).await
     }
 }
 
-/// What rows say in some fields.
+/// Some fields of the rows.
 fn said(rows: &Value, fields: &[&str]) -> Value {
     let rows = rows.as_array().unwrap_or_else(|| panic!("no rows: {rows}"));
     rows.iter().map(|row| fields.iter().map(|field| row[*field].clone()).collect::<Value>()).collect()
 }
 
-/// The only row that says this.
+/// The only row with this value.
 fn row<'a>(rows: &'a Value, said: &[(&str, Value)]) -> &'a Value {
     let rows = rows.as_array().unwrap_or_else(|| panic!("no rows: {rows}"));
     let mut found = rows.iter().filter(|row| said.iter().all(|(field, value)| row[*field] == *value));
@@ -122,12 +121,12 @@ fn row<'a>(rows: &'a Value, said: &[(&str, Value)]) -> &'a Value {
 
 #[tokio::test]
 async fn metrics_by_country_status_and_method_are_correct() {
-    let told = Told::of(&few()).await;
+    let metrics = MetricsApi::new(&few()).await;
     let fields = ["country", "country_name", "total_count", "total_amount", "total_amount_usd", "percentage_of_total"];
-    let answer = told.of_few("by-country").await;
+    let response = metrics.of_few("by-country").await;
     assert_eq!(
-        said(&answer["countries"], &fields),
-        // In order of US dollars, for there are two currencies.
+        said(&response["countries"], &fields),
+        // Sorted by US dollars, because there are two currencies.
         json!([
             ["NP", "Nepal", 1, "10.00", "11.00", 16.67],
             ["IND", "India", 1, "600.00", "6.00", 16.67],
@@ -135,40 +134,40 @@ async fn metrics_by_country_status_and_method_are_correct() {
             [null, null, 1, "50.00", "0.00", 16.67],
         ])
     );
-    assert_eq!(answer["period"], json!({"from": "2025-01-13", "to": "2025-01-15", "timezone": "UTC"}));
-    assert_eq!(answer["data_as_of"], json!({"vima": null, "payshack": null}));
-    let answer = told.of_few("by-country?currency=INR&kind=payin").await;
+    assert_eq!(response["period"], json!({"from": "2025-01-13", "to": "2025-01-15", "timezone": "UTC"}));
+    assert_eq!(response["data_as_of"], json!({"vima": null, "payshack": null}));
+    let response = metrics.of_few("by-country?currency=INR&kind=payin").await;
     assert_eq!(
-        said(&answer["countries"], &["country", "total_amount", "usd_missing_count", "percentage_of_total"]),
+        said(&response["countries"], &["country", "total_amount", "usd_missing_count", "percentage_of_total"]),
         json!([["IN", "1400.00", 1, 75.0], ["IND", "600.00", 0, 25.0]])
     );
     let fields = ["status", "total_count", "total_amount", "success_count", "failed_amount", "percentage_of_total"];
-    let answer = told.of_few("by-status?source=vima&currency=INR").await;
+    let response = metrics.of_few("by-status?source=vima&currency=INR").await;
     assert_eq!(
-        said(&answer["statuses"], &fields),
+        said(&response["statuses"], &fields),
         json!([["success", 2, "700.00", 2, "0.00", 66.67], ["failed", 1, "300.00", 0, "300.00", 33.33]])
     );
-    // Of the 14th in Kolkata, the last two are of the 15th.
-    let answer = told.get("by-payment-method?from_date=2025-01-13&to_date=2025-01-14&timezone=Asia/Kolkata").await;
+    // In Kolkata, the last two of the 14th belong to the 15th.
+    let response = metrics.get("by-payment-method?from_date=2025-01-13&to_date=2025-01-14&timezone=Asia/Kolkata").await;
     assert_eq!(
         said(
-            &answer["payment_methods"],
+            &response["payment_methods"],
             &["payment_method", "total_count", "total_amount", "pending_count", "conversion_rate"]
         ),
         json!([["UPI", 3, "1400.00", 1, 33.33], ["CARD", 1, "600.00", 0, 100.0]])
     );
-    let answer = told.of_few("by-payment-method?project=alpha").await;
+    let response = metrics.of_few("by-payment-method?project=alpha").await;
     assert_eq!(
-        said(&answer["payment_methods"], &["payment_method", "total_count", "avg_ticket"]),
+        said(&response["payment_methods"], &["payment_method", "total_count", "avg_ticket"]),
         json!([["CARD", 1, "600.00"], ["UPI", 2, "200.00"]])
     );
 }
 
 #[tokio::test]
 async fn merchants_are_paged() {
-    let told = Told::of(&few()).await;
+    let metrics = MetricsApi::new(&few()).await;
     let fields = ["merchant_id", "total_count", "total_amount", "pending_count", "first_txn_at", "last_txn_at"];
-    let first = told.of_few("by-merchant?sort_by=total_count&limit=2").await;
+    let first = metrics.of_few("by-merchant?sort_by=total_count&limit=2").await;
     assert_eq!(
         said(&first["items"], &fields),
         json!([
@@ -179,7 +178,7 @@ async fn merchants_are_paged() {
     let counts = ["total", "total_relation", "page", "pages"].map(|field| first[field].clone());
     assert_eq!(counts, [json!(4), json!("exact"), json!(1), json!(2)]);
     let cursor = first["next_cursor"].as_str().expect("a next page");
-    let second = told.of_few(&format!("by-merchant?sort_by=total_count&limit=2&cursor={cursor}")).await;
+    let second = metrics.of_few(&format!("by-merchant?sort_by=total_count&limit=2&cursor={cursor}")).await;
     assert_eq!(
         said(&second["items"], &fields),
         json!([
@@ -188,16 +187,16 @@ async fn merchants_are_paged() {
         ])
     );
     assert_eq!((&second["page"], &second["next_cursor"]), (&json!(2), &Value::Null));
-    let by_number = told.of_few("by-merchant?sort_by=total_count&limit=2&page=2").await;
+    let by_number = metrics.of_few("by-merchant?sort_by=total_count&limit=2&page=2").await;
     assert_eq!(by_number["items"], second["items"]);
-    let largest = told.of_few("by-merchant").await;
+    let largest = metrics.of_few("by-merchant").await;
     assert_eq!(said(&largest["items"], &["merchant_id"]), json!([["m-3"], ["m-2"], ["m-1"], [null]]));
-    let searched = told.of_few("by-merchant?search=M-&sort_by=merchant_id&order=asc&source=payshack").await;
+    let searched = metrics.of_few("by-merchant?search=M-&sort_by=merchant_id&order=asc&source=payshack").await;
     assert_eq!(
         said(&searched["items"], &["merchant_id", "first_txn_at", "last_txn_at"]),
         json!([["m-2", "2025-01-14T09:00:00Z", "2025-01-14T09:00:00Z"]])
     );
-    let of_project = told.of_few("by-merchant?project=alpha&status=success&sort_by=merchant_id&order=asc").await;
+    let of_project = metrics.of_few("by-merchant?project=alpha&status=success&sort_by=merchant_id&order=asc").await;
     assert_eq!(
         said(&of_project["items"], &["merchant_id", "total_amount", "last_txn_at"]),
         json!([["m-1", "100.00", "2025-01-13T09:10:00Z"], ["m-2", "600.00", "2025-01-13T20:00:00Z"]])
@@ -206,23 +205,23 @@ async fn merchants_are_paged() {
 
 #[tokio::test]
 async fn hourly_and_amount_distributions_are_correct() {
-    let told = Told::of(&few()).await;
+    let metrics = MetricsApi::new(&few()).await;
     let fields = ["weekday_name", "count", "amount", "amount_usd", "success_count", "conversion_rate"];
-    let answer = told.of_few("hourly-distribution").await;
-    let nine = row(&answer["data"], &[("weekday", json!(0)), ("hour", json!(9))]);
+    let response = metrics.of_few("hourly-distribution").await;
+    let nine = row(&response["data"], &[("weekday", json!(0)), ("hour", json!(9))]);
     assert_eq!(said(&json!([nine]), &fields), json!([["Monday", 2, null, "4.00", 1, 50.0]]));
-    assert_eq!((answer["data"].as_array().map(Vec::len), &answer["currency"]), (Some(168), &Value::Null));
-    // A quarter to three in Kathmandu is nine in the morning.
-    let answer = told.of_few("hourly-distribution?currency=INR&timezone=Asia/Kathmandu&project=beta").await;
-    let afternoon = row(&answer["data"], &[("weekday", json!(1)), ("hour", json!(14))]);
+    assert_eq!((response["data"].as_array().map(Vec::len), &response["currency"]), (Some(168), &Value::Null));
+    // 14:45 in Kathmandu is 09:00 UTC.
+    let response = metrics.of_few("hourly-distribution?currency=INR&timezone=Asia/Kathmandu&project=beta").await;
+    let afternoon = row(&response["data"], &[("weekday", json!(1)), ("hour", json!(14))]);
     assert_eq!(said(&json!([afternoon]), &fields), json!([["Tuesday", 1, "1000.00", "0.00", 0, 0.0]]));
-    let night = row(&answer["data"], &[("weekday", json!(2)), ("hour", json!(5))]);
+    let night = row(&response["data"], &[("weekday", json!(2)), ("hour", json!(5))]);
     assert_eq!(said(&json!([night]), &fields), json!([["Wednesday", 1, "50.00", "0.00", 0, 0.0]]));
 
-    let answer = told.of_few("amount-distribution?currency=INR").await;
-    assert_eq!(answer["buckets"][1], "100-500");
+    let response = metrics.of_few("amount-distribution?currency=INR").await;
+    assert_eq!(response["buckets"][1], "100-500");
     let filled: Value =
-        answer["data"].as_array().expect("rows").iter().filter(|row| row["count"] != 0).cloned().collect();
+        response["data"].as_array().expect("rows").iter().filter(|row| row["count"] != 0).cloned().collect();
     assert_eq!(
         said(&filled, &["bucket", "bucket_index", "hour", "count", "total_amount"]),
         json!([
@@ -232,27 +231,27 @@ async fn hourly_and_amount_distributions_are_correct() {
             ["1000-5000", 3, 9, 1, "1000.00"],
         ])
     );
-    // Of one project, the payments themselves are counted.
-    let answer = told.of_few("amount-distribution?project=alpha").await;
-    let hour = row(&answer["data"], &[("bucket_index", json!(1)), ("hour", json!(9))]);
+    // For one project, the raw rows are counted.
+    let response = metrics.of_few("amount-distribution?project=alpha").await;
+    let hour = row(&response["data"], &[("bucket_index", json!(1)), ("hour", json!(9))]);
     assert_eq!((&hour["count"], &hour["total_amount"]), (&json!(2), &json!("400.00")));
 }
 
 #[tokio::test]
 async fn heatmaps_contain_every_cell() {
-    let told = Told::of(&few()).await;
+    let metrics = MetricsApi::new(&few()).await;
     let cell = |map: &Value, x: u8, y: u8| {
         let cell = row(&map["cells"], &[("x", json!(x)), ("y", json!(y))]);
         (cell["value"].clone(), cell["count"].clone())
     };
-    let map = told.of_few("heatmap").await;
+    let map = metrics.of_few("heatmap").await;
     assert_eq!((map["cells"].as_array().map(Vec::len), cell(&map, 9, 0)), (Some(168), (json!(2), json!(2))));
     assert_eq!((&map["x_labels"][9], &map["y_labels"][0]), (&json!("9"), &json!("Monday")));
     assert_eq!((&map["min_value"], &map["max_value"], &map["currency"]), (&json!(0), &json!(2), &Value::Null));
-    let map = told.of_few("heatmap?metric=amount").await;
+    let map = metrics.of_few("heatmap?metric=amount").await;
     assert_eq!((&map["currency"], &map["is_converted"]), (&json!("USD"), &json!(true)));
     assert_eq!((cell(&map, 9, 0), &map["max_value"]), ((json!("4.00"), json!(2)), &json!("11.00")));
-    let map = told.of_few("heatmap?dimension=merchant_hour&metric=amount&project=alpha").await;
+    let map = metrics.of_few("heatmap?dimension=merchant_hour&metric=amount&project=alpha").await;
     assert_eq!(
         (&map["y_labels"], &map["currency"], &map["is_converted"]),
         (&json!(["m-1", "m-2"]), &json!("INR"), &json!(false))
@@ -261,43 +260,46 @@ async fn heatmaps_contain_every_cell() {
         (cell(&map, 9, 0).0, cell(&map, 20, 1).0, cell(&map, 9, 1).0),
         (json!("400.00"), json!("600.00"), json!("0.00"))
     );
-    let map = told.of_few("heatmap?dimension=merchant_day&metric=conversion").await;
+    let map = metrics.of_few("heatmap?dimension=merchant_day&metric=conversion").await;
     assert_eq!((&map["y_labels"], map["cells"].as_array().map(Vec::len)), (&json!(["m-1", "m-2", "m-3"]), Some(21)));
     assert_eq!((cell(&map, 0, 0).0, cell(&map, 1, 1).0, cell(&map, 6, 2).0), (json!(50.0), json!(0.0), Value::Null));
-    let map = told.of_few("heatmap?dimension=merchant_hour&project=nobody").await;
+    let map = metrics.of_few("heatmap?dimension=merchant_hour&project=nobody").await;
     assert_eq!((&map["cells"], &map["max_value"]), (&json!([]), &Value::Null));
 }
 
 #[tokio::test]
 async fn comparison_of_periods_is_correct() {
-    let told = Told::of(&few()).await;
+    let metrics = MetricsApi::new(&few()).await;
     let days = "comparison?comparison_type=custom&from_date=2025-01-14&to_date=2025-01-15";
-    let answer = told.get(days).await;
-    assert_eq!(answer["current"]["period"], json!({"from": "2025-01-14T00:00:00Z", "until": "2025-01-16T00:00:00Z"}));
-    assert_eq!(answer["previous"]["period"], json!({"from": "2025-01-12T00:00:00Z", "until": "2025-01-14T00:00:00Z"}));
+    let response = metrics.get(days).await;
+    assert_eq!(response["current"]["period"], json!({"from": "2025-01-14T00:00:00Z", "until": "2025-01-16T00:00:00Z"}));
+    assert_eq!(
+        response["previous"]["period"],
+        json!({"from": "2025-01-12T00:00:00Z", "until": "2025-01-14T00:00:00Z"})
+    );
     let fields = ["total_count", "total_amount", "total_amount_usd", "success_count", "conversion_rate"];
     assert_eq!(
-        said(&json!([answer["current"], answer["previous"]]), &fields),
+        said(&json!([response["current"], response["previous"]]), &fields),
         json!([[3, null, "11.00", 1, 33.33], [3, "1000.00", "10.00", 2, 66.67]])
     );
     let fields =
         ["count_change", "amount_change", "amount_change_percent", "amount_usd_change", "success_count_change"];
-    assert_eq!(said(&json!([answer["comparison"]]), &fields), json!([[0, null, 10.0, "1.00", -1]]));
-    assert_eq!(answer["comparison"]["conversion_rate_change"], json!(-33.33));
-    let answer = told.get(&format!("{days}&currency=INR")).await;
-    assert_eq!(said(&json!([answer["comparison"]]), &fields), json!([[-1, "50.00", 5.0, "-10.00", -2]]));
+    assert_eq!(said(&json!([response["comparison"]]), &fields), json!([[0, null, 10.0, "1.00", -1]]));
+    assert_eq!(response["comparison"]["conversion_rate_change"], json!(-33.33));
+    let response = metrics.get(&format!("{days}&currency=INR")).await;
+    assert_eq!(said(&json!([response["comparison"]]), &fields), json!([[-1, "50.00", 5.0, "-10.00", -2]]));
 
     for (zone, comparison) in [("UTC", "day"), ("Asia/Kathmandu", "week"), ("Asia/Kolkata", "month")] {
-        let answer = told.get(&format!("comparison?comparison_type={comparison}&timezone={zone}")).await;
+        let response = metrics.get(&format!("comparison?comparison_type={comparison}&timezone={zone}")).await;
         let time = |period: &str, end: &str| -> DateTime<Utc> {
-            answer[period]["period"][end].as_str().and_then(|text| text.parse().ok()).expect("a time")
+            response[period]["period"][end].as_str().and_then(|text| text.parse().ok()).expect("a time")
         };
         let (current, until) = (time("current", "from"), time("current", "until"));
         let (previous, same) = (time("previous", "from"), time("previous", "until"));
-        assert!(current < until && previous < same && same <= current, "{answer}");
+        assert!(current < until && previous < same && same <= current, "{response}");
         let longest = until - current;
-        assert!(same - previous <= longest && (comparison == "month" || same - previous == longest), "{answer}");
-        assert_eq!((&answer["comparison_type"], &answer["timezone"]), (&json!(comparison), &json!(zone)));
+        assert!(same - previous <= longest && (comparison == "month" || same - previous == longest), "{response}");
+        assert_eq!((&response["comparison_type"], &response["timezone"]), (&json!(comparison), &json!(zone)));
     }
 }
 
@@ -310,13 +312,13 @@ async fn projects_are_ranked_by_conversion_rate() {
         [vec![given; success], failures].concat()
     };
     let given = [many("gamma", 9, 3), many("delta", 1, 9), many("epsilon", 9, 0), many("zeta", 18, 6)].concat();
-    let told = Told::of(&given).await;
-    let answer = told.get("conversion-by-project?from_date=2025-02-01&to_date=2025-02-01").await;
+    let metrics = MetricsApi::new(&given).await;
+    let response = metrics.get("conversion-by-project?from_date=2025-02-01&to_date=2025-02-01").await;
     let ranked = json!([["zeta", 24, 75.0], ["gamma", 12, 75.0], ["delta", 10, 10.0]]);
     let fields = ["project", "total_count", "conversion_rate"];
-    assert_eq!((said(&answer["projects"], &fields), said(&answer["top_5"], &fields)), (ranked.clone(), ranked));
-    assert_eq!(said(&answer["bottom_5"], &["project"]), json!([["delta"], ["gamma"], ["zeta"]]));
-    let failed = told.get("conversion-by-project?from_date=2025-02-01&to_date=2025-02-01&status=success").await;
+    assert_eq!((said(&response["projects"], &fields), said(&response["top_5"], &fields)), (ranked.clone(), ranked));
+    assert_eq!(said(&response["bottom_5"], &["project"]), json!([["delta"], ["gamma"], ["zeta"]]));
+    let failed = metrics.get("conversion-by-project?from_date=2025-02-01&to_date=2025-02-01&status=success").await;
     assert_eq!(said(&failed["projects"], &["project", "conversion_rate"]), json!([["zeta", 100.0]]));
 }
 
@@ -326,8 +328,9 @@ async fn live_metrics_and_filter_values_are_correct() {
     let [one, .., last] = few()[..] else { unreachable!("six payments") };
     let recent = |given: Given, seconds| Given { created_at: now - TimeDelta::seconds(seconds), ..given };
     let pending = Given { list: Stream::PayshackPayins, project: "beta", status: Status::Pending, cents: 0, ..one };
-    let told = Told::of(&[recent(one, 5), recent(one, 5), recent(pending, 5), recent(one, 7_200), last]).await;
-    let rpm = told.get("rpm").await;
+    let metrics =
+        MetricsApi::new(&[recent(one, 5), recent(one, 5), recent(pending, 5), recent(one, 7_200), last]).await;
+    let rpm = metrics.get("rpm").await;
     assert_eq!(
         (&rpm["minutes"], &rpm["total_count"], &rpm["average"], &rpm["peak"]),
         (&json!(60), &json!(3), &json!(0.05), &json!(3)),
@@ -335,9 +338,9 @@ async fn live_metrics_and_filter_values_are_correct() {
     );
     assert_eq!(rpm["data"].as_array().map(Vec::len), Some(60));
     assert_eq!(row(&rpm["data"], &[("count", json!(3))])["timestamp"], rpm["peak_at"]);
-    let rpm = told.get("rpm?minutes=1440&source=vima").await;
+    let rpm = metrics.get("rpm?minutes=1440&source=vima").await;
     assert_eq!((&rpm["minutes"], &rpm["total_count"]), (&json!(1440), &json!(3)));
-    let live = told.get("live").await;
+    let live = metrics.get("live").await;
     assert_eq!(
         ["total_count", "success_count", "pending_count", "total_amount", "total_amount_usd", "rpm"]
             .map(|field| live[field].clone()),
@@ -345,7 +348,7 @@ async fn live_metrics_and_filter_values_are_correct() {
     );
     assert_eq!(live["by_source"]["payshack"], json!({"count": 1, "amount": "100.00", "amount_usd": "0.00"}));
 
-    let filters = told.web.get("/api/v1/filters").await;
+    let filters = metrics.web.get("/api/v1/filters").await;
     let choice = |value: &str, count: u8| json!({"value": value, "count": count});
     for (field, expected) in [
         ("sources", json!([choice("vima", 3), choice("payshack", 1)])),
@@ -363,7 +366,7 @@ async fn live_metrics_and_filter_values_are_correct() {
 
 #[tokio::test]
 async fn invalid_queries_are_rejected_and_empty_results_are_valid() {
-    let told = Told::of(&[]).await;
+    let metrics = MetricsApi::new(&[]).await;
     for (path, field) in [
         ("by-country?timezone=Mars", "timezone"),
         ("by-status?status=done", "status"),
@@ -382,8 +385,13 @@ async fn invalid_queries_are_rejected_and_empty_results_are_valid() {
         ("rpm?minutes=1441", "minutes"),
     ] {
         let path = format!("/api/v1/metrics/{path}");
-        let answer = told.web.request(Method::GET, &path, Some(VIEWER), None).await.expect("the web process answers");
-        assert_eq!((answer.status, &answer.json()["errors"][0]["field"]), (422, &json!(field)), "{path}: {answer:?}");
+        let response =
+            metrics.web.request(Method::GET, &path, Some(VIEWER), None).await.expect("the web process responds");
+        assert_eq!(
+            (response.status, &response.json()["errors"][0]["field"]),
+            (422, &json!(field)),
+            "{path}: {response:?}"
+        );
     }
     for path in [
         "by-country",
@@ -399,6 +407,6 @@ async fn invalid_queries_are_rejected_and_empty_results_are_valid() {
         "rpm",
         "live",
     ] {
-        assert!(told.get(path).await["data_as_of"].is_object(), "{path}");
+        assert!(metrics.get(path).await["data_as_of"].is_object(), "{path}");
     }
 }

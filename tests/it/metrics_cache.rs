@@ -1,5 +1,4 @@
-//! Answers are kept while they hold, and not a moment longer: whoever asks after a payment was stored finds it counted, however
-//! many ask at the same time.
+//! Cached responses are never stale: a request after a commit sees its payments, also with concurrent requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,10 +48,10 @@ async fn ingest(books: &IngestFixture, raw: &Value) {
 }
 
 async fn count(web: &Web, path: &str) -> u64 {
-    let answer = web.get(path).await;
-    let buckets = answer["data"].as_array().into_iter().flatten();
+    let response = web.get(path).await;
+    let buckets = response["data"].as_array().into_iter().flatten();
     let of_buckets: u64 = buckets.filter_map(|bucket| bucket["count"].as_u64()).sum();
-    ["total_count", "total"].iter().find_map(|name| answer[name].as_u64()).unwrap_or(of_buckets)
+    ["total_count", "total"].iter().find_map(|name| response[name].as_u64()).unwrap_or(of_buckets)
 }
 
 #[tokio::test]
@@ -71,31 +70,31 @@ async fn response_contains_everything_committed_before_the_request() {
     let reader = |path: &'static str| {
         let (web, stored, ended) = (&web, &stored, &ended);
         async move {
-            let mut answers = 0;
+            let mut responses = 0;
             while !ended.load(Ordering::SeqCst) {
                 let before = stored.load(Ordering::SeqCst);
                 let counted = count(web, path).await;
                 assert!(counted >= before, "{path} counted {counted} after {before} were stored");
-                answers += 1;
+                responses += 1;
             }
-            answers
+            responses
         }
     };
     let readers = [OVERVIEW, TRENDS, PAGE].into_iter().cycle().take(9).map(reader);
-    let ((), answers) = tokio::join!(writer, futures_util::future::join_all(readers));
-    assert!(answers.iter().all(|answers: &u64| *answers > 1), "{answers:?}");
+    let ((), responses) = tokio::join!(writer, futures_util::future::join_all(readers));
+    assert!(responses.iter().all(|responses: &u64| *responses > 1), "{responses:?}");
     for path in [OVERVIEW, TRENDS, PAGE] {
         assert_eq!(count(&web, path).await, 60);
     }
 }
 
-/// What moves no sum is told as well, and what one may see is never shown to whoever may not.
+/// Changes that move no total are shown too, and personal data is never shown to a role without access.
 #[tokio::test]
 async fn cached_page_shows_changes_and_respects_roles() {
     let system = TestSystem::start(&[]).await;
     let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
     let web = system.start_web().await;
-    let told = |update: u64, email: &str| {
+    let version = |update: u64, email: &str| {
         json!({
             "operation_id": "1",
             "operation_update_id": update.to_string(),
@@ -107,14 +106,14 @@ async fn cached_page_shows_changes_and_respects_roles() {
         })
     };
     let shown = async |key: &str| {
-        let answer = web.request(Method::GET, PAGE, Some(key), None).await.expect("an answer").json();
-        answer["items"][0]["user_email"].as_str().expect("an address").to_owned()
+        let response = web.request(Method::GET, PAGE, Some(key), None).await.expect("a response").json();
+        response["items"][0]["user_email"].as_str().expect("an address").to_owned()
     };
-    ingest(&books, &told(1, "first@example.com")).await;
+    ingest(&books, &version(1, "first@example.com")).await;
     for (key, email) in [(ADMIN, "first@example.com"), (VIEWER, "f***@example.com"), (OPERATOR, "first@example.com")] {
         assert_eq!(shown(key).await, email);
     }
-    ingest(&books, &told(2, "second@example.com")).await;
+    ingest(&books, &version(2, "second@example.com")).await;
     for (key, email) in [(VIEWER, "s***@example.com"), (OPERATOR, "second@example.com"), (VIEWER, "s***@example.com")] {
         assert_eq!(shown(key).await, email);
     }
@@ -129,14 +128,14 @@ async fn cached_response_has_the_current_data_as_of() {
     system.sync_both().await;
     let first = web.get(TRENDS).await["data_as_of"].clone();
     assert!(first["vima"].is_string() && first["payshack"].is_string(), "{first}");
-    // Nothing of that day changes: the sums hold, and what is said of the sources does not.
+    // Nothing of that day changes: the totals stay valid, but `data_as_of` does not.
     system.run_job("sync-vima", None);
     let second = web.get(TRENDS).await["data_as_of"].clone();
     assert_ne!(first["vima"], second["vima"]);
     assert_eq!(first["payshack"], second["payshack"]);
 }
 
-/// Each answer that is kept is held against the one of somebody who has kept nothing.
+/// Each cached response is compared with one that was computed without a cache.
 #[tokio::test]
 async fn change_of_any_day_is_in_the_next_response() {
     let books = IngestFixture::start().await;
@@ -156,12 +155,12 @@ async fn change_of_any_day_is_in_the_next_response() {
     let check = async |what: &str| {
         for question in &questions {
             let (kept, new) = (sums.ask(question).await, MetricsCache::new(pool.clone()).ask(question).await);
-            let (kept, new) = (kept.expect("an answer"), new.expect("an answer"));
-            let whole = sums::list(pool, question).await.expect("an answer");
-            assert_eq!(told(&kept), told(&new), "{what}: {question:?}");
-            assert_eq!(told(&kept), added_up(&whole), "{what}: {question:?}");
+            let (kept, new) = (kept.expect("a response"), new.expect("a response"));
+            let whole = sums::list(pool, question).await.expect("a response");
+            assert_eq!(measures_by_key(&kept), measures_by_key(&new), "{what}: {question:?}");
+            assert_eq!(measures_by_key(&kept), added_up(&whole), "{what}: {question:?}");
         }
-        sums.ask(&questions[0]).await.expect("an answer").sums.iter().map(|sum| sum.measures.count).sum::<i64>()
+        sums.ask(&questions[0]).await.expect("a response").sums.iter().map(|sum| sum.measures.count).sum::<i64>()
     };
     assert_eq!(check("nothing").await, 0);
     for (what, id, update, created_at, expected) in [
@@ -175,16 +174,16 @@ async fn change_of_any_day_is_in_the_next_response() {
         store_update(&books, id, update, created_at).await;
         assert_eq!(check(what).await, expected, "{what}");
     }
-    // As a process of the release before writes: it tells of no day.
+    // As a process of the previous release writes: without a version per day.
     pool.execute(
         "UPDATE metric_cells SET count = count + 1 WHERE bucket < '2026-01-10Z';
          UPDATE payment_versions SET version = version + 1 WHERE source = 'vima'",
     )
     .await
     .expect("the cells are there");
-    assert_eq!(check("of a day that nobody told of").await, 5);
+    assert_eq!(check("of a day without a version").await, 5);
     store(&books, 5).await;
-    assert_eq!(check("told of again").await, 6);
+    assert_eq!(check("after another change").await, 6);
     pool.execute("TRUNCATE payment_day_versions; UPDATE payment_versions SET version = 1, told = 0, untold = 0")
         .await
         .expect("the tables are there");
@@ -194,8 +193,8 @@ async fn change_of_any_day_is_in_the_next_response() {
     assert_eq!(check("put back to an earlier state").await, 7);
 }
 
-fn told(answer: &Answer) -> BTreeMap<String, Measures> {
-    added_up(&answer.sums)
+fn measures_by_key(response: &Answer) -> BTreeMap<String, Measures> {
+    added_up(&response.sums)
 }
 
 fn added_up(sums: &[MetricRow]) -> BTreeMap<String, Measures> {

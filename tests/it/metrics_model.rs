@@ -1,5 +1,5 @@
-//! The metrics against plain SQL: random histories through the real ingest, then every endpoint, in four zones, across a change
-//! of clocks. What an endpoint says must be what a count over the payments says, in PostgreSQL's own calendar.
+//! The metrics against plain SQL: random histories through the real ingest, then every endpoint, in four time zones, across
+//! clock changes. Every response must equal a count over the raw rows with PostgreSQL's own calendar.
 
 mod history;
 mod oracle;
@@ -22,7 +22,7 @@ use oracle::{Asked, Oracle};
 
 const ZONES: [&str; 4] = ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York"];
 
-/// Filters as a dashboard would set them: none, each alone, some together, and one that finds nothing.
+/// Filters of a dashboard: none, each alone, combinations, and one without results.
 const FILTERS: [&[(&str, &str)]; 9] = [
     &[],
     &[("source", "vima")],
@@ -43,18 +43,18 @@ async fn every_endpoint_equals_plain_sql_over_the_transactions() {
         let first: NaiveDate = first.parse().expect("a day");
         for _ in 0..if is_long() { 10 } else { 1 } {
             let history = histories(first).new_tree(&mut runner).expect("a history").current();
-            hold_against_plain_sql(first, &history).await;
+            compare_with_plain_sql(first, &history).await;
         }
     }
 }
 
-async fn hold_against_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
+async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
     let system = TestSystem::start(&[]).await;
     let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
     let web = system.start_web().await;
     for (page, tellings) in history.iter().enumerate() {
         store(&books, tellings).await;
-        // In the midst of it too: an answer that is kept must not outlive what it was made of.
+        // Also between pages: a cached response must not outlive its data.
         if page % 4 == 3 {
             ask(&web, &books, first, "Asia/Kolkata", FILTERS[0]).await;
         }
@@ -62,7 +62,7 @@ async fn hold_against_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
     assert_rollups_match_transactions(&system).await;
     for (zone_place, zone) in ZONES.into_iter().enumerate() {
         for (filter_place, filter) in FILTERS.into_iter().enumerate() {
-            // Every filter in two of the zones, unless there is time.
+            // Every filter in two of the zones; in all of them in long runs.
             if filter.is_empty() || is_long() || (zone_place + filter_place) % 2 == 0 {
                 ask(&web, &books, first, zone, filter).await;
             }
@@ -70,7 +70,7 @@ async fn hold_against_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
     }
 }
 
-/// A page of each list, as the providers have them.
+/// A page per list, as the providers return them.
 async fn store(books: &IngestFixture, tellings: &[Telling]) {
     for (stream, source, kind) in [
         (Stream::VimaUpdates, Source::Vima, Kind::Payin),
@@ -83,7 +83,7 @@ async fn store(books: &IngestFixture, tellings: &[Telling]) {
     }
 }
 
-/// Holds every endpoint against its count.
+/// Compares every endpoint with its count.
 async fn ask(
     web: &Web,
     books: &IngestFixture,

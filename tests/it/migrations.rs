@@ -1,4 +1,4 @@
-//! Migrations: named for what they do, applied from nothing, safe at once and twice, and noticed where they are missing.
+//! Migrations: named by what they do, applied to an empty database, safe concurrently and repeatedly, and reported if missing.
 
 use std::fs;
 
@@ -32,10 +32,10 @@ async fn concurrent_migrations_apply_each_once() {
     let servers = Servers::start_empty().await;
     let pool = servers.pool().await;
     let needed = MIGRATIONS.iter().count();
-    assert_eq!(schema_state(&pool).await.expect("an answer"), SchemaState::Behind(needed));
+    assert_eq!(schema_state(&pool).await.expect("a response"), SchemaState::Behind(needed));
     let (first, second) = tokio::join!(migrate(&pool), migrate(&pool));
     first.and(second).expect("both succeed");
-    assert_eq!(schema_state(&pool).await.expect("an answer"), SchemaState::Ready);
+    assert_eq!(schema_state(&pool).await.expect("a response"), SchemaState::Ready);
 }
 
 #[tokio::test]
@@ -45,5 +45,5 @@ async fn migrate_is_idempotent() {
         let ended = run(Program::Psp, &["migrate"], [("DATABASE_URL", servers.database_url.clone())]);
         assert!(ended.status.success(), "{ended:?}");
     }
-    assert_eq!(schema_state(&servers.pool().await).await.expect("an answer"), SchemaState::Ready);
+    assert_eq!(schema_state(&servers.pool().await).await.expect("a response"), SchemaState::Ready);
 }

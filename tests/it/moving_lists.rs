@@ -1,5 +1,5 @@
-//! Lists that move while they are read: whatever order they are in and whichever date they go by, every payment that was
-//! there when the read began is stored when it has ended.
+//! Lists that change while they are read: in any order and with any date filter, every payment that existed when the read
+//! started is stored when it ends.
 
 use std::collections::BTreeSet;
 
@@ -10,28 +10,28 @@ use uuid::Uuid;
 use crate::harness::consistency::assert_matches_sandbox;
 use crate::harness::test_system::TestSystem;
 
-/// How often payments come and change during a read, before the list comes to rest.
-const SHAKES: usize = 25;
+/// How often payments are created and changed during a read.
+const CHANGES: usize = 25;
 
-async fn ids_at_the_provider(system: &TestSystem) -> BTreeSet<String> {
+async fn provider_ids(system: &TestSystem) -> BTreeSet<String> {
     let records = system.sandbox.get("truth/records?source=payshack&kind=payin").await;
     let records = records.as_array().expect("a list").iter();
     records.map(|record| record["source_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-async fn ids_here(system: &TestSystem) -> BTreeSet<String> {
+async fn stored_ids(system: &TestSystem) -> BTreeSet<String> {
     let ids = sqlx::query_scalar!("SELECT source_id FROM transactions WHERE source = 'payshack' AND kind = 'payin'");
     ids.fetch_all(&system.pool).await.expect("the payments can be read").into_iter().collect()
 }
 
-/// Lets payments come and change until the job has ended, or often enough.
-async fn shake(system: &TestSystem, job_id: Uuid) {
+/// Creates and changes payments until the job has ended, at most [`CHANGES`] times.
+async fn change_during(system: &TestSystem, job_id: Uuid) {
     let began =
         async |system: &TestSystem| system.number("SELECT COALESCE(sum(pages), 0)::bigint FROM sync_runs").await > 2;
     while !began(system).await {
         tokio::task::yield_now().await;
     }
-    for _ in 0..SHAKES {
+    for _ in 0..CHANGES {
         if system.job_state(job_id).await == "succeeded" {
             return;
         }
@@ -46,18 +46,18 @@ async fn moving_list_is_read_until_it_is_stable() {
     {
         let order = format!("payshack_order={order}");
         let filter = format!("payshack_date_filter={filter}");
-        // One long day, in small payments: most of them of today, and open, so that they change.
+        // One day with many payments, most of them of today and open, so that they change.
         let system =
             TestSystem::start(&["--history-days", "1", "--per-day", "10", "--switch", &order, "--switch", &filter])
                 .await;
         system.sandbox.send(Method::POST, "live", Some(json!({"create": 1200}))).await;
         system.sandbox.send(Method::PUT, "faults", Some(json!({"latency-ms": 150}))).await;
         let _worker = system.start_jobs(&["worker"]);
-        let before = ids_at_the_provider(&system).await;
+        let before = provider_ids(&system).await;
         let job_id = system.enqueue("sync-payshack", None);
-        shake(&system, job_id).await;
+        change_during(&system, job_id).await;
         system.wait_until_idle().await;
-        let missed: Vec<_> = before.difference(&ids_here(&system).await).cloned().collect();
+        let missed: Vec<_> = before.difference(&stored_ids(&system).await).cloned().collect();
         assert!(missed.is_empty(), "{order} {filter}: {} of {} were skipped", missed.len(), before.len());
         let rounds = system.number("SELECT pages FROM sync_runs WHERE source = 'payshack' LIMIT 1").await;
         assert!(rounds > 13, "{order} {filter}: the list did not move");

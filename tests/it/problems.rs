@@ -1,4 +1,4 @@
-//! Every error is a problem document, and every answer says which request it is of.
+//! Every error is a problem document, and every response has a request id.
 
 use reqwest::Method;
 
@@ -39,16 +39,16 @@ async fn every_error_is_a_problem() {
             "VALIDATION_ERROR",
         ),
     ] {
-        let answer = web.request(method.clone(), path, key, body).await.expect("the web process answers");
-        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
-        assert_eq!(answer.headers["content-type"], "application/problem+json", "{method} {path}");
-        let problem = answer.json();
+        let response = web.request(method.clone(), path, key, body).await.expect("the web process responds");
+        assert_eq!(response.status, status, "{method} {path}: {response:?}");
+        assert_eq!(response.headers["content-type"], "application/problem+json", "{method} {path}");
+        let problem = response.json();
         assert_eq!(
             (&problem["code"], &problem["status"]),
             (&code.into(), &status.into()),
             "{method} {path}: {problem}"
         );
-        let request_id = answer.headers["x-request-id"].to_str().expect("plain text");
+        let request_id = response.headers["x-request-id"].to_str().expect("plain text");
         assert_eq!(problem["request_id"], request_id, "{method} {path}: {problem}");
         for field in ["type", "title", "detail"] {
             assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}: {problem}");
@@ -63,8 +63,8 @@ async fn every_error_is_a_problem() {
 async fn unknown_enum_value_lists_the_allowed_values() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
-    let answer = web.request(Method::GET, "/api/v1/transactions?status=done", Some(ADMIN), None).await;
-    let problem = answer.expect("the web process answers").text;
+    let response = web.request(Method::GET, "/api/v1/transactions?status=done", Some(ADMIN), None).await;
+    let problem = response.expect("the web process responds").text;
     for allowed in ["success", "failed", "pending", "processing", "refunded", "unknown"] {
         assert!(problem.contains(allowed), "{problem}");
     }
@@ -75,14 +75,17 @@ async fn health_and_docs_need_no_key_and_request_ids_are_echoed() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     for path in ["/health", "/health/live", "/health/ready", "/api/docs", "/api/openapi.json", "/api/openapi.yaml"] {
-        let answer = web.request(Method::GET, path, None, None).await.expect("the web process answers");
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let response = web.request(Method::GET, path, None, None).await.expect("the web process responds");
+        assert_eq!(response.status, 200, "{path}: {response:?}");
     }
-    let docs = web.request(Method::GET, "/api/docs", None, None).await.expect("the web process answers").text;
-    assert!(!docs.contains("src=\"http") && !docs.contains("href=\"http"), "the docs need no internet");
+    let docs = web.request(Method::GET, "/api/docs", None, None).await.expect("the web process responds").text;
+    assert!(
+        !docs.contains("src=\"http") && !docs.contains("href=\"http"),
+        "the docs must work without internet access"
+    );
     let mine = [("x-request-id", "my-own-id"), ("x-api-key", ADMIN)];
-    let answer = web.post_with("/api/v1/sync/trigger/vima", &mine, "").await;
-    assert_eq!(answer.headers["x-request-id"], "my-own-id");
+    let response = web.post_with("/api/v1/sync/trigger/vima", &mine, "").await;
+    assert_eq!(response.headers["x-request-id"], "my-own-id");
 }
 
 #[tokio::test]
@@ -95,8 +98,8 @@ async fn only_configured_origins_are_allowed_by_cors() {
             ("access-control-request-method", "GET"),
             ("access-control-request-headers", "content-type,x-api-key"),
         ];
-        let answer = web.options("/api/v1/transactions", &headers).await;
-        let granted = answer.headers.get("access-control-allow-origin").map(|origin| origin.to_str().expect("text"));
-        assert_eq!(granted, allowed.then_some(origin), "{answer:?}");
+        let response = web.options("/api/v1/transactions", &headers).await;
+        let granted = response.headers.get("access-control-allow-origin").map(|origin| origin.to_str().expect("text"));
+        assert_eq!(granted, allowed.then_some(origin), "{response:?}");
     }
 }

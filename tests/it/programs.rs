@@ -1,4 +1,4 @@
-//! The processes: alone, side by side, stopped, and without their servers.
+//! The processes: one, several of a kind, stopped, and without their servers.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn two_processes_of_each_kind_duplicate_no_work() {
         .await;
     assert_eq!(overlapping, 0, "two syncs of one lane at a time");
     assert_eq!(system.number("SELECT count(*) FROM job_attempts WHERE attempt > 1").await, 0);
-    // Not those that a job of a tick enqueues: days that are owed, days that a night reconciles.
+    // Without those that the job of a tick enqueues: history days, days of a nightly reconciliation.
     let jobs = system.number("SELECT count(*) FROM jobs WHERE scheduled_for IS NOT NULL").await;
     let ticks = system.number("SELECT count(*) FROM schedule_ticks").await;
     assert!(jobs <= ticks, "{jobs} jobs of {ticks} ticks: a tick is at most one job");

@@ -1,5 +1,5 @@
-//! Storms: everything that providers do wrong, at once and at random, while payments come and change and workers are killed.
-//! Afterwards the database equals the providers, to the last digit, and the books add up.
+//! All provider faults at once and at random, while payments are created and changed and workers are killed. Afterwards the
+//! database equals the providers exactly, and the run counts are consistent.
 
 use std::time::Duration;
 
@@ -15,8 +15,7 @@ use crate::harness::programs::RunningProgram;
 use crate::harness::test_system::TestSystem;
 use crate::harness::{eventually, eventually_within, is_long};
 
-/// What a request may suffer.
-const OF_REQUESTS: [&str; 12] = [
+const REQUEST_FAULTS: [&str; 12] = [
     "timeout",
     "reset",
     "500",
@@ -30,13 +29,12 @@ const OF_REQUESTS: [&str; 12] = [
     "truncated",
     "endless",
 ];
-/// What a record may suffer, and a login.
-const OF_RECORDS: [&str; 5] = ["malformed", "nul", "duplicate", "stale", "login-refused"];
-/// How long a late record is in no list.
+const RECORD_FAULTS: [&str; 5] = ["malformed", "nul", "duplicate", "stale", "login-refused"];
+/// How late a late record becomes visible.
 const LATE: Duration = Duration::from_secs(3);
-/// In a storm a page takes seconds, and an attempt that failed waits for up to a minute.
+/// With faults a page takes seconds, and a failed attempt is retried after up to a minute.
 const TIMEOUT: Duration = Duration::from_mins(5);
-/// How often a job is asked for again that the weather has ended.
+/// How often a job that the faults made fail is enqueued again.
 const TRIES: usize = 20;
 
 const SETTINGS: [(&str, &str); 8] = [
@@ -50,35 +48,35 @@ const SETTINGS: [(&str, &str); 8] = [
     ("DATABASE_MAX_CONNECTIONS", "6"),
 ];
 
-/// How the providers behave: drawn from a seed.
-struct Weather {
+/// The behaviour of the providers, derived from a seed.
+struct FaultProfile {
     seed: u64,
-    dice: StdRng,
+    rng: StdRng,
 }
 
-impl Weather {
-    fn of(seed: u64) -> Self {
-        Self { seed, dice: StdRng::seed_from_u64(seed) }
+impl FaultProfile {
+    fn new(seed: u64) -> Self {
+        Self { seed, rng: StdRng::seed_from_u64(seed) }
     }
 
     fn one_of(&mut self, values: [&'static str; 2]) -> &'static str {
-        values[self.dice.random_range(0..2)]
+        values[self.rng.random_range(0..2)]
     }
 
-    /// The arguments of a sandbox with this weather. A request suffers about every second time: one in twenty of each fault.
+    /// The arguments of a sandbox with this profile. About every second request fails: one in twenty with each fault.
     fn arguments(&mut self) -> Vec<String> {
         let mut arguments: Vec<String> =
             ["--history-days", "3", "--per-day", "300", "--live-per-second", "12", "--seed"].map(str::to_owned).into();
         arguments.push(self.seed.to_string());
         let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
-        for fault in OF_REQUESTS {
-            add("--fault", format!("{fault}={:.3}", self.dice.random_range(0.05..0.06)));
+        for fault in REQUEST_FAULTS {
+            add("--fault", format!("{fault}={:.3}", self.rng.random_range(0.05..0.06)));
         }
-        for fault in OF_RECORDS {
-            add("--fault", format!("{fault}={:.3}", self.dice.random_range(0.05..0.20)));
+        for fault in RECORD_FAULTS {
+            add("--fault", format!("{fault}={:.3}", self.rng.random_range(0.05..0.20)));
         }
         add("--fault", "timeout-seconds=2".to_owned());
-        add("--switch", format!("vima_late_visible_share={:.3}", self.dice.random_range(0.05..0.20)));
+        add("--switch", format!("vima_late_visible_share={:.3}", self.rng.random_range(0.05..0.20)));
         add("--switch", format!("vima_late_visible_seconds={}", LATE.as_secs()));
         for (name, values) in [
             ("vima_cursor", ["exclusive", "inclusive"]),
@@ -98,15 +96,15 @@ impl Weather {
     }
 }
 
-/// Kills a worker, whichever, after some further pages, so many times, and starts another in its place.
-async fn kill_workers(system: &TestSystem, weather: &mut Weather, workers: &mut [RunningProgram], kills: usize) {
+/// Kills a random worker after some further pages, this many times, and replaces it.
+async fn kill_workers(system: &TestSystem, profile: &mut FaultProfile, workers: &mut [RunningProgram], kills: usize) {
     for _ in 0..kills {
-        let pages = pages(system).await + weather.dice.random_range(5..40);
+        let pages = pages(system).await + profile.rng.random_range(5..40);
         eventually_within(TIMEOUT, "some more pages to be stored", || async {
             (self::pages(system).await >= pages).then_some(())
         })
         .await;
-        let victim = &mut workers[weather.dice.random_range(0..2)];
+        let victim = &mut workers[profile.rng.random_range(0..2)];
         victim.kill();
         *victim = system.start_jobs_with(&["worker"], &SETTINGS);
     }
@@ -116,7 +114,7 @@ async fn pages(system: &TestSystem) -> i64 {
     system.number("SELECT COALESCE(sum(pages), 0)::bigint FROM sync_runs").await
 }
 
-/// Asks for a sync again until one that began after `since` has read everything it was to read.
+/// Enqueues a sync until one that started after `since` is complete.
 async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, since: DateTime<Utc>) {
     let mode = if args.is_some() { "range" } else { "incremental" };
     for _ in 0..TRIES {
@@ -135,19 +133,19 @@ async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, 
     panic!("{source} could not be read to the end in {TRIES} tries ({mode})");
 }
 
-async fn weather(seed: u64) {
-    let mut weather = Weather::of(seed);
-    let arguments = weather.arguments();
+async fn run_seed(seed: u64) {
+    let mut profile = FaultProfile::new(seed);
+    let arguments = profile.arguments();
     let system = TestSystem::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let scheduler = system.start_jobs_with(&["scheduler"], &SETTINGS);
     let mut workers = [system.start_jobs_with(&["worker"], &SETTINGS), system.start_jobs_with(&["worker"], &SETTINGS)];
-    kill_workers(&system, &mut weather, &mut workers, if is_long() { 8 } else { 3 }).await;
+    kill_workers(&system, &mut profile, &mut workers, if is_long() { 8 } else { 3 }).await;
     system.sandbox.send(Method::PUT, "live", Some(json!({"per_second": 0}))).await;
-    // No payment moves from here on; the weather stays as it is. What is late becomes visible.
+    // No payment changes from here on; the faults continue. Late records become visible.
     let still_at = SystemClock.now() + LATE;
     eventually("every payment to be visible", || async { (SystemClock.now() > still_at).then_some(()) }).await;
     drop(scheduler);
-    // What the hourly pass over the last days does in thirty hours.
+    // The range that the hourly pass covers in thirty hours.
     let today = still_at.date_naive();
     let days = json!({"mode": "range", "from_date": today - Days::new(3), "to_date": today}).to_string();
     read_to_the_end(&system, "vima", None, still_at).await;
@@ -158,35 +156,35 @@ async fn weather(seed: u64) {
     })
     .await;
     assert_matches_sandbox(&system).await;
-    assert_books_add_up(&system).await;
+    assert_counts_are_consistent(&system).await;
 }
 
-/// Every record that was stored was counted once as inserted, whatever runs were killed; none is thought to be at work.
-async fn assert_books_add_up(system: &TestSystem) {
+/// Every stored record was counted once as inserted, also by killed runs, and no run is shown as running.
+async fn assert_counts_are_consistent(system: &TestSystem) {
     let inserted = system.number("SELECT sum(inserted)::bigint FROM sync_runs").await;
     assert_eq!(inserted, system.number("SELECT count(*) FROM transactions").await, "inserted once, and counted");
-    let odd = "SELECT count(*) FROM sync_runs
+    let inconsistent = "SELECT count(*) FROM sync_runs
                 WHERE status = 'running' OR records_seen <> inserted + updated + unchanged + quarantined
                    OR (status = 'incomplete') <> (status <> 'failed' AND error IS NOT NULL AND status <> 'cancelled')";
-    assert_eq!(system.number(odd).await, 0, "runs whose books do not add up");
+    assert_eq!(system.number(inconsistent).await, 0, "runs with inconsistent counts");
     assert!(system.number("SELECT count(*) FROM quarantine").await > 0, "some records are broken");
     assert!(system.number("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'").await > 0, "workers were killed");
 }
 
-/// The storms of these seeds, one after another; of the first alone where there is no time.
-async fn weather_all(seeds: impl Iterator<Item = u64>) {
+/// Runs these seeds one after another; only the first unless there is time.
+async fn run_seeds(seeds: impl Iterator<Item = u64>) {
     for seed in seeds.take(if is_long() { usize::MAX } else { 1 }) {
-        println!("the storm of seed {seed}");
-        weather(seed).await;
+        println!("seed {seed}");
+        run_seed(seed).await;
     }
 }
 
 #[tokio::test]
 async fn database_equals_providers_after_random_faults() {
-    weather_all((1..=19).step_by(2)).await;
+    run_seeds((1..=19).step_by(2)).await;
 }
 
 #[tokio::test]
 async fn database_equals_providers_after_other_random_faults() {
-    weather_all((2..=20).step_by(2)).await;
+    run_seeds((2..=20).step_by(2)).await;
 }

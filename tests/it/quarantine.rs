@@ -1,4 +1,4 @@
-//! The quarantine: what cannot be read is listed with its reason, leaves when it is mended, and is read again on demand.
+//! The quarantine: malformed records are listed with their reason, leave it when a valid version arrives, and can be replayed.
 
 use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
@@ -21,7 +21,7 @@ use crate::harness::test_system::{ApiResponse, OPERATOR, TestSystem, VIEWER, Web
 
 const LIST: &str = "/api/v1/sync/quarantine";
 
-/// A record as it would have come into the quarantine of an older release.
+/// A record as an older release would have quarantined it.
 struct Old<'a> {
     source: &'a str,
     kind: &'a str,
@@ -64,7 +64,7 @@ const PAYIN: &str = r#"{"txnId":"P1","orderId":"O1","amount":"100.50","txnStatus
 const PAYOUT: &str = r#"{"transactionId":"P2","amount":20,"status":"Pending","createdAt":"2026-01-15T16:46:46.698Z"}"#;
 
 async fn asked(web: &Web, method: Method, path: &str, key: &str) -> ApiResponse {
-    web.request(method, path, Some(key), None).await.expect("the web process answers")
+    web.request(method, path, Some(key), None).await.expect("the web process responds")
 }
 
 async fn until_succeeded(web: &Web, job_id: &Value) -> Value {
@@ -91,10 +91,10 @@ async fn malformed_record_is_listed_until_a_valid_version_arrives() {
     let page = web.get(LIST).await;
     let (entry, total) = (&page["items"][0], &page["total"]);
     assert_eq!(*total, 1, "{page}");
-    let told = ["source", "kind", "source_id", "reason", "raw", "raw_replaced"].map(|field| entry[field].clone());
+    let actual = ["source", "kind", "source_id", "reason", "raw", "raw_replaced"].map(|field| entry[field].clone());
     let reason = "complete_amount should be an exact amount but is a text of 9 characters";
     assert_eq!(
-        told,
+        actual,
         [json!("vima"), json!("payin"), json!("900"), json!(reason), json!(broken.to_string()), Value::Null]
     );
     let runs = web.get("/api/v1/sync/runs?source=vima").await;
@@ -179,7 +179,7 @@ async fn invalid_queries_are_rejected() {
     let web = system.start_web().await;
     let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
     let nobody = Uuid::nil();
-    for (method, path, key, status, told) in [
+    for (method, path, key, status, message) in [
         (Method::GET, "?source=visa".to_owned(), VIEWER, 422, "vima, payshack"),
         (Method::GET, "?kind=refund".to_owned(), VIEWER, 422, "payin, payout"),
         (Method::GET, "?cursor=forged".to_owned(), VIEWER, 422, "cursor"),
@@ -187,9 +187,12 @@ async fn invalid_queries_are_rejected() {
         (Method::POST, format!("/{nobody}/replay"), OPERATOR, 404, "there is no such record in quarantine"),
         (Method::POST, "/17/replay".to_owned(), OPERATOR, 422, "must be a UUID"),
     ] {
-        let answer = asked(&web, method, &format!("{LIST}{path}"), key).await;
-        assert_eq!(answer.status, status, "{path}: {answer:?}");
-        assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{path}: {answer:?}");
+        let response = asked(&web, method, &format!("{LIST}{path}"), key).await;
+        assert_eq!(response.status, status, "{path}: {response:?}");
+        assert!(
+            response.json()["detail"].as_str().is_some_and(|detail| detail.contains(message)),
+            "{path}: {response:?}"
+        );
     }
     assert_eq!(system.number("SELECT count(*) FROM jobs").await, 0);
 }
@@ -213,11 +216,11 @@ async fn replay_stores_readable_records_once() {
 
     assert_eq!(web.get(LIST).await["total"], 0);
     let payment = web.get("/api/v1/transactions").await["items"][0].clone();
-    let told = ["source_id", "amount", "project", "fee"].map(|field| payment[field].clone());
-    assert_eq!(told, [json!("P1"), json!("100.50"), json!("91game"), json!("2.50")], "{payment}");
+    let actual = ["source_id", "amount", "project", "fee"].map(|field| payment[field].clone());
+    assert_eq!(actual, [json!("P1"), json!("100.50"), json!("91game"), json!("2.50")], "{payment}");
     assert_rollups_match_transactions(&system).await;
-    let told = "SELECT count(*) FROM events WHERE body->>'type' IN ('new_transactions', 'metrics_updated')";
-    assert_eq!(system.number(told).await, 2);
+    let events = "SELECT count(*) FROM events WHERE body->>'type' IN ('new_transactions', 'metrics_updated')";
+    assert_eq!(system.number(events).await, 2);
     assert_eq!(system.number("SELECT count(*) FROM sync_runs").await, 0, "nobody asked the provider");
 }
 
@@ -227,11 +230,11 @@ async fn replay_compares_versions_like_a_page() {
     let _worker = system.start_jobs(&["worker"]);
     let later = PAYIN.replace("15:47:20.139Z", "15:48:00.000Z").replace("Success", "Refunded");
     let earlier = PAYIN.replace("15:47:20.139Z", "15:46:50.000Z").replace("Success", "Pending");
-    for (raw, told, changes) in [(PAYIN, "success", 0), (&later, "refunded", 1), (&earlier, "refunded", 1)] {
+    for (raw, expected, changes) in [(PAYIN, "success", 0), (&later, "refunded", 1), (&earlier, "refunded", 1)] {
         Old::new("payshack", "payin", raw.as_bytes()).keep(&system).await;
         system.run_job("replay-quarantine", None);
         let status = sqlx::query_scalar!("SELECT status FROM transactions").fetch_one(&system.pool).await;
-        assert_eq!(status.expect("one payment"), told);
+        assert_eq!(status.expect("one payment"), expected);
         assert_eq!(system.number("SELECT count(*) FROM transaction_changes WHERE run_id IS NULL").await, changes);
         assert_eq!(
             system.number("SELECT count(*) FROM quarantine").await,
@@ -279,7 +282,7 @@ async fn replay_of_a_killed_worker_continues_in_another() {
     .expect("the database takes it");
     let (redis, mut first) = (system.servers.redis().await, system.start_jobs(&["worker"]));
     let job = NewJob::replay(Replay::All, Trigger::Api);
-    enqueue_job(&system.pool, &redis, &job).await.expect("the jobs table takes it");
+    enqueue_job(&system.pool, &redis, &job).await.expect("the job can be enqueued");
     eventually("some records to be stored", || async {
         (system.number("SELECT count(*) FROM transactions").await > 0).then_some(())
     })
@@ -339,7 +342,7 @@ async fn replay_with_invalid_arguments_fails_at_once() {
     let (web, redis, _worker) =
         (system.start_web().await, system.servers.redis().await, system.start_jobs(&["worker"]));
     let job = NewJob::with_args(&REPLAY_QUARANTINE, json!({"sorce": "vima"}), Trigger::Api);
-    let job_id = enqueue_job(&system.pool, &redis, &job).await.expect("the jobs table takes it").job_id;
+    let job_id = enqueue_job(&system.pool, &redis, &job).await.expect("the job can be enqueued").job_id;
     let path = format!("/api/v1/jobs/{job_id}");
     let failed = eventually("the replay to fail", || async {
         Some(web.get(&path).await).filter(|job| job["state"] == "failed")
@@ -359,7 +362,7 @@ async fn entries_not_seen_for_a_quarter_are_deleted_and_logged() {
     let housekeeping = system.try_run_job("housekeeping", None);
     assert!(housekeeping.stdout.contains(r#""quarantine":1"#), "{housekeeping:?}");
     let left = sqlx::query_scalar!("SELECT id FROM quarantine").fetch_all(&system.pool).await;
-    assert_eq!(left.expect("the database answers"), [kept]);
+    assert_eq!(left.expect("the database responds"), [kept]);
     eventually("the worker to say what went", || async { worker.output().contains(&gone.to_string()).then_some(()) })
         .await;
 }

@@ -1,4 +1,4 @@
-//! Days reconciled as they are in production: by workers, of what was synced, killed in the middle, again and again.
+//! Reconciliation of synced days by workers, which are killed in the middle and run repeatedly.
 
 use std::collections::BTreeSet;
 
@@ -23,14 +23,14 @@ fn args(date: NaiveDate) -> String {
     json!({"date": date}).to_string()
 }
 
-/// Reconciles a day by a worker, and returns what the command printed of it.
+/// Reconciles a day by a worker, and returns the output of the command.
 fn reconcile(system: &TestSystem, date: NaiveDate) -> Value {
     let ended = system.try_run_job("reconcile", Some(&args(date)));
     assert!(ended.status.success(), "{ended:?}");
     serde_json::from_str(ended.stdout.lines().last().expect("a result")).expect("JSON")
 }
 
-/// A system whose payments are synced, and its worker.
+/// A system with synced payments, and its worker.
 async fn synced(sandbox: &[&str]) -> (TestSystem, crate::harness::programs::RunningProgram) {
     let system = TestSystem::start(sandbox).await;
     let worker = system.start_jobs(&["worker"]);
@@ -38,10 +38,10 @@ async fn synced(sandbox: &[&str]) -> (TestSystem, crate::harness::programs::Runn
     (system, worker)
 }
 
-/// Every verdict of the labelled days is right: nothing is missed, nothing is made up.
+/// Every verdict of the labelled days is correct, without false positives or negatives.
 #[tokio::test]
 async fn labelled_days_have_no_wrong_verdict() {
-    // 70 in a hundred go through both sides: more than 50,000 pairs where there is time.
+    // 70 % are on both sides: more than 50,000 pairs in long runs.
     let per_day = if is_long() { "25000" } else { "1000" };
     let (system, _worker) = synced(&["--per-day", per_day, "--discrepancies", "0.1"]).await;
     let mut keys = 0;
@@ -75,7 +75,7 @@ fn text(value: &Value) -> String {
     value.as_str().expect("text").to_owned()
 }
 
-/// What cases are, down to the version of each row.
+/// The discrepancies, including the row versions.
 async fn cases(system: &TestSystem) -> Vec<String> {
     let rows =
         sqlx::query_scalar!(r#"SELECT xmin::text || discrepancies::text AS "case!" FROM discrepancies ORDER BY id"#);
@@ -96,7 +96,7 @@ async fn repeated_run_has_the_same_result_and_changes_no_discrepancy() {
         assert_eq!(again["cases"], json!({"opened": 0, "reopened": 0, "auto_resolved": 0}));
     }
     assert_eq!(cases(&system).await, before);
-    let told = system
+    let verdicts = system
         .number(
             "SELECT count(DISTINCT said) FROM (
                  SELECT string_agg(concat(key, occurrence, match_status, types, vima_txn_id, payshack_txn_id, amount_diff), ';'
@@ -104,10 +104,10 @@ async fn repeated_run_has_the_same_result_and_changes_no_discrepancy() {
                    FROM reconciliation_results GROUP BY run_id) AS runs",
         )
         .await;
-    assert_eq!(told, 1, "20 runs, one verdict");
+    assert_eq!(verdicts, 1, "20 runs, one verdict");
 }
 
-/// A pair that is split by midnight, or by most of a day, is a pair.
+/// A pair across midnight, or most of a day apart, is still a pair.
 #[tokio::test]
 async fn pairs_up_to_23_hours_apart_are_matched() {
     let (system, _worker) = synced(&["--per-day", "0"]).await;
@@ -136,7 +136,7 @@ async fn pairs_up_to_23_hours_apart_are_matched() {
     }
 }
 
-/// A pay-in that both sides agree on, of the day before yesterday: its id at `PayShack`'s side, and its key.
+/// A matched pay-in of the day before yesterday: its PayShack id and its key.
 async fn agreed(system: &TestSystem, day: NaiveDate) -> (Uuid, String) {
     let row = sqlx::query!(
         r#"SELECT payshack.id, payshack.order_id AS "key!" FROM transactions AS payshack
@@ -150,7 +150,7 @@ async fn agreed(system: &TestSystem, day: NaiveDate) -> (Uuid, String) {
     (row.id, row.key)
 }
 
-/// The state, the note, and how many changes a case has in its history.
+/// The state, the note and the number of changes of a discrepancy.
 async fn case(system: &TestSystem, key: &str) -> (String, Option<String>, i64) {
     let row = sqlx::query!(
         r#"SELECT state, note, (SELECT count(*) FROM discrepancy_changes WHERE discrepancy_id = discrepancies.id) AS "changes!"
@@ -161,7 +161,7 @@ async fn case(system: &TestSystem, key: &str) -> (String, Option<String>, i64) {
     (row.state, row.note, row.changes)
 }
 
-/// A person's decision, as `PATCH` leaves it.
+/// The result of a `PATCH` by a person.
 async fn decide(system: &TestSystem, key: &str, to: &str, note: Option<&str>) {
     sqlx::query!(
         r#"UPDATE discrepancies SET state = $2, note = $3,
@@ -193,19 +193,19 @@ async fn discrepancy_persists_across_runs_with_its_notes() {
     forget().await;
     assert_eq!(reconcile(&system, day)["counts"]["missing_payshack"], 1);
     decide(&system, &key, "acknowledged", Some("asked the bank")).await;
-    // It was late: the next run no longer finds the case, and the note is kept.
+    // It was late: the next run no longer finds the discrepancy, and the note is kept.
     read_again();
     assert_eq!(reconcile(&system, day)["cases"]["auto_resolved"], 1);
     let note = Some("asked the bank".to_owned());
     assert_eq!(case(&system, &key).await, ("auto_resolved".to_owned(), note.clone(), 2));
     assert_eq!(reconcile(&system, day)["cases"], json!({"opened": 0, "reopened": 0, "auto_resolved": 0}));
 
-    // Found again, it is open again.
+    // Found again, it is reopened.
     forget().await;
     assert_eq!(reconcile(&system, day)["cases"]["reopened"], 1);
     assert_eq!(case(&system, &key).await, ("open".to_owned(), note.clone(), 3));
 
-    // What a person settled stays so while the facts are the same, and is opened again where they have changed.
+    // A resolved discrepancy stays resolved while its facts are the same, and is reopened if they change.
     decide(&system, &key, "resolved", Some("paid in cash")).await;
     assert_eq!(reconcile(&system, day)["cases"]["reopened"], 0);
     assert_eq!(case(&system, &key).await.0, "resolved");
@@ -214,7 +214,7 @@ async fn discrepancy_persists_across_runs_with_its_notes() {
     assert_eq!(reconcile(&system, day)["cases"]["reopened"], 1);
     assert_eq!(case(&system, &key).await, ("open".to_owned(), Some("paid in cash".to_owned()), 4));
 
-    // What a person ignores stays ignored, whatever changes.
+    // An ignored discrepancy stays ignored.
     decide(&system, &key, "ignored", Some("a test payment")).await;
     read_again();
     let counts = reconcile(&system, day)["counts"].clone();
@@ -224,7 +224,7 @@ async fn discrepancy_persists_across_runs_with_its_notes() {
     assert_eq!(system.number(facts).await, 1, "the case tells what the last run found");
 }
 
-/// While a provider is away, nobody can say that its payments are missing.
+/// While a provider is unavailable, its payments cannot be called missing.
 #[tokio::test]
 async fn provider_outage_opens_no_discrepancy() {
     let (system, _worker) = synced(&["--discrepancies", "0"]).await;
@@ -237,11 +237,11 @@ async fn provider_outage_opens_no_discrepancy() {
     let counts = reconcile(&system, day)["counts"].clone();
     assert_eq!((&counts["pending"], &counts["missing_payshack"]), (&json!(whole), &json!(0)));
     assert_eq!(system.number("SELECT count(*) FROM discrepancies").await, 0);
-    // Read again, and still not there: now it is said.
+    // Read again and still absent: now it is reported.
     let back = "UPDATE sync_streams SET watermark = watermark + interval '3 days' WHERE source = 'payshack'";
     system.pool.execute(back).await.expect("the streams");
     assert_eq!(reconcile(&system, day)["counts"]["missing_payshack"], whole);
-    // Of what was never read, nothing is said.
+    // Nothing is reported about unread days.
     let covered = "UPDATE sync_streams SET covered_from = now() WHERE source = 'payshack' AND stream = 'history'";
     system.pool.execute(covered).await.expect("the streams");
     let again = reconcile(&system, day);
@@ -254,7 +254,7 @@ async fn provider_outage_opens_no_discrepancy() {
 async fn killed_run_leaves_nothing_and_is_repeated() {
     let (system, mut worker) = synced(&["--discrepancies", "0.2"]).await;
     let day = days_ago(1);
-    // Nobody can write results, so the run stands in its middle for as long as that is so.
+    // Results cannot be written, so the run waits in the middle.
     let mut gate = system.pool.begin().await.expect("a transaction");
     gate.execute("LOCK TABLE reconciliation_results IN SHARE MODE").await.expect("a lock");
     let job = system.enqueue("reconcile", Some(&args(day)));
@@ -285,7 +285,7 @@ async fn killed_run_leaves_nothing_and_is_repeated() {
     assert_eq!(system.number(orphans).await, 0);
 }
 
-/// A worker that was thought dead and comes back commits nothing.
+/// A worker that was presumed dead and resumes commits nothing.
 #[tokio::test]
 async fn run_with_a_lost_claim_writes_nothing() {
     let (system, mut worker) = synced(&["--discrepancies", "0.2"]).await;
@@ -305,19 +305,20 @@ async fn run_with_a_lost_claim_writes_nothing() {
     }
 }
 
-/// What dashboards are told of a run, in order.
+/// The events of a run, in order.
 #[tokio::test]
 async fn run_publishes_its_start_and_its_end() {
     let (system, _worker) = synced(&["--discrepancies", "0.2"]).await;
     let run = reconcile(&system, days_ago(1));
-    let told = sqlx::query_scalar!("SELECT body FROM events WHERE body ->> 'type' LIKE 'reconciliation%' ORDER BY id");
-    let told = told.fetch_all(&system.pool).await.expect("events");
-    let names: Vec<&str> = told.iter().filter_map(|event| event["type"].as_str()).collect();
+    let events =
+        sqlx::query_scalar!("SELECT body FROM events WHERE body ->> 'type' LIKE 'reconciliation%' ORDER BY id");
+    let events = events.fetch_all(&system.pool).await.expect("events");
+    let names: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(names, ["reconciliation_started", "reconciliation_progress", "reconciliation_completed"]);
-    for event in &told {
+    for event in &events {
         assert_eq!((&event["date"], &event["run_id"]), (&run["date"], &run["run_id"]));
     }
-    assert_eq!(told[2]["counts"], run["counts"]);
+    assert_eq!(events[2]["counts"], run["counts"]);
     let judged: DateTime<Utc> = sqlx::query_scalar!(r#"SELECT as_of AS "as_of!" FROM reconciliation_runs"#)
         .fetch_one(&system.pool)
         .await

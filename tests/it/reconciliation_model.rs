@@ -1,5 +1,5 @@
-//! The statement that judges a day against the rules, a row at a time: on random days, with every verdict there is, both say
-//! the same of every row.
+//! The SQL statement of a day against the domain rules: on random days with every verdict, both have the same result for
+//! every row.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::harness::is_long;
 use crate::harness::servers::Servers;
 
-/// A day, what both sides tell around it, and by which rules it is judged.
+/// A day, the records of both sides around it, and the rules.
 #[derive(Debug, Clone)]
 struct Case {
     rows: Vec<Row>,
@@ -29,7 +29,7 @@ struct Case {
     as_of: DateTime<Utc>,
 }
 
-/// What is said of a payment, or of a row.
+/// The verdict of a payment or of a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Said {
     key: Option<String>,
@@ -45,7 +45,7 @@ fn day() -> NaiveDate {
 }
 
 fn day_from() -> DateTime<Utc> {
-    // In India: half an hour off, as no day of UTC is.
+    // In India, whose days are half an hour off from UTC.
     "2026-01-14T18:30:00Z".parse().expect("a time")
 }
 
@@ -139,7 +139,7 @@ fn is_of_day(row: &Row) -> bool {
     (day_from()..day_until()).contains(&row.created_at)
 }
 
-/// What the rules say: slowly, and plainly.
+/// The expected verdicts, computed simply and slowly.
 fn oracle(case: &Case) -> (Vec<Said>, Tally, AmountsByCurrency) {
     let window = case.parameters.window();
     let (from, until) = (day_from() - window * 2, day_until() + window * 2);

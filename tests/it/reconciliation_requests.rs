@@ -1,4 +1,4 @@
-//! Who has days reconciled, and when: by the API, by hand, and each night.
+//! Requests of reconciliations: by the API, by the command, and every night.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -27,21 +27,21 @@ async fn post(web: &Web, body: &Value) -> ApiResponse {
 }
 
 async fn post_as(web: &Web, body: &Value, key: &str) -> ApiResponse {
-    web.request(Method::POST, RUN, Some(key), Some(&body.to_string())).await.expect("the web process answers")
+    web.request(Method::POST, RUN, Some(key), Some(&body.to_string())).await.expect("the web process responds")
 }
 
-/// What is answered to a request that must be accepted.
+/// The response of a request that must be accepted.
 async fn started(web: &Web, body: &Value) -> Value {
-    let answer = post(web, body).await;
-    assert_eq!(answer.status, 202, "{body}: {answer:?}");
-    let started = answer.json();
+    let response = post(web, body).await;
+    assert_eq!(response.status, 202, "{body}: {response:?}");
+    let started = response.json();
     let first = &started["runs"][0];
     for field in ["date", "run_id", "job_id"] {
         assert_eq!(started[field], first[field], "{started}");
     }
     assert_eq!((&started["run_id"], &started["status"]), (&started["job_id"], &json!("started")));
     let location = format!("/api/v1/jobs/{}", started["job_id"].as_str().expect("an id"));
-    assert_eq!(answer.headers["location"], location);
+    assert_eq!(response.headers["location"], location);
     started
 }
 
@@ -65,9 +65,9 @@ async fn request_enqueues_one_job_per_day() {
     let one = started(&web, &json!({"date": "2025-01-15"})).await;
     assert_eq!((dates(&one), &one["message"]), (vec!["2025-01-15"], &json!("1 day: queued")));
     let job = web.get(&format!("/api/v1/jobs/{}", one["job_id"].as_str().expect("an id"))).await;
-    let told = ["kind", "queue", "args", "trigger", "requested_by", "priority"].map(|field| job[field].clone());
+    let actual = ["kind", "queue", "args", "trigger", "requested_by", "priority"].map(|field| job[field].clone());
     let args = json!({"date": "2025-01-15"});
-    assert_eq!(told, [json!("reconcile"), json!("reconciliation"), args, json!("api"), json!("otto"), json!(0)]);
+    assert_eq!(actual, [json!("reconcile"), json!("reconciliation"), args, json!("api"), json!("otto"), json!(0)]);
 
     let range = started(&web, &json!({"from_date": "2025-01-14", "to_date": "2025-01-16"})).await;
     assert_eq!(dates(&range), ["2025-01-14", "2025-01-15", "2025-01-16"]);
@@ -87,7 +87,7 @@ async fn invalid_requests_are_rejected_by_field() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let later = SystemClock.now().date_naive() + Days::new(2);
-    for (body, field, told) in [
+    for (body, field, expected) in [
         (json!({}), "date", "is required, or from_date and to_date"),
         (json!({"date": null}), "date", "is required"),
         (json!({"day": "2025-01-15"}), "day", "is not known here; known are date, from_date, to_date, force"),
@@ -103,11 +103,11 @@ async fn invalid_requests_are_rejected_by_field() {
         (json!({"date": "1970-01-01"}), "date", "too long ago"),
         (json!({"date": "2025-01-15", "force": "perhaps"}), "force", "must be true or false"),
     ] {
-        let answer = post(&web, &body).await;
-        assert_eq!(answer.status, 422, "{body}: {answer:?}");
-        let errors = answer.json()["errors"].clone();
+        let response = post(&web, &body).await;
+        assert_eq!(response.status, 422, "{body}: {response:?}");
+        let errors = response.json()["errors"].clone();
         let message = errors[0]["message"].as_str().expect("a message");
-        assert!(errors[0]["field"] == field && message.contains(told), "{body}: {errors}");
+        assert!(errors[0]["field"] == field && message.contains(expected), "{body}: {errors}");
     }
     assert_eq!(post_as(&web, &json!({"date": "2025-01-15"}), VIEWER).await.status, 403);
     assert_eq!(jobs(&system).await, 0, "nothing was enqueued");
@@ -137,7 +137,7 @@ async fn command_reconciles_days() {
         run(Program::Jobs, &arguments, system.settings())
     };
     let later = SystemClock.now().date_naive() + Days::new(2);
-    for (args, told) in [
+    for (args, message) in [
         (json!({"date": later}), "has not begun"),
         (json!({"from_date": "2025-01-16", "to_date": "2025-01-15"}), "swap them"),
         (json!({"from_date": "2025-01-01", "to_date": "2025-04-03"}), "more than 92 days"),
@@ -146,7 +146,7 @@ async fn command_reconciles_days() {
     ] {
         let ended = enqueue(&[&args.to_string()]);
         assert_eq!(ended.status.code(), Some(1), "{args}: {ended:?}");
-        assert!(ended.stderr.contains(told), "{args}: {ended:?}");
+        assert!(ended.stderr.contains(message), "{args}: {ended:?}");
     }
     assert_eq!(jobs(&system).await, 0, "nothing was enqueued");
 
@@ -155,7 +155,7 @@ async fn command_reconciles_days() {
     let ids: Vec<Uuid> = range.stdout.lines().map(|line| line.parse().expect("an id a line")).collect();
     let args =
         sqlx::query_scalar!(r#"SELECT args ->> 'date' AS "date!" FROM jobs WHERE id = ANY($1) ORDER BY id"#, &ids);
-    let args = args.fetch_all(&system.pool).await.expect("the jobs table answers");
+    let args = args.fetch_all(&system.pool).await.expect("the jobs table responds");
     assert_eq!(args, ["2025-01-14", "2025-01-15", "2025-01-16"]);
     assert_eq!(enqueue(&[r#"{"date":"2025-01-15"}"#]).stdout.trim(), ids[1].to_string(), "the live one is joined");
     assert_ne!(enqueue(&[r#"{"date":"2025-01-15"}"#, "--force"]).stdout.trim(), ids[1].to_string());
@@ -163,18 +163,18 @@ async fn command_reconciles_days() {
     let before = SystemClock.now().date_naive();
     let by_habit = system.enqueue("reconcile", None);
     let args = sqlx::query_scalar!(r#"SELECT args ->> 'date' AS "date!" FROM jobs WHERE id = $1"#, by_habit);
-    let yesterday = day(&args.fetch_one(&system.pool).await.expect("the jobs table answers")) + Days::new(1);
+    let yesterday = day(&args.fetch_one(&system.pool).await.expect("the jobs table responds")) + Days::new(1);
     assert!((before..=SystemClock.now().date_naive()).contains(&yesterday), "yesterday, where nothing is said");
 }
 
-/// The job of a night, as a worker has claimed it.
+/// The job of a night, claimed by a worker.
 async fn claimed_night(system: &TestSystem, redis: &Redis, nightly: NaiveDate) -> Claim {
     let job = NewJob::reconcile(ReconcileArgs::for_night_after(nightly), Trigger::Schedule);
-    let job_id = enqueue_job(&system.pool, redis, &job).await.expect("the jobs table takes it").job_id;
+    let job_id = enqueue_job(&system.pool, redis, &job).await.expect("the job can be enqueued").job_id;
     sqlx::query!("UPDATE jobs SET state = 'running', epoch = 1 WHERE id = $1", job_id.0)
         .execute(&system.pool)
         .await
-        .expect("the jobs table answers");
+        .expect("the jobs table responds");
     Claim { job_id, epoch: 1 }
 }
 
@@ -215,22 +215,22 @@ async fn nightly_run_revisits_unsettled_days() {
     let nightly = day("2025-01-20");
     let back = |days| nightly - Days::new(days);
     let zone = Tz::Asia__Kolkata;
-    // All is settled: a completed run that saw everything; a failed one after it says nothing.
+    // Settled: a completed run that saw everything; a failed run after it does not matter.
     RunFixture::completed(back(1)).insert(&system.pool).await;
     RunFixture::failed(back(1)).insert(&system.pool).await;
     insert_case(&system, back(1), "resolved").await;
-    // A case is being looked into.
+    // An acknowledged discrepancy.
     RunFixture::completed(back(2)).insert(&system.pool).await;
     insert_case(&system, back(2), "acknowledged").await;
-    // Something is pending in the last run, not in the one before.
+    // Something is pending in the last run, but not in the previous one.
     RunFixture::completed(back(3)).insert(&system.pool).await;
     RunFixture::completed(back(3)).with_version(2).with_pending(1).insert(&system.pool).await;
-    // A side had not been read past the end of the day.
+    // A source was not read past the end of the day.
     let end = RunFixture::completed(back(4)).day_until();
     RunFixture::completed(back(4)).with_watermark(Some(end - TimeDelta::seconds(1))).insert(&system.pool).await;
-    // Never run, but paid on: the last instant of the day in Kolkata.
+    // Never run, with a payment at the last instant of the day in Kolkata.
     insert_payment(&system, "payin", "2025-01-15T18:29:59Z".parse().expect("a time")).await;
-    // Never run, and only a pay-out.
+    // Never run, with only a pay-out.
     insert_payment(&system, "payout", "2025-01-14T10:00:00Z".parse().expect("a time")).await;
     // Pending, but too long ago.
     RunFixture::completed(back(7)).with_pending(1).insert(&system.pool).await;
@@ -259,7 +259,7 @@ async fn scheduled(system: &TestSystem) -> Vec<String> {
     )
     .fetch_all(&system.pool)
     .await
-    .expect("the jobs table answers")
+    .expect("the jobs table responds")
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn each_night_is_one_job_and_missed_nights_are_made_up() {
     let now = SystemClock.now();
     let zone = Tz::Asia__Kolkata;
     let today = now.with_timezone(&zone).date_naive();
-    // Nobody was there for three nights; the next one is hours away.
+    // No scheduler ran for three nights; the next night is hours away.
     let noon = |day: NaiveDate| day.and_hms_opt(12, 0, 0).and_then(|time| time.and_local_timezone(zone).single());
     let last = noon(today - Days::new(4)).expect("a time").to_utc();
     sqlx::query!(
@@ -279,7 +279,7 @@ async fn each_night_is_one_job_and_missed_nights_are_made_up() {
     )
     .execute(&system.pool)
     .await
-    .expect("the jobs table takes it");
+    .expect("the job can be enqueued");
     let hour = (now.with_timezone(&zone) + TimeDelta::hours(2)).format("0 %H * * *").to_string();
     let settings = [("RECONCILIATION_CRON", hour.as_str()), ("RECONCILIATION_TIMEZONE", zone.name())];
     let _schedulers =
@@ -292,8 +292,8 @@ async fn each_night_is_one_job_and_missed_nights_are_made_up() {
         (alive == 2 && recent).then_some(entry)
     })
     .await;
-    let told = ["kind", "expression", "timezone", "last_outcome"].map(|field| entry[field].clone());
-    assert_eq!(told, [json!("reconcile"), json!(hour), json!("Asia/Kolkata"), json!("queued")]);
+    let actual = ["kind", "expression", "timezone", "last_outcome"].map(|field| entry[field].clone());
+    assert_eq!(actual, [json!("reconcile"), json!(hour), json!("Asia/Kolkata"), json!("queued")]);
     let next: DateTime<Utc> = entry["next_tick_at"].as_str().expect("a time").parse().expect("a time");
     assert!((now..now + TimeDelta::hours(3)).contains(&next), "{entry}");
     let nights = scheduled(&system).await;
@@ -309,8 +309,9 @@ async fn invalid_cron_expression_stops_the_start() {
     let settings = system.settings().into_iter().chain([("RECONCILIATION_CRON", "at half past one".to_owned())]);
     let ended = run(Program::Jobs, &["scheduler"], settings);
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    for told in ["RECONCILIATION_CRON: cannot be read", "five fields", "for example RECONCILIATION_CRON=30 1 * * *"] {
-        assert!(ended.stderr.contains(told), "{told}: {ended:?}");
+    for message in ["RECONCILIATION_CRON: cannot be read", "five fields", "for example RECONCILIATION_CRON=30 1 * * *"]
+    {
+        assert!(ended.stderr.contains(message), "{message}: {ended:?}");
     }
 }
 
@@ -324,8 +325,8 @@ async fn requested_run_is_executed_and_listed() {
     system.wait_until_idle().await;
     let path = format!("/api/v1/reconciliation/runs/{run_id}");
     let (shown, summed) = (web.get(&path).await, web.get(&format!("/api/v1/reconciliation/summary?date={date}")).await);
-    let told = ["status", "run_id", "provisional"].map(|field| summed[field].clone());
-    assert_eq!(told, [json!("completed"), json!(run_id), json!(false)], "{summed}");
+    let actual = ["status", "run_id", "provisional"].map(|field| summed[field].clone());
+    assert_eq!(actual, [json!("completed"), json!(run_id), json!(false)], "{summed}");
     assert_eq!((&shown["status"], &shown["requested_by"]), (&json!("completed"), &json!("otto")), "{shown}");
     for field in ["total_transactions", "total_vima", "total_payshack", "duplicates", "unmatchable"] {
         assert_eq!(summed[field], shown["counts"][field], "{field}");
@@ -339,21 +340,22 @@ async fn requested_run_is_executed_and_listed() {
     assert_eq!(summed["open_cases"]["count"], found, "each is a case");
     assert_risk_adds_up(&summed);
 
-    // A night: the day that has ended, and this one, whose cases are open.
+    // A nightly run: the previous day, and this one, which has open discrepancies.
     drop(worker);
     let redis = system.servers.redis().await;
     let night = NewJob::reconcile(ReconcileArgs::for_night_after(date + Days::new(1)), Trigger::Schedule);
-    enqueue_job(&system.pool, &redis, &night).await.expect("the jobs table takes it");
+    enqueue_job(&system.pool, &redis, &night).await.expect("the job can be enqueued");
     let _worker = system.start_jobs_with(&["worker"], &[("RECON_REVISIT_DAYS", "1")]);
     system.wait_until_idle().await;
     let runs = web.get("/api/v1/reconciliation/runs?trigger=schedule").await;
     let runs = runs["items"].as_array().expect("items").iter();
-    let told: Vec<[Value; 3]> = runs.map(|run| ["date", "version", "status"].map(|field| run[field].clone())).collect();
+    let actual: Vec<[Value; 3]> =
+        runs.map(|run| ["date", "version", "status"].map(|field| run[field].clone())).collect();
     let of_date = |date: NaiveDate, version: u32| [json!(date), json!(version), json!("completed")];
-    assert_eq!(told, [of_date(date + Days::new(1), 1), of_date(date, 2)]);
+    assert_eq!(actual, [of_date(date + Days::new(1), 1), of_date(date, 2)]);
 }
 
-/// What is at risk by the run is what its open cases come to.
+/// The amount at risk of the run is the total of its open discrepancies.
 fn assert_risk_adds_up(summed: &Value) {
     let money = |value: &Value| parse_decimal(value.as_str().expect("an amount")).expect("a decimal");
     let at_risk = summed["amounts"][0]["at_risk"].as_object().expect("amounts").values();

@@ -1,4 +1,4 @@
-//! How runs and days are shown: what runs found, how they stand, and what is left to look into.
+//! Runs and days in the API: results, status and open discrepancies.
 
 use chrono::{Days, NaiveDate, TimeDelta};
 use psp_dashboard::clock::{Clock, SystemClock};
@@ -13,7 +13,7 @@ use crate::harness::test_system::{ApiResponse, TestSystem, VIEWER, Web};
 const RUNS: &str = "/api/v1/reconciliation/runs";
 
 async fn ask(web: &Web, path: &str) -> ApiResponse {
-    web.request(Method::GET, path, Some(VIEWER), None).await.expect("the web process answers")
+    web.request(Method::GET, path, Some(VIEWER), None).await.expect("the web process responds")
 }
 
 async fn run(web: &Web, id: Uuid) -> Value {
@@ -32,7 +32,7 @@ fn day(text: &str) -> NaiveDate {
     text.parse().expect(text)
 }
 
-/// A job of the day as it would be in this state, held for so many seconds where it runs.
+/// A job of the day in this state; if it is running, its lease is valid for this many seconds.
 async fn job_in(system: &TestSystem, date: &str, stands: &str, held: i32) -> Uuid {
     let id = system.enqueue("reconcile", Some(&json!({"date": date}).to_string()));
     sqlx::query!(
@@ -48,7 +48,7 @@ async fn job_in(system: &TestSystem, date: &str, stands: &str, held: i32) -> Uui
     )
     .execute(&system.pool)
     .await
-    .expect("the jobs table answers");
+    .expect("the jobs table responds");
     id
 }
 
@@ -106,7 +106,7 @@ async fn run_has_its_parameters_and_counts() {
 async fn run_status_follows_its_job() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
-    // Before it has begun, a run is only its job.
+    // Before it has started, a run is only a job.
     for (date, state, held, expected) in [
         ("2025-01-01", "queued", 0, "queued"),
         ("2025-01-02", "retrying", 0, "queued"),
@@ -116,28 +116,28 @@ async fn run_status_follows_its_job() {
     ] {
         let id = job_in(&system, date, state, held).await;
         let shown = run(&web, id).await;
-        let told = ["date", "status", "trigger", "started_at", "parameters"].map(|field| shown[field].clone());
-        assert_eq!(told, [json!(date), json!(expected), json!("cli"), Value::Null, Value::Null], "{state}: {shown}");
+        let actual = ["date", "status", "trigger", "started_at", "parameters"].map(|field| shown[field].clone());
+        assert_eq!(actual, [json!(date), json!(expected), json!("cli"), Value::Null, Value::Null], "{state}: {shown}");
         let found = web.get(&format!("{RUNS}/{id}/results")).await;
         assert_eq!(found["total"], 0, "it has found nothing yet");
 
-        // Once it has, its row says so; whether anybody is at it, its job.
+        // Then its row has the status, and its job says whether it is running.
         RunFixture::running(day(date)).with_id(id).insert(&system.pool).await;
         let shown = run(&web, id).await;
         assert_eq!((&shown["status"], shown["started_at"].is_string()), (&json!(expected), true), "{state}: {shown}");
         let error = if ["retrying", "failed"].contains(&state) { json!("PostgreSQL was away") } else { Value::Null };
         assert_eq!(shown["error"], error, "{state}: {shown}");
     }
-    // A worker died: nobody is at it, whatever its row says, until somebody takes the job over.
+    // A worker died: the run is not running, whatever its row says, until the job is rescued.
     let id = job_in(&system, "2025-01-06", "running", -1).await;
     RunFixture::running(day("2025-01-06")).with_id(id).insert(&system.pool).await;
     assert_eq!(run(&web, id).await["status"], "queued");
-    // An attempt failed, and another is to come.
+    // An attempt failed, and another follows.
     let id = job_in(&system, "2025-01-08", "retrying", 0).await;
     RunFixture::failed(day("2025-01-08")).with_id(id).insert(&system.pool).await;
     let shown = run(&web, id).await;
-    let told = ["status", "finished_at", "duration_ms", "error"].map(|field| shown[field].clone());
-    assert_eq!(told, [json!("queued"), Value::Null, Value::Null, json!("the rows do not add up")], "{shown}");
+    let actual = ["status", "finished_at", "duration_ms", "error"].map(|field| shown[field].clone());
+    assert_eq!(actual, [json!("queued"), Value::Null, Value::Null, json!("the rows do not add up")], "{shown}");
     let forgotten = RunFixture::running(day("2025-01-07")).insert(&system.pool).await;
     assert_eq!(run(&web, forgotten).await["status"], "failed", "its job was cleared away");
 
@@ -150,8 +150,8 @@ async fn run_status_follows_its_job() {
     let sync = system.enqueue("sync-vima", None);
     for nobody in [sync, Uuid::now_v7()] {
         for path in [format!("{RUNS}/{nobody}"), format!("{RUNS}/{nobody}/results")] {
-            let answer = ask(&web, &path).await;
-            assert!(answer.status == 404 && answer.text.contains("there is no such run"), "{path}: {answer:?}");
+            let response = ask(&web, &path).await;
+            assert!(response.status == 404 && response.text.contains("there is no such run"), "{path}: {response:?}");
         }
     }
 }
@@ -165,7 +165,7 @@ async fn runs_are_listed_newest_first() {
         let date = day("2025-01-10") + Days::new(number);
         newest_first.insert(0, json!(RunFixture::completed(date).insert(&system.pool).await));
     }
-    // Two at the same instant, in the order of their ids.
+    // Two at the same time are sorted by id.
     let again = RunFixture::failed(day("2025-01-16")).with_started_at("2025-01-17T02:00:00Z".parse().expect("a time"));
     newest_first.insert(0, json!(again.insert(&system.pool).await));
     let (mut walked, mut path) = (vec![], format!("{RUNS}?limit=3"));
@@ -188,7 +188,7 @@ async fn runs_are_listed_newest_first() {
     ] {
         assert_eq!(ids(&web.get(&format!("{RUNS}?{filter}")).await), expected, "{filter}");
     }
-    for (query, told) in [
+    for (query, message) in [
         ("status=done", "must be one of queued, running, completed, failed, cancelled"),
         ("trigger=nobody", "must be one of schedule, api, cli, retry"),
         ("date=2025-01-15&from_date=2025-01-15", "leave from_date and to_date out"),
@@ -196,8 +196,8 @@ async fn runs_are_listed_newest_first() {
         ("date=today", "must be a day"),
         ("cursor=forged", "cursor"),
     ] {
-        let answer = ask(&web, &format!("{RUNS}?{query}")).await;
-        assert!(answer.status == 422 && answer.text.contains(told), "{query}: {answer:?}");
+        let response = ask(&web, &format!("{RUNS}?{query}")).await;
+        assert!(response.status == 422 && response.text.contains(message), "{query}: {response:?}");
     }
     assert_eq!(ask(&web, &format!("{RUNS}/17")).await.status, 422);
 }
@@ -249,14 +249,14 @@ async fn run_results_are_listed() {
     let missing = &web.get(&format!("{results}?match_status=missing_vima")).await["items"][0];
     let fields =
         ["client_operation_id", "discrepancy_type", "types", "payshack_amount", "payshack_status", "vima_amount"];
-    let told = fields.map(|field| missing[field].clone());
+    let actual = fields.map(|field| missing[field].clone());
     let expected = [json!("K1"), json!("missing"), json!(["missing"]), json!("100.50"), json!("success"), Value::Null];
-    assert_eq!((told, &missing["details"]), (expected, &json!({"why": "so"})), "{missing}");
+    assert_eq!((actual, &missing["details"]), (expected, &json!({"why": "so"})), "{missing}");
     let unmatchable = &web.get(&format!("{results}?match_status=unmatchable")).await["items"][0];
     assert_eq!((&unmatchable["client_operation_id"], &unmatchable["discrepancy_type"]), (&Value::Null, &Value::Null));
-    let answer = ask(&web, &format!("{results}?match_status=matched")).await;
-    let told = "must be one of discrepancy, missing_vima, missing_payshack, pending, duplicate, unmatchable";
-    assert!(answer.status == 422 && answer.text.contains(told), "{answer:?}");
+    let response = ask(&web, &format!("{results}?match_status=matched")).await;
+    let message = "must be one of discrepancy, missing_vima, missing_payshack, pending, duplicate, unmatchable";
+    assert!(response.status == 422 && response.text.contains(message), "{response:?}");
 }
 
 #[tokio::test]
@@ -265,15 +265,15 @@ async fn summary_uses_the_last_completed_run_of_the_day() {
     let web = system.start_web().await;
     let date = day("2025-01-15");
     let none = summary(&web, date).await;
-    let told = ["run_id", "run_at", "status", "provisional", "currency"].map(|field| none[field].clone());
-    assert_eq!(told, [Value::Null, Value::Null, json!("not_run"), json!(true), Value::Null], "{none}");
+    let actual = ["run_id", "run_at", "status", "provisional", "currency"].map(|field| none[field].clone());
+    assert_eq!(actual, [Value::Null, Value::Null, json!("not_run"), json!(true), Value::Null], "{none}");
     assert_eq!(none["matched"], json!({"count": 0, "percentage": 0.0, "amount": "0.00"}));
     assert_eq!(none["data_as_of"], json!({"vima": null, "payshack": null}));
 
     RunFixture::completed(date).insert(&system.pool).await;
     let settled = summary(&web, date).await;
-    let told = ["status", "provisional", "total_transactions"].map(|field| settled[field].clone());
-    assert_eq!(told, [json!("completed"), json!(false), json!(3)], "{settled}");
+    let actual = ["status", "provisional", "total_transactions"].map(|field| settled[field].clone());
+    assert_eq!(actual, [json!("completed"), json!(false), json!(3)], "{settled}");
 
     let last = RunFixture::completed(date)
         .with_version(2)
@@ -294,7 +294,7 @@ async fn summary_uses_the_last_completed_run_of_the_day() {
     });
     assert_eq!(summed, expected);
 
-    // What comes after a completed run says how the day stands, and changes no figure.
+    // Runs after a completed one change the status of the day, but not its counts.
     let standing = async |expected: &str| {
         let summed = summary(&web, date).await;
         assert_eq!((&summed["status"], &summed["run_id"]), (&json!(expected), &json!(last)), "{summed}");
@@ -332,8 +332,8 @@ async fn day_is_provisional_until_both_sources_are_read_past_it() {
     let amounts = json!({"INR": {"matched": "100", "amount": "5"}, "USD": {"matched": "7.25"}});
     RunFixture::completed(date).with_amounts(amounts).insert(&system.pool).await;
     let summed = summary(&web, date).await;
-    let told = [&summed["currency"], &summed["matched"]["amount"], &summed["discrepancies"]["amount"]];
-    assert_eq!(told, [&Value::Null; 3], "{summed}");
+    let actual = [&summed["currency"], &summed["matched"]["amount"], &summed["discrepancies"]["amount"]];
+    assert_eq!(actual, [&Value::Null; 3], "{summed}");
     let each: Vec<_> = summed["amounts"].as_array().expect("amounts").iter().map(|of| &of["matched"]).collect();
     assert_eq!(each, [&json!("100.00"), &json!("7.25")]);
 
@@ -377,7 +377,7 @@ async fn insert_case(system: &TestSystem, case: Case<'_>) {
 #[tokio::test]
 async fn open_discrepancies_are_grouped_by_age() {
     let system = TestSystem::start(&[]).await;
-    // No day passes while this runs: it is the middle of one in the zone.
+    // Midday in the zone, so that the day does not change during the test.
     let now = SystemClock.now();
     let hours = i32::try_from(12 - i64::from(chrono::Timelike::hour(&now))).expect("a small number");
     let zone = if hours >= 0 { format!("Etc/GMT-{hours}") } else { format!("Etc/GMT+{}", -hours) };
@@ -406,7 +406,7 @@ async fn open_discrepancies_are_grouped_by_age() {
     let bucket = |bucket: &str, count: u64, amount: Option<&str>, currency: Option<&str>| json!({"bucket": bucket, "count": count, "amount": amount, "currency": currency});
     let of_today = summary(&web, today).await["open_cases"].clone();
     let by_age = json!([
-        // All of Vima's amount, but for the difference where the amounts alone differ: 100, 3 and 10.
+        // Vima's whole amount, except for amount discrepancies, which count their difference: 100, 3 and 10.
         bucket("0-1", 3, Some("113.00"), Some("INR")),
         bucket("2-3", 1, Some("40.00"), Some("INR")),
         bucket("4-7", 2, None, None),

@@ -1,4 +1,4 @@
-//! Redis is lost in every way it can be: whatever is due runs all the same, once, and nobody need lend a hand.
+//! Every kind of Redis outage: due jobs run anyway, once, and everything recovers without intervention.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::harness::wakeups;
 use crate::harness::wakeups::QUEUE;
 use crate::harness::{eventually, is_long, outage};
 
-/// How long Redis is away where there is no time for more: longer than anybody waits for an answer of it.
+/// The length of an outage in short runs: longer than every timeout of Redis.
 const AWAY: Duration = Duration::from_secs(3);
 
 async fn beside_a_redis() -> (PrivateRedis, TestQueue) {
@@ -28,7 +28,7 @@ async fn beside_a_redis() -> (PrivateRedis, TestQueue) {
     (redis, queue)
 }
 
-/// Enqueues jobs as a person does, all at once, and rings for each if there is anybody to hear.
+/// Enqueues jobs at once, with a wake-up for each if Redis is available.
 async fn enqueue(queue: &TestQueue, count: usize) {
     let args = counting::args(0, 20, Pause::BeforeTheCheck);
     join_all((0..count).map(|_| queue.enqueue(&COUNTING, args.clone()))).await;
@@ -40,7 +40,7 @@ async fn assert_each_done_at_once(queue: &TestQueue) {
     assert_eq!(queue.number("SELECT count(*) FROM jobs WHERE attempt > 1").await, 0, "Redis is no reason to try twice");
 }
 
-/// Waits until so many workers hear bells again.
+/// Waits until this many workers listen for wake-ups again.
 async fn wait_for_ears(queue: &TestQueue, workers: usize) {
     eventually("the workers to hear bells", || async {
         (wakeups::registered_workers(queue).await.len() >= workers).then_some(())
@@ -73,7 +73,7 @@ async fn stopped_or_killed_redis_loses_and_duplicates_no_job() {
         queue.enqueue_many(100, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
         lose(&mut redis);
         enqueue(&queue, 20).await;
-        // All of it while nobody can hear a bell.
+        // All while no wake-up can be received.
         assert_each_done_at_once(&queue).await;
         redis.restart().await;
         enqueue(&queue, 20).await;
@@ -104,14 +104,14 @@ async fn slow_redis_delays_no_job_and_duplicates_none() {
     let (redis, queue) = beside_a_redis().await;
     let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
     wait_for_ears(&queue, 2).await;
-    // Once, so that Redis knows the script of a push by its digest.
+    // Once, so that Redis has the script cached.
     enqueue(&queue, 1).await;
     let () = redis.command("CONFIG RESETSTAT").await;
     redis.freeze();
     enqueue(&queue, 20).await;
     let push = async { queue.redis.wakeups(QUEUE).push(Value::Null).await };
     let pushed = tokio::time::timeout(Duration::from_secs(1), push).await;
-    assert!(pushed.is_err(), "nobody answers: {pushed:?}");
+    assert!(pushed.is_err(), "nobody responses: {pushed:?}");
     assert_each_done_at_once(&queue).await;
     outage(AWAY).await;
     enqueue(&queue, 20).await;
@@ -139,7 +139,7 @@ async fn web_process_serves_during_redis_outage() {
     redis.stop();
     let health = wait_for_health(&web, "degraded").await;
     assert_eq!(health["services"], json!({"database": "ok", "redis": "down"}), "{health}");
-    // PayShack's session is shared over Redis, for logging in anew in each process would lock the account: it waits.
+    // The PayShack session is shared through Redis, because a login per process would lock the account: the sync waits.
     trigger(&web, "payshack").await;
     for away in [true, false] {
         if away {
@@ -159,7 +159,7 @@ async fn web_process_serves_during_redis_outage() {
     crate::harness::consistency::assert_matches_sandbox(&system).await;
 }
 
-/// Waits until `/health`, which serves all the while, says this.
+/// Waits until `/health`, which always responds, has this status.
 async fn wait_for_health(web: &Web, status: &str) -> Value {
     eventually("health to change", || async {
         Some(web.get("/health").await).filter(|health| health["status"] == status)
@@ -170,7 +170,7 @@ async fn wait_for_health(web: &Web, status: &str) -> Value {
 async fn trigger(web: &Web, source: &str) {
     let body = json!({"source": source, "force": true}).to_string();
     let triggered = web.request(Method::POST, "/api/v1/sync/trigger", Some(OPERATOR), Some(&body)).await;
-    assert_eq!(triggered.expect("the web process answers").status, 202);
+    assert_eq!(triggered.expect("the web process responds").status, 202);
 }
 
 async fn hear_end(socket: &mut Socket, source: &str) {
@@ -178,7 +178,7 @@ async fn hear_end(socket: &mut Socket, source: &str) {
     socket.receive_where("the end of the sync", of_it).await;
 }
 
-/// What is kept is what was kept before the load, though workers were killed and stopped meanwhile.
+/// After the load Redis has no more keys than before, although workers were killed and stopped.
 #[tokio::test]
 async fn redis_keeps_no_finished_wakeups() {
     let jobs = if is_long() { 20_000 } else { 1_500 };
@@ -210,7 +210,7 @@ async fn redis_keeps_no_finished_wakeups() {
     .await;
 }
 
-/// Waits until no bell is kept; how many bytes and keys are left then.
+/// Waits until no wake-up is stored, and returns the remaining bytes and keys.
 async fn wait_for_silence(redis: &PrivateRedis, queue: &TestQueue) -> (u64, u64) {
     eventually("every bell to be forgotten", || async {
         (wakeups::redis_command::<u64>(queue, "HLEN", "data", &[]).await == 0).then_some(())

@@ -1,4 +1,4 @@
-//! The cells of the metrics are counted anew, and mended where somebody wrote to the tables by hand, while syncs go on.
+//! The rollup cells are recomputed and repaired after manual writes, while syncs run.
 
 use sqlx::Executor;
 
@@ -18,7 +18,7 @@ async fn wrong_rollup_cells_are_found_and_repaired_during_syncs() {
     let sound = check(&system);
     assert!(sound.stdout.contains("ok    metrics: from "), "{sound:?}");
 
-    // A cell too many, some that are gone, some that are off, and a payment that nobody counted.
+    // An extra cell, missing cells, wrong cells, and a payment that was not counted.
     for wrong in [
         "INSERT INTO metric_cells SELECT facet, width, 'nobody', member, bucket, source, kind, currency, status, 1, 5, 5, 0, 0, 0
            FROM metric_cells WHERE facet = 'project' AND width = 'hour' LIMIT 1",
@@ -39,7 +39,7 @@ async fn wrong_rollup_cells_are_found_and_repaired_during_syncs() {
     assert_rollups_match_transactions(&system).await;
     assert_eq!(check(&system).stdout.matches("FAIL  metrics").count(), 0);
 
-    // Where nothing is wrong, nothing is written.
+    // If nothing is wrong, nothing is written.
     let written = "SELECT sum(xmin::text::bigint)::bigint FROM metric_cells";
     let before = system.number(written).await;
     system.run_job("rebuild-rollups", None);

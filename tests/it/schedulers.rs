@@ -1,4 +1,4 @@
-//! Schedulers that start and die: each tick becomes one job, and none is missing.
+//! Schedulers that start and are killed: each tick becomes exactly one job.
 
 use crate::harness::is_long;
 use crate::harness::scheduler_ticks::kill_schedulers;

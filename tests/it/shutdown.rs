@@ -1,4 +1,4 @@
-//! Workers that are told to stop: nothing new is claimed, what is short ends, what is long goes on elsewhere.
+//! Graceful shutdown of workers: nothing is claimed, short jobs end, long jobs continue in another worker.
 
 use nix::sys::signal::Signal;
 use psp_dashboard::domain::job::JobId;
@@ -10,7 +10,7 @@ use crate::harness::TIMEOUT;
 use crate::harness::eventually;
 use crate::harness::test_queue::{Process, TestQueue};
 
-/// Five seconds of it are kept for handing back.
+/// Five seconds of it are reserved for handing back.
 const GRACE: (&str, &str) = ("SHUTDOWN_GRACE_SECONDS", "8");
 const LONG: f64 = 600.0;
 

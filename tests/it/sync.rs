@@ -1,4 +1,4 @@
-//! The syncs: afterwards the database equals the provider, to the last digit, whatever the provider did meanwhile.
+//! The syncs: afterwards the database equals the provider exactly, whatever the provider did.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn records_are_stored_once_and_a_repeated_run_changes_nothing() {
     assert_matches_sandbox(&system).await;
     let inserted = "SELECT sum(inserted)::bigint FROM sync_runs";
     assert_eq!(system.number(inserted).await, system.number("SELECT count(*) FROM transactions").await);
-    // Whoever writes a row again gives it a later xmin, and so a larger sum.
+    // Every write gives the row a later xmin, and so a larger sum.
     let payments = "SELECT sum(xmin::text::bigint)::bigint FROM transactions";
     let cells = "SELECT sum(xmin::text::bigint)::bigint FROM metric_cells";
     let before = (system.number(payments).await, system.number(cells).await);
@@ -51,7 +51,7 @@ async fn changes_are_followed_with_their_history() {
 #[tokio::test]
 async fn open_payments_older_than_the_window_are_rechecked() {
     let system = TestSystem::start(&["--history-days", "5", "--per-day", "150"]).await;
-    // With an interval of a second every run has another turn's share of what is open.
+    // With an interval of one second every run rechecks another share of the open payments.
     let settings =
         [("PAYSHACK_OVERLAP_DAYS", "0"), ("INITIAL_SYNC_DAYS", "7"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
     let _worker = system.start_jobs_with(&["worker"], &settings);
@@ -60,7 +60,7 @@ async fn open_payments_older_than_the_window_are_rechecked() {
         "SELECT kind, source_id FROM transactions
           WHERE source = 'payshack' AND status IN ('pending', 'processing') AND created_at < now() - interval '2 days'"
     );
-    let old = old.fetch_all(&system.pool).await.expect("the database answers");
+    let old = old.fetch_all(&system.pool).await.expect("the database responds");
     assert!(!old.is_empty(), "the test wants old open payments");
     for row in &old {
         let path = format!("payshack/{}s/{}", row.kind, row.source_id);
@@ -118,7 +118,7 @@ async fn sync_completes_with_every_fault_enabled() {
     assert!(system.number("SELECT sum(quarantined)::bigint FROM sync_runs").await >= quarantined);
 }
 
-/// Reads both sources, however often a token dies, and whatever days they owe.
+/// Reads both sources completely, although tokens expire, including the history days.
 async fn read_all(system: &TestSystem) {
     for kind in BOTH {
         system.run_job_until_it_succeeds(kind, None);
@@ -175,7 +175,7 @@ async fn worker_killed_during_a_sync_loses_and_duplicates_nothing() {
     assert_matches_sandbox(&system).await;
 }
 
-/// Also where nobody is left who could take the job over.
+/// Also if no worker is left to rescue the job.
 #[tokio::test]
 async fn sync_of_a_dead_worker_is_not_shown_as_running() {
     let system = TestSystem::start(&["--per-day", "1500", "--fault", "latency-ms=50"]).await;
@@ -185,9 +185,9 @@ async fn sync_of_a_dead_worker_is_not_shown_as_running() {
     let shown = async || {
         let status = web.get("/api/v1/sync/status").await;
         let runs = web.get("/api/v1/sync/runs?source=vima").await;
-        let told = runs["items"][0]["error"].as_str().unwrap_or_default().to_owned();
+        let message = runs["items"][0]["error"].as_str().unwrap_or_default().to_owned();
         let run = runs["items"][0]["status"].as_str().unwrap_or_default().to_owned();
-        (status["sources"][0]["status"].as_str().expect("a status").to_owned(), run, told)
+        (status["sources"][0]["status"].as_str().expect("a status").to_owned(), run, message)
     };
     eventually("the sync to show as running", || async {
         let (status, run, _) = shown().await;
@@ -197,8 +197,8 @@ async fn sync_of_a_dead_worker_is_not_shown_as_running() {
     worker.kill();
     let killed_at = tokio::time::Instant::now();
     eventually("the sync to show as failed", || async {
-        let (status, run, told) = shown().await;
-        (status == "failed" && run == "failed" && told.contains("worker died")).then_some(())
+        let (status, run, message) = shown().await;
+        (status == "failed" && run == "failed" && message.contains("worker died")).then_some(())
     })
     .await;
     assert!(killed_at.elapsed() < Duration::from_secs(15), "shown for {:?}", killed_at.elapsed());

@@ -1,4 +1,4 @@
-//! Payments as they are listed: every filter, sort and page against the same said in Rust over all rows.
+//! The list of transactions: every filter, sort and page against the same logic in Rust over all rows.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use sqlx::{AssertSqlSafe, Executor, PgPool};
 use crate::harness::servers::Servers;
 use crate::harness::test_system::{OPERATOR, TestSystem, VIEWER};
 
-/// So many payments that pages far down pass over whole days.
+/// Enough payments that deep pages skip whole days.
 const PAYMENTS: i64 = 2_500;
 
-/// Payments from `first` to `last`, several to a second, over ten days; amounts and times of change repeat.
+/// Payments from `first` to `last`, several per second, over ten days; amounts and update times repeat.
 async fn insert(pool: &PgPool, first: i64, last: i64) {
     let statement = format!(
         "INSERT INTO transactions (id, source, kind, source_id, content_hash, reference_id, client_operation_id, project,
@@ -44,7 +44,7 @@ async fn insert(pool: &PgPool, first: i64, last: i64) {
     pool.execute(AssertSqlSafe(statement)).await.expect("the payments are new");
 }
 
-/// Brings the cells up to the payments, as the ingest would have.
+/// Computes the rollup cells of the payments, as the ingest would have.
 async fn fill_cells(pool: &PgPool) {
     pool.execute(
         "TRUNCATE metric_cells;
@@ -68,10 +68,10 @@ fn window(
 
 async fn all_payments(pool: &PgPool) -> Vec<FoundTransaction> {
     let all = window(SortBy::CreatedAt, SortOrder::Asc, None, 0, i64::MAX);
-    list(pool, &TransactionFilter::default(), &all).await.expect("the database answers")
+    list(pool, &TransactionFilter::default(), &all).await.expect("the database responds")
 }
 
-/// What a filter means, and how a listing is sorted.
+/// The reference implementation of filters and sorting.
 fn expected(
     all: &[FoundTransaction],
     filter: &TransactionFilter,
@@ -197,26 +197,26 @@ async fn filters_sorts_and_pages_equal_plain_sql() {
     for filter in filters() {
         for (sort_by, order) in SortBy::ALL.into_iter().flat_map(|sort_by| SortOrder::ALL.map(|order| (sort_by, order)))
         {
-            let told = format!("{filter:?} {sort_by:?} {order:?}");
+            let case = format!("{filter:?} {sort_by:?} {order:?}");
             let expected = expected(&all, &filter, sort_by, order);
             let total = Count { total: expected.len() as u64, exact: true };
             let (mut walked, mut after) = (vec![], None);
             loop {
                 let part = window(sort_by, order, after, 0, 400);
                 let (page, count) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
-                assert_eq!(count, total, "{told}");
+                assert_eq!(count, total, "{case}");
                 after = page.last().map(|last| last.cursor(sort_by));
                 walked.extend(page.iter().map(|payment| payment.id));
                 if page.len() < 400 {
                     break;
                 }
             }
-            assert!(walked.iter().eq(expected.iter().map(|payment| &payment.id)), "{told}");
+            assert!(walked.iter().eq(expected.iter().map(|payment| &payment.id)), "{case}");
             for offset in [3, 1_001, 1_777, 2_498, 9_999] {
                 let part = window(sort_by, order, None, offset, 5);
                 let (page, _) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
                 let offset = usize::try_from(offset).expect("small");
-                assert!(page.iter().eq(expected.iter().skip(offset).take(5)), "{told} from {offset}");
+                assert!(page.iter().eq(expected.iter().skip(offset).take(5)), "{case} from {offset}");
             }
         }
     }
@@ -285,7 +285,7 @@ async fn expensive_counts_are_at_least() {
             10,
             false,
         ),
-        // All but the first 99 are known without a look at them.
+        // All but the first 99 are counted by cells.
         (TransactionFilter { amounts: amounts(Some(1), None), ..TransactionFilter::default() }, 100_001, true),
         (TransactionFilter { amounts: amounts(None, Some(100_000)), ..TransactionFilter::default() }, 100_000, true),
         (TransactionFilter { amounts: amounts(Some(1), None), ..india.clone() }, 100_001, false),
@@ -330,9 +330,9 @@ async fn search_matches_literally_and_respects_roles() {
     let found = async |text: &str, key: &str| -> Value {
         let query: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let path = format!("/api/v1/transactions?search={query}");
-        let answer = web.request(Method::GET, &path, Some(key), None).await.expect("an answer");
-        assert_eq!(answer.status, 200, "{text}: {answer:?}");
-        let page = answer.json();
+        let response = web.request(Method::GET, &path, Some(key), None).await.expect("a response");
+        assert_eq!(response.status, 200, "{text}: {response:?}");
+        let page = response.json();
         let items = page["items"].as_array().expect("items");
         assert_eq!(page["total"], items.len(), "{page}");
         page["total"].clone()
@@ -354,8 +354,8 @@ async fn search_matches_literally_and_respects_roles() {
         assert_eq!(found(text, VIEWER).await, u64::from(!personal), "{text}");
     }
     assert_eq!(found("src", VIEWER).await, 2);
-    // Nothing lies across two fields.
+    // A search does not match across two fields.
     assert_eq!(found("Aaref", OPERATOR).await, 0);
-    let answer = web.request(Method::GET, "/api/v1/transactions?search=ab%0Acd", Some(VIEWER), None).await;
-    assert_eq!(answer.expect("an answer").status, 422);
+    let response = web.request(Method::GET, "/api/v1/transactions?search=ab%0Acd", Some(VIEWER), None).await;
+    assert_eq!(response.expect("a response").status, 422);
 }

@@ -1,4 +1,4 @@
-//! Random histories of payments: created, then told again with another status, amount, project, method or time.
+//! Random histories of payments: created, then updated with another status, amount, project, method or time.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use crate::harness::ingest_fixture::minimal_transaction;
 
-/// A telling of a payment.
+/// A version of a payment.
 #[derive(Debug, Clone)]
 pub(super) struct Telling {
     pub(super) source: Source,
@@ -74,7 +74,7 @@ prop_compose! {
         ],
         id in 0_u8..60,
         version in 1_u8..9,
-        // Over eight days, to the second; often on a boundary of a quarter of an hour.
+        // Within eight days, to the second; often on a quarter-hour boundary.
         second in prop_oneof![4 => 0_i64..691_200, 1 => (0_i64..768).prop_map(|quarter| quarter * 900)],
         (project, merchant, country, method, currency, status) in dimensions(),
         paise in prop_oneof![4 => 1_i64..20_000_000, 1 => Just(10_000), 1 => Just(0)],
@@ -88,7 +88,7 @@ prop_compose! {
     }
 }
 
-/// Pages of tellings of payments created around the days from `first` on.
+/// Pages of versions of payments created around the days from `first` on.
 pub(super) fn histories(first: NaiveDate) -> impl Strategy<Value = Vec<Vec<Telling>>> {
     proptest::collection::vec(proptest::collection::vec(telling(first), 20..40), 8..12)
 }

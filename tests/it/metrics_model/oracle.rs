@@ -1,4 +1,4 @@
-//! What the endpoints must say: counts over the payments in plain SQL, and how they are compared with an answer.
+//! The expected responses: counts over the raw rows in plain SQL, and their comparison with a response.
 
 use chrono::NaiveDate;
 use psp_dashboard::domain::money::parse_decimal;
@@ -7,7 +7,7 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use crate::harness::test_system::Web;
 
-/// Counts over the payments of some days of a zone that a filter finds.
+/// Counts over the payments of some days of a zone that match a filter.
 pub(super) struct Oracle<'a> {
     pub(super) pool: &'a PgPool,
     pub(super) zone: &'static str,
@@ -15,21 +15,21 @@ pub(super) struct Oracle<'a> {
     pub(super) filter: Vec<(&'static str, &'static str)>,
 }
 
-/// What is asked of an endpoint, and of the payments.
+/// A request, and the SQL of its expected rows.
 pub(super) struct Asked {
-    /// The path under `/metrics`, and what its query says beside days, zone and filter.
+    /// The path under `/metrics`, and its query besides days, zone and filter.
     path: &'static str,
-    /// Where in the answer the rows are, as a JSON pointer; the answer itself where it is empty.
+    /// The JSON pointer of the rows in the response; empty for the response itself.
     rows: &'static str,
-    /// What tells rows apart, in the answer and in the count; where there is nothing, they stand in the same order.
+    /// The key of a row, in the response and in the count; if empty, both have the same order.
     key: &'static [&'static str],
-    /// Whether the answer may have rows that the count has not: those of nothing.
+    /// Whether the response may have additional rows with zeros.
     fills: bool,
-    /// The rows, from `payments`, whose `local` is the time by the clocks of the zone `$1`.
+    /// The rows, from `payments`, whose `local` is the time in the zone `$1`.
     sql: &'static str,
 }
 
-/// What is counted, in the contract's words. An amount is null where its row has several currencies.
+/// The measures, with the names of the contract. An amount is null if its row has several currencies.
 const MEASURES: &str = "count(*) AS total_count, CASE WHEN count(DISTINCT currency) < 2 THEN COALESCE(sum(amount), 0) END AS total_amount, \
     COALESCE(sum(amount_usd), 0) AS total_amount_usd, count(*) FILTER (WHERE status = 'success') AS success_count, \
     CASE WHEN count(DISTINCT currency) < 2 THEN COALESCE(sum(amount) FILTER (WHERE status = 'success'), 0) END AS success_amount, \
@@ -42,14 +42,14 @@ const MEASURES: &str = "count(*) AS total_count, CASE WHEN count(DISTINCT curren
     round(100.0 * count(*) FILTER (WHERE status = 'success') / NULLIF(count(*), 0), 2)::float8 AS conversion_rate, \
     CASE WHEN count(DISTINCT currency) < 2 THEN round(sum(amount) / NULLIF(count(*), 0), 2) END AS avg_ticket";
 
-/// The same for a bucket of time, whose amounts are null where the whole answer has several currencies.
+/// The same for a time bucket, whose amounts are null if the whole response has several currencies.
 const BUCKET: &str = "count(*) AS count, CASE WHEN (SELECT count(DISTINCT currency) FROM payments) < 2 THEN COALESCE(sum(amount), 0) END AS amount, \
     COALESCE(sum(amount_usd), 0) AS amount_usd, count(*) FILTER (WHERE status = 'success') AS success_count, \
     count(*) FILTER (WHERE status = 'failed') AS failed_count, \
     count(*) FILTER (WHERE status IN ('pending', 'processing')) AS pending_count, \
     round(100.0 * count(*) FILTER (WHERE status = 'success') / NULLIF(count(*), 0), 2)::float8 AS conversion_rate";
 
-/// The overview's own shape.
+/// The rows of the overview.
 const OVERVIEW: &str = "SELECT total_count, total_amount, total_amount_usd, usd_missing_count, conversion_rate, avg_ticket,
            total_fee, total_fee_usd, currency, by_source, by_status,
            round(100.0 * (total_count - earlier_count) / NULLIF(earlier_count, 0), 2)::float8 AS count_change_percent,
@@ -169,7 +169,6 @@ impl Asked {
         ]
     }
 
-    /// Asks both, and compares.
     pub(super) async fn compare(&self, web: &Web, oracle: &Oracle<'_>) {
         // Two thousand minutes are not two days.
         let days = if self.path.contains("granularity=minute") { (oracle.days.1, oracle.days.1) } else { oracle.days };
@@ -182,8 +181,8 @@ impl Asked {
             oracle.zone,
             filter.concat()
         );
-        let answer = web.get(&path).await;
-        let found = answer.pointer(self.rows).unwrap_or_else(|| panic!("{path}: no {} in {answer}", self.rows));
+        let response = web.get(&path).await;
+        let found = response.pointer(self.rows).unwrap_or_else(|| panic!("{path}: no {} in {response}", self.rows));
         let found = found.as_array().cloned().unwrap_or_else(|| vec![found.clone()]);
         let counted = oracle.count(days, self.sql).await;
         for row in &counted {
@@ -201,7 +200,7 @@ fn has_count(value: &Value) -> bool {
     value.as_i64().or_else(|| value["count"].as_i64()).is_some_and(|count| count > 0)
 }
 
-/// Every field of the count is in the answer, with the same value.
+/// Every field of the count must be in the response with the same value.
 fn assert_says(path: &str, found: &Value, counted: &Value) {
     for (field, value) in counted.as_object().expect("a row") {
         let said = &found[field];
@@ -213,7 +212,7 @@ fn assert_says(path: &str, found: &Value, counted: &Value) {
     }
 }
 
-/// Whether two values say the same: amounts are text in an answer and numbers in a count, and times are written differently.
+/// Amounts are strings in a response and numbers in a count, and times have different formats.
 fn is_same(found: &Value, counted: &Value) -> bool {
     match (found, counted) {
         (Value::String(found), Value::Number(counted)) => {
@@ -229,7 +228,7 @@ fn is_same(found: &Value, counted: &Value) -> bool {
 }
 
 impl Oracle<'_> {
-    /// The rows of a count, with exact numbers: JSON keeps the digits of a numeric, and the reader keeps them as text.
+    /// The rows of a count, with exact numbers: JSON keeps the digits of a `numeric`, and they are parsed as text.
     async fn count(&self, days: (NaiveDate, NaiveDate), sql: &'static str) -> Vec<Value> {
         let sql = sql.replace("MEASURES", MEASURES).replace("BUCKET", BUCKET);
         let mut query = QueryBuilder::<Postgres>::new("WITH asked AS (SELECT ");
