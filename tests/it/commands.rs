@@ -1,14 +1,12 @@
-//! The commands: their help, and one clear message for whatever keeps them from starting.
+//! The commands: their help, and one clear message for everything that prevents them from starting.
 
 use crate::harness::programs::{Program, free_port, run};
 use crate::harness::servers::Servers;
 
-fn nothing() -> [(&'static str, String); 0] {
-    []
-}
+const NO_SETTINGS: [(&str, String); 0] = [];
 
-/// Settings that are complete, of servers that are not there.
-fn complete(database: &str, redis: &str) -> Vec<(&'static str, String)> {
+/// Every required setting; nothing listens at the providers' addresses.
+fn complete_settings(database: &str, redis: &str) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", database.to_owned()),
         ("REDIS_URL", redis.to_owned()),
@@ -22,7 +20,8 @@ fn complete(database: &str, redis: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-const STARTS: [(Program, &str); 3] = [(Program::Psp, "web"), (Program::Jobs, "worker"), (Program::Jobs, "scheduler")];
+const LONG_RUNNING: [(Program, &str); 3] =
+    [(Program::Psp, "web"), (Program::Jobs, "worker"), (Program::Jobs, "scheduler")];
 
 #[test]
 fn every_command_has_help_and_a_version() {
@@ -31,80 +30,82 @@ fn every_command_has_help_and_a_version() {
         (Program::Jobs, &["worker", "scheduler", "enqueue", "quarantine"][..]),
         (Program::Sandbox, &[][..]),
     ] {
-        let help = run(program, &["--help"], nothing());
+        let help = run(program, &["--help"], NO_SETTINGS);
         assert!(help.status.success(), "{help:?}");
         for command in commands {
             assert!(help.stdout.contains(command), "{program:?} --help does not name {command}: {}", help.stdout);
-            let help = run(program, &[command, "--help"], nothing());
+            let help = run(program, &[command, "--help"], NO_SETTINGS);
             assert!(help.status.success() && help.stdout.contains("Usage"), "{help:?}");
         }
-        let version = run(program, &["--version"], nothing());
+        let version = run(program, &["--version"], NO_SETTINGS);
         assert!(version.stdout.contains(env!("CARGO_PKG_VERSION")), "{version:?}");
-        let wrong = run(program, &["--no-such-thing"], nothing());
-        assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
-        assert!(wrong.stderr.contains("--no-such-thing"), "{wrong:?}");
+        let unknown = run(program, &["--no-such-thing"], NO_SETTINGS);
+        assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+        assert!(unknown.stderr.contains("--no-such-thing"), "{unknown:?}");
     }
 }
 
 #[test]
-fn every_missing_setting_is_named_in_one_message() {
-    for (program, command) in STARTS {
-        let ended = run(program, &[command], [("PORT", "http".to_owned())]);
-        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-        let needed: &[&str] = match program {
+fn missing_and_invalid_settings_are_all_named_in_one_message() {
+    for (program, command) in LONG_RUNNING {
+        let output = run(program, &[command], [("PORT", "http".to_owned())]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let expected: &[&str] = match program {
             Program::Psp => &["DATABASE_URL", "REDIS_URL", "PORT"],
             _ => &["DATABASE_URL", "REDIS_URL", "VIMA_BASE_URL", "VIMA_API_KEY", "PAYSHACK_EMAIL", "PAYSHACK_PASSWORD"],
         };
-        for name in needed {
-            assert!(ended.stderr.contains(name), "{command} does not name {name}: {}", ended.stderr);
+        for name in expected {
+            assert!(output.stderr.contains(name), "{command} does not name {name}: {}", output.stderr);
         }
     }
 }
 
 #[tokio::test]
-async fn absent_servers_are_said_by_name_and_without_their_passwords() {
+async fn unreachable_server_is_named_without_its_password() {
     let servers = Servers::start().await;
-    let nowhere = format!("postgres://psp:s3cret@127.0.0.1:{}/psp", free_port());
-    let redis_nowhere = format!("redis://:s3cret@127.0.0.1:{}", free_port());
-    for (program, command) in STARTS {
+    let unreachable_postgres = format!("postgres://psp:s3cret@127.0.0.1:{}/psp", free_port());
+    let unreachable_redis = format!("redis://:s3cret@127.0.0.1:{}", free_port());
+    for (program, command) in LONG_RUNNING {
         for (settings, name) in [
-            (complete(&nowhere, &servers.redis_url), "DATABASE_URL"),
-            (complete(&servers.database_url, &redis_nowhere), "REDIS_URL"),
+            (complete_settings(&unreachable_postgres, &servers.redis_url), "DATABASE_URL"),
+            (complete_settings(&servers.database_url, &unreachable_redis), "REDIS_URL"),
         ] {
-            let ended = run(program, &[command], settings);
-            assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-            assert!(ended.stderr.contains(name), "{command}: {}", ended.stderr);
-            assert!(!ended.stderr.contains("s3cret") && !ended.stderr.contains("panicked"), "{}", ended.stderr);
+            let output = run(program, &[command], settings);
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            assert!(output.stderr.contains(name), "{command}: {}", output.stderr);
+            assert!(!output.stderr.contains("s3cret") && !output.stderr.contains("panicked"), "{}", output.stderr);
         }
     }
 }
 
 #[tokio::test]
-async fn a_schema_that_is_behind_stops_the_start() {
+async fn outdated_schema_prevents_the_start() {
     let servers = Servers::start_empty().await;
-    for (program, command) in STARTS {
-        let ended = run(program, &[command], complete(&servers.database_url, &servers.redis_url));
-        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-        assert!(ended.stderr.contains("psp migrate"), "{command}: {}", ended.stderr);
+    for (program, command) in LONG_RUNNING {
+        let output = run(program, &[command], complete_settings(&servers.database_url, &servers.redis_url));
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stderr.contains("psp migrate"), "{command}: {}", output.stderr);
     }
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_said() {
+async fn port_in_use_is_named() {
     let servers = Servers::start().await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let port = taken.local_addr().expect("a bound socket").port().to_string();
-    let settings = complete(&servers.database_url, &servers.redis_url).into_iter().chain([("PORT", port.clone())]);
-    let ended = run(Program::Psp, &["web"], settings);
-    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    assert!(ended.stderr.contains(&port), "{ended:?}");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("a bound socket").port().to_string();
+    let settings =
+        complete_settings(&servers.database_url, &servers.redis_url).into_iter().chain([("PORT", port.clone())]);
+    let output = run(Program::Psp, &["web"], settings);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stderr.contains(&port), "{output:?}");
 }
 
 #[tokio::test]
-async fn nothing_is_open_by_accident() {
+async fn web_without_api_keys_starts_only_with_auth_off() {
     let servers = Servers::start().await;
-    let settings = complete(&servers.database_url, &servers.redis_url).into_iter().filter(|(name, _)| *name != "AUTH");
-    let ended = run(Program::Psp, &["web"], settings);
-    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("API_KEYS") && ended.stderr.contains("AUTH=off"), "{ended:?}");
+    let settings = complete_settings(&servers.database_url, &servers.redis_url);
+    let settings = settings.into_iter().filter(|(name, _)| *name != "AUTH");
+    let output = run(Program::Psp, &["web"], settings);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stderr.contains("API_KEYS") && output.stderr.contains("AUTH=off"), "{output:?}");
 }

@@ -1,4 +1,6 @@
-//! The whole way of a payment: from a provider's page to a WebSocket message, a listing and a metric.
+//! Payments from the provider's page to WebSocket messages, listings and metrics.
+
+use std::collections::BTreeSet;
 
 use psp_dashboard::domain::money::parse_decimal;
 use reqwest::Method;
@@ -7,17 +9,17 @@ use serde_json::{Value, json};
 
 use crate::harness::eventually;
 use crate::harness::socket::Socket;
-use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web, items};
 
-/// The sums of the sandbox's truth over all sources and kinds: how many payments, and the amounts of one currency.
-async fn truth(system: &TestSystem, currency: &str) -> (i64, Decimal) {
+/// The totals of the sandbox over all sources and kinds: the number of payments, and the amount in one currency.
+async fn sandbox_totals(system: &TestSystem, currency: &str) -> (i64, Decimal) {
     let truth = system.sandbox.get("truth").await;
     let mut count = 0;
     let mut amount = Decimal::ZERO;
     for (source, kind) in [("vima", "payin"), ("payshack", "payin"), ("payshack", "payout")] {
-        let of_kind = &truth[source][kind];
-        count += of_kind["count"].as_i64().expect("a count");
-        for sums in of_kind["sums"][currency].as_object().expect("sums by status").values() {
+        let totals = &truth[source][kind];
+        count += totals["count"].as_i64().expect("a count");
+        for sums in totals["sums"][currency].as_object().expect("sums by status").values() {
             amount += parse_decimal(sums["amount"].as_str().expect("an amount")).expect("a decimal");
         }
     }
@@ -26,23 +28,22 @@ async fn truth(system: &TestSystem, currency: &str) -> (i64, Decimal) {
 
 async fn trigger(web: &Web, body: Value) -> Value {
     let body = body.to_string();
-    let answer = web.request(Method::POST, "/api/v1/sync/trigger", Some(OPERATOR), Some(&body)).await;
-    let answer = answer.expect("the web process answers");
-    assert_eq!(answer.status, 202, "{answer:?}");
-    let first = answer.json()["jobs"][0]["job_id"].as_str().expect("a job").to_owned();
-    let location = answer.headers["location"].to_str().expect("plain text").to_owned();
-    assert_eq!(location, format!("/api/v1/jobs/{first}"));
-    answer.json()
+    let response = web.request(Method::POST, "/api/v1/sync/trigger", Some(OPERATOR), Some(&body)).await;
+    let response = response.expect("the web process responds");
+    assert_eq!(response.status, 202, "{response:?}");
+    let first = response.json()["jobs"][0]["job_id"].as_str().expect("a job").to_owned();
+    assert_eq!(response.header("location"), format!("/api/v1/jobs/{first}"));
+    response.json()
 }
 
-/// How many payments a socket was told of.
-fn announced(socket: &Socket) -> i64 {
-    let told = socket.received.iter().filter(|message| message["type"] == "new_transactions");
-    told.map(|message| message["count"].as_i64().expect("a count")).sum()
+/// The number of payments in the `new_transactions` messages that a socket has received.
+fn announced_payments(socket: &Socket) -> i64 {
+    let messages = socket.received.iter().filter(|message| message["type"] == "new_transactions");
+    messages.map(|message| message["count"].as_i64().expect("a count")).sum()
 }
 
 #[tokio::test]
-async fn a_payment_travels_from_the_provider_to_the_dashboard() {
+async fn synced_payments_reach_the_socket_and_the_metrics() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let mut socket = Socket::connect_with_key(&web.socket(), VIEWER).await;
@@ -58,23 +59,23 @@ async fn a_payment_travels_from_the_provider_to_the_dashboard() {
             socket.receive_where("the end of the sync", completed).await;
         }
     }
-    let (count, amount) = truth(&system, "INR").await;
-    while announced(&socket) < count {
-        socket.receive_where("the payments of the days before", |message| message["type"] == "new_transactions").await;
+    let (count, amount) = sandbox_totals(&system, "INR").await;
+    while announced_payments(&socket) < count {
+        socket.receive("new_transactions").await;
     }
     system.wait_until_idle().await;
     for kind in ["sync_started", "sync_progress", "new_transactions", "metrics_updated"] {
         assert!(socket.received.iter().any(|message| message["type"] == kind), "no {kind} in {:?}", socket.received);
     }
     let ids: Vec<i64> = socket.received.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
-    assert!(ids.is_sorted(), "ids never go back: {ids:?}");
-    assert_eq!(announced(&socket), count);
+    assert!(ids.is_sorted(), "event ids never decrease: {ids:?}");
+    assert_eq!(announced_payments(&socket), count);
     let overview = web.get("/api/v1/metrics/overview").await;
     assert_eq!(overview["total_count"].as_i64(), Some(count), "{overview}");
-    assert_eq!(overview["total_amount"], Value::Null, "several currencies are not added up: {overview}");
+    assert_eq!(overview["total_amount"], Value::Null, "amounts in different currencies are not added: {overview}");
     let rupees = web.get("/api/v1/metrics/overview?currency=INR").await;
-    let shown = rupees["total_amount"].as_str().expect("one currency has a sum");
-    assert_eq!(parse_decimal(shown).expect("a decimal"), amount);
+    let total_amount = rupees["total_amount"].as_str().expect("a single currency has a total");
+    assert_eq!(parse_decimal(total_amount).expect("a decimal"), amount);
     assert_eq!(rupees["currency"], "INR");
     let by_status: i64 = rupees["by_status"]
         .as_object()
@@ -86,30 +87,26 @@ async fn a_payment_travels_from_the_provider_to_the_dashboard() {
 }
 
 #[tokio::test]
-async fn every_page_of_the_listing_is_walked_once() {
+async fn listing_returns_every_payment_once_and_masks_it_for_viewers() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
-    let (count, _) = truth(&system, "INR").await;
-    let mut seen = std::collections::BTreeSet::new();
-    let mut path = "/api/v1/transactions?limit=100".to_owned();
-    loop {
-        let page = web.get(&path).await;
+    let (count, _) = sandbox_totals(&system, "INR").await;
+    let mut ids = BTreeSet::new();
+    for page in web.pages(ADMIN, "/api/v1/transactions?limit=100").await {
         assert_eq!(page["total"].as_i64(), Some(count), "{}", page["total"]);
-        for item in page["items"].as_array().expect("items") {
-            assert!(seen.insert(item["id"].as_str().expect("an id").to_owned()), "twice: {item}");
+        for item in items(&page) {
+            assert!(ids.insert(item["id"].as_str().expect("an id").to_owned()), "listed twice: {item}");
         }
-        let Some(cursor) = page["next_cursor"].as_str() else { break };
-        path = format!("/api/v1/transactions?limit=100&cursor={cursor}");
     }
-    assert_eq!(i64::try_from(seen.len()), Ok(count));
+    assert_eq!(i64::try_from(ids.len()), Ok(count));
     let newest = web.get("/api/v1/transactions?limit=1").await;
     let id = newest["items"][0]["id"].as_str().expect("an id");
-    let whole = web.get(&format!("/api/v1/transactions/{id}")).await;
-    assert!(whole["raw_data"].is_object() && whole["history"].is_array(), "{whole}");
-    let answer = web.request(Method::GET, &format!("/api/v1/transactions/{id}"), Some(VIEWER), None).await;
-    let masked = answer.expect("the web process answers").json();
+    let unmasked = web.get(&format!("/api/v1/transactions/{id}")).await;
+    assert!(unmasked["raw_data"].is_object() && unmasked["history"].is_array(), "{unmasked}");
+    let response = web.request(Method::GET, &format!("/api/v1/transactions/{id}"), Some(VIEWER), None).await;
+    let masked = response.expect("the web process responds").json();
     assert_eq!(masked["raw_data"], Value::Null, "a viewer sees no raw payload");
     if let Some(email) = masked["user_email"].as_str() {
         assert!(email.contains("***"), "{email}");
@@ -117,11 +114,11 @@ async fn every_page_of_the_listing_is_walked_once() {
 }
 
 #[tokio::test]
-async fn metrics_grow_while_payments_come_in() {
+async fn scheduled_syncs_pick_up_new_payments() {
     let system = TestSystem::start(&["--live-per-second", "20"]).await;
     let web = system.start_web().await;
-    let often = [("VIMA_SYNC_INTERVAL_SECONDS", "1"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
-    let _both = system.start_jobs_with(&["worker", "--scheduler"], &often);
+    let every_second = [("VIMA_SYNC_INTERVAL_SECONDS", "1"), ("PAYSHACK_SYNC_INTERVAL_SECONDS", "1")];
+    let _worker_and_scheduler = system.start_jobs_with(&["worker", "--scheduler"], &every_second);
     let total = async || web.get("/api/v1/metrics/overview").await["total_count"].as_i64().unwrap_or(0);
     let first = eventually("the first payments", || async { Some(total().await).filter(|total| *total > 0) }).await;
     eventually("more payments", || async { (total().await > first + 20).then_some(()) }).await;
@@ -134,7 +131,7 @@ async fn metrics_grow_while_payments_come_in() {
 }
 
 #[tokio::test]
-async fn a_second_trigger_joins_the_first() {
+async fn repeated_sync_trigger_joins_the_queued_job() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let first = trigger(&web, json!({"source": "vima"})).await;
@@ -144,14 +141,14 @@ async fn a_second_trigger_joins_the_first() {
     assert_ne!(trigger(&web, range).await["jobs"], first["jobs"]);
     let forced = trigger(&web, json!({"source": "vima", "force": true})).await;
     assert_ne!(forced["jobs"], first["jobs"]);
-    let plain = web.request(Method::POST, "/api/v1/sync/trigger/payshack", Some(OPERATOR), None).await;
-    assert_eq!(plain.expect("the web process answers").status, 202);
+    let by_path = web.request(Method::POST, "/api/v1/sync/trigger/payshack", Some(OPERATOR), None).await;
+    assert_eq!(by_path.expect("the web process responds").status, 202);
     let refused = web.request(Method::POST, "/api/v1/sync/trigger", Some(VIEWER), Some("{}")).await;
-    assert_eq!(refused.expect("the web process answers").status, 403);
+    assert_eq!(refused.expect("the web process responds").status, 403);
 }
 
 #[tokio::test]
-async fn an_idempotency_key_gives_the_same_answer() {
+async fn repeated_idempotency_key_returns_the_first_response() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let post = async |body: &str| {
@@ -166,13 +163,13 @@ async fn an_idempotency_key_gives_the_same_answer() {
 }
 
 #[tokio::test]
-async fn a_ticket_opens_the_socket_once() {
+async fn socket_ticket_opens_one_connection() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
-    let ticket = web.request(Method::POST, "/api/v1/ws/ticket", Some(ADMIN), None).await.expect("an answer");
+    let ticket = web.request(Method::POST, "/api/v1/ws/ticket", Some(ADMIN), None).await.expect("a response");
     let ticket = ticket.json()["ticket"].as_str().expect("a ticket").to_owned();
-    let address = format!("{}?ticket={ticket}", web.socket());
-    let mut socket = Socket::connect(&address).await;
+    let url = format!("{}?ticket={ticket}", web.socket());
+    let mut socket = Socket::connect(&url).await;
     socket.receive("connected").await;
     socket.send(&json!({"type": "ping"})).await;
     socket.receive("pong").await;
@@ -180,6 +177,6 @@ async fn a_ticket_opens_the_socket_once() {
     socket.receive("subscribed").await;
     socket.send(&json!({"type": "subscribe", "events": ["no_such_event"]})).await;
     socket.receive("error").await;
-    assert_eq!(Socket::refused_status(&address).await, 401, "a ticket opens one socket");
-    assert_eq!(Socket::refused_status(&web.socket()).await, 401, "nothing is open by accident");
+    assert_eq!(Socket::refused_status(&url).await, 401, "the ticket is used up");
+    assert_eq!(Socket::refused_status(&web.socket()).await, 401, "a socket needs a ticket or a key");
 }

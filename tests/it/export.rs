@@ -49,7 +49,7 @@ async fn cases(system: &TestSystem, count: i32) {
     )
     .execute(&system.pool)
     .await
-    .expect("the database takes them");
+    .expect("the database accepts them");
 }
 
 /// Completed runs: two of one day, and one of another whose payments were of two currencies.
@@ -71,13 +71,13 @@ async fn runs(system: &TestSystem) {
     )
     .execute(&system.pool)
     .await
-    .expect("the database takes them");
+    .expect("the database accepts them");
 }
 
 async fn asked(web: &Web, query: &str) -> Response {
     let client = crate::harness::http_client();
     let address = format!("http://127.0.0.1:{}{PATH}?{query}", web.port);
-    client.get(address).header("x-api-key", VIEWER).send().await.expect("the web process answers")
+    client.get(address).header("x-api-key", VIEWER).send().await.expect("the web process responds")
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {
@@ -85,7 +85,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 async fn problem(response: Response) -> Value {
-    serde_json::from_slice(&response.bytes().await.expect("an answer")).expect("JSON")
+    serde_json::from_slice(&response.bytes().await.expect("a response")).expect("JSON")
 }
 
 async fn file(web: &Web, query: &str) -> Vec<u8> {
@@ -179,7 +179,7 @@ async fn what_people_wrote_runs_nowhere_and_is_kept() {
          state = 'resolved', resolved_at = '2026-01-14T12:00:00Z'",
         note
     );
-    written.execute(&system.pool).await.expect("the database takes it");
+    written.execute(&system.pool).await.expect("the database accepts it");
     let web = system.start_web().await;
 
     let bytes = file(&web, "excel=true").await;
@@ -347,7 +347,7 @@ async fn whoever_would_have_brotli_gets_gzip_which_takes_no_time() {
     let mut reader = silent_reader(&web, "", "br, zstd, gzip;q=0.1").await;
     let mut head = vec![];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        assert!(reader.read_buf(&mut head).await.expect("the web process answers") > 0, "an answer has a head");
+        assert!(reader.read_buf(&mut head).await.expect("the web process responds") > 0, "an response has a head");
     }
     assert!(String::from_utf8_lossy(&head).contains("content-encoding: gzip"), "{}", String::from_utf8_lossy(&head));
 }

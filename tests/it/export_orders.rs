@@ -14,10 +14,10 @@ const EXPORTS: &str = "/api/v1/exports";
 
 async fn order(web: &Web, key: &str, query: &str) -> Value {
     let body = json!({"export": "transactions", "query": query}).to_string();
-    let answer = web.request(Method::POST, EXPORTS, Some(key), Some(&body)).await.expect("an answer");
-    assert_eq!(answer.status, 202, "{}", answer.text);
-    let order = answer.json();
-    let location = answer.headers["location"].to_str().expect("text").to_owned();
+    let response = web.request(Method::POST, EXPORTS, Some(key), Some(&body)).await.expect("a response");
+    assert_eq!(response.status, 202, "{}", response.text);
+    let order = response.json();
+    let location = response.headers["location"].to_str().expect("text").to_owned();
     assert_eq!(location, format!("{EXPORTS}/{}", id_of(&order)));
     order
 }
@@ -44,7 +44,7 @@ async fn download(web: &Web, key: &str, order: &Value, headers: &[(&str, &str)])
     let address = format!("http://127.0.0.1:{}{EXPORTS}/{}/download", web.port, id_of(order));
     let request = http_client().get(address).header("x-api-key", key);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    request.send().await.expect("an answer")
+    request.send().await.expect("a response")
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -53,7 +53,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 
 async fn code(response: Response) -> (u16, Value) {
     let status = response.status().as_u16();
-    let problem: Value = serde_json::from_slice(&response.bytes().await.expect("an answer")).expect("JSON");
+    let problem: Value = serde_json::from_slice(&response.bytes().await.expect("a response")).expect("JSON");
     (status, problem["code"].clone())
 }
 
@@ -109,7 +109,7 @@ async fn the_same_file_comes_from(settings: &[(&'static str, &str)]) {
     );
 
     let path = format!("{EXPORTS}/{}", id_of(&made));
-    let removed = web.request(Method::DELETE, &path, Some(OPERATOR), None).await.expect("an answer");
+    let removed = web.request(Method::DELETE, &path, Some(OPERATOR), None).await.expect("a response");
     assert_eq!((removed.status, removed.json()["download"].clone()), (200, Value::Null));
     assert_eq!(code(download(&web, OPERATOR, &made, &[]).await).await, (409, "CONFLICT".into()));
     assert_eq!(system.number("SELECT count(*) FROM export_pieces").await, 0);
@@ -155,7 +155,7 @@ async fn a_file_is_for_whoever_may_see_as_much() {
     assert_eq!(code(download(&web, VIEWER, &of_operator, &[]).await).await, (403, "FORBIDDEN".into()));
     let path = format!("{EXPORTS}/{}", id_of(&of_operator));
     for (method, status) in [(Method::GET, 403), (Method::DELETE, 403)] {
-        let refused = web.request(method, &path, Some(VIEWER), None).await.expect("an answer");
+        let refused = web.request(method, &path, Some(VIEWER), None).await.expect("a response");
         assert_eq!(refused.status, status, "{}", refused.text);
     }
     // A day later it is gone; whoever looks before anybody has cleaned up finds nothing either.
@@ -181,7 +181,7 @@ async fn a_file_is_for_whoever_may_see_as_much() {
         (json!({"export": "transactions", "format": "csv"}), "format"),
     ] {
         let refused =
-            web.request(Method::POST, EXPORTS, Some(VIEWER), Some(&body.to_string())).await.expect("an answer");
+            web.request(Method::POST, EXPORTS, Some(VIEWER), Some(&body.to_string())).await.expect("a response");
         assert_eq!(
             (refused.status, &refused.json()["errors"][0]["field"]),
             (422, &field.into()),
@@ -195,7 +195,7 @@ async fn a_file_is_for_whoever_may_see_as_much() {
         (web.post_with(EXPORTS, &headers, &body).await, web.post_with(EXPORTS, &headers, &body).await);
     assert_eq!(first.json()["id"], second.json()["id"]);
     let unknown = format!("{EXPORTS}/{}", uuid::Uuid::nil());
-    assert_eq!(web.request(Method::GET, &unknown, Some(ADMIN), None).await.expect("an answer").status, 404);
+    assert_eq!(web.request(Method::GET, &unknown, Some(ADMIN), None).await.expect("a response").status, 404);
 }
 
 /// The slowest file there is, for whoever has to come in between.
@@ -234,7 +234,7 @@ async fn an_order_may_be_cancelled_while_it_is_made() {
     let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
     let order = a_long_order(&system, &web).await;
     let path = format!("{EXPORTS}/{}", id_of(&order));
-    let cancelled = web.request(Method::DELETE, &path, Some(OPERATOR), None).await.expect("an answer");
+    let cancelled = web.request(Method::DELETE, &path, Some(OPERATOR), None).await.expect("a response");
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
     eventually("the job to stop", || async { (shown(&web, &order).await["state"] == "cancelled").then_some(()) }).await;
     let reading = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()

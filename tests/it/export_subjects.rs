@@ -21,7 +21,7 @@ struct File {
 
 async fn file(web: &Web, key: &str, path: &str) -> File {
     let address = format!("http://127.0.0.1:{}/api/v1/export/{path}", web.port);
-    let response = http_client().get(address).header("x-api-key", key).send().await.expect("an answer");
+    let response = http_client().get(address).header("x-api-key", key).send().await.expect("a response");
     assert_eq!(response.status(), 200, "{path}");
     let header = |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
     let (name, total) = (header("content-disposition").expect("a name"), header("x-total-count"));
@@ -35,9 +35,9 @@ async fn listed(web: &Web, key: &str, path: &str) -> Vec<Value> {
     let joint = if path.contains('?') { '&' } else { '?' };
     let mut next = format!("/api/v1/{path}{joint}limit=100");
     loop {
-        let answer = web.request(Method::GET, &next, Some(key), None).await.expect("an answer");
-        assert_eq!(answer.status, 200, "{next}: {}", answer.text);
-        let page = answer.json();
+        let response = web.request(Method::GET, &next, Some(key), None).await.expect("a response");
+        assert_eq!(response.status, 200, "{next}: {}", response.text);
+        let page = response.json();
         items.extend(page["items"].as_array().expect("a page").iter().cloned());
         match page["next_cursor"].as_str() {
             Some(cursor) => next = format!("/api/v1/{path}{joint}limit=100&cursor={cursor}"),
@@ -183,12 +183,12 @@ async fn what_is_large_is_noted_and_what_takes_too_long_is_to_be_ordered() {
     assert_eq!((&first["principal"], &first["role"]), (&"vera".into(), &"viewer".into()));
     assert_eq!((&first["rows"], &first["outcome"]), (&1_001.into(), &"complete".into()), "{first}");
     assert_eq!(first["details"]["filters"]["currency"], "INR", "{first}");
-    let refused = web.request(Method::GET, "/api/v1/audit", Some(OPERATOR), None).await.expect("an answer");
+    let refused = web.request(Method::GET, "/api/v1/audit", Some(OPERATOR), None).await.expect("a response");
     assert_eq!(refused.status, 403);
 
     insert_transactions(&system.pool, 1_002..=250_001).await;
     let path = "/api/v1/export/transactions?format=xlsx&columns=id";
-    let refused = web.request(Method::GET, path, Some(VIEWER), None).await.expect("an answer");
+    let refused = web.request(Method::GET, path, Some(VIEWER), None).await.expect("a response");
     let problem = refused.json();
     assert_eq!((refused.status, &problem["code"]), (422, &"EXPORT_TOO_LONG".into()));
     let detail = problem["detail"].as_str().expect("a detail");

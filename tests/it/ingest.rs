@@ -1,4 +1,5 @@
-//! A page is stored whole or not at all, twice like once, and the metrics stay exact: random pages against a simple model.
+//! Pages are stored completely or not at all, repeating one changes nothing, and the metrics stay exact. Random pages are
+//! compared with a simple model.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +19,17 @@ use serde_json::json;
 
 use crate::harness::ingest_fixture::IngestFixture;
 
-/// A telling of an operation: which, which version of it, its amount and status.
+/// One version of an operation.
 #[derive(Debug, Clone, Copy)]
-struct Telling {
+struct RecordVersion {
     id: u32,
     version: u32,
     amount: u32,
     status: &'static str,
 }
 
-impl Telling {
-    fn record(self) -> Record {
+impl RecordVersion {
+    fn to_record(self) -> Record {
         let created: DateTime<Utc> = "2026-01-15T10:00:00Z".parse().expect("a time");
         let created = created + Duration::minutes(i64::from(self.id) * 7);
         let raw = json!({
@@ -44,50 +45,50 @@ impl Telling {
     }
 }
 
-fn pages() -> impl Strategy<Value = Vec<Vec<Telling>>> {
+fn pages() -> impl Strategy<Value = Vec<Vec<RecordVersion>>> {
     let status = prop_oneof![Just("success"), Just("fail"), Just("pending"), Just("strange")];
-    // One version says one thing: its amount follows from it, as at a provider that does not contradict itself.
-    let telling = (1_u32..15, 1_u32..8, status).prop_map(|(id, version, _)| {
+    // Amount and status follow from id and version, since a consistent provider never changes a version.
+    let record = (1_u32..15, 1_u32..8, status).prop_map(|(id, version, _)| {
         let statuses = ["pending", "success", "fail", "strange"];
         let status = statuses[(id + version) as usize % statuses.len()];
-        Telling { id, version, amount: id * 100 + version, status }
+        RecordVersion { id, version, amount: id * 100 + version, status }
     });
-    proptest::collection::vec(proptest::collection::vec(telling, 0..12), 1..8)
+    proptest::collection::vec(proptest::collection::vec(record, 0..12), 1..8)
 }
 
 #[tokio::test]
-async fn random_pages_leave_what_a_simple_model_says() {
+async fn random_pages_leave_the_same_state_as_a_model() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..25 {
-        let pages = pages().new_tree(&mut runner).expect("a case").current();
-        let books = IngestFixture::start().await;
-        let mut model: BTreeMap<u32, Telling> = BTreeMap::new();
+        let pages = pages().new_tree(&mut runner).expect("a generated value").current();
+        let fixture = IngestFixture::start().await;
+        let mut model: BTreeMap<u32, RecordVersion> = BTreeMap::new();
         let mut counts = Counts::default();
         for page in &pages {
-            let records = page.iter().map(|telling| telling.record()).collect();
-            counts += books.ingest(records, Checkpoint::None).await.expect("the page is stored");
-            for telling in page {
-                let newest = model.entry(telling.id).or_insert(*telling);
-                if telling.version > newest.version {
-                    *newest = *telling;
+            let records = page.iter().map(|record| record.to_record()).collect();
+            counts += fixture.ingest(records, Checkpoint::None).await.expect("the page is stored");
+            for record in page {
+                let newest = model.entry(record.id).or_insert(*record);
+                if record.version > newest.version {
+                    *newest = *record;
                 }
             }
         }
-        let told: usize = pages.iter().map(Vec::len).sum();
-        assert_eq!((counts.seen(), counts.inserted), (told as u64, model.len() as u64), "{pages:?}");
-        assert_equals_model(&books, &model).await;
+        let records: usize = pages.iter().map(Vec::len).sum();
+        assert_eq!((counts.seen(), counts.inserted), (records as u64, model.len() as u64), "{pages:?}");
+        assert_equals_model(&fixture, &model).await;
     }
 }
 
-async fn assert_equals_model(books: &IngestFixture, model: &BTreeMap<u32, Telling>) {
+async fn assert_equals_model(fixture: &IngestFixture, model: &BTreeMap<u32, RecordVersion>) {
     let rows = sqlx::query!(r#"SELECT source_id, amount, status FROM transactions ORDER BY source_id::int"#);
-    let rows = rows.fetch_all(&books.pool).await.expect("the database answers");
+    let rows = rows.fetch_all(&fixture.pool).await.expect("the database responds");
     let stored: Vec<_> = rows.into_iter().map(|row| (row.source_id, row.amount.normalize(), row.status)).collect();
     let expected: Vec<_> = model
         .values()
-        .map(|telling| {
-            let status = Status::from_vima(telling.status).as_str().to_owned();
-            (telling.id.to_string(), telling.amount.into(), status)
+        .map(|record| {
+            let status = Status::from_vima(record.status).as_str().to_owned();
+            (record.id.to_string(), record.amount.into(), status)
         })
         .collect();
     assert_eq!(stored, expected);
@@ -95,17 +96,17 @@ async fn assert_equals_model(books: &IngestFixture, model: &BTreeMap<u32, Tellin
         r#"SELECT COALESCE(sum(count), 0)::bigint AS "count!", COALESCE(sum(amount), 0) AS "amount!"
              FROM metric_cells WHERE facet = 'all' AND width = 'day'"#
     );
-    let cells = cells.fetch_one(&books.pool).await.expect("the database answers");
-    let total: u32 = model.values().map(|telling| telling.amount).sum();
+    let cells = cells.fetch_one(&fixture.pool).await.expect("the database responds");
+    let total: u32 = model.values().map(|record| record.amount).sum();
     assert_eq!((usize::try_from(cells.count), cells.amount.normalize()), (Ok(model.len()), total.into()));
     let negative = "SELECT count(*) FROM metric_cells WHERE count < 0 OR (count = 0 AND amount <> 0)";
-    assert_eq!(books.number(negative).await, 0, "a cell that holds what is not there");
+    assert_eq!(fixture.number(negative).await, 0, "cells that count payments that do not exist");
 }
 
 #[tokio::test]
-async fn a_page_of_a_lost_claim_leaves_nothing() {
-    let stale = IngestFixture::start().await.with_lost_claim();
-    let telling = Telling { id: 1, version: 1, amount: 5, status: "success" };
+async fn page_of_a_lost_claim_writes_nothing() {
+    let fixture = IngestFixture::start().await.with_lost_claim();
+    let record = RecordVersion { id: 1, version: 1, amount: 5, status: "success" };
     let broken = Malformed {
         source: Source::Vima,
         kind: Kind::Payin,
@@ -113,8 +114,8 @@ async fn a_page_of_a_lost_claim_leaves_nothing() {
         reason: "no id".to_owned(),
         raw: "{}".to_owned(),
     };
-    let page = vec![telling.record(), Record::Malformed(broken)];
-    let refused = stale.ingest(page, Checkpoint::Cursor(SequenceId(9))).await;
+    let page = vec![record.to_record(), Record::Malformed(broken)];
+    let refused = fixture.ingest(page, Checkpoint::Cursor(SequenceId(9))).await;
     assert!(matches!(refused, Err(DbError::ClaimLost)), "{refused:?}");
     for table in [
         "SELECT count(*) FROM transactions",
@@ -123,23 +124,23 @@ async fn a_page_of_a_lost_claim_leaves_nothing() {
         "SELECT count(*) FROM sync_streams",
         "SELECT sum(records_seen)::bigint FROM sync_runs",
     ] {
-        assert_eq!(stale.number(table).await, 0, "{table}");
+        assert_eq!(fixture.number(table).await, 0, "{table}");
     }
 }
 
 #[tokio::test]
-async fn the_same_broken_record_is_one_entry_however_often_it_comes() {
-    let books = IngestFixture::start().await;
+async fn repeated_malformed_record_is_one_quarantine_entry() {
+    let fixture = IngestFixture::start().await;
     let broken = r#"{"operation_id":"17","complete_amount":"ten"}"#;
     for _ in 0..3 {
         let record = read_operation(broken).record;
-        let counts = books.ingest(vec![record], Checkpoint::None).await.expect("the page is stored");
+        let counts = fixture.ingest(vec![record], Checkpoint::None).await.expect("the page is stored");
         assert_eq!(counts.quarantined, 1);
     }
-    assert_eq!(books.number("SELECT count(*) FROM quarantine").await, 1);
-    assert_eq!(books.number("SELECT times_seen FROM quarantine").await, 3);
-    let kept = sqlx::query!("SELECT raw, source_id FROM quarantine").fetch_one(&books.pool).await.expect("an entry");
-    assert_eq!((kept.raw.as_slice(), kept.source_id.as_deref()), (broken.as_bytes(), Some("17")));
+    assert_eq!(fixture.number("SELECT count(*) FROM quarantine").await, 1);
+    assert_eq!(fixture.number("SELECT times_seen FROM quarantine").await, 3);
+    let entry = sqlx::query!("SELECT raw, source_id FROM quarantine").fetch_one(&fixture.pool).await.expect("an entry");
+    assert_eq!((entry.raw.as_slice(), entry.source_id.as_deref()), (broken.as_bytes(), Some("17")));
 }
 
 fn broken(id: Option<&str>) -> Record {
@@ -147,41 +148,41 @@ fn broken(id: Option<&str>) -> Record {
 }
 
 fn good(version: u32) -> Record {
-    Telling { id: 1, version, amount: 100 + version, status: "success" }.record()
+    RecordVersion { id: 1, version, amount: 100 + version, status: "success" }.to_record()
 }
 
 #[tokio::test]
-async fn a_record_leaves_the_quarantine_with_the_page_that_tells_it_rightly() {
-    let books = IngestFixture::start().await;
-    let kept = "SELECT count(*) FROM quarantine WHERE source_id = '1'";
-    let beside = [broken(None), broken(Some("2"))];
+async fn record_leaves_the_quarantine_with_the_page_that_contains_a_readable_version() {
+    let fixture = IngestFixture::start().await;
+    let quarantined = "SELECT count(*) FROM quarantine WHERE source_id = '1'";
+    let others = [broken(None), broken(Some("2"))];
     for (page, left, why) in [
         (vec![broken(Some("1"))], 1, "it cannot be read"),
         (vec![good(3)], 0, "it is stored"),
-        (vec![broken(Some("1")), good(3)], 0, "the last telling in the page is right, and known"),
-        (vec![good(4), broken(Some("1"))], 1, "the last telling in the page is the broken one"),
-        (vec![good(2)], 1, "an older version says nothing of a newer one"),
-        (vec![broken(Some("1")), good(2)], 1, "nor beside it"),
+        (vec![broken(Some("1")), good(3)], 0, "the last version in the page is readable and already stored"),
+        (vec![good(4), broken(Some("1"))], 1, "the last version in the page is malformed"),
+        (vec![good(2)], 1, "an older readable version does not replace a newer malformed one"),
+        (vec![broken(Some("1")), good(2)], 1, "neither does it in the same page"),
         (vec![good(4)], 0, "it is unchanged"),
     ] {
-        let page = beside.iter().cloned().chain(page).collect();
-        books.ingest(page, Checkpoint::None).await.expect("the page is stored");
-        assert_eq!(books.number(kept).await, left, "{why}");
+        let page = others.iter().cloned().chain(page).collect();
+        fixture.ingest(page, Checkpoint::None).await.expect("the page is stored");
+        assert_eq!(fixture.number(quarantined).await, left, "{why}");
     }
-    assert_eq!(books.number("SELECT count(*) FROM quarantine").await, 2, "what nobody mended stays");
+    assert_eq!(fixture.number("SELECT count(*) FROM quarantine").await, 2, "entries of other records stay");
 }
 
 #[tokio::test]
-async fn a_nul_in_what_cannot_be_read_holds_up_no_page() {
-    let books = IngestFixture::start().await;
+async fn malformed_record_with_nul_characters_is_quarantined() {
+    let fixture = IngestFixture::start().await;
     let raw = "{\"operation_id\":\"1\0\"}".to_owned();
     let (source_id, reason) = (Some("1\0".to_owned()), "the id is 1\0".to_owned());
     let nuls = Malformed { source: Source::Vima, kind: Kind::Payin, source_id, reason, raw: raw.clone() };
     let page = vec![Record::Malformed(nuls), good(1)];
-    let counts = books.ingest(page, Checkpoint::None).await.expect("the page is stored");
+    let counts = fixture.ingest(page, Checkpoint::None).await.expect("the page is stored");
     assert_eq!((counts.quarantined, counts.inserted), (1, 1));
-    let kept = sqlx::query!("SELECT source_id, reason, raw FROM quarantine").fetch_one(&books.pool).await;
-    let kept = kept.expect("an entry");
-    assert_eq!((kept.source_id.as_deref(), kept.reason.as_str()), (Some("1\u{fffd}"), "the id is 1\u{fffd}"));
-    assert_eq!(kept.raw, raw.as_bytes(), "the record is kept to the letter");
+    let entry = sqlx::query!("SELECT source_id, reason, raw FROM quarantine").fetch_one(&fixture.pool).await;
+    let entry = entry.expect("an entry");
+    assert_eq!((entry.source_id.as_deref(), entry.reason.as_str()), (Some("1\u{fffd}"), "the id is 1\u{fffd}"));
+    assert_eq!(entry.raw, raw.as_bytes(), "the raw text is unchanged");
 }

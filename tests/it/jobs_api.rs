@@ -33,7 +33,7 @@ impl JobsApi {
     }
 
     async fn enqueue(&self, job: &NewJob) -> JobId {
-        enqueue_job(&self.system.pool, &self.redis, job).await.expect("the jobs table takes it").job_id
+        enqueue_job(&self.system.pool, &self.redis, job).await.expect("the jobs table accepts it").job_id
     }
 
     /// A job in a state that it has come to by itself.
@@ -51,22 +51,22 @@ impl JobsApi {
         )
         .execute(&self.system.pool)
         .await
-        .expect("the jobs table answers");
+        .expect("the jobs table responds");
         job_id
     }
 
     async fn post(&self, path: &str, key: &str) -> ApiResponse {
-        let answer = self.web.request(Method::POST, &format!("/api/v1/{path}"), Some(key), None).await;
-        answer.expect("the web process answers")
+        let response = self.web.request(Method::POST, &format!("/api/v1/{path}"), Some(key), None).await;
+        response.expect("the web process responds")
     }
 
     /// Moves a job as an operator may, which must be accepted, and says what was answered.
     async fn moved(&self, job_id: JobId, verb: &str) -> Value {
-        let answer = self.post(&format!("jobs/{job_id}/{verb}"), OPERATOR).await;
-        assert_eq!(answer.status, 202, "{verb}: {answer:?}");
-        let moved = answer.json();
+        let response = self.post(&format!("jobs/{job_id}/{verb}"), OPERATOR).await;
+        assert_eq!(response.status, 202, "{verb}: {response:?}");
+        let moved = response.json();
         let followed = moved["job_id"].as_str().expect("an id");
-        assert_eq!(answer.headers["location"], format!("/api/v1/jobs/{followed}"));
+        assert_eq!(response.headers["location"], format!("/api/v1/jobs/{followed}"));
         assert!(moved["message"].as_str().is_some_and(|message| !message.is_empty()), "{moved}");
         moved
     }
@@ -116,7 +116,7 @@ async fn jobs_are_walked_newest_first_and_found_by_what_they_are() {
     sqlx::query!("UPDATE jobs SET kind = 'of-tomorrow', queue = 'tomorrow' WHERE id = $1", of_tomorrow.0)
         .execute(&api.system.pool)
         .await
-        .expect("the jobs table answers");
+        .expect("the jobs table responds");
     made.push(of_tomorrow.to_string());
     let at_work = api.enqueue_in("running").await.to_string();
     made.push(at_work.clone());
@@ -179,14 +179,14 @@ async fn what_cannot_be_asked_is_refused() {
         (post("queues/fast", "pause", ADMIN), 404, "there is no such queue"),
         (post("queues/fast", "resume", ADMIN), 404, "there is no such queue"),
     ] {
-        let answer = api.web.request(method.clone(), &format!("/api/v1/{path}"), Some(key), None).await;
-        let answer = answer.expect("the web process answers");
-        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
-        assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{path}: {answer:?}");
+        let response = api.web.request(method.clone(), &format!("/api/v1/{path}"), Some(key), None).await;
+        let response = response.expect("the web process responds");
+        assert_eq!(response.status, status, "{method} {path}: {response:?}");
+        assert!(response.json()["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{path}: {response:?}");
     }
     for path in ["jobs", &job, "queues", "schedule"] {
-        let answer = api.web.request(Method::GET, &format!("/api/v1/{path}"), None, None).await;
-        assert_eq!(answer.expect("the web process answers").status, 401, "{path}");
+        let response = api.web.request(Method::GET, &format!("/api/v1/{path}"), None, None).await;
+        assert_eq!(response.expect("the web process responds").status, 401, "{path}");
     }
 }
 
@@ -201,9 +201,13 @@ async fn a_state_that_forbids_it_is_a_conflict() {
     ] {
         let api = JobsApi::open().await;
         let job_id = api.enqueue_in(state).await;
-        let answer = api.post(&format!("jobs/{job_id}/{verb}"), OPERATOR).await;
-        assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("CONFLICT")), "{verb} {state}: {answer:?}");
-        assert!(answer.text.contains(told), "{verb} {state}: {answer:?}");
+        let response = api.post(&format!("jobs/{job_id}/{verb}"), OPERATOR).await;
+        assert_eq!(
+            (response.status, &response.json()["code"]),
+            (409, &json!("CONFLICT")),
+            "{verb} {state}: {response:?}"
+        );
+        assert!(response.text.contains(told), "{verb} {state}: {response:?}");
         assert_eq!(api.job(job_id).await["state"], state);
     }
 }
@@ -277,7 +281,7 @@ async fn what_waits_for_its_time_need_not_wait() {
         let due = api.system.number("SELECT count(*) FROM jobs WHERE due_at <= now() AND priority = 0").await;
         assert_eq!(due, 1, "{state}");
         api.moved(job_id, "cancel").await;
-        sqlx::query!("DELETE FROM jobs").execute(&api.system.pool).await.expect("the jobs table answers");
+        sqlx::query!("DELETE FROM jobs").execute(&api.system.pool).await.expect("the jobs table responds");
     }
 }
 
@@ -288,9 +292,9 @@ async fn a_job_of_an_unknown_kind_is_not_done_again() {
     sqlx::query!("UPDATE jobs SET kind = 'of-tomorrow'")
         .execute(&api.system.pool)
         .await
-        .expect("the jobs table answers");
-    let answer = api.post(&format!("jobs/{job_id}/retry"), OPERATOR).await;
-    assert!(answer.status == 409 && answer.text.contains("no jobs of kind of-tomorrow"), "{answer:?}");
+        .expect("the jobs table responds");
+    let response = api.post(&format!("jobs/{job_id}/retry"), OPERATOR).await;
+    assert!(response.status == 409 && response.text.contains("no jobs of kind of-tomorrow"), "{response:?}");
 }
 
 #[tokio::test]
@@ -321,7 +325,7 @@ async fn queues_tell_how_they_stand() {
     sqlx::query!("UPDATE jobs SET due_at = now() - interval '1 minute' WHERE state = 'queued'")
         .execute(&api.system.pool)
         .await
-        .expect("the jobs table answers");
+        .expect("the jobs table responds");
     let queue = api.queue("sync").await;
     assert_eq!(queue["depth"], json!({"queued": 3, "scheduled": 0, "running": 1, "retrying": 0}));
     assert!(queue["oldest_waiting_seconds"].as_u64().is_some_and(|seconds| seconds >= 60), "{queue}");
@@ -329,7 +333,7 @@ async fn queues_tell_how_they_stand() {
     sqlx::query!("UPDATE jobs SET queue = 'tomorrow' WHERE state = 'running'")
         .execute(&api.system.pool)
         .await
-        .expect("the jobs table answers");
+        .expect("the jobs table responds");
     assert_eq!(api.queue("tomorrow").await["depth"]["running"], 1, "a queue that only the jobs table knows");
     assert_eq!(api.post("queues/tomorrow/pause", ADMIN).await.status, 200);
 }
@@ -340,7 +344,7 @@ async fn a_queue_that_only_a_worker_knows_can_be_paused() {
     assert_eq!(api.post("queues/trial/pause", ADMIN).await.status, 404);
     let _worker = RunningProgram::start(Program::TestJobs, &["worker"], api.system.settings());
     let paused = eventually("the worker to be seen", || async {
-        Some(api.post("queues/trial/pause", ADMIN).await).filter(|answer| answer.status == 200)
+        Some(api.post("queues/trial/pause", ADMIN).await).filter(|response| response.status == 200)
     })
     .await;
     assert_eq!(paused.json()["workers_alive"], 1, "{paused:?}");
@@ -376,14 +380,14 @@ async fn the_schedule_is_shown_as_schedulers_have_it() {
     };
     let pool = &api.system.pool;
     let show = async |entries: &[ScheduleEntry]| {
-        schedule_entries::upsert_all(pool, entries).await.expect("the jobs table takes it")
+        schedule_entries::upsert_all(pool, entries).await.expect("the jobs table accepts it")
     };
     show(&[entry("gone", "every 60 s"), entry("vima", "every 30 s")]).await;
-    sqlx::query!("UPDATE schedules SET seen_at = now() - interval '25 hours'").execute(pool).await.expect("an answer");
+    sqlx::query!("UPDATE schedules SET seen_at = now() - interval '25 hours'").execute(pool).await.expect("a response");
     show(&[entry("vima", "every 60 s"), entry("nightly", "0 0 3 * * *")]).await;
     assert_eq!(api.system.number("SELECT count(*) FROM schedules").await, 2, "what nobody shows is forgotten");
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
-    let ticked = enqueue_tick(pool, &api.redis, "vima", tick, incremental()).await.expect("the jobs table takes it");
+    let ticked = enqueue_tick(pool, &api.redis, "vima", tick, incremental()).await.expect("the jobs table accepts it");
     let Ticked::Enqueued(ticked) = ticked else { panic!("nobody else records ticks here: {ticked:?}") };
     let schedule = api.web.get("/api/v1/schedule").await;
     let waits = json!({
@@ -395,7 +399,7 @@ async fn the_schedule_is_shown_as_schedulers_have_it() {
     let never = &schedule["items"][0];
     let told = ["name", "last_tick_at", "last_job_id", "last_outcome"].map(|field| never[field].clone());
     assert_eq!(told, [json!("nightly"), Value::Null, Value::Null, Value::Null]);
-    sqlx::query!("DELETE FROM jobs").execute(pool).await.expect("the jobs table answers");
+    sqlx::query!("DELETE FROM jobs").execute(pool).await.expect("the jobs table responds");
     let forgotten = api.web.get("/api/v1/schedule").await["items"][1].clone();
     assert_eq!((&forgotten["last_job_id"], &forgotten["last_outcome"]), (&json!(ticked.job_id), &Value::Null));
 }

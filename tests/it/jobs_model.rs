@@ -47,7 +47,7 @@ struct Pair {
 
 impl Pair {
     async fn empty(pool: &PgPool, redis: &Redis) -> Self {
-        pool.execute("TRUNCATE jobs, queue_pauses, events CASCADE").await.expect("the jobs table answers");
+        pool.execute("TRUNCATE jobs, queue_pauses, events CASCADE").await.expect("the jobs table responds");
         Self { pool: pool.clone(), redis: redis.clone(), model: Model::default(), ids: vec![], claims: vec![] }
     }
 
@@ -84,7 +84,7 @@ impl Pair {
             delay: if request.delayed { LONG } else { Duration::ZERO },
             ..NewJob::without_args(if request.limited { &LIMITED } else { &NO_OP }, Trigger::Api)
         };
-        let enqueued = enqueue_job(&self.pool, &self.redis, &job).await.expect("the jobs table takes it");
+        let enqueued = enqueue_job(&self.pool, &self.redis, &job).await.expect("the jobs table accepts it");
         let (at, joined) = self.model.enqueue(request);
         if !joined {
             self.ids.push(enqueued.job_id);
@@ -95,7 +95,7 @@ impl Pair {
     async fn ask(&self, worker: &str, isolated: bool, hands: u32) -> ClaimedBatch {
         let queues = &[NO_OP.queue.to_owned()];
         let claimer = Claimer { queues, worker, lease: LONG, isolated };
-        claims::claim(&self.pool, &claimer, hands).await.expect("the jobs table answers")
+        claims::claim(&self.pool, &claimer, hands).await.expect("the jobs table responds")
     }
 
     async fn claim(&mut self, worker: &str, isolated: bool, hands: u32) {
@@ -150,7 +150,7 @@ impl Pair {
     async fn renew(&mut self, worker: &str) {
         let own: Vec<Claim> = self.claims.iter().filter(|(by, _)| by == worker).map(|(_, claim)| *claim).collect();
         let held: Vec<job::Claim> = own.iter().map(|claim| self.real(*claim)).collect();
-        let renewed = leases::renew(&self.pool, &held, LONG).await.expect("the jobs table answers");
+        let renewed = leases::renew(&self.pool, &held, LONG).await.expect("the jobs table responds");
         for (claim, real) in own.into_iter().zip(held) {
             let told = renewed.iter().find(|renewed| renewed.claim == real).map(|renewed| renewed.cancel_requested);
             assert_eq!(told, self.model.renew(claim), "what is said of {claim:?}");
@@ -175,7 +175,7 @@ impl Pair {
         let remembered: Vec<Claim> = since.iter().filter_map(|since| self.remembered(*since)).collect();
         let success = |claim: &Claim| Success { claim: self.real(*claim), result: Value::Null };
         let successes: Vec<Success> = remembered.iter().map(success).collect();
-        let ended = claims::succeed_all(&self.pool, &successes).await.expect("the jobs table answers");
+        let ended = claims::succeed_all(&self.pool, &successes).await.expect("the jobs table responds");
         let outcome = Outcome::Succeeded(Value::Null);
         let held = remembered.into_iter().filter(|claim| self.model.finish(*claim, &outcome).is_some());
         let held: Vec<Claim> = held.collect();
@@ -188,7 +188,7 @@ impl Pair {
             return;
         }
         let at = index.index(self.ids.len());
-        let state = control::cancel(&self.pool, self.ids[at], "ada").await.expect("the jobs table answers");
+        let state = control::cancel(&self.pool, self.ids[at], "ada").await.expect("the jobs table responds");
         assert_eq!(state, self.model.cancel(at), "where the job stands");
     }
 
@@ -196,12 +196,12 @@ impl Pair {
         sqlx::query!("UPDATE job_leases SET expires_at = now() - interval '1 second' WHERE worker = $1", worker)
             .execute(&self.pool)
             .await
-            .expect("the jobs table answers");
+            .expect("the jobs table responds");
         self.model.expire(worker);
     }
 
     async fn rescue(&mut self) {
-        let lost = rescue_jobs(&self.pool, &self.redis, SystemClock.now()).await.expect("the jobs table answers");
+        let lost = rescue_jobs(&self.pool, &self.redis, SystemClock.now()).await.expect("the jobs table responds");
         let lost: BTreeSet<JobId> = lost.into_iter().map(|lost| lost.job_id).collect();
         assert_eq!(lost, self.model.rescue().into_iter().map(|at| self.ids[at]).collect(), "the jobs of the dead");
     }
@@ -209,17 +209,17 @@ impl Pair {
     async fn let_time_pass(&mut self) {
         let passed = "UPDATE jobs SET due_at = now()
                        WHERE due_at > now() AND state IN ('queued', 'scheduled', 'retrying')";
-        self.pool.execute(passed).await.expect("the jobs table answers");
+        self.pool.execute(passed).await.expect("the jobs table responds");
         self.model.let_time_pass();
     }
 
     async fn pause(&mut self) {
-        queues::insert_pause(&self.pool, NO_OP.queue, "ada").await.expect("the jobs table answers");
+        queues::insert_pause(&self.pool, NO_OP.queue, "ada").await.expect("the jobs table responds");
         self.model.paused = true;
     }
 
     async fn resume(&mut self) {
-        queues::delete_pause(&self.pool, NO_OP.queue).await.expect("the jobs table answers");
+        queues::delete_pause(&self.pool, NO_OP.queue).await.expect("the jobs table responds");
         self.model.paused = false;
     }
 
@@ -233,7 +233,7 @@ impl Pair {
                           AS "attempts!"
                  FROM jobs LEFT JOIN job_leases ON job_id = jobs.id ORDER BY jobs.id"#
         );
-        let rows = rows.fetch_all(&self.pool).await.expect("the jobs table answers").into_iter();
+        let rows = rows.fetch_all(&self.pool).await.expect("the jobs table responds").into_iter();
         rows.map(|row| Seen {
             state: JobState::from_name(&row.state).expect("a state"),
             priority: row.priority,

@@ -35,13 +35,13 @@ impl Ledger {
     }
 
     async fn enqueue(&self, job: &NewJob) -> JobId {
-        enqueue_job(&self.pool, &self.redis, job).await.expect("the jobs table takes it").job_id
+        enqueue_job(&self.pool, &self.redis, job).await.expect("the jobs table accepts it").job_id
     }
 
     async fn claim_many(&self, worker: &str, isolated: bool, hands: u32) -> ClaimedBatch {
         let queues = &[SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
         let claimer = Claimer { queues, worker, lease: LEASE, isolated };
-        claim(&self.pool, &claimer, hands).await.expect("the jobs table answers")
+        claim(&self.pool, &claimer, hands).await.expect("the jobs table responds")
     }
 
     async fn claim(&self, worker: &str) -> Option<ClaimedJob> {
@@ -60,7 +60,7 @@ impl Ledger {
             let args = SyncArgs::Range { from_date: day, to_date: day };
             ids.push(self.enqueue(&NewJob { priority, ..NewJob::sync(Source::Vima, &args, Trigger::Api) }).await);
         }
-        sqlx::query!("UPDATE jobs SET limit_key = NULL").execute(&self.pool).await.expect("the jobs table answers");
+        sqlx::query!("UPDATE jobs SET limit_key = NULL").execute(&self.pool).await.expect("the jobs table responds");
         ids
     }
 
@@ -73,7 +73,7 @@ impl Ledger {
     }
 
     async fn state(&self, job_id: JobId) -> JobState {
-        find_summary(&self.pool, job_id).await.expect("the jobs table answers").expect("the job is there").state
+        find_summary(&self.pool, job_id).await.expect("the jobs table responds").expect("the job is there").state
     }
 
     /// Lets every lease run out, as if its worker had been silent for long.
@@ -81,11 +81,11 @@ impl Ledger {
         sqlx::query!("UPDATE job_leases SET expires_at = now() - interval '1 second'")
             .execute(&self.pool)
             .await
-            .expect("the jobs table answers");
+            .expect("the jobs table responds");
     }
 
     async fn rescue(&self) -> usize {
-        rescue_jobs(&self.pool, &self.redis, SystemClock.now()).await.expect("the jobs table answers").len()
+        rescue_jobs(&self.pool, &self.redis, SystemClock.now()).await.expect("the jobs table responds").len()
     }
 
     async fn request_cancel(&self, job_id: JobId) {
@@ -95,7 +95,7 @@ impl Ledger {
         )
         .execute(&self.pool)
         .await
-        .expect("the jobs table answers");
+        .expect("the jobs table responds");
     }
 }
 
@@ -187,17 +187,17 @@ async fn a_lease_is_renewed_by_its_holder_alone() {
     let ledger = Ledger::open().await;
     ledger.enqueue(&incremental(Source::Vima)).await;
     let job = ledger.claim("w").await.expect("a due job");
-    let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("an answer");
+    let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("a response");
     assert_eq!(renewed, [RenewedClaim { claim: job.claim, cancel_requested: false }]);
     let older = Claim { epoch: job.claim.epoch - 1, ..job.claim };
-    assert_eq!(leases::renew(&ledger.pool, &[older], LEASE).await.expect("an answer"), []);
-    assert_eq!(leases::renew(&ledger.pool, &[], LEASE).await.expect("an answer"), [], "nor without being named");
+    assert_eq!(leases::renew(&ledger.pool, &[older], LEASE).await.expect("a response"), []);
+    assert_eq!(leases::renew(&ledger.pool, &[], LEASE).await.expect("a response"), [], "nor without being named");
 }
 
 #[tokio::test]
 async fn attempts_end_as_the_outcome_says() {
     let ledger = Ledger::open().await;
-    let retry = |after| Outcome::Retry { error: "no answer".to_owned(), after };
+    let retry = |after| Outcome::Retry { error: "no response".to_owned(), after };
     for (outcome, state, claimable, attempt_after) in [
         (retry(Duration::ZERO), JobState::Retrying, true, 2),
         (retry(Duration::from_mins(1)), JobState::Retrying, false, 0),
@@ -213,7 +213,7 @@ async fn attempts_end_as_the_outcome_says() {
         assert_eq!(ledger.state(job_id).await, state, "{outcome:?}");
         let again = ledger.claim("w").await;
         assert_eq!(again.as_ref().map(|job| job.attempt), claimable.then_some(attempt_after), "{outcome:?}");
-        sqlx::query!("DELETE FROM jobs").execute(&ledger.pool).await.expect("the jobs table answers");
+        sqlx::query!("DELETE FROM jobs").execute(&ledger.pool).await.expect("the jobs table responds");
     }
 }
 
@@ -235,10 +235,10 @@ async fn a_job_that_kills_its_process_three_times_alone_is_poison() {
     assert_eq!(ledger.state(job_id).await, JobState::Running, "a death beside others is no death alone");
     ledger.expire_leases().await;
     assert_eq!(ledger.rescue().await, 1);
-    let job = find_summary(&ledger.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
+    let job = find_summary(&ledger.pool, job_id).await.expect("the jobs table responds").expect("the job is there");
     assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(POISON)));
     let told = sqlx::query_scalar!("SELECT count(*) FROM events WHERE body->>'type' = 'job_failed'");
-    assert_eq!(told.fetch_one(&ledger.pool).await.expect("an answer"), Some(1));
+    assert_eq!(told.fetch_one(&ledger.pool).await.expect("a response"), Some(1));
 }
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn a_suspect_that_ends_is_acquitted() {
     ledger.expire_leases().await;
     ledger.rescue().await;
     let survivor = ledger.claim_isolated("survivor").await.expect("it is due");
-    let retry = Outcome::Retry { error: "no answer".to_owned(), after: Duration::ZERO };
+    let retry = Outcome::Retry { error: "no response".to_owned(), after: Duration::ZERO };
     ledger.finish(&survivor.claim, &retry).await.expect("its holder ends it");
     assert_eq!(ledger.claim_isolated("alone").await, None);
     assert!(ledger.claim("beside others").await.is_some(), "it may run beside others again");
@@ -263,7 +263,7 @@ async fn a_suspect_that_ends_is_acquitted() {
 #[tokio::test]
 async fn a_job_that_was_told_to_stop_has_no_other_attempt() {
     let ledger = Ledger::open().await;
-    let retry = Outcome::Retry { error: "no answer".to_owned(), after: Duration::ZERO };
+    let retry = Outcome::Retry { error: "no response".to_owned(), after: Duration::ZERO };
     for (outcome, state) in [
         (Outcome::Cancelled, JobState::Cancelled),
         (retry, JobState::Cancelled),
@@ -275,7 +275,7 @@ async fn a_job_that_was_told_to_stop_has_no_other_attempt() {
         let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
         let job = ledger.claim("w").await.expect("a due job");
         ledger.request_cancel(job_id).await;
-        let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("an answer");
+        let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("a response");
         assert!(renewed[0].cancel_requested, "the heartbeat brings the word");
         assert_eq!(ledger.finish(&job.claim, &outcome).await.expect("its holder ends it"), state, "{outcome:?}");
         assert_eq!(ledger.state(job_id).await, state, "{outcome:?}");
@@ -313,10 +313,10 @@ async fn nothing_is_claimed_from_a_paused_queue() {
     ledger.enqueue(&incremental(Source::Vima)).await;
     let housekeeping = ledger.enqueue(&NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)).await;
     let pause = "INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ('sync', now(), 'ada')";
-    ledger.pool.execute(pause).await.expect("the jobs table answers");
+    ledger.pool.execute(pause).await.expect("the jobs table responds");
     let batch = ledger.claim_many("w", false, 8).await;
     assert_eq!(batch.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), [housekeeping]);
-    ledger.pool.execute("DELETE FROM queue_pauses").await.expect("the jobs table answers");
+    ledger.pool.execute("DELETE FROM queue_pauses").await.expect("the jobs table responds");
     assert!(ledger.claim("w").await.is_some());
 }
 
@@ -328,7 +328,7 @@ async fn a_tick_becomes_one_job_whoever_is_first() {
     let ticked = futures_util::future::join_all((0..10).map(|_| enqueue())).await;
     let first = ticked.into_iter().filter(|ticked| matches!(ticked, Ok(Ticked::Enqueued(_)))).count();
     assert_eq!(first, 1);
-    assert_eq!(enqueue().await.expect("the jobs table answers"), Ticked::Known);
-    let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&ledger.pool).await.expect("an answer");
+    assert_eq!(enqueue().await.expect("the jobs table responds"), Ticked::Known);
+    let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&ledger.pool).await.expect("a response");
     assert_eq!(jobs, Some(1));
 }

@@ -229,6 +229,23 @@ impl Web {
         assert_eq!(response.status, StatusCode::OK, "{path}: {response:?}");
         response.json()
     }
+
+    /// Reads every page of a listing by following its cursors. `path` includes a query.
+    pub(crate) async fn pages(&self, key: &str, path: &str) -> Vec<Value> {
+        let (mut pages, mut next) = (vec![], path.to_owned());
+        loop {
+            let response = self.request(Method::GET, &next, Some(key), None).await.expect("the web process responds");
+            assert_eq!(response.status, StatusCode::OK, "{next}: {response:?}");
+            pages.push(response.json());
+            let Some(cursor) = pages[pages.len() - 1]["next_cursor"].as_str() else { return pages };
+            next = format!("{path}&cursor={cursor}");
+        }
+    }
+}
+
+/// The items of a page.
+pub(crate) fn items(page: &Value) -> &Vec<Value> {
+    page["items"].as_array().unwrap_or_else(|| panic!("a page has items: {page}"))
 }
 
 fn with_headers(request: RequestBuilder, headers: &[(&str, &str)]) -> RequestBuilder {

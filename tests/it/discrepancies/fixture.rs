@@ -1,4 +1,4 @@
-//! What runs leave behind, written as they would write it.
+//! Discrepancies, results, runs and payments, inserted without reconciling anything.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
@@ -13,14 +13,14 @@ use crate::harness::test_system::{ApiResponse, OPERATOR, TestSystem, Web};
 
 pub(super) const LIST: &str = "/api/v1/reconciliation/discrepancies";
 
-/// An installation with a web process, and nobody who reconciles.
-pub(super) struct Desk {
+/// A system with a web process but without a worker, so that no reconciliation runs.
+pub(super) struct DiscrepanciesApi {
     pub(super) system: TestSystem,
     pub(super) web: Web,
 }
 
-impl Desk {
-    pub(super) async fn open() -> Self {
+impl DiscrepanciesApi {
+    pub(super) async fn start() -> Self {
         let system = TestSystem::start(&[]).await;
         Self { web: system.start_web().await, system }
     }
@@ -29,45 +29,44 @@ impl Desk {
         &self.system.pool
     }
 
-    pub(super) async fn asked(&self, method: Method, path: &str, key: &str, body: Option<Value>) -> ApiResponse {
+    pub(super) async fn request(&self, method: Method, path: &str, key: &str, body: Option<Value>) -> ApiResponse {
         let body = body.map(|body| body.to_string());
-        self.web.request(method, path, Some(key), body.as_deref()).await.expect("the web process answers")
+        self.web.request(method, path, Some(key), body.as_deref()).await.expect("the web process responds")
     }
 
-    /// What an operator is answered who moves a case.
-    pub(super) async fn moves(&self, id: Uuid, body: Value) -> ApiResponse {
-        self.asked(Method::PATCH, &format!("{LIST}/{id}"), OPERATOR, Some(body)).await
+    /// Updates a discrepancy as an operator.
+    pub(super) async fn patch(&self, id: Uuid, body: Value) -> ApiResponse {
+        self.request(Method::PATCH, &format!("{LIST}/{id}"), OPERATOR, Some(body)).await
     }
 
-    /// The same, who must be allowed to.
-    pub(super) async fn moved(&self, id: Uuid, body: Value) -> Value {
-        let answer = self.moves(id, body.clone()).await;
-        assert_eq!(answer.status, 200, "{body}: {answer:?}");
-        answer.json()
+    /// The same, asserting that the status is 200.
+    pub(super) async fn update(&self, id: Uuid, body: Value) -> Value {
+        let response = self.patch(id, body.clone()).await;
+        assert_eq!(response.status, 200, "{body}: {response:?}");
+        response.json()
     }
 
-    pub(super) async fn changes(&self) -> i64 {
+    pub(super) async fn count_changes(&self) -> i64 {
         self.system.number("SELECT count(*) FROM discrepancy_changes").await
     }
 }
 
-/// So many days ago.
-pub(super) fn day(ago: u64) -> NaiveDate {
-    SystemClock.now().date_naive() - Days::new(ago)
+pub(super) fn day(days_ago: u64) -> NaiveDate {
+    SystemClock.now().date_naive() - Days::new(days_ago)
 }
 
 pub(super) fn noon(day: NaiveDate) -> DateTime<Utc> {
-    day.and_hms_opt(12, 0, 0).expect("a time").and_utc()
+    day.and_hms_opt(12, 0, 0).expect("a valid time").and_utc()
 }
 
-/// A completed run of a day, which judged at the noon of the day after.
-pub(super) async fn run(pool: &PgPool, recon_date: NaiveDate) -> Uuid {
-    run_as_of(pool, recon_date, noon(recon_date + Days::new(1))).await
+/// Inserts a completed run of a day as of noon of the next day.
+pub(super) async fn insert_run(pool: &PgPool, recon_date: NaiveDate) -> Uuid {
+    insert_run_as_of(pool, recon_date, noon(recon_date + Days::new(1))).await
 }
 
-/// A completed run of a day, the next of that day.
-pub(super) async fn run_as_of(pool: &PgPool, recon_date: NaiveDate, as_of: DateTime<Utc>) -> Uuid {
-    let begins = |day: NaiveDate| day.and_hms_opt(0, 0, 0).expect("a time").and_utc();
+/// Inserts a completed run of a day with the next version.
+pub(super) async fn insert_run_as_of(pool: &PgPool, recon_date: NaiveDate, as_of: DateTime<Utc>) -> Uuid {
+    let begins = |day: NaiveDate| day.and_hms_opt(0, 0, 0).expect("a valid time").and_utc();
     sqlx::query_scalar!(
         r#"INSERT INTO reconciliation_runs
                (id, recon_date, version, status, trigger, started_at, finished_at, parameters, day_from, day_until, as_of)
@@ -82,7 +81,7 @@ pub(super) async fn run_as_of(pool: &PgPool, recon_date: NaiveDate, as_of: DateT
     )
     .fetch_one(pool)
     .await
-    .expect("the database takes it")
+    .expect("the database accepts it")
 }
 
 /// A payment of a hundred rupees.
@@ -100,7 +99,7 @@ impl<'a> Payment<'a> {
         Self { source, kind: "payin", key: Some(key), project: "91game", created_at, ingested_at: created_at }
     }
 
-    pub(super) async fn keep(&self, pool: &PgPool) -> Uuid {
+    pub(super) async fn insert(&self, pool: &PgPool) -> Uuid {
         let id = Uuid::now_v7();
         sqlx::query!(
             r#"INSERT INTO transactions (id, source, kind, source_id, content_hash, client_operation_id, order_id, project,
@@ -118,13 +117,13 @@ impl<'a> Payment<'a> {
         )
         .execute(pool)
         .await
-        .expect("the database takes it");
+        .expect("the database accepts it");
         id
     }
 }
 
-/// A case, or the result that one is opened for.
-pub(super) struct Case<'a> {
+/// A discrepancy, or the result from which one is opened.
+pub(super) struct Discrepancy<'a> {
     pub(super) recon_date: NaiveDate,
     pub(super) key: &'a str,
     pub(super) match_status: &'a str,
@@ -138,8 +137,8 @@ pub(super) struct Case<'a> {
     pub(super) resolved_at: Option<DateTime<Utc>>,
 }
 
-impl<'a> Case<'a> {
-    /// An open case of a day about amounts of 100 and 90 rupees.
+impl<'a> Discrepancy<'a> {
+    /// An open discrepancy between amounts of 100 and 90 rupees.
     pub(super) fn new(recon_date: NaiveDate, key: &'a str) -> Self {
         Self {
             recon_date,
@@ -156,7 +155,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The same in another state, closed at the noon of the day after its own where that is a closed one.
+    /// The same in another state; if that is a closed one, closed at noon of the next day.
     pub(super) fn in_state(recon_date: NaiveDate, key: &'a str, state: &'a str) -> Self {
         let closed = !["open", "acknowledged"].contains(&state);
         let resolved_at = closed.then(|| noon(recon_date + Days::new(1)));
@@ -171,8 +170,8 @@ impl<'a> Case<'a> {
         self.types.iter().map(|&kind| kind.to_owned()).collect()
     }
 
-    /// The case, opened by `run_id` at the noon of the day after its own.
-    pub(super) async fn open(&self, pool: &PgPool, run_id: Uuid) -> Uuid {
+    /// Inserts the discrepancy as opened by `run_id` at noon of the next day.
+    pub(super) async fn insert(&self, pool: &PgPool, run_id: Uuid) -> Uuid {
         let duplicate = self.vima.or(self.payshack).filter(|_| self.match_status == "duplicate");
         sqlx::query_scalar!(
             r#"INSERT INTO discrepancies
@@ -202,11 +201,11 @@ impl<'a> Case<'a> {
         )
         .fetch_one(pool)
         .await
-        .expect("the database takes it")
+        .expect("the database accepts it")
     }
 
-    /// What `run_id` found, whether a case is opened for it or not.
-    pub(super) async fn found(&self, pool: &PgPool, run_id: Uuid) {
+    /// Inserts the result of `run_id`.
+    pub(super) async fn insert_result(&self, pool: &PgPool, run_id: Uuid) {
         sqlx::query!(
             r#"INSERT INTO reconciliation_results
                    (run_id, recon_date, key, match_status, types, project, vima_txn_id, payshack_txn_id, details)
@@ -222,6 +221,6 @@ impl<'a> Case<'a> {
         )
         .execute(pool)
         .await
-        .expect("the database takes it");
+        .expect("the database accepts it");
     }
 }
