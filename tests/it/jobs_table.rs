@@ -1,4 +1,4 @@
-//! The jobs table: a job is joined, claimed by one, leased, rescued, and written to by its holder alone.
+//! The jobs table: jobs are joined, claimed, leased and rescued, and only the holder of a claim can write.
 
 use std::time::Duration;
 
@@ -22,26 +22,26 @@ use crate::harness::servers::Servers;
 
 const LEASE: Duration = Duration::from_secs(30);
 
-struct Ledger {
+struct JobsTable {
     _servers: Servers,
     pool: PgPool,
     redis: Redis,
 }
 
-impl Ledger {
-    async fn open() -> Self {
+impl JobsTable {
+    async fn start() -> Self {
         let servers = Servers::start().await;
         Self { pool: servers.pool().await, redis: servers.redis().await, _servers: servers }
     }
 
     async fn enqueue(&self, job: &NewJob) -> JobId {
-        enqueue_job(&self.pool, &self.redis, job).await.expect("the jobs table accepts it").job_id
+        enqueue_job(&self.pool, &self.redis, job).await.expect("the job is enqueued").job_id
     }
 
-    async fn claim_many(&self, worker: &str, isolated: bool, hands: u32) -> ClaimedBatch {
+    async fn claim_many(&self, worker: &str, isolated: bool, limit: u32) -> ClaimedBatch {
         let queues = &[SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
         let claimer = Claimer { queues, worker, lease: LEASE, isolated };
-        claim(&self.pool, &claimer, hands).await.expect("the jobs table responds")
+        claim(&self.pool, &claimer, limit).await.expect("the jobs table responds")
     }
 
     async fn claim(&self, worker: &str) -> Option<ClaimedJob> {
@@ -52,11 +52,11 @@ impl Ledger {
         self.claim_many(worker, true, 1).await.jobs.pop()
     }
 
-    /// A job for each of the first days of a year, none of them limited.
+    /// Enqueues one sync per day without a concurrency limit.
     async fn enqueue_days(&self, days: u64, priority: Priority) -> Vec<JobId> {
         let mut ids = vec![];
         for days in 1..=days {
-            let day = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).expect("a day") + chrono::Days::new(days);
+            let day = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).expect("a valid day") + chrono::Days::new(days);
             let args = SyncArgs::Range { from_date: day, to_date: day };
             ids.push(self.enqueue(&NewJob { priority, ..NewJob::sync(Source::Vima, &args, Trigger::Api) }).await);
         }
@@ -68,15 +68,15 @@ impl Ledger {
         finish(&mut self.pool.acquire().await.expect("a connection"), claim, outcome).await
     }
 
-    async fn hold(&self, claim: &Claim) -> Result<(), DbError> {
+    async fn verify(&self, claim: &Claim) -> Result<(), DbError> {
         verify_claim(&mut self.pool.acquire().await.expect("a connection"), claim, &json!({"progress": 1})).await
     }
 
     async fn state(&self, job_id: JobId) -> JobState {
-        find_summary(&self.pool, job_id).await.expect("the jobs table responds").expect("the job is there").state
+        find_summary(&self.pool, job_id).await.expect("the jobs table responds").expect("the job exists").state
     }
 
-    /// Lets every lease run out, as if its worker had been silent for long.
+    /// Expires every lease, as if no worker had renewed any.
     async fn expire_leases(&self) {
         sqlx::query!("UPDATE job_leases SET expires_at = now() - interval '1 second'")
             .execute(&self.pool)
@@ -104,57 +104,57 @@ fn incremental(source: Source) -> NewJob {
 }
 
 #[tokio::test]
-async fn a_second_request_joins_the_first_and_force_queues_behind() {
-    let ledger = Ledger::open().await;
-    let first = ledger.enqueue(&incremental(Source::Vima)).await;
-    assert_eq!(ledger.enqueue(&incremental(Source::Vima)).await, first);
+async fn repeated_job_joins_the_queued_one_unless_forced() {
+    let table = JobsTable::start().await;
+    let first = table.enqueue(&incremental(Source::Vima)).await;
+    assert_eq!(table.enqueue(&incremental(Source::Vima)).await, first);
     let full = NewJob::sync(Source::Vima, &SyncArgs::Full, Trigger::Api);
-    assert_ne!(ledger.enqueue(&full).await, first, "another mode is another job");
+    assert_ne!(table.enqueue(&full).await, first, "another mode is another job");
     let forced = NewJob { force: true, ..incremental(Source::Vima) };
-    let behind = ledger.enqueue(&forced).await;
+    let behind = table.enqueue(&forced).await;
     assert_ne!(behind, first);
-    assert_eq!(ledger.enqueue(&incremental(Source::Vima)).await, first, "whoever does not force joins the first");
+    assert_eq!(table.enqueue(&incremental(Source::Vima)).await, first, "a job without force joins the first");
 }
 
 #[tokio::test]
-async fn of_fifty_requests_at_once_one_job_comes() {
-    let ledger = Ledger::open().await;
+async fn fifty_concurrent_requests_create_one_job() {
+    let table = JobsTable::start().await;
     let job = incremental(Source::Vima);
-    let requests = (0..50).map(|_| ledger.enqueue(&job));
+    let requests = (0..50).map(|_| table.enqueue(&job));
     let ids = futures_util::future::join_all(requests).await;
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }
 
 #[tokio::test]
-async fn a_person_comes_before_the_schedule() {
-    let ledger = Ledger::open().await;
-    ledger.enqueue(&NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)).await;
-    let asked = ledger.enqueue(&NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api)).await;
-    assert_eq!(ledger.claim("w").await.expect("a due job").claim.job_id, asked);
+async fn requested_job_is_claimed_before_scheduled_ones() {
+    let table = JobsTable::start().await;
+    table.enqueue(&NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)).await;
+    let requested = table.enqueue(&NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api)).await;
+    assert_eq!(table.claim("w").await.expect("a due job").claim.job_id, requested);
 }
 
 #[tokio::test]
 async fn jobs_that_share_a_limit_run_one_at_a_time() {
-    let ledger = Ledger::open().await;
-    let day = "2026-01-15".parse().expect("a day");
+    let table = JobsTable::start().await;
+    let day = "2026-01-15".parse().expect("a valid day");
     let range = SyncArgs::Range { from_date: day, to_date: day };
-    ledger.enqueue(&NewJob::sync(Source::Vima, &range, Trigger::Api)).await;
-    ledger.enqueue(&NewJob::sync(Source::Vima, &SyncArgs::Full, Trigger::Api)).await;
-    let (one, two) = tokio::join!(ledger.claim("a"), ledger.claim("b"));
+    table.enqueue(&NewJob::sync(Source::Vima, &range, Trigger::Api)).await;
+    table.enqueue(&NewJob::sync(Source::Vima, &SyncArgs::Full, Trigger::Api)).await;
+    let (one, two) = tokio::join!(table.claim("a"), table.claim("b"));
     let held = one.or(two).expect("one of them is claimed");
-    assert_eq!(ledger.claim("c").await, None, "the other waits for the limit");
-    let live = ledger.enqueue(&incremental(Source::Vima)).await;
-    let claimed = ledger.claim("c").await.map(|job| job.claim.job_id);
-    assert_eq!(claimed, Some(live), "what is new never waits for old days");
-    ledger.finish(&held.claim, &Outcome::Succeeded(Value::Null)).await.expect("its holder ends it");
-    assert!(ledger.claim("c").await.is_some(), "the limit is free again");
+    assert_eq!(table.claim("c").await, None, "the other waits for the limit");
+    let incremental_job = table.enqueue(&incremental(Source::Vima)).await;
+    let claimed = table.claim("c").await.map(|job| job.claim.job_id);
+    assert_eq!(claimed, Some(incremental_job), "a sync of new data does not wait for historical days");
+    table.finish(&held.claim, &Outcome::Succeeded(Value::Null)).await.expect("the claim is valid");
+    assert!(table.claim("c").await.is_some(), "the limit is free again");
 }
 
 #[tokio::test]
-async fn claims_at_once_never_share_a_job() {
-    let ledger = Ledger::open().await;
-    ledger.enqueue_days(40, Priority::Interactive).await;
-    let claims = futures_util::future::join_all((0..60).map(|_| ledger.claim("w"))).await;
+async fn concurrent_claims_never_share_a_job() {
+    let table = JobsTable::start().await;
+    table.enqueue_days(40, Priority::Interactive).await;
+    let claims = futures_util::future::join_all((0..60).map(|_| table.claim("w"))).await;
     let mut claimed: Vec<JobId> = claims.into_iter().flatten().map(|job| job.claim.job_id).collect();
     let count = claimed.len();
     claimed.sort();
@@ -163,172 +163,172 @@ async fn claims_at_once_never_share_a_job() {
 }
 
 #[tokio::test]
-async fn a_worker_that_comes_back_from_the_dead_writes_nothing() {
-    let ledger = Ledger::open().await;
-    let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
-    let dead = ledger.claim("dead").await.expect("a due job").claim;
-    assert_eq!(ledger.rescue().await, 0, "a living worker's job is not taken");
-    ledger.expire_leases().await;
-    assert_eq!(ledger.rescue().await, 1);
-    assert!(matches!(ledger.hold(&dead).await, Err(DbError::ClaimLost)), "not even before the next claim");
-    assert_eq!(ledger.claim("beside others").await, None, "what was at work when a worker died runs alone");
-    let heir = ledger.claim_isolated("heir").await.expect("it is due again");
-    assert_eq!((heir.claim.job_id, heir.attempt), (job_id, 1), "a death costs no attempt");
-    assert!(matches!(ledger.hold(&dead).await, Err(DbError::ClaimLost)));
+async fn worker_with_an_expired_lease_cannot_write() {
+    let table = JobsTable::start().await;
+    let job_id = table.enqueue(&incremental(Source::Vima)).await;
+    let dead = table.claim("dead").await.expect("a due job").claim;
+    assert_eq!(table.rescue().await, 0, "a job with a valid lease is not rescued");
+    table.expire_leases().await;
+    assert_eq!(table.rescue().await, 1);
+    assert!(matches!(table.verify(&dead).await, Err(DbError::ClaimLost)), "not even before the next claim");
+    assert_eq!(table.claim("shared").await, None, "a job whose worker died runs isolated");
+    let successor = table.claim_isolated("successor").await.expect("it is due again");
+    assert_eq!((successor.claim.job_id, successor.attempt), (job_id, 1), "the death of a worker uses up no attempt");
+    assert!(matches!(table.verify(&dead).await, Err(DbError::ClaimLost)));
     let late = Outcome::Succeeded(Value::Null);
-    assert!(matches!(ledger.finish(&dead, &late).await, Err(DbError::ClaimLost)));
-    ledger.hold(&heir.claim).await.expect("the heir writes");
-    ledger.finish(&heir.claim, &late).await.expect("the heir ends it");
-    assert_eq!(ledger.state(job_id).await, JobState::Succeeded);
+    assert!(matches!(table.finish(&dead, &late).await, Err(DbError::ClaimLost)));
+    table.verify(&successor.claim).await.expect("the claim is valid");
+    table.finish(&successor.claim, &late).await.expect("the claim is valid");
+    assert_eq!(table.state(job_id).await, JobState::Succeeded);
 }
 
 #[tokio::test]
-async fn a_lease_is_renewed_by_its_holder_alone() {
-    let ledger = Ledger::open().await;
-    ledger.enqueue(&incremental(Source::Vima)).await;
-    let job = ledger.claim("w").await.expect("a due job");
-    let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("a response");
+async fn lease_is_renewed_only_with_the_current_claim() {
+    let table = JobsTable::start().await;
+    table.enqueue(&incremental(Source::Vima)).await;
+    let job = table.claim("w").await.expect("a due job");
+    let renewed = leases::renew(&table.pool, &[job.claim], LEASE).await.expect("a response");
     assert_eq!(renewed, [RenewedClaim { claim: job.claim, cancel_requested: false }]);
     let older = Claim { epoch: job.claim.epoch - 1, ..job.claim };
-    assert_eq!(leases::renew(&ledger.pool, &[older], LEASE).await.expect("a response"), []);
-    assert_eq!(leases::renew(&ledger.pool, &[], LEASE).await.expect("a response"), [], "nor without being named");
+    assert_eq!(leases::renew(&table.pool, &[older], LEASE).await.expect("a response"), []);
+    assert_eq!(
+        leases::renew(&table.pool, &[], LEASE).await.expect("a response"),
+        [],
+        "no lease is renewed without its claim"
+    );
 }
 
 #[tokio::test]
-async fn attempts_end_as_the_outcome_says() {
-    let ledger = Ledger::open().await;
+async fn outcome_of_an_attempt_determines_the_next_state() {
+    let table = JobsTable::start().await;
     let retry = |after| Outcome::Retry { error: "no response".to_owned(), after };
     for (outcome, state, claimable, attempt_after) in [
         (retry(Duration::ZERO), JobState::Retrying, true, 2),
         (retry(Duration::from_mins(1)), JobState::Retrying, false, 0),
-        (Outcome::Postponed { error: "away".to_owned(), after: Duration::ZERO }, JobState::Retrying, true, 1),
+        (Outcome::Postponed { error: "unavailable".to_owned(), after: Duration::ZERO }, JobState::Retrying, true, 1),
         (Outcome::HandedBack, JobState::Queued, true, 1),
         (Outcome::Cancelled, JobState::Cancelled, false, 0),
         (Outcome::Failed("no".to_owned()), JobState::Failed, false, 0),
         (Outcome::Succeeded(json!({"n": 1})), JobState::Succeeded, false, 0),
     ] {
-        let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
-        let job = ledger.claim("w").await.expect("a due job");
-        ledger.finish(&job.claim, &outcome).await.expect("its holder ends it");
-        assert_eq!(ledger.state(job_id).await, state, "{outcome:?}");
-        let again = ledger.claim("w").await;
+        let job_id = table.enqueue(&incremental(Source::Vima)).await;
+        let job = table.claim("w").await.expect("a due job");
+        table.finish(&job.claim, &outcome).await.expect("the claim is valid");
+        assert_eq!(table.state(job_id).await, state, "{outcome:?}");
+        let again = table.claim("w").await;
         assert_eq!(again.as_ref().map(|job| job.attempt), claimable.then_some(attempt_after), "{outcome:?}");
-        sqlx::query!("DELETE FROM jobs").execute(&ledger.pool).await.expect("the jobs table responds");
+        sqlx::query!("DELETE FROM jobs").execute(&table.pool).await.expect("the jobs table responds");
     }
 }
 
 #[tokio::test]
-async fn a_job_that_kills_its_process_three_times_alone_is_poison() {
-    let ledger = Ledger::open().await;
-    let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
-    ledger.claim("beside others").await.expect("a due job");
+async fn job_that_kills_its_process_three_times_isolated_fails_as_poison() {
+    let table = JobsTable::start().await;
+    let job_id = table.enqueue(&incremental(Source::Vima)).await;
+    table.claim("shared").await.expect("a due job");
     for _ in 0..MAX_ISOLATED_DEATHS {
-        ledger.expire_leases().await;
-        assert_eq!(ledger.rescue().await, 1);
-        assert_eq!(
-            ledger.claim("beside others").await,
-            None,
-            "a suspect is claimed by nobody who does something beside"
-        );
-        ledger.claim_isolated("alone").await.expect("it is due");
+        table.expire_leases().await;
+        assert_eq!(table.rescue().await, 1);
+        assert_eq!(table.claim("shared").await, None, "a suspect is only claimed isolated");
+        table.claim_isolated("isolated").await.expect("it is due");
     }
-    assert_eq!(ledger.state(job_id).await, JobState::Running, "a death beside others is no death alone");
-    ledger.expire_leases().await;
-    assert_eq!(ledger.rescue().await, 1);
-    let job = find_summary(&ledger.pool, job_id).await.expect("the jobs table responds").expect("the job is there");
+    assert_eq!(table.state(job_id).await, JobState::Running, "the first death, beside other jobs, does not count");
+    table.expire_leases().await;
+    assert_eq!(table.rescue().await, 1);
+    let job = find_summary(&table.pool, job_id).await.expect("the jobs table responds").expect("the job exists");
     assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(POISON)));
-    let told = sqlx::query_scalar!("SELECT count(*) FROM events WHERE body->>'type' = 'job_failed'");
-    assert_eq!(told.fetch_one(&ledger.pool).await.expect("a response"), Some(1));
+    let failed_events = sqlx::query_scalar!("SELECT count(*) FROM events WHERE body->>'type' = 'job_failed'");
+    assert_eq!(failed_events.fetch_one(&table.pool).await.expect("a response"), Some(1));
 }
 
 #[tokio::test]
-async fn a_suspect_that_ends_is_acquitted() {
-    let ledger = Ledger::open().await;
-    ledger.enqueue(&incremental(Source::Vima)).await;
-    ledger.claim("dead").await.expect("a due job");
+async fn suspect_that_finishes_an_attempt_is_no_longer_suspect() {
+    let table = JobsTable::start().await;
+    table.enqueue(&incremental(Source::Vima)).await;
+    table.claim("dead").await.expect("a due job");
     for deaths in 1..MAX_ISOLATED_DEATHS {
-        ledger.expire_leases().await;
-        ledger.rescue().await;
-        assert!(ledger.claim_isolated("dead too").await.is_some(), "{deaths} deaths alone");
+        table.expire_leases().await;
+        table.rescue().await;
+        assert!(table.claim_isolated("dead isolated").await.is_some(), "{deaths} deaths in isolation");
     }
-    ledger.expire_leases().await;
-    ledger.rescue().await;
-    let survivor = ledger.claim_isolated("survivor").await.expect("it is due");
+    table.expire_leases().await;
+    table.rescue().await;
+    let survivor = table.claim_isolated("survivor").await.expect("it is due");
     let retry = Outcome::Retry { error: "no response".to_owned(), after: Duration::ZERO };
-    ledger.finish(&survivor.claim, &retry).await.expect("its holder ends it");
-    assert_eq!(ledger.claim_isolated("alone").await, None);
-    assert!(ledger.claim("beside others").await.is_some(), "it may run beside others again");
+    table.finish(&survivor.claim, &retry).await.expect("the claim is valid");
+    assert_eq!(table.claim_isolated("isolated").await, None);
+    assert!(table.claim("shared").await.is_some(), "it may run beside other jobs again");
 }
 
 #[tokio::test]
-async fn a_job_that_was_told_to_stop_has_no_other_attempt() {
-    let ledger = Ledger::open().await;
+async fn cancelled_running_job_is_not_retried() {
+    let table = JobsTable::start().await;
     let retry = Outcome::Retry { error: "no response".to_owned(), after: Duration::ZERO };
     for (outcome, state) in [
         (Outcome::Cancelled, JobState::Cancelled),
         (retry, JobState::Cancelled),
         (Outcome::HandedBack, JobState::Cancelled),
-        // It was faster.
+        // It finished before the cancellation reached it.
         (Outcome::Succeeded(Value::Null), JobState::Succeeded),
         (Outcome::Failed("no".to_owned()), JobState::Failed),
     ] {
-        let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
-        let job = ledger.claim("w").await.expect("a due job");
-        ledger.request_cancel(job_id).await;
-        let renewed = leases::renew(&ledger.pool, &[job.claim], LEASE).await.expect("a response");
-        assert!(renewed[0].cancel_requested, "the heartbeat brings the word");
-        assert_eq!(ledger.finish(&job.claim, &outcome).await.expect("its holder ends it"), state, "{outcome:?}");
-        assert_eq!(ledger.state(job_id).await, state, "{outcome:?}");
+        let job_id = table.enqueue(&incremental(Source::Vima)).await;
+        let job = table.claim("w").await.expect("a due job");
+        table.request_cancel(job_id).await;
+        let renewed = leases::renew(&table.pool, &[job.claim], LEASE).await.expect("a response");
+        assert!(renewed[0].cancel_requested, "renewing a lease reports the cancellation");
+        assert_eq!(table.finish(&job.claim, &outcome).await.expect("the claim is valid"), state, "{outcome:?}");
+        assert_eq!(table.state(job_id).await, state, "{outcome:?}");
     }
-    let job_id = ledger.enqueue(&incremental(Source::Vima)).await;
-    ledger.claim("dead").await.expect("a due job");
-    ledger.request_cancel(job_id).await;
-    ledger.expire_leases().await;
-    assert_eq!(ledger.rescue().await, 1);
-    assert_eq!(ledger.state(job_id).await, JobState::Cancelled, "its worker died before it heard");
+    let job_id = table.enqueue(&incremental(Source::Vima)).await;
+    table.claim("dead").await.expect("a due job");
+    table.request_cancel(job_id).await;
+    table.expire_leases().await;
+    assert_eq!(table.rescue().await, 1);
+    assert_eq!(table.state(job_id).await, JobState::Cancelled, "its worker died before it saw the cancellation");
 }
 
 #[tokio::test]
-async fn a_batch_is_the_best_that_is_due() {
-    let ledger = Ledger::open().await;
-    let old = ledger.enqueue_days(3, Priority::Backfill).await;
-    let asked = ledger.enqueue_days(5, Priority::Interactive).await;
-    // The first three days are live already: asking for them in a hurry has brought them forward.
-    assert_eq!(&asked[..3], &old[..]);
+async fn batch_holds_the_due_jobs_with_the_highest_priority() {
+    let table = JobsTable::start().await;
+    let backfill = table.enqueue_days(3, Priority::Backfill).await;
+    let requested = table.enqueue_days(5, Priority::Interactive).await;
+    // The first three days were queued already; the requests have raised their priority.
+    assert_eq!(&requested[..3], &backfill[..]);
     let delayed = NewJob { delay: Duration::from_mins(1), ..NewJob::without_args(&HOUSEKEEPING, Trigger::Api) };
-    let later = ledger.enqueue(&delayed).await;
-    assert_eq!(ledger.state(later).await, JobState::Scheduled);
-    let batch = ledger.claim_many("w", false, 4).await;
-    assert_eq!(batch.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), asked[..4]);
-    assert!(batch.more, "one is left");
-    let rest = ledger.claim_many("w", false, 4).await;
-    assert_eq!(rest.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), asked[4..]);
-    assert!(!rest.more, "what is not due is not more");
-    assert_eq!(ledger.claim_many("w", false, 4).await, ClaimedBatch::default());
+    let later = table.enqueue(&delayed).await;
+    assert_eq!(table.state(later).await, JobState::Scheduled);
+    let batch = table.claim_many("w", false, 4).await;
+    assert_eq!(batch.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), requested[..4]);
+    assert!(batch.more, "one more job is due");
+    let rest = table.claim_many("w", false, 4).await;
+    assert_eq!(rest.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), requested[4..]);
+    assert!(!rest.more, "a delayed job does not count as due");
+    assert_eq!(table.claim_many("w", false, 4).await, ClaimedBatch::default());
 }
 
 #[tokio::test]
-async fn nothing_is_claimed_from_a_paused_queue() {
-    let ledger = Ledger::open().await;
-    ledger.enqueue(&incremental(Source::Vima)).await;
-    let housekeeping = ledger.enqueue(&NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)).await;
+async fn paused_queue_is_not_claimed_from() {
+    let table = JobsTable::start().await;
+    table.enqueue(&incremental(Source::Vima)).await;
+    let housekeeping = table.enqueue(&NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)).await;
     let pause = "INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ('sync', now(), 'ada')";
-    ledger.pool.execute(pause).await.expect("the jobs table responds");
-    let batch = ledger.claim_many("w", false, 8).await;
+    table.pool.execute(pause).await.expect("the jobs table responds");
+    let batch = table.claim_many("w", false, 8).await;
     assert_eq!(batch.jobs.iter().map(|job| job.claim.job_id).collect::<Vec<_>>(), [housekeeping]);
-    ledger.pool.execute("DELETE FROM queue_pauses").await.expect("the jobs table responds");
-    assert!(ledger.claim("w").await.is_some());
+    table.pool.execute("DELETE FROM queue_pauses").await.expect("the jobs table responds");
+    assert!(table.claim("w").await.is_some());
 }
 
 #[tokio::test]
-async fn a_tick_becomes_one_job_whoever_is_first() {
-    let ledger = Ledger::open().await;
+async fn concurrent_ticks_create_one_job() {
+    let table = JobsTable::start().await;
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
-    let enqueue = || enqueue_tick(&ledger.pool, &ledger.redis, "sync-vima", tick, incremental(Source::Vima));
+    let enqueue = || enqueue_tick(&table.pool, &table.redis, "sync-vima", tick, incremental(Source::Vima));
     let ticked = futures_util::future::join_all((0..10).map(|_| enqueue())).await;
-    let first = ticked.into_iter().filter(|ticked| matches!(ticked, Ok(Ticked::Enqueued(_)))).count();
-    assert_eq!(first, 1);
+    let enqueued = ticked.into_iter().filter(|ticked| matches!(ticked, Ok(Ticked::Enqueued(_)))).count();
+    assert_eq!(enqueued, 1);
     assert_eq!(enqueue().await.expect("the jobs table responds"), Ticked::Known);
-    let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&ledger.pool).await.expect("a response");
+    let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&table.pool).await.expect("a response");
     assert_eq!(jobs, Some(1));
 }

@@ -1,14 +1,14 @@
-//! The jobs table as it is meant: a list of jobs in memory, and what each step does to them. No SQL, no clock, nothing at once.
+//! The model of the jobs table: a list of jobs in memory, and what each step does to them. No SQL, no clock, no concurrency.
 
 use psp_dashboard::domain::job::JobState;
 use psp_dashboard::domain::job::attempt::{MAX_ISOLATED_DEATHS, Outcome};
 
-/// A moment, counted in steps.
-type Moment = u32;
+/// Time, counted in steps.
+type Time = u32;
 
-/// What can be seen of a job, in the model and in the database.
+/// The state of a job that is compared between the model and the database.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Seen {
+pub(super) struct JobSnapshot {
     pub(super) state: JobState,
     pub(super) priority: i16,
     pub(super) due: bool,
@@ -18,11 +18,10 @@ pub(super) struct Seen {
     pub(super) deaths_alone: i16,
     pub(super) cancel_requested: bool,
     pub(super) lease: Option<Lease>,
-    /// The outcome of each attempt, `open` where there is none yet.
+    /// The outcome of each attempt; `open` until it has one.
     pub(super) attempts: Vec<String>,
 }
 
-/// Who works on a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Lease {
     pub(super) worker: String,
@@ -31,7 +30,7 @@ pub(super) struct Lease {
     pub(super) expired: bool,
 }
 
-/// A job that is to be.
+/// A job to enqueue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Request {
     pub(super) key: Option<u8>,
@@ -46,79 +45,78 @@ struct Job {
     key: Option<u8>,
     limited: bool,
     forced: bool,
-    /// None where it waits for longer than any test lasts.
-    due_at: Option<Moment>,
-    seen: Seen,
+    /// `None` if its delay is longer than any case.
+    due_at: Option<Time>,
+    snapshot: JobSnapshot,
 }
 
-/// The right to write in the name of a job: its place in the list, and the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claim {
+    /// The index of the job in the list.
     pub(super) job: usize,
     pub(super) epoch: i64,
 }
 
-/// The jobs table.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     jobs: Vec<Job>,
-    now: Moment,
+    now: Time,
     pub(super) paused: bool,
 }
 
 impl Job {
     fn is_live(&self) -> bool {
-        !self.seen.state.is_finished()
+        !self.snapshot.state.is_finished()
     }
 
     fn is_waiting(&self) -> bool {
-        self.is_live() && self.seen.state != JobState::Running
+        self.is_live() && self.snapshot.state != JobState::Running
     }
 
     fn is_held_by(&self, epoch: i64) -> bool {
-        self.seen.state == JobState::Running && self.seen.epoch == epoch
+        self.snapshot.state == JobState::Running && self.snapshot.epoch == epoch
     }
 
-    /// Ends the attempt that is open.
-    fn close(&mut self, outcome: &str, counts: bool) {
-        self.seen.lease = None;
-        outcome.clone_into(self.seen.attempts.last_mut().expect("it runs"));
+    /// Ends the open attempt. Unless it `counts`, it is not charged to the job.
+    fn end_attempt(&mut self, outcome: &str, counts: bool) {
+        self.snapshot.lease = None;
+        outcome.clone_into(self.snapshot.attempts.last_mut().expect("the job is running"));
         if !counts {
-            self.seen.attempt -= 1;
+            self.snapshot.attempt -= 1;
         }
     }
 }
 
 impl Model {
-    /// What can be seen of every job, in the order of their coming.
-    pub(super) fn seen(&self) -> Vec<Seen> {
-        let seen = |job: &Job| Seen { due: job.due_at.is_some(), ..job.seen.clone() };
-        self.jobs.iter().map(seen).collect()
+    /// Every job, oldest first.
+    pub(super) fn snapshots(&self) -> Vec<JobSnapshot> {
+        let snapshot = |job: &Job| JobSnapshot { due: job.due_at.is_some(), ..job.snapshot.clone() };
+        self.jobs.iter().map(snapshot).collect()
     }
 
-    /// Enqueues a job or joins one; says which, and whether it was there already.
+    /// Enqueues a job or joins one. Returns its index, and whether it was joined.
     pub(super) fn enqueue(&mut self, request: Request) -> (usize, bool) {
         self.now += 1;
-        let alike = |job: &Job| job.is_live() && job.key == request.key && job.limited == request.limited;
+        let is_same = |job: &Job| job.is_live() && job.key == request.key && job.limited == request.limited;
         let live = request.key.and_then(|_| {
-            let mut live: Vec<usize> = (0..self.jobs.len()).filter(|at| alike(&self.jobs[*at])).collect();
-            live.sort_by_key(|at| (self.jobs[*at].forced, *at));
+            let mut live: Vec<usize> = (0..self.jobs.len()).filter(|index| is_same(&self.jobs[*index])).collect();
+            live.sort_by_key(|index| (self.jobs[*index].forced, *index));
             live.first().copied()
         });
-        if let Some(at) = live.filter(|_| !request.force) {
-            let job = &mut self.jobs[at];
-            if job.is_waiting() && job.seen.priority > request.priority {
-                job.seen.priority = request.priority;
+        if let Some(index) = live.filter(|_| !request.force) {
+            let job = &mut self.jobs[index];
+            if job.is_waiting() && job.snapshot.priority > request.priority {
+                job.snapshot.priority = request.priority;
                 job.due_at = job.due_at.or(Some(self.now));
             }
-            return (at, true);
+            return (index, true);
         }
         self.jobs.push(Job {
             key: request.key,
             limited: request.limited,
             forced: live.is_some(),
             due_at: (!request.delayed).then_some(self.now),
-            seen: Seen {
+            snapshot: JobSnapshot {
                 state: if request.delayed { JobState::Scheduled } else { JobState::Queued },
                 priority: request.priority,
                 due: !request.delayed,
@@ -134,105 +132,106 @@ impl Model {
         (self.jobs.len() - 1, false)
     }
 
-    /// The jobs that may be claimed, the best first.
+    /// The indexes of the claimable jobs, in the order in which they are claimed.
     pub(super) fn claimable(&self, isolated: bool) -> Vec<usize> {
-        let limit_is_taken = self.jobs.iter().any(|job| job.limited && job.seen.lease.is_some());
-        let mut best: Vec<usize> = (0..self.jobs.len())
-            .filter(|at| {
-                let job = &self.jobs[*at];
+        let limit_is_taken = self.jobs.iter().any(|job| job.limited && job.snapshot.lease.is_some());
+        let mut claimable: Vec<usize> = (0..self.jobs.len())
+            .filter(|index| {
+                let job = &self.jobs[*index];
                 let is_free = !(self.paused || job.limited && limit_is_taken);
-                job.is_waiting() && job.due_at.is_some() && job.seen.suspect == isolated && is_free
+                job.is_waiting() && job.due_at.is_some() && job.snapshot.suspect == isolated && is_free
             })
             .collect();
-        best.sort_by_key(|at| (self.jobs[*at].seen.priority, self.jobs[*at].due_at, *at));
-        best
+        claimable.sort_by_key(|index| (self.jobs[*index].snapshot.priority, self.jobs[*index].due_at, *index));
+        claimable
     }
 
-    /// Of jobs that may be claimed, those that `hands` get: of two that share a limit the first.
-    pub(super) fn choose(&self, claimable: &[usize], hands: usize) -> Vec<usize> {
+    /// Of claimable jobs, those that a claim of up to `limit` gets: of those that share a concurrency limit, only the first.
+    pub(super) fn choose(&self, claimable: &[usize], limit: usize) -> Vec<usize> {
         let mut limit_is_free = true;
-        let chosen = claimable.iter().take(hands).copied();
-        chosen.filter(|at| !self.jobs[*at].limited || std::mem::take(&mut limit_is_free)).collect()
+        let chosen = claimable.iter().take(limit).copied();
+        chosen.filter(|index| !self.jobs[*index].limited || std::mem::take(&mut limit_is_free)).collect()
     }
 
-    /// Gives a job to `worker`.
-    pub(super) fn claim(&mut self, at: usize, worker: &str, isolated: bool) -> Claim {
-        let seen = &mut self.jobs[at].seen;
-        seen.state = JobState::Running;
-        seen.epoch += 1;
-        seen.attempt += 1;
-        seen.attempts.push("open".to_owned());
-        seen.lease = Some(Lease { worker: worker.to_owned(), epoch: seen.epoch, isolated, expired: false });
-        Claim { job: at, epoch: seen.epoch }
+    pub(super) fn claim(&mut self, index: usize, worker: &str, isolated: bool) -> Claim {
+        let snapshot = &mut self.jobs[index].snapshot;
+        snapshot.state = JobState::Running;
+        snapshot.epoch += 1;
+        snapshot.attempt += 1;
+        snapshot.attempts.push("open".to_owned());
+        snapshot.lease = Some(Lease { worker: worker.to_owned(), epoch: snapshot.epoch, isolated, expired: false });
+        Claim { job: index, epoch: snapshot.epoch }
     }
 
-    /// Whether whoever holds the claim may write.
-    pub(super) fn holds(&self, claim: Claim) -> bool {
+    pub(super) fn is_valid(&self, claim: Claim) -> bool {
         self.jobs[claim.job].is_held_by(claim.epoch)
     }
 
-    /// Renews a lease; none where the claim is lost, else whether the job was told to stop.
+    /// Renews a lease. Returns whether the job is to be cancelled; `None` if the claim is lost.
     pub(super) fn renew(&mut self, claim: Claim) -> Option<bool> {
-        let seen = &mut self.jobs[claim.job].seen;
-        let lease = seen.lease.as_mut().filter(|lease| lease.epoch == claim.epoch)?;
+        let snapshot = &mut self.jobs[claim.job].snapshot;
+        let lease = snapshot.lease.as_mut().filter(|lease| lease.epoch == claim.epoch)?;
         lease.expired = false;
-        Some(seen.cancel_requested)
+        Some(snapshot.cancel_requested)
     }
 
-    /// Lets the leases of a worker run out.
+    /// Expires the leases of a worker.
     pub(super) fn expire(&mut self, worker: &str) {
-        let leases = self.jobs.iter_mut().filter_map(|job| job.seen.lease.as_mut());
+        let leases = self.jobs.iter_mut().filter_map(|job| job.snapshot.lease.as_mut());
         leases.filter(|lease| lease.worker == worker).for_each(|lease| lease.expired = true);
     }
 
-    /// Takes the jobs of the dead; says which.
+    /// Rescues the jobs with expired leases, and returns their indexes.
     pub(super) fn rescue(&mut self) -> Vec<usize> {
         self.now += 1;
-        let mut taken = vec![];
-        for (at, job) in self.jobs.iter_mut().enumerate() {
-            let Some(lease) = job.seen.lease.clone().filter(|lease| lease.expired) else { continue };
-            job.close("lost", false);
+        let mut rescued = vec![];
+        for (index, job) in self.jobs.iter_mut().enumerate() {
+            let Some(lease) = job.snapshot.lease.clone().filter(|lease| lease.expired) else { continue };
+            job.end_attempt("lost", false);
             job.due_at = Some(self.now);
-            job.seen.deaths_alone += i16::from(lease.isolated);
-            job.seen.state = match () {
-                () if job.seen.cancel_requested => JobState::Cancelled,
-                () if job.seen.deaths_alone >= i16::try_from(MAX_ISOLATED_DEATHS).expect("a few") => JobState::Failed,
+            job.snapshot.deaths_alone += i16::from(lease.isolated);
+            job.snapshot.state = match () {
+                () if job.snapshot.cancel_requested => JobState::Cancelled,
+                () if job.snapshot.deaths_alone >= i16::try_from(MAX_ISOLATED_DEATHS).expect("a small number") => {
+                    JobState::Failed
+                }
                 () => JobState::Retrying,
             };
-            job.seen.suspect = job.seen.state == JobState::Retrying;
-            taken.push(at);
+            job.snapshot.suspect = job.snapshot.state == JobState::Retrying;
+            rescued.push(index);
         }
-        taken
+        rescued
     }
 
-    /// Ends an attempt; none where the claim is lost, else where the job stands now.
+    /// Ends an attempt. Returns the new state; `None` if the claim is lost.
     pub(super) fn finish(&mut self, claim: Claim, outcome: &Outcome) -> Option<JobState> {
         self.now += 1;
         let job = self.jobs.get_mut(claim.job).filter(|job| job.is_held_by(claim.epoch))?;
-        job.close(outcome.name(), outcome.counts());
+        job.end_attempt(outcome.name(), outcome.counts());
         let next = outcome.next_state();
-        job.seen.state = if job.seen.cancel_requested && !next.is_finished() { JobState::Cancelled } else { next };
+        job.snapshot.state =
+            if job.snapshot.cancel_requested && !next.is_finished() { JobState::Cancelled } else { next };
         if outcome.counts() {
-            // It did not kill its process.
-            (job.seen.suspect, job.seen.deaths_alone) = (false, 0);
+            // The attempt ended without killing its process.
+            (job.snapshot.suspect, job.snapshot.deaths_alone) = (false, 0);
         }
         job.due_at = outcome.wait().is_zero().then_some(self.now);
-        Some(job.seen.state)
+        Some(job.snapshot.state)
     }
 
-    /// Cancels a job, or tells it to stop; none where it has ended, else where it stands now.
-    pub(super) fn cancel(&mut self, at: usize) -> Option<JobState> {
-        let job = self.jobs.get_mut(at).filter(|job| job.is_live())?;
+    /// Cancels a waiting job, or requests it of a running one. Returns the new state; `None` if the job is finished.
+    pub(super) fn cancel(&mut self, index: usize) -> Option<JobState> {
+        let job = self.jobs.get_mut(index).filter(|job| job.is_live())?;
         if job.is_waiting() {
-            job.seen.state = JobState::Cancelled;
-            job.seen.suspect = false;
+            job.snapshot.state = JobState::Cancelled;
+            job.snapshot.suspect = false;
         }
-        job.seen.cancel_requested = true;
-        Some(job.seen.state)
+        job.snapshot.cancel_requested = true;
+        Some(job.snapshot.state)
     }
 
-    /// Lets every wait end.
-    pub(super) fn let_time_pass(&mut self) {
+    /// Makes every delayed job due.
+    pub(super) fn end_delays(&mut self) {
         self.now += 1;
         let waiting = self.jobs.iter_mut().filter(|job| job.is_waiting() && job.due_at.is_none());
         waiting.for_each(|job| job.due_at = Some(self.now));
