@@ -8,7 +8,7 @@ use psp_dashboard::db::pool::JobPools;
 use psp_dashboard::operations::export::exporter::Exporter;
 use psp_dashboard::operations::export::store::ExportStore;
 use psp_dashboard::operations::provider_coordination::{share_rate_limit, share_session};
-use psp_dashboard::operations::rate_cache::StoredRates;
+use psp_dashboard::operations::rate_cache::RateCache;
 use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
@@ -27,7 +27,7 @@ pub struct JobContext {
     /// The time.
     pub clock: SharedClock,
     /// The exchange rates that payments are valued by.
-    pub rates: StoredRates,
+    pub rates: RateCache,
     /// How often and how far syncs read.
     pub sync: SyncConfig,
     /// How and when days are reconciled.
@@ -67,7 +67,7 @@ impl JobContext {
         let session = share_session(&redis, Arc::clone(&clock));
         Ok(Arc::new(Self {
             redis,
-            rates: StoredRates::default(),
+            rates: RateCache::default(),
             sync: config.sync.clone(),
             reconciliation: config.reconciliation.clone(),
             retention: config.retention.clone(),

@@ -1,7 +1,8 @@
-//! Values payments that were stored before a rate of their currency was known.
+//! Adds the value in US dollars to transactions that were stored before a rate of their currency was known.
 //!
-//! By the same rule as when they are stored, a batch a transaction: writers of the source take turns, the metrics move by
-//! the difference. Only payments without any rate are looked at, so that what a record said of itself is never touched.
+//! It follows the same rules as storing them, one batch per database transaction: writers of a source are serialized, and
+//! the metrics change by the difference. Only transactions without any rate are read, so a rate of the provider's record is
+//! never overwritten.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::publish_events::publish_events;
-use super::rate_cache::{FRESH_WHERE_MISSING, StoredRates};
+use super::rate_cache::{MISSING_TTL, RateCache};
 use crate::db::jobs::claims;
 use crate::db::metrics::{cells, data_version};
 use crate::db::transactions::missing_usd;
@@ -25,34 +26,29 @@ use crate::domain::money::Currency;
 use crate::domain::transaction::Source;
 use crate::redis::Redis;
 
-/// How many payments are valued in one transaction: syncs of the source wait for it.
-const BATCH: u16 = 500;
+/// The size of a batch, which syncs of the source have to wait for.
+const BATCH_SIZE: u16 = 500;
 
-/// Values the payments of these currencies, whose rates have just been stored, that are no older than a rate reaches, and
-/// says how many there were.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now: the batch was not written. [`DbError`] where the database
-/// refuses.
-pub async fn value_payments(
+/// Values the transactions of `currencies`, whose first rates have just been stored, as far back as a rate applies. Returns
+/// how many were valued.
+pub async fn backfill_usd(
     pool: &PgPool,
     redis: &Redis,
-    rates: &StoredRates,
+    rates: &RateCache,
     claim: &Claim,
     currencies: &BTreeSet<Currency>,
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
-    // Until then a sync may still store payments without a rate, behind our back.
-    tokio::time::sleep(FRESH_WHERE_MISSING).await;
-    let mut pass = Pass { pool, redis, claim, now, valued: 0 };
+    // Until then, a sync may still store transactions without a rate.
+    tokio::time::sleep(MISSING_TTL).await;
+    let mut backfill = Backfill { pool, redis, claim, now, valued: 0 };
     for source in Source::ALL {
-        pass.value_source(source, rates, currencies).await?;
+        backfill.value_source(source, rates, currencies).await?;
     }
-    Ok(pass.valued)
+    Ok(backfill.valued)
 }
 
-/// A walk over the payments that wait.
-struct Pass<'a> {
+struct Backfill<'a> {
     pool: &'a PgPool,
     redis: &'a Redis,
     claim: &'a Claim,
@@ -60,27 +56,27 @@ struct Pass<'a> {
     valued: u64,
 }
 
-impl Pass<'_> {
+impl Backfill<'_> {
     async fn value_source(
         &mut self,
         source: Source,
-        rates: &StoredRates,
+        rates: &RateCache,
         currencies: &BTreeSet<Currency>,
     ) -> Result<(), DbError> {
         let since = self.now - TimeDelta::days(MAX_RATE_DISTANCE_DAYS);
-        let mut turn = self.pool.begin().await?;
-        // Whoever stores payments of the source at the moment has committed them by our turn.
-        transactions::lock_source(&mut turn, source).await?;
-        let waiting = missing_usd::list_currencies(&mut turn, source, currencies, since).await?;
-        let rates = rates.look_up(&mut turn, waiting.clone()).await?;
-        turn.commit().await?;
-        for currency in &waiting {
-            self.value_all(source, currency, &rates, since).await?;
+        let mut transaction = self.pool.begin().await?;
+        // Waits until a writer that is storing transactions of the source has committed.
+        transactions::lock_source(&mut transaction, source).await?;
+        let unvalued = missing_usd::list_currencies(&mut transaction, source, currencies, since).await?;
+        let rates = rates.reload(&mut transaction, unvalued.clone()).await?;
+        transaction.commit().await?;
+        for currency in &unvalued {
+            self.value_currency(source, currency, &rates, since).await?;
         }
         Ok(())
     }
 
-    async fn value_all(
+    async fn value_currency(
         &mut self,
         source: Source,
         currency: &Currency,
@@ -92,13 +88,14 @@ impl Pass<'_> {
         loop {
             let mut transaction = self.pool.begin().await?;
             transactions::lock_source(&mut transaction, source).await?;
-            let payments = missing_usd::list(&mut transaction, source, currency, after, i64::from(BATCH) + 1).await?;
-            let (batch, more) = payments.split_at(payments.len().min(BATCH.into()));
+            let unvalued =
+                missing_usd::list(&mut transaction, source, currency, after, i64::from(BATCH_SIZE) + 1).await?;
+            let (batch, more) = unvalued.split_at(unvalued.len().min(BATCH_SIZE.into()));
             self.valued += value_batch(&mut transaction, source, currency, batch, rates).await?;
-            let told = more.is_empty() && self.valued > valued_before;
-            let news = told.then(|| Event::MetricsUpdated { sources: vec![source] });
+            let metrics_changed = more.is_empty() && self.valued > valued_before;
+            let event = metrics_changed.then(|| Event::MetricsUpdated { sources: vec![source] });
             claims::verify_claim(&mut transaction, self.claim, &json!({"progress": self.valued})).await?;
-            let recorded = events::insert(&mut transaction, news.into_iter().collect(), self.now).await?;
+            let recorded = events::insert(&mut transaction, event.into_iter().collect(), self.now).await?;
             transaction.commit().await?;
             publish_events(self.redis, &recorded).await;
             match batch.last() {
@@ -109,7 +106,7 @@ impl Pass<'_> {
     }
 }
 
-/// Gives each payment of the batch its value, where a rate is near enough, and says how many got one.
+/// Values the transactions of the batch for which a rate is close enough, and returns how many.
 async fn value_batch(
     connection: &mut PgConnection,
     source: Source,
@@ -119,11 +116,11 @@ async fn value_batch(
 ) -> Result<u64, DbError> {
     let mut deltas = Deltas::default();
     let mut valued = vec![];
-    for payment in batch {
-        let Some(rate) = rates.find(currency, payment.position.created_at) else { continue };
-        let valuation = Valuation::at_stored_rate(rate, payment.amount, payment.fee);
-        deltas.change(Some(&share(payment, None)), &share(payment, Some(&valuation)));
-        valued.push((payment.position.id, valuation));
+    for transaction in batch {
+        let Some(rate) = rates.find(currency, transaction.position.created_at) else { continue };
+        let valuation = Valuation::at_stored_rate(rate, transaction.amount, transaction.fee);
+        deltas.change(Some(&contribution(transaction, None)), &contribution(transaction, Some(&valuation)));
+        valued.push((transaction.position.id, valuation));
     }
     missing_usd::set_valuations(connection, &valued).await?;
     data_version::increment(connection, source, &deltas.days()).await?;
@@ -131,9 +128,9 @@ async fn value_batch(
     Ok(valued.len() as u64)
 }
 
-fn share(payment: &UnvaluedTransaction, valuation: Option<&Valuation>) -> Contribution {
+fn contribution(transaction: &UnvaluedTransaction, valuation: Option<&Valuation>) -> Contribution {
     Contribution {
-        dimensions: payment.dimensions.clone(),
-        measures: Measures::new(payment.amount, payment.fee, valuation),
+        dimensions: transaction.dimensions.clone(),
+        measures: Measures::new(transaction.amount, transaction.fee, valuation),
     }
 }

@@ -1,9 +1,9 @@
-//! Begins the reading of a source: what is new is followed from here on, and what was before is owed.
+//! Starts to follow a source: new records are read from now on, and the days before become the backlog.
 //!
-//! The first run does not walk the past: on a busy account that takes an hour, in which nobody would see what happens now.
-//! It notes where it begins to follow, and the days before come by a job of their own, newest first, while every later
-//! run follows what is new. A run that finds days still owed asks for that job again, so that one that failed or was
-//! cancelled leaves no hole.
+//! The first run does not read the backlog: for a busy account that takes an hour, during which no new records would be
+//! visible. It records where it starts to follow. A job of its own reads the backlog, newest day first, while later runs
+//! read what is new. Each run that finds a backlog requests that job again, so a job that failed or was cancelled leaves no
+//! gap.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -20,10 +20,7 @@ use crate::domain::transaction::Source;
 use crate::domain::version::SequenceId;
 use crate::redis::Redis;
 
-/// Records that `source` is followed from here on: its cursors, where it has any, and what is owed of the days before.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
+/// Records that `source` is followed from now on: its cursors, if it has any, and its backlog.
 pub async fn begin_history(
     pool: &PgPool,
     run_claim: &RunClaim,
@@ -42,18 +39,14 @@ pub async fn begin_history(
     Ok(())
 }
 
-/// Asks for the days that are still owed of `source`, if any are: by a job that reads them when nobody waits for it, or by
-/// the one that is about it already.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
-pub async fn read_owed_history(pool: &PgPool, redis: &Redis, source: Source) -> Result<Option<JobId>, DbError> {
-    let Some(owed) = history::find(pool, source).await?.and_then(|history| history.backlog()) else {
+/// Enqueues the job that reads the backlog of `source` at low priority, or joins a live one. `None` if there is no backlog.
+pub async fn enqueue_backlog(pool: &PgPool, redis: &Redis, source: Source) -> Result<Option<JobId>, DbError> {
+    let Some(backlog) = history::find(pool, source).await?.and_then(|history| history.backlog()) else {
         return Ok(None);
     };
-    // One such job at a time, although what is owed grows less while it runs.
+    // One job at a time, although the backlog, and so the arguments, change while it runs.
     let unique_key = Some("history".to_owned());
-    let job = NewJob { priority: Priority::Backfill, unique_key, ..NewJob::sync(source, &owed, Trigger::Schedule) };
+    let job = NewJob { priority: Priority::Backfill, unique_key, ..NewJob::sync(source, &backlog, Trigger::Schedule) };
     let mut transaction = pool.begin().await?;
     let Enqueued { job_id, joined } = insert_or_join(&mut transaction, &job).await?;
     transaction.commit().await?;

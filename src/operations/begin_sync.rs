@@ -1,4 +1,4 @@
-//! Begins a run: its record, and the news that it has begun.
+//! Starts a sync run: inserts its record and publishes the event.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -12,10 +12,6 @@ use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::redis::Redis;
 
-/// Records that `run` begins.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
 pub async fn begin_sync(
     pool: &PgPool,
     redis: &Redis,

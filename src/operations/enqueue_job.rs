@@ -1,6 +1,6 @@
-//! Puts a job into the jobs table, and rings for it.
+//! Inserts a job into the jobs table and sends a wake-up to the workers.
 //!
-//! The row comes first. Where the bell cannot be rung, workers find the row by themselves, within a second.
+//! The row is committed first. If the wake-up fails, workers find the row within a second by polling.
 
 use std::time::Duration;
 
@@ -14,13 +14,10 @@ use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::domain::job::{JobId, NewJob};
 use crate::redis::Redis;
 
-/// Whoever asked for a job does not wait longer for a Redis that hangs: workers look for due jobs by themselves too.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest that enqueueing waits for Redis.
+const WAKEUP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Enqueues `job`, or joins a live one of the same kind and key.
-///
-/// # Errors
-/// [`DbError`] where the jobs table cannot take it: nothing was enqueued then.
+/// Enqueues `job`, or joins a live one of the same kind and unique key.
 pub async fn enqueue_job(pool: &PgPool, redis: &Redis, job: &NewJob) -> Result<Enqueued, DbError> {
     let mut transaction = pool.begin().await?;
     let enqueued = insert_or_join(&mut transaction, job).await?;
@@ -29,52 +26,48 @@ pub async fn enqueue_job(pool: &PgPool, redis: &Redis, job: &NewJob) -> Result<E
     Ok(enqueued)
 }
 
-/// What became of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ticked {
-    /// It became a job.
+pub enum TickOutcome {
     Enqueued(Enqueued),
-    /// Another scheduler was first.
-    Known,
-    /// Another scheduler is about it, and may yet fail: it is to be looked at again.
+    /// Another scheduler has already enqueued the job.
+    AlreadyRecorded,
+    /// Another scheduler is enqueueing the job, and may yet fail: the caller must check again.
     Busy,
 }
 
-/// Enqueues `job`, which the tick of `schedule` at `tick_at` stands for, once, whichever of several schedulers comes first.
-///
-/// # Errors
-/// [`DbError`] where the jobs table cannot take it: neither the tick nor the job was recorded then.
+/// Enqueues `job` for the tick of `schedule` at `tick_at`, exactly once even if several schedulers try. Tick and job are
+/// recorded in one database transaction.
 pub async fn enqueue_tick(
     pool: &PgPool,
     redis: &Redis,
     schedule: &str,
     tick_at: DateTime<Utc>,
     job: NewJob,
-) -> Result<Ticked, DbError> {
+) -> Result<TickOutcome, DbError> {
     let job = NewJob { scheduled_for: Some(tick_at), ..job };
     let mut transaction = pool.begin().await?;
     match schedule_ticks::try_lock(&mut transaction, schedule, tick_at).await? {
         TickState::Free => {}
-        TickState::Recorded => return Ok(Ticked::Known),
-        TickState::Busy => return Ok(Ticked::Busy),
+        TickState::Recorded => return Ok(TickOutcome::AlreadyRecorded),
+        TickState::Busy => return Ok(TickOutcome::Busy),
     }
     let enqueued = insert_or_join(&mut transaction, &job).await?;
     if !schedule_ticks::insert(&mut transaction, schedule, tick_at, enqueued.job_id).await? {
-        // Dropping the transaction takes the job back that another scheduler enqueued between our look and our lock.
-        return Ok(Ticked::Known);
+        // Another scheduler recorded the tick between our check and our lock: rolls our job back.
+        return Ok(TickOutcome::AlreadyRecorded);
     }
     transaction.commit().await?;
     send_wakeup(redis, job.kind.queue, enqueued.job_id).await;
-    Ok(Ticked::Enqueued(enqueued))
+    Ok(TickOutcome::Enqueued(enqueued))
 }
 
-/// Rings for a job that is in the jobs table. Failing to is no failure of whoever enqueued it.
+/// Sends a wake-up for a committed job. A failure is only logged.
 pub(super) async fn send_wakeup(redis: &Redis, queue: &str, job_id: JobId) {
-    match tokio::time::timeout(PATIENCE, redis.send_wakeup(queue, job_id)).await {
+    match tokio::time::timeout(WAKEUP_TIMEOUT, redis.send_wakeup(queue, job_id)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, %job_id, "the bell was not rung; workers find the job by themselves"),
+        Ok(Err(error)) => tracing::warn!(%error, %job_id, "failed to send a wake-up; workers find the job by polling"),
         Err(_) => {
-            tracing::warn!(%job_id, "Redis does not answer: the bell was not rung; workers find the job by themselves");
+            tracing::warn!(%job_id, "timed out sending a wake-up; workers find the job by polling");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Says of one payment what was last found of it, and which row of the other source is about the same.
+//! Finds the last reconciliation result of a transaction, and its counterpart from the other source.
 //!
-//! Both are answered together, for they must not contradict each other: the row that a run held a payment against is its
-//! counterpart; only where no run names one do the rules decide, by the settings as they are now.
+//! Both are answered together so that they do not contradict each other: the counterpart is the transaction that the run
+//! compared it with. Only if no run names one, the matching rules decide with the current settings.
 
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -15,71 +15,66 @@ use crate::domain::reconciliation::last_finding::{Evidence, Finding};
 use crate::domain::reconciliation::{MatchStatus, Parameters};
 use crate::domain::transaction::{Kind, Source};
 
-/// What is known of a payment beside its own record.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Explained {
-    /// What was last found of it, if it ever was looked at.
-    pub known: Option<KnownFinding>,
+pub struct Counterpart {
+    /// `None` if no run has included the transaction.
+    pub last_finding: Option<LastFinding>,
     /// The other source's record of the same payment.
-    pub counterpart: Option<Uuid>,
+    pub counterpart_id: Option<Uuid>,
 }
 
-/// What was last found of a payment, and what has become of that.
+/// The result of the last run that included a transaction.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KnownFinding {
-    /// What was found.
+pub struct LastFinding {
     pub finding: Finding,
-    /// The case about it, where one was opened.
-    pub case: Option<DiscrepancyRef>,
-    /// Whether a row has changed since.
+    /// The discrepancy that was opened for it, if any.
+    pub discrepancy: Option<DiscrepancyRef>,
+    /// Whether one of the compared transactions has changed since the run.
     pub changed_since: bool,
 }
 
-/// Looks up what is known of `payment`; `parameters` are the rules as they are now.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn explain_payment(
+/// Finds the counterpart of `transaction`; `parameters` are the current matching rules.
+pub async fn find_counterpart(
     pool: &PgPool,
-    payment: &FoundTransaction,
+    transaction: &FoundTransaction,
     parameters: &Parameters,
-) -> Result<Explained, DbError> {
+) -> Result<Counterpart, DbError> {
     let mut snapshot = Snapshot::open(pool).await?;
-    let evidence = gather(snapshot.connection()?, payment).await?;
-    let known = match evidence.last_finding(payment.id) {
-        Some(finding) => Some(follow(snapshot.connection()?, payment.id, finding).await?),
+    let evidence = load_evidence(snapshot.connection()?, transaction).await?;
+    let last_finding = match evidence.last_finding(transaction.id) {
+        Some(finding) => Some(load_last_finding(snapshot.connection()?, transaction.id, finding).await?),
         None => None,
     };
     snapshot.close().await?;
-    let named = known.as_ref().and_then(|known| known.finding.counterpart_of(payment.id));
-    let counterpart = named.or_else(|| evidence.counterpart(payment.id, parameters));
-    Ok(Explained { known, counterpart })
+    let compared_with = last_finding.as_ref().and_then(|last| last.finding.counterpart_of(transaction.id));
+    let counterpart_id = compared_with.or_else(|| evidence.counterpart(transaction.id, parameters));
+    Ok(Counterpart { last_finding, counterpart_id })
 }
 
-async fn gather(snapshot: &mut PgConnection, payment: &FoundTransaction) -> Result<Evidence, DbError> {
-    let key = match payment.source {
-        Source::Vima => &payment.client_operation_id,
-        Source::Payshack => &payment.order_id,
+async fn load_evidence(snapshot: &mut PgConnection, transaction: &FoundTransaction) -> Result<Evidence, DbError> {
+    let key = match transaction.source {
+        Source::Vima => &transaction.client_operation_id,
+        Source::Payshack => &transaction.order_id,
     };
     let rows = match key {
-        Some(key) => last_findings::list_rows(snapshot, payment.kind, key, payment.created_at).await?,
+        Some(key) => last_findings::list_rows(snapshot, transaction.kind, key, transaction.created_at).await?,
         None => vec![],
     };
-    if payment.kind != Kind::Payin {
+    if transaction.kind != Kind::Payin {
         return Ok(Evidence { rows, findings: vec![], runs: vec![] });
     }
-    // A pair belongs to the day of its Vima row.
+    // A pair belongs to the day of its Vima transaction.
     let days = rows.iter().map(|stored| &stored.row).filter(|row| row.source == Source::Vima);
     let runs = last_findings::list_runs(snapshot, days.map(|row| row.created_at)).await?;
-    let ids: Vec<Uuid> = rows.iter().map(|stored| stored.row.id).chain([payment.id]).collect();
+    let ids: Vec<Uuid> = rows.iter().map(|stored| stored.row.id).chain([transaction.id]).collect();
     let findings = last_findings::list_findings(snapshot, &ids).await?;
     Ok(Evidence { rows, findings, runs })
 }
 
-async fn follow(snapshot: &mut PgConnection, payment: Uuid, finding: Finding) -> Result<KnownFinding, DbError> {
+async fn load_last_finding(snapshot: &mut PgConnection, id: Uuid, finding: Finding) -> Result<LastFinding, DbError> {
     let duplicate = finding.match_status == MatchStatus::Duplicate;
-    let case = last_findings::find_discrepancy(snapshot, finding.recon_date, payment, duplicate).await?;
+    let discrepancy = last_findings::find_discrepancy(snapshot, finding.recon_date, id, duplicate).await?;
     let ids: Vec<Uuid> = [finding.vima, finding.payshack].into_iter().flatten().collect();
     let changed_since = last_findings::have_changed_since(snapshot, &ids, finding.as_of).await?;
-    Ok(KnownFinding { finding, case, changed_since })
+    Ok(LastFinding { finding, discrepancy, changed_since })
 }

@@ -1,4 +1,4 @@
-//! Ends an attempt of a job, and tells of what ended with it.
+//! Ends an attempt of a job, together with the runs that it left unfinished.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -16,11 +16,8 @@ use crate::domain::reconciliation;
 use crate::domain::sync::RunStatus;
 use crate::redis::Redis;
 
-/// Records how the attempt ended: the job moves on, the lease goes, and a sync run that it left behind ends with it. Rings
-/// in `queue` for a job that was handed back.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
+/// Records the outcome of an attempt: updates the job, deletes the lease, and ends an unfinished sync run. Sends a wake-up to
+/// `queue` if the job was handed back.
 pub async fn finish_job(
     pool: &PgPool,
     redis: &Redis,
@@ -32,8 +29,8 @@ pub async fn finish_job(
     let job_id = job.claim.job_id;
     let mut transaction = pool.begin().await?;
     let state = claims::finish(&mut transaction, &job.claim, outcome).await?;
-    let news = end_with_job(&mut transaction, job_id, &job.kind, state, why(outcome, state), now).await?;
-    let recorded = events::insert(&mut transaction, news, now).await?;
+    let events = finish_abandoned_runs(&mut transaction, job_id, &job.kind, state, reason(outcome, state), now).await?;
+    let recorded = events::insert(&mut transaction, events, now).await?;
     transaction.commit().await?;
     if state == JobState::Queued {
         send_wakeup(redis, queue, job_id).await;
@@ -42,39 +39,38 @@ pub async fn finish_job(
     Ok(())
 }
 
-fn why(outcome: &Outcome, state: JobState) -> &str {
+fn reason(outcome: &Outcome, state: JobState) -> &str {
     match outcome {
         _ if state == JobState::Cancelled => "the job was cancelled",
-        Outcome::HandedBack => "the worker had to stop; another one goes on",
+        Outcome::HandedBack => "the worker had to stop; another one continues",
         _ => outcome.error().unwrap_or("the job ended before its run did"),
     }
 }
 
-/// Ends the runs that an attempt has left behind, and says what is to be told of them and of the job, which is in `state`
-/// now.
-pub(super) async fn end_with_job(
+/// Ends the runs that an attempt left unfinished. Returns the events for them and for the job, whose state is now `state`.
+pub(super) async fn finish_abandoned_runs(
     connection: &mut PgConnection,
     job_id: JobId,
     kind: &str,
     state: JobState,
-    why: &str,
+    reason: &str,
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, DbError> {
-    let (of_runs, of_days) = if state == JobState::Cancelled {
+    let (sync_status, reconciliation_status) = if state == JobState::Cancelled {
         (RunStatus::Cancelled, reconciliation::RunStatus::Cancelled)
     } else {
         (RunStatus::Failed, reconciliation::RunStatus::Failed)
     };
-    let (error, will_retry) = (why.to_owned(), !state.is_finished());
-    let mut news = vec![];
+    let (error, will_retry) = (reason.to_owned(), !state.is_finished());
+    let mut events = vec![];
     if JobKind::source_of(kind).is_some() {
-        for source in runs::finish_abandoned(connection, job_id, of_runs, why, now).await? {
+        for source in runs::finish_abandoned(connection, job_id, sync_status, reason, now).await? {
             let job_id = Some(job_id.0);
-            news.push(Event::SyncFailed { source, job_id, error: error.clone(), will_retry });
+            events.push(Event::SyncFailed { source, job_id, error: error.clone(), will_retry });
         }
     } else if kind == RECONCILE.name {
-        let left = record::finish_abandoned(connection, job_id, of_days, why, now).await?;
-        news.extend(left.map(|date| Event::ReconciliationFailed {
+        let date = record::finish_abandoned(connection, job_id, reconciliation_status, reason, now).await?;
+        events.extend(date.map(|date| Event::ReconciliationFailed {
             date,
             run_id: job_id.0,
             error: error.clone(),
@@ -82,7 +78,7 @@ pub(super) async fn end_with_job(
         }));
     }
     if state == JobState::Failed {
-        news.push(Event::JobFailed { kind: kind.to_owned(), job_id: job_id.0, error });
+        events.push(Event::JobFailed { kind: kind.to_owned(), job_id: job_id.0, error });
     }
-    Ok(news)
+    Ok(events)
 }

@@ -1,6 +1,6 @@
-//! Ends a run that has read what it could: its record, the watermarks that it earned, and the news.
+//! Ends a sync run that has read all it could: its record, its watermarks and its events.
 //!
-//! A run that stopped on an error is ended by `finish_job`, which knows whether the queue tries again.
+//! A run that failed is ended by `finish_job`, which knows whether the job is retried.
 
 use std::time::Duration;
 
@@ -17,64 +17,56 @@ use crate::domain::sync::{Counts, RunStatus, Stream};
 use crate::domain::transaction::Source;
 use crate::redis::Redis;
 
-/// What a run has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// Of which source.
+pub struct FinishedSync {
     pub source: Source,
-    /// What became of the records.
     pub counts: Counts,
-    /// Records that earlier attempts had read, from which this one went on.
+    /// The number of records that earlier attempts had read.
     pub before: u64,
-    /// How long it took.
-    pub took: Duration,
-    /// The streams that were read to their end.
+    pub duration: Duration,
+    /// The streams that were read completely.
     pub completed: Vec<Stream>,
-    /// When the reading began: everything that was visible then has been read.
-    pub began_at: DateTime<Utc>,
-    /// Why it could not be sure to have read everything, if so.
+    /// When reading started: everything that was visible then has been read.
+    pub started_at: DateTime<Utc>,
+    /// Why the run cannot be sure that it has read everything; `None` if it is.
     pub incomplete: Option<String>,
 }
 
-/// Records that a run has ended well.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
 pub async fn finish_sync(
     pool: &PgPool,
     redis: &Redis,
     run_claim: &RunClaim,
-    done: &Done,
+    finished: &FinishedSync,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let status = if done.incomplete.is_some() { RunStatus::Incomplete } else { RunStatus::Succeeded };
+    let status = if finished.incomplete.is_some() { RunStatus::Incomplete } else { RunStatus::Succeeded };
     let mut transaction = pool.begin().await?;
-    runs::finish(&mut transaction, run_claim.run_id, status, done.incomplete.as_deref(), now).await?;
-    for stream in &done.completed {
-        streams::set_watermark(&mut transaction, *stream, done.began_at).await?;
+    runs::finish(&mut transaction, run_claim.run_id, status, finished.incomplete.as_deref(), now).await?;
+    for stream in &finished.completed {
+        streams::set_watermark(&mut transaction, *stream, finished.started_at).await?;
     }
     claims::verify_claim(
         &mut transaction,
         &run_claim.claim,
-        &serde_json::json!({"progress": done.before + done.counts.seen()}),
+        &serde_json::json!({"progress": finished.before + finished.counts.seen()}),
     )
     .await?;
-    let recorded = events::insert(&mut transaction, news(run_claim, done), now).await?;
+    let recorded = events::insert(&mut transaction, run_events(run_claim, finished), now).await?;
     transaction.commit().await?;
     publish_events(redis, &recorded).await;
     Ok(())
 }
 
-fn news(run_claim: &RunClaim, done: &Done) -> Vec<Event> {
-    let Done { source, counts, .. } = done;
-    let moved = (counts.inserted + counts.updated > 0).then(|| Event::MetricsUpdated { sources: vec![*source] });
+fn run_events(run_claim: &RunClaim, finished: &FinishedSync) -> Vec<Event> {
+    let FinishedSync { source, counts, .. } = finished;
+    let metrics = (counts.inserted + counts.updated > 0).then(|| Event::MetricsUpdated { sources: vec![*source] });
     let completed = Event::SyncCompleted {
         source: *source,
         job_id: Some(run_claim.claim.job_id.0),
         records_synced: counts.seen(),
         inserted: counts.inserted,
         updated: counts.updated,
-        duration_ms: u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX),
+        duration_ms: u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX),
     };
-    moved.into_iter().chain([completed]).collect()
+    metrics.into_iter().chain([completed]).collect()
 }

@@ -1,4 +1,5 @@
-//! What the system does, one use case a file: the only place where the database, the providers and Redis meet.
+//! The use cases of the system, one per file: the only place where the database, the providers, Redis and the object store
+//! meet.
 
 pub mod backfill_usd;
 pub mod begin_history;
@@ -13,7 +14,7 @@ pub mod finish_sync;
 pub mod idempotency;
 pub mod ingest_page;
 pub mod issue_key;
-pub mod list_payments;
+pub mod list_transactions;
 pub mod metrics_cache;
 pub mod pause_queue;
 pub mod provider_coordination;
@@ -27,7 +28,7 @@ pub mod request_replay;
 pub mod rescue_jobs;
 pub mod retry_job;
 pub mod store_metadata;
-mod store_payments;
 pub mod store_rates;
+mod store_transactions;
 pub mod trigger_sync;
 pub mod update_discrepancies;

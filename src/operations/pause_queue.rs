@@ -1,7 +1,6 @@
-//! Pauses a queue for all processes, and lets it go on.
+//! Pauses and resumes a queue for all processes.
 //!
-//! A pause is a row that every claim looks at, so it needs no worker to be told, and holds for those that start later. Jobs
-//! that run are not stopped by it.
+//! A pause is a row that every claim checks, so it also applies to workers that start later. Running jobs are not stopped.
 
 use sqlx::PgPool;
 
@@ -9,34 +8,27 @@ use crate::db::DbError;
 use crate::db::jobs::queues;
 use crate::domain::job::JobKind;
 
-/// Lets nobody claim from a queue, in the name of `paused_by`; false where there is no such queue.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Returns false if there is no such queue.
 pub async fn pause_queue(pool: &PgPool, name: &str, paused_by: &str) -> Result<bool, DbError> {
     if !exists(pool, name).await? {
         return Ok(false);
     }
     queues::insert_pause(pool, name, paused_by).await?;
-    tracing::info!(queue = name, paused_by, "a queue is paused");
+    tracing::info!(queue = name, paused_by, "queue paused");
     Ok(true)
 }
 
-/// Lets workers claim from a queue again, in the name of `resumed_by`; false where there is no such queue. They look for
-/// due jobs every second, so nobody need ring.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Returns false if there is no such queue. Workers poll every second, so no wake-up is needed.
 pub async fn resume_queue(pool: &PgPool, name: &str, resumed_by: &str) -> Result<bool, DbError> {
     if !exists(pool, name).await? {
         return Ok(false);
     }
     queues::delete_pause(pool, name).await?;
-    tracing::info!(queue = name, resumed_by, "a queue goes on");
+    tracing::info!(queue = name, resumed_by, "queue resumed");
     Ok(true)
 }
 
-/// A misspelt name must not become a pause that nobody notices.
+/// Prevents that a misspelled name becomes a pause without effect.
 async fn exists(pool: &PgPool, name: &str) -> Result<bool, DbError> {
     Ok(JobKind::queues().contains(name) || queues::exists(pool, name).await?)
 }

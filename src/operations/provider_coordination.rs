@@ -1,4 +1,5 @@
-//! What all processes share about a provider: its turns, and its session. Redis keeps it, the provider asks for it.
+//! What all processes share about a provider: its rate limit and its session. Implements the traits of `providers` with
+//! Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,51 +19,51 @@ const SESSION: &str = "payshack:session";
 const LOGIN: &str = "payshack:login";
 const REFUSED: &str = "payshack:refused-login";
 
-/// The rate_limit of `provider`, one request every `interval`, shared by all processes; none where the interval is zero.
+/// The rate limit of `provider`, shared by all processes: one request per `interval`, or unlimited if that is zero.
 #[must_use]
 pub fn share_rate_limit(redis: &Redis, provider: Upstream, interval: Duration) -> Arc<dyn RateLimit> {
     if interval.is_zero() {
         return Arc::new(Unlimited);
     }
-    Arc::new(SharedPace { redis: redis.clone(), provider, interval, next_alone: Mutex::new(Instant::now()) })
+    Arc::new(RedisRateLimit { redis: redis.clone(), provider, interval, next_local_slot: Mutex::new(Instant::now()) })
 }
 
-struct SharedPace {
+struct RedisRateLimit {
     redis: Redis,
     provider: Upstream,
     interval: Duration,
-    /// The next turn by this process's own count, for as long as Redis is away.
-    next_alone: Mutex<Instant>,
+    /// The next slot of this process alone, for as long as Redis is unavailable.
+    next_local_slot: Mutex<Instant>,
 }
 
 #[async_trait]
-impl RateLimit for SharedPace {
+impl RateLimit for RedisRateLimit {
     async fn acquire(&self) {
         match self.redis.reserve_slot(self.provider.as_str(), self.interval).await {
             Ok(wait) => sleep(wait).await,
             Err(error) => {
-                tracing::warn!(%error, provider = %self.provider, "the rate_limit is not shared while Redis is away");
-                let turn = {
-                    let mut next = self.next_alone.lock().await;
-                    let turn = (*next).max(Instant::now());
-                    *next = turn + self.interval;
-                    turn
+                tracing::warn!(%error, provider = %self.provider, "the rate limit is not shared while Redis is unavailable");
+                let slot = {
+                    let mut next = self.next_local_slot.lock().await;
+                    let slot = (*next).max(Instant::now());
+                    *next = slot + self.interval;
+                    slot
                 };
-                sleep_until(turn).await;
+                sleep_until(slot).await;
             }
         }
     }
 
     async fn pause_for(&self, wait: Duration) {
         if let Err(error) = self.redis.pause_slots(self.provider.as_str(), wait).await {
-            tracing::warn!(%error, provider = %self.provider, "the pause is not shared while Redis is away");
-            let mut next = self.next_alone.lock().await;
+            tracing::warn!(%error, provider = %self.provider, "the pause is not shared while Redis is unavailable");
+            let mut next = self.next_local_slot.lock().await;
             *next = (*next).max(Instant::now() + wait);
         }
     }
 }
 
-/// The session of `PayShack`, shared by all processes.
+/// PayShack's session, shared by all processes.
 #[must_use]
 pub fn share_session(redis: &Redis, clock: SharedClock) -> Arc<dyn SharedSession> {
     Arc::new(RedisSession { redis: redis.clone(), clock })
@@ -74,61 +75,61 @@ struct RedisSession {
 }
 
 impl RedisSession {
-    async fn find<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionStoreError> {
-        let text = self.redis.get(name).await.map_err(|error| away(&error))?;
-        // What cannot be read was written by another release: as good as absent.
+    async fn get<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SessionStoreError> {
+        let text = self.redis.get(name).await.map_err(|error| unavailable(&error))?;
+        // A value that cannot be parsed was written by another release: treated as absent.
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    async fn keep<T: serde::Serialize>(
+    async fn set<T: serde::Serialize>(
         &self,
         name: &str,
         value: &T,
-        until: chrono::DateTime<chrono::Utc>,
+        expires_at: chrono::DateTime<chrono::Utc>,
     ) -> Result<(), SessionStoreError> {
         let text = serde_json::to_string(value).map_err(|error| SessionStoreError(error.to_string()))?;
-        let life = (until - self.clock.now()).to_std().unwrap_or(Duration::ZERO);
-        self.redis.set(name, &text, life).await.map_err(|error| away(&error))
+        let ttl = (expires_at - self.clock.now()).to_std().unwrap_or(Duration::ZERO);
+        self.redis.set(name, &text, ttl).await.map_err(|error| unavailable(&error))
     }
 }
 
-fn away(error: &RedisError) -> SessionStoreError {
+fn unavailable(error: &RedisError) -> SessionStoreError {
     SessionStoreError(error.to_string())
 }
 
 #[async_trait]
 impl SharedSession for RedisSession {
     async fn load(&self) -> Result<Option<Session>, SessionStoreError> {
-        self.find(SESSION).await
+        self.get(SESSION).await
     }
 
     async fn store(&self, session: &Session) -> Result<(), SessionStoreError> {
-        self.keep(SESSION, session, session.expires_at).await
+        self.set(SESSION, session, session.expires_at).await
     }
 
     async fn forget(&self, token: &Secret) -> Result<(), SessionStoreError> {
-        let Some(text) = self.redis.get(SESSION).await.map_err(|error| away(&error))? else { return Ok(()) };
+        let Some(text) = self.redis.get(SESSION).await.map_err(|error| unavailable(&error))? else { return Ok(()) };
         match serde_json::from_str::<Session>(&text) {
             Ok(session) if session.token != *token => Ok(()),
-            _ => self.redis.delete_if(SESSION, &text).await.map_err(|error| away(&error)),
+            _ => self.redis.delete_if(SESSION, &text).await.map_err(|error| unavailable(&error)),
         }
     }
 
     async fn try_lock_login(&self, lease: Duration) -> Result<Option<LoginPermit>, SessionStoreError> {
         let mark = Uuid::new_v4().to_string();
-        let ours = self.redis.set_if_absent(LOGIN, &mark, lease).await.map_err(|error| away(&error))?;
-        Ok(ours.then(|| LoginPermit::new(mark)))
+        let locked = self.redis.set_if_absent(LOGIN, &mark, lease).await.map_err(|error| unavailable(&error))?;
+        Ok(locked.then(|| LoginPermit::new(mark)))
     }
 
     async fn unlock_login(&self, permit: LoginPermit) -> Result<(), SessionStoreError> {
-        self.redis.delete_if(LOGIN, permit.mark()).await.map_err(|error| away(&error))
+        self.redis.delete_if(LOGIN, permit.mark()).await.map_err(|error| unavailable(&error))
     }
 
     async fn refused_login(&self) -> Result<Option<RefusedLogin>, SessionStoreError> {
-        self.find(REFUSED).await
+        self.get(REFUSED).await
     }
 
     async fn store_refused_login(&self, refused: &RefusedLogin) -> Result<(), SessionStoreError> {
-        self.keep(REFUSED, refused, refused.until).await
+        self.set(REFUSED, refused, refused.until).await
     }
 }

@@ -1,14 +1,14 @@
-//! Tells dashboards of events that were committed.
+//! Publishes committed events to the web processes.
 //!
-//! The events are safe in their table before anybody hears of them, so a Redis that is away delays them and loses none:
-//! every web process looks into the table for what it did not hear.
+//! The events are already stored in their table, so an unavailable Redis delays them but loses none: every web process reads
+//! the events that it did not receive from the table.
 
 use crate::domain::event::RecordedEvent;
 use crate::redis::Redis;
 
-/// Publishes events that were committed. Failing to is no failure of whoever made them.
+/// A failure is only logged.
 pub async fn publish_events(redis: &Redis, events: &[RecordedEvent]) {
     if let Err(error) = redis.publish(events).await {
-        tracing::warn!(%error, count = events.len(), "events were not published; web processes will find them in the table");
+        tracing::warn!(%error, count = events.len(), "failed to publish events; web processes will read them from the table");
     }
 }

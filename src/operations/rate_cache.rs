@@ -1,9 +1,8 @@
-//! The rates that payments are valued by, kept in the process: a sync stores many pages a second, and rates come twice an
-//! hour.
+//! Caches the stored exchange rates in the process: a sync stores many pages per second, and rates change twice an hour.
 //!
-//! So a rate may be used a minute later than it was stored; what is valued meanwhile is valued by the one before it. A
-//! currency without any is looked up again after a second.
-//! Rejected: asking with every page (a round trip more, on the path that decides how fast a sync is).
+//! So a new rate may be used up to a minute after it was stored; until then transactions are valued at the previous rate.
+//! A currency without any rate is looked up again after a second. Rejected: a query per page, an additional round trip on
+//! the path that limits the speed of syncs.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,67 +16,59 @@ use crate::db::transactions::exchange_rates;
 use crate::domain::exchange_rate::Rates;
 use crate::domain::money::Currency;
 
-/// How long rates are used before they are looked up again.
-const FRESH: Duration = Duration::from_mins(1);
-/// The same where one that is wanted is not there. So long after the first rates of a currency were committed, no process
-/// takes them for missing any more.
-pub(super) const FRESH_WHERE_MISSING: Duration = Duration::from_secs(1);
+const TTL: Duration = Duration::from_mins(1);
+/// The time to live if a requested currency has no rate. Once this time has passed after the first rates of a currency
+/// were committed, no process considers them missing.
+pub(super) const MISSING_TTL: Duration = Duration::from_secs(1);
 
-/// The stored rates, as this process knows them.
 #[derive(Debug, Default)]
-pub struct StoredRates(Mutex<Option<Lookup>>);
+pub struct RateCache(Mutex<Option<Entry>>);
 
 #[derive(Debug, Clone)]
-struct Lookup {
-    /// When the database was asked: what it had not then may have come before it answered.
-    at: Instant,
+struct Entry {
+    /// When the query started: rates that it did not find may have been stored before it returned.
+    loaded_at: Instant,
     currencies: BTreeSet<Currency>,
     rates: Arc<Rates>,
 }
 
-impl StoredRates {
-    /// The rates, those of `currencies` among them as far as there are any.
-    ///
-    /// # Errors
-    /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-    pub async fn find(
+impl RateCache {
+    /// The rates of at least `currencies`, as far as they are stored.
+    pub async fn get(
         &self,
         connection: &mut PgConnection,
         currencies: BTreeSet<Currency>,
     ) -> Result<Arc<Rates>, DbError> {
-        match self.last().filter(|last| last.serves(&currencies)) {
-            Some(last) => Ok(last.rates),
-            None => self.look_up(connection, currencies).await,
+        match self.entry().filter(|entry| entry.is_valid_for(&currencies)) {
+            Some(entry) => Ok(entry.rates),
+            None => self.reload(connection, currencies).await,
         }
     }
 
-    /// The same, straight from the database: for whoever has just stored some.
-    ///
-    /// # Errors
-    /// [`DbError`] where the database cannot be asked, or holds an impossible row.
-    pub async fn look_up(
+    /// The same, read from the database: for a caller that has just stored rates.
+    pub async fn reload(
         &self,
         connection: &mut PgConnection,
         mut currencies: BTreeSet<Currency>,
     ) -> Result<Arc<Rates>, DbError> {
-        currencies.extend(self.last().into_iter().flat_map(|last| last.currencies));
+        currencies.extend(self.entry().into_iter().flat_map(|entry| entry.currencies));
         let names: Vec<String> = currencies.iter().map(ToString::to_string).collect();
-        let at = Instant::now();
+        let loaded_at = Instant::now();
         let rates: Arc<Rates> = Arc::new(exchange_rates::list(connection, &names).await?.into_iter().collect());
-        let lookup = Lookup { at, currencies, rates: Arc::clone(&rates) };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(lookup);
+        let entry = Entry { loaded_at, currencies, rates: Arc::clone(&rates) };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(entry);
         Ok(rates)
     }
 
-    fn last(&self) -> Option<Lookup> {
+    fn entry(&self) -> Option<Entry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Lookup {
-    fn serves(&self, currencies: &BTreeSet<Currency>) -> bool {
+impl Entry {
+    fn is_valid_for(&self, currencies: &BTreeSet<Currency>) -> bool {
         let missing = currencies.iter().any(|currency| !self.rates.contains(currency));
-        let fresh = if missing { FRESH_WHERE_MISSING } else { FRESH };
-        currencies.is_subset(&self.currencies) && self.at.elapsed() < fresh
+        let ttl = if missing { MISSING_TTL } else { TTL };
+        currencies.is_subset(&self.currencies) && self.loaded_at.elapsed() < ttl
     }
 }

@@ -1,8 +1,8 @@
-//! Counts the cells of the metrics anew from the payments, day by day, and mends those that are not what they must be.
+//! Recomputes the metric rollups from the transactions, day by day, and repairs cells that differ.
 //!
-//! They are exact at every commit, so there is nothing to mend, unless somebody wrote to the tables by hand, or a process of
-//! another release did. A day is looked at without any lock first; only where something is odd it is mended, in the turn of
-//! its source, so that syncs go on beside it.
+//! The rollups are exact at every commit, so cells differ only after manual changes to the tables, or writes of another
+//! release. Each day is first compared without a lock; only if cells differ, the source is locked and the day repaired, so
+//! that syncs continue meanwhile.
 
 use std::collections::BTreeSet;
 
@@ -20,40 +20,35 @@ use crate::domain::job::Claim;
 use crate::domain::transaction::Source;
 use crate::redis::Redis;
 
-/// What came of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rebuilt {
-    /// How many days of a source were looked at.
+pub struct RebuildCounts {
+    /// The number of checked days, counted per source.
     pub days: u64,
-    /// How many cells were mended.
-    pub mended: u64,
+    pub repaired_cells: u64,
 }
 
-/// Looks at every day of both sources, the latest first, for those are looked at most.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now. [`DbError`] where the database refuses.
+/// Checks every day of both sources, latest first, because recent days are queried most.
 pub async fn rebuild_rollups(
     pool: &PgPool,
     redis: &Redis,
     clock: &dyn Clock,
     claim: &Claim,
-) -> Result<Rebuilt, DbError> {
-    let mut rebuilt = Rebuilt::default();
+) -> Result<RebuildCounts, DbError> {
+    let mut counts = RebuildCounts::default();
     let days = cells::list_days(&mut *pool.acquire().await?).await?;
     let total = days.len() * Source::ALL.len();
     for day in days.into_iter().rev() {
         for source in Source::ALL {
-            rebuilt.days += 1;
-            let progress = json!({"progress": rebuilt.days, "total": total});
+            counts.days += 1;
+            let progress = json!({"progress": counts.days, "total": total});
             if cells::count_mismatches(&mut *pool.acquire().await?, source, day).await? > 0 {
-                rebuilt.mended += repair(pool, redis, clock, claim, (source, day), &progress).await?;
+                counts.repaired_cells += repair(pool, redis, clock, claim, (source, day), &progress).await?;
             } else {
                 claims::verify_claim(&mut *pool.acquire().await?, claim, &progress).await?;
             }
         }
     }
-    Ok(rebuilt)
+    Ok(counts)
 }
 
 async fn repair(
@@ -66,13 +61,13 @@ async fn repair(
 ) -> Result<u64, DbError> {
     let mut transaction = pool.begin().await?;
     transactions::lock_source(&mut transaction, source).await?;
-    let mended = cells::repair(&mut transaction, source, day).await?;
+    let repaired = cells::repair(&mut transaction, source, day).await?;
     data_version::increment(&mut transaction, source, &BTreeSet::from([day])).await?;
     claims::verify_claim(&mut transaction, claim, progress).await?;
-    let news = vec![Event::MetricsUpdated { sources: vec![source] }];
-    let recorded = events::insert(&mut transaction, news, clock.now()).await?;
+    let events = vec![Event::MetricsUpdated { sources: vec![source] }];
+    let recorded = events::insert(&mut transaction, events, clock.now()).await?;
     transaction.commit().await?;
     publish_events(redis, &recorded).await;
-    tracing::warn!(%source, %day, mended, "cells of the metrics were not what their payments make them, and are mended");
-    Ok(mended)
+    tracing::warn!(%source, %day, repaired, "repaired metric cells that differed from the transactions");
+    Ok(repaired)
 }

@@ -1,7 +1,7 @@
-//! Reconciles a day: judges every payment of it, brings its cases up to date, and records what came of it.
+//! Reconciles one day: compares its transactions, updates its discrepancies, and records the result.
 //!
-//! All of it happens in one transaction over one snapshot, whose last statement holds the claim: a worker that is killed,
-//! or that was thought dead, leaves nothing. A sync may go on meanwhile.
+//! All of this is one database transaction over one snapshot, whose last statement verifies the claim: a worker that is
+//! killed, or was presumed dead, leaves no partial result. Syncs can continue meanwhile.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -26,38 +26,29 @@ use crate::domain::reconciliation::{Coverages, Parameters};
 use crate::domain::transaction::Source;
 use crate::redis::Redis;
 
-/// What came of a run.
+/// The result of the job: the names in its JSON must not change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reconciled {
-    /// The run.
+pub struct ReconciledDay {
     pub run_id: Uuid,
-    /// The day.
     pub date: NaiveDate,
-    /// The how-manieth completed run of the day it is.
+    /// The number of completed runs of the day, including this one.
     pub version: u32,
-    /// What became of the rows of the day.
     pub counts: Tally,
-    /// What they come to, by currency.
     pub amounts: AmountsByCurrency,
-    /// What became of its cases.
-    pub cases: MergedDiscrepancies,
+    #[serde(rename = "cases")]
+    pub discrepancies: MergedDiscrepancies,
 }
 
-/// Why a day was not reconciled: nothing was written.
+/// The day was not reconciled, and no result was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The database did not take it.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// Its rows do not add up.
     #[error(transparent)]
     TallyMismatch(#[from] TallyMismatch),
 }
 
-/// Reconciles `date`, a day of `zone`, in the name of the job of `claim`.
-///
-/// # Errors
-/// [`ReconcileError`] where it was not reconciled; [`DbError::ClaimLost`] within it where another worker has the job by now.
+/// Reconciles `date`, a day in `zone`.
 pub async fn reconcile_day(
     pool: &PgPool,
     redis: &Redis,
@@ -66,10 +57,10 @@ pub async fn reconcile_day(
     date: NaiveDate,
     zone: Tz,
     parameters: &Parameters,
-) -> Result<Reconciled, ReconcileError> {
+) -> Result<ReconciledDay, ReconcileError> {
     let (from, until) = DayRange::single(date, zone).instants();
     let run = DayRun { id: claim.job_id.0, date, from, until };
-    begin(pool, redis, claim, &run, parameters, clock.now()).await?;
+    start(pool, redis, claim, &run, parameters, clock.now()).await?;
 
     let as_of = clock.now();
     let mut snapshot = begin_snapshot(pool, date).await?;
@@ -79,19 +70,19 @@ pub async fn reconcile_day(
     };
     let (tally, amounts) = judge(&mut snapshot, &run, parameters, &coverages, as_of).await?;
     tally.check()?;
-    tell_progress(pool, redis, &run, tally, clock.now()).await;
-    let cases = merge_discrepancies(&mut snapshot, &run, as_of).await?;
+    publish_progress(pool, redis, &run, tally, clock.now()).await;
+    let discrepancies = merge_discrepancies(&mut snapshot, &run, as_of).await?;
     let completed = CompletedRun { as_of, coverages, tally, amounts: &amounts };
     let version = record::complete(&mut snapshot, &run, &completed, clock.now()).await?;
     claims::verify_claim(&mut snapshot, claim, &json!({"date": date, "counts": tally})).await?;
-    let news = vec![Event::ReconciliationCompleted { date, run_id: run.id, counts: tally }];
-    let recorded = events::insert(&mut snapshot, news, clock.now()).await?;
+    let events = vec![Event::ReconciliationCompleted { date, run_id: run.id, counts: tally }];
+    let recorded = events::insert(&mut snapshot, events, clock.now()).await?;
     snapshot.commit().await.map_err(DbError::from)?;
     publish_events(redis, &recorded).await;
-    Ok(Reconciled { run_id: run.id, date, version, counts: tally, amounts, cases })
+    Ok(ReconciledDay { run_id: run.id, date, version, counts: tally, amounts, discrepancies })
 }
 
-async fn begin(
+async fn start(
     pool: &PgPool,
     redis: &Redis,
     claim: &Claim,
@@ -102,27 +93,27 @@ async fn begin(
     let mut transaction = pool.begin().await?;
     record::start(&mut transaction, run, parameters, now).await?;
     claims::verify_claim(&mut transaction, claim, &json!({"date": run.date})).await?;
-    let news = vec![Event::ReconciliationStarted { date: run.date, run_id: run.id }];
-    let recorded = events::insert(&mut transaction, news, now).await?;
+    let events = vec![Event::ReconciliationStarted { date: run.date, run_id: run.id }];
+    let recorded = events::insert(&mut transaction, events, now).await?;
     transaction.commit().await?;
     publish_events(redis, &recorded).await;
     Ok(())
 }
 
-/// Tells how far the run has come, by a transaction of its own: that of the run is not seen before it is done. Failing to
-/// is no failure of the run.
-async fn tell_progress(pool: &PgPool, redis: &Redis, run: &DayRun, counts: Tally, now: DateTime<Utc>) {
-    let told = async {
+/// Publishes the counts in a separate database transaction, because that of the run is not visible before it ends. A failure
+/// is only logged.
+async fn publish_progress(pool: &PgPool, redis: &Redis, run: &DayRun, counts: Tally, now: DateTime<Utc>) {
+    let insert = async {
         let mut transaction = pool.begin().await?;
-        let news = vec![Event::ReconciliationProgress { date: run.date, run_id: run.id, counts }];
-        let recorded = events::insert(&mut transaction, news, now).await?;
+        let events = vec![Event::ReconciliationProgress { date: run.date, run_id: run.id, counts }];
+        let recorded = events::insert(&mut transaction, events, now).await?;
         transaction.commit().await?;
         Ok::<_, DbError>(recorded)
     };
-    match told.await {
+    match insert.await {
         Ok(recorded) => publish_events(redis, &recorded).await,
         Err(error) => {
-            tracing::warn!(%error, date = %run.date, "dashboards were not told how far the reconciliation is");
+            tracing::warn!(%error, date = %run.date, "failed to publish the progress of the reconciliation");
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Reads the quarantine again with today's readers, and stores what can be read by now.
+//! Parses quarantined records again with the current parsers, and stores those that are now readable.
 //!
-//! What is stored goes the way of a page: by its version, with its history, metrics and events, under the worker's claim. It
-//! is no run of a sync, for nobody asked the provider: changes are noted without a run. A telling that is older than what
-//! is stored by now is dropped as it would be in a page. An entry that came while the replay goes on was read today anyway.
+//! They are stored like the records of a page: by version, with status history, metrics and events, under the worker's
+//! claim. A replay is not a sync run, because the provider is not queried: changes are recorded without a run. A record that
+//! is older than the stored one is ignored, as in a page. Entries that arrive during the replay are not included: the
+//! current parsers have already failed to read them.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -10,8 +11,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::publish_events::publish_events;
-use super::rate_cache::StoredRates;
-use super::store_payments::{changes_news, count, store_payments};
+use super::rate_cache::RateCache;
+use super::store_transactions::{change_events, count, store_transactions};
 use crate::clock::Clock;
 use crate::db::jobs::claims;
 use crate::db::sync::quarantine;
@@ -27,19 +28,16 @@ use crate::providers::readable_text;
 use crate::providers::vima::read_operation;
 use crate::redis::Redis;
 
-/// Entries of one transaction: as many as a page has records.
-const BATCH: usize = 100;
+/// The number of entries per database transaction: that of the records of a page.
+const BATCH_SIZE: usize = 100;
 
-/// Reads the entries that `replay` means again, in the name of `claim`.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now. Whatever the error, what was stored before stays stored,
-/// and is out of the quarantine.
+/// Replays the entries that `replay` selects. After an error, the batches before it remain stored and released from
+/// quarantine.
 pub async fn replay_quarantine(
     pool: &PgPool,
     redis: &Redis,
     clock: &dyn Clock,
-    rates: &StoredRates,
+    rates: &RateCache,
     projects: &Projects,
     claim: &Claim,
     replay: Replay,
@@ -48,7 +46,7 @@ pub async fn replay_quarantine(
     let total: usize = lists.iter().map(|list| list.ids.len()).sum();
     let mut replayed = ReplayCounts::default();
     for list in &lists {
-        for ids in list.ids.chunks(BATCH) {
+        for ids in list.ids.chunks(BATCH_SIZE) {
             let batch = Batch { list, ids, rates, projects, before: replayed.replayed, total };
             replayed += batch.replay(pool, redis, claim, clock.now()).await?;
         }
@@ -56,15 +54,14 @@ pub async fn replay_quarantine(
     Ok(replayed)
 }
 
-/// Entries that are read again together.
+/// Entries that are replayed in one database transaction.
 struct Batch<'a> {
     list: &'a ReplayBatch,
     ids: &'a [Uuid],
-    rates: &'a StoredRates,
+    rates: &'a RateCache,
     projects: &'a Projects,
-    /// Entries read again before these.
+    /// The number of entries replayed before this batch.
     before: u64,
-    /// Entries to be read again in all.
     total: usize,
 }
 
@@ -81,13 +78,13 @@ impl Batch<'_> {
         transactions::lock_source(&mut transaction, source).await?;
         let (mut readable, mut malformed) = (vec![], vec![]);
         for (id, raw) in quarantine::list_raw(&mut transaction, self.ids).await? {
-            match read(source, kind, &readable_text(raw), self.projects) {
-                Record::Payment(payment) => readable.push((id, payment)),
+            match parse(source, kind, &readable_text(raw), self.projects) {
+                Record::Payment(record) => readable.push((id, record)),
                 Record::Malformed(record) => malformed.push((id, record)),
             }
         }
-        let payments: Vec<&Transaction> = readable.iter().map(|(_, payment)| &**payment).collect();
-        let verdicts = store_payments(&mut transaction, self.rates, (source, kind), &payments, None, now).await?;
+        let records: Vec<&Transaction> = readable.iter().map(|(_, record)| &**record).collect();
+        let decisions = store_transactions(&mut transaction, self.rates, (source, kind), &records, None, now).await?;
         let stored: Vec<Uuid> = readable.iter().map(|(id, _)| *id).collect();
         quarantine::delete(&mut transaction, &stored).await?;
         quarantine::set_reasons(&mut transaction, &malformed).await?;
@@ -95,21 +92,21 @@ impl Batch<'_> {
         let replayed = ReplayCounts { replayed: stored + still_malformed, stored, still_malformed };
         let progress = json!({"progress": self.before + replayed.replayed, "total": self.total});
         claims::verify_claim(&mut transaction, claim, &progress).await?;
-        let mut news = changes_news(source, &count(&verdicts));
-        if !news.is_empty() {
-            news.push(Event::MetricsUpdated { sources: vec![source] });
+        let mut events = change_events(source, &count(&decisions));
+        if !events.is_empty() {
+            events.push(Event::MetricsUpdated { sources: vec![source] });
         }
-        let recorded = events::insert(&mut transaction, news, now).await?;
+        let recorded = events::insert(&mut transaction, events, now).await?;
         transaction.commit().await?;
         publish_events(redis, &recorded).await;
         Ok(replayed)
     }
 }
 
-/// Reads a record as the sync of its list does.
-fn read(source: Source, kind: Kind, raw: &str, projects: &Projects) -> Record {
+/// Parses a record as the sync of its list does.
+fn parse(source: Source, kind: Kind, raw: &str, projects: &Projects) -> Record {
     match (source, kind) {
-        // Every operation is a pay-in.
+        // Every Vima operation is a pay-in.
         (Source::Vima, _) => read_operation(raw).record,
         (Source::Payshack, Kind::Payin) => read_payin(raw, projects),
         (Source::Payshack, Kind::Payout) => read_payout(raw, projects),

@@ -1,7 +1,7 @@
-//! Has days reconciled: because somebody asked for them, once for one `Idempotency-Key`, or because their night has come.
+//! Enqueues the reconciliation of days: on request, once per `Idempotency-Key`, or every night.
 //!
-//! A job a day, for a day is what is run, tried again and looked up; all of one request in one transaction. A day that a
-//! live job is about already is joined.
+//! There is one job per day, because a day is what is run, retried and looked up. All jobs of a request are enqueued in one
+//! database transaction. If a live job for a day exists, it is joined.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -21,34 +21,26 @@ use crate::domain::job::{Claim, JobId, NewJob, RECONCILE, Trigger};
 use crate::domain::reconciliation::ReconcileArgs;
 use crate::redis::Redis;
 
-/// Days that somebody wants reconciled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReconciliationRequest {
-    /// The days, the first one first: whoever asks takes them in the same order, so that no two wait for each other in a ring.
+    /// In ascending order: all requests lock days in the same order, so that they cannot deadlock.
     pub days: Vec<NaiveDate>,
-    /// Queue one more behind a live one, rather than join it.
+    /// Enqueue a second job after a live one instead of joining it.
     pub force: bool,
-    /// How they were asked for.
     pub trigger: Trigger,
-    /// Who asks.
     pub requested_by: Option<String>,
 }
 
-/// A day that will be reconciled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedDay {
-    /// The day.
     pub date: NaiveDate,
-    /// By which job; the run has the same id.
+    /// The run has the same id.
     pub job_id: JobId,
-    /// Whether the job was there already.
+    /// Whether a live job was joined.
     pub joined: bool,
 }
 
-/// Enqueues a reconciliation of each day, or joins live ones.
-///
-/// # Errors
-/// [`IdempotencyError`] where nothing was enqueued.
+/// Enqueues the reconciliation of each day, or joins live jobs.
 pub async fn request_reconciliation(
     pool: &PgPool,
     redis: &Redis,
@@ -62,17 +54,14 @@ pub async fn request_reconciliation(
     };
     let requested = enqueue(work.connection(), request).await?;
     work.commit(&requested).await?;
-    ring_for(redis, &requested).await;
+    send_one_wakeup(redis, &requested).await;
     Ok(requested)
 }
 
-/// Enqueues, in the name of the job of a night, a reconciliation of the day `nightly` and of each of the `revisit_days` before
-/// it that another run may say more about ([`list_unsettled`]). Killed after its commit it does so again: days that are not done
-/// yet are joined then.
-///
-/// # Errors
-/// [`DbError`] where nothing was enqueued.
-pub async fn enqueue_night(
+/// Enqueues the reconciliation of the day `nightly`, and of those of the `revisit_days` before it whose result another run
+/// can improve ([`list_unsettled`]). Called by the nightly job. If that is killed after the commit and repeated, it joins
+/// the jobs that have not finished.
+pub async fn enqueue_nightly(
     pool: &PgPool,
     redis: &Redis,
     claim: &Claim,
@@ -80,18 +69,18 @@ pub async fn enqueue_night(
     revisit_days: u32,
     zone: Tz,
 ) -> Result<Vec<RequestedDay>, DbError> {
-    let before: Vec<DayBounds> = (1..=u64::from(revisit_days))
+    let revisited: Vec<DayBounds> = (1..=u64::from(revisit_days))
         .filter_map(|days| nightly.checked_sub_days(Days::new(days)))
         .map(|date| bounds(date, zone))
         .collect();
     let mut transaction = pool.begin().await?;
-    let unsettled = list_unsettled(&mut transaction, &before).await?;
+    let unsettled = list_unsettled(&mut transaction, &revisited).await?;
     let days = unsettled.into_iter().chain([nightly]).collect();
     let request = ReconciliationRequest { days, force: false, trigger: Trigger::Schedule, requested_by: None };
     let requested = enqueue(&mut transaction, &request).await?;
     claims::verify_claim(&mut transaction, claim, &json!({"enqueued": requested.len()})).await?;
     transaction.commit().await?;
-    ring_for(redis, &requested).await;
+    send_one_wakeup(redis, &requested).await;
     Ok(requested)
 }
 
@@ -114,9 +103,9 @@ async fn enqueue(connection: &mut PgConnection, request: &ReconciliationRequest)
     Ok(requested)
 }
 
-/// One bell for all of them: whoever is woken looks for whatever is due, and again once that is done; and nobody waits 92 times
-/// for a Redis that hangs.
-async fn ring_for(redis: &Redis, requested: &[RequestedDay]) {
+/// One wake-up for all jobs: a worker that is woken up claims due jobs until there are none. So an unresponsive Redis causes
+/// one timeout and not one per day.
+async fn send_one_wakeup(redis: &Redis, requested: &[RequestedDay]) {
     if let Some(first) = requested.first() {
         send_wakeup(redis, RECONCILE.queue, first.job_id).await;
     }

@@ -1,4 +1,4 @@
-//! Has a record of the quarantine read again because somebody asked for it, once for one `Idempotency-Key`.
+//! Requests the replay of a quarantined record, once per `Idempotency-Key`.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,22 +14,17 @@ use crate::domain::job::{JobId, NewJob, Trigger};
 use crate::domain::replay::Replay;
 use crate::redis::Redis;
 
-/// A replay that will be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedReplay {
-    /// By which job.
     pub job_id: JobId,
-    /// Whether the job was there already.
+    /// Whether a live job was joined.
     pub joined: bool,
 }
 
-/// Why nothing is read again.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// There is no such record, or it has left the quarantine.
     #[error("there is no such record in quarantine")]
     NotFound,
-    /// Its key was used for another request, or the jobs table cannot take it: nothing was enqueued.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
 }
@@ -40,10 +35,7 @@ impl From<DbError> for ReplayError {
     }
 }
 
-/// Enqueues a replay of the entry `id` in the name of `requested_by`, or joins a live one.
-///
-/// # Errors
-/// [`ReplayError`] where nothing was enqueued.
+/// Enqueues a replay of entry `id`, or joins a live one.
 pub async fn request_replay(
     pool: &PgPool,
     redis: &Redis,
@@ -52,7 +44,7 @@ pub async fn request_replay(
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<RequestedReplay, ReplayError> {
-    // The key is looked at first: an entry that was replayed may be gone when the request is sent again.
+    // The key is checked first: the entry may be gone when the request is repeated.
     let mut work = match start_idempotent(pool, idempotent, now).await? {
         IdempotentStart::Answered(requested) => return Ok(requested),
         IdempotentStart::New(work) => work,

@@ -1,7 +1,6 @@
-//! Has a job done again because somebody asked for it: what failed or was cancelled by a new job, what waits for its time
-//! by itself, now. Once for one `Idempotency-Key`.
+//! Retries a job, once per `Idempotency-Key`: a failed or cancelled job by a new job, a waiting job by making it due now.
 //!
-//! A new job rather than the old one anew: the old one's row says for ever how it ended.
+//! A new job rather than the old one, whose row permanently records how it ended.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,53 +15,44 @@ use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, JobKind, JobState, NewJob, Trigger};
 use crate::redis::Redis;
 
-/// How a job is done again.
+/// Stored as JSON with the idempotency key: the names must not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Retry {
-    /// By a new job.
-    Anew,
-    /// By a live job that does the same.
+pub enum RetryMode {
+    #[serde(rename = "anew")]
+    NewJob,
+    /// By a live job of the same kind and unique key.
     Joined,
-    /// By the job itself, before its time.
+    /// By the job itself, which is now due.
     BroughtForward,
 }
 
-/// A job that is done again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetriedJob {
-    /// The job that does it.
+    /// The job that runs now.
     pub job_id: JobId,
-    /// Where that job stands.
     pub state: JobState,
-    /// How.
-    pub retry: Retry,
+    #[serde(rename = "retry")]
+    pub mode: RetryMode,
 }
 
-/// Why nothing is done again.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
-    /// There is no such job.
     #[error("there is no such job")]
     NotFound,
-    /// Its turn comes anyway.
     #[error(
         "the job is queued already: it runs as soon as a worker is free and its queue (see /api/v1/queues) is not paused"
     )]
     Queued,
-    /// It is at work.
-    #[error("the job is running: wait for its end, or cancel it first")]
+    #[error("the job is running: wait until it ends, or cancel it first")]
     Running,
-    /// It has done what it was to do.
     #[error(
-        "the job has succeeded: to do the same again, start it anew, a sync by POST /api/v1/sync/trigger, a reconciliation by \
+        "the job has succeeded: to repeat it, start a new one, a sync by POST /api/v1/sync/trigger, a reconciliation by \
          POST /api/v1/reconciliation/run"
     )]
     Succeeded,
-    /// Nobody here could run it.
     #[error("this release knows no jobs of kind {0}: deploy one that does, then retry the job")]
     UnknownKind(String),
-    /// Its key was used for another request, or the jobs table cannot take it: nothing was changed.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
 }
@@ -73,10 +63,6 @@ impl From<DbError> for RetryError {
     }
 }
 
-/// Has a job done again, in the name of `requested_by`.
-///
-/// # Errors
-/// [`RetryError`] where nothing was changed.
 pub async fn retry_job(
     pool: &PgPool,
     redis: &Redis,
@@ -94,7 +80,7 @@ pub async fn retry_job(
     let retried = retry(work.connection(), job_id, job, requested_by).await?;
     work.commit(&retried).await?;
     send_wakeup(redis, &queue, retried.job_id).await;
-    tracing::info!(%job_id, requested_by, by = %retried.job_id, how = ?retried.retry, "a job is done again");
+    tracing::info!(%job_id, requested_by, by = %retried.job_id, mode = ?retried.mode, "job retried");
     Ok(retried)
 }
 
@@ -105,10 +91,10 @@ async fn retry(
     requested_by: &str,
 ) -> Result<RetriedJob, RetryError> {
     match job.state {
-        JobState::Failed | JobState::Cancelled => enqueue_anew(connection, job, requested_by).await,
+        JobState::Failed | JobState::Cancelled => enqueue_again(connection, job, requested_by).await,
         JobState::Scheduled | JobState::Retrying => {
             control::bring_forward(connection, job_id).await?;
-            Ok(RetriedJob { job_id, state: job.state, retry: Retry::BroughtForward })
+            Ok(RetriedJob { job_id, state: job.state, mode: RetryMode::BroughtForward })
         }
         JobState::Queued => Err(RetryError::Queued),
         JobState::Running => Err(RetryError::Running),
@@ -116,21 +102,34 @@ async fn retry(
     }
 }
 
-async fn enqueue_anew(
+async fn enqueue_again(
     connection: &mut PgConnection,
     job: LockedJob,
     requested_by: &str,
 ) -> Result<RetriedJob, RetryError> {
     let Some(kind) = JobKind::from_name(&job.kind) else { return Err(RetryError::UnknownKind(job.kind)) };
-    let anew = NewJob {
+    let new_job = NewJob {
         unique_key: job.unique_key,
         requested_by: Some(requested_by.to_owned()),
         ..NewJob::with_args(kind, job.args, Trigger::Retry)
     };
-    let enqueued = jobs::insert_or_join(&mut *connection, &anew).await?;
+    let enqueued = jobs::insert_or_join(&mut *connection, &new_job).await?;
     if !enqueued.joined {
-        return Ok(RetriedJob { job_id: enqueued.job_id, state: JobState::Queued, retry: Retry::Anew });
+        return Ok(RetriedJob { job_id: enqueued.job_id, state: JobState::Queued, mode: RetryMode::NewJob });
     }
     let live = control::lock(connection, enqueued.job_id).await?.ok_or(RetryError::NotFound)?;
-    Ok(RetriedJob { job_id: enqueued.job_id, state: live.state, retry: Retry::Joined })
+    Ok(RetriedJob { job_id: enqueued.job_id, state: live.state, mode: RetryMode::Joined })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_responses_keep_their_json() {
+        let stored = r#"{"job_id":"01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e","state":"queued","retry":"anew"}"#;
+        let retried: RetriedJob = serde_json::from_str(stored).expect("a response");
+        assert_eq!(retried.mode, RetryMode::NewJob);
+        assert_eq!(serde_json::to_string(&retried).expect("JSON"), stored);
+    }
 }

@@ -1,7 +1,7 @@
-//! Stores one of `PayShack`'s lists of who takes part, all of it or nothing.
+//! Stores one of PayShack's directory lists (clients, resellers, service providers).
 //!
-//! What changed, what is no longer listed, the balances that are due and the time of the reading commit together. A list
-//! that is stored twice changes nothing but that time.
+//! Changed rows, rows that are no longer listed, balances that are due for recording, and the time of reading commit
+//! together. Storing the same list again changes only that time.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -13,28 +13,21 @@ use crate::db::metadata::{UpsertCounts, balances, clients, lists, resellers, ser
 use crate::domain::job::Claim;
 use crate::domain::metadata::{Balance, Client, Listing, Metadata, Reseller, ServiceProvider};
 
-/// What became of a list: seen = inserted + updated + unchanged + unreadable.
+/// seen = inserted + updated + unchanged + unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StoredList {
-    /// Rows for the first time.
     pub inserted: u64,
-    /// Rows that differed, or are listed again.
+    /// Rows that changed, or are listed again.
     pub updated: u64,
-    /// Rows that did not differ, repeats among them.
+    /// Including repetitions.
     pub unchanged: u64,
-    /// Rows that could not be read.
     pub unreadable: u64,
-    /// Rows that are stored and were listed until now.
+    /// Stored rows that the list no longer contains.
     pub unlisted: u64,
-    /// Balances that were recorded.
+    /// Recorded balances.
     pub balances: u64,
 }
 
-/// Stores `metadata`, and says what became of it.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now: nothing was written. [`DbError`] where the database
-/// refuses.
 pub async fn store_metadata(
     pool: &PgPool,
     claim: &Claim,
@@ -60,11 +53,11 @@ async fn store_clients(
     now: DateTime<Utc>,
 ) -> Result<StoredList, DbError> {
     let rows = listing.distinct();
-    let written = clients::upsert(connection, &rows, now).await?;
+    let upserted = clients::upsert(connection, &rows, now).await?;
     let unlisted = clients::mark_unlisted(connection, &listing.ids(), now).await?;
     let held: Vec<Balance<'_>> = rows.iter().flat_map(|client| client.balances()).collect();
     let balances = balances::insert_due(connection, &held, now).await?;
-    Ok(StoredList { unlisted, balances, ..StoredList::of(listing, written) })
+    Ok(StoredList { unlisted, balances, ..StoredList::new(listing, upserted) })
 }
 
 async fn store_resellers(
@@ -73,11 +66,11 @@ async fn store_resellers(
     now: DateTime<Utc>,
 ) -> Result<StoredList, DbError> {
     let rows = listing.distinct();
-    let written = resellers::upsert(connection, &rows, now).await?;
+    let upserted = resellers::upsert(connection, &rows, now).await?;
     let unlisted = resellers::mark_unlisted(connection, &listing.ids(), now).await?;
     let held: Vec<Balance<'_>> = rows.iter().flat_map(|reseller| reseller.balances()).collect();
     let balances = balances::insert_due(connection, &held, now).await?;
-    Ok(StoredList { unlisted, balances, ..StoredList::of(listing, written) })
+    Ok(StoredList { unlisted, balances, ..StoredList::new(listing, upserted) })
 }
 
 async fn store_service_providers(
@@ -85,19 +78,18 @@ async fn store_service_providers(
     listing: &Listing<ServiceProvider>,
     now: DateTime<Utc>,
 ) -> Result<StoredList, DbError> {
-    let written = service_providers::upsert(connection, &listing.distinct(), now).await?;
+    let upserted = service_providers::upsert(connection, &listing.distinct(), now).await?;
     let unlisted = service_providers::mark_unlisted(connection, &listing.ids(), now).await?;
-    Ok(StoredList { unlisted, ..StoredList::of(listing, written) })
+    Ok(StoredList { unlisted, ..StoredList::new(listing, upserted) })
 }
 
 impl StoredList {
-    fn of<Row>(listing: &Listing<Row>, written: UpsertCounts) -> Self {
-        let UpsertCounts { inserted, updated } = written;
+    fn new<Row>(listing: &Listing<Row>, UpsertCounts { inserted, updated }: UpsertCounts) -> Self {
         let unchanged = (listing.rows.len() as u64).saturating_sub(inserted + updated);
         Self { inserted, updated, unchanged, unreadable: listing.unreadable.len() as u64, ..Self::default() }
     }
 
-    /// Rows that the list had.
+    /// The number of rows in the list.
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.inserted + self.updated + self.unchanged + self.unreadable

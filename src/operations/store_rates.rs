@@ -1,4 +1,4 @@
-//! Stores exchange rates that were fetched.
+//! Stores fetched exchange rates.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,7 @@ use crate::db::transactions::exchange_rates;
 use crate::domain::job::Claim;
 use crate::domain::money::Currency;
 
-/// Stores the rates fetched at `now` (US dollars for one unit), and says how many of them are new.
-///
-/// # Errors
-/// [`DbError::ClaimLost`] where another worker has the job by now: nothing was written. [`DbError`] where the database
-/// refuses.
+/// Stores the rates fetched at `now`, in US dollars per unit, and returns how many of them are new.
 pub async fn store_rates(
     pool: &PgPool,
     claim: &Claim,

@@ -1,4 +1,4 @@
-//! Starts syncs because somebody asked for them, once for one `Idempotency-Key`.
+//! Requests syncs, once per `Idempotency-Key`.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,34 +14,24 @@ use crate::domain::sync::SyncArgs;
 use crate::domain::transaction::Source;
 use crate::redis::Redis;
 
-/// Syncs that somebody asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyncRequest {
-    /// What is to be read.
     pub sources: Vec<Source>,
-    /// How much of it.
     pub args: SyncArgs,
-    /// Queue one more behind a live one, rather than join it.
+    /// Enqueue a second job after a live one instead of joining it.
     pub force: bool,
-    /// Who asks.
     pub requested_by: String,
 }
 
-/// A sync that will be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggeredSync {
-    /// Of which source.
     pub source: Source,
-    /// By which job.
     pub job_id: JobId,
-    /// Whether the job was there already.
+    /// Whether a live job was joined.
     pub joined: bool,
 }
 
-/// Enqueues a sync of each source, or joins live ones that would do the same.
-///
-/// # Errors
-/// [`IdempotencyError`] where nothing was enqueued.
+/// Enqueues a sync of each source, or joins live jobs that do the same.
 pub async fn trigger_sync(
     pool: &PgPool,
     redis: &Redis,

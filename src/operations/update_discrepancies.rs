@@ -1,8 +1,7 @@
-//! Moves cases because a person asks for it: one or a thousand, all or none.
+//! Updates discrepancies on request of a user: one or many, all or none.
 //!
-//! The rows are locked before it is looked how they stand, so that a run that writes them meanwhile is waited for, and what
-//! is decided here is decided on what it left. What a run must know later, it finds in the case: what it was about when it
-//! was closed.
+//! The rows are locked before they are read, so that a concurrent reconciliation run is waited for, and the decision is
+//! based on its result. A later run finds in the discrepancy itself what it was about when it was closed.
 
 use std::collections::BTreeSet;
 
@@ -15,95 +14,88 @@ use crate::db::discrepancies::updates::{self, DiscrepancyUpdate, UpdatedBy};
 use crate::domain::discrepancy::{DiscrepancyState, IllegalTransition};
 use crate::domain::triage::{Triage, TriageUpdate};
 
-/// How often it is tried.
 const ATTEMPTS: usize = 3;
-/// How many of those that are at fault are named.
-const MOST_NAMED: usize = 5;
+/// How many discrepancies an error message names.
+const MAX_NAMED: usize = 5;
 
-/// Why nothing was moved.
+/// Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum MoveError {
-    /// There are no such cases.
-    #[error("there is no such discrepancy: {}; nothing was changed", enumerated(.0.iter().map(Uuid::to_string)))]
+pub enum UpdateError {
+    #[error("there is no such discrepancy: {}; nothing was changed", join_first(.0.iter().map(Uuid::to_string)))]
     NotFound(Vec<Uuid>),
-    /// Nobody may.
-    #[error("{}; nothing was changed", enumerated(.0.iter().map(|(id, illegal)| format!("{id}: {illegal}"))))]
+    #[error("{}; nothing was changed", join_first(.0.iter().map(|(id, illegal)| format!("{id}: {illegal}"))))]
     Illegal(Vec<(Uuid, IllegalTransition)>),
-    /// The database cannot take it.
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-fn enumerated(told: impl ExactSizeIterator<Item = String>) -> String {
-    let others = told.len().saturating_sub(MOST_NAMED);
-    let named = told.take(MOST_NAMED).collect::<Vec<_>>().join(", ");
+fn join_first(items: impl ExactSizeIterator<Item = String>) -> String {
+    let others = items.len().saturating_sub(MAX_NAMED);
+    let named = items.take(MAX_NAMED).collect::<Vec<_>>().join(", ");
     if others == 0 { named } else { format!("{named} and {others} more") }
 }
 
-/// Moves the cases of `ids` in the name of `by`, and says how many are another way now. What is so already is not written.
-///
-/// # Errors
-/// [`MoveError`] where none was moved.
-pub async fn move_cases(
+/// Applies `update` to the discrepancies `ids`, and returns how many it changed.
+pub async fn update_discrepancies(
     pool: &PgPool,
     clock: &dyn Clock,
     ids: &BTreeSet<Uuid>,
-    asked: &TriageUpdate,
+    update: &TriageUpdate,
     by: &str,
-) -> Result<usize, MoveError> {
-    let mut result = try_to_move(pool, clock, ids, asked, by).await;
+) -> Result<usize, UpdateError> {
+    let mut result = try_update(pool, clock, ids, update, by).await;
     for _ in 1..ATTEMPTS {
-        // A run takes its cases in no order: two who wait for each other are parted by the database.
-        if !matches!(result, Err(MoveError::Db(DbError::Conflict(_)))) {
+        // A run locks discrepancies in no fixed order, so the database may abort one of two that wait for each other.
+        if !matches!(result, Err(UpdateError::Db(DbError::Conflict(_)))) {
             break;
         }
-        result = try_to_move(pool, clock, ids, asked, by).await;
+        result = try_update(pool, clock, ids, update, by).await;
     }
-    let cases = result?;
-    if cases > 0 {
-        let state = asked.state.map(DiscrepancyState::as_str);
-        tracing::info!(cases, state, changed_by = by, "cases were moved by hand");
+    let discrepancies = result?;
+    if discrepancies > 0 {
+        let state = update.state.map(DiscrepancyState::as_str);
+        tracing::info!(discrepancies, state, changed_by = by, "discrepancies updated");
     }
-    Ok(cases)
+    Ok(discrepancies)
 }
 
-async fn try_to_move(
+async fn try_update(
     pool: &PgPool,
     clock: &dyn Clock,
     ids: &BTreeSet<Uuid>,
-    asked: &TriageUpdate,
+    update: &TriageUpdate,
     by: &str,
-) -> Result<usize, MoveError> {
-    let wanted: Vec<Uuid> = ids.iter().copied().collect();
+) -> Result<usize, UpdateError> {
+    let sorted_ids: Vec<Uuid> = ids.iter().copied().collect();
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
-    let found = updates::lock(&mut transaction, &wanted).await?;
-    // After the lock: what a run wrote that was waited for came before.
+    let found = updates::lock(&mut transaction, &sorted_ids).await?;
+    // After the lock, so that it is later than the writes of a run that was waited for.
     let now = clock.now();
     let known: BTreeSet<Uuid> = found.iter().map(|(id, _)| *id).collect();
     let unknown: Vec<Uuid> = ids.difference(&known).copied().collect();
     if !unknown.is_empty() {
-        return Err(MoveError::NotFound(unknown));
+        return Err(UpdateError::NotFound(unknown));
     }
-    let moved = moved(found, asked)?;
-    if !moved.is_empty() {
-        updates::update(&mut transaction, &moved, now).await?;
-        updates::insert_changes(&mut transaction, &moved, UpdatedBy { name: by, note: asked.note.as_deref(), now })
+    let updated = apply(found, update)?;
+    if !updated.is_empty() {
+        updates::update(&mut transaction, &updated, now).await?;
+        updates::insert_changes(&mut transaction, &updated, UpdatedBy { name: by, note: update.note.as_deref(), now })
             .await?;
         transaction.commit().await.map_err(DbError::from)?;
     }
-    Ok(moved.len())
+    Ok(updated.len())
 }
 
-fn moved(found: Vec<(Uuid, Triage)>, asked: &TriageUpdate) -> Result<Vec<DiscrepancyUpdate>, MoveError> {
-    let (mut moved, mut illegal) = (vec![], vec![]);
+fn apply(found: Vec<(Uuid, Triage)>, update: &TriageUpdate) -> Result<Vec<DiscrepancyUpdate>, UpdateError> {
+    let (mut updated, mut illegal) = (vec![], vec![]);
     for (id, from) in found {
-        match from.after(asked) {
-            Ok(Some(to)) => moved.push(DiscrepancyUpdate { id, from, to }),
+        match from.after(update) {
+            Ok(Some(to)) => updated.push(DiscrepancyUpdate { id, from, to }),
             Ok(None) => {}
-            Err(refused) => illegal.push((id, refused)),
+            Err(error) => illegal.push((id, error)),
         }
     }
-    if illegal.is_empty() { Ok(moved) } else { Err(MoveError::Illegal(illegal)) }
+    if illegal.is_empty() { Ok(updated) } else { Err(UpdateError::Illegal(illegal)) }
 }
 
 #[cfg(test)]
@@ -111,12 +103,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_few_are_named() {
+    fn errors_name_the_first_discrepancies() {
         let ids: Vec<Uuid> = (1..=7).map(Uuid::from_u128).collect();
-        let told = MoveError::NotFound(ids.clone()).to_string();
-        assert!(told.contains(&ids[4].to_string()) && !told.contains(&ids[5].to_string()), "{told}");
-        assert!(told.ends_with(" and 2 more; nothing was changed"), "{told}");
-        let told = MoveError::NotFound(ids[..1].to_vec()).to_string();
-        assert_eq!(told, format!("there is no such discrepancy: {}; nothing was changed", ids[0]));
+        let message = UpdateError::NotFound(ids.clone()).to_string();
+        assert!(message.contains(&ids[4].to_string()) && !message.contains(&ids[5].to_string()), "{message}");
+        assert!(message.ends_with(" and 2 more; nothing was changed"), "{message}");
+        let message = UpdateError::NotFound(ids[..1].to_vec()).to_string();
+        assert_eq!(message, format!("there is no such discrepancy: {}; nothing was changed", ids[0]));
     }
 }

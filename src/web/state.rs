@@ -29,7 +29,7 @@ pub struct State {
     pub(in crate::web) sync: SyncConfig,
     pub(in crate::web) reconciliation: ReconciliationConfig,
     pub(in crate::web) report_timezone: Tz,
-    pub(in crate::web) sums: MetricsCache,
+    pub(in crate::web) metrics: MetricsCache,
     pub(in crate::web) written: ResponseCache,
     pub(in crate::web) exporter: Exporter,
     pub(in crate::web) files: ExportStore,
@@ -88,7 +88,7 @@ impl State {
         Ok(Self {
             hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
-            sums: MetricsCache::new(pool.clone()),
+            metrics: MetricsCache::new(pool.clone()),
             written: ResponseCache::default(),
             exporter: Exporter::new(pool.clone(), Arc::clone(&clock)).with_request_counter(requests.clone()),
             requests,

@@ -12,7 +12,7 @@ use psp_dashboard::domain::job::attempt::{ClaimedJob, MAX_ISOLATED_DEATHS, Outco
 use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_job, enqueue_tick};
+use psp_dashboard::operations::enqueue_job::{TickOutcome, enqueue_job, enqueue_tick};
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::redis::Redis;
 use serde_json::{Value, json};
@@ -326,9 +326,9 @@ async fn concurrent_ticks_create_one_job() {
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
     let enqueue = || enqueue_tick(&table.pool, &table.redis, "sync-vima", tick, incremental(Source::Vima));
     let ticked = futures_util::future::join_all((0..10).map(|_| enqueue())).await;
-    let enqueued = ticked.into_iter().filter(|ticked| matches!(ticked, Ok(Ticked::Enqueued(_)))).count();
+    let enqueued = ticked.into_iter().filter(|ticked| matches!(ticked, Ok(TickOutcome::Enqueued(_)))).count();
     assert_eq!(enqueued, 1);
-    assert_eq!(enqueue().await.expect("the jobs table responds"), Ticked::Known);
+    assert_eq!(enqueue().await.expect("the jobs table responds"), TickOutcome::AlreadyRecorded);
     let jobs = sqlx::query_scalar!("SELECT count(*) FROM jobs").fetch_one(&table.pool).await.expect("a response");
     assert_eq!(jobs, Some(1));
 }

@@ -14,7 +14,7 @@ use psp_dashboard::domain::metrics::time_buckets::TimeBuckets;
 use psp_dashboard::domain::time_range::TimeRange;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::ingest_page::Checkpoint;
-use psp_dashboard::operations::metrics_cache::{Answer, MetricsCache};
+use psp_dashboard::operations::metrics_cache::{MetricsAnswer, MetricsCache};
 use psp_dashboard::providers::vima::read_operation;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ async fn cached_response_has_the_current_data_as_of() {
 async fn change_of_any_day_is_in_the_next_response() {
     let books = IngestFixture::start().await;
     let pool = &books.pool;
-    let sums = MetricsCache::new(pool.clone());
+    let metrics = MetricsCache::new(pool.clone());
     let day = |text: &str| text.parse().expect(text);
     let kolkata = DayRange::new(day("2026-01-01"), day("2026-02-10"), Tz::Asia__Kolkata).expect("days");
     let (hours, _) = TimeBuckets::calendar(kolkata, Granularity::Hour).expect("few enough");
@@ -154,13 +154,13 @@ async fn change_of_any_day_is_in_the_next_response() {
     ];
     let check = async |what: &str| {
         for question in &questions {
-            let (kept, new) = (sums.ask(question).await, MetricsCache::new(pool.clone()).ask(question).await);
+            let (kept, new) = (metrics.query(question).await, MetricsCache::new(pool.clone()).query(question).await);
             let (kept, new) = (kept.expect("a response"), new.expect("a response"));
             let whole = sums::list(pool, question).await.expect("a response");
             assert_eq!(measures_by_key(&kept), measures_by_key(&new), "{what}: {question:?}");
             assert_eq!(measures_by_key(&kept), added_up(&whole), "{what}: {question:?}");
         }
-        sums.ask(&questions[0]).await.expect("a response").sums.iter().map(|sum| sum.measures.count).sum::<i64>()
+        metrics.query(&questions[0]).await.expect("a response").rows.iter().map(|sum| sum.measures.count).sum::<i64>()
     };
     assert_eq!(check("nothing").await, 0);
     for (what, id, update, created_at, expected) in [
@@ -193,8 +193,8 @@ async fn change_of_any_day_is_in_the_next_response() {
     assert_eq!(check("put back to an earlier state").await, 7);
 }
 
-fn measures_by_key(response: &Answer) -> BTreeMap<String, Measures> {
-    added_up(&response.sums)
+fn measures_by_key(response: &MetricsAnswer) -> BTreeMap<String, Measures> {
+    added_up(&response.rows)
 }
 
 fn added_up(sums: &[MetricRow]) -> BTreeMap<String, Measures> {

@@ -6,7 +6,7 @@ use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::{Claim, JobId, NewJob, REPLAY_QUARANTINE, Trigger};
 use psp_dashboard::domain::replay::Replay;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
-use psp_dashboard::operations::rate_cache::StoredRates;
+use psp_dashboard::operations::rate_cache::RateCache;
 use psp_dashboard::operations::replay_quarantine::replay_quarantine;
 use psp_dashboard::providers::payshack::Projects;
 use reqwest::Method;
@@ -255,7 +255,7 @@ async fn replay_with_a_lost_claim_changes_nothing() {
         &system.pool,
         &redis,
         &SystemClock,
-        &StoredRates::default(),
+        &RateCache::default(),
         &Projects::default(),
         &lost,
         Replay::All,

@@ -8,7 +8,7 @@ use psp_dashboard::domain::job::{Claim, JobId, NewJob, Trigger};
 use psp_dashboard::domain::money::parse_decimal;
 use psp_dashboard::domain::reconciliation::ReconcileArgs;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
-use psp_dashboard::operations::request_reconciliation::enqueue_night;
+use psp_dashboard::operations::request_reconciliation::enqueue_nightly;
 use psp_dashboard::redis::Redis;
 use reqwest::Method;
 use rust_decimal::Decimal;
@@ -235,7 +235,8 @@ async fn nightly_run_revisits_unsettled_days() {
     // Pending, but too long ago.
     RunFixture::completed(back(7)).with_pending(1).insert(&system.pool).await;
 
-    let night = async |claim: &Claim, revisit| enqueue_night(&system.pool, &redis, claim, nightly, revisit, zone).await;
+    let night =
+        async |claim: &Claim, revisit| enqueue_nightly(&system.pool, &redis, claim, nightly, revisit, zone).await;
     let claim = claimed_night(&system, &redis, nightly).await;
     let lost = Claim { epoch: 0, ..claim };
     assert!(matches!(night(&lost, 6).await, Err(DbError::ClaimLost)));

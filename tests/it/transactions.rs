@@ -13,7 +13,7 @@ use psp_dashboard::domain::metrics::amount_band::AmountRange;
 use psp_dashboard::domain::metrics::query::MetricFilter;
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::transaction::{Kind, Source};
-use psp_dashboard::operations::list_payments::list_payments;
+use psp_dashboard::operations::list_transactions::list_transactions;
 use psp_dashboard::operations::metrics_cache::MetricsCache;
 use reqwest::Method;
 use rust_decimal::Decimal;
@@ -203,7 +203,7 @@ async fn filters_sorts_and_pages_equal_plain_sql() {
             let (mut walked, mut after) = (vec![], None);
             loop {
                 let part = window(sort_by, order, after, 0, 400);
-                let (page, count) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
+                let (page, count) = list_transactions(&pool, &sums, &filter, &part, now).await.expect("a page");
                 assert_eq!(count, total, "{case}");
                 after = page.last().map(|last| last.cursor(sort_by));
                 walked.extend(page.iter().map(|payment| payment.id));
@@ -214,7 +214,7 @@ async fn filters_sorts_and_pages_equal_plain_sql() {
             assert!(walked.iter().eq(expected.iter().map(|payment| &payment.id)), "{case}");
             for offset in [3, 1_001, 1_777, 2_498, 9_999] {
                 let part = window(sort_by, order, None, offset, 5);
-                let (page, _) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
+                let (page, _) = list_transactions(&pool, &sums, &filter, &part, now).await.expect("a page");
                 let offset = usize::try_from(offset).expect("small");
                 assert!(page.iter().eq(expected.iter().skip(offset).take(5)), "{case} from {offset}");
             }
@@ -302,7 +302,7 @@ async fn expensive_counts_are_at_least() {
         ),
     ] {
         let part = window(SortBy::CreatedAt, SortOrder::Desc, None, 0, 5);
-        let (page, count) = list_payments(&pool, &sums, &filter, &part, now).await.expect("a page");
+        let (page, count) = list_transactions(&pool, &sums, &filter, &part, now).await.expect("a page");
         assert_eq!(count.exact, exact, "{filter:?} {count:?}");
         let enough = if exact || total == 4_000 { count.total == total } else { count.total <= total };
         assert!(enough, "{filter:?} {count:?}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_dashboard::operations::rebuild_rollups::{Rebuilt, rebuild_rollups};
+use psp_dashboard::operations::rebuild_rollups::{RebuildCounts, rebuild_rollups};
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
@@ -27,8 +27,8 @@ impl RebuildRollups {
 impl Handler for RebuildRollups {
     async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
         let JobContext { pool, redis, clock, .. } = &*self.context;
-        let Rebuilt { days, mended } = rebuild_rollups(pool, redis, &**clock, &job.claim).await?;
-        tracing::info!(days, mended, "the metrics are what the payments make them");
-        Ok(json!({"days": days, "cells_mended": mended}))
+        let RebuildCounts { days, repaired_cells } = rebuild_rollups(pool, redis, &**clock, &job.claim).await?;
+        tracing::info!(days, repaired_cells, "metric rollups rebuilt");
+        Ok(json!({"days": days, "cells_mended": repaired_cells}))
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::reconciliation::{DayArgs, NightlyArgs, ReconcileArgs};
 use psp_dashboard::operations::reconcile_day::reconcile_day;
-use psp_dashboard::operations::request_reconciliation::enqueue_night;
+use psp_dashboard::operations::request_reconciliation::enqueue_nightly;
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, JobError};
@@ -34,12 +34,12 @@ impl Handler for Reconcile {
             ReconcileArgs::Day(DayArgs { date }) => {
                 let (zone, rules) = (reconciliation.zone, &reconciliation.parameters);
                 let reconciled = reconcile_day(pool, redis, &**clock, &job.claim, date, zone, rules).await?;
-                tracing::info!(%date, counts = ?reconciled.counts, cases = ?reconciled.cases, "the day is reconciled");
+                tracing::info!(%date, counts = ?reconciled.counts, cases = ?reconciled.discrepancies, "the day is reconciled");
                 Ok(json!(reconciled))
             }
             ReconcileArgs::Nightly(NightlyArgs { nightly }) => {
                 let (zone, revisit_days) = (reconciliation.zone, reconciliation.revisit_days);
-                let requested = enqueue_night(pool, redis, &job.claim, nightly, revisit_days, zone).await?;
+                let requested = enqueue_nightly(pool, redis, &job.claim, nightly, revisit_days, zone).await?;
                 Ok(json!({"runs": requested}))
             }
         }

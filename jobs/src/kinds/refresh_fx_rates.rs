@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_dashboard::operations::backfill_usd::value_payments;
+use psp_dashboard::operations::backfill_usd::backfill_usd;
 use psp_dashboard::operations::store_rates::store_rates;
 use psp_dashboard::providers::{ProviderError, Upstream};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Handler for RefreshFxRates {
         let now = clock.now();
         let stored = store_rates(pool, &job.claim, &latest.usd, now).await?;
         let (fetched, currencies) = (latest.usd.len(), latest.usd.into_keys().collect());
-        let valued = value_payments(pool, redis, rates, &job.claim, &currencies, now).await?;
+        let valued = backfill_usd(pool, redis, rates, &job.claim, &currencies, now).await?;
         tracing::info!(fetched, stored, valued, skipped = ?latest.skipped, "the exchange rates are fresh");
         Ok(json!({"fetched": fetched, "stored": stored, "skipped": latest.skipped, "payments_valued": valued}))
     }

@@ -16,9 +16,9 @@ use psp_dashboard::db::sync::runs::NewSyncRun;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::sync::{Counts, DayCheckpoint, Stream, SyncArgs};
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::begin_history::read_owed_history;
+use psp_dashboard::operations::begin_history::enqueue_backlog;
 use psp_dashboard::operations::begin_sync::begin_sync;
-use psp_dashboard::operations::finish_sync::{Done, finish_sync};
+use psp_dashboard::operations::finish_sync::{FinishedSync, finish_sync};
 use psp_dashboard::operations::ingest_page::{Page, Progress, RunClaim, ingest_page};
 use psp_dashboard::providers::ProviderError;
 use serde_json::{Value, json};
@@ -168,9 +168,9 @@ impl SyncRun {
     }
 
     fn next_progress(&mut self) -> Progress {
-        let tell_progress = due(&mut self.progress_told, BETWEEN_PROGRESS);
-        let tell_metrics = due(&mut self.metrics_told, BETWEEN_METRICS);
-        Progress { before: self.before() + self.counts.seen(), total: self.total, tell_progress, tell_metrics }
+        let publish_progress = due(&mut self.progress_told, BETWEEN_PROGRESS);
+        let publish_metrics = due(&mut self.metrics_told, BETWEEN_METRICS);
+        Progress { before: self.before() + self.counts.seen(), total: self.total, publish_progress, publish_metrics }
     }
 
     /// Records that everything was read that could be, save for the `oddities`, and says what came of it. A run that
@@ -184,10 +184,10 @@ impl SyncRun {
         let before = self.before();
         let incomplete = (!oddities.is_empty()).then(|| oddities.join("; "));
         let done =
-            Done { source, counts, before, took: self.began.elapsed(), completed, began_at: started_at, incomplete };
+            FinishedSync { source, counts, before, duration: self.began.elapsed(), completed, started_at, incomplete };
         finish_sync(pool, redis, &self.run_claim, &done, clock.now()).await?;
         tracing::info!(%source, seen = counts.seen(), ?counts, incomplete = done.incomplete, "the sync has read what it could");
-        let owed = if args == SyncArgs::Incremental { read_owed_history(pool, redis, source).await? } else { None };
+        let owed = if args == SyncArgs::Incremental { enqueue_backlog(pool, redis, source).await? } else { None };
         Ok(
             json!({"run_id": self.run_claim.run_id, "records_seen": counts.seen(), "counts": counts, "history_job_id": owed}),
         )
@@ -199,7 +199,7 @@ fn joined(pages: impl Iterator<Item = Page>) -> Vec<Page> {
     let mut joined: Vec<Page> = vec![];
     for page in pages {
         match joined.pop() {
-            Some(before) if before.joins(&page) => joined.push(before.followed_by(page)),
+            Some(before) if before.can_merge(&page) => joined.push(before.merge(page)),
             before => joined.extend(before.into_iter().chain([page])),
         }
     }

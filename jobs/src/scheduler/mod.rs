@@ -19,7 +19,7 @@ use psp_dashboard::db::jobs::Enqueued;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::db::jobs::{schedule_entries, schedule_ticks};
-use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_tick};
+use psp_dashboard::operations::enqueue_job::{TickOutcome, enqueue_tick};
 use psp_dashboard::redis::Redis;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -133,11 +133,11 @@ impl Scheduler {
         }
         for tick_at in due {
             match enqueue_tick(&self.queue_pool, &self.redis, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
-                Ticked::Enqueued(Enqueued { job_id, joined }) => {
+                TickOutcome::Enqueued(Enqueued { job_id, joined }) => {
                     tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "enqueued");
                 }
-                Ticked::Known => {}
-                Ticked::Busy => return Ok(false),
+                TickOutcome::AlreadyRecorded => {}
+                TickOutcome::Busy => return Ok(false),
             }
         }
         Ok(true)

@@ -19,10 +19,10 @@ use crate::db::DbError;
 use crate::domain::metrics::time_buckets::TooManyBuckets;
 use crate::operations::cancel_job::CancelError;
 use crate::operations::idempotency::IdempotencyError;
-use crate::operations::metrics_cache::SumError;
+use crate::operations::metrics_cache::MetricsError;
 use crate::operations::request_replay::ReplayError;
 use crate::operations::retry_job::RetryError;
-use crate::operations::update_discrepancies::MoveError;
+use crate::operations::update_discrepancies::UpdateError;
 use crate::redis::RedisError;
 
 /// The media type of every error.
@@ -320,8 +320,8 @@ impl From<DbError> for Problem {
     }
 }
 
-impl From<SumError> for Problem {
-    fn from(error: SumError) -> Self {
+impl From<MetricsError> for Problem {
+    fn from(error: MetricsError) -> Self {
         if error.database().is_transient() {
             Self::unavailable("the database cannot be reached; try again in a while", error)
         } else {
@@ -376,12 +376,12 @@ impl From<CancelError> for Problem {
     }
 }
 
-impl From<MoveError> for Problem {
-    fn from(error: MoveError) -> Self {
+impl From<UpdateError> for Problem {
+    fn from(error: UpdateError) -> Self {
         match error {
-            MoveError::NotFound(_) => Self::new(ProblemCode::NotFound, error.to_string()),
-            MoveError::Illegal(_) => Self::new(ProblemCode::Conflict, error.to_string()),
-            MoveError::Db(error) => error.into(),
+            UpdateError::NotFound(_) => Self::new(ProblemCode::NotFound, error.to_string()),
+            UpdateError::Illegal(_) => Self::new(ProblemCode::Conflict, error.to_string()),
+            UpdateError::Db(error) => error.into(),
         }
     }
 }

@@ -20,7 +20,7 @@ use quick_cache::sync::Cache;
 use crate::db::metrics::data_version::DataVersion;
 use crate::domain::access::Principal;
 use crate::domain::masking::PiiAccess;
-use crate::operations::metrics_cache::Answer;
+use crate::operations::metrics_cache::MetricsAnswer;
 
 const MOST_BYTES: u64 = 32 << 20;
 const USUAL_ANSWERS: usize = 500;
@@ -45,9 +45,9 @@ pub(in crate::web) struct CacheVersion {
     as_of: [Option<DateTime<Utc>>; 2],
 }
 
-impl From<&Answer> for CacheVersion {
-    fn from(answer: &Answer) -> Self {
-        Self { edition: answer.edition, as_of: answer.as_of }
+impl From<&MetricsAnswer> for CacheVersion {
+    fn from(answer: &MetricsAnswer) -> Self {
+        Self { edition: answer.data_version, as_of: answer.as_of }
     }
 }
 

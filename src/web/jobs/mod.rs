@@ -31,7 +31,7 @@ use crate::db::jobs::listing;
 use crate::db::page::TimeCursor;
 use crate::domain::job::{JobId, JobState};
 use crate::operations::cancel_job::cancel_job;
-use crate::operations::retry_job::{RetriedJob, Retry, retry_job};
+use crate::operations::retry_job::{RetriedJob, RetryMode, retry_job};
 
 /// Where a job can be followed; where there is none, the list of all.
 pub(in crate::web) fn location_of(job_id: Option<Uuid>) -> String {
@@ -63,10 +63,10 @@ impl JobMoved {
 
 impl From<RetriedJob> for JobMoved {
     fn from(retried: RetriedJob) -> Self {
-        let message = match retried.retry {
-            Retry::Anew => "a new job does it again",
-            Retry::Joined => "a job that does the same was queued or at work already",
-            Retry::BroughtForward => "the job need not wait for its time any longer",
+        let message = match retried.mode {
+            RetryMode::NewJob => "a new job does it again",
+            RetryMode::Joined => "a job that does the same was queued or at work already",
+            RetryMode::BroughtForward => "the job need not wait for its time any longer",
         };
         Self { job_id: retried.job_id.0, state: retried.state, message: message.to_owned() }
     }
@@ -74,7 +74,7 @@ impl From<RetriedJob> for JobMoved {
 
 impl Example for JobMoved {
     fn example() -> Self {
-        Self::from(RetriedJob { job_id: JobId(EXAMPLE_ID), state: JobState::Queued, retry: Retry::Anew })
+        Self::from(RetriedJob { job_id: JobId(EXAMPLE_ID), state: JobState::Queued, mode: RetryMode::NewJob })
     }
 }
 

@@ -167,8 +167,8 @@ impl DimensionsApi {
     ) -> Result<Json<ByCountry>, Problem> {
         let days = query.0.days(&state)?;
         let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range())).by(Dimension::Country);
-        let answer = state.sums.ask(&question).await?;
-        Ok(Json(ByCountry::of(days.into(), &answer.sums, answer.as_of.into())))
+        let answer = state.metrics.query(&question).await?;
+        Ok(Json(ByCountry::of(days.into(), &answer.rows, answer.as_of.into())))
     }
 
     /// MetricRow up a period by status
@@ -182,8 +182,9 @@ impl DimensionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<ByStatus>, Problem> {
         let days = query.0.days(&state)?;
-        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range()))).await?;
-        Ok(Json(ByStatus::of(days.into(), &answer.sums, answer.as_of.into())))
+        let answer =
+            state.metrics.query(&MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range()))).await?;
+        Ok(Json(ByStatus::of(days.into(), &answer.rows, answer.as_of.into())))
     }
 
     /// MetricRow up a period by payment method
@@ -199,8 +200,8 @@ impl DimensionsApi {
         let days = query.0.days(&state)?;
         let question =
             MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range())).by(Dimension::PaymentMethod);
-        let answer = state.sums.ask(&question).await?;
-        Ok(Json(ByPaymentMethod::of(days.into(), &answer.sums, answer.as_of.into())))
+        let answer = state.metrics.query(&question).await?;
+        Ok(Json(ByPaymentMethod::of(days.into(), &answer.rows, answer.as_of.into())))
     }
 }
 

@@ -171,9 +171,9 @@ impl ComparisonApi {
         let days = query.0.days(&state)?;
         let periods = comparison_type.periods(days, state.clock.now());
         let slots = TimeBuckets::two(periods.previous, periods.current);
-        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots)).await?;
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots)).await?;
         let as_of = answer.as_of.into();
-        Ok(Json(ComparisonAnswer::of(comparison_type, days.zone().name(), periods, &answer.sums, as_of)))
+        Ok(Json(ComparisonAnswer::of(comparison_type, days.zone().name(), periods, &answer.rows, as_of)))
     }
 }
 

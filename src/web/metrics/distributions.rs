@@ -160,8 +160,9 @@ impl DistributionsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<HourlyDistribution>, Problem> {
         let days = query.0.days(&state)?;
-        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, week_hour))).await?;
-        Ok(Json(HourlyDistribution::of(days.into(), &answer.sums, answer.as_of.into())))
+        let answer =
+            state.metrics.query(&MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, week_hour))).await?;
+        Ok(Json(HourlyDistribution::of(days.into(), &answer.rows, answer.as_of.into())))
     }
 
     /// Spread payments over amounts
@@ -178,8 +179,8 @@ impl DistributionsApi {
         let days = query.0.days(&state)?;
         let question =
             MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, |_, hour| hour)).by(Dimension::AmountBand);
-        let answer = state.sums.ask(&question).await?;
-        Ok(Json(AmountDistribution::of(days.into(), &answer.sums, answer.as_of.into())))
+        let answer = state.metrics.query(&question).await?;
+        Ok(Json(AmountDistribution::of(days.into(), &answer.rows, answer.as_of.into())))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::day::DayRange;
 use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::string_enum::string_enum;
-use crate::operations::metrics_cache::Answer;
+use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
 use crate::web::http::fields::{Fields, FromFields};
@@ -185,10 +185,10 @@ impl Heatmap {
         period: Period,
         (dimension, metric): (HeatmapDimension, HeatmapMetric),
         rows: &Rows,
-        answer: &Answer,
+        answer: &MetricsAnswer,
     ) -> Self {
-        let whole = Tally::of(&*answer.sums);
-        let tallies = Tally::by(&*answer.sums, |sum| rows.place(sum));
+        let whole = Tally::of(&*answer.rows);
+        let tallies = Tally::by(&*answer.rows, |sum| rows.place(sum));
         let (x_labels, y_labels) = (dimension.columns(), rows.labels());
         let (empty, mut values) = (Tally::default(), BTreeMap::new());
         let mut cells = vec![];
@@ -230,24 +230,24 @@ async fn ask(
     filter: MetricFilter,
     days: DayRange,
     (dimension, metric): (HeatmapDimension, HeatmapMetric),
-) -> Result<(Rows, Answer), Problem> {
+) -> Result<(Rows, MetricsAnswer), Problem> {
     let question = |filter, slots| {
         let question = MetricQuery::new(filter, slots);
         if metric == HeatmapMetric::Amount { question } else { question.counts() }
     };
     let slots = dimension.slots(days);
     if dimension == HeatmapDimension::HourDay {
-        return Ok((Rows::Weekdays, state.sums.ask(&question(filter, slots)).await?));
+        return Ok((Rows::Weekdays, state.metrics.query(&question(filter, slots)).await?));
     }
     let whole = MetricQuery::new(filter.clone(), TimeBuckets::one(days.time_range())).by(Dimension::Merchant).counts();
-    let answer = state.sums.ask(&whole).await?;
-    let merchants = busiest(&answer.sums);
+    let answer = state.metrics.query(&whole).await?;
+    let merchants = busiest(&answer.rows);
     if merchants.is_empty() {
         // To ask for no merchant would be to ask for all of them.
-        return Ok((Rows::Merchants(merchants), Answer { sums: [].into(), ..answer }));
+        return Ok((Rows::Merchants(merchants), MetricsAnswer { rows: [].into(), ..answer }));
     }
     let filter = MetricFilter { merchant_ids: merchants.clone(), ..filter };
-    let answer = state.sums.ask(&question(filter, slots).by(Dimension::Merchant)).await?;
+    let answer = state.metrics.query(&question(filter, slots).by(Dimension::Merchant)).await?;
     Ok((Rows::Merchants(merchants), answer))
 }
 
@@ -276,8 +276,8 @@ impl HeatmapApi {
     }
 }
 
-fn example_answer(sums: &[MetricRow]) -> Answer {
-    Answer { sums: sums.into(), edition: DataVersion::default(), as_of: [Some(EXAMPLE_TIME); 2] }
+fn example_answer(sums: &[MetricRow]) -> MetricsAnswer {
+    MetricsAnswer { rows: sums.into(), data_version: DataVersion::default(), as_of: [Some(EXAMPLE_TIME); 2] }
 }
 
 impl Example for Heatmap {

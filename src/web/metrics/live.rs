@@ -160,8 +160,8 @@ impl LiveApi {
     ) -> Result<Json<Rpm>, Problem> {
         let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(MINUTES_BY_HABIT), state.clock.now());
         let slots = TimeBuckets::between(minutes.boundaries().to_vec());
-        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots).counts()).await?;
-        Ok(Json(Rpm::of(&minutes, &answer.sums, answer.as_of.into())))
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots).counts()).await?;
+        Ok(Json(Rpm::of(&minutes, &answer.rows, answer.as_of.into())))
     }
 
     /// Look at the last five minutes
@@ -176,8 +176,8 @@ impl LiveApi {
     ) -> Result<Json<Live>, Problem> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
         let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(minutes.time_range())).by_source();
-        let answer = state.sums.ask(&question).await?;
-        Ok(Json(Live::of(&minutes, &answer.sums, answer.as_of.into())))
+        let answer = state.metrics.query(&question).await?;
+        Ok(Json(Live::of(&minutes, &answer.rows, answer.as_of.into())))
     }
 }
 

@@ -192,8 +192,8 @@ impl MerchantsApi {
         let window: Window<Place> = state.cursors.window(&listing, &page.0)?;
         let (days, filter) = (query.0.days(&state)?, query.0.filter());
         let question = MetricQuery::new(filter.clone(), TimeBuckets::one(days.time_range())).by(Dimension::Merchant);
-        let answer = state.sums.ask(&question).await?;
-        let found = merchants.0.list(&answer.sums);
+        let answer = state.metrics.query(&question).await?;
+        let found = merchants.0.list(&answer.rows);
         let count = Count { total: found.len() as u64, exact: true };
         let shown = merchants.0.take(found, &window);
         let ids: Vec<String> =

@@ -28,7 +28,7 @@ use super::http::schema::Time;
 use super::state::State;
 use crate::domain::day::DayRange;
 use crate::domain::time_range::TimeRange;
-use crate::operations::metrics_cache::SumError;
+use crate::operations::metrics_cache::MetricsError;
 
 /// The operations.
 pub(in crate::web) fn operations() -> impl OpenApi + 'static {
@@ -108,6 +108,6 @@ impl Example for DataAsOf {
 }
 
 /// Up to when each source has been synced.
-pub(in crate::web) async fn data_as_of(state: &State) -> Result<DataAsOf, SumError> {
-    Ok(state.sums.as_of().await?.into())
+pub(in crate::web) async fn data_as_of(state: &State) -> Result<DataAsOf, MetricsError> {
+    Ok(state.metrics.as_of().await?.into())
 }

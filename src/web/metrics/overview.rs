@@ -143,8 +143,8 @@ impl OverviewApi {
     ) -> Result<Json<Overview>, Problem> {
         let days = query.0.days(&state)?;
         let slots = TimeBuckets::two(days.previous().time_range(), days.time_range());
-        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots).by_source().with_fees()).await?;
-        Ok(Json(Overview::of(days.into(), &answer.sums, answer.as_of.into())))
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots).by_source().with_fees()).await?;
+        Ok(Json(Overview::of(days.into(), &answer.rows, answer.as_of.into())))
     }
 }
 

@@ -15,7 +15,7 @@ use super::{DataAsOf, Period};
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
-use crate::operations::metrics_cache::Answer;
+use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
 use crate::web::http::openapi::Tag;
@@ -95,10 +95,10 @@ fn conversion(tally: &Tally) -> Option<Decimal> {
     Decimal::from(tally.in_state(Status::Success).count).checked_div(tally.count().into())
 }
 
-async fn ask(state: &State, query: &MetricsQuery) -> Result<(Period, Answer), Problem> {
+async fn ask(state: &State, query: &MetricsQuery) -> Result<(Period, MetricsAnswer), Problem> {
     let days = query.days(state)?;
     let question = MetricQuery::new(query.filter(), TimeBuckets::one(days.time_range())).by(Dimension::Project);
-    Ok((days.into(), state.sums.ask(&question).await?))
+    Ok((days.into(), state.metrics.query(&question).await?))
 }
 
 /// The endpoints.
@@ -117,7 +117,7 @@ impl ProjectsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<ByProject>, Problem> {
         let (period, answer) = ask(&state, &query.0).await?;
-        Ok(Json(ByProject::of(period, &answer.sums, answer.as_of.into())))
+        Ok(Json(ByProject::of(period, &answer.rows, answer.as_of.into())))
     }
 
     /// Rank projects by conversion
@@ -131,7 +131,7 @@ impl ProjectsApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<ConversionByProject>, Problem> {
         let (period, answer) = ask(&state, &query.0).await?;
-        Ok(Json(ConversionByProject::of(period, &answer.sums, answer.as_of.into())))
+        Ok(Json(ConversionByProject::of(period, &answer.rows, answer.as_of.into())))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
-use crate::operations::metrics_cache::Answer;
+use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
 use crate::web::http::fields::{Fields, FromFields};
@@ -119,8 +119,8 @@ struct Trends {
 }
 
 impl Trends {
-    fn of(period: Period, granularity: Granularity, starts: &[DateTime<Utc>], answer: &Answer) -> Self {
-        let sums: Vec<&MetricRow> = answer.sums.iter().collect();
+    fn of(period: Period, granularity: Granularity, starts: &[DateTime<Utc>], answer: &MetricsAnswer) -> Self {
+        let sums: Vec<&MetricRow> = answer.rows.iter().collect();
         let whole = Tally::of(sums.iter().copied());
         let data = buckets(starts, &sums, &whole);
         Self { period, granularity, currency: whole.currency(), data, data_as_of: answer.as_of.into() }
@@ -194,7 +194,7 @@ impl TrendsApi {
         trends: Query<TrendsQuery>,
     ) -> Result<CachedJson<Trends>, Problem> {
         let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
-        let answer = state.sums.ask(&MetricQuery::new(query.0.filter(), slots)).await?;
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots)).await?;
         let trends = async { Ok(Trends::of(period, granularity, &starts, &answer)) };
         state.written.answer((request.original_uri(), &viewer.0), CacheVersion::from(&answer), trends).await
     }
@@ -216,8 +216,8 @@ impl TrendsApi {
         let asked =
             Source::ALL.into_iter().filter(|source| filter.sources.is_empty() || filter.sources.contains(source));
         let asked: Vec<Source> = asked.collect();
-        let answer = state.sums.ask(&MetricQuery::new(filter, slots).by_source()).await?;
-        let sources = || asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.sums)).collect();
+        let answer = state.metrics.query(&MetricQuery::new(filter, slots).by_source()).await?;
+        let sources = || asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.rows)).collect();
         let by_source =
             async { Ok(BySource { period, granularity, sources: sources(), data_as_of: answer.as_of.into() }) };
         state.written.answer((request.original_uri(), &viewer.0), CacheVersion::from(&answer), by_source).await
@@ -226,9 +226,9 @@ impl TrendsApi {
 
 impl Example for Trends {
     fn example() -> Self {
-        let answer = Answer {
-            sums: vec![MetricRow::example()].into(),
-            edition: DataVersion::default(),
+        let answer = MetricsAnswer {
+            rows: vec![MetricRow::example()].into(),
+            data_version: DataVersion::default(),
             as_of: [Some(EXAMPLE_TIME); 2],
         };
         Self::of(Period::example(), Granularity::Hour, &[EXAMPLE_TIME], &answer)

@@ -13,7 +13,7 @@ use super::discrepancy_detail::DiscrepancyDetail;
 use super::discrepancy_move::{DiscrepanciesMoved, DiscrepancyMove, DiscrepancyMoves};
 use crate::db::discrepancies;
 use crate::db::discrepancies::listing;
-use crate::operations::update_discrepancies::move_cases;
+use crate::operations::update_discrepancies::update_discrepancies;
 use crate::web::filters::discrepancies::DiscrepancyQuery;
 use crate::web::http::auth::{Operator, Viewer};
 use crate::web::http::body::Body;
@@ -68,7 +68,7 @@ impl DiscrepanciesApi {
     ) -> Result<Json<DiscrepanciesMoved>, Problem> {
         let State { pool, clock, .. } = &***state;
         let ids = body.value.cases();
-        let updated = move_cases(pool, &**clock, &ids, &body.value.asked.into(), &operator.0.name).await?;
+        let updated = update_discrepancies(pool, &**clock, &ids, &body.value.asked.into(), &operator.0.name).await?;
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let found = listing::list_by_ids(pool, &ids).await?;
         let items = found.into_iter().map(|found| Discrepancy::new(found, &state)).collect();
@@ -108,7 +108,7 @@ impl DiscrepanciesApi {
     ) -> Result<Json<DiscrepancyDetail>, Problem> {
         let State { pool, clock, .. } = &***state;
         let ids = BTreeSet::from([id.0]);
-        move_cases(pool, &**clock, &ids, &body.value.into(), &operator.0.name).await?;
+        update_discrepancies(pool, &**clock, &ids, &body.value.into(), &operator.0.name).await?;
         Ok(Json(DiscrepancyDetail::get(&state, &operator.0, id.0).await?))
     }
 }

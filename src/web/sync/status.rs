@@ -133,9 +133,9 @@ impl SyncStatus {
 
 pub(in crate::web) async fn sync_status(state: &State) -> Result<SyncStatus, Problem> {
     let all = MetricQuery::new(MetricFilter::default(), TimeBuckets::one(TimeRange::ALL)).by_source().counts();
-    let stored = state.sums.ask(&all).await?;
+    let stored = state.metrics.query(&all).await?;
     let [vima, payshack] = Source::ALL.map(|source| {
-        let count = payment_count(stored.sums.iter().filter(|sum| sum.source == Some(source)));
+        let count = payment_count(stored.rows.iter().filter(|sum| sum.source == Some(source)));
         (source, count)
     });
     let [vima_as_of, payshack_as_of] = stored.as_of;

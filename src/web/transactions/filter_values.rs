@@ -13,7 +13,7 @@ use crate::domain::day::DayRange;
 use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::transaction::{Kind, Source};
-use crate::operations::metrics_cache::{Answer, SumError};
+use crate::operations::metrics_cache::{MetricsAnswer, MetricsError};
 use crate::web::http::auth::Viewer;
 use crate::web::http::openapi::Tag;
 use crate::web::http::problem::Problem;
@@ -74,8 +74,8 @@ fn values<'sums>(
     values
 }
 
-async fn ask(state: &State, question: MetricQuery) -> Result<Answer, SumError> {
-    state.sums.ask(&question).await
+async fn ask(state: &State, question: MetricQuery) -> Result<MetricsAnswer, MetricsError> {
+    state.metrics.query(&question).await
 }
 
 /// The endpoint.
@@ -104,18 +104,18 @@ impl FiltersApi {
         );
         let (all, payins, payouts, projects, countries, methods) =
             tokio::try_join!(answers.0, answers.1, answers.2, answers.3, answers.4, answers.5)?;
-        let mut kinds = values(&*payins.sums, |_| Kind::Payin.as_str());
-        kinds.extend(values(&*payouts.sums, |_| Kind::Payout.as_str()));
+        let mut kinds = values(&*payins.rows, |_| Kind::Payin.as_str());
+        kinds.extend(values(&*payouts.rows, |_| Kind::Payout.as_str()));
         kinds.sort_by_key(|value| Reverse(value.count));
         Ok(Json(FilterValues {
             period: days.into(),
-            sources: values(&*all.sums, |sum| sum.source.map_or("", Source::as_str)),
+            sources: values(&*all.rows, |sum| sum.source.map_or("", Source::as_str)),
             kinds,
-            projects: values(&*projects.sums, |sum| &sum.member),
-            statuses: values(&*all.sums, |sum| sum.status.as_str()),
-            currencies: values(&*all.sums, |sum| &sum.currency),
-            countries: values(&*countries.sums, |sum| &sum.member),
-            payment_methods: values(&*methods.sums, |sum| &sum.member),
+            projects: values(&*projects.rows, |sum| &sum.member),
+            statuses: values(&*all.rows, |sum| sum.status.as_str()),
+            currencies: values(&*all.rows, |sum| &sum.currency),
+            countries: values(&*countries.rows, |sum| &sum.member),
+            payment_methods: values(&*methods.rows, |sum| &sum.member),
             data_as_of: all.as_of.into(),
         }))
     }

@@ -34,8 +34,8 @@ use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::masking::PiiAccess;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
-use crate::operations::find_counterpart::{Explained, explain_payment};
-use crate::operations::list_payments::list_payments;
+use crate::operations::find_counterpart::{Counterpart, find_counterpart};
+use crate::operations::list_transactions::list_transactions;
 
 /// A payment, as one provider tells it.
 #[derive(Debug, Clone, Object)]
@@ -219,10 +219,10 @@ impl TransactionsApi {
         let asked: pagination::Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
         let filter = query.filter(state.report_timezone, &viewer.0);
         let window = TransactionWindow { sort_by, order, page: asked.to_db() };
-        let edition = state.sums.edition(&filter.metric_query()).await?;
+        let edition = state.metrics.data_version(&filter.metric_query()).await?;
         let page = Box::pin(async {
             let now = state.clock.now();
-            let (found, count) = list_payments(&state.pool, &state.sums, &filter, &window, now).await?;
+            let (found, count) = list_transactions(&state.pool, &state.metrics, &filter, &window, now).await?;
             let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
             Ok(page.map(|found| Transaction::shown_to(&viewer.0, found)))
         });
@@ -243,9 +243,9 @@ impl TransactionsApi {
     ) -> Result<Json<TransactionDetail>, Problem> {
         let found = detail::find(&state.pool, id.0).await?;
         let found = found.ok_or_else(|| Problem::not_found("transaction"))?;
-        let Explained { known, counterpart } =
-            explain_payment(&state.pool, &found, &state.reconciliation.parameters).await?;
-        let counterpart = match counterpart {
+        let Counterpart { last_finding, counterpart_id } =
+            find_counterpart(&state.pool, &found, &state.reconciliation.parameters).await?;
+        let counterpart = match counterpart_id {
             Some(id) => detail::find(&state.pool, id).await?,
             None => None,
         };
@@ -258,7 +258,7 @@ impl TransactionsApi {
             transaction: Transaction::shown_to(&viewer.0, found),
             raw_data,
             counterpart: counterpart.map(|found| Transaction::shown_to(&viewer.0, found)),
-            reconciliation: known.map(|known| TransactionReconciliation::of(id.0, known)),
+            reconciliation: last_finding.map(|last| TransactionReconciliation::of(id.0, last)),
             history: history.into_iter().map(TransactionChange::from).collect(),
         }))
     }

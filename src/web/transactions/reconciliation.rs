@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
-use crate::operations::find_counterpart::KnownFinding;
+use crate::operations::find_counterpart::LastFinding;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::Time;
 
@@ -42,8 +42,8 @@ pub(in crate::web) struct TransactionReconciliation {
 
 impl TransactionReconciliation {
     /// What is known of `payment`.
-    pub(in crate::web) fn of(payment: Uuid, known: KnownFinding) -> Self {
-        let KnownFinding { finding, case, changed_since } = known;
+    pub(in crate::web) fn of(payment: Uuid, last_finding: LastFinding) -> Self {
+        let LastFinding { finding, discrepancy, changed_since } = last_finding;
         Self {
             run_id: finding.run_id,
             recon_date: finding.recon_date,
@@ -52,8 +52,8 @@ impl TransactionReconciliation {
             discrepancy_type: finding.types.first().copied(),
             counterpart_id: finding.counterpart_of(payment),
             types: finding.types,
-            discrepancy_id: case.map(|case| case.id),
-            state: case.map(|case| case.state),
+            discrepancy_id: discrepancy.map(|discrepancy| discrepancy.id),
+            state: discrepancy.map(|discrepancy| discrepancy.state),
             details: finding.details,
             changed_since,
         }

@@ -18,7 +18,7 @@ use psp_dashboard::domain::version::{SequenceId, Version};
 use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::ingest_page::{Checkpoint, Page, Progress, RunClaim, ingest_page};
-use psp_dashboard::operations::rate_cache::StoredRates;
+use psp_dashboard::operations::rate_cache::RateCache;
 use psp_dashboard::redis::Redis;
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
@@ -31,7 +31,7 @@ pub(crate) struct IngestFixture {
     _servers: Arc<Servers>,
     pub(crate) pool: PgPool,
     redis: Redis,
-    rates: StoredRates,
+    rates: RateCache,
     run_claim: RunClaim,
 }
 
@@ -60,7 +60,7 @@ impl IngestFixture {
             _servers: servers,
             pool,
             redis,
-            rates: StoredRates::default(),
+            rates: RateCache::default(),
             run_claim: RunClaim { claim, run_id: run.id },
         }
     }

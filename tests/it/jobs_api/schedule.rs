@@ -3,7 +3,7 @@
 use psp_dashboard::db::jobs::schedule_entries;
 use psp_dashboard::db::jobs::schedule_entries::ScheduleEntry;
 use psp_dashboard::domain::job::SYNC_VIMA;
-use psp_dashboard::operations::enqueue_job::{Ticked, enqueue_tick};
+use psp_dashboard::operations::enqueue_job::{TickOutcome, enqueue_tick};
 use serde_json::{Value, json};
 
 use super::{JobsApi, incremental};
@@ -34,7 +34,7 @@ async fn schedule_shows_the_entries_of_schedulers_with_their_last_ticks() {
     let tick = "2026-01-15T10:00:00Z".parse().expect("a time");
     let ticked =
         enqueue_tick(pool, &api.redis, "vima", tick, incremental()).await.expect("the jobs table accepts them");
-    let Ticked::Enqueued(ticked) = ticked else { panic!("the tick is new: {ticked:?}") };
+    let TickOutcome::Enqueued(ticked) = ticked else { panic!("the tick is new: {ticked:?}") };
     let schedule = api.web.get("/api/v1/schedule").await;
     let expected = json!({
         "name": "vima", "kind": "sync-vima", "expression": "every 60 s", "timezone": "UTC",

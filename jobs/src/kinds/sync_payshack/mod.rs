@@ -119,7 +119,7 @@ impl SyncPayshack {
             if !day.read(&self.context.payshack, pages).await? {
                 moving.push(day.day);
             } else if moving.is_empty() && !open {
-                pages.send(Page::none(window.stream, Checkpoint::Watermark(day.day))).await;
+                pages.send(Page::checkpoint_only(window.stream, Checkpoint::Watermark(day.day))).await;
             }
         }
         Ok(moving)
@@ -147,7 +147,7 @@ impl SyncPayshack {
                 }
             }
             if still {
-                pages.send(Page::none(Stream::PayshackPayouts, Checkpoint::DayDone(day))).await;
+                pages.send(Page::checkpoint_only(Stream::PayshackPayouts, Checkpoint::DayDone(day))).await;
             }
         }
         Ok(moving)

@@ -221,7 +221,7 @@ impl SyncVima {
             let odd = self.follow_with(&walk, pages, |page| horizon.meet(page)).await?;
             horizon.send(pages).await;
             match odd {
-                None => pages.send(Page::none(walk.stream, Checkpoint::DayDone(day))).await,
+                None => pages.send(Page::checkpoint_only(walk.stream, Checkpoint::DayDone(day))).await,
                 Some(odd) => oddities.push(odd),
             }
         }

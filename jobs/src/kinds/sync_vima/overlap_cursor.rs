@@ -75,7 +75,7 @@ impl OverlapCursor {
     pub(crate) async fn send(&mut self, pages: &PageSender) {
         for (stream, newest) in &self.sought {
             if let Some(id) = newest {
-                pages.send(Page::none(*stream, Checkpoint::CursorMark(self.time, *id))).await;
+                pages.send(Page::checkpoint_only(*stream, Checkpoint::CursorMark(self.time, *id))).await;
             }
         }
         self.sought.retain(|(_, newest)| newest.is_none());
