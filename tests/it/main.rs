@@ -1,7 +1,7 @@
-//! Everything together: real PostgreSQL and Redis, the built programs, the providers' sandbox over HTTP.
+//! System tests with real PostgreSQL and Redis servers, the built programs, and the providers' sandbox over HTTP.
 //!
-//! `make test` starts the servers and builds the programs. A test has a database and a Redis namespace of its own, so all
-//! run side by side; it waits for conditions, never for time.
+//! `make test` starts the servers and builds the programs. Each test has its own database and Redis namespace, so all tests
+//! run in parallel. Tests wait for conditions, not for a fixed time.
 
 mod apalis;
 mod commands;
@@ -12,8 +12,6 @@ mod discrepancies;
 mod end_to_end;
 mod exchange_rates;
 mod export;
-mod export_orders;
-mod export_subjects;
 mod harness;
 mod ingest;
 mod jobs_api;

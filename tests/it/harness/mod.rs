@@ -2,6 +2,7 @@
 
 pub(crate) mod consistency;
 pub(crate) mod exported_files;
+pub(crate) mod exports;
 pub(crate) mod ingest_fixture;
 pub(crate) mod private_servers;
 pub(crate) mod programs;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -168,7 +169,7 @@ pub(crate) struct Web {
 #[derive(Debug)]
 pub(crate) struct ApiResponse {
     pub(crate) status: u16,
-    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
@@ -177,10 +178,14 @@ impl ApiResponse {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// The text of a header; empty if it is absent.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("a textual header"))
+        header(&self.headers, name)
     }
+}
+
+/// The text of a header; empty if it is absent.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).map_or("", |value| value.to_str().expect("a textual header"))
 }
 
 impl Web {
@@ -209,6 +214,12 @@ impl Web {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
         read_response(request).await
+    }
+
+    /// Requests a file, and returns the response without reading its body.
+    pub(crate) async fn download(&self, key: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+        let request = self.http.get(self.url(path)).header("x-api-key", key);
+        with_headers(request, headers).send().await.expect("the web process responds")
     }
 
     /// Sends a POST request with exactly these headers.

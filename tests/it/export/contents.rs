@@ -1,4 +1,4 @@
-//! Exports of payments, sums and clients: read back, they are what the API answers.
+//! Exports of payments, metrics and clients: the files hold what the API returns.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,8 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::harness::exported_files::{column_cells, csv_rows, open_workbook, sheet_rows, sum_amounts};
-use crate::harness::http_client;
 use crate::harness::ingest_fixture::insert_transactions;
-use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
+use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web, header, items};
 
 struct File {
     name: String,
@@ -20,39 +19,28 @@ struct File {
 }
 
 async fn file(web: &Web, key: &str, path: &str) -> File {
-    let address = format!("http://127.0.0.1:{}/api/v1/export/{path}", web.port);
-    let response = http_client().get(address).header("x-api-key", key).send().await.expect("a response");
+    let response = web.download(key, &format!("/api/v1/export/{path}"), &[]).await;
     assert_eq!(response.status(), 200, "{path}");
-    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
-    let (name, total) = (header("content-disposition").expect("a name"), header("x-total-count"));
-    let total = total.map(|total| total.parse().expect("a number"));
-    File { name, total, bytes: response.bytes().await.expect("a whole file").to_vec() }
+    let name = header(response.headers(), "content-disposition").to_owned();
+    let total = header(response.headers(), "x-total-count").parse().ok();
+    File { name, total, bytes: response.bytes().await.expect("a complete file").to_vec() }
 }
 
-/// Everything that a list answers, page by page.
-async fn listed(web: &Web, key: &str, path: &str) -> Vec<Value> {
-    let mut items = vec![];
-    let joint = if path.contains('?') { '&' } else { '?' };
-    let mut next = format!("/api/v1/{path}{joint}limit=100");
-    loop {
-        let response = web.request(Method::GET, &next, Some(key), None).await.expect("a response");
-        assert_eq!(response.status, 200, "{next}: {}", response.text);
-        let page = response.json();
-        items.extend(page["items"].as_array().expect("a page").iter().cloned());
-        match page["next_cursor"].as_str() {
-            Some(cursor) => next = format!("/api/v1/{path}{joint}limit=100&cursor={cursor}"),
-            None => return items,
-        }
-    }
+/// All items of a listing.
+async fn list_all(web: &Web, key: &str, path: &str) -> Vec<Value> {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let pages = web.pages(key, &format!("/api/v1/{path}{separator}limit=100")).await;
+    pages.iter().flat_map(items).cloned().collect()
 }
 
+/// The lines of an NDJSON file.
 fn lines(bytes: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(bytes).expect("text");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// Times are told in the zone that was asked for, to the instant.
-fn with_plain_times(mut row: Value) -> Value {
+/// Converts times to UTC, since an export writes them in the requested zone.
+fn with_utc_times(mut row: Value) -> Value {
     for (name, value) in row.as_object_mut().expect("an object") {
         let time = value.as_str().filter(|_| name.ends_with("_at")).map(str::parse::<DateTime<Utc>>);
         if let Some(time) = time {
@@ -62,7 +50,8 @@ fn with_plain_times(mut row: Value) -> Value {
     row
 }
 
-async fn synced() -> (TestSystem, Web) {
+/// A system after a sync, without a worker.
+async fn start_synced() -> (TestSystem, Web) {
     let system = TestSystem::start(&["--per-day", "40"]).await;
     let worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
@@ -73,8 +62,8 @@ async fn synced() -> (TestSystem, Web) {
 }
 
 #[tokio::test]
-async fn payments_are_those_of_the_list_in_its_order() {
-    let (_stage, web) = synced().await;
+async fn exported_payments_equal_the_listing_in_order() {
+    let (_system, web) = start_synced().await;
     for query in [
         "",
         "source=payshack&kind=payin",
@@ -83,10 +72,10 @@ async fn payments_are_those_of_the_list_in_its_order() {
         "search=SP-",
         "search=no-such-payment",
     ] {
-        let list = listed(&web, OPERATOR, &format!("transactions?{query}")).await;
-        let list: Vec<Value> = list.into_iter().map(with_plain_times).collect();
+        let list = list_all(&web, OPERATOR, &format!("transactions?{query}")).await;
+        let list: Vec<Value> = list.into_iter().map(with_utc_times).collect();
         let file = file(&web, OPERATOR, &format!("transactions?format=ndjson&timezone=Asia/Kathmandu&{query}")).await;
-        let exported: Vec<Value> = lines(&file.bytes).into_iter().map(with_plain_times).collect();
+        let exported: Vec<Value> = lines(&file.bytes).into_iter().map(with_utc_times).collect();
         assert_eq!(exported.len(), list.len(), "{query}");
         assert_eq!(file.total, Some(list.len()), "{query}");
         for (exported, listed) in exported.iter().zip(&list) {
@@ -96,9 +85,9 @@ async fn payments_are_those_of_the_list_in_its_order() {
 }
 
 #[tokio::test]
-async fn files_of_payments_hold_what_the_metrics_say() {
-    let (system, web) = synced().await;
-    // Longer than the history at either end, by any zone's clock.
+async fn exported_payments_and_summaries_add_up_to_the_metrics() {
+    let (system, web) = start_synced().await;
+    // Longer than the history on both sides in any time zone.
     let today = SystemClock.now().date_naive();
     let (from, to) = (today - Days::new(20), today + Days::new(2));
     let days = format!("from_date={from}&to_date={to}");
@@ -111,8 +100,8 @@ async fn files_of_payments_hold_what_the_metrics_say() {
     assert!(csv.name.contains(&format!("transactions_{from}_{to}_vima-payshack.csv")), "{}", csv.name);
     let rows = csv_rows(csv.bytes.strip_prefix("\u{feff}".as_bytes()).expect("a byte order mark"));
     assert_eq!((rows.len() as u64, csv.total), (total, Some(rows.len())));
-    let known = rows.iter().map(|row| row["amount_usd"].clone()).filter(|amount| !amount.is_empty());
-    assert_eq!(sum_amounts(known), usd);
+    let converted = rows.iter().map(|row| row["amount_usd"].clone()).filter(|amount| !amount.is_empty());
+    assert_eq!(sum_amounts(converted), usd);
 
     let xlsx = file(&web, ADMIN, "transactions?format=xlsx&columns=amount,source_id,created_at,currency").await;
     let mut book = open_workbook(xlsx.bytes);
@@ -125,15 +114,15 @@ async fn files_of_payments_hold_what_the_metrics_say() {
     let summary = sheet_rows(&mut book, "Summary");
     assert!(summary.iter().any(|row| row[0] == "personal data" && row[1] == "shown"));
 
-    // A row for each day, source, project and currency: they add up to the same.
-    let sums = file(&web, VIEWER, &format!("metrics-summary?{days}&timezone=Asia/Kolkata")).await;
-    assert!(sums.name.contains(&format!("metrics-summary_{from}_{to}.csv")), "{}", sums.name);
-    let rows = csv_rows(&sums.bytes);
-    let of = |name: &str| sum_amounts(rows.iter().map(|row| row[name].clone()));
-    assert_eq!((of("total_count"), of("total_amount_usd")), (total.into(), usd));
+    // One row per day, source, project and currency, which add up to the same.
+    let summary = file(&web, VIEWER, &format!("metrics-summary?{days}&timezone=Asia/Kolkata")).await;
+    assert!(summary.name.contains(&format!("metrics-summary_{from}_{to}.csv")), "{}", summary.name);
+    let rows = csv_rows(&summary.bytes);
+    let sum_of = |name: &str| sum_amounts(rows.iter().map(|row| row[name].clone()));
+    assert_eq!((sum_of("total_count"), sum_of("total_amount_usd")), (total.into(), usd));
     let by_status = &overview["by_status"];
     for (column, status) in [("success_count", "success"), ("failed_count", "failed"), ("refunded_count", "refunded")] {
-        assert_eq!(of(column), by_status[status]["count"].as_i64().expect("a count").into(), "{column}");
+        assert_eq!(sum_of(column), by_status[status]["count"].as_i64().expect("a count").into(), "{column}");
     }
     let keys: BTreeSet<_> =
         rows.iter().map(|row| ["date", "source", "project", "currency"].map(|name| &row[name])).collect();
@@ -141,38 +130,38 @@ async fn files_of_payments_hold_what_the_metrics_say() {
 }
 
 #[tokio::test]
-async fn a_viewer_sees_no_person_in_any_file() {
-    let (_stage, web) = synced().await;
-    let shown = |bytes: &[u8]| -> Vec<String> {
+async fn exported_personal_data_is_masked_for_viewers() {
+    let (_system, web) = start_synced().await;
+    let emails = |bytes: &[u8]| -> Vec<String> {
         csv_rows(bytes).into_iter().map(|row| row["user_email"].clone()).filter(|email| !email.is_empty()).collect()
     };
     let columns = "transactions?columns=user_email,user_phone";
     let (viewer, operator) = (file(&web, VIEWER, columns).await, file(&web, OPERATOR, columns).await);
-    let (masked, whole) = (shown(&viewer.bytes), shown(&operator.bytes));
-    assert!(!whole.is_empty() && whole.len() == masked.len());
-    assert!(masked.iter().all(|email| email.contains("***")) && whole.iter().all(|email| !email.contains("***")));
+    let (masked, unmasked) = (emails(&viewer.bytes), emails(&operator.bytes));
+    assert!(!unmasked.is_empty() && unmasked.len() == masked.len());
+    assert!(masked.iter().all(|email| email.contains("***")) && unmasked.iter().all(|email| !email.contains("***")));
 
     for (key, is_masked) in [(VIEWER, true), (OPERATOR, false)] {
-        let list = listed(&web, key, "payshack/clients").await;
+        let list = list_all(&web, key, "payshack/clients").await;
         let file = file(&web, key, "payshack-clients?format=ndjson&timezone=UTC").await;
         assert!(file.name.contains("payshack-clients_all.ndjson"), "{}", file.name);
-        let exported: Vec<Value> = lines(&file.bytes).into_iter().map(with_plain_times).collect();
+        let exported: Vec<Value> = lines(&file.bytes).into_iter().map(with_utc_times).collect();
         assert!(!exported.is_empty());
-        assert_eq!(exported, list.into_iter().map(with_plain_times).collect::<Vec<_>>());
+        assert_eq!(exported, list.into_iter().map(with_utc_times).collect::<Vec<_>>());
         let emails: Vec<&str> = exported.iter().filter_map(|client| client["email"].as_str()).collect();
         assert!(emails.iter().all(|email| email.contains("***") == is_masked), "{emails:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_large_is_noted_and_what_takes_too_long_is_to_be_ordered() {
+async fn large_exports_are_audited_and_too_long_workbooks_are_rejected() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     insert_transactions(&system.pool, 1..=1_000).await;
     let none = file(&web, VIEWER, "transactions?project=nobody&columns=id").await;
     assert_eq!((none.total, none.bytes.as_slice()), (Some(0), "id\r\n".as_bytes()));
     file(&web, VIEWER, "transactions?columns=id").await;
-    assert_eq!(web.get("/api/v1/audit").await["total"], 0, "a thousand rows are not noted");
+    assert_eq!(web.get("/api/v1/audit").await["total"], 0, "exports of up to a thousand rows are not audited");
     insert_transactions(&system.pool, 1_001..=1_001).await;
     for query in ["columns=id&currency=INR", "format=xlsx&columns=id"] {
         file(&web, VIEWER, &format!("transactions?{query}")).await;
@@ -192,8 +181,8 @@ async fn what_is_large_is_noted_and_what_takes_too_long_is_to_be_ordered() {
     let problem = refused.json();
     assert_eq!((refused.status, &problem["code"]), (422, &"EXPORT_TOO_LONG".into()));
     let detail = problem["detail"].as_str().expect("a detail");
-    let order = r#"POST /api/v1/exports with {"export": "transactions", "query": "format=xlsx&columns=id"}"#;
-    assert!(detail.contains("250001 rows") && detail.contains(order), "{detail}");
+    let instruction = r#"POST /api/v1/exports with {"export": "transactions", "query": "format=xlsx&columns=id"}"#;
+    assert!(detail.contains("250001 rows") && detail.contains(instruction), "{detail}");
     let csv = file(&web, VIEWER, "transactions?columns=id").await;
     assert_eq!((csv.total, csv_rows(&csv.bytes).len()), (Some(250_001), 250_001));
 }
