@@ -1,27 +1,26 @@
-//! Who may do what.
+//! Roles, and the caller that a key identifies.
 
 use serde::{Deserialize, Serialize};
 
 use super::string_enum::string_enum;
 
 string_enum! {
-    /// What a key may do. Each role may do what the one before may.
+    /// The permissions of a key. Each role includes the ones before it.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Role {
-        /// Read, with personal data masked.
+        /// May read, with personal data masked.
         Viewer = "viewer",
-        /// Also start, retry and resolve.
+        /// May also read personal data, start and retry jobs, and resolve discrepancies.
         Operator = "operator",
-        /// Also manage keys, pause queues and read raw payloads.
+        /// May also manage keys, pause queues and read raw payloads.
         Admin = "admin",
     }
 }
 
-/// Somebody who was recognised.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
     /// The name of the key.
     pub name: String,
-    /// What the key may do.
     pub role: Role,
 }

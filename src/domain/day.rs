@@ -1,6 +1,6 @@
-//! Days as people mean them: calendar days of a time zone, both ends included.
+//! Calendar days of a time zone.
 //!
-//! A zone may skip or repeat an hour, even at midnight: a day begins at its first instant that exists.
+//! A zone may skip or repeat an hour, even at midnight: a day starts at its first instant that exists.
 
 use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::time_range::TimeRange;
 
-/// The most days that an answer in buckets may span.
-pub const MOST_DAYS: i64 = 400;
+/// The most days that one request may span.
+pub const MAX_DAYS: i64 = 400;
 
-/// Days from `from` to `to`, both included, in one zone.
+/// Days from `from` to `to`, both inclusive, in one zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayRange {
     from: NaiveDate,
@@ -19,74 +19,53 @@ pub struct DayRange {
     zone: Tz,
 }
 
-/// Why two days are no range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DayRangeError {
-    /// The first day is after the last.
     #[error("from_date {from} is after to_date {to}: swap them")]
-    Reversed {
-        /// The first day.
-        from: NaiveDate,
-        /// The last day.
-        to: NaiveDate,
-    },
-    /// More days than an answer may span.
-    #[error("from_date {from} to to_date {to} are more than {MOST_DAYS} days: ask for less at once")]
-    TooLong {
-        /// The first day.
-        from: NaiveDate,
-        /// The last day.
-        to: NaiveDate,
-    },
+    Reversed { from: NaiveDate, to: NaiveDate },
+    #[error("from_date {from} to to_date {to} are more than {MAX_DAYS} days: request fewer days at once")]
+    TooLong { from: NaiveDate, to: NaiveDate },
 }
 
 impl DayRange {
-    /// A range of at most [`MOST_DAYS`].
-    ///
-    /// # Errors
-    /// [`DayRangeError`] where the days are reversed or too many.
     pub fn new(from: NaiveDate, to: NaiveDate, zone: Tz) -> Result<Self, DayRangeError> {
         if from > to {
             return Err(DayRangeError::Reversed { from, to });
         }
-        if (to - from).num_days() >= MOST_DAYS {
+        if (to - from).num_days() >= MAX_DAYS {
             return Err(DayRangeError::TooLong { from, to });
         }
         Ok(Self { from, to, zone })
     }
 
-    /// The day that `now` falls on in `zone`, and the days before it: `days` in all.
+    /// The last `days` days, up to and including the day of `now`.
     #[must_use]
     pub fn last(days: u64, now: DateTime<Utc>, zone: Tz) -> Self {
         let to = day_of(now, zone);
         Self { from: to.checked_sub_days(Days::new(days.saturating_sub(1))).unwrap_or(to), to, zone }
     }
 
-    /// One day.
     #[must_use]
     pub fn single(day: NaiveDate, zone: Tz) -> Self {
         Self { from: day, to: day, zone }
     }
 
-    /// The first day.
     #[must_use]
     pub fn from(&self) -> NaiveDate {
         self.from
     }
 
-    /// The last day.
     #[must_use]
     pub fn to(&self) -> NaiveDate {
         self.to
     }
 
-    /// The zone whose days they are.
     #[must_use]
     pub fn zone(&self) -> Tz {
         self.zone
     }
 
-    /// As many days, right before these.
+    /// The same number of days, immediately before these.
     #[must_use]
     pub fn previous(&self) -> Self {
         let days = Days::new((self.to - self.from).num_days().unsigned_abs() + 1);
@@ -97,14 +76,13 @@ impl DayRange {
         }
     }
 
-    /// From the first instant of the first day to the end of the last.
     #[must_use]
     pub fn time_range(&self) -> TimeRange {
         let (from, until) = self.instants();
         TimeRange { from, until }
     }
 
-    /// The instants: from the first, included, to the last, excluded.
+    /// The first instant of the first day, and the first instant after the last day.
     #[must_use]
     pub fn instants(&self) -> (DateTime<Utc>, DateTime<Utc>) {
         let after = self.to.checked_add_days(Days::new(1)).unwrap_or(self.to);
@@ -112,7 +90,6 @@ impl DayRange {
     }
 }
 
-/// The day that `now` falls on in `zone`.
 #[must_use]
 pub fn day_of(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
     now.with_timezone(&zone).date_naive()
@@ -125,16 +102,15 @@ pub fn day_before(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
     today.pred_opt().unwrap_or(today)
 }
 
-/// The first instant of `day` in `zone`.
 #[must_use]
 pub fn start_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     first_instant(day.and_time(NaiveTime::MIN), zone)
 }
 
-/// The first instant at which the clocks of `zone` show `local`; where they skip it, the first one after the gap.
+/// The first instant at which the clocks of `zone` show `local`, or the first one after the gap if they skip it.
 #[must_use]
 pub fn first_instant(mut local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-    // The longest gap known is a whole day (Samoa, 2011); a quarter of an hour divides every gap there has been.
+    // The longest known gap is a whole day (Samoa, 2011); all known gaps are multiples of 15 minutes.
     for _ in 0..=96 {
         match zone.from_local_datetime(&local) {
             MappedLocalTime::Single(instant) | MappedLocalTime::Ambiguous(instant, _) => {
@@ -155,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_begins_at_its_first_instant() {
+    fn day_starts_at_its_first_existing_instant() {
         for (zone, date, expected) in [
             (Tz::UTC, "2026-01-15", "2026-01-15T00:00:00Z"),
             (Tz::Asia__Kolkata, "2026-01-15", "2026-01-14T18:30:00Z"),
@@ -173,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn a_day_of_a_zone_with_daylight_saving_may_have_23_hours() {
+    fn day_of_a_clock_change_may_have_23_hours() {
         let range = DayRange::new(day("2026-03-29"), day("2026-03-29"), Tz::Europe__Berlin).expect("a range");
         let (start, end) = range.instants();
         assert_eq!((end - start).num_hours(), 23);
     }
 
     #[test]
-    fn ranges_are_checked() {
+    fn reversed_and_too_long_ranges_are_rejected() {
         assert!(matches!(
             DayRange::new(day("2026-01-02"), day("2026-01-01"), Tz::UTC),
             Err(DayRangeError::Reversed { .. })
@@ -193,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_days_before_are_as_many() {
+    fn previous_range_has_the_same_length() {
         let range = DayRange::new(day("2026-01-08"), day("2026-01-14"), Tz::UTC).expect("a range");
         assert_eq!((range.previous().from(), range.previous().to()), (day("2026-01-01"), day("2026-01-07")));
     }

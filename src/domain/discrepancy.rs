@@ -1,38 +1,34 @@
-//! Cases: what people do about what two providers disagree on.
+//! The states of a discrepancy between the two providers.
 //!
-//! A case lives across runs. Runs open it, change what it is about, and close it where they find it no longer; people
-//! acknowledge, resolve and ignore it. What may follow what is decided here alone.
+//! A discrepancy outlives the run that found it. Later runs update it, and close it if they no longer find it; people
+//! acknowledge, resolve and ignore it. All state transitions are defined here.
 
 use super::string_enum::string_enum;
 
 string_enum! {
-    /// Where a case stands.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum DiscrepancyState {
-        /// Nobody has looked into it.
         Open = "open",
-        /// Somebody is at it.
+        /// Someone is investigating it.
         Acknowledged = "acknowledged",
-        /// Somebody has settled it. It is opened again where an amount or a status has changed since.
+        /// Resolved by a person. A run reopens it if an amount or a status has changed since.
         Resolved = "resolved",
-        /// Somebody has decided that it does not matter, whatever runs find.
+        /// Closed by a person for good: no run reopens it.
         Ignored = "ignored",
-        /// A later run no longer found it. It is opened again where one does.
+        /// A later run no longer found it. A run that finds it again reopens it.
         AutoResolved = "auto_resolved",
     }
 }
 
 impl DiscrepancyState {
-    /// Those that a person may choose: that a run finds a case no longer is said by runs alone.
+    /// The states that a person may choose; only runs set `AutoResolved`.
     pub const MANUAL: [Self; 4] = [Self::Open, Self::Acknowledged, Self::Resolved, Self::Ignored];
 
-    /// Whether somebody has still to do something.
     #[must_use]
     pub fn is_unresolved(self) -> bool {
         matches!(self, Self::Open | Self::Acknowledged)
     }
 
-    /// The states that a person may move it to.
     #[must_use]
     pub fn manual_transitions(self) -> &'static [Self] {
         match self {
@@ -42,10 +38,7 @@ impl DiscrepancyState {
         }
     }
 
-    /// Moves it as a person asks. To where it is already is no move, and no fault.
-    ///
-    /// # Errors
-    /// [`IllegalTransition`] where nobody may.
+    /// The new state after a person's request. Requesting the current state is allowed and changes nothing.
     pub fn transition_to(self, to: Self) -> Result<Self, IllegalTransition> {
         if self == to || self.manual_transitions().contains(&to) {
             Ok(to)
@@ -55,13 +48,10 @@ impl DiscrepancyState {
     }
 }
 
-/// A move that nobody may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{} cannot become {}; it can become {}", from.as_str(), to.as_str(), names(from.manual_transitions()))]
 pub struct IllegalTransition {
-    /// Where the case stands.
     pub from: DiscrepancyState,
-    /// Where it was to go.
     pub to: DiscrepancyState,
 }
 
@@ -74,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_move_cases_along_the_legal_ways_alone() {
+    fn illegal_manual_transitions_are_rejected() {
         use DiscrepancyState::{Acknowledged, AutoResolved, Ignored, Open, Resolved};
         let legal = [
             (Open, Acknowledged),
@@ -93,7 +83,7 @@ mod tests {
                 assert_eq!(from.transition_to(to).is_ok(), expected, "{from:?} -> {to:?}");
             }
         }
-        let told = Resolved.transition_to(Ignored).expect_err("an illegal move").to_string();
-        assert_eq!(told, "resolved cannot become ignored; it can become open");
+        let message = Resolved.transition_to(Ignored).expect_err("an illegal move").to_string();
+        assert_eq!(message, "resolved cannot become ignored; it can become open");
     }
 }

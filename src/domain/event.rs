@@ -1,7 +1,7 @@
-//! What dashboards are told, as it happens.
+//! Events that dashboards receive.
 //!
-//! The variants are the WebSocket's messages to the letter (names are fixed by the contract), so that an event is
-//! written once, in the transaction that made it true, and nobody translates it on the way.
+//! The variants serialize to the WebSocket's messages (their names are part of the API), so that an event is written
+//! once, in the transaction that caused it, and never translated.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,135 +11,96 @@ use super::reconciliation::tally::Tally;
 use super::sync::SyncMode;
 use super::transaction::Source;
 
-/// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// A sync has begun.
     SyncStarted {
-        /// Of which source.
         source: Source,
-        /// The job that runs it.
         job_id: Uuid,
-        /// What it reads.
         mode: SyncMode,
     },
-    /// A sync has come this far.
     SyncProgress {
-        /// Of which source.
         source: Source,
-        /// The job that runs it: of one source, what is new and what is old may be read side by side. None where an older
-        /// release told.
+        /// Distinguishes two syncs of one source, which may read new and old data at the same time. `None` in events of
+        /// older releases.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job_id: Option<Uuid>,
-        /// Records read so far.
         progress: u64,
-        /// Records in all, where the provider says.
+        /// Records in total, if the provider reports it.
         total: Option<u64>,
-        /// 0 to 100, where the total is known.
+        /// 0 to 100, if the total is known.
         percent: Option<f64>,
     },
-    /// A sync has ended well.
     SyncCompleted {
-        /// Of which source.
         source: Source,
-        /// The job that ran it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job_id: Option<Uuid>,
-        /// Records read.
         records_synced: u64,
-        /// Of them new.
         inserted: u64,
-        /// Of them changed.
         updated: u64,
-        /// How long it took.
         duration_ms: u64,
     },
-    /// A sync has failed.
     SyncFailed {
-        /// Of which source.
         source: Source,
-        /// The job that ran it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job_id: Option<Uuid>,
-        /// Why, without secrets.
+        /// Without secrets.
         error: String,
-        /// Whether the queue tries again by itself.
+        /// Whether the queue retries the job automatically.
         will_retry: bool,
     },
-    /// Payments were seen for the first time.
+    /// New payments were stored.
     NewTransactions {
-        /// Of which source.
         source: Source,
-        /// How many.
         count: u64,
     },
-    /// Payments have changed.
+    /// Stored payments have changed.
     TransactionsUpdated {
-        /// Of which source.
         source: Source,
-        /// How many.
         count: u64,
     },
-    /// The metrics have other values now.
     MetricsUpdated {
-        /// By which sources.
+        /// The sources whose payments changed them.
         sources: Vec<Source>,
     },
-    /// The reconciliation of a day has begun.
     ReconciliationStarted {
-        /// The day.
         date: NaiveDate,
-        /// The run.
         run_id: Uuid,
     },
-    /// The reconciliation of a day has judged every payment, and is writing down what it found.
+    /// The reconciliation of a day has judged every payment and is storing its findings.
     ReconciliationProgress {
-        /// The day.
         date: NaiveDate,
-        /// The run.
         run_id: Uuid,
-        /// What became of the rows of the day.
         counts: Tally,
     },
-    /// The reconciliation of a day is done.
     ReconciliationCompleted {
-        /// The day.
         date: NaiveDate,
-        /// The run.
         run_id: Uuid,
-        /// What became of the rows of the day.
         counts: Tally,
     },
-    /// The reconciliation of a day has failed.
     ReconciliationFailed {
-        /// The day.
         date: NaiveDate,
-        /// The run.
         run_id: Uuid,
-        /// Why, without secrets.
+        /// Without secrets.
         error: String,
-        /// Whether the queue tries again by itself.
+        /// Whether the queue retries the job automatically.
         will_retry: bool,
     },
-    /// A file is ready to be downloaded.
+    /// The file of an export can be downloaded.
     ExportReady {
-        /// Which one.
         id: Uuid,
     },
-    /// A job has failed for good.
+    /// A job has failed and is not retried.
     JobFailed {
-        /// Its kind.
         kind: String,
-        /// Which one.
         job_id: Uuid,
-        /// Why, without secrets.
+        /// Without secrets.
         error: String,
     },
 }
 
 impl Event {
-    /// The message's `type`.
+    /// The `type` of the message.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -159,7 +120,7 @@ impl Event {
         }
     }
 
-    /// The sources that it is about; none where it is about something else.
+    /// Empty if the event is not about sources.
     #[must_use]
     pub fn sources(&self) -> &[Source] {
         match self {
@@ -180,14 +141,12 @@ impl Event {
     }
 }
 
-/// An event that has its place in the order of things.
+/// An event with its position in the order of commits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordedEvent {
-    /// Grows in the order in which the transactions that made the events were committed.
+    /// Increases in the order in which the transactions that wrote the events were committed.
     pub id: i64,
-    /// When it was recorded.
     pub timestamp: DateTime<Utc>,
-    /// What happened.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -197,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_flat_and_read_back() {
+    fn message_is_flat_and_round_trips() {
         let recorded = RecordedEvent {
             id: 7,
             timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"),
@@ -218,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_the_type() {
+    fn name_equals_the_serialized_type() {
         let event = Event::MetricsUpdated { sources: vec![Source::Vima] };
         let value = serde_json::to_value(&event).expect("plain data");
         assert_eq!(value["type"], event.name());

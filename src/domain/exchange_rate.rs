@@ -1,9 +1,9 @@
-//! What a payment is worth in US dollars, and by whose word.
+//! The value of payments in US dollars.
 //!
-//! A record that brings a rate of its own is valued by it. Any other is valued by the rates that we fetched ourselves: by
-//! the one that held when the payment came to be, so that it is worth the same however late it is told of, or told again.
-//! Rejected: the newest rate (a payment would be worth something else after each change), and a constant where no rate is
-//! known (a made-up number looks like any other).
+//! A record's own rate is used if it has one. Otherwise the payment is converted with a stored rate that we fetched: the
+//! one that was valid when the payment was created, so that the value does not depend on when the record is read.
+//! Rejected: the newest rate (the value would change with every update), and a constant for unknown rates (an invented
+//! number looks like a real one).
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use rust_decimal::Decimal;
 use super::money::Currency;
 use super::transaction::Transaction;
 
-/// A rate further away from a payment than this says nothing about it, in days.
+/// A stored rate is used only for payments at most this far from it.
 pub const MAX_RATE_DISTANCE_DAYS: i64 = 30;
 
-/// How many decimals a stored rate has: enough for eight digits of the rial, and few enough for an exact product.
+/// Decimals of a stored rate: enough for eight significant digits of the rial, few enough for exact products.
 const DECIMALS: u32 = 12;
 
-/// US dollars for one unit of a currency, given what one unit of some third one is in both. As banks round, the half goes
-/// to the even digit. None where there is no such rate.
+/// US dollars for one unit of a currency, given the value of one unit of a base currency in both. Rounds half to even,
+/// as banks do. `None` if one of the values is not positive, or the rate rounds to zero.
 #[must_use]
 pub fn dollars_for_one(dollars: Decimal, units: Decimal) -> Option<Decimal> {
     let positive = |rate: &Decimal| *rate > Decimal::ZERO;
@@ -28,34 +28,32 @@ pub fn dollars_for_one(dollars: Decimal, units: Decimal) -> Option<Decimal> {
     Some(rate.round_dp(DECIMALS).normalize()).filter(positive)
 }
 
-/// An amount in US dollars: the exact product, for as long as 28 digits hold it. None where it is beyond any number.
+/// The product, exact as long as it fits into 28 digits. `None` on overflow.
 #[must_use]
 pub fn in_dollars(amount: Decimal, rate: Decimal) -> Option<Decimal> {
     Some(amount.checked_mul(rate)?.normalize())
 }
 
-/// A rate as we fetched it.
+/// A rate that we fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExchangeRate {
-    /// US dollars for one unit of its currency.
+    /// US dollars for one unit of the currency.
     pub usd: Decimal,
-    /// When it was fetched.
     pub fetched_at: DateTime<Utc>,
 }
 
-/// The rates that are stored, by currency and time.
+/// The stored rates, by currency and time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rates(BTreeMap<Currency, BTreeMap<DateTime<Utc>, Decimal>>);
 
 impl Rates {
-    /// Whether there is any rate of this currency.
     #[must_use]
     pub fn contains(&self, currency: &Currency) -> bool {
         self.0.contains_key(currency)
     }
 
-    /// The rate that held at `time`: the last one fetched until then, else the first one after it; none that is more than
-    /// [`MAX_RATE_DISTANCE_DAYS`] away.
+    /// The last rate fetched at or before `time`, otherwise the first one after it. Rates more than
+    /// [`MAX_RATE_DISTANCE_DAYS`] away are ignored.
     #[must_use]
     pub fn find(&self, currency: &Currency, time: DateTime<Utc>) -> Option<ExchangeRate> {
         let rates = self.0.get(currency)?;
@@ -77,23 +75,19 @@ impl FromIterator<(Currency, ExchangeRate)> for Rates {
     }
 }
 
-/// Whose word a payment's rate is.
+/// Where the exchange rate of a payment comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateOrigin {
-    /// The record's own.
+    /// The provider's record.
     Record,
-    /// Ours.
-    Stored {
-        /// When it was fetched.
-        fetched_at: DateTime<Utc>,
-    },
+    /// A stored rate.
+    Stored { fetched_at: DateTime<Utc> },
 }
 
 impl RateOrigin {
-    /// Every name of an origin.
     pub const NAMES: [&'static str; 2] = ["record", "stored"];
 
-    /// The origin of this name, with its time where it has one; none where the two do not go together.
+    /// `None` if the name is unknown, or a stored rate has no time.
     #[must_use]
     pub fn from_parts(name: &str, fetched_at: Option<DateTime<Utc>>) -> Option<Self> {
         match (name, fetched_at) {
@@ -103,7 +97,6 @@ impl RateOrigin {
         }
     }
 
-    /// The name in the contract and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -112,7 +105,6 @@ impl RateOrigin {
         }
     }
 
-    /// When the rate was fetched, where it was.
     #[must_use]
     pub fn fetched_at(self) -> Option<DateTime<Utc>> {
         match self {
@@ -122,21 +114,18 @@ impl RateOrigin {
     }
 }
 
-/// What a payment is worth in US dollars.
+/// The value of a payment in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Valuation {
     /// US dollars for one unit of the payment's currency.
     pub exchange_rate: Decimal,
-    /// The amount in US dollars.
     pub amount_usd: Option<Decimal>,
-    /// The fee in US dollars, where there is a fee.
     pub fee_usd: Option<Decimal>,
-    /// Whose word the rate is.
     pub origin: RateOrigin,
 }
 
 impl Valuation {
-    /// The value of a payment: by its record, else by the stored rate of its time. A payment in US dollars needs no rate.
+    /// Uses the record's own rate, otherwise the stored rate of the payment's time. A payment in US dollars needs no rate.
     #[must_use]
     pub fn new(payment: &Transaction, rates: &Rates) -> Option<Self> {
         let Transaction { amount, fee, amount_usd, fee_usd, .. } = *payment;
@@ -149,7 +138,6 @@ impl Valuation {
         Some(Self::at_stored_rate(rates.find(&payment.currency, payment.created_at)?, amount, fee))
     }
 
-    /// The value of an amount and a fee by a stored rate.
     #[must_use]
     pub fn at_stored_rate(rate: ExchangeRate, amount: Decimal, fee: Option<Decimal>) -> Self {
         Self::at(rate.usd, RateOrigin::Stored { fetched_at: rate.fetched_at }, amount, fee)

@@ -1,4 +1,4 @@
-//! Jobs: what makes one, and the states that it goes through. Which kinds there are, and how each is treated, stands in `kinds`.
+//! Jobs, their states and triggers. The kinds of job are in `kinds`.
 
 pub mod attempt;
 mod kinds;
@@ -22,7 +22,6 @@ pub use kinds::{
     SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA,
 };
 
-/// A job's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub Uuid);
@@ -33,41 +32,35 @@ impl fmt::Display for JobId {
     }
 }
 
-/// The right to write in the name of a job: its id, and the epoch of the claim.
+/// A worker's claim on a job, which permits it to write the job's results.
 ///
-/// Every claim raises the epoch, so that a worker that was thought dead and comes back holds an old one and can write
-/// nothing.
+/// Every claim increases the epoch: a worker that was presumed dead and resumes has an outdated epoch, and all its
+/// writes are rejected (fencing).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
-    /// The job.
     pub job_id: JobId,
-    /// The claim's number.
     pub epoch: i64,
 }
 
 string_enum! {
-    /// Where a job stands.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub enum JobState {
-        /// It waits for a worker.
+        /// Due, and waiting for a worker.
         Queued = "queued",
-        /// It waits for its time.
+        /// Not due yet.
         Scheduled = "scheduled",
-        /// A worker has it.
+        /// Claimed by a worker.
         Running = "running",
-        /// An attempt has failed; it waits for the next.
+        /// An attempt failed; the next one is due later.
         Retrying = "retrying",
-        /// It is done.
         Succeeded = "succeeded",
-        /// It has failed for good.
+        /// Failed, and not retried.
         Failed = "failed",
-        /// It was told to stop.
         Cancelled = "cancelled",
     }
 }
 
 impl JobState {
-    /// Whether it has come to its end.
     #[must_use]
     pub fn is_finished(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
@@ -75,22 +68,20 @@ impl JobState {
 }
 
 string_enum! {
-    /// What made a job.
+    /// What created a job.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Trigger {
-        /// A tick of the schedule.
         Schedule = "schedule",
-        /// A request.
+        /// A request of the API.
         Api = "api",
-        /// A command.
+        /// A command of `psp-jobs`.
         Cli = "cli",
-        /// A person who wanted a finished one done again.
+        /// A person who retried a finished job.
         Retry = "retry",
     }
 }
 
 impl Trigger {
-    /// Who waits for it decides who comes first.
     #[must_use]
     pub fn priority(self) -> Priority {
         match self {
@@ -100,80 +91,72 @@ impl Trigger {
     }
 }
 
-/// Which of two due jobs is claimed first: the smaller number.
+/// Due jobs with a smaller number are claimed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Somebody waits for it.
+    /// A person waits for it.
     Interactive = 0,
-    /// Its time has come.
     Scheduled = 10,
-    /// Old days, that nobody waits for.
+    /// Historical days, which can wait.
     Backfill = 20,
 }
 
 impl Priority {
-    /// Every priority, the most urgent first.
+    /// The most urgent first.
     pub const ALL: [Self; 3] = [Self::Interactive, Self::Scheduled, Self::Backfill];
 }
 
-/// A job that is to be.
+/// A job to enqueue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
-    /// Its kind.
     pub kind: &'static JobKind,
-    /// What the handler is told.
     pub args: Value,
-    /// A live job of the kind with the same key is joined.
+    /// If an unfinished job of the kind has the same key, no new job is created.
     pub unique_key: Option<String>,
-    /// Queue one behind a live one, rather than join it.
+    /// Create the job even then; it runs after the unfinished one.
     pub force: bool,
-    /// What made it.
     pub trigger: Trigger,
-    /// Who asked for it, where somebody did.
+    /// The person or key that requested it.
     pub requested_by: Option<String>,
-    /// The tick it stands for.
+    /// The tick of the schedule that it was created for.
     pub scheduled_for: Option<DateTime<Utc>>,
-    /// Which of two due jobs comes first.
     pub priority: Priority,
-    /// How long it waits before it is due.
+    /// The time until it is due.
     pub delay: Duration,
-    /// Jobs that share it run one at a time, across all workers.
-    pub limit: Option<String>,
+    /// Jobs with the same key run one at a time, across all workers.
+    pub limit_key: Option<String>,
 }
 
 impl NewJob {
-    /// A sync of `source`.
     #[must_use]
     pub fn sync(source: Source, args: &SyncArgs, trigger: Trigger) -> Self {
         let unique_key = Some(args.unique_key());
         Self { unique_key, ..Self::with_args(JobKind::sync_of(source), serde_json::json!(args), trigger) }
     }
 
-    /// A replay of the quarantine.
     #[must_use]
     pub fn replay(replay: Replay, trigger: Trigger) -> Self {
         Self::with_args(&REPLAY_QUARANTINE, serde_json::json!(replay), trigger)
     }
 
-    /// A reconciliation.
     #[must_use]
     pub fn reconcile(args: ReconcileArgs, trigger: Trigger) -> Self {
         Self::with_args(&RECONCILE, serde_json::json!(args), trigger)
     }
 
-    /// A job of `kind` without arguments, one at a time.
+    /// Deduplicated with any unfinished job of the kind.
     #[must_use]
     pub fn without_args(kind: &'static JobKind, trigger: Trigger) -> Self {
         Self::with_args(kind, serde_json::json!({}), trigger)
     }
 
-    /// A job of `kind` that is told `args`; a live one that was told the same is joined.
+    /// Deduplicated with an unfinished job of the kind that has the same arguments.
     #[must_use]
     pub fn with_args(kind: &'static JobKind, args: Value, trigger: Trigger) -> Self {
         Self {
             kind,
             unique_key: Some(args.to_string()),
-            limit: kind.limit_of(&args),
+            limit_key: kind.limit_key_for(&args),
             args,
             force: false,
             trigger,
@@ -190,22 +173,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_days_have_a_lane_of_their_own() {
+    fn jobs_that_read_days_have_a_separate_limit_key() {
         let day = "2026-01-15".parse().expect("a day");
-        for (args, limit) in [
+        for (args, limit_key) in [
             (SyncArgs::Incremental, "sync-payshack"),
             (SyncArgs::Full, "sync-payshack-days"),
             (SyncArgs::Range { from_date: day, to_date: day }, "sync-payshack-days"),
         ] {
             let job = NewJob::sync(Source::Payshack, &args, Trigger::Api);
-            let anew = NewJob::with_args(job.kind, job.args.clone(), Trigger::Retry);
-            assert_eq!((job.limit.as_deref(), anew.limit.as_deref()), (Some(limit), Some(limit)), "{args:?}");
+            let retried = NewJob::with_args(job.kind, job.args.clone(), Trigger::Retry);
+            assert_eq!(
+                (job.limit_key.as_deref(), retried.limit_key.as_deref()),
+                (Some(limit_key), Some(limit_key)),
+                "{args:?}"
+            );
         }
-        assert_eq!(NewJob::without_args(&HOUSEKEEPING, Trigger::Cli).limit.as_deref(), Some("housekeeping"));
+        assert_eq!(NewJob::without_args(&HOUSEKEEPING, Trigger::Cli).limit_key.as_deref(), Some("housekeeping"));
     }
 
     #[test]
-    fn people_come_first() {
+    fn interactive_jobs_have_priority() {
         assert!(Trigger::Api.priority() < Trigger::Schedule.priority());
         assert!(Trigger::Schedule.priority() < Priority::Backfill);
     }

@@ -1,39 +1,33 @@
-//! What a viewer sees of whoever paid: enough to tell two payers apart, too little to know who they are.
-
-use serde::{Deserialize, Serialize};
+//! Masks payers' personal data: enough remains to distinguish two payers, too little to identify one.
 
 use super::access::Role;
+use super::string_enum::string_enum;
 
-/// Whether personal data is shown as it is, or so that nobody is known by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PiiAccess {
-    #[serde(rename = "whole")]
-    Full,
-    /// Masked.
-    Masked,
+string_enum! {
+    /// Whether personal data is shown in full or masked.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum PiiAccess {
+        Full = "whole",
+        Masked = "masked",
+    }
 }
 
 impl PiiAccess {
-    /// What somebody of this role may see.
     #[must_use]
     pub fn for_role(role: Role) -> Self {
         if role < Role::Operator { Self::Masked } else { Self::Full }
     }
 
-    /// An address of whoever paid.
     #[must_use]
-    pub fn email(self, address: Option<String>) -> Option<String> {
-        self.show(address, mask_address)
+    pub fn email(self, email: Option<String>) -> Option<String> {
+        self.show(email, mask_email)
     }
 
-    /// A telephone number.
     #[must_use]
-    pub fn phone(self, number: Option<String>) -> Option<String> {
-        self.show(number, mask_number)
+    pub fn phone(self, phone: Option<String>) -> Option<String> {
+        self.show(phone, mask_phone)
     }
 
-    /// A name.
     #[must_use]
     pub fn name(self, name: Option<String>) -> Option<String> {
         self.show(name, mask_name)
@@ -47,23 +41,23 @@ impl PiiAccess {
     }
 }
 
-/// `s***@example.com`: the first character, and the domain. Of a VPA likewise (`s***@upi`).
-fn mask_address(address: &str) -> String {
-    match address.rsplit_once('@') {
+/// `s***@example.com`: keeps the first character and the domain. Also for UPI addresses (`s***@upi`).
+fn mask_email(email: &str) -> String {
+    match email.rsplit_once('@') {
         Some((local, domain)) => format!("{}@{domain}", mask_name(local)),
-        None => mask_name(address),
+        None => mask_name(email),
     }
 }
 
-/// `******3341`: the last four digits, of a number that has more than twice as many characters.
-fn mask_number(number: &str) -> String {
-    let characters: Vec<char> = number.chars().collect();
+/// `******3341`: keeps the last four characters, or none if there are at most eight.
+fn mask_phone(phone: &str) -> String {
+    let characters: Vec<char> = phone.chars().collect();
     let shown = if characters.len() > 8 { 4 } else { 0 };
     let hidden = characters.len() - shown;
     "*".repeat(hidden) + &characters[hidden..].iter().collect::<String>()
 }
 
-/// `S***`: the first character.
+/// `S***`: keeps the first character.
 fn mask_name(name: &str) -> String {
     name.chars().take(1).chain("***".chars()).collect()
 }
@@ -73,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_may_only_read_sees_no_person() {
+    fn viewers_get_masked_data() {
         let shown = |role: Role| PiiAccess::for_role(role).name(Some("Sunita Rao".to_owned())).expect("a name");
         assert_eq!(Role::ALL.map(shown), ["S***", "Sunita Rao", "Sunita Rao"]);
         assert_eq!(PiiAccess::Masked.email(None), None);
     }
 
     #[test]
-    fn addresses_keep_their_first_character_and_domain() {
+    fn emails_keep_first_character_and_domain() {
         for (address, masked) in [
             ("someone@example.com", "s***@example.com"),
             ("a@b.co", "a***@b.co"),
@@ -90,12 +84,12 @@ mod tests {
             ("été@example.com", "é***@example.com"),
             ("odd@name@example.com", "o***@example.com"),
         ] {
-            assert_eq!(mask_address(address), masked);
+            assert_eq!(mask_email(address), masked);
         }
     }
 
     #[test]
-    fn numbers_keep_their_last_four_digits() {
+    fn phone_numbers_keep_last_four_digits() {
         for (number, masked) in [
             ("9876543341", "******3341"),
             ("+919876543341", "*********3341"),
@@ -103,12 +97,12 @@ mod tests {
             ("12345678", "********"),
             ("", ""),
         ] {
-            assert_eq!(mask_number(number), masked);
+            assert_eq!(mask_phone(number), masked);
         }
     }
 
     #[test]
-    fn names_keep_their_first_character() {
+    fn names_keep_first_character() {
         for (name, masked) in [("Sunita Rao", "S***"), ("", "***"), ("Ж", "Ж***")] {
             assert_eq!(mask_name(name), masked);
         }

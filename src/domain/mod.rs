@@ -1,7 +1,6 @@
-//! What the business is made of: payments, money, days, jobs, events.
+//! Payments, money, days, jobs, events: the rules of the business.
 //!
-//! Pure by law: no IO, no async, no clock, no SQL, no HTTP. Whatever is here can be tested as a table of cases,
-//! and whoever wants to know a rule of the business finds it here and nowhere else.
+//! Pure: no IO, no async, no clock, no SQL, no HTTP, so every rule can be tested with a table of cases.
 
 pub mod access;
 pub mod backoff;
@@ -10,6 +9,7 @@ pub mod discrepancy;
 pub mod event;
 pub mod exchange_rate;
 pub mod job;
+pub mod masking;
 pub mod metadata;
 pub mod metrics;
 pub mod money;
@@ -17,8 +17,6 @@ pub mod rate;
 pub mod reconciliation;
 pub mod record;
 pub mod replay;
-
-pub mod masking;
 pub mod schedule;
 pub mod secret;
 pub mod status;

@@ -1,9 +1,8 @@
-//! Money: an exact decimal and the currency it is in.
+//! Exact decimals and currencies.
 //!
-//! `rust_decimal` holds 28 digits, which is a thousand times the world's yearly payments in paise. A float never
-//! appears: amounts come as the text of a JSON number (`RawValue`) or as a string and are parsed from that text.
-//! `serde_json`'s `arbitrary_precision` was rejected: it is a feature of the whole build and changes how every other
-//! crate sees numbers.
+//! `rust_decimal` holds 28 digits, a thousand times the world's yearly payments in paise. Amounts are never floats: they
+//! are parsed from a string, or from the text of a JSON number (`RawValue`). `serde_json`'s `arbitrary_precision` was
+//! rejected: the feature applies to the whole build and changes how every other crate sees numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +10,7 @@ use std::str::FromStr;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// Reads a decimal exactly: plain (`"100.50"`) or with an exponent (`1e2`), as JSON allows.
-///
-/// # Errors
-/// [`AmountError`] where the text is no number, or one with more digits than can be held exactly.
+/// Parses a decimal, plain (`100.50`) or with an exponent (`1e2`). Fails rather than rounding.
 pub fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
     let trimmed = text.trim();
     let parsed =
@@ -22,10 +18,10 @@ pub fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
     parsed.map_err(|_| AmountError(trimmed.chars().take(40).collect()))
 }
 
-/// Writes a decimal as the contract does: at least two decimals, and no zeros beyond them.
+/// At least two decimals, and no trailing zeros beyond them.
 #[must_use]
 pub fn format_decimal(value: Decimal) -> String {
-    // Most amounts have two decimals already: nothing is to be taken away or added.
+    // The common case.
     if value.scale() == 2 {
         return value.to_string();
     }
@@ -36,36 +32,33 @@ pub fn format_decimal(value: Decimal) -> String {
     value.to_string()
 }
 
-/// A text that is no exact amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not an amount that can be held exactly")]
+#[error("\"{0}\" is not an exact decimal of at most 28 digits")]
 pub struct AmountError(String);
 
-/// A currency code in capitals: `INR`, `USD`, also the longer codes of tokens (`USDT`).
+/// A currency code in capitals: `INR`, `USD`, or a longer code of a token (`USDT`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(String);
 
 impl Currency {
-    /// The Indian rupee, the only currency of `PayShack`.
+    /// The only currency of `PayShack`.
     #[must_use]
     pub fn inr() -> Self {
         Self("INR".to_owned())
     }
 
-    /// The US dollar, in which all are summed up.
     #[must_use]
     pub fn usd() -> Self {
         Self("USD".to_owned())
     }
 
-    /// The code.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// How many decimals the minor unit has (ISO 4217): 2 for most, 0 for yen and won, 3 for the dinars.
+    /// The number of decimals of the minor unit (ISO 4217).
     #[must_use]
     pub fn minor_unit_digits(&self) -> u32 {
         match self.0.as_str() {
@@ -76,7 +69,7 @@ impl Currency {
         }
     }
 
-    /// An amount given in minor units (paise, cents), in major ones.
+    /// Converts an amount of minor units (paise, cents) to major units.
     #[must_use]
     pub fn from_minor_units(&self, minor: Decimal) -> Decimal {
         minor * Decimal::new(1, self.minor_unit_digits())
@@ -116,7 +109,6 @@ impl fmt::Display for Currency {
     }
 }
 
-/// A text that is no currency code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a currency code")]
 pub struct CurrencyError(String);
@@ -126,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals_are_read_exactly() {
+    fn decimals_are_parsed_exactly() {
         for (text, expected) in [
             ("100.00000000", "100.00"),
             ("0.1", "0.10"),
@@ -141,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_exact_number_is_refused() {
+    fn inexact_and_invalid_decimals_are_rejected() {
         for text in [
             "",
             "abc",
@@ -157,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn minor_units_follow_the_currency() {
+    fn minor_unit_digits_depend_on_the_currency() {
         for (currency, expected) in [("INR", "100.00"), ("JPY", "10000.00"), ("KRW", "10000.00"), ("KWD", "10.00")] {
             let currency: Currency = currency.parse().expect(currency);
             assert_eq!(format_decimal(currency.from_minor_units(Decimal::from(10_000))), expected, "{currency}");

@@ -1,34 +1,32 @@
-//! Rates: parts of a whole, changes, averages. A ratio whose denominator is 0 is none, not 0.
+//! Percentages, changes and averages, rounded to two decimals. `None`, not 0, if the denominator is 0.
 
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-/// `part` of `whole` in percent, with two decimals.
 #[must_use]
 pub fn percent(part: Decimal, whole: Decimal) -> Option<f64> {
     rounded(part.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(whole)?).to_f64()
 }
 
-/// How much `current` is above `previous`, in percent of it, with two decimals; below zero where it is less.
+/// Negative for a decrease.
 #[must_use]
 pub fn percent_change(current: Decimal, previous: Decimal) -> Option<f64> {
     percent(current - previous, previous.abs())
 }
 
-/// How many percentage points the part of one whole is above that of an earlier one, with two decimals.
+/// The difference between two shares, each given as `(part, whole)`.
 #[must_use]
 pub fn percentage_points(current: (Decimal, Decimal), previous: (Decimal, Decimal)) -> Option<f64> {
     let share = |(part, whole): (Decimal, Decimal)| part.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(whole);
     rounded(share(current)? - share(previous)?).to_f64()
 }
 
-/// `sum` shared among `count`, with two decimals.
 #[must_use]
 pub fn average(sum: Decimal, count: i64) -> Option<Decimal> {
     sum.checked_div(Decimal::from(count)).map(rounded)
 }
 
-/// As people round: the half goes away from zero.
+/// Rounds half away from zero, as people do.
 fn rounded(value: Decimal) -> Decimal {
     value.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
 }
@@ -38,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percents() {
+    fn percentages() {
         for (part, whole, expected) in [
             (1, 3, Some(33.33)),
             (2, 3, Some(66.67)),
@@ -52,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn changes() {
+    fn percent_changes() {
         for (current, previous, expected) in [
             (150, 100, Some(50.0)),
             (50, 100, Some(-50.0)),
@@ -67,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn points() {
+    fn percentage_point_differences() {
         for (current, previous, expected) in [
             ((1, 2), (1, 4), Some(25.0)),
             ((1, 3), (2, 3), Some(-33.33)),

@@ -1,55 +1,50 @@
-//! What a provider's page is made of: payments that could be read, and records that could not.
+//! The records of a provider's page: payments, and records that could not be read.
 
 use super::transaction::{Kind, Source, Transaction};
 
-/// One record of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    /// It could be read.
     Payment(Box<Transaction>),
-    /// It could not: it goes to quarantine, and the rest of the page is stored.
+    /// Goes to quarantine, while the rest of the page is stored.
     Malformed(Malformed),
 }
 
-/// A record that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// Whose record it is.
     pub source: Source,
-    /// The list it came from.
+    /// The list that contained it.
     pub kind: Kind,
-    /// The provider's id, where at least that could be read.
+    /// `None` if not even the id could be read.
     pub source_id: Option<String>,
-    /// Why it could not be read, in a sentence that names the field.
+    /// A sentence that names the field.
     pub reason: String,
-    /// The record as the provider sent it, to the letter.
+    /// The record exactly as the provider sent it.
     pub raw: String,
 }
 
-/// A record that could not be read, as text that any reader of JSON and any terminal can take.
+/// The raw bytes of a record as text that any JSON parser and terminal accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadableText {
-    /// The text. U+FFFD stands for every NUL, and for every stretch of bytes that is no UTF-8.
+    /// Every NUL and every invalid UTF-8 sequence is replaced by U+FFFD.
     pub text: String,
-    /// What was replaced, in words; none where the text is the record to the letter.
+    /// A sentence about the replacements; `None` if there are none.
     pub replaced: Option<String>,
 }
 
 impl ReadableText {
-    /// The text of `raw`.
     #[must_use]
     pub fn new(raw: &[u8]) -> Self {
-        let (mut text, mut nuls, mut stretches) = (String::new(), 0, 0);
+        let (mut text, mut nuls, mut sequences) = (String::new(), 0, 0);
         for chunk in raw.utf8_chunks() {
             nuls += chunk.valid().matches('\0').count();
             text.push_str(&chunk.valid().replace('\0', "\u{fffd}"));
             if !chunk.invalid().is_empty() {
-                stretches += 1;
+                sequences += 1;
                 text.push('\u{fffd}');
             }
         }
-        let replaced = (nuls + stretches > 0)
-            .then(|| format!("U+FFFD stands for {nuls} NULs and for {stretches} stretches of bytes that are no UTF-8"));
+        let replaced = (nuls + sequences > 0)
+            .then(|| format!("U+FFFD replaces {nuls} NULs and {sequences} sequences of bytes that are not UTF-8"));
         Self { text, replaced }
     }
 }
@@ -59,19 +54,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_text_can_hold_is_replaced_and_said() {
+    fn nul_and_invalid_utf8_are_replaced_and_counted() {
         for (raw, text, replaced) in [
             (&b"{\"a\":\"\\u0000 \xc3\xa9\"}"[..], "{\"a\":\"\\u0000 \u{e9}\"}", None),
             (b"", "", None),
-            (b"a\0b\0", "a\u{fffd}b\u{fffd}", Some("2 NULs and for 0 stretches")),
-            (b"\xff\xfea\xe2\x82", "\u{fffd}\u{fffd}a\u{fffd}", Some("0 NULs and for 3 stretches")),
+            (b"a\0b\0", "a\u{fffd}b\u{fffd}", Some("2 NULs and 0 sequences")),
+            (b"\xff\xfea\xe2\x82", "\u{fffd}\u{fffd}a\u{fffd}", Some("0 NULs and 3 sequences")),
         ] {
             let readable = ReadableText::new(raw);
             assert_eq!(readable.text, text);
             match (readable.replaced, replaced) {
                 (None, None) => {}
-                (Some(said), Some(expected)) => assert!(said.contains(expected), "{said}"),
-                (said, expected) => panic!("{said:?} instead of {expected:?}"),
+                (Some(sentence), Some(expected)) => assert!(sentence.contains(expected), "{sentence}"),
+                (sentence, expected) => panic!("{sentence:?} instead of {expected:?}"),
             }
         }
     }

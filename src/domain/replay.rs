@@ -1,4 +1,4 @@
-//! Reading again what could not be read: which records of the quarantine, and what became of them.
+//! Replaying the quarantine: the arguments and the result of a `replay-quarantine` job.
 
 use std::ops::AddAssign;
 
@@ -7,22 +7,18 @@ use uuid::Uuid;
 
 use super::transaction::Source;
 
-/// Which records of the quarantine are read again: the arguments of a `replay-quarantine` job.
+/// The quarantined records to read again.
 ///
-/// `{"id": "..."}`, `{"source": "vima"}`, or `{}` for all.
+/// In JSON `{"id": "..."}`, `{"source": "vima"}`, or `{}` for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Arguments", into = "Arguments")]
 pub enum Replay {
-    /// This one.
     Record(Uuid),
-    /// Those of one source.
     Source(Source),
-    /// All of them.
     All,
 }
 
 impl Replay {
-    /// The record that is meant, where one is.
     #[must_use]
     pub fn id(self) -> Option<Uuid> {
         match self {
@@ -31,7 +27,6 @@ impl Replay {
         }
     }
 
-    /// The source that is meant, where one is.
     #[must_use]
     pub fn source(self) -> Option<Source> {
         match self {
@@ -69,14 +64,14 @@ impl From<Replay> for Arguments {
     }
 }
 
-/// What became of the records that were read again: the result of a `replay-quarantine` job.
+/// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ReplayCounts {
-    /// Records read again: the sum of the two below.
+    /// The sum of the two below.
     pub replayed: u64,
-    /// They can be read now: they are stored, or what is stored is newer, and have left the quarantine.
+    /// Readable now: the record is stored, or a newer one was, and it has left the quarantine.
     pub stored: u64,
-    /// They still cannot, and stay, with the reason as of now.
+    /// Still unreadable: the record stays, with the current reason.
     pub still_malformed: u64,
 }
 
@@ -95,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_read_back_or_refused_in_words() {
+    fn arguments_round_trip_or_are_rejected_with_a_reason() {
         let id = Uuid::from_u128(7);
         for (replay, arguments) in [
             (Replay::Record(id), json!({"id": id})),
@@ -105,15 +100,15 @@ mod tests {
             assert_eq!(serde_json::to_value(replay).expect("JSON"), arguments);
             assert_eq!(serde_json::from_value::<Replay>(arguments).expect("arguments"), replay);
         }
-        for (arguments, told) in [
+        for (arguments, expected) in [
             (json!({"id": id, "source": "vima"}), "an id or a source is expected, not both"),
             (json!({"ids": [id]}), "unknown field `ids`, expected `id` or `source`"),
             (json!({"source": "visa"}), "expected `vima` or `payshack`"),
             (json!({"id": "17"}), "UUID"),
             (Value::from("all"), "expected struct"),
         ] {
-            let refused = serde_json::from_value::<Replay>(arguments.clone()).expect_err("refused").to_string();
-            assert!(refused.contains(told), "{arguments}: {refused}");
+            let error = serde_json::from_value::<Replay>(arguments.clone()).expect_err("an error").to_string();
+            assert!(error.contains(expected), "{arguments}: {error}");
         }
     }
 }

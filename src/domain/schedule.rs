@@ -1,7 +1,7 @@
-//! When what is done again and again is due: every so many seconds, or as a cron expression has it.
+//! Recurrences: a fixed interval of seconds, or a cron expression.
 //!
-//! Whoever knows a [`Recurrence`] knows all its ticks, past and to come, without having been there: so any number of
-//! schedulers agree on them, and what was missed is found out afterwards.
+//! All ticks of a [`Recurrence`], past and future, follow from its definition: any number of schedulers agree on them,
+//! and missed ticks can be found afterwards.
 
 mod cron;
 
@@ -13,17 +13,14 @@ use chrono_tz::Tz;
 
 pub use cron::{Cron, CronError, CronExpression};
 
-/// When something is due, again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recurrence {
-    /// Every so many seconds.
     Every(Every),
-    /// When the clocks of a zone show certain times.
     Cron(Cron),
 }
 
 impl Recurrence {
-    /// The last tick until `now`; none where calendars do not go so far back.
+    /// The last tick at or before `now`.
     #[must_use]
     pub fn last_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
@@ -32,7 +29,7 @@ impl Recurrence {
         }
     }
 
-    /// The first tick after `now`; none where calendars do not go so far.
+    /// The first tick after `now`.
     #[must_use]
     pub fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
@@ -41,7 +38,7 @@ impl Recurrence {
         }
     }
 
-    /// The ticks after `last` until `now`, oldest first; of more than `most` of them the newest.
+    /// The ticks after `last` and up to `now`, oldest first; at most the newest `most`.
     #[must_use]
     pub fn ticks_since(&self, last: DateTime<Utc>, now: DateTime<Utc>, most: usize) -> Vec<DateTime<Utc>> {
         match self {
@@ -50,7 +47,7 @@ impl Recurrence {
         }
     }
 
-    /// The zone whose clocks it goes by. Seconds are counted from the epoch, which is in no other than UTC.
+    /// The zone of the cron expression. Intervals are counted from the epoch, which is in UTC.
     #[must_use]
     pub fn zone(&self) -> Tz {
         match self {
@@ -69,8 +66,8 @@ impl fmt::Display for Recurrence {
     }
 }
 
-/// Every so many seconds, counted from the epoch: two schedulers, or one that was restarted, tick at the same instants, and
-/// whoever knows the interval knows the next tick. Cron cannot say every 45 seconds.
+/// An interval in whole seconds, aligned to the epoch: several schedulers, or one that restarts, tick at the same
+/// instants. Cron cannot express every 45 seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Every(pub Duration);
 
@@ -79,20 +76,18 @@ impl Every {
         i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX).max(1)
     }
 
-    /// The last tick until `now`.
+    /// The last tick at or before `now`.
     #[must_use]
     pub fn last_tick(self, now: DateTime<Utc>) -> DateTime<Utc> {
         let seconds = self.seconds();
         Utc.timestamp_opt(now.timestamp().div_euclid(seconds) * seconds, 0).single().unwrap_or(now)
     }
 
-    /// The first tick after `now`.
     #[must_use]
     pub fn next_tick(self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.last_tick(now) + Duration::from_secs(self.seconds().unsigned_abs())
     }
 
-    /// The ticks after `last` until `now`, oldest first; of more than `most` of them the newest.
     #[must_use]
     pub fn ticks_since(self, last: DateTime<Utc>, now: DateTime<Utc>, most: usize) -> Vec<DateTime<Utc>> {
         let step = Duration::from_secs(self.seconds().unsigned_abs());
@@ -118,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_counted_from_the_epoch() {
+    fn ticks_are_aligned_to_the_epoch() {
         for (seconds, now, last, next) in [
             (60, "2026-01-15T10:00:30Z", "2026-01-15T10:00:00Z", "2026-01-15T10:01:00Z"),
             (60, "2026-01-15T10:00:00Z", "2026-01-15T10:00:00Z", "2026-01-15T10:01:00Z"),
@@ -132,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_missed_is_known() {
+    fn missed_ticks_are_listed_up_to_a_maximum() {
         let every = Every(Duration::from_mins(1));
         for (last, now, expected) in [
             ("2026-01-15T10:00:00Z", "2026-01-15T10:00:59Z", vec![]),
             ("2026-01-15T10:00:00Z", "2026-01-15T10:01:00Z", vec!["2026-01-15T10:01:00Z"]),
             ("2026-01-15T10:00:00Z", "2026-01-15T10:02:30Z", vec!["2026-01-15T10:01:00Z", "2026-01-15T10:02:00Z"]),
-            // Three were missed, two are made up for: the newest.
+            // Three were missed, the newest two are returned.
             ("2026-01-15T10:00:00Z", "2026-01-15T10:03:30Z", vec!["2026-01-15T10:02:00Z", "2026-01-15T10:03:00Z"]),
             // The clock was set back.
             ("2026-01-15T10:05:00Z", "2026-01-15T10:03:30Z", vec![]),

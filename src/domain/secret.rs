@@ -1,20 +1,18 @@
-//! A text that must never be printed.
+//! Text that must never be printed.
 
 use std::fmt;
 
-/// A key, a token or a password. Its `Debug` and `Display` hide it; only [`Secret::expose`] shows it, where it is used.
+/// A key, a token or a password. `Debug` and `Display` hide it; only [`Secret::expose`] returns it.
 /// Not `Serialize`, so that no derive writes it out unnoticed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides `text`.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whoever must send it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

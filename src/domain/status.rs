@@ -1,39 +1,39 @@
-//! The states of a payment, and each provider's words for them.
+//! The statuses of a payment, and how each provider's statuses map to them.
 //!
-//! A word that is not in a table is `unknown`: kept, counted and visible, never guessed.
+//! A provider status that is not mapped becomes `unknown`: stored, counted and visible, never guessed.
 
 use super::string_enum::string_enum;
 
 string_enum! {
-    /// The state of a payment, the same for every provider.
+    /// The status of a payment, the same for every provider.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum Status {
         /// The money has moved.
         Success = "success",
-        /// It has not, and will not.
+        /// The money will not move.
         Failed = "failed",
-        /// Nothing is decided: the payer or the bank has still to act.
+        /// Undecided: the payer or the bank has yet to act.
         Pending = "pending",
-        /// The processor is at work on it.
+        /// The processor is working on it.
         Processing = "processing",
-        /// It moved, and was given back.
+        /// The money moved and was returned.
         Refunded = "refunded",
-        /// The provider used a word that is not known here.
+        /// The provider's status is not mapped.
         Unknown = "unknown",
     }
 }
 
 impl Status {
-    /// Whether the payment has come to an end, so that only a newer version may change it.
+    /// Whether only a newer version may change it.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Success | Self::Failed | Self::Refunded)
     }
 
-    /// Vima's words (`payment_status`, else `current_status`).
+    /// Maps Vima's `payment_status` or `current_status`.
     #[must_use]
-    pub fn from_vima(word: &str) -> Self {
-        match folded(word).as_str() {
+    pub fn from_vima(status: &str) -> Self {
+        match normalize(status).as_str() {
             "success" => Self::Success,
             "fail" | "failed" => Self::Failed,
             "in process" | "user input required" | "pending" => Self::Pending,
@@ -41,10 +41,10 @@ impl Status {
         }
     }
 
-    /// `PayShack`'s words (`txnStatus`; pay-outs also `status`).
+    /// Maps `PayShack`'s `txnStatus`, or `status` of pay-outs.
     #[must_use]
-    pub fn from_payshack(word: &str) -> Self {
-        match folded(word).as_str() {
+    pub fn from_payshack(status: &str) -> Self {
+        match normalize(status).as_str() {
             "success" => Self::Success,
             "failed" | "tampered" => Self::Failed,
             "initiated" | "pending" | "incomplete" => Self::Pending,
@@ -55,9 +55,10 @@ impl Status {
     }
 }
 
-/// Case, blanks and underscores do not tell two words apart.
-fn folded(word: &str) -> String {
-    word.to_lowercase()
+/// Ignores case, and treats runs of whitespace and underscores as one space.
+fn normalize(status: &str) -> String {
+    status
+        .to_lowercase()
         .split(|c: char| c == '_' || c.is_whitespace())
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
@@ -69,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vimas_words() {
-        for (word, expected) in [
+    fn vima_statuses_are_mapped() {
+        for (status, expected) in [
             ("success", Status::Success),
             ("fail", Status::Failed),
             ("failed", Status::Failed),
@@ -82,13 +83,13 @@ mod tests {
             ("", Status::Unknown),
             ("successful", Status::Unknown),
         ] {
-            assert_eq!(Status::from_vima(word), expected, "{word}");
+            assert_eq!(Status::from_vima(status), expected, "{status}");
         }
     }
 
     #[test]
-    fn payshacks_words() {
-        for (word, expected) in [
+    fn payshack_statuses_are_mapped() {
+        for (status, expected) in [
             ("Success", Status::Success),
             ("SUCCESS", Status::Success),
             ("Failed", Status::Failed),
@@ -103,12 +104,12 @@ mod tests {
             ("cb refunded", Status::Refunded),
             ("Chargeback", Status::Unknown),
         ] {
-            assert_eq!(Status::from_payshack(word), expected, "{word}");
+            assert_eq!(Status::from_payshack(status), expected, "{status}");
         }
     }
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for status in Status::ALL {
             assert_eq!(Status::from_name(status.as_str()), Some(status));
         }

@@ -1,4 +1,4 @@
-//! Reading a provider: what a run reads, what it counts, and how it ends.
+//! Syncs: what a run reads, its counts, and its status.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,37 +8,30 @@ use super::transaction::{Kind, Source};
 use super::version::SequenceId;
 
 string_enum! {
-    /// What a run reads.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum SyncMode {
-        /// What has come and changed since the last run.
+    /// Records created or changed since the last run.
         Incremental = "incremental",
-        /// Everything from `INITIAL_SYNC_DAYS` ago.
+    /// The last `INITIAL_SYNC_DAYS` days.
         Full = "full",
-        /// The days that were asked for.
+    /// The requested days.
         Range = "range",
     }
 }
 
-/// What a sync job is asked to do: the arguments of its row in the jobs table.
+/// The arguments of a sync job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
 pub enum SyncArgs {
-    /// Go on from where the last run ended.
+    /// Continue after the last run.
     Incremental,
-    /// Read everything from `INITIAL_SYNC_DAYS` ago again, newest day first.
+    /// Read the last `INITIAL_SYNC_DAYS` days again, newest first.
     Full,
-    /// Read these days (UTC, both included) again, newest first.
-    Range {
-        /// The first day.
-        from_date: NaiveDate,
-        /// The last day.
-        to_date: NaiveDate,
-    },
+    /// Read these days (UTC, both inclusive) again, newest first.
+    Range { from_date: NaiveDate, to_date: NaiveDate },
 }
 
 impl SyncArgs {
-    /// What it reads.
     #[must_use]
     pub fn mode(&self) -> SyncMode {
         match self {
@@ -48,7 +41,7 @@ impl SyncArgs {
         }
     }
 
-    /// The days it was asked for, where it was asked for days.
+    /// The days of a `Range`.
     #[must_use]
     pub fn days(&self) -> Option<(NaiveDate, NaiveDate)> {
         match *self {
@@ -57,8 +50,7 @@ impl SyncArgs {
         }
     }
 
-    /// The days that are read; none where what is new is followed. `today` is the last of the `initial` days that a full
-    /// read begins with.
+    /// The days to read, or `None` for an incremental sync. A full sync reads the last `initial` days, including `today`.
     #[must_use]
     pub fn days_of(&self, today: NaiveDate, initial: u32) -> Option<(NaiveDate, NaiveDate)> {
         match self {
@@ -67,7 +59,7 @@ impl SyncArgs {
         }
     }
 
-    /// Two jobs of one kind that share it would do the same: the second joins the first.
+    /// Jobs of one kind with the same key do the same work: the second is deduplicated.
     #[must_use]
     pub fn unique_key(&self) -> String {
         match self.days() {
@@ -78,22 +70,20 @@ impl SyncArgs {
 }
 
 string_enum! {
-    /// A list of a provider that is read on its own, with a place of its own to go on from.
+    /// A list of a provider that is read separately and has its own cursor or watermark.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum Stream {
-        /// Vima's operations in the order they were created.
+        /// Vima's operations in order of creation.
         VimaCreations = "creations",
-        /// Vima's operations in the order they were changed.
+        /// Vima's operations in order of change.
         VimaUpdates = "updates",
-        /// `PayShack`'s pay-ins.
         PayshackPayins = "payins",
-        /// `PayShack`'s pay-outs.
         PayshackPayouts = "payouts",
     }
 }
 
 impl Stream {
-    /// The lists that tell what is new at `source`.
+    /// The lists that an incremental sync of `source` reads.
     #[must_use]
     pub fn all_of(source: Source) -> [Self; 2] {
         match source {
@@ -102,7 +92,6 @@ impl Stream {
         }
     }
 
-    /// Whose list it is.
     #[must_use]
     pub fn source(self) -> Source {
         match self {
@@ -111,7 +100,6 @@ impl Stream {
         }
     }
 
-    /// What the list is made of.
     #[must_use]
     pub fn kind(self) -> Kind {
         match self {
@@ -121,76 +109,75 @@ impl Stream {
     }
 }
 
-/// How far back a source is read: what the first run owes, and what has been read of it, newest day first.
+/// The backlog of historical days that remain after the first run, read newest day first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
-    /// The first day (UTC) that is owed.
+    /// The first day (UTC) of the backlog.
     pub backlog_from: NaiveDate,
-    /// Everything created since then has been read, without a hole.
+    /// Everything created since then has been read, without gaps.
     pub covered_from: DateTime<Utc>,
-    /// When the source began to be followed.
+    /// Since when new records are read incrementally.
     pub followed_from: DateTime<Utc>,
 }
 
 impl History {
-    /// The days that are still to be read, as a job reads them; none where all are.
+    /// The days that remain to be read, as arguments of a job; `None` if there are none.
     #[must_use]
     pub fn backlog(&self) -> Option<SyncArgs> {
         let from_date = self.backlog_from;
-        // A day that is covered from its first moment on is not owed.
+        // A day that is covered from its first instant is complete.
         let to_date = (self.covered_from - TimeDelta::microseconds(1)).date_naive();
         (to_date >= from_date).then_some(SyncArgs::Range { from_date, to_date })
     }
 }
 
-/// A place in days that are read newest first, which a later attempt of the job goes on from.
+/// A position within days that are read newest first, from which a later attempt of the job resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayCheckpoint {
-    /// The day that is being read.
     pub day: NaiveDate,
-    /// How far within it, where its list has a cursor.
+    /// The position within the day, if the list has a cursor.
     pub cursor: Option<SequenceId>,
-    /// Records read until here, by all attempts.
+    /// Records read so far, by all attempts.
     pub seen: u64,
 }
 
-/// The days from `from` to `to`, both included, oldest first.
+/// From `from` to `to`, both inclusive, oldest first.
 pub fn days(from: NaiveDate, to: NaiveDate) -> impl Iterator<Item = NaiveDate> {
     from.iter_days().take_while(move |day| *day <= to)
 }
 
-/// The same, newest first.
+/// From `to` to `from`, both inclusive, newest first.
 pub fn days_back(from: NaiveDate, to: NaiveDate) -> impl Iterator<Item = NaiveDate> {
     std::iter::successors(Some(to), NaiveDate::pred_opt).take_while(move |day| *day >= from)
 }
 
-/// The first of the last `days` days, of which `today` is the last.
+/// The first of the last `days` days, including `today`.
 #[must_use]
 pub fn first_of_last(days: u32, today: NaiveDate) -> NaiveDate {
     today.checked_sub_days(Days::new(u64::from(days.saturating_sub(1)))).unwrap_or(today)
 }
 
-/// The first moment of a day (UTC).
+/// In UTC.
 #[must_use]
 pub fn day_start(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// What became of the records of a page or of a run.
+/// The outcomes of the records of a page or a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// Stored for the first time.
+    /// Stored as new payments.
     pub inserted: u64,
-    /// Stored over an older version.
+    /// Stored as newer versions of payments.
     pub updated: u64,
-    /// Known already: the same, an older version, or a repeat.
+    /// Not stored: the same or an older version, or a repetition within the page.
     pub unchanged: u64,
-    /// Unreadable, and kept aside.
+    /// Unreadable, and stored in quarantine.
     pub quarantined: u64,
 }
 
 impl Counts {
-    /// Every record that came: none is ever dropped, so this is the sum.
+    /// All records received: the sum, because none is dropped.
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.inserted + self.updated + self.unchanged + self.quarantined
@@ -207,18 +194,14 @@ impl std::ops::AddAssign for Counts {
 }
 
 string_enum! {
-    /// How a run stands.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum RunStatus {
-        /// It is at work.
         Running = "running",
-        /// It has read everything it was to read.
+    /// Everything was read.
         Succeeded = "succeeded",
-        /// It ended well, but could not be sure to have read everything: its watermark has not moved.
+    /// It ended without an error but may have missed records, so its watermark was not advanced.
         Incomplete = "incomplete",
-        /// It stopped on an error.
         Failed = "failed",
-        /// It was told to stop.
         Cancelled = "cancelled",
     }
 }
@@ -228,21 +211,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_go_both_ways() {
+    fn days_and_days_back_are_reverse() {
         let day = |text: &str| text.parse::<NaiveDate>().expect(text);
         for (from, to, count) in
             [("2026-02-27", "2026-03-02", 4), ("2026-03-02", "2026-03-02", 1), ("2026-03-03", "2026-03-02", 0)]
         {
-            let forth: Vec<NaiveDate> = days(day(from), day(to)).collect();
+            let forward: Vec<NaiveDate> = days(day(from), day(to)).collect();
             let back: Vec<NaiveDate> = days_back(day(from), day(to)).collect();
-            assert_eq!((forth.len(), forth.iter().rev().copied().collect::<Vec<_>>()), (count, back), "{from} {to}");
+            assert_eq!(
+                (forward.len(), forward.iter().rev().copied().collect::<Vec<_>>()),
+                (count, back),
+                "{from} {to}"
+            );
         }
     }
 
     #[test]
-    fn history_is_owed_until_its_first_day_is_covered() {
+    fn backlog_remains_until_its_first_day_is_covered() {
         let day = |text: &str| text.parse::<NaiveDate>().expect(text);
-        for (covered_from, owed) in [
+        for (covered_from, last_day) in [
             ("2026-01-15T15:46:20Z", Some("2026-01-15")),
             ("2026-01-12T00:00:00Z", Some("2026-01-11")),
             ("2026-01-09T00:00:01Z", Some("2026-01-09")),
@@ -251,7 +238,7 @@ mod tests {
         ] {
             let covered_from = covered_from.parse().expect("a time");
             let history = History { backlog_from: day("2026-01-09"), covered_from, followed_from: covered_from };
-            let expected = owed.map(|to| SyncArgs::Range { from_date: day("2026-01-09"), to_date: day(to) });
+            let expected = last_day.map(|to| SyncArgs::Range { from_date: day("2026-01-09"), to_date: day(to) });
             assert_eq!(history.backlog(), expected, "{covered_from}");
         }
     }

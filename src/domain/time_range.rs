@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-/// From `from`, included, to `until`, excluded.
+/// From `from` (inclusive) to `until` (exclusive).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeRange {
     pub from: DateTime<Utc>,
@@ -14,7 +14,7 @@ impl TimeRange {
     pub const ALL: Self = Self { from: DateTime::UNIX_EPOCH, until: END_OF_TIME };
 }
 
-/// A whole day of UTC, centuries from any payment.
+/// 2200-01-01. A midnight of UTC, so that rollup cells of every width end there.
 const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
     Some(time) => time,
     None => DateTime::UNIX_EPOCH,

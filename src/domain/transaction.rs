@@ -1,7 +1,7 @@
-//! A payment as one provider tells it.
+//! A payment as one provider reports it.
 //!
-//! One shape for all sources, so that the jobs table, the metrics and the exports never ask where a payment came from.
-//! Every field that only one provider knows is an `Option`; nothing is filled in that the provider did not say.
+//! One shape for all sources, so that storage, metrics and exports do not depend on the provider. Fields that only one
+//! provider reports are `Option`s; nothing is filled in that the provider did not report.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use super::string_enum::string_enum;
 use super::version::Version;
 
 string_enum! {
-    /// The provider that told of a payment.
+    /// The provider that reported a payment.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum Source {
         /// The Vima collector: the merchant's record.
@@ -33,100 +33,124 @@ impl fmt::Display for Source {
 }
 
 string_enum! {
-    /// Which way the money goes, seen from the merchant.
+    /// The direction of a payment, from the merchant's point of view.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum Kind {
         /// A payer pays the merchant.
         Payin = "payin",
-        /// The merchant pays somebody.
+        /// The merchant pays someone.
         Payout = "payout",
     }
 }
 
-/// The identity of a record: no two payments of one source and kind share a `source_id`.
+/// The identity of a payment: `source_id` is unique within a source and kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct TransactionKey {
-    /// Who told of it.
     pub source: Source,
-    /// Pay-in or pay-out.
     pub kind: Kind,
-    /// The provider's own id, as text.
+    /// The provider's id.
     pub source_id: String,
 }
 
-/// One payment, normalised. The names are those of the contract's transaction.
+/// A normalized payment. The field names are those of the API's transaction.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Transaction {
-    /// Whose record it is.
     #[serde(flatten)]
     pub key: TransactionKey,
-    /// How new this telling of it is.
     pub version: Version,
     /// The processor's or acquirer's reference (Vima `reference_id`, `PayShack` `spTxnId`).
     pub reference_id: Option<String>,
-    /// The merchant's own id (Vima); the key of reconciliation on that side.
+    /// The merchant's id (Vima); matched with the other side's `order_id` by reconciliation.
     pub client_operation_id: Option<String>,
-    /// The order (`PayShack`); the key of reconciliation on that side.
+    /// The order (`PayShack`); matched with the other side's `client_operation_id` by reconciliation.
     pub order_id: Option<String>,
-    /// The merchant's project.
     pub project: Option<String>,
     /// The merchant's account (Vima `credentials_owner`, `PayShack` `clientId`).
     pub merchant_id: Option<String>,
-    /// The amount, in major units of `currency`.
+    /// In major units of `currency`.
     pub amount: Decimal,
-    /// What was really paid, where the provider says it apart from the amount.
+    /// The amount really paid, if the provider reports it separately.
     pub paid_amount: Option<Decimal>,
     /// The currency of `amount`, `paid_amount` and `fee`.
     pub currency: Currency,
-    /// `amount` in US dollars, where a rate is known.
+    /// `amount` in US dollars, if a rate is known.
     pub amount_usd: Option<Decimal>,
-    /// The provider's charge.
+    /// Charged by the provider.
     pub fee: Option<Decimal>,
-    /// `fee` in US dollars, where a rate is known.
+    /// `fee` in US dollars, if a rate is known.
     pub fee_usd: Option<Decimal>,
     /// US dollars for one unit of `currency`.
     pub exchange_rate: Option<Decimal>,
-    /// The normalised state.
     pub status: Status,
-    /// The provider's own word for it.
+    /// The provider's status, unmapped.
     pub original_status: Option<String>,
-    /// The payer's id at the merchant.
+    /// The payer's id at the merchant. The `user_` fields are personal data of the payer, except this one.
     pub user_id: Option<String>,
-    /// The payer's email address (personal).
     pub user_email: Option<String>,
-    /// The payer's phone number (personal).
     pub user_phone: Option<String>,
-    /// The payer's name (personal).
     pub user_name: Option<String>,
-    /// ISO 3166 country code of the payer.
+    /// The payer's ISO 3166 country code.
     pub country: Option<String>,
     /// The bank's Unique Transaction Reference.
     pub utr: Option<String>,
-    /// How it was paid (`apm`, `UPI`).
+    /// For example `apm` or `UPI`.
     pub payment_method: Option<String>,
-    /// The product it was paid through.
     pub payment_product: Option<String>,
-    /// When it came to be, by the provider's clock.
+    /// By the provider's clock, like all times of the payment.
     pub created_at: DateTime<Utc>,
-    /// When it last changed, by the provider's clock.
     pub updated_at: Option<DateTime<Utc>>,
-    /// When it came to its end, by the provider's clock.
     pub completed_at: Option<DateTime<Utc>>,
-    /// The record as the provider sent it, to the letter. No part of the content that versions are compared by.
+    /// The record exactly as the provider sent it. Not part of the content hash.
     #[serde(skip)]
     pub raw: String,
 }
 
-/// A digest of everything a transaction says, so that "the same content" is one comparison.
+/// A digest of a transaction's content, to compare two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub [u8; 16]);
 
 impl Transaction {
-    /// The digest of its content. The raw text is left out: a provider may order the fields of one record anew.
+    /// A payment with an unknown status, no version and no optional field: the base of test data. Code that reads a
+    /// provider lists every field instead, so that it cannot miss one that is added.
+    #[must_use]
+    pub fn minimal(key: TransactionKey, created_at: DateTime<Utc>, amount: Decimal, currency: Currency) -> Self {
+        Self {
+            key,
+            version: Version { sequence: None, modified_at: None },
+            reference_id: None,
+            client_operation_id: None,
+            order_id: None,
+            project: None,
+            merchant_id: None,
+            amount,
+            paid_amount: None,
+            currency,
+            amount_usd: None,
+            fee: None,
+            fee_usd: None,
+            exchange_rate: None,
+            status: Status::Unknown,
+            original_status: None,
+            user_id: None,
+            user_email: None,
+            user_phone: None,
+            user_name: None,
+            country: None,
+            utr: None,
+            payment_method: None,
+            payment_product: None,
+            created_at,
+            updated_at: None,
+            completed_at: None,
+            raw: String::new(),
+        }
+    }
+
+    /// Excludes the raw text: a provider may reorder the fields of a record.
     #[must_use]
     pub fn content_hash(&self) -> ContentHash {
         let mut hasher = Sha256::new();
-        // Writing plain data into a hasher cannot fail, and an empty digest would only ever cost an extra update.
+        // Serializing plain data cannot fail; an empty digest would only cost an extra update.
         if let Ok(canonical) = serde_json::to_vec(self) {
             hasher.update(&canonical);
         }

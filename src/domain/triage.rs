@@ -1,53 +1,42 @@
-//! What a person does to a case, and what becomes of it.
+//! Triage of discrepancies by people: state, assignee and note.
 //!
-//! Apart from the states themselves ([`super::discrepancy`]): those hold for runs as well, a move is a person's alone. What
-//! is asked is held against how the case stands, so that asking for what is so already writes nothing, whoever asks twice.
+//! Separate from the states ([`super::discrepancy`]), which runs change as well. An update is compared with the current
+//! values, so a repeated request writes nothing.
 
 use super::discrepancy::{DiscrepancyState, IllegalTransition};
 
-/// Who is to look into a case from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assignment {
     Unassigned,
-    /// This person.
     Person(String),
 }
 
-/// What a person asks of a case. What is none stays as it is.
+/// A requested change. Fields that are `None` stay unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TriageUpdate {
-    /// Where it is to stand.
     pub state: Option<DiscrepancyState>,
-    /// Who is to look into it.
     pub assignment: Option<Assignment>,
-    /// What is to be said of it.
     pub note: Option<String>,
 }
 
-/// How a case stands, as far as people move it.
+/// The fields of a discrepancy that people change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Triage {
-    /// Where it stands.
     pub state: DiscrepancyState,
-    /// Who looks into it.
     pub assignee: Option<String>,
-    /// What was said of it last.
     pub note: Option<String>,
 }
 
 impl Triage {
-    /// How it stands after a move; none where that is how it stands already.
-    ///
-    /// # Errors
-    /// [`IllegalTransition`] where nobody may.
-    pub fn after(&self, asked: &TriageUpdate) -> Result<Option<Self>, IllegalTransition> {
-        let state = asked.state.map_or(Ok(self.state), |to| self.state.transition_to(to))?;
-        let assignee = match &asked.assignment {
+    /// The values after the update, or `None` if it changes nothing.
+    pub fn apply(&self, update: &TriageUpdate) -> Result<Option<Self>, IllegalTransition> {
+        let state = update.state.map_or(Ok(self.state), |to| self.state.transition_to(to))?;
+        let assignee = match &update.assignment {
             None => self.assignee.clone(),
             Some(Assignment::Unassigned) => None,
             Some(Assignment::Person(name)) => Some(name.clone()),
         };
-        let note = asked.note.clone().or_else(|| self.note.clone());
+        let note = update.note.clone().or_else(|| self.note.clone());
         Ok(Some(Self { state, assignee, note }).filter(|after| after != self))
     }
 }
@@ -56,48 +45,48 @@ impl Triage {
 mod tests {
     use super::*;
 
-    fn standing(state: DiscrepancyState, assignee: Option<&str>, note: Option<&str>) -> Triage {
+    fn triage(state: DiscrepancyState, assignee: Option<&str>, note: Option<&str>) -> Triage {
         Triage { state, assignee: assignee.map(str::to_owned), note: note.map(str::to_owned) }
     }
 
     #[test]
-    fn what_is_not_asked_for_stays() {
+    fn fields_that_are_not_requested_stay_unchanged() {
         use DiscrepancyState::{Acknowledged, Open, Resolved};
         let (state, note) =
             (|state| TriageUpdate { state: Some(state), ..TriageUpdate::default() }, Some("paid twice".to_owned()));
         let person = |name: &str| Some(Assignment::Person(name.to_owned()));
-        let before = standing(Open, Some("otto"), Some("asked the bank"));
-        for (asked, after) in [
+        let before = triage(Open, Some("otto"), Some("asked the bank"));
+        for (update, after) in [
             (TriageUpdate::default(), None),
             (state(Open), None),
-            (state(Acknowledged), Some(standing(Acknowledged, Some("otto"), Some("asked the bank")))),
+            (state(Acknowledged), Some(triage(Acknowledged, Some("otto"), Some("asked the bank")))),
             (
                 TriageUpdate { note: note.clone(), ..TriageUpdate::default() },
-                Some(standing(Open, Some("otto"), Some("paid twice"))),
+                Some(triage(Open, Some("otto"), Some("paid twice"))),
             ),
             (TriageUpdate { note: before.note.clone(), ..TriageUpdate::default() }, None),
             (TriageUpdate { assignment: person("otto"), ..TriageUpdate::default() }, None),
             (
                 TriageUpdate { assignment: person("ada"), ..TriageUpdate::default() },
-                Some(standing(Open, Some("ada"), Some("asked the bank"))),
+                Some(triage(Open, Some("ada"), Some("asked the bank"))),
             ),
             (
                 TriageUpdate { assignment: Some(Assignment::Unassigned), note, ..state(Resolved) },
-                Some(standing(Resolved, None, Some("paid twice"))),
+                Some(triage(Resolved, None, Some("paid twice"))),
             ),
         ] {
-            assert_eq!(before.after(&asked), Ok(after), "{asked:?}");
+            assert_eq!(before.apply(&update), Ok(after), "{update:?}");
         }
     }
 
     #[test]
-    fn an_illegal_move_is_told_whatever_else_is_asked() {
-        let resolved = standing(DiscrepancyState::Resolved, None, None);
-        let asked = TriageUpdate {
+    fn illegal_transition_is_rejected_even_with_other_changes() {
+        let resolved = triage(DiscrepancyState::Resolved, None, None);
+        let update = TriageUpdate {
             state: Some(DiscrepancyState::Ignored),
             note: Some("never mind".to_owned()),
             assignment: None,
         };
-        assert!(resolved.after(&asked).is_err());
+        assert!(resolved.apply(&update).is_err());
     }
 }

@@ -1,7 +1,8 @@
-//! Whether an incoming record of a payment replaces the stored one.
 //!
-//! Providers repeat themselves, overlap, and answer from replicas that lag: the same record arrives often, and not
-//! always in order. The whole rule is in [`decide`], so that the database only carries out what was decided.
+//! Decides whether an incoming record of a payment replaces the stored one.
+//!
+//! Providers repeat records, and answer from lagging replicas: the same record arrives often, and not always in order.
+//! The whole rule is in [`decide`]; the database only executes the decision.
 
 use std::cmp::Ordering;
 
@@ -9,58 +10,53 @@ use super::status::Status;
 use super::transaction::{ContentHash, Transaction};
 use super::version::Version;
 
-/// What is already known of a payment, as far as the decision needs it.
+/// The part of a stored payment that the decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredVersion {
-    /// The version that is stored.
     pub version: Version,
-    /// The digest of its content.
     pub content: ContentHash,
-    /// Its state.
     pub status: Status,
-    /// Whether a content of this very version has already been replaced by another one.
+    /// Whether the content of this version has already been replaced once.
     pub replaced_in_place: bool,
 }
 
-/// What becomes of an incoming telling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UpsertDecision {
-    /// Nobody knew of this payment.
+    /// The payment is not stored yet.
     Insert,
-    /// It is newer than what is stored.
+    /// The record is newer than the stored one.
     Update,
-    /// It has the stored version but other content: it wins, once, so that two replicas that disagree cannot make the
-    /// record flap for ever.
+    /// The record has the stored version but other content. It wins, but only once per version, so that two replicas that
+    /// disagree cannot make the payment alternate forever.
     Replace,
-    /// It says what is stored already.
-    Same,
-    /// It is older than what is stored.
+    /// The content is already stored.
+    Unchanged,
+    /// The record is older than the stored one.
     Stale,
-    /// It would reopen a finished payment, or replace a version a second time, without being newer.
+    /// The record would reopen a final payment, or replace a version a second time, without being newer.
     Refused,
 }
 
 impl UpsertDecision {
-    /// Whether the incoming telling is written.
     #[must_use]
     pub fn writes(self) -> bool {
         matches!(self, Self::Insert | Self::Update | Self::Replace)
     }
 }
 
-/// Decides what becomes of `incoming`, whose content is `content`, given what is `known`.
+/// `content` is the hash of `incoming`, which callers also store.
 #[must_use]
-pub fn decide(known: Option<&StoredVersion>, incoming: &Transaction, content: ContentHash) -> UpsertDecision {
-    let Some(known) = known else {
+pub fn decide(stored: Option<&StoredVersion>, incoming: &Transaction, content: ContentHash) -> UpsertDecision {
+    let Some(stored) = stored else {
         return UpsertDecision::Insert;
     };
-    if content == known.content {
-        return UpsertDecision::Same;
+    if content == stored.content {
+        return UpsertDecision::Unchanged;
     }
-    let reopens = known.status.is_final() && !incoming.status.is_final();
-    match incoming.version.compare(&known.version) {
+    let reopens = stored.status.is_final() && !incoming.status.is_final();
+    match incoming.version.compare(&stored.version) {
         Some(Ordering::Less) => UpsertDecision::Stale,
-        Some(Ordering::Equal) if reopens || known.replaced_in_place => UpsertDecision::Refused,
+        Some(Ordering::Equal) if reopens || stored.replaced_in_place => UpsertDecision::Refused,
         Some(Ordering::Equal) => UpsertDecision::Replace,
         None if reopens => UpsertDecision::Refused,
         Some(Ordering::Greater) | None => UpsertDecision::Update,
@@ -71,44 +67,16 @@ pub fn decide(known: Option<&StoredVersion>, incoming: &Transaction, content: Co
 mod tests {
     use chrono::DateTime;
     use proptest::prelude::*;
-    use rust_decimal::Decimal;
 
     use super::*;
     use crate::domain::money::Currency;
     use crate::domain::transaction::{Kind, Source, TransactionKey};
     use crate::domain::version::SequenceId;
 
-    fn telling(version: Version, amount: u32, status: Status) -> Transaction {
-        Transaction {
-            key: TransactionKey { source: Source::Vima, kind: Kind::Payin, source_id: "1".to_owned() },
-            version,
-            reference_id: None,
-            client_operation_id: None,
-            order_id: None,
-            project: None,
-            merchant_id: None,
-            amount: Decimal::from(amount),
-            paid_amount: None,
-            currency: Currency::inr(),
-            amount_usd: None,
-            fee: None,
-            fee_usd: None,
-            exchange_rate: None,
-            status,
-            original_status: None,
-            user_id: None,
-            user_email: None,
-            user_phone: None,
-            user_name: None,
-            country: None,
-            utr: None,
-            payment_method: None,
-            payment_product: None,
-            created_at: DateTime::UNIX_EPOCH,
-            updated_at: version.modified_at,
-            completed_at: None,
-            raw: String::new(),
-        }
+    fn record(version: Version, amount: u32, status: Status) -> Transaction {
+        let key = TransactionKey { source: Source::Vima, kind: Kind::Payin, source_id: "1".to_owned() };
+        let minimal = Transaction::minimal(key, DateTime::UNIX_EPOCH, amount.into(), Currency::inr());
+        Transaction { version, status, updated_at: version.modified_at, ..minimal }
     }
 
     fn version(sequence: Option<u128>, second: Option<i64>) -> Version {
@@ -116,69 +84,69 @@ mod tests {
         Version { sequence: sequence.map(SequenceId), modified_at }
     }
 
-    fn known(telling: &Transaction, replaced_in_place: bool) -> StoredVersion {
-        let (content, status) = (telling.content_hash(), telling.status);
-        StoredVersion { version: telling.version, content, status, replaced_in_place }
+    fn stored(record: &Transaction, replaced_in_place: bool) -> StoredVersion {
+        let (content, status) = (record.content_hash(), record.status);
+        StoredVersion { version: record.version, content, status, replaced_in_place }
     }
 
     #[test]
-    fn the_rule_as_a_table() {
+    fn decision_depends_on_version_content_and_status() {
         use Status::{Pending, Success};
         let (one, two) = (version(Some(1), Some(10)), version(Some(2), Some(20)));
         let (early, late, none) = (version(None, Some(10)), version(None, Some(20)), version(None, None));
-        for (stored, replaced, incoming, expected) in [
-            (telling(one, 5, Pending), false, telling(two, 5, Success), UpsertDecision::Update),
-            (telling(two, 5, Success), false, telling(one, 5, Pending), UpsertDecision::Stale),
-            (telling(one, 5, Pending), false, telling(one, 5, Pending), UpsertDecision::Same),
-            (telling(one, 5, Pending), false, telling(one, 6, Pending), UpsertDecision::Replace),
-            (telling(one, 5, Pending), true, telling(one, 6, Pending), UpsertDecision::Refused),
-            (telling(one, 5, Success), false, telling(one, 5, Pending), UpsertDecision::Refused),
-            (telling(one, 5, Success), false, telling(two, 5, Pending), UpsertDecision::Update),
-            (telling(early, 5, Pending), false, telling(late, 5, Success), UpsertDecision::Update),
-            (telling(late, 5, Success), false, telling(early, 5, Pending), UpsertDecision::Stale),
-            (telling(none, 5, Pending), false, telling(none, 6, Pending), UpsertDecision::Update),
-            (telling(none, 5, Success), false, telling(none, 5, Pending), UpsertDecision::Refused),
+        for (existing, replaced, incoming, expected) in [
+            (record(one, 5, Pending), false, record(two, 5, Success), UpsertDecision::Update),
+            (record(two, 5, Success), false, record(one, 5, Pending), UpsertDecision::Stale),
+            (record(one, 5, Pending), false, record(one, 5, Pending), UpsertDecision::Unchanged),
+            (record(one, 5, Pending), false, record(one, 6, Pending), UpsertDecision::Replace),
+            (record(one, 5, Pending), true, record(one, 6, Pending), UpsertDecision::Refused),
+            (record(one, 5, Success), false, record(one, 5, Pending), UpsertDecision::Refused),
+            (record(one, 5, Success), false, record(two, 5, Pending), UpsertDecision::Update),
+            (record(early, 5, Pending), false, record(late, 5, Success), UpsertDecision::Update),
+            (record(late, 5, Success), false, record(early, 5, Pending), UpsertDecision::Stale),
+            (record(none, 5, Pending), false, record(none, 6, Pending), UpsertDecision::Update),
+            (record(none, 5, Success), false, record(none, 5, Pending), UpsertDecision::Refused),
             // Ids beyond 64 bits, and ones that are longer but not larger as texts.
             (
-                telling(version(Some(99_999_999_999_999_999_999), None), 5, Pending),
+                record(version(Some(99_999_999_999_999_999_999), None), 5, Pending),
                 false,
-                telling(version(Some(100_000_000_000_000_000_000), None), 5, Success),
+                record(version(Some(100_000_000_000_000_000_000), None), 5, Success),
                 UpsertDecision::Update,
             ),
         ] {
-            let verdict = decide(Some(&known(&stored, replaced)), &incoming, incoming.content_hash());
-            assert_eq!(verdict, expected, "{stored:?} then {incoming:?}");
+            let verdict = decide(Some(&stored(&existing, replaced)), &incoming, incoming.content_hash());
+            assert_eq!(verdict, expected, "{existing:?} then {incoming:?}");
         }
-        let first = telling(one, 5, Pending);
+        let first = record(one, 5, Pending);
         assert_eq!(decide(None, &first, first.content_hash()), UpsertDecision::Insert);
     }
 
     proptest! {
-        /// Whatever order tellings of distinct versions come in, and however often, the newest is what stays.
+        /// Records of distinct versions, in any order and repeated: the newest one is stored in the end.
         #[test]
-        fn the_newest_stays(order in proptest::collection::vec(0_u32..12, 1..60)) {
-            let mut stored: Option<StoredVersion> = None;
+        fn newest_version_wins_in_any_order(order in proptest::collection::vec(0_u32..12, 1..60)) {
+            let mut latest: Option<StoredVersion> = None;
             for number in &order {
                 let status = if number % 3 == 0 { Status::Pending } else { Status::Success };
-                let incoming = telling(version(Some(u128::from(*number)), None), *number, status);
-                if decide(stored.as_ref(), &incoming, incoming.content_hash()).writes() {
-                    stored = Some(known(&incoming, false));
+                let incoming = record(version(Some(u128::from(*number)), None), *number, status);
+                if decide(latest.as_ref(), &incoming, incoming.content_hash()).writes() {
+                    latest = Some(stored(&incoming, false));
                 }
             }
             let newest = order.iter().max().map(|number| SequenceId(u128::from(*number)));
-            prop_assert_eq!(stored.and_then(|known| known.version.sequence), newest);
+            prop_assert_eq!(latest.and_then(|latest| latest.version.sequence), newest);
         }
 
-        /// Two replicas that disagree about one version make the record change once, and never again.
+        /// Two replicas that disagree about one version change the payment at most once.
         #[test]
-        fn disagreeing_replicas_settle(amounts in proptest::collection::vec(1_u32..4, 2..40)) {
-            let mut stored: Option<StoredVersion> = None;
+        fn disagreeing_replicas_write_at_most_twice(amounts in proptest::collection::vec(1_u32..4, 2..40)) {
+            let mut latest: Option<StoredVersion> = None;
             let mut writes = 0;
             for amount in amounts {
-                let incoming = telling(version(Some(7), None), amount, Status::Pending);
-                let verdict = decide(stored.as_ref(), &incoming, incoming.content_hash());
+                let incoming = record(version(Some(7), None), amount, Status::Pending);
+                let verdict = decide(latest.as_ref(), &incoming, incoming.content_hash());
                 if verdict.writes() {
-                    stored = Some(known(&incoming, verdict == UpsertDecision::Replace));
+                    latest = Some(stored(&incoming, verdict == UpsertDecision::Replace));
                     writes += 1;
                 }
             }

@@ -1,4 +1,4 @@
-//! How new a record of a payment is.
+//! Versions of a payment's records.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// An id that a provider counts upwards (Vima's create and update ids). Up to 38 digits; compared as a number.
+/// An increasing id of a provider (Vima's create and update ids). Up to 38 digits; compared as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SequenceId(pub u128);
 
@@ -37,17 +37,17 @@ impl FromStr for SequenceId {
     }
 }
 
-/// How new a telling of a payment is: the provider's own count where it keeps one, else the time of the last change.
+/// How new a record is: by the provider's change counter if it has one, otherwise by the time of the last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Version {
-    /// The provider's count of changes (Vima `operation_update_id`).
+    /// The provider's change counter (Vima `operation_update_id`).
     pub sequence: Option<SequenceId>,
-    /// The time of the last change, by the provider's clock.
+    /// By the provider's clock.
     pub modified_at: Option<DateTime<Utc>>,
 }
 
 impl Version {
-    /// Which is newer, or `None` where the two have nothing in common to be compared by.
+    /// `None` if the two versions have neither sequence nor time in common.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self.sequence, other.sequence) {

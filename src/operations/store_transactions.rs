@@ -56,7 +56,7 @@ pub(super) fn count(decisions: &[UpsertDecision]) -> Counts {
         match decision {
             UpsertDecision::Insert => counts.inserted += 1,
             UpsertDecision::Update | UpsertDecision::Replace => counts.updated += 1,
-            UpsertDecision::Same | UpsertDecision::Stale | UpsertDecision::Refused => counts.unchanged += 1,
+            UpsertDecision::Unchanged | UpsertDecision::Stale | UpsertDecision::Refused => counts.unchanged += 1,
         }
     }
     counts

@@ -89,7 +89,7 @@ async fn try_update(
 fn apply(found: Vec<(Uuid, Triage)>, update: &TriageUpdate) -> Result<Vec<DiscrepancyUpdate>, UpdateError> {
     let (mut updated, mut illegal) = (vec![], vec![]);
     for (id, from) in found {
-        match from.after(update) {
+        match from.apply(update) {
             Ok(Some(to)) => updated.push(DiscrepancyUpdate { id, from, to }),
             Ok(None) => {}
             Err(error) => illegal.push((id, error)),

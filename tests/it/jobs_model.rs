@@ -32,7 +32,7 @@ use crate::harness::servers::Servers;
 use model::{Claim, JobSnapshot, Lease, Model, Request};
 use steps::{LONG, Step, steps};
 
-const LIMITED: JobKind = JobKind { name: "limited", limit: Some("limited"), ..NO_OP };
+const LIMITED: JobKind = JobKind { name: "limited", limit_key: Some("limited"), ..NO_OP };
 
 /// The jobs table and its model.
 struct Comparison {

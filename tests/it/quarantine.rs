@@ -169,7 +169,7 @@ async fn raw_text_that_json_cannot_contain_is_replaced_and_reported() {
     Old::new("vima", "payin", b"{\"name\":\"\xff\0\"}").keep(&system).await;
     let entry = web.get(LIST).await["items"][0].clone();
     assert_eq!(entry["raw"], "{\"name\":\"\u{fffd}\u{fffd}\"}");
-    let said = "U+FFFD stands for 1 NULs and for 1 stretches of bytes that are no UTF-8";
+    let said = "U+FFFD replaces 1 NULs and 1 sequences of bytes that are not UTF-8";
     assert_eq!(entry["raw_replaced"], said);
 }
 

@@ -61,7 +61,7 @@ pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Resu
         job.requested_by,
         job.unique_key,
         live.is_some(),
-        job.limit,
+        job.limit_key,
         job.scheduled_for,
         i32::try_from(job.kind.max_attempts).unwrap_or(i32::MAX),
         interval(job.delay)

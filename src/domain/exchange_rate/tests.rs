@@ -1,9 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source, TransactionKey};
-use crate::domain::version::Version;
 
 fn decimal(text: &str) -> Decimal {
     text.parse().expect(text)
@@ -17,62 +15,40 @@ fn day(day: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(day)
 }
 
-fn rates(of: &[(&str, i64, &str)]) -> Rates {
+fn rates(entries: &[(&str, i64, &str)]) -> Rates {
     let rate = |(code, on, usd): &(&str, i64, &str)| {
         (currency(code), ExchangeRate { usd: decimal(usd), fetched_at: day(*on) })
     };
-    of.iter().map(rate).collect()
+    entries.iter().map(rate).collect()
 }
 
 fn payment(code: &str, amount: &str, fee: Option<&str>, rate: Option<&str>) -> Transaction {
     let (amount, rate) = (decimal(amount), rate.map(decimal));
     let fee = fee.map(decimal);
+    let key = TransactionKey { source: Source::Payshack, kind: Kind::Payin, source_id: "1".to_owned() };
     Transaction {
-        key: TransactionKey { source: Source::Payshack, kind: Kind::Payin, source_id: "1".to_owned() },
-        version: Version { sequence: None, modified_at: None },
-        reference_id: None,
-        client_operation_id: None,
-        order_id: None,
-        project: None,
-        merchant_id: None,
-        amount,
-        paid_amount: None,
-        currency: currency(code),
         amount_usd: rate.and_then(|rate| in_dollars(amount, rate)),
         fee,
         fee_usd: fee.zip(rate).and_then(|(fee, rate)| in_dollars(fee, rate)),
         exchange_rate: rate,
-        status: Status::Success,
-        original_status: None,
-        user_id: None,
-        user_email: None,
-        user_phone: None,
-        user_name: None,
-        country: None,
-        utr: None,
-        payment_method: None,
-        payment_product: None,
-        created_at: day(100),
-        updated_at: None,
-        completed_at: None,
-        raw: String::new(),
+        ..Transaction::minimal(key, day(100), amount, currency(code))
     }
 }
 
 #[test]
-fn a_rate_is_dollars_over_units() {
+fn rate_is_rounded_half_to_even_and_positive() {
     for (dollars, units, expected) in [
         ("1", "83.2", Some("0.012019230769")),
         ("1", "1", Some("1")),
         ("1", "0.5", Some("2")),
-        // By euros: a euro is 1.08 dollars and 90 rupees.
+        // The base is the euro: 1.08 dollars or 90 rupees.
         ("1.08", "90", Some("0.012")),
         ("1.08", "1", Some("1.08")),
-        // The half goes to the even digit.
+        // Half to even.
         ("0.0000000000025", "1", Some("0.000000000002")),
         ("0.0000000000035", "1", Some("0.000000000004")),
         ("1", "42000", Some("0.000023809524")),
-        // Nothing is left of it.
+        // Rounds to zero.
         ("1", "90000000000000", None),
         ("1", "0", None),
         ("0", "83.2", None),
@@ -85,15 +61,15 @@ fn a_rate_is_dollars_over_units() {
 }
 
 #[test]
-fn the_rate_of_a_payments_time_is_chosen() {
+fn rate_nearest_before_the_payment_is_chosen() {
     for (stored, expected) in [
         (&[][..], None),
         (&[("EUR", 100, "1")], None),
         (&[("INR", 100, "1")], Some(100)),
         (&[("INR", 98, "1"), ("INR", 99, "2"), ("INR", 101, "3")], Some(99)),
-        // None was known yet: the first that was.
+        // No rate was known yet: the first one after.
         (&[("INR", 103, "1"), ("INR", 102, "2")], Some(102)),
-        // Thirty days are near, more are not; what is too old does not hide what came soon after.
+        // At most 30 days away; a rate that is too old does not hide one fetched soon after.
         (&[("INR", 70, "1")], Some(70)),
         (&[("INR", 69, "1")], None),
         (&[("INR", 130, "1")], Some(130)),
@@ -107,18 +83,18 @@ fn the_rate_of_a_payments_time_is_chosen() {
 }
 
 #[test]
-fn the_records_word_goes_before_ours() {
-    let ours = rates(&[("INR", 99, "0.0125"), ("EUR", 99, "1.1"), ("USD", 99, "7")]);
+fn rate_of_the_record_has_priority() {
+    let stored_rates = rates(&[("INR", 99, "0.0125"), ("EUR", 99, "1.1"), ("USD", 99, "7")]);
     let stored = RateOrigin::Stored { fetched_at: day(99) };
     for (payment, expected) in [
         (payment("INR", "1000.40", Some("2.5"), None), Some(("0.0125", "12.505", Some("0.03125"), stored))),
         (payment("INR", "1000", None, Some("0.012")), Some(("0.012", "12", None, RateOrigin::Record))),
         (payment("EUR", "0", None, None), Some(("1.1", "0", None, stored))),
-        // A dollar is a dollar, whatever a feed makes of it.
+        // US dollars are never converted, whatever the feed says.
         (payment("USD", "5.50", Some("0.1"), None), Some(("1", "5.5", Some("0.1"), RateOrigin::Record))),
         (payment("KWD", "10", None, None), None),
     ] {
-        let valuation = Valuation::new(&payment, &ours);
+        let valuation = Valuation::new(&payment, &stored_rates);
         let expected = expected.map(|(rate, amount, fee, origin)| Valuation {
             exchange_rate: decimal(rate),
             amount_usd: Some(decimal(amount)),
@@ -130,9 +106,9 @@ fn the_records_word_goes_before_ours() {
 }
 
 proptest! {
-    /// Whatever is stored, the choice is what a look at every rate says.
+    /// The choice equals that of a linear search over all rates.
     #[test]
-    fn the_choice_equals_a_look_at_every_rate(
+    fn choice_equals_linear_search(
         stored in proptest::collection::btree_map(0_i64..200, 1_i64..1000, 0..20),
         at in 0_i64..200,
     ) {
@@ -147,9 +123,9 @@ proptest! {
         prop_assert_eq!(found.map(|rate| rate.usd), expected.map(|on| Decimal::from(stored[on])));
     }
 
-    /// The product is exact: whole numbers of the smallest digits say the same.
+    /// The product equals that of integers of the smallest units.
     #[test]
-    fn a_value_is_the_exact_product(paise in 0_i64..1_000_000_000_000_000, rate in 1_i64..1_000_000_000_000) {
+    fn value_is_the_exact_product(paise in 0_i64..1_000_000_000_000_000, rate in 1_i64..1_000_000_000_000) {
         let stored = ExchangeRate { usd: Decimal::new(rate, DECIMALS), fetched_at: day(1) };
         let valuation = Valuation::at_stored_rate(stored, Decimal::new(paise, 2), None);
         let exact = Decimal::from_i128_with_scale(i128::from(paise) * i128::from(rate), 2 + DECIMALS);

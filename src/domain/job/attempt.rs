@@ -1,4 +1,4 @@
-//! Attempts: a job in the hands of a worker, and what may become of it there.
+//! Attempts of jobs, and their outcomes.
 
 use std::time::Duration;
 
@@ -8,62 +8,46 @@ use serde_json::Value;
 use super::{Claim, JobState, Trigger};
 use crate::domain::string_enum::string_enum;
 
-/// How often a job may kill its process while it is the only one in it. One that does so again is poison: whatever it ran
-/// beside would go down with it.
+/// A job that kills its process this often while it is the only job in it is poison, and is never run again: it would
+/// kill the jobs that run beside it.
 pub const MAX_ISOLATED_DEATHS: u16 = 3;
 
-/// Why a job whose worker died waits again.
-pub const WORKER_DIED: &str = "its worker died; it runs again, alone in a process of its own";
+/// The error of an attempt whose worker died.
+pub const WORKER_DIED: &str = "its worker died; it runs again, isolated in a process of its own";
 
-/// Why a job is never run again.
-pub const POISON: &str = "poison: it killed its process 3 times while it was the only job in it; look into the log of its \
-                          workers and into its arguments, and retry it once its cause is mended";
+/// The error of a poison job.
+pub const POISON: &str = "poison: it killed its process 3 times while it was the only job in it; check the log of its \
+                          workers and its arguments, fix the cause, then retry it";
 
-/// A job that this worker may run.
+/// A job that this worker has claimed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedJob {
-    /// The right to write in its name.
     pub claim: Claim,
-    /// The name of its kind.
     pub kind: String,
-    /// What it is told.
     pub args: Value,
-    /// What an earlier attempt left to go on from.
+    /// The progress of an earlier attempt, from which this one resumes.
     pub checkpoint: Option<Value>,
-    /// What made it.
     pub trigger: Trigger,
-    /// Which attempt this is, from 1.
+    /// From 1.
     pub attempt: u32,
-    /// How many it gets.
     pub max_attempts: u32,
-    /// When it was enqueued.
     pub created_at: DateTime<Utc>,
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The job is done.
+    /// With the result of the job.
     Succeeded(Value),
-    /// The attempt failed; the next may begin after the wait.
-    Retry {
-        /// Why.
-        error: String,
-        /// How long to wait.
-        after: Duration,
-    },
-    /// PostgreSQL was away, which is no fault of the job: it goes on after the wait, and the attempt does not count.
-    Postponed {
-        /// What was said.
-        error: String,
-        /// How long to wait.
-        after: Duration,
-    },
-    /// The job has failed for good.
+    /// The attempt failed; the next one is due after the delay.
+    Retry { error: String, after: Duration },
+    /// PostgreSQL was unavailable. The job did not cause this: it continues after the delay, and the attempt does not count.
+    Postponed { error: String, after: Duration },
+    /// The job failed and is not retried.
     Failed(String),
-    /// The worker has to stop: another takes the job over, and the attempt does not count.
+    /// The worker is shutting down: another worker takes over the job, and the attempt does not count.
     HandedBack,
-    /// Somebody told the job to stop.
+    /// A person cancelled the job.
     Cancelled,
 }
 
@@ -82,7 +66,7 @@ impl Outcome {
         recorded.as_str()
     }
 
-    /// Where the job stands afterwards, unless somebody has told it to stop meanwhile.
+    /// The state of the job afterwards, unless it has been cancelled in the meantime.
     #[must_use]
     pub fn next_state(&self) -> JobState {
         match self {
@@ -94,7 +78,7 @@ impl Outcome {
         }
     }
 
-    /// How long the job waits before it is due again.
+    /// The time until the job is due again.
     #[must_use]
     pub fn wait(&self) -> Duration {
         match self {
@@ -103,7 +87,6 @@ impl Outcome {
         }
     }
 
-    /// Why it did not succeed.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         match self {
@@ -112,7 +95,6 @@ impl Outcome {
         }
     }
 
-    /// What came of it.
     #[must_use]
     pub fn result(&self) -> Option<&Value> {
         match self {
@@ -121,7 +103,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the attempt is one of those that the job gets. What the job is not to blame for costs it none.
+    /// Whether the attempt counts towards the maximum. Failures that the job did not cause do not.
     #[must_use]
     pub fn counts(&self) -> bool {
         !matches!(self, Self::Postponed { .. } | Self::HandedBack)
@@ -129,22 +111,19 @@ impl Outcome {
 }
 
 string_enum! {
-    /// How an attempt ended, as the jobs table records it.
+    /// The end of an attempt as recorded in the jobs table: that of an [`Outcome`], or `Lost`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum AttemptOutcome {
-        /// The job was done.
         Succeeded = "succeeded",
-        /// It failed, and another was to follow.
+        /// It failed, and another attempt follows.
         Retried = "retried",
-        /// PostgreSQL was away: it did not count.
+        /// PostgreSQL was unavailable; the attempt does not count.
         Postponed = "postponed",
-        /// It failed, and the job with it.
+        /// It failed, and so did the job.
         Failed = "failed",
-        /// Somebody had told the job to stop.
         Cancelled = "cancelled",
-        /// Its worker had to stop: it did not count.
+        /// Its worker was shut down; the attempt does not count.
         HandedBack = "handed_back",
-        /// Its worker died.
         Lost = "lost",
     }
 }
@@ -154,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_job_is_not_to_blame_for_costs_no_attempt() {
+    fn failures_not_caused_by_the_job_do_not_count() {
         let (error, after) = ("no answer".to_owned(), Duration::from_secs(2));
         for (outcome, state, counts) in [
             (Outcome::Succeeded(Value::Null), JobState::Succeeded, true),
@@ -169,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_the_poison_tells_the_number() {
+    fn poison_message_contains_the_number_of_deaths() {
         assert!(POISON.contains(&format!("{MAX_ISOLATED_DEATHS} times")));
     }
 }

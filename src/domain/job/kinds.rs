@@ -1,7 +1,6 @@
-//! Which kinds of job there are, and how each is treated.
+//! The kinds of job.
 //!
-//! A kind is plain data, so that a new one is a constant here and a handler in `jobs`, and so that a test can bring kinds
-//! of its own that production never knows.
+//! A kind is plain data: a new one needs a constant here and a handler in `jobs`, and tests can define their own kinds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,107 +12,101 @@ use serde_json::Value;
 use crate::domain::sync::SyncArgs;
 use crate::domain::transaction::Source;
 
-/// How a kind of job is treated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobKind {
-    /// Its name, for ever: rows outlive deployments.
+    /// Must never change: rows outlive deployments.
     pub name: &'static str,
-    /// The queue it waits in.
     pub queue: &'static str,
-    /// How long one attempt may take.
+    /// The maximum duration of one attempt.
     pub timeout: Duration,
-    /// How many attempts it gets.
     pub max_attempts: u32,
-    /// How long it waits between them.
+    /// The delays between attempts.
     pub backoff: Backoff,
-    /// Jobs that share it run one at a time, across all workers.
-    pub limit: Option<&'static str>,
+    /// Jobs with the same key run one at a time, across all workers.
+    pub limit_key: Option<&'static str>,
 }
 
-/// Reads Vima.
 pub const SYNC_VIMA: JobKind = JobKind {
     name: "sync-vima",
     queue: "sync",
     timeout: Duration::from_hours(6),
     max_attempts: 8,
-    // No longer than the ticks are apart: a provider that is back is read as soon as it would be without the failure.
+    // The cap is the interval between ticks: a provider that recovers is read as soon as it would be without the failure.
     backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
-    limit: Some("sync-vima"),
+    limit_key: Some("sync-vima"),
 };
 
-/// Reads `PayShack`'s pay-ins and pay-outs.
-pub const SYNC_PAYSHACK: JobKind = JobKind { name: "sync-payshack", limit: Some("sync-payshack"), ..SYNC_VIMA };
+pub const SYNC_PAYSHACK: JobKind = JobKind { name: "sync-payshack", limit_key: Some("sync-payshack"), ..SYNC_VIMA };
 
-/// Reads who takes part at `PayShack`. Three answers, read again at the next tick: a long wait for them is in vain.
+/// Syncs the `PayShack` directory: three requests, repeated at the next tick, so a long retry is not worth it.
 pub const SYNC_PAYSHACK_METADATA: JobKind = JobKind {
     name: "sync-payshack-metadata",
     timeout: Duration::from_mins(10),
     max_attempts: 5,
-    limit: Some("sync-payshack-metadata"),
+    limit_key: Some("sync-payshack-metadata"),
     ..SYNC_VIMA
 };
 
-/// Reads again what could not be read.
 pub const REPLAY_QUARANTINE: JobKind = JobKind {
     name: "replay-quarantine",
     queue: "sync",
     timeout: Duration::from_hours(1),
     max_attempts: 5,
     backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
-    limit: Some("replay-quarantine"),
+    limit_key: Some("replay-quarantine"),
 };
 
-/// Reconciles a day. One at a time: each reads all the payments of days.
+/// Reconciles a day. One at a time, because each reads all payments of several days.
 pub const RECONCILE: JobKind = JobKind {
     name: "reconcile",
     queue: "reconciliation",
     timeout: Duration::from_hours(1),
     max_attempts: 6,
     backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(2) },
-    limit: Some("reconcile"),
+    limit_key: Some("reconcile"),
 };
 
-/// Makes a file to download. As many at a time as there are workers for them: each reads a snapshot of its own.
+/// Creates the file of an export. No limit: each reads its own snapshot.
 pub const EXPORT: JobKind = JobKind {
     name: "export",
     queue: "export",
     timeout: Duration::from_hours(2),
     max_attempts: 5,
     backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(2) },
-    limit: None,
+    limit_key: None,
 };
 
-/// Clears away what is no longer needed.
+/// Deletes expired data.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
     queue: "maintenance",
     timeout: Duration::from_mins(10),
     max_attempts: 3,
     backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(2) },
-    limit: Some("housekeeping"),
+    limit_key: Some("housekeeping"),
 };
 
-/// Fetches exchange rates, and values the payments that waited for one.
+/// Fetches exchange rates, and sets the missing US dollar amounts of payments.
 pub const REFRESH_FX_RATES: JobKind = JobKind {
     name: "refresh-fx-rates",
     queue: "maintenance",
     timeout: Duration::from_mins(10),
     max_attempts: 4,
     backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(5) },
-    limit: Some("refresh-fx-rates"),
+    limit_key: Some("refresh-fx-rates"),
 };
 
-/// Counts the metrics anew from the payments. A day at a time, and a day of a million payments takes a minute or two.
+/// Rebuilds the metric rollups from the payments, a day at a time. A day of a million payments takes a minute or two.
 pub const REBUILD_ROLLUPS: JobKind = JobKind {
     name: "rebuild-rollups",
     queue: "maintenance",
     timeout: Duration::from_hours(6),
     max_attempts: 6,
     backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(5) },
-    limit: Some("rebuild-rollups"),
+    limit_key: Some("rebuild-rollups"),
 };
 
-/// Every kind of job there is in production.
+/// Every kind of job in production.
 pub const KINDS: [&JobKind; 9] = [
     &SYNC_VIMA,
     &SYNC_PAYSHACK,
@@ -127,7 +120,6 @@ pub const KINDS: [&JobKind; 9] = [
 ];
 
 impl JobKind {
-    /// The kind that reads `source`.
     #[must_use]
     pub fn sync_of(source: Source) -> &'static Self {
         match source {
@@ -136,34 +128,33 @@ impl JobKind {
         }
     }
 
-    /// The source that it reads, if it reads one.
+    /// The source that the kind syncs.
     #[must_use]
     pub fn source(&self) -> Option<Source> {
         Source::ALL.into_iter().find(|source| Self::sync_of(*source) == self)
     }
 
-    /// The source that jobs of the kind of this name read, if they read one.
+    /// The source that the kind of this name syncs.
     #[must_use]
     pub fn source_of(name: &str) -> Option<Source> {
         Self::from_name(name).and_then(Self::source)
     }
 
-    /// What a job that is told `args` shares with those that it must not run beside. A sync that reads old days runs beside
-    /// the one that follows what is new, which must never wait for it: each has a lane of its own.
+    /// The limit key of a job with these arguments. A sync of historical days has another key than the incremental sync of
+    /// the source, which must never wait for it.
     #[must_use]
-    pub fn limit_of(&self, args: &Value) -> Option<String> {
-        let follows = || matches!(serde_json::from_value(args.clone()), Ok(SyncArgs::Incremental));
-        let days = self.source().is_some() && !follows();
-        self.limit.map(|limit| if days { format!("{limit}-days") } else { limit.to_owned() })
+    pub fn limit_key_for(&self, args: &Value) -> Option<String> {
+        let is_incremental = || matches!(serde_json::from_value(args.clone()), Ok(SyncArgs::Incremental));
+        let days = self.source().is_some() && !is_incremental();
+        self.limit_key.map(|key| if days { format!("{key}-days") } else { key.to_owned() })
     }
 
-    /// The kind of this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<&'static Self> {
         KINDS.into_iter().find(|kind| kind.name == name)
     }
 
-    /// The queues of all kinds, each once.
+    /// The queues of all kinds, without duplicates.
     #[must_use]
     pub fn queues() -> BTreeSet<&'static str> {
         KINDS.into_iter().map(|kind| kind.queue).collect()

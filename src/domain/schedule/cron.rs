@@ -1,11 +1,10 @@
-//! Cron: due when the clocks of a zone show certain times.
+//! Cron expressions in a time zone.
 //!
-//! What an expression means is croner's to know; it is asked about wall clocks without a zone alone. What a wall clock
-//! means on a day on which it is set is said here in one sentence, for every expression alike: **each time of the wall
-//! clock is one tick; one that is skipped is due right after the gap, one that is shown twice is due the first time.**
-//! croner's own way with zones was rejected: it takes an expression with more than one hour or minute (`0,30 2 * * *`) for
-//! an interval, and drops those that fall into a gap, so that a night would not be reconciled. The price is that what runs
-//! every hour rests while an hour is shown again.
+//! croner evaluates the expressions, but only for local times without a zone. Clock changes are handled here, in the same
+//! way for every expression: **each matching local time is one tick; a skipped time is due right after the gap, and a
+//! repeated time is due the first time only.** croner's own zone handling was rejected: it treats an expression with more
+//! than one hour or minute (`0,30 2 * * *`) as an interval, and drops times that fall into a gap, so that a night would
+//! not be reconciled. The price is that an hourly job pauses while an hour is repeated.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,28 +15,25 @@ use chrono_tz::Tz;
 use croner::Direction;
 use croner::parser::{CronParser, Year};
 
-/// No zone sets its clock back further at once.
+/// No zone sets its clocks back further at once.
 const FURTHEST_BACK: TimeDelta = TimeDelta::hours(3);
-/// Nor ahead: Samoa left out a day in 2011.
+/// Samoa skipped a day in 2011.
 const LONGEST_GAP_MINUTES: i64 = 24 * 60;
 
-/// Which times of a wall clock are meant: five fields (minute, hour, day of the month, month, day of the week, where 0 and 7
-/// are Sunday), or six with the second first. Where both days are restricted, either will do, as ever since Vixie's cron.
+/// Five fields (minute, hour, day of the month, month, day of the week, where 0 and 7 are Sunday), or six with the second
+/// first. If both days are restricted, either one matches, as in Vixie cron.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CronExpression {
     text: String,
-    // Large, and handed on with every entry of the schedule.
+    // Large, and cloned with every entry of the schedule.
     pattern: Arc<croner::Cron>,
 }
 
-/// A text that is no cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
-    /// It cannot be read.
     #[error("it must be five fields (minute, hour, day, month, weekday), or six with the second first: {0}")]
     Unreadable(String),
-    /// It can, but its time never comes.
-    #[error("no day is ever as it says")]
+    #[error("no day ever matches it")]
     Never,
 }
 
@@ -59,30 +55,25 @@ impl fmt::Display for CronExpression {
     }
 }
 
-/// Due when the clocks of a zone show the times of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cron {
-    /// Which times.
     pub expression: CronExpression,
-    /// Whose clocks.
     pub zone: Tz,
 }
 
 impl Cron {
-    /// The last tick until `now`.
+    /// The last tick at or before `now`.
     #[must_use]
     pub fn last_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.ticks_until(now).next()
     }
 
-    /// The first tick after `now`.
     #[must_use]
     pub fn next_tick(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let wall = now.with_timezone(&self.zone).naive_local();
         self.expression.pattern.iter_after(wall).filter_map(|time| self.instant(time)).find(|tick| *tick > now)
     }
 
-    /// The ticks after `last` until `now`, oldest first; of more than `most` of them the newest.
     #[must_use]
     pub fn ticks_since(&self, last: DateTime<Utc>, now: DateTime<Utc>, most: usize) -> Vec<DateTime<Utc>> {
         let mut ticks: Vec<DateTime<Utc>> = self.ticks_until(now).take_while(|tick| *tick > last).take(most).collect();
@@ -90,24 +81,25 @@ impl Cron {
         ticks
     }
 
-    /// The ticks until `now`, newest first. While an hour is shown again, the wall clock is behind what it has shown already.
+    /// The ticks up to `now`, newest first. While an hour is repeated, ticks that have passed are ahead of the local time, so
+    /// the search starts later than it.
     fn ticks_until(&self, now: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
         let furthest = now.with_timezone(&self.zone).naive_local() + FURTHEST_BACK;
         let times = self.expression.pattern.iter_from(furthest, Direction::Backward);
         let mut later = None;
-        // Of several times in one gap, which are due together, one is left.
+        // Several times in one gap are due at the same instant, which is one tick.
         times
             .filter_map(|time| self.instant(time))
             .filter(move |tick| *tick <= now && later.replace(*tick) != Some(*tick))
     }
 
-    /// When the wall clock shows `time` for the first time, or has gone past it.
+    /// The first instant at which the local time is `time`, or the end of the gap that skips it.
     fn instant(&self, time: NaiveDateTime) -> Option<DateTime<Utc>> {
-        let shown = |time: NaiveDateTime| self.zone.from_local_datetime(&time).earliest();
-        // Clocks are set at whole minutes.
+        let existing = |time: NaiveDateTime| self.zone.from_local_datetime(&time).earliest();
+        // Clock changes happen at whole minutes.
         let minute = DateTime::from_timestamp(time.and_utc().timestamp().div_euclid(60) * 60, 0)?.naive_utc();
         let after = (1..=LONGEST_GAP_MINUTES).map(|minutes| minute + TimeDelta::minutes(minutes));
-        let instant = std::iter::once(time).chain(after).find_map(shown)?;
+        let instant = std::iter::once(time).chain(after).find_map(existing)?;
         Some(instant.to_utc())
     }
 }
@@ -124,9 +116,8 @@ mod tests {
         Cron { expression: expression.parse().expect(expression), zone }
     }
 
-    /// Each expression ticks last and next around an instant.
     #[test]
-    fn ticks_are_those_of_the_clocks_of_the_zone() {
+    fn ticks_follow_the_local_time_of_the_zone() {
         use Tz::{America__New_York as NewYork, Asia__Kolkata as Kolkata, UTC};
         for (expression, zone, now, last, next) in [
             ("30 1 * * *", UTC, "2026-01-15T01:29:59Z", "2026-01-14T01:30:00Z", "2026-01-15T01:30:00Z"),
@@ -143,13 +134,13 @@ mod tests {
             // The 1st, or a Friday.
             ("0 3 1 * 5", UTC, "2026-01-30T12:00:00Z", "2026-01-30T03:00:00Z", "2026-02-01T03:00:00Z"),
             ("0 0 29 2 *", UTC, "2026-01-15T00:00:00Z", "2024-02-29T00:00:00Z", "2028-02-29T00:00:00Z"),
-            // On March 8, the clocks of New York go from 02:00 to 03:00: what was to run between, runs then.
+            // On March 8, the clocks of New York go from 02:00 to 03:00: times in between are due then.
             ("30 2 * * *", NewYork, "2026-03-08T06:59:59Z", "2026-03-07T07:30:00Z", "2026-03-08T07:00:00Z"),
             ("30 2 * * *", NewYork, "2026-03-08T07:00:00Z", "2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"),
             ("30 1 * * *", NewYork, "2026-03-08T07:00:00Z", "2026-03-08T06:30:00Z", "2026-03-09T05:30:00Z"),
             ("10,50 2 * * *", NewYork, "2026-03-08T07:00:00Z", "2026-03-08T07:00:00Z", "2026-03-09T06:10:00Z"),
             ("0 * * * *", NewYork, "2026-03-08T07:30:00Z", "2026-03-08T07:00:00Z", "2026-03-08T08:00:00Z"),
-            // On November 1, they go from 02:00 back to 01:00: what runs between, runs the first time.
+            // On November 1, they go from 02:00 back to 01:00: times in between are due the first time.
             ("30 1 * * *", NewYork, "2026-11-01T05:29:59Z", "2026-10-31T05:30:00Z", "2026-11-01T05:30:00Z"),
             ("30 1 * * *", NewYork, "2026-11-01T06:10:00Z", "2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"),
             ("30 1 * * *", NewYork, "2026-11-01T06:30:00Z", "2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"),
@@ -162,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn missed_nights_are_known_each_once() {
+    fn missed_ticks_are_listed_once_each() {
         use Tz::{America__New_York as NewYork, Asia__Kolkata as Kolkata};
         for (expression, zone, last, now, expected) in [
             ("30 1 * * *", Kolkata, "2026-01-14T20:00:00Z", "2026-01-15T19:59:59Z", vec![]),
@@ -173,7 +164,7 @@ mod tests {
                 "2026-01-15T20:00:00Z",
                 vec!["2026-01-13T20:00:00Z", "2026-01-14T20:00:00Z", "2026-01-15T20:00:00Z"],
             ),
-            // Four were missed, three are made up for: the newest.
+            // Four were missed, the newest three are returned.
             (
                 "30 1 * * *",
                 Kolkata,
@@ -181,7 +172,7 @@ mod tests {
                 "2026-01-15T20:00:00Z",
                 vec!["2026-01-13T20:00:00Z", "2026-01-14T20:00:00Z", "2026-01-15T20:00:00Z"],
             ),
-            // Over a gap, and over an hour that is shown twice.
+            // Across a gap, and across a repeated hour.
             (
                 "0,30 2 * * *",
                 NewYork,
@@ -205,9 +196,9 @@ mod tests {
         }
     }
 
-    /// Forwards and backwards, a year of ticks is the same, in zones of every shape: half an hour, midnight, a day left out.
+    /// For a year, in zones with changes of half an hour, at midnight, and of a whole day.
     #[test]
-    fn ticks_are_the_same_from_either_side() {
+    fn ticks_are_the_same_forwards_and_backwards() {
         use Tz::{America__New_York, America__Santiago, Asia__Kolkata, Australia__Lord_Howe, Pacific__Apia};
         for zone in [America__New_York, America__Santiago, Asia__Kolkata, Australia__Lord_Howe, Pacific__Apia] {
             for expression in ["30 1 * * *", "0,45 0,2 * * *", "*/20 2 * * *"] {
@@ -225,18 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression_is_told() {
-        for (text, told) in [
+    fn invalid_expressions_are_rejected_with_a_reason() {
+        for (text, expected) in [
             ("", "must be five fields"),
             ("30 1 * *", "must be five fields"),
             ("0 30 1 * * * 2026", "must be five fields"),
             ("61 1 * * *", "must be five fields"),
             ("30 1 * * 8", "must be five fields"),
             ("half past one", "must be five fields"),
-            ("0 0 30 2 *", "no day is ever"),
+            ("0 0 30 2 *", "no day ever matches"),
         ] {
             let error = text.parse::<CronExpression>().expect_err(text).to_string();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
         assert_eq!("30 1 * * *".parse::<CronExpression>().expect("an expression").to_string(), "30 1 * * *");
     }

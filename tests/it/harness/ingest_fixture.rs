@@ -93,35 +93,12 @@ pub(crate) fn minimal_transaction(
     source_id: String,
     created_at: DateTime<Utc>,
 ) -> Transaction {
+    let key = TransactionKey { source, kind, source_id };
     Transaction {
-        key: TransactionKey { source, kind, source_id },
         version: Version { sequence: Some(SequenceId(1)), modified_at: None },
-        reference_id: None,
-        client_operation_id: None,
-        order_id: None,
-        project: None,
-        merchant_id: None,
-        amount: Decimal::ZERO,
-        paid_amount: None,
-        currency: Currency::inr(),
-        amount_usd: None,
-        fee: None,
-        fee_usd: None,
-        exchange_rate: None,
         status: Status::Success,
-        original_status: None,
-        user_id: None,
-        user_email: None,
-        user_phone: None,
-        user_name: None,
-        country: None,
-        utr: None,
-        payment_method: None,
-        payment_product: None,
-        created_at,
-        updated_at: None,
-        completed_at: None,
         raw: "{}".to_owned(),
+        ..Transaction::minimal(key, created_at, Decimal::ZERO, Currency::inr())
     }
 }
 

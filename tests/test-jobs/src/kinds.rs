@@ -13,7 +13,7 @@ pub const NO_OP: JobKind = JobKind {
     timeout: Duration::from_mins(10),
     max_attempts: 3,
     backoff: Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(1) },
-    limit: None,
+    limit_key: None,
 };
 
 /// Has one effect.
