@@ -18,7 +18,6 @@ use psp_dashboard::domain::access::Role;
 use psp_dashboard::operations::issue_key::issue_key;
 use psp_dashboard::telemetry;
 use psp_dashboard::web::app;
-use psp_dashboard::web::http::openapi;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -105,8 +104,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn render(format: DocumentFormat) -> String {
     match format {
-        DocumentFormat::Json => openapi::to_json(),
-        DocumentFormat::Yaml => openapi::to_yaml(),
+        DocumentFormat::Json => app::document().to_json(),
+        DocumentFormat::Yaml => app::document().to_yaml(),
     }
 }
 

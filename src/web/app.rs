@@ -1,6 +1,6 @@
-//! The web process as a whole: what its handlers share, its routes, and how it starts and stops.
+//! The web process: its routes, and how it starts and stops.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use poem::middleware::Compression;
 use poem::web::{CompressionAlgo, CompressionLevel, Redirect};
@@ -13,7 +13,7 @@ use super::access::me::MeApi;
 use super::export::{self, skip_compression};
 use super::health::HealthApi;
 use super::http::middleware::RequestMiddleware;
-use super::http::openapi;
+use super::http::openapi::{self, Document};
 use super::http::server;
 use super::jobs::JobsApi;
 use super::jobs::queues::QueuesApi;
@@ -21,8 +21,8 @@ use super::jobs::schedule::ScheduleApi;
 use super::metrics;
 use super::payshack;
 use super::reconciliation;
-use super::socket::{self, Authenticator};
-use super::state::{StartError, State};
+use super::socket::{self, Authenticator, FeedError, Hub, ServerFeed};
+use super::state::{State, StateError};
 use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
 use super::transactions::TransactionsApi;
@@ -31,12 +31,28 @@ use crate::clock::SharedClock;
 use crate::config::WebConfig;
 use crate::shutdown;
 
-/// Every operation. They hold nothing: what they need comes with the request.
-pub(in crate::web) fn operations() -> impl OpenApi {
-    (HealthApi, versioned())
+static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new((HealthApi, versioned())));
+
+/// Why the web process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Events(#[from] FeedError),
+    #[error("cannot listen on {address} ({error}): is another process there? set HOST and PORT")]
+    Listen { address: String, error: std::io::Error },
+    #[error("cannot listen for the signals that stop the process: {0}")]
+    Signals(std::io::Error),
 }
 
-/// The operations under `/api/v1`.
+/// The OpenAPI document of every operation.
+#[must_use]
+pub fn document() -> &'static Document {
+    &DOCUMENT
+}
+
+/// The operations under `/api/v1`. They have no fields: a handler gets [`State`] from the request.
 fn versioned() -> impl OpenApi + 'static {
     (
         TransactionsApi,
@@ -55,25 +71,24 @@ fn versioned() -> impl OpenApi + 'static {
     )
 }
 
-/// The whole of the web process behind one endpoint.
+/// The web process as one endpoint.
 #[must_use]
-pub fn build(state: Arc<State>) -> impl Endpoint<Output = Response> + 'static {
+pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Response> + 'static {
     let pages = Route::new()
         .at("/", get(root))
         .nest_no_strip("/health", openapi::described(HealthApi))
-        .nest_no_strip("/api/v1", openapi::described(versioned()))
-        .at("/api/docs", get(openapi::ui))
-        .at("/api/openapi.json", get(openapi::json))
-        .at("/api/openapi.yaml", get(openapi::yaml))
-        // Not brotli, which browsers would be given first: at the quality that poem asks of it, it takes a hundred times as
-        // long as all the rest of an answer.
+        .nest_no_strip("/api/v1", openapi::described(versioned()));
+    let pages = document()
+        .mount(pages)
+        // Not Brotli, which browsers prefer: at the quality that poem uses, it takes a hundred times as long as the rest of the
+        // response.
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
         .before(skip_compression);
-    let doorkeeper: Arc<dyn Authenticator> = state.access();
-    // The WebSocket goes beside the pages: an upgrade must not be compressed.
-    let routes = socket::mount(Route::new().nest("/", pages), &state.hub, &doorkeeper);
+    let authenticator: Arc<dyn Authenticator> = state.access();
+    // Beside the pages, because an upgrade must not be compressed.
+    let routes = socket::mount(Route::new().nest("/", pages), hub, &authenticator);
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
-    RequestMiddleware::new(routes.data(state.access()).data(state), cors, requests)
+    RequestMiddleware::new(routes.data(state.access()).data(state), cors, requests, document())
 }
 
 #[handler]
@@ -81,28 +96,32 @@ fn root() -> Redirect {
     Redirect::temporary("/api/docs")
 }
 
-/// Starts the web process, and serves until it is told to stop; then open requests get `SHUTDOWN_GRACE_SECONDS`.
+/// Serves until a signal stops the process; then open requests have `SHUTDOWN_GRACE_SECONDS` to finish.
 ///
 /// # Errors
-/// [`StartError`] where it cannot start.
+/// [`StartError`] if it cannot start.
 pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartError> {
-    let state = State::connect(config, clock).await?;
+    let state = State::connect(config, Arc::clone(&clock)).await?;
+    let feed = ServerFeed { pool: state.pool.clone(), redis: state.redis.clone() };
+    let hub = Hub::start(Arc::new(feed), clock).await?;
     let address = format!("{}:{}", config.host, config.port);
     let listener = TcpListener::bind(&address).await;
     let listener = listener.map_err(|error| StartError::Listen { address: address.clone(), error })?;
     if state.access.is_open() {
-        tracing::warn!("AUTH=off: anybody who can reach this port may read and do everything");
+        tracing::warn!("AUTH=off: anyone who can reach this port has the role admin");
     }
-    tracing::info!(address, "psp web serves");
+    tracing::info!(address, "web process started");
     let stop = shutdown::on_signal().map_err(StartError::Signals)?;
-    let hub = Arc::clone(&state.hub);
     let closing = stop.clone();
-    let serving = server::serve(listener, build(Arc::new(state)), stop, config.shutdown_grace);
-    // The server does not wait for upgraded sockets: they are told to go by themselves.
+    let serving = server::serve(listener, build(Arc::new(state), &hub), stop, config.shutdown_grace);
+    // The server does not wait for upgraded connections, so the hub closes them.
     tokio::join!(serving, async {
         closing.cancelled().await;
         hub.close().await;
     });
-    tracing::info!("psp web has stopped");
+    tracing::info!("web process stopped");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,14 +10,12 @@ use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 
 use super::http::openapi::Tag;
-use super::state::State;
+use super::state::{PROCESS_TIMEOUT, State};
 use crate::db::jobs::processes;
 use crate::db::jobs::processes::AliveProcesses;
 
 /// A server that has not answered by then is down.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A process that has not been seen for so long is not alive.
-pub(in crate::web) const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// How the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -228,6 +226,6 @@ async fn answers<E>(question: impl Future<Output = Result<(), E>>) -> ServerStat
 
 /// Nobody is known to be alive where the database cannot be asked.
 async fn count_alive(state: &State) -> AliveProcesses {
-    let counted = tokio::time::timeout(PATIENCE, processes::count_alive(&state.pool, SEEN_WITHIN)).await;
+    let counted = tokio::time::timeout(PATIENCE, processes::count_alive(&state.pool, PROCESS_TIMEOUT)).await;
     counted.ok().and_then(Result::ok).unwrap_or_default()
 }

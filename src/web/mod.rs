@@ -1,8 +1,7 @@
-//! The web process: REST, its document, and the WebSocket.
+//! The web process: REST, the OpenAPI document, WebSocket.
 //!
-//! A file a resource. What they share: a request says what it wants through `fields` (query and body alike), an answer
-//! is made of the words of `schema`, whatever goes wrong is a [`error::Problem`], and who asks is known to [`auth`].
-//! poem-openapi derives the document; [`document`] mends what it does not know.
+//! Dependencies point down: `app`, then the resources (a folder each, none knows another; the WebSocket is one), then what
+//! several resources share (`filters`, `responses`), then `state`, then `http`. `tests/it/layers.rs` asserts it.
 
 mod access;
 pub mod app;
@@ -14,6 +13,7 @@ mod jobs;
 mod metrics;
 mod payshack;
 mod reconciliation;
+mod responses;
 pub mod socket;
 pub mod state;
 mod sync;

@@ -1,10 +1,9 @@
-//! What every handler receives, and how it is connected at start.
+//! What the handlers share.
 
 use super::http::auth::Access;
 use super::http::cors::Cors;
 use super::http::pagination::Cursors;
 use super::http::response_cache::ResponseCache;
-use super::socket::{FeedError, Hub, ServerFeed};
 use crate::clock::SharedClock;
 use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::DbError;
@@ -18,8 +17,12 @@ use crate::redis::Redis;
 use chrono_tz::Tz;
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// What the handlers share.
+/// A process that has sent no heartbeat for this long does not count as alive.
+pub(in crate::web) const PROCESS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Every handler gets it as `Data<&Arc<State>>`.
 pub struct State {
     pub(in crate::web) pool: PgPool,
     pub(in crate::web) redis: Redis,
@@ -35,58 +38,37 @@ pub struct State {
     pub(in crate::web) files: ExportStore,
     pub(in crate::web) cors: Cors,
     pub(in crate::web) requests: RequestCounter,
-    pub(in crate::web) hub: Arc<Hub>,
 }
 
-/// Why the web process cannot start.
+/// Why [`State::connect`] failed.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A server is away or refuses, or the schema is behind.
+pub enum StateError {
     #[error(transparent)]
     Servers(#[from] ConnectError),
-    /// The database does not say who may ask.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The events cannot be followed.
-    #[error(transparent)]
-    Events(#[from] FeedError),
-    /// The settings of the store of files contradict each other.
     #[error(transparent)]
     Files(#[from] ExportStoreError),
-    /// Nobody could ask anything.
     #[error(
-        "there is no API key, so nobody could ask anything: set API_KEYS=name:role:key, or run psp keys create, or open \
-         everything to everybody with AUTH=off"
+        "there is no API key, so no request could be authenticated: set API_KEYS=name:role:key, or run psp keys create, or \
+         allow every request with AUTH=off"
     )]
     NoKeys,
-    /// It cannot listen.
-    #[error("cannot listen on {address} ({error}): is another process there? set HOST and PORT")]
-    Listen {
-        /// Where.
-        address: String,
-        /// Why not.
-        error: std::io::Error,
-    },
-    /// It cannot be told to stop.
-    #[error("the signals to stop cannot be heard ({0})")]
-    Signals(std::io::Error),
 }
 
 impl State {
-    /// Connects to everything that is needed, trying each once.
+    /// Connects to every server, without retries.
     ///
     /// # Errors
-    /// [`StartError`] where something is missing.
-    pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StartError> {
+    /// A server is unavailable, the schema is outdated, or there is no key to authenticate requests with.
+    pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StateError> {
         let (pool, redis) = connect_servers(&config.servers).await?;
         let access = Access::new(&config.access, pool.clone(), redis.clone(), Arc::clone(&clock));
         if !access.is_open() && !access.has_keys().await? {
-            return Err(StartError::NoKeys);
+            return Err(StateError::NoKeys);
         }
         let requests = RequestCounter::default();
-        let feed = Arc::new(ServerFeed { pool: pool.clone(), redis: redis.clone() });
         Ok(Self {
-            hub: Hub::start(feed, Arc::clone(&clock)).await?,
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             metrics: MetricsCache::new(pool.clone()),
             written: ResponseCache::default(),
@@ -104,7 +86,6 @@ impl State {
         })
     }
 
-    /// Who may ask.
     #[must_use]
     pub fn access(&self) -> Arc<Access> {
         Arc::clone(&self.access)

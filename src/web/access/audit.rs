@@ -13,9 +13,9 @@ use crate::db::access::audit;
 use crate::db::count::Count;
 use crate::db::page::TimeCursor;
 use crate::web::http::auth::Admin;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
 use crate::web::state::State;
@@ -91,7 +91,7 @@ impl AuditApi {
         state: Data<&Arc<State>>,
         _admin: Admin,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<AuditEntry>>, Problem> {
+    ) -> Result<Json<Page<AuditEntry>>, Fails> {
         let asked: Window<TimeCursor> = state.cursors.window("audit", &page.0)?;
         let window = asked.to_db();
         let (entries, total) = tokio::try_join!(audit::list(&state.pool, &window), audit::count(&state.pool))?;

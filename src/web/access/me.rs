@@ -9,9 +9,9 @@ use poem_openapi::{Object, OpenApi};
 
 use crate::domain::access::Role;
 use crate::web::http::auth::{Access, Viewer};
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
-use crate::web::http::problem::Problem;
-use crate::web::http::schema::Time;
+use crate::web::http::schema::{Time, named_enum};
 
 /// The key that asks.
 #[derive(Debug, Clone, Object)]
@@ -56,7 +56,7 @@ impl MeApi {
     /// The name and the role of the key that the request bears.
     #[oai(path = "/me", method = "get", operation_id = "getMe")]
     #[expect(clippy::unused_async, reason = "poem-openapi calls every operation so")]
-    async fn me(&self, viewer: Viewer) -> Result<Json<Me>, Problem> {
+    async fn me(&self, viewer: Viewer) -> Result<Json<Me>, Fails> {
         Ok(Json(Me { name: viewer.0.name, role: viewer.0.role }))
     }
 
@@ -65,8 +65,10 @@ impl MeApi {
     /// For browsers, which cannot send a header with a WebSocket. The ticket opens one connection within 60 seconds, with
     /// the role of the key that asked for it.
     #[oai(path = "/ws/ticket", method = "post", operation_id = "createWebSocketTicket")]
-    async fn ticket(&self, access: Data<&Arc<Access>>, viewer: Viewer) -> Result<Json<WebSocketTicket>, Problem> {
+    async fn ticket(&self, access: Data<&Arc<Access>>, viewer: Viewer) -> Result<Json<WebSocketTicket>, Fails> {
         let issued = access.issue_ticket(&viewer.0).await?;
         Ok(Json(WebSocketTicket { ticket: issued.ticket, expires_at: Time(issued.expires_at) }))
     }
 }
+
+named_enum!(Role, "Role", Role::ALL, "The role of a key; each role includes the one before.");

@@ -2,7 +2,7 @@
 
 use chrono_tz::Tz;
 
-use super::query::FileQuery;
+use super::query::{FileQuery, FileZoneQuery};
 use crate::domain::access::Principal;
 use crate::domain::masking::PiiAccess;
 use crate::operations::export::sources::metrics_summary::MetricsSummaryExport;
@@ -11,10 +11,10 @@ use crate::operations::export::sources::reconciliation::ReconciliationExport;
 use crate::operations::export::sources::transactions::TransactionsExport;
 use crate::tabular::FileOptions;
 use crate::web::filters::discrepancies::DiscrepancyQuery;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::payshack::MetadataQuery;
 use crate::web::filters::transactions::TransactionQuery;
 use crate::web::http::problem::Problem;
-use crate::web::metrics::MetricsQuery;
-use crate::web::payshack::MetadataQuery;
 use crate::web::state::State;
 
 pub(in crate::web) type ParsedExport<S> = (S, FileOptions);
@@ -36,10 +36,12 @@ pub(in crate::web) fn reconciliation(
     state: &State,
     query: &DiscrepancyQuery,
     file: FileQuery,
+    zone: &FileZoneQuery,
 ) -> ParsedExport<ReconciliationExport> {
-    let (now, zone): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
-    let filter = query.filter(now.with_timezone(&zone).date_naive());
-    (ReconciliationExport { filter, zone, requested_at: now }, file.options(zone))
+    let (now, days_zone): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
+    let filter = query.filter(now.with_timezone(&days_zone).date_naive());
+    let export = ReconciliationExport { filter, zone: days_zone, requested_at: now };
+    (export, file.options(zone.zone(days_zone)))
 }
 
 pub(in crate::web) fn metrics_summary(
@@ -56,7 +58,8 @@ pub(in crate::web) fn payshack_clients(
     by: &Principal,
     query: MetadataQuery,
     file: FileQuery,
+    zone: &FileZoneQuery,
 ) -> ParsedExport<PayshackClientsExport> {
     let export = PayshackClientsExport { filter: query.into(), pii_access: PiiAccess::for_role(by.role) };
-    (export, file.options(state.report_timezone))
+    (export, file.options(zone.zone(state.report_timezone)))
 }

@@ -13,19 +13,18 @@ use poem::web::Data;
 use poem::{Request, Result};
 use poem_openapi::OpenApi;
 
-pub(in crate::web) use self::requests::ExportName;
-
 use self::download::Download;
 use self::from_query::ParsedExport;
-use self::query::FileQuery;
+use self::query::{FileQuery, FileZoneQuery};
 use super::filters::discrepancies::DiscrepancyQuery;
+use super::filters::metrics::MetricsQuery;
+use super::filters::payshack::MetadataQuery;
 use super::filters::transactions::TransactionQuery;
 use super::http::auth::Viewer;
+use super::http::fails::{Fails, Failure};
 use super::http::openapi::Tag;
 use super::http::problem::{Problem, ProblemCode};
 use super::http::query::Query;
-use super::metrics::MetricsQuery;
-use super::payshack::MetadataQuery;
 use super::state::State;
 use crate::domain::access::Principal;
 use crate::operations::export::exporter::{ExportError, RowCounter};
@@ -63,7 +62,7 @@ impl ExportApi {
         viewer: Viewer,
         query: Query<TransactionQuery>,
         file: Query<FileQuery>,
-    ) -> Result<Download, Problem> {
+    ) -> Result<Download, Fails<ExportTooLong>> {
         answer(&state, request, &viewer.0, &from_query::transactions(&state, &viewer.0, query.0, file.0)).await
     }
 
@@ -79,8 +78,9 @@ impl ExportApi {
         viewer: Viewer,
         query: Query<DiscrepancyQuery>,
         file: Query<FileQuery>,
-    ) -> Result<Download, Problem> {
-        answer(&state, request, &viewer.0, &from_query::reconciliation(&state, &query.0, file.0)).await
+        zone: Query<FileZoneQuery>,
+    ) -> Result<Download, Fails<ExportTooLong>> {
+        answer(&state, request, &viewer.0, &from_query::reconciliation(&state, &query.0, file.0, &zone.0)).await
     }
 
     /// Export metrics
@@ -95,7 +95,7 @@ impl ExportApi {
         viewer: Viewer,
         query: Query<MetricsQuery>,
         file: Query<FileQuery>,
-    ) -> Result<Download, Problem> {
+    ) -> Result<Download, Fails<ExportTooLong>> {
         answer(&state, request, &viewer.0, &from_query::metrics_summary(&state, &query.0, file.0)?).await
     }
 
@@ -111,8 +111,10 @@ impl ExportApi {
         viewer: Viewer,
         query: Query<MetadataQuery>,
         file: Query<FileQuery>,
-    ) -> Result<Download, Problem> {
-        answer(&state, request, &viewer.0, &from_query::payshack_clients(&state, &viewer.0, query.0, file.0)).await
+        zone: Query<FileZoneQuery>,
+    ) -> Result<Download, Fails<ExportTooLong>> {
+        answer(&state, request, &viewer.0, &from_query::payshack_clients(&state, &viewer.0, query.0, file.0, &zone.0))
+            .await
     }
 }
 
@@ -121,7 +123,7 @@ async fn answer<S: ExportSource>(
     request: &Request,
     by: &Principal,
     (source, options): &ParsedExport<S>,
-) -> Result<Download, Problem> {
+) -> Result<Download, Fails<ExportTooLong>> {
     if options.format == Format::Xlsx {
         check_length(state, request, source).await?;
     }
@@ -130,7 +132,11 @@ async fn answer<S: ExportSource>(
 }
 
 /// An inexact count means very many rows.
-async fn check_length<S: ExportSource>(state: &State, request: &Request, source: &S) -> Result<(), Problem> {
+async fn check_length<S: ExportSource>(
+    state: &State,
+    request: &Request,
+    source: &S,
+) -> Result<(), Fails<ExportTooLong>> {
     let count = state.exporter.count(source).await?;
     if count.exact && count.total <= MAX_WORKBOOK_ROWS {
         return Ok(());
@@ -142,7 +148,7 @@ async fn check_length<S: ExportSource>(state: &State, request: &Request, source:
          {{\"export\": \"{}\", \"query\": \"{query}\"}}, or use format=csv, which is streamed",
         S::NAME
     );
-    Err(Problem::new(ProblemCode::ExportTooLong, detail))
+    Err(ExportTooLong(detail).into())
 }
 
 /// Turns off compression for workbooks, which are compressed already, and for downloads, whose ranges count bytes of
@@ -156,28 +162,38 @@ pub(in crate::web) async fn skip_compression(mut request: Request) -> Result<Req
     Ok(request)
 }
 
-impl From<ExportError> for Problem {
-    fn from(error: ExportError) -> Self {
-        match error {
-            ExportError::Busy => Self::unavailable(&error.to_string(), error),
-            ExportError::Columns(error) => Self::field("columns", error.to_string()),
-            ExportError::Db(error) => error.into(),
-            ExportError::Workbook(_)
-            | ExportError::TempFile(_)
-            | ExportError::Thread(_)
-            | ExportError::WriterFailed => Self::internal(error),
+/// The workbook has too many rows for a request; the text says what to do instead.
+struct ExportTooLong(String);
+
+impl Failure for ExportTooLong {
+    const CODES: &'static [ProblemCode] = &[ProblemCode::ExportTooLong];
+
+    fn into_problem(self) -> Problem {
+        Problem::new(ProblemCode::ExportTooLong, self.0)
+    }
+}
+
+impl Failure for ExportError {
+    const CODES: &'static [ProblemCode] = &[];
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Busy => Problem::unavailable(&self.to_string(), self),
+            Self::Columns(error) => Problem::field("columns", error.to_string()),
+            Self::Db(error) => error.into(),
+            Self::Workbook(_) | Self::TempFile(_) | Self::Thread(_) | Self::WriterFailed => Problem::internal(self),
         }
     }
 }
 
-impl From<ExportStoreError> for Problem {
-    fn from(error: ExportStoreError) -> Self {
-        match error {
-            ExportStoreError::Db(error) => error.into(),
-            ExportStoreError::Objects(_) => {
-                Self::unavailable("the object store is unavailable: try again later", error)
-            }
-            ExportStoreError::MissingPiece => Self::internal(error),
+impl Failure for ExportStoreError {
+    const CODES: &'static [ProblemCode] = &[];
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Db(error) => error.into(),
+            Self::Objects(_) => Problem::unavailable("the object store is unavailable; try again later", self),
+            Self::MissingPiece => Problem::internal(self),
         }
     }
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::download::{TOTAL_COUNT, attachment, content, described};
 use super::from_query;
-use super::query::FileQuery;
+use super::query::{FileQuery, FileZoneQuery};
 use super::range::{Wanted as Range, wanted};
 use crate::db::exports::Export;
 use crate::domain::access::Principal;
@@ -28,23 +28,27 @@ use crate::operations::export::open::{
 };
 use crate::operations::export::request::{RequestedExport, request_export};
 use crate::operations::export::spec::{ExportKind, ExportSpec};
+use crate::operations::idempotency::IdempotencyError;
 use crate::tabular::Format;
+use crate::web::http::accepted::Accepted;
 use crate::web::http::auth::Viewer;
 use crate::web::http::body::Body;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::{Fails, Failure, NotFound};
+use crate::web::http::fields::request_fields;
 use crate::web::http::idempotency::idempotent;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::path::Path;
 use crate::web::http::problem::{Problem, ProblemCode};
 use crate::web::http::query::Query;
-use crate::web::http::schema::Time;
+use crate::web::http::schema::{Time, named_enum};
 use crate::web::state::State;
 
 string_enum! {
     /// What can be exported.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub(in crate::web) enum ExportName {
         /// Payments.
+        #[default]
         Transactions = "transactions",
         /// Cases of reconciliation.
         Reconciliation = "reconciliation",
@@ -55,26 +59,16 @@ string_enum! {
     }
 }
 
-/// What is ordered.
-#[derive(Debug, Clone, Object)]
-#[oai(example)]
-struct ExportRequest {
-    /// What is exported.
-    export: ExportName,
-    /// The query, as `GET /export/{export}` would have it: filters, `format`, `columns`, `timezone`, `excel`.
-    query: Option<String>,
-}
+named_enum!(ExportName, "ExportName", ExportName::ALL, "What can be exported.");
 
-impl FromFields for ExportRequest {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        fields.refuse_others(&["export", "query"]);
-        let export = fields.optional("export");
-        let query = fields.optional("query");
-        if export == Some(None) {
-            let names = ExportName::ALL.map(ExportName::as_str).join(", ");
-            fields.error("export", format!("is required: one of {names}"));
-        }
-        Some(Self { export: export??, query: query? })
+request_fields! {
+    /// What is ordered.
+    #[oai(example)]
+    struct ExportRequest {
+        /// What is exported.
+        export: ExportName,
+        /// The query, as `GET /export/{export}` would have it: filters, `format`, `columns`, `timezone`, `excel`.
+        query: Option<String>,
     }
 }
 
@@ -87,22 +81,24 @@ impl Example for ExportRequest {
 impl ExportRequest {
     fn spec(&self, state: &State, by: &Principal) -> Result<ExportSpec, Problem> {
         let query = self.query.as_deref().unwrap_or_default();
-        let file: FileQuery = Query::of_text(query)?.0;
+        let file: FileQuery = Query::from_text(query)?.0;
+        let zone: FileZoneQuery = Query::from_text(query)?.0;
         let (kind, options) = match self.export {
             ExportName::Transactions => {
-                let (export, options) = from_query::transactions(state, by, Query::of_text(query)?.0, file);
+                let (export, options) = from_query::transactions(state, by, Query::from_text(query)?.0, file);
                 (ExportKind::Transactions(export), options)
             }
             ExportName::Reconciliation => {
-                let (export, options) = from_query::reconciliation(state, &Query::of_text(query)?.0, file);
+                let (export, options) = from_query::reconciliation(state, &Query::from_text(query)?.0, file, &zone);
                 (ExportKind::Reconciliation(export), options)
             }
             ExportName::MetricsSummary => {
-                let (export, options) = from_query::metrics_summary(state, &Query::of_text(query)?.0, file)?;
+                let (export, options) = from_query::metrics_summary(state, &Query::from_text(query)?.0, file)?;
                 (ExportKind::MetricsSummary(export), options)
             }
             ExportName::PayshackClients => {
-                let (export, options) = from_query::payshack_clients(state, by, Query::of_text(query)?.0, file);
+                let (export, options) =
+                    from_query::payshack_clients(state, by, Query::from_text(query)?.0, file, &zone);
                 (ExportKind::PayshackClients(export), options)
             }
         };
@@ -197,19 +193,6 @@ fn location_of(id: Uuid) -> String {
     format!("/api/v1/exports/{id}")
 }
 
-/// The answer to an order.
-#[derive(ApiResponse)]
-enum Ordered {
-    /// The job is queued.
-    #[oai(status = 202)]
-    Ordered(
-        Json<ExportOrder>,
-        /// Where it can be followed.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
 /// A file, or a part of it.
 struct Stored {
     status: StatusCode,
@@ -285,13 +268,13 @@ impl OrdersApi {
         /// The same key within 24 hours gives the same answer.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-    ) -> Result<Ordered, Problem> {
+    ) -> Result<Accepted<ExportOrder>, Fails<(IdempotencyError, OpenError)>> {
         let State { pool, redis, clock, .. } = &***state;
         let spec = body.value.spec(&state, &viewer.0)?;
         let idempotent = idempotent(&viewer.0, request, idempotency_key.0, body.digest)?;
         let RequestedExport { id, .. } = request_export(pool, redis, &spec, idempotent.as_ref(), clock.now()).await?;
         let export = find_export(pool, &viewer.0, id).await?;
-        Ok(Ordered::Ordered(Json(ExportOrder::of(export, &state)), location_of(id)))
+        Ok(Accepted::at(location_of(id), ExportOrder::of(export, &state)))
     }
 
     /// Get an export
@@ -305,7 +288,7 @@ impl OrdersApi {
         viewer: Viewer,
         /// The id of the export.
         id: Path<Uuid>,
-    ) -> Result<Json<ExportOrder>, Problem> {
+    ) -> Result<Json<ExportOrder>, Fails<OpenError>> {
         let export = find_export(&state.pool, &viewer.0, id.0).await?;
         Ok(Json(ExportOrder::of(export, &state)))
     }
@@ -321,7 +304,7 @@ impl OrdersApi {
         viewer: Viewer,
         /// The id of the export.
         id: Path<Uuid>,
-    ) -> Result<Json<ExportOrder>, Problem> {
+    ) -> Result<Json<ExportOrder>, Fails<OpenError>> {
         let export = remove_export(&state.pool, &state.files, &viewer.0, id.0).await?;
         Ok(Json(ExportOrder::of(export, &state)))
     }
@@ -339,13 +322,13 @@ impl OrdersApi {
         viewer: Viewer,
         /// The id of the export.
         id: Path<Uuid>,
-    ) -> Result<Stored, Problem> {
+    ) -> Result<Stored, Fails<(OpenError, RangeNotSatisfiable)>> {
         let State { pool, files, clock, .. } = &***state;
         let opened = open_export(pool, &viewer.0, id.0, clock.now()).await?;
         let (status, part) = match range(request.headers(), &opened) {
             Range::Whole => (StatusCode::OK, 0..opened.bytes),
             Range::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-            Range::Beyond => return Err(beyond(&opened)),
+            Range::Beyond => return Err(RangeNotSatisfiable(opened.bytes).into()),
         };
         if part.start == 0 {
             audit_download(pool, &viewer.0, &opened, clock.now()).await?;
@@ -365,17 +348,26 @@ fn range(headers: &HeaderMap, opened: &OpenedExport) -> Range {
     wanted(text(header::RANGE), opened.bytes)
 }
 
-fn beyond(opened: &OpenedExport) -> Problem {
-    Problem::new(ProblemCode::RangeNotSatisfiable, format!("the file has {} bytes", opened.bytes))
+/// The file has only this many bytes.
+struct RangeNotSatisfiable(u64);
+
+impl Failure for RangeNotSatisfiable {
+    const CODES: &'static [ProblemCode] = &[ProblemCode::RangeNotSatisfiable];
+
+    fn into_problem(self) -> Problem {
+        Problem::new(ProblemCode::RangeNotSatisfiable, format!("the file has {} bytes", self.0))
+    }
 }
 
-impl From<OpenError> for Problem {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::NotFound => Self::not_found("export"),
-            OpenError::Forbidden(detail) => Self::new(ProblemCode::Forbidden, detail),
-            OpenError::NotAvailable(detail) => Self::new(ProblemCode::Conflict, detail),
-            OpenError::Store(error) => error.into(),
+impl Failure for OpenError {
+    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Forbidden, ProblemCode::Conflict];
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::NotFound => NotFound("export").into(),
+            Self::Forbidden(detail) => Problem::new(ProblemCode::Forbidden, detail),
+            Self::NotAvailable(detail) => Problem::new(ProblemCode::Conflict, detail),
+            Self::Store(error) => error.into(),
         }
     }
 }

@@ -1,80 +1,53 @@
-//! Which cases are asked for: the same for the listing and for its export.
+//! The filters of discrepancies, for the list and for its export.
 
 use chrono::{Days, NaiveDate};
-use poem_openapi::Object;
 
 use crate::db::discrepancies::DiscrepancyFilter;
 use crate::domain::discrepancy::DiscrepancyState;
-use crate::domain::reconciliation::DiscrepancyType;
-use crate::web::http::fields::{Fields, FromFields};
-use crate::web::http::schema::{CaseStatus, CaseWord, Money};
+use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
+use crate::web::http::fields::{Fields, request_fields};
+use crate::web::http::schema::{Money, named_enum};
 
-/// A hundred years: nothing is older, and no calendar ends before.
-const MOST_DAYS_AGO: u32 = 36_500;
+/// A hundred years.
+const MAX_DAYS_AGO: u32 = 36_500;
 
-/// Which cases are listed. Lists take one value or several by commas.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-pub(in crate::web) struct DiscrepancyQuery {
-    /// Of this day or later.
-    from_date: Option<NaiveDate>,
-    /// Of this day or before.
-    to_date: Option<NaiveDate>,
-    /// About this.
-    match_status: Vec<CaseStatus>,
-    /// Counted by this type.
-    discrepancy_type: Vec<DiscrepancyType>,
-    /// About this, or counted by this type.
-    r#type: Vec<CaseWord>,
-    /// In this state.
-    state: Vec<DiscrepancyState>,
-    /// Of these projects.
-    project: Vec<String>,
-    /// Of these people.
-    assignee: Vec<String>,
-    /// Whose amounts differ by at least so much, in either direction.
-    min_diff: Option<Money>,
-    /// Whose day is more than so many days ago: 0 to 36,500.
-    #[oai(validator(maximum(value = "36500")))]
-    older_than_days: Option<u32>,
-}
-
-impl FromFields for DiscrepancyQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let from_date = fields.optional::<NaiveDate>("from_date");
-        let to_date = fields.optional::<NaiveDate>("to_date");
-        let match_status = fields.list("match_status");
-        let discrepancy_type = fields.list("discrepancy_type");
-        let either = fields.list("type");
-        let state = fields.list("state");
-        let project = fields.list("project");
-        let assignee = fields.list("assignee");
-        let min_diff = fields.optional("min_diff");
-        let older_than_days = fields.optional::<u32>("older_than_days");
-        if let (Some(Some(from)), Some(Some(to))) = (from_date, to_date)
-            && from > to
-        {
-            fields.error("from_date", format!("{from} is after to_date {to}: swap them"));
-        }
-        if older_than_days.flatten().is_some_and(|days| days > MOST_DAYS_AGO) {
-            fields.error("older_than_days", format!("must be from 0 to {MOST_DAYS_AGO}"));
-        }
-        Some(Self {
-            from_date: from_date?,
-            to_date: to_date?,
-            match_status: match_status?,
-            discrepancy_type: discrepancy_type?,
-            r#type: either?,
-            state: state?,
-            project: project?,
-            assignee: assignee?,
-            min_diff: min_diff?.map(Money),
-            older_than_days: older_than_days?,
-        })
+request_fields! {
+    /// Which discrepancies are listed.
+    pub(in crate::web) struct DiscrepancyQuery {
+        /// The first day.
+        from_date: Option<NaiveDate>,
+        /// The last day.
+        to_date: Option<NaiveDate>,
+        /// Filter by what was found.
+        match_status: Vec<CaseStatus>,
+        /// Filter by type of discrepancy (the first of `types`).
+        discrepancy_type: Vec<DiscrepancyType>,
+        /// Filter by `match_status` or `discrepancy_type`.
+        r#type: Vec<CaseType>,
+        /// Filter by state.
+        state: Vec<DiscrepancyState>,
+        /// Filter by project.
+        project: Vec<String>,
+        /// Filter by assignee.
+        assignee: Vec<String>,
+        /// The minimum difference of the two amounts, in either direction.
+        min_diff: Option<Money>,
+        /// Only days more than this many days ago: 0 to 36,500.
+        #[oai(validator(maximum(value = "36500")))]
+        older_than_days: Option<u32>,
     }
+    check: DiscrepancyQuery::check
 }
 
 impl DiscrepancyQuery {
-    /// The filter, on the day `today` of the zone whose days are reconciled.
+    fn check(&self, fields: &mut Fields) {
+        fields.check_days(self.from_date, self.to_date);
+        if self.older_than_days.is_some_and(|days| days > MAX_DAYS_AGO) {
+            fields.error("older_than_days", format!("must be from 0 to {MAX_DAYS_AGO}"));
+        }
+    }
+
+    /// `today` is a day of the reconciliation time zone.
     pub(in crate::web) fn filter(&self, today: NaiveDate) -> DiscrepancyFilter {
         let days_before = |days: u32| today.checked_sub_days(Days::new(days.into())).unwrap_or(today);
         DiscrepancyFilter {
@@ -82,12 +55,51 @@ impl DiscrepancyQuery {
             to_date: self.to_date,
             match_statuses: self.match_status.iter().map(|CaseStatus(status)| *status).collect(),
             discrepancy_types: self.discrepancy_type.clone(),
-            either: self.r#type.iter().map(|word| word.as_str().to_owned()).collect(),
+            either: self.r#type.iter().map(|name| name.as_str().to_owned()).collect(),
             states: self.state.clone(),
             projects: self.project.clone(),
             assignees: self.assignee.clone(),
             min_diff: self.min_diff.map(|Money(least)| least),
             before_date: self.older_than_days.map(days_before),
         }
+    }
+}
+
+named_enum!(MatchStatus, "MatchStatus", MatchStatus::ALL, "What a reconciliation found about a payment.");
+named_enum!(CaseStatus, "CaseMatchStatus", CaseStatus::all(), "What a discrepancy is about.");
+named_enum!(DiscrepancyType, "DiscrepancyType", DiscrepancyType::ALL, "How the two records of a payment differ.");
+named_enum!(CaseType, "CaseType", CaseType::all(), "A match status or a type of discrepancy.");
+named_enum!(DiscrepancyState, "CaseState", DiscrepancyState::ALL, "The state of a discrepancy.");
+
+/// A match status that opens a discrepancy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) struct CaseStatus(pub(in crate::web) MatchStatus);
+
+impl CaseStatus {
+    fn all() -> [Self; 4] {
+        MatchStatus::DISCREPANCIES.map(Self)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0.as_str()
+    }
+}
+
+/// The name of a [`CaseStatus`] or of a [`DiscrepancyType`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) struct CaseType(&'static str);
+
+impl CaseType {
+    fn all() -> Vec<Self> {
+        let mut names = MatchStatus::DISCREPANCIES.map(MatchStatus::as_str).to_vec();
+        names.extend(DiscrepancyType::ALL.map(DiscrepancyType::as_str));
+        // `duplicate` is in both.
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(Self).collect()
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0
     }
 }

@@ -1,5 +1,6 @@
-//! The filters that a list and its export share. They stand below the resources, which do not know each other.
+//! Filters that several resources share, such as a list and its export.
 
 pub(in crate::web) mod discrepancies;
 pub(crate) mod metrics;
+pub(in crate::web) mod payshack;
 pub(crate) mod transactions;

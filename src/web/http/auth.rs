@@ -10,14 +10,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use poem::http::{HeaderMap, header};
 use poem::web::Data;
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use subtle::ConstantTimeEq;
@@ -32,7 +30,6 @@ use crate::db::access::api_keys;
 use crate::domain::access::{Principal, Role};
 use crate::redis::Redis;
 use crate::redis::tickets;
-use crate::web::socket::Authenticator;
 
 /// How long the list of issued keys is believed.
 const BELIEVED: Duration = Duration::from_secs(3);
@@ -166,24 +163,6 @@ impl Access {
     }
 }
 
-/// A socket is opened by a key like any request, or by a ticket, for a browser cannot set its headers.
-#[async_trait]
-impl Authenticator for Access {
-    async fn authenticate(&self, request: &Request) -> poem::Result<()> {
-        let TicketParameter { ticket } = request.params()?;
-        match ticket {
-            Some(ticket) if !self.open => self.redeem_ticket(&ticket).await?,
-            _ => self.authenticate(request.headers()).await?,
-        };
-        Ok(())
-    }
-}
-
-#[derive(Deserialize)]
-struct TicketParameter {
-    ticket: Option<String>,
-}
-
 fn find<'keys>(keys: &'keys [Key], digest: &[u8; 32]) -> Option<&'keys Key> {
     // Every key is compared to its end, found or not.
     keys.iter().filter(|key| bool::from(key.digest.ct_eq(digest))).fold(None, |found, key| found.or(Some(key)))
@@ -212,7 +191,7 @@ pub(in crate::web) struct Admin(pub(in crate::web) Principal);
 
 /// Makes a newtype of [`Principal`] an argument that only this role or a higher one can give.
 macro_rules! requires {
-    ($type:ident, $role:expr) => {
+    ($type:ident, $role:expr, $name:literal) => {
         impl<'a> ApiExtractor<'a> for $type {
             const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
 
@@ -224,7 +203,8 @@ macro_rules! requires {
             }
 
             fn security_schemes() -> Vec<&'static str> {
-                vec!["bearer", "api_key"]
+                // The role after the name of the scheme is written as a role by `openapi::postprocess`.
+                vec![concat!("bearer ", $name), concat!("api_key ", $name)]
             }
 
             async fn from_request(
@@ -238,9 +218,9 @@ macro_rules! requires {
     };
 }
 
-requires!(Viewer, Role::Viewer);
-requires!(Operator, Role::Operator);
-requires!(Admin, Role::Admin);
+requires!(Viewer, Role::Viewer, "viewer");
+requires!(Operator, Role::Operator, "operator");
+requires!(Admin, Role::Admin, "admin");
 
 async fn authorize(request: &Request, body: &mut RequestBody, least: Role) -> poem::Result<Principal> {
     let Data(access) = <Data<&Arc<Access>> as FromRequest>::from_request(request, body).await?;

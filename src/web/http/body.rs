@@ -1,7 +1,7 @@
-//! The JSON body of a request, as one object. A body that is not there is an object without fields.
+//! The JSON body of a request, an object. An absent body counts as an object without fields.
 //!
-//! It is counted while it is read, so that a body without a length cannot be longer than one with (poem's own limit
-//! answers 411 to those).
+//! The size is limited while the body is read, because a body may have no `Content-Length` (poem's own limit answers 411 to
+//! those).
 
 use poem::{Request, RequestBody};
 use poem_openapi::payload::{Json, Payload};
@@ -14,15 +14,12 @@ use sha2::{Digest, Sha256};
 use super::fields::{Fields, FromFields};
 use super::problem::{Problem, ProblemCode};
 
-/// The largest body.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
-/// What the body says.
 #[derive(Debug)]
 pub(in crate::web) struct Body<T> {
-    /// Its object.
     pub(in crate::web) value: T,
-    /// SHA-256 over it, to the letter.
+    /// SHA-256 of the bytes.
     pub(in crate::web) digest: [u8; 32],
 }
 
@@ -46,9 +43,10 @@ impl<'a, T: FromFields + Type> ApiExtractor<'a> for Body<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let bytes = body.take()?.into_bytes_limit(MOST_BYTES).await?;
+        let bytes = body.take()?.into_bytes_limit(MAX_BYTES).await?;
         let object = if bytes.is_empty() { Map::new() } else { object(request, &bytes)? };
-        let mut fields = Fields::of_object(object);
+        let mut fields = Fields::from_object(object);
+        fields.refuse_others(&T::names());
         let read = T::read(&mut fields);
         Ok(Self { value: fields.finish(read)?, digest: Sha256::digest(&bytes).into() })
     }
@@ -62,6 +60,6 @@ fn object(request: &Request, bytes: &[u8]) -> Result<Map<String, Value>, Problem
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Problem::new(ProblemCode::BadRequest, "the body must be a JSON object")),
-        Err(error) => Err(Problem::new(ProblemCode::BadRequest, format!("the body is no JSON: {error}"))),
+        Err(error) => Err(Problem::new(ProblemCode::BadRequest, format!("the body is not JSON: {error}"))),
     }
 }

@@ -1,63 +1,139 @@
-//! What a request says, field by field: of its query and of its body alike.
+//! The fields of a request, of its query and its JSON body alike.
 //!
-//! Reading goes on after a fault, so that whoever asks mends every field in one go. poem-openapi's own parameters were
-//! rejected: they stop at the first, know no lists by commas, and make a signature of twenty arguments of a filter.
+//! Reading continues after an error, so that a client learns about every invalid field at once. poem-openapi's own
+//! parameters were rejected: they stop at the first error, do not support comma-separated lists, and turn a filter into a
+//! signature of twenty arguments.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use rust_decimal::Decimal;
+use poem_openapi::types::MaybeUndefined;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::problem::{FieldError, Problem};
+use super::schema::{Money, Zone};
 use crate::domain::money::{Currency, parse_decimal};
 
-/// Something that is read from the fields of a request.
+/// A type that is read from the fields of a request; implemented by [`request_fields!`].
 pub(in crate::web) trait FromFields: Sized {
-    /// Reads it; none where a field is at fault.
-    fn read(fields: &mut Fields) -> Option<Self>;
+    fn names() -> Vec<&'static str>;
+
+    /// Records every error in `fields`; a field with an error gets its default value.
+    fn read(fields: &mut Fields) -> Self;
 }
+
+/// Declares a struct that is read from the fields of a request. The type of a field says how it is read: `Option<T>` is a
+/// single value, `Vec<T>` a list, `MaybeUndefined<T>` a value that may also be null or empty, and a plain `T` is required.
+/// `check: function` is called with the struct and the [`Fields`] to record errors that concern several fields.
+macro_rules! request_fields {
+    (
+        $(#[$meta:meta])*
+        $visibility:vis struct $name:ident {
+            $($(#[$field_meta:meta])* $field_visibility:vis $field:ident: $type:ty,)*
+        }
+        $(check: $check:path)?
+    ) => {
+        #[derive(Debug, Clone, Default, poem_openapi::Object)]
+        $(#[$meta])*
+        $visibility struct $name {
+            $($(#[$field_meta])* $field_visibility $field: $type,)*
+        }
+
+        impl $crate::web::http::fields::FromFields for $name {
+            fn names() -> Vec<&'static str> {
+                vec![$(stringify!($field).trim_start_matches("r#")),*]
+            }
+
+            fn read(fields: &mut $crate::web::http::fields::Fields) -> Self {
+                let read = Self {
+                    $($field: fields.read(stringify!($field).trim_start_matches("r#")),)*
+                };
+                $($check(&read, fields);)?
+                read
+            }
+        }
+    };
+}
+pub(in crate::web) use request_fields;
 
 /// A value that is read from the text of one field.
 pub(in crate::web) trait ParseField: Sized {
-    /// Reads it, or says what it must be.
+    /// # Errors
+    /// What the text must be.
     fn parse_field(text: &str) -> Result<Self, String>;
 }
 
-/// The fields of a request, and what is wrong with them.
+/// The type of a field in [`request_fields!`].
+pub(in crate::web) trait Field {
+    fn read(fields: &mut Fields, name: &str) -> Self;
+}
+
+impl<T: ParseField> Field for Option<T> {
+    fn read(fields: &mut Fields, name: &str) -> Self {
+        fields.optional(name)
+    }
+}
+
+impl<T: ParseField> Field for Vec<T> {
+    fn read(fields: &mut Fields, name: &str) -> Self {
+        fields.list(name)
+    }
+}
+
+impl<T: ParseField> Field for MaybeUndefined<T> {
+    fn read(fields: &mut Fields, name: &str) -> Self {
+        match fields.optional(name) {
+            Some(value) => Self::Value(value),
+            None if fields.blanks.iter().any(|blank| blank == name) => Self::Null,
+            None => Self::Undefined,
+        }
+    }
+}
+
+impl<T: ParseField + Default> Field for T {
+    fn read(fields: &mut Fields, name: &str) -> Self {
+        if !fields.has_value(name) {
+            let expected = T::parse_field("").err().map_or_else(String::new, |expected| format!(": {expected}"));
+            fields.error(name, format!("is required{expected}"));
+        }
+        fields.optional(name).unwrap_or_default()
+    }
+}
+
+/// The fields of a request, and the errors found in them.
 #[derive(Debug, Default)]
 pub(in crate::web) struct Fields {
     values: Vec<(String, String)>,
-    /// Lists of a JSON object, which alone has them.
+    /// Lists; only a JSON object has them.
     arrays: Vec<(String, Vec<Value>)>,
-    /// Those that are named, and say nothing.
+    /// Fields that are null or empty.
     blanks: Vec<String>,
-    faults: Vec<FieldError>,
+    errors: Vec<FieldError>,
 }
 
 impl Fields {
-    /// The fields of a query; empty ones count as absent.
-    pub(in crate::web) fn of_query(query: Vec<(String, String)>) -> Self {
+    /// Empty values count as absent.
+    pub(in crate::web) fn from_query(query: Vec<(String, String)>) -> Self {
         let mut fields = Self::default();
         for (name, text) in query {
-            fields.take(name, &text);
+            fields.add(name, &text);
         }
         fields
     }
 
-    /// The fields of a JSON object; nulls count as absent.
-    pub(in crate::web) fn of_object(object: serde_json::Map<String, Value>) -> Self {
+    /// Nulls count as absent.
+    pub(in crate::web) fn from_object(object: serde_json::Map<String, Value>) -> Self {
         let mut fields = Self::default();
         for (name, value) in object {
             match value {
                 Value::Null => fields.blanks.push(name),
-                // No text of the database can hold it.
-                Value::String(text) if text.contains('\0') => fields.error(&name, "must not hold a NUL"),
-                Value::String(text) => fields.take(name, &text),
-                Value::Bool(_) | Value::Number(_) => fields.take(name, &value.to_string()),
+                // PostgreSQL cannot store it in a text.
+                Value::String(text) if text.contains('\0') => fields.error(&name, "must not contain a NUL character"),
+                Value::String(text) => fields.add(name, &text),
+                Value::Bool(_) | Value::Number(_) => fields.add(name, &value.to_string()),
                 Value::Array(items) => fields.arrays.push((name, items)),
                 Value::Object(_) => fields.error(&name, "must be a single value"),
             }
@@ -65,7 +141,7 @@ impl Fields {
         fields
     }
 
-    fn take(&mut self, name: String, text: &str) {
+    fn add(&mut self, name: String, text: &str) {
         let text = text.trim();
         if text.is_empty() {
             self.blanks.push(name);
@@ -74,72 +150,79 @@ impl Fields {
         }
     }
 
-    /// Whether a field is named and says nothing: null, or an empty text. Only where that asks for something, as to take a
-    /// value away, is it not the same as being absent.
-    pub(in crate::web) fn is_blank(&self, name: &str) -> bool {
-        self.blanks.iter().any(|blank| blank == name)
+    /// Whether the field is present and neither null nor empty.
+    pub(in crate::web) fn has_value(&self, name: &str) -> bool {
+        self.values.iter().any(|(known, _)| known == name) || self.arrays.iter().any(|(known, _)| known == name)
     }
 
-    /// Notes that a field is at fault.
     pub(in crate::web) fn error(&mut self, field: &str, message: impl Into<String>) {
-        self.faults.push(FieldError { field: field.to_owned(), message: message.into() });
+        self.errors.push(FieldError { field: field.to_owned(), message: message.into() });
     }
 
-    /// The value of a field that may be absent; none, with a fault noted, where it cannot be read.
-    #[expect(clippy::option_option, reason = "the outer says whether it could be read, the inner whether it is there")]
-    pub(in crate::web) fn optional<T: ParseField>(&mut self, name: &str) -> Option<Option<T>> {
+    /// Records an error if `from_date` is after `to_date`.
+    pub(in crate::web) fn check_days(&mut self, from_date: Option<NaiveDate>, to_date: Option<NaiveDate>) {
+        if let (Some(from), Some(to)) = (from_date, to_date)
+            && from > to
+        {
+            self.error("from_date", format!("{from} is after to_date {to}: swap them"));
+        }
+    }
+
+    pub(in crate::web) fn read<T: Field>(&mut self, name: &str) -> T {
+        T::read(self, name)
+    }
+
+    /// The value of a field; `None` if it is absent, or has an error, which is recorded.
+    fn optional<T: ParseField>(&mut self, name: &str) -> Option<T> {
         if self.arrays.iter().any(|(known, _)| known == name) {
             self.error(name, "must be a single value");
             return None;
         }
         let mut texts: Vec<String> = self.texts(name).map(str::to_owned).collect();
-        match (texts.pop(), texts.is_empty()) {
-            (None, _) => Some(None),
-            (Some(text), true) => self.word(name, &text).map(Some),
-            (Some(_), false) => {
-                self.error(name, "is given more than once");
-                None
-            }
+        let text = texts.pop()?;
+        if !texts.is_empty() {
+            self.error(name, "is given more than once");
+            return None;
         }
+        self.parse(name, &text)
     }
 
-    /// The values of a field that takes several: by commas, or by being given more than once.
-    pub(in crate::web) fn list<T: ParseField>(&mut self, name: &str) -> Option<Vec<T>> {
+    /// The values of a field, separated by commas or given one by one.
+    fn list<T: ParseField>(&mut self, name: &str) -> Vec<T> {
         let parts: Vec<String> = self
             .texts(name)
             .flat_map(|text| text.split(','))
             .map(|part| part.trim().to_owned())
             .filter(|part| !part.is_empty())
             .collect();
-        let read: Vec<Option<T>> = parts.iter().map(|part| self.word(name, part)).collect();
-        read.into_iter().collect()
+        parts.iter().filter_map(|part| self.parse(name, part)).collect()
     }
 
-    /// The values of a list of a JSON object, which must have so many.
-    pub(in crate::web) fn array<T: ParseField>(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<Vec<T>> {
-        let place = self.arrays.iter().position(|(known, _)| known == name);
-        let items = place.map(|place| self.arrays.swap_remove(place).1).unwrap_or_default();
+    /// The values of a list of a JSON object.
+    pub(in crate::web) fn array<T: ParseField>(&mut self, name: &str, length: RangeInclusive<usize>) -> Vec<T> {
+        let index = self.arrays.iter().position(|(known, _)| known == name);
+        let items = index.map(|index| self.arrays.swap_remove(index).1).unwrap_or_default();
         if !length.contains(&items.len()) {
             let (least, most) = (length.start(), length.end());
             self.error(name, format!("must be a list of {least} to {most} values, and has {}", items.len()));
-            return None;
+            return vec![];
         }
-        let read = items.iter().enumerate().map(|(place, item)| {
+        let values = items.iter().enumerate().filter_map(|(index, item)| {
             let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
-            self.word(&format!("{name}[{place}]"), &text)
+            self.parse(&format!("{name}[{index}]"), &text)
         });
-        read.collect::<Vec<Option<T>>>().into_iter().collect()
+        values.collect()
     }
 
     fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.values.iter().filter(move |(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
-    fn word<T: ParseField>(&mut self, name: &str, text: &str) -> Option<T> {
+    fn parse<T: ParseField>(&mut self, name: &str, text: &str) -> Option<T> {
         T::parse_field(text).map_err(|message| self.error(name, message)).ok()
     }
 
-    /// Notes every field that is not among `known`: a misspelt field must not be taken for an absent one.
+    /// Records an error for every field that is not among `known`: a misspelt field must not count as absent.
     pub(in crate::web) fn refuse_others(&mut self, known: &[&str]) {
         let values = self.values.iter().map(|(name, _)| name);
         let given = values.chain(self.arrays.iter().map(|(name, _)| name)).chain(&self.blanks);
@@ -149,12 +232,9 @@ impl Fields {
         }
     }
 
-    /// What was read, if nothing was amiss.
-    pub(in crate::web) fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
-        match read {
-            Some(value) if self.faults.is_empty() => Ok(value),
-            _ => Err(Problem::validation(self.faults)),
-        }
+    /// `value` if there are no errors.
+    pub(in crate::web) fn finish<T>(self, value: T) -> Result<T, Problem> {
+        if self.errors.is_empty() { Ok(value) } else { Err(Problem::validation(self.errors)) }
     }
 }
 
@@ -188,23 +268,23 @@ impl ParseField for u32 {
     }
 }
 
-impl ParseField for Decimal {
+impl ParseField for Money {
     fn parse_field(text: &str) -> Result<Self, String> {
-        parse_decimal(text).map_err(|_| "must be an exact decimal, for example 1542.50".to_owned())
+        parse_decimal(text).map(Self).map_err(|_| "must be an exact decimal, for example 1542.50".to_owned())
     }
 }
 
 impl ParseField for NaiveDate {
     fn parse_field(text: &str) -> Result<Self, String> {
-        // chrono alone would take 2026-1-5 as well.
+        // chrono alone accepts 2026-1-5 as well.
         let day = (text.len() == 10).then(|| text.parse().ok()).flatten();
         day.ok_or_else(|| "must be a day, for example 2026-01-31".to_owned())
     }
 }
 
-impl ParseField for Tz {
+impl ParseField for Zone {
     fn parse_field(text: &str) -> Result<Self, String> {
-        Tz::from_str(text).map_err(|_| "must be an IANA time zone, for example Asia/Kolkata".to_owned())
+        Tz::from_str(text).map(Self).map_err(|_| "must be an IANA time zone, for example Asia/Kolkata".to_owned())
     }
 }
 
@@ -215,12 +295,34 @@ mod tests {
     use super::*;
     use crate::domain::status::Status;
 
+    request_fields! {
+        struct Request {
+            status: Vec<Status>,
+            limit: Option<u32>,
+            r#type: Option<bool>,
+            note: MaybeUndefined<String>,
+        }
+        check: Request::check
+    }
+
+    impl Request {
+        fn check(&self, fields: &mut Fields) {
+            if self.limit == Some(0) {
+                fields.error("limit", "must be at least 1");
+            }
+        }
+    }
+
     fn query(pairs: &[(&str, &str)]) -> Fields {
-        Fields::of_query(pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
+        Fields::from_query(pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
+    }
+
+    fn body(object: &Value) -> Fields {
+        Fields::from_object(object.as_object().expect("an object").clone())
     }
 
     #[test]
-    fn lists_are_by_commas_or_by_repetition() {
+    fn lists_are_separated_by_commas_or_repeated() {
         use Status::{Failed, Success};
         for (pairs, expected) in [
             (&[][..], vec![]),
@@ -237,47 +339,55 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_with_what_is_allowed() {
-        let mut fields = query(&[("status", "done,won"), ("limit", "many"), ("page", "1"), ("page", "2")]);
-        let status = fields.list::<Status>("status");
-        let limit = fields.optional::<u32>("limit");
-        let page = fields.optional::<u32>("page");
-        let told = fields.finish(status.zip(limit).zip(page)).expect_err("four faults").to_string();
-        for part in ["status: must be one of success, failed", "limit: must be a whole number", "page: is given more"] {
-            assert!(told.contains(part), "{told}");
+    fn every_error_is_reported_at_once_with_the_allowed_values() {
+        let mut fields = query(&[("status", "done,won"), ("limit", "0"), ("type", "x"), ("note", "a"), ("note", "b")]);
+        let read = Request::read(&mut fields);
+        let message = fields.finish(read).expect_err("four errors").to_string();
+        for part in [
+            "status: must be one of success, failed",
+            "limit: must be at least 1",
+            "type: must be true or false",
+            "note: is given more than once",
+        ] {
+            assert!(message.contains(part), "{message}");
         }
     }
 
     #[test]
-    fn a_misspelt_field_of_a_body_is_told() {
-        let Value::Object(object) = json!({"sorce": "vima", "force": true, "to_date": null}) else {
-            unreachable!("an object")
-        };
-        let mut fields = Fields::of_object(object);
-        assert_eq!(fields.optional::<bool>("force"), Some(Some(true)));
-        fields.refuse_others(&["source", "force", "to_date"]);
-        let told = fields.finish(Some(())).expect_err("a fault").to_string();
-        assert_eq!(told, "sorce: is not known here; known are source, force, to_date");
-    }
-
-    fn body(object: &Value) -> Fields {
-        Fields::of_object(object.as_object().expect("an object").clone())
+    fn misspelt_field_is_refused_with_the_known_names() {
+        let mut fields = body(&json!({"stauts": "success", "type": true, "note": null}));
+        fields.refuse_others(&Request::names());
+        assert_eq!(Request::read(&mut fields).r#type, Some(true));
+        let message = fields.finish(()).expect_err("an error").to_string();
+        assert_eq!(message, "stauts: is not known here; known are status, limit, type, note");
+        let mut fields = body(&json!({"nota": null}));
+        fields.refuse_others(&Request::names());
+        assert!(fields.finish(()).is_err());
     }
 
     #[test]
-    fn what_says_nothing_is_told_from_what_is_absent() {
-        let fields = body(&json!({"assignee": null, "note": " ", "state": "open"}));
-        let blank = ["assignee", "note", "state", "ids"].map(|name| fields.is_blank(name));
-        assert_eq!(blank, [true, true, false, false]);
-        assert!(body(&json!({"note": "a\0b"})).finish(Some(())).is_err());
-        let mut misspelt = body(&json!({"asignee": null}));
-        misspelt.refuse_others(&["assignee"]);
-        assert!(misspelt.finish(Some(())).is_err());
+    fn null_differs_from_absent() {
+        for (object, expected) in [
+            (json!({"note": null}), MaybeUndefined::Null),
+            (json!({"note": " "}), MaybeUndefined::Null),
+            (json!({}), MaybeUndefined::Undefined),
+            (json!({"note": "a"}), MaybeUndefined::Value("a".to_owned())),
+        ] {
+            assert_eq!(Request::read(&mut body(&object)).note, expected, "{object}");
+        }
+        assert!(body(&json!({"note": "a\0b"})).finish(()).is_err());
     }
 
     #[test]
-    fn lists_of_a_body_are_read_value_by_value() {
-        for (ids, told) in [
+    fn plain_field_is_required() {
+        let mut fields = query(&[]);
+        let _none: String = fields.read("name");
+        assert_eq!(fields.finish(()).expect_err("an error").to_string(), "name: is required");
+    }
+
+    #[test]
+    fn arrays_are_read_value_by_value() {
+        for (ids, expected) in [
             (json!([true, "false"]), None),
             (json!([]), Some("ids: must be a list of 1 to 2 values, and has 0")),
             (json!(null), Some("ids: must be a list of 1 to 2 values, and has 0")),
@@ -288,7 +398,7 @@ mod tests {
             let mut fields = body(&json!({"ids": ids}));
             let read = fields.array::<bool>("ids", 1..=2);
             let problem = fields.finish(read).err().map(|problem| problem.to_string());
-            assert_eq!(problem.as_deref(), told, "{ids}");
+            assert_eq!(problem.as_deref(), expected, "{ids}");
         }
         let mut single = body(&json!({"force": [true]}));
         let read = single.optional::<bool>("force");

@@ -1,41 +1,52 @@
-//! What happens around every request: its id, its span, its line in the log, and its errors as problem+json.
+//! What every request gets: an id, a span, a log line, CORS headers, and its errors as problem+json.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use poem::http::header::{HeaderName, HeaderValue};
+use poem::error::MethodNotAllowedError;
+use poem::http::header::{ALLOW, HeaderName, HeaderValue};
+use poem::http::uri::{PathAndQuery, Uri};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::cors::Cors;
+use super::openapi::Document;
 use super::problem::Problem;
 use crate::operations::export::throttle::RequestCounter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const LONGEST_ID: usize = 128;
+const MAX_ID_LENGTH: usize = 128;
 
-/// An endpoint with everything that happens around it: it always answers a response, never an error.
+/// Wraps an endpoint; the result is always a response, never an error.
 pub(in crate::web) struct RequestMiddleware<E> {
     endpoint: E,
     cors: Cors,
     requests: RequestCounter,
+    document: &'static Document,
 }
 
 impl<E: Endpoint> RequestMiddleware<E> {
-    /// Answers by `endpoint`, and to the pages that `cors` allows; how much was asked for is counted.
-    pub(in crate::web) fn new(endpoint: E, cors: Cors, requests: RequestCounter) -> Self {
-        Self { endpoint, cors, requests }
+    /// `requests` counts every request.
+    pub(in crate::web) fn new(endpoint: E, cors: Cors, requests: RequestCounter, document: &'static Document) -> Self {
+        Self { endpoint, cors, requests, document }
     }
 
-    async fn answer(&self, request: Request, request_id: &str) -> Response {
+    async fn respond(&self, mut request: Request, request_id: &str) -> Response {
         if let Some(response) = self.cors.preflight(&request) {
             return response;
         }
+        if let Some(uri) = without_trailing_slash(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        let path = request.uri().path().to_owned();
         let problem = match AssertUnwindSafe(self.endpoint.call(request)).catch_unwind().await {
             Ok(Ok(response)) => return response.into_response(),
-            Ok(Err(error)) => Problem::of(error),
+            Ok(Err(error)) if error.is::<MethodNotAllowedError>() => {
+                Problem::from_poem(error).with_header(ALLOW, self.document.allowed_methods(&path))
+            }
+            Ok(Err(error)) => Problem::from_poem(error),
             // The panic itself is in the log already.
             Err(_) => Problem::internal("a handler panicked"),
         };
@@ -55,7 +66,7 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
         let origin = self.cors.allowed_origin(&request);
         let began = Instant::now();
         self.requests.increment();
-        let mut response = self.answer(request, &request_id).instrument(span).await;
+        let mut response = self.respond(request, &request_id).instrument(span).await;
         self.cors.admit(response.headers_mut(), origin);
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -67,11 +78,23 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
     }
 }
 
-/// The id that the request brought, where it is 1 to 128 printable characters; else a new one.
+/// `None` if the path has no trailing slash.
+fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty())?;
+    let path_and_query = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// The id in the request's header if it is 1 to 128 printable characters, otherwise a new one.
 fn request_id(request: &Request) -> String {
-    let brought = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let printable = |id: &&str| id.len() <= LONGEST_ID && id.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    let id = brought.map(str::trim).filter(printable).filter(|id| !id.is_empty());
+    let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let printable = |id: &&str| id.len() <= MAX_ID_LENGTH && id.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let id = sent.map(str::trim).filter(printable).filter(|id| !id.is_empty());
     id.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
@@ -80,9 +103,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_good_id_is_kept_and_a_bad_one_replaced() {
-        let longest = "x".repeat(LONGEST_ID);
-        for (brought, kept) in [
+    fn one_trailing_slash_is_removed() {
+        for (uri, expected) in [
+            ("/", None),
+            ("/api/v1/jobs", None),
+            ("/api/v1/jobs?kind=a/", None),
+            ("/api/v1/jobs/", Some("/api/v1/jobs")),
+            ("/api/v1/jobs/?kind=a/", Some("/api/v1/jobs?kind=a/")),
+        ] {
+            let uri = uri.parse::<Uri>().expect("a URI");
+            assert_eq!(without_trailing_slash(&uri), expected.map(|uri| uri.parse().expect("a URI")), "{uri}");
+        }
+    }
+
+    #[test]
+    fn valid_id_is_kept_and_an_invalid_one_is_replaced() {
+        let longest = "x".repeat(MAX_ID_LENGTH);
+        for (sent, kept) in [
             (Some("abc-1"), true),
             (Some("two words"), true),
             (Some(longest.as_str()), true),
@@ -92,12 +129,12 @@ mod tests {
             (None, false),
         ] {
             let mut request = Request::builder();
-            if let Some(id) = brought {
+            if let Some(id) = sent {
                 request = request.header(REQUEST_ID, id);
             }
             let id = request_id(&request.finish());
-            assert_eq!(Some(id.as_str()) == brought, kept, "{brought:?}");
-            assert!(kept || Uuid::parse_str(&id).is_ok(), "{brought:?}");
+            assert_eq!(Some(id.as_str()) == sent, kept, "{sent:?}");
+            assert!(kept || Uuid::parse_str(&id).is_ok(), "{sent:?}");
         }
     }
 }

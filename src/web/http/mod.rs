@@ -1,8 +1,11 @@
-//! What every resource is built from: requests, answers, problems, access and the OpenAPI document. It knows no resource.
+//! What every resource is built from: requests, responses, errors, authentication and the OpenAPI document. It does not know
+//! any resource.
 
+pub(crate) mod accepted;
 pub mod auth;
 pub(crate) mod body;
 pub(crate) mod cors;
+pub(crate) mod fails;
 pub(crate) mod fields;
 pub(crate) mod idempotency;
 pub(crate) mod middleware;

@@ -12,44 +12,42 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::fields::{Fields, FromFields};
+use super::fields::{Fields, request_fields};
 use super::problem::Problem;
 use crate::db::count::Count;
 use crate::db::page::PageWindow;
 
 const DEFAULT_LIMIT: u32 = 50;
-const MOST_ITEMS: u32 = 100;
+const MAX_ITEMS: u32 = 100;
 /// Half of SHA-256: nobody guesses 128 bits, and a cursor stays short.
 const TAG_BYTES: usize = 16;
 
-/// Which page is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Object)]
-pub(in crate::web) struct PageQuery {
-    /// The number of the page, from 1. Not together with `cursor`.
-    #[oai(validator(minimum(value = "1")))]
-    page: Option<u32>,
-    /// How many items a page has: 1 to 100, or 50 where nothing is said.
-    #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before: the next page at a cost that does not grow with depth.
-    cursor: Option<String>,
+request_fields! {
+    /// Which page is wanted.
+    pub(in crate::web) struct PageQuery {
+        /// The number of the page, from 1. Not together with `cursor`.
+        #[oai(validator(minimum(value = "1")))]
+        page: Option<u32>,
+        /// How many items a page has: 1 to 100, or 50 where nothing is said.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Option<u32>,
+        /// The `next_cursor` of the page before: the next page at a cost that does not grow with depth.
+        cursor: Option<String>,
+    }
+    check: PageQuery::check
 }
 
-impl FromFields for PageQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let page = fields.optional::<u32>("page")?;
-        let limit = fields.optional::<u32>("limit")?;
-        let cursor = fields.optional::<String>("cursor")?;
-        if page == Some(0) {
+impl PageQuery {
+    fn check(&self, fields: &mut Fields) {
+        if self.page == Some(0) {
             fields.error("page", "must be at least 1");
         }
-        if limit.is_some_and(|limit| !(1..=MOST_ITEMS).contains(&limit)) {
-            fields.error("limit", format!("must be from 1 to {MOST_ITEMS}"));
+        if self.limit.is_some_and(|limit| !(1..=MAX_ITEMS).contains(&limit)) {
+            fields.error("limit", format!("must be from 1 to {MAX_ITEMS}"));
         }
-        if page.is_some() && cursor.is_some() {
-            fields.error("cursor", "says where to go on: leave page out");
+        if self.page.is_some() && self.cursor.is_some() {
+            fields.error("cursor", "cannot be combined with page: leave page out");
         }
-        Some(Self { page, limit, cursor })
     }
 }
 
@@ -244,6 +242,7 @@ impl<I: ParseFromJSON + ToJSON + Example> Example for Page<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::http::query::Query;
 
     fn cursors() -> Cursors {
         Cursors::new(b"a key of some length".to_vec())
@@ -300,19 +299,17 @@ mod tests {
 
     #[test]
     fn pages_are_checked() {
-        for (query, told) in [
+        for (query, expected) in [
             ("page=0", Some("page: must be at least 1")),
             ("limit=0", Some("limit: must be from 1 to 100")),
             ("limit=101", Some("limit: must be from 1 to 100")),
             ("limit=-1", Some("limit: must be a whole number")),
-            ("page=1&cursor=abc", Some("cursor: says where to go on: leave page out")),
+            ("page=1&cursor=abc", Some("cursor: cannot be combined with page: leave page out")),
             ("page=4000000000&limit=100", None),
             ("", None),
         ] {
-            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            let mut fields = Fields::of_query(pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).collect());
-            let read = PageQuery::read(&mut fields);
-            assert_eq!(fields.finish(read).err().map(|problem| problem.to_string()).as_deref(), told, "{query}");
+            let read = Query::<PageQuery>::from_text(query);
+            assert_eq!(read.err().map(|problem| problem.to_string()).as_deref(), expected, "{query}");
         }
     }
 }

@@ -1,67 +1,54 @@
-//! What can go wrong with a request, said the same way wherever it happens: RFC 9457 problem+json.
+//! Errors of the API: RFC 9457 `application/problem+json`.
 //!
-//! Handlers answer a [`Problem`]; what poem and poem-openapi refuse by themselves becomes one in [`Problem::of`]. The
-//! response is written in one place (`request`), for only there the request's id is known. A `bad_request_handler` of
-//! poem-openapi was rejected: it turns a 401 into a 400.
+//! Errors become a [`Problem`]; those of poem and poem-openapi in [`Problem::from_poem`]. [`super::middleware`] writes the
+//! response, because only there the request's id is known. A `bad_request_handler` of poem-openapi was rejected: it turns a
+//! 401 into a 400.
 
 use std::fmt;
-use std::time::Duration;
 
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError, ResponseError};
-use poem::http::{StatusCode, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::error::ParseParamError;
-use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
-use poem_openapi::types::{ToJSON, Type};
-use poem_openapi::{ApiResponse, Enum, Object};
-
-use crate::db::DbError;
-use crate::domain::metrics::time_buckets::TooManyBuckets;
-use crate::operations::cancel_job::CancelError;
-use crate::operations::idempotency::IdempotencyError;
-use crate::operations::metrics_cache::MetricsError;
-use crate::operations::request_replay::ReplayError;
-use crate::operations::retry_job::RetryError;
-use crate::operations::update_discrepancies::UpdateError;
-use crate::redis::RedisError;
+use poem_openapi::types::ToJSON;
+use poem_openapi::{Enum, Object};
 
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// What kind of problem it is, for programs.
+/// The kind of a problem, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
 #[oai(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ProblemCode {
-    /// The body or the query cannot be read at all.
+    /// The query or the body cannot be read at all.
     BadRequest,
-    /// There is no key, or none that opens.
+    /// The key is missing or unknown.
     Unauthenticated,
-    /// The key's role may not do this.
+    /// The role of the key does not allow the operation.
     Forbidden,
-    /// There is nothing of this name.
+    /// Nothing has this path, id or name.
     NotFound,
-    /// The path is there, the method is not.
+    /// The path does not support the method.
     MethodNotAllowed,
-    /// The state of things forbids it.
+    /// The current state does not allow the operation.
     Conflict,
-    /// The body is too large.
+    /// The body is larger than 1 MiB.
     PayloadTooLarge,
-    /// The body is of a type that is not understood.
+    /// The body is not JSON.
     UnsupportedMediaType,
-    /// A value is not what it must be.
+    /// A value is invalid.
     ValidationError,
-    /// The file takes longer than a request may: it has to be ordered.
+    /// The file takes longer than a request may: create an export instead.
     ExportTooLong,
-    /// Bytes are asked for that the file has not.
+    /// The file does not have the requested bytes.
     RangeNotSatisfiable,
-    /// A fault of ours.
+    /// An error of the service.
     InternalError,
-    /// The database or Redis is away.
+    /// The database or Redis is unavailable.
     ServiceUnavailable,
 }
 
 impl ProblemCode {
-    /// Every code.
     pub const ALL: [Self; 13] = [
         Self::BadRequest,
         Self::Unauthenticated,
@@ -78,7 +65,6 @@ impl ProblemCode {
         Self::ServiceUnavailable,
     ];
 
-    /// The status of its answer.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -101,62 +87,61 @@ impl ProblemCode {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
-            Self::BadRequest => "The request cannot be read",
-            Self::Unauthenticated => "A key is needed",
-            Self::Forbidden => "The key may not do this",
+            Self::BadRequest => "Bad request",
+            Self::Unauthenticated => "Authentication required",
+            Self::Forbidden => "Forbidden",
             Self::NotFound => "Not found",
-            Self::MethodNotAllowed => "The method is not allowed here",
-            Self::Conflict => "The state of things forbids it",
-            Self::PayloadTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "The type of the body is not understood",
-            Self::ValidationError => "A value is not what it must be",
-            Self::ExportTooLong => "The file has to be ordered",
-            Self::RangeNotSatisfiable => "The file is not as long",
-            Self::InternalError => "Something went wrong here",
-            Self::ServiceUnavailable => "The service is not available right now",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::Conflict => "Conflict",
+            Self::PayloadTooLarge => "Payload too large",
+            Self::UnsupportedMediaType => "Unsupported media type",
+            Self::ValidationError => "Validation failed",
+            Self::ExportTooLong => "Export too long for a request",
+            Self::RangeNotSatisfiable => "Range not satisfiable",
+            Self::InternalError => "Internal error",
+            Self::ServiceUnavailable => "Service unavailable",
         }
     }
 }
 
-/// What is wrong with one field of the query, the path or the body.
+/// An error in one field of the query, the path, the headers or the body.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
 pub struct FieldError {
-    /// The field.
+    /// The name of the field.
     pub field: String,
-    /// What is wrong with it, and what would be right.
+    /// The error, and what is allowed.
     pub message: String,
 }
 
-/// An error, as RFC 9457 has it.
+/// An error (RFC 9457).
 #[derive(Debug, Clone, Object)]
 #[oai(rename = "Problem")]
 pub struct ProblemBody {
-    /// Identifies the kind of problem; always `about:blank`, for `code` tells them apart.
+    /// Always `about:blank`; `code` identifies the kind of problem.
     #[oai(rename = "type")]
     pub type_uri: String,
     /// The kind of problem, for people.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened, in a sentence a person can act on.
+    /// What happened, and what to do about it.
     pub detail: String,
-    /// The kind of problem, for programs; never changes its meaning.
+    /// The kind of problem, for programs; its meaning never changes.
     pub code: ProblemCode,
-    /// The id under which the logs know this request.
+    /// The id of the request in the logs.
     pub request_id: String,
-    /// What is wrong with which field; empty where it is no matter of fields.
+    /// The errors by field; empty unless `code` is `VALIDATION_ERROR`.
     pub errors: Vec<FieldError>,
 }
 
-/// An error on its way to whoever asked.
+/// An error before it is written as a response.
 #[derive(Debug)]
 pub struct Problem {
-    /// What kind it is.
     pub code: ProblemCode,
     detail: String,
     errors: Vec<FieldError>,
-    retry_after: Option<Duration>,
-    /// What really happened, for the log alone.
+    headers: HeaderMap,
+    /// Only for the log.
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -169,64 +154,67 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl Problem {
-    /// A problem of this kind.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: vec![], retry_after: None, cause: None }
+        let problem = Self { code, detail: detail.into(), errors: vec![], headers: HeaderMap::new(), cause: None };
+        match code {
+            ProblemCode::Unauthenticated => {
+                problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"psp\""))
+            }
+            ProblemCode::ServiceUnavailable => problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("5")),
+            _ => problem,
+        }
     }
 
-    /// Values are not what they must be.
     #[must_use]
     pub fn validation(errors: Vec<FieldError>) -> Self {
-        let told: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-        Self { errors, ..Self::new(ProblemCode::ValidationError, told.join("; ")) }
+        let messages: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+        Self { errors, ..Self::new(ProblemCode::ValidationError, messages.join("; ")) }
     }
 
-    /// One value is not what it must be.
+    /// One invalid field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::validation(vec![FieldError { field: field.to_owned(), message: message.into() }])
     }
 
-    /// There is no such thing.
-    #[must_use]
-    pub fn not_found(what: &str) -> Self {
-        Self::new(ProblemCode::NotFound, format!("there is no such {what}"))
-    }
-
-    /// The database or Redis is away.
+    /// A server that this service needs is unavailable.
     pub fn unavailable(detail: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        let retry_after = Some(Duration::from_secs(5));
-        let cause: Option<Box<dyn std::error::Error + Send + Sync>> = Some(Box::new(cause));
-        Self { retry_after, cause, ..Self::new(ProblemCode::ServiceUnavailable, detail) }
+        Self { cause: Some(Box::new(cause)), ..Self::new(ProblemCode::ServiceUnavailable, detail) }
     }
 
-    /// A fault of ours: whoever asked learns that it is noted, the log learns what it was.
+    /// An error of the service. The client gets the request's id, the log gets the cause.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        let detail = "an unforeseen error; it is logged under this request_id";
+        let detail = "an unexpected error; it is logged under this request_id";
         Self { cause: Some(cause.into()), ..Self::new(ProblemCode::InternalError, detail) }
     }
 
-    /// What poem or poem-openapi refused, as a problem.
     #[must_use]
-    pub fn of(error: poem::Error) -> Self {
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// An error of an operation, of poem or of poem-openapi.
+    #[must_use]
+    pub fn from_poem(error: poem::Error) -> Self {
         if error.is::<Self>() {
             return error.downcast().unwrap_or_else(Self::internal);
         }
         if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
-            return Self::field(name, plain(reason));
+            return Self::field(name, without_type(reason));
         }
         if error.is::<NotFoundError>() {
-            return Self::new(ProblemCode::NotFound, "there is nothing at this path; see /api/docs for what there is");
+            return Self::new(ProblemCode::NotFound, "there is nothing at this path; see /api/docs");
         }
         if error.is::<MethodNotAllowedError>() {
-            return Self::new(ProblemCode::MethodNotAllowed, "this path does not know this method; see /api/docs");
+            return Self::new(ProblemCode::MethodNotAllowed, "this path does not support the method; see Allow");
         }
         if let Some(ReadBodyError::PayloadTooLarge) = error.downcast_ref() {
             return Self::new(ProblemCode::PayloadTooLarge, "the body is larger than 1 MiB");
         }
-        Self::of_status(error)
+        Self::from_status(error)
     }
 
-    fn of_status(error: poem::Error) -> Self {
+    fn from_status(error: poem::Error) -> Self {
         let status = error.status();
         match ProblemCode::ALL.into_iter().find(|code| code.status() == status) {
             Some(code) if status.is_client_error() => Self::new(code, error.to_string()),
@@ -235,32 +223,22 @@ impl Problem {
         }
     }
 
-    /// Writes what happened into the log, where whoever asked is not told.
+    /// Logs the cause, which the response does not contain.
     pub fn log(&self) {
         if let Some(cause) = &self.cause {
-            tracing::error!(error = %cause, status = self.code.status().as_u16(), "a request failed");
+            tracing::error!(error = %cause, status = self.code.status().as_u16(), "request failed");
         }
     }
 
-    /// The answer.
     #[must_use]
     pub fn into_response(self, request_id: &str) -> Response {
-        let status = self.code.status();
-        let mut response =
-            self.body(request_id).to_json_string().with_content_type(MEDIA_TYPE).with_status(status).into_response();
-        if let Some(retry_after) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().into());
-        }
-        if self.code == ProblemCode::Unauthenticated {
-            let challenge = header::HeaderValue::from_static("Bearer realm=\"psp\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
+        let body = self.body(request_id).to_json_string();
+        let mut response = body.with_content_type(MEDIA_TYPE).with_status(self.code.status()).into_response();
+        response.headers_mut().extend(self.headers);
         response
     }
-}
 
-impl Problem {
-    fn body(&self, request_id: &str) -> ProblemBody {
+    pub(in crate::web) fn body(&self, request_id: &str) -> ProblemBody {
         ProblemBody {
             type_uri: "about:blank".to_owned(),
             title: self.code.title().to_owned(),
@@ -273,127 +251,13 @@ impl Problem {
     }
 }
 
-impl ProblemCode {
-    /// An answer of this kind, for the document.
-    pub(in crate::web) fn example(self) -> Option<serde_json::Value> {
-        let problem = match self {
-            Self::ValidationError => Problem::field("status", "must be one of success, failed, pending"),
-            _ => Problem::new(self, self.title()),
-        };
-        problem.body("01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e").to_json()
-    }
-}
-
-/// poem-openapi's own words begin with the type, in quotes: that is for whoever writes Rust.
-fn plain(reason: &str) -> &str {
-    reason.split_once(": ").map_or(reason, |(_, told)| told)
+/// poem-openapi's messages begin with the Rust type, in quotes.
+fn without_type(reason: &str) -> &str {
+    reason.split_once(": ").map_or(reason, |(_, message)| message)
 }
 
 impl ResponseError for Problem {
     fn status(&self) -> StatusCode {
         self.code.status()
-    }
-}
-
-/// Says only what holds of every operation. Which other problems one may answer is a matter of rules, not of each
-/// signature: `document` adds them.
-impl ApiResponse for Problem {
-    fn meta() -> MetaResponses {
-        let content = vec![MetaMediaType { content_type: MEDIA_TYPE, schema: ProblemBody::schema_ref() }];
-        let status = Some(ProblemCode::InternalError.status().as_u16());
-        let internal = MetaResponse { description: "", status, status_range: None, content, headers: vec![] };
-        MetaResponses { responses: vec![internal] }
-    }
-
-    fn register(registry: &mut Registry) {
-        ProblemBody::register(registry);
-    }
-}
-
-impl From<DbError> for Problem {
-    fn from(error: DbError) -> Self {
-        match error {
-            DbError::Unavailable(_) => Self::unavailable("the database cannot be reached; try again in a while", error),
-            DbError::Conflict(_) => Self::unavailable("somebody else was faster; try again", error),
-            DbError::ClaimLost | DbError::Impossible { .. } | DbError::Statement(_) => Self::internal(error),
-        }
-    }
-}
-
-impl From<MetricsError> for Problem {
-    fn from(error: MetricsError) -> Self {
-        if error.database().is_transient() {
-            Self::unavailable("the database cannot be reached; try again in a while", error)
-        } else {
-            Self::internal(error)
-        }
-    }
-}
-
-/// Only the granularity, or the days, can make them fewer.
-impl From<TooManyBuckets> for Problem {
-    fn from(error: TooManyBuckets) -> Self {
-        Self::field("granularity", error.to_string())
-    }
-}
-
-impl From<RedisError> for Problem {
-    fn from(error: RedisError) -> Self {
-        match error {
-            RedisError::Redis(_) | RedisError::Queue(_) => {
-                Self::unavailable("Redis cannot be reached; try again in a while", error)
-            }
-            RedisError::Message(_) => Self::internal(error),
-        }
-    }
-}
-
-impl From<IdempotencyError> for Problem {
-    fn from(error: IdempotencyError) -> Self {
-        match error {
-            IdempotencyError::OtherBody => Self::new(ProblemCode::Conflict, error.to_string()),
-            IdempotencyError::Db(error) => error.into(),
-        }
-    }
-}
-
-impl From<ReplayError> for Problem {
-    fn from(error: ReplayError) -> Self {
-        match error {
-            ReplayError::NotFound => Self::not_found("record in quarantine"),
-            ReplayError::Idempotency(error) => error.into(),
-        }
-    }
-}
-
-impl From<CancelError> for Problem {
-    fn from(error: CancelError) -> Self {
-        match error {
-            CancelError::NotFound => Self::not_found("job"),
-            CancelError::Finished(_) => Self::new(ProblemCode::Conflict, error.to_string()),
-            CancelError::Db(error) => error.into(),
-        }
-    }
-}
-
-impl From<UpdateError> for Problem {
-    fn from(error: UpdateError) -> Self {
-        match error {
-            UpdateError::NotFound(_) => Self::new(ProblemCode::NotFound, error.to_string()),
-            UpdateError::Illegal(_) => Self::new(ProblemCode::Conflict, error.to_string()),
-            UpdateError::Db(error) => error.into(),
-        }
-    }
-}
-
-impl From<RetryError> for Problem {
-    fn from(error: RetryError) -> Self {
-        match error {
-            RetryError::NotFound => Self::not_found("job"),
-            RetryError::Idempotency(error) => error.into(),
-            RetryError::Queued | RetryError::Running | RetryError::Succeeded | RetryError::UnknownKind(_) => {
-                Self::new(ProblemCode::Conflict, error.to_string())
-            }
-        }
     }
 }

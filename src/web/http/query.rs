@@ -1,8 +1,9 @@
 //! The query of a request, as one object.
 //!
-//! poem-openapi sees one parameter whose schema is an object; `document` writes it as the parameters it stands for.
+//! For poem-openapi it is one parameter whose schema is an object; `openapi::postprocess` writes that as a parameter per
+//! field.
 
-use poem::http::Uri;
+use percent_encoding::percent_decode_str;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
@@ -11,7 +12,6 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use super::fields::{Fields, FromFields};
 use super::problem::{Problem, ProblemCode};
 
-/// What the query says.
 #[derive(Debug)]
 pub(in crate::web) struct Query<T>(pub(in crate::web) T);
 
@@ -38,47 +38,32 @@ impl<'a, T: FromFields + Type> ApiExtractor<'a> for Query<T> {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        Ok(read(request)?)
+        Ok(Self::from_text(request.uri().query().unwrap_or_default())?)
     }
 }
 
 impl<T: FromFields> Query<T> {
-    /// What a query says that did not come with the request, but within it.
-    pub(in crate::web) fn of_text(query: &str) -> Result<Self, Problem> {
-        let uri = Uri::try_from(format!("/?{}", query.trim_start_matches('?')));
-        read(&Request::builder().uri(uri.map_err(|_| unreadable())?).finish())
+    pub(in crate::web) fn from_text(query: &str) -> Result<Self, Problem> {
+        let unreadable = || Problem::new(ProblemCode::BadRequest, "the query is not UTF-8 text");
+        let mut fields = Fields::from_query(pairs(query.trim_start_matches('?')).ok_or_else(unreadable)?);
+        let read = T::read(&mut fields);
+        Ok(Self(fields.finish(read)?))
     }
 }
 
-fn read<T: FromFields>(request: &Request) -> Result<Query<T>, Problem> {
-    if !is_readable(request.uri().query().unwrap_or_default()) {
-        return Err(unreadable());
-    }
-    let mut fields = Fields::of_query(request.params().map_err(|_| unreadable())?);
-    let read = T::read(&mut fields);
-    Ok(Query(fields.finish(read)?))
+/// The names and values of a query; `None` if they are not UTF-8, or contain a NUL, which PostgreSQL cannot store in a text.
+fn pairs(query: &str) -> Option<Vec<(String, String)>> {
+    let pairs = query.split('&').filter(|pair| !str::is_empty(pair)).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some((decode(name)?, decode(value)?))
+    });
+    pairs.collect()
 }
 
-fn unreadable() -> Problem {
-    Problem::new(ProblemCode::BadRequest, "the query is no text in UTF-8")
-}
-
-/// Whether the query decodes to UTF-8 without NUL, which no text of the database can hold.
-fn is_readable(query: &str) -> bool {
-    let mut decoded = vec![];
-    let mut rest = query.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        let escaped = (*first == b'%').then(|| tail.get(..2).and_then(|digits| hex::decode(digits).ok())).flatten();
-        match escaped.as_deref() {
-            Some([byte]) => {
-                decoded.push(*byte);
-                rest = &tail[2..];
-            }
-            _ => decoded.push(*first),
-        }
-    }
-    !decoded.contains(&0) && std::str::from_utf8(&decoded).is_ok()
+fn decode(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    let decoded = percent_decode_str(&text).decode_utf8().ok()?;
+    (!decoded.contains('\0')).then(|| decoded.into_owned())
 }
 
 #[cfg(test)]
@@ -86,18 +71,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_told_apart() {
+    fn queries_are_decoded_unless_they_are_not_text() {
         for (query, expected) in [
-            ("", true),
-            ("search=a%20b&page=2", true),
-            ("search=%E2%82%B9", true),
-            ("search=50%", true),
-            ("search=%zz", true),
-            ("search=%FF", false),
-            ("search=%00", false),
-            ("search=%2500", true),
+            ("", Some(vec![])),
+            ("search=a%20b&page=2", Some(vec![("search", "a b"), ("page", "2")])),
+            ("search=a+b&&x", Some(vec![("search", "a b"), ("x", "")])),
+            ("search=%E2%82%B9", Some(vec![("search", "₹")])),
+            ("search=50%", Some(vec![("search", "50%")])),
+            ("search=%zz", Some(vec![("search", "%zz")])),
+            ("search=%FF", None),
+            ("search=%00", None),
+            ("search=%2500", Some(vec![("search", "%00")])),
         ] {
-            assert_eq!(is_readable(query), expected, "{query}");
+            let pairs = pairs(query);
+            let pairs: Option<Vec<(&str, &str)>> =
+                pairs.as_ref().map(|pairs| pairs.iter().map(|(name, value)| (&**name, &**value)).collect());
+            assert_eq!(pairs, expected, "{query}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::db::jobs::listing::{self, ListedJob, ShownJob};
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobState, Priority, SYNC_VIMA, Trigger};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
-use crate::web::http::schema::Time;
+use crate::web::http::schema::{Time, named_enum};
 
 /// A job.
 #[derive(Debug, Clone, Object)]
@@ -173,3 +173,5 @@ impl Example for JobDetail {
         }
     }
 }
+
+named_enum!(AttemptOutcome, "AttemptOutcome", AttemptOutcome::ALL, "The outcome of an attempt of a job.");

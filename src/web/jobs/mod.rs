@@ -12,32 +12,28 @@ use poem::web::Data;
 use poem_openapi::param::Header;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
-use poem_openapi::{ApiResponse, Object, OpenApi};
+use poem_openapi::{Object, OpenApi};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use self::detail::{Job, JobDetail};
 use self::query::JobQuery;
+use super::http::accepted::Accepted;
 use super::http::auth::{Operator, Viewer};
+use super::http::fails::{Fails, Failure, NotFound};
 use super::http::idempotency::idempotent;
 use super::http::openapi::{EXAMPLE_ID, Tag};
 use super::http::pagination;
 use super::http::pagination::{Page, PageQuery};
 use super::http::path::Path;
-use super::http::problem::Problem;
+use super::http::problem::{Problem, ProblemCode};
 use super::http::query::Query;
 use super::state::State;
 use crate::db::jobs::listing;
 use crate::db::page::TimeCursor;
 use crate::domain::job::{JobId, JobState};
-use crate::operations::cancel_job::cancel_job;
-use crate::operations::retry_job::{RetriedJob, RetryMode, retry_job};
-
-/// Where a job can be followed; where there is none, the list of all.
-pub(in crate::web) fn location_of(job_id: Option<Uuid>) -> String {
-    const JOBS: &str = "/api/v1/jobs";
-    job_id.map_or_else(|| JOBS.to_owned(), |job_id| format!("{JOBS}/{job_id}"))
-}
+use crate::operations::cancel_job::{CancelError, cancel_job};
+use crate::operations::retry_job::{RetriedJob, RetryError, RetryMode, retry_job};
 
 /// A job that something is done to.
 #[derive(Debug, Clone, Object)]
@@ -78,26 +74,6 @@ impl Example for JobMoved {
     }
 }
 
-/// The answer to a request that moves a job.
-#[derive(ApiResponse)]
-enum Moved {
-    /// The job is moved, or will be within seconds.
-    #[oai(status = 202)]
-    Moved(
-        Json<JobMoved>,
-        /// Where the job can be followed.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-impl From<JobMoved> for Moved {
-    fn from(moved: JobMoved) -> Self {
-        let location = location_of(Some(moved.job_id));
-        Self::Moved(Json(moved), location)
-    }
-}
-
 /// The endpoints.
 pub(in crate::web) struct JobsApi;
 
@@ -114,7 +90,7 @@ impl JobsApi {
         _viewer: Viewer,
         query: Query<JobQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<Job>>, Problem> {
+    ) -> Result<Json<Page<Job>>, Fails> {
         let filter = query.0.filter();
         let asked: pagination::Window<TimeCursor> = state.cursors.window("jobs", &page.0)?;
         let window = asked.to_db();
@@ -134,12 +110,12 @@ impl JobsApi {
         _viewer: Viewer,
         /// The job's id.
         id: Path<Uuid>,
-    ) -> Result<Json<JobDetail>, Problem> {
+    ) -> Result<Json<JobDetail>, Fails<NotFound>> {
         let job_id = JobId(id.0);
         let job = listing::find(&state.pool, job_id).await?;
         // Afterwards, so that a job which is shown at its end has no attempt that is shown at work.
         let attempts = listing::list_attempts(&state.pool, job_id).await?;
-        let job = job.ok_or_else(|| Problem::not_found("job"))?;
+        let job = job.ok_or(NotFound("job"))?;
         Ok(Json(JobDetail::of(job, attempts)))
     }
 
@@ -154,10 +130,10 @@ impl JobsApi {
         operator: Operator,
         /// The job's id.
         id: Path<Uuid>,
-    ) -> Result<Moved, Problem> {
+    ) -> Result<Accepted<JobMoved>, Fails<CancelError>> {
         let job_id = JobId(id.0);
         let stands = cancel_job(&state.pool, job_id, &operator.0.name).await?;
-        Ok(JobMoved::cancelled(job_id, stands).into())
+        Ok(Accepted::job(Some(id.0), JobMoved::cancelled(job_id, stands)))
     }
 
     /// Retry a job
@@ -175,11 +151,37 @@ impl JobsApi {
         /// The same key within 24 hours gives the same answer.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-    ) -> Result<Moved, Problem> {
+    ) -> Result<Accepted<JobMoved>, Fails<RetryError>> {
         let State { pool, redis, clock, .. } = &***state;
         let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
         let (job_id, name) = (JobId(id.0), &operator.0.name);
         let retried = retry_job(pool, redis, job_id, name, idempotent.as_ref(), clock.now()).await?;
-        Ok(JobMoved::from(retried).into())
+        Ok(Accepted::job(Some(retried.job_id.0), retried.into()))
+    }
+}
+
+impl Failure for CancelError {
+    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::NotFound => NotFound("job").into(),
+            Self::Finished(_) => Problem::new(ProblemCode::Conflict, self.to_string()),
+            Self::Db(error) => error.into(),
+        }
+    }
+}
+
+impl Failure for RetryError {
+    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::NotFound => NotFound("job").into(),
+            Self::Idempotency(error) => error.into(),
+            Self::Queued | Self::Running | Self::Succeeded | Self::UnknownKind(_) => {
+                Problem::new(ProblemCode::Conflict, self.to_string())
+            }
+        }
     }
 }

@@ -1,29 +1,19 @@
 //! Which jobs a listing asks for.
 
-use poem_openapi::Object;
-
 use crate::db::jobs::listing::JobFilter;
-use crate::domain::job::JobState;
-use crate::web::http::fields::{Fields, FromFields};
-use crate::web::http::schema::{KindName, QueueName};
+use crate::domain::job::{JobKind, JobState, KINDS};
+use crate::web::http::fields::request_fields;
+use crate::web::http::schema::named_enum;
 
-/// Which jobs are listed.
-#[derive(Debug, Clone, Default, Object)]
-pub(in crate::web) struct JobQuery {
-    /// Of these queues.
-    queue: Vec<QueueName>,
-    /// Of these kinds.
-    kind: Vec<KindName>,
-    /// In these states.
-    state: Vec<JobState>,
-}
-
-impl FromFields for JobQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let queue = fields.list("queue");
-        let kind = fields.list("kind");
-        let state = fields.list("state");
-        Some(Self { queue: queue?, kind: kind?, state: state? })
+request_fields! {
+    /// Which jobs are listed.
+    pub(in crate::web) struct JobQuery {
+        /// Of these queues.
+        queue: Vec<QueueName>,
+        /// Of these kinds.
+        kind: Vec<KindName>,
+        /// In these states.
+        state: Vec<JobState>,
     }
 }
 
@@ -35,5 +25,36 @@ impl JobQuery {
             kinds: self.kind.into_iter().map(KindName::as_str).collect(),
             states: self.state,
         }
+    }
+}
+
+named_enum!(KindName, "JobKind", KindName::all(), "A kind of job of this release.");
+named_enum!(QueueName, "QueueName", QueueName::all(), "A queue of this release.");
+
+/// The name of a kind of job that this release knows. The jobs table may have others, of older and newer releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct KindName(&'static str);
+
+impl KindName {
+    fn all() -> Vec<Self> {
+        KINDS.into_iter().map(|kind| Self(kind.name)).collect()
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// The name of a queue that this release knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct QueueName(&'static str);
+
+impl QueueName {
+    fn all() -> Vec<Self> {
+        JobKind::queues().into_iter().map(Self).collect()
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0
     }
 }

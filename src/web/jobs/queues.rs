@@ -8,17 +8,17 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use crate::db::DbError;
 use crate::db::jobs::queues;
 use crate::db::jobs::queues::QueueLookback;
 use crate::domain::job::{JobKind, SYNC_VIMA};
 use crate::operations::pause_queue::{pause_queue, resume_queue};
-use crate::web::health::SEEN_WITHIN;
 use crate::web::http::auth::{Admin, Viewer};
+use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::path::Path;
-use crate::web::http::problem::Problem;
 use crate::web::http::schema::Time;
-use crate::web::state::State;
+use crate::web::state::{PROCESS_TIMEOUT, State};
 
 /// How far back the throughput looks.
 const THROUGHPUT_WINDOW: Duration = Duration::from_mins(5);
@@ -137,7 +137,7 @@ impl QueuesApi {
     /// Of each: whether it is paused, how many of its jobs have not ended, how long the longest has been due, what was got
     /// done in the last five minutes, and how many workers serve it.
     #[oai(path = "/queues", method = "get", operation_id = "listQueues")]
-    async fn list(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<Queues>, Problem> {
+    async fn list(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<Queues>, Fails> {
         Ok(Json(Queues { items: all(&state).await? }))
     }
 
@@ -152,9 +152,9 @@ impl QueuesApi {
         admin: Admin,
         /// The queue's name.
         name: Path<String>,
-    ) -> Result<Json<Queue>, Problem> {
+    ) -> Result<Json<Queue>, Fails<NotFound>> {
         if !pause_queue(&state.pool, &name.0, &admin.0.name).await? {
-            return Err(Problem::not_found("queue"));
+            return Err(NotFound("queue").into());
         }
         one(&state, &name.0).await
     }
@@ -170,21 +170,21 @@ impl QueuesApi {
         admin: Admin,
         /// The queue's name.
         name: Path<String>,
-    ) -> Result<Json<Queue>, Problem> {
+    ) -> Result<Json<Queue>, Fails<NotFound>> {
         if !resume_queue(&state.pool, &name.0, &admin.0.name).await? {
-            return Err(Problem::not_found("queue"));
+            return Err(NotFound("queue").into());
         }
         one(&state, &name.0).await
     }
 }
 
-async fn all(state: &State) -> Result<Vec<Queue>, Problem> {
+async fn all(state: &State) -> Result<Vec<Queue>, DbError> {
     let known: Vec<&str> = JobKind::queues().into_iter().collect();
-    let lately = QueueLookback { finished: THROUGHPUT_WINDOW, seen: SEEN_WITHIN };
+    let lately = QueueLookback { finished: THROUGHPUT_WINDOW, seen: PROCESS_TIMEOUT };
     Ok(queues::list(&state.pool, &known, lately).await?.into_iter().map(Queue::from).collect())
 }
 
-async fn one(state: &State, name: &str) -> Result<Json<Queue>, Problem> {
+async fn one(state: &State, name: &str) -> Result<Json<Queue>, Fails<NotFound>> {
     let queue = all(state).await?.into_iter().find(|queue| queue.name == name);
-    queue.map(Json).ok_or_else(|| Problem::not_found("queue"))
+    Ok(queue.map(Json).ok_or(NotFound("queue"))?)
 }

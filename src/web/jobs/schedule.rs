@@ -12,8 +12,8 @@ use crate::db::jobs::schedule_entries;
 use crate::db::jobs::schedule_entries::ListedEntry;
 use crate::domain::job::{JobState, SYNC_VIMA};
 use crate::web::http::auth::Viewer;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
-use crate::web::http::problem::Problem;
 use crate::web::http::schema::Time;
 use crate::web::state::State;
 
@@ -96,7 +96,7 @@ impl ScheduleApi {
     ///
     /// What runs when, as the schedulers of the last day have it, and how it went the last time.
     #[oai(path = "/schedule", method = "get", operation_id = "getSchedule")]
-    async fn schedule(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<Schedule>, Problem> {
+    async fn schedule(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<Schedule>, Fails> {
         let shown = schedule_entries::list(&state.pool).await?;
         Ok(Json(Schedule { items: shown.into_iter().map(ScheduleEntry::from).collect() }))
     }

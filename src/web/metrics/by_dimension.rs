@@ -9,16 +9,16 @@ use poem_openapi::{Object, OpenApi};
 
 use super::measures::PaymentMeasures;
 use super::tally::{Tally, largest_first, told};
-use super::{DataAsOf, Period};
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::percent;
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
+use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
 /// What the payments of a country's payers sum up to.
@@ -164,7 +164,7 @@ impl DimensionsApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<ByCountry>, Problem> {
+    ) -> Result<Json<ByCountry>, Fails> {
         let days = query.0.days(&state)?;
         let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range())).by(Dimension::Country);
         let answer = state.metrics.query(&question).await?;
@@ -180,7 +180,7 @@ impl DimensionsApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<ByStatus>, Problem> {
+    ) -> Result<Json<ByStatus>, Fails> {
         let days = query.0.days(&state)?;
         let answer =
             state.metrics.query(&MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range()))).await?;
@@ -196,7 +196,7 @@ impl DimensionsApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<ByPaymentMethod>, Problem> {
+    ) -> Result<Json<ByPaymentMethod>, Fails> {
         let days = query.0.days(&state)?;
         let question =
             MetricQuery::new(query.0.filter(), TimeBuckets::one(days.time_range())).by(Dimension::PaymentMethod);

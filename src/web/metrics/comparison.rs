@@ -8,9 +8,9 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
+use super::Interval;
 use super::measures::PaymentMeasures;
 use super::tally::Tally;
-use super::{DataAsOf, Interval};
 use crate::domain::metrics::comparison::{ComparedPeriods, ComparisonType};
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
@@ -19,24 +19,20 @@ use crate::domain::status::Status;
 use crate::domain::time_range::TimeRange;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::http::schema::Money;
+use crate::web::http::schema::{Money, named_enum};
+use crate::web::responses::period::DataAsOf;
 use crate::web::state::State;
 
-/// What is held against what.
-#[derive(Debug, Clone, Default, Object)]
-struct ComparisonQuery {
-    /// Today, this week or this month so far against as much of the one before, or with `custom` the days of `from_date` and
-    /// `to_date` against as many right before them; `day` where nothing is said.
-    comparison_type: Option<ComparisonType>,
-}
-
-impl FromFields for ComparisonQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { comparison_type: fields.optional("comparison_type")? })
+request_fields! {
+    /// What is held against what.
+    struct ComparisonQuery {
+        /// Today, this week or this month so far against as much of the one before, or with `custom` the days of `from_date` and
+        /// `to_date` against as many right before them; `day` where nothing is said.
+        comparison_type: Option<ComparisonType>,
     }
 }
 
@@ -166,7 +162,7 @@ impl ComparisonApi {
         _viewer: Viewer,
         query: Query<MetricsQuery>,
         comparison: Query<ComparisonQuery>,
-    ) -> Result<Json<ComparisonAnswer>, Problem> {
+    ) -> Result<Json<ComparisonAnswer>, Fails> {
         let comparison_type = comparison.0.comparison_type.unwrap_or_default();
         let days = query.0.days(&state)?;
         let periods = comparison_type.periods(days, state.clock.now());
@@ -193,6 +189,8 @@ impl Example for ComparisonAnswer {
         Self::of(ComparisonType::Day, "UTC", periods, &example_sums(), DataAsOf::example())
     }
 }
+
+named_enum!(ComparisonType, "ComparisonType", ComparisonType::ALL, "The periods that are compared.");
 
 #[cfg(test)]
 mod tests {

@@ -7,18 +7,19 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::WEEKDAYS;
 use super::tally::Tally;
-use super::{DataAsOf, Period, WEEKDAYS};
 use crate::domain::metrics::amount_band::AmountBand;
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::schema::Money;
+use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
 /// The payments of an hour of the week.
@@ -158,7 +159,7 @@ impl DistributionsApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<HourlyDistribution>, Problem> {
+    ) -> Result<Json<HourlyDistribution>, Fails> {
         let days = query.0.days(&state)?;
         let answer =
             state.metrics.query(&MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, week_hour))).await?;
@@ -175,7 +176,7 @@ impl DistributionsApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<AmountDistribution>, Problem> {
+    ) -> Result<Json<AmountDistribution>, Fails> {
         let days = query.0.days(&state)?;
         let question =
             MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, |_, hour| hour)).by(Dimension::AmountBand);

@@ -9,8 +9,8 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
+use super::WEEKDAYS;
 use super::tally::Tally;
-use super::{DataAsOf, Period, WEEKDAYS};
 use crate::db::metrics::data_version::DataVersion;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, MetricRow};
@@ -19,11 +19,13 @@ use crate::domain::string_enum::string_enum;
 use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::http::schema::{Figure, Money};
+use crate::web::http::schema::{Figure, Money, named_enum};
+use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
 /// How many merchants a map shows.
@@ -92,20 +94,13 @@ impl HeatmapMetric {
     }
 }
 
-/// Which map is drawn.
-#[derive(Debug, Clone, Default, Object)]
-struct HeatmapQuery {
-    /// What its sides are; `hour_day` where nothing is said.
-    dimension: Option<HeatmapDimension>,
-    /// What its cells show; `count` where nothing is said.
-    metric: Option<HeatmapMetric>,
-}
-
-impl FromFields for HeatmapQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let dimension = fields.optional("dimension");
-        let metric = fields.optional("metric");
-        Some(Self { dimension: dimension?, metric: metric? })
+request_fields! {
+    /// Which map is drawn.
+    struct HeatmapQuery {
+        /// What its sides are; `hour_day` where nothing is said.
+        dimension: Option<HeatmapDimension>,
+        /// What its cells show; `count` where nothing is said.
+        metric: Option<HeatmapMetric>,
     }
 }
 
@@ -268,7 +263,7 @@ impl HeatmapApi {
         _viewer: Viewer,
         query: Query<MetricsQuery>,
         heatmap: Query<HeatmapQuery>,
-    ) -> Result<Json<Heatmap>, Problem> {
+    ) -> Result<Json<Heatmap>, Fails> {
         let (dimension, metric) = (heatmap.0.dimension.unwrap_or_default(), heatmap.0.metric.unwrap_or_default());
         let days = query.0.days(&state)?;
         let (rows, answer) = ask(&state, query.0.filter(), days, (dimension, metric)).await?;
@@ -288,6 +283,9 @@ impl Example for Heatmap {
         Self::of(Period::example(), asked, &rows, &example_answer(&[sum]))
     }
 }
+
+named_enum!(HeatmapDimension, "HeatmapDimension", HeatmapDimension::ALL, "The axes of a heatmap.");
+named_enum!(HeatmapMetric, "HeatmapMetric", HeatmapMetric::ALL, "The values of a heatmap.");
 
 #[cfg(test)]
 mod tests {

@@ -12,20 +12,21 @@ use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use super::Interval;
 use super::measures::{BySource, PaymentMeasures};
 use super::tally::Tally;
-use super::{DataAsOf, Interval};
 use crate::domain::metrics::minutes::LastMinutes;
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::average;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
+use crate::web::responses::period::DataAsOf;
 use crate::web::state::State;
 
 /// How many minutes may be asked for.
@@ -34,21 +35,21 @@ const MINUTES_BY_HABIT: u32 = 60;
 /// How many minutes are at a glance.
 const LIVE_MINUTES: u32 = 5;
 
-/// How many minutes are counted.
-#[derive(Debug, Clone, Default, Object)]
-struct RpmQuery {
-    /// The last so many minutes, the running one among them: 5 to 1440, or 60 where nothing is said.
-    #[oai(validator(minimum(value = "5"), maximum(value = "1440")))]
-    minutes: Option<u32>,
+request_fields! {
+    /// How many minutes are counted.
+    struct RpmQuery {
+        /// The last so many minutes, the running one among them: 5 to 1440, or 60 where nothing is said.
+        #[oai(validator(minimum(value = "5"), maximum(value = "1440")))]
+        minutes: Option<u32>,
+    }
+    check: RpmQuery::check
 }
 
-impl FromFields for RpmQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let minutes = fields.optional("minutes")?;
-        if minutes.is_some_and(|minutes| !MINUTES.contains(&minutes)) {
+impl RpmQuery {
+    fn check(&self, fields: &mut Fields) {
+        if self.minutes.is_some_and(|minutes| !MINUTES.contains(&minutes)) {
             fields.error("minutes", format!("must be from {} to {}", MINUTES.start(), MINUTES.end()));
         }
-        Some(Self { minutes })
     }
 }
 
@@ -157,7 +158,7 @@ impl LiveApi {
         _viewer: Viewer,
         query: Query<MetricsQuery>,
         rpm: Query<RpmQuery>,
-    ) -> Result<Json<Rpm>, Problem> {
+    ) -> Result<Json<Rpm>, Fails> {
         let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(MINUTES_BY_HABIT), state.clock.now());
         let slots = TimeBuckets::between(minutes.boundaries().to_vec());
         let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots).counts()).await?;
@@ -173,7 +174,7 @@ impl LiveApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<Live>, Problem> {
+    ) -> Result<Json<Live>, Fails> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
         let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(minutes.time_range())).by_source();
         let answer = state.metrics.query(&question).await?;

@@ -15,7 +15,6 @@ use rust_decimal::Decimal;
 
 use super::measures::PaymentMeasures;
 use super::tally::{Tally, told};
-use super::{DataAsOf, Period};
 use crate::db::count::Count;
 use crate::db::metrics::merchants::{MerchantTimes, list_times};
 use crate::db::transactions::search::SortOrder;
@@ -25,12 +24,13 @@ use crate::domain::status::Status;
 use crate::domain::string_enum::string_enum;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::http::schema::Time;
+use crate::web::http::schema::{Time, named_enum};
+use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
 string_enum! {
@@ -70,23 +70,15 @@ impl MerchantSort {
     }
 }
 
-/// Which merchants are listed, and in which order.
-#[derive(Debug, Clone, Default, Object)]
-struct MerchantsQuery {
-    /// Part of the merchant's id, in whichever case.
-    search: Option<String>,
-    /// What the list is sorted by; `total_amount` where nothing is said.
-    sort_by: Option<MerchantSort>,
-    /// Which end comes first; `desc` where nothing is said.
-    order: Option<SortOrder>,
-}
-
-impl FromFields for MerchantsQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let search = fields.optional("search");
-        let sort_by = fields.optional("sort_by");
-        let order = fields.optional("order");
-        Some(Self { search: search?, sort_by: sort_by?, order: order? })
+request_fields! {
+    /// Which merchants are listed, and in which order.
+    struct MerchantsQuery {
+        /// Part of the merchant's id, in whichever case.
+        search: Option<String>,
+        /// What the list is sorted by; `total_amount` where nothing is said.
+        sort_by: Option<MerchantSort>,
+        /// Which end comes first; `desc` where nothing is said.
+        order: Option<SortOrder>,
     }
 }
 
@@ -186,7 +178,7 @@ impl MerchantsApi {
         query: Query<MetricsQuery>,
         merchants: Query<MerchantsQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<ByMerchant>, Problem> {
+    ) -> Result<Json<ByMerchant>, Fails> {
         let (sort_by, order) = (merchants.0.sort_by.unwrap_or_default(), merchants.0.order.unwrap_or_default());
         let listing = format!("merchants {} {}", sort_by.as_str(), order.as_str());
         let window: Window<Place> = state.cursors.window(&listing, &page.0)?;
@@ -220,6 +212,8 @@ impl Example for ByMerchant {
         Self { period: Period::example(), page: Page::example(), data_as_of: DataAsOf::example() }
     }
 }
+
+named_enum!(MerchantSort, "MerchantSort", MerchantSort::ALL, "The field that merchants are sorted by.");
 
 #[cfg(test)]
 mod tests {

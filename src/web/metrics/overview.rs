@@ -10,7 +10,6 @@ use rust_decimal::Decimal;
 
 use super::measures::BySource;
 use super::tally::{Share, Tally};
-use super::{DataAsOf, Period};
 use crate::domain::metrics::cell::Measures;
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
@@ -19,10 +18,11 @@ use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::schema::{Money, Time};
+use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
 /// Payments by their state.
@@ -140,7 +140,7 @@ impl OverviewApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<Overview>, Problem> {
+    ) -> Result<Json<Overview>, Fails> {
         let days = query.0.days(&state)?;
         let slots = TimeBuckets::two(days.previous().time_range(), days.time_range());
         let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots).by_source().with_fees()).await?;

@@ -11,16 +11,17 @@ use rust_decimal::Decimal;
 
 use super::measures::PaymentMeasures;
 use super::tally::{Tally, largest_first, told};
-use super::{DataAsOf, Period};
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
+use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
 /// With fewer payments, a rate says little of a project.
@@ -115,7 +116,7 @@ impl ProjectsApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<ByProject>, Problem> {
+    ) -> Result<Json<ByProject>, Fails> {
         let (period, answer) = ask(&state, &query.0).await?;
         Ok(Json(ByProject::of(period, &answer.rows, answer.as_of.into())))
     }
@@ -129,7 +130,7 @@ impl ProjectsApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<ConversionByProject>, Problem> {
+    ) -> Result<Json<ConversionByProject>, Fails> {
         let (period, answer) = ask(&state, &query.0).await?;
         Ok(Json(ConversionByProject::of(period, &answer.rows, answer.as_of.into())))
     }

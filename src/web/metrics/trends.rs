@@ -9,7 +9,6 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::tally::Tally;
-use super::{DataAsOf, Period};
 use crate::db::metrics::data_version::DataVersion;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::granularity::Granularity;
@@ -20,31 +19,30 @@ use crate::domain::transaction::Source;
 use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::response_cache::{CacheVersion, CachedJson};
-use crate::web::http::schema::{Money, Time};
+use crate::web::http::schema::{Money, Time, named_enum};
+use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
-/// How fine the buckets are.
-#[derive(Debug, Clone, Default, Object)]
-struct TrendsQuery {
-    /// How long a bucket is; an hour where nothing is said. At most 2,000 buckets make an answer.
-    granularity: Option<Granularity>,
-}
-
-impl FromFields for TrendsQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { granularity: fields.optional("granularity")? })
+request_fields! {
+    /// How fine the buckets are.
+    struct TrendsQuery {
+        /// How long a bucket is; an hour where nothing is said. At most 2,000 buckets make an answer.
+        granularity: Option<Granularity>,
     }
 }
 
 impl TrendsQuery {
     fn divide(self, days: DayRange) -> Result<Divided, Problem> {
         let granularity = self.granularity.unwrap_or_default();
-        let (slots, starts) = TimeBuckets::calendar(days, granularity)?;
+        let (slots, starts) = TimeBuckets::calendar(days, granularity)
+            // Only another granularity, or fewer days, reduces the number of buckets.
+            .map_err(|error| Problem::field("granularity", error.to_string()))?;
         Ok(Divided { period: days.into(), granularity, slots, starts })
     }
 }
@@ -192,7 +190,7 @@ impl TrendsApi {
         viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
-    ) -> Result<CachedJson<Trends>, Problem> {
+    ) -> Result<CachedJson<Trends>, Fails> {
         let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
         let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots)).await?;
         let trends = async { Ok(Trends::of(period, granularity, &starts, &answer)) };
@@ -210,7 +208,7 @@ impl TrendsApi {
         viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
-    ) -> Result<CachedJson<BySource>, Problem> {
+    ) -> Result<CachedJson<BySource>, Fails> {
         let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
         let filter = query.0.filter();
         let asked =
@@ -245,3 +243,5 @@ impl Example for BySource {
         }
     }
 }
+
+named_enum!(Granularity, "Granularity", Granularity::ALL, "The length of a time bucket.");

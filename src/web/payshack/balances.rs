@@ -10,73 +10,53 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use super::super::state::State;
 use crate::db::metadata::balances::{self, BalanceFilter, RecordedBalance};
 use crate::db::page::TimeCursor;
 use crate::domain::day::start_of_day;
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::Currency;
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::pagination;
 use crate::web::http::pagination::{Page, PageQuery};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::http::schema::{Money, Time};
+use crate::web::http::schema::{Money, Time, Zone, named_enum};
+use crate::web::state::State;
 
 /// What cursors are signed for.
 const LISTING: &str = "payshack balances";
 
-/// Which balances are listed.
-#[derive(Debug, Clone, Default, Object)]
-struct BalanceQuery {
-    /// Of clients, or of resellers.
-    owner_kind: Option<OwnerKind>,
-    /// Of these clients; with `reseller_id`, of either.
-    client_id: Vec<String>,
-    /// Of these resellers; with `client_id`, of either.
-    reseller_id: Vec<String>,
-    /// Which of an owner's balances.
-    balance_kind: Option<BalanceKind>,
-    /// Recorded on this day or later.
-    from_date: Option<NaiveDate>,
-    /// Recorded on this day or before.
-    to_date: Option<NaiveDate>,
-    /// The zone whose days they are (IANA name); the server's `REPORT_TIMEZONE` where nothing is said.
-    timezone: Option<String>,
-}
-
-impl FromFields for BalanceQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let owner_kind = fields.optional("owner_kind");
-        let client_id = fields.list("client_id");
-        let reseller_id = fields.list("reseller_id");
-        let balance_kind = fields.optional("balance_kind");
-        let from_date = fields.optional::<NaiveDate>("from_date");
-        let to_date = fields.optional::<NaiveDate>("to_date");
-        let zone = fields.optional::<Tz>("timezone");
-        if let (Some(Some(from)), Some(Some(to))) = (from_date, to_date)
-            && from > to
-        {
-            fields.error("from_date", format!("{from} is after to_date {to}: swap them"));
-        }
-        Some(Self {
-            owner_kind: owner_kind?,
-            client_id: client_id?,
-            reseller_id: reseller_id?,
-            balance_kind: balance_kind?,
-            from_date: from_date?,
-            to_date: to_date?,
-            timezone: zone?.map(|zone| zone.name().to_owned()),
-        })
+request_fields! {
+    /// Which balances are listed.
+    struct BalanceQuery {
+        /// Of clients, or of resellers.
+        owner_kind: Option<OwnerKind>,
+        /// Of these clients; with `reseller_id`, of either.
+        client_id: Vec<String>,
+        /// Of these resellers; with `client_id`, of either.
+        reseller_id: Vec<String>,
+        /// Which of an owner's balances.
+        balance_kind: Option<BalanceKind>,
+        /// Recorded on this day or later.
+        from_date: Option<NaiveDate>,
+        /// Recorded on this day or before.
+        to_date: Option<NaiveDate>,
+        /// The zone whose days they are (IANA name); the server's `REPORT_TIMEZONE` where nothing is said.
+        timezone: Option<Zone>,
     }
+    check: BalanceQuery::check
 }
 
 impl BalanceQuery {
+    fn check(&self, fields: &mut Fields) {
+        fields.check_days(self.from_date, self.to_date);
+    }
+
     /// The filter, in days of `zone` where the query names none.
     fn filter(self, zone: Tz) -> BalanceFilter {
-        let zone = self.timezone.and_then(|name| name.parse().ok()).unwrap_or(zone);
+        let zone = self.timezone.map_or(zone, |Zone(zone)| zone);
         BalanceFilter {
             owner_kind: self.owner_kind,
             client_ids: self.client_id,
@@ -155,7 +135,7 @@ impl BalancesApi {
         _viewer: Viewer,
         query: Query<BalanceQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<PayshackBalance>>, Problem> {
+    ) -> Result<Json<Page<PayshackBalance>>, Fails> {
         let filter = query.0.filter(state.report_timezone);
         let asked: pagination::Window<TimeCursor> = state.cursors.window(LISTING, &page.0)?;
         let window = asked.to_db();
@@ -165,3 +145,6 @@ impl BalancesApi {
         Ok(Json(page.map(PayshackBalance::from)))
     }
 }
+
+named_enum!(OwnerKind, "OwnerKind", OwnerKind::ALL, "The kind of the owner of a balance.");
+named_enum!(BalanceKind, "BalanceKind", BalanceKind::ALL, "The kind of a balance.");

@@ -7,18 +7,19 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use super::super::state::State;
-use super::{MetadataQuery, address_shown_to};
+use super::address_shown_to;
 use crate::db::count::Count;
 use crate::db::metadata::{ListFilter, NameCursor, StoredRow, resellers};
 use crate::domain::access::Principal;
 use crate::domain::metadata::Reseller;
+use crate::web::filters::payshack::MetadataQuery;
 use crate::web::http::auth::Viewer;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::schema::{Money, Time};
+use crate::web::state::State;
 
 /// What cursors are signed for.
 const LISTING: &str = "payshack resellers";
@@ -110,7 +111,7 @@ impl ResellersApi {
         viewer: Viewer,
         query: Query<MetadataQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<PayshackReseller>>, Problem> {
+    ) -> Result<Json<Page<PayshackReseller>>, Fails> {
         let filter = ListFilter::from(query.0);
         let asked: Window<NameCursor> = state.cursors.window(LISTING, &page.0)?;
         let window = asked.to_db();

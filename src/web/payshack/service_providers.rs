@@ -7,17 +7,17 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use super::super::state::State;
-use super::MetadataQuery;
 use crate::db::count::Count;
 use crate::db::metadata::{ListFilter, NameCursor, StoredRow, service_providers};
 use crate::domain::metadata::ServiceProvider;
+use crate::web::filters::payshack::MetadataQuery;
 use crate::web::http::auth::Viewer;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
+use crate::web::state::State;
 
 /// What cursors are signed for.
 const LISTING: &str = "payshack service providers";
@@ -103,7 +103,7 @@ impl ServiceProvidersApi {
         _viewer: Viewer,
         query: Query<MetadataQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<PayshackServiceProvider>>, Problem> {
+    ) -> Result<Json<Page<PayshackServiceProvider>>, Fails> {
         let filter = ListFilter::from(query.0);
         let asked: Window<NameCursor> = state.cursors.window(LISTING, &page.0)?;
         let window = asked.to_db();

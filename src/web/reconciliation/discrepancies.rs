@@ -13,15 +13,16 @@ use super::discrepancy_detail::DiscrepancyDetail;
 use super::discrepancy_move::{DiscrepanciesMoved, DiscrepancyMove, DiscrepancyMoves};
 use crate::db::discrepancies;
 use crate::db::discrepancies::listing;
-use crate::operations::update_discrepancies::update_discrepancies;
+use crate::operations::update_discrepancies::{UpdateError, update_discrepancies};
 use crate::web::filters::discrepancies::DiscrepancyQuery;
 use crate::web::http::auth::{Operator, Viewer};
 use crate::web::http::body::Body;
+use crate::web::http::fails::{Fails, Failure, NotFound};
 use crate::web::http::openapi::Tag;
 use crate::web::http::pagination;
 use crate::web::http::pagination::{Page, PageQuery};
 use crate::web::http::path::Path;
-use crate::web::http::problem::Problem;
+use crate::web::http::problem::{Problem, ProblemCode};
 use crate::web::http::query::Query;
 use crate::web::state::State;
 
@@ -43,7 +44,7 @@ impl DiscrepanciesApi {
         _viewer: Viewer,
         query: Query<DiscrepancyQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<Discrepancy>>, Problem> {
+    ) -> Result<Json<Page<Discrepancy>>, Fails> {
         let today = state.clock.now().with_timezone(&state.reconciliation.zone).date_naive();
         let filter = query.0.filter(today);
         let asked: pagination::Window<discrepancies::DiscrepancyCursor> = state.cursors.window(LISTING, &page.0)?;
@@ -65,7 +66,7 @@ impl DiscrepanciesApi {
         state: Data<&Arc<State>>,
         operator: Operator,
         body: Body<DiscrepancyMoves>,
-    ) -> Result<Json<DiscrepanciesMoved>, Problem> {
+    ) -> Result<Json<DiscrepanciesMoved>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = body.value.cases();
         let updated = update_discrepancies(pool, &**clock, &ids, &body.value.asked.into(), &operator.0.name).await?;
@@ -86,7 +87,7 @@ impl DiscrepanciesApi {
         viewer: Viewer,
         /// The id of the discrepancy.
         id: Path<Uuid>,
-    ) -> Result<Json<DiscrepancyDetail>, Problem> {
+    ) -> Result<Json<DiscrepancyDetail>, Fails<NotFound>> {
         Ok(Json(DiscrepancyDetail::get(&state, &viewer.0, id.0).await?))
     }
 
@@ -105,10 +106,22 @@ impl DiscrepanciesApi {
         /// The id of the discrepancy.
         id: Path<Uuid>,
         body: Body<DiscrepancyMove>,
-    ) -> Result<Json<DiscrepancyDetail>, Problem> {
+    ) -> Result<Json<DiscrepancyDetail>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = BTreeSet::from([id.0]);
         update_discrepancies(pool, &**clock, &ids, &body.value.into(), &operator.0.name).await?;
         Ok(Json(DiscrepancyDetail::get(&state, &operator.0, id.0).await?))
+    }
+}
+
+impl Failure for UpdateError {
+    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::NotFound(_) => Problem::new(ProblemCode::NotFound, self.to_string()),
+            Self::Illegal(_) => Problem::new(ProblemCode::Conflict, self.to_string()),
+            Self::Db(error) => error.into(),
+        }
     }
 }

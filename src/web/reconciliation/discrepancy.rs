@@ -15,8 +15,9 @@ use crate::db::discrepancies;
 use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, age_in_days};
 use crate::domain::status::Status;
+use crate::web::filters::discrepancies::CaseStatus;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
-use crate::web::http::schema::{CaseStatus, Money, Time};
+use crate::web::http::schema::{Money, Time};
 use crate::web::state::State;
 
 /// A payment that differs between the providers, that one of them does not have, or that one has twice; and how it is

@@ -11,11 +11,12 @@ use crate::db::discrepancies::listing;
 use crate::db::transactions::detail;
 use crate::domain::access::Principal;
 use crate::domain::discrepancy::DiscrepancyState;
+use crate::web::http::fails::NotFound;
 use crate::web::http::openapi::EXAMPLE_TIME;
 use crate::web::http::problem::Problem;
 use crate::web::http::schema::Time;
+use crate::web::responses::transaction::Transaction;
 use crate::web::state::State;
-use crate::web::transactions::Transaction;
 
 /// A change of a discrepancy.
 #[derive(Debug, Clone, Object)]
@@ -76,7 +77,7 @@ pub(in crate::web) struct DiscrepancyDetail {
 impl DiscrepancyDetail {
     /// Personal data is masked if `principal` may not see it.
     pub(in crate::web) async fn get(state: &State, principal: &Principal, id: Uuid) -> Result<Self, Problem> {
-        let found = listing::find(&state.pool, id).await?.ok_or_else(|| Problem::not_found("discrepancy"))?;
+        let found = listing::find(&state.pool, id).await?.ok_or(NotFound("discrepancy"))?;
         let (vima, payshack, history) = tokio::try_join!(
             transaction(state, principal, found.facts.vima_txn_id),
             transaction(state, principal, found.facts.payshack_txn_id),

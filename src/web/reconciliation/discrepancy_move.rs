@@ -7,61 +7,51 @@
 use std::collections::BTreeSet;
 
 use poem_openapi::Object;
-use poem_openapi::types::Example;
+use poem_openapi::types::{Example, MaybeUndefined};
 use uuid::Uuid;
 
 use super::discrepancy::Discrepancy;
 use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::triage::{Assignment, TriageUpdate};
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fields::{Fields, FromFields, request_fields};
 use crate::web::http::openapi::EXAMPLE_ID;
-use crate::web::http::schema::CaseTarget;
+use crate::web::http::schema::named_enum;
 
 /// The most cases that are moved at once.
 const MOST_CASES: usize = 1_000;
 const LONGEST_NOTE: usize = 2_000;
 const LONGEST_ASSIGNEE: usize = 200;
 
-/// What is to become of a case: at least one of these.
-#[derive(Debug, Clone, Default, Object)]
-#[oai(example)]
-pub(in crate::web) struct DiscrepancyMove {
-    /// Where it is to stand.
-    state: Option<CaseTarget>,
-    /// Who is to look into it; null or empty where nobody is.
-    #[oai(validator(max_length = 200))]
-    assignee: Option<String>,
-    /// What is to be said of it; kept in its history.
-    #[oai(validator(max_length = 2000))]
-    note: Option<String>,
-    /// Whether `assignee` is named, be it by nothing.
-    #[oai(skip)]
-    assigns: bool,
+request_fields! {
+    /// A change of a discrepancy; at least one field is required.
+    #[oai(example)]
+    pub(in crate::web) struct DiscrepancyMove {
+        /// The new state.
+        state: Option<CaseTarget>,
+        /// The new assignee; null or empty removes the assignee.
+        #[oai(validator(max_length = 200))]
+        assignee: MaybeUndefined<String>,
+        /// A note for the history.
+        #[oai(validator(max_length = 2000))]
+        note: Option<String>,
+    }
+    check: DiscrepancyMove::check
 }
 
 impl DiscrepancyMove {
-    fn read_known(fields: &mut Fields, known: &[&str]) -> Option<Self> {
-        fields.refuse_others(known);
-        let state = fields.optional("state");
-        let assignee = fields.optional::<String>("assignee");
-        let note = fields.optional::<String>("note");
-        for (name, text, longest) in [("assignee", &assignee, LONGEST_ASSIGNEE), ("note", &note, LONGEST_NOTE)] {
-            if text.iter().flatten().any(|text| text.chars().count() > longest) {
+    fn check(&self, fields: &mut Fields) {
+        let assignee = self.assignee.value();
+        for (name, text, longest) in
+            [("assignee", assignee, LONGEST_ASSIGNEE), ("note", self.note.as_ref(), LONGEST_NOTE)]
+        {
+            if text.is_some_and(|text| text.chars().count() > longest) {
                 fields.error(name, format!("must have at most {longest} characters"));
             }
         }
-        let (state, assignee, note) = (state?, assignee?, note?);
-        let assigns = assignee.is_some() || fields.is_blank("assignee");
-        if state.is_none() && note.is_none() && !assigns {
-            fields.error("state", "is missing: say at least one of state, assignee, note");
+        let is_given = ["state", "assignee", "note"].iter().any(|name| fields.has_value(name));
+        if !is_given && self.assignee.is_undefined() {
+            fields.error("state", "is missing: set at least one of state, assignee, note");
         }
-        Some(Self { state, assignee, note, assigns })
-    }
-}
-
-impl FromFields for DiscrepancyMove {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Self::read_known(fields, &["state", "assignee", "note"])
     }
 }
 
@@ -69,7 +59,11 @@ impl From<DiscrepancyMove> for TriageUpdate {
     fn from(asked: DiscrepancyMove) -> Self {
         Self {
             state: asked.state.map(|CaseTarget(state)| state),
-            assignment: asked.assigns.then(|| asked.assignee.map_or(Assignment::Unassigned, Assignment::Person)),
+            assignment: match asked.assignee {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(Assignment::Unassigned),
+                MaybeUndefined::Value(person) => Some(Assignment::Person(person)),
+            },
             note: asked.note,
         }
     }
@@ -79,9 +73,8 @@ impl Example for DiscrepancyMove {
     fn example() -> Self {
         Self {
             state: Some(CaseTarget(DiscrepancyState::Acknowledged)),
-            assignee: Some("otto".to_owned()),
+            assignee: MaybeUndefined::Value("otto".to_owned()),
             note: Some("asked the bank".to_owned()),
-            assigns: true,
         }
     }
 }
@@ -98,10 +91,12 @@ pub(in crate::web) struct DiscrepancyMoves {
 }
 
 impl FromFields for DiscrepancyMoves {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let asked = DiscrepancyMove::read_known(fields, &["ids", "state", "assignee", "note"]);
-        let ids = fields.array("ids", 1..=MOST_CASES);
-        Some(Self { ids: ids?, asked: asked? })
+    fn names() -> Vec<&'static str> {
+        [vec!["ids"], DiscrepancyMove::names()].concat()
+    }
+
+    fn read(fields: &mut Fields) -> Self {
+        Self { asked: DiscrepancyMove::read(fields), ids: fields.array("ids", 1..=MOST_CASES) }
     }
 }
 
@@ -131,5 +126,21 @@ pub(in crate::web) struct DiscrepanciesMoved {
 impl Example for DiscrepanciesMoved {
     fn example() -> Self {
         Self { updated: 1, items: vec![Discrepancy::example()] }
+    }
+}
+
+named_enum!(CaseTarget, "CaseTarget", CaseTarget::all(), "A state that a person may set.");
+
+/// A state that a person may set; `auto_resolved` is set by runs alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) struct CaseTarget(DiscrepancyState);
+
+impl CaseTarget {
+    fn all() -> [Self; 4] {
+        DiscrepancyState::MANUAL.map(Self)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0.as_str()
     }
 }

@@ -7,7 +7,7 @@ use poem_openapi::Object;
 
 use crate::db::reconciliation::open_discrepancies as db;
 use crate::domain::reconciliation::{AgeBucket, age_in_days};
-use crate::web::http::schema::Money;
+use crate::web::http::schema::{Money, named_enum};
 
 /// Unresolved discrepancies of one age.
 #[derive(Debug, Clone, Object)]
@@ -54,3 +54,5 @@ impl OpenCases {
         Self { count: cases.iter().map(|cases| cases.count).sum(), by_age: by_age.into() }
     }
 }
+
+named_enum!(AgeBucket, "AgeBucket", AgeBucket::ALL, "The age of a discrepancy in days.");

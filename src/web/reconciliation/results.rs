@@ -18,26 +18,21 @@ use crate::db::reconciliation::results::{self, ReconciliationResult};
 use crate::domain::reconciliation::MatchStatus;
 use crate::domain::status::Status;
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::{Fails, NotFound};
+use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
 use crate::web::http::pagination;
 use crate::web::http::pagination::{Page, PageQuery};
 use crate::web::http::path::Path;
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::http::schema::{FindingStatus, Money};
+use crate::web::http::schema::{Money, named_enum};
 use crate::web::state::State;
 
-/// Which findings are listed. Lists take one value or several by commas.
-#[derive(Debug, Clone, Default, Object)]
-struct FindingsQuery {
-    /// Of this kind.
-    match_status: Vec<FindingStatus>,
-}
-
-impl FromFields for FindingsQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { match_status: fields.list("match_status")? })
+request_fields! {
+    /// Which findings are listed. Lists take one value or several by commas.
+    struct FindingsQuery {
+        /// Of this kind.
+        match_status: Vec<FindingStatus>,
     }
 }
 
@@ -119,7 +114,7 @@ impl ResultsApi {
         id: Path<Uuid>,
         query: Query<FindingsQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<ReconciliationFinding>>, Problem> {
+    ) -> Result<Json<Page<ReconciliationFinding>>, Fails<NotFound>> {
         let statuses: Vec<MatchStatus> = query.0.match_status.into_iter().map(|FindingStatus(status)| status).collect();
         let listing = format!("findings of {}", id.0);
         let asked: pagination::Window<i64> = state.cursors.window(&listing, &page.0)?;
@@ -131,5 +126,21 @@ impl ResultsApi {
         )?;
         let page = state.cursors.page(&listing, &asked, count, found, |finding| finding.id);
         Ok(Json(page.map(ReconciliationFinding::from)))
+    }
+}
+
+named_enum!(FindingStatus, "FindingStatus", FindingStatus::all(), "A match status other than `matched`.");
+
+/// The result of a payment that a run records: every match status but `matched`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FindingStatus(MatchStatus);
+
+impl FindingStatus {
+    fn all() -> Vec<Self> {
+        MatchStatus::ALL.into_iter().filter(|status| *status != MatchStatus::Matched).map(Self).collect()
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0.as_str()
     }
 }

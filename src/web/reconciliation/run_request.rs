@@ -6,46 +6,37 @@ use chrono::NaiveDate;
 use poem::Request;
 use poem::web::Data;
 use poem_openapi::param::Header;
-use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
 use crate::domain::day::day_of;
 use crate::domain::job::Trigger;
 use crate::domain::reconciliation::days::DaysAsked;
+use crate::operations::idempotency::IdempotencyError;
 use crate::operations::request_reconciliation::{ReconciliationRequest, RequestedDay, request_reconciliation};
+use crate::web::http::accepted::Accepted;
 use crate::web::http::auth::Operator;
 use crate::web::http::body::Body;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::request_fields;
 use crate::web::http::idempotency::idempotent;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
 use crate::web::http::problem::Problem;
-use crate::web::jobs::location_of;
 use crate::web::state::State;
 
-/// Which days are to be reconciled: `date`, or `from_date` and `to_date`. Days are those of `RECONCILIATION_TIMEZONE`.
-#[derive(Debug, Clone, Default, Object)]
-#[oai(example)]
-struct ReconciliationOrder {
-    /// The day.
-    date: Option<NaiveDate>,
-    /// The first day; at most 92 days may be asked for at once.
-    from_date: Option<NaiveDate>,
-    /// The last day, at most today.
-    to_date: Option<NaiveDate>,
-    /// Queue one more run of each day behind a queued or running one, rather than join it.
-    force: Option<bool>,
-}
-
-impl FromFields for ReconciliationOrder {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        fields.refuse_others(&["date", "from_date", "to_date", "force"]);
-        let date = fields.optional("date");
-        let from_date = fields.optional("from_date");
-        let to_date = fields.optional("to_date");
-        let force = fields.optional("force");
-        Some(Self { date: date?, from_date: from_date?, to_date: to_date?, force: force? })
+request_fields! {
+    /// Which days are to be reconciled: `date`, or `from_date` and `to_date`. Days are those of `RECONCILIATION_TIMEZONE`.
+    #[oai(example)]
+    struct ReconciliationOrder {
+        /// The day.
+        date: Option<NaiveDate>,
+        /// The first day; at most 92 days may be asked for at once.
+        from_date: Option<NaiveDate>,
+        /// The last day, at most today.
+        to_date: Option<NaiveDate>,
+        /// Queue one more run of each day behind a queued or running one, rather than join it.
+        force: Option<bool>,
     }
 }
 
@@ -142,19 +133,7 @@ impl Example for ReconciliationStarted {
     }
 }
 
-/// The answer to a request that starts runs.
-#[derive(ApiResponse)]
-enum Accepted {
-    /// The runs are queued, or joined where they were queued already.
-    #[oai(status = 202)]
-    Accepted(
-        Json<ReconciliationStarted>,
-        /// Where the first job can be followed.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
+/// The endpoints.
 pub(in crate::web) struct RunRequestApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Reconciliation")]
@@ -173,7 +152,7 @@ impl RunRequestApi {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
         order: Body<ReconciliationOrder>,
-    ) -> Result<Accepted, Problem> {
+    ) -> Result<Accepted<ReconciliationStarted>, Fails<IdempotencyError>> {
         let State { pool, redis, clock, reconciliation, .. } = &***state;
         let (now, operator) = (clock.now(), operator.0);
         let idempotent = idempotent(&operator, request, idempotency_key.0, order.digest)?;
@@ -185,7 +164,6 @@ impl RunRequestApi {
         };
         let requested = request_reconciliation(pool, redis, &wanted, idempotent.as_ref(), now).await?;
         let started = ReconciliationStarted::from(requested);
-        let location = location_of(started.job_id);
-        Ok(Accepted::Accepted(Json(started), location))
+        Ok(Accepted::job(started.job_id, started))
     }
 }

@@ -19,50 +19,43 @@ use crate::domain::job::{JobId, JobState, RECONCILE, Trigger};
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
 use crate::domain::reconciliation::{Coverage, Parameters, ReconcileArgs, RunStatus};
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::{Fails, NotFound};
+use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::pagination;
 use crate::web::http::pagination::{Page, PageQuery};
 use crate::web::http::path::Path;
 use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::http::schema::{Money, Time};
+use crate::web::http::schema::{Money, Time, named_enum};
 use crate::web::state::State;
 
 /// Cursors are signed for this list.
 const LISTING: &str = "reconciliation runs";
 
-/// Which runs are listed. Lists take one value or several by commas.
-#[derive(Debug, Clone, Default, Object)]
-struct RunsQuery {
-    /// Of this day; not together with `from_date` or `to_date`.
-    date: Option<NaiveDate>,
-    /// Of this day or later.
-    from_date: Option<NaiveDate>,
-    /// Of this day or before.
-    to_date: Option<NaiveDate>,
-    /// Standing so.
-    status: Vec<RunStatus>,
-    /// Made by this.
-    trigger: Vec<Trigger>,
+request_fields! {
+    /// Which runs are listed. Lists take one value or several by commas.
+    struct RunsQuery {
+        /// Of this day; not together with `from_date` or `to_date`.
+        date: Option<NaiveDate>,
+        /// Of this day or later.
+        from_date: Option<NaiveDate>,
+        /// Of this day or before.
+        to_date: Option<NaiveDate>,
+        /// Standing so.
+        status: Vec<RunStatus>,
+        /// Made by this.
+        trigger: Vec<Trigger>,
+    }
+    check: RunsQuery::check
 }
 
-impl FromFields for RunsQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let date = fields.optional::<NaiveDate>("date")?;
-        let from_date = fields.optional::<NaiveDate>("from_date")?;
-        let to_date = fields.optional::<NaiveDate>("to_date")?;
-        let status = fields.list("status");
-        let trigger = fields.list("trigger");
-        if date.is_some() && from_date.or(to_date).is_some() {
-            fields.error("date", "says which day: leave from_date and to_date out, or date");
+impl RunsQuery {
+    fn check(&self, fields: &mut Fields) {
+        if self.date.is_some() && self.from_date.or(self.to_date).is_some() {
+            fields.error("date", "names one day: leave out either date or from_date and to_date");
         }
-        if let (Some(from), Some(to)) = (from_date, to_date)
-            && from > to
-        {
-            fields.error("from_date", format!("{from} is after to_date {to}: swap them"));
-        }
-        Some(Self { date, from_date, to_date, status: status?, trigger: trigger? })
+        fields.check_days(self.from_date, self.to_date);
     }
 }
 
@@ -253,7 +246,7 @@ async fn find_run(state: &State, id: Uuid) -> Result<Option<ReconciliationRun>, 
 }
 
 pub(in crate::web) async fn require_run(state: &State, id: Uuid) -> Result<(), Problem> {
-    find_run(state, id).await?.map(|_| ()).ok_or_else(|| Problem::not_found("run"))
+    Ok(find_run(state, id).await?.map(|_| ()).ok_or(NotFound("run"))?)
 }
 
 pub(in crate::web) struct RunsApi;
@@ -270,7 +263,7 @@ impl RunsApi {
         _viewer: Viewer,
         query: Query<RunsQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<ReconciliationRun>>, Problem> {
+    ) -> Result<Json<Page<ReconciliationRun>>, Fails> {
         let filter = RunFilter::from(query.0);
         let asked: pagination::Window<TimeCursor> = state.cursors.window(LISTING, &page.0)?;
         let window = asked.to_db();
@@ -291,8 +284,8 @@ impl RunsApi {
         _viewer: Viewer,
         /// The id of the run.
         id: Path<Uuid>,
-    ) -> Result<Json<ReconciliationRun>, Problem> {
-        find_run(&state, id.0).await?.map(Json).ok_or_else(|| Problem::not_found("run"))
+    ) -> Result<Json<ReconciliationRun>, Fails<NotFound>> {
+        Ok(find_run(&state, id.0).await?.map(Json).ok_or(NotFound("run"))?)
     }
 }
 
@@ -348,3 +341,5 @@ impl Example for ReconciliationRun {
         }
     }
 }
+
+named_enum!(RunStatus, "ReconciliationRunStatus", RunStatus::ALL, "The status of a reconciliation run.");

@@ -17,24 +17,19 @@ use crate::db::reconciliation::runs::{self, ReconciliationRun};
 use crate::domain::day::{day_before, day_of};
 use crate::domain::reconciliation::RunStatus;
 use crate::web::http::auth::Viewer;
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
-use crate::web::metrics::{DataAsOf, data_as_of};
+use crate::web::responses::period::DataAsOf;
 use crate::web::state::State;
 
-/// Which day is summed up.
-#[derive(Debug, Clone, Object)]
-struct SummaryQuery {
-    /// The day, in `RECONCILIATION_TIMEZONE`; yesterday where nothing is said.
-    date: Option<NaiveDate>,
-}
-
-impl FromFields for SummaryQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { date: fields.optional("date")? })
+request_fields! {
+    /// Which day is summed up.
+    struct SummaryQuery {
+        /// The day, in `RECONCILIATION_TIMEZONE`; yesterday where nothing is said.
+        date: Option<NaiveDate>,
     }
 }
 
@@ -149,12 +144,12 @@ impl SummaryApi {
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<SummaryQuery>,
-    ) -> Result<Json<ReconciliationSummary>, Problem> {
+    ) -> Result<Json<ReconciliationSummary>, Fails> {
         let (now, zone) = (state.clock.now(), state.reconciliation.zone);
         let date = query.0.date.unwrap_or_else(|| day_before(now, zone));
         let (runs, cases) =
             tokio::try_join!(runs::list_since_last_completed(&state.pool, date), sum_unresolved(&state.pool, date))?;
-        let data_as_of = data_as_of(&state).await?;
+        let data_as_of = state.metrics.as_of().await?.into();
         let open_cases = OpenCases::new(&cases, day_of(now, zone));
         Ok(Json(SummaryParts { date, timezone: zone.name(), runs: &runs, open_cases, data_as_of }.into()))
     }

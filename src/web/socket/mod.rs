@@ -31,6 +31,8 @@ use poem::web::websocket::{WebSocket, WebSocketConfig};
 use poem::{Endpoint, FromRequest, IntoResponse, Request, Response, Route};
 use serde::Deserialize;
 
+use super::http::auth::Access;
+
 pub use feed::{Feed, FeedError, ServerFeed};
 pub use hub::Hub;
 
@@ -48,6 +50,24 @@ pub trait Authenticator: Send + Sync + 'static {
     /// # Errors
     /// The HTTP answer that refuses it.
     async fn authenticate(&self, request: &Request) -> poem::Result<()>;
+}
+
+/// By key like any request, or by ticket, because a browser cannot set headers on a WebSocket.
+#[async_trait]
+impl Authenticator for Access {
+    async fn authenticate(&self, request: &Request) -> poem::Result<()> {
+        let TicketParameter { ticket } = request.params()?;
+        match ticket {
+            Some(ticket) if !self.is_open() => self.redeem_ticket(&ticket).await?,
+            _ => self.authenticate(request.headers()).await?,
+        };
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct TicketParameter {
+    ticket: Option<String>,
 }
 
 /// Adds `/ws/updates` and its other name `/ws` to `route`.

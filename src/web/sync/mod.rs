@@ -11,22 +11,23 @@ use poem::web::Data;
 use poem_openapi::param::Header;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
-use poem_openapi::{ApiResponse, Object, OpenApi};
+use poem_openapi::{Object, OpenApi};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use self::status::{SyncStatus, sync_status};
+use super::http::accepted::Accepted;
 use super::http::auth::{Operator, Viewer};
 use super::http::body::Body;
-use super::http::fields::{Fields, FromFields};
+use super::http::fails::Fails;
+use super::http::fields::request_fields;
 use super::http::idempotency::idempotent;
 use super::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use super::http::pagination::{Page, PageQuery, Window};
 use super::http::path::Path;
 use super::http::problem::Problem;
 use super::http::query::Query;
-use super::http::schema::Time;
-use super::jobs::location_of;
+use super::http::schema::{Time, named_enum};
 use super::state::State;
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::count::Count;
@@ -37,33 +38,23 @@ use crate::domain::day::DayRange;
 use crate::domain::job::Trigger;
 use crate::domain::sync::{RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;
+use crate::operations::idempotency::IdempotencyError;
 use crate::operations::trigger_sync::{SyncRequest, TriggeredSync, trigger_sync};
 
-/// What is to be synced.
-#[derive(Debug, Clone, Default, Object)]
-#[oai(example)]
-struct SyncOrder {
-    /// The source; every source where nothing is said.
-    source: Option<Source>,
-    /// What is read: `incremental` where nothing is said, or `range` where days are given.
-    mode: Option<SyncMode>,
-    /// The first day to read again (UTC), with `range`.
-    from_date: Option<NaiveDate>,
-    /// The last day to read again (UTC), with `range`.
-    to_date: Option<NaiveDate>,
-    /// Queue one more behind a queued or running one, rather than join it.
-    force: Option<bool>,
-}
-
-impl FromFields for SyncOrder {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        fields.refuse_others(&["source", "mode", "from_date", "to_date", "force"]);
-        let source = fields.optional("source");
-        let mode = fields.optional("mode");
-        let from_date = fields.optional("from_date");
-        let to_date = fields.optional("to_date");
-        let force = fields.optional("force");
-        Some(Self { source: source?, mode: mode?, from_date: from_date?, to_date: to_date?, force: force? })
+request_fields! {
+    /// What is to be synced.
+    #[oai(example)]
+    struct SyncOrder {
+        /// The source; every source where nothing is said.
+        source: Option<Source>,
+        /// What is read: `incremental` where nothing is said, or `range` where days are given.
+        mode: Option<SyncMode>,
+        /// The first day to read again (UTC), with `range`.
+        from_date: Option<NaiveDate>,
+        /// The last day to read again (UTC), with `range`.
+        to_date: Option<NaiveDate>,
+        /// Queue one more behind a queued or running one, rather than join it.
+        force: Option<bool>,
     }
 }
 
@@ -139,29 +130,11 @@ impl Example for SyncTriggered {
     }
 }
 
-/// The answer to a request that starts work.
-#[derive(ApiResponse)]
-enum Accepted {
-    /// The work is queued, or joined where it was queued already.
-    #[oai(status = 202)]
-    Accepted(
-        Json<SyncTriggered>,
-        /// Where the first job can be followed.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-/// Which runs are listed.
-#[derive(Debug, Clone, Object)]
-struct RunQuery {
-    /// Of this source.
-    source: Option<Source>,
-}
-
-impl FromFields for RunQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { source: fields.optional("source")? })
+request_fields! {
+    /// Which runs are listed.
+    struct RunQuery {
+        /// Of this source.
+        source: Option<Source>,
     }
 }
 
@@ -262,7 +235,7 @@ impl SyncApi {
     /// Returns for each source whether a sync is running, when the last one was and the next one will be, and how old
     /// the data is.
     #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
-    async fn status(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<SyncStatus>, Problem> {
+    async fn status(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<SyncStatus>, Fails> {
         Ok(Json(sync_status(&state).await?))
     }
 
@@ -280,7 +253,7 @@ impl SyncApi {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
         order: Body<SyncOrder>,
-    ) -> Result<Accepted, Problem> {
+    ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
         let idempotent = idempotent(&operator.0, request, idempotency_key.0, order.digest)?;
         start(&state, &operator.0, &order.value, idempotent).await
     }
@@ -300,7 +273,7 @@ impl SyncApi {
         /// The same key within 24 hours gives the same answer.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-    ) -> Result<Accepted, Problem> {
+    ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
         let order = SyncOrder { source: Some(source.0), ..SyncOrder::default() };
         let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
         start(&state, &operator.0, &order, idempotent).await
@@ -316,7 +289,7 @@ impl SyncApi {
         _viewer: Viewer,
         query: Query<RunQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<SyncRun>>, Problem> {
+    ) -> Result<Json<Page<SyncRun>>, Fails> {
         let source = query.0.source;
         let asked: Window<TimeCursor> = state.cursors.window("sync runs", &page.0)?;
         let window = asked.to_db();
@@ -333,7 +306,7 @@ async fn start(
     operator: &Principal,
     order: &SyncOrder,
     idempotent: Option<IdempotentRequest>,
-) -> Result<Accepted, Problem> {
+) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
     let request = SyncRequest {
         sources: order.source.map_or_else(|| Source::ALL.to_vec(), |source| vec![source]),
         args: order.args()?,
@@ -343,9 +316,11 @@ async fn start(
     let now = state.clock.now();
     let triggered = trigger_sync(&state.pool, &state.redis, &request, idempotent.as_ref(), now).await?;
     let triggered = SyncTriggered::from(triggered);
-    let location = location_of(triggered.job_id);
-    Ok(Accepted::Accepted(Json(triggered), location))
+    Ok(Accepted::job(triggered.job_id, triggered))
 }
+
+named_enum!(SyncMode, "SyncMode", SyncMode::ALL, "What a sync reads.");
+named_enum!(RunStatus, "RunStatus", RunStatus::ALL, "The status of a sync run.");
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use poem::web::Data;
 use poem_openapi::param::Header;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
-use poem_openapi::{ApiResponse, Object, OpenApi};
+use poem_openapi::{Object, OpenApi};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -18,33 +18,27 @@ use crate::db::sync::quarantine::{QuarantineEntry, QuarantineFilter};
 use crate::domain::access::Role;
 use crate::domain::record::ReadableText;
 use crate::domain::transaction::{Kind, Source};
-use crate::operations::request_replay::{RequestedReplay, request_replay};
+use crate::operations::request_replay::{ReplayError, RequestedReplay, request_replay};
+use crate::web::http::accepted::Accepted;
 use crate::web::http::auth::{Operator, Viewer};
-use crate::web::http::fields::{Fields, FromFields};
+use crate::web::http::fails::{Fails, Failure, NotFound};
+use crate::web::http::fields::request_fields;
 use crate::web::http::idempotency::idempotent;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
 use crate::web::http::path::Path;
-use crate::web::http::problem::Problem;
+use crate::web::http::problem::{Problem, ProblemCode};
 use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
-use crate::web::jobs::location_of;
 use crate::web::state::State;
 
-/// Which records are listed.
-#[derive(Debug, Clone, Object)]
-struct QuarantineQuery {
-    /// Of this source.
-    source: Option<Source>,
-    /// Of this kind.
-    kind: Option<Kind>,
-}
-
-impl FromFields for QuarantineQuery {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let source = fields.optional("source");
-        let kind = fields.optional("kind");
-        Some(Self { source: source?, kind: kind? })
+request_fields! {
+    /// Which records are listed.
+    struct QuarantineQuery {
+        /// Of this source.
+        source: Option<Source>,
+        /// Of this kind.
+        kind: Option<Kind>,
     }
 }
 
@@ -137,19 +131,7 @@ impl Example for ReplayStarted {
     }
 }
 
-/// The answer to a request that starts a replay.
-#[derive(ApiResponse)]
-enum Started {
-    /// The replay is queued, or joined where it was queued already.
-    #[oai(status = 202)]
-    Started(
-        Json<ReplayStarted>,
-        /// Where the job can be followed.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
+/// The endpoints.
 pub(in crate::web) struct QuarantineApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Sync")]
@@ -166,7 +148,7 @@ impl QuarantineApi {
         viewer: Viewer,
         query: Query<QuarantineQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<QuarantinedRecord>>, Problem> {
+    ) -> Result<Json<Page<QuarantinedRecord>>, Fails> {
         let filter = QuarantineFilter { source: query.0.source, kind: query.0.kind };
         let with_raw = viewer.0.role == Role::Admin;
         let asked: Window<TimeCursor> = state.cursors.window("quarantine", &page.0)?;
@@ -195,11 +177,21 @@ impl QuarantineApi {
         /// The same key within 24 hours gives the same answer.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-    ) -> Result<Started, Problem> {
+    ) -> Result<Accepted<ReplayStarted>, Fails<ReplayError>> {
         let State { pool, redis, clock, .. } = &***state;
         let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
         let requested = request_replay(pool, redis, id.0, &operator.0.name, idempotent.as_ref(), clock.now()).await?;
-        let location = location_of(Some(requested.job_id.0));
-        Ok(Started::Started(Json(requested.into()), location))
+        Ok(Accepted::job(Some(requested.job_id.0), requested.into()))
+    }
+}
+
+impl Failure for ReplayError {
+    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::NotFound => NotFound("record in quarantine").into(),
+            Self::Idempotency(error) => error.into(),
+        }
     }
 }

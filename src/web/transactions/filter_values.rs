@@ -15,9 +15,9 @@ use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::metrics_cache::{MetricsAnswer, MetricsError};
 use crate::web::http::auth::Viewer;
+use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
-use crate::web::http::problem::Problem;
-use crate::web::metrics::{DataAsOf, Period};
+use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
 /// How many days are looked at, today among them.
@@ -88,7 +88,7 @@ impl FiltersApi {
     /// Those that payments of the last 30 days have, in the zone of reports, with how many payments have each, the most frequent
     /// first.
     #[oai(path = "/filters", method = "get", operation_id = "getFilters")]
-    async fn filters(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<FilterValues>, Problem> {
+    async fn filters(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<FilterValues>, Fails> {
         let days = DayRange::last(DAYS, state.clock.now(), state.report_timezone);
         let question = |filter| MetricQuery::new(filter, TimeBuckets::one(days.time_range())).counts();
         let all = || question(MetricFilter::default());

@@ -1,199 +1,153 @@
-//! The OpenAPI document: what the operations say of themselves, mended, as JSON, as YAML and to be looked at.
+//! The OpenAPI document, as JSON, as YAML and in Swagger UI.
 //!
-//! It is made from the operations' types alone, so that `psp openapi` needs neither a setting nor a server, and it is the
-//! same wherever it is made: `openapi/` holds it, and a test compares.
+//! It is made from the types of the operations alone, so `psp openapi` needs neither settings nor servers.
 
-pub(crate) mod postprocess;
+mod postprocess;
 
-use std::sync::LazyLock;
-
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
-use poem::http::header;
-use poem::web::Html;
-use poem::{IntoResponse, Response, handler};
-use poem_openapi::{OpenApi, OpenApiService, ServerObject, Tags};
+use poem::endpoint::make_sync;
+use poem::http::{HeaderValue, header};
+use poem::{Response, Route, RouteMethod, get};
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService, ServerObject, Tags};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::web::app::operations;
-
 const TITLE: &str = "PSP dashboard";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const DESCRIPTION: &str = "Payments of Vima and PayShack: what came, what changed, what it sums up to.
+const DESCRIPTION: &str = "Payments of Vima and PayShack: transactions, metrics, reconciliation, exports and jobs.
 
-Money is text with an exact decimal, never a float. Times are RFC 3339 in UTC. Days are calendar days of `timezone`, both \
-ends included. Errors are RFC 9457 `application/problem+json`, told apart by `code`. Every answer bears `X-Request-Id`.
+* Money is a string with an exact decimal, never a float.
+* Times are RFC 3339 in UTC. Days are calendar days of `timezone`, both ends included.
+* Query parameters that take a list accept one value, or several separated by commas. An empty query parameter counts as \
+absent.
+* Errors are RFC 9457 `application/problem+json`; programs should read `code`. A path that does not exist is a 404, a method \
+that a path does not support is a 405 with `Allow`.
+* A trailing slash in a path is ignored.
+* Every response has `X-Request-Id`.
 
-Live news comes over the WebSocket `/ws/updates` (the same at `/ws`): authenticate by the same headers, or by `?ticket=` \
-from `POST /api/v1/ws/ticket`.";
+Live events: WebSocket `/ws/updates` (also at `/ws`), with the same authentication headers or with `?ticket=` from \
+`POST /api/v1/ws/ticket`.";
 
-/// The time of examples.
+/// The time in examples.
 pub(in crate::web) const EXAMPLE_TIME: DateTime<Utc> = match DateTime::from_timestamp(1_768_471_200, 0) {
     Some(time) => time,
     None => DateTime::UNIX_EPOCH,
 };
-/// The day of examples.
+/// The day in examples.
 pub(in crate::web) const EXAMPLE_DAY: NaiveDate = EXAMPLE_TIME.naive_utc().date();
-/// The id of examples.
+/// The id in examples.
 pub(in crate::web) const EXAMPLE_ID: Uuid = Uuid::from_u128(0x0198_0f2a_7c11_7b3a_9d42_5f6a_1c2b_3d4e);
 
-/// The parts of the API.
+/// The sections of the document.
 #[derive(Tags)]
 pub(in crate::web) enum Tag {
-    /// Whether the service lives, and whether what it needs does.
+    /// Health of the service and of the servers it needs.
     Health,
-    /// Payments, one by one.
+    /// Single payments.
     Transactions,
-    /// Payments, summed up.
+    /// Aggregated payments.
     Metrics,
-    /// Reading the providers.
+    /// Syncs with the providers.
     Sync,
-    /// Whether both providers agree: runs, what they found, and what is done about it.
+    /// Comparison of the two providers: runs, their results and the discrepancies.
     Reconciliation,
-    /// Who takes part at PayShack, and what they hold.
+    /// PayShack's clients, resellers and service providers, and their balances.
     #[oai(rename = "PayShack")]
     Payshack,
-    /// Files to download.
+    /// File downloads.
     Export,
-    /// What is done in the background: jobs, their queues, and what runs when.
+    /// Background jobs, their queues and the schedule.
     Jobs,
-    /// Who may do what.
+    /// Keys and the audit log.
     Access,
 }
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let mut document = serde_json::from_str(&described(operations()).spec()).unwrap_or_default();
-    postprocess::mend(&mut document);
-    document
-});
-
-/// The operations as a service that describes itself.
+/// Operations as a service that describes itself.
 pub(in crate::web) fn described<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
     OpenApiService::new(operations, TITLE, VERSION)
         .description(DESCRIPTION)
+        .license(LicenseObject::new("Proprietary").identifier("LicenseRef-Proprietary"))
         .server(ServerObject::new("/").description("The host that serves this document"))
 }
 
-/// The document as JSON.
-#[must_use]
-pub fn to_json() -> String {
-    // Plain data is always JSON.
-    serde_json::to_string_pretty(&*DOCUMENT).unwrap_or_default() + "\n"
+/// The OpenAPI document of the whole API.
+#[derive(Debug)]
+pub struct Document(Value);
+
+impl Document {
+    pub(in crate::web) fn new(operations: impl OpenApi) -> Self {
+        let mut document = serde_json::from_str(&described(operations).spec()).unwrap_or_default();
+        postprocess::complete(&mut document);
+        Self(document)
+    }
+
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A JSON value can always be serialized.
+        serde_json::to_string_pretty(&self.0).unwrap_or_default() + "\n"
+    }
+
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        let yaml = serde_yaml_ng::to_string(&self.0).unwrap_or_default();
+        yaml.lines().map(|line| quote_scalar(line) + "\n").collect()
+    }
+
+    /// Swagger UI with everything it needs in one page, so that it works without internet access.
+    fn to_html(&self) -> String {
+        // poem-openapi embeds its own document, without the postprocessing. A service without operations yields the page around
+        // it.
+        let empty = OpenApiService::new((), TITLE, VERSION);
+        empty.swagger_ui_html().replacen(&empty.spec(), &self.to_json(), 1)
+    }
+
+    /// Serves the document below `/api`.
+    pub(in crate::web) fn mount(&self, route: Route) -> Route {
+        route
+            .at("/api/docs", serve("text/html; charset=utf-8", self.to_html()))
+            .at("/api/openapi.json", serve("application/json", self.to_json()))
+            .at("/api/openapi.yaml", serve("application/yaml", self.to_yaml()))
+    }
+
+    /// The methods that a path supports, as the value of `Allow`. Paths outside of the document support GET.
+    pub(in crate::web) fn allowed_methods(&self, path: &str) -> HeaderValue {
+        let paths = self.0["paths"].as_object();
+        let item = paths.and_then(|paths| paths.iter().find(|(template, _)| matches(template, path)));
+        let methods = item.and_then(|(_, item)| item.as_object()).into_iter().flat_map(|item| item.keys());
+        let mut allowed: Vec<String> = methods.map(|method| method.to_uppercase()).collect();
+        if allowed.is_empty() {
+            allowed.push("GET".to_owned());
+        }
+        if allowed.iter().any(|method| method == "GET") {
+            allowed.push("HEAD".to_owned());
+        }
+        HeaderValue::from_str(&allowed.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("GET, HEAD"))
+    }
 }
 
-/// The document as YAML.
-#[must_use]
-pub fn to_yaml() -> String {
-    let plain = serde_yaml_ng::to_string(&*DOCUMENT).unwrap_or_default();
-    plain.lines().map(|line| quote_word(line) + "\n").collect()
+fn serve(content_type: &'static str, text: String) -> RouteMethod {
+    let text = Bytes::from(text);
+    get(make_sync(move |_| {
+        Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache").body(text.clone())
+    }))
 }
 
-/// YAML 1.1, which many still read, takes an unquoted day for a date and an unquoted `off` for false.
-fn quote_word(line: &str) -> String {
+/// Whether a path fits a template such as `/api/v1/jobs/{id}`.
+fn matches(template: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    let all = template.split('/').all(|part| segments.next().is_some_and(|text| part.starts_with('{') || part == text));
+    all && segments.next().is_none()
+}
+
+/// YAML 1.1, which many parsers implement, reads an unquoted day as a date and an unquoted `off` as false.
+fn quote_scalar(line: &str) -> String {
     match line.rsplit_once(' ') {
-        Some((field, word))
-            if field.ends_with([':', '-']) && (word == "off" || word.starts_with(&EXAMPLE_DAY.to_string())) =>
+        Some((field, scalar))
+            if field.ends_with([':', '-']) && (scalar == "off" || scalar.starts_with(&EXAMPLE_DAY.to_string())) =>
         {
-            format!("{field} '{word}'")
+            format!("{field} '{scalar}'")
         }
         _ => line.to_owned(),
-    }
-}
-
-/// Swagger UI around the document, with everything it needs in one page: it works without the internet.
-fn to_html() -> String {
-    // poem-openapi writes its own document into the page, unmended: a service without operations gives the page around it.
-    let empty = OpenApiService::new((), TITLE, VERSION);
-    empty.swagger_ui_html().replacen(&empty.spec(), &to_json(), 1)
-}
-
-#[handler]
-pub(in crate::web) fn json() -> Response {
-    to_json().with_content_type("application/json").into_response()
-}
-
-#[handler]
-pub(in crate::web) fn yaml() -> Response {
-    to_yaml().with_content_type("application/yaml").into_response()
-}
-
-#[handler]
-pub(in crate::web) fn ui() -> Response {
-    Html(to_html()).with_header(header::CACHE_CONTROL, "no-cache").into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn operations() -> impl Iterator<Item = (String, &'static Value)> {
-        let paths = DOCUMENT["paths"].as_object().expect("paths");
-        paths.iter().flat_map(|(path, item)| {
-            let methods = item.as_object().expect("methods");
-            methods.iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
-        })
-    }
-
-    #[test]
-    fn every_operation_is_described() {
-        for (name, operation) in operations() {
-            for field in ["summary", "description", "operationId"] {
-                assert!(operation[field].as_str().is_some_and(|text| !text.is_empty()), "{name}: {field}");
-            }
-            assert!(operation["tags"].as_array().is_some_and(|tags| !tags.is_empty()), "{name}: tags");
-            for (status, response) in operation["responses"].as_object().expect("responses") {
-                let content = response["content"].as_object().into_iter().flat_map(|content| content.values());
-                let shows = content.into_iter().any(|content| content.get("example").is_some());
-                assert!(shows || response.get("$ref").is_some(), "{name}: {status} shows no example");
-            }
-        }
-    }
-
-    #[test]
-    fn nothing_but_health_is_open() {
-        for (name, operation) in operations() {
-            let open = operation.get("security").is_none();
-            assert_eq!(open, name.starts_with("get /health"), "{name}");
-        }
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere() {
-        let text = to_json();
-        for reference in text.split("\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
-            assert!(DOCUMENT.pointer(reference).is_some(), "#{reference}");
-        }
-    }
-
-    #[test]
-    fn what_may_be_null_says_so() {
-        let transaction = &DOCUMENT["components"]["schemas"]["Transaction"];
-        assert_eq!(transaction["properties"]["utr"]["nullable"], true);
-        assert_eq!(transaction["properties"]["amount"].get("nullable"), None);
-        let fields = transaction["properties"].as_object().expect("properties").len();
-        assert_eq!(transaction["required"].as_array().map(Vec::len), Some(fields));
-    }
-
-    #[test]
-    fn a_query_is_written_as_its_parameters() {
-        let list = &DOCUMENT["paths"]["/api/v1/transactions"]["get"]["parameters"];
-        let names: Vec<&str> =
-            list.as_array().expect("parameters").iter().filter_map(|it| it["name"].as_str()).collect();
-        assert_eq!(names.len(), 19, "{names:?}");
-        let status = list.as_array().and_then(|list| list.iter().find(|it| it["name"] == "status")).expect("status");
-        assert_eq!((&status["explode"], &status["schema"]["type"]), (&Value::Bool(false), &Value::from("array")));
-    }
-
-    #[test]
-    fn the_committed_document_is_this_one() {
-        assert!(to_json() == include_str!("../../../../openapi/openapi.json"), "see openapi/README.md");
-        assert!(to_yaml() == include_str!("../../../../openapi/openapi.yaml"), "see openapi/README.md");
-    }
-
-    #[test]
-    fn the_page_shows_the_mended_document() {
-        let page = to_html();
-        assert!(page.contains("\"nullable\": true") && page.contains("SwaggerUIBundle"));
-        assert!(!page.contains("src=\"http") && !page.contains("href=\"http"));
     }
 }

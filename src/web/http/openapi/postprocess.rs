@@ -1,59 +1,61 @@
-//! What poem-openapi does not say, or says wrong, put right by rules.
+//! Completes what poem-openapi cannot express, and writes its OpenAPI 3.0 as 3.1, in which any schema may be null.
 //!
-//! * A query object is written as the parameters it stands for.
-//! * An `Option` of an answer is there and may be null; poem-openapi says that it may be missing.
-//! * The problems that an operation may answer follow from what it takes (a key, a query, an id, a body), starts and changes.
-//! * Every answer bears `X-Request-Id`, and shows an example.
+//! * A query object is written as a parameter per field.
+//! * An `Option` in a response is present and may be null; poem-openapi says that it may be absent.
+//! * Errors of the extractors (key, query, path, body) are added to those that the operation declares ([`Fails`]).
+//! * A response has the description of its schema, an example and `X-Request-Id`.
+//!
+//! [`Fails`]: crate::web::http::fails::Fails
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use poem_openapi::types::ToJSON;
 use serde_json::{Map, Value, json};
 
-use super::{EXAMPLE_DAY, EXAMPLE_ID};
-use crate::web::http::problem::{MEDIA_TYPE, ProblemCode};
+use super::EXAMPLE_ID;
+use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
 const SCHEMAS: &str = "#/components/schemas/";
+const RESPONSES: &str = "#/components/responses/";
 const REQUEST_ID: &str = "X-Request-Id";
 
-/// Values of query parameters, by name, where the schema alone shows none.
-const EXAMPLES: [(&str, &str); 16] = [
-    ("project", "monetix"),
-    ("currency", "INR"),
-    ("country", "IN"),
-    ("payment_method", "UPI"),
-    ("merchant_id", "merchant-7"),
-    ("client_id", "client-7"),
-    ("reseller_id", "reseller-1"),
-    ("timezone", "Asia/Kolkata"),
-    ("search", "order-10"),
-    ("min_amount", "100.00"),
-    ("max_amount", "5000.00"),
-    ("min_diff", "100.00"),
-    ("assignee", "otto"),
-    ("name", "sync"),
-    ("columns", "recon_date"),
-    ("Idempotency-Key", "6f1b6a1e-sync"),
-];
-
-/// Mends the whole document.
-pub(in crate::web) fn mend(document: &mut Value) {
+pub(super) fn complete(document: &mut Value) {
+    document["openapi"] = "3.1.0".into();
+    merge_all_of(document);
     let mut schemas = take_object(&mut document["components"]["schemas"]);
-    let asked = schemas_of_bodies(document);
+    let in_requests = schemas_of_bodies(document);
+    let mut problems = Map::new();
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
-    for (method, operation) in paths.filter_map(Value::as_object_mut).flatten() {
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()) {
+        write_security(operation);
         write_parameters(operation, &schemas);
-        mend_media_types(operation, &schemas);
-        add_problems(operation, method);
-        add_headers(operation);
+        write_problems(operation, &mut problems);
+        write_content(operation, &schemas);
+        write_headers(operation);
     }
     for (name, schema) in &mut schemas {
-        mend_schema(schema, !asked.contains(name.as_str()));
+        write_schema(schema, !in_requests.contains(name.as_str()));
     }
-    document["components"]["responses"] = problem_responses();
+    problems.sort_keys();
+    document["components"]["responses"] = problems.into();
     let used = reachable(document, &schemas);
     schemas.retain(|name, _| used.contains(name));
     document["components"]["schemas"] = schemas.into();
     document["components"]["headers"] = headers();
+}
+
+/// OpenAPI 3.0 allows nothing beside `$ref`, so poem-openapi writes a reference and its description as `allOf`.
+fn merge_all_of(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if let Some(Value::Array(parts)) = object.shift_remove("allOf") {
+                object.extend(parts.into_iter().filter_map(|part| part.as_object().cloned()).flatten());
+            }
+            object.iter_mut().filter(|(key, _)| *key != "example").for_each(|(_, value)| merge_all_of(value));
+        }
+        Value::Array(items) => items.iter_mut().for_each(merge_all_of),
+        _ => {}
+    }
 }
 
 fn take_object(value: &mut Value) -> Map<String, Value> {
@@ -63,12 +65,11 @@ fn take_object(value: &mut Value) -> Map<String, Value> {
     }
 }
 
-/// The schemas that requests are made of: there, a field may be missing.
+/// The schemas of request bodies, in which a field may be absent.
 fn schemas_of_bodies(document: &Value) -> BTreeSet<String> {
     let paths = document["paths"].as_object().into_iter().flat_map(|paths| paths.values());
     let operations = paths.filter_map(Value::as_object).flat_map(|methods| methods.values());
-    let bodies = operations.filter_map(|operation| operation.get("requestBody"));
-    bodies.flat_map(references).collect()
+    operations.filter_map(|operation| operation.get("requestBody")).flat_map(references).collect()
 }
 
 /// The names of the schemas that `value` refers to.
@@ -86,7 +87,7 @@ fn references(value: &Value) -> Vec<String> {
     }
 }
 
-/// The schemas that are used: by the paths, by the problems, or by one another.
+/// The schemas that the paths and the problems refer to, directly or by way of other schemas.
 fn reachable(document: &Value, schemas: &Map<String, Value>) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     let mut next = references(&document["paths"]);
@@ -98,6 +99,17 @@ fn reachable(document: &Value, schemas: &Map<String, Value>) -> BTreeSet<String>
         }
     }
     used
+}
+
+/// `"bearer viewer": []` (see [`crate::web::http::auth`]) is the scheme `bearer` with the role `viewer`. An operation
+/// without a key says so.
+fn write_security(operation: &mut Value) {
+    let mut written = vec![];
+    for (name, _) in operation["security"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten() {
+        let (scheme, role) = name.split_once(' ').unwrap_or((name, ""));
+        written.push(json!({scheme: [role]}));
+    }
+    operation["security"] = written.into();
 }
 
 fn write_parameters(operation: &mut Value, schemas: &Map<String, Value>) {
@@ -117,106 +129,74 @@ fn query_object<'a>(parameter: &Value, schemas: &'a Map<String, Value>) -> Optio
     schemas.get(&name)?.get("properties")?.as_object()
 }
 
+/// Without an example: Swagger UI fills examples in, and so would filter a request that nobody filtered.
 fn query_parameter(name: &str, schema: &Value) -> Value {
-    let (description, schema) = split_description(schema.clone());
+    let mut schema = schema.clone();
+    let description = schema.as_object_mut().and_then(|schema| {
+        schema.shift_remove("example");
+        schema.shift_remove("description")
+    });
+    write_limits(&mut schema);
     let explode = schema["type"] != "array";
-    with_example(json!({
+    json!({
         "name": name, "in": "query", "description": description, "required": false, "style": "form", "explode": explode,
         "schema": schema,
-    }))
-}
-
-/// A schema and what is said of it apart: a parameter says it itself.
-fn split_description(mut schema: Value) -> (Value, Value) {
-    if let Some(description) = schema.as_object_mut().and_then(|schema| schema.shift_remove("description")) {
-        return (description, schema);
-    }
-    // A reference cannot bear a description in OpenAPI 3.0; poem-openapi puts the two side by side.
-    match (schema.pointer("/allOf/0").cloned(), schema.pointer("/allOf/1/description").cloned()) {
-        (Some(reference), Some(description)) => (description, reference),
-        _ => (Value::Null, schema),
-    }
+    })
 }
 
 fn with_example(mut parameter: Value) -> Value {
-    let name = parameter["name"].as_str().unwrap_or_default();
-    let by_name = EXAMPLES.iter().find(|(known, _)| *known == name).map(|(_, example)| Value::from(*example));
-    let by_format = match parameter["schema"]["format"].as_str() {
-        Some("date") => Some(EXAMPLE_DAY.to_string().into()),
-        Some("uuid") => Some(EXAMPLE_ID.to_string().into()),
-        Some("uint32") => Some(1.into()),
-        _ => None,
-    };
-    if let Some(example) = by_name.or(by_format) {
-        let list = parameter["schema"]["type"] == "array";
-        parameter["example"] = if list { vec![example].into() } else { example };
+    if parameter["required"] == true && parameter["schema"]["format"] == "uuid" {
+        parameter["example"] = EXAMPLE_ID.to_string().into();
     }
     parameter
 }
 
-fn mend_media_types(operation: &mut Value, schemas: &Map<String, Value>) {
-    if let Some(body) = operation.get_mut("requestBody") {
-        mend_content(body, schemas);
-    }
-    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-        if response["description"] == "" {
-            response["description"] =
-                if status == "202" { "The work is queued." } else { "What was asked for." }.into();
+/// Replaces the declared problems by references, and adds those of the extractors.
+fn write_problems(operation: &mut Value, components: &mut Map<String, Value>) {
+    let mut codes: BTreeMap<String, Vec<ProblemCode>> = BTreeMap::new();
+    for code in declared_problems(operation).into_iter().chain(extractor_problems(operation)) {
+        let of_status = codes.entry(code.status().as_str().to_owned()).or_default();
+        if !of_status.contains(&code) {
+            of_status.push(code);
         }
-        mend_content(response, schemas);
     }
-}
-
-fn mend_content(message: &mut Value, schemas: &Map<String, Value>) {
-    for (media_type, mut content) in take_object(&mut message["content"]) {
-        let shown = references(&content).first().and_then(|name| schemas.get(name)?.get("example"));
-        if let Some(example) = shown {
-            content["example"] = example.clone();
-        } else if let Some(example) = content["schema"].as_object_mut().and_then(|it| it.shift_remove("example")) {
-            content["example"] = example;
-        }
-        // A charset is no part of a media type's name, and JSON has only one.
-        let plain = media_type.split(';').next().unwrap_or_default();
-        message["content"][plain] = content;
-    }
-}
-
-fn add_problems(operation: &mut Value, method: &str) {
-    for code in problems_of(operation, method) {
-        let (status, name) = (code.status().as_str().to_owned(), response_name(code));
-        let responses = &mut operation["responses"];
-        if code == ProblemCode::InternalError || responses.get(&status).is_none() {
-            responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
-        }
+    for (status, codes) in codes {
+        let name = codes.iter().map(|code| format!("{code:?}")).collect::<Vec<_>>().join("Or");
+        operation["responses"][status] = json!({"$ref": format!("{RESPONSES}{name}")});
+        components.entry(name).or_insert_with(|| problem_response(&codes));
     }
     if let Some(responses) = operation["responses"].as_object_mut() {
         responses.sort_keys();
     }
 }
 
-/// The problems that an operation may answer.
-fn problems_of(operation: &Value, method: &str) -> BTreeSet<ProblemCode> {
+/// The problems of `Fails`, which describes each response by the problem's title.
+fn declared_problems(operation: &Value) -> Vec<ProblemCode> {
+    let responses = operation["responses"].as_object().into_iter().flat_map(|responses| responses.values());
+    let problems = responses.filter(|response| response["content"].get(MEDIA_TYPE).is_some());
+    problems
+        .filter_map(|response| ProblemCode::ALL.into_iter().find(|code| response["description"] == code.title()))
+        .collect()
+}
+
+fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
     use ProblemCode as Code;
     let mut codes = BTreeSet::from([Code::InternalError]);
-    if method == "patch" {
-        // What is to be changed may not be there, or not stand so that it may be.
-        codes.extend([Code::NotFound, Code::Conflict]);
-    }
-    if operation["responses"].get("202").is_some() {
-        codes.insert(Code::Conflict);
-    }
-    if operation.get("security").is_some() {
-        codes.extend([Code::Unauthenticated, Code::Forbidden, Code::ServiceUnavailable]);
+    for role in
+        operation["security"].as_array().into_iter().flatten().filter_map(Value::as_object).flat_map(Map::values)
+    {
+        codes.extend([Code::Unauthenticated, Code::ServiceUnavailable]);
+        if role[0] != "viewer" {
+            codes.insert(Code::Forbidden);
+        }
     }
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
-        codes.insert(Code::ValidationError);
-        match (parameter["in"].as_str(), parameter["schema"]["type"].as_str()) {
-            // An id or a name; of what is an enum, and so a reference, every value is there.
-            (Some("path"), Some("string")) => codes.insert(Code::NotFound),
-            (Some("query"), _) => codes.insert(Code::BadRequest),
-            (Some("header"), _) => codes.insert(Code::Conflict),
-            _ => false,
-        };
+        match parameter["in"].as_str() {
+            Some("query") => codes.extend([Code::BadRequest, Code::ValidationError]),
+            // Any text is a name.
+            Some("path") if parameter["schema"] == json!({"type": "string"}) => {}
+            _ => codes.extend([Code::ValidationError]),
+        }
     }
     if operation.get("requestBody").is_some() {
         codes.extend([Code::BadRequest, Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::ValidationError]);
@@ -224,37 +204,77 @@ fn problems_of(operation: &Value, method: &str) -> BTreeSet<ProblemCode> {
     codes
 }
 
-fn response_name(code: ProblemCode) -> String {
-    format!("{code:?}")
+/// The response for problems of one status.
+fn problem_response(codes: &[ProblemCode]) -> Value {
+    let titles: Vec<&str> = codes.iter().map(|code| code.title()).collect();
+    let mut headers = json!({REQUEST_ID: {"$ref": format!("#/components/headers/{REQUEST_ID}")}});
+    if codes.contains(&ProblemCode::ServiceUnavailable) {
+        headers["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"});
+    }
+    if codes.contains(&ProblemCode::Unauthenticated) {
+        headers["WWW-Authenticate"] = json!({"$ref": "#/components/headers/WWW-Authenticate"});
+    }
+    let mut content = json!({"schema": {"$ref": format!("{SCHEMAS}Problem")}});
+    match codes {
+        [code] => content["example"] = problem_example(*code),
+        _ => {
+            for code in codes {
+                content["examples"][format!("{code:?}")] = json!({"value": problem_example(*code)});
+            }
+        }
+    }
+    json!({"description": titles.join(", or: "), "headers": headers, "content": {MEDIA_TYPE: content}})
 }
 
-fn problem_responses() -> Value {
-    let responses = ProblemCode::ALL.into_iter().map(|code| {
-        let mut headers = json!({REQUEST_ID: {"$ref": format!("#/components/headers/{REQUEST_ID}")}});
-        if code == ProblemCode::ServiceUnavailable {
-            headers["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"});
+fn problem_example(code: ProblemCode) -> Value {
+    let problem = match code {
+        ProblemCode::ValidationError => Problem::field("status", "must be one of success, failed, pending"),
+        _ => Problem::new(code, code.title()),
+    };
+    problem.body(&EXAMPLE_ID.to_string()).to_json().unwrap_or_default()
+}
+
+/// Gives bodies and responses their examples, and responses the description of their schema.
+fn write_content(operation: &mut Value, schemas: &Map<String, Value>) {
+    let listed = operation["summary"].as_str().and_then(|summary| summary.strip_prefix("List ")).map(str::to_owned);
+    if let Some(body) = operation.get_mut("requestBody") {
+        write_examples(body, schemas);
+    }
+    let responses = operation["responses"].as_object_mut().into_iter().flat_map(|responses| responses.values_mut());
+    for response in responses.filter(|response| response.get("$ref").is_none()) {
+        if response["description"] == "" {
+            let name = references(&response["content"]).into_iter().next().unwrap_or_default();
+            response["description"] = match &listed {
+                Some(items) if name.starts_with("Page_") => format!("A page of {items}.").into(),
+                _ => schemas.get(&name).map(|schema| schema["description"].clone()).unwrap_or_default(),
+            };
         }
-        if code == ProblemCode::Unauthenticated {
-            headers["WWW-Authenticate"] = json!({"$ref": "#/components/headers/WWW-Authenticate"});
+        write_examples(response, schemas);
+    }
+}
+
+fn write_examples(message: &mut Value, schemas: &Map<String, Value>) {
+    for (media_type, mut content) in take_object(&mut message["content"]) {
+        let of_schema = references(&content).first().and_then(|name| schemas.get(name)?.get("example").cloned());
+        let inline = || content["schema"].as_object_mut().and_then(|schema| schema.shift_remove("example"));
+        if let Some(example) = of_schema.or_else(inline) {
+            content["example"] = example;
         }
-        let content = json!({"schema": {"$ref": format!("{SCHEMAS}Problem")}, "example": code.example()});
-        (
-            response_name(code),
-            json!({"description": code.title(), "headers": headers, "content": {MEDIA_TYPE: content}}),
-        )
-    });
-    responses.collect()
+        // `charset` is not part of the name of a media type, and JSON is always UTF-8.
+        let essence = media_type.split(';').next().unwrap_or_default();
+        message["content"][essence] = content;
+    }
 }
 
 fn headers() -> Value {
     json!({
         REQUEST_ID: {
-            "description": "The id under which the logs know the request: the one it brought, or a new one.",
+            "description": "The id of the request in the logs: the one that the request had, or a new one.",
             "schema": {"type": "string"},
             "example": EXAMPLE_ID.to_string(),
         },
         "Retry-After": {
-            "description": "After how many seconds it may be tried again.",
+            "description": "The number of seconds to wait before the next attempt.",
             "schema": {"type": "integer"},
             "example": 5,
         },
@@ -266,41 +286,46 @@ fn headers() -> Value {
     })
 }
 
-fn add_headers(operation: &mut Value) {
+fn write_headers(operation: &mut Value) {
     let responses = operation["responses"].as_object_mut().into_iter().flat_map(|responses| responses.values_mut());
     for response in responses.filter(|response| response.get("$ref").is_none()) {
-        // poem-openapi writes names of headers in capitals.
-        if let Some(location) = response["headers"].as_object_mut().and_then(|headers| headers.shift_remove("LOCATION"))
-        {
-            response["headers"]["Location"] = location;
-        }
         response["headers"][REQUEST_ID] = json!({"$ref": format!("#/components/headers/{REQUEST_ID}")});
     }
 }
 
-/// What is not required may be null; in an answer it is there all the same.
-fn mend_schema(schema: &mut Value, answered: bool) {
-    let required: BTreeSet<String> = schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|name| name.as_str().map(str::to_owned))
-        .collect();
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
-        // Indexing has made it up.
-        schema.as_object_mut().and_then(|schema| schema.shift_remove("required"));
-        return;
-    };
-    for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(*name)) {
-        if let Some(reference) = property.get("$ref").cloned() {
-            *property = json!({"allOf": [{"$ref": reference}]});
+/// A field that is not required may be null; in a response it is present all the same.
+fn write_schema(schema: &mut Value, in_response: bool) {
+    let Some(object) = schema.as_object_mut() else { return };
+    let required = object.shift_remove("required").unwrap_or_else(|| json!([]));
+    let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for (name, property) in properties.iter_mut() {
+        write_limits(property);
+        if !required.as_array().is_some_and(|required| required.iter().any(|it| it == name)) {
+            make_nullable(property);
         }
-        property["nullable"] = true.into();
     }
-    let names: Vec<Value> = properties.keys().map(|name| name.as_str().into()).collect();
-    if answered {
-        schema["required"] = names.into();
-    } else if required.is_empty() {
-        schema.as_object_mut().and_then(|schema| schema.shift_remove("required"));
+    let required = if in_response { properties.keys().cloned().collect() } else { required };
+    if required.as_array().is_some_and(|required| !required.is_empty()) {
+        object.insert("required".to_owned(), required);
+    }
+}
+
+fn make_nullable(schema: &mut Value) {
+    let null_type = json!({"type": "null"});
+    if let Some(reference) = schema.as_object_mut().and_then(|schema| schema.shift_remove("$ref")) {
+        schema["anyOf"] = json!([{"$ref": reference}, null_type]);
+    } else if let Some(one_of) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        one_of.push(null_type);
+    } else if let Some(kind) = schema.get("type").cloned() {
+        schema["type"] = json!([kind, "null"]);
+    }
+}
+
+/// poem-openapi writes the limits of integers as floats.
+fn write_limits(schema: &mut Value) {
+    for limit in ["minimum", "maximum"] {
+        if let Some(number) = schema.get(limit).and_then(Value::as_f64).filter(|_| schema["type"] == "integer") {
+            schema[limit] = format!("{number}").parse::<i64>().map_or_else(|_| number.into(), Value::from);
+        }
     }
 }

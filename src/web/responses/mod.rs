@@ -1,0 +1,4 @@
+//! Parts of responses that several resources share.
+
+pub(in crate::web) mod period;
+pub(in crate::web) mod transaction;
