@@ -9,9 +9,9 @@ use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::config::{EnvVars as Variables, JobsConfig};
 use psp_dashboard::operations::connect_servers::connect_job_servers;
 use psp_jobs::job_context::JobContext;
-use psp_jobs::kinds::sync_payshack::SyncPayshack;
 use psp_jobs::kinds::sync_run::PageSender;
-use psp_jobs::kinds::sync_vima::SyncVima;
+use psp_jobs::kinds::sync_vima::overlap_cursor::OverlapCursor;
+use psp_jobs::kinds::{sync_payshack, sync_vima};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
@@ -64,8 +64,8 @@ async fn fetch_alone(environment: &Arc<JobContext>, source: &str, from: NaiveDat
     let (pages, mut waiting) = PageSender::queue();
     let fetching = async move {
         match source {
-            "vima" => SyncVima::new(environment).fetch_only(from, to, &pages).await,
-            _ => SyncPayshack::new(environment).fetch_days(from, to, to, &pages).await,
+            "vima" => sync_vima::fetch_days(&environment.vima, from, to, None, OverlapCursor::known(), &pages).await,
+            _ => sync_payshack::fetch_days(&environment.payshack, from, to, to, &pages).await,
         }
     };
     let dropping = async {

@@ -1,4 +1,4 @@
-//! What handlers need of the world, in one place.
+//! What job handlers depend on: database pools, clients, settings.
 
 use std::sync::Arc;
 
@@ -16,54 +16,42 @@ use psp_dashboard::providers::{HttpClient, HttpSettings, Unlimited, Upstream};
 use psp_dashboard::redis::Redis;
 use sqlx::PgPool;
 
-/// The world of a process that runs jobs.
 pub struct JobContext {
-    /// The truth, for what jobs do.
+    /// For the work of jobs.
     pub pool: PgPool,
-    /// The truth, for claims, heartbeats and outcomes.
+    /// For claims, heartbeats and outcomes, so that no job can use up their connections.
     pub queue_pool: PgPool,
-    /// Redis.
     pub redis: Redis,
-    /// The time.
     pub clock: SharedClock,
-    /// The exchange rates that payments are valued by.
     pub rates: RateCache,
-    /// How often and how far syncs read.
     pub sync: SyncConfig,
-    /// How and when days are reconciled.
     pub reconciliation: ReconciliationConfig,
-    /// How long what is done with is kept.
     pub retention: RetentionConfig,
-    /// Vima.
     pub vima: VimaClient,
-    /// `PayShack`.
     pub payshack: PayshackClient,
-    /// The feed of exchange rates, where there is one.
+    /// `None` if `FX_RATES_URL` is not set.
     pub exchange_rates: Option<ExchangeRatesClient>,
-    /// Writes the files of exports.
     pub exporter: Exporter,
-    /// Where files that were exported are kept.
-    pub files: ExportStore,
+    /// Where exported files are stored.
+    pub export_store: ExportStore,
 }
 
 impl JobContext {
-    /// Puts the world together.
-    ///
     /// # Errors
-    /// Where the machine offers no TLS, or the settings of the store of files contradict each other.
+    /// If TLS cannot be set up, or the settings of the export store contradict each other.
     pub fn new(pools: JobPools, redis: Redis, clock: SharedClock, config: &JobsConfig) -> anyhow::Result<Arc<Self>> {
         let providers = &config.providers;
-        let bounds = HttpSettings {
+        let settings = HttpSettings {
             max_response_bytes: providers.max_response_bytes,
             request_timeout: providers.request_timeout,
             ..HttpSettings::default()
         };
-        let vima_pace = share_rate_limit(&redis, Upstream::Vima, providers.vima_interval);
-        let vima = HttpClient::new(Upstream::Vima, bounds.clone(), vima_pace, Arc::clone(&clock))?;
-        let payshack_pace = share_rate_limit(&redis, Upstream::Payshack, providers.payshack_interval);
-        let payshack = HttpClient::new(Upstream::Payshack, bounds.clone(), payshack_pace, Arc::clone(&clock))?;
-        // Asked twice an hour: it needs no rate_limit.
-        let feed = HttpClient::new(Upstream::ExchangeRates, bounds, Arc::new(Unlimited), Arc::clone(&clock))?;
+        let vima_limit = share_rate_limit(&redis, Upstream::Vima, providers.vima_interval);
+        let vima = HttpClient::new(Upstream::Vima, settings.clone(), vima_limit, Arc::clone(&clock))?;
+        let payshack_limit = share_rate_limit(&redis, Upstream::Payshack, providers.payshack_interval);
+        let payshack = HttpClient::new(Upstream::Payshack, settings.clone(), payshack_limit, Arc::clone(&clock))?;
+        // Two requests an hour need no rate limit.
+        let feed = HttpClient::new(Upstream::ExchangeRates, settings, Arc::new(Unlimited), Arc::clone(&clock))?;
         let session = share_session(&redis, Arc::clone(&clock));
         Ok(Arc::new(Self {
             redis,
@@ -75,7 +63,7 @@ impl JobContext {
             payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),
             exchange_rates: providers.exchange_rates.clone().map(|url| ExchangeRatesClient::new(feed, url)),
             exporter: Exporter::for_jobs(pools.work_pool.clone(), Arc::clone(&clock)),
-            files: ExportStore::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
+            export_store: ExportStore::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
             clock,
             pool: pools.work_pool,
             queue_pool: pools.queue_pool,

@@ -13,7 +13,12 @@
 pub mod commands;
 pub mod handler;
 pub mod job_context;
+pub mod job_error;
 pub mod kinds;
 pub mod program;
 pub mod scheduler;
 pub mod worker;
+
+/// For the `registry!` macro.
+#[doc(hidden)]
+pub use tracing;

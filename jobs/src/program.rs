@@ -1,17 +1,15 @@
-//! The program around jobs: its commands, whatever kinds of job it is made of.
+//! The command line of `psp-jobs`, for any set of job kinds.
 //!
-//! `psp-jobs` is this program with the kinds of production; the tests' own is the same program with kinds that production
-//! must never know. So what the tests kill is what runs in production.
+//! The tests run the same program with kinds that production must never know. So the program that they kill is the one
+//! that runs in production.
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::builder::PossibleValuesParser;
-use clap::{ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use psp_dashboard::clock::SystemClock;
 use psp_dashboard::config::{ConfigError, EnvVars, JobsConfig, ReconciliationConfig, SyncConfig};
-use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
 use psp_dashboard::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
@@ -21,21 +19,17 @@ use crate::commands::quarantine::QuarantineArguments;
 use crate::handler::Registry;
 use crate::job_context::JobContext;
 use crate::scheduler::Scheduler;
-use crate::scheduler::table::Entry;
+use crate::scheduler::table::ScheduledJob;
 use crate::worker::{WorkerSettings, run_suspects, run_worker};
 
-/// What a program is made of.
 #[derive(Clone, Copy)]
 pub struct Program {
-    /// The kinds of job it knows.
-    pub kinds: &'static [&'static JobKind],
-    /// Who runs them.
-    pub registry: fn(&Arc<JobContext>) -> Registry,
-    /// What runs when.
-    pub table: fn(&SyncConfig, &ReconciliationConfig) -> Vec<Entry>,
+    pub registry: Registry,
+    /// What the scheduler enqueues.
+    pub table: fn(&SyncConfig, &ReconciliationConfig) -> Vec<ScheduledJob>,
 }
 
-/// Runs the jobs of the payments dashboard: syncs of the providers, and what keeps house.
+/// Runs the jobs of the payments dashboard: syncs of the providers, reconciliation, exports, and maintenance.
 #[derive(Debug, Parser)]
 #[command(name = "psp-jobs", version, about)]
 struct Arguments {
@@ -45,35 +39,34 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum JobsCommand {
-    /// Run jobs, until told to stop. Any number of workers may run, on any number of machines.
+    /// Run jobs until stopped. Any number of workers may run, on any number of machines.
     Worker(WorkerArguments),
-    /// Enqueue what is due, until told to stop. Several may run: each tick is enqueued once.
+    /// Enqueue scheduled jobs until stopped. Several schedulers may run: each tick is enqueued once.
     Scheduler,
     /// Enqueue a job and print its id.
     Enqueue(EnqueueArguments),
-    /// Look at what could not be read, and have it read again.
+    /// List records that could not be parsed, or parse them again.
     Quarantine(QuarantineArguments),
 }
 
 #[derive(Debug, Args)]
 struct WorkerArguments {
-    /// Only jobs of these queues (by commas).
+    /// Run only jobs of these queues (comma-separated).
     #[arg(long, value_delimiter = ',')]
     queues: Vec<String>,
-    /// How many jobs run at a time (else `WORKER_CONCURRENCY`, else 8).
+    /// How many jobs to run at a time (default: `WORKER_CONCURRENCY`, or 8).
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
-    /// Also enqueue what is due, for a small host.
+    /// Run a scheduler too, for a small host.
     #[arg(long)]
     scheduler: bool,
-    /// Run the jobs whose worker died, one after another, and end when none is left or standard input is closed. A worker
-    /// starts this by itself.
+    /// Run the jobs whose worker died, one after another, and exit when none is left or standard input is closed. Workers
+    /// start this themselves.
     #[arg(long, hide = true, conflicts_with = "scheduler")]
     isolated: bool,
 }
 
 impl Program {
-    /// Does what the command line says.
     pub async fn main(self) -> ExitCode {
         let matches = self.command_line().get_matches();
         match self.run(&matches).await {
@@ -85,10 +78,10 @@ impl Program {
         }
     }
 
-    /// The derived command line, with the kinds that this program knows.
+    /// The derived command line, with the kinds of this program as the values of `enqueue <kind>`.
     fn command_line(self) -> Command {
-        let kinds = PossibleValuesParser::new(self.kinds.iter().map(|kind| kind.name));
-        <Arguments as clap::CommandFactory>::command()
+        let kinds = PossibleValuesParser::new(self.registry.kinds().map(|kind| kind.name));
+        Arguments::command()
             .mut_subcommand("enqueue", |enqueue| enqueue.mut_arg("kind", |kind| kind.value_parser(kinds)))
     }
 
@@ -102,67 +95,63 @@ impl Program {
         };
         let context = JobContext::new(pools, redis, Arc::new(SystemClock), &config)?;
         match command {
-            JobsCommand::Worker(arguments) => self.work(&context, arguments, &config).await,
+            JobsCommand::Worker(arguments) => self.run_worker(context, arguments, &config).await,
             JobsCommand::Scheduler => {
-                self.schedule(&context, shutdown::on_signal()?).await;
+                self.run_scheduler(&context, shutdown::on_signal()?).await;
                 Ok(())
             }
-            JobsCommand::Enqueue(arguments) => arguments.run(self.kinds, &context).await,
+            JobsCommand::Enqueue(arguments) => arguments.run(self.registry, &context).await,
             JobsCommand::Quarantine(arguments) => arguments.run(&context).await,
         }
     }
 
-    async fn work(
+    async fn run_worker(
         self,
-        context: &Arc<JobContext>,
+        context: Arc<JobContext>,
         arguments: WorkerArguments,
         config: &JobsConfig,
     ) -> anyhow::Result<()> {
         let stop = shutdown::on_signal()?;
         let settings = WorkerSettings {
-            queues: self.checked_queues(arguments.queues)?,
+            queues: self.validate_queues(arguments.queues)?,
             concurrency: arguments.concurrency.unwrap_or(config.worker.concurrency),
             rescue: config.worker.rescue,
             shutdown_grace: config.shutdown_grace,
             program: std::env::current_exe()?,
         };
-        let registry = (self.registry)(context);
         if arguments.isolated {
             stop_with_standard_input(stop.clone());
-            return Ok(run_suspects(context, registry, &settings, &stop).await?);
+            return Ok(run_suspects(context, self.registry, &settings, &stop).await?);
         }
-        let worker = run_worker(Arc::clone(context), registry, settings, stop.clone());
+        let worker = run_worker(Arc::clone(&context), self.registry, settings, stop.clone());
         if arguments.scheduler {
-            tokio::join!(worker, self.schedule(context, stop));
+            tokio::join!(worker, self.run_scheduler(&context, stop));
         } else {
             worker.await;
         }
         Ok(())
     }
 
-    async fn schedule(self, context: &JobContext, stop: CancellationToken) {
+    async fn run_scheduler(self, context: &JobContext, stop: CancellationToken) {
         let JobContext { queue_pool, redis, clock, sync, reconciliation, .. } = context;
         let scheduler = Scheduler { queue_pool: queue_pool.clone(), redis: redis.clone(), clock: Arc::clone(clock) };
         scheduler.run((self.table)(sync, reconciliation), stop).await;
     }
 
-    fn checked_queues(self, queues: Vec<String>) -> anyhow::Result<Vec<String>> {
-        let known: BTreeSet<&str> = self.kinds.iter().map(|kind| kind.queue).collect();
-        if let Some(unknown) = queues.iter().find(|queue| !known.contains(queue.as_str())) {
-            anyhow::bail!(
-                "there is no queue \"{unknown}\"; the queues are {}",
-                known.into_iter().collect::<Vec<_>>().join(", ")
-            );
+    fn validate_queues(self, queues: Vec<String>) -> anyhow::Result<Vec<String>> {
+        let known = self.registry.queues();
+        if let Some(unknown) = queues.iter().find(|queue| !known.contains(queue)) {
+            anyhow::bail!("there is no queue \"{unknown}\"; the queues are {}", known.join(", "));
         }
         Ok(queues)
     }
 }
 
-/// Stops when standard input ends: whoever started us holds its other end, and has gone or wants us to go. A thread, for
-/// the runtime would wait at its end for a read of its own.
+/// Stops when the process that started this one closes the pipe to its standard input, or dies. It uses a thread because the
+/// runtime, when it shuts down, would wait for a pending read of its own.
 fn stop_with_standard_input(stop: CancellationToken) {
     std::thread::spawn(move || {
-        let _ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         stop.cancel();
     });
 }

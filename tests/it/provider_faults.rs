@@ -148,7 +148,7 @@ async fn cursor_that_does_not_advance_is_reported_without_looping() {
     let _worker = system.start_jobs(&["worker"]);
     system.run_job("sync-vima", None);
     let incomplete =
-        "SELECT count(*) FROM sync_runs WHERE status = 'incomplete' AND error LIKE '%do not go on beyond%'";
+        "SELECT count(*) FROM sync_runs WHERE status = 'incomplete' AND error LIKE '%do not advance beyond%'";
     assert_eq!(system.number(incomplete).await, 1, "the run reports what it could not read");
     let watermarks = "SELECT count(*) FROM sync_streams WHERE source = 'vima' AND watermark IS NOT NULL";
     assert_eq!(system.number(watermarks).await, 0, "an incomplete run sets no watermark");

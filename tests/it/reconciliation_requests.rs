@@ -141,7 +141,7 @@ async fn command_reconciles_days() {
         (json!({"date": later}), "has not begun"),
         (json!({"from_date": "2025-01-16", "to_date": "2025-01-15"}), "swap them"),
         (json!({"from_date": "2025-01-01", "to_date": "2025-04-03"}), "more than 92 days"),
-        (json!({"date": "yesterday"}), "cannot be read"),
+        (json!({"date": "yesterday"}), "are invalid"),
         (json!({"nightly": "2025-01-15"}), "unknown field"),
     ] {
         let ended = enqueue(&[&args.to_string()]);

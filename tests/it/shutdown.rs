@@ -65,7 +65,7 @@ async fn stopping_worker_claims_nothing() {
     wait_until_at_work(&queue, &name, &[long]).await;
     stopping.program.signal(Signal::SIGTERM);
     eventually("the worker to know that it is to stop", || async {
-        stopping.program.output().contains("claims nothing more").then_some(())
+        stopping.program.output().contains("worker stopping").then_some(())
     })
     .await;
     for _ in 0..5 {

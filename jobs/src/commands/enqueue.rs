@@ -1,4 +1,4 @@
-//! `psp-jobs enqueue`: jobs by hand. Whatever cannot be meant is refused before anything is enqueued.
+//! `psp-jobs enqueue`: enqueues one job. Invalid arguments are rejected before anything is enqueued.
 
 use std::time::Duration;
 
@@ -16,32 +16,32 @@ use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::request_reconciliation::{ReconciliationRequest, request_reconciliation};
 use serde_json::{Value, json};
 
+use crate::handler::Registry;
 use crate::job_context::JobContext;
 
-/// Which job is to be enqueued.
 #[derive(Debug, Args)]
 pub(crate) struct EnqueueArguments {
     /// The kind of job.
     #[arg(index = 1)]
     kind: String,
-    /// Its arguments as JSON, for example '{"mode":"full"}' for a sync. For reconcile a day, '{"date":"2026-01-15"}', or days,
-    /// '{"from_date":"2026-01-01","to_date":"2026-01-15"}', which become a job each; yesterday without any.
+    /// Its arguments as JSON, for example '{"mode":"full"}' for a sync. For reconcile, a day: '{"date":"2026-01-15"}', or
+    /// days: '{"from_date":"2026-01-01","to_date":"2026-01-15"}', one job each (default: yesterday).
     #[arg(index = 2)]
     args: Option<String>,
-    /// Queue one more behind a live one of the same kind and arguments, rather than join it.
+    /// Enqueue another job even if a live one has the same kind and arguments. It runs after that one.
     #[arg(long)]
     force: bool,
-    /// Wait for it to end, print what came of it, and fail if it failed.
+    /// Wait until the job ends and print its result. The exit code is 1 if it failed.
     #[arg(long)]
     wait: bool,
 }
 
 impl EnqueueArguments {
-    /// Enqueues it, if it is of one of these kinds; prints an id a line.
-    pub(crate) async fn run(self, kinds: &[&'static JobKind], context: &JobContext) -> anyhow::Result<()> {
-        let kind = kinds.iter().find(|known| known.name == self.kind);
+    /// Enqueues the job, or one job per day, and prints one id per line.
+    pub(crate) async fn run(self, registry: Registry, context: &JobContext) -> anyhow::Result<()> {
+        let kind = registry.kinds().find(|kind| kind.name == self.kind);
         let kind = kind.ok_or_else(|| anyhow::anyhow!("there is no such kind of job"))?;
-        let job_ids = if **kind == RECONCILE {
+        let job_ids = if *kind == RECONCILE {
             self.enqueue_days(context).await?
         } else {
             let job = NewJob { force: self.force, ..new_job(kind, self.args.as_deref())? };
@@ -50,14 +50,14 @@ impl EnqueueArguments {
         for job_id in &job_ids {
             println!("{job_id}");
         }
-        if self.wait { follow_all(context, &job_ids).await } else { Ok(()) }
+        if self.wait { wait_for_all(context, &job_ids).await } else { Ok(()) }
     }
 
     async fn enqueue_days(&self, context: &JobContext) -> anyhow::Result<Vec<JobId>> {
         let JobContext { queue_pool, redis, clock, reconciliation, .. } = context;
         let now = clock.now();
         let request = ReconciliationRequest {
-            days: read_days(self.args.as_deref(), now, reconciliation.zone)?,
+            days: parse_days(self.args.as_deref(), now, reconciliation.zone)?,
             force: self.force,
             trigger: Trigger::Cli,
             requested_by: None,
@@ -67,15 +67,16 @@ impl EnqueueArguments {
     }
 }
 
-fn read_days(args: Option<&str>, now: DateTime<Utc>, zone: Tz) -> anyhow::Result<Vec<NaiveDate>> {
+fn parse_days(args: Option<&str>, now: DateTime<Utc>, zone: Tz) -> anyhow::Result<Vec<NaiveDate>> {
     let yesterday = DaysAsked { date: Some(day_before(now, zone)), ..DaysAsked::default() };
-    let asked: DaysAsked = args.map_or(Ok(yesterday), serde_json::from_str).map_err(|error| unreadable(&error))?;
+    let asked: DaysAsked =
+        args.map_or(Ok(yesterday), serde_json::from_str).map_err(|error| invalid_arguments(&error))?;
     asked.days(day_of(now, zone)).map_err(|error| anyhow::anyhow!("{} {error}", error.field()))
 }
 
-fn unreadable(error: &serde_json::Error) -> anyhow::Error {
+fn invalid_arguments(error: &serde_json::Error) -> anyhow::Error {
     anyhow::anyhow!(
-        "the arguments cannot be read ({error}); for example '{{\"mode\":\"incremental\"}}' for a sync, \
+        "the arguments are invalid ({error}); for example '{{\"mode\":\"incremental\"}}' for a sync, \
          '{{\"source\":\"vima\"}}' for {}, or '{{\"date\":\"2026-01-15\"}}' for {}",
         REPLAY_QUARANTINE.name,
         RECONCILE.name
@@ -85,25 +86,25 @@ fn unreadable(error: &serde_json::Error) -> anyhow::Error {
 fn new_job(kind: &'static JobKind, args: Option<&str>) -> anyhow::Result<NewJob> {
     if let Some(source) = kind.source() {
         let args: SyncArgs =
-            args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(|error| unreadable(&error))?;
+            args.map_or(Ok(SyncArgs::Incremental), serde_json::from_str).map_err(|error| invalid_arguments(&error))?;
         if let Some((from, to)) = args.days().filter(|(from, to)| from > to) {
             bail!("from_date {from} is after to_date {to}: no day would be read");
         }
         return Ok(NewJob::sync(source, &args, Trigger::Cli));
     }
     if *kind == REPLAY_QUARANTINE {
-        let replay = args.map_or(Ok(Replay::All), serde_json::from_str).map_err(|error| unreadable(&error))?;
+        let replay = args.map_or(Ok(Replay::All), serde_json::from_str).map_err(|error| invalid_arguments(&error))?;
         return Ok(NewJob::replay(replay, Trigger::Cli));
     }
-    let args: Value = args.map_or(Ok(json!({})), serde_json::from_str).map_err(|error| unreadable(&error))?;
+    let args: Value = args.map_or(Ok(json!({})), serde_json::from_str).map_err(|error| invalid_arguments(&error))?;
     Ok(NewJob::with_args(kind, args, Trigger::Cli))
 }
 
-/// Waits for each to end, and prints what came of it; those that failed are told together.
-async fn follow_all(context: &JobContext, job_ids: &[JobId]) -> anyhow::Result<()> {
+/// Waits for each job and prints its result. Failures are reported together at the end.
+async fn wait_for_all(context: &JobContext, job_ids: &[JobId]) -> anyhow::Result<()> {
     let mut failures = vec![];
     for job_id in job_ids {
-        match follow(context, *job_id).await {
+        match wait_for(context, *job_id).await {
             Err(error) if job_ids.len() > 1 => failures.push(format!("{job_id}: {error}")),
             other => other?,
         }
@@ -111,13 +112,13 @@ async fn follow_all(context: &JobContext, job_ids: &[JobId]) -> anyhow::Result<(
     if failures.is_empty() { Ok(()) } else { bail!(failures.join("\n")) }
 }
 
-/// Waits for a job to end, and prints what came of it.
-pub(crate) async fn follow(context: &JobContext, job_id: JobId) -> anyhow::Result<()> {
-    let mut looks = tokio::time::interval(Duration::from_millis(200));
+/// Waits for a job and prints its result.
+pub(crate) async fn wait_for(context: &JobContext, job_id: JobId) -> anyhow::Result<()> {
+    let mut interval = tokio::time::interval(Duration::from_millis(200));
     loop {
-        looks.tick().await;
+        interval.tick().await;
         let Some(job) = jobs::find_summary(&context.queue_pool, job_id).await? else {
-            bail!("the job {job_id} is gone: it was cleared away while it was being followed");
+            bail!("the job {job_id} was deleted by housekeeping before its result was read");
         };
         match job.state {
             JobState::Succeeded => {
@@ -138,41 +139,41 @@ mod tests {
     use psp_dashboard::domain::job::SYNC_VIMA;
 
     #[test]
-    fn arguments_are_read_or_refused_before_anything_is_enqueued() {
+    fn sync_arguments_are_parsed_or_rejected() {
         for (args, expected) in [
             (None, Ok(r#"{"mode":"incremental"}"#)),
             (Some(r#"{"mode":"full"}"#), Ok(r#"{"mode":"full"}"#)),
             (Some(r#"{"mode":"range","from_date":"2026-01-02","to_date":"2026-01-01"}"#), Err("after to_date")),
             (Some(r#"{"mode":"range","from_date":"2026-01-02"}"#), Err("to_date")),
             (Some(r#"{"mode":"sideways"}"#), Err("incremental")),
-            (Some("{"), Err("cannot be read")),
+            (Some("{"), Err("are invalid")),
         ] {
             match (new_job(&SYNC_VIMA, args), expected) {
                 (Ok(job), Ok(expected)) => assert_eq!(job.args.to_string(), expected),
-                (Err(error), Err(told)) => assert!(error.to_string().contains(told), "{error}"),
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
                 (job, expected) => panic!("{args:?}: {job:?}, expected {expected:?}"),
             }
         }
     }
 
     #[test]
-    fn days_are_read_or_refused_before_anything_is_enqueued() {
+    fn days_are_parsed_or_rejected() {
         let now = "2026-03-04T20:00:00Z".parse().expect("a time");
         for (args, expected) in [
-            // It is March 5 already, in Kolkata.
+            // In Kolkata it is already March 5.
             (None, Ok("2026-03-04..2026-03-04")),
             (Some(r#"{"date":"2026-03-05"}"#), Ok("2026-03-05..2026-03-05")),
             (Some(r#"{"from_date":"2026-03-01","to_date":"2026-03-05"}"#), Ok("2026-03-01..2026-03-05")),
             (Some(r#"{"date":"2026-03-06"}"#), Err("date 2026-03-06 has not begun")),
             (Some(r#"{"from_date":"2026-03-02","to_date":"2026-03-01"}"#), Err("swap them")),
             (Some(r#"{"from_date":"2025-01-01","to_date":"2026-03-01"}"#), Err("more than 92 days")),
-            (Some(r#"{"date":"2026-02-30"}"#), Err("cannot be read")),
+            (Some(r#"{"date":"2026-02-30"}"#), Err("are invalid")),
             (Some(r#"{"day":"2026-03-01"}"#), Err("unknown field `day`")),
             (Some("{}"), Err("date is required")),
         ] {
-            match (read_days(args, now, Tz::Asia__Kolkata), expected) {
+            match (parse_days(args, now, Tz::Asia__Kolkata), expected) {
                 (Ok(days), Ok(expected)) => assert_eq!(format!("{}..{}", days[0], days[days.len() - 1]), expected),
-                (Err(error), Err(told)) => assert!(error.to_string().contains(told), "{error}"),
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
                 (days, expected) => panic!("{args:?}: {days:?}, expected {expected:?}"),
             }
         }

@@ -1,4 +1,4 @@
-//! The commands of `psp-jobs` beside the worker and the scheduler.
+//! The commands of `psp-jobs` other than `worker` and `scheduler`.
 
 pub mod enqueue;
 pub mod quarantine;

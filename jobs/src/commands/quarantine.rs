@@ -1,4 +1,4 @@
-//! `psp-jobs quarantine`: the quarantine for people, listed and read again.
+//! `psp-jobs quarantine`: lists quarantined records, and enqueues their replay.
 
 use std::io::Write;
 
@@ -15,10 +15,9 @@ use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use uuid::Uuid;
 
-use super::enqueue::follow;
+use super::enqueue::wait_for;
 use crate::job_context::JobContext;
 
-/// What is to be done with the quarantine.
 #[derive(Debug, Args)]
 pub(crate) struct QuarantineArguments {
     #[command(subcommand)]
@@ -27,9 +26,9 @@ pub(crate) struct QuarantineArguments {
 
 #[derive(Debug, Subcommand)]
 enum QuarantineCommand {
-    /// Print what could not be read and why, those that came last for the first time first.
+    /// Print records that could not be parsed and why, the newest first.
     List(ListArguments),
-    /// Enqueue a job that reads records again: one, those of one source, or all of them. Prints the job's id.
+    /// Enqueue a job that parses records again: one, those of one source, or all. Prints the job's id.
     Replay(ReplayArguments),
 }
 
@@ -38,23 +37,23 @@ struct ListArguments {
     /// Only records of this source.
     #[arg(long, value_parser = source_parser())]
     source: Option<Source>,
-    /// How many at most.
+    /// The maximum number of records.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Print the records themselves too. They hold personal data.
+    /// Print the records too. They contain personal data.
     #[arg(long)]
     raw: bool,
 }
 
 #[derive(Debug, Args)]
 struct ReplayArguments {
-    /// The record, by its id in the list.
+    /// Only this record, by its id in the list.
     #[arg(conflicts_with = "source")]
     id: Option<Uuid>,
-    /// The records of this source.
+    /// Only records of this source.
     #[arg(long, value_parser = source_parser())]
     source: Option<Source>,
-    /// Wait for the job to end, print what came of it, and fail if it failed.
+    /// Wait until the job ends and print its result. The exit code is 1 if it failed.
     #[arg(long)]
     wait: bool,
 }
@@ -75,7 +74,6 @@ fn source_parser() -> impl TypedValueParser<Value = Source> {
 }
 
 impl QuarantineArguments {
-    /// Does it.
     pub(crate) async fn run(self, context: &JobContext) -> anyhow::Result<()> {
         match self.command {
             QuarantineCommand::List(arguments) => list(context, &arguments).await,
@@ -99,15 +97,15 @@ async fn list(context: &JobContext, arguments: &ListArguments) -> anyhow::Result
 }
 
 fn write_entry(out: &mut impl Write, entry: &QuarantineEntry) -> std::io::Result<()> {
-    let source_id = entry.source_id.as_deref().map_or_else(|| "without an id".to_owned(), printable);
+    let source_id = entry.source_id.as_deref().map_or_else(|| "without an id".to_owned(), replace_controls);
     writeln!(out, "{}  {} {} {source_id}", entry.id, entry.source, entry.kind.as_str())?;
-    writeln!(out, "    {}", printable(&entry.reason))?;
+    writeln!(out, "    {}", replace_controls(&entry.reason))?;
     let seen = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M:%SZ");
     let (first, last) = (seen(entry.first_seen_at), seen(entry.last_seen_at));
     writeln!(out, "    seen {} times, first {first}, last {last}, by the run {}", entry.times_seen, entry.run_id)?;
     if let Some(raw) = &entry.raw {
         let readable = ReadableText::new(raw);
-        writeln!(out, "    {}", printable(&readable.text))?;
+        writeln!(out, "    {}", replace_controls(&readable.text))?;
         if let Some(replaced) = readable.replaced {
             writeln!(out, "    ({replaced})")?;
         }
@@ -115,8 +113,8 @@ fn write_entry(out: &mut impl Write, entry: &QuarantineEntry) -> std::io::Result
     Ok(())
 }
 
-/// Text of a provider's without what a terminal would obey.
-fn printable(text: &str) -> String {
+/// A provider's text, with control characters replaced, which a terminal could interpret.
+fn replace_controls(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
@@ -125,12 +123,12 @@ async fn replay(context: &JobContext, arguments: &ReplayArguments) -> anyhow::Re
     if let Some(id) = arguments.id
         && !quarantine::exists(&mut *queue_pool.acquire().await?, id).await?
     {
-        bail!("there is no record {id} in quarantine: psp-jobs quarantine list prints what there is");
+        bail!("there is no record {id} in quarantine; psp-jobs quarantine list prints all of them");
     }
     let job = NewJob::replay(arguments.replay(), Trigger::Cli);
     let job_id = enqueue_job(queue_pool, redis, &job).await?.job_id;
     println!("{job_id}");
-    if arguments.wait { follow(context, job_id).await } else { Ok(()) }
+    if arguments.wait { wait_for(context, job_id).await } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -138,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_printed_without_what_a_terminal_would_obey() {
+    fn entry_is_printed_without_control_characters() {
         let at = "2026-01-15T10:00:00Z".parse().expect("a time");
         let entry = QuarantineEntry {
             id: Uuid::nil(),
@@ -153,7 +151,7 @@ mod tests {
             times_seen: 2,
         };
         let mut out = vec![];
-        write_entry(&mut out, &entry).expect("memory takes it");
+        write_entry(&mut out, &entry).expect("writes to memory");
         let printed = String::from_utf8(out).expect("text");
         for part in
             ["vima payin 1\u{fffd}[2J", "complete_amount is missing", "seen 2 times", "{\"a\":\u{fffd}}", "1 NULs"]

@@ -1,38 +1,26 @@
-//! `export`: makes a file that somebody asked for, to be downloaded.
+//! `export`: creates the file of an export.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use psp_dashboard::db::exports::FinishedExport;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::domain::job::{EXPORT, JobKind};
 use psp_dashboard::operations::export::request::ExportArgs;
 use psp_dashboard::operations::export::run::ExportRunner;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::handler::{Handler, JobError};
+use crate::handler::{JobHandler, JobResult};
 use crate::job_context::JobContext;
 
-/// Makes files.
-pub struct Export {
-    context: Arc<JobContext>,
-}
+pub struct Export;
 
-impl Export {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
-}
+impl JobHandler for Export {
+    const KIND: &'static JobKind = &EXPORT;
+    type Args = ExportArgs;
 
-#[async_trait]
-impl Handler for Export {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let JobContext { pool, redis, clock, exporter, files, .. } = &*self.context;
-        let ExportArgs { export_id } = serde_json::from_value(job.args.clone())?;
-        let runner = ExportRunner { pool, redis, clock: &**clock, exporter, store: files };
+    async fn run(context: &JobContext, job: &ClaimedJob, ExportArgs { export_id }: ExportArgs) -> JobResult {
+        let JobContext { pool, redis, clock, exporter, export_store, .. } = context;
+        let runner = ExportRunner { pool, redis, clock: &**clock, exporter, store: export_store };
         let FinishedExport { rows, bytes, .. } = runner.run(&job.claim, export_id).await?;
-        tracing::info!(%export_id, rows, bytes, "a file of {rows} rows is ready");
+        tracing::info!(%export_id, rows, bytes, "export finished");
         Ok(json!({"export_id": export_id, "rows": rows, "bytes": bytes}))
     }
 }

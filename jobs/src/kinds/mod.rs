@@ -1,4 +1,4 @@
-//! A file for each kind of job, and the registry: one line for each.
+//! The kinds of job, a file per kind, and the registry, a line per kind.
 
 pub mod export;
 pub mod housekeeping;
@@ -11,36 +11,45 @@ pub mod sync_payshack_metadata;
 pub mod sync_run;
 pub mod sync_vima;
 
-use std::sync::Arc;
-
-use psp_dashboard::domain::job::{
-    EXPORT, HOUSEKEEPING, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK,
-    SYNC_PAYSHACK_METADATA, SYNC_VIMA,
-};
-
-use self::export::Export;
-use self::housekeeping::Housekeeping;
-use self::rebuild_rollups::RebuildRollups;
-use self::reconcile::Reconcile;
-use self::refresh_fx_rates::RefreshFxRates;
-use self::replay_quarantine::ReplayQuarantine;
-use self::sync_payshack::SyncPayshack;
-use self::sync_payshack_metadata::SyncPayshackMetadata;
-use self::sync_vima::SyncVima;
 use crate::handler::Registry;
-use crate::job_context::JobContext;
+use crate::registry;
 
-/// Every kind of job that production knows.
-#[must_use]
-pub fn registry(context: &Arc<JobContext>) -> Registry {
-    Registry::default()
-        .with(&SYNC_VIMA, SyncVima::new(context))
-        .with(&SYNC_PAYSHACK, SyncPayshack::new(context))
-        .with(&SYNC_PAYSHACK_METADATA, SyncPayshackMetadata::new(context))
-        .with(&REPLAY_QUARANTINE, ReplayQuarantine::new(context))
-        .with(&RECONCILE, Reconcile::new(context))
-        .with(&EXPORT, Export::new(context))
-        .with(&HOUSEKEEPING, Housekeeping::new(context))
-        .with(&REBUILD_ROLLUPS, RebuildRollups::new(context))
-        .with(&REFRESH_FX_RATES, RefreshFxRates::new(context))
+/// The kinds of `psp-jobs`.
+pub const REGISTRY: Registry = registry![
+    sync_vima::SyncVima,
+    sync_payshack::SyncPayshack,
+    sync_payshack_metadata::SyncPayshackMetadata,
+    replay_quarantine::ReplayQuarantine,
+    reconcile::Reconcile,
+    export::Export,
+    refresh_fx_rates::RefreshFxRates,
+    rebuild_rollups::RebuildRollups,
+    housekeeping::Housekeeping,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use psp_dashboard::domain::job::attempt::ClaimedJob;
+    use psp_dashboard::domain::job::{Claim, JobId, KINDS, Trigger};
+
+    #[test]
+    fn every_kind_has_a_handler_and_a_span_of_its_name() {
+        assert!(REGISTRY.kinds().eq(KINDS));
+        for kind in KINDS {
+            let job = ClaimedJob {
+                claim: Claim { job_id: JobId(uuid::Uuid::nil()), epoch: 1 },
+                kind: kind.name.to_owned(),
+                args: serde_json::Value::Null,
+                checkpoint: None,
+                trigger: Trigger::Api,
+                attempt: 1,
+                max_attempts: kind.max_attempts,
+                created_at: chrono::DateTime::UNIX_EPOCH,
+            };
+            let span = REGISTRY.find(kind.name).expect("a handler").span(&job);
+            let name = span.metadata().map(tracing::Metadata::name);
+            assert_eq!(name, Some(&*format!("job.{}", kind.name.replace('-', "_"))));
+        }
+    }
 }

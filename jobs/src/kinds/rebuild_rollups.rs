@@ -1,32 +1,21 @@
-//! `rebuild-rollups`: counts the metrics anew from the payments, and mends what is not right.
+//! `rebuild-rollups`: recalculates the metric rollups from the payments, and repairs those that are wrong.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::domain::job::{JobKind, REBUILD_ROLLUPS};
 use psp_dashboard::operations::rebuild_rollups::{RebuildCounts, rebuild_rollups};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::handler::{Handler, JobError};
+use crate::handler::{JobHandler, JobResult, NoArgs};
 use crate::job_context::JobContext;
 
-/// Counts anew.
-pub struct RebuildRollups {
-    context: Arc<JobContext>,
-}
+pub struct RebuildRollups;
 
-impl RebuildRollups {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
-}
+impl JobHandler for RebuildRollups {
+    const KIND: &'static JobKind = &REBUILD_ROLLUPS;
+    type Args = NoArgs;
 
-#[async_trait]
-impl Handler for RebuildRollups {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let JobContext { pool, redis, clock, .. } = &*self.context;
+    async fn run(context: &JobContext, job: &ClaimedJob, _args: NoArgs) -> JobResult {
+        let JobContext { pool, redis, clock, .. } = context;
         let RebuildCounts { days, repaired_cells } = rebuild_rollups(pool, redis, &**clock, &job.claim).await?;
         tracing::info!(days, repaired_cells, "metric rollups rebuilt");
         Ok(json!({"days": days, "cells_mended": repaired_cells}))

@@ -1,44 +1,33 @@
-//! `reconcile`: holds the payments of a day on both sides against each other.
+//! `reconcile`: reconciles one day, or enqueues the days of a night.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::domain::job::{JobKind, RECONCILE};
 use psp_dashboard::domain::reconciliation::{DayArgs, NightlyArgs, ReconcileArgs};
 use psp_dashboard::operations::reconcile_day::reconcile_day;
 use psp_dashboard::operations::request_reconciliation::enqueue_nightly;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::handler::{Handler, JobError};
+use crate::handler::{JobHandler, JobResult};
 use crate::job_context::JobContext;
 
-/// Reconciles days.
-pub struct Reconcile {
-    context: Arc<JobContext>,
-}
+pub struct Reconcile;
 
-impl Reconcile {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
-}
+impl JobHandler for Reconcile {
+    const KIND: &'static JobKind = &RECONCILE;
+    type Args = ReconcileArgs;
 
-#[async_trait]
-impl Handler for Reconcile {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let args: ReconcileArgs = serde_json::from_value(job.args.clone())?;
-        let JobContext { pool, redis, clock, reconciliation, .. } = &*self.context;
+    async fn run(context: &JobContext, job: &ClaimedJob, args: ReconcileArgs) -> JobResult {
+        let JobContext { pool, redis, clock, reconciliation, .. } = context;
+        let zone = reconciliation.zone;
         match args {
             ReconcileArgs::Day(DayArgs { date }) => {
-                let (zone, rules) = (reconciliation.zone, &reconciliation.parameters);
+                let rules = &reconciliation.parameters;
                 let reconciled = reconcile_day(pool, redis, &**clock, &job.claim, date, zone, rules).await?;
-                tracing::info!(%date, counts = ?reconciled.counts, cases = ?reconciled.discrepancies, "the day is reconciled");
+                tracing::info!(%date, counts = ?reconciled.counts, cases = ?reconciled.discrepancies, "day reconciled");
                 Ok(json!(reconciled))
             }
             ReconcileArgs::Nightly(NightlyArgs { nightly }) => {
-                let (zone, revisit_days) = (reconciliation.zone, reconciliation.revisit_days);
+                let revisit_days = reconciliation.revisit_days;
                 let requested = enqueue_nightly(pool, redis, &job.claim, nightly, revisit_days, zone).await?;
                 Ok(json!({"runs": requested}))
             }

@@ -1,36 +1,24 @@
-//! `replay-quarantine`: reads what could not be read again, after the program or its settings have learnt to.
+//! `replay-quarantine`: parses quarantined records again, after a new release or a change of settings.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::domain::job::{JobKind, REPLAY_QUARANTINE};
 use psp_dashboard::domain::replay::Replay;
 use psp_dashboard::operations::replay_quarantine::replay_quarantine;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::handler::{Handler, JobError};
+use crate::handler::{JobHandler, JobResult};
 use crate::job_context::JobContext;
 
-/// Reads the quarantine again.
-pub struct ReplayQuarantine {
-    context: Arc<JobContext>,
-}
+pub struct ReplayQuarantine;
 
-impl ReplayQuarantine {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
-}
+impl JobHandler for ReplayQuarantine {
+    const KIND: &'static JobKind = &REPLAY_QUARANTINE;
+    type Args = Replay;
 
-#[async_trait]
-impl Handler for ReplayQuarantine {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let replay: Replay = serde_json::from_value(job.args.clone())?;
-        let JobContext { pool, redis, clock, rates, payshack, .. } = &*self.context;
+    async fn run(context: &JobContext, job: &ClaimedJob, replay: Replay) -> JobResult {
+        let JobContext { pool, redis, clock, rates, payshack, .. } = context;
         let replayed = replay_quarantine(pool, redis, &**clock, rates, payshack.projects(), &job.claim, replay).await?;
-        tracing::info!(?replayed, "the quarantine was read again");
+        tracing::info!(?replayed, "quarantine replayed");
         Ok(json!(replayed))
     }
 }

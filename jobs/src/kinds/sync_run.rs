@@ -1,13 +1,9 @@
-//! One run of a sync: its record, its pages, its end.
+//! One run of a sync, from its record in the database to its end. Both providers' syncs use it.
 //!
-//! Both syncs keep the same books: what they read differs, what they must say of it does not.
-//!
-//! Fetching and storing go on at the same time, over a short queue of pages. Where storing is the slower of the two, pages
-//! wait, and those that wait are stored together: what a transaction costs is paid once for them all. Where fetching is the
-//! slower, each page is stored as it comes. Nothing is spawned: dropping the run drops both, at the border of a page.
+//! Fetching and storing run concurrently, connected by a short queue of pages. If storing is slower, pages wait, and those
+//! that wait are stored in one transaction, which saves the cost of the others. If fetching is slower, each page is stored
+//! when it arrives. Nothing is spawned: dropping the run stops both between two pages.
 
-use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -21,67 +17,65 @@ use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::finish_sync::{FinishedSync, finish_sync};
 use psp_dashboard::operations::ingest_page::{Page, Progress, RunClaim, ingest_page};
 use psp_dashboard::providers::ProviderError;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::handler::JobError;
+use crate::handler::JobResult;
 use crate::job_context::JobContext;
+use crate::job_error::JobError;
 
-/// At most 4 a second (the contract's).
-const BETWEEN_PROGRESS: Duration = Duration::from_millis(250);
-/// At most 1 a second (the contract's).
-const BETWEEN_METRICS: Duration = Duration::from_secs(1);
-/// How often a page is stored again that somebody else's writing got in the way of.
-const CONFLICTS: usize = 3;
-/// How many pages may wait to be stored, and how many are stored at once.
-const PAGES_AT_ONCE: usize = 10;
+/// The API contract allows 4 progress events a second.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// The API contract allows 1 metrics event a second.
+const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a page is stored again after a conflict with another transaction.
+const MAX_CONFLICTS: usize = 3;
+/// How many pages may wait to be stored, and how many are stored in one transaction.
+const QUEUED_PAGES: usize = 10;
 
-/// Where pages are handed over that were fetched and are to be stored.
+/// Sends fetched pages to be stored.
 #[derive(Debug, Clone)]
 pub struct PageSender(mpsc::Sender<Page>);
 
 impl PageSender {
-    /// A short queue of pages, and its other end, for whoever stores them.
+    /// A bounded queue of pages.
     #[must_use]
     pub fn queue() -> (Self, mpsc::Receiver<Page>) {
-        let (pages, waiting) = mpsc::channel(PAGES_AT_ONCE);
-        (Self(pages), waiting)
+        let (sender, receiver) = mpsc::channel(QUEUED_PAGES);
+        (Self(sender), receiver)
     }
 
-    /// Executor a page over, and waits where too many wait already.
+    /// Sends a page, and waits while the queue is full.
     pub async fn send(&self, page: Page) {
-        // Nobody takes it only where storing has failed, and then whoever fetches is dropped as well.
-        let _taken = self.0.send(page).await;
+        // The receiver is only gone if storing failed, and then the future that fetches is dropped too.
+        let _ = self.0.send(page).await;
     }
 }
 
-/// A run that goes on.
-pub struct SyncRun {
-    context: Arc<JobContext>,
+/// A run in progress.
+pub struct SyncRun<'a> {
+    context: &'a JobContext,
     run_claim: RunClaim,
     source: Source,
     args: SyncArgs,
-    /// When it began, by the clock: what was visible then will have been read.
+    /// What is visible at the provider at this time has been read when the run ends.
     pub started_at: DateTime<Utc>,
-    /// Records in all, where the provider says.
+    /// The number of records to read, if the provider says so.
     pub total: Option<u64>,
     /// Where an earlier attempt at reading days was interrupted.
     pub resumed_at: Option<DayCheckpoint>,
-    began: Instant,
+    timer: Instant,
     counts: Counts,
-    progress_told: Option<Instant>,
-    metrics_told: Option<Instant>,
+    progress_published: Option<Instant>,
+    metrics_published: Option<Instant>,
 }
 
-impl SyncRun {
-    /// Records that a run of `job` begins.
-    ///
-    /// # Errors
-    /// [`DbError::ClaimLost`] where another worker has the job by now; [`DbError`] where the database refuses.
+impl<'a> SyncRun<'a> {
+    /// Records that a run begins.
     pub async fn begin(
-        context: &Arc<JobContext>,
+        context: &'a JobContext,
         job: &ClaimedJob,
         source: Source,
         args: SyncArgs,
@@ -89,72 +83,65 @@ impl SyncRun {
         let started_at = context.clock.now();
         let run = NewSyncRun { id: Uuid::now_v7(), source, args, trigger: job.trigger, job_id: job.claim.job_id };
         begin_sync(&context.pool, &context.redis, &job.claim, &run, started_at).await?;
-        // What cannot be read was written by another release: the days are read anew.
+        // A checkpoint that cannot be deserialized is from another release: the days are read from the start.
         let resumed_at = job.checkpoint.clone().and_then(|place| serde_json::from_value(place).ok());
         Ok(Self {
-            context: Arc::clone(context),
+            context,
             run_claim: RunClaim { claim: job.claim, run_id: run.id },
             source,
             args,
             started_at,
             total: None,
             resumed_at,
-            began: Instant::now(),
+            timer: Instant::now(),
             counts: Counts::default(),
-            progress_told: None,
-            metrics_told: None,
+            progress_published: None,
+            metrics_published: None,
         })
     }
 
-    /// In whose name pages are stored.
     #[must_use]
     pub fn run_claim(&self) -> &RunClaim {
         &self.run_claim
     }
 
-    /// The day it began on (UTC).
+    /// The day (UTC) on which the run started.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
         self.started_at.date_naive()
     }
 
-    /// Stores what `fetch` hands over, while it goes on fetching, and returns what it returns. What it has handed over is
-    /// stored also where it fails in the end.
-    ///
-    /// # Errors
-    /// [`JobError`] where something could not be fetched or stored.
+    /// Runs `fetch`, stores the pages that it sends meanwhile, and returns its result. Pages that were sent are stored
+    /// even if `fetch` fails later.
     pub async fn read<Read, Fetching: Future<Output = Result<Read, ProviderError>>>(
         &mut self,
         fetch: impl FnOnce(PageSender) -> Fetching,
     ) -> Result<Read, JobError> {
-        let (pages, waiting) = PageSender::queue();
-        let fetching = fetch(pages);
+        let (sender, receiver) = PageSender::queue();
+        let fetching = fetch(sender);
         let fetched = async { Ok::<_, DbError>(fetching.await) };
-        let (fetched, ()) = tokio::try_join!(fetched, self.store_as_they_come(waiting))?;
+        let (fetched, ()) = tokio::try_join!(fetched, self.store_received(receiver))?;
         Ok(fetched?)
     }
 
-    async fn store_as_they_come(&mut self, mut waiting: mpsc::Receiver<Page>) -> Result<(), DbError> {
+    async fn store_received(&mut self, mut receiver: mpsc::Receiver<Page>) -> Result<(), DbError> {
         let mut pages = vec![];
-        while waiting.recv_many(&mut pages, PAGES_AT_ONCE).await > 0 {
-            for page in joined(pages.drain(..)) {
+        while receiver.recv_many(&mut pages, QUEUED_PAGES).await > 0 {
+            for page in merge_pages(pages.drain(..)) {
                 self.store(page).await?;
             }
         }
         Ok(())
     }
 
-    /// Stores a page, again where somebody else's writing got in the way.
-    ///
-    /// # Errors
-    /// [`DbError`] where it cannot be stored: nothing of it was.
-    pub async fn store(&mut self, page: Page) -> Result<(), DbError> {
+    /// Stores a page as a whole, or nothing of it.
+    async fn store(&mut self, page: Page) -> Result<(), DbError> {
         let progress = self.next_progress();
-        let JobContext { pool, redis, rates, clock, .. } = &*self.context;
+        let JobContext { pool, redis, rates, clock, .. } = self.context;
         let mut conflicts = 0;
         let counts = loop {
             match ingest_page(pool, redis, rates, &self.run_claim, &page, &progress, clock.now()).await {
-                Err(DbError::Conflict(_)) if conflicts < CONFLICTS => conflicts += 1,
+                Err(DbError::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
                 stored => break stored?,
             }
         };
@@ -162,54 +149,62 @@ impl SyncRun {
         Ok(())
     }
 
-    /// Records that earlier attempts had read.
-    fn before(&self) -> u64 {
+    /// The number of records read by earlier attempts.
+    fn seen_before(&self) -> u64 {
         self.resumed_at.map_or(0, |place| place.seen)
     }
 
     fn next_progress(&mut self) -> Progress {
-        let publish_progress = due(&mut self.progress_told, BETWEEN_PROGRESS);
-        let publish_metrics = due(&mut self.metrics_told, BETWEEN_METRICS);
-        Progress { before: self.before() + self.counts.seen(), total: self.total, publish_progress, publish_metrics }
-    }
-
-    /// Records that everything was read that could be, save for the `oddities`, and says what came of it. A run that
-    /// follows what is new asks for the days that are owed yet.
-    ///
-    /// # Errors
-    /// [`JobError`] where it cannot be recorded.
-    pub async fn finish(self, completed: Vec<Stream>, oddities: Vec<String>) -> Result<Value, JobError> {
-        let JobContext { pool, redis, clock, .. } = &*self.context;
-        let Self { source, args, counts, started_at, .. } = self;
-        let before = self.before();
-        let incomplete = (!oddities.is_empty()).then(|| oddities.join("; "));
-        let done =
-            FinishedSync { source, counts, before, duration: self.began.elapsed(), completed, started_at, incomplete };
-        finish_sync(pool, redis, &self.run_claim, &done, clock.now()).await?;
-        tracing::info!(%source, seen = counts.seen(), ?counts, incomplete = done.incomplete, "the sync has read what it could");
-        let owed = if args == SyncArgs::Incremental { enqueue_backlog(pool, redis, source).await? } else { None };
-        Ok(
-            json!({"run_id": self.run_claim.run_id, "records_seen": counts.seen(), "counts": counts, "history_job_id": owed}),
-        )
-    }
-}
-
-/// PageSender that may be stored together, as one each.
-fn joined(pages: impl Iterator<Item = Page>) -> Vec<Page> {
-    let mut joined: Vec<Page> = vec![];
-    for page in pages {
-        match joined.pop() {
-            Some(before) if before.can_merge(&page) => joined.push(before.merge(page)),
-            before => joined.extend(before.into_iter().chain([page])),
+        let publish_progress = is_due(&mut self.progress_published, PROGRESS_INTERVAL);
+        let publish_metrics = is_due(&mut self.metrics_published, METRICS_INTERVAL);
+        Progress {
+            before: self.seen_before() + self.counts.seen(),
+            total: self.total,
+            publish_progress,
+            publish_metrics,
         }
     }
-    joined
+
+    /// Records the end of the run, and returns the job's result. `completed` lists the streams that were read to their
+    /// end, `incomplete` says why others, or days, were not. An incremental run also enqueues a job for the days that
+    /// have not been read yet, if any.
+    pub async fn finish(self, completed: Vec<Stream>, incomplete: Vec<String>) -> JobResult {
+        let JobContext { pool, redis, clock, .. } = self.context;
+        let Self { source, args, counts, started_at, .. } = self;
+        let before = self.seen_before();
+        let incomplete = (!incomplete.is_empty()).then(|| incomplete.join("; "));
+        let finished =
+            FinishedSync { source, counts, before, duration: self.timer.elapsed(), completed, started_at, incomplete };
+        finish_sync(pool, redis, &self.run_claim, &finished, clock.now()).await?;
+        tracing::info!(%source, seen = counts.seen(), ?counts, incomplete = finished.incomplete, "sync finished");
+        let history_job_id =
+            if args == SyncArgs::Incremental { enqueue_backlog(pool, redis, source).await? } else { None };
+        Ok(json!({
+            "run_id": self.run_claim.run_id,
+            "records_seen": counts.seen(),
+            "counts": counts,
+            "history_job_id": history_job_id,
+        }))
+    }
 }
 
-fn due(told: &mut Option<Instant>, between: Duration) -> bool {
-    let due = told.is_none_or(|told| told.elapsed() >= between);
+/// Merges consecutive pages that may be stored in one transaction.
+fn merge_pages(pages: impl Iterator<Item = Page>) -> Vec<Page> {
+    let mut merged: Vec<Page> = vec![];
+    for page in pages {
+        match merged.pop() {
+            Some(before) if before.can_merge(&page) => merged.push(before.merge(page)),
+            before => merged.extend(before.into_iter().chain([page])),
+        }
+    }
+    merged
+}
+
+/// Whether an event may be published again; if so, `published` becomes now.
+fn is_due(published: &mut Option<Instant>, interval: Duration) -> bool {
+    let due = published.is_none_or(|published| published.elapsed() >= interval);
     if due {
-        *told = Some(Instant::now());
+        *published = Some(Instant::now());
     }
     due
 }

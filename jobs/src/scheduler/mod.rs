@@ -1,9 +1,9 @@
-//! Enqueues what is due, once a tick, however many schedulers there are.
+//! Enqueues scheduled jobs: one job per tick, however many schedulers run.
 //!
-//! The only user of apalis-cron, and only of its stream of ticks: `pipe_to` would enqueue once for each scheduler, and
-//! forgets what was missed (docs/decisions/0001). Each tick goes into the jobs table under a unique constraint, and with it
-//! whatever of its schedule was missed before it: while no scheduler ran, while the machine slept, while the database was
-//! away, or because the clock was set.
+//! This is the only user of apalis-cron, and only of its stream of ticks: its `pipe_to` would enqueue once per scheduler, and
+//! it forgets missed ticks (docs/decisions/0001). Each tick is inserted into the jobs table under a unique constraint. With
+//! it are inserted the ticks of its entry that were missed before: while no scheduler ran, the machine slept, the database
+//! was unavailable, or because the clock was set.
 
 pub mod table;
 
@@ -26,76 +26,63 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use self::table::{Entry, Missed, Ticks};
+use self::table::{MissedTicks, RecurrenceSchedule, ScheduledJob};
 
-const PRESENCE_EVERY: Duration = Duration::from_secs(5);
-/// How long to wait before a tick that could not be recorded, or that another scheduler is about, is looked at again.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How late a tick can be because the clock was set, or the machine slept.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long to wait before a tick is tried again that could not be recorded, or that another scheduler is recording.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How late a tick can be after the clock was set or the machine slept.
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 /// How many missed ticks are made up for: a month of nights.
-const MOST_MADE_UP: usize = 31;
+const MAX_MADE_UP: usize = 31;
 
-/// A scheduler process.
 #[derive(Clone)]
 pub struct Scheduler {
-    /// The jobs table.
     pub queue_pool: PgPool,
-    /// Redis.
     pub redis: Redis,
-    /// The time.
     pub clock: SharedClock,
 }
 
 impl Scheduler {
-    /// Enqueues what is due of `table`, until `stop`.
-    pub async fn run(self, table: Vec<Entry>, stop: CancellationToken) {
+    /// Enqueues the jobs of `table` until `stop`.
+    pub async fn run(self, table: Vec<ScheduledJob>, stop: CancellationToken) {
         let name = format!("scheduler-{}", Uuid::now_v7());
-        tracing::info!(scheduler = %name, entries = table.len(), "the scheduler is at work");
+        tracing::info!(scheduler = %name, entries = table.len(), "scheduler started");
         let tasks = TaskTracker::new();
-        let shown = table.clone();
-        for entry in table {
+        for entry in table.clone() {
             let (scheduler, stop) = (self.clone(), stop.clone());
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = scheduler.follow(&entry) => {}
-                    () = stop.cancelled() => {}
-                }
-            });
+            tasks.spawn(async move { stop.run_until_cancelled(scheduler.follow(&entry)).await });
         }
         tasks.close();
-        let presence = self.be_present(&name, &shown);
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = presence => {}
-        }
+        stop.run_until_cancelled(self.send_heartbeats(&name, &table)).await;
         tasks.wait().await;
         if let Err(error) = processes::delete(&self.queue_pool, &name).await {
-            tracing::warn!(%error, "this scheduler could not say goodbye");
+            tracing::warn!(%error, "failed to deregister scheduler");
         }
     }
 
-    /// Says again and again that this scheduler is alive, and what it runs when.
-    async fn be_present(&self, name: &str, table: &[Entry]) {
+    /// Records periodically that this scheduler is alive, and its entries with their next ticks.
+    async fn send_heartbeats(&self, name: &str, table: &[ScheduledJob]) {
         loop {
             let now = self.clock.now();
-            let shown: Vec<schedule_entries::ScheduleEntry> = table.iter().map(|entry| show(entry, now)).collect();
-            let said = processes::upsert(&self.queue_pool, name, ProcessRole::Scheduler, &[]).await;
-            if let Err(error) = said.and(schedule_entries::upsert_all(&self.queue_pool, &shown).await) {
-                tracing::warn!(%error, "this scheduler could not say that it is alive");
+            let entries: Vec<schedule_entries::ScheduleEntry> =
+                table.iter().map(|entry| stored_entry(entry, now)).collect();
+            let alive = processes::upsert(&self.queue_pool, name, ProcessRole::Scheduler, &[]).await;
+            if let Err(error) = alive.and(schedule_entries::upsert_all(&self.queue_pool, &entries).await) {
+                tracing::warn!(%error, "scheduler heartbeat failed, retrying");
             }
-            tokio::time::sleep(PRESENCE_EVERY).await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         }
     }
 
-    /// Enqueues the ticks of one entry. The stream sleeps by a clock that neither jumps nor counts while the machine sleeps:
-    /// so it is begun anew now and then, as it is where its next tick has passed already.
-    async fn follow(&self, entry: &Entry) {
+    /// Enqueues the ticks of one entry. The stream sleeps by a clock that does not jump, and that stops while the machine
+    /// sleeps. So it is restarted periodically, and also when its next tick has already passed.
+    async fn follow(&self, entry: &ScheduledJob) {
         loop {
             self.record_due(entry, self.clock.now()).await;
-            let ticks = Ticks { when: entry.when.clone(), clock: Arc::clone(&self.clock) };
+            let ticks = RecurrenceSchedule { when: entry.when.clone(), clock: Arc::clone(&self.clock) };
             let mut stream = std::pin::pin!(CronScheduler::new(ticks).into_stream());
-            while let Ok(Some(Ok(tick))) = tokio::time::timeout(LONGEST_SLEEP, stream.next()).await {
+            while let Ok(Some(Ok(tick))) = tokio::time::timeout(MAX_SLEEP, stream.next()).await {
                 let seconds = i64::try_from(tick.get_timestamp()).ok();
                 if let Some(tick_at) = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) {
                     self.record_due(entry, tick_at).await;
@@ -104,37 +91,37 @@ impl Scheduler {
         }
     }
 
-    /// Records what is due at `now` and was not recorded, however long the database is away.
-    async fn record_due(&self, entry: &Entry, now: DateTime<Utc>) {
+    /// Records all ticks that are due at `now`, however long the database is unavailable.
+    async fn record_due(&self, entry: &ScheduledJob, now: DateTime<Utc>) {
         loop {
             match self.try_record_due(entry, now).await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, schedule = %entry.name, "a tick could not be recorded yet"),
+                Err(error) => tracing::warn!(%error, schedule = %entry.name, "failed to record a tick, retrying"),
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    /// Records what is due, oldest first, and says whether all of it is recorded. Nothing is recorded before what is older,
-    /// so that the last tick that is recorded says what was missed.
-    async fn try_record_due(&self, entry: &Entry, now: DateTime<Utc>) -> Result<bool, DbError> {
+    /// Records the due ticks, oldest first, and returns whether all of them are recorded. A tick is only recorded after all
+    /// older ones, so the last recorded tick shows which were missed.
+    async fn try_record_due(&self, entry: &ScheduledJob, now: DateTime<Utc>) -> Result<bool, DbError> {
         let last = schedule_ticks::find_last(&self.queue_pool, &entry.name, now).await?;
-        let most = match entry.missed {
-            Missed::Coalesce => 1,
-            Missed::MakeUp => MOST_MADE_UP,
+        let limit = match entry.missed {
+            MissedTicks::Coalesce => 1,
+            MissedTicks::MakeUp => MAX_MADE_UP,
         };
         let due = match last {
-            Some(last) => entry.when.ticks_since(last, now, most),
+            Some(last) => entry.when.ticks_since(last, now, limit),
             None => entry.when.last_tick(now).into_iter().collect(),
         };
         if due.len() > 1 {
-            tracing::warn!(schedule = %entry.name, ticks = due.len(), "ticks were missed; each is made up for");
+            tracing::warn!(schedule = %entry.name, ticks = due.len(), "ticks were missed, enqueueing a job for each");
         }
         for tick_at in due {
             match enqueue_tick(&self.queue_pool, &self.redis, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
                 TickOutcome::Enqueued(Enqueued { job_id, joined }) => {
-                    tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "enqueued");
+                    tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "scheduled job enqueued");
                 }
                 TickOutcome::AlreadyRecorded => {}
                 TickOutcome::Busy => return Ok(false),
@@ -144,7 +131,7 @@ impl Scheduler {
     }
 }
 
-fn show(entry: &Entry, now: DateTime<Utc>) -> schedule_entries::ScheduleEntry {
+fn stored_entry(entry: &ScheduledJob, now: DateTime<Utc>) -> schedule_entries::ScheduleEntry {
     let next = entry.when.next_tick(now);
     schedule_entries::ScheduleEntry {
         name: entry.name.to_string(),

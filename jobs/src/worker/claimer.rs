@@ -1,7 +1,7 @@
-//! Who claims for all hands of a worker: one task, so that many bells are one look, and many jobs one statement.
+//! Claims jobs for all slots of a worker: one task, so that many wake-ups become one query, and many jobs one statement.
 //!
-//! It looks when it is woken, when a hand comes free while more was due, and once a second by itself: a bell that was lost,
-//! a retry whose time has come, a Redis that is away all cost at most that second.
+//! It claims on a wake-up, when a slot becomes free while more jobs are due, and once a second. So a lost wake-up, a retry
+//! that becomes due, and an outage of Redis all cost at most that second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,66 +11,63 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::executor::{Claimed, Executor};
+use super::executor::{ClaimResult, Executor};
 
-/// How often it looks when nobody wakes it: the longest that a due job waits for a free hand.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest time that a due job waits for a free slot.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Claims for the hands of a worker.
 #[derive(Clone)]
 pub struct Claimer {
     executor: Arc<Executor>,
-    woken: Arc<Notify>,
-    /// Whether more was due than there were hands: the next that comes free is given something to do.
-    more: Arc<AtomicBool>,
+    wakeup: Arc<Notify>,
+    /// Whether more jobs were due than slots were free: then the next free slot is filled at once.
+    more_due: Arc<AtomicBool>,
 }
 
 impl Claimer {
-    /// Claims for `hands`.
     #[must_use]
     pub fn new(executor: Arc<Executor>) -> Self {
-        Self { executor, woken: Arc::default(), more: Arc::default() }
+        Self { executor, wakeup: Arc::default(), more_due: Arc::default() }
     }
 
-    /// Lets it look, now or as soon as it can.
+    /// Makes it claim now, or again after the claim in progress.
     pub fn wake(&self) {
-        self.woken.notify_one();
+        self.wakeup.notify_one();
     }
 
-    /// Claims until `stop`; not a job more after it.
+    /// Claims until `stop`, and nothing after it.
     pub async fn run(self, stop: CancellationToken) {
-        let mut beat = tokio::time::interval(LOOK_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = tokio::time::interval(POLL_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = self.woken.notified() => {}
-                _ = beat.tick() => {}
+                () = self.wakeup.notified() => {}
+                _ = interval.tick() => {}
             }
-            // What is awaited here is never dropped half-way: jobs that were claimed must be run.
-            while !stop.is_cancelled() && self.look().await {}
+            // Outside of the select, so that a claim is never dropped half-way: claimed jobs must run.
+            while !stop.is_cancelled() && self.claim().await {}
         }
     }
 
-    /// Claims what it can, and says whether to look again at once.
-    async fn look(&self) -> bool {
+    /// Claims what it can, and returns whether to claim again at once.
+    async fn claim(&self) -> bool {
         let claimer = self.clone();
-        let come_free = move || {
-            if claimer.more.load(Ordering::Acquire) {
+        let on_slot_free = move || {
+            if claimer.more_due.load(Ordering::Acquire) {
                 claimer.wake();
             }
         };
-        // Until it is known better: a hand that comes free in the middle of the look must not go unnoticed.
-        self.more.store(true, Ordering::Release);
-        match self.executor.claim(come_free).await {
-            Ok(Claimed::Some(count)) => count > 0,
-            Ok(Claimed::All(_)) => {
-                self.more.store(false, Ordering::Release);
-                false
+        // Set before the result is known, so that a slot that becomes free during the claim is not missed.
+        self.more_due.store(true, Ordering::Release);
+        match self.executor.claim(on_slot_free).await {
+            Ok(ClaimResult { started, more_due }) => {
+                self.more_due.store(more_due, Ordering::Release);
+                more_due && started > 0
             }
             Err(error) => {
-                tracing::warn!(%error, "no job could be claimed; it is tried again within a second");
+                tracing::warn!(%error, "failed to claim jobs, retrying within a second");
                 false
             }
         }

@@ -1,22 +1,19 @@
-//! The hands of a worker: each runs one job at a time, and records what came of it.
+//! Runs claimed jobs, one per slot, and records their outcomes.
 //!
-//! Jobs run in tasks of their own and not inside apalis's: a panic stays in its task, a long page does not hold up the
-//! heartbeats, and an apalis worker that dies of a slow Redis takes no job with it.
+//! Jobs run in tasks of their own instead of apalis's: a panic stays in its task, a long page does not delay heartbeats, and
+//! an apalis worker that stops because Redis is slow takes no job with it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer};
 use psp_dashboard::db::jobs::{claims, leases, session};
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::{Claim, JobKind};
 use psp_dashboard::operations::finish_job::finish_job;
-use psp_dashboard::redis::Redis;
 use serde_json::Value;
-use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep};
@@ -24,149 +21,147 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::completer::Completer;
-use crate::handler::{Handler, JobError, Registry};
+use crate::handler::{JobResult, RegisteredHandler, Registry};
+use crate::job_context::JobContext;
+use crate::job_error::JobError;
+use crate::job_span;
 
-/// How long to wait before an outcome that could not be recorded is tried again.
+/// How long to wait before an outcome that could not be recorded is retried.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
-/// How many claims of a hand may wait to be recorded: with PostgreSQL slow, no more pile up.
-const UNRECORDED_A_HAND: u32 = 4;
+/// How many outcomes per slot may wait to be recorded. It bounds how many pile up while PostgreSQL is slow.
+const UNRECORDED_PER_SLOT: u32 = 4;
 
-/// The hands of one worker process.
 pub struct Executor {
     settings: ExecutorSettings,
     completer: Completer,
-    free: Arc<Semaphore>,
-    /// For claims whose outcome is not recorded yet: a hand takes its next job while what came of the last is written down.
+    slots: Arc<Semaphore>,
+    /// Permits for claims whose outcome is not recorded yet: a slot takes its next job while the last is being recorded.
     unrecorded: Arc<Semaphore>,
-    /// Every claim whose outcome is not recorded yet, and whom to tell that its attempt is to stop.
+    /// The claims whose outcome is not recorded yet, with the channel that stops the attempt.
     in_flight: Mutex<HashMap<Claim, mpsc::Sender<Stop>>>,
-    /// What still runs is handed back.
-    closed: CancellationToken,
+    /// Cancelled when the grace period of a shutdown is over: running jobs are handed back.
+    shutdown: CancellationToken,
 }
 
-/// What the hands of a worker need.
 pub struct ExecutorSettings {
-    /// The jobs table.
-    pub queue_pool: PgPool,
-    /// Redis.
-    pub redis: Redis,
-    /// The time.
-    pub clock: SharedClock,
-    /// The handlers.
+    pub context: Arc<JobContext>,
     pub registry: Registry,
-    /// The queues they serve.
     pub queues: Vec<String>,
-    /// The name of this process, never used before.
+    /// The name of this process, unique for all time.
     pub worker: String,
     /// How many jobs run at a time.
-    pub count: u32,
-    /// How long a claim holds without being renewed.
+    pub slots: u32,
+    /// How long a claim lasts without renewal.
     pub lease: Duration,
-    /// Only suspects are run, with nothing beside them.
+    /// Runs suspects only, and nothing beside them.
     pub isolated: bool,
 }
 
 impl ExecutorSettings {
-    /// How many claims there may be whose outcome is not recorded. Alone, one: the next is not beside the last.
-    fn most_unrecorded(&self) -> u32 {
-        if self.isolated { self.count } else { self.count.saturating_mul(UNRECORDED_A_HAND) }
+    /// In isolation, the next job is claimed only after the last is recorded.
+    fn max_unrecorded(&self) -> u32 {
+        if self.isolated { self.slots } else { self.slots.saturating_mul(UNRECORDED_PER_SLOT) }
     }
 }
 
-/// Why an attempt is stopped before it has ended.
+/// Why an attempt is stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
-    /// Another worker has the job by now.
     ClaimLost,
-    /// Somebody told the job to stop.
     Cancelled,
-    /// It took too long.
     TimedOut(Duration),
-    /// The worker has to stop.
     HandedBack,
 }
 
-/// What came of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claimed {
-    /// This many jobs are at work now, and nothing more is due.
-    All(usize),
-    /// This many jobs are at work now, and more may be due.
-    Some(usize),
+pub struct ClaimResult {
+    /// How many jobs were claimed and started.
+    pub started: usize,
+    /// Whether more jobs may be due.
+    pub more_due: bool,
 }
 
 impl Executor {
-    /// Executor that have nothing to do yet. Within a runtime.
+    /// # Panics
+    /// Outside of a tokio runtime.
     #[must_use]
     pub fn new(settings: ExecutorSettings) -> Self {
         Self {
-            completer: Completer::start(settings.queue_pool.clone()),
-            free: Arc::new(Semaphore::new(settings.count as usize)),
-            unrecorded: Arc::new(Semaphore::new(settings.most_unrecorded() as usize)),
+            completer: Completer::start(settings.context.queue_pool.clone()),
+            slots: Arc::new(Semaphore::new(settings.slots as usize)),
+            unrecorded: Arc::new(Semaphore::new(settings.max_unrecorded() as usize)),
             settings,
             in_flight: Mutex::default(),
-            closed: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
         }
     }
 
-    /// Claims due jobs for the hands that are free, and sets them to work; `done` is called as each comes free again.
-    ///
-    /// # Errors
-    /// [`DbError`] where the jobs table cannot be asked.
-    pub async fn claim(self: &Arc<Self>, done: impl Fn() + Clone + Send + Sync + 'static) -> Result<Claimed, DbError> {
-        let ExecutorSettings { queue_pool, queues, worker, lease, isolated, .. } = &self.settings;
-        let free = self.free.available_permits().min(self.unrecorded.available_permits());
+    #[must_use]
+    pub fn settings(&self) -> &ExecutorSettings {
+        &self.settings
+    }
+
+    /// Claims due jobs for the free slots, and starts them; `on_slot_free` is called whenever one of them frees a slot.
+    pub async fn claim(
+        self: &Arc<Self>,
+        on_slot_free: impl Fn() + Clone + Send + Sync + 'static,
+    ) -> Result<ClaimResult, DbError> {
+        let ExecutorSettings { context, queues, worker, lease, isolated, .. } = &self.settings;
+        let free = self.slots.available_permits().min(self.unrecorded.available_permits());
         let free = u32::try_from(free).unwrap_or(u32::MAX);
         let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_many_owned(free).ok();
-        let taken = take(&self.free).zip(take(&self.unrecorded)).filter(|_| free > 0);
-        let Some((mut executor, mut claims)) = taken else { return Ok(Claimed::Some(0)) };
+        let taken = take(&self.slots).zip(take(&self.unrecorded)).filter(|_| free > 0);
+        let Some((mut slots, mut unrecorded)) = taken else { return Ok(ClaimResult { started: 0, more_due: true }) };
         let claimer = Claimer { queues, worker, lease: *lease, isolated: *isolated };
-        let ClaimedBatch { jobs, more } = claims::claim(queue_pool, &claimer, free).await?;
-        let count = jobs.len();
+        let ClaimedBatch { jobs, more } = claims::claim(&context.queue_pool, &claimer, free).await?;
+        let started = jobs.len();
         for job in jobs {
-            if let Some((slot, claim)) = executor.split(1).zip(claims.split(1)) {
-                tokio::spawn(Arc::clone(self).run(job, slot, claim, done.clone()));
+            if let Some((slot, unrecorded)) = slots.split(1).zip(unrecorded.split(1)) {
+                tokio::spawn(Arc::clone(self).run(job, slot, unrecorded, on_slot_free.clone()));
             }
         }
-        Ok(if more { Claimed::Some(count) } else { Claimed::All(count) })
+        Ok(ClaimResult { started, more_due: more })
     }
 
     async fn run(
         self: Arc<Self>,
         job: ClaimedJob,
         slot: OwnedSemaphorePermit,
-        claim: OwnedSemaphorePermit,
-        done: impl Fn() + Sync,
+        unrecorded: OwnedSemaphorePermit,
+        on_slot_free: impl Fn() + Sync,
     ) {
-        let (tell, told) = mpsc::channel(1);
-        self.in_flight().insert(job.claim, tell);
-        let span = tracing::info_span!(
-            "job", kind = %job.kind, job_id = %job.claim.job_id, attempt = job.attempt, epoch = job.claim.epoch
-        );
+        let (stop_sender, stop) = mpsc::channel(1);
+        self.in_flight().insert(job.claim, stop_sender);
+        let handler = self.settings.registry.find(&job.kind);
+        let span = handler.map_or_else(|| job_span!("job.unknown", job), |handler| handler.span(&job));
         async {
-            let outcome = self.outcome(&job, told).await;
+            let outcome = self.outcome(&job, handler, stop).await;
             drop(slot);
-            done();
+            on_slot_free();
             if let Some(outcome) = outcome {
-                self.record(&job, outcome).await;
+                self.record(&job, handler, outcome).await;
             }
         }
         .instrument(span)
         .await;
         self.in_flight().remove(&job.claim);
-        drop(claim);
-        done();
+        drop(unrecorded);
+        on_slot_free();
     }
 
-    /// Tries the job, and says what became of it; none where another worker has it by now.
-    async fn outcome(&self, job: &ClaimedJob, told: mpsc::Receiver<Stop>) -> Option<Outcome> {
+    /// Runs the attempt. `None` if the claim was lost to another worker.
+    async fn outcome(
+        &self,
+        job: &ClaimedJob,
+        handler: Option<RegisteredHandler>,
+        stop: mpsc::Receiver<Stop>,
+    ) -> Option<Outcome> {
         let started = Instant::now();
-        let found = self.settings.registry.find(&job.kind);
-        let ended = match found.clone() {
-            Some((kind, handler)) => self.attempt(job, kind.timeout, handler, told).await,
+        let ended = match handler {
+            Some(handler) => self.attempt(job, handler, stop).await,
             None => Ok(Err(JobError::UnknownKind(job.kind.clone()))),
         };
-        let kind = found.map(|(kind, _)| kind);
+        let kind = handler.map(|handler| handler.kind);
         let outcome = match ended {
             Ok(Ok(result)) => Some(Outcome::Succeeded(result)),
             Ok(Err(error)) => error.outcome(job, kind, rand::random()),
@@ -179,7 +174,7 @@ impl Executor {
             outcome = outcome.as_ref().map_or("claim_lost", Outcome::name),
             error = outcome.as_ref().and_then(Outcome::error),
             duration_ms = started.elapsed().as_millis(),
-            "the attempt has ended"
+            "attempt ended"
         );
         outcome
     }
@@ -187,117 +182,116 @@ impl Executor {
     async fn attempt(
         &self,
         job: &ClaimedJob,
-        timeout: Duration,
-        handler: Arc<dyn Handler>,
-        mut told: mpsc::Receiver<Stop>,
-    ) -> Result<Result<Value, JobError>, Stop> {
-        let owned = job.clone();
-        let work = session::run_as_job(job.claim.job_id, async move { handler.run(&owned).await });
+        handler: RegisteredHandler,
+        mut stop: mpsc::Receiver<Stop>,
+    ) -> Result<JobResult, Stop> {
+        let (context, owned) = (Arc::clone(&self.settings.context), job.clone());
+        let work = session::run_as_job(job.claim.job_id, async move { handler.run(&context, &owned).await });
         let mut task = tokio::spawn(work.in_current_span());
+        let timeout = handler.kind.timeout;
         let stop = tokio::select! {
-            ended = &mut task => return Ok(ended.unwrap_or_else(|error| Err(from_join_error(error)))),
-            Some(stop) = told.recv() => stop,
+            ended = &mut task => return Ok(ended.unwrap_or_else(|error| Err(panicked(error)))),
+            Some(stop) = stop.recv() => stop,
             () = sleep(timeout) => Stop::TimedOut(timeout),
-            () = self.closed.cancelled() => Stop::HandedBack,
+            () = self.shutdown.cancelled() => Stop::HandedBack,
         };
-        // It may have ended a moment before it was told to stop.
-        self.stop(&job.claim, task).await.ok_or(stop)
+        self.abort(&job.claim, task).await.ok_or(stop)
     }
 
-    /// Stops a task at its next await, and its statements in the server. What it says if it ended before.
-    async fn stop(&self, claim: &Claim, task: JoinHandle<Result<Value, JobError>>) -> Option<Result<Value, JobError>> {
+    /// Stops a task at its next await, and its statements in PostgreSQL. Returns its result if it had already ended.
+    async fn abort(&self, claim: &Claim, task: JoinHandle<JobResult>) -> Option<JobResult> {
         task.abort();
         let joined = task.await;
-        match session::cancel_statements(&self.settings.queue_pool, claim.job_id).await {
+        match session::cancel_statements(&self.settings.context.queue_pool, claim.job_id).await {
             Ok(0) => {}
-            Ok(statements) => tracing::info!(statements, "its statements were cancelled in the server"),
-            Err(error) => tracing::warn!(%error, "its statements could not be cancelled in the server"),
+            Ok(statements) => tracing::info!(statements, "cancelled statements of the job"),
+            Err(error) => tracing::warn!(%error, "failed to cancel statements of the job"),
         }
         match joined {
             Ok(ended) => Some(ended),
             Err(error) if error.is_cancelled() => None,
-            Err(error) => Some(Err(from_join_error(error))),
+            Err(error) => Some(Err(panicked(error))),
         }
     }
 
-    /// Records the outcome, however long the database is away: until then the lease keeps others from the job.
-    async fn record(&self, job: &ClaimedJob, outcome: Outcome) {
+    /// Records the outcome, however long the database is unavailable: until then the lease keeps other workers away.
+    async fn record(&self, job: &ClaimedJob, handler: Option<RegisteredHandler>, outcome: Outcome) {
         match outcome {
-            // Nothing is left behind and nobody is told.
+            // The success of another kind than a sync updates no run and publishes no event.
             Outcome::Succeeded(result) if JobKind::source_of(&job.kind).is_none() => {
-                self.record_success(job.claim, result).await;
+                self.record_in_batch(job.claim, result).await;
             }
-            outcome => self.record_alone(job, &outcome).await,
+            outcome => {
+                let queue = handler.map_or("", |handler| handler.kind.queue);
+                self.record_single(job, queue, &outcome).await;
+            }
         }
     }
 
-    async fn record_success(&self, claim: Claim, result: Value) {
+    async fn record_in_batch(&self, claim: Claim, result: Value) {
         let out_of_time = async {
-            self.closed.cancelled().await;
+            self.shutdown.cancelled().await;
             sleep(RECORD_PAUSE).await;
         };
         tokio::select! {
-            recorded = self.completer.succeed(claim, result) => if !recorded { warn_of_another_worker() },
-            () = out_of_time => tracing::error!("the success could not be recorded; the job runs again after its lease"),
+            recorded = self.completer.succeed(claim, result) => if !recorded { warn_of_lost_claim() },
+            () = out_of_time => tracing::error!("failed to record the success; the job runs again after its lease"),
         }
     }
 
-    async fn record_alone(&self, job: &ClaimedJob, outcome: &Outcome) {
-        let ExecutorSettings { queue_pool, redis, clock, registry, .. } = &self.settings;
-        let queue = registry.find(&job.kind).map_or("", |(kind, _)| kind.queue);
+    async fn record_single(&self, job: &ClaimedJob, queue: &str, outcome: &Outcome) {
+        let JobContext { queue_pool, redis, clock, .. } = &*self.settings.context;
         loop {
             match finish_job(queue_pool, redis, job, queue, outcome, clock.now()).await {
                 Ok(()) => return,
                 Err(DbError::ClaimLost) => {
-                    warn_of_another_worker();
+                    warn_of_lost_claim();
                     return;
                 }
-                Err(error) if error.is_transient() && !self.closed.is_cancelled() => {
-                    tracing::warn!(%error, "the outcome could not be recorded; it is tried again");
+                Err(error) if error.is_transient() && !self.shutdown.is_cancelled() => {
+                    tracing::warn!(%error, "failed to record the outcome, retrying");
                     sleep(RECORD_PAUSE).await;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the outcome could not be recorded; the job runs again after its lease");
+                    tracing::error!(%error, "failed to record the outcome; the job runs again after its lease");
                     return;
                 }
             }
         }
     }
 
-    /// Renews the leases of the jobs at work, and stops those that have passed to another worker or were told to stop.
-    ///
-    /// # Errors
-    /// [`DbError`] where the database cannot be asked.
+    /// Renews the leases of all jobs in flight, and stops those whose claim is lost or that are to be cancelled.
     pub async fn renew_leases(&self) -> Result<(), DbError> {
-        let before: Vec<Claim> = self.in_flight().keys().copied().collect();
-        if before.is_empty() {
+        let claims: Vec<Claim> = self.in_flight().keys().copied().collect();
+        if claims.is_empty() {
             return Ok(());
         }
-        let renewed = leases::renew(&self.settings.queue_pool, &before, self.settings.lease).await?;
-        for claim in before {
+        let ExecutorSettings { context, lease, .. } = &self.settings;
+        let renewed = leases::renew(&context.queue_pool, &claims, *lease).await?;
+        for claim in claims {
             let stop = match renewed.iter().find(|renewed| renewed.claim == claim) {
                 None => Stop::ClaimLost,
                 Some(renewed) if renewed.cancel_requested => Stop::Cancelled,
                 Some(_) => continue,
             };
-            // Whoever has been told already, or has ended by now, need not be told again.
-            if self.in_flight().get(&claim).is_some_and(|tell| tell.try_send(stop).is_ok()) {
-                tracing::info!(job_id = %claim.job_id, ?stop, "the job is told to stop");
+            // Sending fails if the attempt was already stopped or has ended.
+            if self.in_flight().get(&claim).is_some_and(|sender| sender.try_send(stop).is_ok()) {
+                tracing::info!(job_id = %claim.job_id, ?stop, "stopping a job");
             }
         }
         Ok(())
     }
 
-    /// Waits until no job is at work, and what became of the last is recorded.
+    /// Waits until no job is running and every outcome is recorded.
     pub async fn wait_idle(&self) {
-        let _all_recorded = self.unrecorded.acquire_many(self.settings.most_unrecorded()).await;
+        let _all = self.unrecorded.acquire_many(self.settings.max_unrecorded()).await;
     }
 
-    /// Gives what runs `grace` to end, and hands back what does not. To be called when nothing is claimed any more.
+    /// Waits up to `grace` for running jobs, and hands the others back. Nothing may be claimed after this call.
     pub async fn shutdown(&self, grace: Duration) {
         if tokio::time::timeout(grace, self.wait_idle()).await.is_err() {
-            self.closed.cancel();
-            // What was stopped still records that it was handed back.
+            self.shutdown.cancel();
+            // Stopped jobs still have to be recorded as handed back.
             self.wait_idle().await;
         }
     }
@@ -307,12 +301,12 @@ impl Executor {
     }
 }
 
-fn warn_of_another_worker() {
-    tracing::warn!("the job has passed to another worker: what came of it here does not count");
+fn warn_of_lost_claim() {
+    tracing::warn!("claim lost to another worker; the outcome is discarded");
 }
 
-/// A task that only its own `attempt` may stop has ended by itself: it panicked.
-fn from_join_error(error: JoinError) -> JobError {
+/// The error of a task that was not aborted: it panicked.
+fn panicked(error: JoinError) -> JobError {
     let panic = error.try_into_panic().ok();
     let text = panic.as_ref().and_then(|panic| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
     let text = text.or_else(|| panic.as_ref().and_then(|panic| panic.downcast_ref::<String>().cloned()));

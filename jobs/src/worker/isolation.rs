@@ -1,8 +1,8 @@
-//! Runs suspects: jobs that were at work when their worker died, one after another, alone in a process of their own.
+//! Runs suspects, jobs whose worker died while they ran, one after another in a child process.
 //!
-//! Which of the jobs that ran side by side killed the worker nobody knows. Alone, the one that did dies again and is known;
-//! the others end as if nothing had been. A child process was chosen over a worker that runs nothing else for a while: a
-//! sync of an hour need not end first, and what dies in it is one job and not another worker.
+//! It is unknown which of the jobs that ran concurrently killed the worker. The one that did kills the child process too, and
+//! is identified; the others end normally. A child process was chosen over a worker that runs nothing else for a while: no
+//! long sync has to end first, and a death costs one job, not another worker.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -12,40 +12,37 @@ use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Starts a process for suspects whenever there are any.
 #[derive(Clone)]
 pub struct Isolation {
     program: PathBuf,
     queues: Vec<String>,
-    wanted: Arc<Notify>,
+    requested: Arc<Notify>,
 }
 
 impl Isolation {
-    /// Runs suspects of `queues` in a process of `program`, told so by `worker --isolated`.
+    /// Runs suspects of `queues` in processes of `program worker --isolated`.
     #[must_use]
     pub fn new(program: PathBuf, queues: Vec<String>) -> Self {
-        Self { program, queues, wanted: Arc::default() }
+        Self { program, queues, requested: Arc::default() }
     }
 
-    /// There are suspects.
-    pub fn want(&self) {
-        self.wanted.notify_one();
+    /// Requests a process, because there are suspects.
+    pub fn request(&self) {
+        self.requested.notify_one();
     }
 
-    /// Starts one process after another, whenever one is wanted, until `stop`; then the last one is told to stop too.
+    /// Runs one process at a time, whenever one is requested, until `stop`; then stops the running one.
     pub async fn run(self, stop: CancellationToken) {
-        while stop.run_until_cancelled(self.wanted.notified()).await.is_some() {
+        while stop.run_until_cancelled(self.requested.notified()).await.is_some() {
             let ended = match self.start() {
                 Ok(child) => wait(child, &stop).await,
                 Err(error) => Err(error),
             };
             match ended {
                 Ok(status) if status.success() => {}
-                Ok(status) => {
-                    tracing::warn!(%status, "the process that ran suspects has died; what killed it is known now");
-                }
+                Ok(status) => tracing::warn!(%status, "the process that ran suspects died; its job is identified"),
                 Err(error) => {
-                    tracing::error!(%error, program = %self.program.display(), "no process could be started for suspects");
+                    tracing::error!(%error, program = %self.program.display(), "failed to start a process for suspects");
                 }
             }
         }
@@ -60,7 +57,7 @@ impl Isolation {
     }
 }
 
-/// The child holds the other end of a pipe: it is told to stop by closing it, which our own death does as well.
+/// The child stops when its standard input is closed: by us, or by the death of this process.
 async fn wait(mut child: Child, stop: &CancellationToken) -> std::io::Result<ExitStatus> {
     let pipe = child.stdin.take();
     if stop.run_until_cancelled(child.wait()).await.is_none() {

@@ -1,35 +1,34 @@
-//! When a silent worker may be taken for dead: once this process has watched the jobs table for a whole lease without a gap.
+//! Decides when an expired lease means a dead worker: when this process has observed the jobs table for a whole lease
+//! without a gap.
 //!
-//! While PostgreSQL is away, or hangs, nobody can renew a lease, and afterwards all of them have run out together: the dead
-//! and the living look the same until everybody has had the time to renew. The same holds for a process that has only just
-//! begun to look. Whoever watched all the while knows the difference.
+//! While PostgreSQL is unavailable, no worker can renew a lease, and afterwards all leases have expired: dead and living
+//! workers look the same until every living one has had the time to renew. A process that has only just started to observe
+//! cannot distinguish them either.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A watch over the jobs table.
 #[derive(Debug)]
 pub struct LeaseMonitor {
     lease: Duration,
-    /// Since when it has gone on without a gap, and when the jobs table answered last.
-    unbroken: Option<(Instant, Instant)>,
+    /// The start of the observation without a gap, and the last time that the jobs table answered.
+    observed: Option<(Instant, Instant)>,
 }
 
 impl LeaseMonitor {
-    /// A watch that has not begun, over leases of this length.
     #[must_use]
     pub fn new(lease: Duration) -> Self {
-        Self { lease, unbroken: None }
+        Self { lease, observed: None }
     }
 
-    /// Notes that the jobs table answered at `now`, and says whether a lease that has run out means a death.
+    /// Notes that the jobs table answered at `now`, and returns whether an expired lease means a dead worker.
     pub fn observe(&mut self, now: Instant) -> bool {
-        let since = match self.unbroken {
+        let since = match self.observed {
             Some((since, last)) if now.duration_since(last) < self.lease / 2 => since,
             _ => now,
         };
-        self.unbroken = Some((since, now));
+        self.observed = Some((since, now));
         now.duration_since(since) >= self.lease
     }
 }
@@ -39,23 +38,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_dead_before_a_whole_lease_was_watched() {
+    fn expired_lease_means_death_only_after_a_lease_of_observation() {
         let start = Instant::now();
-        for (looks, last_may) in [
+        for (seconds, expected) in [
             (vec![0], false),
             (vec![0, 2, 4, 6, 8], false),
             (vec![0, 2, 4, 6, 8, 10], true),
-            // Away from the fourth second to the sixtieth.
+            // PostgreSQL was unavailable from the 4th to the 60th second.
             (vec![0, 2, 4, 60], false),
             (vec![0, 2, 4, 60, 62, 64, 66, 68], false),
             (vec![0, 2, 4, 60, 62, 64, 66, 68, 70], true),
-            // A gap of half a lease: somebody may not have been able to renew in it.
+            // A gap of half a lease, in which a worker may not have been able to renew.
             (vec![0, 2, 4, 6, 8, 10, 15], false),
         ] {
-            let mut lease_monitor = LeaseMonitor::new(Duration::from_secs(10));
-            let may: Vec<bool> =
-                looks.iter().map(|second| lease_monitor.observe(start + Duration::from_secs(*second))).collect();
-            assert_eq!(may.last(), Some(&last_may), "{looks:?}");
+            let mut monitor = LeaseMonitor::new(Duration::from_secs(10));
+            let observed: Vec<bool> =
+                seconds.iter().map(|second| monitor.observe(start + Duration::from_secs(*second))).collect();
+            assert_eq!(observed.last(), Some(&expected), "{seconds:?}");
         }
     }
 }

@@ -1,143 +1,138 @@
-//! What a worker does again and again beside its jobs: renew their leases, and look after what nobody looks after.
+//! The periodic tasks of a worker: renewing its leases, taking over jobs of dead workers, its heartbeat, and deleting old
+//! wake-ups.
 //!
-//! Every worker sweeps; each step skips what another one has locked, so that many do no work twice.
+//! Every worker runs them. Each statement skips rows that another worker has locked, so many workers do not repeat work.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use psp_dashboard::clock::SharedClock;
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::leases::find_unattended;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
-use psp_dashboard::redis::{Redis, RedisError};
-use sqlx::PgPool;
+use psp_dashboard::redis::RedisError;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::executor::Executor;
+use super::executor::{Executor, ExecutorSettings};
 use super::isolation::Isolation;
 use super::lease_monitor::LeaseMonitor;
+use crate::job_context::JobContext;
 
-/// The longest that a job at work does not hear that it was told to stop.
-const LONGEST_UNHEARD: Duration = Duration::from_secs(1);
-/// Suspects that have been due for longer than this are nobody else's: whoever rescued them died, or was stopped.
+/// The longest time until a running job notices a cancellation, which it does when its lease is renewed.
+const MAX_CANCEL_DELAY: Duration = Duration::from_secs(1);
+/// Suspects that have been due for longer than this are run by any worker: the one that found them has died or stopped.
 const SUSPECTS_WAIT: Duration = Duration::from_secs(2);
-const MOST_SWEPT: usize = 5_000;
+const SWEEP_LIMIT: usize = 5_000;
 
-/// What is done again and again, each at its own beat, so that one that is slow holds up no other.
+/// Each task has a timer of its own, so that a slow one does not delay the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaintenanceTask {
-    /// Renew the leases of the jobs at work.
-    Renew,
-    /// Take over the jobs of dead workers, and see that suspects are run.
+    RenewLeases,
+    /// Takes over the jobs of dead workers, and makes sure that suspects run.
     Rescue,
-    /// Say that this worker is alive.
     Heartbeat,
-    /// Forget bells that were answered.
+    /// Deletes the messages of wake-ups that were received.
     SweepWakeups,
 }
 
 impl MaintenanceTask {
-    /// Those of a worker.
-    pub const ALL: [Self; 4] = [Self::Renew, Self::Rescue, Self::Heartbeat, Self::SweepWakeups];
+    const ALL: [Self; 4] = [Self::RenewLeases, Self::Rescue, Self::Heartbeat, Self::SweepWakeups];
 
     fn period(self, lease: Duration) -> Duration {
         match self {
-            Self::Renew => (lease / 3).min(LONGEST_UNHEARD),
+            Self::RenewLeases => (lease / 3).min(MAX_CANCEL_DELAY),
             Self::Rescue => lease / 5,
             Self::Heartbeat | Self::SweepWakeups => Duration::from_secs(5),
         }
     }
 }
 
-/// Sweeps for one worker process.
 pub struct Maintenance {
-    /// The jobs table.
-    pub queue_pool: PgPool,
-    /// Redis.
-    pub redis: Redis,
-    /// The time.
-    pub clock: SharedClock,
-    /// The hands whose leases are renewed.
-    pub executor: Arc<Executor>,
-    /// Who runs suspects.
-    pub isolation: Isolation,
-    /// The queues of this worker.
-    pub queues: Vec<String>,
-    /// The name of this process.
-    pub worker: String,
-    /// How long a claim holds without being renewed.
-    pub lease: Duration,
-    /// How long it has watched.
-    pub lease_monitor: Mutex<LeaseMonitor>,
+    executor: Arc<Executor>,
+    isolation: Isolation,
+    lease_monitor: Mutex<LeaseMonitor>,
 }
 
 impl Maintenance {
-    /// Does all duties until `stop`.
+    #[must_use]
+    pub fn new(executor: Arc<Executor>, isolation: Isolation) -> Self {
+        let lease_monitor = Mutex::new(LeaseMonitor::new(executor.settings().lease));
+        Self { executor, isolation, lease_monitor }
+    }
+
+    /// Repeats all tasks until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let maintenance = Arc::new(self);
         let mut tasks = JoinSet::new();
         for task in MaintenanceTask::ALL {
             let (maintenance, stop) = (Arc::clone(&maintenance), stop.clone());
-            tasks.spawn(async move { repeat(task, maintenance.lease, &stop, || maintenance.perform(task)).await });
+            let lease = maintenance.executor.settings().lease;
+            tasks.spawn(async move { repeat(task, lease, &stop, || maintenance.perform(task)).await });
         }
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn perform(&self, task: MaintenanceTask) -> Result<(), SweepError> {
+    async fn perform(&self, task: MaintenanceTask) -> Result<(), MaintenanceError> {
+        let ExecutorSettings { context, queues, worker, .. } = self.executor.settings();
         match task {
-            MaintenanceTask::Renew => self.executor.renew_leases().await?,
-            MaintenanceTask::Rescue => self.rescue().await?,
+            MaintenanceTask::RenewLeases => self.executor.renew_leases().await?,
+            MaintenanceTask::Rescue => self.rescue(context, queues).await?,
             MaintenanceTask::Heartbeat => {
-                processes::upsert(&self.queue_pool, &self.worker, ProcessRole::Worker, &self.queues).await?
+                processes::upsert(&context.queue_pool, worker, ProcessRole::Worker, queues).await?
             }
             MaintenanceTask::SweepWakeups => {
-                for queue in &self.queues {
-                    self.redis.sweep_wakeups(queue, MOST_SWEPT).await?;
+                for queue in queues {
+                    context.redis.sweep_wakeups(queue, SWEEP_LIMIT).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn rescue(&self) -> Result<(), SweepError> {
-        let unattended = find_unattended(&self.queue_pool, &self.queues, SUSPECTS_WAIT).await?;
+    async fn rescue(&self, context: &JobContext, queues: &[String]) -> Result<(), DbError> {
+        let JobContext { queue_pool, redis, clock, .. } = context;
+        let unattended = find_unattended(queue_pool, queues, SUSPECTS_WAIT).await?;
         let may_rescue = self.lease_monitor.lock().await.observe(Instant::now());
         if unattended.suspects {
-            self.isolation.want();
+            self.isolation.request();
         }
         if unattended.leases && may_rescue {
-            for lost in rescue_jobs(&self.queue_pool, &self.redis, self.clock.now()).await? {
-                tracing::warn!(job_id = %lost.job_id, kind = lost.kind, state = lost.state.as_str(), "its worker has died");
-                self.isolation.want();
+            for lost in rescue_jobs(queue_pool, redis, clock.now()).await? {
+                tracing::warn!(
+                    job_id = %lost.job_id,
+                    kind = lost.kind,
+                    state = lost.state.as_str(),
+                    "took over a job of a dead worker"
+                );
+                self.isolation.request();
             }
         }
         Ok(())
     }
 }
 
-/// Does `perform` again and again, at the beat of `duty`, until `stop`.
+/// Calls `perform` with the period of `task` until `stop`.
 pub async fn repeat<F: Future<Output = Result<(), E>>, E: std::fmt::Display>(
     task: MaintenanceTask,
     lease: Duration,
     stop: &CancellationToken,
     perform: impl Fn() -> F,
 ) {
-    let mut beat = tokio::time::interval(task.period(lease));
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+    let mut interval = tokio::time::interval(task.period(lease));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(interval.tick()).await.is_some() {
         if let Err(error) = perform().await {
-            tracing::warn!(%error, ?task, "a task could not be done; it is tried again");
+            tracing::warn!(%error, ?task, "maintenance task failed, retrying");
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-enum SweepError {
+enum MaintenanceError {
     #[error(transparent)]
     Database(#[from] DbError),
     #[error(transparent)]

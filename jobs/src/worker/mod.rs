@@ -1,4 +1,4 @@
-//! A worker process: hears bells, claims, runs jobs, and stops when it is told to.
+//! A worker process: receives wake-ups, claims jobs, runs them, and stops on a signal.
 
 pub mod claimer;
 pub mod completer;
@@ -15,138 +15,110 @@ use std::time::Duration;
 
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::processes;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::claimer::Claimer;
-use self::executor::{Claimed, Executor, ExecutorSettings};
+use self::executor::{Executor, ExecutorSettings};
 use self::isolation::Isolation;
-use self::lease_monitor::LeaseMonitor;
 use self::maintenance::{Maintenance, MaintenanceTask, repeat};
 use self::wakeup_listener::listen;
 use crate::handler::Registry;
 use crate::job_context::JobContext;
 
-/// What is kept of the grace for handing back and going.
-const LAST_SECONDS: Duration = Duration::from_secs(5);
+/// The part of the shutdown grace that is reserved for handing jobs back and deregistering.
+const CLEANUP_TIME: Duration = Duration::from_secs(5);
 
-/// How a worker is run.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
-    /// The queues it serves; all that have handlers, where none is named.
+    /// The queues to serve; if empty, those of all kinds.
     pub queues: Vec<String>,
-    /// How many jobs run at a time.
     pub concurrency: u32,
     /// How long after a worker's death its jobs are taken over.
     pub rescue: Duration,
-    /// How long a stop may take.
     pub shutdown_grace: Duration,
-    /// The program that runs suspects when it is told `worker --isolated`: this one.
+    /// The program that runs suspects, with `worker --isolated`: this one.
     pub program: PathBuf,
 }
 
 impl WorkerSettings {
-    /// A worker that misses two renewals in a row is dead; what remains of the time is for the others to notice.
+    /// A worker that misses two renewals in a row counts as dead; the last third of the time is for others to notice.
     fn lease(&self) -> Duration {
         self.rescue * 2 / 3
     }
 
-    fn grace_of_jobs(&self) -> Duration {
-        self.shutdown_grace.saturating_sub(LAST_SECONDS)
+    fn job_grace(&self) -> Duration {
+        self.shutdown_grace.saturating_sub(CLEANUP_TIME)
     }
 
-    fn queues(&self, registry: &Registry) -> Vec<String> {
-        if self.queues.is_empty() { registry.queues() } else { self.queues.clone() }
-    }
-}
-
-fn executor(context: &JobContext, registry: Registry, settings: &WorkerSettings, isolated: bool) -> ExecutorSettings {
-    ExecutorSettings {
-        queue_pool: context.queue_pool.clone(),
-        redis: context.redis.clone(),
-        clock: Arc::clone(&context.clock),
-        queues: settings.queues(&registry),
-        registry,
-        worker: format!("worker-{}", Uuid::now_v7()),
-        count: if isolated { 1 } else { settings.concurrency },
-        lease: settings.lease(),
-        isolated,
+    fn executor(&self, context: Arc<JobContext>, registry: Registry, isolated: bool) -> Executor {
+        Executor::new(ExecutorSettings {
+            context,
+            registry,
+            queues: if self.queues.is_empty() { registry.queues() } else { self.queues.clone() },
+            worker: format!("worker-{}", Uuid::now_v7()),
+            slots: if isolated { 1 } else { self.concurrency },
+            lease: self.lease(),
+            isolated,
+        })
     }
 }
 
-/// Runs jobs until `stop`, then lets them end or hands them back.
+/// Runs jobs until `stop`, then waits for running jobs to end, or hands them back after the grace period.
 pub async fn run_worker(
     context: Arc<JobContext>,
     registry: Registry,
     settings: WorkerSettings,
     stop: CancellationToken,
 ) {
-    let executor = executor(&context, registry, &settings, false);
-    let (worker, queues) = (executor.worker.clone(), executor.queues.clone());
-    let executor = Arc::new(Executor::new(executor));
+    let executor = Arc::new(settings.executor(Arc::clone(&context), registry, false));
+    let ExecutorSettings { worker, queues, .. } = executor.settings();
     let claimer = Claimer::new(Arc::clone(&executor));
     let isolation = Isolation::new(settings.program.clone(), queues.clone());
-    let maintenance = Maintenance {
-        queue_pool: context.queue_pool.clone(),
-        redis: context.redis.clone(),
-        clock: Arc::clone(&context.clock),
-        executor: Arc::clone(&executor),
-        isolation: isolation.clone(),
-        queues: queues.clone(),
-        worker: worker.clone(),
-        lease: settings.lease(),
-        lease_monitor: Mutex::new(LeaseMonitor::new(settings.lease())),
-    };
-    tracing::info!(%worker, ?queues, concurrency = settings.concurrency, "the worker is at work");
-    // Sweeping, and so renewing leases, goes on until the last job has ended.
-    let done = CancellationToken::new();
+    let maintenance = Maintenance::new(Arc::clone(&executor), isolation.clone());
+    tracing::info!(%worker, ?queues, concurrency = settings.concurrency, "worker started");
+    // Leases are renewed until the last job has ended.
+    let stop_maintenance = CancellationToken::new();
     let tasks = TaskTracker::new();
-    tasks.spawn(maintenance.run(done.clone()));
-    listen(&context.redis, &queues, &claimer, &stop, &tasks);
+    tasks.spawn(maintenance.run(stop_maintenance.clone()));
+    listen(&context.redis, queues, &claimer, &stop, &tasks);
     let isolating = tokio::spawn(isolation.run(stop.clone()));
     claimer.run(stop).await;
-    tracing::info!(%worker, "the worker claims nothing more and lets its jobs end");
-    let (_isolated, ()) = tokio::join!(isolating, executor.shutdown(settings.grace_of_jobs()));
-    done.cancel();
+    tracing::info!(%worker, "worker stopping, waiting for running jobs");
+    let (_isolated, ()) = tokio::join!(isolating, executor.shutdown(settings.job_grace()));
+    stop_maintenance.cancel();
     tasks.close();
-    if tokio::time::timeout(LAST_SECONDS / 2, tasks.wait()).await.is_err() {
-        tracing::warn!("the redis did not let go in time; what it holds is delivered again to another worker");
+    if tokio::time::timeout(CLEANUP_TIME / 2, tasks.wait()).await.is_err() {
+        tracing::warn!("queue listeners did not stop in time; their wake-ups are redelivered to another worker");
     }
-    if let Err(error) = processes::delete(&context.queue_pool, &worker).await {
-        tracing::warn!(%error, "this worker could not say goodbye");
+    if let Err(error) = processes::delete(&context.queue_pool, worker).await {
+        tracing::warn!(%error, "failed to deregister worker");
     }
 }
 
-/// Runs suspects, one after another and with nothing beside them, until none is due or `stop`.
-///
-/// # Errors
-/// [`DbError`] where the jobs table cannot be asked.
+/// Runs suspects, one after another, until none is due or `stop`.
 pub async fn run_suspects(
-    context: &JobContext,
+    context: Arc<JobContext>,
     registry: Registry,
     settings: &WorkerSettings,
     stop: &CancellationToken,
 ) -> Result<(), DbError> {
-    let executor = Arc::new(Executor::new(executor(context, registry, settings, true)));
-    let done = CancellationToken::new();
-    let renewing = repeat(MaintenanceTask::Renew, settings.lease(), &done, || executor.renew_leases());
+    let executor = Arc::new(settings.executor(context, registry, true));
+    let stop_renewing = CancellationToken::new();
+    let renewing = repeat(MaintenanceTask::RenewLeases, settings.lease(), &stop_renewing, || executor.renew_leases());
     let running = async {
-        let ran = run_due_suspects(&executor, stop).await;
-        executor.shutdown(settings.grace_of_jobs()).await;
-        done.cancel();
-        ran
+        let result = run_due_suspects(&executor, stop).await;
+        executor.shutdown(settings.job_grace()).await;
+        stop_renewing.cancel();
+        result
     };
     tokio::join!(renewing, running).1
 }
 
 async fn run_due_suspects(executor: &Arc<Executor>, stop: &CancellationToken) -> Result<(), DbError> {
-    while !stop.is_cancelled() {
-        match executor.claim(|| ()).await? {
-            Claimed::All(0) | Claimed::Some(0) => break,
-            Claimed::All(_) | Claimed::Some(_) => stop.run_until_cancelled(executor.wait_idle()).await,
-        };
+    while !stop.is_cancelled() && executor.claim(|| ()).await?.started > 0 {
+        stop.run_until_cancelled(executor.wait_idle()).await;
     }
     Ok(())
 }

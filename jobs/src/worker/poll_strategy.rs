@@ -1,8 +1,8 @@
-//! When an apalis worker looks for bells: when one is rung, and every so often.
+//! When an apalis worker fetches messages: when it is notified, and periodically.
 //!
-//! apalis's own strategies lose their timer in a race, and without one a worker looks only at its heartbeat
-//! (docs/decisions/0001). This one always leaves a waker behind: the interval is polled until it is pending, and a
-//! subscriber rings at every call.
+//! apalis's own strategies lose their timer in a race, and a worker without it fetches only at its heartbeat
+//! (docs/decisions/0001). This one always leaves a waker registered: the interval is polled until it is pending, and the
+//! subscriber notifies for every message.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use apalis_core::backend::ext::poll_strategy::PollSnapshot;
 use futures_util::task::AtomicWaker;
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// Something that can be rung, and wakes one worker.
+/// Makes one apalis worker fetch.
 #[derive(Debug, Clone, Default)]
 pub struct Notifier(Arc<Inner>);
 
@@ -25,27 +25,25 @@ struct Inner {
 }
 
 impl Notifier {
-    /// Wakes the worker, now or as soon as it listens.
+    /// Makes the worker fetch now, or as soon as it polls.
     pub fn notify(&self) {
         self.0.notified.store(true, Ordering::Release);
         self.0.waker.wake();
     }
 }
 
-/// Looks at every ring, and every so often without one.
 #[derive(Debug)]
 pub struct NotifiedPollStrategy {
-    every: Interval,
+    interval: Interval,
     notifier: Notifier,
 }
 
 impl NotifiedPollStrategy {
-    /// Looks whenever `bell` is rung, and every `period`.
     #[must_use]
     pub fn new(notifier: Notifier, period: Duration) -> Self {
-        let mut every = tokio::time::interval(period);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { every, notifier }
+        let mut interval = tokio::time::interval(period);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interval, notifier }
     }
 }
 
@@ -53,7 +51,7 @@ impl PollStrategy for NotifiedPollStrategy {
     fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
         self.notifier.0.waker.register(cx.waker());
         let mut due = self.notifier.0.notified.swap(false, Ordering::AcqRel);
-        while self.every.poll_tick(cx).is_ready() {
+        while self.interval.poll_tick(cx).is_ready() {
             due = true;
         }
         if due { Poll::Ready(Some(())) } else { Poll::Pending }

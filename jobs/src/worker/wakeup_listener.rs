@@ -1,9 +1,9 @@
-//! Hears bells: the only consumer of apalis.
+//! Receives wake-ups: the only consumer of apalis.
 //!
-//! apalis wakes, nothing more: a handler takes any payload, always acknowledges, and wakes the claimer, who asks the jobs table
-//! what is due. An apalis worker that dies (a slow answer, a restart or a FLUSHALL of Redis) is built anew under a new name
-//! after a pause; the jobs at work do not notice, and the claimer goes on looking by itself. apalis's `Monitor` was
-//! rejected: it restarts without a pause, and may end well although every worker is dead.
+//! apalis only wakes: its handler accepts any payload, always acknowledges, and wakes the claimer, which queries the jobs
+//! table. An apalis worker that stops (after a slow answer, a restart or a FLUSHALL of Redis) is replaced by a new one under
+//! a new name after a pause; running jobs are not affected, and the claimer continues to poll. apalis's `Monitor` was
+//! rejected: it restarts without a pause, and may return success although every worker has stopped.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -21,52 +21,43 @@ use uuid::Uuid;
 use super::claimer::Claimer;
 use super::poll_strategy::{NotifiedPollStrategy, Notifier};
 
-/// How often bells are looked for when no call is heard.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often wake-ups are fetched without a notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before Redis is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// A queue and the bell that wakes its apalis worker.
-#[derive(Clone)]
-struct QueueNotifier {
-    queue: String,
-    notifier: Notifier,
-}
-
-/// Wakes `claimer` at every bell of `queues`, until `stop`; what it starts is tracked by `tasks`.
+/// Wakes `claimer` on every wake-up of `queues` until `stop`, in tasks of `tasks`.
 pub fn listen(redis: &Redis, queues: &[String], claimer: &Claimer, stop: &CancellationToken, tasks: &TaskTracker) {
-    let notifiers: Vec<QueueNotifier> =
-        queues.iter().map(|queue| QueueNotifier { queue: queue.clone(), notifier: Notifier::default() }).collect();
-    tasks.spawn(hear(redis.clone(), notifiers.clone(), stop.clone()));
-    for QueueNotifier { queue, notifier } in notifiers {
-        let answering = QueueListener { redis: redis.clone(), queue, notifier, claimer: claimer.clone() };
-        tasks.spawn(answering.run(stop.clone()));
+    let mut notifiers = HashMap::new();
+    for queue in queues {
+        let notifier = Notifier::default();
+        notifiers.insert(redis.wakeup_channel(queue), notifier.clone());
+        let listener = QueueListener { redis: redis.clone(), queue: queue.clone(), notifier, claimer: claimer.clone() };
+        tasks.spawn(listener.run(stop.clone()));
     }
+    tasks.spawn(notify_on_messages(redis.clone(), notifiers, stop.clone()));
 }
 
-/// Rings the bells of all queues as they are called, over one connection, and whenever hearing begins anew.
-async fn hear(redis: Redis, notifiers: Vec<QueueNotifier>, stop: CancellationToken) {
-    let by_channel: HashMap<String, Notifier> = notifiers
-        .into_iter()
-        .map(|QueueNotifier { queue, notifier }| (redis.wakeup_channel(&queue), notifier))
-        .collect();
-    let channels: Vec<String> = by_channel.keys().cloned().collect();
+/// Subscribes to the channels of all queues over one connection. A message notifies the listener of its queue, and a new
+/// subscription notifies all of them.
+async fn notify_on_messages(redis: Redis, notifiers: HashMap<String, Notifier>, stop: CancellationToken) {
+    let channels: Vec<String> = notifiers.keys().cloned().collect();
     while !stop.is_cancelled() {
         match redis.subscribe(&channels).await {
             Ok(subscriber) => {
-                by_channel.values().for_each(Notifier::notify);
-                let mut calls = pin!(subscriber.into_on_message().take_until(stop.cancelled()));
-                while let Some(call) = calls.next().await {
-                    by_channel.get(call.get_channel_name()).inspect(|notifier| notifier.notify());
+                notifiers.values().for_each(Notifier::notify);
+                let mut messages = pin!(subscriber.into_on_message().take_until(stop.cancelled()));
+                while let Some(message) = messages.next().await {
+                    notifiers.get(message.get_channel_name()).inspect(|notifier| notifier.notify());
                 }
             }
-            Err(error) => tracing::warn!(%error, "calls cannot be heard; due jobs are looked for every second"),
+            Err(error) => tracing::warn!(%error, "failed to subscribe to wake-ups; polling for due jobs every second"),
         }
         pause(&stop).await;
     }
 }
 
-/// Answers the bells of one queue.
+/// Receives the wake-ups of one queue.
 struct QueueListener {
     redis: Redis,
     queue: String,
@@ -75,23 +66,23 @@ struct QueueListener {
 }
 
 impl QueueListener {
-    /// Answers until `stop`, through one apalis worker after another.
+    /// Runs one apalis worker after another until `stop`.
     async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let ended = self.run_apalis(stop.clone()).await;
             if !stop.is_cancelled() {
-                tracing::warn!(queue = %self.queue, ?ended, "the bells of the queue fell silent; they are hung up again");
+                tracing::warn!(queue = %self.queue, ?ended, "queue listener stopped, restarting");
                 pause(&stop).await;
             }
         }
     }
 
     fn run_apalis(&self, stop: CancellationToken) -> BoxFuture<'static, Result<(), WorkerError>> {
-        let notifiers = self.redis.wakeups(&self.queue);
+        let wakeups = self.redis.wakeups(&self.queue);
         let name = format!("{}-{}", self.queue, Uuid::now_v7());
         let claimer = self.claimer.clone();
         WorkerBuilder::new(name)
-            .backend(notifiers.poll_with_strategy(NotifiedPollStrategy::new(self.notifier.clone(), LOOK_EVERY)))
+            .backend(wakeups.poll_with_strategy(NotifiedPollStrategy::new(self.notifier.clone(), POLL_INTERVAL)))
             .build(move |_payload: Value| {
                 claimer.wake();
                 async {}
@@ -105,5 +96,5 @@ impl QueueListener {
 }
 
 async fn pause(stop: &CancellationToken) {
-    stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+    stop.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await;
 }

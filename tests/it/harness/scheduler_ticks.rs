@@ -30,7 +30,7 @@ pub(crate) async fn kill_schedulers(queue: &TestQueue, schedulers: usize, kills:
         wait_for_ticks(queue, ticks * kill / (kills + 1)).await;
         let successor = queue.start_process(&["scheduler"], &[]);
         eventually("the successor to run", || async {
-            successor.program.output().contains("the scheduler is at work").then_some(())
+            successor.program.output().contains("scheduler started").then_some(())
         })
         .await;
         running.push(successor);

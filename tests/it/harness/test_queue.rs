@@ -110,8 +110,8 @@ impl TestQueue {
     pub(crate) async fn totals(&self) -> JobTotals {
         let totals = "SELECT (SELECT count(*) FROM jobs),
                              (SELECT count(*) FROM jobs WHERE state = 'succeeded'),
-                             (SELECT count(DISTINCT job_id) FROM trial_effects),
-                             (SELECT count(*) - count(DISTINCT job_id) FROM trial_effects),
+                             (SELECT count(DISTINCT job_id) FROM test_effects),
+                             (SELECT count(*) - count(DISTINCT job_id) FROM test_effects),
                              (SELECT count(*) - count(DISTINCT job_id) FROM job_attempts)";
         let (jobs, succeeded, with_effect, duplicate_effects, repeated_attempts) =
             sqlx::query_as(totals).fetch_one(&self.pool).await.expect("the database responds");

@@ -5,7 +5,7 @@ use redis::FromRedisValue;
 use super::test_queue::TestQueue;
 
 /// The queue of all test job kinds.
-pub(crate) const QUEUE: &str = "trial";
+pub(crate) const QUEUE: &str = "test";
 
 /// Runs a Redis command on a key of the queue.
 pub(crate) async fn redis_command<T: FromRedisValue>(

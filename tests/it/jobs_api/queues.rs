@@ -36,10 +36,10 @@ async fn queues_report_depth_and_oldest_waiting_job() {
 #[tokio::test]
 async fn queue_known_only_from_a_worker_can_be_paused() {
     let api = JobsApi::start().await;
-    assert_eq!(api.post("queues/trial/pause", ADMIN).await.status, 404);
+    assert_eq!(api.post("queues/test/pause", ADMIN).await.status, 404);
     let _worker = RunningProgram::start(Program::TestJobs, &["worker"], api.system.settings());
     let paused = eventually("the worker to be registered", || async {
-        Some(api.post("queues/trial/pause", ADMIN).await).filter(|response| response.status == 200)
+        Some(api.post("queues/test/pause", ADMIN).await).filter(|response| response.status == 200)
     })
     .await;
     assert_eq!(paused.json()["workers_alive"], 1, "{paused:?}");

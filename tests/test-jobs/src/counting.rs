@@ -1,72 +1,60 @@
-//! `counting`: has one effect, after a pause that can be put wherever it hurts.
+//! `counting`: has one effect, and pauses at a chosen point of its transaction.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use psp_dashboard::db::DbError;
+use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_jobs::handler::{Handler, JobError};
+use psp_jobs::handler::{JobHandler, JobResult};
 use psp_jobs::job_context::JobContext;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::effects;
+use crate::kinds::COUNTING;
 
-/// What a job is told.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Args {
     /// The shortest pause, in milliseconds.
     pub least_ms: u64,
-    /// The longest.
+    /// The longest pause, in milliseconds.
     pub most_ms: u64,
-    /// Where it pauses.
     pub pause: Pause,
 }
 
-/// What a job is told, as its row says it.
+/// The arguments as stored in the job's row.
 #[must_use]
 pub fn args(least_ms: u64, most_ms: u64, pause: Pause) -> Value {
     json!(Args { least_ms, most_ms, pause })
 }
 
-/// Where a job pauses: what a worker that is killed or stopped just then leaves behind.
+/// Where a job pauses, which decides what a worker leaves behind that is killed or stopped in the pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pause {
     /// A claim, and nothing else.
     BeforeWriting,
-    /// A transaction with the effect, whose claim was not checked.
+    /// A transaction with the effect, whose claim is not verified.
     BeforeTheCheck,
-    /// A transaction with the effect, whose claim was checked: the job's row stays locked.
+    /// A transaction with the effect, whose claim is verified: the job's row is locked.
     BeforeTheCommit,
 }
 
-/// Has one effect.
-pub struct Counting {
-    context: Arc<JobContext>,
-}
+pub struct Counting;
 
-impl Counting {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
-}
+impl JobHandler for Counting {
+    const KIND: &'static JobKind = &COUNTING;
+    type Args = Args;
 
-#[async_trait]
-impl Handler for Counting {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let args: Args = serde_json::from_value(job.args.clone())?;
-        if effects::was_had(&self.context.pool, &job.claim).await? {
+    async fn run(context: &JobContext, job: &ClaimedJob, args: Args) -> JobResult {
+        if effects::is_committed(&context.pool, &job.claim).await? {
             return Ok(json!({}));
         }
         args.pause_at(Pause::BeforeWriting).await;
-        let mut transaction = self.context.pool.begin().await.map_err(DbError::from)?;
+        let mut transaction = context.pool.begin().await.map_err(DbError::from)?;
         effects::insert(&mut transaction, &job.claim).await?;
         args.pause_at(Pause::BeforeTheCheck).await;
-        effects::check(&mut transaction, &job.claim).await?;
+        effects::verify_claim(&mut transaction, &job.claim).await?;
         args.pause_at(Pause::BeforeTheCommit).await;
         transaction.commit().await.map_err(DbError::from)?;
         Ok(json!({}))

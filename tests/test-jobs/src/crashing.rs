@@ -1,50 +1,39 @@
-//! `crashing`: ends its process without a goodbye, as memory that runs out or a fault in a C library would.
+//! `crashing`: aborts its process, like running out of memory or a bug in a C library would.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_jobs::handler::{Handler, JobError};
+use psp_jobs::handler::{JobHandler, JobResult};
 use psp_jobs::job_context::JobContext;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::effects;
+use crate::kinds::CRASHING;
 
-/// What a job is told.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Args {
-    /// How many of its claims end in a crash; every one, where it is not said. After them it has its effect.
+    /// How many of its claims crash, before one succeeds and has the effect. `None`: all of them.
     pub crashes: Option<i64>,
-    /// How long it takes to crash, in milliseconds.
+    /// The time until the crash, in milliseconds.
     #[serde(default)]
     pub after_ms: u64,
 }
 
-/// Kills the process that it runs in.
-pub struct Crashing {
-    context: Arc<JobContext>,
-}
+pub struct Crashing;
 
-impl Crashing {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
-}
+impl JobHandler for Crashing {
+    const KIND: &'static JobKind = &CRASHING;
+    type Args = Args;
 
-#[async_trait]
-impl Handler for Crashing {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let Args { crashes, after_ms } = serde_json::from_value(job.args.clone())?;
-        // Epochs count claims, whatever a crash does to the count of attempts.
+    async fn run(context: &JobContext, job: &ClaimedJob, Args { crashes, after_ms }: Args) -> JobResult {
+        // Epochs count claims; attempts do not count crashes.
         if crashes.is_none_or(|crashes| job.claim.epoch <= crashes) {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             std::process::abort();
         }
-        effects::have(&self.context.pool, &job.claim).await?;
+        effects::insert_once(&context.pool, &job.claim).await?;
         Ok(json!({}))
     }
 }

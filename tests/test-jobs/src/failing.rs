@@ -1,43 +1,40 @@
-//! `failing`: ends in an error, of each type that the decision to try again tells apart.
+//! `failing`: fails, with each type of error that the decision about a retry distinguishes.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
+use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::providers::{ProviderError, Upstream};
-use psp_jobs::handler::{Handler, JobError};
+use psp_jobs::handler::{JobHandler, JobResult};
+use psp_jobs::job_context::JobContext;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// What a job is told.
+use crate::kinds::FAILING;
+
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum Args {
-    /// Each time, with an error that is worth another try.
+    /// Each attempt fails with an error that is retried.
     Retry,
-    /// With an error that no retry mends.
+    /// Fails with an error that is not retried.
     Never,
-    /// Each time, and the next is to come after so many seconds.
-    After {
-        /// How many.
-        seconds: u64,
-    },
-    /// Until the attempt of this number, which succeeds.
-    Until {
-        /// Which one, from 1.
-        attempt: u32,
-    },
+    /// Each attempt fails, and requests the next one after some seconds.
+    After { seconds: u64 },
+    /// Fails until the attempt with this number (from 1), which succeeds.
+    Until { attempt: u32 },
 }
 
-/// Ends in an error.
 pub struct Failing;
 
-#[async_trait]
-impl Handler for Failing {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
+impl JobHandler for Failing {
+    const KIND: &'static JobKind = &FAILING;
+    type Args = Args;
+
+    async fn run(_context: &JobContext, job: &ClaimedJob, args: Args) -> JobResult {
         let provider = Upstream::Vima;
         let unavailable = ProviderError::Unavailable { provider, status: 503 };
-        Err(match serde_json::from_value(job.args.clone())? {
+        Err(match args {
             Args::Until { attempt } if job.attempt >= attempt => return Ok(json!({})),
             Args::Retry | Args::Until { .. } => unavailable.into(),
             Args::Never => ProviderError::Refused { provider, status: 400, message: "no".to_owned() }.into(),

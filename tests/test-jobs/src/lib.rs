@@ -1,8 +1,7 @@
-//! `psp-jobs` with kinds of job that exist only for tests and benches. Production never knows them: it is the same program
-//! with another registry, so that what is killed here is what runs there.
+//! `psp-jobs` with kinds that exist only for tests and benchmarks: the same program with another registry.
 //!
-//! Each kind is one way to behave. What a test must know afterwards is in the jobs table or in the table of effects, which has
-//! no constraint of its own: whatever comes twice is seen twice.
+//! Each kind is one way to behave. What a test checks afterwards is in the jobs table and in the table of effects, which has
+//! no unique constraint, so that a repeated effect is visible.
 
 pub mod counting;
 pub mod crashing;
@@ -14,26 +13,14 @@ pub mod panicking;
 pub mod schedule;
 pub mod sleeping;
 
-use std::sync::Arc;
-
 use psp_jobs::handler::Registry;
-use psp_jobs::job_context::JobContext;
+use psp_jobs::registry;
 
-use counting::Counting;
-use crashing::Crashing;
-use failing::Failing;
-use no_op::NoOp;
-use panicking::Panicking;
-use sleeping::Sleeping;
-
-/// Who runs them.
-#[must_use]
-pub fn registry(context: &Arc<JobContext>) -> Registry {
-    Registry::default()
-        .with(&kinds::NO_OP, NoOp::new(context))
-        .with(&kinds::COUNTING, Counting::new(context))
-        .with(&kinds::SLEEPING, Sleeping::new(context))
-        .with(&kinds::CRASHING, Crashing::new(context))
-        .with(&kinds::PANICKING, Panicking)
-        .with(&kinds::FAILING, Failing)
-}
+pub const REGISTRY: Registry = registry![
+    no_op::NoOp,
+    counting::Counting,
+    sleeping::Sleeping,
+    crashing::Crashing,
+    panicking::Panicking,
+    failing::Failing,
+];

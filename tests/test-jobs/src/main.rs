@@ -1,11 +1,11 @@
-//! `psp-test-jobs`: what tests start, stop and kill in place of `psp-jobs`.
+//! `psp-test-jobs`: the program that tests start, stop and kill instead of `psp-jobs`.
 
 use std::process::ExitCode;
 
 use psp_jobs::program::Program;
-use psp_test_jobs::{kinds, registry, schedule};
+use psp_test_jobs::{REGISTRY, schedule};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    Program { kinds: &kinds::KINDS, registry, table: schedule::table }.main().await
+    Program { registry: REGISTRY, table: schedule::table }.main().await
 }

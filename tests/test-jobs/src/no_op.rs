@@ -1,29 +1,20 @@
-//! `no-op`: does nothing, and says when.
+//! `no-op`: does nothing, and returns the time.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
+use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_jobs::handler::{Handler, JobError};
+use psp_jobs::handler::{JobHandler, JobResult, NoArgs};
 use psp_jobs::job_context::JobContext;
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// Does nothing.
-pub struct NoOp {
-    context: Arc<JobContext>,
-}
+use crate::kinds::NO_OP;
 
-impl NoOp {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
-}
+pub struct NoOp;
 
-#[async_trait]
-impl Handler for NoOp {
-    async fn run(&self, _job: &ClaimedJob) -> Result<Value, JobError> {
-        Ok(json!({"ran_at": self.context.clock.now()}))
+impl JobHandler for NoOp {
+    const KIND: &'static JobKind = &NO_OP;
+    type Args = NoArgs;
+
+    async fn run(context: &JobContext, _job: &ClaimedJob, _args: NoArgs) -> JobResult {
+        Ok(json!({"ran_at": context.clock.now()}))
     }
 }

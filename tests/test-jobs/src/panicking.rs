@@ -1,16 +1,19 @@
-//! `panicking`: has a fault.
+//! `panicking`: panics.
 
-use async_trait::async_trait;
+use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_jobs::handler::{Handler, JobError};
-use serde_json::Value;
+use psp_jobs::handler::{JobHandler, JobResult, NoArgs};
+use psp_jobs::job_context::JobContext;
 
-/// Panics.
+use crate::kinds::PANICKING;
+
 pub struct Panicking;
 
-#[async_trait]
-impl Handler for Panicking {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        panic!("attempt {} was told to panic", job.attempt);
+impl JobHandler for Panicking {
+    const KIND: &'static JobKind = &PANICKING;
+    type Args = NoArgs;
+
+    async fn run(_context: &JobContext, job: &ClaimedJob, _args: NoArgs) -> JobResult {
+        panic!("attempt {} panics", job.attempt);
     }
 }

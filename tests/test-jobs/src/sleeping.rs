@@ -1,46 +1,35 @@
-//! `sleeping`: takes its time, here or inside a statement of the database.
+//! `sleeping`: sleeps, in this process or in a statement in PostgreSQL.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use psp_dashboard::db::DbError;
+use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
-use psp_jobs::handler::{Handler, JobError};
+use psp_jobs::handler::{JobHandler, JobResult};
 use psp_jobs::job_context::JobContext;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::PgPool;
 
-/// What a job is told.
+use crate::kinds::SLEEPING;
+
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Args {
-    /// For how many seconds.
     pub seconds: f64,
-    /// In one statement of the database, which goes on in the server when its future is dropped.
+    /// In one statement, which continues in PostgreSQL when its future is dropped.
     #[serde(default)]
     pub in_server: bool,
 }
 
-/// Takes its time.
-pub struct Sleeping {
-    context: Arc<JobContext>,
-}
+pub struct Sleeping;
 
-impl Sleeping {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
-}
+impl JobHandler for Sleeping {
+    const KIND: &'static JobKind = &SLEEPING;
+    type Args = Args;
 
-#[async_trait]
-impl Handler for Sleeping {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let Args { seconds, in_server } = serde_json::from_value(job.args.clone())?;
+    async fn run(context: &JobContext, _job: &ClaimedJob, Args { seconds, in_server }: Args) -> JobResult {
         if in_server {
-            sleep_in_server(&self.context.pool, seconds).await?;
+            sleep_in_server(&context.pool, seconds).await?;
         } else {
             tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
         }
@@ -48,7 +37,7 @@ impl Handler for Sleeping {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "it answers nothing that could be checked")]
+#[expect(clippy::disallowed_methods, reason = "pg_sleep returns void, which query! does not support")]
 async fn sleep_in_server(pool: &PgPool, seconds: f64) -> Result<(), DbError> {
     sqlx::query("SELECT pg_sleep($1)").bind(seconds).execute(pool).await?;
     Ok(())

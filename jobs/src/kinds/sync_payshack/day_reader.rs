@@ -1,12 +1,12 @@
-//! Reading one day of one of `PayShack`'s lists, whose pages move while they are read.
+//! Reads one day of one of PayShack's lists, which may change while they are read.
 //!
-//! Page numbers over a list that moves skip and repeat records. So a day is read until it stands still: until a whole
-//! round of its pages brings as many records as the list says it has, none of them on two pages, while the list neither
-//! grows nor shrinks. Where the newest come first, and the list has only grown, what is new stands at its head, and the head
-//! is enough; in any other order a page anywhere may have skipped a record, and the whole is read again.
+//! Page numbers over a list that changes skip and repeat records. So a day is read until the list is stable: until one pass
+//! over its pages contains as many records as the list reports, none of them on two pages, while the list neither grows nor
+//! shrinks. If the newest records come first and the list has only grown, new records are on the first pages, and reading
+//! those again is enough. In any other order a record may have been skipped on any page, and all of them are read again.
 //!
-//! A list that is always odd in the same way, because the provider counts otherwise or lists a record twice, is believed
-//! when a further whole round brings nothing new.
+//! A list that looks unstable in every pass, because PayShack counts differently or lists a record twice, is accepted when
+//! another full pass contains nothing new.
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -23,72 +23,69 @@ use psp_dashboard::providers::payshack::{PageQuery, PayshackClient, Transactions
 
 use crate::kinds::sync_run::PageSender;
 
-/// The longest page that can be asked for.
-const LIMIT: u32 = 100;
-/// How often a day that moves is read again before it is left to the next run.
-pub const ROUNDS: usize = 5;
+/// The longest page that PayShack allows.
+const PAGE_SIZE: u32 = 100;
+/// How often a day that keeps changing is read again before it is left to the next run.
+pub const MAX_REREADS: usize = 5;
 
-/// A day of a list.
 #[derive(Debug, Clone, Copy)]
 pub struct DayReader {
-    /// The list.
     pub stream: Stream,
-    /// The day.
     pub day: NaiveDate,
-    /// Whether what comes after it is read as well: the provider's day may have begun before ours.
-    pub open: bool,
-    /// How many pages are asked for at a time, as the pace allows.
+    /// Whether later days are included: PayShack's day may begin before ours.
+    pub open_end: bool,
+    /// How many pages are requested concurrently, as far as the rate limit allows.
     pub in_flight: usize,
 }
 
-/// How much of a day is read.
+/// How much of a day a pass reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Round {
-    /// All its pages.
-    Whole,
-    /// Its first pages, up to one that brings nothing new.
+enum Pass {
+    /// All pages.
+    Full,
+    /// The first pages, up to one that contains nothing new.
     Head,
 }
 
 impl DayReader {
-    /// Reads the day until it stands still, and hands its pages over; false where it never does.
-    ///
-    /// # Errors
-    /// [`ProviderError`] where a page cannot be had.
+    /// Reads the day until the list is stable, and sends its pages. Returns whether it became stable.
     pub async fn read(&self, client: &PayshackClient, pages: &PageSender) -> Result<bool, ProviderError> {
-        let mut seen = Seen::default();
-        let mut round = Round::Whole;
-        for number in 0..=ROUNDS {
-            let stats = self.read_round(client, round, &mut seen, pages).await?;
-            match stats.next(round, number > 0) {
+        let mut seen = SeenRecords::default();
+        let mut pass = Pass::Full;
+        for number in 0..=MAX_REREADS {
+            let stats = self.read_pass(client, pass, &mut seen, pages).await?;
+            match stats.next_pass(pass, number > 0) {
                 None => return Ok(true),
-                Some(next) => round = next,
+                Some(next) => pass = next,
             }
         }
         Ok(false)
     }
 
-    /// Reads the pages of the day once, up to one beyond the last that brings nothing new.
-    async fn read_round(
+    /// Reads the pages once, up to one beyond the last that contains nothing new.
+    async fn read_pass(
         &self,
         client: &PayshackClient,
-        round: Round,
-        seen: &mut Seen,
+        pass: Pass,
+        seen: &mut SeenRecords,
         pages: &PageSender,
     ) -> Result<PassStats, ProviderError> {
         let mut stats = PassStats::default();
-        let mut asked = FuturesOrdered::new();
-        let (mut next, mut known) = (1, 1);
+        let mut requests = FuturesOrdered::new();
+        let (mut next, mut last_known) = (1, 1);
         for number in 1.. {
-            while asked.is_empty() || (asked.len() < self.in_flight && next <= known) {
-                asked.push_back(self.fetch(client, next));
+            while requests.is_empty() || (requests.len() < self.in_flight && next <= last_known) {
+                requests.push_back(self.fetch(client, next));
                 next += 1;
             }
-            let Some(page) = asked.next().await.transpose()? else { break };
-            let new = stats.look_at(&page, seen);
-            known = if round == Round::Head { 0 } else { page.total_pages.map_or(0, saturated) };
+            let Some(page) = requests.next().await.transpose()? else { break };
+            let new = stats.observe(&page, seen);
+            last_known = match pass {
+                Pass::Full => page.total_pages.map_or(0, |pages| u32::try_from(pages).unwrap_or(u32::MAX)),
+                Pass::Head => 0,
+            };
             pages.send(Page::new(self.stream, page.records, Checkpoint::None)).await;
-            if new == 0 && number >= known {
+            if new == 0 && number >= last_known {
                 break;
             }
         }
@@ -96,21 +93,14 @@ impl DayReader {
     }
 
     async fn fetch(&self, client: &PayshackClient, page: u32) -> Result<TransactionsPage, ProviderError> {
-        let query =
-            PageQuery { page, limit: LIMIT, date_from: Some(self.day), date_to: (!self.open).then_some(self.day) };
-        page_of(client, self.stream, &query).await
+        let date_to = (!self.open_end).then_some(self.day);
+        let query = PageQuery { page, limit: PAGE_SIZE, date_from: Some(self.day), date_to };
+        fetch_page(client, self.stream, &query).await
     }
 }
 
-fn saturated(pages: u64) -> u32 {
-    u32::try_from(pages).unwrap_or(u32::MAX)
-}
-
-/// A page of a list.
-///
-/// # Errors
-/// [`ProviderError`] where it cannot be had.
-pub async fn page_of(
+/// Fetches a page of pay-ins or pay-outs.
+pub async fn fetch_page(
     client: &PayshackClient,
     stream: Stream,
     query: &PageQuery,
@@ -121,15 +111,15 @@ pub async fn page_of(
     }
 }
 
-/// The records of a day that were met in any round, as digests: a day may have half a million.
+/// The records of a day seen in any pass, as digests: a day may have half a million.
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenRecords {
     digests: HashSet<u64>,
     hasher: RandomState,
 }
 
-impl Seen {
-    /// What tells a record from others: its id, or all of it where it has none.
+impl SeenRecords {
+    /// Identifies a record by its id, or by its content if it has none.
     fn digest(&self, record: &Record) -> u64 {
         self.hasher.hash_one(match record {
             Record::Payment(payment) => &payment.key.source_id,
@@ -138,80 +128,79 @@ impl Seen {
     }
 }
 
-/// Watches a list move under one's hands, page by page.
+/// How a list changed during one pass.
 #[derive(Debug, Default)]
 struct PassStats {
-    /// How many records the list said it has when the round began.
-    began_with: Option<u64>,
-    /// The same, last.
-    total: Option<u64>,
-    in_this_round: HashSet<u64>,
-    /// Records that no round has met before.
+    /// The number of records that the list reported on the first page.
+    first_total: Option<u64>,
+    /// The same, on the last page so far.
+    last_total: Option<u64>,
+    seen_in_pass: HashSet<u64>,
+    /// How many records no earlier pass had seen.
     new: usize,
     repeated: bool,
     grew: bool,
     shrank: bool,
-    by_creation: Order,
-    by_change: Order,
+    by_creation: TimeOrder,
+    by_change: TimeOrder,
 }
 
 impl PassStats {
-    /// Takes a page in, and says how many of its records were not `seen` in any round.
-    fn look_at(&mut self, page: &TransactionsPage, seen: &mut Seen) -> usize {
-        if let (Some(before), Some(now)) = (self.total, page.total_records) {
+    /// Adds a page, and returns how many of its records no pass had seen before.
+    fn observe(&mut self, page: &TransactionsPage, seen: &mut SeenRecords) -> usize {
+        if let (Some(before), Some(now)) = (self.last_total, page.total_records) {
             self.grew |= now > before;
             self.shrank |= now < before;
         }
-        self.began_with = self.began_with.or(page.total_records);
-        self.total = page.total_records.or(self.total);
+        self.first_total = self.first_total.or(page.total_records);
+        self.last_total = page.total_records.or(self.last_total);
         let digests: HashSet<u64> = page.records.iter().map(|record| seen.digest(record)).collect();
-        // Twice on one page is a slip of the provider; on two pages, the list has moved between them.
-        self.repeated |= digests.iter().any(|digest| self.in_this_round.contains(digest));
-        self.in_this_round.extend(&digests);
+        // Twice on one page is a defect of the provider; on two pages, the list has changed between them.
+        self.repeated |= digests.iter().any(|digest| self.seen_in_pass.contains(digest));
+        self.seen_in_pass.extend(&digests);
         let new = digests.into_iter().filter(|digest| seen.digests.insert(*digest)).count();
         self.new += new;
         for record in &page.records {
             if let Record::Payment(payment) = record {
-                self.by_creation.meet(payment.created_at);
-                self.by_change.meet(payment.updated_at.unwrap_or(payment.created_at));
+                self.by_creation.observe(payment.created_at);
+                self.by_change.observe(payment.updated_at.unwrap_or(payment.created_at));
             }
         }
         new
     }
 
-    /// What is to be read after this round; none where the list stands still. `again` says that the whole of it has been
-    /// read before.
-    fn next(&self, round: Round, again: bool) -> Option<Round> {
-        let missing = self.began_with.is_some_and(|count| (self.in_this_round.len() as u64) < count);
+    /// What must be read after this pass; `None` if the list is stable. `reread` says that all of it was read before.
+    fn next_pass(&self, pass: Pass, reread: bool) -> Option<Pass> {
+        let missing = self.first_total.is_some_and(|count| (self.seen_in_pass.len() as u64) < count);
         let newest_first = self.by_creation.newest_first() || self.by_change.newest_first();
-        match round {
-            _ if self.shrank => Some(Round::Whole),
-            Round::Head => (self.new > 0).then_some(Round::Head),
-            Round::Whole if !self.grew && !self.repeated && !missing => None,
-            Round::Whole if again && self.new == 0 && !self.grew => None,
-            Round::Whole if newest_first && !missing => Some(Round::Head),
-            Round::Whole => Some(Round::Whole),
+        match pass {
+            _ if self.shrank => Some(Pass::Full),
+            Pass::Head => (self.new > 0).then_some(Pass::Head),
+            Pass::Full if !self.grew && !self.repeated && !missing => None,
+            Pass::Full if reread && self.new == 0 && !self.grew => None,
+            Pass::Full if newest_first && !missing => Some(Pass::Head),
+            Pass::Full => Some(Pass::Full),
         }
     }
 }
 
-/// Whether times have only ever gone back.
+/// The order of the times in a list.
 #[derive(Debug, Default)]
-struct Order {
+struct TimeOrder {
     last: Option<DateTime<Utc>>,
-    went_back: bool,
-    went_forth: bool,
+    decreased: bool,
+    increased: bool,
 }
 
-impl Order {
-    fn meet(&mut self, time: DateTime<Utc>) {
-        self.went_back |= self.last.is_some_and(|last| time < last);
-        self.went_forth |= self.last.is_some_and(|last| time > last);
+impl TimeOrder {
+    fn observe(&mut self, time: DateTime<Utc>) {
+        self.decreased |= self.last.is_some_and(|last| time < last);
+        self.increased |= self.last.is_some_and(|last| time > last);
         self.last = Some(time);
     }
 
     fn newest_first(&self) -> bool {
-        self.went_back && !self.went_forth
+        self.decreased && !self.increased
     }
 }
 
@@ -220,7 +209,7 @@ mod tests {
     use super::*;
     use psp_dashboard::providers::payshack::{Projects, read_payin};
 
-    /// A page of pay-ins, each an id of one letter that was created at the hour of its place in the alphabet.
+    /// A page of pay-ins. Each letter is the id of one, and its place in the alphabet the hour of its creation.
     fn page(ids: &str, total: u64) -> TransactionsPage {
         let records = ids.chars().map(|id| {
             let hour = u32::from(id) - u32::from('a');
@@ -230,42 +219,42 @@ mod tests {
         TransactionsPage { records: records.collect(), total_records: Some(total), total_pages: None, page: None }
     }
 
-    fn after(round: Round, again: bool, seen_before: &str, pages: &[(&str, u64)]) -> Option<Round> {
-        let mut seen = Seen::default();
-        PassStats::default().look_at(&page(seen_before, 0), &mut seen);
+    fn next_pass(pass: Pass, reread: bool, seen_before: &str, pages: &[(&str, u64)]) -> Option<Pass> {
+        let mut seen = SeenRecords::default();
+        PassStats::default().observe(&page(seen_before, 0), &mut seen);
         let mut stats = PassStats::default();
         for (ids, total) in pages {
-            stats.look_at(&page(ids, *total), &mut seen);
+            stats.observe(&page(ids, *total), &mut seen);
         }
-        stats.next(round, again)
+        stats.next_pass(pass, reread)
     }
 
     #[test]
-    fn a_day_is_read_until_it_stands_still() {
-        use Round::{Head, Whole};
-        for (round, again, seen, pages, expected) in [
-            (Whole, false, "", &[("dc", 4), ("ba", 4), ("", 4)][..], None),
-            (Whole, false, "", &[], None),
-            // Newest first, one came: what was the last of page 1 is the first of page 2, and the new one at the head.
-            (Whole, false, "", &[("dc", 4), ("cb", 5), ("a", 5)], Some(Head)),
-            // Oldest first, one came at the end.
-            (Whole, false, "", &[("ab", 3), ("cd", 4), ("", 4)], Some(Whole)),
-            // Oldest first by the time of change: a moved to the end, and c was skipped.
-            (Whole, false, "", &[("ab", 4), ("da", 4), ("", 4)], Some(Whole)),
-            // One went.
-            (Whole, false, "", &[("dc", 4), ("a", 3), ("", 3)], Some(Whole)),
-            (Head, true, "dcba", &[("dc", 4), ("ba", 3)], Some(Whole)),
-            // Fewer than the list says, although nothing else is odd.
-            (Whole, false, "", &[("dc", 4), ("b", 4), ("", 4)], Some(Whole)),
-            // A whole round later still fewer, but nothing new: the provider counts otherwise.
-            (Whole, true, "dcb", &[("dc", 4), ("b", 4), ("", 4)], None),
-            // Twice on one page is a slip, on two pages a movement, unless it always is so.
-            (Whole, false, "", &[("ddc", 4), ("ba", 4), ("", 4)], None),
-            (Whole, true, "abc", &[("ab", 3), ("bc", 3), ("", 3)], None),
+    fn day_is_read_until_its_list_is_stable() {
+        use Pass::{Full, Head};
+        for (pass, reread, seen, pages, expected) in [
+            (Full, false, "", &[("dc", 4), ("ba", 4), ("", 4)][..], None),
+            (Full, false, "", &[], None),
+            // Newest first, one was added: the last of page 1 became the first of page 2, and the new one is on page 1.
+            (Full, false, "", &[("dc", 4), ("cb", 5), ("a", 5)], Some(Head)),
+            // Oldest first, one was added at the end.
+            (Full, false, "", &[("ab", 3), ("cd", 4), ("", 4)], Some(Full)),
+            // Ordered by the time of change, oldest first: a moved to the end, and c was skipped.
+            (Full, false, "", &[("ab", 4), ("da", 4), ("", 4)], Some(Full)),
+            // One was removed.
+            (Full, false, "", &[("dc", 4), ("a", 3), ("", 3)], Some(Full)),
+            (Head, true, "dcba", &[("dc", 4), ("ba", 3)], Some(Full)),
+            // Fewer records than the list reports, and nothing else.
+            (Full, false, "", &[("dc", 4), ("b", 4), ("", 4)], Some(Full)),
+            // Still fewer after another full pass, but nothing new: the provider counts differently.
+            (Full, true, "dcb", &[("dc", 4), ("b", 4), ("", 4)], None),
+            // Twice on one page is a defect; on two pages the list has changed, unless that is so in every pass.
+            (Full, false, "", &[("ddc", 4), ("ba", 4), ("", 4)], None),
+            (Full, true, "abc", &[("ab", 3), ("bc", 3), ("", 3)], None),
             (Head, true, "dcba", &[("e", 5)], Some(Head)),
             (Head, true, "dcba", &[("d", 4)], None),
         ] {
-            assert_eq!(after(round, again, seen, pages), expected, "{round:?} {again} {seen} {pages:?}");
+            assert_eq!(next_pass(pass, reread, seen, pages), expected, "{pass:?} {reread} {seen} {pages:?}");
         }
     }
 }

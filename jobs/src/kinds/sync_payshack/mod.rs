@@ -1,205 +1,191 @@
-//! `sync-payshack`: reads `PayShack`'s pay-ins and pay-outs, each a list of its own, by days.
+//! `sync-payshack`: reads PayShack's pay-ins and pay-outs, each a list of its own, by days.
 //!
-//! A run that follows what is new reads a window of days that begins before the watermark, oldest day first, so that a
-//! record that wanders to a later day is met there; the watermark moves only when every day of it stood still at last
-//! (`moving_day`). Which date the filter means is unknown, so the last day is left open at its end. Then it asks again for
-//! what is still open and older (`ask_again`).
+//! An incremental run reads a window of days that starts before the watermark, oldest day first, so that a record that moves
+//! to a later day is still read. The watermark advances only if every day of the window could be read without the list
+//! changing meanwhile (`day_reader`). It is unknown to which date PayShack's filter applies, so the last day is read without
+//! an upper bound. Then the run rechecks payments that are older and still open (`recheck_open`).
 //!
-//! Days before the window are owed after the first run, and read again by the rolling pass: by jobs of their own, newest day
-//! first, which a later attempt goes on with where the last one was interrupted.
+//! Days before the window are read by jobs of their own, after the first run and by the rolling pass, newest day first. A
+//! later attempt continues where the last one was interrupted.
 
 pub mod day_reader;
 pub mod recheck_open;
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use chrono::{Days, NaiveDate};
 use futures_util::future::try_join_all;
 use psp_dashboard::db::sync::{history, streams};
 use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::domain::job::{JobKind, SYNC_PAYSHACK};
 use psp_dashboard::domain::sync::{History, Stream, SyncArgs, day_start, days, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::begin_history::begin_history;
 use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use psp_dashboard::providers::ProviderError;
-use psp_dashboard::providers::payshack::PageQuery;
-use serde_json::Value;
+use psp_dashboard::providers::payshack::{PageQuery, PayshackClient};
 
-use self::day_reader::{DayReader, ROUNDS, page_of};
+use self::day_reader::{DayReader, MAX_REREADS, fetch_page};
 use self::recheck_open::Recheck;
 use super::sync_run::{PageSender, SyncRun};
-use crate::handler::{Handler, JobError};
+use crate::handler::{JobHandler, JobResult};
 use crate::job_context::JobContext;
+use crate::job_error::JobError;
 
-/// How many pages, or payments, a run that follows what is new asks for at a time.
+/// How many requests an incremental run has in flight.
 const IN_FLIGHT: usize = 4;
-/// The same of a run that reads old days: less, so that turns at the provider go to the other first.
-const IN_FLIGHT_OF_OLD_DAYS: usize = 2;
+/// The same for a run that reads old days: fewer, so that the incremental run gets most of the rate limit.
+const IN_FLIGHT_OLD_DAYS: usize = 2;
 
-/// Reads `PayShack`.
-pub struct SyncPayshack {
-    context: Arc<JobContext>,
-}
-
-/// Days of one list that are to be read; the last is open at its end.
+/// The days of one list that an incremental run reads; the last has no upper bound.
 #[derive(Debug, Clone, Copy)]
-struct Window {
+struct SyncWindow {
     stream: Stream,
     from: NaiveDate,
     to: NaiveDate,
 }
 
-impl SyncPayshack {
-    /// A handler in `environment`.
-    #[must_use]
-    pub fn new(context: &Arc<JobContext>) -> Self {
-        Self { context: Arc::clone(context) }
-    }
+pub struct SyncPayshack;
 
-    /// Follows what is new. Says which lists were read to their ends, and which days never stood still.
-    async fn incremental(&self, run: &mut SyncRun) -> Result<(Vec<Stream>, Vec<String>), JobError> {
-        let windows = self.windows(run).await?;
-        self.begin_if_first(run, &windows).await?;
-        for window in &windows {
-            let query = PageQuery { page: 1, limit: 1, date_from: Some(window.from), date_to: None };
-            let count = page_of(&self.context.payshack, window.stream, &query).await?.total_records;
-            run.total = count.map(|count| run.total.unwrap_or(0) + count);
-        }
-        let (mut completed, mut moving) = (vec![], vec![]);
-        for window in &windows {
-            let odd = run.read(|pages| async move { self.read_window(window, &pages).await }).await?;
-            if odd.is_empty() {
-                completed.push(window.stream);
-            }
-            moving.extend(odd.iter().map(|day| kept_moving(window.stream, *day)));
-        }
-        let oldest = windows.iter().map(|window| window.from).min().unwrap_or(run.today());
-        self.ask_again(run, oldest).await?;
-        Ok((completed, moving))
-    }
+impl JobHandler for SyncPayshack {
+    const KIND: &'static JobKind = &SYNC_PAYSHACK;
+    type Args = SyncArgs;
 
-    /// The days that a run reads of each list: from an overlap before its watermark, or before today in the first run.
-    async fn windows(&self, run: &SyncRun) -> Result<Vec<Window>, JobError> {
-        let JobContext { pool, sync, .. } = &*self.context;
-        let today = run.today();
-        let overlap = Days::new(u64::from(sync.payshack_overlap_days));
-        let before = |day: NaiveDate| day.checked_sub_days(overlap).unwrap_or(day);
-        let mut windows = vec![];
-        for stream in Stream::all_of(Source::Payshack) {
-            let from = match streams::find_position(pool, stream).await?.watermark {
-                Some(watermark) => before(watermark.date_naive().min(today)),
-                None => before(today).max(first_of_last(sync.initial_days, today)),
-            };
-            windows.push(Window { stream, from, to: today });
-        }
-        Ok(windows)
-    }
-
-    /// Before the first run: notes what is owed of the days before its window.
-    async fn begin_if_first(&self, run: &SyncRun, windows: &[Window]) -> Result<(), JobError> {
-        let JobContext { pool, clock, sync, .. } = &*self.context;
-        let known = history::find(pool, Source::Payshack).await?.is_some();
-        let Some(newest) = windows.iter().map(|window| window.from).max().filter(|_| !known) else { return Ok(()) };
-        let history = History {
-            backlog_from: first_of_last(sync.initial_days, run.today()),
-            covered_from: day_start(newest),
-            followed_from: run.started_at,
-        };
-        Ok(begin_history(pool, run.run_claim(), Source::Payshack, history, &[], clock.now()).await?)
-    }
-
-    /// Reads every day of a window, and says which of them never stood still. The watermark follows day by day, so that after
-    /// an outage a run that fails on the last day does not begin at the first again.
-    async fn read_window(&self, window: &Window, pages: &PageSender) -> Result<Vec<NaiveDate>, ProviderError> {
-        let mut moving = vec![];
-        for day in days(window.from, window.to) {
-            let open = day == window.to;
-            let day = DayReader { stream: window.stream, day, open, in_flight: IN_FLIGHT };
-            if !day.read(&self.context.payshack, pages).await? {
-                moving.push(day.day);
-            } else if moving.is_empty() && !open {
-                pages.send(Page::checkpoint_only(window.stream, Checkpoint::Watermark(day.day))).await;
-            }
-        }
-        Ok(moving)
-    }
-
-    /// Fetches days of both lists, newest first, of which `today` is open at its end. Says which never stood still.
-    ///
-    /// # Errors
-    /// [`ProviderError`] where a page cannot be had.
-    pub async fn fetch_days(
-        &self,
-        from: NaiveDate,
-        to: NaiveDate,
-        today: NaiveDate,
-        pages: &PageSender,
-    ) -> Result<Vec<String>, ProviderError> {
-        let mut moving = vec![];
-        for day in days_back(from, to) {
-            let mut still = true;
-            for stream in Stream::all_of(Source::Payshack) {
-                let moving_day = DayReader { stream, day, open: day == today, in_flight: IN_FLIGHT_OF_OLD_DAYS };
-                if !moving_day.read(&self.context.payshack, pages).await? {
-                    still = false;
-                    moving.push(kept_moving(stream, day));
-                }
-            }
-            if still {
-                pages.send(Page::checkpoint_only(Stream::PayshackPayouts, Checkpoint::DayDone(day))).await;
-            }
-        }
-        Ok(moving)
-    }
-
-    /// Asks again for what is still open here and older than the windows.
-    async fn ask_again(&self, run: &mut SyncRun, window: NaiveDate) -> Result<(), JobError> {
-        let JobContext { pool, sync, .. } = &*self.context;
-        let again = recheck_open::choose(pool, window, run.started_at, sync.payshack_interval).await?;
-        run.read(|pages| async move { self.fetch_again(again, &pages).await }).await
-    }
-
-    async fn fetch_again(&self, again: Recheck, pages: &PageSender) -> Result<(), ProviderError> {
-        for ids in again.payins.chunks(IN_FLIGHT) {
-            try_join_all(ids.iter().map(|id| self.fetch_payin(id, pages))).await?;
-        }
-        for day in again.payout_days {
-            let day = DayReader { stream: Stream::PayshackPayouts, day, open: false, in_flight: IN_FLIGHT };
-            day.read(&self.context.payshack, pages).await?;
-        }
-        Ok(())
-    }
-
-    async fn fetch_payin(&self, id: &str, pages: &PageSender) -> Result<(), ProviderError> {
-        match self.context.payshack.payin_by_transaction_id(id).await {
-            Ok(page) => pages.send(Page::new(Stream::PayshackPayins, page.records, Checkpoint::None)).await,
-            Err(ProviderError::Refused { status: 404, .. }) => {
-                tracing::warn!(id, "payshack knows the payment no more");
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-}
-
-fn kept_moving(stream: Stream, day: NaiveDate) -> String {
-    format!("payshack's {} of {day} kept moving while they were read {ROUNDS} times", stream.as_str())
-}
-
-#[async_trait]
-impl Handler for SyncPayshack {
-    async fn run(&self, job: &ClaimedJob) -> Result<Value, JobError> {
-        let args: SyncArgs = serde_json::from_value(job.args.clone())?;
-        let mut run = SyncRun::begin(&self.context, job, Source::Payshack, args).await?;
-        let (completed, moving) = match args.days_of(run.today(), self.context.sync.initial_days) {
-            None => self.incremental(&mut run).await?,
+    async fn run(context: &JobContext, job: &ClaimedJob, args: SyncArgs) -> JobResult {
+        let mut run = SyncRun::begin(context, job, Source::Payshack, args).await?;
+        let (completed, incomplete) = match args.days_of(run.today(), context.sync.initial_days) {
+            None => read_new(context, &mut run).await?,
             Some((from, to)) => {
                 let newest = run.resumed_at.map_or(to, |place| place.day.min(to));
-                let today = run.today();
-                (vec![], run.read(|pages| async move { self.fetch_days(from, newest, today, &pages).await }).await?)
+                let (payshack, today) = (&context.payshack, run.today());
+                let fetch = |pages| async move { fetch_days(payshack, from, newest, today, &pages).await };
+                (vec![], run.read(fetch).await?)
             }
         };
-        run.finish(completed, moving).await
+        run.finish(completed, incomplete).await
     }
+}
+
+/// Reads what is new. Returns the streams that were read to their end, and which days of the others kept changing.
+async fn read_new(context: &JobContext, run: &mut SyncRun<'_>) -> Result<(Vec<Stream>, Vec<String>), JobError> {
+    let payshack = &context.payshack;
+    let windows = windows(context, run).await?;
+    begin_if_first(context, run, &windows).await?;
+    for window in &windows {
+        let query = PageQuery { page: 1, limit: 1, date_from: Some(window.from), date_to: None };
+        let count = fetch_page(payshack, window.stream, &query).await?.total_records;
+        run.total = count.map(|count| run.total.unwrap_or(0) + count);
+    }
+    let (mut completed, mut incomplete) = (vec![], vec![]);
+    for window in &windows {
+        let changing = run.read(|pages| async move { fetch_window(payshack, window, &pages).await }).await?;
+        if changing.is_empty() {
+            completed.push(window.stream);
+        }
+        incomplete.extend(changing.iter().map(|day| kept_changing(window.stream, *day)));
+    }
+    let oldest = windows.iter().map(|window| window.from).min().unwrap_or(run.today());
+    let recheck = recheck_open::choose(&context.pool, oldest, run.started_at, context.sync.payshack_interval).await?;
+    run.read(|pages| async move { fetch_open(payshack, recheck, &pages).await }).await?;
+    Ok((completed, incomplete))
+}
+
+/// One window per list: from the overlap before its watermark, or before today in the first run.
+async fn windows(context: &JobContext, run: &SyncRun<'_>) -> Result<Vec<SyncWindow>, JobError> {
+    let JobContext { pool, sync, .. } = context;
+    let today = run.today();
+    let overlap = Days::new(u64::from(sync.payshack_overlap_days));
+    let before = |day: NaiveDate| day.checked_sub_days(overlap).unwrap_or(day);
+    let mut windows = vec![];
+    for stream in Stream::all_of(Source::Payshack) {
+        let from = match streams::find_position(pool, stream).await?.watermark {
+            Some(watermark) => before(watermark.date_naive().min(today)),
+            None => before(today).max(first_of_last(sync.initial_days, today)),
+        };
+        windows.push(SyncWindow { stream, from, to: today });
+    }
+    Ok(windows)
+}
+
+/// Before the first run: notes the days before its window that are still to be read.
+async fn begin_if_first(context: &JobContext, run: &SyncRun<'_>, windows: &[SyncWindow]) -> Result<(), JobError> {
+    let JobContext { pool, clock, sync, .. } = context;
+    let known = history::find(pool, Source::Payshack).await?.is_some();
+    let Some(newest) = windows.iter().map(|window| window.from).max().filter(|_| !known) else { return Ok(()) };
+    let history = History {
+        backlog_from: first_of_last(sync.initial_days, run.today()),
+        covered_from: day_start(newest),
+        followed_from: run.started_at,
+    };
+    Ok(begin_history(pool, run.run_claim(), Source::Payshack, history, &[], clock.now()).await?)
+}
+
+/// Fetches every day of a window, and returns those that kept changing. The watermark advances day by day, so that a run
+/// that fails on the last day after an outage does not start from the first day again.
+async fn fetch_window(
+    payshack: &PayshackClient,
+    window: &SyncWindow,
+    pages: &PageSender,
+) -> Result<Vec<NaiveDate>, ProviderError> {
+    let mut changing = vec![];
+    for day in days(window.from, window.to) {
+        let open_end = day == window.to;
+        let reader = DayReader { stream: window.stream, day, open_end, in_flight: IN_FLIGHT };
+        if !reader.read(payshack, pages).await? {
+            changing.push(day);
+        } else if changing.is_empty() && !open_end {
+            pages.send(Page::checkpoint_only(window.stream, Checkpoint::Watermark(day))).await;
+        }
+    }
+    Ok(changing)
+}
+
+/// Fetches days of both lists, newest day first; `today` has no upper bound. Returns which days kept changing.
+pub async fn fetch_days(
+    payshack: &PayshackClient,
+    from: NaiveDate,
+    to: NaiveDate,
+    today: NaiveDate,
+    pages: &PageSender,
+) -> Result<Vec<String>, ProviderError> {
+    let mut incomplete = vec![];
+    for day in days_back(from, to) {
+        let mut done = true;
+        for stream in Stream::all_of(Source::Payshack) {
+            let reader = DayReader { stream, day, open_end: day == today, in_flight: IN_FLIGHT_OLD_DAYS };
+            if !reader.read(payshack, pages).await? {
+                done = false;
+                incomplete.push(kept_changing(stream, day));
+            }
+        }
+        if done {
+            pages.send(Page::checkpoint_only(Stream::PayshackPayouts, Checkpoint::DayDone(day))).await;
+        }
+    }
+    Ok(incomplete)
+}
+
+/// Fetches payments that are still open here: pay-ins by id, pay-outs by day.
+async fn fetch_open(payshack: &PayshackClient, recheck: Recheck, pages: &PageSender) -> Result<(), ProviderError> {
+    for ids in recheck.payins.chunks(IN_FLIGHT) {
+        try_join_all(ids.iter().map(|id| fetch_payin(payshack, id, pages))).await?;
+    }
+    for day in recheck.payout_days {
+        let reader = DayReader { stream: Stream::PayshackPayouts, day, open_end: false, in_flight: IN_FLIGHT };
+        reader.read(payshack, pages).await?;
+    }
+    Ok(())
+}
+
+async fn fetch_payin(payshack: &PayshackClient, id: &str, pages: &PageSender) -> Result<(), ProviderError> {
+    match payshack.payin_by_transaction_id(id).await {
+        Ok(page) => pages.send(Page::new(Stream::PayshackPayins, page.records, Checkpoint::None)).await,
+        Err(ProviderError::Refused { status: 404, .. }) => {
+            tracing::warn!(id, "open payment not found at PayShack");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn kept_changing(stream: Stream, day: NaiveDate) -> String {
+    format!("payshack's {} of {day} kept changing while they were read {MAX_REREADS} times", stream.as_str())
 }

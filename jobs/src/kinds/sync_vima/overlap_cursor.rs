@@ -1,10 +1,10 @@
-//! Where Vima's cursors stood an overlap before they began to be followed, learnt from the days since then.
+//! Finds where Vima's cursors were one overlap before the first run, from the days that are read later.
 //!
-//! The newest ids that are noted when following begins are no place to begin an overlap back at: below them may be ids that
-//! were not visible yet, neither then nor when their day was read. Of the days, which are read newest first, the one that the
-//! horizon is on tells most often. Shortly after midnight, and in a quiet account, nothing may have happened on it before the
-//! horizon: then the day before is asked, and so on to the first that is owed. An attempt that goes on from another knows by
-//! the marks what that one had learnt.
+//! The first run notes the newest ids, but the second must start one overlap earlier: ids below those noted may not have
+//! been visible yet, neither then nor when their day was read. Days are read newest first, and the position is usually found
+//! on the day of that time. Shortly after midnight, or in a quiet account, nothing may have happened on that day before the
+//! time; then the day before is searched, and so on to the first day that is owed. What is found is stored as a mark, from
+//! which later attempts know it.
 
 use std::time::Duration;
 
@@ -21,45 +21,46 @@ use sqlx::PgPool;
 
 use crate::kinds::sync_run::PageSender;
 
-/// What is not known yet of the horizon.
 #[derive(Debug, Clone)]
-pub(crate) struct OverlapCursor {
+pub struct OverlapCursor {
+    /// One overlap before the first run began.
     time: DateTime<Utc>,
-    /// The lists whose place is sought, each with the newest id before the time that has been met.
-    sought: Vec<(Stream, Option<SequenceId>)>,
+    /// The lists whose position at `time` is not known yet, each with the newest id before `time` so far.
+    unknown: Vec<(Stream, Option<SequenceId>)>,
 }
 
 impl OverlapCursor {
-    /// What days that are read can still tell of the horizon; nothing where none is owed.
+    /// The positions that are not known yet. All count as known when no days are owed any more.
     pub(crate) async fn find(pool: &PgPool, history: Option<History>, overlap: Duration) -> Result<Self, DbError> {
         let Some(history) = history.filter(|history| history.backlog().is_some()) else {
             return Ok(Self::known());
         };
         let time = history.followed_from - overlap;
-        let mut sought = vec![];
+        let mut unknown = vec![];
         for stream in Stream::all_of(Source::Vima) {
             if streams::find_cursor_at(pool, stream, time).await?.is_none() {
-                sought.push((stream, None));
+                unknown.push((stream, None));
             }
         }
-        Ok(Self { time, sought })
+        Ok(Self { time, unknown })
     }
 
-    /// One of which nothing is sought.
-    pub(crate) fn known() -> Self {
-        Self { time: DateTime::<Utc>::MIN_UTC, sought: vec![] }
+    /// All positions are known: nothing is searched for.
+    #[must_use]
+    pub fn known() -> Self {
+        Self { time: DateTime::<Utc>::MIN_UTC, unknown: vec![] }
     }
 
-    /// Whether the whole of `day` has to be read for what it tells.
-    pub(crate) fn asks(&self, day: NaiveDate) -> bool {
-        !self.sought.is_empty() && day <= self.time.date_naive()
+    /// Whether `day` must be read from its start to find an unknown position.
+    pub(crate) fn needs(&self, day: NaiveDate) -> bool {
+        !self.unknown.is_empty() && day <= self.time.date_naive()
     }
 
-    /// Takes in what was created, and what last changed, before its time.
-    pub(crate) fn meet(&mut self, page: &OperationsPage) {
+    /// Notes the newest ids of what was created, and last updated, before `time`.
+    pub(crate) fn observe(&mut self, page: &OperationsPage) {
         for operation in &page.operations {
             let Record::Payment(payment) = &operation.record else { continue };
-            for (stream, newest) in &mut self.sought {
+            for (stream, newest) in &mut self.unknown {
                 let (happened, id) = match stream {
                     Stream::VimaUpdates => (payment.updated_at, operation.update_id),
                     _ => (Some(payment.created_at), operation.create_id),
@@ -71,13 +72,13 @@ impl OverlapCursor {
         }
     }
 
-    /// Executor over what a day has told, which is then sought no more.
+    /// Sends the positions found on a day to be stored; they are known from then on.
     pub(crate) async fn send(&mut self, pages: &PageSender) {
-        for (stream, newest) in &self.sought {
+        for (stream, newest) in &self.unknown {
             if let Some(id) = newest {
                 pages.send(Page::checkpoint_only(*stream, Checkpoint::CursorMark(self.time, *id))).await;
             }
         }
-        self.sought.retain(|(_, newest)| newest.is_none());
+        self.unknown.retain(|(_, newest)| newest.is_none());
     }
 }
