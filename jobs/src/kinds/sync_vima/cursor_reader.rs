@@ -93,7 +93,7 @@ impl CursorReader {
         let place = place.map_or_else(|| "their start".to_owned(), |place| place.to_string());
         let of_day = if let Position::Day(day) = self.stores { format!(" of {day}") } else { String::new() };
         let list = self.stream.as_str();
-        format!("vima's {list}{of_day} do not go on beyond {place}, although the page there is full")
+        format!("vima's {list}{of_day} do not advance beyond {place}, although the page there is full")
     }
 }
 
