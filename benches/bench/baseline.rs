@@ -1,7 +1,7 @@
-//! apalis-redis alone: what jobs that do nothing cost without a ledger, in the settings that are its fastest (no lock, no
-//! events, large batches, and no wait between two looks).
+//! The throughput of apalis-redis alone with no-op jobs, without a jobs table and with its fastest settings (no lock, no
+//! events, large batches, no pause between polls).
 //!
-//! A few thousand are pushed and then worked off, again and again: of 8,000 that are due at once its script dies.
+//! Jobs are pushed and run in portions of a few thousand, since 8,000 due jobs are fatal to its script.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,51 +19,51 @@ use redis::aio::ConnectionManager;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::figure;
 use crate::harness::servers::Servers;
+use crate::report;
 
 const BATCH: usize = 200;
-const PUSHED_AT_ONCE: usize = 4_000;
+const PORTION: usize = 4_000;
 
-/// How many a second, of those that were pushed before a worker started.
-pub(crate) async fn jobs_a_second() -> f64 {
+/// Jobs per second. Each portion is pushed before its worker starts.
+pub(crate) async fn jobs_per_second() -> f64 {
     let servers = Servers::start().await;
     let redis = servers.redis().await;
     let config = Config::default().queue(redis.key("baseline")).batch_size(BATCH).lock_tasks(false).emit_events(false);
     let mut storage = RedisStorage::<Value, ConnectionManager>::new(redis.connection()).with_config(config);
-    let mut took = Duration::ZERO;
+    let mut elapsed = Duration::ZERO;
     let rounds = 5;
     for round in 0..rounds {
-        let jobs = stream::iter((0..PUSHED_AT_ONCE).map(|number| json!(number)));
-        storage.push_stream(jobs).await.expect("Redis takes them");
-        took += work_off(storage.clone(), &format!("baseline-{round}")).await;
+        let jobs = stream::iter((0..PORTION).map(|number| json!(number)));
+        storage.push_stream(jobs).await.expect("Redis accepts them");
+        elapsed += run_portion(storage.clone(), &format!("baseline-{round}")).await;
     }
-    figure::rate(i64::try_from(PUSHED_AT_ONCE * rounds).unwrap_or(i64::MAX), took)
+    report::per_second(i64::try_from(PORTION * rounds).unwrap_or(i64::MAX), elapsed)
 }
 
-/// How long a worker takes for what was pushed at once.
-async fn work_off(storage: RedisStorage<Value, ConnectionManager>, name: &str) -> Duration {
-    let (left, all_done) = (Arc::new(AtomicUsize::new(PUSHED_AT_ONCE)), Arc::new(Notify::new()));
-    let (counted, last) = (Arc::clone(&left), Arc::clone(&all_done));
-    let worker = WorkerBuilder::new(name).backend(storage.poll_with_strategy(AtOnce)).parallelize(tokio::spawn).build(
+/// How long a worker takes for one portion.
+async fn run_portion(storage: RedisStorage<Value, ConnectionManager>, name: &str) -> Duration {
+    let (left, finished) = (Arc::new(AtomicUsize::new(PORTION)), Arc::new(Notify::new()));
+    let (counter, last) = (Arc::clone(&left), Arc::clone(&finished));
+    let worker = WorkerBuilder::new(name).backend(storage.poll_with_strategy(NoPause)).parallelize(tokio::spawn).build(
         move |_payload: Value| {
-            if counted.fetch_sub(1, Ordering::Relaxed) == 1 {
+            if counter.fetch_sub(1, Ordering::Relaxed) == 1 {
                 last.notify_one();
             }
             async {}
         },
     );
-    let began = Instant::now();
+    let started = Instant::now();
     tokio::select! {
         ended = worker.run() => panic!("apalis stopped with {} jobs left: {ended:?}", left.load(Ordering::Relaxed)),
-        () = all_done.notified() => began.elapsed(),
+        () = finished.notified() => started.elapsed(),
     }
 }
 
-/// Looks again as soon as it has looked.
-struct AtOnce;
+/// Polls without a pause.
+struct NoPause;
 
-impl PollStrategy for AtOnce {
+impl PollStrategy for NoPause {
     fn poll_drive(&mut self, _: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
         Poll::Ready(Some(()))
     }

@@ -1,6 +1,6 @@
-//! What is left of the promises when processes are killed and stopped and Redis is emptied.
+//! Jobs while processes are killed and suspended and Redis is flushed.
 //!
-//! The same campaigns as the tests', longer, and with the settings of production where a figure depends on them.
+//! Longer runs of what the tests do, with production settings if a measurement depends on them.
 
 use std::time::{Duration, Instant};
 
@@ -10,42 +10,47 @@ use psp_test_jobs::schedule::ENTRIES;
 use psp_test_jobs::sleeping;
 use serde_json::json;
 
-use crate::figure::{self, Target, Waits};
 use crate::harness::scheduler_ticks::kill_schedulers;
 use crate::harness::suspended_worker::suspend_worker_for_three_leases;
 use crate::harness::test_queue::{JobTotals, TestQueue};
 use crate::harness::worker_group::{KilledWorker, WorkerGroup};
+use crate::report::{self, Durations, Target};
 
-/// What production has.
+/// The production settings.
 const DEFAULT_RESCUE: &[(&str, &str)] = &[("JOB_RESCUE_SECONDS", "15"), ("LOG_LEVEL", "info,sqlx=warn")];
-/// What tests have.
+/// The settings of the tests.
 const SHORT_RESCUE: &[(&str, &str)] = &[("JOB_RESCUE_SECONDS", "3")];
 
 /// 200 SIGKILLs of random workers over 10,000 jobs.
 pub(crate) async fn measure_kills() {
     let (jobs, kills) = (10_000, 200);
     let queue = TestQueue::start().await;
-    let began = Instant::now();
+    let started = Instant::now();
     let mut workers = WorkerGroup::start(&queue, 4, DEFAULT_RESCUE).await;
     workers.kill_while_counting(kills, jobs, counting::args(0, 200, Pause::BeforeWriting)).await;
     queue.wait_until_idle().await;
-    let books = queue.totals().await;
-    println!("{kills} SIGKILLs of random workers of 4, {} jobs that count, rescue after 15 s:", books.jobs);
-    print_totals(books);
-    let in_flight = figure::count(i64::try_from(workers.in_flight).unwrap_or(i64::MAX));
-    figure::print("attempts repeated", figure::count(books.repeated_attempts), "", Target::AtMost(in_flight));
+    let totals = queue.totals().await;
+    println!("{kills} SIGKILLs of random workers of 4, {} jobs with one effect each, rescue after 15 s:", totals.jobs);
+    print_totals(totals);
+    let in_flight = report::count(i64::try_from(workers.in_flight).unwrap_or(i64::MAX));
+    report::print("repeated attempts", report::count(totals.repeated_attempts), "", Target::AtMost(in_flight));
     println!("    {}", queue.outcomes().await);
-    let spent = queue.number("SELECT count(*) FROM jobs WHERE attempt > 1").await;
-    figure::print("jobs that a death cost an attempt", figure::count(spent), "", Target::AtMost(0.0));
-    figure::print("it took", began.elapsed().as_secs_f64(), "s", Target::None);
+    let charged = queue.number("SELECT count(*) FROM jobs WHERE attempt > 1").await;
+    report::print("jobs charged with an attempt for a death", report::count(charged), "", Target::AtMost(0.0));
+    report::print("duration", started.elapsed().as_secs_f64(), "s", Target::None);
+}
+
+/// Jobs that did not succeed or had no effect.
+fn lost_jobs(totals: JobTotals) -> i64 {
+    totals.jobs - totals.with_effect.min(totals.succeeded)
 }
 
 fn print_totals(totals: JobTotals) {
-    figure::print("jobs lost", figure::count(totals.lost()), "", Target::AtMost(0.0));
-    figure::print("duplicate effects", figure::count(totals.duplicate_effects), "", Target::AtMost(0.0));
+    report::print("jobs lost", report::count(lost_jobs(totals)), "", Target::AtMost(0.0));
+    report::print("duplicate effects", report::count(totals.duplicate_effects), "", Target::AtMost(0.0));
 }
 
-/// From the SIGKILL of a worker until each of its jobs runs again.
+/// Measures the time from the SIGKILL of a worker until its jobs run again.
 pub(crate) async fn measure_rescue() {
     for (settings, p99, max) in [(DEFAULT_RESCUE, 20.0, 30.0), (SHORT_RESCUE, 5.0, 5.0)] {
         let queue = TestQueue::start().await;
@@ -53,66 +58,68 @@ pub(crate) async fn measure_rescue() {
         let mut workers = WorkerGroup::start(&queue, 4, settings).await;
         queue.enqueue_many(32, &SLEEPING, jobs).await;
         let mut killed = vec![];
-        while killed.iter().map(|killed: &KilledWorker| killed.jobs.len()).sum::<usize>() < 24 {
+        while killed.iter().map(|worker: &KilledWorker| worker.jobs.len()).sum::<usize>() < 24 {
             killed.push(workers.kill_one().await);
         }
-        // What is measured is the wait for a worker, not for those that were lost beside it.
+        // Each lost job finishes at once, so that it does not delay the others.
         let end = r#"UPDATE jobs SET args = '{"seconds": 0}'"#;
-        sqlx::Executor::execute(&queue.pool, end).await.expect("the jobs table answers");
-        let waits = Waits::of(waits_until_running_again(&queue, &killed).await);
+        sqlx::Executor::execute(&queue.pool, end).await.expect("the jobs table responds");
+        let delays = Durations::new(delays_until_running_again(&queue, &killed).await);
         println!("SIGKILL to running again, rescue after {} s, {} workers killed:", settings[0].1, killed.len());
-        figure::print("p50", waits.percentile(50), "s", Target::None);
-        figure::print("p99", waits.percentile(99), "s", Target::AtMost(p99));
-        figure::print("max", waits.percentile(100), "s", Target::AtMost(max));
+        report::print("p50", delays.percentile(50), "s", Target::None);
+        report::print("p99", delays.percentile(99), "s", Target::AtMost(p99));
+        report::print("max", delays.percentile(100), "s", Target::AtMost(max));
     }
 }
 
-async fn waits_until_running_again(queue: &TestQueue, killed: &[KilledWorker]) -> Vec<Duration> {
-    let mut waits = vec![];
-    for killed in killed {
-        for job_id in &killed.jobs {
-            let again = queue.next_attempt(*job_id, killed.at).await;
-            waits.push((again - killed.at).to_std().expect("it was killed before"));
+async fn delays_until_running_again(queue: &TestQueue, killed: &[KilledWorker]) -> Vec<Duration> {
+    let mut delays = vec![];
+    for worker in killed {
+        for job_id in &worker.jobs {
+            let started_at = queue.next_attempt(*job_id, worker.at).await;
+            delays.push((started_at - worker.at).to_std().expect("it started after the kill"));
         }
     }
-    waits
+    delays
 }
 
-/// SIGSTOP for three leases, then SIGCONT.
-pub(crate) async fn measure_stopped() {
-    println!("SIGSTOP for three leases with 4 jobs at hand, then SIGCONT:");
+/// Measures what a worker writes after SIGSTOP for three leases and SIGCONT.
+pub(crate) async fn measure_suspended() {
+    println!("SIGSTOP of a worker with 4 running jobs for three leases, then SIGCONT:");
     for pause in [Pause::BeforeWriting, Pause::BeforeTheCheck, Pause::BeforeTheCommit] {
         let queue = TestQueue::start().await;
         suspend_worker_for_three_leases(&queue, pause).await;
         let totals = queue.totals().await;
         let what = format!("duplicate effects, suspended {pause:?}");
-        figure::print(&what, figure::count(totals.duplicate_effects), "", Target::AtMost(0.0));
-        figure::print("jobs lost", figure::count(totals.lost()), "", Target::AtMost(0.0));
+        report::print(&what, report::count(totals.duplicate_effects), "", Target::AtMost(0.0));
+        report::print("jobs lost", report::count(lost_jobs(totals)), "", Target::AtMost(0.0));
     }
 }
 
-/// Two schedulers that die and overlap.
+/// Counts ticks and jobs while two schedulers are killed and replaced.
 pub(crate) async fn measure_schedulers() {
     let (ticks, kills) = (50, 20);
-    let books = kill_schedulers(&TestQueue::start().await, 2, kills, ticks).await;
-    println!("two schedulers, {ENTRIES} entries that tick every second, {kills} SIGKILLs, one always alive:");
-    let wanted = figure::count(ticks * ENTRIES);
-    figure::print("ticks recorded", figure::count(books.ticks), "", Target::AtLeast(wanted));
-    figure::print("ticks missing", figure::count(books.missing), "", Target::AtMost(0.0));
-    figure::print("jobs beyond one a tick", figure::count(books.jobs - books.with_job), "", Target::AtMost(0.0));
+    let totals = kill_schedulers(&TestQueue::start().await, 2, kills, ticks).await;
+    println!(
+        "two schedulers, {ENTRIES} entries that tick every second, {kills} SIGKILLs, one scheduler always running:"
+    );
+    let expected = report::count(ticks * ENTRIES);
+    report::print("recorded ticks", report::count(totals.ticks), "", Target::AtLeast(expected));
+    report::print("missing ticks", report::count(totals.missing), "", Target::AtMost(0.0));
+    report::print("jobs beyond one per tick", report::count(totals.jobs - totals.with_job), "", Target::AtMost(0.0));
 }
 
-/// FLUSHALL in the midst of 5,000 jobs.
+/// Measures how long 5,000 jobs take after FLUSHALL.
 pub(crate) async fn measure_flush() {
     let queue = TestQueue::start().await;
     queue.enqueue_many(5_000, &COUNTING, counting::args(0, 20, Pause::BeforeWriting)).await;
     let _workers = WorkerGroup::start(&queue, 2, SHORT_RESCUE).await;
     queue.wait_until_finished(2_500).await;
     let flushed = Instant::now();
-    redis::cmd("FLUSHALL").exec_async(&mut queue.redis.connection()).await.expect("Redis is ours");
+    redis::cmd("FLUSHALL").exec_async(&mut queue.redis.connection()).await.expect("Redis responds");
     queue.wait_until_idle().await;
-    let took = flushed.elapsed().as_secs_f64();
-    println!("FLUSHALL in the midst of 5,000 jobs that count, 2 workers:");
+    let elapsed = flushed.elapsed().as_secs_f64();
+    println!("FLUSHALL while 5,000 jobs run on 2 workers:");
     print_totals(queue.totals().await);
-    figure::print("until all were finished", took, "s", Target::AtMost(60.0));
+    report::print("until all were finished", elapsed, "s", Target::AtMost(60.0));
 }

@@ -1,8 +1,8 @@
-//! How fast records get from the providers into the database, beside the same upserts alone.
+//! The throughput of syncs, compared with the same upserts alone.
 //!
-//! The syncs run as they do in production: a worker process asks the sandbox over HTTP, without a pace. The baseline takes
-//! the very rows that were stored and writes them again, a hundred to a transaction, over one connection: the statement
-//! that stores payments and nothing else, no rules, no metrics, no history, no books.
+//! The syncs run as in production, without a rate limit: a worker process reads from the sandbox over HTTP. The baseline
+//! writes the same payments again, a hundred per transaction, over one connection: only the statement that stores payments,
+//! without rules, metrics, history or run records.
 
 use std::time::{Duration, Instant};
 
@@ -20,25 +20,24 @@ use crate::harness::test_system::TestSystem;
 
 const PAGE: usize = 100;
 
-/// Measures and prints.
 pub(crate) async fn measure() {
     let system = TestSystem::start(&["--history-days", "4", "--per-day", "25000"]).await;
     let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
-    println!("fetch and store, release, unpaced, both servers and the sandbox on this machine:");
+    println!("fetch and store, release, no rate limit, both servers and the sandbox on this machine:");
     for source in ["vima", "payshack"] {
         let busy_before = time_in_postgres(&system.pool).await;
-        let began = Instant::now();
+        let started = Instant::now();
         system.run_job(&format!("sync-{source}"), Some(r#"{"mode":"full"}"#));
-        let took = began.elapsed();
+        let elapsed = started.elapsed();
         let busy = time_in_postgres(&system.pool).await.saturating_sub(busy_before);
         let run = sqlx::query!(
             r#"SELECT records_seen, EXTRACT(EPOCH FROM finished_at - started_at)::float8 AS "seconds!"
                  FROM sync_runs WHERE source = $1 ORDER BY started_at DESC LIMIT 1"#,
             source
         );
-        let run = run.fetch_one(&system.pool).await.expect("the run is recorded");
+        let run = run.fetch_one(&system.pool).await.expect("the run exists");
         let rate = per_second(run.records_seen, run.seconds);
-        let share = 100.0 * busy.as_secs_f64() / took.as_secs_f64();
+        let share = 100.0 * busy.as_secs_f64() / elapsed.as_secs_f64();
         let baseline = upserts_alone(&system.pool, source).await;
         println!(
             "  {source:<9} {:>7} records in {:>6.2} s = {rate:>6.0}/s; {share:>3.0} % of the time in PostgreSQL; \
@@ -56,36 +55,40 @@ fn per_second(count: i64, seconds: f64) -> f64 {
     count as f64 / seconds
 }
 
-/// How long sessions of this database have been executing statements so far.
+/// How long sessions of this database have executed statements so far.
 async fn time_in_postgres(pool: &PgPool) -> Duration {
-    let settle = sqlx::query_scalar!("SELECT pg_stat_force_next_flush()::text").fetch_one(pool).await;
-    settle.expect("statistics can be flushed");
+    let flushed = sqlx::query_scalar!("SELECT pg_stat_force_next_flush()::text").fetch_one(pool).await;
+    flushed.expect("statistics can be flushed");
     let millis = sqlx::query_scalar!(
         r#"SELECT active_time AS "active_time!" FROM pg_stat_database WHERE datname = current_database()"#
     );
     Duration::from_secs_f64(millis.fetch_one(pool).await.expect("statistics are kept") / 1000.0)
 }
 
-/// Records a second of the upserts alone, of the payments of `source`.
+/// Upserts per second of the payments of `source`, without anything else.
 async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
     let payments = payments_of(pool, source).await;
-    let copy = "CREATE TABLE baseline.transactions (LIKE public.transactions INCLUDING ALL)";
+    let create_table = "CREATE TABLE baseline.transactions (LIKE public.transactions INCLUDING ALL)";
     let mut connection = pool.acquire().await.expect("a connection");
-    let prepare =
-        ["DROP SCHEMA IF EXISTS baseline CASCADE", "CREATE SCHEMA baseline", copy, "SET search_path TO baseline"];
+    let prepare = [
+        "DROP SCHEMA IF EXISTS baseline CASCADE",
+        "CREATE SCHEMA baseline",
+        create_table,
+        "SET search_path TO baseline",
+    ];
     for statement in prepare {
-        connection.execute(statement).await.expect("a schema of our own");
+        connection.execute(statement).await.expect("the schema is created");
     }
-    let began = Instant::now();
+    let started = Instant::now();
     for page in payments.chunks(PAGE) {
         let mut transaction = sqlx::Connection::begin(&mut *connection).await.expect("a transaction");
         let writes: Vec<TransactionWrite<'_>> = page.iter().map(write).collect();
         upsert(&mut transaction, &writes, SystemClock.now()).await.expect("the payments are new");
         transaction.commit().await.expect("a commit");
     }
-    let took = began.elapsed();
-    connection.execute("RESET search_path").await.expect("a setting");
-    per_second(i64::try_from(payments.len()).unwrap_or(i64::MAX), took.as_secs_f64())
+    let elapsed = started.elapsed();
+    connection.execute("RESET search_path").await.expect("the setting is accepted");
+    per_second(i64::try_from(payments.len()).unwrap_or(i64::MAX), elapsed.as_secs_f64())
 }
 
 fn write(payment: &Transaction) -> TransactionWrite<'_> {

@@ -1,14 +1,13 @@
-//! `make bench`: the figures, of a release build, beside a PostgreSQL that keeps its promises to the disk.
+//! `make bench`: measurements of a release build, with a PostgreSQL that syncs to disk.
 //!
-//! Each figure stands beside what it must be, or beside a baseline of the same run, as a ratio, for machines differ and
-//! drift. `make bench BENCH=name` takes those of one name alone.
+//! Each measurement is printed next to its target, or as a ratio to a baseline of the same run, since machines differ and
+//! drift. `make bench BENCH=name` takes only those of one name.
 
 mod baseline;
 mod durability;
 mod export;
-mod figure;
 #[path = "../../tests/it/harness/mod.rs"]
-#[allow(dead_code, reason = "the tests use more of their harness than the figures do")]
+#[allow(dead_code, reason = "the tests use more of their harness than the benchmarks do")]
 mod harness;
 mod idle;
 mod ingest;
@@ -16,6 +15,7 @@ mod metrics;
 mod payments;
 mod queue;
 mod reconcile;
+mod report;
 mod soak;
 mod sync;
 mod web;
@@ -25,11 +25,11 @@ use std::process::ExitCode;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-/// Takes a figure, and prints it.
+/// Takes a measurement and prints it.
 type Measure = fn() -> LocalBoxFuture<'static, ()>;
 
-/// Every figure, by the name under which it can be taken alone.
-const FIGURES: [(&str, Measure); 17] = [
+/// Every measurement by its name (`BENCH=`).
+const MEASUREMENTS: [(&str, Measure); 17] = [
     ("ingest", || ingest::measure().boxed_local()),
     ("overlap", || sync::measure_overlap().boxed_local()),
     ("memory", || sync::measure_memory().boxed_local()),
@@ -43,7 +43,7 @@ const FIGURES: [(&str, Measure); 17] = [
     ("idle", || idle::measure().boxed_local()),
     ("kills", || durability::measure_kills().boxed_local()),
     ("rescue", || durability::measure_rescue().boxed_local()),
-    ("stopped", || durability::measure_stopped().boxed_local()),
+    ("stopped", || durability::measure_suspended().boxed_local()),
     ("schedulers", || durability::measure_schedulers().boxed_local()),
     ("flush", || durability::measure_flush().boxed_local()),
     ("soak", || soak::measure().boxed_local()),
@@ -51,15 +51,15 @@ const FIGURES: [(&str, Measure); 17] = [
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Cargo itself passes --bench.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let names: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
-    if let Some(unknown) = wanted.iter().find(|wanted| !names.contains(&wanted.as_str())) {
-        eprintln!("bench: there is no figure \"{unknown}\"; there are {}", names.join(", "));
+    // Cargo passes --bench.
+    let selected: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let names: Vec<&str> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = selected.iter().find(|name| !names.contains(&name.as_str())) {
+        eprintln!("bench: there is no measurement \"{unknown}\"; choose one of {}", names.join(", "));
         return ExitCode::from(2);
     }
-    for (name, measure) in FIGURES {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+    for (name, measure) in MEASUREMENTS {
+        if selected.is_empty() || selected.iter().any(|selected| selected == name) {
             measure().await;
         }
     }

@@ -1,8 +1,8 @@
-//! Payments that never were, by the million: ninety days of both sources, the same ones every time.
+//! Generates millions of payments: ninety days of both sources, the same ones every time.
 //!
-//! Each follows from its number alone, so that whoever measures knows what is stored without asking. An even one is a pay-in
-//! of Vima, the odd one after it what `PayShack` says of the same payment, or, now and then, a pay-out. They are copied in
-//! without the indexes, which are made afterwards: kept up row by row they would take most of the time.
+//! Each payment follows from its number alone, so that benchmarks know what is stored without queries. An even number is a
+//! pay-in of Vima, the odd number after it the record of `PayShack` for the same payment or, sometimes, a pay-out. They are
+//! copied in without indexes, which are created afterwards: maintaining them row by row would take most of the time.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 use psp_dashboard::domain::exchange_rate::{Rates, Valuation};
 use psp_dashboard::domain::status::Status;
-use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionKey};
+use psp_dashboard::domain::transaction::{Kind, Source, Transaction};
 use psp_dashboard::domain::version::{SequenceId, Version};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,26 +20,27 @@ use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use uuid::Uuid;
 
+use crate::harness::ingest_fixture::minimal_transaction;
+
 const DAYS: i64 = 90;
-/// What looks at the last minutes must find some, however long it takes to get there.
+/// Payments are generated into the future, so that queries of the last minutes find some however long the run takes.
 const AHEAD: TimeDelta = TimeDelta::hours(1);
-/// Rows that are copied at once: few enough that rows lie in the order of their times, whoever copies them.
+/// Rows per COPY: few enough that rows are stored roughly in time order with several connections.
 const CHUNK: u64 = 20_000;
-/// As many as the machine has cores.
+/// One per core.
 const CONNECTIONS: usize = 2;
 
-/// The projects; the last one has two payments in ten thousand.
+/// The number of projects. The last one has two payments in ten thousand.
 pub(crate) const PROJECTS: u32 = 20;
-/// So many of the others pay in [`OTHER_CURRENCY`].
+/// How many projects use [`OTHER_CURRENCY`].
 const PROJECTS_ABROAD: u32 = 2;
-/// Merchants of a project.
+/// Merchants per project.
 pub(crate) const MERCHANTS: u32 = 5;
-/// The currency of the few.
 pub(crate) const OTHER_CURRENCY: &str = "BDT";
-/// Where payers are, and how many of a thousand.
+/// Countries of payers, with payments per thousand.
 pub(crate) const COUNTRIES: [(&str, u32); 8] =
     [("IN", 600), ("BD", 200), ("NP", 100), ("LK", 50), ("PK", 30), ("AE", 15), ("SG", 4), ("KE", 1)];
-/// How they pay, and how many of a thousand.
+/// Payment methods, with payments per thousand.
 pub(crate) const METHODS: [(&str, u32); 7] =
     [("UPI", 550), ("IMPS", 250), ("NETBANKING", 100), ("CARD", 50), ("WALLET", 30), ("NEFT", 19), ("VOUCHER", 1)];
 const STATUSES: [(Status, u32); 6] = [
@@ -58,32 +59,31 @@ const COLUMNS: &str = "id, source, kind, source_id, version_sequence, version_mo
                        fee_usd, exchange_rate, rate_origin, status, original_status, user_id, user_email, user_phone, \
                        user_name, country, utr, payment_method, created_at, updated_at, completed_at, ingested_at, raw_data";
 
-/// Made-up payments, evenly spread over their days.
+/// Generated payments, evenly spread over their days.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Payments {
-    /// How many.
     pub(crate) count: u64,
     /// When the first was created.
     pub(crate) from: DateTime<Utc>,
-    /// None was created at this time or after.
+    /// Exclusive.
     pub(crate) until: DateTime<Utc>,
 }
 
 impl Payments {
-    /// So many, up to a little after `now`.
+    /// `count` payments up to an hour after `now`.
     pub(crate) fn up_to(now: DateTime<Utc>, count: u64) -> Self {
         let until = now + AHEAD;
         Self { count, from: until - TimeDelta::days(DAYS), until }
     }
 
-    /// When a payment was created. Those beyond the last one go on as the others do.
+    /// When a payment was created. Numbers from `count` on continue after the last one.
     pub(crate) fn created_at(&self, number: u64) -> DateTime<Utc> {
         let whole = TimeDelta::days(DAYS).num_microseconds().map(i128::from).unwrap_or_default();
         let micros = whole * i128::from(number) / i128::from(self.count);
         self.from + TimeDelta::microseconds(i64::try_from(micros).expect("days, not centuries"))
     }
 
-    /// The id under which a payment is stored: made of its time, as the real ones are of the time they were stored at.
+    /// The id of a payment. Like a real one it is a UUIDv7, but of the creation time.
     pub(crate) fn id(&self, number: u64) -> Uuid {
         let millis = self.created_at(number).timestamp_millis().unsigned_abs();
         let mut random = [0; 10];
@@ -91,7 +91,6 @@ impl Payments {
         uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
     }
 
-    /// A payment.
     pub(crate) fn payment(&self, number: u64) -> Transaction {
         let mut chance = ChaCha8Rng::seed_from_u64(number / 2);
         let source = if number.is_multiple_of(2) { Source::Vima } else { Source::Payshack };
@@ -114,7 +113,6 @@ impl Payments {
         let reference = format!("SP-{:012X}", chance.random::<u64>() >> 16);
         let ended_at = created_at + TimeDelta::seconds(chance.random_range(20..600));
         Transaction {
-            key: TransactionKey { source, kind, source_id: (1_180_000_000_000_000_000 + number).to_string() },
             version: match source {
                 Source::Vima => Version { sequence: Some(SequenceId(number.into())), modified_at: None },
                 Source::Payshack => Version { sequence: None, modified_at: Some(ended_at) },
@@ -139,27 +137,26 @@ impl Payments {
             country: Some(weighted(&mut chance, &COUNTRIES).to_owned()),
             utr: (status == Status::Success).then(|| utr.to_string()),
             payment_method: Some(weighted(&mut chance, &METHODS).to_owned()),
-            payment_product: None,
-            created_at,
             updated_at: Some(ended_at),
             completed_at: (status == Status::Success).then_some(ended_at),
             raw: format!(r#"{{"id":"{number}","reference":"{reference}","key":"{key}","more":"{:x<220}"}}"#, ""),
             reference_id: Some(reference),
+            ..minimal_transaction((source, kind), (1_180_000_000_000_000_000 + number).to_string(), created_at)
         }
     }
 
-    /// Stores them all, and what follows from them: the cells of the metrics, and how far the sources were read.
+    /// Stores all payments with their metric cells, and marks the sources as read up to the last one.
     pub(crate) async fn store(&self, pool: &PgPool) {
         let indexes = drop_indexes(pool).await;
-        let mut took = vec![("copied", self.copy(pool).await)];
+        let mut steps = vec![("copied", self.copy(pool).await)];
         let statements = stream::iter(indexes).for_each_concurrent(CONNECTIONS, |index| run(pool, index));
-        took.push(("indexes", timed(statements).await));
-        took.push(("cells", timed(fill_cells(pool, self)).await));
-        self.say_how_far_sources_were_read(pool).await;
+        steps.push(("indexes", timed(statements).await));
+        steps.push(("cells", timed(fill_cells(pool, self)).await));
+        self.insert_streams(pool).await;
         run(pool, "VACUUM ANALYZE transactions".to_owned()).await;
-        took.push(("vacuum", timed(run(pool, "VACUUM ANALYZE metric_cells".to_owned())).await));
-        let took: Vec<String> = took.iter().map(|(what, seconds)| format!("{what} {seconds:.0} s")).collect();
-        println!("{} payments stored: {}", self.count, took.join(", "));
+        steps.push(("vacuum", timed(run(pool, "VACUUM ANALYZE metric_cells".to_owned())).await));
+        let steps: Vec<String> = steps.iter().map(|(step, seconds)| format!("{step} {seconds:.0} s")).collect();
+        println!("{} payments stored: {}", self.count, steps.join(", "));
     }
 
     async fn copy(&self, pool: &PgPool) -> f64 {
@@ -173,16 +170,18 @@ impl Payments {
                 }
                 let payments = *self;
                 let rows = tokio::task::spawn_blocking(move || payments.rows(first)).await.expect("no panic");
-                let mut copy =
-                    connection.copy_in_raw(&format!("COPY transactions ({COLUMNS}) FROM STDIN")).await.expect("a copy");
-                copy.send(rows.into_bytes()).await.expect("the rows are taken");
+                let mut copy = connection
+                    .copy_in_raw(&format!("COPY transactions ({COLUMNS}) FROM STDIN"))
+                    .await
+                    .expect("COPY starts");
+                copy.send(rows.into_bytes()).await.expect("COPY accepts the rows");
                 copy.finish().await.expect("the rows are stored");
             }
         });
         timed(futures_util::future::join_all(copying)).await
     }
 
-    async fn say_how_far_sources_were_read(&self, pool: &PgPool) {
+    async fn insert_streams(&self, pool: &PgPool) {
         let (from, until) = (self.from.date_naive(), self.until);
         let read = format!(
             "INSERT INTO sync_streams (source, stream, day, watermark, covered_from)
@@ -195,7 +194,7 @@ impl Payments {
         run(pool, read).await;
     }
 
-    /// A chunk of them, as COPY reads them.
+    /// A chunk in the format of COPY.
     fn rows(&self, first: u64) -> String {
         let mut rows = String::new();
         for number in first..self.count.min(first + CHUNK) {
@@ -224,7 +223,7 @@ fn weighted<T: Copy>(chance: &mut ChaCha8Rng, of: &[(T, u32)]) -> T {
     unreachable!("the weights make a thousand")
 }
 
-/// As merchants make them: mostly digits grown from the time, sometimes letters.
+/// A key as merchants generate them: mostly digits derived from the time, sometimes letters.
 fn key(pair: u64, created_at: DateTime<Utc>, chance: &mut ChaCha8Rng) -> String {
     let letters = chance.random::<u64>();
     if pair.is_multiple_of(4) {
@@ -234,7 +233,7 @@ fn key(pair: u64, created_at: DateTime<Utc>, chance: &mut ChaCha8Rng) -> String 
     }
 }
 
-/// A row as COPY reads it; nothing in these payments needs an escape.
+/// Appends a row in the format of COPY. No value of these payments needs escaping.
 fn push_row(rows: &mut String, id: Uuid, payment: &Transaction) {
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
     let text = |field: &Option<String>| field.clone().unwrap_or_else(|| r"\N".to_owned());
@@ -278,49 +277,49 @@ fn push_row(rows: &mut String, id: Uuid, payment: &Transaction) {
         moment(payment.updated_at),
         payment.raw.clone(),
     ];
-    writeln!(rows, "{}", fields.join("\t")).expect("a text takes everything");
+    writeln!(rows, "{}", fields.join("\t")).expect("writing to a String");
 }
 
-/// Drops every index but the primary key, and says how they are made again.
+/// Drops every index except the primary key, and returns the statements that create them again.
 async fn drop_indexes(pool: &PgPool) -> Vec<String> {
     let indexes = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'transactions'
                       AND schemaname = 'public' AND indexname <> 'transactions_pkey'";
-    let mut made = vec![];
-    for index in pool.fetch_all(indexes).await.expect("the catalogue") {
+    let mut definitions = vec![];
+    for index in pool.fetch_all(indexes).await.expect("the indexes are listed") {
         let (name, definition): (String, String) = (index.get("indexname"), index.get("indexdef"));
         run(pool, format!("DROP INDEX {name}")).await;
-        made.push(definition);
+        definitions.push(definition);
     }
-    made
+    definitions
 }
 
-/// Fills the cells as the migration does, a day and a source at a time.
+/// Fills the metric cells like the migration, one day of one source at a time.
 async fn fill_cells(pool: &PgPool, payments: &Payments) {
     let filling = Source::ALL.into_iter().map(|source| async move {
         let mut connection = pool.acquire().await.expect("a connection");
-        connection.execute("SET work_mem = '128MB'").await.expect("a setting");
+        connection.execute("SET work_mem = '128MB'").await.expect("the setting is accepted");
         let mut day = payments.from.date_naive();
         while day <= payments.until.date_naive() {
-            let next = day.succ_opt().expect("the calendar goes on");
+            let next = day.succ_opt().expect("a valid day");
             let fill = format!(
                 "INSERT INTO metric_cells SELECT * FROM count_metric_cells('{source}', '{day} 00:00Z', '{next} 00:00Z')"
             );
             connection.execute(AssertSqlSafe(fill)).await.expect("the cells are new");
             day = next;
         }
-        connection.execute("RESET work_mem").await.expect("a setting");
+        connection.execute("RESET work_mem").await.expect("the setting is accepted");
     });
     futures_util::future::join_all(filling).await;
 }
 
 async fn run(pool: &PgPool, statement: String) {
-    let told = statement.clone();
-    pool.execute(AssertSqlSafe(statement)).await.unwrap_or_else(|error| panic!("{told}: {error}"));
+    let text = statement.clone();
+    pool.execute(AssertSqlSafe(statement)).await.unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// How many seconds it took.
+/// Runs `work` and returns how many seconds it took.
 async fn timed<T>(work: impl Future<Output = T>) -> f64 {
-    let began = Instant::now();
+    let started = Instant::now();
     work.await;
-    began.elapsed().as_secs_f64()
+    started.elapsed().as_secs_f64()
 }

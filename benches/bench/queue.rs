@@ -1,4 +1,4 @@
-//! How soon a job starts, and how many a second are done for good.
+//! The latency and throughput of the queue.
 
 use std::time::Duration;
 
@@ -10,72 +10,72 @@ use psp_test_jobs::kinds::NO_OP;
 use serde_json::json;
 
 use crate::baseline;
-use crate::figure::{self, Target, Waits};
 use crate::harness::test_queue::TestQueue;
+use crate::report::{self, Durations, Target};
 
-/// How many jobs are counted, of those that wait.
+/// How many finished jobs are measured.
 const COUNTED: i64 = 20_000;
 const QUIET: &[(&str, &str)] = &[("LOG_LEVEL", "warn")];
 
-/// From the call that enqueues a job until the first line of its handler, with nothing else to do.
+/// Measures the time from the call that enqueues a job to the first line of its handler, on an idle queue.
 pub(crate) async fn measure_latency() {
     let queue = TestQueue::start().await;
     let worker = queue.start_worker(&[]);
     worker.worker_name().await;
-    let mut waits = vec![];
+    let mut delays = vec![];
     for _ in 0..500 {
-        let asked = SystemClock.now();
+        let requested_at = SystemClock.now();
         let job_id = queue.enqueue(&NO_OP, json!({})).await;
         let ran_at = wait_for_run(&queue, job_id).await;
-        waits.push((ran_at - asked).to_std().expect("it runs after it was asked for"));
+        delays.push((ran_at - requested_at).to_std().expect("it runs after it was enqueued"));
     }
-    let waits = Waits::of(waits);
+    let delays = Durations::new(delays);
     println!("from enqueueing to the first line of the handler, idle, one worker, 500 jobs one after another:");
-    figure::print("p50", waits.percentile(50) * 1000.0, "ms", Target::AtMost(5.0));
-    figure::print("p99", waits.percentile(99) * 1000.0, "ms", Target::AtMost(25.0));
-    figure::print("max", waits.percentile(100) * 1000.0, "ms", Target::None);
+    report::print("p50", delays.percentile_ms(50), "ms", Target::AtMost(5.0));
+    report::print("p99", delays.percentile_ms(99), "ms", Target::AtMost(25.0));
+    report::print("max", delays.percentile_ms(100), "ms", Target::None);
 }
 
 async fn wait_for_run(queue: &TestQueue, job_id: JobId) -> DateTime<Utc> {
     loop {
-        let glance =
-            find_summary(&queue.pool, job_id).await.expect("the jobs table answers").expect("the job is there");
-        if let Some(result) = glance.result {
-            return result["ran_at"].as_str().expect("a no-op says when it ran").parse().expect("a time");
+        let summary =
+            find_summary(&queue.pool, job_id).await.expect("the jobs table responds").expect("the job exists");
+        if let Some(result) = summary.result {
+            return result["ran_at"].as_str().expect("a no-op returns when it ran").parse().expect("a time");
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Jobs that do nothing, counted when the jobs table says that they succeeded, beside the same of apalis-redis alone.
+/// Measures no-op jobs per second until the jobs table has recorded their success, compared with apalis-redis alone.
 pub(crate) async fn measure_throughput() {
-    println!("no-op jobs a second, enqueued before the workers start, which have the settings of production:");
-    let bare = baseline::jobs_a_second().await;
+    println!("no-op jobs per second, enqueued before the workers start, production settings:");
+    let apalis_alone = baseline::jobs_per_second().await;
     for (workers, enqueued, backlog) in [
         (1, 20_000, "20,000 waiting"),
         (2, 20_000, "20,000 waiting"),
         (4, 20_000, "20,000 waiting"),
         (4, 100_000, "100,000 waiting"),
     ] {
-        let durable = jobs_a_second(workers, enqueued).await;
-        let what = format!("durable, {backlog}, the first 20,000 by {workers} workers");
-        figure::print(&what, durable, "/s", Target::AtLeast(1_500.0));
-        figure::print("its ratio to apalis-redis alone", durable / bare, "", Target::None);
+        let durable = jobs_per_second(workers, enqueued).await;
+        let name = format!("durable, {backlog}, the first 20,000 by {workers} workers");
+        report::print(&name, durable, "/s", Target::AtLeast(1_500.0));
+        report::print("ratio to apalis-redis alone", durable / apalis_alone, "", Target::None);
     }
-    figure::print("apalis-redis alone, 20,000 pushed 4,000 at a time", bare, "/s", Target::None);
+    report::print("apalis-redis alone, 20,000 pushed 4,000 at a time", apalis_alone, "/s", Target::None);
 }
 
-async fn jobs_a_second(workers: usize, enqueued: usize) -> f64 {
+async fn jobs_per_second(workers: usize, enqueued: usize) -> f64 {
     let queue = TestQueue::start().await;
     queue.enqueue_many(enqueued, &NO_OP, json!({})).await;
     let _workers: Vec<_> = (0..workers).map(|_| queue.start_worker(QUIET)).collect();
     queue.wait_until_finished(COUNTED).await;
-    // By the jobs table's own times: until the end of the last of those that were to be counted.
+    // By the times in the jobs table, until the last of the counted jobs finished.
     let micros = sqlx::query_scalar!(
         r#"SELECT (EXTRACT(EPOCH FROM max(ended.finished_at) - (SELECT min(started_at) FROM jobs)) * 1e6)::bigint AS "micros!"
              FROM (SELECT finished_at FROM jobs WHERE state = 'succeeded' ORDER BY finished_at LIMIT $1) AS ended"#,
         COUNTED
     );
-    let micros = micros.fetch_one(&queue.pool).await.expect("the jobs table answers");
-    figure::rate(COUNTED, Duration::from_micros(micros.unsigned_abs()))
+    let micros = micros.fetch_one(&queue.pool).await.expect("the jobs table responds");
+    report::per_second(COUNTED, Duration::from_micros(micros.unsigned_abs()))
 }

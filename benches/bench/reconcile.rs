@@ -1,4 +1,4 @@
-//! A day of a million payments on either side, reconciled as in production, beside a plain join that only counts.
+//! The reconciliation of a day with a million payments on each side, compared with a plain join that only counts.
 
 use std::time::Instant;
 
@@ -6,40 +6,40 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sqlx::{Executor, PgPool};
 
-use crate::figure::{self, Target};
 use crate::harness::programs::Memory;
 use crate::harness::test_system::TestSystem;
+use crate::report::{self, Target};
 
 const PAIRS: i32 = 1_000_000;
 
-/// Measures how long a run takes: the first, which opens a case for each of 31,000 findings, and one that finds the same again.
+/// Measures a first run, which opens 31,000 discrepancies, and a second one that finds the same again.
 pub(crate) async fn measure() {
     let system = TestSystem::start(&["--per-day", "0"]).await;
     let day: NaiveDate = "2026-01-15".parse().expect("a day");
     store_day(&system.pool, day).await;
     let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
-    println!("a day of {PAIRS} payments on either side:");
+    println!("a day of {PAIRS} payments on each side:");
     let baseline = join_alone(&system.pool).await.min(join_alone(&system.pool).await);
-    figure::print("plain full join that only counts", baseline, "s", Target::None);
-    for run in ["first run, 31,000 new cases", "the same again, nothing changed"] {
+    report::print("plain full join that only counts", baseline, "s", Target::None);
+    for run in ["first run, 31,000 new discrepancies", "the same again, nothing changed"] {
         let counts = reconcile(&system, day);
         assert_eq!(counts["matched"], 970_000, "{counts}");
-        let took = seconds_of_last_run(&system.pool).await;
-        figure::print(run, took, "s", Target::AtMost(12.0));
-        figure::print("beside the plain join", took / baseline, "", Target::AtMost(4.0));
+        let seconds = seconds_of_last_run(&system.pool).await;
+        report::print(run, seconds, "s", Target::AtMost(12.0));
+        report::print("ratio to the plain join", seconds / baseline, "", Target::AtMost(4.0));
     }
-    let most = worker.memory_mib(Memory::Peak);
-    figure::print("most memory of the worker", most, "MB", Target::AtMost(60.0));
+    let peak = worker.memory_mib(Memory::Peak);
+    report::print("peak memory of the worker", peak, "MB", Target::AtMost(60.0));
 }
 
 fn reconcile(system: &TestSystem, day: NaiveDate) -> Value {
-    let ended = system.try_run_job("reconcile", Some(&json!({"date": day}).to_string()));
-    let result: Value = serde_json::from_str(ended.stdout.lines().last().unwrap_or_default()).expect("a result");
+    let output = system.try_run_job("reconcile", Some(&json!({"date": day}).to_string()));
+    let result: Value = serde_json::from_str(output.stdout.lines().last().unwrap_or_default()).expect("a result");
     result["counts"].clone()
 }
 
-/// A day as the sandbox makes it, three in a hundred payments of which are not as they should be: amounts, statuses, rows
-/// that are missing, and rows that are one too many.
+/// Inserts a day like those of the sandbox. Three in a hundred payments do not match: different amounts or statuses,
+/// missing and duplicate payments.
 async fn store_day(pool: &PgPool, day: NaiveDate) {
     let payments = sqlx::query!(
         r#"INSERT INTO transactions (id, source, kind, source_id, content_hash, client_operation_id, order_id, project,
@@ -63,15 +63,15 @@ async fn store_day(pool: &PgPool, day: NaiveDate) {
         PAIRS,
         day
     );
-    payments.execute(pool).await.expect("payments");
-    let doubled = sqlx::query!(
+    payments.execute(pool).await.expect("the payments are inserted");
+    let duplicates = sqlx::query!(
         r#"INSERT INTO transactions (id, source, kind, source_id, content_hash, client_operation_id, project, amount, currency,
                                      status, created_at, ingested_at, raw_data)
            SELECT gen_random_uuid(), source, kind, source_id || '9', content_hash, client_operation_id, project, amount, currency,
                   'failed', created_at + interval '2 minutes', now(), raw_data
              FROM transactions WHERE source = 'vima' AND right(source_id, 3) = '777'"#
     );
-    doubled.execute(pool).await.expect("rows too many");
+    duplicates.execute(pool).await.expect("the duplicates are inserted");
     let read = sqlx::query!(
         r#"INSERT INTO sync_streams (source, stream, day, watermark, covered_from)
            VALUES ('vima', 'creations', NULL, now(), NULL), ('vima', 'updates', NULL, now(), NULL),
@@ -79,13 +79,13 @@ async fn store_day(pool: &PgPool, day: NaiveDate) {
                   ('vima', 'history', $1::date - 7, NULL, $1::date - 7), ('payshack', 'history', $1::date - 7, NULL, $1::date - 7)"#,
         day
     );
-    read.execute(pool).await.expect("how far the sources were read");
+    read.execute(pool).await.expect("the streams are inserted");
     pool.execute("VACUUM ANALYZE transactions").await.expect("statistics");
 }
 
-/// How long it takes to do nothing but join the rows of the day by their keys, and count.
+/// The duration in seconds of joining the payments of the day by their keys and counting the pairs.
 async fn join_alone(pool: &PgPool) -> f64 {
-    let began = Instant::now();
+    let started = Instant::now();
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!"
              FROM (SELECT client_operation_id AS key FROM transactions WHERE source = 'vima' AND kind = 'payin' AND project = '91game'
@@ -96,7 +96,7 @@ async fn join_alone(pool: &PgPool) -> f64 {
     );
     let count = count.fetch_one(pool).await.expect("a count");
     assert!(count >= i64::from(PAIRS), "{count}");
-    began.elapsed().as_secs_f64()
+    started.elapsed().as_secs_f64()
 }
 
 async fn seconds_of_last_run(pool: &PgPool) -> f64 {
@@ -104,5 +104,5 @@ async fn seconds_of_last_run(pool: &PgPool) -> f64 {
         r#"SELECT EXTRACT(EPOCH FROM finished_at - started_at)::float8 AS "seconds!"
              FROM reconciliation_runs ORDER BY version DESC LIMIT 1"#
     );
-    seconds.fetch_one(pool).await.expect("the run is recorded")
+    seconds.fetch_one(pool).await.expect("the run exists")
 }

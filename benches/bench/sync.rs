@@ -1,4 +1,4 @@
-//! The syncs as a whole: beside a provider that takes its time, over half a million records, and as they run all day.
+//! Whole syncs: with a slow provider, over half a million records, and scheduled syncs over some time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::config::{EnvVars as Variables, JobsConfig};
+use psp_dashboard::config::{EnvVars, JobsConfig};
 use psp_dashboard::operations::connect_servers::connect_job_servers;
 use psp_jobs::job_context::JobContext;
 use psp_jobs::kinds::sync_run::PageSender;
@@ -16,56 +16,57 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::figure::{self, Target, Waits};
 use crate::harness::programs::Memory;
 use crate::harness::test_system::{TestSystem, Web};
+use crate::report::{self, Durations, Target};
 
 const SOURCES: [&str; 2] = ["vima", "payshack"];
 const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
-/// A session that has become idle reports what it wrote 10 s later (PostgreSQL's `PGSTAT_IDLE_INTERVAL`).
-const STATISTICS_ARE_LATE: Duration = Duration::from_secs(12);
-/// How long payments come before their waits count, and how long these are counted: more than two intervals of `PayShack`.
-const SETTLED: Duration = Duration::from_mins(6);
-const WATCHED: Duration = Duration::from_mins(11);
+/// An idle session reports its statistics after 10 s (PostgreSQL's `PGSTAT_IDLE_INTERVAL`).
+const STATISTICS_DELAY: Duration = Duration::from_secs(12);
+/// How long payments arrive before their delays count.
+const WARM_UP: Duration = Duration::from_mins(6);
+/// More than two sync intervals of `PayShack`.
+const MEASURED: Duration = Duration::from_mins(11);
 
-/// Measures how long a run takes with a provider that takes 50 ms for each answer, beside the same fetching alone: the same
-/// code, whose pages nobody stores.
+/// Measures a run with a provider that responds after 50 ms, compared with fetching alone: the same code without storing the
+/// pages.
 pub(crate) async fn measure_overlap() {
     let system = TestSystem::start(&["--history-days", "3", "--per-day", "6000", "--fault", "latency-ms=50"]).await;
-    let environment = environment(&system).await;
+    let context = context(&system).await;
     let today = SystemClock.now().date_naive();
     let from = today - Days::new(4);
     let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
-    println!("a full sync, 50 ms latency, beside the fetching alone:");
+    println!("a full sync, 50 ms latency, compared with fetching alone:");
     for source in SOURCES {
         system.run_job(&format!("sync-{source}"), FULL);
         let run = seconds_of_last_run(&system.pool, source).await;
-        let began = Instant::now();
-        let records = fetch_alone(&environment, source, from, today).await;
-        let alone = began.elapsed().as_secs_f64();
+        let started = Instant::now();
+        let records = fetch_alone(&context, source, from, today).await;
+        let alone = started.elapsed().as_secs_f64();
         println!("  {source}: {records} records");
-        figure::print("fetch and store", run, "s", Target::None);
-        figure::print("fetch alone", alone, "s", Target::None);
-        figure::print("ratio", run / alone, "", Target::AtMost(1.1));
+        report::print("fetch and store", run, "s", Target::None);
+        report::print("fetch alone", alone, "s", Target::None);
+        report::print("ratio", run / alone, "", Target::AtMost(1.1));
     }
     drop(worker);
 }
 
-async fn environment(system: &TestSystem) -> Arc<JobContext> {
-    let mut variables = Variables::from_pairs(system.settings());
+async fn context(system: &TestSystem) -> Arc<JobContext> {
+    let mut variables = EnvVars::from_pairs(system.settings());
     let read = JobsConfig::read(&mut variables);
     let config = variables.finish(read).expect("the settings of the system");
     let (pools, redis) = connect_job_servers(&config.servers).await.expect("the servers of the system");
     JobContext::new(pools, redis, Arc::new(SystemClock), &config).expect("this machine speaks TLS")
 }
 
-/// Fetches days as a sync does, and stores nothing.
-async fn fetch_alone(environment: &Arc<JobContext>, source: &str, from: NaiveDate, to: NaiveDate) -> usize {
+/// Fetches days like a sync, and stores nothing.
+async fn fetch_alone(context: &Arc<JobContext>, source: &str, from: NaiveDate, to: NaiveDate) -> usize {
     let (pages, mut waiting) = PageSender::queue();
     let fetching = async move {
         match source {
-            "vima" => sync_vima::fetch_days(&environment.vima, from, to, None, OverlapCursor::known(), &pages).await,
-            _ => sync_payshack::fetch_days(&environment.payshack, from, to, to, &pages).await,
+            "vima" => sync_vima::fetch_days(&context.vima, from, to, None, OverlapCursor::known(), &pages).await,
+            _ => sync_payshack::fetch_days(&context.payshack, from, to, to, &pages).await,
         }
     };
     let dropping = async {
@@ -75,8 +76,8 @@ async fn fetch_alone(environment: &Arc<JobContext>, source: &str, from: NaiveDat
         }
         records
     };
-    let (odd, records) = tokio::join!(fetching, dropping);
-    assert_eq!(odd.expect("the sandbox answers"), Vec::<String>::new());
+    let (notes, records) = tokio::join!(fetching, dropping);
+    assert_eq!(notes.expect("the sandbox responds"), Vec::<String>::new());
     records
 }
 
@@ -86,11 +87,11 @@ async fn seconds_of_last_run(pool: &PgPool, source: &str) -> f64 {
              FROM sync_runs WHERE source = $1 ORDER BY started_at DESC LIMIT 1"#,
         source
     );
-    seconds.fetch_one(pool).await.expect("the run is recorded")
+    seconds.fetch_one(pool).await.expect("the run exists")
 }
 
-/// Measures the most memory that a worker ever holds in a full sync of half a million records, and what it writes where it
-/// is read again and nothing has changed.
+/// Measures the peak memory of a worker in a full sync of half a million records, and what a second sync writes although
+/// nothing has changed.
 pub(crate) async fn measure_memory() {
     let system = TestSystem::start(&["--history-days", "5", "--per-day", "100000"]).await;
     let settings = [("INITIAL_SYNC_DAYS", "7"), ("LOG_LEVEL", "warn")];
@@ -101,22 +102,22 @@ pub(crate) async fn measure_memory() {
         let records = system.count_transactions(source).await;
         let seconds = seconds_of_last_run(&system.pool, source).await;
         println!("  {source}: {records} records in {seconds:.0} s");
-        let most = worker.memory_mib(Memory::Peak);
-        figure::print("most memory of the worker", most, "MB", Target::AtMost(120.0));
+        let peak = worker.memory_mib(Memory::Peak);
+        report::print("peak memory of the worker", peak, "MB", Target::AtMost(120.0));
         let before = row_versions(&system.pool).await;
         system.run_job(&format!("sync-{source}"), FULL);
         let seconds = seconds_of_last_run(&system.pool, source).await;
         let written = row_versions(&system.pool).await - before;
         println!("  the same again, unchanged, in {seconds:.0} s");
-        figure::print("row versions of payments and metrics written", figure::count(written), "", Target::AtMost(0.0));
+        report::print("row versions of payments and metrics written", report::count(written), "", Target::AtMost(0.0));
     }
 }
 
-/// How many row versions of payments, their changes and their metrics were ever written, as PostgreSQL counts them.
+/// How many row versions of payments, changes and metrics PostgreSQL has written so far.
 async fn row_versions(pool: &PgPool) -> i64 {
     let flushed = sqlx::query_scalar!("SELECT pg_stat_force_next_flush()::text").fetch_one(pool).await;
     flushed.expect("statistics can be flushed");
-    tokio::time::sleep(STATISTICS_ARE_LATE).await;
+    tokio::time::sleep(STATISTICS_DELAY).await;
     let written = sqlx::query_scalar!(
         r#"SELECT sum(n_tup_ins + n_tup_upd)::bigint AS "written!" FROM pg_stat_user_tables
             WHERE relname IN ('transactions', 'transaction_changes', 'metric_cells')"#
@@ -124,11 +125,11 @@ async fn row_versions(pool: &PgPool) -> i64 {
     written.fetch_one(pool).await.expect("statistics are kept")
 }
 
-/// Measures how long it takes from a payment being visible at the provider to it being visible in our API, at the default
-/// pace and the default intervals, while the days before are read as well.
+/// Measures the time from a payment being visible at the provider to being visible in our API, with the default rate limits
+/// and intervals, while historical days are read at the same time.
 pub(crate) async fn measure_freshness() {
     let system = TestSystem::start(&["--history-days", "7", "--per-day", "2000", "--live-per-second", "1"]).await;
-    let pace = [
+    let settings = [
         ("VIMA_REQUESTS_PER_SECOND", "2"),
         ("PAYSHACK_REQUEST_INTERVAL_MS", "300"),
         ("INITIAL_SYNC_DAYS", "7"),
@@ -136,28 +137,31 @@ pub(crate) async fn measure_freshness() {
         ("LOG_LEVEL", "warn"),
     ];
     let web = system.start_web().await;
-    let _worker = system.start_jobs_with(&["worker", "--scheduler"], &pace);
-    println!("from visible at the provider to visible in the API, default pace, {} min:", WATCHED.as_secs() / 60);
-    tokio::time::sleep(SETTLED).await;
+    let _worker = system.start_jobs_with(&["worker", "--scheduler"], &settings);
+    println!(
+        "from visible at the provider to visible in the API, default rate limit, {} min:",
+        MEASURED.as_secs() / 60
+    );
+    tokio::time::sleep(WARM_UP).await;
     let since = SystemClock.now();
-    let mut met: [HashMap<String, Duration>; 2] = [HashMap::new(), HashMap::new()];
-    while SystemClock.now() < since + WATCHED {
-        for (source, met) in SOURCES.iter().zip(&mut met) {
-            look(&web, source, since, met).await;
+    let mut delays: [HashMap<String, Duration>; 2] = [HashMap::new(), HashMap::new()];
+    while SystemClock.now() < since + MEASURED {
+        for (source, delays) in SOURCES.iter().zip(&mut delays) {
+            record_new_payments(&web, source, since, delays).await;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    for ((source, interval), met) in [("vima", 60.0), ("payshack", 300.0)].iter().zip(met) {
-        println!("  {source}: {} payments", met.len());
-        let waits = Waits::of(met.into_values().collect());
-        figure::print("p50", waits.percentile(50), "s", Target::None);
-        figure::print("p95", waits.percentile(95), "s", Target::AtMost(interval + 5.0));
+    for ((source, interval), delays) in [("vima", 60.0), ("payshack", 300.0)].iter().zip(delays) {
+        println!("  {source}: {} payments", delays.len());
+        let waits = Durations::new(delays.into_values().collect());
+        report::print("p50", waits.percentile(50), "s", Target::None);
+        report::print("p95", waits.percentile(95), "s", Target::AtMost(interval + 5.0));
     }
     system.sandbox.send(Method::PUT, "live", Some(json!({"per_second": 0}))).await;
 }
 
-/// Looks which payments that came to be after `since` are shown, and notes how long those waited that are met first.
-async fn look(web: &Web, source: &str, since: DateTime<Utc>, met: &mut HashMap<String, Duration>) {
+/// Records the delay of each payment that was created after `since` and is listed for the first time.
+async fn record_new_payments(web: &Web, source: &str, since: DateTime<Utc>, delays: &mut HashMap<String, Duration>) {
     let mut path = format!("/api/v1/transactions?source={source}&limit=100");
     loop {
         let page = web.get(&path).await;
@@ -166,8 +170,8 @@ async fn look(web: &Web, source: &str, since: DateTime<Utc>, met: &mut HashMap<S
         for payment in page["items"].as_array().expect("items") {
             let created: DateTime<Utc> = serde_json::from_value(payment["created_at"].clone()).expect("a time");
             let id = payment["id"].as_str().expect("an id");
-            if created > since && !met.contains_key(id) {
-                met.insert(id.to_owned(), (now - created).to_std().unwrap_or_default());
+            if created > since && !delays.contains_key(id) {
+                delays.insert(id.to_owned(), (now - created).to_std().unwrap_or_default());
                 new += 1;
             }
         }

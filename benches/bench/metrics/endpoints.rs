@@ -1,68 +1,67 @@
-//! The endpoints of the metrics, each with many questions that have never been asked.
+//! The metric endpoints, each with many different queries.
 
 use chrono::Days;
 use chrono_tz::Tz;
 use psp_dashboard::domain::day::DayRange;
 
-use super::measured::{CountTold, Endpoint, Limits};
-use super::plain::Plain;
+use super::measurement::{CountIn, Endpoint, Limits};
+use super::plain_sql::PlainSql;
 use crate::payments::Payments;
 
 const ZONES: [Tz; 4] = [Tz::UTC, Tz::Asia__Kolkata, Tz::Asia__Kathmandu, Tz::America__New_York];
-const QUESTIONS: u64 = 100;
+const QUERIES: u64 = 100;
 const PERIOD: Days = Days::new(29);
-/// An overview, or one by a single dimension.
+/// An overview, or totals by one dimension.
 const SUMS: Option<Limits> = Some(Limits(5.0, 15.0));
-/// Sums of many stretches of time.
+/// Totals of many time buckets.
 const SERIES: Option<Limits> = Some(Limits(10.0, 25.0));
 
 const BANDS: &str = "width_bucket(amount, '{100,500,1000,5000,10000,50000,100000}'::numeric[])";
 
-/// Thirty days, the same length and never the same: other days, and each in another zone.
-fn period(payments: &Payments, question: u64) -> DayRange {
-    let zone = ZONES[usize::try_from(question % 4).unwrap_or_default()];
-    let to = payments.until.date_naive() - Days::new(2 + question / 4 * 2);
-    DayRange::new(to - PERIOD, to, zone).expect("days in their order")
+/// Thirty days, different for each query, alternating between the zones.
+fn period(payments: &Payments, query: u64) -> DayRange {
+    let zone = ZONES[usize::try_from(query % 4).unwrap_or_default()];
+    let to = payments.until.date_naive() - Days::new(2 + query / 4 * 2);
+    DayRange::new(to - PERIOD, to, zone).expect("a valid range")
 }
 
 /// Thirty days up to today, in each zone.
 fn recent(payments: &Payments, endpoint: &str) -> Vec<String> {
     let to = payments.until.date_naive();
-    let days = |question| {
-        let zone = ZONES[usize::try_from(question % 4).unwrap_or_default()];
-        DayRange::new(to - PERIOD, to, zone).expect("days in their order")
+    let days = |query| {
+        let zone = ZONES[usize::try_from(query % 4).unwrap_or_default()];
+        DayRange::new(to - PERIOD, to, zone).expect("a valid range")
     };
-    questions(days, ZONES.len() as u64, endpoint)
+    paths(days, ZONES.len() as u64, endpoint)
 }
 
-fn questions(days: impl Fn(u64) -> DayRange, how_many: u64, endpoint: &str) -> Vec<String> {
-    let joint = if endpoint.contains('?') { '&' } else { '?' };
-    let ask = |days: DayRange| {
+fn paths(days: impl Fn(u64) -> DayRange, count: u64, endpoint: &str) -> Vec<String> {
+    let separator = if endpoint.contains('?') { '&' } else { '?' };
+    let path = |days: DayRange| {
         let (from, to, zone) = (days.from(), days.to(), days.zone());
-        format!("/api/v1/metrics/{endpoint}{joint}from_date={from}&to_date={to}&timezone={zone}")
+        format!("/api/v1/metrics/{endpoint}{separator}from_date={from}&to_date={to}&timezone={zone}")
     };
-    (0..how_many).map(|question| ask(days(question))).collect()
+    (0..count).map(|query| path(days(query))).collect()
 }
 
-/// All of them.
 pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
-    let days = |question| period(payments, question);
+    let days = |query| period(payments, query);
     let first = days(0);
     let zone = first.zone();
     let of = |name: &str, limits, group: &str, endpoint: &str| Endpoint {
         name: name.to_owned(),
         limits,
-        paths: questions(days, QUESTIONS, endpoint),
+        paths: paths(days, QUERIES, endpoint),
         recent: recent(payments, endpoint),
-        plain: Some(Plain::sums(group, &first, "")),
-        count_told: CountTold::InRows,
-        beside: None,
+        plain: Some(PlainSql::sums(group, &first, "")),
+        count_in: CountIn::Rows,
+        compared_with: None,
     };
     let time = |unit: &str| format!("date_trunc('{unit}', created_at, '{zone}')");
     let local = |part: &str| format!("extract({part} FROM created_at AT TIME ZONE '{zone}')::int");
     let (weekday, hour) = (local("isodow"), local("hour"));
     let before = |of: Endpoint, group: &str| Endpoint {
-        plain: of.plain.map(|plain| plain.and(Plain::sums(group, &first.previous(), ""))),
+        plain: of.plain.map(|plain| plain.and(PlainSql::sums(group, &first.previous(), ""))),
         ..of
     };
     let mut all = vec![
@@ -75,7 +74,7 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
         before(of("comparison", SERIES, "true", "comparison?comparison_type=custom"), "true"),
         of("heatmap", SERIES, &format!("{weekday} * 24 + {hour}"), "heatmap?metric=count"),
         Endpoint {
-            count_told: CountTold::Nowhere,
+            count_in: CountIn::Nowhere,
             ..of(
                 "heatmap, merchants by hour",
                 SERIES,
@@ -90,26 +89,26 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
         of("hourly-distribution", None, &format!("{weekday} * 24 + {hour}"), "hourly-distribution"),
         of("amount-distribution", None, &format!("{BANDS} * 24 + {hour}"), "amount-distribution"),
         Endpoint {
-            count_told: CountTold::Nowhere,
+            count_in: CountIn::Nowhere,
             ..of("conversion-by-project", None, "project", "conversion-by-project")
         },
     ];
     all.extend(filtered(payments));
-    all.extend(of_now());
+    all.extend(current());
     all
 }
 
-/// Overviews of some of the payments.
+/// Overviews with filters.
 fn filtered(payments: &Payments) -> Vec<Endpoint> {
-    let days = |question| period(payments, question);
+    let days = |query| period(payments, query);
     let of = |filter: &str, more: &str| Endpoint {
         name: format!("overview, {filter}"),
         limits: SUMS,
-        paths: questions(days, QUESTIONS, &format!("overview?{filter}")),
+        paths: paths(days, QUERIES, &format!("overview?{filter}")),
         recent: recent(payments, &format!("overview?{filter}")),
-        plain: Some(Plain::sums("source", &days(0), more).and(Plain::sums("source", &days(0).previous(), more))),
-        count_told: CountTold::InRows,
-        beside: None,
+        plain: Some(PlainSql::sums("source", &days(0), more).and(PlainSql::sums("source", &days(0).previous(), more))),
+        count_in: CountIn::Rows,
+        compared_with: None,
     };
     vec![
         of("project=project-7", "AND project = 'project-7'"),
@@ -117,26 +116,26 @@ fn filtered(payments: &Payments) -> Vec<Endpoint> {
     ]
 }
 
-/// What is asked of now: what it counts has gone on by the time that plain SQL counts it.
-fn of_now() -> Vec<Endpoint> {
-    let of = |name: &str, paths: Vec<String>, plain: Plain| Endpoint {
+/// Endpoints of the current time. Their counts have changed by the time that plain SQL counts.
+fn current() -> Vec<Endpoint> {
+    let of = |name: &str, paths: Vec<String>, plain: PlainSql| Endpoint {
         name: name.to_owned(),
         limits: None,
         recent: paths[..1].to_vec(),
         paths,
         plain: Some(plain),
-        count_told: CountTold::Nowhere,
-        beside: None,
+        count_in: CountIn::Nowhere,
+        compared_with: None,
     };
     let repeated = |path: &str| vec![path.to_owned(); 50];
-    let minutes = (0..50).map(|question| format!("/api/v1/metrics/rpm?minutes={}", 60 + question)).collect();
-    let by_minute = |minutes| Plain::recent("date_trunc('minute', created_at)", minutes);
+    let minutes = (0..50).map(|query| format!("/api/v1/metrics/rpm?minutes={}", 60 + query)).collect();
+    let by_minute = |minutes| PlainSql::recent("date_trunc('minute', created_at)", minutes);
     let values = ["project", "status", "currency", "country", "payment_method", "source", "kind"];
-    let filters = values.into_iter().map(|column| Plain::recent(column, 30 * 1_440)).collect();
+    let filters = values.into_iter().map(|column| PlainSql::recent(column, 30 * 1_440)).collect();
     vec![
         of("rpm, an hour", minutes, by_minute(60)),
         of("rpm, a day", repeated("/api/v1/metrics/rpm?minutes=1440"), by_minute(1_440)),
-        of("live", repeated("/api/v1/metrics/live"), Plain::recent("status || currency", 5)),
+        of("live", repeated("/api/v1/metrics/live"), PlainSql::recent("status || currency", 5)),
         of("filters", repeated("/api/v1/filters"), filters),
     ]
 }

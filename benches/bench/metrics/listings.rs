@@ -1,4 +1,5 @@
-//! The listing of payments: its first page by every filter, common and rare, in every order, deep within, and by search.
+//! The listing of payments: its first page with every filter, common and rare, in every order, by search, and a page far from
+//! the first.
 
 use chrono::Days;
 use chrono_tz::Tz;
@@ -6,13 +7,13 @@ use psp_dashboard::domain::day::DayRange;
 use psp_dashboard::domain::status::Status;
 use reqwest::Method;
 
-use super::measured::{CountTold, Endpoint, Limits};
-use super::plain::Plain;
+use super::measurement::{CountIn, Endpoint, Limits};
+use super::plain_sql::PlainSql;
 use crate::harness::test_system::{ADMIN, Web};
 use crate::payments::{COUNTRIES, METHODS, OTHER_CURRENCY, PROJECTS, Payments};
 
-const QUESTIONS: u64 = 60;
-/// How deep a cursor is tried, in rows, where there are so many.
+const QUERIES: u64 = 60;
+/// The row from which pages are read by cursor, if there are that many.
 const DEEP: u64 = 100_000;
 const PAGE: u64 = 50;
 
@@ -23,7 +24,6 @@ const NEWEST_FIRST: &str = "created_at DESC, id DESC";
 const SEARCHED: [&str; 8] =
     ["source_id", "reference_id", "client_operation_id", "order_id", "utr", "user_email", "user_phone", "user_name"];
 
-/// All of them.
 pub(super) async fn all(web: &Web, payments: &Payments) -> Vec<Endpoint> {
     let mut all = vec![page("transactions", "", "true", NEWEST_FIRST)];
     all.extend(filters(payments));
@@ -38,9 +38,9 @@ pub(super) async fn all(web: &Web, payments: &Payments) -> Vec<Endpoint> {
         ),
         page("transactions, oldest first", "order=asc", "true", "created_at, id"),
     ]);
-    all.push(deep(web, payments).await);
+    all.push(deep_pages(web, payments).await);
     all.extend(searches(payments));
-    let ids = (0..QUESTIONS).map(|question| format!("/api/v1/transactions/{}", payments.id(some(payments, question))));
+    let ids = (0..QUERIES).map(|query| format!("/api/v1/transactions/{}", payments.id(number_of(payments, query))));
     let ids: Vec<String> = ids.collect();
     all.push(Endpoint {
         name: "transactions/{id}".to_owned(),
@@ -48,8 +48,8 @@ pub(super) async fn all(web: &Web, payments: &Payments) -> Vec<Endpoint> {
         recent: ids[..1].to_vec(),
         paths: ids,
         plain: None,
-        count_told: CountTold::Nowhere,
-        beside: None,
+        count_in: CountIn::Nowhere,
+        compared_with: None,
     });
     all
 }
@@ -61,10 +61,10 @@ fn page(name: &str, query: &str, filter: &str, order: &str) -> Endpoint {
         name: name.to_owned(),
         limits: PAGES,
         recent: vec![path.clone()],
-        paths: vec![path; QUESTIONS.try_into().unwrap_or_default()],
-        plain: Some(Plain::listing(filter, order, 0)),
-        count_told: CountTold::AsTotal,
-        beside: None,
+        paths: vec![path; QUERIES.try_into().unwrap_or_default()],
+        plain: Some(PlainSql::listing(filter, order, 0)),
+        count_in: CountIn::Total,
+        compared_with: None,
     }
 }
 
@@ -107,36 +107,33 @@ fn filters(payments: &Payments) -> Vec<Endpoint> {
     ]
 }
 
-/// Pages that follow one another by their cursors, from a place far within.
-async fn deep(web: &Web, payments: &Payments) -> Endpoint {
+/// Consecutive pages by cursor, far from the first.
+async fn deep_pages(web: &Web, payments: &Payments) -> Endpoint {
     let depth = DEEP.min(payments.count / 2);
     let mut path = format!("/api/v1/transactions?page={}", depth / PAGE);
     let mut paths = vec![];
-    for _ in 0..QUESTIONS {
-        let answer = web.request(Method::GET, &path, Some(ADMIN), None).await.expect("the web process answers");
-        let Some(cursor) = answer.json()["next_cursor"].as_str().map(str::to_owned) else { break };
+    for _ in 0..QUERIES {
+        let response = web.request(Method::GET, &path, Some(ADMIN), None).await.expect("the web process responds");
+        let Some(cursor) = response.json()["next_cursor"].as_str().map(str::to_owned) else { break };
         path = format!("/api/v1/transactions?cursor={cursor}");
         paths.push(path.clone());
     }
-    assert!(!paths.is_empty(), "no cursor leads on from row {depth}");
+    assert!(!paths.is_empty(), "there is no next cursor at row {depth}");
     Endpoint {
         name: format!("transactions, by cursor from row {depth} on"),
         limits: PAGES,
         recent: paths[..1].to_vec(),
         paths,
-        plain: Some(Plain::listing("true", NEWEST_FIRST, depth)),
-        count_told: CountTold::AsTotal,
-        beside: Some(("transactions", 1.5)),
+        plain: Some(PlainSql::listing("true", NEWEST_FIRST, depth)),
+        count_in: CountIn::Total,
+        compared_with: Some(("transactions", 1.5)),
     }
 }
 
-/// Parts of what is really there, each of another payment; and one that very many have.
+/// Searches for parts of existing values, each of another payment; for one that most have, and for one that none has.
 fn searches(payments: &Payments) -> Vec<Endpoint> {
     let part = |of: &dyn Fn(u64) -> Option<String>| -> Vec<String> {
-        (0..)
-            .filter_map(|question| of(some(payments, question)))
-            .take(QUESTIONS.try_into().unwrap_or_default())
-            .collect()
+        (0..).filter_map(|query| of(number_of(payments, query))).take(QUERIES.try_into().unwrap_or_default()).collect()
     };
     // The name without its first letter and without the domain, the last digits of an id, the middle ones of a UTR.
     let email = |number| Some(payments.payment(number).user_email?.split('@').next()?[1..].to_owned());
@@ -159,14 +156,14 @@ fn search(what: &str, patterns: &[String]) -> Endpoint {
         limits: SEARCHES,
         recent: paths[..1].to_vec(),
         paths,
-        plain: Some(Plain::listing(&format!("({anywhere})"), NEWEST_FIRST, 0)),
-        count_told: CountTold::AsTotal,
-        beside: None,
+        plain: Some(PlainSql::listing(&format!("({anywhere})"), NEWEST_FIRST, 0)),
+        count_in: CountIn::Total,
+        compared_with: None,
     }
 }
 
-/// The number of some payment, another one for each question, spread over all of them.
-fn some(payments: &Payments, question: u64) -> u64 {
-    // A step that shares no factor with any usual number of payments.
-    (question * 7_919 * 104_729 + 12_345) % payments.count
+/// The number of a payment, different for each query, spread over all of them.
+fn number_of(payments: &Payments, query: u64) -> u64 {
+    // The step has no common factor with any usual number of payments.
+    (query * 7_919 * 104_729 + 12_345) % payments.count
 }

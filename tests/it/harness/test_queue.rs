@@ -212,11 +212,6 @@ impl JobTotals {
     pub(crate) fn assert_each_succeeded_once(self) {
         assert_eq!(self, Self { succeeded: self.jobs, with_effect: self.jobs, duplicate_effects: 0, ..self });
     }
-
-    /// Jobs that did not succeed or had no effect.
-    pub(crate) fn lost(self) -> i64 {
-        self.jobs - self.with_effect.min(self.succeeded)
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! What a question comes to when it is asked of the payments themselves, in the SQL that anybody would write.
+//! The straightforward SQL over the payments for the numbers of a response.
 //!
-//! PostgreSQL has its default settings for it, compilation and parallel workers included.
+//! PostgreSQL has its default settings, including JIT compilation and parallel workers.
 
 use std::time::Instant;
 
@@ -8,26 +8,24 @@ use psp_dashboard::domain::day::DayRange;
 use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 
-/// Longer than this nobody waits.
-const PATIENCE: &str = "60s";
-/// What takes longer than this, in milliseconds, is not repeated: it reads the same again.
+const TIMEOUT: &str = "60s";
+/// Statements that take longer than this, in milliseconds, are not repeated: their data does not fit into the cache anyway.
 const LONG: f64 = 10_000.0;
 
-/// Statements that give the numbers of an answer.
+/// Statements that compute the numbers of a response. The first one counts the payments.
 #[derive(Debug, Clone)]
-pub(super) struct Plain(Vec<String>);
+pub(super) struct PlainSql(Vec<String>);
 
-/// What came of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Outcome {
-    /// They took so many milliseconds, and counted so many payments.
-    Took(f64, i64),
-    /// They took longer than anybody waits.
+    /// The duration in milliseconds, and the number of payments.
+    Finished(f64, i64),
+    /// They ran into [`TIMEOUT`].
     TooLong,
 }
 
-impl Plain {
-    /// The sums of the payments of some days, by `group`, which is an expression; of those that `more` says as well.
+impl PlainSql {
+    /// Totals of the payments of some days by the expression `group`, with the further condition `more`.
     pub(super) fn sums(group: &str, days: &DayRange, more: &str) -> Self {
         let (from, until) = days.instants();
         Self(vec![format!(
@@ -37,7 +35,7 @@ impl Plain {
         )])
     }
 
-    /// The sums of the payments of the last `minutes`, by `group`.
+    /// Totals of the payments of the last `minutes` by the expression `group`.
     pub(super) fn recent(group: &str, minutes: u32) -> Self {
         Self(vec![format!(
             "SELECT {group}, count(*) AS count, sum(amount) AS amount, sum(amount_usd) AS amount_usd FROM transactions \
@@ -45,7 +43,7 @@ impl Plain {
         )])
     }
 
-    /// A page of the payments that `filter` finds, and how many these are.
+    /// A page of the payments that match `filter`, and their number.
     pub(super) fn listing(filter: &str, order: &str, offset: u64) -> Self {
         Self(vec![
             format!("SELECT count(*) AS count FROM transactions WHERE {filter}"),
@@ -53,24 +51,23 @@ impl Plain {
         ])
     }
 
-    /// These statements, and those of the other.
     pub(super) fn and(self, other: Self) -> Self {
         [self, other].into_iter().collect()
     }
 
-    /// Carries them out, and again where that does not take too long: the second time everything is warm.
+    /// Runs the statements, and again with warm caches if they do not take too long.
     pub(super) async fn run(&self, pool: &PgPool) -> Outcome {
         match self.run_once(pool).await {
-            Outcome::Took(took, _) if took < LONG => self.run_once(pool).await,
+            Outcome::Finished(ms, _) if ms < LONG => self.run_once(pool).await,
             outcome => outcome,
         }
     }
 
     async fn run_once(&self, pool: &PgPool) -> Outcome {
         let mut connection = pool.acquire().await.expect("a connection").detach();
-        let patience = format!("SET statement_timeout = '{PATIENCE}'");
-        connection.execute(AssertSqlSafe(patience)).await.expect("a setting");
-        let began = Instant::now();
+        let timeout = format!("SET statement_timeout = '{TIMEOUT}'");
+        connection.execute(AssertSqlSafe(timeout)).await.expect("the setting is accepted");
+        let started = Instant::now();
         let mut counted = None;
         for statement in &self.0 {
             let rows = match connection.fetch_all(AssertSqlSafe(statement.clone())).await {
@@ -78,15 +75,14 @@ impl Plain {
                 Err(error) if was_cancelled(&error) => return Outcome::TooLong,
                 Err(error) => panic!("{statement}: {error}"),
             };
-            // The first statement is the one that counts what is asked for.
             counted.get_or_insert_with(|| rows.iter().map(|row| row.get::<i64, _>("count")).sum());
         }
-        Outcome::Took(began.elapsed().as_secs_f64() * 1_000.0, counted.unwrap_or_default())
+        Outcome::Finished(started.elapsed().as_secs_f64() * 1_000.0, counted.unwrap_or_default())
     }
 }
 
-impl FromIterator<Plain> for Plain {
-    fn from_iter<I: IntoIterator<Item = Plain>>(all: I) -> Self {
+impl FromIterator<PlainSql> for PlainSql {
+    fn from_iter<I: IntoIterator<Item = PlainSql>>(all: I) -> Self {
         Self(all.into_iter().flat_map(|plain| plain.0).collect())
     }
 }
