@@ -58,15 +58,15 @@ async fn invalid_updates_are_rejected_and_change_nothing() {
     let many = |count: u128| json!({"ids": (0..count).map(Uuid::from_u128).collect::<Vec<_>>(), "note": "so"});
     let settable_states = "must be one of open, acknowledged, resolved, ignored\"";
     for (path, key, body, status, message) in [
-        (&one, OPERATOR, json!({}), 422, "say at least one of state, assignee, note"),
-        (&one, OPERATOR, json!({"state": null, "note": ""}), 422, "say at least one of state, assignee, note"),
+        (&one, OPERATOR, json!({}), 422, "set at least one of state, assignee, note"),
+        (&one, OPERATOR, json!({"state": null, "note": ""}), 422, "set at least one of state, assignee, note"),
         (&one, OPERATOR, json!({"state": "auto_resolved"}), 422, settable_states),
         (&one, OPERATOR, json!({"state": "closed"}), 422, settable_states),
         (&one, OPERATOR, json!({"asignee": null, "note": "so"}), 422, "asignee: is not known here"),
         (&one, OPERATOR, json!({"ids": [id], "note": "so"}), 422, "ids: is not known here"),
         (&one, OPERATOR, json!({"note": "é".repeat(2001)}), 422, "must have at most 2000 characters"),
         (&one, OPERATOR, json!({"assignee": "é".repeat(201)}), 422, "must have at most 200 characters"),
-        (&one, OPERATOR, json!({"note": "a\0b"}), 422, "must not hold a NUL"),
+        (&one, OPERATOR, json!({"note": "a\0b"}), 422, "must not contain a NUL"),
         (&one, OPERATOR, json!({"note": ["so"]}), 422, "must be a single value"),
         (&one, VIEWER, note.clone(), 403, "operator"),
         (&unknown, OPERATOR, note.clone(), 404, "there is no such discrepancy"),
@@ -76,7 +76,7 @@ async fn invalid_updates_are_rejected_and_change_nothing() {
         (&String::new(), OPERATOR, many(0), 422, "ids: must be a list of 1 to 1000 values, and has 0"),
         (&String::new(), OPERATOR, many(1001), 422, "ids: must be a list of 1 to 1000 values, and has 1001"),
         (&String::new(), OPERATOR, json!({"ids": [id, "17"], "note": "so"}), 422, "ids[1]: must be a UUID"),
-        (&String::new(), OPERATOR, json!({"ids": [id]}), 422, "say at least one of state, assignee, note"),
+        (&String::new(), OPERATOR, json!({"ids": [id]}), 422, "set at least one of state, assignee, note"),
     ] {
         let response = api.request(Method::PATCH, &format!("{LIST}{path}"), key, Some(body.clone())).await;
         assert_eq!(response.status, status, "{path} {body}: {response:?}");

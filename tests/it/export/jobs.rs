@@ -103,8 +103,8 @@ async fn folder_store_serves_the_same_file_and_is_checked() {
     assert_eq!(left(), 0, "the deleted file is gone");
     let system = TestSystem::start(&[]).await;
     for (store, is_valid, message) in [
-        (store, true, "EXPORT_STORE takes a file, gives it back and deletes it"),
-        ("file:///proc/nowhere".to_owned(), false, "exported files: the object store failed"),
+        (store, true, "export store: a file was written, read and deleted in EXPORT_STORE"),
+        ("file:///proc/nowhere".to_owned(), false, "export store: the object store failed"),
         ("elsewhere".to_owned(), false, "must be database, file:///a/folder or s3://bucket/prefix"),
     ] {
         let settings = system.settings().into_iter().chain([("EXPORT_STORE", store)]);
