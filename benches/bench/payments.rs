@@ -83,7 +83,7 @@ impl Payments {
         self.from + TimeDelta::microseconds(i64::try_from(micros).expect("days, not centuries"))
     }
 
-    /// The id of a payment. Like a real one it is a UUIDv7, but of the creation time.
+    /// The id of a payment. Like a real one it is a version 7 UUID, but of the creation time.
     pub(crate) fn id(&self, number: u64) -> Uuid {
         let millis = self.created_at(number).timestamp_millis().unsigned_abs();
         let mut random = [0; 10];

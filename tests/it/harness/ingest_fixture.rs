@@ -1,4 +1,4 @@
-//! Stores made-up payments: through the real ingest without a provider, or directly with SQL.
+//! Stores generated payments: through the real ingest without a provider, or directly with SQL.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -140,7 +140,7 @@ impl RunningProgram {
     }
 }
 
-/// Which memory figure of a process.
+/// Which memory usage of a process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Memory {
     /// What is resident now.
