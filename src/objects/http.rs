@@ -1,4 +1,5 @@
-//! The HTTP client of the store of objects: ours, so that there is one TLS in the programs.
+//! The HTTP client of the object store, built on the same reqwest as that of the providers: the library's own client would
+//! add a second reqwest.
 
 use std::time::Duration;
 
@@ -9,11 +10,10 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
 
-/// How long a connection may take, and how long the store may say nothing.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-const READ_PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest pause between two parts of a response.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes the client.
 #[derive(Debug)]
 pub(super) struct Connector;
 
@@ -21,15 +21,12 @@ pub(super) struct Connector;
 struct Client(reqwest::Client);
 
 impl HttpConnector for Connector {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the library has its own pace and retries, and no providers' secrets"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the library has its own retries, and sends no secrets of providers")]
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
         let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_PATIENCE)
-            .read_timeout(READ_PATIENCE)
-            // Bytes are counted, so they come as they are.
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            // The library needs the length of the stored bytes.
             .no_gzip()
             .build()
             .map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })?;
@@ -40,14 +37,14 @@ impl HttpConnector for Connector {
 #[async_trait]
 impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap)).map_err(told)?;
-        let answer: http::Response<reqwest::Body> = self.0.execute(request).await.map_err(told)?.into();
-        Ok(answer.map(|body| HttpResponseBody::new(body.map_err(told))))
+        let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap)).map_err(to_http_error)?;
+        let response: http::Response<reqwest::Body> = self.0.execute(request).await.map_err(to_http_error)?.into();
+        Ok(response.map(|body| HttpResponseBody::new(body.map_err(to_http_error))))
     }
 }
 
-/// What went wrong, as the store's retries are decided by. The address may hold a signature, and is left out.
-fn told(error: reqwest::Error) -> HttpError {
+/// Classifies the error, which decides whether the library retries. The URL is removed because it may contain a signature.
+fn to_http_error(error: reqwest::Error) -> HttpError {
     let kind = if error.is_timeout() {
         HttpErrorKind::Timeout
     } else if error.is_connect() {

@@ -1,7 +1,7 @@
 //! Runs a requested export and stores its file where every web process can read it.
 //!
 //! Each attempt writes its own file, named after its claim: a worker that was presumed dead and resumes writes a file that
-//! nobody reads. Such leftovers are pruned with the expired files.
+//! is never read. Such leftovers are pruned with the expired files.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The metrics of payments.
 //!
 //! A file an endpoint, or a few that answer alike. Each says its question (`domain::metrics`), has it answered
-//! (`operations::sum_payments`), gathers the sums into rows ([`tally`]) and writes them down; none knows how sums come about.
+//! (`operations::metrics_cache`), gathers the sums into rows ([`tally`]) and writes them down; none knows how sums come about.
 
 mod by_dimension;
 mod comparison;

@@ -46,14 +46,16 @@ static COLUMNS: [Column<DayTotals>; 22] = [
     Column::money("total_fee", |row| Some(row.all().fee)),
     Column::money("total_fee_usd", |row| Some(row.all().fee_usd)),
     Column::count("success_count", |row| Some(row.count(Status::Success))),
-    Column::money("success_amount", |row| Some(row.of(Status::Success).amount)),
-    Column::money("success_amount_usd", |row| Some(row.of(Status::Success).amount_usd)),
+    Column::money("success_amount", |row| Some(row.measures(Status::Success).amount)),
+    Column::money("success_amount_usd", |row| Some(row.measures(Status::Success).amount_usd)),
     Column::count("failed_count", |row| Some(row.count(Status::Failed))),
-    Column::money("failed_amount", |row| Some(row.of(Status::Failed).amount)),
+    Column::money("failed_amount", |row| Some(row.measures(Status::Failed).amount)),
     Column::count("pending_count", |row| Some(row.count(Status::Pending) + row.count(Status::Processing))),
-    Column::money("pending_amount", |row| Some(row.of(Status::Pending).amount + row.of(Status::Processing).amount)),
+    Column::money("pending_amount", |row| {
+        Some(row.measures(Status::Pending).amount + row.measures(Status::Processing).amount)
+    }),
     Column::count("refunded_count", |row| Some(row.count(Status::Refunded))),
-    Column::money("refunded_amount", |row| Some(row.of(Status::Refunded).amount)),
+    Column::money("refunded_amount", |row| Some(row.measures(Status::Refunded).amount)),
     Column::count("unknown_count", |row| Some(row.count(Status::Unknown))),
     Column::count("usd_missing_count", |row| Some(row.all().usd_missing.unsigned_abs())),
     Column::percent("conversion_rate", DayTotals::conversion_rate),
@@ -69,17 +71,17 @@ impl DayTotals {
         all
     }
 
-    fn of(&self, status: Status) -> Measures {
+    fn measures(&self, status: Status) -> Measures {
         let index = Status::ALL.iter().position(|known| *known == status);
         index.map(|index| self.by_status[index]).unwrap_or_default()
     }
 
     fn count(&self, status: Status) -> u64 {
-        count_of(&self.of(status))
+        count_of(&self.measures(status))
     }
 
     fn conversion_rate(&self) -> Option<Decimal> {
-        let rate = percent(self.of(Status::Success).count.into(), self.all().count.into())?;
+        let rate = percent(self.measures(Status::Success).count.into(), self.all().count.into())?;
         // Two decimals, which the text preserves.
         rate.to_string().parse().ok()
     }

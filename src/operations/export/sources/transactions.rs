@@ -45,8 +45,8 @@ static COLUMNS: [Column<TransactionRow>; 32] = [
     Column::money("fee", |row| row.0.fee),
     Column::money("fee_usd", |row| row.0.fee_usd),
     Column::money("exchange_rate", |row| row.0.exchange_rate),
-    Column::keyword("exchange_rate_origin", |row| row.rate_origin().map(RateOrigin::as_str)),
-    Column::time("exchange_rate_at", |row| row.rate_origin().and_then(RateOrigin::fetched_at)),
+    Column::keyword("exchange_rate_origin", |row| row.0.rate_origin.map(RateOrigin::as_str)),
+    Column::time("exchange_rate_at", |row| row.0.rate_origin.and_then(RateOrigin::fetched_at)),
     Column::keyword("status", |row| Some(row.0.status.as_str())),
     Column::text("original_status", |row| row.0.original_status.as_deref()),
     Column::text("user_id", |row| row.0.user_id.as_deref()),
@@ -69,10 +69,6 @@ impl TransactionRow {
         transaction.user_phone = pii_access.phone(transaction.user_phone.take());
         transaction.user_name = pii_access.name(transaction.user_name.take());
         Self(transaction)
-    }
-
-    fn rate_origin(&self) -> Option<RateOrigin> {
-        self.0.rate_origin
     }
 }
 
