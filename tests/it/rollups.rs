@@ -16,7 +16,7 @@ async fn wrong_rollup_cells_are_found_and_repaired_during_syncs() {
     let _worker = system.start_jobs(&["worker"]);
     system.sync_both().await;
     let sound = check(&system);
-    assert!(sound.stdout.contains("ok    metrics: from "), "{sound:?}");
+    assert!(sound.stdout.contains("ok    metrics: the rollups from "), "{sound:?}");
 
     // An extra cell, missing cells, wrong cells, and a payment that was not counted.
     for wrong in [
