@@ -1,9 +1,13 @@
-//! Arrows point down: who may know whom, held against the code.
+//! Dependencies point down: what the modules may import, and how long files may be.
+
+mod imports;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A room, and the rooms that it may know. Whatever is not listed is forbidden.
+use self::imports::{cycles, imports};
+
+/// A module, and the modules that it may import. Everything else is forbidden.
 const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("domain", &["domain"]),
     ("clock", &[]),
@@ -20,7 +24,7 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("shutdown", &[]),
 ];
 
-/// What the pure room must not use of the world.
+/// What the domain must not use.
 const IMPURE: [&str; 8] = ["sqlx", "tokio", "reqwest", "redis", "poem", "std::fs", "std::net", "async fn"];
 
 fn root() -> PathBuf {
@@ -44,48 +48,56 @@ fn sources_below(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The room that a file of `src` belongs to; none for the roots, which may know every room.
-fn room_of(path: &Path) -> Option<String> {
-    let inside = path.strip_prefix(root().join("src")).expect("a file of src");
-    let first = inside.components().next()?.as_os_str().to_str()?;
-    let room = first.strip_suffix(".rs").unwrap_or(first);
-    (room != "lib" && room != "main").then(|| room.to_owned())
-}
-
-/// The rooms of the library that a text names.
-fn known_by(text: &str) -> Vec<&str> {
-    let mut rooms = vec![];
-    for (place, _) in text.match_indices("crate::") {
-        let rest = &text[place + "crate::".len()..];
-        if let Some(group) = rest.strip_prefix('{') {
-            let group = &group[..group.find('}').unwrap_or(group.len())];
-            rooms.extend(group.split(',').filter_map(|part| part.trim().split("::").next()));
-        } else {
-            rooms.push(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default());
+#[test]
+fn modules_import_only_what_is_below() {
+    let mut wrong = vec![];
+    for (module, imported) in imports(&root().join("src")) {
+        // The root may know every module.
+        let Some(name) = module.first() else { continue };
+        let may_know = MAY_KNOW.iter().find(|(known, _)| known == name).map(|(_, may_know)| *may_know);
+        for other in imported.iter().filter(|other| !may_know.unwrap_or(&[]).contains(&other[0].as_str())) {
+            wrong.push(format!("{} must not know {}", module.join("::"), other.join("::")));
         }
     }
-    rooms.retain(|room| !room.is_empty());
-    rooms
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A layer of `web`, from the top; in between are the resources, which do not know each other.
+fn web_layer(module: &[String]) -> Option<usize> {
+    match module.get(1)?.as_str() {
+        "app" => Some(0),
+        "filters" | "responses" => Some(2),
+        "state" => Some(3),
+        "http" => Some(4),
+        _ => Some(1),
+    }
 }
 
 #[test]
-fn arrows_point_down() {
+fn layers_of_web_import_only_what_is_below() {
     let mut wrong = vec![];
-    for (path, text) in sources_below(&root().join("src")) {
-        let Some(room) = room_of(&path) else { continue };
-        let Some((_, may_know)) = MAY_KNOW.iter().find(|(name, _)| *name == room) else {
-            wrong.push(format!("{}: the room {room} is in no list", path.display()));
-            continue;
-        };
-        for known in known_by(&text).into_iter().filter(|known| !may_know.contains(known)) {
-            wrong.push(format!("{}: {room} must not know {known}", path.display()));
+    for (module, imported) in imports(&root().join("src")) {
+        let Some(layer) = web_layer(&module).filter(|_| module[0] == "web") else { continue };
+        for other in imported.iter().filter(|other| other[0] == "web" && other.len() > 1) {
+            let below = web_layer(other).is_some_and(|other_layer| other_layer > layer);
+            if !below && other.get(1) != module.get(1) {
+                wrong.push(format!("{} must not know {}", module.join("::"), other.join("::")));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn the_domain_is_pure() {
+fn no_files_import_each_other_in_a_circle() {
+    for folder in ["src", "jobs/src"] {
+        let cycles = cycles(&imports(&root().join(folder)));
+        assert!(cycles.is_empty(), "{folder}: {}", cycles.join("\n"));
+    }
+}
+
+#[test]
+fn domain_is_pure() {
     for (path, text) in sources_below(&root().join("src/domain")) {
         for impure in IMPURE {
             assert!(!text.contains(impure), "{} uses {impure}", path.display());
@@ -94,7 +106,7 @@ fn the_domain_is_pure() {
 }
 
 #[test]
-fn sql_is_written_in_db_alone() {
+fn only_db_contains_sql() {
     let heads = ["src/web", "src/operations", "src/redis", "src/providers", "jobs/src"];
     for (path, text) in heads.iter().flat_map(|folder| sources_below(&root().join(folder))) {
         for sql in ["sqlx::query", "QueryBuilder"] {
@@ -104,19 +116,22 @@ fn sql_is_written_in_db_alone() {
 }
 
 #[test]
-fn the_heads_do_not_know_each_other() {
+fn web_jobs_and_sandbox_do_not_know_each_other() {
     for (path, text) in sources_below(&root().join("jobs/src")) {
-        assert!(!text.contains("psp_dashboard::web"), "{} knows the web", path.display());
+        assert!(!text.contains("psp_dashboard::web"), "{} imports web", path.display());
     }
     let manifest = fs::read_to_string(root().join("sandbox/Cargo.toml")).expect("a readable file");
-    assert!(!manifest.contains("psp-dashboard.workspace") && !manifest.contains("psp-jobs"), "the sandbox knows us");
+    assert!(
+        !manifest.contains("psp-dashboard.workspace") && !manifest.contains("psp-jobs"),
+        "the sandbox depends on this project"
+    );
 }
 
 #[test]
-fn no_file_grows_beyond_one_thing() {
+fn files_have_at_most_400_lines() {
     let folders = ["src", "jobs/src", "sandbox/src", "tests"];
     for (path, text) in folders.iter().flat_map(|folder| sources_below(&root().join(folder))) {
         let lines = text.lines().count();
-        assert!(lines <= 450, "{} has {lines} lines: is it one thing?", path.display());
+        assert!(lines <= 400, "{} has {lines} lines: split it", path.display());
     }
 }

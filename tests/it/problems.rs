@@ -15,6 +15,8 @@ async fn every_error_is_a_problem() {
         (Method::GET, "/api/v1/no-such-path", Some(ADMIN), None, 404, "NOT_FOUND"),
         (Method::GET, nobody, Some(ADMIN), None, 404, "NOT_FOUND"),
         (Method::DELETE, "/api/v1/transactions", Some(ADMIN), None, 405, "METHOD_NOT_ALLOWED"),
+        (Method::TRACE, "/api/v1/me", Some(ADMIN), None, 405, "METHOD_NOT_ALLOWED"),
+        (Method::POST, "/api/docs", None, None, 405, "METHOD_NOT_ALLOWED"),
         (Method::GET, "/api/v1/transactions", None, None, 401, "UNAUTHENTICATED"),
         (Method::GET, "/api/v1/transactions", Some("no-such-key-at-all"), None, 401, "UNAUTHENTICATED"),
         (Method::POST, trigger, Some(VIEWER), Some("{}"), 403, "FORBIDDEN"),
@@ -53,6 +55,8 @@ async fn every_error_is_a_problem() {
         for field in ["type", "title", "detail"] {
             assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}: {problem}");
         }
+        let allow = response.headers.get("allow").map(|methods| methods.to_str().expect("plain text"));
+        assert_eq!(allow, (status == 405).then_some("GET, HEAD"), "{method} {path}");
         if status == 422 {
             assert!(problem["errors"][0]["field"].is_string(), "{method} {path}: {problem}");
         }
@@ -74,7 +78,9 @@ async fn unknown_enum_value_lists_the_allowed_values() {
 async fn health_and_docs_need_no_key_and_request_ids_are_echoed() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
-    for path in ["/health", "/health/live", "/health/ready", "/api/docs", "/api/openapi.json", "/api/openapi.yaml"] {
+    for path in
+        ["/health", "/health/", "/health/live", "/health/ready", "/api/docs", "/api/openapi.json", "/api/openapi.yaml"]
+    {
         let response = web.request(Method::GET, path, None, None).await.expect("the web process responds");
         assert_eq!(response.status, 200, "{path}: {response:?}");
     }

@@ -5,17 +5,14 @@
 //! signature of twenty arguments.
 
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use chrono::NaiveDate;
-use chrono_tz::Tz;
 use poem_openapi::types::MaybeUndefined;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::problem::{FieldError, Problem};
-use super::schema::{Money, Zone};
-use crate::domain::money::{Currency, parse_decimal};
+use crate::domain::money::Currency;
 
 /// A type that is read from the fields of a request; implemented by [`request_fields!`].
 pub(in crate::web) trait FromFields: Sized {
@@ -268,23 +265,11 @@ impl ParseField for u32 {
     }
 }
 
-impl ParseField for Money {
-    fn parse_field(text: &str) -> Result<Self, String> {
-        parse_decimal(text).map(Self).map_err(|_| "must be an exact decimal, for example 1542.50".to_owned())
-    }
-}
-
 impl ParseField for NaiveDate {
     fn parse_field(text: &str) -> Result<Self, String> {
         // chrono alone accepts 2026-1-5 as well.
         let day = (text.len() == 10).then(|| text.parse().ok()).flatten();
         day.ok_or_else(|| "must be a day, for example 2026-01-31".to_owned())
-    }
-}
-
-impl ParseField for Zone {
-    fn parse_field(text: &str) -> Result<Self, String> {
-        Tz::from_str(text).map(Self).map_err(|_| "must be an IANA time zone, for example Asia/Kolkata".to_owned())
     }
 }
 

@@ -10,6 +10,7 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use super::fields::ParseField;
 use crate::domain::job::{JobState, Trigger};
 use crate::domain::money::{Currency, format_decimal, parse_decimal};
 use crate::domain::status::Status;
@@ -67,11 +68,10 @@ macro_rules! named_enum {
 
         impl ::poem_openapi::types::ParseFromJSON for $type {
             fn parse_from_json(value: Option<::serde_json::Value>) -> ::poem_openapi::types::ParseResult<Self> {
-                use $crate::web::http::fields::ParseField;
-
                 match value {
                     Some(::serde_json::Value::String(text)) => {
-                        Self::parse_field(&text).map_err(::poem_openapi::types::ParseError::custom)
+                        <Self as $crate::web::http::fields::ParseField>::parse_field(&text)
+                            .map_err(::poem_openapi::types::ParseError::custom)
                     }
                     _ => Err(::poem_openapi::types::ParseError::expected_input()),
                 }
@@ -123,6 +123,12 @@ impl ParseFromJSON for Money {
             Some(Value::String(text)) => parse_decimal(&text).map(Self).map_err(ParseError::custom),
             _ => Err(ParseError::expected_input()),
         }
+    }
+}
+
+impl ParseField for Money {
+    fn parse_field(text: &str) -> Result<Self, String> {
+        parse_decimal(text).map(Self).map_err(|_| "must be an exact decimal, for example 1542.50".to_owned())
     }
 }
 
@@ -214,6 +220,12 @@ impl ParseFromJSON for Zone {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         let name = String::parse_from_json(value).map_err(ParseError::propagate)?;
         Ok(Self(name.parse::<Tz>()?))
+    }
+}
+
+impl ParseField for Zone {
+    fn parse_field(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| "must be an IANA time zone, for example Asia/Kolkata".to_owned())
     }
 }
 

@@ -16,7 +16,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::coalesce::Coalescer;
 use super::feed::{Feed, FeedError};
-use super::hub::Hub;
 use crate::domain::backoff::Backoff;
 use crate::domain::event::RecordedEvent;
 
@@ -41,7 +40,7 @@ enum Heard {
 /// The one reader of events in this process.
 pub(in crate::web) struct Follower {
     feed: Arc<dyn Feed>,
-    hub: Arc<Hub>,
+    deliver: Box<dyn Fn(Vec<RecordedEvent>) + Send + Sync>,
     coalescer: Coalescer,
     /// The last event that was followed, whether it has gone out or is held back.
     last: i64,
@@ -52,9 +51,14 @@ pub(in crate::web) struct Follower {
 }
 
 impl Follower {
-    /// Follows what comes after the event `last`.
-    pub(in crate::web) fn new(feed: Arc<dyn Feed>, hub: Arc<Hub>, last: i64) -> Self {
-        Self { feed, hub, coalescer: Coalescer::default(), last, look_at: Instant::now() + SILENCE, failures: 0 }
+    /// Passes the events after the id `last` to `deliver`.
+    pub(in crate::web) fn new(
+        feed: Arc<dyn Feed>,
+        last: i64,
+        deliver: impl Fn(Vec<RecordedEvent>) + Send + Sync + 'static,
+    ) -> Self {
+        let coalescer = Coalescer::default();
+        Self { feed, deliver: Box::new(deliver), coalescer, last, look_at: Instant::now() + SILENCE, failures: 0 }
     }
 
     /// Follows until the process ends.
@@ -125,12 +129,12 @@ impl Follower {
     fn follow(&mut self, event: RecordedEvent) {
         self.last = event.id;
         let out = self.coalescer.admit(event, Instant::now());
-        self.hub.hand_out(out);
+        (self.deliver)(out);
     }
 
     fn release(&mut self) {
         let out = self.coalescer.release(Instant::now());
-        self.hub.hand_out(out);
+        (self.deliver)(out);
     }
 }
 

@@ -90,7 +90,8 @@ impl Hub {
             closing: CancellationToken::new(),
             sessions: TaskTracker::new(),
         });
-        let follower = Follower::new(feed, Arc::clone(&hub), newest);
+        let receiver = Arc::clone(&hub);
+        let follower = Follower::new(feed, newest, move |events| receiver.deliver(events));
         let closing = hub.closing.clone();
         tokio::spawn(async move { closing.run_until_cancelled_owned(follower.run()).await });
         Ok(hub)
@@ -127,8 +128,8 @@ impl Hub {
         Session::new(outbox, Arc::clone(&self.clock)).run(stream, welcome, &self.closing).await;
     }
 
-    /// Executor events to every socket, in their order.
-    pub(in crate::web) fn hand_out(&self, events: Vec<RecordedEvent>) {
+    /// Puts events into the outbox of every socket, in order.
+    fn deliver(&self, events: Vec<RecordedEvent>) {
         if events.is_empty() {
             return;
         }

@@ -1,6 +1,7 @@
 //! Test fixtures: servers, programs, the providers' sandbox, an HTTP client and a WebSocket client.
 
 pub(crate) mod consistency;
+pub(crate) mod declared;
 pub(crate) mod exported_files;
 pub(crate) mod exports;
 pub(crate) mod ingest_fixture;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::declared::assert_declared;
 use super::programs::{Output, Program, RunningProgram, free_port, run};
 use super::sandbox::Sandbox;
 use super::servers::{Servers, number};
@@ -264,7 +265,11 @@ fn with_headers(request: RequestBuilder, headers: &[(&str, &str)]) -> RequestBui
 }
 
 async fn read_response(request: RequestBuilder) -> Result<ApiResponse, reqwest::Error> {
-    let response = request.send().await?;
+    let (client, request) = request.build_split();
+    let request = request?;
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    assert_declared(&method, &path, status);
     Ok(ApiResponse { status, headers, text: response.text().await? })
 }
