@@ -1,4 +1,4 @@
-//! What there is of a period so far, beside as much of the one before.
+//! A period compared with the one before.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
-use super::Interval;
-use super::measures::PaymentMeasures;
+use super::group_metrics::GroupMetrics;
 use super::tally::Tally;
+use super::{DataAsOf, Interval};
 use crate::domain::metrics::comparison::{ComparedPeriods, ComparisonType};
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
@@ -24,74 +24,74 @@ use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::query::Query;
 use crate::web::http::schema::{Money, named_enum};
-use crate::web::responses::period::DataAsOf;
 use crate::web::state::State;
 
 request_fields! {
-    /// What is held against what.
-    struct ComparisonQuery {
-        /// Today, this week or this month so far against as much of the one before, or with `custom` the days of `from_date` and
-        /// `to_date` against as many right before them; `day` where nothing is said.
-        comparison_type: Option<ComparisonType>,
-    }
+/// Which periods are compared.
+struct ComparisonQuery {
+    /// Compares today, this week or this month so far with the same part of the previous one; `custom` compares the days from
+    /// `from_date` to `to_date` with as many days right before. Default: `day`.
+    comparison_type: Option<ComparisonType>,
+}
 }
 
-/// One of two periods.
+/// One of the two periods.
 #[derive(Debug, Clone, Object)]
 struct ComparedPeriod {
-    /// The time it is about.
+    /// The time covered.
     period: Interval,
     #[oai(flatten)]
-    measures: PaymentMeasures,
+    metrics: GroupMetrics,
 }
 
-/// How much more there is than before; below zero where it is less. Percents are of what was before, and null where that was 0.
+/// The changes from the previous period to the current one; negative if there is less. Percentages are of the previous value,
+/// and null if that is 0.
 #[derive(Debug, Clone, Object)]
 struct Changes {
-    /// Of payments.
+    /// Change of the number of transactions.
     count_change: i64,
-    /// The same in percent.
+    /// Change of the number of transactions, in percent.
     count_change_percent: Option<f64>,
-    /// Of money, in the currency of both periods; null where they have several.
+    /// Change of the amount, in the currency of both periods; null if they have several.
     amount_change: Option<Money>,
-    /// The same in percent; of US dollars where both periods have several currencies.
+    /// Change of the amount, in percent; of the amount in US dollars if the periods have several currencies.
     amount_change_percent: Option<f64>,
-    /// Of money in US dollars, of payments that have a rate.
+    /// Change of the amount in US dollars, without transactions that have no exchange rate.
     amount_usd_change: Money,
-    /// The same in percent.
+    /// Change of the amount in US dollars, in percent.
     amount_usd_change_percent: Option<f64>,
-    /// Of successful payments.
+    /// Change of the number of successful transactions.
     success_count_change: i64,
-    /// The same in percent.
+    /// Change of the number of successful transactions, in percent.
     success_count_change_percent: Option<f64>,
-    /// Of failed payments.
+    /// Change of the number of failed transactions.
     failed_count_change: i64,
-    /// The same in percent.
+    /// Change of the number of failed transactions, in percent.
     failed_count_change_percent: Option<f64>,
-    /// Of conversion, in percentage points; null where a period has no payments.
+    /// Change of the conversion rate, in percentage points; null if one of the periods has no transactions.
     conversion_rate_change: Option<f64>,
 }
 
 impl Changes {
-    fn of(current: &Tally, previous: &Tally) -> Self {
+    fn new(current: &Tally, previous: &Tally) -> Self {
         let counts = |count: fn(&Tally) -> i64| {
-            let (now, before) = (count(current), count(previous));
-            (now - before, percent_change(now.into(), before.into()))
+            let (current, previous) = (count(current), count(previous));
+            (current - previous, percent_change(current.into(), previous.into()))
         };
         let (count_change, count_change_percent) = counts(Tally::count);
         let (success_count_change, success_count_change_percent) =
-            counts(|tally| tally.in_state(Status::Success).count);
-        let (failed_count_change, failed_count_change_percent) = counts(|tally| tally.in_state(Status::Failed).count);
-        let (now, before) = (current.all(), previous.all());
+            counts(|tally| tally.measures(Status::Success).count);
+        let (failed_count_change, failed_count_change_percent) = counts(|tally| tally.measures(Status::Failed).count);
+        let (current_total, previous_total) = (current.total(), previous.total());
         let mut both = current.clone();
-        both.join(previous);
+        both.merge(previous);
         Self {
             count_change,
             count_change_percent,
-            amount_change: both.money(now.amount - before.amount),
+            amount_change: both.money(current_total.amount - previous_total.amount),
             amount_change_percent: current.amount_change_percent(previous),
-            amount_usd_change: Money(now.amount_usd - before.amount_usd),
-            amount_usd_change_percent: percent_change(now.amount_usd, before.amount_usd),
+            amount_usd_change: Money(current_total.amount_usd - previous_total.amount_usd),
+            amount_usd_change_percent: percent_change(current_total.amount_usd, previous_total.amount_usd),
             success_count_change,
             success_count_change_percent,
             failed_count_change,
@@ -101,60 +101,59 @@ impl Changes {
     }
 }
 
-/// How many succeeded, of how many.
+/// The number of successful transactions, and of all.
 fn conversion(tally: &Tally) -> (Decimal, Decimal) {
-    (tally.in_state(Status::Success).count.into(), tally.count().into())
+    (tally.measures(Status::Success).count.into(), tally.count().into())
 }
 
-/// Two periods held against each other.
+/// A period compared with the one before.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsComparison", example)]
-struct ComparisonAnswer {
-    /// What is held against what.
+#[oai(example)]
+struct MetricsComparison {
+    /// Which periods are compared.
     comparison_type: ComparisonType,
-    /// The zone whose days, weeks and months they are.
+    /// The time zone of the days, weeks and months (IANA name).
     timezone: String,
-    /// The later period: what there is of it so far.
+    /// The current period, so far.
     current: ComparedPeriod,
-    /// The earlier one: as much of it.
+    /// The same part of the previous period.
     previous: ComparedPeriod,
-    /// How much more there is in the later one.
+    /// The changes from `previous` to `current`.
     comparison: Changes,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-impl ComparisonAnswer {
-    fn of(
+impl MetricsComparison {
+    fn new(
         comparison_type: ComparisonType,
         timezone: &str,
         periods: ComparedPeriods,
-        sums: &[MetricRow],
+        rows: &[MetricRow],
         data_as_of: DataAsOf,
     ) -> Self {
-        let tally = |slot| Tally::of(sums.iter().filter(|sum| sum.bucket == slot));
+        let tally = |bucket| Tally::from_rows(rows.iter().filter(|row| row.bucket == bucket));
         let (current, previous) = (tally(TimeBuckets::LATER), tally(TimeBuckets::EARLIER));
         Self {
             comparison_type,
             timezone: timezone.to_owned(),
-            current: ComparedPeriod { period: periods.current.into(), measures: (&current).into() },
-            previous: ComparedPeriod { period: periods.previous.into(), measures: (&previous).into() },
-            comparison: Changes::of(&current, &previous),
+            current: ComparedPeriod { period: periods.current.into(), metrics: (&current).into() },
+            previous: ComparedPeriod { period: periods.previous.into(), metrics: (&previous).into() },
+            comparison: Changes::new(&current, &previous),
             data_as_of,
         }
     }
 }
 
-/// The endpoint.
 pub(in crate::web) struct ComparisonApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl ComparisonApi {
-    /// Compare a period with the one before
+    /// Compare metrics with the previous period
     ///
-    /// Of a period that is still running, `current` ends with the running quarter of an hour, and `previous` at the same time by
-    /// the clocks of the zone, so that whole quarters are compared; both say where they end. A month is cut at the end of a
-    /// shorter one before. `from_date` and `to_date` matter to `custom` alone.
+    /// A period that has not ended is compared up to the end of the current quarter of an hour, with the previous period up to
+    /// the same local time; both periods in the response state where they end. A month is compared only up to the last day of
+    /// a shorter previous month. `from_date` and `to_date` only apply to `custom`.
     #[oai(path = "/metrics/comparison", method = "get", operation_id = "getMetricsComparison")]
     async fn comparison(
         &self,
@@ -162,31 +161,31 @@ impl ComparisonApi {
         _viewer: Viewer,
         query: Query<MetricsQuery>,
         comparison: Query<ComparisonQuery>,
-    ) -> Result<Json<ComparisonAnswer>, Fails> {
+    ) -> Result<Json<MetricsComparison>, Fails> {
         let comparison_type = comparison.0.comparison_type.unwrap_or_default();
         let days = query.0.days(&state)?;
         let periods = comparison_type.periods(days, state.clock.now());
-        let slots = TimeBuckets::two(periods.previous, periods.current);
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots)).await?;
+        let buckets = TimeBuckets::two(periods.previous, periods.current);
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets)).await?;
         let as_of = answer.as_of.into();
-        Ok(Json(ComparisonAnswer::of(comparison_type, days.zone().name(), periods, &answer.rows, as_of)))
+        Ok(Json(MetricsComparison::new(comparison_type, days.zone().name(), periods, &answer.rows, as_of)))
     }
 }
 
-fn example_sums() -> [MetricRow; 2] {
+fn example_rows() -> [MetricRow; 2] {
     let mut current = MetricRow { bucket: TimeBuckets::LATER, ..MetricRow::example() };
     current.measures.count = 150;
     [MetricRow { bucket: TimeBuckets::EARLIER, ..MetricRow::example() }, current]
 }
 
-impl Example for ComparisonAnswer {
+impl Example for MetricsComparison {
     fn example() -> Self {
         let ending = |until| TimeRange { from: until - chrono::TimeDelta::hours(10), until };
         let periods = ComparedPeriods {
             previous: ending(EXAMPLE_TIME - chrono::TimeDelta::days(1)),
             current: ending(EXAMPLE_TIME),
         };
-        Self::of(ComparisonType::Day, "UTC", periods, &example_sums(), DataAsOf::example())
+        Self::new(ComparisonType::Day, "UTC", periods, &example_rows(), DataAsOf::example())
     }
 }
 
@@ -197,12 +196,12 @@ mod tests {
     use super::*;
 
     fn changes(current: &[MetricRow], previous: &[MetricRow]) -> Changes {
-        Changes::of(&Tally::of(current), &Tally::of(previous))
+        Changes::new(&Tally::from_rows(current), &Tally::from_rows(previous))
     }
 
     #[test]
     fn changes_are_absolute_and_in_percent() {
-        let [previous, current] = example_sums();
+        let [previous, current] = example_rows();
         let failed = MetricRow { status: Status::Failed, ..previous.clone() };
         let changes = changes(&[current], &[previous, failed]);
         assert_eq!((changes.count_change, changes.count_change_percent), (-90, Some(-37.5)));
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn amounts_of_two_currencies_are_compared_in_dollars() {
-        let [mut previous, current] = example_sums();
+        let [mut previous, current] = example_rows();
         previous.currency = "EUR".to_owned();
         previous.measures.amount_usd = Decimal::from(4_442);
         let changes = changes(&[current], &[previous]);
@@ -223,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_before_is_no_hundred_percent() {
-        let [_, current] = example_sums();
+    fn empty_previous_period_has_no_percentages() {
+        let [_, current] = example_rows();
         let changes = changes(&[current], &[]);
         assert_eq!((changes.count_change, changes.count_change_percent), (150, None));
         assert_eq!((changes.amount_change_percent, changes.conversion_rate_change), (None, None));

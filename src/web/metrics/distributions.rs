@@ -1,4 +1,4 @@
-//! How payments are spread over the week, and over small and large amounts.
+//! How transactions are distributed over the week, and over ranges of amounts.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use super::WEEKDAYS;
 use super::tally::Tally;
+use super::{DataAsOf, Period, WEEKDAYS, hour_of_week};
 use crate::domain::metrics::amount_band::AmountBand;
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
@@ -19,185 +19,177 @@ use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
 use crate::web::http::schema::Money;
-use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
-/// The payments of an hour of the week.
+/// The transactions of an hour of the week.
 #[derive(Debug, Clone, Object)]
 struct WeekHour {
-    /// The day of the week: 0 is Monday.
+    /// The day of the week: 0 is Monday, 6 is Sunday.
     weekday: i32,
-    /// Its name.
+    /// The English name of the day of the week.
     weekday_name: String,
-    /// The hour by the clocks of the zone, 0 to 23.
+    /// The hour of the day in the time zone, 0 to 23.
     hour: i32,
-    /// How many payments.
+    /// Number of transactions.
     count: i64,
-    /// The sum of their amounts; null where the payments of the answer have several currencies.
+    /// Sum of the amounts, in the response's `currency`; null if the transactions of the response have several currencies.
     amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
+    /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
     amount_usd: Money,
-    /// How many succeeded.
+    /// Number of successful transactions.
     success_count: i64,
-    /// Successful payments of all, in percent.
+    /// Successful transactions in percent of all; null if there are none.
     conversion_rate: Option<f64>,
 }
 
-/// How payments are spread over the week.
+/// Transactions by weekday and hour.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsHourlyDistribution", example)]
-struct HourlyDistribution {
-    /// The days it is about.
+#[oai(example)]
+struct MetricsHourlyDistribution {
+    /// The days covered.
     period: Period,
-    /// The currency of all payments; null where they have several, or there are none.
+    /// The currency of the amounts; null if the transactions have several currencies, or if there are none.
     currency: Option<String>,
-    /// Every hour of the week, from Monday at 0.
+    /// The 168 hours of the week, from Monday at 0.
     data: Vec<WeekHour>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-impl HourlyDistribution {
-    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let whole = Tally::of(sums);
-        let tallies = Tally::by(sums, |sum| sum.bucket);
+impl MetricsHourlyDistribution {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let whole = Tally::from_rows(rows);
+        let tallies = Tally::by_key(rows, |row| row.bucket);
         let empty = Tally::default();
-        let row = |(weekday, weekday_name): (i32, &str), hour| {
-            let tally = tallies.get(&week_hour(weekday, hour)).unwrap_or(&empty);
-            let all = tally.all();
+        let item = |(weekday, weekday_name): (i32, &str), hour| {
+            let tally = tallies.get(&hour_of_week(weekday, hour)).unwrap_or(&empty);
+            let total = tally.total();
             WeekHour {
                 weekday,
                 weekday_name: weekday_name.to_owned(),
                 hour,
-                count: all.count,
-                amount: whole.money(all.amount),
-                amount_usd: Money(all.amount_usd),
-                success_count: tally.in_state(Status::Success).count,
+                count: total.count,
+                amount: whole.money(total.amount),
+                amount_usd: Money(total.amount_usd),
+                success_count: tally.measures(Status::Success).count,
                 conversion_rate: tally.conversion_rate(),
             }
         };
-        let weekdays = (0..).zip(WEEKDAYS);
-        let data = weekdays.flat_map(|weekday| (0..HOURS).map(move |hour| (weekday, hour)));
-        let data = data.map(|(weekday, hour)| row(weekday, hour)).collect();
+        let data = (0..).zip(WEEKDAYS).flat_map(|weekday| (0..HOURS).map(move |hour| (weekday, hour)));
+        let data = data.map(|(weekday, hour)| item(weekday, hour)).collect();
         Self { period, currency: whole.currency(), data, data_as_of }
     }
 }
 
-/// The key of an hour of the week.
-fn week_hour(weekday: i32, hour: i32) -> i32 {
-    weekday * HOURS + hour
-}
-
-/// The payments of a band of amounts in an hour of the day.
+/// The transactions of a range of amounts in an hour of the day.
 #[derive(Debug, Clone, Object)]
 struct BandHour {
-    /// The band.
+    /// The range of amounts, one of the response's `buckets`.
     bucket: String,
-    /// Its place among `buckets`, from 0.
+    /// The index of the range in the response's `buckets`, from 0.
     bucket_index: usize,
-    /// The hour by the clocks of the zone, 0 to 23.
+    /// The hour of the day in the time zone, 0 to 23.
     hour: i32,
-    /// How many payments.
+    /// Number of transactions.
     count: i64,
-    /// The sum of their amounts; null where the payments of the answer have several currencies.
+    /// Sum of the amounts, in the response's `currency`; null if the transactions of the response have several currencies.
     total_amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
+    /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
     total_amount_usd: Money,
 }
 
-/// How payments are spread over small and large amounts.
+/// Transactions by range of amounts and hour of the day.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsAmountDistribution", example)]
-struct AmountDistribution {
-    /// The days it is about.
+#[oai(example)]
+struct MetricsAmountDistribution {
+    /// The days covered.
     period: Period,
-    /// The currency of all payments; null where they have several, or there are none.
+    /// The currency of the amounts; null if the transactions have several currencies, or if there are none.
     currency: Option<String>,
-    /// The bands of amounts, each payment's in its own currency: from the first bound, included, to the second, excluded.
+    /// The ranges of amounts: the lower bound is included, the upper one is not. They apply to the amount of a transaction in
+    /// its own currency.
     buckets: Vec<String>,
-    /// Every hour of the day for every band, the smallest amounts first.
+    /// An item per range and hour of the day, the smallest amounts first.
     data: Vec<BandHour>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-impl AmountDistribution {
-    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let whole = Tally::of(sums);
-        let tallies = Tally::by(sums, |sum| (sum.member.as_str(), sum.bucket));
+impl MetricsAmountDistribution {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let whole = Tally::from_rows(rows);
+        let tallies = Tally::by_key(rows, |row| (row.member.as_str(), row.bucket));
         let empty = Tally::default();
-        let row = |band: AmountBand, hour| {
-            let all = tallies.get(&(band.as_str(), hour)).unwrap_or(&empty).all();
+        let item = |band: AmountBand, hour| {
+            let total = tallies.get(&(band.as_str(), hour)).unwrap_or(&empty).total();
             BandHour {
                 bucket: band.label().to_owned(),
                 bucket_index: band.index(),
                 hour,
-                count: all.count,
-                total_amount: whole.money(all.amount),
-                total_amount_usd: Money(all.amount_usd),
+                count: total.count,
+                total_amount: whole.money(total.amount),
+                total_amount_usd: Money(total.amount_usd),
             }
         };
         let data = AmountBand::all().flat_map(|band| (0..HOURS).map(move |hour| (band, hour)));
-        let data = data.map(|(band, hour)| row(band, hour)).collect();
+        let data = data.map(|(band, hour)| item(band, hour)).collect();
         let buckets = AmountBand::all().map(|band| band.label().to_owned()).collect();
         Self { period, currency: whole.currency(), buckets, data, data_as_of }
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct DistributionsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl DistributionsApi {
-    /// Spread payments over the week
+    /// Get hourly distribution
     ///
-    /// By weekday and hour of the zone, the empty hours with zeros: all Mondays of the period together, and so on. An hour that
-    /// clocks show twice counts for both, one that they skip has nothing.
+    /// Transactions by weekday and hour in the time zone, hours without transactions included. All Mondays of the period are
+    /// counted together, and so on. An hour that daylight saving time repeats counts both times; one that it skips is empty.
     #[oai(path = "/metrics/hourly-distribution", method = "get", operation_id = "getMetricsHourlyDistribution")]
     async fn hourly(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<HourlyDistribution>, Fails> {
+    ) -> Result<Json<MetricsHourlyDistribution>, Fails> {
         let days = query.0.days(&state)?;
-        let answer =
-            state.metrics.query(&MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, week_hour))).await?;
-        Ok(Json(HourlyDistribution::of(days.into(), &answer.rows, answer.as_of.into())))
+        let hours = TimeBuckets::hours(days, hour_of_week);
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), hours)).await?;
+        Ok(Json(MetricsHourlyDistribution::new(days.into(), &answer.rows, answer.as_of.into())))
     }
 
-    /// Spread payments over amounts
+    /// Get amount distribution
     ///
-    /// By bands of amounts and hour of the day in the zone, the empty ones with zeros. A payment's band is that of its amount in
-    /// its own currency.
+    /// Transactions by range of amounts and hour of the day in the time zone, empty ones included. The range is that of the
+    /// transaction's amount in its own currency.
     #[oai(path = "/metrics/amount-distribution", method = "get", operation_id = "getMetricsAmountDistribution")]
     async fn amounts(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<AmountDistribution>, Fails> {
+    ) -> Result<Json<MetricsAmountDistribution>, Fails> {
         let days = query.0.days(&state)?;
-        let question =
-            MetricQuery::new(query.0.filter(), TimeBuckets::hours(days, |_, hour| hour)).by(Dimension::AmountBand);
-        let answer = state.metrics.query(&question).await?;
-        Ok(Json(AmountDistribution::of(days.into(), &answer.rows, answer.as_of.into())))
+        let hours = TimeBuckets::hours(days, |_, hour| hour);
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), hours).by(Dimension::AmountBand)).await?;
+        Ok(Json(MetricsAmountDistribution::new(days.into(), &answer.rows, answer.as_of.into())))
     }
 }
 
-impl Example for HourlyDistribution {
+impl Example for MetricsHourlyDistribution {
     fn example() -> Self {
-        let whole = Self::of(Period::example(), &[MetricRow::example()], DataAsOf::example());
+        let whole = Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example());
         Self { data: whole.data.into_iter().take(2).collect(), ..whole }
     }
 }
 
-impl Example for AmountDistribution {
+impl Example for MetricsAmountDistribution {
     fn example() -> Self {
-        let sum =
+        let row =
             MetricRow { member: AmountBand::from_amount(1_542.into()).as_str().to_owned(), ..MetricRow::example() };
-        let whole = Self::of(Period::example(), &[sum], DataAsOf::example());
-        Self { data: whole.data.into_iter().filter(|row| row.hour == 0).collect(), ..whole }
+        let whole = Self::new(Period::example(), &[row], DataAsOf::example());
+        Self { data: whole.data.into_iter().filter(|item| item.hour == 0).collect(), ..whole }
     }
 }
 
@@ -206,29 +198,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_hour_of_the_week_has_a_row() {
-        // Sunday at eleven at night.
-        let sum = MetricRow { bucket: 167, ..MetricRow::example() };
-        let answer = HourlyDistribution::of(Period::example(), &[sum], DataAsOf::example());
-        let last = answer.data.last().expect("a row");
-        assert_eq!((answer.data.len(), last.weekday, &*last.weekday_name, last.hour), (168, 6, "Sunday", 23));
+    fn every_hour_of_the_week_has_an_item() {
+        // Sunday, 23:00.
+        let row = MetricRow { bucket: 167, ..MetricRow::example() };
+        let response = MetricsHourlyDistribution::new(Period::example(), &[row], DataAsOf::example());
+        let last = response.data.last().expect("an item");
+        assert_eq!((response.data.len(), last.weekday, &*last.weekday_name, last.hour), (168, 6, "Sunday", 23));
         assert_eq!((last.count, last.success_count, last.conversion_rate), (120, 120, Some(100.0)));
-        assert_eq!((answer.data[0].count, answer.data[0].conversion_rate), (0, None));
+        assert_eq!((response.data[0].count, response.data[0].conversion_rate), (0, None));
     }
 
     #[test]
-    fn every_band_has_a_row_for_every_hour() {
-        let mut sums = [
+    fn every_range_of_amounts_has_an_item_per_hour() {
+        let mut rows = [
             MetricRow { bucket: 7, member: "3".to_owned(), ..MetricRow::example() },
             MetricRow { member: "0".to_owned(), ..MetricRow::example() },
         ];
-        let answer = AmountDistribution::of(Period::example(), &sums, DataAsOf::example());
-        assert_eq!((answer.buckets.len(), answer.data.len(), answer.data[0].count), (8, 192, 120));
-        let row = &answer.data[3 * 24 + 7];
-        assert_eq!((&*row.bucket, row.bucket_index, row.hour, row.count), ("1000-5000", 3, 7, 120));
-        assert!(row.total_amount.is_some());
-        sums[1].currency = "EUR".to_owned();
-        let answer = AmountDistribution::of(Period::example(), &sums, DataAsOf::example());
-        assert!(answer.currency.is_none() && answer.data.iter().all(|row| row.total_amount.is_none()));
+        let response = MetricsAmountDistribution::new(Period::example(), &rows, DataAsOf::example());
+        assert_eq!((response.buckets.len(), response.data.len(), response.data[0].count), (8, 192, 120));
+        let item = &response.data[3 * 24 + 7];
+        assert_eq!((&*item.bucket, item.bucket_index, item.hour, item.count), ("1000-5000", 3, 7, 120));
+        assert!(item.total_amount.is_some());
+        rows[1].currency = "EUR".to_owned();
+        let response = MetricsAmountDistribution::new(Period::example(), &rows, DataAsOf::example());
+        assert!(response.currency.is_none() && response.data.iter().all(|item| item.total_amount.is_none()));
     }
 }

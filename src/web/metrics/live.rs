@@ -1,6 +1,7 @@
-//! What happens right now: the last minutes, the running one among them.
+//! The last minutes, up to the end of the current one.
 //!
-//! Payments come when a sync tells of them, so the newest minutes fill up late; `data_as_of` says how late.
+//! A transaction is counted only after a sync has read it, so the newest minutes are incomplete; `data_as_of` says up to when
+//! they are complete.
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::Interval;
-use super::measures::{BySource, PaymentMeasures};
+use super::group_metrics::{BySource, GroupMetrics};
 use super::tally::Tally;
+use super::{DataAsOf, Interval};
 use crate::domain::metrics::minutes::LastMinutes;
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
@@ -26,19 +27,18 @@ use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
-use crate::web::responses::period::DataAsOf;
 use crate::web::state::State;
 
-/// How many minutes may be asked for.
+/// What `minutes` may be.
 const MINUTES: std::ops::RangeInclusive<u32> = 5..=1_440;
-const MINUTES_BY_HABIT: u32 = 60;
-/// How many minutes are at a glance.
+const DEFAULT_MINUTES: u32 = 60;
+/// The number of minutes of `/metrics/live`.
 const LIVE_MINUTES: u32 = 5;
 
 request_fields! {
-    /// How many minutes are counted.
+    /// The time covered.
     struct RpmQuery {
-        /// The last so many minutes, the running one among them: 5 to 1440, or 60 where nothing is said.
+        /// Number of minutes covered, including the current one: 5 to 1440; default 60.
         #[oai(validator(minimum(value = "5"), maximum(value = "1440")))]
         minutes: Option<u32>,
     }
@@ -53,52 +53,52 @@ impl RpmQuery {
     }
 }
 
-/// The payments of a minute.
+/// The transactions of a minute.
 #[derive(Debug, Clone, Object)]
 struct Minute {
-    /// When it began.
+    /// The start of the minute.
     timestamp: Time,
-    /// How many payments.
+    /// Number of transactions.
     count: i64,
 }
 
-/// Payments a minute.
+/// Transactions per minute.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsRpm", example)]
-struct Rpm {
-    /// The time it is about.
+#[oai(example)]
+struct MetricsRpm {
+    /// The time covered.
     period: Interval,
-    /// How many minutes that is.
+    /// Number of minutes covered.
     minutes: usize,
-    /// How many payments.
+    /// Number of transactions.
     total_count: i64,
-    /// The minutes, the earliest first, the running one last.
+    /// The minutes, the earliest first; the last one is the current minute.
     data: Vec<Minute>,
-    /// Payments a minute in the mean of all of them.
+    /// Mean number of transactions per minute.
     average: Option<f64>,
-    /// The most payments that a minute had.
+    /// Largest number of transactions in a minute.
     peak: i64,
-    /// The first minute that had them; null where there are no payments.
+    /// The first minute with that number; null if there are no transactions.
     peak_at: Option<Time>,
-    /// The payments of the running minute so far.
+    /// Number of transactions in the current minute so far.
     current: i64,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-impl Rpm {
-    fn of(minutes: &LastMinutes, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let tallies = Tally::by(sums, |sum| sum.bucket);
-        let count = |slot: i32| tallies.get(&slot).map_or(0, Tally::count);
-        let row = |(start, slot): (&DateTime<Utc>, i32)| Minute { timestamp: Time(*start), count: count(slot) };
-        let data: Vec<Minute> = minutes.starts().iter().zip(0..).map(row).collect();
+impl MetricsRpm {
+    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let tallies = Tally::by_key(rows, |row| row.bucket);
+        let count = |bucket: i32| tallies.get(&bucket).map_or(0, Tally::count);
+        let minute = |(start, bucket): (&DateTime<Utc>, i32)| Minute { timestamp: Time(*start), count: count(bucket) };
+        let data: Vec<Minute> = minutes.starts().iter().zip(0..).map(minute).collect();
         let peak = data.iter().rev().max_by_key(|minute| minute.count);
         let total_count = data.iter().map(|minute| minute.count).sum();
         Self {
             period: minutes.time_range().into(),
             minutes: data.len(),
             total_count,
-            average: a_minute(total_count, data.len()),
+            average: per_minute(total_count, data.len()),
             peak: peak.map_or(0, |minute| minute.count),
             peak_at: peak.filter(|minute| minute.count > 0).map(|minute| minute.timestamp),
             current: data.last().map_or(0, |minute| minute.count),
@@ -108,49 +108,47 @@ impl Rpm {
     }
 }
 
-/// So many payments in so many minutes.
-fn a_minute(count: i64, minutes: usize) -> Option<f64> {
+fn per_minute(count: i64, minutes: usize) -> Option<f64> {
     average(Decimal::from(count), i64::try_from(minutes).ok()?)?.to_f64()
 }
 
-/// The last five minutes.
+/// The metrics of the last five minutes.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsLive", example)]
-struct Live {
-    /// The time it is about.
+#[oai(example)]
+struct MetricsLive {
+    /// The time covered.
     period: Interval,
     #[oai(flatten)]
-    measures: PaymentMeasures,
-    /// Payments a minute.
+    metrics: GroupMetrics,
+    /// Mean number of transactions per minute.
     rpm: Option<f64>,
-    /// By source: one that has fallen silent is seen here.
+    /// The transactions by source: shows when a source has stopped reporting.
     by_source: BySource,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-impl Live {
-    fn of(minutes: &LastMinutes, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let tally = Tally::of(sums);
+impl MetricsLive {
+    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let tally = Tally::from_rows(rows);
         Self {
             period: minutes.time_range().into(),
-            measures: (&tally).into(),
-            rpm: a_minute(tally.count(), minutes.starts().len()),
-            by_source: BySource::of(&tally, sums.iter()),
+            metrics: (&tally).into(),
+            rpm: per_minute(tally.count(), minutes.starts().len()),
+            by_source: BySource::new(&tally, rows.iter()),
             data_as_of,
         }
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct LiveApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl LiveApi {
-    /// Count payments a minute
+    /// Get transactions per minute
     ///
-    /// Over the last `minutes`, the running one among them, by the time payments were created. What the next sync will tell of
-    /// is not counted yet. Dates and zone are passed over.
+    /// The number of transactions created in each of the last `minutes`, including the current one. Transactions that the next
+    /// sync will read are not counted yet. `from_date`, `to_date` and `timezone` are ignored.
     #[oai(path = "/metrics/rpm", method = "get", operation_id = "getMetricsRpm")]
     async fn rpm(
         &self,
@@ -158,39 +156,40 @@ impl LiveApi {
         _viewer: Viewer,
         query: Query<MetricsQuery>,
         rpm: Query<RpmQuery>,
-    ) -> Result<Json<Rpm>, Fails> {
-        let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(MINUTES_BY_HABIT), state.clock.now());
-        let slots = TimeBuckets::between(minutes.boundaries().to_vec());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots).counts()).await?;
-        Ok(Json(Rpm::of(&minutes, &answer.rows, answer.as_of.into())))
+    ) -> Result<Json<MetricsRpm>, Fails> {
+        let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(DEFAULT_MINUTES), state.clock.now());
+        let buckets = TimeBuckets::between(minutes.boundaries().to_vec());
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets).counts()).await?;
+        Ok(Json(MetricsRpm::new(&minutes, &answer.rows, answer.as_of.into())))
     }
 
-    /// Look at the last five minutes
+    /// Get live metrics
     ///
-    /// What was created in them, the running one among them, in all and by source. Dates and zone are passed over.
+    /// The metrics of transactions created in the last five minutes, including the current one, in total and by source.
+    /// `from_date`, `to_date` and `timezone` are ignored.
     #[oai(path = "/metrics/live", method = "get", operation_id = "getMetricsLive")]
     async fn live(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<Live>, Fails> {
+    ) -> Result<Json<MetricsLive>, Fails> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
-        let question = MetricQuery::new(query.0.filter(), TimeBuckets::one(minutes.time_range())).by_source();
-        let answer = state.metrics.query(&question).await?;
-        Ok(Json(Live::of(&minutes, &answer.rows, answer.as_of.into())))
+        let buckets = TimeBuckets::one(minutes.time_range());
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets).by_source()).await?;
+        Ok(Json(MetricsLive::new(&minutes, &answer.rows, answer.as_of.into())))
     }
 }
 
-impl Example for Rpm {
+impl Example for MetricsRpm {
     fn example() -> Self {
-        Self::of(&LastMinutes::new(5, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
+        Self::new(&LastMinutes::new(5, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
     }
 }
 
-impl Example for Live {
+impl Example for MetricsLive {
     fn example() -> Self {
-        Self::of(&LastMinutes::new(LIVE_MINUTES, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
+        Self::new(&LastMinutes::new(LIVE_MINUTES, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
     }
 }
 
@@ -198,29 +197,29 @@ impl Example for Live {
 mod tests {
     use super::*;
 
-    fn rpm(counts: &[(i32, i64)]) -> Rpm {
-        let sum = |(slot, count): &(i32, i64)| {
-            let mut sum = MetricRow { bucket: *slot, ..MetricRow::example() };
-            sum.measures.count = *count;
-            sum
+    fn rpm(counts: &[(i32, i64)]) -> MetricsRpm {
+        let row = |(bucket, count): &(i32, i64)| {
+            let mut row = MetricRow { bucket: *bucket, ..MetricRow::example() };
+            row.measures.count = *count;
+            row
         };
-        let sums: Vec<MetricRow> = counts.iter().map(sum).collect();
-        Rpm::of(&LastMinutes::new(6, EXAMPLE_TIME), &sums, DataAsOf::example())
+        let rows: Vec<MetricRow> = counts.iter().map(row).collect();
+        MetricsRpm::new(&LastMinutes::new(6, EXAMPLE_TIME), &rows, DataAsOf::example())
     }
 
     #[test]
-    fn minutes_are_counted_to_the_running_one() {
-        let answer = rpm(&[(1, 7), (3, 7), (5, 2)]);
-        let counts: Vec<i64> = answer.data.iter().map(|minute| minute.count).collect();
+    fn current_minute_is_the_last_item() {
+        let response = rpm(&[(1, 7), (3, 7), (5, 2)]);
+        let counts: Vec<i64> = response.data.iter().map(|minute| minute.count).collect();
         assert_eq!(counts, [0, 7, 0, 7, 0, 2]);
-        assert_eq!((answer.total_count, answer.average, answer.peak, answer.current), (16, Some(2.67), 7, 2));
-        assert_eq!(answer.peak_at, Some(answer.data[1].timestamp));
-        assert_eq!(answer.data[5].timestamp, Time(EXAMPLE_TIME));
+        assert_eq!((response.total_count, response.average, response.peak, response.current), (16, Some(2.67), 7, 2));
+        assert_eq!(response.peak_at, Some(response.data[1].timestamp));
+        assert_eq!(response.data[5].timestamp, Time(EXAMPLE_TIME));
     }
 
     #[test]
-    fn silence_has_no_peak() {
-        let answer = rpm(&[]);
-        assert_eq!((answer.average, answer.peak, answer.peak_at, answer.current), (Some(0.0), 0, None, 0));
+    fn no_transactions_have_no_peak() {
+        let response = rpm(&[]);
+        assert_eq!((response.average, response.peak, response.peak_at, response.current), (Some(0.0), 0, None, 0));
     }
 }

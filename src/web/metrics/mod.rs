@@ -1,14 +1,16 @@
-//! The metrics of payments.
+//! The metrics of transactions.
 //!
-//! A file an endpoint, or a few that answer alike. Each says its question (`domain::metrics`), has it answered
-//! (`operations::metrics_cache`), gathers the sums into rows ([`tally`]) and writes them down; none knows how sums come about.
+//! Each endpoint builds a [`MetricQuery`], has it answered by `operations::metrics_cache`, and adds the rows up to the items of
+//! its response ([`tally`]).
 
 mod by_dimension;
 mod comparison;
 mod distributions;
+mod group_metrics;
 mod heatmap;
+mod heatmap_axes;
 mod live;
-mod measures;
+mod merchant_list;
 mod merchants;
 mod overview;
 mod projects;
@@ -17,10 +19,16 @@ mod trends;
 
 use poem_openapi::{Object, OpenApi};
 
+use super::filters::metrics::MetricsQuery;
+use super::http::problem::Problem;
 use super::http::schema::Time;
+use super::responses::period::{DataAsOf, Period};
+use super::state::State;
+use crate::domain::metrics::query::{Dimension, MetricQuery};
+use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::time_range::TimeRange;
+use crate::operations::metrics_cache::MetricsAnswer;
 
-/// The operations.
 pub(in crate::web) fn operations() -> impl OpenApi + 'static {
     (
         overview::OverviewApi,
@@ -38,17 +46,34 @@ pub(in crate::web) fn operations() -> impl OpenApi + 'static {
 /// The days of the week, from Monday as 0.
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// The time that an answer is about, where it is not of whole days.
+/// The key of an hour of the week in [`TimeBuckets::hours`].
+fn hour_of_week(weekday: i32, hour: i32) -> i32 {
+    weekday * HOURS + hour
+}
+
+/// The time that a response covers, if it is not made of whole days.
 #[derive(Debug, Clone, Object)]
 struct Interval {
-    /// From this instant, included.
+    /// The start, included.
     from: Time,
-    /// To this one, excluded.
+    /// The end, excluded.
     until: Time,
 }
 
 impl From<TimeRange> for Interval {
-    fn from(stretch: TimeRange) -> Self {
-        Self { from: Time(stretch.from), until: Time(stretch.until) }
+    fn from(range: TimeRange) -> Self {
+        Self { from: Time(range.from), until: Time(range.until) }
     }
+}
+
+/// The metrics of the days of a request, by source, status and currency alone or also by `dimension`.
+async fn query_period(
+    state: &State,
+    query: &MetricsQuery,
+    dimension: Option<Dimension>,
+) -> Result<(Period, MetricsAnswer), Problem> {
+    let days = query.days(state)?;
+    let by_dimension =
+        MetricQuery { by: dimension, ..MetricQuery::new(query.filter(), TimeBuckets::one(days.time_range())) };
+    Ok((days.into(), state.metrics.query(&by_dimension).await?))
 }

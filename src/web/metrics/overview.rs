@@ -1,4 +1,4 @@
-//! A period at a glance, beside the one before.
+//! The overview of a period, with the change since the previous one.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
-use super::measures::BySource;
-use super::tally::{Share, Tally};
+use super::group_metrics::{BySource, Share};
+use super::tally::Tally;
+use super::{DataAsOf, Period};
 use crate::domain::metrics::cell::Measures;
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
@@ -19,100 +20,31 @@ use crate::domain::transaction::Source;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
-use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_TIME, Tag};
+use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
-use crate::web::http::schema::{Money, Time};
-use crate::web::responses::period::{DataAsOf, Period};
+use crate::web::http::schema::Money;
 use crate::web::state::State;
 
-/// Payments by their state.
+/// Transactions by status.
 #[derive(Debug, Clone, Object)]
 struct ByStatus {
-    /// The money has moved.
+    /// Successful transactions: the money has moved.
     success: Share,
-    /// It has not, and will not.
+    /// Failed transactions: no money has moved, and none will.
     failed: Share,
-    /// Nothing is decided.
+    /// Pending transactions: nothing is decided yet.
     pending: Share,
-    /// The processor is at work.
+    /// Transactions that the processor is working on.
     processing: Share,
-    /// The money was given back.
+    /// Refunded transactions: the money was returned.
     refunded: Share,
-    /// The provider used a word that is not known.
+    /// Transactions whose status at the provider is not a known one.
     unknown: Share,
 }
 
-/// The metrics of a period at a glance.
-#[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsOverview", example)]
-struct Overview {
-    /// The days it is about.
-    period: Period,
-    /// How many payments.
-    total_count: i64,
-    /// The sum of their amounts in `currency`; null where they have several.
-    total_amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
-    total_amount_usd: Money,
-    /// The sum of their fees in `currency`; null where they have several.
-    total_fee: Option<Money>,
-    /// The sum of their fees in US dollars, of those that have a rate.
-    total_fee_usd: Money,
-    /// How many payments have no rate, and so are not in the sums in US dollars.
-    usd_missing_count: i64,
-    /// The currency of all payments; null where they have several, or there are none.
-    currency: Option<String>,
-    /// The currency of the sums that always are there.
-    display_currency: String,
-    /// By state.
-    by_status: ByStatus,
-    /// By source.
-    by_source: BySource,
-    /// Successful payments of all, in percent; null where there are none.
-    conversion_rate: Option<f64>,
-    /// The mean amount in `currency`; null where there are several, or no payments.
-    avg_ticket: Option<Money>,
-    /// The mean amount in US dollars, of those that have a rate.
-    avg_ticket_usd: Option<Money>,
-    /// How many more payments than in as many days before, in percent; null where there were none.
-    count_change_percent: Option<f64>,
-    /// How much more money than in as many days before, in percent; of US dollars where there are several currencies.
-    amount_change_percent: Option<f64>,
-    /// Up to when each source has been synced.
-    data_as_of: DataAsOf,
-}
-
-impl Overview {
-    /// The overview of the current sums, against the previous ones.
-    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let current = Tally::of(sums.iter().filter(|sum| sum.bucket == TimeBuckets::LATER));
-        let previous = Tally::of(sums.iter().filter(|sum| sum.bucket == TimeBuckets::EARLIER));
-        let all = current.all();
-        Self {
-            period,
-            total_count: all.count,
-            total_amount: current.money(all.amount),
-            total_amount_usd: Money(all.amount_usd),
-            total_fee: current.money(all.fee),
-            total_fee_usd: Money(all.fee_usd),
-            usd_missing_count: all.usd_missing,
-            currency: current.currency(),
-            display_currency: "USD".to_owned(),
-            by_status: ByStatus::of(&current),
-            by_source: BySource::of(&current, sums.iter().filter(|sum| sum.bucket == TimeBuckets::LATER)),
-            conversion_rate: current.conversion_rate(),
-            avg_ticket: current.avg_ticket(),
-            avg_ticket_usd: average(all.amount_usd, all.count - all.usd_missing).map(Money),
-            count_change_percent: percent_change(all.count.into(), previous.count().into()),
-            amount_change_percent: current.amount_change_percent(&previous),
-            data_as_of,
-        }
-    }
-}
-
 impl ByStatus {
-    fn of(current: &Tally) -> Self {
-        let share = |status| current.share(current.in_state(status));
+    fn new(whole: &Tally) -> Self {
+        let share = |status| Share::new(whole, whole.measures(status));
         Self {
             success: share(Status::Success),
             failed: share(Status::Failed),
@@ -124,32 +56,100 @@ impl ByStatus {
     }
 }
 
-/// The endpoint.
+/// The metrics of a period, with the change since the previous one.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct MetricsOverview {
+    /// The days covered.
+    period: Period,
+    /// Number of transactions.
+    total_count: i64,
+    /// Sum of the amounts, in `currency`; null if the transactions have several currencies.
+    total_amount: Option<Money>,
+    /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
+    total_amount_usd: Money,
+    /// Sum of the fees, in `currency`; null if the transactions have several currencies.
+    total_fee: Option<Money>,
+    /// Sum of the fees in US dollars, without transactions that have no exchange rate.
+    total_fee_usd: Money,
+    /// Number of transactions without an exchange rate, which the sums in US dollars leave out.
+    usd_missing_count: i64,
+    /// The currency of the transactions; null if they have several, or if there are none.
+    currency: Option<String>,
+    /// The currency of the sums that are never null: always `USD`.
+    display_currency: String,
+    /// The transactions by status.
+    by_status: ByStatus,
+    /// The transactions by source.
+    by_source: BySource,
+    /// Successful transactions in percent of all; null if there are none.
+    conversion_rate: Option<f64>,
+    /// Mean amount of a transaction, in `currency`; null if there are several currencies or no transactions.
+    avg_ticket: Option<Money>,
+    /// Mean amount in US dollars, without transactions that have no exchange rate; null if there are none.
+    avg_ticket_usd: Option<Money>,
+    /// Change of the number of transactions against as many days right before, in percent; null if there were none.
+    count_change_percent: Option<f64>,
+    /// Change of the amount against as many days right before, in percent; of the amount in US dollars if there are several
+    /// currencies. Null if that amount was 0.
+    amount_change_percent: Option<f64>,
+    /// Up to when each source has been synced.
+    data_as_of: DataAsOf,
+}
+
+impl MetricsOverview {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let current_rows = || rows.iter().filter(|row| row.bucket == TimeBuckets::LATER);
+        let current = Tally::from_rows(current_rows());
+        let previous = Tally::from_rows(rows.iter().filter(|row| row.bucket == TimeBuckets::EARLIER));
+        let total = current.total();
+        Self {
+            period,
+            total_count: total.count,
+            total_amount: current.money(total.amount),
+            total_amount_usd: Money(total.amount_usd),
+            total_fee: current.money(total.fee),
+            total_fee_usd: Money(total.fee_usd),
+            usd_missing_count: total.usd_missing,
+            currency: current.currency(),
+            display_currency: "USD".to_owned(),
+            by_status: ByStatus::new(&current),
+            by_source: BySource::new(&current, current_rows()),
+            conversion_rate: current.conversion_rate(),
+            avg_ticket: current.avg_ticket(),
+            avg_ticket_usd: average(total.amount_usd, total.count - total.usd_missing).map(Money),
+            count_change_percent: percent_change(total.count.into(), previous.count().into()),
+            amount_change_percent: current.amount_change_percent(&previous),
+            data_as_of,
+        }
+    }
+}
+
 pub(in crate::web) struct OverviewApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl OverviewApi {
-    /// MetricRow up a period
+    /// Get metrics overview
     ///
-    /// Counts and sums of the payments created in the period, by status and by source, beside the change against as many
-    /// days right before it. Amounts of several currencies are never added up: `total_amount` is null then, and
-    /// `total_amount_usd` carries the sum.
+    /// Counts and amounts of the transactions created in the period, by status and by source, and the change against as many
+    /// days right before it. Amounts of several currencies are never added up: `total_amount` is then null, and
+    /// `total_amount_usd` has the sum in US dollars.
     #[oai(path = "/metrics/overview", method = "get", operation_id = "getMetricsOverview")]
     async fn overview(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<Overview>, Fails> {
+    ) -> Result<Json<MetricsOverview>, Fails> {
         let days = query.0.days(&state)?;
-        let slots = TimeBuckets::two(days.previous().time_range(), days.time_range());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots).by_source().with_fees()).await?;
-        Ok(Json(Overview::of(days.into(), &answer.rows, answer.as_of.into())))
+        let periods = TimeBuckets::two(days.previous().time_range(), days.time_range());
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), periods).by_source().with_fees()).await?;
+        Ok(Json(MetricsOverview::new(days.into(), &answer.rows, answer.as_of.into())))
     }
 }
 
-fn example_sums() -> Vec<MetricRow> {
-    let sum = |bucket, source, status, count: i64| MetricRow {
+fn example_rows() -> Vec<MetricRow> {
+    let row = |bucket, source, status, count: i64| MetricRow {
         bucket,
         source: Some(source),
         member: String::new(),
@@ -164,18 +164,16 @@ fn example_sums() -> Vec<MetricRow> {
         },
     };
     vec![
-        sum(TimeBuckets::LATER, Source::Vima, Status::Success, 90),
-        sum(TimeBuckets::LATER, Source::Vima, Status::Failed, 30),
-        sum(TimeBuckets::LATER, Source::Payshack, Status::Success, 60),
-        sum(TimeBuckets::EARLIER, Source::Vima, Status::Success, 150),
+        row(TimeBuckets::LATER, Source::Vima, Status::Success, 90),
+        row(TimeBuckets::LATER, Source::Vima, Status::Failed, 30),
+        row(TimeBuckets::LATER, Source::Payshack, Status::Success, 60),
+        row(TimeBuckets::EARLIER, Source::Vima, Status::Success, 150),
     ]
 }
 
-impl Example for Overview {
+impl Example for MetricsOverview {
     fn example() -> Self {
-        let period = Period { from: EXAMPLE_DAY, to: EXAMPLE_DAY, timezone: "Asia/Kolkata".to_owned() };
-        let as_of = Some(Time(EXAMPLE_TIME));
-        Self::of(period, &example_sums(), DataAsOf { vima: as_of, payshack: as_of })
+        Self::new(Period::example(), &example_rows(), DataAsOf::example())
     }
 }
 
@@ -184,9 +182,8 @@ mod tests {
     use super::*;
     use crate::domain::money::format_decimal;
 
-    fn overview(sums: &[MetricRow]) -> Overview {
-        let period = Period { from: EXAMPLE_DAY, to: EXAMPLE_DAY, timezone: "UTC".to_owned() };
-        Overview::of(period, sums, DataAsOf { vima: None, payshack: None })
+    fn overview(rows: &[MetricRow]) -> MetricsOverview {
+        MetricsOverview::new(Period::example(), rows, DataAsOf::example())
     }
 
     fn text(money: Option<Money>) -> Option<String> {
@@ -194,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn one_currency_is_summed_and_compared() {
-        let overview = overview(&example_sums());
+    fn amounts_of_one_currency_are_added_up_and_compared() {
+        let overview = overview(&example_rows());
         assert_eq!(
             (overview.total_count, overview.by_status.success.count, overview.by_source.vima.count),
             (180, 150, 120)
@@ -208,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn several_currencies_are_never_added_up() {
-        let mut sums = example_sums();
-        sums[2].currency = "EUR".to_owned();
-        sums[2].measures.usd_missing = 60;
-        sums[2].measures.amount_usd = Decimal::ZERO;
-        let overview = overview(&sums);
+    fn amounts_of_several_currencies_are_not_added_up() {
+        let mut rows = example_rows();
+        rows[2].currency = "EUR".to_owned();
+        rows[2].measures.usd_missing = 60;
+        rows[2].measures.amount_usd = Decimal::ZERO;
+        let overview = overview(&rows);
         assert_eq!((text(overview.total_amount), text(overview.total_fee), overview.currency), (None, None, None));
         assert_eq!(text(overview.by_status.success.amount), None);
         assert_eq!(format_decimal(overview.total_amount_usd.0), "2160.00");
@@ -222,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_is_no_rate() {
+    fn no_transactions_have_no_rates() {
         let overview = overview(&[]);
         assert_eq!((overview.total_count, text(overview.total_amount).as_deref()), (0, Some("0.00")));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What each project brought in, and which of them convert best and worst.
+//! Metrics by project, and the projects ranked by conversion rate.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -9,142 +9,134 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
-use super::measures::PaymentMeasures;
-use super::tally::{Tally, largest_first, told};
-use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
-use crate::domain::metrics::time_buckets::TimeBuckets;
+use super::group_metrics::GroupMetrics;
+use super::tally::{Tally, largest_first, non_empty};
+use super::{DataAsOf, Period, query_period};
+use crate::domain::metrics::query::{Dimension, MetricRow};
 use crate::domain::status::Status;
-use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
-/// With fewer payments, a rate says little of a project.
-const FEWEST_PAYMENTS: i64 = 10;
-/// How many are best and worst.
-const BEST: usize = 5;
+/// Projects with fewer transactions are not ranked: their conversion rate means little.
+const MIN_TRANSACTIONS: i64 = 10;
+/// The length of `top_5` and `bottom_5`.
+const RANKED: usize = 5;
 
-/// What a project brought in.
+/// The metrics of a project.
 #[derive(Debug, Clone, Object)]
 struct ProjectMetrics {
-    /// The project; null where payments do not say theirs.
+    /// The project; null if the provider does not report it.
     project: Option<String>,
     #[oai(flatten)]
-    measures: PaymentMeasures,
+    metrics: GroupMetrics,
 }
 
 impl ProjectMetrics {
-    fn of((project, tally): &(&str, Tally)) -> Self {
-        Self { project: told(project), measures: tally.into() }
+    fn new((project, tally): &(&str, Tally)) -> Self {
+        Self { project: non_empty(project), metrics: tally.into() }
     }
 }
 
-/// What each project brought in.
+/// Metrics by project.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsByProject", example)]
-struct ByProject {
-    /// The days it is about.
+#[oai(example)]
+struct MetricsByProject {
+    /// The days covered.
     period: Period,
-    /// The projects, the largest amount first: in the currency of all payments, or in US dollars where there are several.
+    /// The projects, the largest amount first; by amount in US dollars if the transactions have several currencies.
     projects: Vec<ProjectMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-impl ByProject {
-    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let projects = largest_first(sums, |sum| sum.member.as_str());
-        Self { period, projects: projects.iter().map(ProjectMetrics::of).collect(), data_as_of }
+impl MetricsByProject {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let projects = largest_first(rows, |row| row.member.as_str());
+        Self { period, projects: projects.iter().map(ProjectMetrics::new).collect(), data_as_of }
     }
 }
 
-/// How well projects convert.
+/// Projects by conversion rate.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsConversionByProject", example)]
-struct ConversionByProject {
-    /// The days it is about.
+#[oai(example)]
+struct MetricsConversionByProject {
+    /// The days covered.
     period: Period,
-    /// The projects that have at least 10 payments, the best first.
+    /// The projects with at least 10 transactions, the highest conversion rate first.
     projects: Vec<ProjectMetrics>,
-    /// The best five of them, the best first.
+    /// The five projects with the highest conversion rate, the highest first.
     top_5: Vec<ProjectMetrics>,
-    /// The worst five of them, the worst first.
+    /// The five projects with the lowest conversion rate, the lowest first.
     bottom_5: Vec<ProjectMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-impl ConversionByProject {
-    fn of(period: Period, sums: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let mut ranked: Vec<(&str, Tally)> = Tally::by(sums, |sum| sum.member.as_str()).into_iter().collect();
-        ranked.retain(|(_, tally)| tally.count() >= FEWEST_PAYMENTS);
-        // Of those that convert alike, more payments say more. The rate is not the rounded one.
+impl MetricsConversionByProject {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let mut ranked: Vec<(&str, Tally)> = Tally::by_key(rows, |row| row.member.as_str()).into_iter().collect();
+        ranked.retain(|(_, tally)| tally.count() >= MIN_TRANSACTIONS);
+        // By the exact rate, not the rounded one. Of equal rates, that of more transactions is the more reliable.
         ranked.sort_by_key(|(_, tally)| Reverse((conversion(tally), tally.count())));
-        let projects: Vec<ProjectMetrics> = ranked.iter().map(ProjectMetrics::of).collect();
-        let top_5 = projects.iter().take(BEST).cloned().collect();
-        let bottom_5 = projects.iter().rev().take(BEST).cloned().collect();
+        let projects: Vec<ProjectMetrics> = ranked.iter().map(ProjectMetrics::new).collect();
+        let top_5 = projects.iter().take(RANKED).cloned().collect();
+        let bottom_5 = projects.iter().rev().take(RANKED).cloned().collect();
         Self { period, projects, top_5, bottom_5, data_as_of }
     }
 }
 
 fn conversion(tally: &Tally) -> Option<Decimal> {
-    Decimal::from(tally.in_state(Status::Success).count).checked_div(tally.count().into())
+    Decimal::from(tally.measures(Status::Success).count).checked_div(tally.count().into())
 }
 
-async fn ask(state: &State, query: &MetricsQuery) -> Result<(Period, MetricsAnswer), Problem> {
-    let days = query.days(state)?;
-    let question = MetricQuery::new(query.filter(), TimeBuckets::one(days.time_range())).by(Dimension::Project);
-    Ok((days.into(), state.metrics.query(&question).await?))
-}
-
-/// The endpoints.
 pub(in crate::web) struct ProjectsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl ProjectsApi {
-    /// MetricRow up a period by project
+    /// Get metrics by project
     ///
-    /// The largest amount first. A project whose payments have several currencies has no amount, only one in US dollars.
+    /// Counts and amounts by project, the largest amount first. A project whose transactions have several currencies has
+    /// amounts in US dollars only.
     #[oai(path = "/metrics/by-project", method = "get", operation_id = "getMetricsByProject")]
     async fn by_project(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<ByProject>, Fails> {
-        let (period, answer) = ask(&state, &query.0).await?;
-        Ok(Json(ByProject::of(period, &answer.rows, answer.as_of.into())))
+    ) -> Result<Json<MetricsByProject>, Fails> {
+        let (period, answer) = query_period(&state, &query.0, Some(Dimension::Project)).await?;
+        Ok(Json(MetricsByProject::new(period, &answer.rows, answer.as_of.into())))
     }
 
-    /// Rank projects by conversion
+    /// Get projects by conversion rate
     ///
-    /// Those with at least 10 payments in the period, the best first; of two that convert alike, the one with more payments.
+    /// The projects with at least 10 transactions in the period, the highest conversion rate first; of projects with the same
+    /// rate, the one with more transactions first.
     #[oai(path = "/metrics/conversion-by-project", method = "get", operation_id = "getMetricsConversionByProject")]
     async fn conversion_by_project(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
         query: Query<MetricsQuery>,
-    ) -> Result<Json<ConversionByProject>, Fails> {
-        let (period, answer) = ask(&state, &query.0).await?;
-        Ok(Json(ConversionByProject::of(period, &answer.rows, answer.as_of.into())))
+    ) -> Result<Json<MetricsConversionByProject>, Fails> {
+        let (period, answer) = query_period(&state, &query.0, Some(Dimension::Project)).await?;
+        Ok(Json(MetricsConversionByProject::new(period, &answer.rows, answer.as_of.into())))
     }
 }
 
-impl Example for ByProject {
+impl Example for MetricsByProject {
     fn example() -> Self {
-        Self::of(Period::example(), &[MetricRow::example()], DataAsOf::example())
+        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example())
     }
 }
 
-impl Example for ConversionByProject {
+impl Example for MetricsConversionByProject {
     fn example() -> Self {
-        Self::of(Period::example(), &[MetricRow::example()], DataAsOf::example())
+        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example())
     }
 }
 
@@ -152,36 +144,36 @@ impl Example for ConversionByProject {
 mod tests {
     use super::*;
 
-    fn sums(project: &str, success: i64, failed: i64) -> Vec<MetricRow> {
-        let sum = |status, count| {
-            let mut sum = MetricRow { member: project.to_owned(), status, ..MetricRow::example() };
-            sum.measures.count = count;
-            sum
+    fn rows(project: &str, success: i64, failed: i64) -> Vec<MetricRow> {
+        let row = |status, count| {
+            let mut row = MetricRow { member: project.to_owned(), status, ..MetricRow::example() };
+            row.measures.count = count;
+            row
         };
-        vec![sum(Status::Success, success), sum(Status::Failed, failed)]
+        vec![row(Status::Success, success), row(Status::Failed, failed)]
     }
 
     #[test]
-    fn projects_with_enough_payments_are_ranked() {
-        let sums: Vec<MetricRow> = [
+    fn projects_with_enough_transactions_are_ranked() {
+        let rows: Vec<MetricRow> = [
             ("few", 9, 0),
             ("half", 5, 5),
             ("more of half", 50, 50),
-            // The same rate to two decimals, and still a little better.
+            // The same rate to two decimals as the next, but slightly higher.
             ("best", 99_999, 1),
             ("second", 99_998, 2),
             ("worst", 0, 10),
             ("", 3, 9),
         ]
         .into_iter()
-        .flat_map(|(project, success, failed)| sums(project, success, failed))
+        .flat_map(|(project, success, failed)| rows(project, success, failed))
         .collect();
-        let answer = ConversionByProject::of(Period::example(), &sums, DataAsOf::example());
-        let names = |rows: &[ProjectMetrics]| -> Vec<String> {
-            rows.iter().map(|row| row.project.clone().unwrap_or_else(|| "none".to_owned())).collect()
+        let response = MetricsConversionByProject::new(Period::example(), &rows, DataAsOf::example());
+        let names = |projects: &[ProjectMetrics]| -> Vec<String> {
+            projects.iter().map(|item| item.project.clone().unwrap_or_else(|| "none".to_owned())).collect()
         };
-        assert_eq!(names(&answer.projects), ["best", "second", "more of half", "half", "none", "worst"]);
-        assert_eq!(names(&answer.top_5), ["best", "second", "more of half", "half", "none"]);
-        assert_eq!(names(&answer.bottom_5), ["worst", "none", "half", "more of half", "second"]);
+        assert_eq!(names(&response.projects), ["best", "second", "more of half", "half", "none", "worst"]);
+        assert_eq!(names(&response.top_5), ["best", "second", "more of half", "half", "none"]);
+        assert_eq!(names(&response.bottom_5), ["worst", "none", "half", "more of half", "second"]);
     }
 }

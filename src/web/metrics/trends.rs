@@ -1,4 +1,4 @@
-//! How payments came over time, bucket by bucket.
+//! Transactions over time, in buckets.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::tally::Tally;
+use super::{DataAsOf, Period};
 use crate::db::metrics::data_version::DataVersion;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::granularity::Granularity;
@@ -26,89 +27,86 @@ use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::response_cache::{CacheVersion, CachedJson};
 use crate::web::http::schema::{Money, Time, named_enum};
-use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
 request_fields! {
-    /// How fine the buckets are.
+    /// The length of the buckets.
     struct TrendsQuery {
-        /// How long a bucket is; an hour where nothing is said. At most 2,000 buckets make an answer.
+        /// The length of a bucket; default `hour`. A response has at most 2,000 buckets.
         granularity: Option<Granularity>,
     }
 }
 
 impl TrendsQuery {
-    fn divide(self, days: DayRange) -> Result<Divided, Problem> {
+    fn divide(self, days: DayRange) -> Result<DividedPeriod, Problem> {
         let granularity = self.granularity.unwrap_or_default();
-        let (slots, starts) = TimeBuckets::calendar(days, granularity)
-            // Only another granularity, or fewer days, reduces the number of buckets.
+        let (buckets, starts) = TimeBuckets::calendar(days, granularity)
             .map_err(|error| Problem::field("granularity", error.to_string()))?;
-        Ok(Divided { period: days.into(), granularity, slots, starts })
+        Ok(DividedPeriod { period: days.into(), granularity, buckets, starts })
     }
 }
 
-/// Days in buckets.
-struct Divided {
+struct DividedPeriod {
     period: Period,
     granularity: Granularity,
-    slots: TimeBuckets,
+    buckets: TimeBuckets,
     starts: Vec<DateTime<Utc>>,
 }
 
-/// The payments of a bucket.
+/// The transactions of a bucket.
 #[derive(Debug, Clone, Object)]
 struct Bucket {
-    /// When it begins by the calendar of the zone.
+    /// The start of the bucket in the calendar of the time zone.
     timestamp: Time,
-    /// How many payments.
+    /// Number of transactions.
     count: i64,
-    /// The sum of their amounts; null where the payments of the answer have several currencies.
+    /// Sum of the amounts, in `currency`; null if the transactions of all buckets together have several currencies.
     amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
+    /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
     amount_usd: Money,
-    /// How many succeeded.
+    /// Number of successful transactions.
     success_count: i64,
-    /// How many failed.
+    /// Number of failed transactions.
     failed_count: i64,
-    /// How many wait: pending and processing together.
+    /// Number of pending and processing transactions.
     pending_count: i64,
-    /// Successful payments of all, in percent.
+    /// Successful transactions in percent of all; null if there are none.
     conversion_rate: Option<f64>,
 }
 
 impl Bucket {
-    fn of(start: DateTime<Utc>, tally: &Tally, whole: &Tally) -> Self {
-        let all = tally.all();
+    fn new(start: DateTime<Utc>, tally: &Tally, whole: &Tally) -> Self {
+        let total = tally.total();
         Self {
             timestamp: Time(start),
-            count: all.count,
-            amount: whole.money(all.amount),
-            amount_usd: Money(all.amount_usd),
-            success_count: tally.in_state(Status::Success).count,
-            failed_count: tally.in_state(Status::Failed).count,
+            count: total.count,
+            amount: whole.money(total.amount),
+            amount_usd: Money(total.amount_usd),
+            success_count: tally.measures(Status::Success).count,
+            failed_count: tally.measures(Status::Failed).count,
             pending_count: tally.pending_count(),
             conversion_rate: tally.conversion_rate(),
         }
     }
 }
 
-/// Every bucket, the empty ones too.
-fn buckets(starts: &[DateTime<Utc>], sums: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
-    let tallies = Tally::by(sums.iter().copied(), |sum| sum.bucket);
+/// An item per bucket, empty ones included.
+fn buckets(starts: &[DateTime<Utc>], rows: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
+    let tallies = Tally::by_key(rows.iter().copied(), |row| row.bucket);
     let empty = Tally::default();
-    let of = |slot: i32| tallies.get(&slot).unwrap_or(&empty);
-    starts.iter().zip(0..).map(|(start, slot)| Bucket::of(*start, of(slot), whole)).collect()
+    let tally = |bucket: i32| tallies.get(&bucket).unwrap_or(&empty);
+    starts.iter().zip(0..).map(|(start, bucket)| Bucket::new(*start, tally(bucket), whole)).collect()
 }
 
-/// How payments came over time.
+/// Transactions over time.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsTrends", example)]
-struct Trends {
-    /// The days it is about.
+#[oai(example)]
+struct MetricsTrends {
+    /// The days covered.
     period: Period,
-    /// How long a bucket is.
+    /// The length of a bucket.
     granularity: Granularity,
-    /// The currency of all payments; null where they have several, or there are none.
+    /// The currency of the amounts; null if the transactions have several currencies, or if there are none.
     currency: Option<String>,
     /// The buckets, the earliest first.
     data: Vec<Bucket>,
@@ -116,72 +114,73 @@ struct Trends {
     data_as_of: DataAsOf,
 }
 
-impl Trends {
-    fn of(period: Period, granularity: Granularity, starts: &[DateTime<Utc>], answer: &MetricsAnswer) -> Self {
-        let sums: Vec<&MetricRow> = answer.rows.iter().collect();
-        let whole = Tally::of(sums.iter().copied());
-        let data = buckets(starts, &sums, &whole);
+impl MetricsTrends {
+    fn new(period: Period, granularity: Granularity, starts: &[DateTime<Utc>], answer: &MetricsAnswer) -> Self {
+        let rows: Vec<&MetricRow> = answer.rows.iter().collect();
+        let whole = Tally::from_rows(rows.iter().copied());
+        let data = buckets(starts, &rows, &whole);
         Self { period, granularity, currency: whole.currency(), data, data_as_of: answer.as_of.into() }
     }
 }
 
-/// The sums of a source over the whole period.
+/// The totals of a source over the whole period.
 #[derive(Debug, Clone, Object)]
 struct Totals {
-    /// How many payments.
+    /// Number of transactions.
     count: i64,
-    /// The sum of their amounts; null where they have several currencies.
+    /// Sum of the amounts, in the source's `currency`; null if its transactions have several currencies.
     amount: Option<Money>,
-    /// The sum of their amounts in US dollars, of those that have a rate.
+    /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
     amount_usd: Money,
 }
 
-/// How the payments of a source came over time.
+/// The transactions of a source over time.
 #[derive(Debug, Clone, Object)]
 struct SourceTrends {
     /// The source.
     source: Source,
-    /// The currency of its payments; null where they have several, or there are none.
+    /// The currency of the source's amounts; null if its transactions have several currencies, or if there are none.
     currency: Option<String>,
     /// The buckets, the earliest first.
     data: Vec<Bucket>,
-    /// All of them together.
+    /// The totals of all buckets.
     totals: Totals,
 }
 
 impl SourceTrends {
-    fn of(source: Source, starts: &[DateTime<Utc>], sums: &[MetricRow]) -> Self {
-        let sums: Vec<&MetricRow> = sums.iter().filter(|sum| sum.source == Some(source)).collect();
-        let whole = Tally::of(sums.iter().copied());
-        let all = whole.all();
-        let totals = Totals { count: all.count, amount: whole.money(all.amount), amount_usd: Money(all.amount_usd) };
-        Self { source, currency: whole.currency(), data: buckets(starts, &sums, &whole), totals }
+    fn new(source: Source, starts: &[DateTime<Utc>], rows: &[MetricRow]) -> Self {
+        let rows: Vec<&MetricRow> = rows.iter().filter(|row| row.source == Some(source)).collect();
+        let whole = Tally::from_rows(rows.iter().copied());
+        let total = whole.total();
+        let totals =
+            Totals { count: total.count, amount: whole.money(total.amount), amount_usd: Money(total.amount_usd) };
+        Self { source, currency: whole.currency(), data: buckets(starts, &rows, &whole), totals }
     }
 }
 
-/// How payments came over time, source by source.
+/// Transactions over time by source.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "MetricsBySource", example)]
-struct BySource {
-    /// The days it is about.
+#[oai(example)]
+struct MetricsBySource {
+    /// The days covered.
     period: Period,
-    /// How long a bucket is.
+    /// The length of a bucket.
     granularity: Granularity,
-    /// The sources.
+    /// The sources, or those of the filter `source`.
     sources: Vec<SourceTrends>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-/// The endpoints.
 pub(in crate::web) struct TrendsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl TrendsApi {
-    /// Show payments over time
+    /// Get trends
     ///
-    /// In buckets of the zone's clocks and calendar, the empty ones with zeros; at most 2,000 of them. A first week or month
-    /// bears its own first day, and counts only what is of the period.
+    /// Counts and amounts over time, in buckets of the calendar of the time zone; buckets without transactions are included. At
+    /// most 2,000 buckets. If the period starts within a week or month, the `timestamp` of the first bucket is the start of that
+    /// week or month, but only transactions of the period are counted.
     #[oai(path = "/metrics/trends", method = "get", operation_id = "getMetricsTrends")]
     async fn trends(
         &self,
@@ -190,16 +189,16 @@ impl TrendsApi {
         viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
-    ) -> Result<CachedJson<Trends>, Fails> {
-        let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), slots)).await?;
-        let trends = async { Ok(Trends::of(period, granularity, &starts, &answer)) };
+    ) -> Result<CachedJson<MetricsTrends>, Fails> {
+        let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(query.0.days(&state)?)?;
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets)).await?;
+        let trends = async { Ok(MetricsTrends::new(period, granularity, &starts, &answer)) };
         state.written.answer((request.original_uri(), &viewer.0), CacheVersion::from(&answer), trends).await
     }
 
-    /// Show payments over time by source
+    /// Get trends by source
     ///
-    /// As the trends, for each source that is asked for, with its totals.
+    /// The same as the trends, per source, with the totals of each source.
     #[oai(path = "/metrics/by-source", method = "get", operation_id = "getMetricsBySource")]
     async fn by_source(
         &self,
@@ -208,37 +207,37 @@ impl TrendsApi {
         viewer: Viewer,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
-    ) -> Result<CachedJson<BySource>, Fails> {
-        let Divided { period, granularity, slots, starts } = trends.0.divide(query.0.days(&state)?)?;
+    ) -> Result<CachedJson<MetricsBySource>, Fails> {
+        let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(query.0.days(&state)?)?;
         let filter = query.0.filter();
-        let asked =
-            Source::ALL.into_iter().filter(|source| filter.sources.is_empty() || filter.sources.contains(source));
-        let asked: Vec<Source> = asked.collect();
-        let answer = state.metrics.query(&MetricQuery::new(filter, slots).by_source()).await?;
-        let sources = || asked.into_iter().map(|source| SourceTrends::of(source, &starts, &answer.rows)).collect();
-        let by_source =
-            async { Ok(BySource { period, granularity, sources: sources(), data_as_of: answer.as_of.into() }) };
+        let mut sources = Source::ALL.to_vec();
+        sources.retain(|source| filter.sources.is_empty() || filter.sources.contains(source));
+        let answer = state.metrics.query(&MetricQuery::new(filter, buckets).by_source()).await?;
+        let by_source = async {
+            let sources = sources.into_iter().map(|source| SourceTrends::new(source, &starts, &answer.rows)).collect();
+            Ok(MetricsBySource { period, granularity, sources, data_as_of: answer.as_of.into() })
+        };
         state.written.answer((request.original_uri(), &viewer.0), CacheVersion::from(&answer), by_source).await
     }
 }
 
-impl Example for Trends {
+impl Example for MetricsTrends {
     fn example() -> Self {
         let answer = MetricsAnswer {
             rows: vec![MetricRow::example()].into(),
             data_version: DataVersion::default(),
             as_of: [Some(EXAMPLE_TIME); 2],
         };
-        Self::of(Period::example(), Granularity::Hour, &[EXAMPLE_TIME], &answer)
+        Self::new(Period::example(), Granularity::Hour, &[EXAMPLE_TIME], &answer)
     }
 }
 
-impl Example for BySource {
+impl Example for MetricsBySource {
     fn example() -> Self {
         Self {
             period: Period::example(),
             granularity: Granularity::Hour,
-            sources: vec![SourceTrends::of(Source::Vima, &[EXAMPLE_TIME], &[MetricRow::example()])],
+            sources: vec![SourceTrends::new(Source::Vima, &[EXAMPLE_TIME], &[MetricRow::example()])],
             data_as_of: DataAsOf::example(),
         }
     }
