@@ -1,4 +1,4 @@
-//! What PayShack's clients and resellers held, and when.
+//! The history of the balances of PayShack's clients and resellers.
 
 use std::sync::Arc;
 
@@ -19,31 +19,30 @@ use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
-use crate::web::http::pagination;
-use crate::web::http::pagination::{Page, PageQuery};
+use crate::web::http::pagination::{Page, PageQuery, Window};
 use crate::web::http::query::Query;
 use crate::web::http::schema::{Money, Time, Zone, named_enum};
 use crate::web::state::State;
 
-/// What cursors are signed for.
+/// The name that cursors are signed with.
 const LISTING: &str = "payshack balances";
 
 request_fields! {
     /// Which balances are listed.
     struct BalanceQuery {
-        /// Of clients, or of resellers.
+        /// Filter by the kind of owner: clients or resellers.
         owner_kind: Option<OwnerKind>,
-        /// Of these clients; with `reseller_id`, of either.
+        /// Filter by client (PayShack's id). Together with `reseller_id`, balances of either match.
         client_id: Vec<String>,
-        /// Of these resellers; with `client_id`, of either.
+        /// Filter by reseller (PayShack's id). Together with `client_id`, balances of either match.
         reseller_id: Vec<String>,
-        /// Which of an owner's balances.
+        /// Filter by the kind of balance.
         balance_kind: Option<BalanceKind>,
-        /// Recorded on this day or later.
+        /// The first day of recording.
         from_date: Option<NaiveDate>,
-        /// Recorded on this day or before.
+        /// The last day of recording, included.
         to_date: Option<NaiveDate>,
-        /// The zone whose days they are (IANA name); the server's `REPORT_TIMEZONE` where nothing is said.
+        /// The time zone of the days (IANA name); default: the server's `REPORT_TIMEZONE`.
         timezone: Option<Zone>,
     }
     check: BalanceQuery::check
@@ -54,9 +53,8 @@ impl BalanceQuery {
         fields.check_days(self.from_date, self.to_date);
     }
 
-    /// The filter, in days of `zone` where the query names none.
-    fn filter(self, zone: Tz) -> BalanceFilter {
-        let zone = self.timezone.map_or(zone, |Zone(zone)| zone);
+    fn filter(self, default_zone: Tz) -> BalanceFilter {
+        let zone = self.timezone.map_or(default_zone, |Zone(zone)| zone);
         BalanceFilter {
             owner_kind: self.owner_kind,
             client_ids: self.client_id,
@@ -68,25 +66,25 @@ impl BalanceQuery {
     }
 }
 
-/// What somebody held.
+/// A recorded balance of a client or reseller.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct PayshackBalance {
-    /// Its id here.
+    /// The id of the recorded balance in this API.
     id: Uuid,
-    /// Whose it is: a client's or a reseller's.
+    /// The kind of the owner: client or reseller.
     owner_kind: OwnerKind,
     /// The owner's id at PayShack.
     owner_id: String,
-    /// The owner's name, as it is now.
+    /// The owner's current name.
     owner_name: Option<String>,
-    /// Which of the owner's balances.
+    /// The kind of balance.
     balance_kind: BalanceKind,
-    /// How much; negative where it is owed.
+    /// The balance in `currency`; negative if the owner owes it.
     amount: Money,
-    /// The currency of `amount`.
+    /// The currency of `amount` (ISO 4217 code).
     currency: String,
-    /// When it was read.
+    /// When the balance was read from PayShack.
     recorded_at: Time,
 }
 
@@ -120,14 +118,14 @@ impl Example for PayshackBalance {
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct BalancesApi;
 
 #[OpenApi(prefix_path = "/api/v1/payshack", tag = "Tag::Payshack")]
 impl BalancesApi {
-    /// List what PayShack's clients and resellers held
+    /// List PayShack balances
     ///
-    /// The newest first. A balance is recorded when it is found changed, and otherwise once a UTC day.
+    /// The recorded balances of clients and resellers, newest first. A balance is recorded when it has changed, and at least once
+    /// per UTC day.
     #[oai(path = "/balances", method = "get", operation_id = "listPayshackBalances")]
     async fn list(
         &self,
@@ -137,7 +135,7 @@ impl BalancesApi {
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackBalance>>, Fails> {
         let filter = query.0.filter(state.report_timezone);
-        let asked: pagination::Window<TimeCursor> = state.cursors.window(LISTING, &page.0)?;
+        let asked: Window<TimeCursor> = state.cursors.window(LISTING, &page.0)?;
         let window = asked.to_db();
         let (found, count) =
             tokio::try_join!(balances::list(&state.pool, &filter, &window), balances::count(&state.pool, &filter))?;
