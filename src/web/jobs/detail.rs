@@ -1,4 +1,4 @@
-//! A job as it is answered: in a list, and alone with its attempts.
+//! A job in a response: in the list, and with its attempts.
 
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -14,36 +14,36 @@ use crate::web::http::schema::{Time, named_enum};
 /// A job.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct Job {
-    /// Its id.
+    /// The job's id.
     id: Uuid,
-    /// The name of its kind; it may be one that this release does not know.
+    /// The kind of job. It may be one that this release does not know.
     kind: String,
-    /// What it is told.
+    /// The arguments; their fields depend on the kind.
     args: Value,
-    /// The queue it waits in.
+    /// The queue of the job.
     queue: String,
-    /// Where it stands.
+    /// The state of the job.
     state: JobState,
-    /// Which of two due jobs comes first: the smaller number. 0 where a person waits for it, 10 where its time has come, 20
-    /// where nobody waits.
+    /// Of the jobs that are due, the one with the smallest number runs first: 0 if a user waits for the result, 10 for
+    /// scheduled jobs, 20 for background work.
     priority: i16,
-    /// What made it.
+    /// What created the job.
     trigger: Trigger,
-    /// The tick of the schedule that it stands for.
+    /// The time in the schedule that the job was created for; null if it was not scheduled.
     scheduled_for: Option<Time>,
-    /// When it was made.
+    /// When the job was created.
     created_at: Time,
-    /// When its first attempt began.
+    /// When the first attempt started.
     started_at: Option<Time>,
-    /// When it came to its end.
+    /// When the job succeeded, failed or was cancelled.
     finished_at: Option<Time>,
-    /// Its attempts so far; one that the job is not to blame for does not count.
+    /// Number of attempts so far, without those that ended for reasons outside the job (see `attempts[].outcome`).
     attempt: u32,
-    /// How many it gets.
+    /// Maximum number of attempts.
     max_attempts: u32,
-    /// Why its last attempt failed, or who cancelled it.
+    /// Why the last attempt failed, or who cancelled the job.
     error: Option<String>,
-    /// How far it has come; what is in it depends on the kind.
+    /// The progress of the job; its fields depend on the kind.
     progress: Option<Value>,
 }
 
@@ -69,21 +69,21 @@ impl From<ListedJob> for Job {
     }
 }
 
-/// One try of a job.
+/// An attempt of a job.
 #[derive(Debug, Clone, Object)]
 struct JobAttempt {
-    /// Which one it was, from 1; one that did not count is followed by one of the same number.
+    /// The number of the attempt, from 1. The attempt after one that does not count has the same number.
     attempt: u32,
-    /// The process that ran it.
+    /// The worker process that ran the attempt.
     worker: String,
-    /// When it began.
+    /// When the attempt started.
     started_at: Time,
-    /// When it ended.
+    /// When the attempt ended; null while it runs.
     finished_at: Option<Time>,
-    /// How it ended. `postponed` (the database was away) and `handed_back` (its worker had to stop) do not count, nor does
-    /// `lost` (its worker died).
+    /// The outcome; null while the attempt runs. Attempts that are `postponed` (the database was unavailable), `handed_back`
+    /// (the worker was shutting down) or `lost` (the worker died) do not count.
     outcome: Option<AttemptOutcome>,
-    /// Why it did not succeed.
+    /// Why the attempt did not succeed.
     error: Option<String>,
 }
 
@@ -100,27 +100,26 @@ impl From<listing::JobAttempt> for JobAttempt {
     }
 }
 
-/// A job with everything that is known of it.
+/// A job with its result and its attempts.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub(in crate::web) struct JobDetail {
     #[oai(flatten)]
     job: Job,
-    /// What came of it; what is in it depends on the kind.
+    /// The result; its fields depend on the kind.
     result: Option<Value>,
-    /// Who asked for it.
+    /// The name of the API key or user that requested the job; null for scheduled jobs.
     requested_by: Option<String>,
-    /// When somebody told it to stop; its worker stops it within two seconds.
+    /// When cancellation was requested; the worker stops the job within two seconds.
     cancel_requested_at: Option<Time>,
-    /// Its worker died while it was at work: it runs alone, in a process of its own, until it has ended once.
+    /// Whether a worker died while it ran the job. Until the job has ended once, it runs isolated, in a process of its own.
     suspect: bool,
-    /// An entry for each try, the first one first.
+    /// The attempts, the first one first.
     attempts: Vec<JobAttempt>,
 }
 
 impl JobDetail {
-    /// A job and its tries.
-    pub(in crate::web) fn of(job: ShownJob, attempts: Vec<listing::JobAttempt>) -> Self {
+    pub(in crate::web) fn new(job: ShownJob, attempts: Vec<listing::JobAttempt>) -> Self {
         Self {
             job: job.listed.into(),
             result: job.result,

@@ -1,4 +1,4 @@
-//! Jobs: listed, shown with their attempts, cancelled and done again.
+//! Jobs: listed, shown with their attempts, cancelled and retried.
 
 pub(crate) mod detail;
 pub(crate) mod query;
@@ -35,22 +35,22 @@ use crate::domain::job::{JobId, JobState};
 use crate::operations::cancel_job::{CancelError, cancel_job};
 use crate::operations::retry_job::{RetriedJob, RetryError, RetryMode, retry_job};
 
-/// A job that something is done to.
+/// The job that was cancelled or retried.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct JobMoved {
-    /// The job that is to be followed.
+    /// The id of the job; after a retry, it can be that of a new job.
     job_id: Uuid,
-    /// Where it stands.
+    /// The state of the job.
     state: JobState,
-    /// What happened, for people.
+    /// What happened, in English.
     message: String,
 }
 
 impl JobMoved {
     fn cancelled(job_id: JobId, state: JobState) -> Self {
         let message = match state {
-            JobState::Running => "the job runs: its worker stops it within two seconds",
+            JobState::Running => "the job is running: its worker stops it within two seconds",
             _ => "the job is cancelled",
         };
         Self { job_id: job_id.0, state, message: message.to_owned() }
@@ -60,9 +60,9 @@ impl JobMoved {
 impl From<RetriedJob> for JobMoved {
     fn from(retried: RetriedJob) -> Self {
         let message = match retried.mode {
-            RetryMode::NewJob => "a new job does it again",
-            RetryMode::Joined => "a job that does the same was queued or at work already",
-            RetryMode::BroughtForward => "the job need not wait for its time any longer",
+            RetryMode::NewJob => "a new job was created with the same arguments",
+            RetryMode::Joined => "a job with the same arguments is already queued or running",
+            RetryMode::BroughtForward => "the job is queued now instead of at its due time",
         };
         Self { job_id: retried.job_id.0, state: retried.state, message: message.to_owned() }
     }
@@ -74,14 +74,13 @@ impl Example for JobMoved {
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct JobsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Jobs")]
 impl JobsApi {
     /// List jobs
     ///
-    /// The newest first. Lists take one value or several by commas. Jobs that succeeded are forgotten after a week, failed
+    /// Jobs, newest first. Filters take one value or several, comma-separated. Jobs that succeeded are deleted after a week, failed
     /// ones after a month.
     #[oai(path = "/jobs", method = "get", operation_id = "listJobs")]
     async fn list(
@@ -100,9 +99,9 @@ impl JobsApi {
         Ok(Json(page.map(Job::from)))
     }
 
-    /// Show a job
+    /// Get a job
     ///
-    /// With its result and an entry for each attempt.
+    /// Includes its result and its attempts.
     #[oai(path = "/jobs/:id", method = "get", operation_id = "getJob")]
     async fn show(
         &self,
@@ -113,16 +112,16 @@ impl JobsApi {
     ) -> Result<Json<JobDetail>, Fails<NotFound>> {
         let job_id = JobId(id.0);
         let job = listing::find(&state.pool, job_id).await?;
-        // Afterwards, so that a job which is shown at its end has no attempt that is shown at work.
+        // Read after the job, so that a finished job has no attempt that appears to be running.
         let attempts = listing::list_attempts(&state.pool, job_id).await?;
         let job = job.ok_or(NotFound("job"))?;
-        Ok(Json(JobDetail::of(job, attempts)))
+        Ok(Json(JobDetail::new(job, attempts)))
     }
 
     /// Cancel a job
     ///
-    /// One that waits is cancelled at once; one that runs is stopped by its worker within two seconds, at a point where
-    /// nothing is half-written. Takes the role operator.
+    /// A waiting job is cancelled immediately; a running one is stopped by its worker within two seconds, at a point where no
+    /// write is incomplete. Requires the role operator.
     #[oai(path = "/jobs/:id/cancel", method = "post", operation_id = "cancelJob")]
     async fn cancel(
         &self,
@@ -138,8 +137,9 @@ impl JobsApi {
 
     /// Retry a job
     ///
-    /// What failed or was cancelled is done again by a new job, whose id comes back; it joins a live one that does the same.
-    /// What waits for its time or its next attempt need not wait any longer. Takes the role operator.
+    /// If the job failed or was cancelled, creates a new job with the same arguments, or returns one with the same arguments that
+    /// is already queued or running. If the job waits for its due time or its next attempt, makes it due now. Requires the role
+    /// operator.
     #[oai(path = "/jobs/:id/retry", method = "post", operation_id = "retryJob")]
     async fn retry(
         &self,
@@ -148,7 +148,7 @@ impl JobsApi {
         operator: Operator,
         /// The job's id.
         id: Path<Uuid>,
-        /// The same key within 24 hours gives the same answer.
+        /// Repeating a request with the same key within 24 hours returns the first response.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<JobMoved>, Fails<RetryError>> {

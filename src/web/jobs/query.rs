@@ -1,4 +1,4 @@
-//! Which jobs a listing asks for.
+//! The filters of the job list.
 
 use crate::db::jobs::listing::JobFilter;
 use crate::domain::job::{JobKind, JobState, KINDS};
@@ -8,17 +8,16 @@ use crate::web::http::schema::named_enum;
 request_fields! {
     /// Which jobs are listed.
     pub(in crate::web) struct JobQuery {
-        /// Of these queues.
+        /// Filter by queue.
         queue: Vec<QueueName>,
-        /// Of these kinds.
+        /// Filter by kind of job.
         kind: Vec<KindName>,
-        /// In these states.
+        /// Filter by state.
         state: Vec<JobState>,
     }
 }
 
 impl JobQuery {
-    /// The filter.
     pub(in crate::web) fn filter(self) -> JobFilter {
         JobFilter {
             queues: self.queue.into_iter().map(QueueName::as_str).collect(),

@@ -1,4 +1,4 @@
-//! Queues: how they stand, paused and resumed for all processes.
+//! Queues: their status, pausing and resuming.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,37 +20,37 @@ use crate::web::http::path::Path;
 use crate::web::http::schema::Time;
 use crate::web::state::{PROCESS_TIMEOUT, State};
 
-/// How far back the throughput looks.
+/// The time over which throughput is measured.
 const THROUGHPUT_WINDOW: Duration = Duration::from_mins(5);
 
-/// How many jobs of a queue have not ended, by their states.
+/// Number of unfinished jobs of a queue, by state.
 #[derive(Debug, Clone, Object)]
 struct QueueDepth {
-    /// That wait for a worker.
+    /// Jobs that wait for a worker.
     queued: u64,
-    /// That wait for their time.
+    /// Jobs that wait for their due time.
     scheduled: u64,
-    /// That a worker has.
+    /// Jobs that a worker runs.
     running: u64,
-    /// That wait for their next attempt.
+    /// Jobs that wait for their next attempt.
     retrying: u64,
 }
 
-/// What the workers of a queue got done lately.
+/// Recently finished jobs of a queue.
 #[derive(Debug, Clone, Object)]
 struct QueueThroughput {
-    /// Jobs that succeeded or failed.
+    /// Number of jobs that succeeded or failed within the window.
     finished: u64,
-    /// Those of them that failed.
+    /// Number of jobs that failed within the window.
     failed: u64,
-    /// How long "lately" is.
+    /// Length of the window, in seconds.
     window_seconds: u64,
-    /// Jobs that succeeded or failed in a minute.
+    /// Mean number of jobs that succeeded or failed per minute.
     per_minute: f64,
 }
 
 impl QueueThroughput {
-    fn of(finished: u64, failed: u64) -> Self {
+    fn new(finished: u64, failed: u64) -> Self {
         let minutes = THROUGHPUT_WINDOW.as_secs_f64() / 60.0;
         let window_seconds = THROUGHPUT_WINDOW.as_secs();
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 jobs")]
@@ -59,25 +59,25 @@ impl QueueThroughput {
     }
 }
 
-/// How a queue stands.
+/// The status of a queue.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct Queue {
-    /// Its name.
+    /// The name of the queue.
     name: String,
-    /// Whether workers leave it alone.
+    /// Whether the queue is paused: workers start none of its jobs.
     paused: bool,
-    /// Since when.
+    /// When the queue was paused.
     paused_at: Option<Time>,
-    /// Who paused it.
+    /// The name of the API key that paused the queue.
     paused_by: Option<String>,
-    /// Its jobs that have not ended.
+    /// Number of unfinished jobs, by state.
     depth: QueueDepth,
-    /// For how long the longest due job has been due; null where none is.
+    /// For how many seconds the oldest due job has been due; null if no job is due.
     oldest_waiting_seconds: Option<u64>,
-    /// What its workers got done lately.
+    /// Jobs finished in the last five minutes.
     throughput: QueueThroughput,
-    /// Workers that serve it and were seen lately.
+    /// Number of live workers that serve the queue.
     workers_alive: u64,
 }
 
@@ -92,7 +92,7 @@ impl From<queues::QueueStatus> for Queue {
             paused_by,
             depth: QueueDepth { queued, scheduled, running, retrying },
             oldest_waiting_seconds: queue.oldest_waiting.map(|waiting| waiting.as_secs()),
-            throughput: QueueThroughput::of(queue.finished, queue.failed),
+            throughput: QueueThroughput::new(queue.finished, queue.failed),
             workers_alive: queue.workers_alive,
         }
     }
@@ -107,17 +107,17 @@ impl Example for Queue {
             paused_by: Some("ada".to_owned()),
             depth: QueueDepth { queued: 2, scheduled: 0, running: 1, retrying: 1 },
             oldest_waiting_seconds: Some(14),
-            throughput: QueueThroughput::of(12, 1),
+            throughput: QueueThroughput::new(12, 1),
             workers_alive: 2,
         }
     }
 }
 
-/// Every queue.
+/// All queues.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct Queues {
-    /// Each queue, by its name.
+    /// The queues, sorted by name.
     items: Vec<Queue>,
 }
 
@@ -127,15 +127,14 @@ impl Example for Queues {
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct QueuesApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Jobs")]
 impl QueuesApi {
-    /// List the queues
+    /// List queues
     ///
-    /// Of each: whether it is paused, how many of its jobs have not ended, how long the longest has been due, what was got
-    /// done in the last five minutes, and how many workers serve it.
+    /// Per queue: whether it is paused, its unfinished jobs by state, the age of the oldest due job, the throughput of the last
+    /// five minutes, and the number of live workers.
     #[oai(path = "/queues", method = "get", operation_id = "listQueues")]
     async fn list(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<Queues>, Fails> {
         Ok(Json(Queues { items: all(&state).await? }))
@@ -143,14 +142,14 @@ impl QueuesApi {
 
     /// Pause a queue
     ///
-    /// No worker takes a job of it until it is resumed, nor do workers that start meanwhile; jobs that run go on. Pausing a
-    /// paused queue changes nothing. Takes the role admin.
+    /// No worker, including workers started later, starts a job of the queue until it is resumed; running jobs continue. Pausing
+    /// a paused queue changes nothing. Requires the role admin.
     #[oai(path = "/queues/:name/pause", method = "post", operation_id = "pauseQueue")]
     async fn pause(
         &self,
         state: Data<&Arc<State>>,
         admin: Admin,
-        /// The queue's name.
+        /// The name of the queue.
         name: Path<String>,
     ) -> Result<Json<Queue>, Fails<NotFound>> {
         if !pause_queue(&state.pool, &name.0, &admin.0.name).await? {
@@ -161,14 +160,14 @@ impl QueuesApi {
 
     /// Resume a queue
     ///
-    /// Workers take jobs of it again, within a second. Resuming a queue that is not paused changes nothing. Takes the role
-    /// admin.
+    /// Workers start jobs of the queue again within a second. Resuming a queue that is not paused changes nothing. Requires the
+    /// role admin.
     #[oai(path = "/queues/:name/resume", method = "post", operation_id = "resumeQueue")]
     async fn resume(
         &self,
         state: Data<&Arc<State>>,
         admin: Admin,
-        /// The queue's name.
+        /// The name of the queue.
         name: Path<String>,
     ) -> Result<Json<Queue>, Fails<NotFound>> {
         if !resume_queue(&state.pool, &name.0, &admin.0.name).await? {

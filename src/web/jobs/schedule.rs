@@ -1,4 +1,4 @@
-//! The schedule: what runs when, and how it went the last time.
+//! The schedule of recurring jobs.
 
 use std::sync::Arc;
 
@@ -17,27 +17,27 @@ use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::schema::Time;
 use crate::web::state::State;
 
-/// An entry of the schedule.
+/// A recurring job.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ScheduleEntry {
-    /// Its name.
+    /// The name of the entry.
     name: String,
-    /// The kind of job that a tick enqueues.
+    /// The kind of job that is created.
     kind: String,
-    /// When it ticks: `every 60 s`, counted from the epoch, or a cron expression.
+    /// When jobs are created: an interval such as `every 60 s`, counted from the Unix epoch, or a cron expression.
     expression: String,
-    /// The zone of the expression (IANA name).
+    /// The time zone of the expression (IANA name).
     timezone: String,
-    /// Its last tick that became a job; null before the first.
+    /// The scheduled time of the last job; null before the first.
     last_tick_at: Option<Time>,
-    /// The job of the last tick; it may have been forgotten since.
+    /// The id of the last job, which may have been deleted since.
     last_job_id: Option<Uuid>,
-    /// Where that job stands; null where it was forgotten, or there is none.
+    /// The state of the last job; null if it was deleted, or if there is none.
     last_outcome: Option<JobState>,
-    /// When that job came to its end.
+    /// When the last job finished.
     last_finished_at: Option<Time>,
-    /// The next tick, as of the last time that a scheduler looked; it lies in the past where none has run since.
+    /// The next scheduled time, as last computed by a scheduler; in the past if no scheduler has run since.
     next_tick_at: Option<Time>,
 }
 
@@ -73,11 +73,11 @@ impl Example for ScheduleEntry {
     }
 }
 
-/// What runs when.
+/// The schedule of recurring jobs.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct Schedule {
-    /// Each entry, by its name.
+    /// The entries, sorted by name.
     items: Vec<ScheduleEntry>,
 }
 
@@ -87,14 +87,13 @@ impl Example for Schedule {
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct ScheduleApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Jobs")]
 impl ScheduleApi {
-    /// Show the schedule
+    /// Get schedule
     ///
-    /// What runs when, as the schedulers of the last day have it, and how it went the last time.
+    /// The recurring jobs of the schedulers that ran within the last day, with the outcome of the last job of each.
     #[oai(path = "/schedule", method = "get", operation_id = "getSchedule")]
     async fn schedule(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<Schedule>, Fails> {
         let shown = schedule_entries::list(&state.pool).await?;

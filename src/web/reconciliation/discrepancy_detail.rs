@@ -91,7 +91,7 @@ impl DiscrepancyDetail {
 async fn transaction(state: &State, principal: &Principal, id: Option<Uuid>) -> Result<Option<Transaction>, Problem> {
     let Some(id) = id else { return Ok(None) };
     let found = detail::find(&state.pool, id).await?;
-    Ok(found.map(|found| Transaction::shown_to(principal, found)))
+    Ok(found.map(|found| Transaction::visible_to(principal, found)))
 }
 
 impl Example for DiscrepancyDetail {

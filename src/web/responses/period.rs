@@ -31,12 +31,12 @@ impl Example for Period {
     }
 }
 
-/// Up to when each source has been synced; null before the first complete sync.
+/// Up to when each source has been synced; null before its first complete sync.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct DataAsOf {
-    /// Vima.
+    /// Up to when Vima has been synced.
     pub(in crate::web) vima: Option<Time>,
-    /// PayShack.
+    /// Up to when PayShack has been synced.
     pub(in crate::web) payshack: Option<Time>,
 }
 

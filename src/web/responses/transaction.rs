@@ -14,79 +14,79 @@ use crate::domain::transaction::{Kind, Source};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::{Money, Time, named_enum};
 
-/// A payment, as one provider tells it.
+/// A transaction as one provider reports it.
 #[derive(Debug, Clone, Object)]
 pub(in crate::web) struct Transaction {
-    /// Its id here.
+    /// The transaction's id in this API.
     id: Uuid,
-    /// Who told of it.
+    /// The provider that reports it.
     source: Source,
     /// Pay-in or pay-out.
     kind: Kind,
-    /// The provider's own id.
+    /// The provider's id of the transaction.
     source_id: String,
-    /// The processor's or acquirer's reference.
+    /// The reference of the processor or acquirer.
     reference_id: Option<String>,
-    /// The merchant's own id (Vima).
+    /// The merchant's own id of the operation (Vima).
     client_operation_id: Option<String>,
-    /// The order (PayShack).
+    /// The id of the order (PayShack).
     order_id: Option<String>,
     /// The merchant's project.
     project: Option<String>,
     /// The merchant's account.
     merchant_id: Option<String>,
-    /// The amount, in major units of `currency`.
+    /// The amount in major units of `currency` (`10.50` is ten and a half).
     amount: Money,
-    /// What was really paid, where the provider says it apart from the amount.
+    /// The amount actually paid, in `currency`, if the provider reports it separately.
     paid_amount: Option<Money>,
-    /// The currency of `amount`, `paid_amount` and `fee`.
+    /// The currency of `amount`, `paid_amount` and `fee` (ISO 4217 code).
     currency: String,
-    /// `amount` in US dollars, where a rate is known.
+    /// `amount` in US dollars; null without an exchange rate.
     amount_usd: Option<Money>,
-    /// The provider's charge.
+    /// The provider's fee, in `currency`.
     fee: Option<Money>,
-    /// `fee` in US dollars, where a rate is known.
+    /// `fee` in US dollars; null without an exchange rate.
     fee_usd: Option<Money>,
-    /// US dollars for one unit of `currency`.
+    /// US dollars per unit of `currency`.
     exchange_rate: Option<Money>,
-    /// Whose word `exchange_rate` is: the record's own, or one of the rates that are stored here; null without a rate.
+    /// Where `exchange_rate` comes from: the provider's record, or a stored rate; null without a rate.
     exchange_rate_origin: Option<RateOriginName>,
-    /// When a stored rate was fetched.
+    /// When the stored rate was fetched; null for a rate of the record.
     exchange_rate_at: Option<Time>,
-    /// The state, the same for every provider.
+    /// The status, in the terms that all providers share.
     status: Status,
-    /// The provider's own word for it.
+    /// The status as the provider names it.
     original_status: Option<String>,
     /// The payer's id at the merchant.
     user_id: Option<String>,
-    /// The payer's email address; masked for a viewer.
+    /// The payer's email address; masked for viewers.
     user_email: Option<String>,
-    /// The payer's phone number; masked for a viewer.
+    /// The payer's phone number; masked for viewers.
     user_phone: Option<String>,
-    /// The payer's name; masked for a viewer.
+    /// The payer's name; masked for viewers.
     user_name: Option<String>,
     /// The payer's country.
     country: Option<String>,
     /// The bank's Unique Transaction Reference.
     utr: Option<String>,
-    /// How it was paid.
+    /// The payment method, as the provider names it.
     payment_method: Option<String>,
-    /// The product it was paid through.
+    /// The payment product, as the provider names it.
     payment_product: Option<String>,
-    /// When it came to be, by the provider's clock.
+    /// When the transaction was created at the provider.
     created_at: Time,
-    /// When it last changed, by the provider's clock.
+    /// When the transaction last changed at the provider.
     updated_at: Option<Time>,
-    /// When it came to its end, by the provider's clock.
+    /// When the transaction reached a final status at the provider.
     completed_at: Option<Time>,
-    /// When it was stored here first.
+    /// When the transaction was first stored in this system.
     ingested_at: Time,
 }
 
 impl Transaction {
-    /// A payment as `principal` may see it.
-    pub(in crate::web) fn shown_to(principal: &Principal, found: FoundTransaction) -> Self {
-        let pii_access = PiiAccess::for_role(principal.role);
+    /// Masks what `principal` must not see.
+    pub(in crate::web) fn visible_to(principal: &Principal, found: FoundTransaction) -> Self {
+        let pii = PiiAccess::for_role(principal.role);
         let origin = found.rate_origin;
         Self {
             id: found.id,
@@ -110,9 +110,9 @@ impl Transaction {
             status: found.status,
             original_status: found.original_status,
             user_id: found.user_id,
-            user_email: pii_access.email(found.user_email),
-            user_phone: pii_access.phone(found.user_phone),
-            user_name: pii_access.name(found.user_name),
+            user_email: pii.email(found.user_email),
+            user_phone: pii.phone(found.user_phone),
+            user_name: pii.name(found.user_name),
             country: found.country,
             utr: found.utr,
             payment_method: found.payment_method,

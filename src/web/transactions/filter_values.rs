@@ -1,4 +1,4 @@
-//! The values that filters may take: those that payments of the last 30 days have, the most frequent first.
+//! The values that the filters can take: those of the transactions of the last 30 days, the most frequent first.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -20,50 +20,50 @@ use crate::web::http::openapi::Tag;
 use crate::web::responses::period::{DataAsOf, Period};
 use crate::web::state::State;
 
-/// How many days are looked at, today among them.
+/// Number of days counted, including today.
 const DAYS: u64 = 30;
 
-/// A value to choose.
+/// A value of a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
 struct FilterValue {
-    /// The value, as a filter takes it.
+    /// The value, as the filter takes it.
     value: String,
-    /// How many payments have it.
+    /// Number of transactions with this value.
     count: i64,
 }
 
-/// The values to choose from. What no payment has is left out, and so are payments that do not say theirs.
+/// The values of the filters. Values without transactions are left out, and transactions without a value are not counted.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct FilterValues {
-    /// The days whose payments are counted.
+    /// The days whose transactions are counted.
     period: Period,
-    /// Who told of payments.
+    /// Values of `source`: the providers.
     sources: Vec<FilterValue>,
-    /// Which way the money goes.
+    /// Values of `kind`: pay-in or pay-out.
     kinds: Vec<FilterValue>,
-    /// The merchants' projects.
+    /// Values of `project`: the merchants' projects.
     projects: Vec<FilterValue>,
-    /// The states of payments.
+    /// Values of `status`.
     statuses: Vec<FilterValue>,
-    /// Their currencies.
+    /// Values of `currency` (ISO 4217 codes).
     currencies: Vec<FilterValue>,
-    /// The payers' countries.
+    /// Values of `country`: the payers' countries.
     countries: Vec<FilterValue>,
-    /// How payments were made.
+    /// Values of `payment_method`, as the providers name them.
     payment_methods: Vec<FilterValue>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
-/// The counts of the values that `value` gives to the sums of payments; nothing where it is empty.
-fn values<'sums>(
-    sums: impl IntoIterator<Item = &'sums MetricRow>,
-    value: impl Fn(&'sums MetricRow) -> &'sums str,
+/// The number of transactions per value, the most frequent first; rows whose value is empty are left out.
+fn values<'rows>(
+    rows: impl IntoIterator<Item = &'rows MetricRow>,
+    value: impl Fn(&'rows MetricRow) -> &'rows str,
 ) -> Vec<FilterValue> {
     let mut counts = BTreeMap::<&str, i64>::new();
-    for sum in sums {
-        *counts.entry(value(sum)).or_default() += sum.measures.count;
+    for row in rows {
+        *counts.entry(value(row)).or_default() += row.measures.count;
     }
     let mut values: Vec<FilterValue> = counts
         .into_iter()
@@ -74,33 +74,32 @@ fn values<'sums>(
     values
 }
 
-async fn ask(state: &State, question: MetricQuery) -> Result<MetricsAnswer, MetricsError> {
-    state.metrics.query(&question).await
+async fn run(state: &State, query: MetricQuery) -> Result<MetricsAnswer, MetricsError> {
+    state.metrics.query(&query).await
 }
 
-/// The endpoint.
 pub(in crate::web) struct FiltersApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
 impl FiltersApi {
-    /// List the values of filters
+    /// List filter values
     ///
-    /// Those that payments of the last 30 days have, in the zone of reports, with how many payments have each, the most frequent
-    /// first.
+    /// The values that transactions of the last 30 days have (days in `REPORT_TIMEZONE`), with the number of transactions of each,
+    /// the most frequent first.
     #[oai(path = "/filters", method = "get", operation_id = "getFilters")]
     async fn filters(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<FilterValues>, Fails> {
         let days = DayRange::last(DAYS, state.clock.now(), state.report_timezone);
-        let question = |filter| MetricQuery::new(filter, TimeBuckets::one(days.time_range())).counts();
-        let all = || question(MetricFilter::default());
+        let query = |filter| MetricQuery::new(filter, TimeBuckets::one(days.time_range())).counts();
+        let all = || query(MetricFilter::default());
         let by = |dimension| all().by(dimension);
-        let of_kind = |kind| question(MetricFilter { kinds: vec![kind], ..MetricFilter::default() });
+        let of_kind = |kind| query(MetricFilter { kinds: vec![kind], ..MetricFilter::default() });
         let answers = (
-            ask(&state, all().by_source()),
-            ask(&state, of_kind(Kind::Payin)),
-            ask(&state, of_kind(Kind::Payout)),
-            ask(&state, by(Dimension::Project)),
-            ask(&state, by(Dimension::Country)),
-            ask(&state, by(Dimension::PaymentMethod)),
+            run(&state, all().by_source()),
+            run(&state, of_kind(Kind::Payin)),
+            run(&state, of_kind(Kind::Payout)),
+            run(&state, by(Dimension::Project)),
+            run(&state, by(Dimension::Country)),
+            run(&state, by(Dimension::PaymentMethod)),
         );
         let (all, payins, payouts, projects, countries, methods) =
             tokio::try_join!(answers.0, answers.1, answers.2, answers.3, answers.4, answers.5)?;
@@ -109,13 +108,13 @@ impl FiltersApi {
         kinds.sort_by_key(|value| Reverse(value.count));
         Ok(Json(FilterValues {
             period: days.into(),
-            sources: values(&*all.rows, |sum| sum.source.map_or("", Source::as_str)),
+            sources: values(&*all.rows, |row| row.source.map_or("", Source::as_str)),
             kinds,
-            projects: values(&*projects.rows, |sum| &sum.member),
-            statuses: values(&*all.rows, |sum| sum.status.as_str()),
-            currencies: values(&*all.rows, |sum| &sum.currency),
-            countries: values(&*countries.rows, |sum| &sum.member),
-            payment_methods: values(&*methods.rows, |sum| &sum.member),
+            projects: values(&*projects.rows, |row| &row.member),
+            statuses: values(&*all.rows, |row| row.status.as_str()),
+            currencies: values(&*all.rows, |row| &row.currency),
+            countries: values(&*countries.rows, |row| &row.member),
+            payment_methods: values(&*methods.rows, |row| &row.member),
             data_as_of: all.as_of.into(),
         }))
     }
@@ -143,15 +142,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_frequent_is_first_and_what_is_not_said_is_no_choice() {
-        let sum = |member: &str, count| {
-            let mut sum = MetricRow { member: member.to_owned(), ..MetricRow::example() };
-            sum.measures.count = count;
-            sum
+    fn values_are_sorted_by_frequency_without_the_empty_one() {
+        let row = |member: &str, count| {
+            let mut row = MetricRow { member: member.to_owned(), ..MetricRow::example() };
+            row.measures.count = count;
+            row
         };
-        let sums = [sum("a", 1), sum("b", 2), sum("", 9), sum("c", 2), sum("a", 4)];
-        let told: Vec<(String, i64)> =
-            values(&sums, |sum| &sum.member).into_iter().map(|value| (value.value, value.count)).collect();
-        assert_eq!(told, [("a".to_owned(), 5), ("b".to_owned(), 2), ("c".to_owned(), 2)]);
+        let rows = [row("a", 1), row("b", 2), row("", 9), row("c", 2), row("a", 4)];
+        let values: Vec<(String, i64)> =
+            values(&rows, |row| &row.member).into_iter().map(|value| (value.value, value.count)).collect();
+        assert_eq!(values, [("a".to_owned(), 5), ("b".to_owned(), 2), ("c".to_owned(), 2)]);
     }
 }

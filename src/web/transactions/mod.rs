@@ -1,4 +1,4 @@
-//! Payments: listed, searched, and each with its history.
+//! Transactions: the list, and one with its counterpart, its reconciliation and its history.
 
 pub(crate) mod filter_values;
 pub(crate) mod reconciliation;
@@ -18,8 +18,7 @@ use super::filters::transactions::TransactionQuery;
 use super::http::auth::Viewer;
 use super::http::fails::{Fails, NotFound};
 use super::http::openapi::{EXAMPLE_TIME, Tag};
-use super::http::pagination;
-use super::http::pagination::{Page, PageQuery};
+use super::http::pagination::{Page, PageQuery, Window};
 use super::http::path::Path;
 use super::http::query::Query;
 use super::http::response_cache::CachedJson;
@@ -34,20 +33,20 @@ use crate::domain::status::Status;
 use crate::operations::find_counterpart::{Counterpart, find_counterpart};
 use crate::operations::list_transactions::list_transactions;
 
-/// A change of a payment's status or amount.
+/// A change of a transaction's status or amount.
 #[derive(Debug, Clone, Object)]
 struct TransactionChange {
-    /// When it changed, by the provider's clock.
+    /// When the transaction changed at the provider.
     changed_at: Option<Time>,
-    /// When the change was stored here.
+    /// When the change was stored in this system.
     recorded_at: Time,
-    /// The status before.
+    /// The status before the change.
     old_status: Status,
-    /// The status after.
+    /// The status after the change.
     new_status: Status,
-    /// The amount before.
+    /// The amount before the change, in the transaction's currency.
     old_amount: Money,
-    /// The amount after.
+    /// The amount after the change, in the transaction's currency.
     new_amount: Money,
 }
 
@@ -64,32 +63,31 @@ impl From<RecordedChange> for TransactionChange {
     }
 }
 
-/// A payment with everything that is known of it.
+/// A transaction with its counterpart, its reconciliation and its history.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct TransactionDetail {
     #[oai(flatten)]
     transaction: Transaction,
-    /// The record as the provider sent it; null for whoever is no admin.
+    /// The record as the provider sent it; null unless the key's role is admin.
     raw_data: Option<Value>,
-    /// The other source's record of the same payment: the one that it was last held against, else the one that the rules of
-    /// reconciliation would hold it against now.
+    /// The other source's record of the same payment: the one that the last reconciliation compared, else the one that a
+    /// reconciliation would compare now; null if there is none.
     counterpart: Option<Transaction>,
-    /// What the last reconciliation found of it; null before one has looked.
+    /// The result of the transaction's last reconciliation; null before the first.
     reconciliation: Option<TransactionReconciliation>,
-    /// Its changes of status and amount, oldest first.
+    /// The changes of status and amount, oldest first.
     history: Vec<TransactionChange>,
 }
 
-/// The endpoints.
 pub(in crate::web) struct TransactionsApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Transactions")]
 impl TransactionsApi {
-    /// List payments
+    /// List transactions
     ///
-    /// Of both sources, newest first where nothing else is said. Lists take one value or several by commas. Personal data
-    /// is masked for a viewer, who cannot search it either.
+    /// Transactions of both sources, by default the newest first. List filters take one value or several, comma-separated.
+    /// Personal data is masked for viewers, and they cannot search it.
     #[oai(path = "/transactions", method = "get", operation_id = "listTransactions")]
     async fn list(
         &self,
@@ -102,29 +100,29 @@ impl TransactionsApi {
         let Query(query) = query;
         let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
         let listing = format!("transactions {} {}", sort_by.as_str(), order.as_str());
-        let asked: pagination::Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
+        let asked: Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
         let filter = query.filter(state.report_timezone, &viewer.0);
         let window = TransactionWindow { sort_by, order, page: asked.to_db() };
-        let edition = state.metrics.data_version(&filter.metric_query()).await?;
+        let data_version = state.metrics.data_version(&filter.metric_query()).await?;
         let page = Box::pin(async {
             let now = state.clock.now();
             let (found, count) = list_transactions(&state.pool, &state.metrics, &filter, &window, now).await?;
             let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
-            Ok(page.map(|found| Transaction::shown_to(&viewer.0, found)))
+            Ok(page.map(|found| Transaction::visible_to(&viewer.0, found)))
         });
-        state.written.answer((request.original_uri(), &viewer.0), edition.into(), page).await
+        state.written.answer((request.original_uri(), &viewer.0), data_version.into(), page).await
     }
 
-    /// Show a payment
+    /// Get a transaction
     ///
-    /// With its counterpart at the other source, what the last reconciliation found of it, its history, and, for an admin, the
-    /// record as the provider sent it.
+    /// Includes its counterpart at the other source, the result of its last reconciliation, its history and, for admins, the
+    /// record as the provider sent it. Personal data is masked for viewers.
     #[oai(path = "/transactions/:id", method = "get", operation_id = "getTransaction")]
     async fn show(
         &self,
         state: Data<&Arc<State>>,
         viewer: Viewer,
-        /// The payment's id here.
+        /// The transaction's id in this API.
         id: Path<Uuid>,
     ) -> Result<Json<TransactionDetail>, Fails<NotFound>> {
         let found = detail::find(&state.pool, id.0).await?;
@@ -141,10 +139,10 @@ impl TransactionsApi {
             Role::Viewer | Role::Operator => None,
         };
         Ok(Json(TransactionDetail {
-            transaction: Transaction::shown_to(&viewer.0, found),
+            transaction: Transaction::visible_to(&viewer.0, found),
             raw_data,
-            counterpart: counterpart.map(|found| Transaction::shown_to(&viewer.0, found)),
-            reconciliation: last_finding.map(|last| TransactionReconciliation::of(id.0, last)),
+            counterpart: counterpart.map(|found| Transaction::visible_to(&viewer.0, found)),
+            reconciliation: last_finding.map(|last| TransactionReconciliation::new(id.0, last)),
             history: history.into_iter().map(TransactionChange::from).collect(),
         }))
     }

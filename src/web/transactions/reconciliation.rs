@@ -1,4 +1,4 @@
-//! What the last reconciliation found of a payment, as the payment shows it.
+//! The result of a transaction's last reconciliation.
 
 use chrono::NaiveDate;
 use poem_openapi::Object;
@@ -12,37 +12,36 @@ use crate::operations::find_counterpart::LastFinding;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::Time;
 
-/// What the last run that looked at a payment found of it.
+/// The result of a transaction's last reconciliation.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub(in crate::web) struct TransactionReconciliation {
-    /// The run.
+    /// The id of the reconciliation run.
     run_id: Uuid,
-    /// Its day, in `RECONCILIATION_TIMEZONE`: that of Vima's payment, where there are both.
+    /// The day that was reconciled, in `RECONCILIATION_TIMEZONE`: for a matched pair, that of the Vima transaction.
     recon_date: NaiveDate,
-    /// The time at which it judged.
+    /// When the run compared the transactions.
     run_at: Time,
-    /// What was found.
+    /// The result.
     match_status: MatchStatus,
-    /// The first of `types`; null where the providers agree.
+    /// The first of `types`; null if the providers agree.
     discrepancy_type: Option<DiscrepancyType>,
-    /// In what the providers disagree.
+    /// What the providers disagree on.
     types: Vec<DiscrepancyType>,
-    /// The other provider's payment that it was held against.
+    /// The id of the other provider's transaction; null if none was found.
     counterpart_id: Option<Uuid>,
-    /// The case about it, where one was opened, be it closed since.
+    /// The id of the discrepancy, open or closed; null if none was opened.
     discrepancy_id: Option<Uuid>,
-    /// Where that case stands.
+    /// The state of the discrepancy.
     state: Option<DiscrepancyState>,
-    /// Why, enough to check it by hand; null where the providers agree.
+    /// The values that were compared, in enough detail to verify the result; null if the providers agree.
     details: Option<Value>,
-    /// Whether the payment or its counterpart has changed since the run judged.
+    /// Whether the transaction or its counterpart has changed since the run.
     changed_since: bool,
 }
 
 impl TransactionReconciliation {
-    /// What is known of `payment`.
-    pub(in crate::web) fn of(payment: Uuid, last_finding: LastFinding) -> Self {
+    pub(super) fn new(transaction_id: Uuid, last_finding: LastFinding) -> Self {
         let LastFinding { finding, discrepancy, changed_since } = last_finding;
         Self {
             run_id: finding.run_id,
@@ -50,7 +49,7 @@ impl TransactionReconciliation {
             run_at: Time(finding.as_of),
             match_status: finding.match_status,
             discrepancy_type: finding.types.first().copied(),
-            counterpart_id: finding.counterpart_of(payment),
+            counterpart_id: finding.counterpart_of(transaction_id),
             types: finding.types,
             discrepancy_id: discrepancy.map(|discrepancy| discrepancy.id),
             state: discrepancy.map(|discrepancy| discrepancy.state),
