@@ -131,8 +131,8 @@ impl JobsApi {
         id: Path<Uuid>,
     ) -> Result<Accepted<JobMoved>, Fails<CancelError>> {
         let job_id = JobId(id.0);
-        let stands = cancel_job(&state.pool, job_id, &operator.0.name).await?;
-        Ok(Accepted::job(Some(id.0), JobMoved::cancelled(job_id, stands)))
+        let job_state = cancel_job(&state.pool, job_id, &operator.0.name).await?;
+        Ok(Accepted::job(Some(id.0), JobMoved::cancelled(job_id, job_state)))
     }
 
     /// Retry a job
