@@ -82,7 +82,7 @@ impl Maintenance {
             MaintenanceTask::RenewLeases => self.executor.renew_leases().await?,
             MaintenanceTask::Rescue => self.rescue(context, queues).await?,
             MaintenanceTask::Heartbeat => {
-                processes::upsert(&context.queue_pool, worker, ProcessRole::Worker, queues).await?
+                processes::upsert(&context.queue_pool, worker, ProcessRole::Worker, queues).await?;
             }
             MaintenanceTask::SweepWakeups => {
                 for queue in queues {
