@@ -1,39 +1,35 @@
-//! What can go wrong with the database, told apart by what a caller can do about it.
+//! Database errors, classified by what a caller can do about them.
 
 use std::borrow::Cow;
 
-/// An error of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// It cannot be reached, or has no connection to spare: the same call may succeed in a while.
+    /// The database is unreachable or has no free connection: retry the same call later.
     #[error("PostgreSQL cannot be reached ({0}): check that it runs and that DATABASE_URL is right")]
     Unavailable(#[source] sqlx::Error),
-    /// The worker's claim on its job has passed to somebody else: whatever it was about to write is void.
+    /// Another worker has claimed the job: nothing that this worker was about to write may be committed.
     #[error("the claim on this job has passed to another worker: nothing was written")]
     ClaimLost,
-    /// Somebody else wrote a row between reading and writing it: the transaction is to be done again.
-    #[error("{0} changed while it was being written: the work is done again")]
+    /// Another transaction wrote a row between this one's read and its write: repeat the transaction.
+    #[error("{0} changed while it was being written: the transaction is retried")]
     Conflict(&'static str),
-    /// A row that the program could not have written.
+    /// The program cannot have written this value.
     #[error("the database holds an impossible {what}: {found}")]
     Impossible {
-        /// Which column or row.
+        /// The column or table.
         what: &'static str,
-        /// What it holds.
         found: String,
     },
-    /// A statement failed.
     #[error("the database refused a statement: {0}")]
     Statement(#[source] sqlx::Error),
 }
 
 impl DbError {
-    /// An impossible value in a column.
     pub fn impossible(what: &'static str, found: impl Into<String>) -> Self {
         Self::Impossible { what, found: found.into() }
     }
 
-    /// Whether the same call may succeed in a while, without anybody doing anything.
+    /// Whether a retry of the same call may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Conflict(_))
@@ -50,14 +46,14 @@ impl From<sqlx::Error> for DbError {
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Protocol(_) => Self::Unavailable(error),
             sqlx::Error::Database(database) => match database.code().as_deref().map(Cow::from).as_deref() {
-                // Class 08: connection exceptions; 57P0x: the server is stopping or starting; 53300: no connection left;
-                // 25P03: it gave us up, for we were silent in the middle of a transaction.
+                // Class 08: connection exceptions; 57P0x: the server stops or starts; 53300: too many connections; 25P03: the
+                // server closed the session because it was idle in a transaction.
                 Some(code)
                     if code.starts_with("08") || code.starts_with("57P0") || matches!(code, "53300" | "25P03") =>
                 {
                     Self::Unavailable(error)
                 }
-                // Serialization failure and deadlock: PostgreSQL asks for the transaction to be done again.
+                // Serialization failure and deadlock: PostgreSQL expects the transaction to be repeated.
                 Some("40001" | "40P01") => Self::Conflict("a row"),
                 _ => Self::Statement(error),
             },

@@ -1,4 +1,4 @@
-//! Events, in the order of commits.
+//! Events, with ids in commit order.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -6,11 +6,8 @@ use sqlx::{PgConnection, PgPool};
 use super::DbError;
 use crate::domain::event::{Event, RecordedEvent};
 
-/// Records events as part of the transaction that made them true. To be called last: from here on no other transaction
-/// can record any until this one ends, so that ids grow in the order of commits.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Records events in the transaction that caused them. Call it last: until this transaction ends no other one can record
+/// events, which keeps ids in commit order.
 pub async fn insert(
     connection: &mut PgConnection,
     events: Vec<Event>,
@@ -23,7 +20,7 @@ pub async fn insert(
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('events', 0))").execute(&mut *connection).await?;
     let mut ids = sqlx::query_scalar!(
         r#"INSERT INTO events (created_at, body)
-           SELECT $1, body FROM UNNEST($2::jsonb[]) WITH ORDINALITY AS event (body, place) ORDER BY place
+           SELECT $1, body FROM UNNEST($2::jsonb[]) WITH ORDINALITY AS event (body, ordinal) ORDER BY ordinal
            RETURNING id"#,
         now,
         &bodies
@@ -34,11 +31,8 @@ pub async fn insert(
     Ok(ids.into_iter().zip(events).map(|(id, event)| RecordedEvent { id, timestamp: now, event }).collect())
 }
 
-/// Events after `id`, oldest first, at most `limit`. One that this release does not know was recorded by a newer one that
-/// runs beside it: it is passed over, so that those after it are still told.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Lists at most `limit` events after `id`, oldest first. Skips events of a type that only a newer release knows, which may
+/// run beside this one during a deployment.
 pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, DbError> {
     let rows = sqlx::query!("SELECT id, created_at, body FROM events WHERE id > $1 ORDER BY id LIMIT $2", id, limit)
         .fetch_all(pool)
@@ -46,17 +40,14 @@ pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<Vec<Record
     let known = rows.into_iter().filter_map(|row| match serde_json::from_value(row.body) {
         Ok(event) => Some(RecordedEvent { id: row.id, timestamp: row.created_at, event }),
         Err(error) => {
-            tracing::warn!(%error, id = row.id, "an event of a newer release is passed over");
+            tracing::warn!(%error, id = row.id, "skipped an event that this release cannot read");
             None
         }
     });
     Ok(known.collect())
 }
 
-/// The ids of the oldest and of the newest event that are kept; zeros where there are none.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// The ids of the oldest and the newest stored event; zeros if there are none.
 pub async fn get_bounds(pool: &PgPool) -> Result<(i64, i64), DbError> {
     let row =
         sqlx::query!(r#"SELECT COALESCE(min(id), 0) AS "oldest!", COALESCE(max(id), 0) AS "newest!" FROM events"#)
@@ -65,10 +56,7 @@ pub async fn get_bounds(pool: &PgPool) -> Result<(i64, i64), DbError> {
     Ok((row.oldest, row.newest))
 }
 
-/// Forgets events from before `time`, but for the newest, which says how far the count has come.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Deletes events from before `time`, except the newest: its id shows where new subscribers start.
 pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
     let pruned = sqlx::query!("DELETE FROM events WHERE created_at < $1 AND id < (SELECT max(id) FROM events)", time)
         .execute(pool)

@@ -1,8 +1,12 @@
-//! All SQL, a file a table or a question.
+//! All SQL, one file per table or query.
 //!
-//! Functions take a connection where they are part of somebody's transaction and the pool where they stand alone. Rows
-//! become domain types here or not at all: an impossible row is an error, never a default. Statements are checked at
-//! compile time against the migrations (`.sqlx`); only the listings with optional filters are put together at run time.
+//! A function takes a connection if it is part of the caller's transaction, and the pool if it runs alone. Rows become
+//! domain types; a value that the program cannot have written is an error, never a default. Statements are checked at compile
+//! time against the migrations (`.sqlx`); only listings with optional filters are built at run time.
+//!
+//! Verbs: `find` returns an `Option`, `get` always returns a value, `list` returns rows, `insert`, `upsert` and `delete` write,
+//! `lock` locks rows until the transaction ends, `prune` deletes what has expired and returns how many rows that were. Every
+//! function can fail with a [`DbError`]; an `# Errors` section names the ones that callers must handle.
 
 pub mod access;
 pub mod count;

@@ -26,3 +26,14 @@ impl<Cursor> PageWindow<Cursor> {
         query.push(" OFFSET ").push_bind(self.offset).push(" LIMIT ").push_bind(self.limit);
     }
 }
+
+impl PageWindow<TimeCursor> {
+    /// Appends the condition, order and limits of a listing sorted by `time` and id, newest first.
+    pub(in crate::db) fn push_newest_first(&self, query: &mut QueryBuilder<Postgres>, time: &str) {
+        if let Some((after, id)) = self.after {
+            query.push(format!(" AND ({time}, id) < (")).push_bind(after).push(", ").push_bind(id).push(")");
+        }
+        query.push(format!(" ORDER BY {time} DESC, id DESC"));
+        self.push_limits(query);
+    }
+}

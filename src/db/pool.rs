@@ -1,4 +1,4 @@
-//! The pool of connections, and the schema they find.
+//! Connection pools, and the version of the schema they reach.
 
 use std::time::Duration;
 
@@ -9,32 +9,30 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use super::DbError;
 use super::jobs::session::Purpose;
 
-/// The migrations, built into the program, so that a release carries its own schema.
+/// Built into the program, so that a release carries its own schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// How long a caller waits for a connection before it is told that there is none.
+/// How long a caller waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Jobs have more time than people, and starting over costs more than waiting for another job's connection.
+/// Jobs can wait longer than HTTP requests, and a repeated attempt costs more than waiting for another job's connection.
 const WORK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
-/// The jobs table's statements are short: so many connections never wait for each other.
-const MOST_FOR_QUEUE: u32 = 4;
+/// The statements of the jobs table are short: they need no more connections than this.
+const MAX_QUEUE_CONNECTIONS: u32 = 4;
 
-/// How often whoever waits for the turn to migrate asks for it.
-const BETWEEN_TURNS: Duration = Duration::from_millis(100);
+const MIGRATION_LOCK_POLL: Duration = Duration::from_millis(100);
 
-/// How the database is reached.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
-    /// Where it is and as whom; the password is never printed by its `Debug`.
+    /// Address and credentials; its `Debug` never prints the password.
     pub options: PgConnectOptions,
-    /// The most connections of this process.
+    /// The limit for this process.
     pub max_connections: u32,
 }
 
 impl DatabaseSettings {
-    /// The same database with so many of its connections for the jobs table, and the others for the work.
+    /// Divides the connections between the jobs table and the work of the jobs.
     fn split(&self) -> (Self, Self) {
-        let for_queue = (self.max_connections / 3).clamp(1, MOST_FOR_QUEUE);
+        let for_queue = (self.max_connections / 3).clamp(1, MAX_QUEUE_CONNECTIONS);
         let with = |max_connections| Self { max_connections, ..self.clone() };
         (with(for_queue), with(self.max_connections.saturating_sub(for_queue).max(1)))
     }
@@ -45,30 +43,24 @@ impl DatabaseSettings {
 pub struct JobPools {
     /// For claims, heartbeats and outcomes.
     pub queue_pool: PgPool,
-    /// For what jobs do.
+    /// For everything that jobs do.
     pub work_pool: PgPool,
 }
 
-/// Connects, trying once, so that a wrong address is said at the start and not at the first request.
-///
-/// # Errors
-/// [`DbError::Unavailable`] where there is no database.
+/// Connects once before returning, so that a wrong address fails at startup and not at the first request.
 pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DbError> {
     try_once(settings).await?;
     Ok(open(settings, Purpose::Requests))
 }
 
-/// Connects a process that runs jobs, trying once.
-///
-/// # Errors
-/// [`DbError::Unavailable`] where there is no database.
+/// [`connect`] for a process that runs jobs.
 pub async fn connect_jobs(settings: &DatabaseSettings) -> Result<JobPools, DbError> {
     try_once(settings).await?;
     let (queue_pool, work_pool) = settings.split();
     Ok(JobPools { queue_pool: open(&queue_pool, Purpose::Queue), work_pool: open(&work_pool, Purpose::Work) })
 }
 
-/// The pool would try for long, and then not say why; one plain connection says at once what is wrong.
+/// The pool would retry until its timeout and then not report the cause; a plain connection reports it at once.
 async fn try_once(settings: &DatabaseSettings) -> Result<(), DbError> {
     let plain = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&settings.options)).await;
     let plain = plain.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(DbError::Unavailable)?;
@@ -76,59 +68,55 @@ async fn try_once(settings: &DatabaseSettings) -> Result<(), DbError> {
 }
 
 fn open(settings: &DatabaseSettings, purpose: Purpose) -> PgPool {
-    let patience = if purpose == Purpose::Work { WORK_ACQUIRE_TIMEOUT } else { ACQUIRE_TIMEOUT };
-    let options = purpose.pool_options().max_connections(settings.max_connections).acquire_timeout(patience);
+    let timeout = if purpose == Purpose::Work { WORK_ACQUIRE_TIMEOUT } else { ACQUIRE_TIMEOUT };
+    let options = purpose.pool_options().max_connections(settings.max_connections).acquire_timeout(timeout);
     options.connect_lazy_with(settings.options.clone())
 }
 
-/// Applies what is missing of the migrations. Two at once take turns.
+/// Applies the missing migrations. Concurrent calls run one after the other.
 ///
-/// By a lock of ours: whoever waits for sqlx's own waits within a statement, for whose end `CREATE INDEX CONCURRENTLY` waits
-/// in its turn, and PostgreSQL calls that a deadlock. Ours is asked for again and again.
+/// They use a lock of ours: a process that waits for sqlx's lock waits inside a statement, `CREATE INDEX CONCURRENTLY` waits
+/// for that statement to end, and PostgreSQL reports a deadlock. Ours is polled instead.
 ///
 /// # Errors
-/// [`MigrateError`] where one fails: it is rolled back, those before it stay.
+/// [`MigrateError`] if a migration fails: it is rolled back, those before it stay.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    let turn = wait_for_turn_to_migrate(pool).await?;
+    let lock = acquire_migration_lock(pool).await?;
     let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
     let migrated = migrator.set_locking(false).run(pool).await;
     // The lock ends with its session.
-    turn.close().await?;
+    lock.close().await?;
     migrated
 }
 
-async fn wait_for_turn_to_migrate(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+async fn acquire_migration_lock(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
     let mut session = pool.acquire().await?.detach();
     loop {
-        let ours = sqlx::query_scalar!(
-            r#"SELECT pg_try_advisory_lock(hashtextextended('migrations of ' || current_database(), 0)) AS "ours!""#
+        let locked = sqlx::query_scalar!(
+            r#"SELECT pg_try_advisory_lock(hashtextextended('migrations of ' || current_database(), 0)) AS "locked!""#
         );
-        if ours.fetch_one(&mut session).await? {
+        if locked.fetch_one(&mut session).await? {
             return Ok(session);
         }
-        tokio::time::sleep(BETWEEN_TURNS).await;
+        tokio::time::sleep(MIGRATION_LOCK_POLL).await;
     }
 }
 
-/// How far the schema is from what this program needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaState {
-    /// Everything that this program needs is there. (More may be: migrations expand first, so an older program runs.)
+    /// Every migration of this program is applied. There may be newer ones: migrations expand the schema first, so an older
+    /// program still runs.
     Ready,
     /// This many migrations are missing.
     Behind(usize),
 }
 
-/// Compares the schema with the migrations of this program.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Compares the applied migrations with those of this program.
 pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, DbError> {
     let mut connection = pool.acquire().await?;
-    let known = connection.list_applied_migrations(&MIGRATIONS.table_name).await;
-    let applied: Vec<i64> = match known {
+    let applied: Vec<i64> = match connection.list_applied_migrations(&MIGRATIONS.table_name).await {
         Ok(applied) => applied.into_iter().map(|migration| migration.version).collect(),
-        // 42P01: the table of migrations itself is not there yet.
+        // 42P01: the table of migrations does not exist yet.
         Err(MigrateError::Execute(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42P01") => vec![],
         Err(MigrateError::Execute(error)) => return Err(error.into()),
         Err(other) => return Err(DbError::impossible("table of migrations", other.to_string())),
@@ -137,10 +125,6 @@ pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, DbError> {
     Ok(if missing == 0 { SchemaState::Ready } else { SchemaState::Behind(missing) })
 }
 
-/// Asks whether the database answers.
-///
-/// # Errors
-/// [`DbError`] where it does not.
 pub async fn ping(pool: &PgPool) -> Result<(), DbError> {
     sqlx::query!("SELECT 1 AS one").fetch_one(pool).await?;
     Ok(())

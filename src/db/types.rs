@@ -23,6 +23,11 @@ pub(super) fn to_bigint(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// One value of each row, to bind as an array.
+pub(super) fn column<'a, T: 'a, V>(rows: impl IntoIterator<Item = &'a T>, value: impl Fn(&'a T) -> V) -> Vec<V> {
+    rows.into_iter().map(value).collect()
+}
+
 /// The column texts of enum values, to bind as an array.
 pub(super) fn names<T: Copy>(values: &[T], name: fn(T) -> &'static str) -> Vec<&'static str> {
     values.iter().map(|value| name(*value)).collect()

@@ -124,7 +124,7 @@ async fn value_batch(
     }
     missing_usd::set_valuations(connection, &valued).await?;
     data_version::increment(connection, source, &deltas.days()).await?;
-    cells::move_cells(connection, &deltas.into_cell_deltas()).await?;
+    cells::add_to_cells(connection, &deltas.into_cell_deltas()).await?;
     Ok(valued.len() as u64)
 }
 

@@ -9,9 +9,9 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
 use crate::db::jobs::claims;
-use crate::db::metadata::{UpsertCounts, balances, clients, lists, resellers, service_providers};
+use crate::db::metadata::{MetadataTable, UpsertCounts, balances, lists};
 use crate::domain::job::Claim;
-use crate::domain::metadata::{Balance, Client, Listing, Metadata, Reseller, ServiceProvider};
+use crate::domain::metadata::{Balance, Client, Listing, Metadata, Reseller};
 
 /// seen = inserted + updated + unchanged + unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,59 +36,36 @@ pub async fn store_metadata(
     now: DateTime<Utc>,
 ) -> Result<StoredList, DbError> {
     let mut transaction = pool.begin().await?;
-    let stored = match metadata {
-        Metadata::Clients(listing) => store_clients(&mut transaction, listing, now).await,
-        Metadata::Resellers(listing) => store_resellers(&mut transaction, listing, now).await,
-        Metadata::ServiceProviders(listing) => store_service_providers(&mut transaction, listing, now).await,
+    let mut stored = match metadata {
+        Metadata::Clients(listing) => store_rows(&mut transaction, listing, now).await,
+        Metadata::Resellers(listing) => store_rows(&mut transaction, listing, now).await,
+        Metadata::ServiceProviders(listing) => store_rows(&mut transaction, listing, now).await,
     }?;
+    let held: Vec<Balance<'_>> = match metadata {
+        Metadata::Clients(listing) => listing.distinct().into_iter().flat_map(Client::balances).collect(),
+        Metadata::Resellers(listing) => listing.distinct().into_iter().flat_map(Reseller::balances).collect(),
+        Metadata::ServiceProviders(_) => vec![],
+    };
+    stored.balances = balances::insert_due(&mut transaction, &held, now).await?;
     lists::set_read(&mut transaction, metadata.list(), now).await?;
     claims::verify_claim(&mut transaction, claim, progress).await?;
     transaction.commit().await?;
     Ok(stored)
 }
 
-async fn store_clients(
+async fn store_rows<Row: MetadataTable>(
     connection: &mut PgConnection,
-    listing: &Listing<Client>,
+    listing: &Listing<Row>,
     now: DateTime<Utc>,
 ) -> Result<StoredList, DbError> {
-    let rows = listing.distinct();
-    let upserted = clients::upsert(connection, &rows, now).await?;
-    let unlisted = clients::mark_unlisted(connection, &listing.ids(), now).await?;
-    let held: Vec<Balance<'_>> = rows.iter().flat_map(|client| client.balances()).collect();
-    let balances = balances::insert_due(connection, &held, now).await?;
-    Ok(StoredList { unlisted, balances, ..StoredList::new(listing, upserted) })
-}
-
-async fn store_resellers(
-    connection: &mut PgConnection,
-    listing: &Listing<Reseller>,
-    now: DateTime<Utc>,
-) -> Result<StoredList, DbError> {
-    let rows = listing.distinct();
-    let upserted = resellers::upsert(connection, &rows, now).await?;
-    let unlisted = resellers::mark_unlisted(connection, &listing.ids(), now).await?;
-    let held: Vec<Balance<'_>> = rows.iter().flat_map(|reseller| reseller.balances()).collect();
-    let balances = balances::insert_due(connection, &held, now).await?;
-    Ok(StoredList { unlisted, balances, ..StoredList::new(listing, upserted) })
-}
-
-async fn store_service_providers(
-    connection: &mut PgConnection,
-    listing: &Listing<ServiceProvider>,
-    now: DateTime<Utc>,
-) -> Result<StoredList, DbError> {
-    let upserted = service_providers::upsert(connection, &listing.distinct(), now).await?;
-    let unlisted = service_providers::mark_unlisted(connection, &listing.ids(), now).await?;
-    Ok(StoredList { unlisted, ..StoredList::new(listing, upserted) })
+    let UpsertCounts { inserted, updated } = Row::upsert(connection, &listing.distinct(), now).await?;
+    let unlisted = Row::mark_unlisted(connection, &listing.ids(), now).await?;
+    let unchanged = (listing.rows.len() as u64).saturating_sub(inserted + updated);
+    let unreadable = listing.unreadable.len() as u64;
+    Ok(StoredList { inserted, updated, unchanged, unreadable, unlisted, balances: 0 })
 }
 
 impl StoredList {
-    fn new<Row>(listing: &Listing<Row>, UpsertCounts { inserted, updated }: UpsertCounts) -> Self {
-        let unchanged = (listing.rows.len() as u64).saturating_sub(inserted + updated);
-        Self { inserted, updated, unchanged, unreadable: listing.unreadable.len() as u64, ..Self::default() }
-    }
-
     /// The number of rows in the list.
     #[must_use]
     pub fn seen(&self) -> u64 {

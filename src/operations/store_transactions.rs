@@ -46,7 +46,7 @@ pub(super) async fn store_transactions(
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
     let deltas = plan.deltas(&existing);
     data_version::increment(connection, source, &deltas.days()).await?;
-    cells::move_cells(connection, &deltas.into_cell_deltas()).await?;
+    cells::add_to_cells(connection, &deltas.into_cell_deltas()).await?;
     Ok(plan.decisions)
 }
 

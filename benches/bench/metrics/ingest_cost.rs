@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use psp_dashboard::db::metrics::cells::move_cells;
+use psp_dashboard::db::metrics::cells::add_to_cells;
 use psp_dashboard::domain::exchange_rate::{Rates, Valuation};
 use psp_dashboard::domain::metrics::cell::{Contribution, Deltas};
 use psp_dashboard::domain::transaction::Transaction;
@@ -66,7 +66,7 @@ async fn move_cells_of_other_days(pool: &PgPool, payments: &[Transaction]) -> (D
     }
     let mut transaction = pool.begin().await.expect("a transaction");
     let started = Instant::now();
-    move_cells(&mut transaction, &moves).await.expect("the cells are changed");
+    add_to_cells(&mut transaction, &moves).await.expect("the cells are changed");
     let elapsed = counting + started.elapsed();
     transaction.commit().await.expect("a commit");
     (elapsed, moves.len())

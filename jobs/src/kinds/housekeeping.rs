@@ -47,7 +47,7 @@ impl JobHandler for Housekeeping {
             "jobs": jobs::prune(pool, retention.jobs, retention.failed_jobs).await?,
             "ticks": schedule_ticks::prune(pool, now - KEEP_TICKS).await?,
             "cursor_marks": streams::prune_marks(pool, KEEP_MARKS.max(sync.vima_overlap + HOUR)).await?,
-            "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::REMEMBERED).await?,
+            "idempotent_requests": idempotent_requests::prune(pool, now - idempotent_requests::RETENTION).await?,
             "exchange_rates": exchange_rates::prune(pool, now - KEEP_RATES).await?,
             "exports": exports::prune(pool, now - KEEP_EXPORTS).await?,
             "audit": audit::prune(pool, now - KEEP_AUDIT).await?,

@@ -1,4 +1,4 @@
-//! Keys that were issued: a digest each, never the key itself.
+//! API keys: only a digest of each key is stored.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -8,53 +8,39 @@ use crate::db::DbError;
 use crate::db::types::read_name;
 use crate::domain::access::Role;
 
-/// A key that is to be known from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey<'key> {
-    /// Whose it is.
+    /// The owner.
     pub name: &'key str,
-    /// What it may do.
     pub role: Role,
-    /// Its first characters, by which a person tells it from others.
+    /// The first characters of the key, to recognize it in a list.
     pub prefix: &'key str,
     /// SHA-256 of the key.
     pub key_hash: &'key [u8],
 }
 
-/// A key as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedKey {
-    /// Its id.
     pub id: Uuid,
-    /// Whose it is.
     pub name: String,
-    /// What it may do.
     pub role: Role,
-    /// Its first characters.
     pub prefix: String,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it was last used, to the minute.
+    /// Accurate to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// A key that opens, and what it opens.
+/// What authentication needs of a key that was not revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveKey {
-    /// Its id.
     pub id: Uuid,
-    /// Whose it is.
     pub name: String,
-    /// What it may do.
     pub role: Role,
     /// SHA-256 of the key.
     pub key_hash: Vec<u8>,
 }
 
-/// Makes a key known, and answers its id.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Returns the id of the new key.
 pub async fn insert(pool: &PgPool, key: &NewKey<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
     let id = Uuid::now_v7();
     sqlx::query!(
@@ -71,10 +57,7 @@ pub async fn insert(pool: &PgPool, key: &NewKey<'_>, now: DateTime<Utc>) -> Resu
     Ok(id)
 }
 
-/// Keys that were not revoked, the oldest first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Lists the keys that were not revoked, oldest first.
 pub async fn list(pool: &PgPool) -> Result<Vec<IssuedKey>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT id, name, role, prefix, created_at, last_used_at FROM api_keys
@@ -96,10 +79,6 @@ pub async fn list(pool: &PgPool) -> Result<Vec<IssuedKey>, DbError> {
         .collect()
 }
 
-/// The digests of the keys that open.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list_active(pool: &PgPool) -> Result<Vec<ActiveKey>, DbError> {
     let rows =
         sqlx::query!("SELECT id, name, role, key_hash FROM api_keys WHERE revoked_at IS NULL").fetch_all(pool).await?;
@@ -112,10 +91,7 @@ fn role(name: String) -> Result<Role, DbError> {
     read_name("api_keys.role", name, Role::from_name)
 }
 
-/// Notes that a key was used, at most once a minute.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Writes at most once a minute.
 pub async fn record_use(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         r#"UPDATE api_keys SET last_used_at = $2
@@ -128,10 +104,7 @@ pub async fn record_use(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-/// Revokes a key; false where there is none of this id that opens.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Returns false if there is no such key, or it was revoked before.
 pub async fn revoke(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<bool, DbError> {
     let revoked = sqlx::query!("UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", id, now)
         .execute(pool)

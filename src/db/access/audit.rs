@@ -1,4 +1,4 @@
-//! The trail of what people did that somebody may have to account for: who, when, what, how much.
+//! The audit log: who did what, when, and to how many rows.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -10,21 +10,19 @@ use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::to_bigint;
 use crate::domain::access::Principal;
 
-/// Something that is being done.
+/// An action that begins.
 #[derive(Debug)]
 pub struct NewAuditEntry<'a> {
-    /// Who does it.
     pub by: &'a Principal,
-    /// What is done.
     pub action: &'static str,
-    /// To what, and how.
+    /// Its subject and parameters.
     pub details: &'a Value,
 }
 
-/// Notes that something is being done, and says by what id its end is to be noted.
+/// Records that an action begins; [`finish`] takes the returned id.
 ///
 /// # Errors
-/// [`DbError`] where the database refuses: then it must not be done.
+/// On any [`DbError`] the action must not be carried out.
 pub async fn insert(pool: &PgPool, entry: &NewAuditEntry<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
     let id = Uuid::now_v7();
     sqlx::query!(
@@ -41,10 +39,7 @@ pub async fn insert(pool: &PgPool, entry: &NewAuditEntry<'_>, now: DateTime<Utc>
     Ok(id)
 }
 
-/// Notes how it ended, and how many rows it was about.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Records the outcome of an action and how many rows it covered.
 pub async fn finish(pool: &PgPool, id: Uuid, rows: u64, outcome: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE audit_entries SET ended_at = $2, rows = $3, outcome = $4 WHERE id = $1",
@@ -58,33 +53,24 @@ pub async fn finish(pool: &PgPool, id: Uuid, rows: u64, outcome: &str, now: Date
     Ok(())
 }
 
-/// Something that was done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
-    /// Its id.
     pub id: Uuid,
-    /// When it began.
     pub began_at: DateTime<Utc>,
-    /// When it ended; none while it goes on, and where its process died.
+    /// `None` while the action runs, and if its process died.
     pub ended_at: Option<DateTime<Utc>>,
-    /// The name of the key that it was done with.
+    /// The name of the API key.
     pub principal: String,
-    /// What the key might do then.
+    /// The role of the key at that time.
     pub role: String,
-    /// What was done.
     pub action: String,
-    /// To what, and how.
     pub details: Value,
-    /// How many rows it was about.
     pub rows: Option<i64>,
-    /// How it ended: `complete`, or why not.
+    /// `complete`, or why it was not.
     pub outcome: Option<String>,
 }
 
-/// A part of the trail, the newest first, from before the entry `before` on.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Newest first.
 pub async fn list(pool: &PgPool, window: &PageWindow<TimeCursor>) -> Result<Vec<AuditEntry>, DbError> {
     let (time, id) = window.after.unzip();
     let entries = sqlx::query_as!(
@@ -103,19 +89,12 @@ pub async fn list(pool: &PgPool, window: &PageWindow<TimeCursor>) -> Result<Vec<
     Ok(entries)
 }
 
-/// How many entries there are.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
 pub async fn count(pool: &PgPool) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM audit_entries"#).fetch_one(pool).await?;
     Ok(count.unsigned_abs())
 }
 
-/// Forgets what began before `time`, and says how much that was.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Deletes entries that began before `time`.
 pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
     Ok(sqlx::query!("DELETE FROM audit_entries WHERE began_at < $1", time).execute(pool).await?.rows_affected())
 }

@@ -1,4 +1,4 @@
-//! DiscrepancyStream as an export reads them: all that are asked for, in one snapshot, however many there are.
+//! Streams all discrepancies of a filter from one snapshot, for exports.
 
 use futures_util::TryStreamExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -8,20 +8,19 @@ use super::{Discrepancy, DiscrepancyFilter, select_where};
 use crate::db::DbError;
 use crate::db::snapshot::Snapshot;
 
-/// The statement that reads the cases; rows are read through it, so it lives as long as they come.
+/// The statement. The stream of rows borrows it.
 pub struct DiscrepancyStream(QueryBuilder<Postgres>);
 
 impl DiscrepancyStream {
-    /// Those that `filter` finds.
     #[must_use]
-    pub fn of(filter: &DiscrepancyFilter) -> Self {
+    pub fn new(filter: &DiscrepancyFilter) -> Self {
         let mut query = select_where("true");
         filter.push(&mut query);
         query.push(" ORDER BY recon_date, discrepancies.id");
         Self(query)
     }
 
-    /// The cases, oldest day first, as fast as they are taken.
+    /// Oldest day first.
     pub fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Discrepancy, DbError>> {
         match snapshot.connection() {
             Ok(connection) => {

@@ -1,4 +1,4 @@
-//! What became of a case.
+//! The changes of a discrepancy.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,44 +8,36 @@ use uuid::Uuid;
 use crate::db::DbError;
 use crate::domain::discrepancy::DiscrepancyState;
 
-/// A change of a case: by a person, or by a run.
+/// A change by a person or by a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiscrepancyChange {
-    /// When.
     pub changed_at: DateTime<Utc>,
-    /// By whom; none where a run did it.
+    /// `None` if a run made the change.
     pub changed_by: Option<String>,
-    /// By which run; none where a person did it.
+    /// `None` if a person made the change.
     pub run_id: Option<Uuid>,
-    /// Where it stood before; none where it was opened.
+    /// `None` if the change opened the discrepancy.
     pub from_state: Option<DiscrepancyState>,
-    /// Where it stood after.
     pub to_state: DiscrepancyState,
-    /// Who looked into it before.
     pub from_assignee: Option<String>,
-    /// Who looked into it after.
     pub to_assignee: Option<String>,
-    /// What was said with it.
     pub note: Option<String>,
-    /// What it was about before; none where that did not change.
+    /// The facts before; `None` if they did not change.
     pub from_facts: Option<Value>,
-    /// What it was about after; none where that did not change.
+    /// The facts after; `None` if they did not change.
     pub to_facts: Option<Value>,
 }
 
-/// The most changes that are shown: the last ones, for a case that runs open and close every night goes on for ever.
-const MOST_SHOWN: i64 = 1_000;
+/// Only the last changes are listed: runs may open and resolve a discrepancy every night.
+const MAX_CHANGES: i64 = 1_000;
 
-/// What became of a case, the first change first; of more than a thousand, the last thousand.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Oldest first; of more than a thousand, the last thousand.
 pub async fn list(pool: &PgPool, id: Uuid) -> Result<Vec<DiscrepancyChange>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT changed_at, changed_by, run_id, from_state, to_state, from_assignee, to_assignee, note, from_facts, to_facts
              FROM discrepancy_changes WHERE discrepancy_id = $1 ORDER BY id DESC LIMIT $2"#,
         id,
-        MOST_SHOWN
+        MAX_CHANGES
     )
     .fetch_all(pool)
     .await?;

@@ -1,7 +1,7 @@
-//! The cases that are asked for: of the newest day first, and there the one that was opened last.
+//! Lists and counts discrepancies.
 //!
-//! The statements are planned anew each time: a plan for any state would read the cases of years, nearly all closed, to find
-//! the few that are open.
+//! Statements are planned for each call: one plan for any state would read the discrepancies of years, nearly all resolved, to
+//! find the few open ones.
 
 use sqlx::{PgExecutor, PgPool, QueryBuilder};
 use uuid::Uuid;
@@ -11,10 +11,7 @@ use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::PageWindow;
 
-/// The cases of one part of the listing.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Newest day first, then the newest discrepancy.
 pub async fn list(
     pool: &PgPool,
     filter: &DiscrepancyFilter,
@@ -31,10 +28,7 @@ pub async fn list(
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
-/// Counts what `filter` finds, one by one among the newest that an index leads to.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Visits the newest rows that match the indexed conditions.
 pub async fn count(executor: impl PgExecutor<'_>, filter: &DiscrepancyFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE found), count(*) FROM (SELECT (true");
     filter.push_rest(&mut query);
@@ -45,19 +39,12 @@ pub async fn count(executor: impl PgExecutor<'_>, filter: &DiscrepancyFilter) ->
     Ok(Count::from_visited(found, visited))
 }
 
-/// The case of this id, if there is one.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Discrepancy>, DbError> {
     let mut query = select_where("discrepancies.id = ");
     Ok(query.push_bind(id).build_query_as().fetch_optional(pool).await?)
 }
 
-/// The cases of these ids, by their ids.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Sorted by id.
 pub async fn list_by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Discrepancy>, DbError> {
     let mut query = select_where("discrepancies.id = ANY(");
     query.push_bind(ids).push(") ORDER BY discrepancies.id");

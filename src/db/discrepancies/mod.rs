@@ -1,8 +1,7 @@
-//! DiscrepancyStream: which there are, and how each is read ([`listing`]), what became of one ([`history`]), and what people do to
-//! them ([`updates`]).
+//! Discrepancies: the listing, the history of each, and updates by people.
 //!
-//! A case that the last run of its day found again is not written for that: when it was last seen, and by which run, is
-//! asked of the runs.
+//! A run that finds a discrepancy again, unchanged, does not write its row: the time and run of the last finding are read from
+//! the runs.
 
 pub mod export;
 pub mod history;
@@ -20,39 +19,32 @@ use crate::db::types::names;
 use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 
-/// Which cases are looked for. An empty list stands for every value.
+/// An empty list matches every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiscrepancyFilter {
-    /// Of this day or later.
     pub from_date: Option<NaiveDate>,
-    /// Of this day or before.
     pub to_date: Option<NaiveDate>,
-    /// What was found.
     pub match_statuses: Vec<MatchStatus>,
-    /// The type that they are counted by.
+    /// The first type of the discrepancy.
     pub discrepancy_types: Vec<DiscrepancyType>,
-    /// Either of the two, by its name.
+    /// Names of match statuses or types; one of them must match.
     pub either: Vec<String>,
-    /// Where they stand.
     pub states: Vec<DiscrepancyState>,
-    /// Of these projects.
     pub projects: Vec<String>,
-    /// Of these people.
     pub assignees: Vec<String>,
-    /// Whose amounts differ by at least so much.
+    /// The least difference of amounts.
     pub min_diff: Option<Decimal>,
-    /// Of a day before this one.
+    /// Exclusive.
     pub before_date: Option<NaiveDate>,
 }
 
 impl DiscrepancyFilter {
-    /// Appends ` AND ...` for everything that is asked for.
     pub(in crate::db) fn push(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_leading(query);
         self.push_rest(query);
     }
 
-    /// What an index leads to: the days, and whether anything is still to be done.
+    /// The indexed conditions: the days, and whether it is unresolved.
     fn push_leading(&self, query: &mut QueryBuilder<Postgres>) {
         for (condition, day) in
             [("recon_date >= ", self.from_date), ("recon_date <= ", self.to_date), ("recon_date < ", self.before_date)]
@@ -62,7 +54,7 @@ impl DiscrepancyFilter {
             }
         }
         if !self.states.is_empty() && self.states.iter().all(|state| state.is_unresolved()) {
-            // To the letter what `discrepancies_unresolved` says of itself.
+            // Exactly the condition of the partial index `discrepancies_unresolved`.
             query.push(" AND state IN ('open', 'acknowledged')");
         }
     }
@@ -84,15 +76,13 @@ impl DiscrepancyFilter {
                 query.push(format!(" AND {column} = ANY(")).push_bind(values).push(")");
             }
         }
-        if let Some(least) = self.min_diff {
-            query.push(" AND abs(amount_diff) >= ").push_bind(least);
+        if let Some(min_diff) = self.min_diff {
+            query.push(" AND abs(amount_diff) >= ").push_bind(min_diff);
         }
     }
 }
 
-/// A case as it is shown.
 #[derive(Debug, Clone, PartialEq, FromRow)]
-#[expect(missing_docs, reason = "the names are the contract's")]
 pub struct Discrepancy {
     pub id: Uuid,
     pub recon_date: NaiveDate,
@@ -106,12 +96,13 @@ pub struct Discrepancy {
     pub first_seen_at: DateTime<Utc>,
     pub resolved_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
-    /// The last run that found it, and the time at which that run judged.
+    /// The last run that found it.
     pub run_id: Uuid,
+    /// The time as of which that run judged.
     pub last_seen_at: DateTime<Utc>,
 }
 
-/// A case's place in the listing.
+/// A discrepancy's position in the listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiscrepancyCursor {
     recon_date: NaiveDate,
@@ -119,14 +110,13 @@ pub struct DiscrepancyCursor {
 }
 
 impl Discrepancy {
-    /// Its place in the listing.
     #[must_use]
     pub fn cursor(&self) -> DiscrepancyCursor {
         DiscrepancyCursor { recon_date: self.recon_date, id: self.id }
     }
 }
 
-/// Selects [`Discrepancy`] where `condition` holds, which more may follow.
+/// Selects [`Discrepancy`] rows. More conditions may follow `condition`.
 fn select_where(condition: &str) -> QueryBuilder<Postgres> {
     QueryBuilder::new(format!(
         "SELECT discrepancies.id, recon_date, key, {}, state, assignee, note, first_seen_at, resolved_at, created_at, \

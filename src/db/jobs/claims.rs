@@ -1,49 +1,41 @@
-//! Claims: who may work on a job, and write in its name.
+//! Claims: which worker may run a job and write its results.
 //!
-//! A claim is a lease and an epoch that grows with each claim. Whoever holds an old epoch changes nothing: every statement
-//! here is guarded by it. Locks are always taken in the order job, then lease.
+//! A claim is a lease plus an epoch, which increases with every claim. Every statement here checks the epoch, so a worker with
+//! an old one changes nothing (fencing). Rows are always locked in the order job, lease.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
-use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::types::interval;
+use crate::db::types::{column, interval};
 use crate::domain::job::attempt::{ClaimedJob, Outcome};
 use crate::domain::job::{Claim, JobId, JobState, Priority, Trigger};
 
-/// Who claims, and what.
 #[derive(Debug, Clone, Copy)]
 pub struct Claimer<'a> {
-    /// The queues that are served.
     pub queues: &'a [String],
-    /// The name of the process, never used before.
+    /// The unique name of the process.
     pub worker: &'a str,
-    /// How long a claim holds without being renewed.
+    /// How long a claim lasts unless it is renewed.
     pub lease: Duration,
-    /// Suspects alone are claimed, by a process that does nothing beside; else anything but suspects.
+    /// Claims only suspect jobs, for a process that runs one job at a time; otherwise only other jobs.
     pub isolated: bool,
 }
 
-/// What was claimed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClaimedBatch {
-    /// The jobs.
     pub jobs: Vec<ClaimedJob>,
-    /// Whether more may be due: it is worth while to look again.
+    /// Whether more jobs may be due: claim again.
     pub more: bool,
 }
 
-/// Claims up to `hands` due jobs: the most urgent, then the longest due, of those whose limit is free and whose queue is not
-/// paused. Jobs that other workers are claiming at the moment are passed over, not waited for.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<ClaimedBatch, DbError> {
-    // As many claimers as may be at it at once find each other's choices locked; beyond these they find their own.
-    let window = i64::from(hands) + 16;
+/// Claims up to `limit` due jobs, by priority, then due time. Skips paused queues, jobs whose concurrency limit is in use, and
+/// jobs that another worker is claiming at the same time.
+pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<ClaimedBatch, DbError> {
+    // Concurrent claimers find the same best rows, and skip those that another one has locked: look at some more.
+    let window = i64::from(limit) + 16;
     let rows = sqlx::query!(
         r#"WITH best AS MATERIALIZED (
                SELECT due.id
@@ -75,7 +67,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<C
                  FROM lease WHERE jobs.id = lease.job_id
                RETURNING jobs.id, jobs.epoch, kind, args, checkpoint, trigger, attempt, max_attempts, created_at,
                          priority, due_at),
-           tried AS (
+           recorded AS (
                INSERT INTO job_attempts (job_id, epoch, attempt, worker, started_at)
                SELECT id, epoch, attempt, $6, now() FROM claimed)
            SELECT (SELECT count(*) FROM best) AS "found!", claimed.id AS "id?", epoch AS "epoch?", kind AS "kind?",
@@ -87,7 +79,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<C
         &Priority::ALL.map(|priority| priority as i16),
         claimer.isolated,
         window,
-        i64::from(hands),
+        i64::from(limit),
         claimer.worker,
         interval(claimer.lease),
     )
@@ -96,7 +88,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<C
     let found = rows.first().map_or(0, |row| row.found);
     let mut jobs = vec![];
     for row in rows {
-        // Where nothing was claimed there is one row, and it holds no job.
+        // If nothing was claimed there is one row, without a job.
         let (Some(id), Some(epoch), Some(kind), Some(args), Some(trigger)) =
             (row.id, row.epoch, row.kind, row.args, row.trigger)
         else {
@@ -121,26 +113,23 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, hands: u32) -> Result<C
     Ok(ClaimedBatch { jobs, more })
 }
 
-/// Checks, inside the transaction of whoever writes in the name of the job, that the claim still holds, and notes how far
-/// it has come. The row stays locked until the commit, so no other worker can claim the job in between.
+/// Checks, in the transaction that writes results of the job, that the claim is still valid, and stores the job's progress.
+/// The row stays locked until the commit, so that no other worker can claim the job in between.
 ///
 /// # Errors
-/// [`DbError::ClaimLost`] where it does not; nothing may be committed then.
+/// [`DbError::ClaimLost`] if it is not valid; the transaction must not be committed then.
 pub async fn verify_claim(connection: &mut PgConnection, claim: &Claim, progress: &Value) -> Result<(), DbError> {
     verify_claim_and_checkpoint(connection, claim, progress, None).await
 }
 
-/// The same, and notes what a later attempt goes on from; where nothing is said, what was noted before stays.
-///
-/// # Errors
-/// As [`verify_claim`].
+/// [`verify_claim`], which also stores the checkpoint that a later attempt starts from; `None` keeps the stored one.
 pub async fn verify_claim_and_checkpoint(
     connection: &mut PgConnection,
     claim: &Claim,
     progress: &Value,
     checkpoint: Option<&Value>,
 ) -> Result<(), DbError> {
-    let held = sqlx::query!(
+    let updated = sqlx::query!(
         r#"UPDATE jobs SET progress = $3, checkpoint = COALESCE($4, checkpoint)
             WHERE id = $1 AND epoch = $2 AND state = 'running'"#,
         claim.job_id.0,
@@ -150,56 +139,47 @@ pub async fn verify_claim_and_checkpoint(
     )
     .execute(connection)
     .await?;
-    if held.rows_affected() == 1 { Ok(()) } else { Err(DbError::ClaimLost) }
+    if updated.rows_affected() == 1 { Ok(()) } else { Err(DbError::ClaimLost) }
 }
 
-/// An attempt that went well.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Success {
-    /// In whose name.
     pub claim: Claim,
-    /// What came of it.
     pub result: Value,
 }
 
-/// Ends attempts that went well, and says which: the others have passed to other workers.
-///
-/// # Errors
-/// [`DbError`] where the database refuses: none was ended.
+/// Ends successful attempts. Returns the claims that were still valid; other workers have the other jobs.
 pub async fn succeed_all(pool: &PgPool, successes: &[Success]) -> Result<Vec<Claim>, DbError> {
-    let jobs: Vec<Uuid> = successes.iter().map(|success| success.claim.job_id.0).collect();
-    let epochs: Vec<i64> = successes.iter().map(|success| success.claim.epoch).collect();
-    let results: Vec<Value> = successes.iter().map(|success| success.result.clone()).collect();
-    let moved = sqlx::query!(
-        r#"WITH moved AS (
+    let finished = sqlx::query!(
+        r#"WITH finished AS (
                UPDATE jobs
-                  SET state = 'succeeded', finished_at = now(), result = done.result, suspect = false, deaths_alone = 0
-                 FROM UNNEST($1::uuid[], $2::bigint[], $3::jsonb[]) AS done (job_id, epoch, result)
-                WHERE jobs.id = done.job_id AND jobs.epoch = done.epoch AND state = 'running'
+                  SET state = 'succeeded', finished_at = now(), result = success.result, suspect = false, deaths_alone = 0
+                 FROM UNNEST($1::uuid[], $2::bigint[], $3::jsonb[]) AS success (job_id, epoch, result)
+                WHERE jobs.id = success.job_id AND jobs.epoch = success.epoch AND state = 'running'
                RETURNING jobs.id, jobs.epoch),
-           freed AS (DELETE FROM job_leases USING moved WHERE job_id = moved.id),
-           noted AS (
+           released AS (DELETE FROM job_leases USING finished WHERE job_id = finished.id),
+           recorded AS (
                UPDATE job_attempts SET finished_at = now(), outcome = 'succeeded'
-                 FROM moved WHERE job_id = moved.id AND job_attempts.epoch = moved.epoch)
-           SELECT id, epoch FROM moved"#,
-        &jobs,
-        &epochs,
-        &results
+                 FROM finished WHERE job_id = finished.id AND job_attempts.epoch = finished.epoch)
+           SELECT id, epoch FROM finished"#,
+        &column(successes, |success| success.claim.job_id.0),
+        &column(successes, |success| success.claim.epoch),
+        &column(successes, |success| success.result.clone())
     )
     .fetch_all(pool)
     .await?;
-    Ok(moved.into_iter().map(|row| Claim { job_id: JobId(row.id), epoch: row.epoch }).collect())
+    Ok(finished.into_iter().map(|row| Claim { job_id: JobId(row.id), epoch: row.epoch }).collect())
 }
 
-/// Ends an attempt: the job moves on, the lease goes. Says where the job stands now: whoever was told to stop does not wait
-/// for another attempt.
+/// Ends an attempt and releases the lease. Returns the new state of the job: one whose cancellation was requested is cancelled
+/// instead of waiting for another attempt.
 ///
 /// # Errors
-/// [`DbError::ClaimLost`] where somebody else has the job by now.
+/// [`DbError::ClaimLost`] if another worker has the job.
 pub async fn finish(connection: &mut PgConnection, claim: &Claim, outcome: &Outcome) -> Result<JobState, DbError> {
-    let state = outcome.next_state();
-    let moved = sqlx::query_scalar!(
-        r#"WITH moved AS (
+    let next_state = outcome.next_state();
+    let state = sqlx::query_scalar!(
+        r#"WITH finished AS (
                UPDATE jobs
                   SET state = CASE WHEN $8 OR cancel_requested_at IS NULL THEN $3 ELSE 'cancelled' END,
                       finished_at = CASE WHEN $8 OR cancel_requested_at IS NOT NULL THEN now() END,
@@ -208,22 +188,22 @@ pub async fn finish(connection: &mut PgConnection, claim: &Claim, outcome: &Outc
                       suspect = suspect AND $7::int = 1, deaths_alone = CASE WHEN $7::int = 1 THEN deaths_alone ELSE 0 END
                 WHERE id = $1 AND epoch = $2 AND state = 'running'
                RETURNING id, state),
-           freed AS (DELETE FROM job_leases USING moved WHERE job_id = moved.id),
-           noted AS (
+           released AS (DELETE FROM job_leases USING finished WHERE job_id = finished.id),
+           recorded AS (
                UPDATE job_attempts SET finished_at = now(), outcome = $9, error = $4
-                 FROM moved WHERE job_id = moved.id AND epoch = $2)
-           SELECT state FROM moved"#,
+                 FROM finished WHERE job_id = finished.id AND epoch = $2)
+           SELECT state FROM finished"#,
         claim.job_id.0,
         claim.epoch,
-        state.as_str(),
+        next_state.as_str(),
         outcome.error(),
         outcome.result(),
         interval(outcome.wait()),
         i32::from(!outcome.counts()),
-        state.is_finished(),
+        next_state.is_finished(),
         outcome.name()
     )
     .fetch_optional(connection)
     .await?;
-    JobState::try_from(moved.ok_or(DbError::ClaimLost)?)
+    JobState::try_from(state.ok_or(DbError::ClaimLost)?)
 }

@@ -1,7 +1,7 @@
-//! What a person does to a job: cancel it, bring it forward, or have what failed done again.
+//! What people do to jobs: cancel, bring forward, retry.
 //!
-//! Every change of state is one guarded statement, so that of a person and a worker at once one is first and the other
-//! finds what it left.
+//! Every change of state is one statement that checks the current state, so that a person and a worker who act at the same time
+//! cannot overwrite each other.
 
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
@@ -9,11 +9,8 @@ use sqlx::{PgConnection, PgPool};
 use crate::db::DbError;
 use crate::domain::job::{JobId, JobState, Priority};
 
-/// Cancels a job that waits, or tells one that runs to stop, in the name of `requested_by`; says where it stands then.
-/// None where there is no such job, or it has come to its end already. A second request changes nothing.
-///
-/// # Errors
-/// [`DbError`] where the database refuses, or holds an impossible row.
+/// Cancels a waiting job, or requests a running one to stop, and returns its new state. `None` if there is no such job or it has
+/// finished. A second request changes nothing.
 pub async fn cancel(pool: &PgPool, job_id: JobId, requested_by: &str) -> Result<Option<JobState>, DbError> {
     let state = sqlx::query_scalar!(
         r#"UPDATE jobs
@@ -33,25 +30,17 @@ pub async fn cancel(pool: &PgPool, job_id: JobId, requested_by: &str) -> Result<
     state.map(JobState::try_from).transpose()
 }
 
-/// What must be known of a job to have it done again.
+/// What a retry needs to know of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LockedJob {
-    /// The name of its kind.
     pub kind: String,
-    /// What it was told.
     pub args: Value,
-    /// Where it waited.
     pub queue: String,
-    /// Where it stands.
     pub state: JobState,
-    /// A live job of the kind with the same key is joined.
+    /// A request with the same kind and key joins an unfinished job instead of adding one.
     pub unique_key: Option<String>,
 }
 
-/// Finds a job and holds it as it is until the end of the transaction.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn lock(connection: &mut PgConnection, job_id: JobId) -> Result<Option<LockedJob>, DbError> {
     let row = sqlx::query!("SELECT kind, args, queue, state, unique_key FROM jobs WHERE id = $1 FOR UPDATE", job_id.0)
         .fetch_optional(connection)
@@ -63,10 +52,7 @@ pub async fn lock(connection: &mut PgConnection, job_id: JobId) -> Result<Option
     .transpose()
 }
 
-/// Lets a job that waits for its time run now, before what nobody waits for.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Makes a job that waits for its due time due now, with the priority of a person's request.
 pub async fn bring_forward(connection: &mut PgConnection, job_id: JobId) -> Result<(), DbError> {
     sqlx::query!(
         r#"UPDATE jobs SET due_at = LEAST(due_at, now()), priority = LEAST(priority, $2)

@@ -1,32 +1,25 @@
-//! Leases: until when nobody else may work on a job, and what becomes of it when its worker has died.
+//! Leases: how long a claim lasts, and what happens to a job whose worker died.
 
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
-use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::types::interval;
+use crate::db::types::{column, interval};
 use crate::domain::job::attempt::{MAX_ISOLATED_DEATHS, POISON, WORKER_DIED};
 use crate::domain::job::{Claim, JobId, JobState};
 
-/// A claim that still holds.
+/// A claim that is still valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenewedClaim {
-    /// Which.
     pub claim: Claim,
-    /// Whether somebody has told the job to stop.
     pub cancel_requested: bool,
 }
 
-/// Renews the leases of `held`, and says which of them still hold: the others have passed on. Only what a worker knows to
-/// be at work is renewed, so that a claim whose answer was lost on the way runs out.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Renews the leases of `held` and returns the valid ones; other workers have the other jobs. A worker renews only what it
+/// runs, so that a claim whose response was lost on the way to it expires.
 pub async fn renew(pool: &PgPool, held: &[Claim], lease: Duration) -> Result<Vec<RenewedClaim>, DbError> {
-    let (jobs, epochs): (Vec<Uuid>, Vec<i64>) = held.iter().map(|claim| (claim.job_id.0, claim.epoch)).unzip();
-    let still = sqlx::query!(
+    let rows = sqlx::query!(
         r#"WITH renewed AS (
                UPDATE job_leases SET expires_at = now() + $3::interval
                  FROM UNNEST($1::uuid[], $2::bigint[]) AS held (job_id, epoch)
@@ -34,33 +27,30 @@ pub async fn renew(pool: &PgPool, held: &[Claim], lease: Duration) -> Result<Vec
                RETURNING job_leases.job_id, job_leases.epoch)
            SELECT job_id, renewed.epoch, cancel_requested_at IS NOT NULL AS "cancel_requested!"
              FROM renewed JOIN jobs ON jobs.id = job_id"#,
-        &jobs,
-        &epochs,
+        &column(held, |claim| claim.job_id.0),
+        &column(held, |claim| claim.epoch),
         interval(lease)
     )
     .fetch_all(pool)
     .await?;
-    let renewed = still.into_iter().map(|row| RenewedClaim {
+    let renewed = rows.into_iter().map(|row| RenewedClaim {
         claim: Claim { job_id: JobId(row.job_id), epoch: row.epoch },
         cancel_requested: row.cancel_requested,
     });
     Ok(renewed.collect())
 }
 
-/// What nobody looks after.
+/// Jobs that need the attention of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unattended {
-    /// Leases have run out.
+    /// Leases have expired.
     pub leases: bool,
-    /// Suspects have been due for a while.
+    /// Suspect jobs have been due for some time.
     pub suspects: bool,
 }
 
-/// Looks for leases that ran out, and for suspects of `queues` that have been due for longer than `patience`.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
-pub async fn find_unattended(pool: &PgPool, queues: &[String], patience: Duration) -> Result<Unattended, DbError> {
+/// Checks for expired leases, and for suspect jobs of `queues` that have been due for longer than `grace`.
+pub async fn find_unattended(pool: &PgPool, queues: &[String], grace: Duration) -> Result<Unattended, DbError> {
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM job_leases WHERE expires_at < now()) AS "leases!",
                   EXISTS (SELECT 1 FROM jobs
@@ -70,53 +60,47 @@ pub async fn find_unattended(pool: &PgPool, queues: &[String], patience: Duratio
                              AND NOT EXISTS (SELECT 1 FROM job_leases WHERE job_leases.limit_key = jobs.limit_key)
                          ) AS "suspects!""#,
         queues,
-        interval(patience)
+        interval(grace)
     )
     .fetch_one(pool)
     .await?;
     Ok(Unattended { leases: row.leases, suspects: row.suspects })
 }
 
-/// A job whose worker has died.
+/// A job whose worker died.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostJob {
-    /// The job.
     pub job_id: JobId,
-    /// The name of its kind.
     pub kind: String,
-    /// Where it stands now: it waits, or it is poison, or it had been told to stop.
+    /// `Retrying`, `Failed` if it is poison, or `Cancelled` if that was requested.
     pub state: JobState,
-    /// What is said of it.
     pub error: String,
 }
 
-/// Takes the jobs whose lease ran out from their workers. Each is a suspect now, due at once, and the death costs it no
-/// attempt; one that died alone for the last time has failed.
-///
-/// # Errors
-/// [`DbError`] where the database refuses, or holds an impossible row.
+/// Releases the jobs whose leases have expired. Each becomes suspect and due at once, and the lost attempt does not count; a job
+/// that killed its isolated process [`MAX_ISOLATED_DEATHS`] times fails.
 pub async fn release_expired(connection: &mut PgConnection) -> Result<Vec<LostJob>, DbError> {
     let rows = sqlx::query!(
         r#"WITH expired AS (
                SELECT jobs.id, jobs.epoch, deaths_alone + alone::int AS deaths,
                       CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
                            WHEN deaths_alone + alone::int >= $1 THEN 'failed'
-                           ELSE 'retrying' END AS fate
+                           ELSE 'retrying' END AS next_state
                  FROM job_leases JOIN jobs ON jobs.id = job_id
                 WHERE expires_at < now() AND state = 'running' FOR UPDATE OF jobs SKIP LOCKED),
-           freed AS (
+           released AS (
                DELETE FROM job_leases USING expired
                 WHERE job_id = expired.id AND job_leases.epoch = expired.epoch AND expires_at < now()
-               RETURNING job_id, deaths, fate),
+               RETURNING job_id, deaths, next_state),
            moved AS (
                UPDATE jobs
-                  SET state = fate, suspect = fate = 'retrying', deaths_alone = deaths, attempt = attempt - 1,
-                      due_at = now(), finished_at = CASE WHEN fate <> 'retrying' THEN now() END,
-                      error = CASE fate WHEN 'failed' THEN $2 WHEN 'retrying' THEN $3
+                  SET state = next_state, suspect = next_state = 'retrying', deaths_alone = deaths, attempt = attempt - 1,
+                      due_at = now(), finished_at = CASE WHEN next_state <> 'retrying' THEN now() END,
+                      error = CASE next_state WHEN 'failed' THEN $2 WHEN 'retrying' THEN $3
                                         ELSE 'cancelled by ' || cancel_requested_by END
-                 FROM freed WHERE jobs.id = freed.job_id
+                 FROM released WHERE jobs.id = released.job_id
                RETURNING jobs.id, kind, jobs.epoch, state, error),
-           noted AS (
+           recorded AS (
                UPDATE job_attempts SET finished_at = now(), outcome = 'lost', error = 'the worker died'
                  FROM moved WHERE job_id = moved.id AND job_attempts.epoch = moved.epoch)
            SELECT id, kind, state, COALESCE(error, 'cancelled') AS "error!" FROM moved"#,

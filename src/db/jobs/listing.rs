@@ -1,8 +1,8 @@
-//! Jobs as they are listed and shown.
+//! Jobs as the API lists and shows them.
 //!
-//! A row of a kind that this release does not know is shown like any other: it was written by the release before or after.
-//! The listing's statement is put together at run time, for its filters are optional, and it is planned anew each time: a
-//! plan for any state would read a million finished jobs to find the few that failed.
+//! A job may have a kind that only an older or newer release knows, so the kind is text here. The statement of the listing is
+//! built at run time, because its filters are optional, and planned for each call: one plan for any state would read a million
+//! finished jobs to find the few that failed.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -16,58 +16,44 @@ use crate::db::types::names;
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobId, JobState, Trigger};
 
-/// Which jobs are looked for. An empty list stands for every value.
+/// An empty list matches every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobFilter {
-    /// Where they wait.
     pub queues: Vec<&'static str>,
-    /// The names of their kinds.
     pub kinds: Vec<&'static str>,
-    /// Where they stand.
     pub states: Vec<JobState>,
 }
 
-/// A job as it is listed.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct ListedJob {
-    /// Its id.
     pub id: Uuid,
-    /// The name of its kind.
     pub kind: String,
-    /// What it is told.
     pub args: Value,
-    /// Where it waits.
     pub queue: String,
-    /// Where it stands.
     #[sqlx(try_from = "String")]
     pub state: JobState,
-    /// Which of two due jobs comes first: the smaller number.
+    /// The smaller number is claimed first.
     pub priority: i16,
-    /// What made it.
     #[sqlx(try_from = "String")]
     pub trigger: Trigger,
-    /// The tick it stands for.
+    /// The schedule's tick that created it.
     pub scheduled_for: Option<DateTime<Utc>>,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When its first attempt began.
+    /// The start of the first attempt.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it came to its end.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Its attempts so far.
+    /// Attempts so far.
     #[sqlx(try_from = "i32")]
     pub attempt: u32,
-    /// How many it gets.
     #[sqlx(try_from = "i32")]
     pub max_attempts: u32,
-    /// Why its last attempt failed, or who cancelled it.
+    /// Why the last attempt failed, or who cancelled the job.
     pub error: Option<String>,
-    /// How far it has come, as its handler wrote it.
+    /// As the job's handler wrote it.
     pub progress: Option<Value>,
 }
 
 impl ListedJob {
-    /// Its place in the listing.
     #[must_use]
     pub fn cursor(&self) -> TimeCursor {
         (self.created_at, self.id)
@@ -78,10 +64,7 @@ impl ListedJob {
 const COLUMNS: &str = "id, kind, args, queue, state, priority, trigger, scheduled_for, created_at, started_at, finished_at, \
                        attempt, max_attempts, error, progress";
 
-/// The jobs of one part of a listing, the newest first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &JobFilter,
@@ -91,18 +74,11 @@ pub async fn list(
     for (column, values) in filter.conditions() {
         push_condition(&mut query, column, values);
     }
-    if let Some((created_at, id)) = window.after {
-        query.push(" AND (created_at, id) < (").push_bind(created_at).push(", ").push_bind(id).push(")");
-    }
-    query.push(" ORDER BY created_at DESC, id DESC");
-    window.push_limits(&mut query);
+    window.push_newest_first(&mut query, "created_at");
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
-/// Counts what `filter` finds, one by one, among those that the most telling of its conditions leads to.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Visits the rows that match the most selective condition.
 pub async fn count(pool: &PgPool, filter: &JobFilter) -> Result<Count, DbError> {
     let mut conditions = filter.conditions().into_iter();
     let leading = conditions.next();
@@ -120,8 +96,8 @@ pub async fn count(pool: &PgPool, filter: &JobFilter) -> Result<Count, DbError> 
 }
 
 impl JobFilter {
-    /// Columns and the values that they may have, the one that leaves the fewest rows first: most jobs have succeeded, so
-    /// that any other state is rarer than a kind, and a queue holds several kinds.
+    /// The conditions by column, the most selective first. Most jobs have succeeded, so that any other state is rarer than a kind;
+    /// a queue holds several kinds.
     fn conditions(&self) -> Vec<(&'static str, Vec<&'static str>)> {
         let states = ("state", names(&self.states, JobState::as_str));
         let rest = [("kind", self.kinds.clone()), ("queue", self.queues.clone())];
@@ -134,8 +110,8 @@ impl JobFilter {
     }
 }
 
-/// One value is compared, not looked up in a list: only then does an index that begins with the column give the order too.
-/// What runs is found by its lease, for no index leads to it among a million jobs that have ended.
+/// A single value is compared with `=`: only then can an index that starts with the column also provide the order. Running jobs
+/// are found by their leases: no index finds them among a million finished jobs.
 fn push_condition(query: &mut QueryBuilder<Postgres>, column: &str, values: Vec<&'static str>) {
     query.push(format!(" AND {column} = "));
     match (column, &values[..]) {
@@ -145,54 +121,37 @@ fn push_condition(query: &mut QueryBuilder<Postgres>, column: &str, values: Vec<
     };
 }
 
-/// A job with everything that is known of it, but for its attempts.
+/// Everything about a job except its attempts.
 #[derive(Debug, Clone, PartialEq, FromRow)]
-pub struct ShownJob {
-    /// What is listed of it.
+pub struct JobDetails {
     #[sqlx(flatten)]
-    pub listed: ListedJob,
-    /// What came of it.
+    pub job: ListedJob,
     pub result: Option<Value>,
-    /// Who asked for it.
     pub requested_by: Option<String>,
-    /// When somebody told it to stop.
     pub cancel_requested_at: Option<DateTime<Utc>>,
-    /// Its worker died while it was at work: it runs alone until it has ended once.
+    /// Its worker died while running it: it runs in an isolated process until an attempt ends.
     pub suspect: bool,
 }
 
-/// The job of this id, if there is one.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn find(pool: &PgPool, job_id: JobId) -> Result<Option<ShownJob>, DbError> {
+pub async fn find(pool: &PgPool, job_id: JobId) -> Result<Option<JobDetails>, DbError> {
     let mut query = QueryBuilder::new(format!(
         "SELECT {COLUMNS}, result, requested_by, cancel_requested_at, suspect FROM jobs WHERE id = "
     ));
     Ok(query.push_bind(job_id.0).build_query_as().fetch_optional(pool).await?)
 }
 
-/// One try of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobAttempt {
-    /// Which one it was, from 1; one that did not count is followed by one of the same number.
+    /// From 1. An attempt that did not count is followed by one with the same number.
     pub attempt: u32,
-    /// The process that ran it.
     pub worker: String,
-    /// When it began.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// How it ended.
     pub outcome: Option<AttemptOutcome>,
-    /// Why it did not succeed.
     pub error: Option<String>,
 }
 
-/// The tries of a job, the first one first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Oldest first.
 pub async fn list_attempts(pool: &PgPool, job_id: JobId) -> Result<Vec<JobAttempt>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT attempt, worker, started_at, finished_at, outcome, error

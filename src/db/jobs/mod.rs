@@ -1,8 +1,8 @@
 //! The jobs table: every job is a row here before anything else knows of it.
 //!
-//! It runs by PostgreSQL's clock (`now()`), the only one that all processes share: a due time or a lease written by one
-//! machine is read by another. Every change of state is one guarded statement. How a job is claimed and what becomes of it
-//! then is in `claims`, what becomes of it when its worker dies in `leases`.
+//! Times come from PostgreSQL's clock (`now()`), the only one that all processes share: due times and leases written by one
+//! machine are read by others. Every change of state is one statement that checks the current state. `claims` covers the life of
+//! a claimed job, `leases` the death of its worker.
 
 pub mod claims;
 pub mod control;
@@ -24,19 +24,14 @@ use super::DbError;
 use crate::db::types::interval;
 use crate::domain::job::{JobId, JobState, NewJob};
 
-/// What became of a request for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enqueued {
-    /// The job that will do it.
     pub job_id: JobId,
-    /// Whether it was there already.
+    /// Whether the request joined an existing job.
     pub joined: bool,
 }
 
-/// Enqueues a job, or joins a live one of the same kind and key. Whoever joins in a hurry brings the job forward.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Enqueues a job, or joins an unfinished one of the same kind and key, which takes over the more urgent priority.
 pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, DbError> {
     let live = match &job.unique_key {
         Some(key) => lock_and_find_live(connection, job.kind.name, key).await?,
@@ -71,7 +66,7 @@ pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Resu
     Ok(Enqueued { job_id, joined: false })
 }
 
-/// Requests for one kind and key are decided one at a time, so that of two at once one joins the other.
+/// Serializes the requests for one kind and key, so that of two concurrent ones the second joins the first.
 async fn lock_and_find_live(connection: &mut PgConnection, kind: &str, key: &str) -> Result<Option<JobId>, DbError> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('jobs:' || $1 || ':' || $2, 0))", kind, key)
         .execute(&mut *connection)
@@ -88,7 +83,7 @@ async fn lock_and_find_live(connection: &mut PgConnection, kind: &str, key: &str
     Ok(live.map(JobId))
 }
 
-/// Lets a waiting job run now, if whoever asks is more urgent than whoever asked before.
+/// Makes a waiting job due now if `priority` is more urgent than its own.
 async fn bring_forward(connection: &mut PgConnection, job_id: JobId, priority: i16) -> Result<(), DbError> {
     sqlx::query!(
         r#"UPDATE jobs SET priority = $2, due_at = LEAST(due_at, now())
@@ -101,23 +96,16 @@ async fn bring_forward(connection: &mut PgConnection, job_id: JobId, priority: i
     Ok(())
 }
 
-/// A job in short: enough to follow it.
+/// Enough to follow a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSummary {
-    /// Where it stands.
     pub state: JobState,
-    /// Its attempts so far.
     pub attempt: u32,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed, or who cancelled the job.
     pub error: Option<String>,
-    /// What came of it.
     pub result: Option<Value>,
 }
 
-/// Where a job stands, if there is one of this id.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn find_summary(pool: &PgPool, job_id: JobId) -> Result<Option<JobSummary>, DbError> {
     let row = sqlx::query!("SELECT state, attempt, error, result FROM jobs WHERE id = $1", job_id.0)
         .fetch_optional(pool)
@@ -133,20 +121,15 @@ pub async fn find_summary(pool: &PgPool, job_id: JobId) -> Result<Option<JobSumm
     .transpose()
 }
 
-/// A job that is at work.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunningJob {
-    /// The job.
     pub job_id: JobId,
-    /// How far it has come, as its handler wrote it.
+    /// As the job's handler wrote it.
     pub progress: Option<Value>,
 }
 
-/// A job of `kind` that a living worker has, if there is one; of several, the one that began first. Found by its lease: there
-/// are few of those, and a million jobs; and one that ran out is that of a worker that died.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// A running job of `kind`; of several, the one that started first. Found by its lease: there are few leases, and a million
+/// jobs. An expired lease means that the worker died.
 pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<RunningJob>, DbError> {
     let row = sqlx::query!(
         r#"SELECT id, progress FROM job_leases JOIN jobs ON jobs.id = job_id
@@ -158,11 +141,7 @@ pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<RunningJob
     Ok(row.map(|row| RunningJob { job_id: JobId(row.id), progress: row.progress }))
 }
 
-/// Forgets jobs that came to their end: failed ones before `failed`, the others before `others` (ages by the jobs table's
-/// clock).
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Deletes failed jobs that finished longer than `failed` ago, and other finished jobs after `others`.
 pub async fn prune(pool: &PgPool, others: Duration, failed: Duration) -> Result<u64, DbError> {
     let pruned = sqlx::query!(
         r#"DELETE FROM jobs

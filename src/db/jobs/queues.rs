@@ -1,7 +1,7 @@
-//! Queues: how they stand, and which of them nobody claims from.
+//! The status of queues, and their pauses.
 //!
-//! A queue is no row: it is whatever kinds, jobs, workers or pauses name. Its running jobs are found by their leases, for no
-//! index leads to them among a million that have ended.
+//! A queue has no row of its own: it exists if a kind, a job, a worker or a pause names it. Running jobs are found by their
+//! leases: no index finds them among a million finished jobs.
 
 use std::time::Duration;
 
@@ -11,61 +11,45 @@ use sqlx::PgPool;
 use crate::db::DbError;
 use crate::db::types::interval;
 
-/// Why nobody claims from a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuePause {
-    /// Since when.
     pub paused_at: DateTime<Utc>,
-    /// Who said so.
     pub paused_by: String,
 }
 
-/// How many live jobs a queue has, by their states.
+/// How many unfinished jobs a queue has, by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueDepth {
-    /// That wait for a worker.
     pub queued: u64,
-    /// That wait for their time.
     pub scheduled: u64,
-    /// That a worker has.
     pub running: u64,
-    /// That wait for their next attempt.
     pub retrying: u64,
 }
 
-/// How a queue stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueStatus {
-    /// Its name.
     pub name: String,
-    /// Its pause, where it has one.
     pub pause: Option<QueuePause>,
-    /// Its live jobs.
     pub depth: QueueDepth,
-    /// For how long the longest due job has been due; none where none is.
+    /// How long the oldest due job has waited; `None` if no job is due.
     pub oldest_waiting: Option<Duration>,
-    /// Jobs that workers brought to their end lately: they succeeded or failed.
+    /// Jobs that succeeded or failed within [`QueueLookback::finished`].
     pub finished: u64,
-    /// Those of them that failed.
+    /// Those of `finished` that failed.
     pub failed: u64,
-    /// Workers that serve it and were seen lately.
+    /// Workers that serve the queue and sent a heartbeat within [`QueueLookback::seen`].
     pub workers_alive: u64,
 }
 
-/// How far back a question about queues looks.
+/// How far back [`list`] counts finished jobs and heartbeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLookback {
-    /// For what was finished.
     pub finished: Duration,
-    /// For who was seen.
     pub seen: Duration,
 }
 
-/// The queues of `known` and all others that a live job, one that ended lately, a worker or a pause names, by their names.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
-pub async fn list(pool: &PgPool, known: &[&str], lately: QueueLookback) -> Result<Vec<QueueStatus>, DbError> {
+/// Lists the queues in `known` and all others that a job, a worker or a pause names, by name.
+pub async fn list(pool: &PgPool, known: &[&str], lookback: QueueLookback) -> Result<Vec<QueueStatus>, DbError> {
     let rows = sqlx::query!(
         r#"WITH live AS (
                SELECT queue,
@@ -98,8 +82,8 @@ pub async fn list(pool: &PgPool, known: &[&str], lately: QueueLookback) -> Resul
                   LEFT JOIN queue_pauses USING (queue)
             ORDER BY queue"#,
         known as &[&str],
-        interval(lately.finished),
-        interval(lately.seen)
+        interval(lookback.finished),
+        interval(lookback.seen)
     )
     .fetch_all(pool)
     .await?;
@@ -120,27 +104,21 @@ pub async fn list(pool: &PgPool, known: &[&str], lately: QueueLookback) -> Resul
     Ok(queues.collect())
 }
 
-/// Whether a live job, a worker or a pause names the queue.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Whether an unfinished job, a worker or a pause names the queue.
 pub async fn exists(pool: &PgPool, name: &str) -> Result<bool, DbError> {
-    let named = sqlx::query_scalar!(
+    let exists = sqlx::query_scalar!(
         r#"SELECT (EXISTS (SELECT 1 FROM queue_pauses WHERE queue = $1)
                    OR EXISTS (SELECT 1 FROM processes WHERE $1 = ANY(queues))
                    OR EXISTS (SELECT 1 FROM jobs WHERE queue = $1 AND state IN ('queued', 'scheduled', 'retrying'))
-                   OR EXISTS (SELECT 1 FROM job_leases JOIN jobs ON jobs.id = job_id WHERE queue = $1)) AS "named!""#,
+                   OR EXISTS (SELECT 1 FROM job_leases JOIN jobs ON jobs.id = job_id WHERE queue = $1)) AS "exists!""#,
         name
     )
     .fetch_one(pool)
     .await?;
-    Ok(named)
+    Ok(exists)
 }
 
-/// Lets nobody claim from a queue until [`delete_pause`]. One that is paused stays so, by whoever was first.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Stops claims from a queue until [`delete_pause`]. If it is paused already, the first pause stays.
 pub async fn insert_pause(pool: &PgPool, name: &str, paused_by: &str) -> Result<(), DbError> {
     sqlx::query!(
         "INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ($1, now(), $2) ON CONFLICT DO NOTHING",
@@ -152,10 +130,6 @@ pub async fn insert_pause(pool: &PgPool, name: &str, paused_by: &str) -> Result<
     Ok(())
 }
 
-/// Lets workers claim from a queue again.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
 pub async fn delete_pause(pool: &PgPool, name: &str) -> Result<(), DbError> {
     sqlx::query!("DELETE FROM queue_pauses WHERE queue = $1", name).execute(pool).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Ticks of the schedule: each is recorded once, whichever scheduler was first.
+//! Ticks of the schedule: each is recorded once, by the first scheduler.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -6,22 +6,17 @@ use sqlx::{PgConnection, PgPool};
 use crate::db::DbError;
 use crate::domain::job::JobId;
 
-/// How a tick stands, for whoever wants to record it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TickState {
-    /// Nobody has recorded it; it is ours to record until the end of the transaction.
+    /// Not recorded; this transaction holds the lock to record it.
     Free,
-    /// It is recorded.
     Recorded,
-    /// Another scheduler records it at the moment.
+    /// Another scheduler is recording it.
     Busy,
 }
 
-/// Takes the right to record the tick of `schedule`, without waiting for anybody: ten schedulers that tick at the same
-/// instant are not to queue up behind each other's inserts.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Locks the tick of `schedule` for recording. Never waits: several schedulers tick at the same instant, and must not queue up
+/// behind each other's inserts.
 pub async fn try_lock(
     connection: &mut PgConnection,
     schedule: &str,
@@ -42,10 +37,7 @@ pub async fn try_lock(
     })
 }
 
-/// Records that the tick of `schedule` became `job_id`; false where another scheduler was first.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Records that the tick of `schedule` enqueued or joined `job_id`. Returns false if another scheduler was first.
 pub async fn insert(
     connection: &mut PgConnection,
     schedule: &str,
@@ -63,10 +55,7 @@ pub async fn insert(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// The last tick of `schedule` until `now` that was recorded. (A clock that was ahead for a while has recorded later ones.)
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// The last recorded tick of `schedule` up to `now`. (A clock that ran ahead may have recorded later ones.)
 pub async fn find_last(pool: &PgPool, schedule: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError> {
     let tick = sqlx::query_scalar!(
         "SELECT max(tick_at) FROM schedule_ticks WHERE schedule = $1 AND tick_at <= $2",
@@ -76,10 +65,7 @@ pub async fn find_last(pool: &PgPool, schedule: &str, now: DateTime<Utc>) -> Res
     Ok(tick.fetch_one(pool).await?)
 }
 
-/// Forgets ticks before `time`, but for the last of each schedule.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Deletes ticks before `time`, except the last of each schedule.
 pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
     let pruned = sqlx::query!(
         r#"DELETE FROM schedule_ticks AS tick

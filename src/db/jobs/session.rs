@@ -1,10 +1,11 @@
-//! What a session of PostgreSQL is set to, by what it is for, and how the statements of a job are stopped.
+//! Settings of PostgreSQL sessions by purpose, and the cancellation of a job's statements.
 //!
-//! Dropping a future does not stop the statement that it waits for: the server goes on, with all the locks it has taken.
-//! So a session bears the name of the job it works for at the moment, by which its statement can be cancelled; and the
-//! server looks every second whether its client is still there, so that what a killed worker had asked for ends too.
-//! Rejected: a connection of its own for each job (a handshake a job), and cancelling by process id (a session that went
-//! back to the pool serves another job by then).
+//! Dropping a future does not stop the statement it waits for: the server continues and keeps its locks. So a session is named
+//! after the job that uses it, which allows cancelling its statement, and the server checks every second that its client is
+//! still connected, which ends the statements of a killed worker.
+//!
+//! Rejected: a connection per job (a handshake per job), and cancelling by process id (the session may have returned to the pool
+//! and serve another job).
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,27 +15,26 @@ use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use crate::db::DbError;
 use crate::domain::job::JobId;
 
-/// How often the server looks whether the client of a running statement is still there.
+/// How often the server checks that the client of a running statement is still connected.
 const CLIENT_CHECK: Duration = Duration::from_secs(1);
-/// A transaction that nobody goes on with is rolled back: a worker that was stopped in the middle of one, or is behind a
-/// network that fell silent, must not keep its locks.
-const LONGEST_IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
+/// After this time the server rolls an idle transaction back: a worker that was stopped in the middle of one, or lost its network,
+/// must not keep its locks.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-tokio::task_local! { static AT_WORK: JobId; }
+tokio::task_local! { static CURRENT_JOB: JobId; }
 
 /// What the connections of a pool are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Whoever asks the web process, or a command.
+    /// HTTP requests and commands.
     Requests,
-    /// Claims, heartbeats, outcomes: apart from the work, so that no job however greedy keeps a lease from being renewed.
+    /// Claims, heartbeats and outcomes: apart from the work, so that no job can keep a lease from being renewed.
     Queue,
-    /// What jobs do.
+    /// Everything that jobs do.
     Work,
 }
 
 impl Purpose {
-    /// Options of a pool whose sessions are set up for this purpose.
     pub(in crate::db) fn pool_options(self) -> PgPoolOptions {
         let options = PgPoolOptions::new().after_connect(move |connection, _| {
             Box::pin(async move {
@@ -44,7 +44,7 @@ impl Purpose {
         });
         match self {
             Self::Requests | Self::Queue => options,
-            // Giving a name is a test as good as any.
+            // Naming the session also tests the connection.
             Self::Work => options.test_before_acquire(false).before_acquire(|connection, _| {
                 Box::pin(async move {
                     name_session(connection).await?;
@@ -56,14 +56,14 @@ impl Purpose {
 }
 
 async fn set_up(connection: &mut PgConnection, purpose: Purpose) -> Result<(), sqlx::Error> {
-    // Not every platform can look at a socket that is not read; there a statement ends when it ends.
+    // Not every platform can check a socket without reading from it; there a statement just runs to its end.
     let check = sqlx::query!("SELECT set_config('client_connection_check_interval', $1, false)", millis(CLIENT_CHECK));
     if let Err(error) = check.fetch_one(&mut *connection).await {
-        tracing::debug!(%error, "PostgreSQL does not look after its clients here");
+        tracing::debug!(%error, "PostgreSQL cannot check for disconnected clients on this platform");
     }
     if purpose == Purpose::Requests {
-        // A question takes milliseconds: less than compiling it would. And what is rare is found by another way than what is
-        // common, so each is planned for what it asks.
+        // A query takes milliseconds, less than its compilation would. Rare and frequent values need different plans, so each
+        // query is planned with its parameters.
         sqlx::query!(
             r#"SELECT set_config('jit', 'off', false) AS jit,
                       set_config('plan_cache_mode', 'force_custom_plan', false) AS plans"#
@@ -72,13 +72,13 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose) -> Result<(), s
         .await?;
         return Ok(());
     }
-    let longest = millis(LONGEST_IDLE_IN_TRANSACTION);
-    sqlx::query!("SELECT set_config('idle_in_transaction_session_timeout', $1, false)", longest)
+    let timeout = millis(IDLE_IN_TRANSACTION_TIMEOUT);
+    sqlx::query!("SELECT set_config('idle_in_transaction_session_timeout', $1, false)", timeout)
         .fetch_one(&mut *connection)
         .await?;
     if purpose == Purpose::Queue {
-        // The jobs table asks a handful of questions, thousands of times, of tables that are empty now and full in a minute.
-        // Plans made for the empty ones would read the full ones from end to end; an index is never far off.
+        // A few statements run thousands of times, on tables that are empty now and full in a minute. Plans made for empty tables
+        // would scan the full ones; an index is never much worse.
         sqlx::query!(
             r#"SELECT set_config('plan_cache_mode', 'force_generic_plan', false) AS plans,
                       set_config('enable_seqscan', 'off', false) AS scans,
@@ -90,9 +90,9 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose) -> Result<(), s
     Ok(())
 }
 
-/// Gives the session the name of the job that takes it, or takes the last one's away.
+/// Names the session after the job that takes it from the pool.
 async fn name_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let name = AT_WORK.try_with(|job_id| application_name(*job_id)).unwrap_or_else(|_| "psp work".to_owned());
+    let name = CURRENT_JOB.try_with(|job_id| application_name(*job_id)).unwrap_or_else(|_| "psp work".to_owned());
     sqlx::query!("SELECT set_config('application_name', $1, false)", name).fetch_one(connection).await?;
     Ok(())
 }
@@ -105,16 +105,13 @@ fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
 
-/// Does `work` in the name of a job: statements that it runs over a pool for [`Purpose::Work`] bear the job's name in
-/// `pg_stat_activity`. Tasks that it spawns do not.
+/// Runs `work` as part of a job: the sessions that it takes from a pool for [`Purpose::Work`] have the job's name in
+/// `pg_stat_activity`. Tasks that it spawns are not included.
 pub async fn run_as_job<T>(job_id: JobId, work: impl Future<Output = T>) -> T {
-    AT_WORK.scope(job_id, work).await
+    CURRENT_JOB.scope(job_id, work).await
 }
 
-/// Cancels, in the server, whatever statements run in the name of a job, and says how many there were.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Cancels the running statements of a job in the server, and returns how many there were.
 pub async fn cancel_statements(pool: &PgPool, job_id: JobId) -> Result<u64, DbError> {
     let cancelled = sqlx::query!(
         r#"SELECT pg_cancel_backend(pid) FROM pg_stat_activity

@@ -1,4 +1,4 @@
-//! What clients and resellers held, and when.
+//! The history of balances of clients and resellers.
 
 use chrono::{DateTime, NaiveTime, Utc};
 use rust_decimal::Decimal;
@@ -8,14 +8,11 @@ use uuid::Uuid;
 use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::{PageWindow, TimeCursor};
+use crate::db::types::column;
 use crate::domain::metadata::{Balance, BalanceKind, OwnerKind};
 use crate::domain::money::Currency;
 
-/// Records those of the balances that differ from what was last recorded, or of which nothing was recorded on this day
-/// (UTC) yet, and says how many were.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Records the balances that differ from their last record, or have none of this day (UTC). Returns how many were recorded.
 pub async fn insert_due(
     connection: &mut PgConnection,
     balances: &[Balance<'_>],
@@ -25,20 +22,20 @@ pub async fn insert_due(
     let (currency, today) = (Currency::inr(), now.date_naive().and_time(NaiveTime::MIN).and_utc());
     let recorded = sqlx::query!(
         r#"INSERT INTO payshack_balances (id, owner_kind, owner_id, balance_kind, amount, currency, recorded_at)
-           SELECT told.id, told.owner_kind, told.owner_id, told.balance_kind, told.amount, $6, $7
+           SELECT incoming.id, incoming.owner_kind, incoming.owner_id, incoming.balance_kind, incoming.amount, $6, $7
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::numeric[])
-                      AS told (id, owner_kind, owner_id, balance_kind, amount)
+                      AS incoming (id, owner_kind, owner_id, balance_kind, amount)
              LEFT JOIN LATERAL (
-                      SELECT amount, recorded_at FROM payshack_balances kept
-                       WHERE kept.owner_kind = told.owner_kind AND kept.owner_id = told.owner_id
-                         AND kept.balance_kind = told.balance_kind
+                      SELECT amount, recorded_at FROM payshack_balances existing
+                       WHERE existing.owner_kind = incoming.owner_kind AND existing.owner_id = incoming.owner_id
+                         AND existing.balance_kind = incoming.balance_kind
                        ORDER BY recorded_at DESC, id DESC LIMIT 1) last ON true
-            WHERE last.amount IS DISTINCT FROM told.amount OR last.recorded_at < $8"#,
+            WHERE last.amount IS DISTINCT FROM incoming.amount OR last.recorded_at < $8"#,
         &ids,
-        &balances.iter().map(|balance| balance.owner_kind.as_str()).collect::<Vec<_>>() as &[&str],
-        &balances.iter().map(|balance| balance.owner_id).collect::<Vec<_>>() as &[&str],
-        &balances.iter().map(|balance| balance.kind.as_str()).collect::<Vec<_>>() as &[&str],
-        &balances.iter().map(|balance| balance.amount).collect::<Vec<_>>(),
+        &column(balances, |balance| balance.owner_kind.as_str()) as &[&str],
+        &column(balances, |balance| balance.owner_id) as &[&str],
+        &column(balances, |balance| balance.kind.as_str()) as &[&str],
+        &column(balances, |balance| balance.amount),
         currency.as_str(),
         now,
         today
@@ -48,58 +45,42 @@ pub async fn insert_due(
     Ok(recorded.rows_affected())
 }
 
-/// Which balances are looked for. An empty list stands for every value.
+/// An empty list matches every value; so does `None`. A balance of any listed client or reseller matches.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BalanceFilter {
-    /// Whose.
     pub owner_kind: Option<OwnerKind>,
-    /// Of these clients, or of those resellers.
     pub client_ids: Vec<String>,
-    /// Of these resellers, or of those clients.
     pub reseller_ids: Vec<String>,
-    /// Which of an owner's.
     pub balance_kind: Option<BalanceKind>,
-    /// Recorded then or later.
+    /// Recorded at this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// Recorded before.
+    /// Recorded before this time.
     pub until: Option<DateTime<Utc>>,
 }
 
-/// A balance as it was recorded.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct RecordedBalance {
-    /// Its id.
     pub id: Uuid,
-    /// Whose it is.
     #[sqlx(try_from = "String")]
     pub owner_kind: OwnerKind,
-    /// The owner's id.
     pub owner_id: String,
-    /// The owner's name, as it is now.
+    /// The owner's current name.
     pub owner_name: Option<String>,
-    /// Which of the owner's.
     #[sqlx(try_from = "String")]
     pub balance_kind: BalanceKind,
-    /// How much.
     pub amount: Decimal,
-    /// Of what.
     pub currency: String,
-    /// When it was read.
     pub recorded_at: DateTime<Utc>,
 }
 
 impl RecordedBalance {
-    /// Its place in the listing.
     #[must_use]
     pub fn cursor(&self) -> TimeCursor {
         (self.recorded_at, self.id)
     }
 }
 
-/// The balances of one part of a listing, the newest first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &BalanceFilter,
@@ -115,18 +96,10 @@ pub async fn list(
            FROM payshack_balances WHERE true",
     );
     filter.push(&mut query);
-    if let Some((recorded_at, id)) = window.after {
-        query.push(" AND (recorded_at, id) < (").push_bind(recorded_at).push(", ").push_bind(id).push(")");
-    }
-    query.push(" ORDER BY recorded_at DESC, id DESC");
-    window.push_limits(&mut query);
+    window.push_newest_first(&mut query, "recorded_at");
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
-/// Counts what `filter` finds, one by one.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
 pub async fn count(pool: &PgPool, filter: &BalanceFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM payshack_balances WHERE true");
     filter.push(&mut query);

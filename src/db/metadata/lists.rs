@@ -1,4 +1,4 @@
-//! When each list was last read.
+//! The time of the last read of each list.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -6,10 +6,6 @@ use sqlx::PgConnection;
 use crate::db::DbError;
 use crate::domain::metadata::MetadataList;
 
-/// Notes that `list` was read.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
 pub async fn set_read(connection: &mut PgConnection, list: MetadataList, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         r#"INSERT INTO payshack_lists (list, read_at) VALUES ($1, $2)

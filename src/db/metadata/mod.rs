@@ -1,57 +1,85 @@
-//! Who takes part at `PayShack`: a file a list, the balances, and when each list was read.
+//! PayShack's lists of clients, resellers and service providers, their balances, and when each list was read.
 //!
-//! The lists are short and read again and again, and hardly ever change. So what is told is compared here, in the statement
-//! that writes it, and an unchanged row is neither written nor locked; that it was seen follows from when its list was read.
+//! The lists are short, read again and again, and hardly ever change. So the statement that writes a list compares it with the
+//! stored rows, and neither writes nor locks unchanged ones. When a row was last seen follows from when its list was read.
 
 pub mod balances;
-pub mod clients;
 pub mod lists;
-pub mod resellers;
-pub mod service_providers;
+mod tables;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgExecutor};
 
-use crate::db::types::escape_like;
+use super::DbError;
+use super::page::PageWindow;
+use super::types::escape_like;
+use crate::domain::metadata::ListedRow;
 
-/// What was written of the rows of a list.
+/// A row of one of the lists, which has a table of its own.
+pub trait MetadataTable: ListedRow + Sized {
+    fn name(&self) -> Option<&str>;
+
+    /// Writes the rows that are new, changed or listed again. There must be only one writer: callers hold the job's claim.
+    fn upsert(
+        connection: &mut PgConnection,
+        rows: &[&Self],
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<UpsertCounts, DbError>> + Send;
+
+    /// Marks the rows whose ids are not in `listed` as last seen when the list was read before. Returns how many there were.
+    fn mark_unlisted(
+        connection: &mut PgConnection,
+        listed: &[String],
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<u64, DbError>> + Send;
+
+    /// Sorted by name, then id.
+    fn list<'a>(
+        executor: impl PgExecutor<'a>,
+        filter: &ListFilter,
+        window: &PageWindow<NameCursor>,
+    ) -> impl Future<Output = Result<Vec<StoredRow<Self>>, DbError>> + Send;
+
+    fn count<'a>(
+        executor: impl PgExecutor<'a>,
+        filter: &ListFilter,
+    ) -> impl Future<Output = Result<u64, DbError>> + Send;
+}
+
+/// How many rows of a list were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UpsertCounts {
-    /// So many for the first time.
     pub inserted: u64,
-    /// So many over what was known, or because they are listed again.
+    /// Changed, or listed again.
     pub updated: u64,
 }
 
-impl UpsertCounts {
-    fn of(inserted: i64, updated: i64) -> Self {
-        Self { inserted: inserted.unsigned_abs(), updated: updated.unsigned_abs() }
-    }
-}
-
-/// A row of a list as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRow<Row> {
-    /// What `PayShack` last said of it.
     pub row: Row,
-    /// Whether the list, as it was last read, names it.
+    /// Whether the list contained the row when it was last read.
     pub listed: bool,
-    /// When it was first listed.
     pub first_seen_at: DateTime<Utc>,
-    /// When it was last listed.
     pub last_seen_at: DateTime<Utc>,
-    /// When what is stored of it last changed.
+    /// When `row` or `listed` last changed.
     pub changed_at: DateTime<Utc>,
 }
 
-/// Which rows of a list are looked for.
+impl<Row: MetadataTable> StoredRow<Row> {
+    #[must_use]
+    pub fn cursor(&self) -> NameCursor {
+        (self.row.name().unwrap_or_default().to_owned(), self.row.id().to_owned())
+    }
+}
+
+/// `None` matches every row.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ListFilter {
     /// Part of the name or the id.
     pub search: Option<String>,
-    /// Active or not; those of which that is unknown are neither.
+    /// Either value excludes rows for which PayShack does not say it.
     pub is_active: Option<bool>,
-    /// Listed or no longer.
     pub listed: Option<bool>,
 }
 
@@ -61,16 +89,5 @@ impl ListFilter {
     }
 }
 
-/// A row's place in a listing: its name, or none, then its id.
+/// A row's position in a listing: its name, or an empty text, then its id.
 pub type NameCursor = (String, String);
-
-/// Which part of a listing is wanted. Rows are sorted by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    /// It begins after this place.
-    pub after: Option<NameCursor>,
-    /// Then so many rows are passed over.
-    pub offset: i64,
-    /// So many are wanted.
-    pub limit: i64,
-}

@@ -1,7 +1,7 @@
-//! When merchants had their first and their last payment of a period.
+//! The first and last transaction of merchants in a period.
 //!
-//! The cells know the hour at best, so the payments are asked, through their index of merchants: two look-ups for each merchant
-//! of a page. All merchants at once would be most payments, which is why nothing can be sorted by these times.
+//! Rollup cells are too coarse for this, so it reads transactions, with two index lookups for each merchant of a page. For all
+//! merchants that would be too slow, which is why merchants cannot be sorted by these times.
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
@@ -11,21 +11,17 @@ use crate::db::transactions::filter::{push_kinds, push_list};
 use crate::domain::metrics::query::MetricFilter;
 use crate::domain::time_range::TimeRange;
 
-/// When a merchant had its first and its last payment.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct MerchantTimes {
-    /// The merchant; empty for the payments that do not say theirs.
+    /// Empty for transactions without a merchant.
     pub merchant_id: String,
-    /// When the first payment was created.
+    /// The creation of the first transaction.
     pub first_at: DateTime<Utc>,
-    /// When the last one was.
+    /// The creation of the last transaction.
     pub last_at: DateTime<Utc>,
 }
 
-/// The times of `merchants`, of those payments that `filter` finds in `period`; of a merchant without one there are none.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Lists the times of `merchants` in `period`, without those that have no transaction matching `filter`.
 pub async fn list_times(
     pool: &PgPool,
     merchants: &[String],
@@ -34,8 +30,8 @@ pub async fn list_times(
 ) -> Result<Vec<MerchantTimes>, DbError> {
     let mut query =
         QueryBuilder::new("SELECT merchant_id, first_at, last_at FROM (SELECT merchant_id, times.* FROM UNNEST(");
-    query.push_bind(merchants.to_vec()).push("::text[]) AS asked (merchant_id) CROSS JOIN LATERAL (");
-    push_times(&mut query, "merchant_id = asked.merchant_id", filter, period);
+    query.push_bind(merchants.to_vec()).push("::text[]) AS merchant (merchant_id) CROSS JOIN LATERAL (");
+    push_times(&mut query, "transactions.merchant_id = merchant.merchant_id", filter, period);
     query.push(") AS times");
     if merchants.iter().any(String::is_empty) {
         query.push(" UNION ALL SELECT '', times.* FROM (");

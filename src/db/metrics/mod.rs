@@ -1,4 +1,4 @@
-//! Rollup cells and what is read from them. `data_version` says when a cached answer is out of date.
+//! Rollup cells, the queries that read them, and the version of the data in them.
 
 pub mod cells;
 pub mod data_version;

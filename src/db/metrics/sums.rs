@@ -1,9 +1,9 @@
-//! Answers any question about payments by adding up cells, and payments where no cell fits.
+//! Answers metric queries by adding up rollup cells, and transactions for times that no cell fits.
 //!
-//! One statement is put together for every question: which series of cells, which spans of time, what tells sums apart. Each
-//! series is walked span by span through the primary key, so that nothing is read that is not added up. The `OFFSET 0` says so:
-//! without it the planner takes the walk for a join, reads every cell of the facet and compares each with every span, which
-//! took 770 ms instead of 21 for thirty days of Kolkata among 330,000 cells.
+//! Each query is one statement, built from the series of cells, the time spans, and the columns to group by. Each series is read
+//! span by span through the primary key, so that only cells that are added up are read. The `OFFSET 0` enforces this: without it
+//! the planner makes a join, reads every cell of the facet and compares each with every span, which took 770 ms instead of 21 for
+//! thirty days of Kolkata among 330,000 cells.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -12,6 +12,7 @@ use sqlx::{FromRow, PgExecutor, Postgres, QueryBuilder};
 use crate::db::DbError;
 use crate::db::transactions::filter;
 use crate::db::transactions::filter::{push_kinds, push_list};
+use crate::db::types::column;
 use crate::domain::metrics::amount_band;
 use crate::domain::metrics::cell::{Facet, Measures};
 use crate::domain::metrics::query::{Depth, Dimension, MetricFilter, MetricQuery, MetricRow};
@@ -56,17 +57,13 @@ impl TryFrom<SumRow> for MetricRow {
     }
 }
 
-/// The sums that `question` asks for, of those payments that there are.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
-pub async fn list(executor: impl PgExecutor<'_>, question: &MetricQuery) -> Result<Vec<MetricRow>, DbError> {
-    let RollupPlan { spans, rest } = question.rollup_plan();
-    let cells = question.facet().filter(|_| !spans.is_empty());
+pub async fn list(executor: impl PgExecutor<'_>, metric_query: &MetricQuery) -> Result<Vec<MetricRow>, DbError> {
+    let RollupPlan { spans, rest } = metric_query.rollup_plan();
+    let cells = metric_query.facet().filter(|_| !spans.is_empty());
     if cells.is_none() && rest.is_empty() {
         return Ok(vec![]);
     }
-    let mut statement = Statement { query: QueryBuilder::new(""), question };
+    let mut statement = Statement { query: QueryBuilder::new(""), metric_query };
     if let Some(facet) = cells {
         statement.push_series(facet);
     }
@@ -84,20 +81,20 @@ pub async fn list(executor: impl PgExecutor<'_>, question: &MetricQuery) -> Resu
     rows.into_iter().map(MetricRow::try_from).collect()
 }
 
-struct Statement<'question> {
+struct Statement<'query> {
     query: QueryBuilder<Postgres>,
-    question: &'question MetricQuery,
+    metric_query: &'query MetricQuery,
 }
 
 impl Statement<'_> {
-    /// The projects and members whose cells are added up. They are found by hopping from one to the next through the index.
+    /// The projects and members whose cells are added up, found by a loose index scan (one lookup per distinct value).
     fn push_series(&mut self, facet: Facet) {
-        let filter = &self.question.filter;
+        let filter = &self.metric_query.filter;
         if facet == Facet::All {
             self.query.push("WITH series AS (SELECT '' AS project, '' AS member)");
         } else if facet == Facet::Project && !filter.projects.is_empty() {
             self.query.push("WITH series AS (SELECT DISTINCT project, '' AS member FROM UNNEST(");
-            self.query.push_bind(filter.projects.clone()).push("::text[]) AS asked (project))");
+            self.query.push_bind(filter.projects.clone()).push("::text[]) AS filter (project))");
         } else {
             let first = format!(
                 "SELECT project, member FROM metric_cells WHERE facet = '{}' AND width = 'day'",
@@ -115,14 +112,14 @@ impl Statement<'_> {
     }
 
     fn grouped(&self) -> String {
-        let source = if self.question.by_source { ", source" } else { "" };
-        let member = if self.question.by.is_some() { ", member" } else { "" };
+        let source = if self.metric_query.by_source { ", source" } else { "" };
+        let member = if self.metric_query.by.is_some() { ", member" } else { "" };
         format!("slot{source}{member}, status, currency")
     }
 
     fn push_sums(&mut self) {
-        let source = if self.question.by_source { "source" } else { "NULL::text" };
-        let member = if self.question.by.is_some() { "member" } else { "NULL::text" };
+        let source = if self.metric_query.by_source { "source" } else { "NULL::text" };
+        let member = if self.metric_query.by.is_some() { "member" } else { "NULL::text" };
         self.query.push(format!(
             " SELECT slot, {source} AS source, {member} AS member, status, currency, sum(count)::bigint AS count"
         ));
@@ -133,7 +130,7 @@ impl Statement<'_> {
             (Depth::Fees, "fee"),
             (Depth::Fees, "fee_usd"),
         ] {
-            let sum = if self.question.depth < depth { "0".to_owned() } else { format!("sum({column})") };
+            let sum = if self.metric_query.depth < depth { "0".to_owned() } else { format!("sum({column})") };
             let kind = if column == "usd_missing" { "bigint" } else { "numeric" };
             self.query.push(format!(", {sum}::{kind} AS {column}"));
         }
@@ -141,7 +138,7 @@ impl Statement<'_> {
     }
 
     fn push_cells(&mut self, facet: Facet, spans: &[RollupSpan]) {
-        let member = if self.question.by == Some(Dimension::Project) { "series.project" } else { "series.member" };
+        let member = if self.metric_query.by == Some(Dimension::Project) { "series.project" } else { "series.member" };
         self.push_slot("bucket");
         self.query.push(format!(
             ", source, {member} AS member, status, currency, count, amount, amount_usd, fee, fee_usd, usd_missing \
@@ -149,19 +146,19 @@ impl Statement<'_> {
         ));
         let widths: Vec<&str> = spans.iter().map(|span| span.width.as_str()).collect();
         self.query.push_bind(widths).push("::text[], ");
-        self.push_stretches(&spans.iter().map(|span| span.range).collect::<Vec<_>>());
+        self.push_ranges(&column(spans, |span| span.range));
         self.query.push(format!(
             ") AS span (width, since, before) CROSS JOIN LATERAL (SELECT * FROM metric_cells \
              WHERE facet = '{}' AND width = span.width AND project = series.project AND member = series.member \
              AND bucket >= span.since AND bucket < span.before",
             facet.as_str()
         ));
-        push_kinds(&mut self.query, &self.question.filter);
+        push_kinds(&mut self.query, &self.metric_query.filter);
         self.query.push(" OFFSET 0) AS cells");
     }
 
     fn push_payments(&mut self, rest: &[TimeRange]) {
-        let member = match self.question.by {
+        let member = match self.metric_query.by {
             None => "''".to_owned(),
             Some(Dimension::Project) => "COALESCE(project, '')".to_owned(),
             Some(Dimension::Merchant) => "COALESCE(merchant_id, '')".to_owned(),
@@ -177,31 +174,30 @@ impl Statement<'_> {
             ", source, {member} AS member, status, currency, 1::bigint AS count, amount, COALESCE(amount_usd, 0) AS amount_usd, \
              COALESCE(fee, 0) AS fee, COALESCE(fee_usd, 0) AS fee_usd, (amount_usd IS NULL)::int::bigint AS usd_missing FROM UNNEST("
         ));
-        self.push_stretches(rest);
+        self.push_ranges(rest);
         self.query.push(
-            ") AS stretch (since, before) CROSS JOIN LATERAL (SELECT * FROM transactions \
-             WHERE created_at >= stretch.since AND created_at < stretch.before",
+            ") AS range (since, before) CROSS JOIN LATERAL (SELECT * FROM transactions \
+             WHERE created_at >= range.since AND created_at < range.before",
         );
-        filter::push(&mut self.query, &self.question.filter);
+        filter::push(&mut self.query, &self.metric_query.filter);
         self.query.push(") AS payments");
     }
 
-    /// The key of the slot that a time falls into.
+    /// The key of the bucket that a time belongs to.
     fn push_slot(&mut self, time: &str) {
-        let slots = &self.question.buckets;
+        let slots = &self.metric_query.buckets;
         self.query.push("SELECT (").push_bind(slots.keys()).push(format!("::int[])[width_bucket({time}, "));
         self.query.push_bind(slots.boundaries().to_vec()).push("::timestamptz[])] AS slot");
     }
 
-    fn push_stretches(&mut self, stretches: &[TimeRange]) {
-        let times =
-            |end: fn(&TimeRange) -> DateTime<Utc>| -> Vec<DateTime<Utc>> { stretches.iter().map(end).collect() };
-        self.query.push_bind(times(|stretch| stretch.from)).push("::timestamptz[], ");
-        self.query.push_bind(times(|stretch| stretch.until)).push("::timestamptz[]");
+    fn push_ranges(&mut self, ranges: &[TimeRange]) {
+        let times = |end: fn(&TimeRange) -> DateTime<Utc>| -> Vec<DateTime<Utc>> { ranges.iter().map(end).collect() };
+        self.query.push_bind(times(|range| range.from)).push("::timestamptz[], ");
+        self.query.push_bind(times(|range| range.until)).push("::timestamptz[]");
     }
 }
 
-/// What the members of a facet's cells may be.
+/// The part of the filter on a facet's members.
 fn member_filter(facet: Facet, filter: &MetricFilter) -> &[String] {
     match facet {
         Facet::All | Facet::Project | Facet::AmountBand => &[],

@@ -1,4 +1,4 @@
-//! What was found of a payment: the columns that a finding of a run and the case about it have alike.
+//! What a run found about a payment: the columns that results and discrepancies share.
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -9,9 +9,7 @@ use crate::db::DbError;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 use crate::domain::status::Status;
 
-/// What was found of a payment.
 #[derive(Debug, Clone, PartialEq, FromRow)]
-#[expect(missing_docs, reason = "the names are the contract's")]
 pub struct Facts {
     #[sqlx(try_from = "String")]
     pub match_status: MatchStatus,
@@ -36,11 +34,11 @@ pub struct Facts {
 pub(in crate::db) const COLUMNS: &str = "match_status, types, project, vima_txn_id, payshack_txn_id, vima_amount, payshack_amount, \
     amount_diff, vima_currency, payshack_currency, vima_status, payshack_status, details";
 
-/// In what the sides disagree, the first the type that it is counted by.
+/// How the sides differ. The first type is the one that a discrepancy is counted by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscrepancyTypes(pub Vec<DiscrepancyType>);
 
-/// The status of a row, where there is one.
+/// `None` if the side has no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OptionalStatus(pub Option<Status>);
 

@@ -1,4 +1,4 @@
-//! Judges every payment of a day at once.
+//! Compares all payments of a day in one statement.
 
 use std::time::Duration;
 
@@ -12,34 +12,30 @@ use crate::db::types::interval;
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, Tally};
 use crate::domain::reconciliation::{Coverages, Parameters};
 
-/// A run that judges a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayRun {
-    /// The run.
     pub id: Uuid,
-    /// The day.
     pub date: NaiveDate,
-    /// Its first instant.
+    /// The first instant of the day.
     pub from: DateTime<Utc>,
-    /// The first instant of the next.
+    /// The first instant of the next day.
     pub until: DateTime<Utc>,
 }
 
-/// Begins a transaction that sees the database as it is now, and goes on seeing it so; nobody else judges that day
-/// meanwhile.
+/// Begins a transaction with one snapshot of the database, and locks the day against other runs.
 ///
 /// # Errors
-/// [`DbError::Conflict`] where somebody does; [`DbError`] where the database cannot be asked.
+/// [`DbError::Conflict`] if another run has locked the day.
 pub async fn begin_snapshot(pool: &PgPool, date: NaiveDate) -> Result<Transaction<'static, Postgres>, DbError> {
     let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
     let lock = format!("reconcile {date}");
-    let alone = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "alone!""#, lock);
-    if !alone.fetch_one(&mut *transaction).await? {
+    let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "locked!""#, lock);
+    if !locked.fetch_one(&mut *transaction).await? {
         return Err(DbError::Conflict("the reconciliation of this day"));
     }
-    // Nothing is known of how many rows a step of the statement yields, and a plan for a few would never end with a million:
-    // all of it is made of hashes. Compiling the statement takes longer than running it. The memory is what a million keys
-    // take: less is used where there are fewer, and what more of them need goes to the disk.
+    // The planner cannot estimate the rows of a step, and a plan for a few would never end with a million, so only hash joins are
+    // allowed. Without JIT: compiling the statement takes longer than running it. The memory holds a million keys: fewer keys use
+    // less, more keys spill to disk.
     sqlx::query!(
         r#"SELECT set_config('work_mem', '256MB', true) AS memory, set_config('jit', 'off', true) AS jit,
                   set_config('enable_mergejoin', 'off', true) AS merges, set_config('enable_nestloop', 'off', true) AS loops"#
@@ -49,10 +45,7 @@ pub async fn begin_snapshot(pool: &PgPool, date: NaiveDate) -> Result<Transactio
     Ok(transaction)
 }
 
-/// Judges every payment of the day of `run` as of `as_of`, writes down those that are not matched, and counts all.
-///
-/// # Errors
-/// [`DbError`] where the database refuses, or says what it cannot.
+/// Compares all payments of the run's day as of `as_of`, writes the ones that do not match, and counts all of them.
 pub async fn judge(
     connection: &mut PgConnection,
     run: &DayRun,
@@ -61,7 +54,7 @@ pub async fn judge(
     as_of: DateTime<Utc>,
 ) -> Result<(Tally, AmountsByCurrency), DbError> {
     let rows = sqlx::query_file_as!(
-        Sum,
+        ResultSum,
         "src/db/reconciliation/judge.sql",
         run.id,
         run.date,
@@ -84,9 +77,9 @@ pub async fn judge(
     add_up(&rows)
 }
 
-/// So many payments, or rows, of which the same was found.
+/// Payments with the same result.
 #[derive(Debug)]
-struct Sum {
+struct ResultSum {
     match_status: String,
     r#type: Option<String>,
     currency: String,
@@ -96,7 +89,7 @@ struct Sum {
     amount: Decimal,
 }
 
-fn add_up(sums: &[Sum]) -> Result<(Tally, AmountsByCurrency), DbError> {
+fn add_up(sums: &[ResultSum]) -> Result<(Tally, AmountsByCurrency), DbError> {
     let (mut tally, mut by_currency) = (Tally::default(), AmountsByCurrency::new());
     for sum in sums {
         let count = sum.count.unsigned_abs();

@@ -1,15 +1,15 @@
--- Judges a day: writes down everything that is not simply matched, and tells how many there are of each.
+-- Judges a day: writes every result except plain matches, and counts all of them.
 --
 -- $1 run  $2 day  $3, $4 its instants  $5 window  $6 projects (null: all)  $7 tolerance  $8 the same in percent
--- $9 the one time at which everything is judged  $10 grace  $11 settle time
--- $12 Vima's watermark  $13 Vima is covered from  $14 PayShack's watermark  $15 PayShack is covered from
+-- $9 the time as of which everything is judged  $10 grace  $11 settle time
+-- $12 Vima's watermark  $13 start of Vima's coverage  $14 PayShack's watermark  $15 start of PayShack's coverage
 
 WITH
 rows AS NOT MATERIALIZED (
     SELECT id, source = 'vima' AS is_vima, source_id, project,
-           -- Keys are stored without blanks around them (providers/field).
+           -- Keys are stored without surrounding blanks (providers/field).
            NULLIF(CASE source WHEN 'vima' THEN client_operation_id ELSE order_id END, '') AS key,
-           -- What PayShack says was paid of a success, else what was asked for.
+           -- PayShack's paid amount of a success, otherwise the requested amount.
            CASE WHEN source = 'payshack' AND status = 'success' THEN COALESCE(paid_amount, amount) ELSE amount END AS amount,
            source = 'payshack' AND status = 'success' AND paid_amount IS NOT NULL AS is_paid,
            currency, status, created_at, COALESCE(updated_at, created_at) AS changed_at
@@ -17,54 +17,54 @@ rows AS NOT MATERIALIZED (
      WHERE source IN ('vima', 'payshack') AND kind = 'payin' AND ($6::text[] IS NULL OR project = ANY ($6))
 ),
 day AS MATERIALIZED (
-    SELECT *, true AS today FROM rows WHERE created_at >= $3::timestamptz AND created_at < $4::timestamptz
+    SELECT *, true AS in_day FROM rows WHERE created_at >= $3::timestamptz AND created_at < $4::timestamptz
 ),
--- Of two windows around the day, what bears a key of the day.
-around AS MATERIALIZED (
-    SELECT *, false AS today FROM rows
+-- Rows with a key of the day within two windows around the day.
+nearby AS MATERIALIZED (
+    SELECT *, false AS in_day FROM rows
      WHERE ((created_at >= $3::timestamptz - 2 * $5::interval AND created_at < $3)
             OR (created_at >= $4 AND created_at < $4::timestamptz + 2 * $5::interval))
        AND EXISTS (SELECT FROM day WHERE day.key = rows.key)
 ),
 span AS NOT MATERIALIZED (
-    TABLE day UNION ALL TABLE around
+    TABLE day UNION ALL TABLE nearby
 ),
--- What each key of the day is like. Most are plain: one row of each side, within the window, that say the very same. They are
--- counted here, and nothing more is done about them.
+-- Classifies each key of the day. Most are plain: one row of each side, within the window, with equal values. They are only
+-- counted.
 keys AS MATERIALIZED (
-    SELECT CASE WHEN NOT is_plain THEN key END AS key, is_plain, is_crowded, of_day, payshack_today, amount, said
+    SELECT CASE WHEN NOT is_plain THEN key END AS key, is_plain, is_crowded, of_day, payshack_in_day, amount, currency_status
       FROM (SELECT key, count(*) = 2 AND count(*) FILTER (WHERE is_vima) = 1 AND min(amount) = max(amount)
-                        AND min(said) = max(said) AND max(created_at) - min(created_at) <= $5 AS is_plain,
+                        AND min(currency_status) = max(currency_status) AND max(created_at) - min(created_at) <= $5 AS is_plain,
                    count(*) FILTER (WHERE is_vima) > 1 OR count(*) - count(*) FILTER (WHERE is_vima) > 1
                         OR max(created_at) - min(created_at) > $5 AS is_crowded,
-                   bool_or(today AND is_vima) AS of_day, bool_or(today AND NOT is_vima) AS payshack_today,
-                   min(amount) AS amount, min(said) AS said
-              FROM (SELECT span.*, (currency || ' ' || status) COLLATE "C" AS said FROM span WHERE key IS NOT NULL) AS span
-             GROUP BY key) AS known
+                   bool_or(in_day AND is_vima) AS of_day, bool_or(in_day AND NOT is_vima) AS payshack_in_day,
+                   min(amount) AS amount, min(currency_status) AS currency_status
+              FROM (SELECT span.*, (currency || ' ' || status) COLLATE "C" AS currency_status FROM span WHERE key IS NOT NULL) AS span
+             GROUP BY key) AS classified
 ),
 -- The rows of all other keys.
-doubtful AS MATERIALIZED (
+not_plain AS MATERIALIZED (
     SELECT span.*, is_crowded FROM span JOIN keys USING (key)
 ),
--- A crowded key has several rows of a side, or rows too far apart: a gap longer than the window begins another payment.
+-- A crowded key has several rows of a side, or rows too far apart: a gap longer than the window starts another payment.
 gaps AS (
-    SELECT doubtful.*, created_at - lag(created_at) OVER (PARTITION BY key ORDER BY created_at, id) > $5 AS begins
-      FROM doubtful WHERE is_crowded
+    SELECT not_plain.*, created_at - lag(created_at) OVER (PARTITION BY key ORDER BY created_at, id) > $5 AS begins
+      FROM not_plain WHERE is_crowded
 ),
 grouped AS (
     SELECT gaps.*, count(*) FILTER (WHERE begins) OVER (PARTITION BY key ORDER BY created_at, id) AS payment FROM gaps
 ),
--- Each row's place among those of its side: smaller ids first, as numbers or, failing that, as text.
-placed AS MATERIALIZED (
+-- The rank of each row on its side: smaller ids first, as numbers or else as text.
+ranked AS MATERIALIZED (
     SELECT grouped.*,
            row_number() OVER (
                PARTITION BY key, payment, is_vima
                    ORDER BY CASE WHEN source_id ~ '^[0-9]+$' THEN source_id::numeric END NULLS LAST, source_id COLLATE "C"
-           ) AS place
+           ) AS rank
       FROM grouped
 ),
--- Of all pairs of a payment the best: both a success, then equal amounts, then nearest in time, then the smallest ids. As
--- one value that can be compared, so that nothing has to be sorted however many rows share a key.
+-- The best pair of each payment: both a success, then equal amounts, then nearest in time, then the smallest ids. It is the
+-- minimum of one comparable value, so that no sort is needed even if many rows share a key.
 paired AS (
     SELECT key, payment,
            min(ARRAY[
@@ -73,38 +73,38 @@ paired AS (
                      AND abs(vima.amount - payshack.amount) <= GREATEST($7::numeric, abs(vima.amount) * $8::numeric / 100)
                     THEN 0 ELSE 1 END,
                (abs(extract(epoch FROM payshack.created_at - vima.created_at)) * 1000000)::bigint,
-               vima.place, payshack.place]) AS best
-      FROM placed AS vima JOIN placed AS payshack USING (key, payment)
+               vima.rank, payshack.rank]) AS best
+      FROM ranked AS vima JOIN ranked AS payshack USING (key, payment)
      WHERE vima.is_vima AND NOT payshack.is_vima
        AND payshack.created_at - vima.created_at BETWEEN - $5::interval AND $5::interval
      GROUP BY key, payment
 ),
 chosen AS (
-    SELECT placed.*,
+    SELECT ranked.*,
            CASE WHEN best IS NULL
-                THEN row_number() OVER (PARTITION BY key, payment ORDER BY status <> 'success', place) = 1
-                WHEN is_vima THEN place = best[4]
-                ELSE place = best[5] END AS kept
-      FROM placed LEFT JOIN paired USING (key, payment)
+                THEN row_number() OVER (PARTITION BY key, payment ORDER BY status <> 'success', rank) = 1
+                WHEN is_vima THEN rank = best[4]
+                ELSE rank = best[5] END AS kept
+      FROM ranked LEFT JOIN paired USING (key, payment)
 ),
--- A payment belongs to the day of its Vima row, or of its only one.
+-- A payment belongs to the day of its Vima row, or of its only row.
 dated AS (
     SELECT chosen.*,
-           COALESCE(bool_or(today) FILTER (WHERE kept AND is_vima) OVER of_payment,
-                    bool_or(today) FILTER (WHERE kept) OVER of_payment) AS of_day,
+           COALESCE(bool_or(in_day) FILTER (WHERE kept AND is_vima) OVER of_payment,
+                    bool_or(in_day) FILTER (WHERE kept) OVER of_payment) AS of_day,
            (array_agg(source_id) FILTER (WHERE kept) OVER of_payment) AS kept_ids
       FROM chosen WINDOW of_payment AS (PARTITION BY key, payment)
 ),
--- The how-manieth payment of the day under its key it is: by that a case is known again.
+-- The number of the payment among those of the day with the same key, which identifies its discrepancy in later runs.
 numbered AS MATERIALIZED (
     SELECT dated.*, dense_rank() OVER (PARTITION BY key, of_day ORDER BY payment)::integer AS occurrence FROM dated
 ),
 kept AS MATERIALIZED (
-    SELECT id, is_vima, source_id, project, key, amount, is_paid, currency, status, created_at, changed_at, today,
+    SELECT id, is_vima, source_id, project, key, amount, is_paid, currency, status, created_at, changed_at, in_day,
            0::bigint AS payment, 1 AS occurrence
-      FROM doubtful WHERE NOT is_crowded
+      FROM not_plain WHERE NOT is_crowded
      UNION ALL
-    SELECT id, is_vima, source_id, project, key, amount, is_paid, currency, status, created_at, changed_at, today,
+    SELECT id, is_vima, source_id, project, key, amount, is_paid, currency, status, created_at, changed_at, in_day,
            payment, occurrence
       FROM numbered WHERE kept
 ),
@@ -118,11 +118,11 @@ payments AS (
            payshack.changed_at AS payshack_changed_at, payshack.is_paid,
            vima.id IS NOT NULL AND payshack.id IS NOT NULL AS is_pair,
            GREATEST($7::numeric, abs(vima.amount) * $8::numeric / 100) AS tolerance,
-           COALESCE(vima.today, payshack.today) AS of_day, COALESCE(payshack.today, false) AS payshack_today
+           COALESCE(vima.in_day, payshack.in_day) AS of_day, COALESCE(payshack.in_day, false) AS payshack_in_day
       FROM (SELECT * FROM kept WHERE is_vima) AS vima
            FULL JOIN (SELECT * FROM kept WHERE NOT is_vima) AS payshack
            ON vima.key = payshack.key AND vima.payment = payshack.payment
-     WHERE vima.today OR payshack.today
+     WHERE vima.in_day OR payshack.in_day
 ),
 compared AS (
     SELECT payments.*,
@@ -130,11 +130,11 @@ compared AS (
                AND abs(vima_amount - payshack_amount) <= tolerance AS amounts_agree,
            vima_status = payshack_status
                OR (vima_status IN ('pending', 'processing') AND payshack_status IN ('pending', 'processing')) AS statuses_agree,
-           -- One side may not have heard yet of the end that the other tells.
+           -- One side may not know yet the final status that the other one has.
            $9::timestamptz - GREATEST(vima_changed_at, payshack_changed_at) < $10::interval
                AND ((vima_status IN ('pending', 'processing') AND payshack_status IN ('success', 'failed', 'refunded'))
                  OR (payshack_status IN ('pending', 'processing') AND vima_status IN ('success', 'failed', 'refunded'))) AS is_late,
-           -- Had the absent side known of it, it would be here by now.
+           -- Whether the absent side would have sent its row by now.
            CASE WHEN payshack_id IS NULL THEN $14::timestamptz >= vima_created_at + $11::interval
                                           AND $15::timestamptz <= vima_created_at
                 ELSE $12::timestamptz >= payshack_created_at + $11::interval
@@ -150,20 +150,20 @@ judged AS MATERIALIZED (
                 ELSE 'pending' END AS match_status
       FROM compared
 ),
--- What the rows of the day are, counted apart from all that is said of them.
+-- The number of rows of the day, independent of their results.
 population AS (
     SELECT count(*) FILTER (WHERE is_vima) AS vima, count(*) FILTER (WHERE NOT is_vima) AS payshack,
            count(*) FILTER (WHERE key IS NULL) AS without_key
       FROM day
 ),
--- Rows that stand for no payment: one too many, or without a key.
-odd AS (
+-- Rows that are no payment of their own: duplicates, and rows without a key.
+extra AS (
     SELECT id, is_vima, project, key, amount, currency, status, 'duplicate' AS match_status, '{duplicate}'::text[] AS types,
            json_build_object(
                'as_of', $9::timestamptz, 'source_id', source_id, 'kept_source_ids', kept_ids,
                'versions', json_build_object(CASE WHEN is_vima THEN 'vima' ELSE 'payshack' END,
                                              json_build_object('created_at', created_at, 'changed_at', changed_at))) AS details
-      FROM numbered WHERE NOT kept AND today
+      FROM numbered WHERE NOT kept AND in_day
      UNION ALL
     SELECT id, is_vima, project, key, amount, currency, status, 'unmatchable', '{}',
            json_build_object(
@@ -212,7 +212,7 @@ found AS (
            CASE WHEN is_vima THEN amount END, CASE WHEN NOT is_vima THEN amount END, NULL,
            CASE WHEN is_vima THEN currency END, CASE WHEN NOT is_vima THEN currency END,
            CASE WHEN is_vima THEN status END, CASE WHEN NOT is_vima THEN status END, details
-      FROM odd
+      FROM extra
 ),
 written AS (
     INSERT INTO reconciliation_results (
@@ -220,36 +220,36 @@ written AS (
         payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, payshack_status, details)
     SELECT $1::uuid, $2::date, key, occurrence, match_status, types, project, vima_id, payshack_id, vima_amount,
            payshack_amount, amount_diff, vima_currency, payshack_currency, vima_status, payshack_status,
-           -- As the contract writes times.
+           -- The time format of the API.
            replace(details::text, '+00:00"', 'Z"')::jsonb
       FROM found
     RETURNING match_status, types, vima_txn_id, payshack_txn_id, vima_amount, payshack_amount, amount_diff, vima_currency,
               payshack_currency
 ),
--- What is matched, plainly or after a closer look, and PayShack's rows that go with a Vima row of another day, or come with
--- one of this.
+-- Matched payments, plain or not; and PayShack's rows whose Vima row is of another day (moved_out), or that belong to a Vima
+-- row of this day (moved_in).
 matched AS (
-    SELECT currency, sum(payments)::bigint AS payments, sum(amount) AS amount, sum(come - go)::bigint AS come
-      FROM (SELECT split_part(said, ' ', 1) AS currency, count(*) FILTER (WHERE of_day) AS payments, sum(amount) FILTER (WHERE of_day) AS amount,
-                   count(*) FILTER (WHERE of_day AND NOT payshack_today) AS come,
-                   count(*) FILTER (WHERE NOT of_day AND payshack_today) AS go
-              FROM keys WHERE is_plain GROUP BY said
+    SELECT currency, sum(payments)::bigint AS payments, sum(amount) AS amount, sum(moved_in - moved_out)::bigint AS moved_in
+      FROM (SELECT split_part(currency_status, ' ', 1) AS currency, count(*) FILTER (WHERE of_day) AS payments, sum(amount) FILTER (WHERE of_day) AS amount,
+                   count(*) FILTER (WHERE of_day AND NOT payshack_in_day) AS moved_in,
+                   count(*) FILTER (WHERE NOT of_day AND payshack_in_day) AS moved_out
+              FROM keys WHERE is_plain GROUP BY currency_status
              UNION ALL
             SELECT vima_currency, count(*) FILTER (WHERE of_day AND match_status = 'matched'),
                    sum(vima_amount) FILTER (WHERE of_day AND match_status = 'matched'),
-                   count(*) FILTER (WHERE of_day AND is_pair AND NOT payshack_today),
-                   count(*) FILTER (WHERE NOT of_day AND payshack_today)
-              FROM judged GROUP BY vima_currency) AS both_ways
+                   count(*) FILTER (WHERE of_day AND is_pair AND NOT payshack_in_day),
+                   count(*) FILTER (WHERE NOT of_day AND payshack_in_day)
+              FROM judged GROUP BY vima_currency) AS by_currency
      GROUP BY currency
 )
--- What was found, summed up: of what is written, of what is matched, and of the rows that there are.
+-- The sums of the written results, of the matched payments, and of the rows of the day.
 SELECT match_status AS "match_status!", types[1] AS type, COALESCE(vima_currency, payshack_currency) AS "currency!",
        count(*) AS "count!", count(vima_txn_id) AS "vima_rows!", count(payshack_txn_id) AS "payshack_rows!",
-       -- At risk is the difference where only the amounts differ, else all of it.
+       -- The amount at risk: the difference if only the amounts differ, otherwise the whole amount.
        COALESCE(sum(CASE WHEN types = '{amount}' AND amount_diff IS NOT NULL THEN abs(amount_diff)
                          ELSE COALESCE(vima_amount, payshack_amount) END), 0) AS "amount!"
   FROM written GROUP BY 1, 2, 3
  UNION ALL
 SELECT 'matched', NULL, currency, payments, payments, payments, amount FROM matched WHERE payments > 0
  UNION ALL
-SELECT 'population', NULL, '', 0, vima, payshack + (SELECT COALESCE(sum(come), 0) FROM matched)::bigint, 0 FROM population
+SELECT 'population', NULL, '', 0, vima, payshack + (SELECT COALESCE(sum(moved_in), 0) FROM matched)::bigint, 0 FROM population

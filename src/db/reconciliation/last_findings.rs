@@ -1,7 +1,7 @@
-//! What runs left behind about one payment, and the rows that they may have been about.
+//! What the last runs found about one payment, and its rows.
 //!
-//! Of each day its last completed run alone counts. The questions are asked of one snapshot: a run that completes between
-//! two of them would be believed to have said nothing.
+//! Only the last completed run of each day counts. Callers use one snapshot for all queries: a run that completes between two of
+//! them would seem to have found nothing.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,10 @@ use crate::domain::reconciliation::last_finding::{Finding, LastRun, StoredRow};
 use crate::domain::reconciliation::rules::Row;
 use crate::domain::transaction::Kind;
 
-/// The most rows of one key that are looked at, the nearest in time: a key that hundreds of rows share is none.
-const MOST_ROWS: i64 = 100;
+/// A key that more rows share does not identify a payment.
+const MAX_ROWS: i64 = 100;
 
-/// The rows of both sources that bear this key, the nearest to `around` if there are very many.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// The rows of both sources with this key; if there are very many, those nearest to `around`.
 pub async fn list_rows(
     connection: &mut PgConnection,
     kind: Kind,
@@ -41,7 +38,7 @@ pub async fn list_rows(
         kind.as_str(),
         key,
         around,
-        MOST_ROWS
+        MAX_ROWS
     )
     .fetch_all(connection)
     .await?;
@@ -66,10 +63,7 @@ pub async fn list_rows(
         .collect()
 }
 
-/// The last completed runs of the days that these times may fall on, whatever the zone.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// The last completed runs of the days that these times belong to, in any time zone.
 pub async fn list_runs(
     connection: &mut PgConnection,
     times: impl Iterator<Item = DateTime<Utc>>,
@@ -93,7 +87,7 @@ pub async fn list_runs(
                 id: row.id,
                 recon_date: row.recon_date,
                 day: row.day_from..row.day_until,
-                as_of: row.as_of.ok_or_else(|| never_judged(row.id))?,
+                as_of: row.as_of.ok_or_else(|| missing_as_of(row.id))?,
                 parameters: parameters
                     .map_err(|error| DbError::impossible("reconciliation_runs.parameters", error.to_string()))?,
             })
@@ -101,10 +95,7 @@ pub async fn list_runs(
         .collect()
 }
 
-/// What the last completed runs wrote about any of these rows.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// What the last completed runs found about these rows.
 pub async fn list_findings(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Finding>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT run_id, results.recon_date, runs.as_of, match_status, types, vima_txn_id, payshack_txn_id, details
@@ -126,7 +117,7 @@ pub async fn list_findings(connection: &mut PgConnection, ids: &[Uuid]) -> Resul
             Ok(Finding {
                 run_id: row.run_id,
                 recon_date: row.recon_date,
-                as_of: row.as_of.ok_or_else(|| never_judged(row.run_id))?,
+                as_of: row.as_of.ok_or_else(|| missing_as_of(row.run_id))?,
                 match_status: row.match_status.try_into()?,
                 types: DiscrepancyTypes::try_from(row.types)?.0,
                 vima: row.vima_txn_id,
@@ -137,24 +128,18 @@ pub async fn list_findings(connection: &mut PgConnection, ids: &[Uuid]) -> Resul
         .collect()
 }
 
-fn never_judged(run_id: Uuid) -> DbError {
-    DbError::impossible("reconciliation_runs.as_of", format!("nothing, although {run_id} is completed"))
+fn missing_as_of(run_id: Uuid) -> DbError {
+    DbError::impossible("reconciliation_runs.as_of", format!("null, although {run_id} is completed"))
 }
 
-/// A case, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiscrepancyRef {
-    /// Its id.
     pub id: Uuid,
-    /// Where it stands.
     pub state: DiscrepancyState,
 }
 
-/// The case of a day about this row: as one too many, or as one of a payment. Of several, one that is not closed, and else
-/// the last.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// The discrepancy of a day about this row; `duplicate` selects those about a duplicate row, otherwise about a payment. Of
+/// several, an unresolved one, otherwise the latest.
 pub async fn find_discrepancy(
     connection: &mut PgConnection,
     recon_date: NaiveDate,
@@ -175,10 +160,7 @@ pub async fn find_discrepancy(
     row.map(|row| Ok(DiscrepancyRef { id: row.id, state: row.state.try_into()? })).transpose()
 }
 
-/// Whether any of these payments has changed since, by what was stored.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Whether a change of one of these transactions was stored after `since`.
 pub async fn have_changed_since(
     connection: &mut PgConnection,
     ids: &[Uuid],

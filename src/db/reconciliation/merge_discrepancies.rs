@@ -1,4 +1,4 @@
-//! Brings the cases of a day up to what a run has found.
+//! Updates the discrepancies of a day with the results of a run.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,23 +7,20 @@ use sqlx::PgConnection;
 use super::judge::DayRun;
 use crate::db::DbError;
 
-/// What became of the cases of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MergedDiscrepancies {
-    /// New ones.
     pub opened: u64,
-    /// Closed ones that were found again, or changed.
+    /// Resolved ones that were found again, or changed.
     pub reopened: u64,
-    /// Open ones that were no longer found.
+    /// Unresolved ones that were not found any more.
     pub auto_resolved: u64,
 }
 
-/// Opens a case for everything that `run` found for the first time, changes those whose facts have changed, and closes
-/// those of which nothing is left. Notes and people's decisions stay.
+/// Opens a discrepancy for each new result of `run`, updates those whose facts have changed, and resolves those that were not
+/// found. Keeps notes and people's decisions.
 ///
 /// # Errors
-/// [`DbError::Conflict`] where a person moved a case meanwhile: the run is to be done again. [`DbError`] where the database
-/// refuses.
+/// [`DbError::Conflict`] if a person updated a discrepancy at the same time: repeat the run.
 pub async fn merge_discrepancies(
     connection: &mut PgConnection,
     run: &DayRun,

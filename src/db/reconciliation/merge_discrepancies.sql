@@ -1,7 +1,7 @@
--- Brings the cases of a day up to what a run has found, and writes into their history what that changed. A case that is
--- found as it was is not touched.
+-- Updates the discrepancies of a day with the results of a run, and records the changes. A discrepancy that is found again
+-- unchanged is not written.
 --
--- $1 run  $2 day  $3 the time at which the run judged
+-- $1 run  $2 day  $3 the time as of which the run judged
 
 WITH
 found AS MATERIALIZED (
@@ -11,66 +11,66 @@ found AS MATERIALIZED (
                               'vima_status', vima_status, 'payshack_status', payshack_status) AS facts
       FROM reconciliation_results WHERE run_id = $1 AND match_status NOT IN ('pending', 'unmatchable')
 ),
-known AS MATERIALIZED (
+existing AS MATERIALIZED (
     SELECT *,
            jsonb_build_object('match_status', match_status, 'types', types,
                               'vima_amount', trim_scale(vima_amount)::text, 'payshack_amount', trim_scale(payshack_amount)::text,
                               'vima_status', vima_status, 'payshack_status', payshack_status) AS facts
       FROM discrepancies WHERE recon_date = $2
 ),
--- The run that found last what this one may not find.
+-- The run that last found what this one may not find.
 previous AS (
     SELECT id, as_of FROM reconciliation_runs WHERE recon_date = $2 AND version IS NOT NULL ORDER BY version DESC LIMIT 1
 ),
 compared AS MATERIALIZED (
-    SELECT known.id, known.state AS from_state, known.assignee, known.facts AS from_facts, known.last_run_id AS lost_by,
+    SELECT existing.id, existing.state AS from_state, existing.assignee, existing.facts AS from_facts, existing.last_run_id AS last_found_by,
            found.id IS NOT NULL AS is_found, found.id AS result_id, found.facts AS to_facts,
-           -- Nobody can say yet whether it is still so: the case waits.
-           found.id IS NULL AND known.duplicate_txn_id IS NULL AND EXISTS (
+           -- Still pending in this run: the discrepancy stays as it is.
+           found.id IS NULL AND existing.duplicate_txn_id IS NULL AND EXISTS (
                SELECT FROM reconciliation_results AS pending
                 WHERE pending.run_id = $1 AND pending.match_status = 'pending'
-                  AND pending.key = known.key AND pending.occurrence = known.occurrence) AS is_undecided,
-           found.facts IS NOT NULL AND found.facts <> known.facts AS has_moved,
-           found.facts IS NOT NULL AND (known.vima_amount, known.payshack_amount, known.vima_status, known.payshack_status)
-               IS DISTINCT FROM (found.vima_amount, found.payshack_amount, found.vima_status, found.payshack_status) AS has_changed,
-           found.id IS NOT NULL AND (known.vima_txn_id, known.payshack_txn_id, known.vima_currency, known.payshack_currency, known.project)
-               IS DISTINCT FROM (found.vima_txn_id, found.payshack_txn_id, found.vima_currency, found.payshack_currency, found.project) AS has_other_rows
-      FROM known LEFT JOIN found
-           ON found.key = known.key AND found.occurrence = known.occurrence
-          AND found.duplicate_txn_id IS NOT DISTINCT FROM known.duplicate_txn_id
+                  AND pending.key = existing.key AND pending.occurrence = existing.occurrence) AS is_pending,
+           found.facts IS NOT NULL AND found.facts <> existing.facts AS facts_changed,
+           found.facts IS NOT NULL AND (existing.vima_amount, existing.payshack_amount, existing.vima_status, existing.payshack_status)
+               IS DISTINCT FROM (found.vima_amount, found.payshack_amount, found.vima_status, found.payshack_status) AS values_changed,
+           found.id IS NOT NULL AND (existing.vima_txn_id, existing.payshack_txn_id, existing.vima_currency, existing.payshack_currency, existing.project)
+               IS DISTINCT FROM (found.vima_txn_id, found.payshack_txn_id, found.vima_currency, found.payshack_currency, found.project) AS rows_changed
+      FROM existing LEFT JOIN found
+           ON found.key = existing.key AND found.occurrence = existing.occurrence
+          AND found.duplicate_txn_id IS NOT DISTINCT FROM existing.duplicate_txn_id
 ),
-moves AS MATERIALIZED (
+transitions AS MATERIALIZED (
     SELECT *,
-           CASE -- What a run closed is open where one finds it, and what a person settled where it has changed since.
-                WHEN is_found AND (from_state = 'auto_resolved' OR (from_state = 'resolved' AND has_changed)) THEN 'open'
-                WHEN NOT is_found AND NOT is_undecided AND from_state IN ('open', 'acknowledged') THEN 'auto_resolved'
+           CASE -- Reopened: resolved by a run and found again, or resolved by a person and changed since.
+                WHEN is_found AND (from_state = 'auto_resolved' OR (from_state = 'resolved' AND values_changed)) THEN 'open'
+                WHEN NOT is_found AND NOT is_pending AND from_state IN ('open', 'acknowledged') THEN 'auto_resolved'
                 ELSE from_state END AS to_state
       FROM compared
 ),
-touched AS MATERIALIZED (
-    SELECT * FROM moves
-     WHERE to_state <> from_state OR has_moved OR has_other_rows OR is_found <> (lost_by IS NULL)
+changed AS MATERIALIZED (
+    SELECT * FROM transitions
+     WHERE to_state <> from_state OR facts_changed OR rows_changed OR is_found <> (last_found_by IS NULL)
 ),
--- What is found is copied onto its case; what is not keeps what was found last.
-refound AS (
+-- A found discrepancy gets the new facts; one that was not found keeps the last ones.
+updated AS (
     UPDATE discrepancies
        SET match_status = found.match_status, types = found.types, project = found.project, vima_txn_id = found.vima_txn_id,
            payshack_txn_id = found.payshack_txn_id, vima_amount = found.vima_amount, payshack_amount = found.payshack_amount,
            amount_diff = found.amount_diff, vima_currency = found.vima_currency,
            payshack_currency = found.payshack_currency, vima_status = found.vima_status,
-           payshack_status = found.payshack_status, details = found.details, state = touched.to_state,
-           resolved_at = CASE WHEN touched.to_state <> 'open' THEN discrepancies.resolved_at END,
+           payshack_status = found.payshack_status, details = found.details, state = changed.to_state,
+           resolved_at = CASE WHEN changed.to_state <> 'open' THEN discrepancies.resolved_at END,
            last_run_id = NULL, last_seen_at = NULL
-      FROM touched JOIN found ON found.id = touched.result_id
-     WHERE discrepancies.id = touched.id
+      FROM changed JOIN found ON found.id = changed.result_id
+     WHERE discrepancies.id = changed.id
 ),
-lost AS (
+not_found AS (
     UPDATE discrepancies
-       SET state = touched.to_state,
-           resolved_at = CASE WHEN touched.to_state <> touched.from_state THEN $3 ELSE resolved_at END,
+       SET state = changed.to_state,
+           resolved_at = CASE WHEN changed.to_state <> changed.from_state THEN $3 ELSE resolved_at END,
            last_run_id = COALESCE(last_run_id, previous.id), last_seen_at = COALESCE(last_seen_at, previous.as_of)
-      FROM touched, previous
-     WHERE discrepancies.id = touched.id AND NOT touched.is_found
+      FROM changed, previous
+     WHERE discrepancies.id = changed.id AND NOT changed.is_found
 ),
 opened AS (
     INSERT INTO discrepancies (
@@ -83,11 +83,11 @@ opened AS (
       FROM found WHERE NOT EXISTS (SELECT FROM compared WHERE compared.result_id = found.id)
     RETURNING id, key, occurrence, duplicate_txn_id
 ),
-told AS (
+recorded AS (
     INSERT INTO discrepancy_changes (
         discrepancy_id, changed_at, run_id, from_state, to_state, from_assignee, to_assignee, from_facts, to_facts)
     SELECT id, $3::timestamptz, $1::uuid, from_state, to_state, assignee, assignee, from_facts, COALESCE(to_facts, from_facts)
-      FROM touched WHERE to_state <> from_state OR has_moved
+      FROM changed WHERE to_state <> from_state OR facts_changed
      UNION ALL
     SELECT opened.id, $3, $1, NULL, 'open', NULL, NULL, NULL, found.facts
       FROM opened JOIN found
@@ -95,5 +95,5 @@ told AS (
           AND found.duplicate_txn_id IS NOT DISTINCT FROM opened.duplicate_txn_id
 )
 SELECT (SELECT count(*) FROM opened) AS "opened!",
-       (SELECT count(*) FROM touched WHERE to_state = 'open' AND from_state <> 'open') AS "reopened!",
-       (SELECT count(*) FROM touched WHERE to_state = 'auto_resolved' AND from_state <> 'auto_resolved') AS "auto_resolved!"
+       (SELECT count(*) FROM changed WHERE to_state = 'open' AND from_state <> 'open') AS "reopened!",
+       (SELECT count(*) FROM changed WHERE to_state = 'auto_resolved' AND from_state <> 'auto_resolved') AS "auto_resolved!"

@@ -1,11 +1,11 @@
-//! Reconciliation: judging a day, and what is kept of it.
+//! Reconciliation of a day, and its results.
 //!
-//! The join happens here, in the database: a day of a million payments never passes through a worker. Two statements do
-//! it, each in a file of its own (`judge.sql`, `merge_discrepancies.sql`), in one transaction over one snapshot. What is plainly
-//! matched is counted and not written: a million rows a day that say "as it should be" would cost more than the payments
-//! themselves, and what is matched is what is left of the day.
+//! The comparison runs in the database, so that a day with a million transactions is never sent to a worker. It takes two
+//! statements, each in its own file (`judge.sql`, `merge_discrepancies.sql`), in one transaction with one snapshot. Matched
+//! payments are only counted, not written: a million rows per day would cost more than the transactions themselves, and they can
+//! be derived from what is written.
 //!
-//! Temporary tables between smaller statements were rejected: writing a million rows twice took longer than judging them.
+//! Rejected: temporary tables between smaller statements. Writing a million rows twice took longer than comparing them.
 
 pub mod facts;
 pub mod judge;

@@ -1,4 +1,4 @@
-//! What is left to look into, by day and currency.
+//! Unresolved discrepancies, by day and currency.
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -6,24 +6,17 @@ use sqlx::PgPool;
 
 use crate::db::DbError;
 
-/// Unresolved cases of one day in one currency.
+/// Of one day in one currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenDiscrepancies {
-    /// The day.
     pub recon_date: NaiveDate,
-    /// The currency.
     pub currency: Option<String>,
-    /// How many there are.
     pub count: u64,
-    /// What is at risk: the difference, where only the amounts differ in one currency, and else all of Vima's amount, or of
-    /// the only row's.
+    /// The difference if only the amounts differ, in one currency; otherwise the whole amount of Vima's row, or of the only row.
     pub at_risk: Decimal,
 }
 
-/// Unresolved cases of all days up to `until`, the first day first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Of all days up to `until`, oldest first.
 pub async fn sum_unresolved(pool: &PgPool, until: NaiveDate) -> Result<Vec<OpenDiscrepancies>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT recon_date, COALESCE(vima_currency, payshack_currency) AS currency, count(*) AS "count!",
@@ -36,11 +29,11 @@ pub async fn sum_unresolved(pool: &PgPool, until: NaiveDate) -> Result<Vec<OpenD
     )
     .fetch_all(pool)
     .await?;
-    let cases = rows.into_iter().map(|row| OpenDiscrepancies {
+    let sums = rows.into_iter().map(|row| OpenDiscrepancies {
         recon_date: row.recon_date,
         currency: row.currency,
         count: row.count.unsigned_abs(),
         at_risk: row.at_risk,
     });
-    Ok(cases.collect())
+    Ok(sums.collect())
 }

@@ -1,6 +1,4 @@
-//! The record of a run, from its beginning to its end.
-//!
-//! A completed one never changes again: what it counted is what somebody has signed.
+//! Writes the row of a reconciliation run. A completed row never changes again: reports may rely on its figures.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
@@ -13,10 +11,7 @@ use crate::domain::job::JobId;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, Tally};
 use crate::domain::reconciliation::{Coverages, Parameters, RunStatus};
 
-/// Records that `run` begins, or begins again after an attempt that came to nothing.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Records the start of `run`, also after an attempt that failed.
 pub async fn start(
     connection: &mut PgConnection,
     run: &DayRun,
@@ -43,23 +38,16 @@ pub async fn start(
     Ok(())
 }
 
-/// What a run has come to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompletedRun<'a> {
-    /// The time at which it judged.
+    /// The time as of which everything was judged.
     pub as_of: DateTime<Utc>,
-    /// How far both sides had been read.
     pub coverages: Coverages,
-    /// What became of the rows of the day.
     pub tally: Tally,
-    /// What they come to.
     pub amounts: &'a AmountsByCurrency,
 }
 
-/// Ends a run well, and says the how-manieth of its day it is.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Completes a run, and returns its version: 1 for the first completed run of the day.
 pub async fn complete(
     connection: &mut PgConnection,
     run: &DayRun,
@@ -70,8 +58,8 @@ pub async fn complete(
     let version = sqlx::query_scalar!(
         r#"UPDATE reconciliation_runs AS runs
               SET status = 'completed', finished_at = $2, as_of = $3,
-                  version = 1 + (SELECT COALESCE(max(version), 0) FROM reconciliation_runs AS before
-                                  WHERE before.recon_date = runs.recon_date),
+                  version = 1 + (SELECT COALESCE(max(version), 0) FROM reconciliation_runs AS earlier
+                                  WHERE earlier.recon_date = runs.recon_date),
                   vima_watermark = $4, vima_covered_from = $5, payshack_watermark = $6, payshack_covered_from = $7,
                   total_vima = $8, total_payshack = $9, matched = $10, amount_discrepancies = $11,
                   status_discrepancies = $12, missing_vima = $13, missing_payshack = $14, pending = $15,
@@ -106,15 +94,12 @@ pub async fn complete(
     Ok(version.unsigned_abs())
 }
 
-/// Ends the run that an attempt of the job has left behind, if it has one, and says of which day it is.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Ends the unfinished run of a job whose attempt ended, if there is one, and returns its day.
 pub async fn finish_abandoned(
     connection: &mut PgConnection,
     job_id: JobId,
     status: RunStatus,
-    why: &str,
+    error: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<NaiveDate>, DbError> {
     let ended = sqlx::query_scalar!(
@@ -122,7 +107,7 @@ pub async fn finish_abandoned(
             WHERE id = $1 AND status = 'running' RETURNING recon_date"#,
         job_id.0,
         status.as_str(),
-        why,
+        error,
         now
     );
     Ok(ended.fetch_optional(connection).await?)

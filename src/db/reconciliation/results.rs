@@ -1,4 +1,4 @@
-//! What a run found that is not simply matched.
+//! The results of a run, except plain matches, which are only counted.
 
 use chrono::NaiveDate;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
@@ -10,9 +10,7 @@ use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::PageWindow;
 use crate::domain::reconciliation::MatchStatus;
 
-/// A finding.
 #[derive(Debug, Clone, PartialEq, FromRow)]
-#[expect(missing_docs, reason = "the names are the contract's")]
 pub struct ReconciliationResult {
     pub id: i64,
     pub recon_date: NaiveDate,
@@ -22,10 +20,7 @@ pub struct ReconciliationResult {
     pub facts: Facts,
 }
 
-/// What the run `run_id` found of these statuses, or of any where none is named, in the order it was written in.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Of any status if `statuses` is empty; in the order in which the run wrote them.
 pub async fn list(
     pool: &PgPool,
     run_id: Uuid,
@@ -41,10 +36,6 @@ pub async fn list(
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
-/// How many there are.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
 pub async fn count(pool: &PgPool, run_id: Uuid, statuses: &[MatchStatus]) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT");
     push_from(&mut query, run_id, statuses);

@@ -1,8 +1,7 @@
-//! Runs, as they are listed and shown.
+//! Reconciliation runs as the API lists and shows them.
 //!
-//! A run is what its job does, however many attempts it takes. So it has come to its end when its job has, and whether it is
-//! at work is said by the job's lease: the row alone may say that it runs when its worker has died, or that it has failed when
-//! the next attempt is to come.
+//! A run lasts as long as its job, over all attempts. So its status combines its row with the job and the lease: the row alone may
+//! say `running` after the worker died, or `failed` although another attempt follows.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::types::Json;
@@ -17,70 +16,56 @@ use crate::domain::job::Trigger;
 use crate::domain::reconciliation::tally::{AmountsByCurrency, BySide, Tally};
 use crate::domain::reconciliation::{Coverage, Coverages, Parameters, RunStatus};
 
-/// A run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReconciliationRun {
-    /// Its id, which is its job's.
+    /// The same as its job's.
     pub id: Uuid,
-    /// The day.
     pub recon_date: NaiveDate,
-    /// The how-manieth completed run of its day it is.
+    /// 1 for the first completed run of the day; `None` until it is completed.
     pub version: Option<u32>,
-    /// How it stands.
     pub status: RunStatus,
-    /// What made the job.
     pub trigger: Trigger,
-    /// Who asked for it.
     pub requested_by: Option<String>,
-    /// When it began.
     pub started_at: DateTime<Utc>,
-    /// When it ended; none where it waits for another attempt.
+    /// `None` while it waits for another attempt.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Why it failed, or why its last attempt did.
+    /// Why it, or its last attempt, failed.
     pub error: Option<String>,
-    /// The rules it went by.
     pub parameters: Parameters,
-    /// The first instant of its day.
+    /// The first instant of the day.
     pub day_from: DateTime<Utc>,
-    /// The first instant after its day.
+    /// The first instant of the next day.
     pub day_until: DateTime<Utc>,
-    /// The one time at which everything was judged.
+    /// The time as of which everything was judged.
     pub as_of: Option<DateTime<Utc>>,
     /// How far each side had been read.
     pub coverages: Coverages,
-    /// What became of the rows.
     pub tally: Tally,
-    /// What the payments come to.
     pub amounts: AmountsByCurrency,
 }
 
-/// Which runs are looked for. An empty list stands for every value.
+/// An empty list matches every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
-    /// Of this day or later.
     pub from_date: Option<NaiveDate>,
-    /// Of this day or before.
     pub to_date: Option<NaiveDate>,
-    /// How they stand.
     pub statuses: Vec<RunStatus>,
-    /// What made them.
     pub triggers: Vec<Trigger>,
 }
 
 impl ReconciliationRun {
-    /// Its place in the listing.
     #[must_use]
     pub fn cursor(&self) -> TimeCursor {
         (self.started_at, self.id)
     }
 
-    /// The time at which it judged, or began where it has not judged yet.
+    /// The time as of which it judged, or its start if it has not judged yet.
     #[must_use]
     pub fn run_at(&self) -> DateTime<Utc> {
         self.as_of.unwrap_or(self.started_at)
     }
 
-    /// Whether a later run may find otherwise: something is pending, or a side has not been read past the day's end.
+    /// Whether a later run may have other results: something is pending, or a side was not read past the end of the day.
     #[must_use]
     pub fn is_provisional(&self) -> bool {
         let spanned = |coverage: Coverage| coverage.spans(self.day_from, self.day_until);
@@ -88,26 +73,23 @@ impl ReconciliationRun {
     }
 }
 
-/// The runs with how they stand; `WHERE` follows.
-const RUNS: &str = " FROM (SELECT runs.*, COALESCE(runs.error, job.error) AS told, \
-        CASE WHEN status IN ('completed', 'cancelled') THEN status WHEN job.held THEN 'running' \
-             WHEN job.state = 'cancelled' THEN 'cancelled' WHEN job.lives THEN 'queued' ELSE 'failed' END AS standing \
+/// Runs with their combined status; a `WHERE` follows.
+const RUNS: &str = " FROM (SELECT runs.*, COALESCE(runs.error, job.error) AS last_error, \
+        CASE WHEN status IN ('completed', 'cancelled') THEN status WHEN job.leased THEN 'running' \
+             WHEN job.state = 'cancelled' THEN 'cancelled' WHEN job.unfinished THEN 'queued' ELSE 'failed' END AS run_status \
    FROM reconciliation_runs AS runs \
-        LEFT JOIN LATERAL (SELECT state, error, finished_at IS NULL AS lives, \
-                                  EXISTS (SELECT 1 FROM job_leases WHERE job_id = jobs.id AND expires_at > now()) AS held \
+        LEFT JOIN LATERAL (SELECT state, error, finished_at IS NULL AS unfinished, \
+                                  EXISTS (SELECT 1 FROM job_leases WHERE job_id = jobs.id AND expires_at > now()) AS leased \
                              FROM jobs WHERE jobs.id = runs.id AND runs.status IN ('running', 'failed')) AS job \
                ON true) AS run";
 
-const SELECT: &str = "SELECT id, recon_date, version, standing, trigger, requested_by, started_at, \
-    CASE WHEN standing NOT IN ('queued', 'running') THEN finished_at END AS finished_at, told, \
+const SELECT: &str = "SELECT id, recon_date, version, run_status, trigger, requested_by, started_at, \
+    CASE WHEN run_status NOT IN ('queued', 'running') THEN finished_at END AS finished_at, last_error, \
     parameters, day_from, day_until, as_of, vima_watermark, vima_covered_from, payshack_watermark, payshack_covered_from, \
     total_vima, total_payshack, matched, amount_discrepancies, status_discrepancies, missing_vima, missing_payshack, pending, \
     pending_vima, pending_payshack, duplicate_vima, duplicate_payshack, unmatchable_vima, unmatchable_payshack, amounts";
 
-/// The runs of one part of a listing, the newest first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &RunFilter,
@@ -115,18 +97,10 @@ pub async fn list(
 ) -> Result<Vec<ReconciliationRun>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
     filter.push_from(&mut query);
-    if let Some((started_at, id)) = window.after {
-        query.push(" AND (started_at, id) < (").push_bind(started_at).push(", ").push_bind(id).push(")");
-    }
-    query.push(" ORDER BY started_at DESC, id DESC");
-    window.push_limits(&mut query);
+    window.push_newest_first(&mut query, "started_at");
     fetch(query, pool).await
 }
 
-/// How many runs `filter` finds.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
 pub async fn count(pool: &PgPool, filter: &RunFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT");
     filter.push_from(&mut query);
@@ -135,20 +109,14 @@ pub async fn count(pool: &PgPool, filter: &RunFilter) -> Result<Count, DbError> 
     Ok(Count::from_visited(found, found))
 }
 
-/// The run of this id, if it has begun.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// `None` if the run has not started.
 pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<ReconciliationRun>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
     query.push(RUNS).push(" WHERE id = ").push_bind(id);
     Ok(fetch(query, pool).await?.pop())
 }
 
-/// What tells how a day stands: its last completed run, and all that began after it, the newest first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// The last completed run of a day and all that started after it, newest first.
 pub async fn list_since_last_completed(pool: &PgPool, day: NaiveDate) -> Result<Vec<ReconciliationRun>, DbError> {
     let mut query = QueryBuilder::new(SELECT);
     query.push(RUNS).push(" WHERE recon_date = ").push_bind(day);
@@ -158,10 +126,7 @@ pub async fn list_since_last_completed(pool: &PgPool, day: NaiveDate) -> Result<
     fetch(query, pool).await
 }
 
-/// The last completed run of each day from the first to the second, the oldest day first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// The last completed run of each day of the range, oldest day first.
 pub async fn list_last_completed(
     executor: impl PgExecutor<'_>,
     (from, to): (Option<NaiveDate>, Option<NaiveDate>),
@@ -191,7 +156,7 @@ impl RunFilter {
                 query.push(" AND ").push(condition).push_bind(day);
             }
         }
-        let statuses = ("standing", names(&self.statuses, RunStatus::as_str));
+        let statuses = ("run_status", names(&self.statuses, RunStatus::as_str));
         let triggers = ("trigger", names(&self.triggers, Trigger::as_str));
         for (column, values) in [statuses, triggers] {
             if !values.is_empty() {
@@ -206,12 +171,12 @@ struct RunRow {
     id: Uuid,
     recon_date: NaiveDate,
     version: Option<i32>,
-    standing: String,
+    run_status: String,
     trigger: String,
     requested_by: Option<String>,
     started_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
-    told: Option<String>,
+    last_error: Option<String>,
     parameters: Json<Parameters>,
     day_from: DateTime<Utc>,
     day_until: DateTime<Utc>,
@@ -251,12 +216,12 @@ impl TryFrom<RunRow> for ReconciliationRun {
             id: row.id,
             recon_date: row.recon_date,
             version: row.version.map(i32::unsigned_abs),
-            status: read_name("reconciliation_runs.status", row.standing, RunStatus::from_name)?,
+            status: read_name("reconciliation_runs.status", row.run_status, RunStatus::from_name)?,
             trigger: Trigger::try_from(row.trigger)?,
             requested_by: row.requested_by,
             started_at: row.started_at,
             finished_at: row.finished_at,
-            error: row.told,
+            error: row.last_error,
             parameters: row.parameters.0,
             day_from: row.day_from,
             day_until: row.day_until,

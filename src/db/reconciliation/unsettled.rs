@@ -1,31 +1,24 @@
-//! Days that want another look.
+//! Days that should be reconciled again.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
 use crate::db::DbError;
+use crate::db::types::column;
 
-/// A day, and the instants that it begins and ends at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayBounds {
-    /// The day.
     pub date: NaiveDate,
-    /// Its first instant.
+    /// The first instant of the day.
     pub from: DateTime<Utc>,
-    /// The first instant after it.
+    /// The first instant of the next day.
     pub until: DateTime<Utc>,
 }
 
-/// Those of `days` that another run may say more about, the first one first: its last completed run found something pending,
-/// or saw a side that had not been read past the end of the day; or a case of it is unresolved; or it has no completed run,
-/// but payments.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Lists those of `days` for which another run may have other results, oldest first: days whose last completed run found
+/// something pending, or a side that was not read past the end of the day; days with unresolved discrepancies; and days with
+/// transactions but no completed run.
 pub async fn list_unsettled(connection: &mut PgConnection, days: &[DayBounds]) -> Result<Vec<NaiveDate>, DbError> {
-    let dates: Vec<NaiveDate> = days.iter().map(|day| day.date).collect();
-    let beginnings: Vec<DateTime<Utc>> = days.iter().map(|day| day.from).collect();
-    let ends: Vec<DateTime<Utc>> = days.iter().map(|day| day.until).collect();
     let unsettled = sqlx::query_scalar!(
         r#"SELECT day.date AS "date!"
              FROM unnest($1::date[], $2::timestamptz[], $3::timestamptz[]) AS day (date, begins, ends)
@@ -40,9 +33,9 @@ pub async fn list_unsettled(connection: &mut PgConnection, days: &[DayBounds]) -
                OR EXISTS (SELECT 1 FROM discrepancies
                            WHERE recon_date = day.date AND state IN ('open', 'acknowledged'))
             ORDER BY day.date"#,
-        &dates,
-        &beginnings,
-        &ends
+        &column(days, |day| day.date),
+        &column(days, |day| day.from),
+        &column(days, |day| day.until)
     )
     .fetch_all(connection)
     .await?;

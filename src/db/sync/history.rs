@@ -1,6 +1,6 @@
-//! How far back each source has been read: what its first run owes, and what has been read of it since.
+//! How far back each source has been read, and how far the first run must read.
 //!
-//! A row of `sync_streams` beside those of the source's lists, under a name that no list has.
+//! One row of `sync_streams` per source, next to the rows of its streams.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -10,12 +10,10 @@ use crate::domain::reconciliation::Coverage;
 use crate::domain::sync::{History, Stream, day_start};
 use crate::domain::transaction::{Kind, Source};
 
-const HISTORY: &str = "history";
+/// The name of the row in `sync_streams`; no stream has it.
+pub(in crate::db) const HISTORY: &str = "history";
 
-/// How far back `source` has been read; none before its first run.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// `None` before the first run of `source`.
 pub async fn find(pool: &PgPool, source: Source) -> Result<Option<History>, DbError> {
     let row = sqlx::query!(
         r#"SELECT day, covered_from, coalesce(followed_from, covered_from) AS followed_from
@@ -30,10 +28,6 @@ pub async fn find(pool: &PgPool, source: Source) -> Result<Option<History>, DbEr
     }))
 }
 
-/// Notes what the first run of `source` owes, and from when on it reads by itself.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
 pub async fn upsert(connection: &mut PgConnection, source: Source, history: History) -> Result<(), DbError> {
     sqlx::query!(
         r#"INSERT INTO sync_streams (source, stream, day, covered_from, followed_from) VALUES ($1, $2, $3, $4, $5)
@@ -50,10 +44,7 @@ pub async fn upsert(connection: &mut PgConnection, source: Source, history: Hist
     Ok(())
 }
 
-/// Notes that a whole day has been read. It counts where no hole is left between it and what was read before.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Records that a whole day has been read. Ignored if it leaves a gap before the days read so far.
 pub async fn extend(connection: &mut PgConnection, source: Source, day: NaiveDate) -> Result<(), DbError> {
     let end = day.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, day_start);
     sqlx::query!(
@@ -69,11 +60,8 @@ pub async fn extend(connection: &mut PgConnection, source: Source, day: NaiveDat
     Ok(())
 }
 
-/// From when on, and up to when, the pay-ins of `source` have been read: what a reconciliation may rely on. Days that the
-/// first run still owes are not counted, and keep nothing else from being so.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// The time range in which the pay-ins of `source` have been read completely, which a reconciliation can rely on. Days that the
+/// first run has not read yet are outside of it.
 pub async fn find_coverage(connection: &mut PgConnection, source: Source) -> Result<Coverage, DbError> {
     let streams = Stream::all_of(source).into_iter().filter(|stream| stream.kind() == Kind::Payin);
     let names: Vec<String> = streams.map(|stream| stream.as_str().to_owned()).collect();

@@ -1,4 +1,4 @@
-//! State of the syncs: runs, stream cursors, history coverage and quarantined records.
+//! The state of syncs: runs, positions in streams, history coverage and quarantined records.
 
 pub mod history;
 pub mod quarantine;

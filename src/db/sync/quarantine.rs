@@ -1,6 +1,7 @@
-//! Records that could not be read, kept to the letter until somebody or a fix upstream gets them out.
+//! Records that could not be read, stored unchanged until a replay or a later sync can read them.
 //!
-//! The same content is one entry, however often it comes. Raw text is kept as bytes, for text of `PostgreSQL` holds no NUL.
+//! The same content is one entry, no matter how often it is received. Raw text is stored as bytes, because PostgreSQL's `text`
+//! cannot contain NUL.
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -9,15 +10,12 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::page::{PageWindow, TimeCursor};
-use crate::db::types::read_name;
+use crate::db::types::{column, read_name};
 use crate::domain::record::Malformed;
 use crate::domain::replay::Replay;
 use crate::domain::transaction::{Kind, Source};
 
-/// Keeps the records. One that is known already is counted once more, however often it comes.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Adds entries for new records, and counts known ones again.
 pub async fn upsert(
     connection: &mut PgConnection,
     records: &[&Malformed],
@@ -27,12 +25,12 @@ pub async fn upsert(
     for record in records {
         let digest = Sha256::digest(record.raw.as_bytes());
         sqlx::query!(
-            r#"INSERT INTO quarantine AS kept
+            r#"INSERT INTO quarantine AS existing
                       (id, source, kind, source_id, reason, raw, raw_hash, run_id, first_seen_at, last_seen_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
                    ON CONFLICT (source, kind, raw_hash) DO UPDATE
                   SET source_id = excluded.source_id, reason = excluded.reason, run_id = excluded.run_id,
-                      last_seen_at = excluded.last_seen_at, times_seen = kept.times_seen + 1"#,
+                      last_seen_at = excluded.last_seen_at, times_seen = existing.times_seen + 1"#,
             Uuid::now_v7(),
             record.source.as_str(),
             record.kind.as_str(),
@@ -53,13 +51,10 @@ fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Lets out the records of these payments, which could be read by now. Says how many there were.
+/// Deletes the entries of transactions that could be read now, and returns how many there were.
 ///
-/// One look into the index for each, said so that no plan can read more: a plan that was made while the table was empty
-/// would read all of the source's entries with every page, until the table is next analysed.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// The `LATERAL` limits every plan to one index lookup per id: a plan from when the table was empty would read all entries of the
+/// source for every page, until the next analyze.
 pub async fn release(
     connection: &mut PgConnection,
     source: Source,
@@ -72,10 +67,10 @@ pub async fn release(
     let released = sqlx::query!(
         r#"DELETE FROM quarantine
             WHERE id = ANY (ARRAY(
-                  SELECT kept.id FROM UNNEST($3::text[]) AS readable (source_id)
+                  SELECT entry.id FROM UNNEST($3::text[]) AS readable (source_id)
                    CROSS JOIN LATERAL (
                          SELECT id FROM quarantine
-                          WHERE source = $1 AND kind = $2 AND quarantine.source_id = readable.source_id OFFSET 0) AS kept))"#,
+                          WHERE source = $1 AND kind = $2 AND quarantine.source_id = readable.source_id OFFSET 0) AS entry))"#,
         source.as_str(),
         kind.as_str(),
         source_ids as &[&str],
@@ -85,37 +80,27 @@ pub async fn release(
     Ok(released.rows_affected())
 }
 
-/// Which records are listed; what is not said stands for every value.
+/// `None` matches every value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QuarantineFilter {
-    /// Of this source.
     pub source: Option<Source>,
-    /// Pay-ins or pay-outs.
     pub kind: Option<Kind>,
 }
 
-/// A record that is kept here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineEntry {
-    /// Its id here.
     pub id: Uuid,
-    /// Whose record it is.
     pub source: Source,
-    /// The list it came from.
     pub kind: Kind,
-    /// The provider's id, where at least that could be read.
+    /// The provider's id, if that could be read.
     pub source_id: Option<String>,
-    /// Why it could not be read.
     pub reason: String,
-    /// The record to the letter, where it was asked for.
+    /// The unchanged record, if it was requested.
     pub raw: Option<Vec<u8>>,
-    /// The run that met it last.
+    /// The last run that received it.
     pub run_id: Uuid,
-    /// When it came first.
     pub first_seen_at: DateTime<Utc>,
-    /// When it came last.
     pub last_seen_at: DateTime<Utc>,
-    /// How often it came.
     pub times_seen: u64,
 }
 
@@ -151,13 +136,8 @@ impl TryFrom<EntryRow> for QuarantineEntry {
     }
 }
 
-/// Entries, those that came last for the first time first; `offset` of them are passed over.
-///
-/// By the first time and not by the last: that moves with every sync, and whoever walks the listing meanwhile would miss
-/// what has moved to its head.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Newest first, by `first_seen_at`: `last_seen_at` changes with every sync, and a client that reads page by page would miss the
+/// entries that move to the front.
 pub async fn list(
     pool: &PgPool,
     filter: &QuarantineFilter,
@@ -187,10 +167,6 @@ pub async fn list(
     rows.into_iter().map(QuarantineEntry::try_from).collect()
 }
 
-/// How many entries there are.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
 pub async fn count(pool: &PgPool, filter: &QuarantineFilter) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM quarantine
@@ -203,30 +179,20 @@ pub async fn count(pool: &PgPool, filter: &QuarantineFilter) -> Result<u64, DbEr
     Ok(count.unsigned_abs())
 }
 
-/// Whether there is an entry of this id.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
 pub async fn exists(connection: &mut PgConnection, id: Uuid) -> Result<bool, DbError> {
     let found = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM quarantine WHERE id = $1) AS "found!""#, id);
     Ok(found.fetch_one(connection).await?)
 }
 
-/// Entries that came from one list.
+/// The entries of one stream to replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayBatch {
-    /// Whose list it is.
     pub source: Source,
-    /// What it is made of.
     pub kind: Kind,
-    /// Their ids, in the order in which they came last.
+    /// Ordered by `last_seen_at`.
     pub ids: Vec<Uuid>,
 }
 
-/// Which entries are to be read again, list by list.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list_to_replay(pool: &PgPool, replay: Replay) -> Result<Vec<ReplayBatch>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT source, kind, array_agg(id ORDER BY last_seen_at, id) AS "ids!" FROM quarantine
@@ -237,25 +203,22 @@ pub async fn list_to_replay(pool: &PgPool, replay: Replay) -> Result<Vec<ReplayB
     )
     .fetch_all(pool)
     .await?;
-    let of_list = rows.into_iter().map(|row| {
+    let batches = rows.into_iter().map(|row| {
         Ok(ReplayBatch {
             source: read_name("quarantine.source", row.source, Source::from_name)?,
             kind: read_name("quarantine.kind", row.kind, Kind::from_name)?,
             ids: row.ids,
         })
     });
-    of_list.collect()
+    batches.collect()
 }
 
-/// The raw text of those of these entries that are still here, in the order given.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// The raw text of the entries that still exist, in the given order.
 pub async fn list_raw(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, Vec<u8>)>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT quarantine.id, raw FROM UNNEST($1::uuid[]) WITH ORDINALITY AS wanted (id, place)
-             JOIN quarantine ON quarantine.id = wanted.id
-            ORDER BY place"#,
+        r#"SELECT quarantine.id, raw FROM UNNEST($1::uuid[]) WITH ORDINALITY AS entry (id, ordinal)
+             JOIN quarantine ON quarantine.id = entry.id
+            ORDER BY ordinal"#,
         ids
     )
     .fetch_all(connection)
@@ -263,41 +226,30 @@ pub async fn list_raw(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec
     Ok(rows.into_iter().map(|row| (row.id, row.raw)).collect())
 }
 
-/// Takes these entries out.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
 pub async fn delete(connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), DbError> {
     sqlx::query!("DELETE FROM quarantine WHERE id = ANY($1)", ids).execute(connection).await?;
     Ok(())
 }
 
-/// Notes why these entries cannot be read as of now, and what their payments are if that can be read by now.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Stores why these entries still cannot be read, and their source ids if those can be read now.
 pub async fn set_reasons(connection: &mut PgConnection, entries: &[(Uuid, Malformed)]) -> Result<(), DbError> {
     if entries.is_empty() {
         return Ok(());
     }
     sqlx::query!(
-        r#"UPDATE quarantine SET reason = told.reason, source_id = told.source_id
-             FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS told (id, reason, source_id)
-            WHERE quarantine.id = told.id"#,
-        &entries.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
-        &entries.iter().map(|(_, record)| without_nul(&record.reason)).collect::<Vec<_>>(),
-        &entries.iter().map(|(_, record)| record.source_id.as_deref().map(without_nul)).collect::<Vec<_>>()
-            as &[Option<String>],
+        r#"UPDATE quarantine SET reason = replayed.reason, source_id = replayed.source_id
+             FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS replayed (id, reason, source_id)
+            WHERE quarantine.id = replayed.id"#,
+        &column(entries, |(id, _)| *id),
+        &column(entries, |(_, record)| without_nul(&record.reason)),
+        &column(entries, |(_, record)| record.source_id.as_deref().map(without_nul)) as &[Option<String>],
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Takes out the entries that did not come since `time`, and says which they were, without their raw text.
-///
-/// # Errors
-/// [`DbError`] where the database refuses, or holds an impossible row.
+/// Deletes the entries not received since `time`, and returns them without their raw text.
 pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<Vec<QuarantineEntry>, DbError> {
     let rows = sqlx::query_as!(
         EntryRow,

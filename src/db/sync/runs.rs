@@ -1,4 +1,4 @@
-//! The record of every run: when, why, what it counted, how it ended.
+//! Sync runs: their trigger, counts and outcome.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -13,56 +13,35 @@ use crate::domain::job::{JobId, Trigger};
 use crate::domain::sync::{Counts, RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;
 
-/// A run that begins.
 #[derive(Debug, Clone, Copy)]
 pub struct NewSyncRun {
-    /// Its id.
     pub id: Uuid,
-    /// What is read.
     pub source: Source,
-    /// How much of it.
     pub args: SyncArgs,
-    /// What made the job.
     pub trigger: Trigger,
-    /// The job.
     pub job_id: JobId,
 }
 
-/// A run as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyncRun {
-    /// Its id.
     pub id: Uuid,
-    /// What was read.
     pub source: Source,
-    /// How much of it.
     pub mode: SyncMode,
-    /// What made the job.
     pub trigger: Trigger,
-    /// The job.
     pub job_id: JobId,
-    /// The first day it was asked for, where it was asked for days.
+    /// The first requested day, if days were requested.
     pub from_date: Option<NaiveDate>,
-    /// The last day it was asked for.
     pub to_date: Option<NaiveDate>,
-    /// When it began.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// How it stands.
     pub status: RunStatus,
     /// Pages read.
     pub pages: u64,
-    /// What became of the records.
     pub counts: Counts,
     /// Why it failed or is incomplete.
     pub error: Option<String>,
 }
 
-/// Records that a run begins.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
 pub async fn insert(connection: &mut PgConnection, run: &NewSyncRun, now: DateTime<Utc>) -> Result<(), DbError> {
     let (from, to) = run.args.days().unzip();
     sqlx::query!(
@@ -82,10 +61,6 @@ pub async fn insert(connection: &mut PgConnection, run: &NewSyncRun, now: DateTi
     Ok(())
 }
 
-/// Adds pages to a run, and what became of their records.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
 pub async fn add_pages(connection: &mut PgConnection, id: Uuid, pages: u64, counts: &Counts) -> Result<(), DbError> {
     sqlx::query!(
         r#"UPDATE sync_runs
@@ -105,10 +80,6 @@ pub async fn add_pages(connection: &mut PgConnection, id: Uuid, pages: u64, coun
     Ok(())
 }
 
-/// Ends a run.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
 pub async fn finish(
     connection: &mut PgConnection,
     id: Uuid,
@@ -128,11 +99,7 @@ pub async fn finish(
     Ok(())
 }
 
-/// Ends the runs that a job has left behind: its worker died, its attempt failed, or it was told to stop. Says of which
-/// source they were.
-///
-/// # Errors
-/// [`DbError`] where the database refuses, or holds an impossible row.
+/// Ends the unfinished runs of a job whose worker died, whose attempt failed or which was cancelled. Returns their sources.
 pub async fn finish_abandoned(
     connection: &mut PgConnection,
     job: JobId,
@@ -200,11 +167,8 @@ impl TryFrom<RunRow> for SyncRun {
     }
 }
 
-/// Runs, the newest first, of one source or of all; `offset` runs are passed over. One whose job nobody holds any more is not
-/// at work, whatever its row says: its worker died, and nobody has taken the job over yet.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Newest first, of one source or of all. A run that is still `running` although no worker has its job is returned as failed: its
+/// worker died, and no other one has taken the job over yet.
 pub async fn list(
     pool: &PgPool,
     source: Option<Source>,
@@ -214,13 +178,13 @@ pub async fn list(
     let rows = sqlx::query_as!(
         RunRow,
         r#"SELECT id, source, mode, trigger, job_id, from_date, to_date, started_at, finished_at,
-                  CASE WHEN left_behind THEN 'failed' ELSE status END AS "status!", pages, inserted, updated, unchanged,
-                  quarantined, CASE WHEN left_behind THEN $6 ELSE error END AS error
+                  CASE WHEN abandoned THEN 'failed' ELSE status END AS "status!", pages, inserted, updated, unchanged,
+                  quarantined, CASE WHEN abandoned THEN $6 ELSE error END AS error
              FROM sync_runs
                   CROSS JOIN LATERAL (
                       SELECT status = 'running' AND NOT EXISTS (
                           SELECT 1 FROM job_leases WHERE job_leases.job_id = sync_runs.job_id AND expires_at > now()
-                      ) AS left_behind) AS judged
+                      ) AS abandoned) AS job
             WHERE ($1::text IS NULL OR source = $1)
               AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3::uuid))
             ORDER BY started_at DESC, id DESC
@@ -237,10 +201,6 @@ pub async fn list(
     rows.into_iter().map(SyncRun::try_from).collect()
 }
 
-/// How many runs there are, of one source or of all.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
 pub async fn count(pool: &PgPool, source: Option<Source>) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM sync_runs WHERE $1::text IS NULL OR source = $1"#,
@@ -251,10 +211,7 @@ pub async fn count(pool: &PgPool, source: Option<Source>) -> Result<u64, DbError
     Ok(count.unsigned_abs())
 }
 
-/// When the last successful run of `source` ended.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// The end of the last successful run of `source`.
 pub async fn find_last_success(pool: &PgPool, source: Source) -> Result<Option<DateTime<Utc>>, DbError> {
     let finished = sqlx::query_scalar!(
         "SELECT max(finished_at) FROM sync_runs WHERE source = $1 AND status = 'succeeded'",

@@ -1,4 +1,4 @@
-//! How far each list of a provider has been read.
+//! How far each stream (a list of a provider) has been read.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use crate::db::types::interval;
 use crate::domain::sync::Stream;
 use crate::domain::version::SequenceId;
 
-/// How far one list has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamPosition {
     /// The highest id read.
@@ -19,10 +18,7 @@ pub struct StreamPosition {
     pub watermark: Option<DateTime<Utc>>,
 }
 
-/// How far `stream` has been read; nowhere, if never.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// The default position if `stream` was never read.
 pub async fn find_position(pool: &PgPool, stream: Stream) -> Result<StreamPosition, DbError> {
     let row = sqlx::query!(
         "SELECT cursor::text, watermark FROM sync_streams WHERE source = $1 AND stream = $2",
@@ -35,10 +31,7 @@ pub async fn find_position(pool: &PgPool, stream: Stream) -> Result<StreamPositi
     Ok(StreamPosition { cursor: parse_cursor(row.cursor)?, watermark: row.watermark })
 }
 
-/// Where the cursor of `stream` stood at `time`, if a mark is that old.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// The cursor of `stream` at `time`, from its newest mark up to then.
 pub async fn find_cursor_at(pool: &PgPool, stream: Stream, time: DateTime<Utc>) -> Result<Option<SequenceId>, DbError> {
     let cursor = sqlx::query_scalar!(
         r#"SELECT cursor::text FROM sync_cursor_marks
@@ -52,10 +45,7 @@ pub async fn find_cursor_at(pool: &PgPool, stream: Stream, time: DateTime<Utc>) 
     parse_cursor(cursor.flatten())
 }
 
-/// Where the cursor of `stream` stood first of all that is remembered.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// The cursor of the oldest mark of `stream`.
 pub async fn find_first_cursor(pool: &PgPool, stream: Stream) -> Result<Option<SequenceId>, DbError> {
     let cursor = sqlx::query_scalar!(
         r#"SELECT cursor::text FROM sync_cursor_marks
@@ -72,10 +62,7 @@ fn parse_cursor(text: Option<String>) -> Result<Option<SequenceId>, DbError> {
     text.map(|text| text.parse()).transpose().map_err(|error| DbError::impossible("cursor", format!("{error}")))
 }
 
-/// Moves the cursor of `stream`, never back, and marks when it got there.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Moves the cursor of `stream` forward, never back, and adds a mark with the time.
 pub async fn advance_cursor(
     connection: &mut PgConnection,
     stream: Stream,
@@ -84,9 +71,9 @@ pub async fn advance_cursor(
 ) -> Result<(), DbError> {
     sqlx::query!(
         r#"WITH moved AS (
-               INSERT INTO sync_streams AS stored (source, stream, cursor) VALUES ($1, $2, $3::text::numeric)
+               INSERT INTO sync_streams AS existing (source, stream, cursor) VALUES ($1, $2, $3::text::numeric)
                    ON CONFLICT (source, stream) DO UPDATE SET cursor = excluded.cursor
-                WHERE stored.cursor IS NULL OR stored.cursor < excluded.cursor
+                WHERE existing.cursor IS NULL OR existing.cursor < excluded.cursor
                RETURNING cursor)
            INSERT INTO sync_cursor_marks (source, stream, reached_at, cursor) SELECT $1, $2, $4, cursor FROM moved
                ON CONFLICT (source, stream, reached_at) DO UPDATE SET cursor = excluded.cursor"#,
@@ -100,10 +87,7 @@ pub async fn advance_cursor(
     Ok(())
 }
 
-/// Marks where the cursor of `stream` would have stood at `time`, had it been followed then.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Adds a mark for a `time` before the stream was followed.
 pub async fn insert_mark(
     connection: &mut PgConnection,
     stream: Stream,
@@ -123,18 +107,15 @@ pub async fn insert_mark(
     Ok(())
 }
 
-/// Moves the watermark of `stream` to `watermark`, never back.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Moves the watermark of `stream` forward, never back.
 pub async fn set_watermark(
     connection: &mut PgConnection,
     stream: Stream,
     watermark: DateTime<Utc>,
 ) -> Result<(), DbError> {
     sqlx::query!(
-        r#"INSERT INTO sync_streams AS stored (source, stream, watermark) VALUES ($1, $2, $3)
-               ON CONFLICT (source, stream) DO UPDATE SET watermark = GREATEST(stored.watermark, excluded.watermark)"#,
+        r#"INSERT INTO sync_streams AS existing (source, stream, watermark) VALUES ($1, $2, $3)
+               ON CONFLICT (source, stream) DO UPDATE SET watermark = GREATEST(existing.watermark, excluded.watermark)"#,
         stream.source().as_str(),
         stream.as_str(),
         watermark
@@ -144,19 +125,16 @@ pub async fn set_watermark(
     Ok(())
 }
 
-/// Forgets marks that no run will begin at: of each list all that are older than the newest one from `kept` before the
-/// list was last read to its end. Not `kept` before now: after an outage the next run begins where the last one did.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
-pub async fn prune_marks(pool: &PgPool, kept: Duration) -> Result<u64, DbError> {
+/// Deletes marks that no run can start from: for each stream, those older than its newest mark that is at least `overlap` before
+/// the watermark. It does not count from now: after an outage the next run starts where the last one did.
+pub async fn prune_marks(pool: &PgPool, overlap: Duration) -> Result<u64, DbError> {
     let pruned = sqlx::query!(
         r#"DELETE FROM sync_cursor_marks AS mark
             USING (SELECT source, stream, max(reached_at) AS newest
                      FROM sync_cursor_marks JOIN sync_streams USING (source, stream)
-                    WHERE reached_at <= watermark - $1::interval GROUP BY source, stream) AS kept
-            WHERE mark.source = kept.source AND mark.stream = kept.stream AND mark.reached_at < kept.newest"#,
-        interval(kept)
+                    WHERE reached_at <= watermark - $1::interval GROUP BY source, stream) AS start
+            WHERE mark.source = start.source AND mark.stream = start.stream AND mark.reached_at < start.newest"#,
+        interval(overlap)
     )
     .execute(pool)
     .await?;

@@ -1,4 +1,4 @@
-//! Exchange rates, with the time at which we fetched each, and whose word the rate of a payment is.
+//! Exchange rates to US dollars with the time of their retrieval, and the origin of a transaction's rate.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,14 +11,11 @@ use crate::db::DbError;
 use crate::domain::exchange_rate::{ExchangeRate, RateOrigin};
 use crate::domain::money::Currency;
 
-/// A rate that has not changed is stored again after this long: most feeds change once a day and are asked every half an
-/// hour, but a rate that never changes must not grow old either.
-const REPEATED_AFTER: Duration = Duration::from_hours(24);
+/// An unchanged rate is stored again after this time. Most feeds change once a day and are fetched every half hour, but a rate
+/// that never changes must not look outdated.
+const STORE_AGAIN_AFTER: Duration = Duration::from_hours(24);
 
-/// Stores what was fetched at `now` (US dollars for one unit), and says how many rates of it are new.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Stores rates fetched at `now` (US dollars per unit), and returns how many of them are new.
 pub async fn insert(
     connection: &mut PgConnection,
     fetched: &BTreeMap<Currency, Decimal>,
@@ -34,17 +31,13 @@ pub async fn insert(
         &fetched.keys().map(Currency::as_str).collect::<Vec<_>>() as &[&str],
         &fetched.values().copied().collect::<Vec<_>>(),
         now,
-        now - REPEATED_AFTER,
+        now - STORE_AGAIN_AFTER,
     )
     .execute(connection)
     .await?;
     Ok(stored.rows_affected())
 }
 
-/// Every rate that is stored of these currencies.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list(
     connection: &mut PgConnection,
     currencies: &[String],
@@ -62,10 +55,7 @@ pub async fn list(
         .collect()
 }
 
-/// Forgets rates that were fetched before `time`.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// Deletes rates fetched before `time`.
 pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
     let pruned = sqlx::query!("DELETE FROM exchange_rates WHERE fetched_at < $1", time).execute(pool).await?;
     Ok(pruned.rows_affected())

@@ -1,7 +1,7 @@
-//! A filter of payments as a condition: the same of payments, and of the cells they are counted in.
+//! A transaction filter as SQL conditions, for transactions and for the rollup cells that count them.
 //!
-//! A list of one value is said as `=`, not as `= ANY`: only then does PostgreSQL know that an index on the column and the
-//! time gives the rows in their order, so that the first page of whatever is rare is its first 50 entries.
+//! A single value is compared with `=`, not `= ANY`: only then does PostgreSQL know that an index on the column and the time
+//! returns the rows in order, so that the first page of a rare value is the index's first 50 entries.
 
 use sqlx::{Postgres, QueryBuilder};
 
@@ -10,7 +10,7 @@ use crate::domain::metrics::query::MetricFilter;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
-/// Narrows `query`, by every column of a payment.
+/// Adds the conditions on all columns of transactions.
 pub(in crate::db) fn push(query: &mut QueryBuilder<Postgres>, filter: &MetricFilter) {
     push_kinds(query, filter);
     for (column, values) in narrowest_first(filter) {
@@ -18,7 +18,7 @@ pub(in crate::db) fn push(query: &mut QueryBuilder<Postgres>, filter: &MetricFil
     }
 }
 
-/// Narrows `query` by what every cell tells apart.
+/// Adds the conditions on the columns that every rollup cell has.
 pub(in crate::db) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &MetricFilter) {
     push_names(query, "source", &names(&filter.sources, Source::as_str));
     push_names(query, "kind", &names(&filter.kinds, Kind::as_str));
@@ -26,7 +26,7 @@ pub(in crate::db) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Met
     push_list(query, "currency", &filter.currencies);
 }
 
-/// The columns that have an index of their own, that which finds the fewest as a rule first.
+/// The columns with their own index, usually the most selective first.
 pub(in crate::db) fn narrowest_first(filter: &MetricFilter) -> [(&'static str, &[String]); 4] {
     [
         ("merchant_id", &filter.merchant_ids),
@@ -36,7 +36,7 @@ pub(in crate::db) fn narrowest_first(filter: &MetricFilter) -> [(&'static str, &
     ]
 }
 
-/// Narrows `query` to the rows whose `column` is one of `values`; where there are none, to every row.
+/// Adds the condition that `column` is one of `values`; none if `values` is empty.
 pub(in crate::db) fn push_list(query: &mut QueryBuilder<Postgres>, column: &str, values: &[String]) {
     match values {
         [] => {}

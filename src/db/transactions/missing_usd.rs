@@ -1,4 +1,4 @@
-//! Payments without an exchange rate: stored before one was known.
+//! Transactions without an exchange rate, stored before one was known.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,15 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::db::DbError;
+use crate::db::types::column;
 use crate::domain::exchange_rate::Valuation;
 use crate::domain::metrics::amount_band::AmountBand;
 use crate::domain::metrics::cell::{Dimensions, Width};
 use crate::domain::money::Currency;
 use crate::domain::transaction::Source;
 
-/// Those of these currencies in which a payment of `source`, created since `since`, has no rate. One look into the index for
-/// each, said so that no plan can read more.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Lists those of `currencies` in which a transaction of `source`, created since `since`, has no rate. The `LATERAL` limits every
+/// plan to one index lookup per currency.
 pub async fn list_currencies(
     connection: &mut PgConnection,
     source: Source,
@@ -27,14 +25,14 @@ pub async fn list_currencies(
 ) -> Result<BTreeSet<Currency>, DbError> {
     let names = sqlx::query_scalar!(
         r#"SELECT currency AS "currency!"
-             FROM UNNEST($2::text[]) AS known (currency)
+             FROM UNNEST($2::text[]) AS candidate (currency)
             CROSS JOIN LATERAL (
                   SELECT FROM transactions
-                   WHERE source = $1 AND transactions.currency = known.currency
+                   WHERE source = $1 AND transactions.currency = candidate.currency
                      AND exchange_rate IS NULL AND created_at >= $3
-                   LIMIT 1) AS waiting"#,
+                   LIMIT 1) AS missing"#,
         source.as_str(),
-        &currencies.iter().map(Currency::as_str).collect::<Vec<_>>() as &[&str],
+        &column(currencies, Currency::as_str) as &[&str],
         since
     )
     .fetch_all(connection)
@@ -45,32 +43,22 @@ pub async fn list_currencies(
         .map_err(|error| DbError::impossible("transactions.currency", format!("{error}")))
 }
 
-/// A payment's position in the order of creation.
+/// A transaction's position in the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackfillPosition {
-    /// When it came to be.
     pub created_at: DateTime<Utc>,
-    /// Its id.
     pub id: Uuid,
 }
 
-/// A payment without a rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnvaluedTransaction {
-    /// Its position.
     pub position: BackfillPosition,
-    /// Its amount.
     pub amount: Decimal,
-    /// Its fee.
     pub fee: Option<Decimal>,
-    /// Where it stands in the metrics.
     pub dimensions: Dimensions,
 }
 
-/// Payments of `source` in `currency` without a rate after `after`, oldest first, at most `limit`.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Oldest first, at most `limit`.
 pub async fn list(
     connection: &mut PgConnection,
     source: Source,
@@ -111,30 +99,30 @@ pub async fn list(
         .collect()
 }
 
-/// Gives these payments, which have none yet, their values.
+/// Sets the valuations of transactions without a rate.
 ///
 /// # Errors
-/// [`DbError::Conflict`] where one has a rate by now; nothing may be committed then.
+/// [`DbError::Conflict`] if one has a rate now; the transaction must not be committed then.
 pub async fn set_valuations(connection: &mut PgConnection, valued: &[(Uuid, Valuation)]) -> Result<(), DbError> {
     let dollars = |field: fn(&Valuation) -> Option<Decimal>| -> Vec<Option<Decimal>> {
         valued.iter().map(|(_, valuation)| field(valuation)).collect()
     };
     let written = sqlx::query!(
         r#"UPDATE transactions
-              SET exchange_rate = valued.exchange_rate, amount_usd = valued.amount_usd, fee_usd = valued.fee_usd,
-                  rate_origin = valued.rate_origin, rate_at = valued.rate_at
+              SET exchange_rate = valuation.exchange_rate, amount_usd = valuation.amount_usd, fee_usd = valuation.fee_usd,
+                  rate_origin = valuation.rate_origin, rate_at = valuation.rate_at
              FROM UNNEST($1::uuid[], $2::numeric[], $3::numeric[], $4::numeric[], $5::text[], $6::timestamptz[])
-                  AS valued (id, exchange_rate, amount_usd, fee_usd, rate_origin, rate_at)
-            WHERE transactions.id = valued.id AND transactions.exchange_rate IS NULL"#,
-        &valued.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
-        &valued.iter().map(|(_, valuation)| valuation.exchange_rate).collect::<Vec<_>>(),
+                  AS valuation (id, exchange_rate, amount_usd, fee_usd, rate_origin, rate_at)
+            WHERE transactions.id = valuation.id AND transactions.exchange_rate IS NULL"#,
+        &column(valued, |(id, _)| *id),
+        &column(valued, |(_, valuation)| valuation.exchange_rate),
         &dollars(|valuation| valuation.amount_usd) as &[Option<Decimal>],
         &dollars(|valuation| valuation.fee_usd) as &[Option<Decimal>],
-        &valued.iter().map(|(_, valuation)| valuation.origin.as_str()).collect::<Vec<_>>() as &[&str],
-        &valued.iter().map(|(_, valuation)| valuation.origin.fetched_at()).collect::<Vec<_>>()
+        &column(valued, |(_, valuation)| valuation.origin.as_str()) as &[&str],
+        &column(valued, |(_, valuation)| valuation.origin.fetched_at())
             as &[Option<DateTime<Utc>>],
     )
     .execute(connection)
     .await?;
-    if written.rows_affected() == valued.len() as u64 { Ok(()) } else { Err(DbError::Conflict("a payment")) }
+    if written.rows_affected() == valued.len() as u64 { Ok(()) } else { Err(DbError::Conflict("a transaction")) }
 }

@@ -1,8 +1,7 @@
-//! Payments: what is known of them, and what is written.
+//! Reads and writes transactions during a sync.
 //!
-//! Whether a telling is newer is decided by `domain::version`; here the decision is carried out for a whole page in one
-//! statement. The statement still guards itself by the content it expects to replace, so that a writer that forgot to
-//! take its turn is found out instead of losing a change.
+//! `domain::version` decides which version of a record is newer; one statement here writes the result for a whole page. It also
+//! checks the content that it replaces, so that a writer that did not lock the source fails instead of losing a change.
 
 pub mod detail;
 pub mod exchange_rates;
@@ -18,6 +17,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
+use super::types::column;
 use crate::domain::exchange_rate::Valuation;
 use crate::domain::metrics::amount_band::AmountBand;
 use crate::domain::metrics::cell::{Contribution, Dimensions, Measures, Width};
@@ -26,20 +26,16 @@ use crate::domain::transaction::{ContentHash, Kind, Source, Transaction};
 use crate::domain::upsert::StoredVersion;
 use crate::domain::version::{SequenceId, Version};
 
-/// Waits for this transaction's turn to write payments of `source`, and keeps it until the end of the transaction.
+/// Locks the transactions of `source` for writing until the database transaction ends.
 ///
-/// For the same time PostgreSQL plans as if every table were large. Left alone it keeps a plan that it made while
-/// `transactions` was empty, reading all of it, until the table is next analysed: the first sync became slower with every
-/// page. Planning each statement anew was rejected: with the statistics of one source it picks the wrong index for the
-/// other.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Until then PostgreSQL also plans as if every table were large. It would otherwise keep a plan from when `transactions` was
+/// empty, which scans the table, until the next analyze: the first sync became slower with every page. Planning each statement
+/// separately was rejected: the statistics of one source lead to the wrong index for the other.
 pub async fn lock_source(connection: &mut PgConnection, source: Source) -> Result<(), DbError> {
     sqlx::query!(
         r#"SELECT set_config('enable_seqscan', 'off', true) AS scans,
                   set_config('plan_cache_mode', 'force_generic_plan', true) AS plans,
-                  pg_advisory_xact_lock(hashtextextended('transactions:' || $1, 0)) AS turn"#,
+                  pg_advisory_xact_lock(hashtextextended('transactions:' || $1, 0)) AS lock"#,
         source.as_str()
     )
     .fetch_one(connection)
@@ -47,16 +43,13 @@ pub async fn lock_source(connection: &mut PgConnection, source: Source) -> Resul
     Ok(())
 }
 
-/// A payment as it is stored, as far as a newer telling of it needs to know.
+/// What a newer version of a stored transaction is compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExistingTransaction {
-    /// Its id here.
     pub id: Uuid,
-    /// Its version, content and status.
     pub known: StoredVersion,
-    /// Its place in the metrics.
+    /// Its part of the metrics.
     pub share: Contribution,
-    /// Its amount.
     pub amount: Decimal,
 }
 
@@ -122,11 +115,8 @@ impl ExistingRow {
     }
 }
 
-/// What is stored of these payments, by their ids at the provider. One look into the index for each, said so that no plan
-/// can read more: `source_id = ANY(...)` was planned as a filter over all of the source.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
+/// Reads the stored versions of transactions, by source id. The `LATERAL` limits every plan to one index lookup per id:
+/// `source_id = ANY(...)` was planned as a filter over all rows of the source.
 pub async fn list_existing(
     connection: &mut PgConnection,
     source: Source,
@@ -135,13 +125,13 @@ pub async fn list_existing(
 ) -> Result<HashMap<String, ExistingTransaction>, DbError> {
     let rows = sqlx::query_as!(
         ExistingRow,
-        r#"SELECT stored.id, stored.source_id, version_sequence::text, version_modified_at, content_hash,
+        r#"SELECT existing.id, existing.source_id, version_sequence::text, version_modified_at, content_hash,
                   replaced_in_place, project, merchant_id, country, payment_method, currency, status, amount, amount_usd,
                   fee, fee_usd, created_at
-             FROM UNNEST($3::text[]) AS wanted (source_id)
+             FROM UNNEST($3::text[]) AS incoming (source_id)
             CROSS JOIN LATERAL (
                   SELECT * FROM transactions
-                   WHERE source = $1 AND kind = $2 AND transactions.source_id = wanted.source_id LIMIT 1) AS stored"#,
+                   WHERE source = $1 AND kind = $2 AND transactions.source_id = incoming.source_id LIMIT 1) AS existing"#,
         source.as_str(),
         kind.as_str(),
         source_ids
@@ -151,20 +141,17 @@ pub async fn list_existing(
     rows.into_iter().map(|row| row.into_existing(source, kind)).collect()
 }
 
-/// A payment that is to be written.
 #[derive(Debug)]
 pub struct TransactionWrite<'page> {
-    /// Its id here: its own if it is stored already, else a new one.
+    /// The existing id, or a new one.
     pub id: Uuid,
-    /// The content that it replaces; none where it is new.
+    /// The content that it replaces; `None` if it is new.
     pub expected: Option<ContentHash>,
-    /// Its content.
     pub content: ContentHash,
-    /// Whether it replaces a content of the same version.
+    /// Whether it replaces different content of the same version.
     pub replaced_in_place: bool,
-    /// What the provider said.
     pub payment: &'page Transaction,
-    /// What it is worth in US dollars, where a rate is known.
+    /// The amounts in US dollars, if a rate is known.
     pub valuation: Option<Valuation>,
 }
 
@@ -186,10 +173,10 @@ impl TransactionWrite<'_> {
     }
 }
 
-/// Writes the payments, all in one statement, in the order given (callers sort, so that writers never wait in a circle).
+/// Writes transactions in one statement, in the given order: callers sort them, so that writers cannot deadlock.
 ///
 /// # Errors
-/// [`DbError::Conflict`] where a row is not what it was expected to be; nothing may be committed then.
+/// [`DbError::Conflict`] if a row does not have the expected content; the transaction must not be committed then.
 pub async fn upsert(
     connection: &mut PgConnection,
     writes: &[TransactionWrite<'_>],
@@ -211,28 +198,19 @@ pub async fn upsert(
         writes.iter().map(|write| write.valuation.as_ref().and_then(field)).collect()
     };
     let written = sqlx::query!(
-        r#"INSERT INTO transactions AS stored
+        r#"INSERT INTO transactions AS existing
                   (id, source, kind, source_id, version_sequence, version_modified_at, content_hash, replaced_in_place,
                    reference_id, client_operation_id, order_id, project, merchant_id, amount, paid_amount, currency,
                    amount_usd, fee, fee_usd, exchange_rate, status, original_status, user_id, user_email, user_phone,
                    user_name, country, utr, payment_method, payment_product, created_at, updated_at, completed_at,
                    raw_data, rate_origin, rate_at, ingested_at)
-           SELECT id, source, kind, source_id, version_sequence::numeric, version_modified_at, content_hash,
-                  replaced_in_place, reference_id, client_operation_id, order_id, project, merchant_id, amount,
-                  paid_amount, currency, amount_usd, fee, fee_usd, exchange_rate, status, original_status, user_id,
-                  user_email, user_phone, user_name, country, utr, payment_method, payment_product, created_at,
-                  updated_at, completed_at, raw_data::json, rate_origin, rate_at, $35
-             FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bytea[],
+           SELECT incoming.*, $35
+             FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]::numeric[], $6::timestamptz[], $7::bytea[],
                          $8::boolean[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::numeric[],
                          $15::numeric[], $16::text[], $17::numeric[], $18::numeric[], $19::numeric[], $20::numeric[],
                          $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[],
                          $28::text[], $29::text[], $30::text[], $31::timestamptz[], $32::timestamptz[],
-                         $33::timestamptz[], $34::text[], $37::text[], $38::timestamptz[])
-                  AS page (id, source, kind, source_id, version_sequence, version_modified_at, content_hash,
-                           replaced_in_place, reference_id, client_operation_id, order_id, project, merchant_id, amount,
-                           paid_amount, currency, amount_usd, fee, fee_usd, exchange_rate, status, original_status,
-                           user_id, user_email, user_phone, user_name, country, utr, payment_method, payment_product,
-                           created_at, updated_at, completed_at, raw_data, rate_origin, rate_at)
+                         $33::timestamptz[], $34::text[]::json[], $37::text[], $38::timestamptz[]) AS incoming
                ON CONFLICT (source, kind, source_id) DO UPDATE
               SET version_sequence = excluded.version_sequence, version_modified_at = excluded.version_modified_at,
                   content_hash = excluded.content_hash, replaced_in_place = excluded.replaced_in_place,
@@ -247,28 +225,28 @@ pub async fn upsert(
                   payment_product = excluded.payment_product, created_at = excluded.created_at,
                   updated_at = excluded.updated_at, completed_at = excluded.completed_at, raw_data = excluded.raw_data,
                   rate_origin = excluded.rate_origin, rate_at = excluded.rate_at
-            WHERE stored.content_hash = ($36::bytea[])[array_position($4, excluded.source_id)]"#,
-        &writes.iter().map(|write| write.id).collect::<Vec<_>>(),
-        &writes.iter().map(|write| write.payment.key.source.as_str()).collect::<Vec<_>>() as &[&str],
-        &writes.iter().map(|write| write.payment.key.kind.as_str()).collect::<Vec<_>>() as &[&str],
-        &writes.iter().map(|write| write.payment.key.source_id.as_str()).collect::<Vec<_>>() as &[&str],
-        &writes.iter().map(TransactionWrite::sequence).collect::<Vec<_>>() as &[Option<String>],
+            WHERE existing.content_hash = ($36::bytea[])[array_position($4, excluded.source_id)]"#,
+        &column(writes, |write| write.id),
+        &column(writes, |write| write.payment.key.source.as_str()) as &[&str],
+        &column(writes, |write| write.payment.key.kind.as_str()) as &[&str],
+        &column(writes, |write| write.payment.key.source_id.as_str()) as &[&str],
+        &column(writes, TransactionWrite::sequence) as &[Option<String>],
         &time(|payment| payment.version.modified_at) as &[Option<DateTime<Utc>>],
-        &writes.iter().map(|write| write.content.0.as_slice()).collect::<Vec<_>>() as &[&[u8]],
-        &writes.iter().map(|write| write.replaced_in_place).collect::<Vec<_>>(),
+        &column(writes, |write| write.content.0.as_slice()) as &[&[u8]],
+        &column(writes, |write| write.replaced_in_place),
         &text(|payment| &payment.reference_id) as &[Option<&str>],
         &text(|payment| &payment.client_operation_id) as &[Option<&str>],
         &text(|payment| &payment.order_id) as &[Option<&str>],
         &text(|payment| &payment.project) as &[Option<&str>],
         &text(|payment| &payment.merchant_id) as &[Option<&str>],
-        &writes.iter().map(|write| write.payment.amount).collect::<Vec<_>>(),
+        &column(writes, |write| write.payment.amount),
         &money(|payment| payment.paid_amount) as &[Option<Decimal>],
-        &writes.iter().map(|write| write.payment.currency.as_str()).collect::<Vec<_>>() as &[&str],
+        &column(writes, |write| write.payment.currency.as_str()) as &[&str],
         &valued(|valuation| valuation.amount_usd) as &[Option<Decimal>],
         &money(|payment| payment.fee) as &[Option<Decimal>],
         &valued(|valuation| valuation.fee_usd) as &[Option<Decimal>],
         &valued(|valuation| Some(valuation.exchange_rate)) as &[Option<Decimal>],
-        &writes.iter().map(|write| write.payment.status.as_str()).collect::<Vec<_>>() as &[&str],
+        &column(writes, |write| write.payment.status.as_str()) as &[&str],
         &text(|payment| &payment.original_status) as &[Option<&str>],
         &text(|payment| &payment.user_id) as &[Option<&str>],
         &text(|payment| &payment.user_email) as &[Option<&str>],
@@ -278,34 +256,30 @@ pub async fn upsert(
         &text(|payment| &payment.utr) as &[Option<&str>],
         &text(|payment| &payment.payment_method) as &[Option<&str>],
         &text(|payment| &payment.payment_product) as &[Option<&str>],
-        &writes.iter().map(|write| write.payment.created_at).collect::<Vec<_>>(),
+        &column(writes, |write| write.payment.created_at),
         &time(|payment| payment.updated_at) as &[Option<DateTime<Utc>>],
         &time(|payment| payment.completed_at) as &[Option<DateTime<Utc>>],
-        &writes.iter().map(|write| write.payment.raw.as_str()).collect::<Vec<_>>() as &[&str],
+        &column(writes, |write| write.payment.raw.as_str()) as &[&str],
         now,
-        &writes.iter().map(TransactionWrite::expected).collect::<Vec<_>>() as &[Option<&[u8]>],
-        &writes.iter().map(TransactionWrite::rate_origin).collect::<Vec<_>>() as &[Option<&str>],
-        &writes.iter().map(TransactionWrite::rate_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &column(writes, TransactionWrite::expected) as &[Option<&[u8]>],
+        &column(writes, TransactionWrite::rate_origin) as &[Option<&str>],
+        &column(writes, TransactionWrite::rate_at) as &[Option<DateTime<Utc>>],
     )
     .execute(connection)
     .await?
     .rows_affected();
-    if written == writes.len() as u64 { Ok(()) } else { Err(DbError::Conflict("a payment")) }
+    if written == writes.len() as u64 { Ok(()) } else { Err(DbError::Conflict("a transaction")) }
 }
 
-/// A payment that has not come to its end.
+/// A transaction whose status is not final.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenTransaction {
-    /// The provider's id.
     pub source_id: String,
-    /// The day it was created on (UTC).
+    /// The day of its creation (UTC).
     pub day: NaiveDate,
 }
 
-/// Payments that have not come to their end, created in `from..until`, oldest first.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// Lists open transactions created in `from..until`, oldest first.
 pub async fn list_open(
     pool: &PgPool,
     source: Source,
@@ -329,23 +303,19 @@ pub async fn list_open(
     Ok(open)
 }
 
-/// A change of a payment's status or amount.
+/// A change of a transaction's status or amount.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TransactionChange {
-    /// The payment.
     pub transaction_id: Uuid,
-    /// When it changed, by the provider's clock.
+    /// By the provider's clock.
     pub changed_at: Option<DateTime<Utc>>,
-    /// The status before and after.
+    /// Before and after.
     pub status: (Status, Status),
-    /// The amount before and after.
+    /// Before and after.
     pub amount: (Decimal, Decimal),
 }
 
-/// Writes changes into the history, found by the run `run_id`, or outside of any.
-///
-/// # Errors
-/// [`DbError`] where the database refuses.
+/// `run_id` is the sync run that found the changes, if any.
 pub async fn insert_changes(
     connection: &mut PgConnection,
     changes: &[TransactionChange],
@@ -360,12 +330,12 @@ pub async fn insert_changes(
                   (transaction_id, changed_at, old_status, new_status, old_amount, new_amount, run_id, recorded_at)
            SELECT changed.*, $7::uuid, $8::timestamptz
              FROM UNNEST($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::numeric[], $6::numeric[]) AS changed"#,
-        &changes.iter().map(|change| change.transaction_id).collect::<Vec<_>>(),
-        &changes.iter().map(|change| change.changed_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
-        &changes.iter().map(|change| change.status.0.as_str()).collect::<Vec<_>>() as &[&str],
-        &changes.iter().map(|change| change.status.1.as_str()).collect::<Vec<_>>() as &[&str],
-        &changes.iter().map(|change| change.amount.0).collect::<Vec<_>>(),
-        &changes.iter().map(|change| change.amount.1).collect::<Vec<_>>(),
+        &column(changes, |change| change.transaction_id),
+        &column(changes, |change| change.changed_at) as &[Option<DateTime<Utc>>],
+        &column(changes, |change| change.status.0.as_str()) as &[&str],
+        &column(changes, |change| change.status.1.as_str()) as &[&str],
+        &column(changes, |change| change.amount.0),
+        &column(changes, |change| change.amount.1),
         run_id,
         now,
     )

@@ -5,7 +5,7 @@ use poem_openapi::types::Example;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::db::jobs::listing::{self, ListedJob, ShownJob};
+use crate::db::jobs::listing::{self, JobDetails, ListedJob};
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobState, Priority, SYNC_VIMA, Trigger};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
@@ -119,9 +119,9 @@ pub(in crate::web) struct JobDetail {
 }
 
 impl JobDetail {
-    pub(in crate::web) fn new(job: ShownJob, attempts: Vec<listing::JobAttempt>) -> Self {
+    pub(in crate::web) fn new(job: JobDetails, attempts: Vec<listing::JobAttempt>) -> Self {
         Self {
-            job: job.listed.into(),
+            job: job.job.into(),
             result: job.result,
             requested_by: job.requested_by,
             cancel_requested_at: job.cancel_requested_at.map(Time),

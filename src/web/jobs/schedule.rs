@@ -42,7 +42,7 @@ struct ScheduleEntry {
 }
 
 impl From<ListedEntry> for ScheduleEntry {
-    fn from(ListedEntry { entry, last }: ListedEntry) -> Self {
+    fn from(ListedEntry { entry, last_tick: last }: ListedEntry) -> Self {
         Self {
             name: entry.name,
             kind: entry.kind,

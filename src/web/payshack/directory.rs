@@ -8,7 +8,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::db::count::Count;
-use crate::db::metadata::{ListFilter, NameCursor, StoredRow, clients, resellers, service_providers};
+use crate::db::metadata::{ListFilter, MetadataTable, NameCursor, StoredRow};
 use crate::domain::masking::PiiAccess;
 use crate::domain::metadata::{Client, Reseller, ServiceProvider};
 use crate::web::filters::payshack::MetadataQuery;
@@ -195,7 +195,7 @@ impl DirectoryApi {
         let asked: Window<NameCursor> = state.cursors.window(CLIENTS, &page.0)?;
         let window = asked.to_db();
         let (found, total) =
-            tokio::try_join!(clients::list(&state.pool, &filter, &window), clients::count(&state.pool, &filter))?;
+            tokio::try_join!(Client::list(&state.pool, &filter, &window), Client::count(&state.pool, &filter))?;
         let count = Count { total, exact: true };
         let page = state.cursors.page(CLIENTS, &asked, count, found, StoredRow::<Client>::cursor);
         let pii = PiiAccess::for_role(viewer.0.role);
@@ -218,7 +218,7 @@ impl DirectoryApi {
         let asked: Window<NameCursor> = state.cursors.window(RESELLERS, &page.0)?;
         let window = asked.to_db();
         let (found, total) =
-            tokio::try_join!(resellers::list(&state.pool, &filter, &window), resellers::count(&state.pool, &filter))?;
+            tokio::try_join!(Reseller::list(&state.pool, &filter, &window), Reseller::count(&state.pool, &filter))?;
         let count = Count { total, exact: true };
         let page = state.cursors.page(RESELLERS, &asked, count, found, StoredRow::<Reseller>::cursor);
         let pii = PiiAccess::for_role(viewer.0.role);
@@ -240,8 +240,8 @@ impl DirectoryApi {
         let asked: Window<NameCursor> = state.cursors.window(SERVICE_PROVIDERS, &page.0)?;
         let window = asked.to_db();
         let (found, total) = tokio::try_join!(
-            service_providers::list(&state.pool, &filter, &window),
-            service_providers::count(&state.pool, &filter)
+            ServiceProvider::list(&state.pool, &filter, &window),
+            ServiceProvider::count(&state.pool, &filter)
         )?;
         let count = Count { total, exact: true };
         let page = state.cursors.page(SERVICE_PROVIDERS, &asked, count, found, StoredRow::<ServiceProvider>::cursor);

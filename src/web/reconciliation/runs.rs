@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::figures::{CurrencyAmounts, ReconciliationCounts, ReconciliationShares, by_currency};
 use crate::db::DbError;
 use crate::db::jobs::listing;
-use crate::db::jobs::listing::ShownJob;
+use crate::db::jobs::listing::JobDetails;
 use crate::db::page::TimeCursor;
 use crate::db::reconciliation::runs::{self, RunFilter};
 use crate::domain::job::{JobId, JobState, RECONCILE, Trigger};
@@ -202,8 +202,8 @@ impl From<runs::ReconciliationRun> for ReconciliationRun {
 
 impl ReconciliationRun {
     /// A run that has not started is known only by its job. `None` if the job does not reconcile a single day.
-    fn from_job(job: ShownJob) -> Option<Self> {
-        let listed = job.listed;
+    fn from_job(job: JobDetails) -> Option<Self> {
+        let listed = job.job;
         let args = (listed.kind == RECONCILE.name).then(|| serde_json::from_value(listed.args).ok()).flatten();
         let Some(ReconcileArgs::Day(day)) = args else { return None };
         let status = match listed.state {

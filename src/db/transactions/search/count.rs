@@ -1,8 +1,7 @@
-//! How many payments a filter finds, where the cells of the metrics do not know it.
+//! Counts transactions that the rollups cannot count.
 //!
-//! Whatever is counted is counted one by one, and no more than [`MAX_VISITED`]. A range of amounts and a text have indexes
-//! that find nothing else; of filters that no cell knows together, the payments that one of them finds are visited, the
-//! newest first.
+//! Rows are visited one by one, and at most [`MAX_VISITED`]. Ranges of amounts and searches have an index that finds exactly
+//! their rows; of several other filters, the rows of the most selective one are visited.
 
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
@@ -10,13 +9,10 @@ use super::{Search, TransactionFilter, search};
 use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
 
-/// Of so many of the newest it is told how frequent a text is.
-const LOOK: i64 = 4_000;
+/// The frequency of a text is estimated from this many of the newest rows.
+const SAMPLE: i64 = 4_000;
 
-/// Counts what `filter` finds, which is at most `at_most`.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked.
+/// `at_most` is a known upper bound.
 pub async fn count(connection: &mut PgConnection, filter: &TransactionFilter, at_most: u64) -> Result<Count, DbError> {
     match &filter.search {
         Some(search) => count_matching(connection, filter, search, at_most).await,
@@ -34,7 +30,7 @@ async fn count_visited(connection: &mut PgConnection, filter: &TransactionFilter
     Ok(Count::from_visited(found, visited))
 }
 
-/// A text that is found so often among the newest that there must be more than may be visited is not counted any further.
+/// If the sample predicts more matches than may be visited, returns the matches in the sample as a lower bound.
 async fn count_matching(
     connection: &mut PgConnection,
     filter: &TransactionFilter,
@@ -45,12 +41,12 @@ async fn count_matching(
     search::push_match(&mut query, search);
     query.push("), count(*) FROM (SELECT * FROM transactions WHERE true");
     filter.push_all_but_search(&mut query);
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(LOOK).push(") AS looked_at");
-    let (found, looked_at): (i64, i64) = query.build_query_as().fetch_one(&mut *connection).await?;
-    if looked_at < LOOK {
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(SAMPLE).push(") AS sample");
+    let (found, visited): (i64, i64) = query.build_query_as().fetch_one(&mut *connection).await?;
+    if visited < SAMPLE {
         return Ok(Count { total: found.unsigned_abs(), exact: true });
     }
-    if found.unsigned_abs().saturating_mul(at_most) / LOOK.unsigned_abs() > MAX_VISITED.unsigned_abs() {
+    if found.unsigned_abs().saturating_mul(at_most) / SAMPLE.unsigned_abs() > MAX_VISITED.unsigned_abs() {
         return Ok(Count { total: found.unsigned_abs(), exact: false });
     }
     count_indexed(connection, filter, search).await

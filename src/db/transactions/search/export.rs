@@ -1,4 +1,4 @@
-//! TransactionStream as an export reads them: all that are asked for, in one snapshot, however many there are.
+//! Streams all transactions of a filter from one snapshot, for exports.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::{FromRow, Postgres, QueryBuilder};
@@ -8,14 +8,14 @@ use super::{FoundTransaction, SortBy, SortOrder, TransactionFilter, search};
 use crate::db::DbError;
 use crate::db::snapshot::Snapshot;
 
-/// The statement that reads the payments; rows are read through it, so it lives as long as they come.
+/// The statement. The stream of rows borrows it.
 pub struct TransactionStream(QueryBuilder<Postgres>);
 
 impl TransactionStream {
-    /// Those that `filter` finds, in this order, and of each what is `wanted`. Where a text is looked for that is known to be
-    /// `rare`, it is looked up; else each payment is compared with it on the way.
+    /// Reads only the columns that are `wanted`. A search for a `rare` text uses its index; for a frequent one it is faster to
+    /// compare every row.
     #[must_use]
-    pub fn of(filter: &TransactionFilter, sort_by: SortBy, order: SortOrder, wanted: &[&str], rare: bool) -> Self {
+    pub fn new(filter: &TransactionFilter, sort_by: SortBy, order: SortOrder, wanted: &[&str], rare: bool) -> Self {
         let mut query =
             QueryBuilder::new(format!("SELECT {} FROM transactions WHERE ", columns(|name| wanted.contains(&name))));
         match &filter.search {
@@ -35,7 +35,6 @@ impl TransactionStream {
         Self(query)
     }
 
-    /// The payments, as fast as they are taken.
     pub fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<Box<FoundTransaction>, DbError>> {
         match snapshot.connection() {
             Ok(connection) => {

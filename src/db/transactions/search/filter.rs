@@ -1,4 +1,4 @@
-//! Which payments are looked for, and how that is said to the database.
+//! Filters of transactions as SQL conditions, and the rollup query that counts what they find.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,59 +11,55 @@ use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::time_range::TimeRange;
 
-/// Which payments are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionFilter {
-    /// By what the metrics know of them.
+    /// Conditions that the metrics support too.
     pub dimensions: MetricFilter,
-    /// Their amounts.
     pub amounts: AmountRange,
-    /// Created then or later.
+    /// Created at this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// Created before.
+    /// Created before this time.
     pub until: Option<DateTime<Utc>>,
-    /// A part of one of their ids, or of what they say of the payer.
     pub search: Option<Search>,
 }
 
-/// A part of a text that is looked for.
+/// Text that an id, or a personal field, contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Search {
-    /// The part: at least three characters, none of them a control character.
+    /// At least three characters, without control characters.
     pub text: String,
-    /// Whether it is also looked for in what is personal.
+    /// Whether to search the payer's email address, phone number and name too.
     pub personal: bool,
 }
 
 impl TransactionFilter {
-    /// What the metrics can say of how many payments it finds.
     #[must_use]
     pub fn rollup_count(&self) -> RollupCount {
-        let question = self.metric_query();
-        if self.search.is_some() || question.facet().is_none() {
-            return RollupCount::UpperBound(widened(question));
+        let query = self.metric_query();
+        if self.search.is_some() || query.facet().is_none() {
+            return RollupCount::UpperBound(widened(query));
         }
         if self.amounts.is_all() {
-            return RollupCount::Exact(question);
+            return RollupCount::Exact(query);
         }
-        let by_band = question.clone().by(Dimension::AmountBand);
-        if by_band.facet().is_some() { RollupCount::ByAmountBand(by_band) } else { RollupCount::UpperBound(question) }
+        let by_band = query.clone().by(Dimension::AmountBand);
+        if by_band.facet().is_some() { RollupCount::ByAmountBand(by_band) } else { RollupCount::UpperBound(query) }
     }
 
-    /// The question after all that the metrics know of what it looks for.
+    /// Counts the transactions that match all conditions except `amounts` and `search`.
     #[must_use]
     pub fn metric_query(&self) -> MetricQuery {
         MetricQuery::new(self.dimensions.clone(), TimeBuckets::one(self.time_range())).counts()
     }
 
-    /// The time of their creation.
+    /// The range of creation times.
     #[must_use]
     pub fn time_range(&self) -> TimeRange {
         let TimeRange { from, until } = TimeRange::ALL;
         TimeRange { from: self.from.unwrap_or(from), until: self.until.unwrap_or(until) }
     }
 
-    /// Narrows `query` to the payments that it finds, but for the text that they contain.
+    /// Adds all conditions except `search`.
     pub(in crate::db) fn push_all_but_search(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_time(query);
         push_amounts(self.amounts, query);
@@ -79,7 +75,7 @@ impl TransactionFilter {
         }
     }
 
-    /// Narrows `query` by time and by that one of the other filters that has an index and, as a rule, finds the fewest.
+    /// Adds the condition on time, and of the others the one whose index is usually the most selective.
     pub(in crate::db) fn push_narrowest(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_time(query);
         match narrowest_first(&self.dimensions).into_iter().find(|(_, values)| !values.is_empty()) {
@@ -89,26 +85,27 @@ impl TransactionFilter {
     }
 }
 
-/// What the metrics can say of how many payments a filter finds.
+/// What the rollups know about the number of transactions that a filter finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollupCount {
-    /// As many as this question's answer says.
+    /// The number that this query counts.
     Exact(MetricQuery),
-    /// As many as this question's answer says of the bands that lie within the amounts as a whole, and those of the rest.
+    /// The numbers that this query counts in the bands that lie completely within the amounts; transactions in the rest of the
+    /// amounts must be counted.
     ByAmountBand(MetricQuery),
-    /// No more than that.
+    /// At most the number that this query counts.
     UpperBound(MetricQuery),
 }
 
-/// The question without what no facet knows beside the rest.
-fn widened(mut question: MetricQuery) -> MetricQuery {
-    if question.facet().is_none() && !question.filter.merchant_ids.is_empty() {
-        question.filter.countries.clear();
-        question.filter.payment_methods.clear();
-    } else if question.facet().is_none() {
-        question.filter.payment_methods.clear();
+/// Removes conditions until a facet supports the rest.
+fn widened(mut query: MetricQuery) -> MetricQuery {
+    if query.facet().is_none() && !query.filter.merchant_ids.is_empty() {
+        query.filter.countries.clear();
+        query.filter.payment_methods.clear();
+    } else if query.facet().is_none() {
+        query.filter.payment_methods.clear();
     }
-    question
+    query
 }
 
 fn push_amounts(amounts: AmountRange, query: &mut QueryBuilder<Postgres>) {
@@ -126,13 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_metrics_say_how_many_or_at_most_how_many() {
+    fn rollups_count_exactly_by_band_or_at_most() {
         let some = || vec!["a".to_owned()];
         let all = MetricFilter::default;
-        let of = |dimensions| TransactionFilter { dimensions, ..TransactionFilter::default() };
-        let project = of(MetricFilter { projects: some(), ..all() });
+        let by = |dimensions| TransactionFilter { dimensions, ..TransactionFilter::default() };
+        let project = by(MetricFilter { projects: some(), ..all() });
         assert!(matches!(TransactionFilter::default().rollup_count(), RollupCount::Exact(_)));
-        assert!(matches!(project.rollup_count(), RollupCount::Exact(question) if question.filter.projects == some()));
+        assert!(matches!(project.rollup_count(), RollupCount::Exact(query) if query.filter.projects == some()));
         let amounts = AmountRange { least: Some(Decimal::ONE), ..AmountRange::default() };
         assert!(matches!(
             TransactionFilter { amounts, ..TransactionFilter::default() }.rollup_count(),
@@ -143,17 +140,17 @@ mod tests {
             (TransactionFilter { amounts, ..project.clone() }, [1, 0, 0, 0]),
             (TransactionFilter { search, ..project.clone() }, [1, 0, 0, 0]),
             (
-                of(MetricFilter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
+                by(MetricFilter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
                 [1, 0, 1, 0],
             ),
-            (of(MetricFilter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
-            (of(MetricFilter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
+            (by(MetricFilter { countries: some(), payment_methods: some(), ..all() }), [0, 0, 1, 0]),
+            (by(MetricFilter { merchant_ids: some(), countries: some(), ..project.dimensions }), [1, 1, 0, 0]),
         ] {
-            let RollupCount::UpperBound(question) = filter.rollup_count() else { panic!("{filter:?} is known") };
-            let asked = &question.filter;
-            let lists = [&asked.projects, &asked.merchant_ids, &asked.countries, &asked.payment_methods];
+            let RollupCount::UpperBound(query) = filter.rollup_count() else { panic!("{filter:?} is counted exactly") };
+            let widened = &query.filter;
+            let lists = [&widened.projects, &widened.merchant_ids, &widened.countries, &widened.payment_methods];
             assert_eq!(lists.map(Vec::len), left, "{filter:?}");
-            assert!(question.facet().is_some(), "{filter:?}");
+            assert!(query.facet().is_some(), "{filter:?}");
         }
     }
 }

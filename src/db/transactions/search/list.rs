@@ -1,11 +1,10 @@
-//! A page of a listing.
+//! Reads one page of a listing.
 //!
-//! Whatever is passed over, or found by the index of texts, is found by id first, and only what is shown is read as a whole.
+//! Rows that are skipped, or found by the search index, are found by id first; only the rows of the page are read completely.
 //!
-//! Nobody knows beforehand how frequent a text is that is searched for, PostgreSQL's planner least. A frequent one is found
-//! among the first payments of the listing, of which as many are looked at as costs little; by the index it would be found
-//! a million times. What does not fill a page there is rare enough for the index, but for what lies between: of that, a few
-//! turned up already, and the page will be full further on.
+//! PostgreSQL's planner cannot estimate how frequent a searched text is. The index would find a frequent text a million times,
+//! but such a text fills a page from the first rows of the listing. So a search first scans a growing number of rows
+//! ([`SCANS`]), and uses the index only if they do not fill the page.
 
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
@@ -14,15 +13,10 @@ use super::{
 };
 use crate::db::DbError;
 
-/// How many payments are looked at for a text, one by one, and how many the look before must have found to make that worth
-/// while. Five of four thousand mean more than ten thousand among ten million, and to read those costs more than to pass by
-/// fifty thousand.
-const LOOKS: [(i64, usize); 3] = [(500, 0), (4_000, 1), (100_000, 5)];
+/// How many rows each scan compares with the text, and how many matches the scan before it must have found. Five matches in
+/// 4,000 rows mean more than 10,000 among ten million; reading those by the index costs more than scanning 50,000 rows.
+const SCANS: [(i64, usize); 3] = [(500, 0), (4_000, 1), (100_000, 5)];
 
-/// The payments of one part of a listing.
-///
-/// # Errors
-/// [`DbError`] where the database cannot be asked, or holds an impossible row.
 pub async fn list(
     pool: &PgPool,
     filter: &TransactionFilter,
@@ -32,12 +26,12 @@ pub async fn list(
         return read(pool, window, |query| push_plain(query, filter, window)).await;
     };
     let mut found = 0;
-    for (rows, worth) in LOOKS {
-        // What is passed over does not come to be seen here, so that nothing is known of how many there were.
-        if window.page.offset == 0 && found < worth {
+    for (rows, min_found) in SCANS {
+        // With an offset, the number of matches is unknown: skipped rows are not returned.
+        if window.page.offset == 0 && found < min_found {
             break;
         }
-        let page = read(pool, window, |query| push_look(query, filter, search, window, rows)).await?;
+        let page = read(pool, window, |query| push_scan(query, filter, search, window, rows)).await?;
         if i64::try_from(page.len()).is_ok_and(|found| found >= window.page.limit) {
             return Ok(page);
         }
@@ -57,7 +51,7 @@ async fn read(
     Ok(query.build_query_as().fetch_all(pool).await?)
 }
 
-/// Where nothing is passed over, what is found is read at once: to look it up by id once more costs more than to find it.
+/// Without an offset rows are read at once: looking them up by id would cost more than finding them.
 fn push_plain(query: &mut QueryBuilder<Postgres>, filter: &TransactionFilter, window: &TransactionWindow) {
     let columns = if window.page.offset == 0 { "*" } else { "id" };
     query.push(if window.page.offset == 0 { "(" } else { "transactions WHERE id IN (" });
@@ -65,11 +59,11 @@ fn push_plain(query: &mut QueryBuilder<Postgres>, filter: &TransactionFilter, wi
     filter.push_all_but_search(query);
     push_after(query, window);
     push_order(query, window);
-    push_part(query, window);
+    window.page.push_limits(query);
     query.push(if window.page.offset == 0 { ") AS page" } else { ")" });
 }
 
-fn push_look(
+fn push_scan(
     query: &mut QueryBuilder<Postgres>,
     filter: &TransactionFilter,
     search: &Search,
@@ -80,15 +74,14 @@ fn push_look(
     filter.push_all_but_search(query);
     push_after(query, window);
     push_order(query, window);
-    query.push(" LIMIT ").push_bind(rows).push(") AS looked_at WHERE ");
+    query.push(" LIMIT ").push_bind(rows).push(") AS scanned WHERE ");
     search::push_match(query, search);
     push_order(query, window);
-    push_part(query, window);
+    window.page.push_limits(query);
     query.push(") AS page");
 }
 
-/// All that match are found before they are sorted: asked for the first in order, the planner would walk through the order
-/// and compare.
+/// Finds all matches before sorting them (`MATERIALIZED`): otherwise the planner would scan in sort order and compare each row.
 fn push_indexed(
     query: &mut QueryBuilder<Postgres>,
     filter: &TransactionFilter,
@@ -103,7 +96,7 @@ fn push_indexed(
     push_after(query, window);
     query.push(") SELECT id FROM matching");
     push_order(query, window);
-    push_part(query, window);
+    window.page.push_limits(query);
     query.push(")");
 }
 
@@ -121,8 +114,4 @@ fn push_after(query: &mut QueryBuilder<Postgres>, window: &TransactionWindow) {
 fn push_order(query: &mut QueryBuilder<Postgres>, window: &TransactionWindow) {
     let (sorted, direction) = (window.sort_by.expression(), window.order.as_str());
     query.push(format!(" ORDER BY {sorted} {direction}, id {direction}"));
-}
-
-fn push_part(query: &mut QueryBuilder<Postgres>, window: &TransactionWindow) {
-    query.push(" OFFSET ").push_bind(window.page.offset).push(" LIMIT ").push_bind(window.page.limit);
 }

@@ -1,8 +1,7 @@
-//! Payments as they are searched and shown.
+//! Lists, searches and counts transactions.
 //!
-//! The listing's statement is put together at run time: the filters are optional, and a statement that holds them all at
-//! once (`$1 IS NULL OR ...`) would leave the planner no index to choose. `filter` is what is asked for, `search` how a part
-//! of a text is found, `list` gives a page of it and `count` says how many there are.
+//! Statements are built at run time: filters are optional, and with all of them in one statement (`$1 IS NULL OR ...`) the planner
+//! could use no index.
 
 mod count;
 pub mod export;
@@ -26,15 +25,12 @@ use crate::db::page::PageWindow;
 use crate::domain::string_enum::string_enum;
 
 string_enum! {
-    /// What a listing is sorted by.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub enum SortBy {
-        /// When the payment came to be.
         #[default]
         CreatedAt = "created_at",
-        /// When it last changed; one that never did changed last when it came to be.
+        /// The time of the last change, or of the creation if there was none.
         UpdatedAt = "updated_at",
-        /// Its amount.
         Amount = "amount",
     }
 }
@@ -50,18 +46,16 @@ impl SortBy {
 }
 
 string_enum! {
-    /// Which end of a listing comes first.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub enum SortOrder {
-        /// The newest or largest.
+        /// Newest or largest first.
         #[default]
         Desc = "desc",
-        /// The oldest or smallest.
         Asc = "asc",
     }
 }
 
-/// A payment's place in a sorted listing: what it is sorted by, then its id, so that no two share one.
+/// A transaction's position in a sorted listing: the sort value, then its id, which makes it unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionCursor {
     at: SortValue,
@@ -74,12 +68,10 @@ enum SortValue {
     Amount(Decimal),
 }
 
-/// Which part of a listing is wanted.
+/// The order of a listing, and which rows of it to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionWindow {
-    /// What it is sorted by.
     pub sort_by: SortBy,
-    /// Which end comes first.
     pub order: SortOrder,
     pub page: PageWindow<TransactionCursor>,
 }

@@ -1,36 +1,36 @@
-//! Finds a part of a text in the ids and in what is said of the payer.
+//! Searches for a text in the ids and in the payer's personal fields.
 //!
-//! One index for the five ids together and one for the three personal fields, of the fields joined by a character that no
-//! text that is searched for contains: an index for each field would be walked for each search, and cost twice as much to
-//! store. A viewer's search never touches the second.
+//! There is one trigram index for the five ids and one for the three personal fields, over the fields joined by a character that
+//! no search text contains. An index per field would cost a lookup each, and twice the storage. A viewer's search never uses the
+//! second one.
 //!
-//! Of three digits there are only a thousand, and each stands in one of twenty payments: a reference of twelve digits was
-//! ten lists of half a million payments (85 ms of processor time at ten million). So where a text has a long run of digits,
-//! the index is asked for the last ones of it alone, and what it finds is compared with the whole. Rejected: an index of fours instead of
-//! threes, made by a function of our own, which costs three times as much for each payment that is stored.
+//! There are only a thousand trigrams of digits, each in one of twenty transactions: a reference of twelve digits combined ten
+//! lists of half a million rows (85 ms of CPU time at ten million). So for a text with a long run of digits only the last ones
+//! are looked up in the index, and the rows found are compared with the whole text. Rejected: an index of four characters made by
+//! a function of our own, which costs three times as much for every stored transaction.
 
 use sqlx::{Postgres, QueryBuilder};
 
 use super::filter::Search;
 use crate::db::types::escape_like;
 
-/// The ids as they are searched: as the expression of `transactions_by_parts_of_ids`.
+/// The expression of the index `transactions_by_parts_of_ids`.
 const IDS: &str = "searched_ids(source_id, reference_id, client_operation_id, order_id, utr)";
-/// What is personal: as the expression of `transactions_by_parts_of_person`.
+/// The expression of the index `transactions_by_parts_of_person`.
 const PERSON: &str = "searched_person(user_email, user_phone, user_name)";
 
-/// So many digits in a row leave some hundreds among ten million payments.
-const TELLING_DIGITS: usize = 6;
+/// This many digits in a row leave some hundreds of ten million transactions.
+const SELECTIVE_DIGITS: usize = 6;
 
-/// The payments that contain the text, row by row.
+/// The condition that a row contains the text, without an index.
 pub(in crate::db) fn push_match(query: &mut QueryBuilder<Postgres>, search: &Search) {
     push_either(query, search, |query, field| push_contains(query, field, search));
 }
 
-/// The same, by the indexes.
+/// The same condition for use with the indexes.
 pub(in crate::db) fn push_indexed_match(query: &mut QueryBuilder<Postgres>, search: &Search) {
     push_either(query, search, |query, field| {
-        query.push(format!("{field} LIKE lower(")).push_bind(telling_pattern(&search.text)).push("::text) AND ");
+        query.push(format!("{field} LIKE lower(")).push_bind(index_pattern(&search.text)).push("::text) AND ");
         push_contains(query, field, search);
     });
 }
@@ -45,17 +45,17 @@ fn push_either(query: &mut QueryBuilder<Postgres>, search: &Search, push: impl F
     query.push(")");
 }
 
-/// A comparison that no index serves.
+/// `strpos` cannot use an index.
 fn push_contains(query: &mut QueryBuilder<Postgres>, field: &str, search: &Search) {
     query.push(format!("strpos({field}, lower(")).push_bind(search.text.clone()).push("::text)) > 0");
 }
 
-/// A pattern that whatever contains the text matches: of its longest run of digits the last [`TELLING_DIGITS`], or all of it
-/// where there is no run as long.
-fn telling_pattern(text: &str) -> String {
+/// A `LIKE` pattern for everything that contains the text: the last [`SELECTIVE_DIGITS`] of its longest run of digits, or the whole
+/// text if no run is that long.
+fn index_pattern(text: &str) -> String {
     let runs = text.split(|letter: char| !letter.is_ascii_digit());
     let longest = runs.max_by_key(|run| run.len()).unwrap_or_default();
-    let part = match longest.len().checked_sub(TELLING_DIGITS) {
+    let part = match longest.len().checked_sub(SELECTIVE_DIGITS) {
         Some(skipped) => &longest[skipped..],
         None => text,
     };
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_index_is_asked_for_the_last_of_many_digits_alone() {
+    fn long_runs_of_digits_are_searched_by_their_end() {
         for (text, pattern) in [
             ("abc", "%abc%"),
             ("123456", "%123456%"),
@@ -78,7 +78,7 @@ mod tests {
             ("50%", r"%50\%%"),
             (r"\%12345", r"%\\\%12345%"),
         ] {
-            assert_eq!(telling_pattern(text), pattern, "{text}");
+            assert_eq!(index_pattern(text), pattern, "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::DbError;
 use crate::db::count::Count;
-use crate::db::metadata::{ListFilter, StoredRow, clients};
+use crate::db::metadata::{ListFilter, MetadataTable, StoredRow};
 use crate::db::page::PageWindow;
 use crate::db::snapshot::Snapshot;
 use crate::domain::masking::PiiAccess;
@@ -72,7 +72,7 @@ struct ClientReader(PayshackClientsExport);
 
 impl ClientReader {
     async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<StoredRow<Client>>, DbError> {
-        let mut clients = clients::list(snapshot.connection()?, &self.0.filter, &PageWindow::ALL).await?;
+        let mut clients = Client::list(snapshot.connection()?, &self.0.filter, &PageWindow::ALL).await?;
         for client in &mut clients {
             client.row.email = self.0.pii_access.email(client.row.email.take());
         }
@@ -84,7 +84,7 @@ impl RowReader for ClientReader {
     type Row = StoredRow<Client>;
 
     async fn count(&mut self, snapshot: &mut Snapshot) -> Result<Count, DbError> {
-        Ok(Count { total: clients::count(snapshot.connection()?, &self.0.filter).await?, exact: true })
+        Ok(Count { total: Client::count(snapshot.connection()?, &self.0.filter).await?, exact: true })
     }
 
     fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<StoredRow<Client>, DbError>> {

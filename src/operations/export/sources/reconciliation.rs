@@ -136,7 +136,7 @@ impl ExportSource for ReconciliationExport {
     }
 
     fn reader(&self, _columns: &[&'static Column<DiscrepancyRow>]) -> impl RowReader<Row = DiscrepancyRow> {
-        DiscrepancyReader { export: self.clone(), statement: DiscrepancyStream::of(&self.filter) }
+        DiscrepancyReader { export: self.clone(), statement: DiscrepancyStream::new(&self.filter) }
     }
 
     async fn summary(&self, snapshot: &mut Snapshot) -> Result<Vec<DaySummary>, DbError> {

@@ -153,7 +153,7 @@ struct TransactionReader {
 
 impl TransactionReader {
     fn statement(&self, rare: bool) -> TransactionStream {
-        TransactionStream::of(&self.export.filter, self.export.sort_by, self.export.order, &self.columns, rare)
+        TransactionStream::new(&self.export.filter, self.export.sort_by, self.export.order, &self.columns, rare)
     }
 }
 
