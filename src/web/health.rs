@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether what it needs does.
+//! Health of the process and of the servers it needs.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,38 +14,38 @@ use super::state::{PROCESS_TIMEOUT, State};
 use crate::db::jobs::processes;
 use crate::db::jobs::processes::AliveProcesses;
 
-/// A server that has not answered by then is down.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A server that takes longer to respond is down.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How the service is.
+/// The health of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum HealthStatus {
-    /// Everything is there.
+    /// Everything is available.
     Healthy,
-    /// It serves, but Redis, the workers or the scheduler are missing: what is shown grows old.
+    /// Requests are served, but Redis, the workers or the scheduler are unavailable, so data becomes outdated.
     Degraded,
-    /// The database is away: it cannot serve.
+    /// The database is unavailable, so requests cannot be served.
     Unhealthy,
 }
 
-/// How a server is.
+/// The state of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum ServerStatus {
-    /// It answers.
+    /// It responds.
     Ok,
-    /// It does not.
+    /// It does not respond.
     Down,
 }
 
-/// Whether a key is asked for.
+/// Whether requests need a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum AuthStatus {
-    /// It is.
+    /// They do.
     Required,
-    /// Anybody may do anything.
+    /// Every request has the role admin.
     Off,
 }
 
@@ -61,34 +61,34 @@ struct Servers {
 /// The processes that run jobs.
 #[derive(Debug, Clone, Object)]
 struct Workers {
-    /// How many were seen lately.
+    /// The number of workers that sent a heartbeat in the last 30 seconds.
     alive: u64,
 }
 
-/// The processes that enqueue what is due.
+/// The processes that enqueue due jobs.
 #[derive(Debug, Clone, Object)]
 struct Scheduler {
-    /// Whether one was seen lately.
+    /// Whether a scheduler sent a heartbeat in the last 30 seconds.
     alive: bool,
 }
 
-/// How the service is.
+/// The health of the service.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct Health {
-    /// In a word.
+    /// The health of the service.
     status: HealthStatus,
-    /// Which service it is.
+    /// The name of the service.
     service: String,
-    /// Which version of it.
+    /// The version of the service.
     version: String,
-    /// Whether a key is asked for.
+    /// Whether requests need a key.
     auth: AuthStatus,
     /// The servers it needs.
     services: Servers,
     /// The processes that run jobs.
     workers: Workers,
-    /// The processes that enqueue what is due.
+    /// The processes that enqueue due jobs.
     scheduler: Scheduler,
 }
 
@@ -119,11 +119,11 @@ impl Example for Health {
     }
 }
 
-/// Whether it lives.
+/// The process is alive.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct Liveness {
-    /// Always `alive`, for what is dead does not answer.
+    /// Always `alive`.
     status: String,
 }
 
@@ -133,11 +133,11 @@ impl Example for Liveness {
     }
 }
 
-/// Whether it can do all of its work.
+/// Whether the service is ready.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct Readiness {
-    /// Whether every server it needs answers.
+    /// Whether every server it needs responds.
     ready: bool,
     /// The servers it needs.
     services: Servers,
@@ -149,37 +149,34 @@ impl Example for Readiness {
     }
 }
 
-/// How the service is, with a status that load balancers understand.
 #[derive(ApiResponse)]
 enum HealthAnswer {
-    /// It serves.
+    /// Requests are served.
     #[oai(status = 200)]
     Serves(Json<Health>),
-    /// The database is away: it cannot serve.
+    /// The database is unavailable, so requests cannot be served.
     #[oai(status = 503)]
     Away(Json<Health>),
 }
 
-/// Whether it is ready, with a status that load balancers understand.
 #[derive(ApiResponse)]
 enum ReadinessAnswer {
-    /// Every server it needs answers.
+    /// Every server it needs responds.
     #[oai(status = 200)]
     Ready(Json<Readiness>),
-    /// The database or Redis is away.
+    /// The database or Redis is unavailable.
     #[oai(status = 503)]
     NotReady(Json<Readiness>),
 }
 
-/// The endpoints.
 pub(in crate::web) struct HealthApi;
 
 #[OpenApi(tag = "Tag::Health")]
 impl HealthApi {
-    /// Tell how the service is
+    /// Get the health of the service
     ///
-    /// `degraded` where it serves but Redis, the workers or the scheduler are missing; `unhealthy`, with status 503, where
-    /// the database is away. Needs no key.
+    /// `degraded` if Redis, the workers or the scheduler are unavailable; `unhealthy`, with status 503, if the database is
+    /// unavailable. Needs no key.
     #[oai(path = "/health", method = "get", operation_id = "getHealth")]
     async fn health(&self, state: Data<&Arc<State>>) -> HealthAnswer {
         let (services, alive) = tokio::join!(ask_servers(&state), count_alive(&state));
@@ -191,18 +188,18 @@ impl HealthApi {
         }
     }
 
-    /// Tell whether the process lives
+    /// Check whether the process is alive
     ///
-    /// Asks nobody else, so that a database that is away restarts no process. Needs no key.
+    /// Does not depend on any server, so that an unavailable database does not restart processes. Needs no key.
     #[oai(path = "/health/live", method = "get", operation_id = "getLiveness")]
-    #[expect(clippy::unused_async, reason = "poem-openapi calls every operation so")]
+    #[expect(clippy::unused_async, reason = "poem-openapi requires async operations")]
     async fn live(&self) -> Json<Liveness> {
         Json(Liveness::example())
     }
 
-    /// Tell whether the service is ready
+    /// Check whether the service is ready
     ///
-    /// Status 503 where the database or Redis is away. Needs no key.
+    /// Status 503 if the database or Redis is unavailable. Needs no key.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self, state: Data<&Arc<State>>) -> ReadinessAnswer {
         let services = ask_servers(&state).await;
@@ -218,14 +215,14 @@ async fn ask_servers(state: &State) -> Servers {
 }
 
 async fn answers<E>(question: impl Future<Output = Result<(), E>>) -> ServerStatus {
-    match tokio::time::timeout(PATIENCE, question).await {
+    match tokio::time::timeout(TIMEOUT, question).await {
         Ok(Ok(())) => ServerStatus::Ok,
         Ok(Err(_)) | Err(_) => ServerStatus::Down,
     }
 }
 
-/// Nobody is known to be alive where the database cannot be asked.
+/// Zero if the database is unavailable.
 async fn count_alive(state: &State) -> AliveProcesses {
-    let counted = tokio::time::timeout(PATIENCE, processes::count_alive(&state.pool, PROCESS_TIMEOUT)).await;
+    let counted = tokio::time::timeout(TIMEOUT, processes::count_alive(&state.pool, PROCESS_TIMEOUT)).await;
     counted.ok().and_then(Result::ok).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The trail of what somebody may have to account for: exports of more than a thousand rows, and their downloads.
+//! The audit log: exports of more than a thousand rows, and their downloads.
 
 use std::sync::Arc;
 
@@ -20,27 +20,27 @@ use crate::web::http::query::Query;
 use crate::web::http::schema::Time;
 use crate::web::state::State;
 
-/// Something that was done.
+/// An entry of the audit log.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct AuditEntry {
-    /// Its id.
+    /// The id of the entry.
     id: Uuid,
     /// When it began.
     began_at: Time,
-    /// When it ended; null while it goes on, and where its process died.
+    /// When it ended; null while it is running, or if its process died.
     ended_at: Option<Time>,
-    /// The name of the key that it was done with.
+    /// The name of the key.
     principal: String,
-    /// What the key might do then.
+    /// The role of the key at that time.
     role: String,
-    /// What was done: `export` or `download`.
+    /// The action: `export` or `download`.
     action: String,
-    /// To what, and how: of an export its filters, format and columns.
+    /// Details of the action; for an export its filters, format and columns.
     details: Value,
-    /// How many rows it was about.
+    /// The number of rows.
     rows: Option<i64>,
-    /// How it ended: `complete`, `sent`, or why not.
+    /// The outcome: `complete`, `sent`, or an error.
     outcome: Option<String>,
 }
 
@@ -76,15 +76,14 @@ impl Example for AuditEntry {
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct AuditApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Access")]
 impl AuditApi {
-    /// List what was taken out
+    /// List audit entries
     ///
-    /// Every export of more than 1,000 rows and every download of one: who, which filters, how many rows, how it ended. The
-    /// newest first. Takes the role admin.
+    /// Exports of more than 1,000 rows and their downloads, newest first: who, which filters, how many rows, the outcome. Needs
+    /// the role admin.
     #[oai(path = "/audit", method = "get", operation_id = "listAuditEntries")]
     async fn list(
         &self,

@@ -1,4 +1,4 @@
-//! Who one is here, and a ticket to prove it where no header can be sent.
+//! The current key, and WebSocket tickets.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::schema::{Time, named_enum};
 
-/// The key that asks.
+/// The key of the request.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct Me {
-    /// Its name.
+    /// The name of the key.
     name: String,
-    /// What it may do.
+    /// The role of the key.
     role: Role,
 }
 
@@ -33,9 +33,9 @@ impl Example for Me {
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct WebSocketTicket {
-    /// Goes into `/ws/updates?ticket=`, once.
+    /// The value of `/ws/updates?ticket=`; it can be used once.
     ticket: String,
-    /// Until when it opens.
+    /// When the ticket expires.
     expires_at: Time,
 }
 
@@ -46,24 +46,23 @@ impl Example for WebSocketTicket {
     }
 }
 
-/// The endpoints.
 pub(in crate::web) struct MeApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Access")]
 impl MeApi {
-    /// Tell who asks
+    /// Get current key
     ///
-    /// The name and the role of the key that the request bears.
+    /// The name and the role of the key of this request.
     #[oai(path = "/me", method = "get", operation_id = "getMe")]
-    #[expect(clippy::unused_async, reason = "poem-openapi calls every operation so")]
+    #[expect(clippy::unused_async, reason = "poem-openapi requires async operations")]
     async fn me(&self, viewer: Viewer) -> Result<Json<Me>, Fails> {
         Ok(Json(Me { name: viewer.0.name, role: viewer.0.role }))
     }
 
-    /// Issue a WebSocket ticket
+    /// Create a WebSocket ticket
     ///
-    /// For browsers, which cannot send a header with a WebSocket. The ticket opens one connection within 60 seconds, with
-    /// the role of the key that asked for it.
+    /// For browsers, which cannot send headers with a WebSocket. The ticket opens one connection within 60 seconds, with the role
+    /// of this key.
     #[oai(path = "/ws/ticket", method = "post", operation_id = "createWebSocketTicket")]
     async fn ticket(&self, access: Data<&Arc<Access>>, viewer: Viewer) -> Result<Json<WebSocketTicket>, Fails> {
         let issued = access.issue_ticket(&viewer.0).await?;

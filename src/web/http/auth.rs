@@ -112,7 +112,7 @@ impl Access {
         }
         let issued = self.issued_keys().await?;
         let key = find(&issued, &digest);
-        let key = key.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "this key opens nothing"))?;
+        let key = key.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "this key is unknown or revoked"))?;
         self.note_use(key).await;
         Ok(key.principal.clone())
     }
@@ -138,7 +138,7 @@ impl Access {
             let (pool, now) = (self.pool.clone(), self.clock.now());
             tokio::spawn(async move {
                 if let Err(error) = api_keys::record_use(&pool, id, now).await {
-                    tracing::warn!(%error, "the use of a key was not noted");
+                    tracing::warn!(%error, "failed to record the use of a key");
                 }
             });
         }
@@ -158,7 +158,7 @@ impl Access {
     /// # Errors
     /// A [`Problem`]: 401 where it was used, has run out, or never was one; 503 where Redis is away.
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<Principal, Problem> {
-        let refused = || Problem::new(ProblemCode::Unauthenticated, "this ticket was used, or has run out");
+        let refused = || Problem::new(ProblemCode::Unauthenticated, "this ticket was used or has expired");
         self.redis.redeem_ticket(ticket).await?.ok_or_else(refused)
     }
 }
@@ -226,7 +226,8 @@ async fn authorize(request: &Request, body: &mut RequestBody, least: Role) -> po
     let Data(access) = <Data<&Arc<Access>> as FromRequest>::from_request(request, body).await?;
     let principal = access.authenticate(request.headers()).await?;
     if principal.role < least {
-        let detail = format!("this takes the role {}, and the key has {}", least.as_str(), principal.role.as_str());
+        let detail =
+            format!("this operation needs the role {}, and the key has {}", least.as_str(), principal.role.as_str());
         return Err(Problem::new(ProblemCode::Forbidden, detail).into());
     }
     Ok(principal)

@@ -23,15 +23,15 @@ const MAX_ITEMS: u32 = 100;
 const TAG_BYTES: usize = 16;
 
 request_fields! {
-    /// Which page is wanted.
+    /// Which page is returned.
     pub(in crate::web) struct PageQuery {
-        /// The number of the page, from 1. Not together with `cursor`.
+        /// The number of the page, from 1. Cannot be combined with `cursor`.
         #[oai(validator(minimum(value = "1")))]
         page: Option<u32>,
-        /// How many items a page has: 1 to 100, or 50 where nothing is said.
+        /// The number of items per page: 1 to 100; default: 50.
         #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
         limit: Option<u32>,
-        /// The `next_cursor` of the page before: the next page at a cost that does not grow with depth.
+        /// The `next_cursor` of the previous page; its cost does not grow with the depth of the page.
         cursor: Option<String>,
     }
     check: PageQuery::check
@@ -117,7 +117,7 @@ impl Cursors {
         };
         let claims: Option<Claims<T>> = self.read(cursor).filter(|claims: &Claims<T>| claims.listing == listing);
         let Some(claims) = claims else {
-            return Err(Problem::field("cursor", "is no next_cursor of this listing; begin anew without it"));
+            return Err(Problem::field("cursor", "is not a next_cursor of this list; start again without it"));
         };
         Ok(Window { number: claims.page, limit, after: Some(claims.after) })
     }
@@ -198,28 +198,28 @@ impl<I> Listed<I> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub(in crate::web) enum TotalRelation {
-    /// It is.
+    /// `total` is exact.
     Exact,
-    /// An exact count would have to look at more than 100,000 rows one by one.
+    /// `total` is a lower bound: an exact count would visit more than 100,000 rows.
     AtLeast,
 }
 
-/// A page of a listing.
+/// A page of a list.
 #[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub(in crate::web) struct Page<I: ParseFromJSON + ToJSON> {
     /// The items.
     pub(in crate::web) items: Vec<I>,
-    /// How many items the listing has.
+    /// The number of items on all pages.
     pub(in crate::web) total: u64,
     /// Whether `total` is exact.
     pub(in crate::web) total_relation: TotalRelation,
     /// The number of this page.
     pub(in crate::web) page: u32,
-    /// How many items a page has at most.
+    /// The maximum number of items per page.
     pub(in crate::web) limit: u32,
-    /// How many pages there are.
+    /// The number of pages.
     pub(in crate::web) pages: u64,
     /// The `cursor` of the next page; null at the end.
     pub(in crate::web) next_cursor: Option<String>,

@@ -36,16 +36,19 @@ where
                 connections.spawn(cut.clone().run_until_cancelled_owned(connection));
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
+                tracing::warn!(%error, "failed to accept a connection");
                 tokio::time::sleep(AFTER_REFUSAL).await;
             }
         }
     }
-    // Whoever comes now is refused, and finds another process.
+    // New clients are refused, and can try another process.
     drop(listener);
     connections.close();
     if tokio::time::timeout(grace, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections are cut off, for their time is over");
+        tracing::warn!(
+            open = connections.len(),
+            "closing connections that are still open after the shutdown grace period"
+        );
         cut.cancel();
         connections.wait().await;
     }
