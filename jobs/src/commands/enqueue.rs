@@ -9,7 +9,7 @@ use clap::Args;
 use psp_dashboard::db::jobs;
 use psp_dashboard::domain::day::{day_before, day_of};
 use psp_dashboard::domain::job::{JobId, JobKind, JobState, NewJob, RECONCILE, REPLAY_QUARANTINE, Trigger};
-use psp_dashboard::domain::reconciliation::days::DaysAsked;
+use psp_dashboard::domain::reconciliation::days::RequestedDays;
 use psp_dashboard::domain::replay::Replay;
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
@@ -68,8 +68,8 @@ impl EnqueueArguments {
 }
 
 fn parse_days(args: Option<&str>, now: DateTime<Utc>, zone: Tz) -> anyhow::Result<Vec<NaiveDate>> {
-    let yesterday = DaysAsked { date: Some(day_before(now, zone)), ..DaysAsked::default() };
-    let asked: DaysAsked =
+    let yesterday = RequestedDays { date: Some(day_before(now, zone)), ..RequestedDays::default() };
+    let asked: RequestedDays =
         args.map_or(Ok(yesterday), serde_json::from_str).map_err(|error| invalid_arguments(&error))?;
     asked.days(day_of(now, zone)).map_err(|error| anyhow::anyhow!("{} {error}", error.field()))
 }

@@ -1,93 +1,89 @@
-//! Bands of amounts: how payments are spread over small and large ones, each in its own currency.
+//! Amount bands: the distribution of payments over small and large amounts, each in its own currency.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// A band of amounts. The migration that created `count_metric_cells` holds the same bounds.
+/// The migration that created `count_metric_cells` contains the same bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AmountBand(u8);
 
-/// Where each band but the first begins.
+/// The lower bounds of all bands but the first.
 pub const BOUNDS: [u32; 7] = [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000];
 
-/// What the bands are called.
+/// The names of the bands in the API.
 const LABELS: [&str; BOUNDS.len() + 1] =
     ["0-100", "100-500", "500-1000", "1000-5000", "5000-10000", "10000-50000", "50000-100000", "100000+"];
 
-/// Their names in the cells.
+/// The names of the bands in the cells.
 const NAMES: [&str; LABELS.len()] = ["0", "1", "2", "3", "4", "5", "6", "7"];
 
 impl AmountBand {
-    /// How many bands there are.
     pub const COUNT: usize = LABELS.len();
 
-    /// The band of an amount: a bound belongs to the band above it.
+    /// A bound belongs to the band above it.
     #[must_use]
     pub fn from_amount(amount: Decimal) -> Self {
         let below = BOUNDS.iter().filter(|bound| amount >= Decimal::from(**bound)).count();
-        // There are fewer bounds than a byte can count.
+        // The number of bounds fits into a byte.
         Self(u8::try_from(below).unwrap_or(u8::MAX))
     }
 
-    /// Every band, the smallest amounts first.
+    /// All bands, the smallest amounts first.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..).take(Self::COUNT).map(Self)
     }
 
-    /// Its place among them, from 0.
+    /// From 0.
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 
-    /// The name in the cells.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         NAMES[self.index()]
     }
 
-    /// What people call it.
     #[must_use]
     pub fn label(self) -> &'static str {
         LABELS[self.index()]
     }
 
-    /// Where it begins; the first one has no beginning.
-    fn begin(self) -> Option<Decimal> {
+    /// `None` for the first band.
+    fn lower_bound(self) -> Option<Decimal> {
         self.index().checked_sub(1).map(|below| Decimal::from(BOUNDS[below]))
     }
 }
 
-/// A range of amounts. The default has them all.
+/// A range of amounts. The default contains all amounts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AmountRange {
-    /// The smallest.
+    /// The smallest amount, inclusive.
     pub least: Option<Decimal>,
-    /// The largest.
+    /// The largest amount, inclusive.
     pub most: Option<Decimal>,
-    /// All are smaller than this.
+    /// An exclusive upper bound.
     pub below: Option<Decimal>,
 }
 
 impl AmountRange {
-    /// Whether it has every amount.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The bands that lie within it as a whole, and what is left of it below and above them.
+    /// The bands that lie entirely within the range, and the remaining ranges below and above them.
     #[must_use]
     pub fn in_bands(self) -> (Vec<AmountBand>, Vec<Self>) {
         let end = self.most.or(self.below).map(AmountBand::from_amount);
         let bands: Vec<AmountBand> = AmountBand::all()
-            .filter(|band| self.least.is_none_or(|least| band.begin().is_some_and(|begin| begin >= least)))
+            .filter(|band| self.least.is_none_or(|least| band.lower_bound().is_some_and(|bound| bound >= least)))
             .filter(|band| end.is_none_or(|end| *band < end))
             .collect();
         let Some((first, last)) = bands.first().zip(bands.last()) else { return (bands, vec![self]) };
-        let under = Self { below: first.begin(), most: None, ..self };
-        let over = Self { least: AmountBand::all().nth(last.index() + 1).and_then(AmountBand::begin), ..self };
-        let has_under = self.least.is_some_and(|least| first.begin() > Some(least));
+        let under = Self { below: first.lower_bound(), most: None, ..self };
+        let over = Self { least: AmountBand::all().nth(last.index() + 1).and_then(AmountBand::lower_bound), ..self };
+        let has_under = self.least.is_some_and(|least| first.lower_bound() > Some(least));
         let rest = [(has_under, under), (end.is_some(), over)];
         (bands, rest.into_iter().filter_map(|(is_left, range)| is_left.then_some(range)).collect())
     }
@@ -100,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_belongs_to_the_band_above() {
+    fn bound_belongs_to_the_band_above() {
         for (amount, label) in [
             ("-5", "0-100"),
             ("0", "0-100"),
@@ -114,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_whole_bands_and_what_is_left_at_its_ends() {
+    fn range_is_split_into_whole_bands_and_remaining_ranges() {
         let amount = |text: &str| (!text.is_empty()).then(|| text.parse().expect(text));
         let shown = |(least, most): (&str, &str)| {
             let (bands, rest) = AmountRange { least: amount(least), most: amount(most), below: None }.in_bands();
@@ -144,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_amount_of_a_range_is_met_once(amounts in proptest::array::uniform3(-50_i64..150_000), ends in 0..4) {
+        fn every_amount_of_a_range_is_covered_once(amounts in proptest::array::uniform3(-50_i64..150_000), ends in 0..4) {
             let [one, other, amount] = amounts.map(Decimal::from);
             let range = AmountRange {
                 least: (ends & 1 > 0).then_some(one.min(other)),
@@ -157,13 +153,13 @@ mod tests {
                     && range.most.is_none_or(|most| amount <= most)
                     && range.below.is_none_or(|below| amount < below)
             };
-            let met = usize::from(bands.contains(&AmountBand::from_amount(amount))) + rest.iter().filter(|rest| has(rest)).count();
-            prop_assert_eq!(met, usize::from(has(&range)), "{:?} {:?}", bands, rest);
+            let covered = usize::from(bands.contains(&AmountBand::from_amount(amount))) + rest.iter().filter(|rest| has(rest)).count();
+            prop_assert_eq!(covered, usize::from(has(&range)), "{:?} {:?}", bands, rest);
         }
     }
 
     #[test]
-    fn every_band_has_its_own_name() {
+    fn band_names_are_their_indexes() {
         for (index, band) in AmountBand::all().enumerate() {
             assert_eq!((band.index(), band.as_str()), (index, index.to_string().as_str()));
         }

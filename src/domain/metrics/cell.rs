@@ -1,7 +1,8 @@
-//! The cells that the metrics are answered from, and how a change of a payment moves them.
+//! Rollup cells, and how a change of a payment changes them.
 //!
-//! A change takes the old telling out of its cells and puts the new one into its own, so cells are exact at every commit, and
-//! only differences are written. Every cell belongs to one source, whose writers take turns: nobody waits for a cell.
+//! A change subtracts the old version of the payment from its cells and adds the new one, so cells are exact at every
+//! commit, and only differences are written. Every cell belongs to one source, whose writers are serialized: no writer
+//! waits for a cell.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,12 +16,11 @@ use crate::domain::string_enum::string_enum;
 use crate::domain::transaction::{Kind, Source, Transaction};
 
 string_enum! {
-    /// How long the time of a cell is. Whole ones of a width make one of the next.
+    /// The duration of a cell. Each is a multiple of the one before.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum Width {
-        /// A quarter of an hour: every zone's offset is a multiple of it.
+        /// 15 minutes: every zone's offset is a multiple of it.
         Quarter = "quarter",
-        /// An hour.
         Hour = "hour",
         /// A day of UTC.
         Day = "day",
@@ -28,10 +28,8 @@ string_enum! {
 }
 
 impl Width {
-    /// Every width, the widest first.
     pub const WIDEST_FIRST: [Self; 3] = [Self::Day, Self::Hour, Self::Quarter];
 
-    /// How long it is.
     #[must_use]
     pub fn length(self) -> TimeDelta {
         match self {
@@ -44,37 +42,30 @@ impl Width {
     /// The start of the cell that `time` falls in.
     #[must_use]
     pub fn start(self, time: DateTime<Utc>) -> DateTime<Utc> {
-        // Rounding fails only for times that nanoseconds of 64 bits cannot count: centuries from any payment.
+        // Fails only for times outside the range of 64-bit nanoseconds: centuries from any payment.
         time.duration_trunc(self.length()).unwrap_or(time)
     }
 }
 
 string_enum! {
-    /// Which dimensions cells tell apart, beside source, kind, currency and status, which all do.
+    /// The dimensions of a cell, besides source, kind, currency and status, which all cells have.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum Facet {
-        /// None.
         All = "all",
-        /// The project.
         Project = "project",
-        /// The project, and its merchant.
+        /// Project and merchant.
         Merchant = "merchant",
-        /// The payer's country.
         Country = "country",
-        /// How it was paid.
         PaymentMethod = "payment_method",
-        /// The band of its amount.
         AmountBand = "amount_band",
-        /// The project, and the payer's country.
         ProjectCountry = "project_country",
-        /// The project, and how it was paid.
         ProjectPaymentMethod = "project_payment_method",
     }
 }
 
 impl Facet {
-    /// The narrowest of its cells. Of many members, narrow cells would be as many as payments; what is narrower than these is
-    /// counted from the payments themselves, of which there are few in an hour, or in a day of one project.
+    /// The narrowest width of its cells. With many members, narrow cells would be as numerous as payments. Shorter times are
+    /// counted from the payments themselves, which are few within an hour, or within a day of one project.
     #[must_use]
     pub fn finest(self) -> Width {
         match self {
@@ -84,7 +75,6 @@ impl Facet {
         }
     }
 
-    /// Whether its cells tell projects apart.
     #[must_use]
     pub fn has_project(self) -> bool {
         matches!(self, Self::Project | Self::Merchant | Self::ProjectCountry | Self::ProjectPaymentMethod)
@@ -95,48 +85,38 @@ impl Facet {
     }
 }
 
-/// What the payments of a cell share. An absent dimension is an empty text.
+/// The key of a cell. Absent dimensions are empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
-    /// Which dimensions it tells apart.
     pub facet: Facet,
-    /// How long its time is.
     pub width: Width,
-    /// The merchant's project, where the facet has one.
+    /// Empty if the facet has no project.
     pub project: String,
-    /// The merchant, country, method or band, where the facet has one.
+    /// The merchant, country, payment method or amount band, if the facet has one.
     pub member: String,
-    /// The start of its time.
+    /// The start of the cell.
     pub bucket: DateTime<Utc>,
-    /// Who told of the payments.
     pub source: Source,
-    /// Pay-ins or pay-outs.
     pub kind: Kind,
-    /// The currency of the amounts.
     pub currency: String,
-    /// Their state.
     pub status: Status,
 }
 
-/// What is counted of payments, or the difference that a change makes to it.
+/// Count and sums of payments, or a difference of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Measures {
-    /// How many payments.
     pub count: i64,
-    /// The sum of their amounts.
     pub amount: Decimal,
-    /// The sum of their amounts in US dollars, of those that have one.
+    /// Payments without a known amount in US dollars add nothing.
     pub amount_usd: Decimal,
-    /// The sum of their fees.
     pub fee: Decimal,
-    /// The sum of their fees in US dollars, of those that have one.
     pub fee_usd: Decimal,
-    /// How many have no amount in US dollars.
+    /// The number of payments without an amount in US dollars.
     pub usd_missing: i64,
 }
 
 impl Measures {
-    /// What one payment adds, given its amount, its fee and what it is worth.
+    /// The measures of one payment.
     #[must_use]
     pub fn new(amount: Decimal, fee: Option<Decimal>, valuation: Option<&Valuation>) -> Self {
         let amount_usd = valuation.and_then(|valuation| valuation.amount_usd);
@@ -168,33 +148,24 @@ impl std::ops::AddAssign for Measures {
     }
 }
 
-/// Where a payment stands in every dimension. What it does not say is an empty text.
+/// The values of a payment in all dimensions. Absent values are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Dimensions {
-    /// The start of the quarter of an hour it was created in.
+    /// The start of the quarter of an hour in which it was created.
     pub quarter: DateTime<Utc>,
-    /// Who told of it.
     pub source: Source,
-    /// Pay-in or pay-out.
     pub kind: Kind,
-    /// The merchant's project.
     pub project: String,
-    /// The merchant's account.
     pub merchant_id: String,
-    /// The payer's country.
     pub country: String,
-    /// How it was paid.
     pub payment_method: String,
-    /// The band of its amount.
     pub amount_band: AmountBand,
-    /// The currency of its amount.
     pub currency: String,
-    /// Its state.
     pub status: Status,
 }
 
 impl Dimensions {
-    /// The cells of all facets and widths that it lies in.
+    /// The cells of all facets and widths that contain the payment.
     fn cells(&self) -> impl Iterator<Item = Cell> {
         Facet::ALL.into_iter().flat_map(move |facet| facet.widths().map(move |width| self.cell(facet, width)))
     }
@@ -221,17 +192,14 @@ impl Dimensions {
     }
 }
 
-/// One payment's part of the metrics.
+/// What one payment adds to the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contribution {
-    /// Where it stands.
     pub dimensions: Dimensions,
-    /// What it adds there.
     pub measures: Measures,
 }
 
 impl Contribution {
-    /// The share of a payment that is worth `valuation`.
     #[must_use]
     pub fn new(payment: &Transaction, valuation: Option<&Valuation>) -> Self {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
@@ -253,7 +221,7 @@ impl Contribution {
     }
 }
 
-/// Differences that changes of payments make.
+/// The accumulated differences of changed payments.
 #[derive(Debug, Default)]
 pub struct Deltas(HashMap<Dimensions, Measures>);
 
@@ -266,22 +234,22 @@ impl Deltas {
         self.0.entry(after.dimensions.clone()).or_default().add(&after.measures, 1);
     }
 
-    /// The days of UTC of the payments that changed, also of those that changed nothing that is counted.
+    /// The UTC days of all changed payments, even if no measure changed.
     #[must_use]
     pub fn days(&self) -> BTreeSet<NaiveDate> {
         self.0.keys().map(|dimensions| dimensions.quarter.date_naive()).collect()
     }
 
-    /// The cells that really move, in the order of their keys, in which they are found fastest.
+    /// The cells that change, sorted by key, which is the fastest order to find them.
     #[must_use]
     pub fn into_cell_deltas(self) -> Vec<(Cell, Measures)> {
-        let mut moves: BTreeMap<Cell, Measures> = BTreeMap::new();
+        let mut cells: BTreeMap<Cell, Measures> = BTreeMap::new();
         for (dimensions, measures) in self.0.into_iter().filter(|(_, measures)| *measures != Measures::default()) {
             for cell in dimensions.cells() {
-                *moves.entry(cell).or_default() += measures;
+                *cells.entry(cell).or_default() += measures;
             }
         }
-        moves.into_iter().filter(|(_, measures)| *measures != Measures::default()).collect()
+        cells.into_iter().filter(|(_, measures)| *measures != Measures::default()).collect()
     }
 }
 
@@ -289,7 +257,7 @@ impl Deltas {
 mod tests {
     use super::*;
 
-    fn share(status: Status, amount: i64) -> Contribution {
+    fn contribution(status: Status, amount: i64) -> Contribution {
         let amount = Decimal::from(amount);
         let dimensions = Dimensions {
             quarter: DateTime::UNIX_EPOCH + TimeDelta::minutes(45),
@@ -307,12 +275,12 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_lies_in_a_cell_of_every_facet_and_width() {
+    fn payment_is_in_a_cell_of_every_facet_and_width() {
         let mut deltas = Deltas::default();
-        deltas.change(None, &share(Status::Success, 50));
-        let moves = deltas.into_cell_deltas();
+        deltas.change(None, &contribution(Status::Success, 50));
+        let cells = deltas.into_cell_deltas();
         let of = |facet: Facet| -> Vec<(Width, i64, &str, &str)> {
-            let cells = moves.iter().map(|(cell, _)| cell).filter(|cell| cell.facet == facet);
+            let cells = cells.iter().map(|(cell, _)| cell).filter(|cell| cell.facet == facet);
             cells.map(|cell| (cell.width, cell.bucket.timestamp() / 60, &*cell.project, &*cell.member)).collect()
         };
         let (quarter, hour, day) = ((Width::Quarter, 45), (Width::Hour, 0), (Width::Day, 0));
@@ -327,29 +295,29 @@ mod tests {
         assert_eq!(of(Facet::PaymentMethod), expect(&[hour, day], "", ""));
         assert_eq!(of(Facet::ProjectCountry), expect(&[day], "monetix", "IN"));
         assert_eq!(of(Facet::ProjectPaymentMethod), expect(&[day], "monetix", ""));
-        assert!(moves.iter().all(|(_, measures)| measures.count == 1 && measures.amount == Decimal::from(50)));
+        assert!(cells.iter().all(|(_, measures)| measures.count == 1 && measures.amount == Decimal::from(50)));
     }
 
     #[test]
-    fn a_change_moves_only_what_differs() {
-        let (pending, success) = (share(Status::Pending, 50), share(Status::Success, 50));
+    fn change_affects_only_cells_that_differ() {
+        let (pending, success) = (contribution(Status::Pending, 50), contribution(Status::Success, 50));
         let mut deltas = Deltas::default();
         deltas.change(Some(&pending), &success);
         deltas.change(Some(&success), &success);
-        let moves = deltas.into_cell_deltas();
+        let cells = deltas.into_cell_deltas();
         let counts =
-            |status| moves.iter().filter(move |(cell, _)| cell.status == status).map(|(_, measures)| measures.count);
+            |status| cells.iter().filter(move |(cell, _)| cell.status == status).map(|(_, measures)| measures.count);
         assert!(counts(Status::Pending).all(|count| count == -1));
         assert!(counts(Status::Success).all(|count| count == 1));
         assert_eq!(counts(Status::Pending).count(), counts(Status::Success).count());
         let mut nothing = Deltas::default();
         nothing.change(Some(&pending), &pending);
-        assert_eq!(nothing.days().len(), 1, "its raw text may be another");
+        assert_eq!(nothing.days().len(), 1, "its raw text may differ");
         assert_eq!(nothing.into_cell_deltas(), vec![]);
-        // Another amount of the same band moves the sums, and no count.
-        let mut dearer = Deltas::default();
-        dearer.change(Some(&pending), &share(Status::Pending, 60));
-        let moves = dearer.into_cell_deltas();
-        assert!(moves.iter().all(|(_, measures)| (measures.count, measures.amount) == (0, Decimal::TEN)));
+        // Another amount in the same band changes the sums but not the count.
+        let mut larger = Deltas::default();
+        larger.change(Some(&pending), &contribution(Status::Pending, 60));
+        let cells = larger.into_cell_deltas();
+        assert!(cells.iter().all(|(_, measures)| (measures.count, measures.amount) == (0, Decimal::TEN)));
     }
 }

@@ -1,9 +1,9 @@
-//! Which two stretches of time are held against each other: what there is of a period so far, and as much of the one before.
+//! The two periods of a comparison: the current period so far, and an equal part of the previous one.
 //!
-//! Of a period that is still running, the current stretch ends with the running quarter of an hour, and the previous one at the
-//! same time by the clocks. A cut at the present instant was rejected: every question would be a new one, and the last quarter
-//! of an hour would be read payment by payment, twice. A cut at the start of the quarter was rejected too, for the newest payments
-//! must count. So the previous stretch may be ahead by up to a quarter of an hour; both say where they end.
+//! If the current period has not ended, it is cut at the end of the current quarter of an hour, and the previous period at
+//! the same local time. Rejected: cutting at the present instant (no query would ever repeat, and the last quarter of an
+//! hour would be read payment by payment, twice), and cutting at the start of the quarter (the newest payments must count).
+//! So the previous period may be longer by up to a quarter of an hour; both report where they end.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -14,32 +14,29 @@ use crate::domain::string_enum::string_enum;
 use crate::domain::time_range::TimeRange;
 
 string_enum! {
-    /// What is held against what.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub enum ComparisonType {
-        /// Today against yesterday.
+        /// Today with yesterday.
         #[default]
         Day = "day",
-        /// This week, from Monday, against the last.
+        /// This week, from Monday, with the previous one.
         Week = "week",
-        /// This calendar month against the last.
+        /// This calendar month with the previous one.
         Month = "month",
-        /// Given days against as many right before them.
+        /// Requested days with the same number of days before them.
         Custom = "custom",
     }
 }
 
-/// Two stretches that do not overlap.
+/// The two periods do not overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ComparedPeriods {
-    /// The earlier one.
     pub previous: TimeRange,
-    /// The later one.
     pub current: TimeRange,
 }
 
 impl ComparisonType {
-    /// What is compared at `now`; `days`, whose zone is the one that counts, are what a custom comparison is about.
+    /// The periods at `now`, in the zone of `days`. Only `Custom` uses the days themselves.
     #[must_use]
     pub fn periods(self, days: DayRange, now: DateTime<Utc>) -> ComparedPeriods {
         let zone = days.zone();
@@ -62,16 +59,17 @@ impl ComparisonType {
     }
 }
 
-/// From `first` to the end of `last` or of the running quarter of an hour, whichever comes sooner, against as much from `before`.
+/// The current period is from `first` to the end of `last` or of the current quarter of an hour, whichever is earlier; the
+/// previous one is equally long, from `before`.
 fn compare((before, first, last): (NaiveDate, NaiveDate, NaiveDate), zone: Tz, now: DateTime<Utc>) -> ComparedPeriods {
     let start = |day: NaiveDate| first_instant(day.into(), zone);
     let from = start(first);
-    let running = Width::Quarter.start(now) + Width::Quarter.length();
-    let until = running.min(start(last.succ_opt().unwrap_or(last))).max(from);
-    // Days and clocks, not hours: a day may have 23 or 25 of them.
-    let clocks = until.with_timezone(&zone).naive_local();
-    let same_time = clocks.checked_sub_signed(first - before).unwrap_or(clocks);
-    // The last month may be shorter than this one has become.
+    let quarter_end = Width::Quarter.start(now) + Width::Quarter.length();
+    let until = quarter_end.min(start(last.succ_opt().unwrap_or(last))).max(from);
+    // By local time instead of hours: a day may have 23 or 25 hours.
+    let local = until.with_timezone(&zone).naive_local();
+    let same_time = local.checked_sub_signed(first - before).unwrap_or(local);
+    // The previous month may be shorter than the elapsed part of this one.
     let previous_until = first_instant(same_time, zone).min(from);
     ComparedPeriods {
         previous: TimeRange { from: start(before), until: previous_until },
@@ -87,7 +85,7 @@ mod tests {
         text.parse().expect(text)
     }
 
-    /// The four ends by the clocks of the zone: previous, then current.
+    /// The four boundaries in local time: previous, then current.
     fn periods(comparison: ComparisonType, days: (&str, &str), zone: Tz, now: &str) -> [String; 4] {
         let days = DayRange::new(day(days.0), day(days.1), zone).expect("days");
         let ComparedPeriods { previous, current } = comparison.periods(days, now.parse().expect(now));
@@ -96,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_running_is_held_against_as_much_of_what_was_before() {
+    fn running_period_is_compared_with_an_equal_part_of_the_previous_one() {
         use ComparisonType::{Day, Month, Week};
         for (comparison, zone, now, expected) in [
             (Day, Tz::UTC, "2026-01-15T10:07:00Z", ["01-14 00:00", "01-14 10:15", "01-15 00:00", "01-15 10:15"]),
@@ -115,7 +113,7 @@ mod tests {
             (Month, Tz::UTC, "2026-01-15T10:07:00Z", ["12-01 00:00", "12-15 10:15", "01-01 00:00", "01-15 10:15"]),
             // February has no 31st: all of it, and no more.
             (Month, Tz::UTC, "2026-03-31T10:07:00Z", ["02-01 00:00", "03-01 00:00", "03-01 00:00", "03-31 10:15"]),
-            // April has no 31st to hold against that of March.
+            // April has no 31st to compare with that of March.
             (Month, Tz::UTC, "2026-04-30T23:50:00Z", ["03-01 00:00", "03-31 00:00", "04-01 00:00", "05-01 00:00"]),
         ] {
             assert_eq!(periods(comparison, ("2025-06-01", "2025-06-02"), zone, now), expected, "{comparison:?} {now}");
@@ -123,30 +121,30 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_are_set_change_hours_and_not_times_of_the_day() {
+    fn clock_changes_affect_hours_but_not_local_times() {
         let zone = Tz::America__New_York;
         for (now, expected, previous_hours, current_hours) in [
-            // They went forward at two on the 8th.
+            // Clocks go forward at two on the 8th.
             ("2026-03-08T12:00:00Z", ["03-07 00:00", "03-07 08:15", "03-08 00:00", "03-08 08:15"], 8, 7),
             ("2026-03-09T06:30:00Z", ["03-08 00:00", "03-08 03:00", "03-09 00:00", "03-09 02:45"], 2, 2),
-            // They go back at two on the 1st: half past one comes twice, and the first time is taken.
+            // Clocks go back at two on the 1st: half past one occurs twice, and the first time is used.
             ("2026-11-01T06:20:00Z", ["10-31 00:00", "10-31 01:30", "11-01 00:00", "11-01 01:30"], 1, 2),
             ("2026-11-02T06:20:00Z", ["11-01 00:00", "11-01 01:30", "11-02 00:00", "11-02 01:30"], 1, 1),
         ] {
             assert_eq!(periods(ComparisonType::Day, ("2025-06-01", "2025-06-02"), zone, now), expected, "{now}");
             let days = DayRange::single(day("2025-06-01"), zone);
             let ComparedPeriods { previous, current } = ComparisonType::Day.periods(days, now.parse().expect(now));
-            let hours = [previous, current].map(|stretch| (stretch.until - stretch.from).num_hours());
+            let hours = [previous, current].map(|period| (period.until - period.from).num_hours());
             assert_eq!(hours, [previous_hours, current_hours], "{now}");
         }
     }
 
     #[test]
-    fn given_days_are_held_against_as_many_right_before() {
+    fn custom_days_are_compared_with_the_same_number_before() {
         for (days, expected) in [
             (("2026-01-08", "2026-01-14"), ["01-01 00:00", "01-08 00:00", "01-08 00:00", "01-15 00:00"]),
             (("2026-01-14", "2026-01-20"), ["01-07 00:00", "01-08 10:15", "01-14 00:00", "01-15 10:15"]),
-            // What lies ahead is nothing, held against nothing.
+            // The future is empty, and is compared with an empty period.
             (("2026-02-01", "2026-02-02"), ["01-30 00:00", "01-30 00:00", "02-01 00:00", "02-01 00:00"]),
         ] {
             assert_eq!(periods(ComparisonType::Custom, days, Tz::UTC, "2026-01-15T10:07:00Z"), expected, "{days:?}");

@@ -1,68 +1,65 @@
-//! Which cells a stretch of time is put together from: the widest that fit, and what no cell fits.
+//! Which cells cover a range of time: the widest that fit, and the rest that no cell fits.
 
 use chrono::{DateTime, Utc};
 
 use super::cell::Width;
 use crate::domain::time_range::TimeRange;
 
-/// A stretch that cells of one width fill from end to end.
+/// A range that cells of one width cover exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RollupSpan {
-    /// Their width.
     pub width: Width,
     pub range: TimeRange,
 }
 
-/// What stretches of time are put together from.
+/// The cells and payments that cover a time range.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RollupPlan {
-    /// Cells.
     pub spans: Vec<RollupSpan>,
-    /// What is to be counted payment by payment.
+    /// To be counted payment by payment.
     pub rest: Vec<TimeRange>,
 }
 
 impl RollupPlan {
-    /// Covers the stretches between `boundaries`, so that no cell lies across one of them, with cells that are no narrower than
-    /// `finest`.
+    /// Covers the ranges between `boundaries` with cells of at least width `finest`, none of which crosses a boundary.
     #[must_use]
     pub fn new(boundaries: &[DateTime<Utc>], finest: Width) -> Self {
         let widths: Vec<Width> = Width::WIDEST_FIRST.into_iter().filter(|width| *width >= finest).collect();
-        let mut cover = Self::default();
+        let mut plan = Self::default();
         for pair in boundaries.windows(2) {
-            cover.add(TimeRange { from: pair[0], until: pair[1] }, &widths);
+            plan.add(TimeRange { from: pair[0], until: pair[1] }, &widths);
         }
-        cover
+        plan
     }
 
-    /// Covers nothing by cells.
+    /// Covers everything by payments.
     #[must_use]
     pub fn without_cells(boundaries: &[DateTime<Utc>]) -> Self {
-        let stretch = boundaries.first().zip(boundaries.last());
-        let rest = stretch.map(|(from, until)| TimeRange { from: *from, until: *until });
+        let range = boundaries.first().zip(boundaries.last());
+        let rest = range.map(|(from, until)| TimeRange { from: *from, until: *until });
         Self { spans: vec![], rest: rest.into_iter().collect() }
     }
 
-    fn add(&mut self, stretch: TimeRange, widths: &[Width]) {
-        let TimeRange { from, until } = stretch;
+    fn add(&mut self, range: TimeRange, widths: &[Width]) {
+        let TimeRange { from, until } = range;
         if from >= until {
             return;
         }
         let Some((width, narrower)) = widths.split_first() else {
-            return self.add_rest(stretch);
+            return self.add_rest(range);
         };
         let begun = width.start(from);
         let first = if begun == from { from } else { begun + width.length() };
         let last = width.start(until);
         if first >= last {
-            return self.add(stretch, narrower);
+            return self.add(range, narrower);
         }
         self.add(TimeRange { from, until: first }, narrower);
         self.add_span(RollupSpan { width: *width, range: TimeRange { from: first, until: last } });
         self.add(TimeRange { from: last, until }, narrower);
     }
 
-    /// Neighbours become one, so that one walk through the cells finds both.
+    /// Merges adjacent spans, so that one index scan finds both.
     fn add_span(&mut self, span: RollupSpan) {
         match self.spans.last_mut() {
             Some(before) if before.width == span.width && before.range.until == span.range.from => {
@@ -72,10 +69,10 @@ impl RollupPlan {
         }
     }
 
-    fn add_rest(&mut self, stretch: TimeRange) {
+    fn add_rest(&mut self, range: TimeRange) {
         match self.rest.last_mut() {
-            Some(before) if before.until == stretch.from => before.until = stretch.until,
-            _ => self.rest.push(stretch),
+            Some(before) if before.until == range.from => before.until = range.until,
+            _ => self.rest.push(range),
         }
     }
 }
@@ -93,13 +90,13 @@ mod tests {
 
     fn shown(cover: &RollupPlan) -> Vec<String> {
         let written =
-            |stretch: &TimeRange| format!("{} {}", stretch.from.format("%d %H:%M"), stretch.until.format("%d %H:%M"));
+            |range: &TimeRange| format!("{} {}", range.from.format("%d %H:%M"), range.until.format("%d %H:%M"));
         let spans = cover.spans.iter().map(|span| format!("{} {}", span.width.as_str(), written(&span.range)));
-        spans.chain(cover.rest.iter().map(|stretch| format!("rest {}", written(stretch)))).collect()
+        spans.chain(cover.rest.iter().map(|range| format!("rest {}", written(range)))).collect()
     }
 
     #[test]
-    fn days_of_any_zone_are_days_hours_and_quarters_of_utc() {
+    fn days_of_a_zone_are_covered_by_utc_days_hours_and_quarters() {
         // Three days in Kathmandu, which is ahead by 5:45.
         let boundaries = [time("2026-01-14T18:15:00Z"), time("2026-01-17T18:15:00Z")];
         assert_eq!(
@@ -120,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_read_in_one_go_and_no_cell_lies_across_a_boundary() {
+    fn adjacent_spans_merge_and_no_cell_crosses_a_boundary() {
         let hours: Vec<_> = (0..=48).map(|hour| time("2026-01-15T00:00:00Z") + TimeDelta::hours(hour)).collect();
         assert_eq!(shown(&RollupPlan::new(&hours, Width::Quarter)), ["hour 15 00:00 17 00:00"]);
         let in_kolkata: Vec<_> = hours.iter().map(|hour| *hour + TimeDelta::minutes(30)).collect();
@@ -128,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_covered_by_nothing() {
+    fn empty_time_has_an_empty_plan() {
         assert_eq!(RollupPlan::new(&[time("2026-01-15T00:00:00Z")], Width::Quarter), RollupPlan::default());
         assert_eq!(RollupPlan::without_cells(&[]), RollupPlan::default());
     }
 
     proptest! {
-        /// Everything is covered once: sorted, the parts touch from the first boundary to the last.
+        /// Sorted, the parts are adjacent from the first boundary to the last.
         #[test]
         fn every_minute_is_covered_once(
             minutes in proptest::collection::btree_set(0_i64..10_000, 2..6),

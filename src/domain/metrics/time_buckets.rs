@@ -1,8 +1,8 @@
-//! How the time of a question is divided: into stretches one after another, each counted under a key.
+//! The time of a query, divided into consecutive ranges that are each counted under a key.
 //!
-//! Several stretches may share a key (every Monday from nine to ten), and a stretch may have none (what lies between two
-//! periods that are compared). All boundaries are found here, in the calendar of a zone with all its gaps and repetitions, so
-//! that the database adds up instants and knows nothing of zones.
+//! Several ranges may share a key (every Monday from nine to ten), and a range may have none (the time between two compared
+//! periods). All boundaries are computed here, by the calendar of a zone with its clock changes, so that the database needs
+//! no zones.
 
 use std::ops::RangeInclusive;
 
@@ -15,38 +15,36 @@ use super::rollup_plan::RollupPlan;
 use crate::domain::day::DayRange;
 use crate::domain::time_range::TimeRange;
 
-/// The most buckets that an answer may have.
-pub const MOST_BUCKETS: usize = 2_000;
+/// The most buckets of one response.
+pub const MAX_BUCKETS: usize = 2_000;
 
-/// Hours of a day.
 pub const HOURS: i32 = 24;
 
-/// Time, divided. The default has no time at all.
+/// The default is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TimeBuckets {
     boundaries: Vec<DateTime<Utc>>,
-    /// The key of the stretch that begins at each boundary but the last.
+    /// The key of the range that starts at each boundary but the last.
     keys: Vec<Option<i32>>,
 }
 
-/// A period has more buckets than an answer may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("would make more than {MOST_BUCKETS} buckets: ask for fewer days, or a coarser granularity")]
+#[error("would result in more than {MAX_BUCKETS} buckets: request fewer days or a coarser granularity")]
 pub struct TooManyBuckets;
 
 impl TimeBuckets {
-    /// The key of the earlier of [`Self::two`] stretches.
+    /// The key of the earlier range of [`Self::two`].
     pub const EARLIER: i32 = 0;
-    /// The key of the later one.
+    /// The key of the later range of [`Self::two`].
     pub const LATER: i32 = 1;
 
-    /// One stretch, under the key 0.
+    /// One range, with the key 0.
     #[must_use]
-    pub fn one(stretch: TimeRange) -> Self {
-        Self { boundaries: vec![stretch.from, stretch.until], keys: vec![Some(0)] }
+    pub fn one(range: TimeRange) -> Self {
+        Self { boundaries: vec![range.from, range.until], keys: vec![Some(0)] }
     }
 
-    /// Two stretches that do not overlap, under [`Self::EARLIER`] and [`Self::LATER`].
+    /// Two ranges that do not overlap, with the keys [`Self::EARLIER`] and [`Self::LATER`].
     #[must_use]
     pub fn two(earlier: TimeRange, later: TimeRange) -> Self {
         let keys = [Some(Self::EARLIER), Some(Self::LATER)];
@@ -59,18 +57,15 @@ impl TimeBuckets {
         }
     }
 
-    /// What lies between one boundary and the next, under the keys 0, 1, and so on.
+    /// The ranges between consecutive boundaries, with the keys 0, 1, and so on.
     #[must_use]
     pub fn between(boundaries: Vec<DateTime<Utc>>) -> Self {
         let keys = (0..).map(Some).take(boundaries.len().saturating_sub(1)).collect();
         Self { boundaries, keys }
     }
 
-    /// The buckets of days, under the keys 0, 1, and so on; and when each begins by the calendar, which for the first may be
-    /// before the days themselves.
-    ///
-    /// # Errors
-    /// [`TooManyBuckets`] where there are more than [`MOST_BUCKETS`].
+    /// The buckets of days, with the keys 0, 1, and so on, and the start of each by the calendar, which for the first may be
+    /// before the first day.
     pub fn calendar(days: DayRange, granularity: Granularity) -> Result<(Self, Vec<DateTime<Utc>>), TooManyBuckets> {
         let (from, until) = days.instants();
         let mut starts = vec![granularity.start(from, days.zone())];
@@ -80,7 +75,7 @@ impl TimeBuckets {
             if next >= until {
                 break;
             }
-            if starts.len() == MOST_BUCKETS {
+            if starts.len() == MAX_BUCKETS {
                 return Err(TooManyBuckets);
             }
             starts.push(next);
@@ -89,31 +84,31 @@ impl TimeBuckets {
         Ok((Self::between(boundaries), starts))
     }
 
-    /// The hours of days, each under the key that `key` gives to its weekday, from Monday as 0, and its hour.
+    /// The hours of days, each with the key of its weekday (0 is Monday) and hour.
     #[must_use]
     pub fn hours(days: DayRange, key: fn(weekday: i32, hour: i32) -> i32) -> Self {
         Self::folded(days, Granularity::Hour, |local| key(weekday(local), signed(local.hour())))
     }
 
-    /// The days, each under its weekday, from Monday as 0.
+    /// The days, each with its weekday as key (0 is Monday).
     #[must_use]
     pub fn weekdays(days: DayRange) -> Self {
         Self::folded(days, Granularity::Day, weekday)
     }
 
-    /// The buckets of days, each under the key that `key` gives to what the clocks of the zone show when it begins.
+    /// The buckets of days, each with the key of its local start time.
     fn folded(days: DayRange, granularity: Granularity, key: impl Fn(&DateTime<Tz>) -> i32) -> Self {
         let (mut start, until) = days.instants();
-        let mut slots = Self { boundaries: vec![start], keys: vec![] };
+        let mut buckets = Self { boundaries: vec![start], keys: vec![] };
         while start < until {
             let key = key(&start.with_timezone(&days.zone()));
             start = granularity.next(start, days.zone()).min(until);
-            slots.push(start, key);
+            buckets.push(start, key);
         }
-        slots
+        buckets
     }
 
-    /// A stretch up to `end`, joined to the one before where they share a key.
+    /// Adds a range up to `end`, merged with the previous one if they share a key.
     fn push(&mut self, end: DateTime<Utc>, key: i32) {
         if self.keys.last() == Some(&Some(key)) {
             self.boundaries.pop();
@@ -123,26 +118,26 @@ impl TimeBuckets {
         self.keys.push(Some(key));
     }
 
-    /// Where the stretches begin, and where the last one ends.
+    /// The start of each range, and the end of the last one.
     #[must_use]
     pub fn boundaries(&self) -> &[DateTime<Utc>] {
         &self.boundaries
     }
 
-    /// The key of each stretch; -1 where it has none.
+    /// The key of each range; -1 if it has none.
     #[must_use]
     pub fn keys(&self) -> Vec<i32> {
         self.keys.iter().map(|key| key.unwrap_or(-1)).collect()
     }
 
-    /// The days of UTC that they have a part of.
+    /// The UTC days that the ranges overlap.
     #[must_use]
     pub fn days(&self) -> Option<RangeInclusive<NaiveDate>> {
         let (from, until) = self.boundaries.first().zip(self.boundaries.last())?;
         Some(from.date_naive()..=(*until - TimeDelta::nanoseconds(1)).date_naive())
     }
 
-    /// What of them is before `at`, and what is not; none where that is all or nothing.
+    /// The time before `at`, and the rest. `None` if one of them is empty.
     #[must_use]
     pub fn split(&self, at: DateTime<Utc>) -> Option<(Self, Self)> {
         let before = self.boundaries.partition_point(|boundary| *boundary < at);
@@ -161,12 +156,12 @@ impl TimeBuckets {
         (after < self.boundaries.len()).then_some((earlier, later))
     }
 
-    /// What they are put together from, of cells no narrower than `finest`, or of payments alone.
+    /// Uses cells of at least width `finest`, or only payments without it.
     #[must_use]
     pub fn rollup_plan(&self, finest: Option<Width>) -> RollupPlan {
-        let mut cover = RollupPlan::default();
+        let mut plan = RollupPlan::default();
         let mut from = 0;
-        // Stretches that touch are covered in one go; one without a key is passed over.
+        // Adjacent ranges are covered together; ranges without a key are skipped.
         while from < self.keys.len() {
             let touching = self.keys[from..].iter().take_while(|key| key.is_some()).count();
             let boundaries = &self.boundaries[from..=from + touching];
@@ -175,20 +170,20 @@ impl TimeBuckets {
                 None if touching > 0 => RollupPlan::without_cells(boundaries),
                 None => RollupPlan::default(),
             };
-            cover.spans.extend(part.spans);
-            cover.rest.extend(part.rest);
+            plan.spans.extend(part.spans);
+            plan.rest.extend(part.rest);
             from += touching + 1;
         }
-        cover
+        plan
     }
 }
 
-/// Its weekday, from Monday as 0.
+/// 0 is Monday.
 fn weekday(local: &DateTime<Tz>) -> i32 {
     signed(local.weekday().num_days_from_monday())
 }
 
-/// Hours and weekdays are far below what an i32 holds.
+/// Hours and weekdays always fit into an i32.
 fn signed(count: u32) -> i32 {
     i32::try_from(count).unwrap_or_default()
 }
@@ -272,7 +267,7 @@ mod tests {
                 "2026-03-08T05:00:00Z",
                 "2026-03-09T04:00:00Z",
             ),
-            // Half an hour forward at two: the hour from two to three has thirty minutes.
+            // Clocks go forward by half an hour at two: the hour from two to three has thirty minutes.
             (
                 Tz::Australia__Lord_Howe,
                 Granularity::Hour,
@@ -282,7 +277,7 @@ mod tests {
                 "2026-10-03T13:30:00Z",
                 "2026-10-03T14:30:00Z",
             ),
-            // Weeks and months begin where the calendar says, before the first day that was asked for.
+            // Weeks and months start by the calendar, before the first requested day.
             (Tz::UTC, Granularity::Week, "2026-01-15", "2026-01-20", 2, "2026-01-12T00:00:00Z", "2026-01-19T00:00:00Z"),
             (
                 Tz::UTC,
@@ -295,25 +290,26 @@ mod tests {
             ),
         ] {
             let days = days(from, to, zone);
-            let (slots, starts) = TimeBuckets::calendar(days, granularity).expect("few enough");
-            let told = format!("{zone} {granularity:?} {from}");
-            assert_eq!((starts.len(), starts[0], starts[1]), (count, time(first), time(second)), "{told}");
-            assert_eq!(slots.keys.len(), count, "{told}");
-            assert_eq!((slots.boundaries[0], slots.boundaries[count]), days.instants(), "{told}");
-            assert_eq!(slots.boundaries[1..count], starts[1..], "{told}");
+            let (buckets, starts) = TimeBuckets::calendar(days, granularity).expect("few enough");
+            let context = format!("{zone} {granularity:?} {from}");
+            assert_eq!((starts.len(), starts[0], starts[1]), (count, time(first), time(second)), "{context}");
+            assert_eq!(buckets.keys.len(), count, "{context}");
+            assert_eq!((buckets.boundaries[0], buckets.boundaries[count]), days.instants(), "{context}");
+            assert_eq!(buckets.boundaries[1..count], starts[1..], "{context}");
         }
     }
 
     #[test]
-    fn slots_are_split_at_any_time() {
+    fn ranges_can_be_split_at_any_time() {
         let at = |hour: i64| time("2026-01-15T00:00:00Z") + TimeDelta::hours(hour);
         // Two hours are compared with two others; an hour between them is in neither.
-        let slots = TimeBuckets::two(TimeRange { from: at(0), until: at(2) }, TimeRange { from: at(3), until: at(5) });
-        let shown = |slots: &TimeBuckets| {
-            let hours: Vec<i64> = slots.boundaries.iter().map(|boundary| (*boundary - at(0)).num_hours()).collect();
-            (hours, slots.keys())
+        let buckets =
+            TimeBuckets::two(TimeRange { from: at(0), until: at(2) }, TimeRange { from: at(3), until: at(5) });
+        let shown = |buckets: &TimeBuckets| {
+            let hours: Vec<i64> = buckets.boundaries.iter().map(|boundary| (*boundary - at(0)).num_hours()).collect();
+            (hours, buckets.keys())
         };
-        let split = |hour: i64| slots.split(at(hour)).map(|(earlier, later)| (shown(&earlier), shown(&later)));
+        let split = |hour: i64| buckets.split(at(hour)).map(|(earlier, later)| (shown(&earlier), shown(&later)));
         for outside in [-1, 0, 5, 6] {
             assert_eq!(split(outside), None, "{outside}");
         }
@@ -321,13 +317,13 @@ mod tests {
         assert_eq!(split(2), Some(((vec![0, 2], vec![0]), (vec![2, 3, 5], vec![-1, 1]))));
         assert_eq!(split(4), Some(((vec![0, 2, 3, 4], vec![0, -1, 1]), (vec![4, 5], vec![1]))));
         let day = |text: &str| text.parse::<NaiveDate>().expect(text);
-        assert_eq!(slots.days(), Some(day("2026-01-15")..=day("2026-01-15")));
+        assert_eq!(buckets.days(), Some(day("2026-01-15")..=day("2026-01-15")));
         let until_midnight = TimeBuckets::one(TimeRange { from: at(-1), until: at(24) });
         assert_eq!(until_midnight.days(), Some(day("2026-01-14")..=day("2026-01-15")));
     }
 
     #[test]
-    fn there_may_be_two_thousand_buckets() {
+    fn more_than_two_thousand_buckets_are_rejected() {
         assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-02", Tz::UTC), Granularity::Minute).is_err());
         assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-01", Tz::UTC), Granularity::Minute).is_ok());
         assert!(TimeBuckets::calendar(days("2026-01-01", "2026-03-24", Tz::UTC), Granularity::Hour).is_ok());
@@ -335,13 +331,13 @@ mod tests {
     }
 
     #[test]
-    fn hours_and_weekdays_are_those_of_the_zone() {
+    fn hours_and_weekdays_follow_the_local_time() {
         let hours = TimeBuckets::hours(days("2026-01-15", "2026-01-15", Tz::Asia__Kolkata), |weekday, hour| {
             weekday * HOURS + hour
         });
         // A Thursday.
         assert_eq!((hours.keys(), hours.boundaries[1]), ((72..96).collect(), time("2026-01-14T19:30:00Z")));
-        // One in the morning comes twice, two in the morning not at all.
+        // 01:00 occurs twice in autumn, 02:00 does not occur in spring.
         let back = TimeBuckets::hours(days("2026-11-01", "2026-11-01", Tz::America__New_York), |_, hour| hour);
         assert_eq!(back.keys(), (0..24).collect::<Vec<_>>());
         assert_eq!(back.boundaries[2] - back.boundaries[1], TimeDelta::hours(2));
@@ -352,19 +348,19 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_between_two_periods_is_not_read() {
-        let stretch = |from: &str, until: &str| TimeRange { from: time(from), until: time(until) };
+    fn time_between_two_periods_is_not_read() {
+        let range = |from: &str, until: &str| TimeRange { from: time(from), until: time(until) };
         let apart = TimeBuckets::two(
-            stretch("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
-            stretch("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"),
+            range("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
+            range("2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"),
         );
         assert_eq!(apart.keys(), [0, -1, 1]);
         let cover = apart.rollup_plan(Some(Width::Day));
         assert_eq!((cover.spans.len(), cover.rest.len()), (2, 0));
         assert_eq!(apart.rollup_plan(None).rest.len(), 2);
         let touching = TimeBuckets::two(
-            stretch("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
-            stretch("2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"),
+            range("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
+            range("2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"),
         );
         assert_eq!((touching.keys(), touching.rollup_plan(Some(Width::Day)).spans.len()), (vec![0, 1], 1));
     }

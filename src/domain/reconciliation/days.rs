@@ -1,83 +1,47 @@
-//! Which days somebody wants reconciled: a day, or all days from one to another. What cannot be meant is refused with the
-//! field that is at fault, before anything is enqueued; requests and commands say it alike.
+//! The days that a request or a command wants to reconcile. They are validated before anything is enqueued.
 
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::MOST_DAYS;
+use super::MAX_DAYS;
 use crate::domain::sync::days;
 
-/// Nobody whom we follow paid anything before.
+/// Before any payment of the providers.
 const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(2000, 1, 1) {
     Some(day) => day,
     None => NaiveDate::MIN,
 };
 
-/// What is asked for, as it is written: `{"date": …}`, or `{"from_date": …, "to_date": …}`.
+/// `{"date": …}`, or `{"from_date": …, "to_date": …}` with both days inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DaysAsked {
-    /// This day.
+pub struct RequestedDays {
     pub date: Option<NaiveDate>,
-    /// This day and all after it,
     pub from_date: Option<NaiveDate>,
-    /// until this day, included.
     pub to_date: Option<NaiveDate>,
 }
 
-/// Days that cannot be meant.
+/// The message continues the name of [`Self::field`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DaysError {
-    /// None is said.
-    #[error("is required, or from_date and to_date in its place")]
+    #[error("is required, or from_date and to_date instead")]
     None,
-    /// A day, and a range.
-    #[error("says which day: leave from_date and to_date out, or date")]
+    #[error("cannot be combined with from_date and to_date: omit one or the other")]
     Both,
-    /// A range with one end.
-    #[error("is required where the other end is given")]
-    OneEnd {
-        /// The end that is missing.
-        field: &'static str,
-    },
-    /// The first day is after the last.
+    #[error("is required if the other end is given")]
+    OneEnd { field: &'static str },
     #[error("{from} is after to_date {to}: swap them")]
-    Reversed {
-        /// The first day.
-        from: NaiveDate,
-        /// The last day.
-        to: NaiveDate,
-    },
-    /// More days than one request may ask for.
-    #[error("{from} to to_date {to} are more than {MOST_DAYS} days: ask for less at once")]
-    TooMany {
-        /// The first day.
-        from: NaiveDate,
-        /// The last day.
-        to: NaiveDate,
-    },
-    /// A day that has not begun.
+    Reversed { from: NaiveDate, to: NaiveDate },
+    #[error("{from} to to_date {to} are more than {MAX_DAYS} days: request fewer days at once")]
+    TooMany { from: NaiveDate, to: NaiveDate },
     #[error("{day} has not begun: the last day that can be reconciled is today, {today}")]
-    NotBegun {
-        /// Where it is said.
-        field: &'static str,
-        /// The day.
-        day: NaiveDate,
-        /// The day it is.
-        today: NaiveDate,
-    },
-    /// A day before any payment.
+    NotBegun { field: &'static str, day: NaiveDate, today: NaiveDate },
     #[error("{day} is too long ago: the first day that can be reconciled is {FIRST_DAY}")]
-    TooOld {
-        /// Where it is said.
-        field: &'static str,
-        /// The day.
-        day: NaiveDate,
-    },
+    TooOld { field: &'static str, day: NaiveDate },
 }
 
 impl DaysError {
-    /// The field that is at fault.
+    /// The invalid field.
     #[must_use]
     pub fn field(&self) -> &'static str {
         match self {
@@ -88,11 +52,8 @@ impl DaysError {
     }
 }
 
-impl DaysAsked {
-    /// The days, the first one first, where it is `today`.
-    ///
-    /// # Errors
-    /// [`DaysError`] where they cannot be meant.
+impl RequestedDays {
+    /// The days, oldest first.
     pub fn days(self, today: NaiveDate) -> Result<Vec<NaiveDate>, DaysError> {
         let ((first, from), (last, to)) = match (self.date, self.from_date, self.to_date) {
             (Some(day), None, None) => (("date", day), ("date", day)),
@@ -111,7 +72,7 @@ impl DaysAsked {
         if from < FIRST_DAY {
             return Err(DaysError::TooOld { field: first, day: from });
         }
-        if (to - from).num_days() >= MOST_DAYS {
+        if (to - from).num_days() >= MAX_DAYS {
             return Err(DaysError::TooMany { from, to });
         }
         Ok(days(from, to).collect())
@@ -123,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_understood_or_refused_by_their_field() {
+    fn invalid_days_are_rejected_with_their_field() {
         for (date, from, to, expected) in [
             ("2026-03-05", "", "", Ok(1)),
             ("", "2026-03-01", "2026-03-05", Ok(5)),
             ("", "2025-12-04", "2026-03-05", Ok(92)),
             ("", "", "", Err("date is required, or from_date")),
-            ("2026-03-05", "2026-03-01", "2026-03-05", Err("date says which day")),
-            ("2026-03-05", "", "2026-03-05", Err("date says which day")),
+            ("2026-03-05", "2026-03-01", "2026-03-05", Err("date cannot be combined with")),
+            ("2026-03-05", "", "2026-03-05", Err("date cannot be combined with")),
             ("", "2026-03-01", "", Err("to_date is required")),
             ("", "", "2026-03-01", Err("from_date is required")),
             ("", "2026-03-05", "2026-03-01", Err("from_date 2026-03-05 is after to_date 2026-03-01: swap them")),
@@ -140,14 +101,14 @@ mod tests {
             ("1999-12-31", "", "", Err("date 1999-12-31 is too long ago")),
         ] {
             let day = |text: &str| (!text.is_empty()).then(|| text.parse().expect(text));
-            let asked = DaysAsked { date: day(date), from_date: day(from), to_date: day(to) };
-            match (asked.days("2026-03-05".parse().expect("a day")), expected) {
-                (Ok(days), Ok(count)) => assert_eq!(days.len(), count, "{asked:?}"),
-                (Err(error), Err(told)) => {
+            let requested = RequestedDays { date: day(date), from_date: day(from), to_date: day(to) };
+            match (requested.days("2026-03-05".parse().expect("a day")), expected) {
+                (Ok(days), Ok(count)) => assert_eq!(days.len(), count, "{requested:?}"),
+                (Err(error), Err(expected)) => {
                     let error = format!("{} {error}", error.field());
-                    assert!(error.starts_with(told), "{error}");
+                    assert!(error.starts_with(expected), "{error}");
                 }
-                (days, expected) => panic!("{asked:?}: {days:?}, expected {expected:?}"),
+                (days, expected) => panic!("{requested:?}: {days:?}, expected {expected:?}"),
             }
         }
     }

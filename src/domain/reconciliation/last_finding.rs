@@ -1,8 +1,8 @@
-//! What was last found of one payment, put together from what runs left behind.
+//! The last finding about one payment.
 //!
-//! Runs write down what is not matched. That a payment is matched follows from what they did not write: it and its partner
-//! were there when the last run of their day judged, and neither is mentioned. Rejected: a row for every matched pair, which
-//! is what nearly all of a million payments a day would be.
+//! Runs store only findings that are not matched. A payment is matched if both its rows were stored when the last run of
+//! their day judged, and the run has no finding about either. Rejected: storing matched pairs, which are nearly all of a
+//! million payments a day.
 
 use std::ops::Range;
 
@@ -16,100 +16,86 @@ use super::{DiscrepancyType, MatchStatus, Parameters};
 /// The last completed run of a day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastRun {
-    /// The run.
     pub id: Uuid,
-    /// Its day.
     pub recon_date: NaiveDate,
-    /// When that day began and ended.
+    /// The instants of that day.
     pub day: Range<DateTime<Utc>>,
-    /// The time at which it judged.
+    /// The time of its judgement.
     pub as_of: DateTime<Utc>,
-    /// The rules it went by.
     pub parameters: Parameters,
 }
 
-/// What the last completed run of a day found of a payment that is not simply matched.
+/// A finding of the last completed run of a day.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// The run.
     pub run_id: Uuid,
-    /// Its day.
     pub recon_date: NaiveDate,
-    /// The time at which it judged.
     pub as_of: DateTime<Utc>,
-    /// What was found.
     pub match_status: MatchStatus,
-    /// In what the sides disagree.
     pub types: Vec<DiscrepancyType>,
-    /// Vima's row.
     pub vima: Option<Uuid>,
-    /// `PayShack`'s row.
     pub payshack: Option<Uuid>,
-    /// Why; none where it is matched, for then nothing was written.
+    /// `None` if matched, because nothing is stored then.
     pub details: Option<Value>,
 }
 
 impl Finding {
-    /// Whether it is about this row.
     #[must_use]
     pub fn is_about(&self, id: Uuid) -> bool {
         [self.vima, self.payshack].contains(&Some(id))
     }
 
-    /// The row of the other side, as seen from `id`.
+    /// The row of the other side.
     #[must_use]
     pub fn counterpart_of(&self, id: Uuid) -> Option<Uuid> {
         [self.vima, self.payshack].into_iter().flatten().find(|other| *other != id)
     }
 }
 
-/// A row of the payment's key, and when it was stored here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRow {
-    /// The row.
     pub row: Row,
-    /// When it was stored first.
+    /// When the row was first stored.
     pub ingested_at: DateTime<Utc>,
 }
 
-/// What is known of the rows that share a payment's key.
+/// The rows that share a payment's key, with all findings about them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
-    /// The rows, the payment's own among them.
+    /// Including the payment's own.
     pub rows: Vec<StoredRow>,
-    /// What the last runs found of any of them.
     pub findings: Vec<Finding>,
-    /// The last runs of the days that they came to be on.
+    /// The last runs of the days on which the rows were created.
     pub runs: Vec<LastRun>,
 }
 
 impl Evidence {
-    /// What was found of the payment last; none where no run that counts has judged it.
+    /// `None` if no completed run has judged the payment.
     #[must_use]
     pub fn last_finding(&self, payment: Uuid) -> Option<Finding> {
-        let written = self.findings.iter().filter(|finding| finding.is_about(payment)).cloned();
-        let followed = self.runs.iter().filter_map(|run| self.matched(payment, run));
-        written.chain(followed).max_by_key(|finding| (finding.as_of, finding.recon_date))
+        let stored = self.findings.iter().filter(|finding| finding.is_about(payment)).cloned();
+        let concluded = self.runs.iter().filter_map(|run| self.matched(payment, run));
+        stored.chain(concluded).max_by_key(|finding| (finding.as_of, finding.recon_date))
     }
 
-    /// The row of the other side that stands for the same payment by `parameters`, whoever has judged it or not.
+    /// The row of the other side, by `parameters`, whether or not a run has judged it.
     #[must_use]
     pub fn counterpart(&self, payment: Uuid, parameters: &Parameters) -> Option<Uuid> {
         let (vima, payshack) = self.pair(payment, parameters, |_| true)?;
         [vima.id, payshack.id].into_iter().find(|id| *id != payment)
     }
 
-    /// That `run` has matched the payment, where that follows.
+    /// The finding that `run` has matched the payment, if that can be concluded.
     fn matched(&self, payment: Uuid, run: &LastRun) -> Option<Finding> {
-        let judged = |stored: &StoredRow| {
+        let was_judged = |stored: &StoredRow| {
             stored.ingested_at <= run.as_of && run.parameters.projects.contains(stored.row.project.as_deref())
         };
-        let (vima, payshack) = self.pair(payment, &run.parameters, judged)?;
-        let silent = !self
+        let (vima, payshack) = self.pair(payment, &run.parameters, was_judged)?;
+        let has_no_finding = !self
             .findings
             .iter()
             .any(|finding| finding.run_id == run.id && (finding.is_about(vima.id) || finding.is_about(payshack.id)));
-        (silent && run.day.contains(&vima.created_at)).then(|| Finding {
+        (has_no_finding && run.day.contains(&vima.created_at)).then(|| Finding {
             run_id: run.id,
             recon_date: run.recon_date,
             as_of: run.as_of,
@@ -121,15 +107,20 @@ impl Evidence {
         })
     }
 
-    /// Both rows of the payment, among those that `count` and were not found to be too many.
-    fn pair(&self, payment: Uuid, parameters: &Parameters, count: impl Fn(&StoredRow) -> bool) -> Option<(&Row, &Row)> {
-        let rows = self.rows.iter().filter(|stored| count(stored) && !self.is_duplicate(stored.row.id));
+    /// Both rows of the payment, ignoring duplicates and rows that do not pass the filter.
+    fn pair(
+        &self,
+        payment: Uuid,
+        parameters: &Parameters,
+        filter: impl Fn(&StoredRow) -> bool,
+    ) -> Option<(&Row, &Row)> {
+        let rows = self.rows.iter().filter(|stored| filter(stored) && !self.is_duplicate(stored.row.id));
         let groups = groups(rows.map(|stored| &stored.row).collect(), parameters);
         let pairs = groups.into_iter().filter_map(|group| group.vima.zip(group.payshack));
         pairs.into_iter().find(|(vima, payshack)| [vima.id, payshack.id].contains(&payment))
     }
 
-    /// Such a row is reported on its own day, be it another than that of the pair.
+    /// A duplicate is reported on its own day, which may differ from that of the pair.
     fn is_duplicate(&self, id: Uuid) -> bool {
         let mut findings = self.findings.iter();
         findings.any(|finding| finding.match_status == MatchStatus::Duplicate && finding.is_about(id))
@@ -199,46 +190,50 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_of_which_nothing_is_written_is_matched_on_the_day_of_its_vima_row() {
+    fn pair_without_findings_is_matched_on_the_day_of_its_vima_row() {
         let evidence = split_by_midnight();
         assert_eq!(found(&evidence, VIMA), Some((MatchStatus::Matched, 15, Some(PAYSHACK))));
         assert_eq!(found(&evidence, PAYSHACK), Some((MatchStatus::Matched, 15, Some(VIMA))));
     }
 
     #[test]
-    fn what_a_run_has_not_judged_it_has_not_matched() {
-        let spoilt: [fn(&mut Evidence); 5] = [
+    fn pair_that_no_run_judged_is_not_matched() {
+        let changes: [fn(&mut Evidence); 5] = [
             |evidence| evidence.runs.retain(|run| run.id != Uuid::from_u128(15)),
             |evidence| evidence.rows[1].ingested_at = at("16T01:31"),
             |evidence| evidence.rows[0].row.project = Some("monetix".to_owned()),
             |evidence| evidence.rows[1].row.created_at = at("17T00:00"),
             |evidence| evidence.rows.truncate(1),
         ];
-        for (number, spoil) in spoilt.into_iter().enumerate() {
+        for (number, change) in changes.into_iter().enumerate() {
             let mut evidence = split_by_midnight();
-            spoil(&mut evidence);
+            change(&mut evidence);
             assert_eq!(found(&evidence, VIMA), None, "{number}");
         }
     }
 
     #[test]
-    fn what_was_judged_last_counts() {
+    fn latest_judgement_wins() {
         let mut evidence = split_by_midnight();
         let early = run(16, "16T01:00");
         evidence.findings = vec![finding(&early, MatchStatus::MissingVima, None, Some(PAYSHACK))];
         assert_eq!(found(&evidence, PAYSHACK), Some((MatchStatus::Matched, 15, Some(VIMA))), "by a later run");
         let pending = finding(&run(15, "16T01:30"), MatchStatus::Pending, Some(VIMA), Some(PAYSHACK));
         evidence.findings.push(pending);
-        assert_eq!(found(&evidence, PAYSHACK), Some((MatchStatus::Pending, 15, Some(VIMA))), "it is not silent");
+        assert_eq!(found(&evidence, PAYSHACK), Some((MatchStatus::Pending, 15, Some(VIMA))), "the run has a finding");
     }
 
     #[test]
-    fn a_row_too_many_has_no_counterpart_and_takes_none() {
+    fn duplicate_has_no_counterpart_and_takes_none() {
         let mut evidence = split_by_midnight();
         evidence.rows.push(stored(AGAIN, Source::Payshack, "16T00:00"));
         evidence.findings = vec![finding(&run(16, "17T01:30"), MatchStatus::Duplicate, None, Some(AGAIN))];
         assert_eq!(found(&evidence, AGAIN), Some((MatchStatus::Duplicate, 16, None)));
-        assert_eq!(found(&evidence, VIMA), Some((MatchStatus::Matched, 15, Some(PAYSHACK))), "although it is farther");
+        assert_eq!(
+            found(&evidence, VIMA),
+            Some((MatchStatus::Matched, 15, Some(PAYSHACK))),
+            "although it is further away"
+        );
         let counterparts = [VIMA, PAYSHACK, AGAIN].map(|id| evidence.counterpart(id, &Parameters::default()));
         assert_eq!(counterparts, [Some(PAYSHACK), Some(VIMA), None]);
     }

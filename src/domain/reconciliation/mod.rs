@@ -1,9 +1,8 @@
-//! Reconciliation: whether two providers agree about each payment of a day.
+//! Reconciliation: whether the two providers agree about each payment of a day.
 //!
-//! Vima is the merchant's record, `PayShack` the processor's. The rules stand here as small functions over rows
-//! ([`rules`]), where a person can read them; `db/reconciliation` says the same in one statement over a million rows, and
-//! a property test holds the two against each other. What a run counts, and that nothing is lost in counting, is
-//! [`tally`].
+//! Vima is the merchant's record, `PayShack` the processor's. [`rules`] defines the rules as small, readable functions
+//! over rows; `db/reconciliation` implements the same rules as one statement over a million rows, and a property test
+//! compares the two. [`tally`] holds the counts of a run and checks that no row is lost.
 
 pub mod days;
 pub mod last_finding;
@@ -17,16 +16,15 @@ use serde::{Deserialize, Serialize};
 use super::transaction::Source;
 use crate::domain::string_enum::string_enum;
 
-/// The most days that are reconciled by one request.
-pub const MOST_DAYS: i64 = 92;
+/// The most days that one request may reconcile.
+pub const MAX_DAYS: i64 = 92;
 
-/// What a `reconcile` job is told.
+/// The arguments of a `reconcile` job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ReconcileArgs {
-    /// This day.
     Day(DayArgs),
-    /// The day that ended with this night, and every day shortly before it that is not settled: a job for each.
+    /// Enqueues a job for the day that has just ended, and one for every recent day that is not settled.
     Nightly(NightlyArgs),
 }
 
@@ -34,7 +32,7 @@ pub enum ReconcileArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DayArgs {
-    /// The day, in `RECONCILIATION_TIMEZONE`.
+    /// In `RECONCILIATION_TIMEZONE`.
     pub date: NaiveDate,
 }
 
@@ -42,36 +40,33 @@ pub struct DayArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NightlyArgs {
-    /// The last day, in `RECONCILIATION_TIMEZONE`.
+    /// The day that has just ended, in `RECONCILIATION_TIMEZONE`.
     pub nightly: NaiveDate,
 }
 
 impl ReconcileArgs {
-    /// The arguments for a day.
     #[must_use]
     pub fn for_day(date: NaiveDate) -> Self {
         Self::Day(DayArgs { date })
     }
 
-    /// The arguments for the night after a day.
     #[must_use]
     pub fn for_night_after(nightly: NaiveDate) -> Self {
         Self::Nightly(NightlyArgs { nightly })
     }
 }
 
-/// Whose payments are reconciled.
+/// The projects whose payments are reconciled. In JSON a list of names, or `["*"]` for all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub enum Projects {
-    /// Everybody's, whoever told none too.
+    /// All payments, including those without a project.
     All,
-    /// Those of these projects.
     Named(Vec<String>),
 }
 
 impl Projects {
-    /// The names; none where all are meant.
+    /// `None` for all projects.
     #[must_use]
     pub fn names(&self) -> Option<&[String]> {
         match self {
@@ -80,7 +75,6 @@ impl Projects {
         }
     }
 
-    /// Whether payments of `project` are reconciled.
     #[must_use]
     pub fn contains(&self, project: Option<&str>) -> bool {
         self.names().is_none_or(|names| project.is_some_and(|project| names.iter().any(|name| name == project)))
@@ -102,39 +96,35 @@ impl From<Projects> for Vec<String> {
     }
 }
 
-/// The rules of a run that can be set. They are kept with the run: what it found is judged by them for ever.
+/// The configurable rules. They are stored with each run, because its findings depend on them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
-    /// The zone whose days are reconciled (IANA name).
+    /// The zone of the days (IANA name).
     pub timezone: String,
-    /// Whose payments.
     pub projects: Projects,
-    /// How far apart the two records of a payment may have come to be.
+    /// The longest time between the creation of the two records of a payment.
     pub window_hours: u32,
-    /// Amounts that differ by no more are equal.
+    /// Amounts are equal if they differ by at most this,
     pub amount_tolerance: Decimal,
-    /// Nor by more than so many percent of Vima's amount.
+    /// or by at most this percentage of Vima's amount.
     pub amount_tolerance_percent: Decimal,
-    /// How long one side may know of the end of a payment before the other does.
+    /// How long the final status of one side may precede that of the other.
     pub pending_grace_minutes: u32,
-    /// How long after a payment the absent side must have been read, to say that it is missing there.
+    /// A payment counts as missing only once the other side has been read up to this long after its creation.
     pub settle_minutes: u32,
 }
 
 impl Parameters {
-    /// How far apart the two records of a payment may have come to be.
     #[must_use]
     pub fn window(&self) -> TimeDelta {
         TimeDelta::hours(self.window_hours.into())
     }
 
-    /// How long one side may know of the end of a payment before the other does.
     #[must_use]
     pub fn grace(&self) -> TimeDelta {
         TimeDelta::minutes(self.pending_grace_minutes.into())
     }
 
-    /// How long after a payment the absent side must have been read.
     #[must_use]
     pub fn settle(&self) -> TimeDelta {
         TimeDelta::minutes(self.settle_minutes.into())
@@ -155,24 +145,23 @@ impl Default for Parameters {
     }
 }
 
-/// How far a side has been read: from when on, and up to when.
+/// The period that has been read of a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverage {
-    /// Everything created since then has been read; none before the first run.
+    /// Everything created since then, up to the watermark, has been read. `None` before the first run.
     pub covered_from: Option<DateTime<Utc>>,
     /// The start of the last complete, successful read of its pay-ins.
     pub watermark: Option<DateTime<Utc>>,
 }
 
 impl Coverage {
-    /// Whether a payment of that time would be here by now, had this side known of it.
+    /// Whether a payment created at that time would be stored by now if this side had it.
     #[must_use]
     pub fn settles(&self, created_at: DateTime<Utc>, settle: TimeDelta) -> bool {
         self.watermark.is_some_and(|watermark| watermark >= created_at + settle)
             && self.covered_from.is_some_and(|covered_from| covered_from <= created_at)
     }
 
-    /// Whether everything between the two times has been read.
     #[must_use]
     pub fn spans(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         self.watermark.is_some_and(|watermark| watermark >= until)
@@ -180,17 +169,13 @@ impl Coverage {
     }
 }
 
-/// How far both sides have been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverages {
-    /// Of Vima.
     pub vima: Coverage,
-    /// Of `PayShack`.
     pub payshack: Coverage,
 }
 
 impl Coverages {
-    /// Of one of them.
     #[must_use]
     pub fn of(&self, source: Source) -> Coverage {
         match source {
@@ -201,31 +186,30 @@ impl Coverages {
 }
 
 string_enum! {
-    /// What was found of a payment, or of a row too many.
+    /// The result for a payment, or for a duplicate or unmatchable row.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum MatchStatus {
-        /// Both sides agree.
         Matched = "matched",
-        /// They do not.
+        /// Both sides have the payment but disagree.
         Discrepancy = "discrepancy",
-        /// Only `PayShack` knows of it.
+        /// Only `PayShack` has the payment.
         MissingVima = "missing_vima",
-        /// Only Vima knows of it.
+        /// Only Vima has the payment.
         MissingPayshack = "missing_payshack",
-        /// It is too early to say.
+        /// Too early to decide.
         Pending = "pending",
-        /// Another row stands for the payment already.
+        /// The payment already has another row of the same side.
         Duplicate = "duplicate",
-        /// The row has no key to look for its partner by.
+        /// The row has no key to match it by.
         Unmatchable = "unmatchable",
     }
 }
 
 impl MatchStatus {
-    /// Those that become cases.
+    /// The results that open a discrepancy.
     pub const DISCREPANCIES: [Self; 4] = [Self::Discrepancy, Self::MissingVima, Self::MissingPayshack, Self::Duplicate];
 
-    /// What is found of a payment that only `source` knows of.
+    /// The result for a payment that only `source` has.
     #[must_use]
     pub fn known_only_to(source: Source) -> Self {
         match source {
@@ -236,54 +220,47 @@ impl MatchStatus {
 }
 
 string_enum! {
-    /// In what two sides disagree.
+    /// What the two sides disagree about.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum DiscrepancyType {
-        /// In the amount, or in the currency.
+        /// The amount or the currency.
         Amount = "amount",
-        /// In what became of it.
         Status = "status",
-        /// One of them does not know it.
+        /// One side does not have the payment.
         Missing = "missing",
-        /// One of them tells it twice.
+        /// One side has it twice.
         Duplicate = "duplicate",
     }
 }
 
 string_enum! {
-    /// How a run stands, by its own record and by its job.
+    /// The status of a run, from its own row and its job.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum RunStatus {
-        /// It waits for a worker: for its first attempt, or for the next. No record says so, for then it is the job's to say.
+        /// Waits for its first or next attempt. Derived from the job; the run's row never has this status.
         Queued = "queued",
-        /// A worker is at it.
         Running = "running",
-        /// It has decided what could be decided, and never changes again.
+        /// The findings are stored and final.
         Completed = "completed",
-        /// It stopped on an error, and left nothing.
+        /// It failed, and stored no findings.
         Failed = "failed",
-        /// It was told to stop, and left nothing.
+        /// It was cancelled, and stored no findings.
         Cancelled = "cancelled",
     }
 }
 
 string_enum! {
-    /// How long ago a case's day was, as finance sorts what is open.
+    /// The age of a discrepancy, in days.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub enum AgeBucket {
-        /// Of today or yesterday.
         Fresh = "0-1",
-        /// Two or three days.
         Days = "2-3",
-        /// Four to seven days.
         Week = "4-7",
-        /// Eight days or more.
         Older = "8+",
     }
 }
 
 impl AgeBucket {
-    /// The bucket of an age in days.
     #[must_use]
     pub fn from_days(days: u32) -> Self {
         match days {
@@ -295,7 +272,7 @@ impl AgeBucket {
     }
 }
 
-/// How old a case of `recon_date` is on the day `on`, in whole days.
+/// The age of a discrepancy of `recon_date` on the day `on`; 0 if it is in the future.
 #[must_use]
 pub fn age_in_days(recon_date: NaiveDate, on: NaiveDate) -> u32 {
     u32::try_from((on - recon_date).num_days()).unwrap_or(0)

@@ -1,6 +1,6 @@
-//! The rules, a row at a time: which rows are about the same payment, and what is to be said of them.
+//! The rules: which rows belong to the same payment, and whether they agree.
 //!
-//! Nothing here is fast. It is what the statement over a whole day has to agree with, and what explains a single payment.
+//! Not optimized: this is the reference for the statement that judges a whole day, and explains single payments.
 
 use std::cmp::Ordering;
 
@@ -12,49 +12,44 @@ use super::{Coverage, DiscrepancyType, MatchStatus, Parameters};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 
-/// A row of a side, as far as it matters here.
+/// The fields of a stored payment that reconciliation depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Its id here.
+    /// Our id.
     pub id: Uuid,
-    /// Who told it.
     pub source: Source,
-    /// The provider's own id.
+    /// The provider's id.
     pub source_id: String,
-    /// What both sides call the payment: as it is stored, without blanks around it and never empty. Case matters.
+    /// The id that both sides share: trimmed, not empty, case-sensitive.
     pub key: Option<String>,
-    /// The merchant's project.
     pub project: Option<String>,
-    /// What became of it.
     pub status: Status,
-    /// What was asked for.
+    /// The requested amount.
     pub amount: Decimal,
-    /// What was really paid, where the provider says so.
+    /// The amount really paid, if the provider reports it.
     pub paid_amount: Option<Decimal>,
-    /// Of both amounts.
     pub currency: String,
-    /// When it came to be, by the provider's clock.
+    /// By the provider's clock.
     pub created_at: DateTime<Utc>,
-    /// When it last changed, by the provider's clock.
+    /// By the provider's clock.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
 impl Row {
-    /// When it last changed; one that never did changed when it came to be.
+    /// The last change, or the creation if there was none.
     #[must_use]
     pub fn changed_at(&self) -> DateTime<Utc> {
         self.updated_at.unwrap_or(self.created_at)
     }
 
-    /// The amount that the other side's is held against: what `PayShack` says was paid of a success, else what was asked
-    /// for.
+    /// The amount to compare: the paid amount of a successful payment at `PayShack`, otherwise the requested amount.
     #[must_use]
     pub fn compared_amount(&self) -> Decimal {
         let paid = self.paid_amount.filter(|_| self.source == Source::Payshack && self.status == Status::Success);
         paid.unwrap_or(self.amount)
     }
 
-    /// Whose id comes first: smaller numbers, then what is no number, as text.
+    /// Orders numeric ids by number, before all other ids, which are ordered as text.
     #[must_use]
     pub fn by_id(&self, other: &Self) -> Ordering {
         compare_ids(&self.source_id, &other.source_id)
@@ -75,21 +70,21 @@ fn compare_ids(left: &str, right: &str) -> Ordering {
     by_number.then_with(|| left.cmp(right))
 }
 
-/// The largest difference at which two amounts are still equal.
+/// The largest difference of two amounts that count as equal.
 #[must_use]
 pub fn tolerance(vima_amount: Decimal, parameters: &Parameters) -> Decimal {
     let share = parameters.amount_tolerance_percent / Decimal::ONE_HUNDRED;
     vima_amount.abs().saturating_mul(share).max(parameters.amount_tolerance)
 }
 
-/// Whether both sides tell the same amount. Amounts of two currencies are never the same.
+/// Amounts in different currencies never agree.
 #[must_use]
 pub fn amounts_agree(vima: &Row, payshack: &Row, parameters: &Parameters) -> bool {
     let difference = vima.compared_amount().saturating_sub(payshack.compared_amount()).abs();
     vima.currency == payshack.currency && difference <= tolerance(vima.amount, parameters)
 }
 
-/// Whether both sides tell the same end, or both that there is none yet.
+/// Statuses agree if they are equal, or if both are open.
 #[must_use]
 pub fn statuses_agree(vima: Status, payshack: Status) -> bool {
     vima == payshack || (is_open(vima) && is_open(payshack))
@@ -99,7 +94,7 @@ fn is_open(status: Status) -> bool {
     matches!(status, Status::Pending | Status::Processing)
 }
 
-/// Whether one side may simply not have heard yet of the end that the other tells.
+/// Whether one side is final and the other, still open, is within the grace period.
 #[must_use]
 pub fn may_be_late(vima: &Row, payshack: &Row, as_of: DateTime<Utc>, parameters: &Parameters) -> bool {
     let one_is_open =
@@ -107,64 +102,61 @@ pub fn may_be_late(vima: &Row, payshack: &Row, as_of: DateTime<Utc>, parameters:
     one_is_open && as_of - vima.changed_at().max(payshack.changed_at()) < parameters.grace()
 }
 
-/// What is to be said of a payment, and in what the sides disagree.
+/// The result for a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What was found.
     pub status: MatchStatus,
-    /// In what they disagree, the first the one that it is counted by.
+    /// What the sides disagree about. The payment is counted under the first type.
     pub types: Vec<DiscrepancyType>,
 }
 
 impl Verdict {
-    fn of(status: MatchStatus, types: &[DiscrepancyType]) -> Self {
+    fn new(status: MatchStatus, types: &[DiscrepancyType]) -> Self {
         Self { status, types: types.to_vec() }
     }
 }
 
-/// What is to be said of two rows that are about the same payment.
+/// Judges the two rows of a payment.
 #[must_use]
 pub fn judge_pair(vima: &Row, payshack: &Row, as_of: DateTime<Utc>, parameters: &Parameters) -> Verdict {
     if may_be_late(vima, payshack, as_of, parameters) {
-        return Verdict::of(MatchStatus::Pending, &[]);
+        return Verdict::new(MatchStatus::Pending, &[]);
     }
     let amount = (!amounts_agree(vima, payshack, parameters)).then_some(DiscrepancyType::Amount);
     let status = (!statuses_agree(vima.status, payshack.status)).then_some(DiscrepancyType::Status);
     let types: Vec<DiscrepancyType> = amount.into_iter().chain(status).collect();
     if types.is_empty() {
-        Verdict::of(MatchStatus::Matched, &[])
+        Verdict::new(MatchStatus::Matched, &[])
     } else {
-        Verdict::of(MatchStatus::Discrepancy, &types)
+        Verdict::new(MatchStatus::Discrepancy, &types)
     }
 }
 
-/// What is to be said of a row whose partner is not here, where the absent side has been read so far.
+/// Judges a row without a counterpart, given the coverage of the other side.
 #[must_use]
 pub fn judge_alone(row: &Row, absent: Coverage, parameters: &Parameters) -> Verdict {
     if absent.settles(row.created_at, parameters.settle()) {
-        Verdict::of(MatchStatus::known_only_to(row.source), &[DiscrepancyType::Missing])
+        Verdict::new(MatchStatus::known_only_to(row.source), &[DiscrepancyType::Missing])
     } else {
-        Verdict::of(MatchStatus::Pending, &[])
+        Verdict::new(MatchStatus::Pending, &[])
     }
 }
 
-/// The rows that stand for a payment, and those that are too many.
+/// The rows of one payment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group<'rows> {
-    /// Vima's row.
     pub vima: Option<&'rows Row>,
-    /// `PayShack`'s row.
     pub payshack: Option<&'rows Row>,
-    /// The others.
+    /// All other rows.
     pub duplicates: Vec<&'rows Row>,
 }
 
-/// The payments that rows of one key are about: a gap longer than the window begins another.
+/// Groups the rows of one key by payment: a gap longer than the window starts another payment.
 #[must_use]
 pub fn groups<'rows>(mut rows: Vec<&'rows Row>, parameters: &Parameters) -> Vec<Group<'rows>> {
     rows.sort_by_key(|row| row.created_at);
-    let apart = |left: &&Row, right: &&Row| right.created_at - left.created_at <= parameters.window();
-    rows.chunk_by(apart).map(|rows| group(rows, parameters)).collect()
+    let is_near = |left: &&Row, right: &&Row| right.created_at - left.created_at <= parameters.window();
+    rows.chunk_by(is_near).map(|rows| group(rows, parameters)).collect()
 }
 
 fn group<'rows>(rows: &[&'rows Row], parameters: &Parameters) -> Group<'rows> {
@@ -173,11 +165,11 @@ fn group<'rows>(rows: &[&'rows Row], parameters: &Parameters) -> Group<'rows> {
         Some((vima, payshack)) => (Some(vima), Some(payshack)),
         None => (best_alone(of(Source::Vima)), best_alone(of(Source::Payshack))),
     };
-    let kept = |row: &&&Row| [vima, payshack].into_iter().flatten().any(|kept| kept.id == row.id);
-    Group { vima, payshack, duplicates: rows.iter().filter(|row| !kept(row)).copied().collect() }
+    let is_chosen = |row: &&&Row| [vima, payshack].into_iter().flatten().any(|chosen| chosen.id == row.id);
+    Group { vima, payshack, duplicates: rows.iter().filter(|row| !is_chosen(row)).copied().collect() }
 }
 
-/// Both a success first, then equal amounts, then nearest in time, then the smallest ids.
+/// Prefers two successes, then equal amounts, then the nearest times, then the smallest ids.
 fn best_pair<'rows>(
     vima: impl Iterator<Item = &'rows Row>,
     payshack: &(impl Iterator<Item = &'rows Row> + Clone),
@@ -195,7 +187,7 @@ fn best_pair<'rows>(
     })
 }
 
-/// A success first, then the smallest id.
+/// Prefers a success, then the smallest id.
 fn best_alone<'rows>(rows: impl Iterator<Item = &'rows Row>) -> Option<&'rows Row> {
     rows.min_by(|one, other| {
         let failed = |row: &Row| row.status != Status::Success;

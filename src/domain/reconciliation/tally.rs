@@ -1,89 +1,74 @@
-//! What a run counted, and that nothing was lost in counting.
+//! The counts of a run, and the check that no row was lost.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// How many rows, by the side that told them.
+/// Numbers of rows per side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BySide {
-    /// Vima's.
     pub vima: u64,
-    /// `PayShack`'s.
     pub payshack: u64,
 }
 
 impl BySide {
-    /// Of both.
     #[must_use]
     pub fn sum(self) -> u64 {
         self.vima + self.payshack
     }
 }
 
-/// What became of the rows of a day.
+/// The results of a day. Payments are counted once, duplicates and unmatchable rows per row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// Every row assigned to the day.
+    /// All rows assigned to the day.
     pub total: BySide,
-    /// Payments on which both sides agree.
     pub matched: u64,
-    /// Payments on whose amount they disagree, and perhaps on the status too.
+    /// The amounts differ, and possibly the statuses too.
     pub amount_discrepancies: u64,
-    /// Payments on whose status alone they disagree.
+    /// Only the statuses differ.
     pub status_discrepancies: u64,
-    /// Payments that only `PayShack` knows of.
     pub missing_vima: u64,
-    /// Payments that only Vima knows of.
     pub missing_payshack: u64,
-    /// Payments of which it is too early to say.
+    /// Too early to decide.
     pub pending: u64,
-    /// Their rows: a pending pair has one on either side.
+    /// The rows of pending payments: a pair has one on each side.
     pub pending_rows: BySide,
-    /// Rows too many.
     pub duplicates: BySide,
-    /// Rows without a key.
     pub unmatchable: BySide,
 }
 
-/// Rows that were lost, or counted twice: the run must not be believed.
+/// Rows were lost or counted twice, so the run is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the rows of the day do not add up (Vima has {} and {} were judged, PayShack has {} and {} were judged): this is a \
-     fault of the program, please report it; nothing was written",
+     bug, please report it; nothing was written",
     total.vima, judged.vima, total.payshack, judged.payshack
 )]
 pub struct TallyMismatch {
-    /// Rows of the day.
     pub total: BySide,
-    /// Rows of which something was said.
     pub judged: BySide,
 }
 
 impl Tally {
-    /// Payments on which the sides disagree.
     #[must_use]
     pub fn discrepancies(&self) -> u64 {
         self.amount_discrepancies + self.status_discrepancies
     }
 
-    /// Payments that one side does not know.
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.missing_vima + self.missing_payshack
     }
 
-    /// Payments of the day, each counted once.
+    /// All payments of the day.
     #[must_use]
     pub fn keys(&self) -> u64 {
         self.matched + self.discrepancies() + self.missing() + self.pending
     }
 
-    /// Checks that every row of either side is one of these, once.
-    ///
-    /// # Errors
-    /// [`TallyMismatch`] where that is not so.
+    /// Checks that every row of each side is counted exactly once.
     pub fn check(&self) -> Result<(), TallyMismatch> {
         let paired = self.matched + self.discrepancies();
         let judged = BySide {
@@ -101,16 +86,16 @@ impl Tally {
         if judged == self.total { Ok(()) } else { Err(TallyMismatch { total: self.total, judged }) }
     }
 
-    /// The shares of what was matched, discrepant, missing and pending in all payments, in hundredths of a percent. They
-    /// add up to 10,000 exactly, or are all 0 where there are no payments.
+    /// The shares of matched, discrepant, missing and pending payments, in hundredths of a percent. They add up to exactly
+    /// 10,000, or are all 0 if there are no payments.
     #[must_use]
     pub fn shares(&self) -> [u64; 4] {
         largest_remainder([self.matched, self.discrepancies(), self.missing(), self.pending])
     }
 }
 
-/// Parts of 10,000 that add up to it: each is rounded down, and what is left goes to those that lost most (Hare, 1859; the
-/// first of equals).
+/// Largest remainder method: rounds each part of 10,000 down, then distributes the rest to the parts with the largest
+/// remainders (the first of equals).
 fn largest_remainder(counts: [u64; 4]) -> [u64; 4] {
     const WHOLE: u128 = 10_000;
     let sum: u128 = counts.iter().map(|count| u128::from(*count)).sum();
@@ -119,37 +104,33 @@ fn largest_remainder(counts: [u64; 4]) -> [u64; 4] {
     }
     let scaled = counts.map(|count| u128::from(count) * WHOLE);
     let mut shares = scaled.map(|part| u64::try_from(part / sum).unwrap_or(0));
-    let mut by_loss = [0, 1, 2, 3];
-    by_loss.sort_by_key(|place| std::cmp::Reverse(scaled[*place] % sum));
+    let mut by_remainder = [0, 1, 2, 3];
+    by_remainder.sort_by_key(|place| std::cmp::Reverse(scaled[*place] % sum));
     let left = u64::try_from(WHOLE).unwrap_or(0) - shares.iter().sum::<u64>();
-    for place in by_loss.into_iter().take(usize::try_from(left).unwrap_or(0)) {
+    for place in by_remainder.into_iter().take(usize::try_from(left).unwrap_or(0)) {
         shares[place] += 1;
     }
     shares
 }
 
-/// What the payments of a day come to in one currency. At risk is the difference, where only the amounts differ in one
-/// currency, and else all of Vima's amount, or of the only row's.
+/// The amounts of a day in one currency. The amount at risk is the difference if only amounts in one currency differ,
+/// otherwise all of Vima's amount or of the only row's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Amounts {
-    /// Matched, by Vima's amounts.
+    /// Vima's amounts.
     pub matched: Decimal,
-    /// At risk where the amounts differ.
+    /// At risk because amounts differ.
     pub amount: Decimal,
-    /// At risk where only the statuses differ.
+    /// At risk because only statuses differ.
     pub status: Decimal,
-    /// Known to `PayShack` alone.
     pub missing_vima: Decimal,
-    /// Known to Vima alone.
     pub missing_payshack: Decimal,
-    /// Of rows too many.
     pub duplicate: Decimal,
-    /// Of payments of which it is too early to say.
     pub pending: Decimal,
 }
 
-/// The amounts of a day, by currency: they are never added up across two.
+/// Amounts are never added across currencies.
 pub type AmountsByCurrency = BTreeMap<String, Amounts>;
 
 #[cfg(test)]
@@ -172,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_lost_is_noticed() {
+    fn lost_row_is_detected() {
         let tally = Tally {
             total: BySide { vima: 6, payshack: 4 },
             matched: 2,
@@ -186,7 +167,7 @@ mod tests {
         assert_eq!(tally.check(), Ok(()));
         assert_eq!(tally.keys(), 5);
         let lost = Tally { total: BySide { vima: 7, ..tally.total }, ..tally };
-        let told = lost.check().expect_err("a row is lost").to_string();
-        assert!(told.contains("Vima has 7 and 6 were judged, PayShack has 4 and 4 were judged"), "{told}");
+        let message = lost.check().expect_err("a row is lost").to_string();
+        assert!(message.contains("Vima has 7 and 6 were judged, PayShack has 4 and 4 were judged"), "{message}");
     }
 }

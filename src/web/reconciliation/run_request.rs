@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::day::day_of;
 use crate::domain::job::Trigger;
-use crate::domain::reconciliation::days::DaysAsked;
+use crate::domain::reconciliation::days::RequestedDays;
 use crate::operations::idempotency::IdempotencyError;
 use crate::operations::request_reconciliation::{ReconciliationRequest, RequestedDay, request_reconciliation};
 use crate::web::http::accepted::Accepted;
@@ -42,7 +42,7 @@ request_fields! {
 
 impl ReconciliationOrder {
     fn days(&self, today: NaiveDate) -> Result<Vec<NaiveDate>, Problem> {
-        let asked = DaysAsked { date: self.date, from_date: self.from_date, to_date: self.to_date };
+        let asked = RequestedDays { date: self.date, from_date: self.from_date, to_date: self.to_date };
         asked.days(today).map_err(|error| Problem::field(error.field(), error.to_string()))
     }
 }
