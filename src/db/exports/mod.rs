@@ -8,8 +8,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
-use super::types::read_name;
-use super::types::to_bigint;
+use super::types::{read_name, to_bigint};
 use crate::domain::access::{Principal, Role};
 use crate::domain::job::{JobId, JobState};
 

@@ -5,7 +5,7 @@
 
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use super::{Search, TransactionFilter, search};
+use super::{Search, TransactionFilter, text};
 use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
 
@@ -38,7 +38,7 @@ async fn count_matching(
     at_most: u64,
 ) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE ");
-    search::push_match(&mut query, search);
+    text::push_match(&mut query, search);
     query.push("), count(*) FROM (SELECT * FROM transactions WHERE true");
     filter.push_all_but_search(&mut query);
     query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(SAMPLE).push(") AS sample");
@@ -58,7 +58,7 @@ async fn count_indexed(
     search: &Search,
 ) -> Result<Count, DbError> {
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM transactions WHERE ");
-    search::push_indexed_match(&mut query, search);
+    text::push_indexed_match(&mut query, search);
     filter.push_all_but_search(&mut query);
     query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS found");
     let found: i64 = query.build_query_scalar().fetch_one(connection).await?;

@@ -4,7 +4,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use super::found::columns;
-use super::{FoundTransaction, SortBy, SortOrder, TransactionFilter, search};
+use super::{FoundTransaction, SortBy, SortOrder, TransactionFilter, text};
 use crate::db::DbError;
 use crate::db::snapshot::Snapshot;
 
@@ -24,10 +24,10 @@ impl TransactionStream {
             }
             Some(search) if rare => {
                 query.push("id IN (WITH matching AS MATERIALIZED (SELECT id FROM transactions WHERE ");
-                search::push_indexed_match(&mut query, search);
+                text::push_indexed_match(&mut query, search);
                 query.push(") SELECT id FROM matching)");
             }
-            Some(search) => search::push_match(&mut query, search),
+            Some(search) => text::push_match(&mut query, search),
         }
         filter.push_all_but_search(&mut query);
         let (sorted, direction) = (sort_by.expression(), order.as_str());

@@ -128,9 +128,9 @@ pub(in crate::db) fn all_columns() -> &'static str {
 
 /// The same columns, but optional ones that are not `wanted` are null, which saves sending them.
 pub(in crate::db) fn columns(wanted: impl Fn(&str) -> bool) -> String {
-    let expressions = COLUMNS.iter().map(|column| match column.is_optional() && !wanted(column.name) {
-        true => format!("NULL::{}", column.kind),
-        false => column.expression.to_owned(),
+    let expressions = COLUMNS.iter().map(|column| {
+        let is_read = wanted(column.name) || !column.is_optional();
+        if is_read { column.expression.to_owned() } else { format!("NULL::{}", column.kind) }
     });
     expressions.collect::<Vec<_>>().join(", ")
 }

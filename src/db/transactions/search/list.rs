@@ -8,9 +8,7 @@
 
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::{
-    FoundTransaction, Search, SortOrder, SortValue, TransactionFilter, TransactionWindow, all_columns, search,
-};
+use super::{FoundTransaction, Search, SortOrder, SortValue, TransactionFilter, TransactionWindow, all_columns, text};
 use crate::db::DbError;
 
 /// How many rows each scan compares with the text, and how many matches the scan before it must have found. Five matches in
@@ -75,7 +73,7 @@ fn push_scan(
     push_after(query, window);
     push_order(query, window);
     query.push(" LIMIT ").push_bind(rows).push(") AS scanned WHERE ");
-    search::push_match(query, search);
+    text::push_match(query, search);
     push_order(query, window);
     window.page.push_limits(query);
     query.push(") AS page");
@@ -91,7 +89,7 @@ fn push_indexed(
     query.push(
         "transactions WHERE id IN (WITH matching AS MATERIALIZED (SELECT id, created_at, updated_at, amount FROM transactions WHERE ",
     );
-    search::push_indexed_match(query, search);
+    text::push_indexed_match(query, search);
     filter.push_all_but_search(query);
     push_after(query, window);
     query.push(") SELECT id FROM matching");

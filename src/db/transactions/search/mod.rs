@@ -8,7 +8,7 @@ pub mod export;
 mod filter;
 mod found;
 mod list;
-mod search;
+mod text;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
