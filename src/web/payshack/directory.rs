@@ -27,7 +27,7 @@ const SERVICE_PROVIDERS: &str = "payshack service providers";
 
 /// When PayShack listed an entry.
 #[derive(Debug, Clone, Object)]
-struct Listed {
+struct ListingTimes {
     /// Whether PayShack listed the entry when the list was last read.
     listed: bool,
     /// When PayShack first listed the entry.
@@ -38,7 +38,7 @@ struct Listed {
     changed_at: Time,
 }
 
-impl<Row> From<&StoredRow<Row>> for Listed {
+impl<Row> From<&StoredRow<Row>> for ListingTimes {
     fn from(stored: &StoredRow<Row>) -> Self {
         Self {
             listed: stored.listed,
@@ -72,12 +72,12 @@ struct PayshackClient {
     /// The id of the client's reseller.
     reseller_id: Option<String>,
     #[oai(flatten)]
-    listed: Listed,
+    listed: ListingTimes,
 }
 
 impl PayshackClient {
     fn new(pii: PiiAccess, stored: StoredRow<Client>) -> Self {
-        let listed = Listed::from(&stored);
+        let listed = ListingTimes::from(&stored);
         let client = stored.row;
         Self {
             client_id: client.client_id,
@@ -115,12 +115,12 @@ struct PayshackReseller {
     /// The reseller's balance, in rupees.
     balance: Option<Money>,
     #[oai(flatten)]
-    listed: Listed,
+    listed: ListingTimes,
 }
 
 impl PayshackReseller {
     fn new(pii: PiiAccess, stored: StoredRow<Reseller>) -> Self {
-        let listed = Listed::from(&stored);
+        let listed = ListingTimes::from(&stored);
         let reseller = stored.row;
         Self {
             reseller_id: reseller.reseller_id,
@@ -155,12 +155,12 @@ struct PayshackServiceProvider {
     /// Whether the service provider processes pay-outs.
     supports_payout: Option<bool>,
     #[oai(flatten)]
-    listed: Listed,
+    listed: ListingTimes,
 }
 
 impl From<StoredRow<ServiceProvider>> for PayshackServiceProvider {
     fn from(stored: StoredRow<ServiceProvider>) -> Self {
-        let listed = Listed::from(&stored);
+        let listed = ListingTimes::from(&stored);
         let provider = stored.row;
         Self {
             service_provider_id: provider.service_provider_id,
@@ -249,7 +249,7 @@ impl DirectoryApi {
     }
 }
 
-impl Example for Listed {
+impl Example for ListingTimes {
     fn example() -> Self {
         let time = Time(EXAMPLE_TIME);
         Self { listed: true, first_seen_at: time, last_seen_at: time, changed_at: time }
@@ -272,7 +272,7 @@ impl Example for PayshackClient {
             wallet_balance: Some(Money(98_000.into())),
             commission_rate: Some(Money(2.into())),
             reseller_id: text("reseller-1"),
-            listed: Listed::example(),
+            listed: ListingTimes::example(),
         }
     }
 }
@@ -288,7 +288,7 @@ impl Example for PayshackReseller {
             status: text("Active"),
             is_active: Some(true),
             balance: Some(Money(450_000.into())),
-            listed: Listed::example(),
+            listed: ListingTimes::example(),
         }
     }
 }
@@ -303,7 +303,7 @@ impl Example for PayshackServiceProvider {
             is_active: Some(true),
             supports_payin: Some(true),
             supports_payout: Some(false),
-            listed: Listed::example(),
+            listed: ListingTimes::example(),
         }
     }
 }
