@@ -1,10 +1,10 @@
-//! How often a dashboard is told the same thing anew.
+//! Coalesces events that supersede each other.
 //!
-//! Progress and "the metrics have changed" come in bursts of which only the last matters: each has a lane, which lets one
-//! through and then holds back what follows until its time has passed. What is held back merges with what comes after
-//! and always goes out in the end. It then bears the newest id that has gone out, if its own is older: ids never go back.
+//! Progress and `metrics_updated` come in bursts of which only the last event matters. Each has a lane, which sends one
+//! event and then delays the following ones for an interval. Delayed events are merged and always sent in the end. A
+//! delayed event gets the newest id that was sent, if its own is older, because ids must increase.
 //!
-//! Time is handed in, so that a test needs none.
+//! The current time is a parameter, so that tests need no clock.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,23 +14,22 @@ use tokio::time::Instant;
 use crate::domain::event::{Event, RecordedEvent};
 use crate::domain::transaction::Source;
 
-/// Three a second, and one more when the sync ends: never more than four, however the network bunches them.
+/// Three per second, and one more when the sync ends: at most four per second, even if the network delays some.
 const PROGRESS_EVERY: Duration = Duration::from_millis(340);
-/// A little more than the second that is promised, so that a slow first one and a quick second one keep it too.
+/// A little more than the promised second, to allow for network delays.
 const METRICS_EVERY: Duration = Duration::from_millis(1_050);
 
-/// What supersedes each other.
+/// Events of one lane supersede each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::web) enum Lane {
-    /// How far the sync of a source has come.
+    /// The progress of a sync.
     Progress(Source),
-    /// That metrics have changed, whoever changed them.
     Metrics,
 }
 
 impl Lane {
-    /// The lane of an event; most have none and go out at once.
-    pub(in crate::web) fn of(event: &Event) -> Option<Self> {
+    /// `None` for most events, which are sent at once.
+    pub(in crate::web) fn from_event(event: &Event) -> Option<Self> {
         match event {
             Event::SyncProgress { source, .. } => Some(Self::Progress(*source)),
             Event::MetricsUpdated { .. } => Some(Self::Metrics),
@@ -46,14 +45,13 @@ impl Lane {
     }
 }
 
-/// One lane: when it last let something through, and what waits.
+/// The state of one lane: when it last sent an event, and the delayed one.
 #[derive(Debug, Default)]
 struct Gate {
     opened: Option<Instant>,
     held: Option<RecordedEvent>,
 }
 
-/// All lanes.
 #[derive(Debug, Default)]
 pub(in crate::web) struct Coalescer {
     gates: HashMap<Lane, Gate>,
@@ -61,10 +59,10 @@ pub(in crate::web) struct Coalescer {
 }
 
 impl Coalescer {
-    /// Takes the next event and gives what goes out now, in order.
+    /// Accepts the next event and returns the events to send now, in order.
     pub(in crate::web) fn admit(&mut self, event: RecordedEvent, now: Instant) -> Vec<RecordedEvent> {
-        let Some(lane) = Lane::of(&event.event) else {
-            // Progress that came after the end would look like a sync that still runs.
+        let Some(lane) = Lane::from_event(&event.event) else {
+            // Progress after the end would look like a sync that is still running.
             let late = bounds_of_sync(&event.event).and_then(|source| self.open(Lane::Progress(source), now));
             self.newest = event.id;
             return late.into_iter().chain([event]).collect();
@@ -80,7 +78,7 @@ impl Coalescer {
         self.open(lane, now).into_iter().collect()
     }
 
-    /// What has waited long enough, in the order of ids.
+    /// Returns delayed events that are due, in the order of ids.
     pub(in crate::web) fn release(&mut self, now: Instant) -> Vec<RecordedEvent> {
         let mut due: Vec<(i64, Lane)> =
             self.waiting().filter(|(_, _, at)| *at <= now).map(|(lane, held, _)| (held.id, lane)).collect();
@@ -88,7 +86,7 @@ impl Coalescer {
         due.into_iter().filter_map(|(_, lane)| self.open(lane, now)).collect()
     }
 
-    /// When something will have waited long enough.
+    /// When the next delayed event is due.
     pub(in crate::web) fn next_release(&self) -> Option<Instant> {
         self.waiting().map(|(_, _, at)| at).min()
     }
@@ -107,12 +105,12 @@ impl Coalescer {
     }
 }
 
-/// The same for a stretch of the past: of each lane only the last, in the order of ids.
-pub(in crate::web) fn thin(events: impl IntoIterator<Item = RecordedEvent>) -> Vec<RecordedEvent> {
+/// Coalesces past events: only the last of each lane remains, in the order of ids.
+pub(in crate::web) fn coalesce_past(events: impl IntoIterator<Item = RecordedEvent>) -> Vec<RecordedEvent> {
     let mut last: HashMap<Lane, RecordedEvent> = HashMap::new();
     let mut kept = vec![];
     for event in events {
-        match Lane::of(&event.event) {
+        match Lane::from_event(&event.event) {
             None => kept.push(event),
             Some(lane) => {
                 let merged = match last.remove(&lane) {
@@ -128,7 +126,7 @@ pub(in crate::web) fn thin(events: impl IntoIterator<Item = RecordedEvent>) -> V
     kept
 }
 
-/// The newer of two events of one lane, with what the older one says beside it.
+/// Merges two events of one lane: the newer one, with the sources of both.
 fn merge(older: &RecordedEvent, newer: RecordedEvent) -> RecordedEvent {
     let Event::MetricsUpdated { sources } = &newer.event else { return newer };
     let mut union = older.event.sources().to_vec();
@@ -138,7 +136,7 @@ fn merge(older: &RecordedEvent, newer: RecordedEvent) -> RecordedEvent {
     RecordedEvent { event: Event::MetricsUpdated { sources: union }, ..newer }
 }
 
-/// The source whose sync begins or ends with this event.
+/// The source whose sync starts or ends with this event.
 fn bounds_of_sync(event: &Event) -> Option<Source> {
     match event {
         Event::SyncStarted { source, .. } | Event::SyncCompleted { source, .. } | Event::SyncFailed { source, .. } => {
@@ -160,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_goes_out_at_once_then_the_newest_of_what_was_held_back() {
+    fn first_progress_is_sent_at_once_and_then_the_newest_delayed_one() {
         let (mut coalescer, start) = (Coalescer::default(), Instant::now());
         assert_eq!(ids(&coalescer.admit(progress(1, Source::Vima, 10), start)), [1]);
         assert!(coalescer.admit(progress(2, Source::Vima, 20), start).is_empty());
@@ -172,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn sources_do_not_hold_each_other_back() {
+    fn sources_do_not_delay_each_other() {
         let (mut coalescer, start) = (Coalescer::default(), Instant::now());
         assert_eq!(ids(&coalescer.admit(progress(1, Source::Vima, 10), start)), [1]);
         assert_eq!(ids(&coalescer.admit(progress(2, Source::Payshack, 10), start)), [2]);
     }
 
     #[test]
-    fn metrics_that_were_held_back_name_every_source_and_bear_the_newest_id() {
+    fn delayed_metrics_event_has_all_sources_and_the_newest_id() {
         let (mut coalescer, start) = (Coalescer::default(), Instant::now());
         assert_eq!(ids(&coalescer.admit(metrics(1, &[Source::Vima]), start)), [1]);
         assert!(coalescer.admit(metrics(2, &[Source::Payshack]), start).is_empty());
@@ -189,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_progress_goes_out_before_the_end_of_its_sync() {
+    fn last_progress_is_sent_before_the_end_of_its_sync() {
         let (mut coalescer, start) = (Coalescer::default(), Instant::now());
         coalescer.admit(progress(1, Source::Vima, 10), start);
         coalescer.admit(progress(2, Source::Vima, 100), start);
@@ -201,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn never_more_than_four_a_second_and_the_last_always() {
+    fn at_most_four_per_second_are_sent_and_always_the_last() {
         let (mut coalescer, start) = (Coalescer::default(), Instant::now());
         let mut out: Vec<(Instant, RecordedEvent)> = vec![];
         for step in 0..3_000_u32 {
@@ -214,13 +212,13 @@ mod tests {
         out.extend(coalescer.release(end).into_iter().map(|event| (end, event)));
         for (at, _) in &out {
             let within = out.iter().filter(|(other, _)| other >= at && *other < *at + Duration::from_secs(1)).count();
-            assert!(within <= 4, "{within} within a second");
+            assert!(within <= 4, "{within} per second");
         }
         assert_eq!(out.last().map(|(_, event)| event.clone()), Some(progress(3_000, Source::Vima, 2_999)));
     }
 
     #[test]
-    fn a_stretch_of_the_past_keeps_the_last_of_each_lane() {
+    fn past_events_are_reduced_to_the_last_of_each_lane() {
         let past = [
             progress(1, Source::Vima, 1),
             metrics(2, &[Source::Payshack]),
@@ -229,8 +227,8 @@ mod tests {
             metrics(5, &[Source::Vima]),
             new_transactions(6, Source::Vima),
         ];
-        let thinned = thin(past);
-        assert_eq!(ids(&thinned), [3, 4, 5, 6]);
-        assert_eq!(thinned[2], metrics(5, &[Source::Vima, Source::Payshack]));
+        let coalesced = coalesce_past(past);
+        assert_eq!(ids(&coalesced), [3, 4, 5, 6]);
+        assert_eq!(coalesced[2], metrics(5, &[Source::Vima, Source::Payshack]));
     }
 }

@@ -1,4 +1,4 @@
-//! Where events come from: Redis, which is quick and forgets, and the table, which is neither.
+//! The two sources of events: Redis pub/sub, which is fast but lossy, and the events table.
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -9,48 +9,32 @@ use crate::db::{self, DbError};
 use crate::domain::event::RecordedEvent;
 use crate::redis::{Redis, RedisError};
 
-/// Why events could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    /// Nothing can be heard.
     #[error(transparent)]
     Redis(#[from] RedisError),
-    /// Nothing can be read.
     #[error(transparent)]
     Table(#[from] DbError),
-    /// Neither an answer nor a refusal.
-    #[error("no answer within {0:?}")]
+    #[error("no response within {0:?}")]
     Silent(std::time::Duration),
 }
 
-/// The two inputs of the hub, apart from the servers behind them.
+/// The inputs of the hub, as a trait so that tests can make them fail.
 #[async_trait]
 pub trait Feed: Send + Sync + 'static {
-    /// Hears events from now on, until the stream ends.
-    ///
-    /// # Errors
-    /// [`FeedError`] where there is nothing to listen to.
+    /// Yields published events until the connection ends.
     async fn listen(&self) -> Result<BoxStream<'static, Result<RecordedEvent, FeedError>>, FeedError>;
 
-    /// Events after `id`, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// [`FeedError`] where the table cannot be read.
+    /// Events after `id` from the table, oldest first.
     async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError>;
 
-    /// The ids of the oldest and of the newest event that are kept; zeros where there are none.
-    ///
-    /// # Errors
-    /// [`FeedError`] where the table cannot be read.
+    /// The ids of the oldest and the newest event of the table; zeros if it is empty.
     async fn get_bounds(&self) -> Result<(i64, i64), FeedError>;
 }
 
-/// The real servers.
 #[derive(Debug)]
 pub struct ServerFeed {
-    /// Where the table is.
     pub pool: PgPool,
-    /// Where events are heard.
     pub redis: Redis,
 }
 

@@ -1,10 +1,10 @@
-//! Follows the events, in the order of their ids, each once.
+//! Follows the events in the order of their ids, each exactly once.
 //!
-//! Pub/sub loses whatever is published while nobody listens, so hearing is only the quick way. Whenever an id is not the
-//! next one, nothing was heard for a while, or the connection is new, the table is read from the last event on. Ids are
-//! given under a lock just before the commit: a table that holds event 7 holds all it will ever hold below 7, so that a
-//! hole that a read does not fill (a rolled back transaction) is none. Servers that are away are tried again for ever;
-//! what happens meanwhile is in the table when it comes back.
+//! Pub/sub loses messages while the connection is down, so it is only the fast path. If an id is not the next one, if no
+//! message arrived for a while, or after a reconnect, the table is read from the last event on. Ids are assigned under a
+//! lock just before the commit: a table with event 7 has all events below 7 that will ever exist, so that a gap that a read
+//! does not fill (a rolled back transaction) is not an event. Unavailable servers are retried forever; the table has
+//! everything that happened meanwhile.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,34 +19,31 @@ use super::feed::{Feed, FeedError};
 use crate::domain::backoff::Backoff;
 use crate::domain::event::RecordedEvent;
 
-/// After so much silence the table is asked: the most that a lost publish can cost.
+/// Without a message for this long the table is read: the maximum delay after a lost publish.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How many events are read at once, and the pause before the next ones: long enough for sockets to carry them away,
-/// so that catching up does not look like slow clients.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How many events are read at once, and the pause before the next batch, in which sockets send them, so that catching up
+/// does not look like slow clients.
 const BATCH: usize = 100;
 const BREATH: Duration = Duration::from_millis(10);
-/// The waits between attempts.
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
 
-/// What comes over Redis.
-enum Heard {
+enum Received {
     Event(RecordedEvent),
-    /// A new connection, or a message that cannot be read: something may have been missed.
+    /// A new connection, or an unreadable message: events may have been missed.
     Doubt,
 }
 
-/// The one reader of events in this process.
+/// The only reader of events in this process.
 pub(in crate::web) struct Follower {
     feed: Arc<dyn Feed>,
     deliver: Box<dyn Fn(Vec<RecordedEvent>) + Send + Sync>,
     coalescer: Coalescer,
-    /// The last event that was followed, whether it has gone out or is held back.
+    /// The last event that was followed, whether it was sent or is delayed.
     last: i64,
-    /// When the table is asked next.
-    look_at: Instant,
-    /// Attempts to read the table that failed, since one that did not.
+    /// When the table is read next.
+    next_read_at: Instant,
+    /// Consecutive failures to read the table.
     failures: u32,
 }
 
@@ -58,43 +55,42 @@ impl Follower {
         deliver: impl Fn(Vec<RecordedEvent>) + Send + Sync + 'static,
     ) -> Self {
         let coalescer = Coalescer::default();
-        Self { feed, deliver: Box::new(deliver), coalescer, last, look_at: Instant::now() + SILENCE, failures: 0 }
+        Self { feed, deliver: Box::new(deliver), coalescer, last, next_read_at: Instant::now() + SILENCE, failures: 0 }
     }
 
-    /// Follows until the process ends.
     pub(in crate::web) async fn run(mut self) {
-        let mut ears = pin!(listen(Arc::clone(&self.feed)));
+        let mut listener = pin!(listen(Arc::clone(&self.feed)));
         loop {
             let release_at = self.coalescer.next_release();
             tokio::select! {
-                Some(heard) = ears.next() => self.hear(heard).await,
-                () = sleep_until(self.look_at) => { self.catch_up().await; }
-                () = sleep_until(release_at.unwrap_or(self.look_at)), if release_at.is_some() => self.release(),
+                Some(received) = listener.next() => self.handle(received).await,
+                () = sleep_until(self.next_read_at) => { self.catch_up().await; }
+                () = sleep_until(release_at.unwrap_or(self.next_read_at)), if release_at.is_some() => self.release(),
             }
         }
     }
 
-    async fn hear(&mut self, heard: Heard) {
-        // Where the table cannot be read, what is heard now is read from it later; the timer sees to it.
+    async fn handle(&mut self, received: Received) {
+        // If the table cannot be read, this event is read from it at the next timer.
         if self.failures > 0 {
             return;
         }
-        let Heard::Event(event) = heard else {
+        let Received::Event(event) = received else {
             self.catch_up().await;
             return;
         };
         if event.id > self.last + 1 && !self.catch_up().await {
             return;
         }
-        self.look_at = Instant::now() + SILENCE;
+        self.next_read_at = Instant::now() + SILENCE;
         if event.id > self.last {
             self.follow(event);
-            // Sockets on this thread get their turn in a burst.
+            // Lets sockets on this thread run during a burst.
             tokio::task::yield_now().await;
         }
     }
 
-    /// Reads whatever the table holds after the last event; says whether it could.
+    /// Reads the table after the last event; returns whether that succeeded.
     async fn catch_up(&mut self) -> bool {
         loop {
             match self.read().await {
@@ -104,7 +100,7 @@ impl Follower {
                         self.follow(event);
                     }
                     self.failures = 0;
-                    self.look_at = Instant::now() + SILENCE;
+                    self.next_read_at = Instant::now() + SILENCE;
                     if !more {
                         return true;
                     }
@@ -112,8 +108,8 @@ impl Follower {
                 Err(error) => {
                     self.failures = self.failures.saturating_add(1);
                     let retry = BACKOFF.longest_delay(self.failures);
-                    tracing::warn!(%error, retry_ms = retry.as_millis(), "events cannot be read from their table");
-                    self.look_at = Instant::now() + retry;
+                    tracing::warn!(%error, retry_ms = retry.as_millis(), "events table unavailable, retrying");
+                    self.next_read_at = Instant::now() + retry;
                     return false;
                 }
             }
@@ -123,7 +119,7 @@ impl Follower {
 
     async fn read(&self) -> Result<Vec<RecordedEvent>, FeedError> {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        timeout(PATIENCE, self.feed.list_after(self.last, limit)).await.map_err(|_| FeedError::Silent(PATIENCE))?
+        timeout(TIMEOUT, self.feed.list_after(self.last, limit)).await.map_err(|_| FeedError::Silent(TIMEOUT))?
     }
 
     fn follow(&mut self, event: RecordedEvent) {
@@ -138,28 +134,28 @@ impl Follower {
     }
 }
 
-/// Hears events for ever, over as many connections as it takes. A stream, so that waiting for something else meanwhile
-/// does not begin the connecting anew.
-fn listen(feed: Arc<dyn Feed>) -> impl Stream<Item = Heard> {
-    stream::unfold(Ears { feed, connection: None, failures: 0 }, |mut ears| async move {
-        let heard = ears.hear().await;
-        Some((heard, ears))
+/// Yields messages forever and reconnects as needed. It is a stream, so that cancelling one wait does not restart the
+/// connection attempt.
+fn listen(feed: Arc<dyn Feed>) -> impl Stream<Item = Received> {
+    stream::unfold(Listener { feed, connection: None, failures: 0 }, |mut listener| async move {
+        let received = listener.receive().await;
+        Some((received, listener))
     })
 }
 
-struct Ears {
+struct Listener {
     feed: Arc<dyn Feed>,
     connection: Option<BoxStream<'static, Result<RecordedEvent, FeedError>>>,
     failures: u32,
 }
 
-impl Ears {
-    async fn hear(&mut self) -> Heard {
+impl Listener {
+    async fn receive(&mut self) -> Received {
         loop {
             let Some(connection) = &mut self.connection else {
                 match self.connect().await {
-                    Ok(()) => return Heard::Doubt,
-                    Err(error) => tracing::warn!(%error, "events cannot be heard; they are read from their table"),
+                    Ok(()) => return Received::Doubt,
+                    Err(error) => tracing::warn!(%error, "event subscription failed, reading events from the table"),
                 }
                 self.failures = self.failures.saturating_add(1);
                 continue;
@@ -167,14 +163,14 @@ impl Ears {
             match connection.next().await {
                 Some(Ok(event)) => {
                     self.failures = 0;
-                    return Heard::Event(event);
+                    return Received::Event(event);
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "an event was heard that cannot be read");
-                    return Heard::Doubt;
+                    tracing::warn!(%error, "unreadable event message");
+                    return Received::Doubt;
                 }
                 None => {
-                    tracing::warn!("the connection that events are heard over has ended");
+                    tracing::warn!("event subscription ended, reconnecting");
                     self.connection = None;
                     self.failures = self.failures.saturating_add(1);
                 }
@@ -184,7 +180,7 @@ impl Ears {
 
     async fn connect(&mut self) -> Result<(), FeedError> {
         sleep(BACKOFF.longest_delay(self.failures)).await;
-        let connection = timeout(PATIENCE, self.feed.listen()).await.map_err(|_| FeedError::Silent(PATIENCE))??;
+        let connection = timeout(TIMEOUT, self.feed.listen()).await.map_err(|_| FeedError::Silent(TIMEOUT))??;
         self.connection = Some(connection);
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! The room in which events are handed to every socket of the process, and the memory of the last ones.
+//! Delivers events to every socket of the process, and keeps a history of the last ones.
 //!
-//! Nothing here waits for a client: handing out is laying a pointer into each outbox under one short lock. The same lock
-//! makes joining exact: what a newcomer missed is copied and it begins to hear in one step, so that no event falls
-//! between the two.
+//! The hub never waits for a client: delivery puts a pointer into each outbox under one short lock. The same lock makes
+//! joining exact: the missed events are copied and the outbox is registered in one step, so that no event is lost between
+//! the two.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::coalesce::thin;
+use super::coalesce::coalesce_past;
 use super::feed::{Feed, FeedError};
 use super::follower::Follower;
 use super::message::{Notice, Outgoing};
@@ -22,20 +22,19 @@ use super::session::Session;
 use crate::clock::SharedClock;
 use crate::domain::event::RecordedEvent;
 
-/// How many events are remembered for clients that come back; older ones are in the table.
+/// How many events are in memory for reconnecting clients; older ones are in the table.
 const REMEMBERED: usize = 1_000;
-/// How far back a client may come from.
+/// How many missed events are replayed at most.
 const REPLAYED_AT_MOST: i64 = 5_000;
-/// How long the table may take for a client that comes back; it can do without what it missed.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the process waits for its sockets when it ends.
+/// How long a reconnecting client waits for the table; without it, it gets a gap.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a shutdown waits for the sockets.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
-/// All sockets of this process.
 pub struct Hub {
     feed: Arc<dyn Feed>,
     clock: SharedClock,
-    room: Mutex<Room>,
+    state: Mutex<HubState>,
     closing: CancellationToken,
     sessions: TaskTracker,
 }
@@ -46,47 +45,43 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-struct Room {
-    memory: Memory,
+struct HubState {
+    history: History,
     members: Vec<Weak<Outbox>>,
 }
 
-/// What has gone out last.
-struct Memory {
+/// The last events that were sent.
+struct History {
     events: VecDeque<Arc<Outgoing>>,
-    /// Everything after this id is remembered.
+    /// Every event after this id is in memory.
     since: i64,
 }
 
-/// A client's place in the room.
+/// What a client gets when it joins.
 pub(in crate::web) struct Membership {
-    /// What it will hear.
     pub(in crate::web) outbox: Arc<Outbox>,
-    /// The newest event that has gone out.
+    /// The newest event that was sent.
     pub(in crate::web) last_event_id: i64,
-    /// Whether something that it asked for is missing.
+    /// Whether some of the missed events are unavailable.
     pub(in crate::web) gap: bool,
 }
 
-/// What a client missed that is older than our memory.
+/// Missed events that are older than the history in memory.
 struct Older {
-    /// It is complete from here on.
+    /// It is complete after this id.
     since: i64,
     events: Vec<RecordedEvent>,
 }
 
 impl Hub {
-    /// Begins to follow the events that come after those in the table.
-    ///
-    /// # Errors
-    /// [`FeedError`] where the table cannot be read: without it nobody can say what is new.
+    /// Starts following the events after the newest one of the table. Fails if the table cannot be read.
     pub async fn start(feed: Arc<dyn Feed>, clock: SharedClock) -> Result<Arc<Self>, FeedError> {
         let (_, newest) = feed.get_bounds().await?;
-        let room = Room { memory: Memory { events: VecDeque::new(), since: newest }, members: vec![] };
+        let room = HubState { history: History { events: VecDeque::new(), since: newest }, members: vec![] };
         let hub = Arc::new(Self {
             feed: Arc::clone(&feed),
             clock,
-            room: Mutex::new(room),
+            state: Mutex::new(room),
             closing: CancellationToken::new(),
             sessions: TaskTracker::new(),
         });
@@ -97,27 +92,26 @@ impl Hub {
         Ok(hub)
     }
 
-    /// How many sockets are open.
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Closes every socket (1001) and waits until they have said goodbye, though not for long.
+    /// Closes every socket (1001) and waits a short time for their close frames.
     pub async fn close(&self) {
         self.closing.cancel();
         self.sessions.close();
         if timeout(LEAVE_WITHIN, self.sessions.wait()).await.is_err() {
-            tracing::info!(sockets = self.sockets(), "some clients did not answer the close of their sockets");
+            tracing::info!(sockets = self.sockets(), "some clients did not confirm the close of their sockets");
         }
     }
 
-    /// Serves one socket until it ends. `since` is what its address says of the last event that it knows.
+    /// Serves one socket until it ends. `since` is the last event that the client knows, from the URL.
     pub(in crate::web) async fn serve(&self, stream: WebSocketStream, since: Option<String>) {
-        self.sessions.track_future(self.converse(stream, since)).await;
+        self.sessions.track_future(self.run_session(stream, since)).await;
     }
 
-    async fn converse(&self, stream: WebSocketStream, since: Option<String>) {
+    async fn run_session(&self, stream: WebSocketStream, since: Option<String>) {
         let known = since.as_deref().and_then(|text| text.parse().ok());
         let Membership { outbox, last_event_id, gap } = self.join(known).await;
         let mut welcome = vec![Notice::connected(last_event_id)];
@@ -133,10 +127,10 @@ impl Hub {
         if events.is_empty() {
             return;
         }
-        let mut room = self.room();
+        let mut room = self.state();
         for event in events {
             let event = Arc::new(Outgoing::from(event));
-            room.memory.keep(Arc::clone(&event));
+            room.history.keep(Arc::clone(&event));
             room.members.retain(|member| {
                 let member = member.upgrade();
                 member.as_ref().inspect(|outbox| outbox.offer(&event)).is_some()
@@ -144,61 +138,61 @@ impl Hub {
         }
     }
 
-    /// Lets a client in that knows everything up to `since`, or wants only what comes.
+    /// Registers a client that knows all events up to `since`, or wants only future ones.
     pub(in crate::web) async fn join(&self, since: Option<i64>) -> Membership {
         let Some(since) = since else {
-            let mut room = self.room();
-            let newest = room.memory.newest();
-            return room.admit(newest, vec![], false);
+            let mut room = self.state();
+            let newest = room.history.newest();
+            return room.register(newest, vec![], false);
         };
         let (remembered, newest) = {
-            let mut room = self.room();
-            if room.memory.covers(since) {
-                return room.admit(since, vec![], false);
+            let mut room = self.state();
+            if room.history.covers(since) {
+                return room.register(since, vec![], false);
             }
-            (room.memory.since, room.memory.newest())
+            (room.history.since, room.history.newest())
         };
-        let older = timeout(PATIENCE, self.read_older(since, newest)).await.unwrap_or(Err(FeedError::Silent(PATIENCE)));
+        let older = timeout(TIMEOUT, self.read_older(since, newest)).await.unwrap_or(Err(FeedError::Silent(TIMEOUT)));
         let older = older.unwrap_or_else(|error| {
-            tracing::warn!(%error, since, "what a client missed cannot be read");
+            tracing::warn!(%error, since, "missed events of a client cannot be read");
             Older { since: remembered, events: vec![] }
         });
-        let mut room = self.room();
-        // More may have gone out while the table was read than is remembered.
-        let overtaken = room.memory.since > newest.max(older.since);
-        room.admit(older.since, older.events, overtaken || older.since != since)
+        let mut room = self.state();
+        // While the table was read, more events may have been sent than the history holds.
+        let overtaken = room.history.since > newest.max(older.since);
+        room.register(older.since, older.events, overtaken || older.since != since)
     }
 
-    /// Reads what a client missed from the table, as far back as it goes.
+    /// Reads missed events from the table.
     async fn read_older(&self, since: i64, newest: i64) -> Result<Older, FeedError> {
         let (oldest, kept) = self.feed.get_bounds().await?;
         if since > newest {
-            // It comes from a process that is ahead of this one, or from a history that is no more.
+            // The client comes from a process that is ahead of this one, or from a restored database.
             return Ok(Older { since: if since <= kept { since } else { newest }, events: vec![] });
         }
         let since = since.max(oldest - 1).max(newest - REPLAYED_AT_MOST);
         Ok(Older { since, events: self.feed.list_after(since, REPLAYED_AT_MOST).await? })
     }
 
-    fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, HubState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Room {
-    /// A place for a client that is to hear what came after `since`: `older`, then what is remembered, then the rest.
-    fn admit(&mut self, since: i64, older: Vec<RecordedEvent>, gap: bool) -> Membership {
-        let older = older.into_iter().filter(|event| event.id <= self.memory.since);
-        let remembered = self.memory.events.iter().map(|event| &event.recorded).filter(|event| event.id > since);
-        let missed = thin(older.chain(remembered.cloned()));
+impl HubState {
+    /// Registers an outbox with `older`, then the history after `since`, then future events.
+    fn register(&mut self, since: i64, older: Vec<RecordedEvent>, gap: bool) -> Membership {
+        let older = older.into_iter().filter(|event| event.id <= self.history.since);
+        let remembered = self.history.events.iter().map(|event| &event.recorded).filter(|event| event.id > since);
+        let missed = coalesce_past(older.chain(remembered.cloned()));
         let missed = missed.into_iter().map(|event| Arc::new(Outgoing::from(event))).collect();
         let outbox = Arc::new(Outbox::new(since, missed));
         self.members.push(Arc::downgrade(&outbox));
-        Membership { outbox, last_event_id: self.memory.newest().max(since), gap }
+        Membership { outbox, last_event_id: self.history.newest().max(since), gap }
     }
 }
 
-impl Memory {
+impl History {
     fn keep(&mut self, event: Arc<Outgoing>) {
         if self.events.len() == REMEMBERED {
             self.since = self.events.pop_front().map_or(self.since, |oldest| oldest.recorded.id);

@@ -1,4 +1,4 @@
-//! What goes over a socket, as text: events, the few messages that are none, and what a client may say.
+//! The messages of the WebSocket: events, notices, and client requests.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,15 +8,13 @@ use super::subscription::Subscription;
 use crate::domain::event::RecordedEvent;
 use crate::domain::transaction::Source;
 
-/// The longest message that a client may send.
+/// The maximum size of a client message, in bytes.
 pub(in crate::web) const LONGEST: usize = 16 << 10;
 
-/// An event with its text, which is made once for all sockets.
+/// An event with its JSON, which is serialized once for all sockets.
 #[derive(Debug, PartialEq)]
 pub(in crate::web) struct Outgoing {
-    /// What is said.
     pub(in crate::web) recorded: RecordedEvent,
-    /// The same as JSON.
     pub(in crate::web) text: String,
 }
 
@@ -27,46 +25,40 @@ impl From<RecordedEvent> for Outgoing {
     }
 }
 
-/// A message that is no event: said to one client, and kept nowhere.
+/// A message to one client that is not an event and is not stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(in crate::web) enum Notice {
-    /// The first of all.
+    /// The first message.
     Connected {
-        /// For people.
+        /// Human-readable.
         message: &'static str,
-        /// Of this program.
         server_version: &'static str,
-        /// The newest event that has gone out.
+        /// The newest event that was sent.
         last_event_id: i64,
     },
-    /// Some of what `?since=` asked for is gone.
+    /// Some events after `?since=` are no longer available.
     Gap {
-        /// What was asked for.
         since: i64,
-        /// For people.
+        /// Human-readable.
         message: &'static str,
     },
-    /// The answer to a ping.
     Pong,
-    /// What is in force from now on.
+    /// The new subscription.
     Subscribed {
-        /// Names or beginnings of names.
+        /// Names, or prefixes that end in `*`.
         events: Vec<String>,
-        /// Sources.
         sources: Vec<Source>,
     },
-    /// Something was not understood; the socket stays open.
+    /// An invalid request; the socket stays open.
     Error {
-        /// The same codes as in the REST API.
+        /// The codes of the REST API.
         code: &'static str,
-        /// What a person can act on.
         message: String,
     },
 }
 
 impl Notice {
-    /// The greeting.
     pub(in crate::web) fn connected(last_event_id: i64) -> Self {
         Self::Connected {
             message: "Connected: events follow as they happen.",
@@ -75,27 +67,25 @@ impl Notice {
         }
     }
 
-    /// Events after `since` are missing.
     pub(in crate::web) fn gap(since: i64) -> Self {
         Self::Gap { since, message: "Some events since then are no longer kept: load what you show again." }
     }
 
-    /// The answer to a subscription.
     pub(in crate::web) fn subscribed(subscription: &Subscription) -> Self {
         Self::Subscribed { events: subscription.events.clone(), sources: subscription.sources.clone() }
     }
 
-    /// The answer to a message that cannot be read.
+    /// For a message that cannot be parsed.
     pub(in crate::web) fn unreadable(message: impl Into<String>) -> Self {
         Self::Error { code: "BAD_REQUEST", message: message.into() }
     }
 
-    /// The answer to a message that can be read but not followed.
+    /// For a message with invalid values.
     pub(in crate::web) fn invalid(message: impl Into<String>) -> Self {
         Self::Error { code: "VALIDATION_ERROR", message: message.into() }
     }
 
-    /// Its text; `id` is that of the newest event before it.
+    /// The JSON; `id` is that of the newest event before it.
     pub(in crate::web) fn text(&self, id: i64, timestamp: DateTime<Utc>) -> String {
         #[derive(Serialize)]
         struct Flat<'a> {
@@ -108,23 +98,22 @@ impl Notice {
     }
 }
 
-/// What a client may say.
+/// A message of a client.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(in crate::web) enum Request {
-    /// Are you there?
     Ping,
-    /// From now on only these.
+    /// Replaces the subscription.
     Subscribe {
-        /// Names or beginnings of names; all where it is left out.
+        /// Names, or prefixes that end in `*`; all if absent.
         events: Option<Vec<String>>,
-        /// Sources; all where it is left out.
+        /// All if absent.
         sources: Option<Vec<String>>,
     },
 }
 
 impl Request {
-    /// Reads a client's message, or says what is wrong with it.
+    /// Parses a message; the error is the notice to send.
     pub(in crate::web) fn parse(text: &str) -> Result<Self, Notice> {
         let object: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| Notice::unreadable(format!("Not a JSON object: {error}.")))?;
@@ -133,7 +122,7 @@ impl Request {
     }
 }
 
-/// Plain data with text for keys always has a JSON form; an empty message would be the mark of a defect here.
+/// Serializing plain data with string keys cannot fail.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
@@ -143,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notice_is_flat() {
+    fn notice_is_flat_json() {
         let now = "2026-01-15T10:00:00Z".parse().expect("a time");
         assert_eq!(Notice::Pong.text(7, now), r#"{"id":7,"timestamp":"2026-01-15T10:00:00Z","type":"pong"}"#);
         let subscription = Subscription { events: vec!["sync_*".to_owned()], sources: vec![Source::Vima] };
@@ -154,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_understood_or_told_why_not() {
+    fn client_messages_are_parsed_or_rejected_with_a_reason() {
         for (text, expected) in [
             (r#"{"type":"ping"}"#, Ok(Request::Ping)),
             (r#"{"type":"ping","events":7}"#, Ok(Request::Ping)),

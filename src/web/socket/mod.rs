@@ -1,17 +1,17 @@
-//! The live WebSocket: every event, to every dashboard that wants it, in one order.
+//! The live WebSocket: sends every event to every subscribed dashboard, in one order.
 //!
 //! ```text
-//!   Redis ──┐                                  ┌─> Outbox ─> Session ─> dashboard
-//!           ├─> Follower ─> Coalescer ─> Hub (room) ┤
-//!   table ──┘   (in order)  (not too often)    └─> Outbox ─> Session ─> dashboard
+//!   Redis ──┐                                     ┌─> Outbox ─> Session ─> dashboard
+//!           ├─> Follower ─> Coalescer ─> Hub ─────┤
+//!   table ──┘   (in order)  (limits rates)        └─> Outbox ─> Session ─> dashboard
 //! ```
 //!
-//! One [`Hub`] a process follows the events and lays each into the [`outbox`] of every socket, without ever waiting for
-//! one; a [`session`] carries its outbox to its client at the client's own speed. Rejected: a `tokio::sync::broadcast`
-//! channel, whose laggards lose whatever is oldest, where we want to give up superseded progress first and everything
-//! else never; and a subscription to Redis for each socket, which small plans have no connections for.
+//! One [`Hub`] per process follows the events and puts each into the [`outbox`] of every socket, without waiting for any; a
+//! [`session`] sends its outbox at the client's speed. Rejected: a `tokio::sync::broadcast` channel, whose slow receivers
+//! lose the oldest events, while only superseded progress may be dropped; and a Redis subscription per socket, for which
+//! small plans have too few connections.
 //!
-//! Who may come in is decided before the upgrade by a [`Authenticator`], so that a refusal is a plain HTTP answer.
+//! An [`Authenticator`] checks a request before the upgrade, so that a refusal is a normal HTTP response.
 
 pub(crate) mod coalesce;
 mod feed;
@@ -36,23 +36,19 @@ use super::http::auth::Access;
 pub use feed::{Feed, FeedError, ServerFeed};
 pub use hub::Hub;
 
-/// The longest message that the library still reads whole. It is above what a client may send, because only a message
-/// that was read can be answered by an orderly close; it is bounded, because a frame's length is the client's word.
+/// The maximum message size of the library. It is above the limit for clients, because only a message that was read can
+/// be answered by an orderly close; it is bounded, because the client chooses the length of a frame.
 const READ_AT_MOST: usize = 1 << 20;
-/// The library's buffers are for uploads; ours carry small messages, and there may be thousands of them.
+/// The library's default buffers are large; these messages are small, and there may be thousands of sockets.
 const READ_BUFFER: usize = 4 << 10;
 
-/// Decides who may open a socket.
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
-    /// Lets the request in by its headers or its `?ticket=`.
-    ///
-    /// # Errors
-    /// The HTTP answer that refuses it.
+    /// Accepts a request with a valid key in its headers or a valid `?ticket=`; the error is the HTTP response.
     async fn authenticate(&self, request: &Request) -> poem::Result<()>;
 }
 
-/// By key like any request, or by ticket, because a browser cannot set headers on a WebSocket.
+/// By key as for any request, or by ticket, because browsers cannot set headers on a WebSocket.
 #[async_trait]
 impl Authenticator for Access {
     async fn authenticate(&self, request: &Request) -> poem::Result<()> {
@@ -70,23 +66,22 @@ struct TicketParameter {
     ticket: Option<String>,
 }
 
-/// Adds `/ws/updates` and its other name `/ws` to `route`.
+/// Adds `/ws/updates` and its alias `/ws` to `route`.
 #[must_use]
-pub fn mount(route: Route, hub: &Arc<Hub>, doorkeeper: &Arc<dyn Authenticator>) -> Route {
-    let updates = Updates { hub: Arc::clone(hub), doorkeeper: Arc::clone(doorkeeper) };
+pub fn mount(route: Route, hub: &Arc<Hub>, authenticator: &Arc<dyn Authenticator>) -> Route {
+    let updates = Updates { hub: Arc::clone(hub), authenticator: Arc::clone(authenticator) };
     route.at("/ws/updates", poem::get(updates.clone())).at("/ws", poem::get(updates))
 }
 
-/// The endpoint that turns a request into a socket.
 #[derive(Clone)]
 struct Updates {
     hub: Arc<Hub>,
-    doorkeeper: Arc<dyn Authenticator>,
+    authenticator: Arc<dyn Authenticator>,
 }
 
-/// What the address may say.
+/// The query parameters.
 #[derive(Debug, Deserialize)]
-struct Wish {
+struct UpdatesQuery {
     since: Option<String>,
 }
 
@@ -94,8 +89,8 @@ impl Endpoint for Updates {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        self.doorkeeper.authenticate(&request).await?;
-        let Wish { since } = request.params()?;
+        self.authenticator.authenticate(&request).await?;
+        let UpdatesQuery { since } = request.params()?;
         let (request, mut body) = request.split();
         let socket = WebSocket::from_request(&request, &mut body).await?;
         let hub = Arc::clone(&self.hub);

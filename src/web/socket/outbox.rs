@@ -1,7 +1,7 @@
-//! What waits to be carried to one client.
+//! The queue of events for one client.
 //!
-//! The hub lays events in and never waits; the session takes them out at its client's speed. The box is bounded: when it
-//! is full, progress that later progress supersedes makes room, and a client that still cannot keep up has to go.
+//! The hub adds events without waiting; the session removes them at the client's speed. The queue is bounded: if it is
+//! full, superseded progress is dropped, and a client that still cannot keep up is disconnected.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,13 @@ use super::coalesce::Lane;
 use super::message::Outgoing;
 use super::subscription::Subscription;
 
-/// How many events may wait for one client. They are shared, so that each costs a pointer.
+/// The capacity. Events are shared, so that each costs a pointer.
 pub(in crate::web) const CAPACITY: usize = 1_024;
 
-/// The events of one client.
 #[derive(Debug)]
 pub(in crate::web) struct Outbox {
     waiting: Mutex<Waiting>,
-    bell: Notify,
+    added: Notify,
     overflow: CancellationToken,
 }
 
@@ -28,16 +27,16 @@ pub(in crate::web) struct Outbox {
 struct Waiting {
     events: VecDeque<Arc<Outgoing>>,
     subscription: Subscription,
-    /// What was missed does not count against the bound: there is room for it until it has gone out.
+    /// Replayed events do not count against the capacity until they are sent.
     room: usize,
-    /// The newest event laid in, wanted or not.
+    /// The newest event offered, subscribed or not.
     newest: i64,
-    /// The newest event that is dealt with: everything up to it was taken, or not wanted.
+    /// Everything up to this event was taken, or was not subscribed.
     done: i64,
 }
 
 impl Outbox {
-    /// A box for a client that has heard everything up to `since`, and is to hear of `missed` first.
+    /// For a client that knows everything up to `since`; `missed` is sent first.
     pub(in crate::web) fn new(since: i64, missed: Vec<Arc<Outgoing>>) -> Self {
         let waiting = Waiting {
             room: CAPACITY.max(missed.len()),
@@ -46,28 +45,28 @@ impl Outbox {
             subscription: Subscription::default(),
             done: since,
         };
-        Self { waiting: Mutex::new(waiting), bell: Notify::new(), overflow: CancellationToken::new() }
+        Self { waiting: Mutex::new(waiting), added: Notify::new(), overflow: CancellationToken::new() }
     }
 
-    /// Lays an event in, if the client wants it and has not heard it elsewhere.
+    /// Adds an event if the client is subscribed to it and does not have it yet.
     pub(in crate::web) fn offer(&self, event: &Arc<Outgoing>) {
         if !self.waiting().offer(event) {
             self.overflow.cancel();
         }
-        self.bell.notify_one();
+        self.added.notify_one();
     }
 
-    /// Takes the next event out, as soon as there is one.
+    /// Waits for the next event and removes it.
     pub(in crate::web) async fn next(&self) -> Arc<Outgoing> {
         loop {
             if let Some(event) = self.waiting().take() {
                 return event;
             }
-            self.bell.notified().await;
+            self.added.notified().await;
         }
     }
 
-    /// Changes what the client wants, also of what waits already.
+    /// Replaces the subscription, also for waiting events.
     pub(in crate::web) fn subscribe(&self, subscription: Subscription) {
         let mut waiting = self.waiting();
         waiting.events.retain(|event| subscription.wants(&event.recorded.event));
@@ -75,12 +74,12 @@ impl Outbox {
         waiting.settle();
     }
 
-    /// The newest event that the client has heard, or did not want to.
+    /// The newest event that the client received, or was not subscribed to.
     pub(in crate::web) fn position(&self) -> i64 {
         self.waiting().done
     }
 
-    /// Ends when the client could not keep up.
+    /// Completes when the client could not keep up.
     pub(in crate::web) async fn overflowed(&self) {
         self.overflow.cancelled().await;
     }
@@ -91,12 +90,12 @@ impl Outbox {
 }
 
 impl Waiting {
-    /// Whether there was room.
+    /// Returns whether there was room.
     fn offer(&mut self, event: &Arc<Outgoing>) -> bool {
         let id = event.recorded.id;
-        // A client that comes from a process a moment ahead of this one has heard it there. Only what was held back may
-        // bear an id that has gone out before.
-        if id < self.newest || (id == self.newest && Lane::of(&event.recorded.event).is_none()) {
+        // A client from a process that is ahead of this one has received it there. Only delayed events may have an id that
+        // was sent before.
+        if id < self.newest || (id == self.newest && Lane::from_event(&event.recorded.event).is_none()) {
             return true;
         }
         self.newest = id;
@@ -127,14 +126,14 @@ impl Waiting {
         }
     }
 
-    /// Keeps of the progress of each source only the last, `next` included.
+    /// Drops superseded progress: only the last per source remains, including `next`.
     fn forget_superseded(&mut self, next: &Outgoing) {
-        let mut told: Vec<Lane> = progress(next).into_iter().collect();
+        let mut seen: Vec<Lane> = progress(next).into_iter().collect();
         let mut kept = VecDeque::with_capacity(self.events.len());
         for event in self.events.drain(..).rev() {
             match progress(&event) {
-                Some(lane) if told.contains(&lane) => continue,
-                Some(lane) => told.push(lane),
+                Some(lane) if seen.contains(&lane) => continue,
+                Some(lane) => seen.push(lane),
                 None => {}
             }
             kept.push_front(event);
@@ -144,7 +143,7 @@ impl Waiting {
 }
 
 fn progress(event: &Outgoing) -> Option<Lane> {
-    Lane::of(&event.recorded.event).filter(|lane| matches!(lane, Lane::Progress(_)))
+    Lane::from_event(&event.recorded.event).filter(|lane| matches!(lane, Lane::Progress(_)))
 }
 
 #[cfg(test)]
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn superseded_progress_makes_room() {
+    fn superseded_progress_is_dropped_for_room() {
         let outbox = Outbox::new(0, vec![]);
         outbox.offer(&outgoing(progressed(1, Source::Vima, 1)));
         outbox.offer(&outgoing(progressed(2, Source::Payshack, 1)));
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_cannot_keep_up_overflows() {
+    fn slow_client_overflows() {
         let outbox = Outbox::new(0, vec![]);
         fill(&outbox, 1..=CAPACITY);
         assert!(!outbox.overflow.is_cancelled());
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_missed_takes_no_room() {
+    fn replayed_events_do_not_count_against_the_capacity() {
         let missed = (1..=3 * CAPACITY)
             .map(|id| outgoing(new_transactions(i64::try_from(id).expect("small"), Source::Vima)))
             .collect();
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_passes_over_what_is_not_wanted() {
+    fn position_passes_unsubscribed_events() {
         let outbox = Outbox::new(5, vec![]);
         assert_eq!(outbox.position(), 5);
         fill(&outbox, 6..=7);

@@ -1,8 +1,8 @@
-//! One socket: what its client says, what it hears, and how they part.
+//! One WebSocket connection: requests, events, pings and the close.
 //!
-//! Reading, writing and the pulse go on side by side in one task, and the first to end ends them all: a client that does
-//! not read cannot keep the others from noticing. Answers have a short queue of their own, and reading waits for it, so
-//! that a client that asks faster than it listens only slows itself.
+//! Reading, writing and pinging run concurrently in one task, and the first to end ends all: a client that does not read
+//! cannot block the others. Replies have a short queue of their own, and reading waits for it, so that a client that sends
+//! faster than it reads only slows itself.
 
 use std::io;
 use std::sync::Arc;
@@ -21,38 +21,32 @@ use super::outbox::Outbox;
 use super::subscription::Subscription;
 use crate::clock::SharedClock;
 
-/// Below the 55 s after which some hosts' routers end a silent connection.
+/// Below the 55 s after which some hosts close an idle connection.
 const PING_EVERY: Duration = Duration::from_secs(25);
-/// So many pings may go unanswered.
+/// How many pings may be unanswered.
 const MISSED_AT_MOST: u32 = 2;
-/// Answers that may wait before reading does.
+/// How many replies may wait before reading pauses.
 const ANSWERS: usize = 16;
-/// How long a client has to read what is left and to answer a close.
+/// How long a client has to read the remaining messages and to confirm a close.
 const FAREWELL: Duration = Duration::from_secs(30);
-/// Where its answer can no longer be read, it has this long to read the close before the connection goes.
+/// If its confirmation cannot be read, how long it has to read the close before the connection ends.
 const LINGER: Duration = Duration::from_secs(1);
-/// How the library's errors of size begin; poem hands them on as text only. A test holds us to it.
+/// The beginning of the library's size errors, which poem passes on only as text. A test checks it.
 const TOO_LONG_FOR_THE_LIBRARY: &str = "Space limit exceeded";
 
-/// Why a conversation ends.
+/// Why a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The client has gone.
     Gone,
-    /// It does not answer pings.
     Silent,
-    /// It does not speak the protocol.
     Broken,
-    /// Its message is too long.
     TooLong,
-    /// It cannot keep up.
     TooSlow,
-    /// The server goes.
     GoingAway,
 }
 
 impl End {
-    /// How the client is told, if there is anybody to tell.
+    /// The close frame; `None` if the client is gone.
     fn close(self) -> Option<(CloseCode, &'static str)> {
         match self {
             Self::Gone | Self::Silent => None,
@@ -63,7 +57,7 @@ impl End {
         }
     }
 
-    fn of(error: &io::Error) -> Self {
+    fn from_error(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::Other if error.to_string().starts_with(TOO_LONG_FOR_THE_LIBRARY) => Self::TooLong,
             io::ErrorKind::Other => Self::Broken,
@@ -72,43 +66,41 @@ impl End {
     }
 }
 
-/// Something for the client beside its events.
-enum Answer {
+/// A message to the client besides events.
+enum Reply {
     Notice(Notice),
     Ping,
 }
 
-/// One client's conversation.
 pub(in crate::web) struct Session {
     outbox: Arc<Outbox>,
     clock: SharedClock,
-    /// Pings since the client was last heard.
+    /// Pings since the last message of the client.
     unanswered: AtomicU32,
 }
 
 impl Session {
-    /// A conversation about what is in `outbox`.
     pub(in crate::web) fn new(outbox: Arc<Outbox>, clock: SharedClock) -> Self {
         Self { outbox, clock, unanswered: AtomicU32::new(0) }
     }
 
-    /// Converses until one side has enough, beginning with `welcome`.
+    /// Sends `welcome`, then runs until one side ends the session.
     pub(in crate::web) async fn run(self, socket: WebSocketStream, welcome: Vec<Notice>, closing: &CancellationToken) {
         let (mut sink, mut stream) = socket.split();
-        let (answers, mut queue) = mpsc::channel(ANSWERS);
+        let (replies, mut queue) = mpsc::channel(ANSWERS);
         let end = tokio::select! {
             end = self.write(&mut sink, welcome, &mut queue) => end,
-            end = self.read(&mut stream, &answers) => end,
-            end = self.pulse(PING_EVERY, &answers) => end,
+            end = self.read(&mut stream, &replies) => end,
+            end = self.ping(PING_EVERY, &replies) => end,
             () = self.outbox.overflowed() => End::TooSlow,
             () = closing.cancelled() => End::GoingAway,
         };
-        tracing::debug!(?end, "a socket ends");
-        // Nothing is laid into the outbox of a client that leaves.
+        tracing::debug!(?end, "socket closed");
+        // Nothing is added to the outbox of a client that leaves.
         drop(self);
         if let Some((code, reason)) = end.close() {
-            let goodbye = part(&mut sink, &mut stream, Message::close_with(code, reason));
-            // Whether the client heard it is its own affair.
+            let goodbye = close(&mut sink, &mut stream, Message::close_with(code, reason));
+            // It does not matter whether the client received it.
             let _ = timeout(FAREWELL, goodbye).await;
         }
     }
@@ -117,16 +109,16 @@ impl Session {
         &self,
         sink: &mut SplitSink<WebSocketStream, Message>,
         welcome: Vec<Notice>,
-        queue: &mut Receiver<Answer>,
+        queue: &mut Receiver<Reply>,
     ) -> End {
         for notice in welcome {
-            if sink.send(self.message(Answer::Notice(notice))).await.is_err() {
+            if sink.send(self.message(Reply::Notice(notice))).await.is_err() {
                 return End::Gone;
             }
         }
         loop {
             let message = tokio::select! {
-                Some(answer) = queue.recv() => self.message(answer),
+                Some(reply) = queue.recv() => self.message(reply),
                 event = self.outbox.next() => Message::text(event.text.clone()),
             };
             if sink.send(message).await.is_err() {
@@ -135,37 +127,37 @@ impl Session {
         }
     }
 
-    fn message(&self, answer: Answer) -> Message {
-        match answer {
-            Answer::Notice(notice) => Message::text(notice.text(self.outbox.position(), self.clock.now())),
-            Answer::Ping => Message::ping([]),
+    fn message(&self, reply: Reply) -> Message {
+        match reply {
+            Reply::Notice(notice) => Message::text(notice.text(self.outbox.position(), self.clock.now())),
+            Reply::Ping => Message::ping([]),
         }
     }
 
-    async fn read(&self, stream: &mut SplitStream<WebSocketStream>, answers: &Sender<Answer>) -> End {
+    async fn read(&self, stream: &mut SplitStream<WebSocketStream>, replies: &Sender<Reply>) -> End {
         loop {
             let message = match stream.next().await {
                 Some(Ok(message)) => message,
-                Some(Err(error)) => return End::of(&error),
+                Some(Err(error)) => return End::from_error(&error),
                 None => return End::Gone,
             };
-            // Whatever it says, it is there.
+            // Any message shows that the client is alive.
             self.unanswered.store(0, Ordering::Relaxed);
             if message.as_bytes().len() > LONGEST {
                 return End::TooLong;
             }
             let notice = match message {
-                Message::Text(text) => self.answer(&text),
+                Message::Text(text) => self.reply(&text),
                 Message::Binary(_) => Notice::unreadable("Binary messages are not understood: send JSON as text."),
                 Message::Ping(_) | Message::Pong(_) | Message::Close(_) => continue,
             };
-            if answers.send(Answer::Notice(notice)).await.is_err() {
+            if replies.send(Reply::Notice(notice)).await.is_err() {
                 return End::Gone;
             }
         }
     }
 
-    fn answer(&self, text: &str) -> Notice {
+    fn reply(&self, text: &str) -> Notice {
         let (events, sources) = match Request::parse(text) {
             Ok(Request::Ping) => return Notice::Pong,
             Ok(Request::Subscribe { events, sources }) => (events, sources),
@@ -181,25 +173,25 @@ impl Session {
         }
     }
 
-    /// Pings the client, and ends when too many pings went unanswered.
-    async fn pulse(&self, every: Duration, answers: &Sender<Answer>) -> End {
+    /// Pings the client, and ends after too many unanswered pings.
+    async fn ping(&self, every: Duration, replies: &Sender<Reply>) -> End {
         let mut beats = interval_at(Instant::now() + every, every);
-        // After a stall of this process the beats must not come in a burst: the client had no time to answer them.
+        // After a stall of this process pings must not come in a burst: the client had no time to answer them.
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
             if self.unanswered.fetch_add(1, Ordering::Relaxed) >= MISSED_AT_MOST {
                 return End::Silent;
             }
-            // A queue that is full belongs to a client that does not read; that is a ping missed, too.
-            let _ = answers.try_send(Answer::Ping);
+            // A full queue means that the client does not read, which counts as a missed ping too.
+            let _ = replies.try_send(Reply::Ping);
         }
     }
 }
 
-/// Sends the close and waits for the client's own: a connection that is ended while the client still sends is reset, and
-/// the close may never be read.
-async fn part(
+/// Sends the close and waits for the client's: a connection that is closed while the client still sends is reset, and the
+/// close may be lost.
+async fn close(
     sink: &mut SplitSink<WebSocketStream, Message>,
     stream: &mut SplitStream<WebSocketStream>,
     close: Message,
@@ -225,16 +217,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_misses_two_pings_is_dropped() {
-        let (session, (answers, mut queue)) = (session(), mpsc::channel(ANSWERS));
-        assert_eq!(session.pulse(Duration::from_millis(5), &answers).await, End::Silent);
-        let pings = std::iter::from_fn(|| queue.try_recv().ok()).filter(|answer| matches!(answer, Answer::Ping));
+    async fn client_that_misses_two_pings_is_dropped() {
+        let (session, (replies, mut queue)) = (session(), mpsc::channel(ANSWERS));
+        assert_eq!(session.ping(Duration::from_millis(5), &replies).await, End::Silent);
+        let pings = std::iter::from_fn(|| queue.try_recv().ok()).filter(|reply| matches!(reply, Reply::Ping));
         assert_eq!(pings.count(), 2);
     }
 
     #[tokio::test]
-    async fn a_client_that_is_heard_stays() {
-        let (session, (answers, mut queue)) = (session(), mpsc::channel(ANSWERS));
+    async fn client_that_sends_messages_stays() {
+        let (session, (replies, mut queue)) = (session(), mpsc::channel(ANSWERS));
         let client = async {
             for _ in 0..6 {
                 queue.recv().await;
@@ -242,19 +234,19 @@ mod tests {
             }
         };
         tokio::select! {
-            end = session.pulse(Duration::from_millis(5), &answers) => panic!("{end:?}"),
+            end = session.ping(Duration::from_millis(5), &replies) => panic!("{end:?}"),
             () = client => {}
         }
     }
 
     #[test]
-    fn errors_of_the_library_are_told_apart() {
+    fn library_errors_are_classified() {
         for (kind, text, end) in [
             (io::ErrorKind::Other, "Space limit exceeded: Message too long: 9 > 8", End::TooLong),
             (io::ErrorKind::Other, "WebSocket protocol error: Reserved bits are non-zero", End::Broken),
             (io::ErrorKind::ConnectionReset, "reset", End::Gone),
         ] {
-            assert_eq!(End::of(&io::Error::new(kind, text)), end);
+            assert_eq!(End::from_error(&io::Error::new(kind, text)), end);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What a client wants to hear.
+//! Which events a client receives.
 
 use crate::domain::event::Event;
 use crate::domain::transaction::Source;
 
-/// Every kind of event that the contract knows, whether or not this release makes it already.
+/// Every event type of the contract, whether or not this release sends it.
 const EVENTS: [&str; 14] = [
     "sync_started",
     "sync_progress",
@@ -21,29 +21,21 @@ const EVENTS: [&str; 14] = [
     "alert",
 ];
 
-/// A wish that names what nobody knows.
+/// An unknown name.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(in crate::web) enum SubscriptionError {
-    /// Of events.
-    #[error("no event is called {unknown}; choose from {}, or a beginning with *, such as sync_*", EVENTS.join(", "))]
-    Events {
-        /// The names.
-        unknown: String,
-    },
-    /// Of sources.
-    #[error("no source is called {unknown}; choose from {}", Source::ALL.map(Source::as_str).join(", "))]
-    Sources {
-        /// The names.
-        unknown: String,
-    },
+    #[error("unknown event {unknown}; choose from {}, or a prefix with *, such as sync_*", EVENTS.join(", "))]
+    Events { unknown: String },
+    #[error("unknown source {unknown}; choose from {}", Source::ALL.map(Source::as_str).join(", "))]
+    Sources { unknown: String },
 }
 
-/// What a client wants to hear: everything, until it says otherwise.
+/// The default is everything.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::web) struct Subscription {
-    /// Names, or beginnings of names that end in `*`.
+    /// Names, or prefixes that end in `*`.
     pub(in crate::web) events: Vec<String>,
-    /// Sources; an event about none of them in particular is for everybody.
+    /// Events without a source match any.
     pub(in crate::web) sources: Vec<Source>,
 }
 
@@ -54,8 +46,8 @@ impl Default for Subscription {
 }
 
 impl Subscription {
-    /// Reads a client's wish; what it leaves out is everything. A wish that is wrong in part is refused whole, so that
-    /// each has one answer.
+    /// Absent parts mean everything. A request with any unknown name is rejected as a whole, so that each request has one
+    /// reply.
     pub(in crate::web) fn parse(
         events: Option<Vec<String>>,
         sources: Option<Vec<String>>,
@@ -67,7 +59,6 @@ impl Subscription {
         })
     }
 
-    /// Whether `event` is to be sent.
     pub(in crate::web) fn wants(&self, event: &Event) -> bool {
         let about = event.sources();
         self.events.iter().any(|pattern| matches(pattern, event.name()))
@@ -108,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_read_or_refused_whole() {
+    fn subscriptions_are_accepted_or_rejected_as_a_whole() {
         let all = Source::ALL.to_vec();
         for (events, sources, expected) in [
             (None, None, Ok((names(&["*"]), all.clone()))),
@@ -136,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_hears_what_it_asked_for() {
+    fn client_receives_subscribed_events() {
         use Source::{Payshack, Vima};
         for (events, sources, event, wanted) in [
             (None, None, progress(1, Vima, 1), true),

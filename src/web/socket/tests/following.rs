@@ -1,4 +1,4 @@
-//! Every event once, in order, whatever is lost on the way.
+//! Every event exactly once and in order, whatever is lost.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use tokio::time::{Instant, timeout};
 use super::super::outbox::Outbox;
 use super::*;
 
-/// The ids that arrive within `limit`, up to `count` of them.
-async fn hear(outbox: &Outbox, count: usize, limit: Duration) -> Vec<i64> {
+/// Up to `count` ids that arrive within `limit`.
+async fn receive(outbox: &Outbox, count: usize, limit: Duration) -> Vec<i64> {
     let mut ids = vec![];
     let deadline = Instant::now() + limit;
     while ids.len() < count {
@@ -30,56 +30,56 @@ fn event(id: i64) -> RecordedEvent {
 
 #[tokio::test]
 async fn events_arrive_in_order_each_once() {
-    let feed = FakeFeed::holding((1..=5).map(event).collect());
+    let feed = FakeFeed::new((1..=5).map(event).collect());
     let hub = feed.start().await;
     let outbox = hub.join(None).await.outbox;
-    feed.tell(event(6));
-    feed.tell(event(7));
+    feed.commit_and_publish(event(6));
+    feed.commit_and_publish(event(7));
     let _ = feed.redis.lock().expect("sound").send(event(6));
-    feed.tell(event(8));
-    assert_eq!(hear(&outbox, 4, SOON).await, [6, 7, 8]);
+    feed.commit_and_publish(event(8));
+    assert_eq!(receive(&outbox, 4, SOON).await, [6, 7, 8]);
 }
 
 #[tokio::test]
-async fn a_lost_publish_is_found_by_the_next_one() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn lost_publish_is_recovered_by_the_next_one() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     let outbox = hub.join(None).await.outbox;
     feed.commit(event(2));
     feed.commit(event(3));
-    feed.tell(event(4));
-    assert_eq!(hear(&outbox, 4, SOON).await, [2, 3, 4]);
+    feed.commit_and_publish(event(4));
+    assert_eq!(receive(&outbox, 4, SOON).await, [2, 3, 4]);
 }
 
 #[tokio::test]
-async fn a_lost_publish_is_found_after_a_silence() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn lost_publish_is_recovered_after_a_silence() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     let outbox = hub.join(None).await.outbox;
     feed.commit(event(2));
-    assert_eq!(hear(&outbox, 1, AFTER_SILENCE).await, [2]);
+    assert_eq!(receive(&outbox, 1, AFTER_SILENCE).await, [2]);
 }
 
 #[tokio::test]
-async fn a_rolled_back_transaction_holds_nobody_up() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn rolled_back_transaction_delays_no_event() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     let outbox = hub.join(None).await.outbox;
-    feed.tell(event(3));
-    feed.tell(event(4));
-    feed.tell(event(9));
-    assert_eq!(hear(&outbox, 4, SOON).await, [3, 4, 9]);
+    feed.commit_and_publish(event(3));
+    feed.commit_and_publish(event(4));
+    feed.commit_and_publish(event(9));
+    assert_eq!(receive(&outbox, 4, SOON).await, [3, 4, 9]);
 }
 
 #[tokio::test]
-async fn without_a_wire_events_come_from_the_table_and_a_new_wire_is_taken() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn events_come_from_the_table_during_a_redis_outage() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     let outbox = hub.join(None).await.outbox;
-    feed.cut_wire();
+    feed.disconnect_redis();
     feed.commit(event(2));
-    assert_eq!(hear(&outbox, 1, AFTER_SILENCE).await, [2]);
-    feed.wire_away.store(false, Ordering::Relaxed);
+    assert_eq!(receive(&outbox, 1, AFTER_SILENCE).await, [2]);
+    feed.redis_unavailable.store(false, Ordering::Relaxed);
     timeout(Duration::from_secs(6), async {
         while feed.redis.lock().expect("sound").receiver_count() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -87,57 +87,57 @@ async fn without_a_wire_events_come_from_the_table_and_a_new_wire_is_taken() {
     })
     .await
     .expect("a new connection");
-    feed.tell(event(3));
-    assert_eq!(hear(&outbox, 1, SOON).await, [3]);
+    feed.commit_and_publish(event(3));
+    assert_eq!(receive(&outbox, 1, SOON).await, [3]);
 }
 
 #[tokio::test]
-async fn without_a_table_a_hole_waits_and_is_filled_when_it_is_back() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn gap_waits_for_the_table_and_is_filled() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     let outbox = hub.join(None).await.outbox;
     feed.table_away.store(true, Ordering::Relaxed);
     feed.commit(event(2));
-    feed.tell(event(3));
-    assert!(hear(&outbox, 1, SOON).await.is_empty());
+    feed.commit_and_publish(event(3));
+    assert!(receive(&outbox, 1, SOON).await.is_empty());
     feed.table_away.store(false, Ordering::Relaxed);
-    feed.tell(event(4));
-    assert_eq!(hear(&outbox, 3, AFTER_SILENCE).await, [2, 3, 4]);
+    feed.commit_and_publish(event(4));
+    assert_eq!(receive(&outbox, 3, AFTER_SILENCE).await, [2, 3, 4]);
 }
 
 #[tokio::test]
-async fn catching_up_with_much_overflows_nobody() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn catching_up_overflows_no_client() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     let outbox = hub.join(None).await.outbox;
     (2..=5_000).for_each(|id| feed.commit(event(id)));
-    feed.tell(event(5_001));
-    assert_eq!(hear(&outbox, 5_000, Duration::from_secs(10)).await, (2..=5_001).collect::<Vec<_>>());
+    feed.commit_and_publish(event(5_001));
+    assert_eq!(receive(&outbox, 5_000, Duration::from_secs(10)).await, (2..=5_001).collect::<Vec<_>>());
     assert!(timeout(Duration::from_millis(1), outbox.overflowed()).await.is_err());
 }
 
 #[tokio::test]
-async fn what_is_held_back_goes_out_in_the_end() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn delayed_event_is_sent_in_the_end() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     let outbox = hub.join(None).await.outbox;
-    feed.tell(metrics(2, &[Source::Vima]));
-    feed.tell(metrics(3, &[Source::Payshack]));
-    feed.tell(metrics(4, &[Source::Vima]));
-    feed.tell(event(5));
-    assert_eq!(hear(&outbox, 2, SOON).await, [2, 5]);
+    feed.commit_and_publish(metrics(2, &[Source::Vima]));
+    feed.commit_and_publish(metrics(3, &[Source::Payshack]));
+    feed.commit_and_publish(metrics(4, &[Source::Vima]));
+    feed.commit_and_publish(event(5));
+    assert_eq!(receive(&outbox, 2, SOON).await, [2, 5]);
     let last = timeout(Duration::from_secs(2), outbox.next()).await.expect("in the end");
     assert_eq!(last.recorded, metrics(5, &[Source::Vima, Source::Payshack]));
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_hears_what_it_missed() {
-    let feed = FakeFeed::holding((11..=20).map(event).collect());
+async fn reconnecting_client_receives_missed_events() {
+    let feed = FakeFeed::new((11..=20).map(event).collect());
     let hub = feed.start().await;
     let witness = hub.join(None).await;
     assert_eq!(witness.last_event_id, 20);
-    (21..=24).for_each(|id| feed.tell(event(id)));
-    hear(&witness.outbox, 4, SOON).await;
+    (21..=24).for_each(|id| feed.commit_and_publish(event(id)));
+    receive(&witness.outbox, 4, SOON).await;
     for (name, since, replayed, gap) in [
         ("from memory", 22, vec![23, 24], false),
         ("nothing", 24, vec![], false),
@@ -149,48 +149,48 @@ async fn a_client_that_comes_back_hears_what_it_missed() {
         ("nonsense", -7, (11..=24).collect(), true),
     ] {
         let membership = hub.join(Some(since)).await;
-        assert_eq!(hear(&membership.outbox, 100, Duration::from_millis(20)).await, replayed, "{name}");
+        assert_eq!(receive(&membership.outbox, 100, Duration::from_millis(20)).await, replayed, "{name}");
         assert_eq!((membership.last_event_id, membership.gap), (24, gap), "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_client_from_a_process_ahead_hears_nothing_twice() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn client_from_a_process_ahead_receives_nothing_twice() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     feed.commit(event(2));
     feed.commit(event(3));
     let membership = hub.join(Some(3)).await;
     assert!(!membership.gap);
-    feed.tell(event(4));
-    assert_eq!(hear(&membership.outbox, 2, SOON).await, [4]);
+    feed.commit_and_publish(event(4));
+    assert_eq!(receive(&membership.outbox, 2, SOON).await, [4]);
 }
 
 #[tokio::test]
-async fn a_table_that_is_away_is_a_gap_and_no_more() {
-    let feed = FakeFeed::holding((1..=5).map(event).collect());
+async fn unavailable_table_is_only_a_gap() {
+    let feed = FakeFeed::new((1..=5).map(event).collect());
     let hub = feed.start().await;
     let witness = hub.join(None).await.outbox;
-    feed.tell(event(6));
-    hear(&witness, 1, SOON).await;
+    feed.commit_and_publish(event(6));
+    receive(&witness, 1, SOON).await;
     feed.table_away.store(true, Ordering::Relaxed);
     let membership = hub.join(Some(2)).await;
     assert!(membership.gap);
-    feed.tell(event(7));
-    assert_eq!(hear(&membership.outbox, 2, SOON).await, [6, 7]);
+    feed.commit_and_publish(event(7));
+    assert_eq!(receive(&membership.outbox, 2, SOON).await, [6, 7]);
 }
 
 #[tokio::test]
-async fn memory_is_bounded_and_the_table_answers_for_the_rest() {
-    let feed = FakeFeed::holding(vec![event(1)]);
+async fn history_is_bounded_and_the_table_has_the_rest() {
+    let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
     let witness = hub.join(None).await.outbox;
     (2..=8_000).for_each(|id| feed.commit(event(id)));
-    feed.tell(event(8_001));
-    assert_eq!(hear(&witness, 8_000, Duration::from_secs(10)).await.len(), 8_000);
+    feed.commit_and_publish(event(8_001));
+    assert_eq!(receive(&witness, 8_000, Duration::from_secs(10)).await.len(), 8_000);
     assert!(!hub.join(Some(7_500)).await.gap);
     let far = hub.join(Some(3_001)).await;
     assert!(!far.gap);
-    assert_eq!(hear(&far.outbox, 5_000, SOON).await, (3_002..=8_001).collect::<Vec<_>>());
+    assert_eq!(receive(&far.outbox, 5_000, SOON).await, (3_002..=8_001).collect::<Vec<_>>());
     assert!(hub.join(Some(3_000)).await.gap, "more than are replayed");
 }

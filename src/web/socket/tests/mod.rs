@@ -1,7 +1,7 @@
-//! The whole way, from a feed that fails on request, through a real server, to real clients.
+//! From a feed that can fail, through a real server, to real clients.
 
-mod conversing;
 mod following;
+mod sessions;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -45,27 +45,28 @@ pub(in crate::web) fn job_failed(id: i64) -> RecordedEvent {
     recorded(id, event)
 }
 
-/// A table and a redis, either of which can be away.
+/// A table and a Redis, either of which can be unavailable.
 pub(in crate::web) struct FakeFeed {
     table: Mutex<Vec<RecordedEvent>>,
     table_away: AtomicBool,
     redis: Mutex<broadcast::Sender<RecordedEvent>>,
-    wire_away: AtomicBool,
+    redis_unavailable: AtomicBool,
 }
 
 impl FakeFeed {
-    fn holding(table: Vec<RecordedEvent>) -> Arc<Self> {
+    fn new(table: Vec<RecordedEvent>) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(table),
             table_away: AtomicBool::new(false),
             redis: Mutex::new(broadcast::channel(10_000).0),
-            wire_away: AtomicBool::new(false),
+            redis_unavailable: AtomicBool::new(false),
         })
     }
 
     async fn start(self: &Arc<Self>) -> Arc<Hub> {
         let hub = Hub::start(Arc::clone(self) as Arc<dyn Feed>, Arc::new(SystemClock)).await.expect("a table");
-        while !self.wire_away.load(Ordering::Relaxed) && self.redis.lock().expect("sound").receiver_count() == 0 {
+        while !self.redis_unavailable.load(Ordering::Relaxed) && self.redis.lock().expect("sound").receiver_count() == 0
+        {
             tokio::task::yield_now().await;
         }
         hub
@@ -77,13 +78,13 @@ impl FakeFeed {
     }
 
     /// Commits an event and publishes it.
-    fn tell(&self, event: RecordedEvent) {
+    fn commit_and_publish(&self, event: RecordedEvent) {
         self.commit(event.clone());
         let _ = self.redis.lock().expect("sound").send(event);
     }
 
-    fn cut_wire(&self) {
-        self.wire_away.store(true, Ordering::Relaxed);
+    fn disconnect_redis(&self) {
+        self.redis_unavailable.store(true, Ordering::Relaxed);
         *self.redis.lock().expect("sound") = broadcast::channel(10_000).0;
     }
 }
@@ -91,28 +92,29 @@ impl FakeFeed {
 #[async_trait]
 impl Feed for FakeFeed {
     async fn listen(&self) -> Result<BoxStream<'static, Result<RecordedEvent, FeedError>>, FeedError> {
-        if self.wire_away.load(Ordering::Relaxed) {
+        if self.redis_unavailable.load(Ordering::Relaxed) {
             return Err(FeedError::Redis(redis::RedisError::from((redis::ErrorKind::Io, "away")).into()));
         }
-        let ear = self.redis.lock().expect("sound").subscribe();
-        Ok(stream::unfold(ear, |mut ear| async move { Some((Ok(ear.recv().await.ok()?), ear)) }).boxed())
+        let receiver = self.redis.lock().expect("sound").subscribe();
+        Ok(stream::unfold(receiver, |mut receiver| async move { Some((Ok(receiver.recv().await.ok()?), receiver)) })
+            .boxed())
     }
 
     async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError> {
-        self.table_there()?;
+        self.check_table()?;
         let limit = usize::try_from(limit).expect("positive");
         Ok(self.table.lock().expect("sound").iter().filter(|event| event.id > id).take(limit).cloned().collect())
     }
 
     async fn get_bounds(&self) -> Result<(i64, i64), FeedError> {
-        self.table_there()?;
+        self.check_table()?;
         let table = self.table.lock().expect("sound");
         Ok((table.first().map_or(0, |event| event.id), table.last().map_or(0, |event| event.id)))
     }
 }
 
 impl FakeFeed {
-    fn table_there(&self) -> Result<(), FeedError> {
+    fn check_table(&self) -> Result<(), FeedError> {
         if self.table_away.load(Ordering::Relaxed) {
             return Err(DbError::impossible("events", "away").into());
         }

@@ -1,4 +1,4 @@
-//! What a client sees of it, over a real connection.
+//! Sessions over real connections.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Lets in whoever has the one ticket.
+/// Accepts one ticket.
 struct OneTicket;
 
 #[async_trait]
@@ -33,10 +33,10 @@ impl Authenticator for OneTicket {
     }
 }
 
-/// Serves `hub` for as long as the test runs; its address.
+/// Serves `hub` while the test runs; returns its address.
 async fn serve(hub: &Arc<Hub>) -> String {
-    let doorkeeper: Arc<dyn Authenticator> = Arc::new(OneTicket);
-    let route = mount(Route::new(), hub, &doorkeeper);
+    let authenticator: Arc<dyn Authenticator> = Arc::new(OneTicket);
+    let route = mount(Route::new(), hub, &authenticator);
     let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
     let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_string();
     tokio::spawn(Server::new_with_acceptor(acceptor).run(route));
@@ -44,10 +44,10 @@ async fn serve(hub: &Arc<Hub>) -> String {
 }
 
 async fn connect(address: &str, query: &str) -> Client {
-    connect_async(format!("ws://{address}/ws/updates?ticket=good{query}")).await.expect("let in").0
+    connect_async(format!("ws://{address}/ws/updates?ticket=good{query}")).await.expect("accepted").0
 }
 
-/// The next message that is no ping.
+/// The next message except pings.
 async fn next(client: &mut Client) -> Message {
     loop {
         let message = timeout(SOON, client.next()).await.expect("in time").expect("a message").expect("sound");
@@ -57,17 +57,17 @@ async fn next(client: &mut Client) -> Message {
     }
 }
 
-async fn hear(client: &mut Client) -> Value {
+async fn receive(client: &mut Client) -> Value {
     let message = next(client).await;
     serde_json::from_str(message.to_text().expect("text")).expect("JSON")
 }
 
-async fn say(client: &mut Client, message: Value) -> Value {
+async fn request(client: &mut Client, message: Value) -> Value {
     client.send(Message::text(message.to_string())).await.expect("sent");
-    hear(client).await
+    receive(client).await
 }
 
-/// The code that the server closes with, whatever comes before.
+/// The close code of the server, after any messages.
 async fn close_code(client: &mut Client) -> u16 {
     loop {
         if let Message::Close(frame) = next(client).await {
@@ -81,8 +81,8 @@ fn event(id: i64) -> RecordedEvent {
 }
 
 #[tokio::test]
-async fn a_refusal_is_an_answer_before_the_upgrade() {
-    let hub = FakeFeed::holding(vec![]).start().await;
+async fn refused_request_gets_a_response_before_the_upgrade() {
+    let hub = FakeFeed::new(vec![]).start().await;
     let address = serve(&hub).await;
     for path in ["/ws", "/ws/updates", "/ws/updates?ticket=bad"] {
         match connect_async(format!("ws://{address}{path}")).await {
@@ -93,11 +93,11 @@ async fn a_refusal_is_an_answer_before_the_upgrade() {
 }
 
 #[tokio::test]
-async fn a_conversation() {
-    let feed = FakeFeed::holding(vec![event(1), event(2)]);
+async fn session_replies_to_requests_and_sends_events() {
+    let feed = FakeFeed::new(vec![event(1), event(2)]);
     let hub = feed.start().await;
     let mut client = connect(&serve(&hub).await, "").await;
-    let connected = hear(&mut client).await;
+    let connected = receive(&mut client).await;
     assert_eq!(
         (&connected["type"], &connected["id"], &connected["last_event_id"]),
         (&json!("connected"), &json!(2), &json!(2))
@@ -105,62 +105,62 @@ async fn a_conversation() {
     assert_eq!(connected["server_version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(hub.sockets(), 1);
 
-    feed.tell(event(3));
-    let heard = hear(&mut client).await;
+    feed.commit_and_publish(event(3));
+    let received = receive(&mut client).await;
     assert_eq!(
-        heard,
+        received,
         json!({"id": 3, "timestamp": "2026-01-15T10:00:00Z", "type": "new_transactions", "source": "vima", "count": 1})
     );
 
-    let pong = say(&mut client, json!({"type": "ping"})).await;
+    let pong = request(&mut client, json!({"type": "ping"})).await;
     assert_eq!((&pong["type"], &pong["id"]), (&json!("pong"), &json!(3)));
 
     let subscribed =
-        say(&mut client, json!({"type": "subscribe", "events": ["sync_*"], "sources": ["payshack"]})).await;
+        request(&mut client, json!({"type": "subscribe", "events": ["sync_*"], "sources": ["payshack"]})).await;
     assert_eq!(
         (&subscribed["type"], &subscribed["events"], &subscribed["sources"]),
         (&json!("subscribed"), &json!(["sync_*"]), &json!(["payshack"]))
     );
-    feed.tell(event(4));
-    feed.tell(completed(5, Source::Vima));
-    feed.tell(completed(6, Source::Payshack));
-    assert_eq!(hear(&mut client).await["id"], 6);
+    feed.commit_and_publish(event(4));
+    feed.commit_and_publish(completed(5, Source::Vima));
+    feed.commit_and_publish(completed(6, Source::Payshack));
+    assert_eq!(receive(&mut client).await["id"], 6);
 
-    let error = say(&mut client, json!({"type": "subscribe", "events": ["nonsense"]})).await;
+    let error = request(&mut client, json!({"type": "subscribe", "events": ["nonsense"]})).await;
     assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("VALIDATION_ERROR")));
-    feed.tell(completed(7, Source::Payshack));
-    assert_eq!(hear(&mut client).await["id"], 7, "what was in force still is");
+    feed.commit_and_publish(completed(7, Source::Payshack));
+    assert_eq!(receive(&mut client).await["id"], 7, "the previous subscription stays");
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_is_told_first_of_a_gap() {
-    let feed = FakeFeed::holding((5..=8).map(event).collect());
+async fn reconnecting_client_is_notified_of_a_gap_first() {
+    let feed = FakeFeed::new((5..=8).map(event).collect());
     let hub = feed.start().await;
     let address = serve(&hub).await;
     let mut client = connect(&address, "&since=6").await;
-    let heard = [hear(&mut client).await, hear(&mut client).await, hear(&mut client).await];
+    let received = [receive(&mut client).await, receive(&mut client).await, receive(&mut client).await];
     assert_eq!(
-        heard.map(|message| (message["type"].clone(), message["id"].clone())),
+        received.map(|message| (message["type"].clone(), message["id"].clone())),
         [(json!("connected"), json!(6)), (json!("new_transactions"), json!(7)), (json!("new_transactions"), json!(8)),]
     );
     let mut client = connect(&address, "&since=1").await;
-    let heard = [hear(&mut client).await, hear(&mut client).await, hear(&mut client).await];
-    assert_eq!(heard[1]["since"], 1);
+    let received = [receive(&mut client).await, receive(&mut client).await, receive(&mut client).await];
+    assert_eq!(received[1]["since"], 1);
     assert_eq!(
-        heard.map(|message| (message["type"].clone(), message["id"].clone())),
+        received.map(|message| (message["type"].clone(), message["id"].clone())),
         [(json!("connected"), json!(4)), (json!("gap"), json!(4)), (json!("new_transactions"), json!(5)),]
     );
     let mut client = connect(&address, "&since=yesterday").await;
-    assert_eq!(hear(&mut client).await["type"], "connected");
-    assert_eq!(hear(&mut client).await["type"], "error");
+    assert_eq!(receive(&mut client).await["type"], "connected");
+    assert_eq!(receive(&mut client).await["type"], "error");
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_answered_and_what_is_too_long_ends_it() {
-    let hub = FakeFeed::holding(vec![]).start().await;
+async fn unreadable_message_gets_an_error_and_oversized_message_closes_the_socket() {
+    let hub = FakeFeed::new(vec![]).start().await;
     let address = serve(&hub).await;
     let mut client = connect(&address, "").await;
-    hear(&mut client).await;
+    receive(&mut client).await;
     for message in [
         Message::text("{"),
         Message::text("[]"),
@@ -170,12 +170,12 @@ async fn what_cannot_be_read_is_answered_and_what_is_too_long_ends_it() {
         Message::text("x".repeat(LONGEST)),
     ] {
         client.send(message).await.expect("sent");
-        assert_eq!(hear(&mut client).await["type"], "error");
+        assert_eq!(receive(&mut client).await["type"], "error");
     }
     for length in [LONGEST + 1, 100 << 10, 900 << 10, 3 << 20] {
         for message in [Message::text("x".repeat(length)), Message::binary(vec![0; length])] {
             let mut client = connect(&address, "").await;
-            // Of what is longer than the library reads, not all may leave; the close comes nevertheless.
+            // A message above the limit of the library may not be sent completely; the close still arrives.
             let (mut sink, mut stream) = futures_util::StreamExt::split(&mut client);
             let (_, code) = tokio::join!(sink.send(message), async {
                 loop {
@@ -192,14 +192,14 @@ async fn what_cannot_be_read_is_answered_and_what_is_too_long_ends_it() {
 }
 
 #[tokio::test]
-async fn sockets_are_closed_when_the_server_goes() {
-    let hub = FakeFeed::holding(vec![]).start().await;
+async fn sockets_are_closed_at_shutdown() {
+    let hub = FakeFeed::new(vec![]).start().await;
     let address = serve(&hub).await;
     let mut client = connect(&address, "").await;
-    hear(&mut client).await;
+    receive(&mut client).await;
     let listening = async {
         let code = close_code(&mut client).await;
-        // The library answers the close when it is asked for more.
+        // The library confirms the close when the stream is polled.
         while client.next().await.is_some() {}
         code
     };
@@ -208,17 +208,20 @@ async fn sockets_are_closed_when_the_server_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_does_not_read_is_sent_away_and_slows_nobody() {
+async fn client_that_does_not_read_is_closed_and_slows_no_other() {
     const LAST: i64 = 3_000;
-    let feed = FakeFeed::holding(vec![]);
+    let feed = FakeFeed::new(vec![]);
     let hub = feed.start().await;
     let address = serve(&hub).await;
     let (mut slow, mut quick) = (connect(&address, "").await, connect(&address, "").await);
-    hear(&mut quick).await;
+    receive(&mut quick).await;
     let telling = async {
         for id in 1..=LAST {
             let error = "no disk ".repeat(1_000);
-            feed.tell(recorded(id, Event::JobFailed { kind: "export".to_owned(), job_id: Uuid::nil(), error }));
+            feed.commit_and_publish(recorded(
+                id,
+                Event::JobFailed { kind: "export".to_owned(), job_id: Uuid::nil(), error },
+            ));
             if id % 50 == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -226,7 +229,7 @@ async fn a_client_that_does_not_read_is_sent_away_and_slows_nobody() {
     };
     let listening = async {
         for id in 1..=LAST {
-            assert_eq!(hear(&mut quick).await["id"], id);
+            assert_eq!(receive(&mut quick).await["id"], id);
         }
     };
     tokio::join!(telling, listening);
