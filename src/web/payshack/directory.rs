@@ -256,12 +256,9 @@ impl Example for ListingTimes {
     }
 }
 
-fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 impl Example for PayshackClient {
     fn example() -> Self {
+        let text = |text: &str| Some(text.to_owned());
         Self {
             client_id: "client-7".to_owned(),
             name: text("Example Shop"),
@@ -279,6 +276,7 @@ impl Example for PayshackClient {
 
 impl Example for PayshackReseller {
     fn example() -> Self {
+        let text = |text: &str| Some(text.to_owned());
         Self {
             reseller_id: "reseller-1".to_owned(),
             user_id: text("user-1"),
@@ -295,6 +293,7 @@ impl Example for PayshackReseller {
 
 impl Example for PayshackServiceProvider {
     fn example() -> Self {
+        let text = |text: &str| Some(text.to_owned());
         Self {
             service_provider_id: "sp-1003".to_owned(),
             name: text("Example UPI Switch"),
