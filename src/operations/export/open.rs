@@ -15,20 +15,26 @@ use crate::domain::access::{Principal, Role};
 use crate::operations::cancel_job::{CancelError, cancel_job};
 
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum ExportAccessError {
     #[error("there is no such export")]
     NotFound,
     /// The user may not see the file, or may not remove someone else's.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// The file is not complete yet, or no longer stored.
-    #[error("{0}")]
-    NotAvailable(&'static str),
     #[error(transparent)]
     Store(#[from] ExportStoreError),
 }
 
-impl From<DbError> for OpenError {
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Access(#[from] ExportAccessError),
+    /// The file is not complete yet, or no longer stored.
+    #[error("{0}")]
+    NotAvailable(&'static str),
+}
+
+impl From<DbError> for ExportAccessError {
     fn from(error: DbError) -> Self {
         Self::Store(error.into())
     }
@@ -46,11 +52,11 @@ pub struct OpenedExport {
 
 /// Finds an export. `by` must have at least the role of the user who requested it, because the role decides how personal
 /// data is shown.
-pub async fn find_export(pool: &PgPool, by: &Principal, id: Uuid) -> Result<Export, OpenError> {
-    let export = exports::find(pool, id).await?.ok_or(OpenError::NotFound)?;
+pub async fn find_export(pool: &PgPool, by: &Principal, id: Uuid) -> Result<Export, ExportAccessError> {
+    let export = exports::find(pool, id).await?.ok_or(ExportAccessError::NotFound)?;
     if by.role < export.role {
         let detail = "the file was made for a role that may see more than yours: export it again with your own key";
-        return Err(OpenError::Forbidden(detail));
+        return Err(ExportAccessError::Forbidden(detail));
     }
     Ok(export)
 }
@@ -91,10 +97,17 @@ pub async fn audit_download(
 }
 
 /// Cancels the job of an unfinished export, and deletes the file. Allowed for the user who requested it, and operators.
-pub async fn remove_export(pool: &PgPool, store: &ExportStore, by: &Principal, id: Uuid) -> Result<Export, OpenError> {
+pub async fn remove_export(
+    pool: &PgPool,
+    store: &ExportStore,
+    by: &Principal,
+    id: Uuid,
+) -> Result<Export, ExportAccessError> {
     let export = find_export(pool, by, id).await?;
     if by.name != export.requested_by && by.role < Role::Operator {
-        return Err(OpenError::Forbidden("another user requested this file: removing it requires the role operator"));
+        return Err(ExportAccessError::Forbidden(
+            "another user requested this file: removing it requires the role operator",
+        ));
     }
     match cancel_job(pool, export.job_id, &by.name).await {
         Ok(_) | Err(CancelError::NotFound | CancelError::Finished(_)) => {}
@@ -104,5 +117,5 @@ pub async fn remove_export(pool: &PgPool, store: &ExportStore, by: &Principal, i
         exports::clear_file(pool, id).await?;
         store.delete(stored_as).await?;
     }
-    exports::find(pool, id).await?.ok_or(OpenError::NotFound)
+    exports::find(pool, id).await?.ok_or(ExportAccessError::NotFound)
 }

@@ -17,9 +17,9 @@ use crate::web::filters::transactions::TransactionQuery;
 use crate::web::http::problem::Problem;
 use crate::web::state::State;
 
-pub(in crate::web) type ParsedExport<S> = (S, FileOptions);
+pub(super) type ParsedExport<S> = (S, FileOptions);
 
-pub(in crate::web) fn transactions(
+pub(super) fn transactions(
     state: &State,
     by: &Principal,
     query: TransactionQuery,
@@ -32,19 +32,18 @@ pub(in crate::web) fn transactions(
     (export, file.options(zone))
 }
 
-pub(in crate::web) fn reconciliation(
+pub(super) fn reconciliation(
     state: &State,
     query: &DiscrepancyQuery,
     file: FileQuery,
-    zone: &FileZoneQuery,
+    file_zone: &FileZoneQuery,
 ) -> ParsedExport<ReconciliationExport> {
-    let (now, days_zone): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
-    let filter = query.filter(now.with_timezone(&days_zone).date_naive());
-    let export = ReconciliationExport { filter, zone: days_zone, requested_at: now };
-    (export, file.options(zone.zone(days_zone)))
+    let (now, zone): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
+    let filter = query.filter(now.with_timezone(&zone).date_naive());
+    (ReconciliationExport { filter, zone, requested_at: now }, file.options(file_zone.zone(zone)))
 }
 
-pub(in crate::web) fn metrics_summary(
+pub(super) fn metrics_summary(
     state: &State,
     query: &MetricsQuery,
     file: FileQuery,
@@ -53,13 +52,13 @@ pub(in crate::web) fn metrics_summary(
     Ok((MetricsSummaryExport { filter: query.filter(), days }, file.options(days.zone())))
 }
 
-pub(in crate::web) fn payshack_clients(
+pub(super) fn payshack_clients(
     state: &State,
     by: &Principal,
     query: MetadataQuery,
     file: FileQuery,
-    zone: &FileZoneQuery,
+    file_zone: &FileZoneQuery,
 ) -> ParsedExport<PayshackClientsExport> {
     let export = PayshackClientsExport { filter: query.into(), pii_access: PiiAccess::for_role(by.role) };
-    (export, file.options(zone.zone(state.report_timezone)))
+    (export, file.options(file_zone.zone(state.report_timezone)))
 }

@@ -1,10 +1,11 @@
 //! Exports: files that are sent at once, or created by a job and downloaded later.
 
 mod download;
-pub(crate) mod from_query;
+mod from_query;
 mod query;
-mod range;
-pub(crate) mod requests;
+mod request_body;
+mod requests;
+mod stored_file;
 
 use std::sync::Arc;
 
@@ -38,14 +39,14 @@ use crate::tabular::Format;
 const MAX_WORKBOOK_ROWS: u64 = 250_000;
 
 pub(in crate::web) fn operations() -> impl OpenApi + 'static {
-    (ExportApi, requests::OrdersApi)
+    (ExportFilesApi, requests::ExportRequestsApi)
 }
 
 /// The operations that respond with a file at once.
-struct ExportApi;
+struct ExportFilesApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Export")]
-impl ExportApi {
+impl ExportFilesApi {
     /// Export transactions
     ///
     /// Returns all transactions that match the filters of `GET /transactions`, in its order, without a limit. The
@@ -53,7 +54,7 @@ impl ExportApi {
     /// a workbook is sent when it is complete, and one with more than 250,000 rows has to be requested with `POST
     /// /exports`. Workbooks have the data on the first sheet and a summary on the last. In CSV, text that a spreadsheet
     /// would run as a formula is prefixed with an apostrophe. If an error occurs half-way, the connection is closed
-    /// before the end of the file.
+    /// before the end of the file. `timezone` also is the time zone of the times in the file.
     #[oai(path = "/export/transactions", method = "get", operation_id = "exportTransactions")]
     async fn transactions(
         &self,
@@ -63,7 +64,7 @@ impl ExportApi {
         query: Query<TransactionQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        answer(&state, request, &viewer.0, &from_query::transactions(&state, &viewer.0, query.0, file.0)).await
+        respond(&state, request, &viewer.0, &from_query::transactions(&state, &viewer.0, query.0, file.0)).await
     }
 
     /// Export discrepancies
@@ -78,9 +79,10 @@ impl ExportApi {
         viewer: Viewer,
         query: Query<DiscrepancyQuery>,
         file: Query<FileQuery>,
-        zone: Query<FileZoneQuery>,
+        file_zone: Query<FileZoneQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        answer(&state, request, &viewer.0, &from_query::reconciliation(&state, &query.0, file.0, &zone.0)).await
+        let export = from_query::reconciliation(&state, &query.0, file.0, &file_zone.0);
+        respond(&state, request, &viewer.0, &export).await
     }
 
     /// Export metrics
@@ -96,7 +98,7 @@ impl ExportApi {
         query: Query<MetricsQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        answer(&state, request, &viewer.0, &from_query::metrics_summary(&state, &query.0, file.0)?).await
+        respond(&state, request, &viewer.0, &from_query::metrics_summary(&state, &query.0, file.0)?).await
     }
 
     /// Export PayShack clients
@@ -111,14 +113,14 @@ impl ExportApi {
         viewer: Viewer,
         query: Query<MetadataQuery>,
         file: Query<FileQuery>,
-        zone: Query<FileZoneQuery>,
+        file_zone: Query<FileZoneQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        answer(&state, request, &viewer.0, &from_query::payshack_clients(&state, &viewer.0, query.0, file.0, &zone.0))
-            .await
+        let export = from_query::payshack_clients(&state, &viewer.0, query.0, file.0, &file_zone.0);
+        respond(&state, request, &viewer.0, &export).await
     }
 }
 
-async fn answer<S: ExportSource>(
+async fn respond<S: ExportSource>(
     state: &State,
     request: &Request,
     by: &Principal,
@@ -131,13 +133,13 @@ async fn answer<S: ExportSource>(
     Ok(Download::new(options.format, source.file_name(options.format), output))
 }
 
-/// An inexact count means very many rows.
 async fn check_length<S: ExportSource>(
     state: &State,
     request: &Request,
     source: &S,
 ) -> Result<(), Fails<ExportTooLong>> {
     let count = state.exporter.count(source).await?;
+    // An inexact count means very many rows.
     if count.exact && count.total <= MAX_WORKBOOK_ROWS {
         return Ok(());
     }
@@ -162,7 +164,7 @@ pub(in crate::web) async fn skip_compression(mut request: Request) -> Result<Req
     Ok(request)
 }
 
-/// The workbook has too many rows for a request; the text says what to do instead.
+/// The workbook has too many rows for a request. The text says what to do instead.
 struct ExportTooLong(String);
 
 impl Failure for ExportTooLong {

@@ -1,4 +1,4 @@
-//! Which file is wanted: its format, and what stands in it.
+//! The options of an exported file, as query parameters.
 
 use chrono_tz::Tz;
 
@@ -7,34 +7,20 @@ use crate::web::http::fields::request_fields;
 use crate::web::http::schema::{Zone, named_enum};
 
 request_fields! {
-    /// Which file is wanted.
+    /// The options of the file.
     pub(in crate::web) struct FileQuery {
-        /// The format; `csv` where nothing is said.
-        format: Option<Format>,
-        /// The columns, in this order; all of them where nothing is said.
-        columns: Vec<String>,
-        /// Whether CSV begins with a byte order mark, by which Excel knows that it is UTF-8.
-        excel: Option<bool>,
-    }
-}
-
-request_fields! {
-    /// The time zone of a file whose filters have none.
-    pub(in crate::web) struct FileZoneQuery {
-        /// The time zone of times in the file (IANA name); default: the server's time zone for reports.
-        timezone: Option<Zone>,
-    }
-}
-
-impl FileZoneQuery {
-    pub(in crate::web) fn zone(&self, default: Tz) -> Tz {
-        self.timezone.map_or(default, |Zone(zone)| zone)
+        /// The format; default: `csv`.
+        pub(super) format: Option<Format>,
+        /// The columns, in this order; default: all columns.
+        pub(super) columns: Vec<String>,
+        /// Whether CSV starts with a byte order mark, so that Excel reads it as UTF-8; default: `false`.
+        pub(super) excel: Option<bool>,
     }
 }
 
 impl FileQuery {
-    /// Times in the file are in `zone`.
-    pub(in crate::web) fn options(self, zone: Tz) -> FileOptions {
+    /// `zone` is the time zone of the times in the file.
+    pub(super) fn options(self, zone: Tz) -> FileOptions {
         FileOptions {
             format: self.format.unwrap_or_default(),
             columns: self.columns,
@@ -44,4 +30,19 @@ impl FileQuery {
     }
 }
 
-named_enum!(Format, "ExportFormat", Format::ALL, "The kind of file.");
+request_fields! {
+    /// The time zone of a file. For exports whose filters have no `timezone`.
+    pub(in crate::web) struct FileZoneQuery {
+        /// The time zone of the times in the file (IANA name); default: `RECONCILIATION_TIMEZONE` for discrepancies,
+        /// otherwise `REPORT_TIMEZONE`.
+        pub(super) timezone: Option<Zone>,
+    }
+}
+
+impl FileZoneQuery {
+    pub(super) fn zone(&self, default: Tz) -> Tz {
+        self.timezone.map_or(default, |Zone(zone)| zone)
+    }
+}
+
+named_enum!(Format, "ExportFormat", Format::ALL, "The format of a file.");

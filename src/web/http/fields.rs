@@ -4,15 +4,21 @@
 //! parameters were rejected: they stop at the first error, do not support comma-separated lists, and turn a filter into a
 //! signature of twenty arguments.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use chrono::NaiveDate;
 use poem_openapi::types::MaybeUndefined;
 use serde_json::Value;
-use uuid::Uuid;
 
+use super::parse_field::ParseField;
 use super::problem::{FieldError, Problem};
-use crate::domain::money::Currency;
+
+/// The most items of an array, if the field says nothing else.
+const MAX_ITEMS: usize = 1_000;
+
+/// An object within the JSON object of a body.
+pub(in crate::web) type Object = BTreeMap<String, Value>;
 
 /// A type that is read from the fields of a request; implemented by [`request_fields!`].
 pub(in crate::web) trait FromFields: Sized {
@@ -56,13 +62,6 @@ macro_rules! request_fields {
 }
 pub(in crate::web) use request_fields;
 
-/// A value that is read from the text of one field.
-pub(in crate::web) trait ParseField: Sized {
-    /// # Errors
-    /// What the text must be.
-    fn parse_field(text: &str) -> Result<Self, String>;
-}
-
 /// The type of a field in [`request_fields!`].
 pub(in crate::web) trait Field {
     fn read(fields: &mut Fields, name: &str) -> Self;
@@ -77,6 +76,12 @@ impl<T: ParseField> Field for Option<T> {
 impl<T: ParseField> Field for Vec<T> {
     fn read(fields: &mut Fields, name: &str) -> Self {
         fields.list(name)
+    }
+}
+
+impl Field for Option<Object> {
+    fn read(fields: &mut Fields, name: &str) -> Self {
+        fields.object(name)
     }
 }
 
@@ -106,6 +111,8 @@ pub(in crate::web) struct Fields {
     values: Vec<(String, String)>,
     /// Lists; only a JSON object has them.
     arrays: Vec<(String, Vec<Value>)>,
+    /// Objects within a JSON object.
+    objects: Vec<(String, Object)>,
     /// Fields that are null or empty.
     blanks: Vec<String>,
     errors: Vec<FieldError>,
@@ -122,23 +129,23 @@ impl Fields {
     }
 
     /// Nulls count as absent.
-    pub(in crate::web) fn from_object(object: serde_json::Map<String, Value>) -> Self {
+    pub(in crate::web) fn from_object(object: impl IntoIterator<Item = (String, Value)>) -> Self {
         let mut fields = Self::default();
         for (name, value) in object {
             match value {
                 Value::Null => fields.blanks.push(name),
-                // PostgreSQL cannot store it in a text.
-                Value::String(text) if text.contains('\0') => fields.error(&name, "must not contain a NUL character"),
-                Value::String(text) => fields.add(name, &text),
-                Value::Bool(_) | Value::Number(_) => fields.add(name, &value.to_string()),
                 Value::Array(items) => fields.arrays.push((name, items)),
-                Value::Object(_) => fields.error(&name, "must be a single value"),
+                Value::Object(object) => fields.objects.push((name, object.into_iter().collect())),
+                value => match text_of(&value) {
+                    Ok(text) => fields.add(name, &text),
+                    Err(message) => fields.error(&name, message),
+                },
             }
         }
         fields
     }
 
-    fn add(&mut self, name: String, text: &str) {
+    pub(in crate::web) fn add(&mut self, name: String, text: &str) {
         let text = text.trim();
         if text.is_empty() {
             self.blanks.push(name);
@@ -149,7 +156,15 @@ impl Fields {
 
     /// Whether the field is present and neither null nor empty.
     pub(in crate::web) fn has_value(&self, name: &str) -> bool {
-        self.values.iter().any(|(known, _)| known == name) || self.arrays.iter().any(|(known, _)| known == name)
+        self.texts(name).next().is_some() || self.has_array(name) || self.has_object(name)
+    }
+
+    fn has_array(&self, name: &str) -> bool {
+        self.arrays.iter().any(|(known, _)| known == name)
+    }
+
+    fn has_object(&self, name: &str) -> bool {
+        self.objects.iter().any(|(known, _)| known == name)
     }
 
     pub(in crate::web) fn error(&mut self, field: &str, message: impl Into<String>) {
@@ -171,7 +186,7 @@ impl Fields {
 
     /// The value of a field; `None` if it is absent, or has an error, which is recorded.
     fn optional<T: ParseField>(&mut self, name: &str) -> Option<T> {
-        if self.arrays.iter().any(|(known, _)| known == name) {
+        if self.has_array(name) || self.has_object(name) {
             self.error(name, "must be a single value");
             return None;
         }
@@ -184,8 +199,14 @@ impl Fields {
         self.parse(name, &text)
     }
 
-    /// The values of a field, separated by commas or given one by one.
+    /// The values of a field: separated by commas, given one by one, or the items of an array.
     fn list<T: ParseField>(&mut self, name: &str) -> Vec<T> {
+        if self.has_array(name) {
+            return self.array(name, 0..=MAX_ITEMS);
+        }
+        if self.has_object(name) {
+            self.error(name, "must be a value or a list of values");
+        }
         let parts: Vec<String> = self
             .texts(name)
             .flat_map(|text| text.split(','))
@@ -195,20 +216,34 @@ impl Fields {
         parts.iter().filter_map(|part| self.parse(name, part)).collect()
     }
 
-    /// The values of a list of a JSON object.
+    /// The items of an array of a JSON object.
     pub(in crate::web) fn array<T: ParseField>(&mut self, name: &str, length: RangeInclusive<usize>) -> Vec<T> {
-        let index = self.arrays.iter().position(|(known, _)| known == name);
-        let items = index.map(|index| self.arrays.swap_remove(index).1).unwrap_or_default();
+        let items = self.arrays.iter().find(|(known, _)| known == name).map(|(_, items)| items.clone());
+        let items = items.unwrap_or_default();
         if !length.contains(&items.len()) {
             let (least, most) = (length.start(), length.end());
             self.error(name, format!("must be a list of {least} to {most} values, and has {}", items.len()));
             return vec![];
         }
         let values = items.iter().enumerate().filter_map(|(index, item)| {
-            let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
-            self.parse(&format!("{name}[{index}]"), &text)
+            let name = format!("{name}[{index}]");
+            match text_of(item) {
+                Ok(text) => self.parse(&name, &text),
+                Err(message) => {
+                    self.error(&name, message);
+                    None
+                }
+            }
         });
         values.collect()
+    }
+
+    /// An object within a JSON object.
+    fn object(&mut self, name: &str) -> Option<Object> {
+        if !self.has_object(name) && self.has_value(name) {
+            self.error(name, "must be an object");
+        }
+        self.objects.iter().find(|(known, _)| known == name).map(|(_, object)| object.clone())
     }
 
     fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -222,7 +257,9 @@ impl Fields {
     /// Records an error for every field that is not among `known`: a misspelt field must not count as absent.
     pub(in crate::web) fn refuse_others(&mut self, known: &[&str]) {
         let values = self.values.iter().map(|(name, _)| name);
-        let given = values.chain(self.arrays.iter().map(|(name, _)| name)).chain(&self.blanks);
+        let arrays = self.arrays.iter().map(|(name, _)| name);
+        let objects = self.objects.iter().map(|(name, _)| name);
+        let given = values.chain(arrays).chain(objects).chain(&self.blanks);
         let others: Vec<String> = given.filter(|name| !known.contains(&name.as_str())).cloned().collect();
         for name in others {
             self.error(&name, format!("is not known here; known are {}", known.join(", ")));
@@ -235,41 +272,13 @@ impl Fields {
     }
 }
 
-impl ParseField for String {
-    fn parse_field(text: &str) -> Result<Self, String> {
-        Ok(text.to_owned())
-    }
-}
-
-impl ParseField for Currency {
-    fn parse_field(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "must be a currency code, for example INR".to_owned())
-    }
-}
-
-impl ParseField for Uuid {
-    fn parse_field(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "must be a UUID".to_owned())
-    }
-}
-
-impl ParseField for bool {
-    fn parse_field(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "must be true or false".to_owned())
-    }
-}
-
-impl ParseField for u32 {
-    fn parse_field(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "must be a whole number".to_owned())
-    }
-}
-
-impl ParseField for NaiveDate {
-    fn parse_field(text: &str) -> Result<Self, String> {
-        // chrono alone accepts 2026-1-5 as well.
-        let day = (text.len() == 10).then(|| text.parse().ok()).flatten();
-        day.ok_or_else(|| "must be a day, for example 2026-01-31".to_owned())
+fn text_of(value: &Value) -> Result<String, &'static str> {
+    match value {
+        // PostgreSQL cannot store it in a text.
+        Value::String(text) if text.contains('\0') => Err("must not contain a NUL character"),
+        Value::String(text) => Ok(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err("must be a single value"),
     }
 }
 
@@ -321,6 +330,39 @@ mod tests {
             let read = fields.list::<Status>("status");
             assert_eq!(fields.finish(read).expect("a list"), expected, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn arrays_of_a_body_are_lists_whose_items_are_not_split() {
+        for (project, expected) in [
+            (json!(["a,b", 7]), Ok(vec!["a,b".to_owned(), "7".to_owned()])),
+            (json!([]), Ok(vec![])),
+            (json!(["a\0"]), Err("project[0]: must not contain a NUL character")),
+            (json!({"a": 1}), Err("project: must be a value or a list of values")),
+        ] {
+            let mut fields = body(&json!({"project": project}));
+            let read = fields.list::<String>("project");
+            let read = fields.finish(read).map_err(|problem| problem.to_string());
+            assert_eq!(read, expected.map_err(str::to_owned), "{project}");
+        }
+    }
+
+    #[test]
+    fn objects_are_read_as_they_are() {
+        for (filters, expected) in [
+            (json!({"kind": "payin"}), Ok(Some(Object::from([("kind".to_owned(), json!("payin"))])))),
+            (json!(null), Ok(None)),
+            (json!("kind=payin"), Err("filters: must be an object")),
+            (json!(["kind"]), Err("filters: must be an object")),
+        ] {
+            let mut fields = body(&json!({"filters": filters}));
+            let read = fields.object("filters");
+            let read = fields.finish(read).map_err(|problem| problem.to_string());
+            assert_eq!(read, expected.map_err(str::to_owned), "{filters}");
+        }
+        let mut fields = body(&json!({"force": {"a": 1}}));
+        let read = fields.optional::<bool>("force");
+        assert_eq!(fields.finish(read).expect_err("an object").to_string(), "force: must be a single value");
     }
 
     #[test]
@@ -378,7 +420,7 @@ mod tests {
             (json!(null), Some("ids: must be a list of 1 to 2 values, and has 0")),
             (json!([true, true, true]), Some("ids: must be a list of 1 to 2 values, and has 3")),
             (json!([true, "maybe"]), Some("ids[1]: must be true or false")),
-            (json!([null, [true]]), Some("ids[0]: must be true or false; ids[1]: must be true or false")),
+            (json!([null, [true]]), Some("ids[0]: must be a single value; ids[1]: must be a single value")),
         ] {
             let mut fields = body(&json!({"ids": ids}));
             let read = fields.array::<bool>("ids", 1..=2);
@@ -388,13 +430,5 @@ mod tests {
         let mut single = body(&json!({"force": [true]}));
         let read = single.optional::<bool>("force");
         assert_eq!(single.finish(read).expect_err("a list").to_string(), "force: must be a single value");
-    }
-
-    #[test]
-    fn days_are_written_in_full() {
-        assert!(NaiveDate::parse_field("2026-01-05").is_ok());
-        for text in ["2026-1-5", "05.01.2026", "2026-02-30", "20260105"] {
-            assert!(NaiveDate::parse_field(text).is_err(), "{text}");
-        }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod idempotency;
 pub(crate) mod middleware;
 pub mod openapi;
 pub(crate) mod pagination;
+pub(crate) mod parse_field;
 pub(crate) mod path;
 pub mod problem;
 pub(crate) mod query;

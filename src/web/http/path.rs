@@ -9,7 +9,7 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use uuid::Uuid;
 
-use super::fields::ParseField;
+use super::parse_field::ParseField;
 use super::problem::Problem;
 use crate::domain::transaction::Source;
 

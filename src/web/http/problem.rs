@@ -171,6 +171,17 @@ impl Problem {
         Self { errors, ..Self::new(ProblemCode::ValidationError, messages.join("; ")) }
     }
 
+    /// The same errors in the fields of the object `name`.
+    #[must_use]
+    pub(in crate::web) fn within(self, name: &str) -> Self {
+        if self.errors.is_empty() {
+            return self;
+        }
+        let errors = self.errors.into_iter();
+        let errors = errors.map(|error| FieldError { field: format!("{name}.{}", error.field), ..error });
+        Self::validation(errors.collect())
+    }
+
     /// One invalid field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::validation(vec![FieldError { field: field.to_owned(), message: message.into() }])

@@ -10,7 +10,7 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::fields::ParseField;
+use super::parse_field::ParseField;
 use crate::domain::job::{JobState, Trigger};
 use crate::domain::money::{Currency, format_decimal, parse_decimal};
 use crate::domain::status::Status;
@@ -70,7 +70,7 @@ macro_rules! named_enum {
             fn parse_from_json(value: Option<::serde_json::Value>) -> ::poem_openapi::types::ParseResult<Self> {
                 match value {
                     Some(::serde_json::Value::String(text)) => {
-                        <Self as $crate::web::http::fields::ParseField>::parse_field(&text)
+                        <Self as $crate::web::http::parse_field::ParseField>::parse_field(&text)
                             .map_err(::poem_openapi::types::ParseError::custom)
                     }
                     _ => Err(::poem_openapi::types::ParseError::expected_input()),
@@ -78,7 +78,7 @@ macro_rules! named_enum {
             }
         }
 
-        impl $crate::web::http::fields::ParseField for $type {
+        impl $crate::web::http::parse_field::ParseField for $type {
             fn parse_field(text: &str) -> Result<Self, String> {
                 $values.into_iter().find(|value| value.as_str() == text).ok_or_else(|| {
                     let names: Vec<&str> = $values.into_iter().map(|value| value.as_str()).collect();
