@@ -122,8 +122,9 @@ pub(super) struct ExportRequestsApi;
 impl ExportRequestsApi {
     /// Create an export
     ///
-    /// Starts a job that creates the same file as `GET /export/{export}`: for files that take longer than a request may, and
-    /// for connections that may break. The event `export_ready` reports the complete file, which is kept for 24 hours.
+    /// Starts a job that creates the same file as `GET /export/{export}`: for files that take longer than a request
+    /// may, and for connections that may break. The event `export_ready` reports the complete file, which is kept for
+    /// 24 hours.
     ///
     /// The filters and the options of the file are separate fields:
     ///
@@ -189,9 +190,9 @@ impl ExportRequestsApi {
 
     /// Download an export
     ///
-    /// Returns the file, or the part that `Range` requests, so that an interrupted download can continue. With `If-Range`
-    /// and the `ETag`, a file that was created again since is returned as a whole. 409 if the file is not complete, or was
-    /// removed.
+    /// Returns the file, or the part that `Range` requests, so that an interrupted download can continue. With
+    /// `If-Range` and the `ETag`, a file that was created again since is returned as a whole. 409 if the file is not
+    /// complete, or was removed.
     #[oai(path = "/exports/:id/download", method = "get", operation_id = "downloadExport")]
     async fn download(
         &self,

@@ -86,8 +86,8 @@ pub(super) fn etag(opened: &OpenedExport) -> String {
     format!("\"{}\"", opened.stored_as)
 }
 
-/// The requested part of a file. `None` is the whole file: if there is no `Range`, if it is invalid or has several parts,
-/// which a server may ignore, or if the file is no longer the one that `If-Range` names.
+/// The requested part of a file. `None` is the whole file: if there is no `Range`, if it is invalid or has several
+/// parts, which a server may ignore, or if the file is no longer the one that `If-Range` names.
 pub(super) fn requested_part(
     headers: &HeaderMap,
     etag: &str,

@@ -19,11 +19,11 @@ request_fields! {
         /// The last day.
         to_date: Option<NaiveDate>,
         /// Filter by what was found.
-        match_status: Vec<CaseStatus>,
+        match_status: Vec<DiscrepancyMatchStatus>,
         /// Filter by type of discrepancy (the first of `types`).
         discrepancy_type: Vec<DiscrepancyType>,
         /// Filter by `match_status` or `discrepancy_type`.
-        r#type: Vec<CaseType>,
+        r#type: Vec<MatchStatusOrType>,
         /// Filter by state.
         state: Vec<DiscrepancyState>,
         /// Filter by project.
@@ -53,7 +53,7 @@ impl DiscrepancyQuery {
         DiscrepancyFilter {
             from_date: self.from_date,
             to_date: self.to_date,
-            match_statuses: self.match_status.iter().map(|CaseStatus(status)| *status).collect(),
+            match_statuses: self.match_status.iter().map(|DiscrepancyMatchStatus(status)| *status).collect(),
             discrepancy_types: self.discrepancy_type.clone(),
             either: self.r#type.iter().map(|name| name.as_str().to_owned()).collect(),
             states: self.state.clone(),
@@ -66,16 +66,26 @@ impl DiscrepancyQuery {
 }
 
 named_enum!(MatchStatus, "MatchStatus", MatchStatus::ALL, "What a reconciliation found about a payment.");
-named_enum!(CaseStatus, "CaseMatchStatus", CaseStatus::all(), "What a discrepancy is about.");
+named_enum!(
+    DiscrepancyMatchStatus,
+    "DiscrepancyMatchStatus",
+    DiscrepancyMatchStatus::all(),
+    "What a discrepancy is about."
+);
 named_enum!(DiscrepancyType, "DiscrepancyType", DiscrepancyType::ALL, "How the two records of a payment differ.");
-named_enum!(CaseType, "CaseType", CaseType::all(), "A match status or a type of discrepancy.");
-named_enum!(DiscrepancyState, "CaseState", DiscrepancyState::ALL, "The state of a discrepancy.");
+named_enum!(
+    MatchStatusOrType,
+    "MatchStatusOrType",
+    MatchStatusOrType::all(),
+    "A match status or a type of discrepancy."
+);
+named_enum!(DiscrepancyState, "DiscrepancyState", DiscrepancyState::ALL, "The state of a discrepancy.");
 
 /// A match status that opens a discrepancy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) struct CaseStatus(pub(in crate::web) MatchStatus);
+pub(in crate::web) struct DiscrepancyMatchStatus(pub(in crate::web) MatchStatus);
 
-impl CaseStatus {
+impl DiscrepancyMatchStatus {
     fn all() -> [Self; 4] {
         MatchStatus::DISCREPANCIES.map(Self)
     }
@@ -85,11 +95,11 @@ impl CaseStatus {
     }
 }
 
-/// The name of a [`CaseStatus`] or of a [`DiscrepancyType`].
+/// The name of a [`DiscrepancyMatchStatus`] or of a [`DiscrepancyType`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) struct CaseType(&'static str);
+pub(in crate::web) struct MatchStatusOrType(&'static str);
 
-impl CaseType {
+impl MatchStatusOrType {
     fn all() -> Vec<Self> {
         let mut names = MatchStatus::DISCREPANCIES.map(MatchStatus::as_str).to_vec();
         names.extend(DiscrepancyType::ALL.map(DiscrepancyType::as_str));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::discrepancy::Discrepancy;
 use super::discrepancy_detail::DiscrepancyDetail;
-use super::discrepancy_move::{DiscrepanciesMoved, DiscrepancyMove, DiscrepancyMoves};
+use super::discrepancy_update::{DiscrepanciesUpdate, DiscrepancyUpdate, UpdatedDiscrepancies};
 use crate::db::discrepancies;
 use crate::db::discrepancies::listing;
 use crate::operations::update_discrepancies::{UpdateError, update_discrepancies};
@@ -47,11 +47,11 @@ impl DiscrepanciesApi {
     ) -> Result<Json<Page<Discrepancy>>, Fails> {
         let today = state.clock.now().with_timezone(&state.reconciliation.zone).date_naive();
         let filter = query.0.filter(today);
-        let asked: pagination::Window<discrepancies::DiscrepancyCursor> = state.cursors.window(LISTING, &page.0)?;
-        let window = asked.to_db();
+        let window: pagination::Window<discrepancies::DiscrepancyCursor> = state.cursors.window(LISTING, &page.0)?;
+        let db_window = window.to_db();
         let (found, count) =
-            tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
-        let page = state.cursors.page(LISTING, &asked, count, found, discrepancies::Discrepancy::cursor);
+            tokio::try_join!(listing::list(&state.pool, &filter, &db_window), listing::count(&state.pool, &filter))?;
+        let page = state.cursors.page(LISTING, &window, count, found, discrepancies::Discrepancy::cursor);
         Ok(Json(page.map(|found| Discrepancy::new(found, &state))))
     }
 
@@ -61,19 +61,19 @@ impl DiscrepanciesApi {
     /// illegal change of state a 409; both name the first few ids. The rules are those of `PATCH
     /// /reconciliation/discrepancies/{id}`.
     #[oai(path = "/discrepancies", method = "patch", operation_id = "moveDiscrepancies")]
-    async fn move_many(
+    async fn update_many(
         &self,
         state: Data<&Arc<State>>,
         operator: Operator,
-        body: Body<DiscrepancyMoves>,
-    ) -> Result<Json<DiscrepanciesMoved>, Fails<UpdateError>> {
+        body: Body<DiscrepanciesUpdate>,
+    ) -> Result<Json<UpdatedDiscrepancies>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
-        let ids = body.value.cases();
-        let updated = update_discrepancies(pool, &**clock, &ids, &body.value.asked.into(), &operator.0.name).await?;
+        let ids = body.value.distinct_ids();
+        let updated = update_discrepancies(pool, &**clock, &ids, &body.value.update.into(), &operator.0.name).await?;
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let found = listing::list_by_ids(pool, &ids).await?;
         let items = found.into_iter().map(|found| Discrepancy::new(found, &state)).collect();
-        Ok(Json(DiscrepanciesMoved { updated: updated as u64, items }))
+        Ok(Json(UpdatedDiscrepancies { updated: updated as u64, items }))
     }
 
     /// Get a discrepancy
@@ -81,7 +81,7 @@ impl DiscrepanciesApi {
     /// Returns the discrepancy with both transactions as they are now and its history. Personal data is masked for a
     /// viewer.
     #[oai(path = "/discrepancies/:id", method = "get", operation_id = "getDiscrepancy")]
-    async fn show(
+    async fn get(
         &self,
         state: Data<&Arc<State>>,
         viewer: Viewer,
@@ -99,13 +99,13 @@ impl DiscrepanciesApi {
     /// of state is a 409. Every change is recorded in the history with its author and time; values that are already set
     /// are not recorded again.
     #[oai(path = "/discrepancies/:id", method = "patch", operation_id = "moveDiscrepancy")]
-    async fn move_one(
+    async fn update(
         &self,
         state: Data<&Arc<State>>,
         operator: Operator,
         /// The id of the discrepancy.
         id: Path<Uuid>,
-        body: Body<DiscrepancyMove>,
+        body: Body<DiscrepancyUpdate>,
     ) -> Result<Json<DiscrepancyDetail>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = BTreeSet::from([id.0]);

@@ -15,7 +15,7 @@ use crate::db::discrepancies;
 use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, age_in_days};
 use crate::domain::status::Status;
-use crate::web::filters::discrepancies::CaseStatus;
+use crate::web::filters::discrepancies::DiscrepancyMatchStatus;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::{Money, Time};
 use crate::web::state::State;
@@ -34,7 +34,7 @@ pub(in crate::web) struct Discrepancy {
     /// The key of the payment at both providers: Vima's `client_operation_id`, PayShack's `order_id`.
     client_operation_id: String,
     /// The kind of discrepancy: `discrepancy` (the values differ), `missing_vima`, `missing_payshack` or `duplicate`.
-    match_status: CaseStatus,
+    match_status: DiscrepancyMatchStatus,
     #[oai(flatten)]
     facts: DiscrepancyFacts,
     /// The state.
@@ -69,7 +69,7 @@ impl Discrepancy {
             recon_date: found.recon_date,
             run_id: found.run_id,
             client_operation_id: found.key,
-            match_status: CaseStatus(found.facts.match_status),
+            match_status: DiscrepancyMatchStatus(found.facts.match_status),
             details: take(&mut found.facts.details),
             facts: found.facts.into(),
             state: found.state,
@@ -92,7 +92,7 @@ impl Example for Discrepancy {
             recon_date: EXAMPLE_DAY,
             run_id: EXAMPLE_ID,
             client_operation_id: "order-1042".to_owned(),
-            match_status: CaseStatus(MatchStatus::Discrepancy),
+            match_status: DiscrepancyMatchStatus(MatchStatus::Discrepancy),
             facts: DiscrepancyFacts {
                 discrepancy_type: Some(DiscrepancyType::Amount),
                 types: vec![DiscrepancyType::Amount],

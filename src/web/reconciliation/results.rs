@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::facts::DiscrepancyFacts;
 use super::runs::require_run;
-use crate::db::reconciliation::results::{self, ReconciliationResult};
+use crate::db::reconciliation::results;
 use crate::domain::reconciliation::MatchStatus;
 use crate::domain::status::Status;
 use crate::web::http::auth::Viewer;
@@ -29,17 +29,17 @@ use crate::web::http::schema::{Money, named_enum};
 use crate::web::state::State;
 
 request_fields! {
-    /// Which findings are listed. Lists take one value or several by commas.
-    struct FindingsQuery {
-        /// Of this kind.
-        match_status: Vec<FindingStatus>,
+    /// Which results are listed.
+    struct ResultsQuery {
+        /// Filter by match status.
+        match_status: Vec<ResultStatus>,
     }
 }
 
 /// The result of a run for a payment that is not simply matched, or for a duplicate row.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-struct ReconciliationFinding {
+struct ReconciliationResult {
     /// The number of the result.
     id: i64,
     /// The reconciled day, in `RECONCILIATION_TIMEZONE`.
@@ -48,7 +48,7 @@ struct ReconciliationFinding {
     client_operation_id: Option<String>,
     /// The number of this payment among those of the day with the same key, from 1.
     occurrence: i32,
-    /// The result.
+    /// The outcome of the comparison.
     match_status: MatchStatus,
     #[oai(flatten)]
     facts: DiscrepancyFacts,
@@ -56,21 +56,21 @@ struct ReconciliationFinding {
     details: Value,
 }
 
-impl From<ReconciliationResult> for ReconciliationFinding {
-    fn from(mut finding: ReconciliationResult) -> Self {
+impl From<results::ReconciliationResult> for ReconciliationResult {
+    fn from(mut result: results::ReconciliationResult) -> Self {
         Self {
-            id: finding.id,
-            recon_date: finding.recon_date,
-            client_operation_id: finding.key,
-            occurrence: finding.occurrence,
-            match_status: finding.facts.match_status,
-            details: take(&mut finding.facts.details),
-            facts: finding.facts.into(),
+            id: result.id,
+            recon_date: result.recon_date,
+            client_operation_id: result.key,
+            occurrence: result.occurrence,
+            match_status: result.facts.match_status,
+            details: take(&mut result.facts.details),
+            facts: result.facts.into(),
         }
     }
 }
 
-impl Example for ReconciliationFinding {
+impl Example for ReconciliationResult {
     fn example() -> Self {
         Self {
             id: 4711,
@@ -112,30 +112,30 @@ impl ResultsApi {
         _viewer: Viewer,
         /// The id of the run.
         id: Path<Uuid>,
-        query: Query<FindingsQuery>,
+        query: Query<ResultsQuery>,
         page: Query<PageQuery>,
-    ) -> Result<Json<Page<ReconciliationFinding>>, Fails<NotFound>> {
-        let statuses: Vec<MatchStatus> = query.0.match_status.into_iter().map(|FindingStatus(status)| status).collect();
+    ) -> Result<Json<Page<ReconciliationResult>>, Fails<NotFound>> {
+        let statuses: Vec<MatchStatus> = query.0.match_status.into_iter().map(|ResultStatus(status)| status).collect();
         let listing = format!("findings of {}", id.0);
-        let asked: pagination::Window<i64> = state.cursors.window(&listing, &page.0)?;
-        let window = asked.to_db();
+        let window: pagination::Window<i64> = state.cursors.window(&listing, &page.0)?;
+        let db_window = window.to_db();
         require_run(&state, id.0).await?;
         let (found, count) = tokio::try_join!(
-            results::list(&state.pool, id.0, &statuses, &window),
+            results::list(&state.pool, id.0, &statuses, &db_window),
             results::count(&state.pool, id.0, &statuses)
         )?;
-        let page = state.cursors.page(&listing, &asked, count, found, |finding| finding.id);
-        Ok(Json(page.map(ReconciliationFinding::from)))
+        let page = state.cursors.page(&listing, &window, count, found, |result| result.id);
+        Ok(Json(page.map(ReconciliationResult::from)))
     }
 }
 
-named_enum!(FindingStatus, "FindingStatus", FindingStatus::all(), "A match status other than `matched`.");
+named_enum!(ResultStatus, "ResultStatus", ResultStatus::all(), "A match status other than `matched`.");
 
-/// The result of a payment that a run records: every match status but `matched`.
+/// The match statuses that a run stores: all but `matched`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FindingStatus(MatchStatus);
+struct ResultStatus(MatchStatus);
 
-impl FindingStatus {
+impl ResultStatus {
     fn all() -> Vec<Self> {
         MatchStatus::ALL.into_iter().filter(|status| *status != MatchStatus::Matched).map(Self).collect()
     }

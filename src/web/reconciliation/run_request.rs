@@ -14,7 +14,7 @@ use crate::domain::day::day_of;
 use crate::domain::job::Trigger;
 use crate::domain::reconciliation::days::RequestedDays;
 use crate::operations::idempotency::IdempotencyError;
-use crate::operations::request_reconciliation::{ReconciliationRequest, RequestedDay, request_reconciliation};
+use crate::operations::request_reconciliation::{self, RequestedDay, request_reconciliation};
 use crate::web::http::accepted::Accepted;
 use crate::web::http::auth::Operator;
 use crate::web::http::body::Body;
@@ -26,28 +26,28 @@ use crate::web::http::problem::Problem;
 use crate::web::state::State;
 
 request_fields! {
-    /// Which days are to be reconciled: `date`, or `from_date` and `to_date`. Days are those of `RECONCILIATION_TIMEZONE`.
+    /// The days to reconcile: either `date`, or `from_date` and `to_date`. Days are in `RECONCILIATION_TIMEZONE`.
     #[oai(example)]
-    struct ReconciliationOrder {
-        /// The day.
+    struct ReconciliationRequest {
+        /// The only day.
         date: Option<NaiveDate>,
-        /// The first day; at most 92 days may be asked for at once.
+        /// The first day. The range has at most 92 days.
         from_date: Option<NaiveDate>,
-        /// The last day, at most today.
+        /// The last day, today at the latest.
         to_date: Option<NaiveDate>,
-        /// Queue one more run of each day behind a queued or running one, rather than join it.
+        /// Queue another run behind a queued or running one instead of joining it; default: `false`.
         force: Option<bool>,
     }
 }
 
-impl ReconciliationOrder {
+impl ReconciliationRequest {
     fn days(&self, today: NaiveDate) -> Result<Vec<NaiveDate>, Problem> {
-        let asked = RequestedDays { date: self.date, from_date: self.from_date, to_date: self.to_date };
-        asked.days(today).map_err(|error| Problem::field(error.field(), error.to_string()))
+        let requested = RequestedDays { date: self.date, from_date: self.from_date, to_date: self.to_date };
+        requested.days(today).map_err(|error| Problem::field(error.field(), error.to_string()))
     }
 }
 
-impl Example for ReconciliationOrder {
+impl Example for ReconciliationRequest {
     fn example() -> Self {
         Self { date: Some(EXAMPLE_DAY), force: Some(false), ..Self::default() }
     }
@@ -79,7 +79,7 @@ impl From<RequestedDay> for StartedRun {
     }
 }
 
-/// The runs that were started or joined.
+/// The queued or joined runs, one per day.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ReconciliationStarted {
@@ -148,21 +148,21 @@ impl RunRequestApi {
         state: Data<&Arc<State>>,
         request: &Request,
         operator: Operator,
-        /// The same key and body within 24 hours give the same answer; another body is a conflict.
+        /// The same key with the same body within 24 hours returns the same response; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-        order: Body<ReconciliationOrder>,
+        body: Body<ReconciliationRequest>,
     ) -> Result<Accepted<ReconciliationStarted>, Fails<IdempotencyError>> {
         let State { pool, redis, clock, reconciliation, .. } = &***state;
         let (now, operator) = (clock.now(), operator.0);
-        let idempotent = idempotent(&operator, request, idempotency_key.0, order.digest)?;
-        let wanted = ReconciliationRequest {
-            days: order.value.days(day_of(now, reconciliation.zone))?,
-            force: order.value.force.unwrap_or(false),
+        let idempotent = idempotent(&operator, request, idempotency_key.0, body.digest)?;
+        let request = request_reconciliation::ReconciliationRequest {
+            days: body.value.days(day_of(now, reconciliation.zone))?,
+            force: body.value.force.unwrap_or(false),
             trigger: Trigger::Api,
             requested_by: Some(operator.name),
         };
-        let requested = request_reconciliation(pool, redis, &wanted, idempotent.as_ref(), now).await?;
+        let requested = request_reconciliation(pool, redis, &request, idempotent.as_ref(), now).await?;
         let started = ReconciliationStarted::from(requested);
         Ok(Accepted::job(started.job_id, started))
     }

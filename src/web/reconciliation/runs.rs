@@ -34,17 +34,17 @@ use crate::web::state::State;
 const LISTING: &str = "reconciliation runs";
 
 request_fields! {
-    /// Which runs are listed. Lists take one value or several by commas.
+    /// Which runs are listed.
     struct RunsQuery {
-        /// Of this day; not together with `from_date` or `to_date`.
+        /// Only runs of this day. Cannot be combined with `from_date` or `to_date`.
         date: Option<NaiveDate>,
-        /// Of this day or later.
+        /// The first day of the reconciled days.
         from_date: Option<NaiveDate>,
-        /// Of this day or before.
+        /// The last day of the reconciled days.
         to_date: Option<NaiveDate>,
-        /// Standing so.
+        /// Filter by status.
         status: Vec<RunStatus>,
-        /// Made by this.
+        /// Filter by what created the job.
         trigger: Vec<Trigger>,
     }
     check: RunsQuery::check
@@ -53,7 +53,7 @@ request_fields! {
 impl RunsQuery {
     fn check(&self, fields: &mut Fields) {
         if self.date.is_some() && self.from_date.or(self.to_date).is_some() {
-            fields.error("date", "names one day: leave out either date or from_date and to_date");
+            fields.error("date", "cannot be combined with from_date or to_date");
         }
         fields.check_days(self.from_date, self.to_date);
     }
@@ -265,11 +265,11 @@ impl RunsApi {
         page: Query<PageQuery>,
     ) -> Result<Json<Page<ReconciliationRun>>, Fails> {
         let filter = RunFilter::from(query.0);
-        let asked: pagination::Window<TimeCursor> = state.cursors.window(LISTING, &page.0)?;
-        let window = asked.to_db();
+        let window: pagination::Window<TimeCursor> = state.cursors.window(LISTING, &page.0)?;
+        let db_window = window.to_db();
         let (found, count) =
-            tokio::try_join!(runs::list(&state.pool, &filter, &window), runs::count(&state.pool, &filter))?;
-        let page = state.cursors.page(LISTING, &asked, count, found, runs::ReconciliationRun::cursor);
+            tokio::try_join!(runs::list(&state.pool, &filter, &db_window), runs::count(&state.pool, &filter))?;
+        let page = state.cursors.page(LISTING, &window, count, found, runs::ReconciliationRun::cursor);
         Ok(Json(page.map(ReconciliationRun::from)))
     }
 
@@ -278,7 +278,7 @@ impl RunsApi {
     /// Returns the run with its rules, how far each provider had been read, and its totals. A run that has not started
     /// yet has only the fields of its job.
     #[oai(path = "/reconciliation/runs/:id", method = "get", operation_id = "getReconciliationRun")]
-    async fn show(
+    async fn get(
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,

@@ -10,7 +10,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
 use super::day_figures::DayFigures;
-use super::open_cases::OpenCases;
+use super::open_discrepancies::OpenDiscrepancies;
 use super::runs::example_figures;
 use crate::db::reconciliation::open_discrepancies::sum_unresolved;
 use crate::db::reconciliation::runs::{self, ReconciliationRun};
@@ -26,9 +26,9 @@ use crate::web::responses::period::DataAsOf;
 use crate::web::state::State;
 
 request_fields! {
-    /// Which day is summed up.
+    /// The day of the summary.
     struct SummaryQuery {
-        /// The day, in `RECONCILIATION_TIMEZONE`; yesterday where nothing is said.
+        /// The day, in `RECONCILIATION_TIMEZONE`; default: yesterday.
         date: Option<NaiveDate>,
     }
 }
@@ -82,7 +82,7 @@ struct ReconciliationSummary {
     #[oai(flatten)]
     figures: DayFigures,
     /// Unresolved discrepancies of this day and all days before it.
-    open_cases: OpenCases,
+    open_cases: OpenDiscrepancies,
     /// The time up to which each source has been synced.
     data_as_of: DataAsOf,
 }
@@ -91,7 +91,7 @@ struct SummaryParts<'a> {
     date: NaiveDate,
     timezone: &'a str,
     runs: &'a [ReconciliationRun],
-    open_cases: OpenCases,
+    open_cases: OpenDiscrepancies,
     data_as_of: DataAsOf,
 }
 
@@ -124,7 +124,7 @@ impl Example for ReconciliationSummary {
             status: DayStatus::Completed,
             provisional: true,
             figures: DayFigures::new(&tally, &amounts),
-            open_cases: OpenCases::new(&[], EXAMPLE_DAY),
+            open_cases: OpenDiscrepancies::new(&[], EXAMPLE_DAY),
             data_as_of: DataAsOf { vima: Some(Time(EXAMPLE_TIME)), payshack: Some(Time(EXAMPLE_TIME)) },
         }
     }
@@ -147,10 +147,10 @@ impl SummaryApi {
     ) -> Result<Json<ReconciliationSummary>, Fails> {
         let (now, zone) = (state.clock.now(), state.reconciliation.zone);
         let date = query.0.date.unwrap_or_else(|| day_before(now, zone));
-        let (runs, cases) =
+        let (runs, unresolved) =
             tokio::try_join!(runs::list_since_last_completed(&state.pool, date), sum_unresolved(&state.pool, date))?;
         let data_as_of = state.metrics.as_of().await?.into();
-        let open_cases = OpenCases::new(&cases, day_of(now, zone));
+        let open_cases = OpenDiscrepancies::new(&unresolved, day_of(now, zone));
         Ok(Json(SummaryParts { date, timezone: zone.name(), runs: &runs, open_cases, data_as_of }.into()))
     }
 }

@@ -39,30 +39,30 @@ use crate::domain::job::Trigger;
 use crate::domain::sync::{RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;
 use crate::operations::idempotency::IdempotencyError;
-use crate::operations::trigger_sync::{SyncRequest, TriggeredSync, trigger_sync};
+use crate::operations::trigger_sync::{self, TriggeredSync, trigger_sync};
 
 request_fields! {
-    /// What is to be synced.
+    /// The sync to trigger. Without fields, an incremental sync of every source.
     #[oai(example)]
-    struct SyncOrder {
-        /// The source; every source where nothing is said.
+    struct SyncRequest {
+        /// The source; default: every source.
         source: Option<Source>,
-        /// What is read: `incremental` where nothing is said, or `range` where days are given.
+        /// What is read; default: `range` if days are given, otherwise `incremental`.
         mode: Option<SyncMode>,
-        /// The first day to read again (UTC), with `range`.
+        /// The first day to read again (UTC); required with the mode `range`.
         from_date: Option<NaiveDate>,
-        /// The last day to read again (UTC), with `range`.
+        /// The last day to read again (UTC); required with the mode `range`.
         to_date: Option<NaiveDate>,
-        /// Queue one more behind a queued or running one, rather than join it.
+        /// Queue another sync behind a queued or running one instead of joining it; default: `false`.
         force: Option<bool>,
     }
 }
 
-impl SyncOrder {
+impl SyncRequest {
     fn args(&self) -> Result<SyncArgs, Problem> {
         let (from, to) = (self.from_date, self.to_date);
-        let by_habit = if from.or(to).is_some() { SyncMode::Range } else { SyncMode::Incremental };
-        match (self.mode.unwrap_or(by_habit), from, to) {
+        let default = if from.or(to).is_some() { SyncMode::Range } else { SyncMode::Incremental };
+        match (self.mode.unwrap_or(default), from, to) {
             (SyncMode::Incremental, None, None) => Ok(SyncArgs::Incremental),
             (SyncMode::Full, None, None) => Ok(SyncArgs::Full),
             (SyncMode::Range, Some(from_date), Some(to_date)) => {
@@ -74,13 +74,13 @@ impl SyncOrder {
             (SyncMode::Range, None, _) => Err(Problem::field("from_date", "is required with mode range")),
             (SyncMode::Range, _, None) => Err(Problem::field("to_date", "is required with mode range")),
             (SyncMode::Incremental | SyncMode::Full, ..) => {
-                Err(Problem::field("mode", "must be range where days are given"))
+                Err(Problem::field("mode", "must be range if from_date or to_date is given"))
             }
         }
     }
 }
 
-impl Example for SyncOrder {
+impl Example for SyncRequest {
     fn example() -> Self {
         Self { source: Some(Source::Vima), mode: Some(SyncMode::Incremental), force: Some(false), ..Self::default() }
     }
@@ -94,7 +94,7 @@ struct SyncJob {
     job_id: Uuid,
 }
 
-/// The syncs that were queued or joined.
+/// The queued or joined sync jobs, one per source.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct SyncTriggered {
@@ -132,8 +132,8 @@ impl Example for SyncTriggered {
 
 request_fields! {
     /// Which runs are listed.
-    struct RunQuery {
-        /// Of this source.
+    struct SyncRunQuery {
+        /// Filter by source.
         source: Option<Source>,
     }
 }
@@ -249,13 +249,13 @@ impl SyncApi {
         state: Data<&Arc<State>>,
         request: &Request,
         operator: Operator,
-        /// The same key and body within 24 hours give the same answer; another body is a conflict.
+        /// The same key with the same body within 24 hours returns the same response; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-        order: Body<SyncOrder>,
+        body: Body<SyncRequest>,
     ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
-        let idempotent = idempotent(&operator.0, request, idempotency_key.0, order.digest)?;
-        start(&state, &operator.0, &order.value, idempotent).await
+        let idempotent = idempotent(&operator.0, request, idempotency_key.0, body.digest)?;
+        start(&state, &operator.0, &body.value, idempotent).await
     }
 
     /// Trigger a sync of one source
@@ -268,15 +268,15 @@ impl SyncApi {
         state: Data<&Arc<State>>,
         request: &Request,
         operator: Operator,
-        /// The source.
+        /// The source to sync.
         source: Path<Source>,
-        /// The same key within 24 hours gives the same answer.
+        /// The same key within 24 hours returns the same response.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
-        let order = SyncOrder { source: Some(source.0), ..SyncOrder::default() };
+        let sync = SyncRequest { source: Some(source.0), ..SyncRequest::default() };
         let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
-        start(&state, &operator.0, &order, idempotent).await
+        start(&state, &operator.0, &sync, idempotent).await
     }
 
     /// List sync runs
@@ -287,16 +287,16 @@ impl SyncApi {
         &self,
         state: Data<&Arc<State>>,
         _viewer: Viewer,
-        query: Query<RunQuery>,
+        query: Query<SyncRunQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<SyncRun>>, Fails> {
         let source = query.0.source;
-        let asked: Window<TimeCursor> = state.cursors.window("sync runs", &page.0)?;
-        let window = asked.to_db();
+        let window: Window<TimeCursor> = state.cursors.window("sync runs", &page.0)?;
+        let db_window = window.to_db();
         let (runs, total) =
-            tokio::try_join!(runs::list(&state.pool, source, &window), runs::count(&state.pool, source))?;
+            tokio::try_join!(runs::list(&state.pool, source, &db_window), runs::count(&state.pool, source))?;
         let count = Count { total, exact: true };
-        let page = state.cursors.page("sync runs", &asked, count, runs, |run| (run.started_at, run.id));
+        let page = state.cursors.page("sync runs", &window, count, runs, |run| (run.started_at, run.id));
         Ok(Json(page.map(SyncRun::from)))
     }
 }
@@ -304,13 +304,13 @@ impl SyncApi {
 async fn start(
     state: &State,
     operator: &Principal,
-    order: &SyncOrder,
+    sync: &SyncRequest,
     idempotent: Option<IdempotentRequest>,
 ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
-    let request = SyncRequest {
-        sources: order.source.map_or_else(|| Source::ALL.to_vec(), |source| vec![source]),
-        args: order.args()?,
-        force: order.force.unwrap_or(false),
+    let request = trigger_sync::SyncRequest {
+        sources: sync.source.map_or_else(|| Source::ALL.to_vec(), |source| vec![source]),
+        args: sync.args()?,
+        force: sync.force.unwrap_or(false),
         requested_by: operator.name.clone(),
     };
     let now = state.clock.now();
@@ -327,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orders_are_understood_or_refused_by_their_field() {
+    fn invalid_sync_request_names_the_field() {
         let day = |text: &str| text.parse::<NaiveDate>().ok();
         let range = SyncArgs::Range {
             from_date: day("2026-01-01").expect("a day"),
@@ -344,11 +344,11 @@ mod tests {
             (None, day("2020-01-03"), day("2026-01-02"), Err("from_date: ")),
             (Some(SyncMode::Full), day("2026-01-01"), None, Err("mode: ")),
         ] {
-            let order = SyncOrder { mode, from_date: from, to_date: to, ..SyncOrder::default() };
-            match (order.args(), expected) {
+            let request = SyncRequest { mode, from_date: from, to_date: to, ..SyncRequest::default() };
+            match (request.args(), expected) {
                 (Ok(args), Ok(expected)) => assert_eq!(args, expected),
                 (Err(problem), Err(field)) => assert!(problem.to_string().starts_with(field), "{problem}"),
-                (args, expected) => panic!("{order:?}: {args:?}, expected {expected:?}"),
+                (args, expected) => panic!("{request:?}: {args:?}, expected {expected:?}"),
             }
         }
     }

@@ -35,9 +35,9 @@ use crate::web::state::State;
 request_fields! {
     /// Which records are listed.
     struct QuarantineQuery {
-        /// Of this source.
+        /// Filter by source.
         source: Option<Source>,
-        /// Of this kind.
+        /// Filter by kind.
         kind: Option<Kind>,
     }
 }
@@ -108,7 +108,7 @@ impl Example for QuarantinedRecord {
     }
 }
 
-/// The replay that was queued or joined.
+/// The queued or joined replay.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct ReplayStarted {
@@ -151,14 +151,14 @@ impl QuarantineApi {
     ) -> Result<Json<Page<QuarantinedRecord>>, Fails> {
         let filter = QuarantineFilter { source: query.0.source, kind: query.0.kind };
         let with_raw = viewer.0.role == Role::Admin;
-        let asked: Window<TimeCursor> = state.cursors.window("quarantine", &page.0)?;
-        let window = asked.to_db();
+        let window: Window<TimeCursor> = state.cursors.window("quarantine", &page.0)?;
+        let db_window = window.to_db();
         let (entries, total) = tokio::try_join!(
-            quarantine::list(&state.pool, &filter, with_raw, &window),
+            quarantine::list(&state.pool, &filter, with_raw, &db_window),
             quarantine::count(&state.pool, &filter)
         )?;
         let count = Count { total, exact: true };
-        let page = state.cursors.page("quarantine", &asked, count, entries, |entry| (entry.first_seen_at, entry.id));
+        let page = state.cursors.page("quarantine", &window, count, entries, |entry| (entry.first_seen_at, entry.id));
         Ok(Json(page.map(QuarantinedRecord::from)))
     }
 
@@ -174,7 +174,7 @@ impl QuarantineApi {
         operator: Operator,
         /// The id of the entry.
         id: Path<Uuid>,
-        /// The same key within 24 hours gives the same answer.
+        /// The same key within 24 hours returns the same response.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<ReplayStarted>, Fails<ReplayError>> {

@@ -1,8 +1,7 @@
-//! What is asked of a case, and of many at once.
+//! Updates of one discrepancy, and of many at once.
 //!
-//! A field that is left out leaves the case as it is. So there must be another word for "nobody": an assignee that is
-//! named and says nothing, null or an empty text. A note and a state that say nothing are as good as left out, for
-//! neither can be taken away.
+//! An absent field stays as it is, so removing the assignee needs a value: null or an empty text. A null or empty note
+//! or state counts as absent, because neither can be removed.
 
 use std::collections::BTreeSet;
 
@@ -17,32 +16,31 @@ use crate::web::http::fields::{Fields, FromFields, request_fields};
 use crate::web::http::openapi::EXAMPLE_ID;
 use crate::web::http::schema::named_enum;
 
-/// The most cases that are moved at once.
-const MOST_CASES: usize = 1_000;
-const LONGEST_NOTE: usize = 2_000;
-const LONGEST_ASSIGNEE: usize = 200;
+const MAX_IDS: usize = 1_000;
+const MAX_NOTE_LENGTH: usize = 2_000;
+const MAX_ASSIGNEE_LENGTH: usize = 200;
 
 request_fields! {
-    /// A change of a discrepancy; at least one field is required.
+    /// An update of a discrepancy. At least one field is required; absent fields stay as they are.
     #[oai(example)]
-    pub(in crate::web) struct DiscrepancyMove {
+    pub(in crate::web) struct DiscrepancyUpdate {
         /// The new state.
-        state: Option<CaseTarget>,
+        state: Option<ManualDiscrepancyState>,
         /// The new assignee; null or empty removes the assignee.
         #[oai(validator(max_length = 200))]
         assignee: MaybeUndefined<String>,
-        /// A note for the history.
+        /// A note, which is kept in the history.
         #[oai(validator(max_length = 2000))]
         note: Option<String>,
     }
-    check: DiscrepancyMove::check
+    check: DiscrepancyUpdate::check
 }
 
-impl DiscrepancyMove {
+impl DiscrepancyUpdate {
     fn check(&self, fields: &mut Fields) {
         let assignee = self.assignee.value();
         for (name, text, longest) in
-            [("assignee", assignee, LONGEST_ASSIGNEE), ("note", self.note.as_ref(), LONGEST_NOTE)]
+            [("assignee", assignee, MAX_ASSIGNEE_LENGTH), ("note", self.note.as_ref(), MAX_NOTE_LENGTH)]
         {
             if text.is_some_and(|text| text.chars().count() > longest) {
                 fields.error(name, format!("must have at most {longest} characters"));
@@ -55,87 +53,91 @@ impl DiscrepancyMove {
     }
 }
 
-impl From<DiscrepancyMove> for TriageUpdate {
-    fn from(asked: DiscrepancyMove) -> Self {
+impl From<DiscrepancyUpdate> for TriageUpdate {
+    fn from(update: DiscrepancyUpdate) -> Self {
         Self {
-            state: asked.state.map(|CaseTarget(state)| state),
-            assignment: match asked.assignee {
+            state: update.state.map(|ManualDiscrepancyState(state)| state),
+            assignment: match update.assignee {
                 MaybeUndefined::Undefined => None,
                 MaybeUndefined::Null => Some(Assignment::Unassigned),
                 MaybeUndefined::Value(person) => Some(Assignment::Person(person)),
             },
-            note: asked.note,
+            note: update.note,
         }
     }
 }
 
-impl Example for DiscrepancyMove {
+impl Example for DiscrepancyUpdate {
     fn example() -> Self {
         Self {
-            state: Some(CaseTarget(DiscrepancyState::Acknowledged)),
+            state: Some(ManualDiscrepancyState(DiscrepancyState::Acknowledged)),
             assignee: MaybeUndefined::Value("otto".to_owned()),
             note: Some("asked the bank".to_owned()),
         }
     }
 }
 
-/// What is to become of many cases: all of them, or none.
+/// An update of many discrepancies: of all or of none. At least one field besides `ids` is required.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-pub(in crate::web) struct DiscrepancyMoves {
-    /// The cases, 1 to 1,000; one that is named twice counts once.
+pub(in crate::web) struct DiscrepanciesUpdate {
+    /// The ids of the discrepancies, 1 to 1,000; repeated ids count once.
     #[oai(validator(min_items = 1, max_items = 1000))]
     pub(in crate::web) ids: Vec<Uuid>,
     #[oai(flatten)]
-    pub(in crate::web) asked: DiscrepancyMove,
+    pub(in crate::web) update: DiscrepancyUpdate,
 }
 
-impl FromFields for DiscrepancyMoves {
+impl FromFields for DiscrepanciesUpdate {
     fn names() -> Vec<&'static str> {
-        [vec!["ids"], DiscrepancyMove::names()].concat()
+        [vec!["ids"], DiscrepancyUpdate::names()].concat()
     }
 
     fn read(fields: &mut Fields) -> Self {
-        Self { asked: DiscrepancyMove::read(fields), ids: fields.array("ids", 1..=MOST_CASES) }
+        Self { update: DiscrepancyUpdate::read(fields), ids: fields.array("ids", 1..=MAX_IDS) }
     }
 }
 
-impl DiscrepancyMoves {
-    /// The cases, each once.
-    pub(in crate::web) fn cases(&self) -> BTreeSet<Uuid> {
+impl DiscrepanciesUpdate {
+    pub(in crate::web) fn distinct_ids(&self) -> BTreeSet<Uuid> {
         self.ids.iter().copied().collect()
     }
 }
 
-impl Example for DiscrepancyMoves {
+impl Example for DiscrepanciesUpdate {
     fn example() -> Self {
-        Self { ids: vec![EXAMPLE_ID], asked: DiscrepancyMove::example() }
+        Self { ids: vec![EXAMPLE_ID], update: DiscrepancyUpdate::example() }
     }
 }
 
-/// What became of many cases.
+/// The updated discrepancies.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-pub(in crate::web) struct DiscrepanciesMoved {
-    /// How many are another way now; those that were so already are not written.
+pub(in crate::web) struct UpdatedDiscrepancies {
+    /// The number of discrepancies that changed; those that already had the values are not counted.
     pub(in crate::web) updated: u64,
-    /// All that were asked for, by their ids, as they are now.
+    /// All requested discrepancies as they are now, ordered by id.
     pub(in crate::web) items: Vec<Discrepancy>,
 }
 
-impl Example for DiscrepanciesMoved {
+impl Example for UpdatedDiscrepancies {
     fn example() -> Self {
         Self { updated: 1, items: vec![Discrepancy::example()] }
     }
 }
 
-named_enum!(CaseTarget, "CaseTarget", CaseTarget::all(), "A state that a person may set.");
+named_enum!(
+    ManualDiscrepancyState,
+    "ManualDiscrepancyState",
+    ManualDiscrepancyState::all(),
+    "A state that a person may set."
+);
 
-/// A state that a person may set; `auto_resolved` is set by runs alone.
+/// A state that a person may set. `auto_resolved` is set only by runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) struct CaseTarget(DiscrepancyState);
+pub(in crate::web) struct ManualDiscrepancyState(DiscrepancyState);
 
-impl CaseTarget {
+impl ManualDiscrepancyState {
     fn all() -> [Self; 4] {
         DiscrepancyState::MANUAL.map(Self)
     }

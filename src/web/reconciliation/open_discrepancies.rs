@@ -11,7 +11,7 @@ use crate::web::http::schema::{Money, named_enum};
 
 /// Unresolved discrepancies of one age.
 #[derive(Debug, Clone, Object)]
-struct OpenCasesOfAge {
+struct OpenDiscrepanciesByAge {
     /// The age in days.
     bucket: AgeBucket,
     /// The number of discrepancies.
@@ -22,14 +22,14 @@ struct OpenCasesOfAge {
     currency: Option<String>,
 }
 
-impl OpenCasesOfAge {
-    fn new(bucket: AgeBucket, cases: &[&db::OpenDiscrepancies]) -> Self {
-        let currencies: BTreeSet<Option<&str>> = cases.iter().map(|cases| cases.currency.as_deref()).collect();
+impl OpenDiscrepanciesByAge {
+    fn new(bucket: AgeBucket, groups: &[&db::OpenDiscrepancies]) -> Self {
+        let currencies: BTreeSet<Option<&str>> = groups.iter().map(|group| group.currency.as_deref()).collect();
         let alone = currencies.len() < 2;
         Self {
             bucket,
-            count: cases.iter().map(|cases| cases.count).sum(),
-            amount: alone.then(|| Money(cases.iter().map(|cases| cases.at_risk).sum())),
+            count: groups.iter().map(|group| group.count).sum(),
+            amount: alone.then(|| Money(groups.iter().map(|group| group.at_risk).sum())),
             currency: currencies.into_iter().next().flatten().filter(|_| alone).map(str::to_owned),
         }
     }
@@ -37,21 +37,21 @@ impl OpenCasesOfAge {
 
 /// Unresolved discrepancies: open or acknowledged.
 #[derive(Debug, Clone, Object)]
-pub(in crate::web) struct OpenCases {
+pub(in crate::web) struct OpenDiscrepancies {
     /// The number of unresolved discrepancies.
     count: u64,
     /// The discrepancies by age, youngest first.
-    by_age: Vec<OpenCasesOfAge>,
+    by_age: Vec<OpenDiscrepanciesByAge>,
 }
 
-impl OpenCases {
-    pub(in crate::web) fn new(cases: &[db::OpenDiscrepancies], today: NaiveDate) -> Self {
+impl OpenDiscrepancies {
+    pub(in crate::web) fn new(groups: &[db::OpenDiscrepancies], today: NaiveDate) -> Self {
         let by_age = AgeBucket::ALL.map(|bucket| {
             let aged =
-                |cases: &&db::OpenDiscrepancies| AgeBucket::from_days(age_in_days(cases.recon_date, today)) == bucket;
-            OpenCasesOfAge::new(bucket, &cases.iter().filter(aged).collect::<Vec<_>>())
+                |group: &&db::OpenDiscrepancies| AgeBucket::from_days(age_in_days(group.recon_date, today)) == bucket;
+            OpenDiscrepanciesByAge::new(bucket, &groups.iter().filter(aged).collect::<Vec<_>>())
         });
-        Self { count: cases.iter().map(|cases| cases.count).sum(), by_age: by_age.into() }
+        Self { count: groups.iter().map(|group| group.count).sum(), by_age: by_age.into() }
     }
 }
 
