@@ -65,6 +65,7 @@ async fn assert_stored_file_equals_direct_export(settings: &[(&'static str, &str
         assert!(part.bytes().await.expect("a part") == bytes, "{if_range}");
     }
     let beyond = download(&web, OPERATOR, &export, &[("range", &format!("bytes={}-", direct.len()))]).await;
+    assert_eq!(header(beyond.headers(), "content-range"), format!("bytes */{}", direct.len()));
     assert_eq!(status_and_code(beyond).await, (416, "RANGE_NOT_SATISFIABLE".into()));
 
     let audit = web.get("/api/v1/audit").await;
@@ -152,7 +153,21 @@ async fn file_requires_the_permissions_of_its_creator_and_expires() {
         (json!({"export": "transactions", "query": "format=pdf"}), "format"),
         (json!({"export": "transactions", "query": "columns=nothing"}), "columns"),
         (json!({"export": "reconciliation", "query": "state=lost"}), "state"),
-        (json!({"export": "transactions", "format": "csv"}), "format"),
+        (json!({"export": "transactions", "frmat": "csv"}), "frmat"),
+        (json!({"export": "transactions", "format": "pdf"}), "format"),
+        (json!({"export": "transactions", "columns": ["nothing"]}), "columns"),
+        (json!({"export": "transactions", "timezone": "Nowhere"}), "timezone"),
+        (json!({"export": "transactions", "filters": "status=success"}), "filters"),
+        (json!({"export": "transactions", "filters": {"status": "won"}}), "filters.status"),
+        (json!({"export": "transactions", "filters": {"status": ["success", "won"]}}), "filters.status[1]"),
+        (json!({"export": "transactions", "filters": {"sttaus": "success"}}), "filters.sttaus"),
+        (json!({"export": "transactions", "filters": {"min_amount": 5, "max_amount": 4}}), "filters.min_amount"),
+        (json!({"export": "transactions", "filters": {"timezone": "UTC"}, "timezone": "UTC"}), "filters.timezone"),
+        (json!({"export": "metrics-summary", "filters": {"from_date": "2020-01-01"}}), "filters.from_date"),
+        (json!({"export": "transactions", "query": "kind=payin", "filters": {}}), "query"),
+        (json!({"export": "transactions", "query": "kind=payin", "format": "csv"}), "query"),
+        (json!({"export": "transactions", "query": "kind=payin", "columns": ["id"]}), "query"),
+        (json!({"export": "transactions", "query": "kind=payin", "timezone": "UTC"}), "query"),
     ] {
         let refused =
             web.request(Method::POST, EXPORTS, Some(VIEWER), Some(&body.to_string())).await.expect("a response");
@@ -170,6 +185,53 @@ async fn file_requires_the_permissions_of_its_creator_and_expires() {
     assert_eq!(first.json()["id"], second.json()["id"]);
     let unknown = format!("{EXPORTS}/{}", uuid::Uuid::nil());
     assert_eq!(web.request(Method::GET, &unknown, Some(ADMIN), None).await.expect("a response").status, 404);
+}
+
+#[tokio::test]
+async fn export_by_fields_equals_the_export_by_query() {
+    let system = TestSystem::start(&[]).await;
+    insert_transactions(&system.pool, 1..=50).await;
+    let (web, _worker) = (system.start_web().await, system.start_jobs(&["worker"]));
+    let days = json!({"from_date": "2026-01-15", "to_date": "2026-01-15"});
+    for (export, query, fields) in [
+        (
+            "transactions",
+            "format=ndjson&columns=amount,created_at&timezone=Asia/Kolkata&status=success,failed&min_amount=10.5\
+             &from_date=2026-01-15&sort_by=amount&order=asc",
+            json!({
+                "format": "ndjson", "columns": ["amount", "created_at"], "timezone": "Asia/Kolkata",
+                "filters": {
+                    "status": ["success", "failed"], "min_amount": 10.5, "from_date": "2026-01-15", "sort_by": "amount",
+                    "order": "asc",
+                },
+            }),
+        ),
+        ("transactions", "status=failed,pending", json!({"filters": {"status": "failed,pending"}})),
+        ("transactions", "excel=true&columns=id", json!({"excel": true, "columns": "id", "filters": null})),
+        (
+            "reconciliation",
+            "older_than_days=0&state=open",
+            json!({"filters": {"older_than_days": 0, "state": ["open"]}}),
+        ),
+        ("metrics-summary", "from_date=2026-01-15&to_date=2026-01-15", json!({ "filters": days })),
+        ("payshack-clients", "is_active=true&timezone=UTC", json!({"filters": {"is_active": true}, "timezone": "UTC"})),
+    ] {
+        let mut files = vec![];
+        for mut body in [json!({ "query": query }), fields] {
+            body["export"] = export.into();
+            let created =
+                web.request(Method::POST, EXPORTS, Some(OPERATOR), Some(&body.to_string())).await.expect("a response");
+            assert_eq!(created.status, 202, "{body}: {}", created.text);
+            let finished = wait_for_export(&web, &created.json(), TIMEOUT).await;
+            let file = download(&web, OPERATOR, &finished, &[]).await.text().await.expect("a file");
+            files.push((finished["file_name"].clone(), finished["rows"].clone(), file));
+        }
+        assert_eq!(files[0], files[1], "{export}?{query}");
+        if query.contains("min_amount") {
+            assert_eq!(files[0].1, 40, "{query}");
+            assert!(files[0].2.contains("2026-01-15T15:30:00+05:30"), "{}", files[0].2);
+        }
+    }
 }
 
 /// Creates an export that takes long, and waits until it is running.
