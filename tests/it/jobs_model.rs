@@ -346,7 +346,8 @@ fn random_steps_leave_the_same_state_as_a_model() {
                 assert_invariants(&jobs);
                 assert_eq!(jobs, comparison.model.snapshots(), "after {step:?}");
             }
-            observed.borrow_mut().extend(events(&comparison.snapshots().await));
+            let snapshots = comparison.snapshots().await;
+            observed.borrow_mut().extend(events(&snapshots));
         });
         Ok(())
     });

@@ -71,6 +71,7 @@ impl Example for ExportRequest {
 }
 
 impl ExportRequest {
+    #[expect(clippy::unused_self, reason = "request_fields! calls every check with the struct")]
     fn check(&self, fields: &mut Fields) {
         let others = ["filters", "format", "columns", "timezone", "excel"];
         if fields.has_value("query") && others.iter().any(|name| fields.has_value(name)) {

@@ -34,6 +34,7 @@ use crate::web::state::State;
 /// An export that a job creates.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
+#[expect(clippy::struct_field_names, reason = "the names are the contract's")]
 struct Export {
     /// The id of the export.
     id: Uuid,

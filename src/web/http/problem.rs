@@ -7,7 +7,7 @@
 use std::fmt;
 
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError, ResponseError};
-use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::error::ParseParamError;
 use poem_openapi::types::ToJSON;
@@ -140,7 +140,8 @@ pub struct Problem {
     pub code: ProblemCode,
     detail: String,
     errors: Vec<FieldError>,
-    headers: HeaderMap,
+    /// A list, because a map would make every `Result` with a problem large.
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// Only for the log.
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -155,7 +156,7 @@ impl std::error::Error for Problem {}
 
 impl Problem {
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        let problem = Self { code, detail: detail.into(), errors: vec![], headers: HeaderMap::new(), cause: None };
+        let problem = Self { code, detail: detail.into(), errors: vec![], headers: vec![], cause: None };
         match code {
             ProblemCode::Unauthenticated => {
                 problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"psp\""))
@@ -200,7 +201,7 @@ impl Problem {
 
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 

@@ -21,7 +21,7 @@ async fn schedule_shows_the_entries_of_schedulers_with_their_last_ticks() {
     };
     let pool = &api.system.pool;
     let upsert = async |entries: &[ScheduleEntry]| {
-        schedule_entries::upsert_all(pool, entries).await.expect("the jobs table accepts them")
+        schedule_entries::upsert_all(pool, entries).await.expect("the jobs table accepts them");
     };
     upsert(&[entry("gone", "every 60 s"), entry("vima", "every 30 s")]).await;
     sqlx::query!("UPDATE schedules SET seen_at = now() - interval '25 hours'").execute(pool).await.expect("a response");
