@@ -33,7 +33,7 @@ pub struct State {
     pub(in crate::web) reconciliation: ReconciliationConfig,
     pub(in crate::web) report_timezone: Tz,
     pub(in crate::web) metrics: MetricsCache,
-    pub(in crate::web) written: ResponseCache,
+    pub(in crate::web) responses: ResponseCache,
     pub(in crate::web) exporter: Exporter,
     pub(in crate::web) files: ExportStore,
     pub(in crate::web) cors: Cors,
@@ -71,7 +71,7 @@ impl State {
         Ok(Self {
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             metrics: MetricsCache::new(pool.clone()),
-            written: ResponseCache::default(),
+            responses: ResponseCache::default(),
             exporter: Exporter::new(pool.clone(), Arc::clone(&clock)).with_request_counter(requests.clone()),
             requests,
             files: ExportStore::open(config.export_store.as_ref(), &pool, &clock)?,

@@ -1,10 +1,10 @@
-//! Who asks, and whether they may.
+//! Authentication by API key or ticket, and authorization by role.
 //!
-//! Keys come from configuration (`API_KEYS`) or from the table of issued keys, which is read again every few seconds, so
-//! that a revoked key stops within them and a request costs no statement. Keys are compared by their SHA-256, each with
-//! each, in a time that says nothing of where they differ. An operation says by an argument what it takes to call it
-//! (`Viewer`, `Operator`, `Admin`); poem-openapi's own security schemes were rejected, for what they refuse is no
-//! problem+json and, where there are two of them, the second's refusal hides the first's.
+//! Keys come from configuration (`API_KEYS`) or from the table of issued keys. The table is cached for a few seconds, so
+//! that a request needs no statement and a revoked key stops working soon. Keys are compared by their SHA-256, in constant
+//! time. An operation declares the required role by an argument (`Viewer`, `Operator`, `Admin`). The security schemes of
+//! poem-openapi were rejected: their refusals are not problem+json, and with two schemes the second's refusal hides the
+//! first's.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,10 +31,9 @@ use crate::domain::access::{Principal, Role};
 use crate::redis::Redis;
 use crate::redis::tickets;
 
-/// How long the list of issued keys is believed.
+/// How long the list of issued keys is cached.
 const BELIEVED: Duration = Duration::from_secs(3);
 
-/// Who may ask.
 pub struct Access {
     open: bool,
     configured: Vec<Key>,
@@ -50,7 +49,7 @@ struct Key {
     principal: Principal,
 }
 
-/// The issued keys as they were last read, and which of them were used since.
+/// The cached issued keys, and which of them were used since.
 #[derive(Default)]
 struct Issued {
     read_at: Option<Instant>,
@@ -61,14 +60,12 @@ struct Issued {
 /// A ticket for a WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// What opens it, once.
     pub ticket: String,
-    /// Until when.
     pub expires_at: DateTime<Utc>,
 }
 
 impl Access {
-    /// Lets in whoever `config` and the table of keys name.
+    /// Accepts the keys of `config` and of the table.
     #[must_use]
     pub fn new(config: &AccessConfig, pool: PgPool, redis: Redis, clock: SharedClock) -> Self {
         let configured = config.keys.iter().map(|key| Key {
@@ -80,24 +77,18 @@ impl Access {
         Self { open: config.open, configured, issued: Mutex::default(), pool, redis, clock }
     }
 
-    /// Whether anybody may do anything (`AUTH=off`).
+    /// Everyone has full access (`AUTH=off`).
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Whether there is any key that opens.
-    ///
-    /// # Errors
-    /// [`DbError`] where the table of keys cannot be read.
+    /// Whether there is any active key.
     pub async fn has_keys(&self) -> Result<bool, DbError> {
         Ok(!self.configured.is_empty() || !self.issued_keys().await?.is_empty())
     }
 
-    /// Who sent these headers.
-    ///
-    /// # Errors
-    /// A [`Problem`]: 401 where there is no key or none that opens, 503 where the table of keys cannot be read.
+    /// The principal of the key in these headers; 401 without a valid key, 503 if the table of keys cannot be read.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         if self.open {
             return Ok(Principal { name: "anybody".to_owned(), role: Role::Admin });
@@ -117,7 +108,7 @@ impl Access {
         Ok(key.principal.clone())
     }
 
-    /// The issued keys: as they were read a moment ago, or read again. Whoever comes meanwhile waits for the same answer.
+    /// The issued keys, from the cache or the table. Concurrent requests share one read.
     async fn issued_keys(&self) -> Result<Arc<[Key]>, DbError> {
         let mut issued = self.issued.lock().await;
         if issued.read_at.is_none_or(|read_at| read_at.elapsed() > BELIEVED) {
@@ -131,7 +122,7 @@ impl Access {
         Ok(Arc::clone(&issued.keys))
     }
 
-    /// Notes that a key was used, beside the request rather than in its way.
+    /// Records the use of a key in the background, without delaying the request.
     async fn note_use(&self, key: &Key) {
         let Some(id) = key.id else { return };
         if self.issued.lock().await.used.insert(id) {
@@ -144,19 +135,12 @@ impl Access {
         }
     }
 
-    /// A ticket for `principal`.
-    ///
-    /// # Errors
-    /// A [`Problem`] where Redis is away.
     pub async fn issue_ticket(&self, principal: &Principal) -> Result<Ticket, Problem> {
         let expires_at = self.clock.now() + tickets::LIFETIME;
         Ok(Ticket { ticket: self.redis.issue_ticket(principal).await?, expires_at })
     }
 
-    /// Whose ticket this is; it opens nothing from now on.
-    ///
-    /// # Errors
-    /// A [`Problem`]: 401 where it was used, has run out, or never was one; 503 where Redis is away.
+    /// Invalidates a ticket and returns its holder; 401 if it is unknown, used or expired, 503 if Redis is unavailable.
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<Principal, Problem> {
         let refused = || Problem::new(ProblemCode::Unauthenticated, "this ticket was used or has expired");
         self.redis.redeem_ticket(ticket).await?.ok_or_else(refused)
@@ -164,7 +148,7 @@ impl Access {
 }
 
 fn find<'keys>(keys: &'keys [Key], digest: &[u8; 32]) -> Option<&'keys Key> {
-    // Every key is compared to its end, found or not.
+    // Every key is compared, so that the time does not depend on the result.
     keys.iter().filter(|key| bool::from(key.digest.ct_eq(digest))).fold(None, |found, key| found.or(Some(key)))
 }
 
@@ -177,19 +161,19 @@ fn presented_key(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(alone).filter(|key| !key.is_empty())
 }
 
-/// Whoever asks may at least read.
+/// A caller with any role.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Viewer(pub(in crate::web) Principal);
 
-/// Whoever asks may at least start, retry and resolve.
+/// A caller with the role operator or admin.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Operator(pub(in crate::web) Principal);
 
-/// Whoever asks may do everything.
+/// A caller with the role admin.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Admin(pub(in crate::web) Principal);
 
-/// Makes a newtype of [`Principal`] an argument that only this role or a higher one can give.
+/// Makes a newtype of [`Principal`] a handler argument that requires this role or a higher one.
 macro_rules! requires {
     ($type:ident, $role:expr, $name:literal) => {
         impl<'a> ApiExtractor<'a> for $type {
@@ -261,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_comes_in_either_header() {
+    fn key_is_accepted_in_either_header() {
         for (headers, expected) in [
             (&[][..], None),
             (&[("authorization", "Bearer abc")], Some("abc")),
@@ -281,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_the_digest_is_found() {
+    fn key_is_found_by_its_digest() {
         let key = |text: &str, name: &str| Key {
             id: None,
             digest: Sha256::digest(text).into(),

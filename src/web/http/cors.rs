@@ -1,7 +1,7 @@
-//! Which pages of other origins may ask: those that are configured, to the letter.
+//! CORS for the configured origins, which are compared exactly.
 //!
-//! poem's own was rejected: it answers 403 to an origin that it does not know, while CORS is the browser's to enforce,
-//! and a request that is no browser's must not fail for a header.
+//! poem's middleware was rejected: it responds 403 to an unknown origin, but CORS is enforced by browsers, and a request
+//! that is not from a browser must not fail because of a header.
 
 use poem::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -16,28 +16,26 @@ const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, X-API-Key, Content-Type, Idempotency-Key, X-Request-Id");
 const EXPOSED_HEADERS: HeaderValue =
     HeaderValue::from_static("X-Request-Id, Location, Retry-After, Content-Disposition, X-Total-Count");
-/// Ten minutes: a new setting is felt soon, and a dashboard does not ask twice for each call.
+/// Ten minutes: a new setting takes effect soon, and most calls of a dashboard need no preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// The origins whose pages may ask.
 #[derive(Debug, Clone, Default)]
 pub(in crate::web) struct Cors {
     origins: Vec<String>,
 }
 
 impl Cors {
-    /// Allows these origins.
     pub(in crate::web) fn new(origins: Vec<String>) -> Self {
         Self { origins }
     }
 
-    /// The origin of a request, where it is allowed.
+    /// The origin of a request if it is allowed.
     pub(in crate::web) fn allowed_origin(&self, request: &Request) -> Option<HeaderValue> {
         let origin = request.headers().get(ORIGIN)?;
         self.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then(|| origin.clone())
     }
 
-    /// The answer to a preflight, whatever path it asks about; none where the request is no preflight.
+    /// The response to a preflight for any path; `None` if the request is not a preflight.
     pub(in crate::web) fn preflight(&self, request: &Request) -> Option<Response> {
         let asks =
             request.headers().contains_key(ORIGIN) && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -54,7 +52,7 @@ impl Cors {
         Some(response)
     }
 
-    /// Says in an answer that the page of `origin` may read it.
+    /// Allows the page of `origin` to read the response.
     pub(in crate::web) fn admit(&self, headers: &mut HeaderMap, origin: Option<HeaderValue>) {
         if self.origins.is_empty() {
             return;
@@ -97,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_options_that_is_no_preflight_is_not_answered_here() {
+    fn options_request_without_preflight_headers_is_passed_on() {
         let request = Request::builder().method(Method::OPTIONS).finish();
         assert!(Cors::default().preflight(&request).is_none());
     }

@@ -1,7 +1,7 @@
-//! Pages of listings, by number or by cursor.
+//! Pages of lists, by number or by cursor.
 //!
-//! A cursor says after which item the next page begins, so that it costs the same however deep it is. It is signed with a
-//! key that all web processes share: it is an answer to be handed back, not a way to ask the database for anything.
+//! A cursor contains the item after which the next page starts, so that its cost does not depend on the depth. It is signed
+//! with a key that all web processes share, so that clients cannot make their own.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +19,7 @@ use crate::db::page::PageWindow;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_ITEMS: u32 = 100;
-/// Half of SHA-256: nobody guesses 128 bits, and a cursor stays short.
+/// Half of SHA-256: 128 bits cannot be guessed, and the cursor stays short.
 const TAG_BYTES: usize = 16;
 
 request_fields! {
@@ -51,29 +51,26 @@ impl PageQuery {
     }
 }
 
-/// The part of a listing that a page stands for.
+/// The part of a list that a page contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) struct Window<T> {
-    /// The number of the page.
     pub(in crate::web) number: u32,
-    /// How many items it has at most.
     pub(in crate::web) limit: u32,
-    /// It begins after this item.
     pub(in crate::web) after: Option<T>,
 }
 
 impl<T> Window<T> {
-    /// How many items are passed over, from the beginning or from `after`.
+    /// How many items are skipped, from the beginning or from `after`.
     pub(in crate::web) fn offset(&self) -> i64 {
         if self.after.is_some() { 0 } else { self.passed() }
     }
 
-    /// One more than the page has, which tells whether there is a next one.
+    /// One more than the page has, to detect a next page.
     pub(in crate::web) fn wanted(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 
-    /// The same rows for a query, with one more than the page has: it shows whether there is a next page.
+    /// For the query, which reads one item more than the page has, to detect a next page.
     pub(in crate::web) fn to_db(&self) -> PageWindow<T>
     where
         T: Clone,
@@ -86,7 +83,7 @@ impl<T> Window<T> {
     }
 }
 
-/// What a cursor says: of which listing it is, which page is next, and after which item it begins.
+/// The content of a cursor: its list, the number of the next page, and the item after which it starts.
 #[derive(Serialize, Deserialize)]
 struct Claims<T> {
     listing: String,
@@ -94,18 +91,17 @@ struct Claims<T> {
     after: T,
 }
 
-/// Signs cursors, and reads those that it signed.
+/// Signs and verifies cursors.
 pub(in crate::web) struct Cursors {
     key: Vec<u8>,
 }
 
 impl Cursors {
-    /// Signs with this key.
     pub(in crate::web) fn new(key: Vec<u8>) -> Self {
         Self { key }
     }
 
-    /// The part of `listing` that is asked for. A listing's name holds whatever its order depends on.
+    /// The requested part of `listing`, whose name includes everything that its order depends on.
     pub(in crate::web) fn window<T: DeserializeOwned>(
         &self,
         listing: &str,
@@ -122,7 +118,7 @@ impl Cursors {
         Ok(Window { number: claims.page, limit, after: Some(claims.after) })
     }
 
-    /// The page of `listing` that `items` are; one item more than the page has tells that there is a next one.
+    /// The page of `listing` with these items; one item more than the page has means that there is a next page.
     pub(in crate::web) fn page<I, T: Serialize>(
         &self,
         listing: &str,
@@ -138,38 +134,38 @@ impl Cursors {
             self.sign(&Claims { listing: listing.to_owned(), page, after: place(last) })
         });
         let seen = if items.is_empty() { 0 } else { window.passed().unsigned_abs() + items.len() as u64 };
-        // A count that stopped early must not be below what is shown.
+        // A count that stopped early must not be below the number of items shown.
         let total = if count.exact { count.total } else { count.total.max(seen + u64::from(has_next)) };
         let count = Count { total, ..count };
         Listed { items, count, number: window.number, limit: window.limit, next_cursor: next }
     }
 
     fn sign<T: Serialize>(&self, claims: &Claims<T>) -> String {
-        // Plain data that this program made is always JSON; an empty cursor would be refused, not believed.
-        let told = serde_json::to_vec(claims).unwrap_or_default();
-        let mut signed = self.tag(&told);
-        signed.extend(told);
+        // Serializing plain data cannot fail; an empty cursor would be rejected.
+        let payload = serde_json::to_vec(claims).unwrap_or_default();
+        let mut signed = self.tag(&payload);
+        signed.extend(payload);
         URL_SAFE_NO_PAD.encode(signed)
     }
 
     fn read<T: DeserializeOwned>(&self, cursor: &str) -> Option<Claims<T>> {
         let signed = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (tag, told) = signed.split_at_checked(TAG_BYTES)?;
-        self.mac(told)?.verify_truncated_left(tag).ok()?;
-        serde_json::from_slice(told).ok()
+        let (tag, payload) = signed.split_at_checked(TAG_BYTES)?;
+        self.mac(payload)?.verify_truncated_left(tag).ok()?;
+        serde_json::from_slice(payload).ok()
     }
 
-    fn tag(&self, told: &[u8]) -> Vec<u8> {
-        self.mac(told).map(|mac| mac.finalize().into_bytes()[..TAG_BYTES].to_vec()).unwrap_or_default()
+    fn tag(&self, payload: &[u8]) -> Vec<u8> {
+        self.mac(payload).map(|mac| mac.finalize().into_bytes()[..TAG_BYTES].to_vec()).unwrap_or_default()
     }
 
-    fn mac(&self, told: &[u8]) -> Option<Hmac<Sha256>> {
-        // A key of any length will do, so there always is one.
-        Some(Hmac::<Sha256>::new_from_slice(&self.key).ok()?.chain_update(told))
+    fn mac(&self, payload: &[u8]) -> Option<Hmac<Sha256>> {
+        // Every key length is valid, so this is always `Some`.
+        Some(Hmac::<Sha256>::new_from_slice(&self.key).ok()?.chain_update(payload))
     }
 }
 
-/// A page whose items are still as the database gave them.
+/// A page whose items are still database rows.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Listed<I> {
     items: Vec<I>,
@@ -180,7 +176,6 @@ pub(in crate::web) struct Listed<I> {
 }
 
 impl<I> Listed<I> {
-    /// The page as it is answered.
     pub(in crate::web) fn map<A: ParseFromJSON + ToJSON>(self, answer: impl Fn(I) -> A) -> Page<A> {
         Page {
             items: self.items.into_iter().map(answer).collect(),
@@ -253,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_leads_to_the_next_page() {
+    fn cursor_leads_to_the_next_page() {
         let cursors = cursors();
         let first = cursors.window::<u64>("numbers", &PageQuery { page: None, limit: Some(2), cursor: None });
         let first = first.expect("a window");
@@ -266,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_page_has_no_cursor() {
+    fn last_page_has_no_cursor() {
         let window = Window::<u64> { number: 3, limit: 2, after: None };
         let page = cursors().page("numbers", &window, Count { total: 5, exact: true }, vec![14_u64], |item| *item);
         assert_eq!(page.next_cursor, None);
     }
 
     #[test]
-    fn a_count_that_stopped_early_is_not_below_what_is_shown() {
+    fn partial_count_is_not_below_the_items_shown() {
         let window = Window::<u64> { number: 3, limit: 2, after: None };
         let items = vec![14_u64, 15, 16];
         let page = cursors().page("numbers", &window, Count { total: 0, exact: false }, items, |item| *item);
@@ -281,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_or_altered_cursor_is_refused() {
+    fn forged_or_altered_cursor_is_rejected() {
         let cursors = cursors();
         let genuine = cursors.sign(&Claims { listing: "numbers".to_owned(), page: 2, after: 11_u64 });
         assert!(cursors.window::<u64>("numbers", &after(&genuine)).is_ok());
@@ -298,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_checked() {
+    fn page_parameters_are_validated() {
         for (query, expected) in [
             ("page=0", Some("page: must be at least 1")),
             ("limit=0", Some("limit: must be from 1 to 100")),

@@ -1,7 +1,7 @@
-//! The variable part of a path.
+//! A parameter in a path.
 //!
-//! poem-openapi's own `Path` was rejected: it knows the part by its position (`param0`), and says so to whoever asked.
-//! Ours bears the same name, for by it poem-openapi's macro tells which position an argument stands for.
+//! poem-openapi's own `Path` was rejected: its errors name the parameter by its position (`param0`). This type has the same
+//! name because poem-openapi's macro recognizes path parameters by it.
 
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
@@ -13,9 +13,8 @@ use super::parse_field::ParseField;
 use super::problem::Problem;
 use crate::domain::transaction::Source;
 
-/// A value that stands in a path, always under the same name.
+/// A value that has the same parameter name in every path.
 pub(in crate::web) trait Segment: ParseField + Type {
-    /// The name.
     const NAME: &'static str;
 }
 
@@ -31,7 +30,6 @@ impl Segment for String {
     const NAME: &'static str = "name";
 }
 
-/// What the path says.
 #[derive(Debug)]
 pub(in crate::web) struct Path<T>(pub(in crate::web) T);
 

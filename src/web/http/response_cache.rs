@@ -1,8 +1,8 @@
-//! Answers that are written once, for as long as what they say has not changed.
+//! Caches serialized responses until their data changes.
 //!
-//! Dashboards ask for the same page of payments, or the same month hour by hour, again and again. To find and write it takes
-//! many times as long as to find out that nothing of what it is made of has changed. What is short is not kept: it is
-//! written in no time.
+//! Dashboards request the same page of transactions, or the same month by hour, again and again. Computing and serializing
+//! it takes many times longer than checking whether its data has changed. Small responses are not cached: they are fast to
+//! serialize.
 
 use std::marker::PhantomData;
 
@@ -22,39 +22,38 @@ use crate::domain::access::Principal;
 use crate::domain::masking::PiiAccess;
 use crate::operations::metrics_cache::MetricsAnswer;
 
-const MOST_BYTES: u64 = 32 << 20;
-const USUAL_ANSWERS: usize = 500;
+const MAX_BYTES: u64 = 32 << 20;
+const ESTIMATED_ENTRIES: usize = 500;
 
-/// The answers that are kept.
 pub(crate) struct ResponseCache(Cache<Key, Bytes, Weight>);
 
-/// What was asked for, by whom as far as it matters, and what the answer is made of.
+/// The request, the access level of the caller, and the version of the data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    asked: String,
-    sight: PiiAccess,
-    made_of: CacheVersion,
+    request: String,
+    pii_access: PiiAccess,
+    version: CacheVersion,
 }
 
-/// What an answer is made of: as long as that is the same, so is the answer.
+/// The version of the data of a response: while it is the same, so is the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::web) struct CacheVersion {
-    /// The payments.
-    edition: DataVersion,
-    /// How far each source has been read, where the answer tells it.
+    /// The version of the transactions.
+    data_version: DataVersion,
+    /// How far each source has been read, if the response contains it.
     as_of: [Option<DateTime<Utc>>; 2],
 }
 
 impl From<&MetricsAnswer> for CacheVersion {
     fn from(answer: &MetricsAnswer) -> Self {
-        Self { edition: answer.data_version, as_of: answer.as_of }
+        Self { data_version: answer.data_version, as_of: answer.as_of }
     }
 }
 
-/// A page of payments, which tells nothing of how far the sources have been read.
+/// For a page of transactions, which does not contain how far the sources have been read.
 impl From<DataVersion> for CacheVersion {
-    fn from(edition: DataVersion) -> Self {
-        Self { edition, as_of: [None; 2] }
+    fn from(data_version: DataVersion) -> Self {
+        Self { data_version, as_of: [None; 2] }
     }
 }
 
@@ -63,33 +62,33 @@ struct Weight;
 
 impl Weighter<Key, Bytes> for Weight {
     fn weight(&self, key: &Key, text: &Bytes) -> u64 {
-        (size_of::<Key>() + key.asked.len() + text.len()) as u64
+        (size_of::<Key>() + key.request.len() + text.len()) as u64
     }
 }
 
 impl Default for ResponseCache {
     fn default() -> Self {
-        Self(Cache::with_weighter(USUAL_ANSWERS, MOST_BYTES, Weight))
+        Self(Cache::with_weighter(ESTIMATED_ENTRIES, MAX_BYTES, Weight))
     }
 }
 
 impl ResponseCache {
-    /// What was written before of the same, for somebody who may see as much; else what `make` makes of it. Whoever asks for
-    /// it meanwhile waits for that.
-    pub(in crate::web) async fn answer<T: ToJSON, Error>(
+    /// The cached response for the same request, access level and version, or else the result of `make`, for which concurrent
+    /// requests wait.
+    pub(in crate::web) async fn get_or_insert<T: ToJSON, Error>(
         &self,
-        (asked, principal): (&Uri, &Principal),
-        made_of: CacheVersion,
+        (request, principal): (&Uri, &Principal),
+        version: CacheVersion,
         make: impl Future<Output = Result<T, Error>>,
     ) -> Result<CachedJson<T>, Error> {
-        let key = Key { asked: asked.to_string(), sight: PiiAccess::for_role(principal.role), made_of };
-        let making = async { Ok(Bytes::from(make.await?.to_json_string())) };
-        let text = self.0.get_or_insert_async(&key, making).await?;
+        let key = Key { request: request.to_string(), pii_access: PiiAccess::for_role(principal.role), version };
+        let serialized = async { Ok(Bytes::from(make.await?.to_json_string())) };
+        let text = self.0.get_or_insert_async(&key, serialized).await?;
         Ok(CachedJson { text, of: PhantomData })
     }
 }
 
-/// A `T`, written as JSON.
+/// A `T`, serialized as JSON.
 pub(in crate::web) struct CachedJson<T> {
     text: Bytes,
     of: PhantomData<T>,
@@ -131,8 +130,8 @@ mod tests {
     use crate::domain::access::Role;
 
     #[tokio::test]
-    async fn what_was_written_holds_for_the_same_alone() {
-        let written = ResponseCache::default();
+    async fn cached_response_is_used_only_for_the_same_request_access_and_version() {
+        let cache = ResponseCache::default();
         let principal = |role| Principal { name: "somebody".to_owned(), role };
         let uri = |query: &str| format!("/api/v1/transactions?{query}").parse::<Uri>().expect("a path");
         let (none, later) = ([None; 2], [Some(DateTime::UNIX_EPOCH), None]);
@@ -145,21 +144,22 @@ mod tests {
             ("page=1", Role::Admin, none, 6, "1"),
             ("page=1", Role::Viewer, none, 7, "3"),
         ] {
-            let (asked, principal) = (uri(query), principal(role));
-            let made_of = CacheVersion { edition: DataVersion::default(), as_of };
-            let answer = written.answer((&asked, &principal), made_of, async { Ok::<_, ()>(value) }).await;
-            assert_eq!(answer.expect("an answer").text, said, "{query} {role:?} {as_of:?}");
+            let (request, principal) = (uri(query), principal(role));
+            let version = CacheVersion { data_version: DataVersion::default(), as_of };
+            let response = cache.get_or_insert((&request, &principal), version, async { Ok::<_, ()>(value) }).await;
+            assert_eq!(response.expect("a response").text, said, "{query} {role:?} {as_of:?}");
         }
     }
 
     #[tokio::test]
-    async fn what_could_not_be_made_is_not_kept() {
-        let written = ResponseCache::default();
-        let (asked, principal) = (Uri::from_static("/"), Principal { name: "somebody".to_owned(), role: Role::Admin });
-        let made_of = CacheVersion { edition: DataVersion::default(), as_of: [None; 2] };
+    async fn errors_are_not_cached() {
+        let cache = ResponseCache::default();
+        let (request, principal) =
+            (Uri::from_static("/"), Principal { name: "somebody".to_owned(), role: Role::Admin });
+        let version = CacheVersion { data_version: DataVersion::default(), as_of: [None; 2] };
         for (made, said) in [(Err("broken"), Err("broken")), (Ok(1), Ok("1")), (Err("broken again"), Ok("1"))] {
-            let answer = written.answer::<i32, _>((&asked, &principal), made_of, async { made }).await;
-            assert_eq!(answer.map(|answer| answer.text), said.map(Bytes::from));
+            let response = cache.get_or_insert::<i32, _>((&request, &principal), version, async { made }).await;
+            assert_eq!(response.map(|answer| answer.text), said.map(Bytes::from));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Takes connections and serves them by an endpoint.
+//! Accepts connections and serves them.
 //!
-//! poem's own server was rejected for one thing: where a connection has failed, it goes on with it, and then the end of a body
-//! is sent that has not come to its end (a file that was cut off looks whole), and whoever asked and went away is worked for to
-//! the end. Here a connection that has failed is closed, and whatever answered it is dropped. Everything else is as there.
+//! poem's own server was rejected for one reason: it continues after a connection has failed, and then sends the end of a
+//! body that is incomplete (a truncated file looks complete), and a request is processed to its end although the client is
+//! gone. Here a failed connection is closed and its handler is dropped. Everything else is as in poem.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,10 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long to wait after a connection could not be taken: most likely this process has too many.
+/// The pause after a failed accept; most likely the process has too many connections.
 const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
-/// Serves until it is told to stop; then open requests get `grace`.
+/// Serves until `stop` is cancelled; then open requests have `grace` to finish.
 pub(in crate::web) async fn serve<E>(listener: TcpListener, endpoint: E, stop: CancellationToken, grace: Duration)
 where
     E: Endpoint<Output = Response> + 'static,
@@ -41,7 +41,7 @@ where
             }
         }
     }
-    // New clients are refused, and can try another process.
+    // Refuses new clients, which can use another process.
     drop(listener);
     connections.close();
     if tokio::time::timeout(grace, connections.wait()).await.is_err() {
@@ -75,7 +75,7 @@ where
         let mut connection = pin!(server.serve_connection_with_upgrades(TokioIo::new(socket), service));
         if stop.run_until_cancelled(connection.as_mut()).await.is_none() {
             connection.as_mut().graceful_shutdown();
-            // Whatever became of it, it is over.
+            // The connection has ended, with or without an error.
             let _ended = connection.await;
         }
     }

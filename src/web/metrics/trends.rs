@@ -193,7 +193,7 @@ impl TrendsApi {
         let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(query.0.days(&state)?)?;
         let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets)).await?;
         let trends = async { Ok(MetricsTrends::new(period, granularity, &starts, &answer)) };
-        state.written.answer((request.original_uri(), &viewer.0), CacheVersion::from(&answer), trends).await
+        state.responses.get_or_insert((request.original_uri(), &viewer.0), CacheVersion::from(&answer), trends).await
     }
 
     /// Get trends by source
@@ -217,7 +217,7 @@ impl TrendsApi {
             let sources = sources.into_iter().map(|source| SourceTrends::new(source, &starts, &answer.rows)).collect();
             Ok(MetricsBySource { period, granularity, sources, data_as_of: answer.as_of.into() })
         };
-        state.written.answer((request.original_uri(), &viewer.0), CacheVersion::from(&answer), by_source).await
+        state.responses.get_or_insert((request.original_uri(), &viewer.0), CacheVersion::from(&answer), by_source).await
     }
 }
 

@@ -110,7 +110,7 @@ impl TransactionsApi {
             let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
             Ok(page.map(|found| Transaction::visible_to(&viewer.0, found)))
         });
-        state.written.answer((request.original_uri(), &viewer.0), data_version.into(), page).await
+        state.responses.get_or_insert((request.original_uri(), &viewer.0), data_version.into(), page).await
     }
 
     /// Get a transaction

@@ -129,7 +129,7 @@ fn query_object<'a>(parameter: &Value, schemas: &'a Map<String, Value>) -> Optio
     schemas.get(&name)?.get("properties")?.as_object()
 }
 
-/// Without an example: Swagger UI fills examples in, and so would filter a request that nobody filtered.
+/// Without an example, because Swagger UI would send it as a filter that the user did not choose.
 fn query_parameter(name: &str, schema: &Value) -> Value {
     let mut schema = schema.clone();
     let description = schema.as_object_mut().and_then(|schema| {

@@ -215,7 +215,7 @@ async fn client_that_does_not_read_is_closed_and_slows_no_other() {
     let address = serve(&hub).await;
     let (mut slow, mut quick) = (connect(&address, "").await, connect(&address, "").await);
     receive(&mut quick).await;
-    let telling = async {
+    let writing = async {
         for id in 1..=LAST {
             let error = "no disk ".repeat(1_000);
             feed.commit_and_publish(recorded(
@@ -232,6 +232,6 @@ async fn client_that_does_not_read_is_closed_and_slows_no_other() {
             assert_eq!(receive(&mut quick).await["id"], id);
         }
     };
-    tokio::join!(telling, listening);
+    tokio::join!(writing, listening);
     assert_eq!(close_code(&mut slow).await, 1013);
 }
