@@ -181,7 +181,7 @@ async fn large_exports_are_audited_and_too_long_workbooks_are_rejected() {
     let problem = refused.json();
     assert_eq!((refused.status, &problem["code"]), (422, &"EXPORT_TOO_LONG".into()));
     let detail = problem["detail"].as_str().expect("a detail");
-    let instruction = r#"POST /api/v1/exports and {"export": "transactions", "query": "format=xlsx&columns=id"}"#;
+    let instruction = r#"POST /api/v1/exports with {"export": "transactions", "query": "format=xlsx&columns=id"}"#;
     assert!(detail.contains("250001 rows") && detail.contains(instruction), "{detail}");
     let csv = file(&web, VIEWER, "transactions?columns=id").await;
     assert_eq!((csv.total, csv_rows(&csv.bytes).len()), (Some(250_001), 250_001));
