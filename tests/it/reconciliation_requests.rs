@@ -93,7 +93,11 @@ async fn invalid_requests_are_rejected_by_field() {
         (json!({"day": "2025-01-15"}), "day", "is not known here; known are date, from_date, to_date, force"),
         (json!({"date": "2025-1-15"}), "date", "must be a day, for example"),
         (json!({"date": ["2025-01-15"]}), "date", "must be a single value"),
-        (json!({"date": "2025-01-15", "to_date": "2025-01-16"}), "date", "leave from_date and to_date out"),
+        (
+            json!({"date": "2025-01-15", "to_date": "2025-01-16"}),
+            "date",
+            "cannot be combined with from_date and to_date",
+        ),
         (json!({"from_date": "2025-01-15"}), "to_date", "is required if the other end is given"),
         (json!({"to_date": "2025-01-15"}), "from_date", "is required if the other end is given"),
         (json!({"from_date": "2025-01-16", "to_date": "2025-01-15"}), "from_date", "swap them"),

@@ -193,7 +193,7 @@ async fn runs_are_listed_newest_first() {
     for (query, message) in [
         ("status=done", "must be one of queued, running, completed, failed, cancelled"),
         ("trigger=nobody", "must be one of schedule, api, cli, retry"),
-        ("date=2025-01-15&from_date=2025-01-15", "leave from_date and to_date out"),
+        ("date=2025-01-15&from_date=2025-01-15", "cannot be combined with from_date or to_date"),
         ("from_date=2025-01-15&to_date=2025-01-14", "swap them"),
         ("date=today", "must be a day"),
         ("cursor=forged", "cursor"),
