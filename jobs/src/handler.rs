@@ -98,7 +98,7 @@ impl Registry {
     }
 }
 
-/// Creates a [`Registry`](crate::handler::Registry) from `module::Handler` lines. A module has the name of its kind with
+/// Creates a [`Registry`] from `module::Handler` lines. A module has the name of its kind with
 /// underscores, which also names the span of its jobs: `job.<module>`.
 ///
 /// It is a macro because tracing requires the name of a span to be a constant.
