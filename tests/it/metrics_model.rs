@@ -17,7 +17,7 @@ use crate::harness::consistency::assert_rollups_match_transactions;
 use crate::harness::ingest_fixture::IngestFixture;
 use crate::harness::is_long;
 use crate::harness::test_system::{TestSystem, Web};
-use history::{Telling, histories};
+use history::{PaymentVersion, histories};
 use oracle::{Asked, Oracle};
 
 const ZONES: [&str; 4] = ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York"];
@@ -48,7 +48,7 @@ async fn every_endpoint_equals_plain_sql_over_the_transactions() {
     }
 }
 
-async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
+async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<PaymentVersion>]) {
     let system = TestSystem::start(&[]).await;
     let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
     let web = system.start_web().await;
@@ -71,14 +71,14 @@ async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<Telling>]) {
 }
 
 /// A page per list, as the providers return them.
-async fn store(books: &IngestFixture, tellings: &[Telling]) {
+async fn store(books: &IngestFixture, tellings: &[PaymentVersion]) {
     for (stream, source, kind) in [
         (Stream::VimaUpdates, Source::Vima, Kind::Payin),
         (Stream::PayshackPayins, Source::Payshack, Kind::Payin),
         (Stream::PayshackPayouts, Source::Payshack, Kind::Payout),
     ] {
         let records = tellings.iter().filter(|telling| (telling.source, telling.kind) == (source, kind));
-        let page = Page::new(stream, records.map(Telling::record).collect(), Checkpoint::None);
+        let page = Page::new(stream, records.map(PaymentVersion::record).collect(), Checkpoint::None);
         books.ingest_page(page).await.expect("the page is stored");
     }
 }

@@ -9,11 +9,11 @@ async fn every_error_is_a_problem() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let trigger = "/api/v1/sync/trigger";
-    let nobody = "/api/v1/transactions/00000000-0000-0000-0000-000000000000";
+    let missing = "/api/v1/transactions/00000000-0000-0000-0000-000000000000";
     for (method, path, key, body, status, code) in [
         (Method::GET, "/no/such/path", Some(ADMIN), None, 404, "NOT_FOUND"),
         (Method::GET, "/api/v1/no-such-path", Some(ADMIN), None, 404, "NOT_FOUND"),
-        (Method::GET, nobody, Some(ADMIN), None, 404, "NOT_FOUND"),
+        (Method::GET, missing, Some(ADMIN), None, 404, "NOT_FOUND"),
         (Method::DELETE, "/api/v1/transactions", Some(ADMIN), None, 405, "METHOD_NOT_ALLOWED"),
         (Method::TRACE, "/api/v1/me", Some(ADMIN), None, 405, "METHOD_NOT_ALLOWED"),
         (Method::POST, "/api/docs", None, None, 405, "METHOD_NOT_ALLOWED"),

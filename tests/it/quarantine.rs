@@ -178,13 +178,13 @@ async fn invalid_queries_are_rejected() {
     let system = TestSystem::start(&[]).await;
     let web = system.start_web().await;
     let id = Old::new("payshack", "payin", PAYIN.as_bytes()).keep(&system).await;
-    let nobody = Uuid::nil();
+    let missing_id = Uuid::nil();
     for (method, path, key, status, message) in [
         (Method::GET, "?source=visa".to_owned(), VIEWER, 422, "vima, payshack"),
         (Method::GET, "?kind=refund".to_owned(), VIEWER, 422, "payin, payout"),
         (Method::GET, "?cursor=forged".to_owned(), VIEWER, 422, "cursor"),
         (Method::POST, format!("/{id}/replay"), VIEWER, 403, "operator"),
-        (Method::POST, format!("/{nobody}/replay"), OPERATOR, 404, "there is no such record in quarantine"),
+        (Method::POST, format!("/{missing_id}/replay"), OPERATOR, 404, "there is no such record in quarantine"),
         (Method::POST, "/17/replay".to_owned(), OPERATOR, 422, "must be a UUID"),
     ] {
         let response = asked(&web, method, &format!("{LIST}{path}"), key).await;
@@ -221,7 +221,7 @@ async fn replay_stores_readable_records_once() {
     assert_rollups_match_transactions(&system).await;
     let events = "SELECT count(*) FROM events WHERE body->>'type' IN ('new_transactions', 'metrics_updated')";
     assert_eq!(system.number(events).await, 2);
-    assert_eq!(system.number("SELECT count(*) FROM sync_runs").await, 0, "nobody asked the provider");
+    assert_eq!(system.number("SELECT count(*) FROM sync_runs").await, 0, "no provider request was sent");
 }
 
 #[tokio::test]

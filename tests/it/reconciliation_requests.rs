@@ -244,7 +244,7 @@ async fn nightly_run_revisits_unsettled_days() {
     let claim = claimed_night(&system, &redis, nightly).await;
     let lost = Claim { epoch: 0, ..claim };
     assert!(matches!(night(&lost, 6).await, Err(DbError::ClaimLost)));
-    assert_eq!(jobs(&system).await, 1, "whoever lost its claim enqueues nothing");
+    assert_eq!(jobs(&system).await, 1, "a lost claim enqueues nothing");
 
     let requested = night(&claim, 6).await.expect("the jobs table takes them");
     let days: Vec<NaiveDate> = requested.iter().map(|requested| requested.date).collect();

@@ -150,8 +150,8 @@ async fn run_status_follows_its_job() {
         assert_eq!(of(status).await, expected, "{status}");
     }
     let sync = system.enqueue("sync-vima", None);
-    for nobody in [sync, Uuid::now_v7()] {
-        for path in [format!("{RUNS}/{nobody}"), format!("{RUNS}/{nobody}/results")] {
+    for missing_id in [sync, Uuid::now_v7()] {
+        for path in [format!("{RUNS}/{missing_id}"), format!("{RUNS}/{missing_id}/results")] {
             let response = ask(&web, &path).await;
             assert!(response.status == 404 && response.text.contains("there is no such run"), "{path}: {response:?}");
         }

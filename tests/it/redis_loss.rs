@@ -42,7 +42,7 @@ async fn assert_each_done_at_once(queue: &TestQueue) {
 
 /// Waits until this many workers listen for wake-ups again.
 async fn wait_for_ears(queue: &TestQueue, workers: usize) {
-    eventually("the workers to hear bells", || async {
+    eventually("the workers to listen for wake-ups", || async {
         (wakeups::registered_workers(queue).await.len() >= workers).then_some(())
     })
     .await;
@@ -111,7 +111,7 @@ async fn slow_redis_delays_no_job_and_duplicates_none() {
     enqueue(&queue, 20).await;
     let push = async { queue.redis.wakeups(QUEUE).push(Value::Null).await };
     let pushed = tokio::time::timeout(Duration::from_secs(1), push).await;
-    assert!(pushed.is_err(), "nobody responses: {pushed:?}");
+    assert!(pushed.is_err(), "no response: {pushed:?}");
     assert_each_done_at_once(&queue).await;
     outage(AWAY).await;
     enqueue(&queue, 20).await;
@@ -152,7 +152,7 @@ async fn web_process_serves_during_redis_outage() {
         trigger(&web, "vima").await;
         hear_end(&mut socket, "vima").await;
     }
-    assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "nobody is to blame");
+    assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "an outage costs no attempt");
     system.wait_until_idle().await;
     let ids: Vec<i64> = socket.received.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
     assert!(ids.is_sorted(), "ids never go back: {ids:?}");

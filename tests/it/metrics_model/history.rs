@@ -12,7 +12,7 @@ use crate::harness::ingest_fixture::minimal_transaction;
 
 /// A version of a payment.
 #[derive(Debug, Clone)]
-pub(super) struct Telling {
+pub(super) struct PaymentVersion {
     pub(super) source: Source,
     pub(super) kind: Kind,
     id: u8,
@@ -29,7 +29,7 @@ pub(super) struct Telling {
     status: Status,
 }
 
-impl Telling {
+impl PaymentVersion {
     pub(super) fn record(&self) -> Record {
         let rate = self.rate.map(|rate| Decimal::new(rate, 4));
         let (amount, fee) = (Decimal::new(self.paise, 2), self.fee.map(|fee| Decimal::new(fee, 3)));
@@ -66,7 +66,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn telling(first: NaiveDate)(
+    fn payment_version(first: NaiveDate)(
         (source, kind) in prop_oneof![
             3 => Just((Source::Vima, Kind::Payin)),
             2 => Just((Source::Payshack, Kind::Payin)),
@@ -80,15 +80,15 @@ prop_compose! {
         paise in prop_oneof![4 => 1_i64..20_000_000, 1 => Just(10_000), 1 => Just(0)],
         fee in proptest::option::of(0_i64..100_000),
         rate in proptest::option::weighted(0.8, 100_i64..200),
-    ) -> Telling {
+    ) -> PaymentVersion {
         let created_at = (first - chrono::Days::new(2)).and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::seconds(second);
-        Telling {
+        PaymentVersion {
             source, kind, id, version, created_at, project, merchant, country, method, currency, paise, fee, rate, status,
         }
     }
 }
 
 /// Pages of versions of payments created around the days from `first` on.
-pub(super) fn histories(first: NaiveDate) -> impl Strategy<Value = Vec<Vec<Telling>>> {
-    proptest::collection::vec(proptest::collection::vec(telling(first), 20..40), 8..12)
+pub(super) fn histories(first: NaiveDate) -> impl Strategy<Value = Vec<Vec<PaymentVersion>>> {
+    proptest::collection::vec(proptest::collection::vec(payment_version(first), 20..40), 8..12)
 }
