@@ -52,8 +52,8 @@ async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<PaymentVersion>
     let system = TestSystem::start(&[]).await;
     let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
     let web = system.start_web().await;
-    for (page, tellings) in history.iter().enumerate() {
-        store(&books, tellings).await;
+    for (page, versions) in history.iter().enumerate() {
+        store(&books, versions).await;
         // Also between pages: a cached response must not outlive its data.
         if page % 4 == 3 {
             ask(&web, &books, first, "Asia/Kolkata", FILTERS[0]).await;
@@ -71,13 +71,13 @@ async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<PaymentVersion>
 }
 
 /// A page per list, as the providers return them.
-async fn store(books: &IngestFixture, tellings: &[PaymentVersion]) {
+async fn store(books: &IngestFixture, versions: &[PaymentVersion]) {
     for (stream, source, kind) in [
         (Stream::VimaUpdates, Source::Vima, Kind::Payin),
         (Stream::PayshackPayins, Source::Payshack, Kind::Payin),
         (Stream::PayshackPayouts, Source::Payshack, Kind::Payout),
     ] {
-        let records = tellings.iter().filter(|telling| (telling.source, telling.kind) == (source, kind));
+        let records = versions.iter().filter(|version| (version.source, version.kind) == (source, kind));
         let page = Page::new(stream, records.map(PaymentVersion::record).collect(), Checkpoint::None);
         books.ingest_page(page).await.expect("the page is stored");
     }

@@ -116,8 +116,8 @@ async fn malformed_record_is_listed_until_a_valid_version_arrives() {
     assert_eq!((&again["total"], &again["items"][0]["id"]), (&json!(1), &entry["id"]), "the same content is one entry");
     assert!(seen(&again["items"][0]) > seen(entry), "{again}");
 
-    let mended = operation("900", &json!("100"));
-    system.sandbox.send(Method::PUT, "vima/operations/900", Some(mended)).await;
+    let corrected = operation("900", &json!("100"));
+    system.sandbox.send(Method::PUT, "vima/operations/900", Some(corrected)).await;
     system.sync_both().await;
     assert_eq!(web.get(LIST).await["total"], 0, "it has left by itself");
     assert_matches_sandbox(&system).await;
