@@ -147,13 +147,15 @@ async fn cursor_that_does_not_advance_is_reported_without_looping() {
     let system = TestSystem::start(&["--switch", "vima_cursor=ignored"]).await;
     let _worker = system.start_jobs(&["worker"]);
     system.run_job("sync-vima", None);
-    let incomplete =
-        "SELECT count(*) FROM sync_runs WHERE status = 'incomplete' AND error LIKE '%do not advance beyond%'";
+    let incomplete = "SELECT count(*) FROM sync_runs
+                       WHERE mode = 'incremental' AND status = 'incomplete' AND error LIKE '%do not advance beyond%'";
     assert_eq!(system.number(incomplete).await, 1, "the run reports what it could not read");
     let watermarks = "SELECT count(*) FROM sync_streams WHERE source = 'vima' AND watermark IS NOT NULL";
     assert_eq!(system.number(watermarks).await, 0, "an incomplete run sets no watermark");
     let requests = system.sandbox.get("requests").await["total"].as_i64().expect("a count");
     assert!(requests < 20, "{requests} requests");
+    // A job that reads the backlog meanwhile may skip a day. The next sync requests that day only once the job has ended.
+    system.wait_until_idle().await;
     system.sandbox.set_switches(json!({"vima_cursor": "exclusive"})).await;
     system.sync_both().await;
     assert_matches_sandbox(&system).await;
