@@ -10,7 +10,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::provider::Provider;
+use crate::{
+    provider::Provider,
+    response_form::{Compression, ResponseForm},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -25,6 +28,8 @@ pub(crate) enum Fault {
     Unavailable,
     #[serde(rename = "429-seconds")]
     TooManyRequestsSeconds,
+    #[serde(rename = "503-retry-after")]
+    UnavailableRetryAfter,
     #[serde(rename = "429-date")]
     TooManyRequestsDate,
     #[serde(rename = "401")]
@@ -38,17 +43,21 @@ pub(crate) enum Fault {
     Duplicate,
     Stale,
     Nul,
+    Compressed,
+    Utf16,
+    Bom,
     LatencyMs,
     TimeoutSeconds,
 }
 
 /// A request gets at most one of these faults. They are drawn in this order.
-const EXCLUSIVE: [Fault; 13] = [
+const EXCLUSIVE: [Fault; 14] = [
     Fault::Timeout,
     Fault::Reset,
     Fault::InternalError,
     Fault::BadGateway,
     Fault::Unavailable,
+    Fault::UnavailableRetryAfter,
     Fault::TooManyRequestsSeconds,
     Fault::TooManyRequestsDate,
     Fault::TokenRevoked,
@@ -77,6 +86,7 @@ pub(crate) struct RequestFaults {
     pub(crate) timeout: Duration,
     pub(crate) fault: Option<Fault>,
     pub(crate) page: PageFaults,
+    pub(crate) form: ResponseForm,
 }
 
 /// The faults of one page of a list.
@@ -164,9 +174,14 @@ impl FaultInjector {
             malformed_share: rate(&rates, Fault::Malformed),
             nul_share: rate(&rates, Fault::Nul),
         };
+        let form = ResponseForm {
+            utf16: happens(Fault::Utf16),
+            bom: happens(Fault::Bom),
+            compression: happens(Fault::Compressed).then(|| Compression::random(&mut self.rng)),
+        };
         let timeout = rates.get(&Fault::TimeoutSeconds).copied().unwrap_or(DEFAULT_TIMEOUT_SECONDS);
         let latency = Duration::from_secs_f64(rate(&rates, Fault::LatencyMs) / 1000.0);
-        RequestFaults { latency, timeout: Duration::from_secs_f64(timeout), fault, page }
+        RequestFaults { latency, timeout: Duration::from_secs_f64(timeout), fault, page, form }
     }
 
     fn rates(&self, provider: Provider) -> &Rates {

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use poem::{Response, handler, http::StatusCode, web::Data};
+use poem::{Request, Response, handler, http::StatusCode, web::Data};
 
 use crate::{Sandbox, http::response::json};
 
@@ -32,7 +32,11 @@ impl Sandbox {
 }
 
 #[handler]
-pub(crate) fn latest(Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
+pub(crate) fn latest(request: &Request, Data(sandbox): Data<&Arc<Sandbox>>) -> Response {
+    let uri = request.original_uri();
+    if let Some(response) = sandbox.script().next(uri.path(), uri.query().unwrap_or_default()) {
+        return response;
+    }
     let FxResponse { status, body } = sandbox.fx_response.read().unwrap_or_else(PoisonError::into_inner).clone();
     json(status, body)
 }

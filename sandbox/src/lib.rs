@@ -10,7 +10,9 @@
 //! - `payment`, `history`, `live_stream`, `state`: the generated payments, before the start and while it runs
 //! - `vima`, `payshack`: each provider's records, indexes, JSON shapes and endpoints
 //! - `fx`: an exchange rate feed
-//! - `faults`, `switches`: fault injection, and behaviour that the providers' documents leave open
+//! - `faults`, `switches`, `scripted`: fault injection, behaviour that the providers' documents leave open, and exact
+//!   responses
+//! - `response_form`: compression, charsets and byte order marks of responses
 //! - `ground_truth`, `control`: the state that a correct client ends with, and the API that tests use
 //! - `timestamp`, `money`, `status`, `person`, `id_hash`, `json_writer`, `raw_json`: shared building blocks
 
@@ -32,6 +34,8 @@ mod person;
 mod provider;
 mod raw_json;
 mod request_log;
+mod response_form;
+mod scripted;
 mod state;
 mod status;
 mod switches;
@@ -55,6 +59,7 @@ use crate::{
     payshack::Sessions,
     provider::Provider,
     request_log::RequestLog,
+    scripted::Script,
     state::State,
     switches::Switches,
     timestamp::{Clock, Timestamp},
@@ -71,6 +76,7 @@ pub struct Sandbox {
     sessions: Mutex<Sessions>,
     requests: Mutex<RequestLog>,
     fx_response: RwLock<FxResponse>,
+    script: Mutex<Script>,
 }
 
 impl Sandbox {
@@ -99,6 +105,7 @@ impl Sandbox {
             sessions: Mutex::default(),
             requests: Mutex::default(),
             fx_response: RwLock::default(),
+            script: Mutex::default(),
         })
     }
 
@@ -137,6 +144,10 @@ impl Sandbox {
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn requests(&self) -> MutexGuard<'_, RequestLog> {

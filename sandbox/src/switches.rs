@@ -63,6 +63,55 @@ pub(crate) enum SingleEnvelope {
     Transaction,
 }
 
+/// How Vima represents a list without records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum VimaEmptyList {
+    /// As `vima_envelope` says.
+    List,
+    Null,
+    OperationsNull,
+    DataList,
+    #[serde(rename = "204")]
+    NoContent,
+}
+
+/// How PayShack represents a list without records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PayshackEmptyList {
+    /// With the totals.
+    List,
+    DataNull,
+    DataList,
+    TransactionsNull,
+    #[serde(rename = "204")]
+    NoContent,
+    /// The next ones only beyond the last page; page 1 is a `list`.
+    #[serde(rename = "404")]
+    NotFound,
+    #[serde(rename = "400")]
+    BadRequest,
+    SuccessFalse,
+}
+
+/// How PayShack answers a request by id for a pay-in that it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum UnknownPayment {
+    List,
+    DataNull,
+    DataList,
+    TransactionNull,
+    #[serde(rename = "404")]
+    NotFound,
+    #[serde(rename = "410")]
+    Gone,
+    #[serde(rename = "422")]
+    Unprocessable,
+    SuccessFalse,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Switches {
@@ -79,6 +128,7 @@ pub(crate) struct Switches {
     pub(crate) vima_amounts: AmountFormat,
     /// The HTTP status for wrong credentials.
     pub(crate) vima_refusal_status: u16,
+    pub(crate) vima_empty_list: VimaEmptyList,
     pub(crate) payshack_order: ListOrder,
     pub(crate) payshack_date_filter: DateFilter,
     pub(crate) payshack_token_seconds: u32,
@@ -86,8 +136,10 @@ pub(crate) struct Switches {
     /// A login invalidates all earlier sessions.
     pub(crate) payshack_single_session: bool,
     pub(crate) payshack_amounts: AmountFormat,
-    /// The HTTP status for an invalid token.
+    /// The HTTP status for an invalid token; with 200 only `success` is false, and the message does not say why.
     pub(crate) payshack_refusal_status: u16,
+    pub(crate) payshack_empty_list: PayshackEmptyList,
+    pub(crate) payshack_unknown_payment: UnknownPayment,
 }
 
 impl Default for Switches {
@@ -102,6 +154,7 @@ impl Default for Switches {
             vima_key_form: KeyFormat::Mixed,
             vima_amounts: AmountFormat::Number,
             vima_refusal_status: 401,
+            vima_empty_list: VimaEmptyList::List,
             payshack_order: ListOrder::Newest,
             payshack_date_filter: DateFilter::Created,
             payshack_token_seconds: 1800,
@@ -109,6 +162,8 @@ impl Default for Switches {
             payshack_single_session: false,
             payshack_amounts: AmountFormat::Number,
             payshack_refusal_status: 401,
+            payshack_empty_list: PayshackEmptyList::List,
+            payshack_unknown_payment: UnknownPayment::List,
         }
     }
 }
@@ -124,10 +179,11 @@ impl Switches {
         if !(0.0..=1.0).contains(&changed.vima_late_visible_share) {
             return Err("vima_late_visible_share must be between 0 and 1".into());
         }
-        for status in [changed.vima_refusal_status, changed.payshack_refusal_status] {
-            if !matches!(status, 401 | 403) {
-                return Err(format!("a refusal status must be 401 or 403, not {status}"));
-            }
+        if !matches!(changed.vima_refusal_status, 401 | 403) {
+            return Err("vima_refusal_status must be 401 or 403".into());
+        }
+        if !matches!(changed.payshack_refusal_status, 200 | 401 | 403) {
+            return Err("payshack_refusal_status must be 200, 401 or 403".into());
         }
         *self = changed;
         Ok(())

@@ -4,6 +4,7 @@ mod fixtures;
 mod ground_truth;
 mod live;
 mod metadata;
+mod responses;
 mod settings;
 
 use poem::{Route, get, post, put};
@@ -25,5 +26,6 @@ pub(crate) fn routes() -> Route {
         .at("/payshack/:list", post(metadata::insert_row))
         .at("/payshack/:list/:id", poem::patch(metadata::change_row).delete(metadata::remove_row))
         .at("/fx", put(settings::set_fx_response))
+        .at("/responses", get(responses::list).post(responses::add).delete(responses::clear))
         .at("/requests", get(settings::requests).delete(settings::clear_requests))
 }

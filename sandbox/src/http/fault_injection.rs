@@ -35,23 +35,38 @@ impl<E> FaultInjection<E> {
     }
 }
 
+impl<E: Endpoint<Output = Response>> FaultInjection<E> {
+    async fn respond(&self, request: Request, faults: RequestFaults) -> Response {
+        if let Some(response) = replacement(faults).await {
+            return response;
+        }
+        let accepted = request.header(header::ACCEPT_ENCODING).unwrap_or_default().to_owned();
+        let response = self.routes.call(request).await.unwrap_or_else(error_response);
+        match faults.fault {
+            Some(fault @ (Fault::Truncated | Fault::Reset | Fault::Endless)) => corrupted(response, fault).await,
+            _ => faults.form.apply(response, &accepted).await,
+        }
+    }
+}
+
 impl<E: Endpoint<Output = Response>> Endpoint for FaultInjection<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let path = request.original_uri().path().to_owned();
         let query = request.original_uri().query().unwrap_or_default();
+        let scripted = self.sandbox.script().next(&path, query);
         let target = Target { provider: self.provider, login: path.ends_with("/auth/login") };
-        let faults = self.sandbox.faults().draw(target);
+        let faults = if scripted.is_some() { RequestFaults::default() } else { self.sandbox.faults().draw(target) };
         let number = self.sandbox.requests().record_request(request.method().as_str(), &path, query, faults.fault);
         request.extensions_mut().insert(faults);
         // A zero sleep still lasts until the timer's next tick.
         if !faults.latency.is_zero() {
             tokio::time::sleep(faults.latency).await;
         }
-        let response = match replacement(faults).await {
+        let response = match scripted {
             Some(response) => response,
-            None => corrupted(self.routes.call(request).await.unwrap_or_else(error_response), faults.fault).await,
+            None => self.respond(request, faults).await,
         };
         self.sandbox.requests().record_response(number, &path, response.status().as_u16());
         tracing::debug!(number, path, status = response.status().as_u16(), fault = ?faults.fault, "request answered");
@@ -69,6 +84,9 @@ async fn replacement(faults: RequestFaults) -> Option<Response> {
         Fault::InternalError => error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
         Fault::BadGateway => error(StatusCode::BAD_GATEWAY, "bad gateway"),
         Fault::Unavailable => error(StatusCode::SERVICE_UNAVAILABLE, "down for maintenance"),
+        Fault::UnavailableRetryAfter => error(StatusCode::SERVICE_UNAVAILABLE, "down for maintenance")
+            .with_header(header::RETRY_AFTER, "1")
+            .into_response(),
         Fault::TooManyRequestsSeconds => too_many_requests("1".into()),
         Fault::TooManyRequestsDate => {
             // HTTP dates have whole seconds: one second ahead could be over at once.
@@ -88,8 +106,7 @@ fn too_many_requests(retry_after: String) -> Response {
 
 /// Applies the faults that change the provider's response. `Reset` announces the full length and sends half the body, so
 /// the server has to close the connection.
-async fn corrupted(response: Response, fault: Option<Fault>) -> Response {
-    let Some(fault @ (Fault::Truncated | Fault::Reset | Fault::Endless)) = fault else { return response };
+async fn corrupted(response: Response, fault: Fault) -> Response {
     let status = response.status();
     let body = response.into_body().into_vec().await.unwrap_or_default();
     let half = body[..body.len() / 2].to_vec();

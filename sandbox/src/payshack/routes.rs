@@ -14,7 +14,7 @@ use crate::{
     faults::{Fault, PageFaults, RequestFaults},
     http::{json_body::JsonBody, query_params::QueryParams},
     json_writer,
-    switches::{SingleEnvelope, Switches},
+    switches::{PayshackEmptyList, SingleEnvelope, Switches, UnknownPayment},
     timestamp::Timestamp,
 };
 
@@ -28,6 +28,8 @@ use super::{
     transaction_store::{TransactionQuery, TransactionStore},
 };
 
+/// The message of a failure without a reason.
+const FAILED: &str = "Something went wrong, please try again";
 /// Also the default.
 const MAX_PER_PAGE: usize = 100;
 
@@ -106,12 +108,16 @@ fn list(request: &Request, sandbox: &Sandbox, kind: TransactionKind) -> Response
     if kind == TransactionKind::Payin
         && let Some(found) = single(store, &params)
     {
-        return success("Transaction fetched", now, &single_data(&found, &switches, faults));
+        let special = if found.is_empty() { unknown_payment(&switches, now) } else { None };
+        return special.unwrap_or_else(|| success("Transaction fetched", now, &single_data(&found, &switches, faults)));
     }
     match parse_query(&params) {
         Ok(query) => {
             let (total, entries) = store.page(&query, &switches);
-            success("Transactions fetched", now, &page::render(&entries, total, &query, &switches, faults))
+            let special = if entries.is_empty() { empty_list(&switches, query.page, now) } else { None };
+            special.unwrap_or_else(|| {
+                success("Transactions fetched", now, &page::render(&entries, total, &query, &switches, faults))
+            })
         }
         Err(reason) => failure(&reason, now),
     }
@@ -125,6 +131,36 @@ fn single<'a>(store: &'a TransactionStore, params: &QueryParams) -> Option<Vec<&
         return Some(found.filter(|entry| order_id.is_none() || entry.order_id() == order_id).into_iter().collect());
     }
     params.text("orderId").map(|order_id| store.find_order(order_id))
+}
+
+/// The response for an unknown id in another form than an empty list, if the switches say so.
+fn unknown_payment(switches: &Switches, now: Timestamp) -> Option<Response> {
+    const MESSAGE: &str = "No such transaction";
+    Some(match switches.payshack_unknown_payment {
+        UnknownPayment::List => return None,
+        UnknownPayment::DataNull => success(MESSAGE, now, "null"),
+        UnknownPayment::DataList => success(MESSAGE, now, "[]"),
+        UnknownPayment::TransactionNull => success(MESSAGE, now, r#"{"transaction":null}"#),
+        UnknownPayment::NotFound => error(StatusCode::NOT_FOUND, MESSAGE, now),
+        UnknownPayment::Gone => error(StatusCode::GONE, MESSAGE, now),
+        UnknownPayment::Unprocessable => error(StatusCode::UNPROCESSABLE_ENTITY, MESSAGE, now),
+        UnknownPayment::SuccessFalse => failure(MESSAGE, now),
+    })
+}
+
+/// An empty page in another form than a list with totals, if the switches say so.
+fn empty_list(switches: &Switches, page: usize, now: Timestamp) -> Option<Response> {
+    const MESSAGE: &str = "No more transactions";
+    match switches.payshack_empty_list {
+        PayshackEmptyList::DataNull => Some(success(MESSAGE, now, "null")),
+        PayshackEmptyList::DataList => Some(success(MESSAGE, now, "[]")),
+        PayshackEmptyList::TransactionsNull => Some(success(MESSAGE, now, r#"{"transactions":null}"#)),
+        PayshackEmptyList::NoContent => Some(StatusCode::NO_CONTENT.into()),
+        PayshackEmptyList::NotFound if page > 1 => Some(error(StatusCode::NOT_FOUND, MESSAGE, now)),
+        PayshackEmptyList::BadRequest if page > 1 => Some(error(StatusCode::BAD_REQUEST, MESSAGE, now)),
+        PayshackEmptyList::SuccessFalse if page > 1 => Some(failure(MESSAGE, now)),
+        _ => None,
+    }
 }
 
 fn single_data(found: &[&Entry], switches: &Switches, faults: PageFaults) -> String {
@@ -157,20 +193,23 @@ fn parse_query(params: &QueryParams) -> Result<TransactionQuery, String> {
 /// The error response to a request with an invalid token or the wrong reseller, or with an injected failure.
 fn rejection(request: &Request, sandbox: &Sandbox) -> Option<Response> {
     let now = sandbox.clock.now();
-    let status = StatusCode::from_u16(sandbox.switches().payshack_refusal_status).unwrap_or(StatusCode::UNAUTHORIZED);
+    let refused = |reason: &str| match StatusCode::from_u16(sandbox.switches().payshack_refusal_status) {
+        Ok(StatusCode::OK) => failure(FAILED, now),
+        status => error(status.unwrap_or(StatusCode::UNAUTHORIZED), reason, now),
+    };
     let token = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-    let Some(token) = token else { return Some(error(status, "no token", now)) };
+    let Some(token) = token else { return Some(refused("no token")) };
     let fault = faults(request).fault;
     if fault == Some(Fault::TokenRevoked) {
         sandbox.sessions().revoke(token);
     }
     if let Some(reason) = sandbox.sessions().rejection(token, Timestamp::system_now()) {
-        return Some(error(status, reason, now));
+        return Some(refused(reason));
     }
     if request.header("reseller-id") != Some(CLIENT_ID) {
         return Some(error(StatusCode::FORBIDDEN, "reseller-id must be the clientId of the login", now));
     }
-    (fault == Some(Fault::SuccessFalse)).then(|| failure("Something went wrong, please try again", now))
+    (fault == Some(Fault::SuccessFalse)).then(|| failure(FAILED, now))
 }
 
 fn faults(request: &Request) -> RequestFaults {

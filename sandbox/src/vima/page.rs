@@ -4,7 +4,7 @@ use crate::{
     faults::PageFaults,
     json_writer,
     malformed::{RequiredFields, has_malformed_companion, make_malformed},
-    switches::{PageEnvelope, Switches},
+    switches::{PageEnvelope, Switches, VimaEmptyList},
 };
 
 use super::{
@@ -25,7 +25,17 @@ enum PageItem<'a> {
     MalformedCompanion(&'a Operation),
 }
 
-pub(crate) fn render(entries: &[&Entry], switches: &Switches, faults: PageFaults) -> String {
+/// A page; `None` if it is empty and has no content then.
+pub(crate) fn render(entries: &[&Entry], switches: &Switches, faults: PageFaults) -> Option<String> {
+    if entries.is_empty() {
+        match switches.vima_empty_list {
+            VimaEmptyList::List => {}
+            VimaEmptyList::Null => return Some("null".to_owned()),
+            VimaEmptyList::OperationsNull => return Some(r#"{"operations":null}"#.to_owned()),
+            VimaEmptyList::DataList => return Some(r#"{"data":[]}"#.to_owned()),
+            VimaEmptyList::NoContent => return None,
+        }
+    }
     let format = RecordFormat::new(switches, faults.nul_share);
     let mut out = String::with_capacity(2048 * entries.len() + 32);
     let mut items: Vec<PageItem<'_>> = Vec::with_capacity(entries.len() + 2);
@@ -50,7 +60,7 @@ pub(crate) fn render(entries: &[&Entry], switches: &Switches, faults: PageFaults
             o.array("operations", items, write);
         }),
     }
-    out
+    Some(out)
 }
 
 /// Adds a duplicate record, and an older version of a record after the newer one, if the faults say so.

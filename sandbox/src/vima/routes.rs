@@ -39,7 +39,10 @@ pub(crate) fn operations(request: &Request, Data(sandbox): Data<&Arc<Sandbox>>) 
     let faults = request.extensions().get::<RequestFaults>().map(|faults| faults.page).unwrap_or_default();
     let state = sandbox.state();
     let entries = state.operations.page(&query, &switches, sandbox.clock.now());
-    json(StatusCode::OK, page::render(&entries, &switches, faults))
+    match page::render(&entries, &switches, faults) {
+        Some(page) => json(StatusCode::OK, page),
+        None => StatusCode::NO_CONTENT.into(),
+    }
 }
 
 fn is_authorized(request: &Request, params: &QueryParams, config: &Config) -> bool {

@@ -5,3 +5,4 @@ mod faults;
 mod ground_truth;
 mod harness;
 mod provider_apis;
+mod responses;

@@ -69,6 +69,16 @@ impl Sandbox {
         self.send(Method::PUT, "switches", Some(switches)).await;
     }
 
+    /// Adds exact responses in place of the providers' own; see `sandbox/README.md`.
+    pub(crate) async fn script(&self, responses: Value) {
+        self.send(Method::POST, "responses", Some(responses)).await;
+    }
+
+    /// Removes the scripted responses that are left.
+    pub(crate) async fn clear_script(&self) {
+        self.send(Method::DELETE, "responses", None).await;
+    }
+
     /// Creates payments at both providers and changes existing ones.
     pub(crate) async fn create_and_change(&self, create: u32, change: u32) {
         self.send(Method::POST, "live", Some(json!({"create": create, "change": change}))).await;
