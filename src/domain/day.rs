@@ -12,7 +12,7 @@ use super::time_range::TimeRange;
 pub const MAX_DAYS: i64 = 400;
 
 /// Days from `from` to `to`, both inclusive, in one zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DayRange {
     from: NaiveDate,
     to: NaiveDate,

@@ -23,6 +23,7 @@ mod metadata;
 mod metrics;
 mod metrics_cache;
 mod metrics_model;
+mod midnight;
 mod migrations;
 mod moving_lists;
 mod problems;

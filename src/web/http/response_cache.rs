@@ -19,6 +19,7 @@ use quick_cache::sync::Cache;
 
 use crate::db::metrics::data_version::DataVersion;
 use crate::domain::access::Principal;
+use crate::domain::day::DayRange;
 use crate::domain::masking::PiiAccess;
 use crate::operations::metrics_cache::MetricsAnswer;
 
@@ -35,25 +36,26 @@ struct Key {
     version: CacheVersion,
 }
 
-/// The version of the data of a response: while it is the same, so is the response.
+/// What a response depends on besides its request and the access level: while it is the same, so is the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::web) struct CacheVersion {
     /// The version of the transactions.
     data_version: DataVersion,
     /// How far each source has been read, if the response contains it.
     as_of: [Option<DateTime<Utc>>; 2],
+    /// The days that it covers, if they follow from the current time: the same request means other days after midnight.
+    days: Option<DayRange>,
 }
 
-impl From<&MetricsAnswer> for CacheVersion {
-    fn from(answer: &MetricsAnswer) -> Self {
-        Self { data_version: answer.data_version, as_of: answer.as_of }
+impl CacheVersion {
+    pub(in crate::web) fn of_metrics(answer: &MetricsAnswer, days: DayRange) -> Self {
+        Self { data_version: answer.data_version, as_of: answer.as_of, days: Some(days) }
     }
-}
 
-/// For a page of transactions, which does not contain how far the sources have been read.
-impl From<DataVersion> for CacheVersion {
-    fn from(data_version: DataVersion) -> Self {
-        Self { data_version, as_of: [None; 2] }
+    /// For a page of transactions, which does not contain how far the sources have been read, and covers only days that its
+    /// request names.
+    pub(in crate::web) fn of_transactions(data_version: DataVersion) -> Self {
+        Self { data_version, as_of: [None; 2], days: None }
     }
 }
 
@@ -126,6 +128,8 @@ impl<T: Type> ApiResponse for CachedJson<T> {
 
 #[cfg(test)]
 mod tests {
+    use chrono_tz::Tz;
+
     use super::*;
     use crate::domain::access::Role;
 
@@ -134,8 +138,12 @@ mod tests {
         let cache = ResponseCache::default();
         let principal = |role| Principal { name: "somebody".to_owned(), role };
         let uri = |query: &str| format!("/api/v1/transactions?{query}").parse::<Uri>().expect("a path");
-        let (none, later) = ([None; 2], [Some(DateTime::UNIX_EPOCH), None]);
-        for (query, role, as_of, value, said) in [
+        let days = |text: &str| Some(DayRange::single(text.parse().expect(text), Tz::UTC));
+        let version = |as_of, days| CacheVersion { data_version: DataVersion::default(), as_of, days };
+        let (none, later) = (version([None; 2], None), version([Some(DateTime::UNIX_EPOCH), None], None));
+        let today = version([None; 2], days("2026-01-15"));
+        let tomorrow = version([None; 2], days("2026-01-16"));
+        for (query, role, version, value, said) in [
             ("page=1", Role::Admin, none, 1, "1"),
             ("page=1", Role::Operator, none, 2, "1"),
             ("page=1", Role::Viewer, none, 3, "3"),
@@ -143,11 +151,13 @@ mod tests {
             ("page=1", Role::Admin, later, 5, "5"),
             ("page=1", Role::Admin, none, 6, "1"),
             ("page=1", Role::Viewer, none, 7, "3"),
+            ("page=1", Role::Admin, today, 8, "8"),
+            ("page=1", Role::Admin, tomorrow, 9, "9"),
+            ("page=1", Role::Admin, today, 10, "8"),
         ] {
             let (request, principal) = (uri(query), principal(role));
-            let version = CacheVersion { data_version: DataVersion::default(), as_of };
             let response = cache.get_or_insert((&request, &principal), version, async { Ok::<_, ()>(value) }).await;
-            assert_eq!(response.expect("a response").text, said, "{query} {role:?} {as_of:?}");
+            assert_eq!(response.expect("a response").text, said, "{query} {role:?} {version:?}");
         }
     }
 
@@ -156,7 +166,7 @@ mod tests {
         let cache = ResponseCache::default();
         let (request, principal) =
             (Uri::from_static("/"), Principal { name: "somebody".to_owned(), role: Role::Admin });
-        let version = CacheVersion { data_version: DataVersion::default(), as_of: [None; 2] };
+        let version = CacheVersion::of_transactions(DataVersion::default());
         for (made, said) in [(Err("broken"), Err("broken")), (Ok(1), Ok("1")), (Err("broken again"), Ok("1"))] {
             let response = cache.get_or_insert::<i32, _>((&request, &principal), version, async { made }).await;
             assert_eq!(response.map(|answer| answer.text), said.map(Bytes::from));

@@ -190,10 +190,12 @@ impl TrendsApi {
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
     ) -> Result<CachedJson<MetricsTrends>, Fails> {
-        let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(query.0.days(&state)?)?;
+        let days = query.0.days(&state)?;
+        let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(days)?;
         let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets)).await?;
         let trends = async { Ok(MetricsTrends::new(period, granularity, &starts, &answer)) };
-        state.responses.get_or_insert((request.original_uri(), &viewer.0), CacheVersion::from(&answer), trends).await
+        let version = CacheVersion::of_metrics(&answer, days);
+        state.responses.get_or_insert((request.original_uri(), &viewer.0), version, trends).await
     }
 
     /// Get trends by source
@@ -208,16 +210,18 @@ impl TrendsApi {
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
     ) -> Result<CachedJson<MetricsBySource>, Fails> {
-        let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(query.0.days(&state)?)?;
+        let days = query.0.days(&state)?;
+        let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(days)?;
         let filter = query.0.filter();
         let mut sources = Source::ALL.to_vec();
         sources.retain(|source| filter.sources.is_empty() || filter.sources.contains(source));
         let answer = state.metrics.query(&MetricQuery::new(filter, buckets).by_source()).await?;
+        let version = CacheVersion::of_metrics(&answer, days);
         let by_source = async {
             let sources = sources.into_iter().map(|source| SourceTrends::new(source, &starts, &answer.rows)).collect();
             Ok(MetricsBySource { period, granularity, sources, data_as_of: answer.as_of.into() })
         };
-        state.responses.get_or_insert((request.original_uri(), &viewer.0), CacheVersion::from(&answer), by_source).await
+        state.responses.get_or_insert((request.original_uri(), &viewer.0), version, by_source).await
     }
 }
 

@@ -21,7 +21,7 @@ use super::http::openapi::{EXAMPLE_TIME, Tag};
 use super::http::pagination::{Page, PageQuery, Window};
 use super::http::path::Path;
 use super::http::query::Query;
-use super::http::response_cache::CachedJson;
+use super::http::response_cache::{CacheVersion, CachedJson};
 use super::http::schema::{Money, Time};
 use super::responses::transaction::Transaction;
 use super::state::State;
@@ -110,7 +110,8 @@ impl TransactionsApi {
             let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
             Ok(page.map(|found| Transaction::visible_to(&viewer.0, found)))
         });
-        state.responses.get_or_insert((request.original_uri(), &viewer.0), data_version.into(), page).await
+        let version = CacheVersion::of_transactions(data_version);
+        state.responses.get_or_insert((request.original_uri(), &viewer.0), version, page).await
     }
 
     /// Get a transaction
