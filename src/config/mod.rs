@@ -18,6 +18,7 @@ pub use providers::{ProvidersConfig, SyncConfig};
 pub use reconciliation::ReconciliationConfig;
 pub use servers::{LogFormat, ServersConfig, TelemetryConfig};
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -34,6 +35,16 @@ impl FromStr for Seconds {
             Err(_) => Err("must be a whole number of seconds".to_owned()),
         }
     }
+}
+
+fn number_in(env: &mut EnvVars, setting: Setting, default: u32, allowed: RangeInclusive<u32>) -> Option<u32> {
+    let value = env.optional(setting, default)?;
+    if allowed.contains(&value) {
+        return Some(value);
+    }
+    let problem = format!("must be from {} to {}", allowed.start(), allowed.end());
+    env.error(setting, Some(&value.to_string()), &problem);
+    None
 }
 
 fn seconds(env: &mut EnvVars, name: &'static str, example: &'static str, default: u64) -> Option<Duration> {

@@ -6,11 +6,13 @@ use chrono_tz::Tz;
 
 use super::{
     AccessConfig, EnvVars, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig,
-    export_store, seconds,
+    export_store, number_in, seconds,
 };
 use crate::objects::ObjectSettings;
 
 const FAILED_JOB_RETENTION: Duration = Duration::from_hours(30 * 24);
+/// Ten years.
+const MAX_RETENTION_DAYS: u32 = 3_650;
 
 /// The settings of `psp web`.
 #[derive(Debug, Clone)]
@@ -86,7 +88,7 @@ pub struct RetentionConfig {
 impl RetentionConfig {
     /// Reads `JOB_RETENTION_DAYS`. Failed jobs are kept for at least 30 days.
     pub fn read(env: &mut EnvVars) -> Option<Self> {
-        let days = env.optional(Setting::open("JOB_RETENTION_DAYS", "7"), 7_u32)?;
+        let days = number_in(env, Setting::open("JOB_RETENTION_DAYS", "7"), 7, 0..=MAX_RETENTION_DAYS)?;
         let jobs = Duration::from_hours(24) * days;
         Some(Self { jobs, failed_jobs: jobs.max(FAILED_JOB_RETENTION) })
     }

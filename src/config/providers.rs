@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{EnvVars, Setting, seconds};
+use super::{EnvVars, Setting, number_in, seconds};
 use crate::domain::secret::Secret;
 use crate::providers::exchange_rates::FeedUrl;
 use crate::providers::payshack::{PayshackSettings, Projects};
@@ -11,6 +11,9 @@ use crate::providers::vima::{Credentials, VimaSettings};
 
 /// The URL may contain a key.
 const FX_RATES_URL: Setting = Setting::secret("FX_RATES_URL", "https://rates.example.com/latest?base=USD");
+
+/// Ten years: with more, days before the first one that a job accepts would be read.
+const MAX_DAYS: u32 = 3_650;
 
 #[derive(Debug, Clone)]
 pub struct SyncConfig {
@@ -32,15 +35,15 @@ impl SyncConfig {
         let vima_interval = seconds(env, "VIMA_SYNC_INTERVAL_SECONDS", "60", 60);
         let payshack_interval = seconds(env, "PAYSHACK_SYNC_INTERVAL_SECONDS", "300", 300);
         let payshack_metadata_interval = seconds(env, "PAYSHACK_METADATA_SYNC_INTERVAL_SECONDS", "1800", 1800);
-        let initial_days = env.optional(Setting::open("INITIAL_SYNC_DAYS", "7"), 7_u32);
-        let vima_overlap = env.optional(Setting::open("VIMA_OVERLAP_MINUTES", "15"), 15_u64);
-        let payshack_overlap_days = env.optional(Setting::open("PAYSHACK_OVERLAP_DAYS", "2"), 2_u32);
+        let initial_days = number_in(env, Setting::open("INITIAL_SYNC_DAYS", "7"), 7, 0..=MAX_DAYS);
+        let vima_overlap = number_in(env, Setting::open("VIMA_OVERLAP_MINUTES", "15"), 15, 0..=MAX_DAYS * 24 * 60);
+        let payshack_overlap_days = number_in(env, Setting::open("PAYSHACK_OVERLAP_DAYS", "2"), 2, 0..=MAX_DAYS);
         Some(Self {
             vima_interval: vima_interval?,
             payshack_interval: payshack_interval?,
             payshack_metadata_interval: payshack_metadata_interval?,
             initial_days: initial_days?.max(1),
-            vima_overlap: Duration::from_secs(vima_overlap? * 60),
+            vima_overlap: Duration::from_secs(u64::from(vima_overlap?) * 60),
             payshack_overlap_days: payshack_overlap_days?,
             has_rates_url: env.text(FX_RATES_URL.name).is_some(),
         })

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
 
-use super::{EnvVars, Setting};
+use super::{EnvVars, Setting, number_in};
 use crate::domain::money::parse_decimal;
 use crate::domain::reconciliation::{Parameters, Projects};
 use crate::domain::schedule::{Cron, CronExpression};
@@ -31,16 +31,16 @@ impl ReconciliationConfig {
         let cron = env.parse::<CronExpression>(Setting::open("RECONCILIATION_CRON", DEFAULT_CRON), &cron);
         let zone = env.optional(Setting::open("RECONCILIATION_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
         let projects = env.optional(Setting::open("RECONCILED_PROJECTS", "91game"), Names(default.projects));
-        let window_hours = read_in_range(env, Setting::open("RECON_WINDOW_HOURS", "24"), default.window_hours, 1..=168);
+        let window_hours = number_in(env, Setting::open("RECON_WINDOW_HOURS", "24"), default.window_hours, 1..=168);
         let tolerance = NotNegative(default.amount_tolerance);
         let tolerance = env.optional(Setting::open("RECON_AMOUNT_TOLERANCE", "0.01"), tolerance);
         let percent = NotNegative(default.amount_tolerance_percent);
         let percent = env.optional(Setting::open("RECON_AMOUNT_TOLERANCE_PERCENT", "0"), percent);
         let grace = Setting::open("RECON_PENDING_GRACE_MINUTES", "120");
-        let grace = read_in_range(env, grace, default.pending_grace_minutes, 0..=MAX_MINUTES);
+        let grace = number_in(env, grace, default.pending_grace_minutes, 0..=MAX_MINUTES);
         let settle = Setting::open("RECON_SETTLE_MINUTES", "30");
-        let settle = read_in_range(env, settle, default.settle_minutes, 0..=MAX_MINUTES);
-        let revisit_days = read_in_range(env, Setting::open("RECON_REVISIT_DAYS", "3"), 3, 0..=92);
+        let settle = number_in(env, settle, default.settle_minutes, 0..=MAX_MINUTES);
+        let revisit_days = number_in(env, Setting::open("RECON_REVISIT_DAYS", "3"), 3, 0..=92);
         let zone = zone?;
         Some(Self {
             zone,
@@ -61,21 +61,6 @@ impl ReconciliationConfig {
 
 /// A month: longer waits for a settlement make no sense for daily reconciliation.
 const MAX_MINUTES: u32 = 31 * 24 * 60;
-
-fn read_in_range(
-    env: &mut EnvVars,
-    setting: Setting,
-    default: u32,
-    allowed: std::ops::RangeInclusive<u32>,
-) -> Option<u32> {
-    let value = env.optional(setting, default)?;
-    if allowed.contains(&value) {
-        return Some(value);
-    }
-    let problem = format!("must be from {} to {}", allowed.start(), allowed.end());
-    env.error(setting, Some(&value.to_string()), &problem);
-    None
-}
 
 /// Comma-separated names, or `*` for all.
 struct Names(Projects);

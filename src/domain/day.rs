@@ -4,9 +4,20 @@
 
 use chrono::{DateTime, Days, Duration, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::time_range::TimeRange;
+
+/// The first day that a caller may name: before any payment of the providers.
+pub const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(2000, 1, 1) {
+    Some(day) => day,
+    None => NaiveDate::MIN,
+};
+/// The last one: far in the future, and far from the end of what PostgreSQL and `chrono` can calculate with.
+pub const LAST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(2200, 1, 1) {
+    Some(day) => day,
+    None => NaiveDate::MAX,
+};
 
 /// The most days that one request may span.
 pub const MAX_DAYS: i64 = 400;
@@ -25,6 +36,34 @@ pub enum DayRangeError {
     Reversed { from: NaiveDate, to: NaiveDate },
     #[error("from_date {from} to to_date {to} are more than {MAX_DAYS} days: request fewer days at once")]
     TooLong { from: NaiveDate, to: NaiveDate },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a day from {FIRST_DAY} to {LAST_DAY}, written YYYY-MM-DD")]
+pub struct InvalidDay;
+
+/// Reads a day that a caller names in a request, a command or the arguments of a job.
+pub fn parse_day(text: &str) -> Result<NaiveDate, InvalidDay> {
+    // chrono alone also accepts 2026-1-5, blanks, and years of any length.
+    let is_written_in_full = text.len() == "YYYY-MM-DD".len()
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(index, byte)| byte.is_ascii_digit() || (byte == b'-' && matches!(index, 4 | 7)));
+    let day = text.parse().ok().filter(|_| is_written_in_full);
+    day.filter(|day| (FIRST_DAY..=LAST_DAY).contains(day)).ok_or(InvalidDay)
+}
+
+/// [`parse_day`] for a field of a serde type.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_day(&text).map_err(serde::de::Error::custom)
+}
+
+/// [`deserialize`] for a field that may be absent.
+pub fn deserialize_optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse_day(&text)).transpose().map_err(serde::de::Error::custom)
 }
 
 impl DayRange {
@@ -128,6 +167,33 @@ mod tests {
 
     fn day(text: &str) -> NaiveDate {
         text.parse().expect(text)
+    }
+
+    #[test]
+    fn days_of_callers_are_written_in_full_and_lie_within_two_centuries() {
+        for text in ["2000-01-01", "2026-01-05", "2024-02-29", "2199-12-31", "2200-01-01"] {
+            assert_eq!(parse_day(text), Ok(day(text)));
+        }
+        for text in [
+            "",
+            "2026-1-5",
+            "05.01.2026",
+            "2026-02-30",
+            "20260105",
+            "1999-12-31",
+            "2200-01-02",
+            "9999-12-31",
+            "-9999-1-01",
+            "-999-01-01",
+            "+999-01-01",
+            "+12026-1-1",
+            " 2026-1-05",
+            "2026-01-5 ",
+            "２０２６-0",
+            "0000-01-01",
+        ] {
+            assert_eq!(parse_day(text), Err(InvalidDay), "{text}");
+        }
     }
 
     #[test]

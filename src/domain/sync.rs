@@ -3,6 +3,7 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::day;
 use super::string_enum::string_enum;
 use super::transaction::{Kind, Source};
 use super::version::SequenceId;
@@ -28,7 +29,12 @@ pub enum SyncArgs {
     /// Read the last `INITIAL_SYNC_DAYS` days again, newest first.
     Full,
     /// Read these days (UTC, both inclusive) again, newest first.
-    Range { from_date: NaiveDate, to_date: NaiveDate },
+    Range {
+        #[serde(deserialize_with = "day::deserialize")]
+        from_date: NaiveDate,
+        #[serde(deserialize_with = "day::deserialize")]
+        to_date: NaiveDate,
+    },
 }
 
 impl SyncArgs {

@@ -2,8 +2,8 @@
 //!
 //! For most filters, the metric rollups contain the number of matching transactions per day. So an empty result needs no
 //! search, and a page deep in a list sorted by creation is found by skipping whole days in the rollups, and only the rest
-//! row by row. Rejected: skipping ids in the index (half a million of them before page 10,000), and limiting the depth of
-//! pages.
+//! row by row. Rejected: skipping ids in the index, a hundred thousand of them before the deepest page that a request may
+//! name (`web/http/pagination`).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::pool::PoolConnection;

@@ -36,6 +36,7 @@ mod reconciliation_model;
 mod reconciliation_requests;
 mod reconciliation_runs;
 mod redis_loss;
+mod request_limits;
 mod rollups;
 mod schedulers;
 mod shutdown;

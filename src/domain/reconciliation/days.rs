@@ -4,20 +4,18 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::MAX_DAYS;
+use crate::domain::day;
 use crate::domain::sync::days;
-
-/// Before any payment of the providers.
-const FIRST_DAY: NaiveDate = match NaiveDate::from_ymd_opt(2000, 1, 1) {
-    Some(day) => day,
-    None => NaiveDate::MIN,
-};
 
 /// `{"date": …}`, or `{"from_date": …, "to_date": …}` with both days inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct RequestedDays {
+    #[serde(deserialize_with = "day::deserialize_optional")]
     pub date: Option<NaiveDate>,
+    #[serde(deserialize_with = "day::deserialize_optional")]
     pub from_date: Option<NaiveDate>,
+    #[serde(deserialize_with = "day::deserialize_optional")]
     pub to_date: Option<NaiveDate>,
 }
 
@@ -36,8 +34,6 @@ pub enum DaysError {
     TooMany { from: NaiveDate, to: NaiveDate },
     #[error("{day} has not begun: the last day that can be reconciled is today, {today}")]
     NotBegun { field: &'static str, day: NaiveDate, today: NaiveDate },
-    #[error("{day} is too long ago: the first day that can be reconciled is {FIRST_DAY}")]
-    TooOld { field: &'static str, day: NaiveDate },
 }
 
 impl DaysError {
@@ -47,7 +43,7 @@ impl DaysError {
         match self {
             Self::None | Self::Both => "date",
             Self::Reversed { .. } | Self::TooMany { .. } => "from_date",
-            Self::OneEnd { field } | Self::NotBegun { field, .. } | Self::TooOld { field, .. } => field,
+            Self::OneEnd { field } | Self::NotBegun { field, .. } => field,
         }
     }
 }
@@ -55,9 +51,9 @@ impl DaysError {
 impl RequestedDays {
     /// The days, oldest first.
     pub fn days(self, today: NaiveDate) -> Result<Vec<NaiveDate>, DaysError> {
-        let ((first, from), (last, to)) = match (self.date, self.from_date, self.to_date) {
-            (Some(day), None, None) => (("date", day), ("date", day)),
-            (None, Some(from), Some(to)) => (("from_date", from), ("to_date", to)),
+        let (from, (last, to)) = match (self.date, self.from_date, self.to_date) {
+            (Some(day), None, None) => (day, ("date", day)),
+            (None, Some(from), Some(to)) => (from, ("to_date", to)),
             (None, None, None) => return Err(DaysError::None),
             (Some(_), ..) => return Err(DaysError::Both),
             (None, None, Some(_)) => return Err(DaysError::OneEnd { field: "from_date" }),
@@ -68,9 +64,6 @@ impl RequestedDays {
         }
         if to > today {
             return Err(DaysError::NotBegun { field: last, day: to, today });
-        }
-        if from < FIRST_DAY {
-            return Err(DaysError::TooOld { field: first, day: from });
         }
         if (to - from).num_days() >= MAX_DAYS {
             return Err(DaysError::TooMany { from, to });
@@ -98,7 +91,6 @@ mod tests {
             ("", "2025-12-03", "2026-03-05", Err("from_date 2025-12-03 to to_date 2026-03-05 are more than 92 days")),
             ("2026-03-06", "", "", Err("date 2026-03-06 has not begun")),
             ("", "2026-03-05", "2026-03-06", Err("to_date 2026-03-06 has not begun")),
-            ("1999-12-31", "", "", Err("date 1999-12-31 is too long ago")),
         ] {
             let day = |text: &str| (!text.is_empty()).then(|| text.parse().expect(text));
             let requested = RequestedDays { date: day(date), from_date: day(from), to_date: day(to) };

@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::transaction::Source;
+use crate::domain::day;
 use crate::domain::string_enum::string_enum;
 
 /// The most days that one request may reconcile.
@@ -33,6 +34,7 @@ pub enum ReconcileArgs {
 #[serde(deny_unknown_fields)]
 pub struct DayArgs {
     /// In `RECONCILIATION_TIMEZONE`.
+    #[serde(deserialize_with = "day::deserialize")]
     pub date: NaiveDate,
 }
 
@@ -41,6 +43,7 @@ pub struct DayArgs {
 #[serde(deny_unknown_fields)]
 pub struct NightlyArgs {
     /// The day that has just ended, in `RECONCILIATION_TIMEZONE`.
+    #[serde(deserialize_with = "day::deserialize")]
     pub nightly: NaiveDate,
 }
 

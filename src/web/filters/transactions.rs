@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
-use crate::db::transactions::search::{Search, SortBy, SortOrder, TransactionFilter};
+use crate::db::transactions::search::{Search, SortBy, SortOrder, TransactionFilter, has_trigrams};
 use crate::domain::access::{Principal, Role};
 use crate::domain::day::start_of_day;
 use crate::domain::metrics::amount_band::AmountRange;
@@ -47,7 +47,7 @@ request_fields! {
         /// The time zone of the days (IANA name); default: the server's `REPORT_TIMEZONE`.
         timezone: Option<Zone>,
         /// Part of the source id, reference id, client operation id, order id or UTR; for operator and admin also of the payer's
-        /// email, phone or name. At least 3 characters.
+        /// email, phone or name. At least 3 characters, among them letters or digits: a text such as `---` cannot be searched for.
         #[oai(validator(min_length = 3))]
         search: Option<String>,
         /// The field that the list is sorted by; default: `created_at`.
@@ -68,6 +68,8 @@ impl TransactionQuery {
         }
         if self.search.as_ref().is_some_and(|text| text.chars().count() < MIN_SEARCH_LENGTH) {
             fields.error("search", format!("needs at least {MIN_SEARCH_LENGTH} characters"));
+        } else if self.search.as_ref().is_some_and(|text| !has_trigrams(text)) {
+            fields.error("search", "has too few letters and digits to be found by an index: give at least 3 in a row");
         }
         if self.search.as_ref().is_some_and(|text| text.contains(char::is_control)) {
             fields.error("search", "must not contain line breaks or other control characters");

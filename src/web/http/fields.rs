@@ -199,7 +199,9 @@ impl Fields {
         self.parse(name, &text)
     }
 
-    /// The values of a field: separated by commas, given one by one, or the items of an array.
+    /// The values of a field: a single text separated by commas, repeated texts, or the items of an array. Repeated texts are
+    /// not split, so that a value may contain a comma; a repetition that is empty counts, so that a client can send one such
+    /// value alone.
     fn list<T: ParseField>(&mut self, name: &str) -> Vec<T> {
         if self.has_array(name) {
             return self.array(name, 0..=MAX_ITEMS);
@@ -207,12 +209,10 @@ impl Fields {
         if self.has_object(name) {
             self.error(name, "must be a value or a list of values");
         }
-        let parts: Vec<String> = self
-            .texts(name)
-            .flat_map(|text| text.split(','))
-            .map(|part| part.trim().to_owned())
-            .filter(|part| !part.is_empty())
-            .collect();
+        let is_repeated = self.texts(name).count() + self.blanks.iter().filter(|blank| *blank == name).count() > 1;
+        let separator = |letter| letter == ',' && !is_repeated;
+        let parts = self.texts(name).flat_map(|text| text.split(separator)).map(str::trim);
+        let parts: Vec<String> = parts.filter(|part| !part.is_empty()).map(str::to_owned).collect();
         parts.iter().filter_map(|part| self.parse(name, part)).collect()
     }
 

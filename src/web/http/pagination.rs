@@ -19,13 +19,16 @@ use crate::db::page::PageWindow;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_ITEMS: u32 = 100;
+/// How many items a page by number may skip. The database skips them one by one, a cursor skips none.
+const MAX_SKIPPED: i64 = 100_000;
 /// Half of SHA-256: 128 bits cannot be guessed, and the cursor stays short.
 const TAG_BYTES: usize = 16;
 
 request_fields! {
     /// Which page is returned.
     pub(in crate::web) struct PageQuery {
-        /// The number of the page, from 1. Cannot be combined with `cursor`.
+        /// The number of the page, from 1. At most 100,000 items can be before the page: follow `next_cursor` for more. Cannot be
+        /// combined with `cursor`.
         #[oai(validator(minimum(value = "1")))]
         page: Option<u32>,
         /// The number of items per page: 1 to 100; default: 50.
@@ -38,12 +41,20 @@ request_fields! {
 }
 
 impl PageQuery {
+    fn skipped(&self) -> i64 {
+        (i64::from(self.page.unwrap_or(1)) - 1) * i64::from(self.limit.unwrap_or(DEFAULT_LIMIT))
+    }
+
     fn check(&self, fields: &mut Fields) {
         if self.page == Some(0) {
             fields.error("page", "must be at least 1");
         }
         if self.limit.is_some_and(|limit| !(1..=MAX_ITEMS).contains(&limit)) {
             fields.error("limit", format!("must be from 1 to {MAX_ITEMS}"));
+        }
+        if self.skipped() > MAX_SKIPPED {
+            let message = "is more than 100,000 items deep: follow next_cursor page by page, or narrow the filters";
+            fields.error("page", message);
         }
         if self.page.is_some() && self.cursor.is_some() {
             fields.error("cursor", "cannot be combined with page: leave page out");
@@ -239,6 +250,9 @@ mod tests {
     use super::*;
     use crate::web::http::query::Query;
 
+    const TOO_DEEP: &str =
+        "page: is more than 100,000 items deep: follow next_cursor page by page, or narrow the filters";
+
     fn cursors() -> Cursors {
         Cursors::new(b"a key of some length".to_vec())
     }
@@ -300,7 +314,12 @@ mod tests {
             ("limit=101", Some("limit: must be from 1 to 100")),
             ("limit=-1", Some("limit: must be a whole number")),
             ("page=1&cursor=abc", Some("cursor: cannot be combined with page: leave page out")),
-            ("page=4000000000&limit=100", None),
+            ("page=2001", None),
+            ("page=2002", Some(TOO_DEEP)),
+            ("page=1001&limit=100", None),
+            ("page=1002&limit=100", Some(TOO_DEEP)),
+            ("page=100001&limit=1", None),
+            ("page=4000000000&limit=100", Some(TOO_DEEP)),
             ("", None),
         ] {
             let read = Query::<PageQuery>::from_text(query);

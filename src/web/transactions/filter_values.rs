@@ -85,7 +85,7 @@ impl FiltersApi {
     /// List filter values
     ///
     /// The values that transactions of the last 30 days have (days in `REPORT_TIMEZONE`), with the number of transactions of each,
-    /// the most frequent first.
+    /// the most frequent first. A value that contains a comma is sent as `project=a,b&project=`.
     #[oai(path = "/filters", method = "get", operation_id = "getFilters")]
     async fn filters(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<FilterValues>, Fails> {
         let days = DayRange::last(DAYS, state.clock.now(), state.report_timezone);

@@ -20,6 +20,7 @@ pub use filter::{RollupCount, Search, TransactionFilter};
 pub use found::FoundTransaction;
 pub(in crate::db) use found::all_columns;
 pub use list::list;
+pub use text::has_trigrams;
 
 use crate::db::page::PageWindow;
 use crate::domain::string_enum::string_enum;

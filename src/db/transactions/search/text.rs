@@ -50,16 +50,31 @@ fn push_contains(query: &mut QueryBuilder<Postgres>, field: &str, search: &Searc
     query.push(format!("strpos({field}, lower(")).push_bind(search.text.clone()).push("::text)) > 0");
 }
 
-/// A `LIKE` pattern for everything that contains the text: the last [`SELECTIVE_DIGITS`] of its longest run of digits, or the whole
-/// text if no run is that long.
+/// Whether the indexes can find the text. The trigrams of a text are those of its words, where a word that begins or ends within
+/// the text is extended by the spaces that surround it: `a-b` has one (`  b`), `---` and `a--` have none. Without any, the index
+/// would return every row.
+#[must_use]
+pub fn has_trigrams(text: &str) -> bool {
+    let words: Vec<&str> = indexed_part(text).split(|letter: char| !letter.is_alphanumeric()).collect();
+    words.iter().enumerate().any(|(index, word)| {
+        let (before, after) = (if index > 0 { 2 } else { 0 }, usize::from(index + 1 < words.len()));
+        !word.is_empty() && before + word.chars().count() + after >= 3
+    })
+}
+
+/// A `LIKE` pattern for everything that contains the text.
 fn index_pattern(text: &str) -> String {
+    format!("%{}%", escape_like(indexed_part(text)))
+}
+
+/// The last [`SELECTIVE_DIGITS`] of the longest run of digits of the text, or the whole text if no run is that long.
+fn indexed_part(text: &str) -> &str {
     let runs = text.split(|letter: char| !letter.is_ascii_digit());
     let longest = runs.max_by_key(|run| run.len()).unwrap_or_default();
-    let part = match longest.len().checked_sub(SELECTIVE_DIGITS) {
+    match longest.len().checked_sub(SELECTIVE_DIGITS) {
         Some(skipped) => &longest[skipped..],
         None => text,
-    };
-    format!("%{}%", escape_like(part))
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +94,27 @@ mod tests {
             (r"\%12345", r"%\\\%12345%"),
         ] {
             assert_eq!(index_pattern(text), pattern, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_needs_a_trigram() {
+        for (text, expected) in [
+            ("abc", true),
+            ("12-", true),
+            ("-12", true),
+            ("-1-", true),
+            ("a-b", true),
+            ("日本語", true),
+            ("@b.", true),
+            ("---", false),
+            ("a--", false),
+            ("a@", false),
+            ("%_%", false),
+            ("₹₹₹", false),
+            ("+++++++", false),
+        ] {
+            assert_eq!(has_trigrams(text), expected, "{text}");
         }
     }
 }

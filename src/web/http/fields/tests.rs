@@ -47,6 +47,23 @@ fn lists_are_separated_by_commas_or_repeated() {
 }
 
 #[test]
+fn repeated_values_may_contain_commas() {
+    for (pairs, expected) in [
+        (&[("project", "a,b")][..], &["a", "b"][..]),
+        (&[("project", "a,b"), ("project", "c")], &["a,b", "c"]),
+        (&[("project", "a,b"), ("project", "")], &["a,b"]),
+        (&[("project", ""), ("project", " a, b ")], &["a, b"]),
+        (&[("project", "a,b"), ("project", "a,b")], &["a,b", "a,b"]),
+        (&[("project", "a,b"), ("country", "")], &["a", "b"]),
+        (&[("project", ""), ("project", "")], &[]),
+    ] {
+        let mut fields = query(pairs);
+        let read = fields.list::<String>("project");
+        assert_eq!(fields.finish(read).expect("a list"), expected, "{pairs:?}");
+    }
+}
+
+#[test]
 fn arrays_of_a_body_are_lists_whose_items_are_not_split() {
     for (project, expected) in [
         (json!(["a,b", 7]), Ok(vec!["a,b".to_owned(), "7".to_owned()])),

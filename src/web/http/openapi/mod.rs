@@ -18,9 +18,11 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const DESCRIPTION: &str = "Payments of Vima and PayShack: transactions, metrics, reconciliation, exports and jobs.
 
 * Money is a string with an exact decimal, never a float.
-* Times are RFC 3339 in UTC. Days are calendar days of `timezone`, both ends included.
-* Query parameters that take a list accept one value, or several separated by commas. An empty query parameter counts as \
-absent.
+* Times are RFC 3339 in UTC. Days are calendar days of `timezone`, both ends included, written `YYYY-MM-DD`, from \
+2000-01-01 to 2200-01-01.
+* Query parameters that take a list accept one value, or several separated by commas. A parameter that is given more than \
+once is not split at commas, so that a value may contain one: `project=a,b&project=c` are the values `a,b` and `c`, and \
+`project=a,b&project=` is the value `a,b` alone. Otherwise an empty query parameter counts as absent.
 * Errors are RFC 9457 `application/problem+json`; programs should read `code`. A path that does not exist is a 404, a method \
 that a path does not support is a 405 with `Allow`.
 * A trailing slash in a path is ignored.

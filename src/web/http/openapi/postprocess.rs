@@ -13,6 +13,7 @@ use poem_openapi::types::ToJSON;
 use serde_json::{Map, Value, json};
 
 use super::EXAMPLE_ID;
+use crate::domain::day::{FIRST_DAY, LAST_DAY};
 use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
 const SCHEMAS: &str = "#/components/schemas/";
@@ -132,6 +133,7 @@ fn query_object<'a>(parameter: &Value, schemas: &'a Map<String, Value>) -> Optio
 /// Without an example, because Swagger UI would send it as a filter that the user did not choose.
 fn query_parameter(name: &str, schema: &Value) -> Value {
     let mut schema = schema.clone();
+    describe_days(&mut schema);
     let description = schema.as_object_mut().and_then(|schema| {
         schema.shift_remove("example");
         schema.shift_remove("description")
@@ -142,6 +144,14 @@ fn query_parameter(name: &str, schema: &Value) -> Value {
         "name": name, "in": "query", "description": description, "required": false, "style": "form", "explode": explode,
         "schema": schema,
     })
+}
+
+/// JSON Schema has no limits for days.
+fn describe_days(schema: &mut Value) {
+    if schema["format"] == "naive-date" {
+        let description = schema["description"].as_str().unwrap_or_default();
+        schema["description"] = format!("{description} From {FIRST_DAY} to {LAST_DAY}.").trim_start().into();
+    }
 }
 
 fn with_example(mut parameter: Value) -> Value {
@@ -300,6 +310,9 @@ fn write_schema(schema: &mut Value, in_response: bool) {
     let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) else { return };
     for (name, property) in properties.iter_mut() {
         write_limits(property);
+        if !in_response {
+            describe_days(property);
+        }
         if !required.as_array().is_some_and(|required| required.iter().any(|it| it == name)) {
             make_nullable(property);
         }
