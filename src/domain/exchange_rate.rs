@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
-use super::money::Currency;
+use super::money::{Currency, is_plausible_amount};
 use super::transaction::Transaction;
 
 /// A stored rate is used only for payments at most this far from it.
@@ -28,10 +28,10 @@ pub fn dollars_for_one(dollars: Decimal, units: Decimal) -> Option<Decimal> {
     Some(rate.round_dp(DECIMALS).normalize()).filter(positive)
 }
 
-/// The product, exact as long as it fits into 28 digits. `None` on overflow.
+/// The product, exact as long as it fits into 28 digits. `None` if no payment can have such an amount.
 #[must_use]
 pub fn in_dollars(amount: Decimal, rate: Decimal) -> Option<Decimal> {
-    Some(amount.checked_mul(rate)?.normalize())
+    amount.checked_mul(rate).map(|dollars| dollars.normalize()).filter(|dollars| is_plausible_amount(*dollars))
 }
 
 /// A rate that we fetched.

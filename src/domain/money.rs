@@ -18,6 +18,16 @@ pub fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
     parsed.map_err(|_| AmountError(trimmed.chars().take(40).collect()))
 }
 
+/// The largest amount of a payment, in major units: far above any real one, and small enough that sums of amounts, and
+/// amounts times rates, fit into 28 digits.
+const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
+
+/// Whether the amount can be that of a payment.
+#[must_use]
+pub fn is_plausible_amount(amount: Decimal) -> bool {
+    amount.abs() <= Decimal::from(MAX_AMOUNT)
+}
+
 /// At least two decimals, and no trailing zeros beyond them.
 #[must_use]
 pub fn format_decimal(value: Decimal) -> String {
@@ -145,6 +155,20 @@ mod tests {
             "99999999999999999999999999999999",
         ] {
             assert!(parse_decimal(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn amounts_beyond_the_limit_are_not_plausible() {
+        for (text, expected) in [
+            ("1000000000000000", true),
+            ("-1000000000000000", true),
+            ("0", true),
+            ("1000000000000000.01", false),
+            ("-1000000000000001", false),
+            ("70000000000000000000000000000", false),
+        ] {
+            assert_eq!(is_plausible_amount(parse_decimal(text).expect(text)), expected, "{text}");
         }
     }
 

@@ -7,6 +7,9 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+/// The first number that does not fit the database's `numeric(38)`.
+const SEQUENCE_ID_LIMIT: u128 = 10_u128.pow(38);
+
 /// An increasing id of a provider (Vima's create and update ids). Up to 38 digits; compared as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SequenceId(pub u128);
@@ -30,12 +33,16 @@ impl fmt::Display for SequenceId {
 }
 
 impl FromStr for SequenceId {
-    type Err = std::num::ParseIntError;
+    type Err = SequenceIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.trim().parse().map(Self)
+        text.trim().parse().ok().filter(|id| *id < SEQUENCE_ID_LIMIT).map(Self).ok_or(SequenceIdError)
     }
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the id is not a number of at most 38 digits")]
+pub struct SequenceIdError;
 
 /// How new a record is: by the provider's change counter if it has one, otherwise by the time of the last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -2,8 +2,8 @@
 //!
 //! A field may be missing, null, or of another type than last week, and that must not lose a payment. So a record is first
 //! split into [`Field`]s, which borrow the JSON text, and each is then converted to its type: a text, an amount, a time.
-//! Only required fields (an amount, a creation time) report a [`FieldError`]; for other fields an invalid value counts as
-//! absent.
+//! Fields that a payment cannot do without, or that decide about money, report a [`FieldError`]; for other fields an invalid
+//! value counts as absent.
 //!
 //! Typed structs with `Option<String>` were rejected: one number in place of a string fails the whole record. So was
 //! `serde_json::Value`: it reads `100.00000000` through a float.
@@ -20,7 +20,11 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::domain::money::{Currency, parse_decimal};
+use self::key::{MAX_DIGITS, normal_key, whole_number};
+use crate::domain::money::{Currency, is_plausible_amount, parse_decimal};
+use crate::domain::version::SequenceId;
+
+mod key;
 
 /// In bytes. PostgreSQL indexes take at most 2,704; no name or id is longer than this.
 pub(super) const MAX_TEXT: usize = 1024;
@@ -40,13 +44,15 @@ pub(super) enum FieldError {
     Missing { field: &'static str },
     #[error("{field} should be {expected} but is {found}")]
     Unreadable { field: &'static str, expected: &'static str, found: String },
+    #[error("{field} occurs twice")]
+    Repeated { field: &'static str },
 }
 
 impl<'a> Field<'a> {
-    /// The text of a string or a number. A blank text is absent, a NUL (which PostgreSQL cannot store) is replaced, and a
-    /// text longer than [`MAX_TEXT`] is cut; the last two are logged.
+    /// The text of a string or a number; a whole number is an integer however it is written. A blank text is absent, a NUL
+    /// (which PostgreSQL cannot store) is replaced, and a text longer than [`MAX_TEXT`] is cut; the last two are logged.
     pub(super) fn text(self, name: &'static str) -> Option<String> {
-        let text = self.whole_text()?;
+        let text = self.integer().map_or_else(|| self.whole_text(), |integer| Some(Cow::Owned(integer)))?;
         let mut text = if text.contains('\0') {
             tracing::warn!(field = name, "a NUL in a provider's text was replaced by U+FFFD");
             text.replace('\0', "\u{fffd}")
@@ -65,12 +71,46 @@ impl<'a> Field<'a> {
         self.whole_text().map(Cow::into_owned)
     }
 
-    /// The text of an id, which is never cut.
-    pub(super) fn identity(self, name: &'static str) -> Result<Option<String>, FieldError> {
-        match self.whole_text() {
-            Some(text) if text.len() > MAX_TEXT => Err(self.unreadable(name, "an id")),
-            _ => Ok(self.text(name)),
+    /// The text of a key that is compared with keys of other records, without invisible characters.
+    pub(super) fn key(self, name: &'static str) -> Option<String> {
+        let text = self.integer().map_or_else(|| self.whole_text(), |integer| Some(Cow::Owned(integer)))?;
+        let mut key = normal_key(&text);
+        if key.len() > MAX_TEXT {
+            tracing::warn!(field = name, bytes = key.len(), "a provider's key is too long and was cut");
+            key.truncate(key.floor_char_boundary(MAX_TEXT));
         }
+        (!key.is_empty()).then_some(key)
+    }
+
+    /// The key of the record itself, which is never cut. A number must fit the database's `numeric(38)`.
+    pub(super) fn identity(self, name: &'static str) -> Result<Option<String>, FieldError> {
+        let length = self.whole_text().map_or(0, |text| text.len());
+        match self.key(name) {
+            _ if length > MAX_TEXT => Err(self.unreadable(name, "an id")),
+            Some(id) if is_too_long_number(&id) => Err(self.unreadable(name, "an id")),
+            id => Ok(id),
+        }
+    }
+
+    /// A position in a list of increasing ids. What is no number counts as absent, but a number that is too large does not.
+    pub(super) fn sequence_id(self, name: &'static str) -> Result<Option<SequenceId>, FieldError> {
+        match self.key(name) {
+            Some(id) if is_too_long_number(&id) => Err(self.unreadable(name, "an id of at most 38 digits")),
+            id => Ok(id.and_then(|id| id.parse().ok())),
+        }
+    }
+
+    /// A [`Self::decimal`] that a payment can have.
+    pub(super) fn amount(self, name: &'static str) -> Result<Option<Decimal>, FieldError> {
+        match self.decimal(name)? {
+            Some(amount) if !is_plausible_amount(amount) => Err(self.implausible(name)),
+            amount => Ok(amount),
+        }
+    }
+
+    /// The error of an amount that no payment can have.
+    pub(super) fn implausible(self, name: &'static str) -> FieldError {
+        self.unreadable(name, "an amount of at most 10^15")
     }
 
     /// An exact number from a JSON number or string, without trailing zeros.
@@ -80,10 +120,11 @@ impl<'a> Field<'a> {
         Ok(Some(number.normalize()))
     }
 
-    /// A time, in UTC if it has no zone, truncated to microseconds as in the database.
+    /// A time, in UTC if it has no zone, truncated to microseconds as in the database. A leap second is the next second.
     pub(super) fn time(self, name: &'static str) -> Result<Option<DateTime<Utc>>, FieldError> {
         let Some(text) = self.text_or_error(name, "a time")? else { return Ok(None) };
         parse_time(&text)
+            .map(without_leap_second)
             .filter(|time| YEARS.contains(&time.year()))
             .map(|time| Some(time.trunc_subsecs(6)))
             .ok_or_else(|| self.unreadable(name, "a time"))
@@ -113,9 +154,14 @@ impl<'a> Field<'a> {
         self.0.is_some_and(|json| json.get().trim_matches('"').eq_ignore_ascii_case("false"))
     }
 
-    /// The elements of an array; empty if it is not an array.
-    pub(super) fn list<T: Deserialize<'a>>(self) -> Vec<T> {
-        self.0.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
+    /// The JSON of a list or an object; a blank text is absent, and anything else is an error.
+    pub(super) fn composite(self, name: &'static str) -> Result<Option<&'a str>, FieldError> {
+        match self.json() {
+            Some(json) if json.starts_with(['[', '{']) => Ok(Some(json)),
+            Some(json) if json.starts_with('"') && self.whole_text().is_none() => Ok(None),
+            Some(_) => Err(self.unreadable(name, "a list or an object")),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn json(self) -> Option<&'a str> {
@@ -138,6 +184,11 @@ impl<'a> Field<'a> {
         } else {
             Some(Cow::Owned(trimmed.to_owned()))
         }
+    }
+
+    /// The integer, if this is a JSON number that is whole but not written as an integer.
+    fn integer(self) -> Option<String> {
+        whole_number(self.json()?)
     }
 
     /// As [`Self::whole_text`], but a boolean, a list or an object is an error instead of absent.
@@ -197,6 +248,51 @@ fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let zoned = DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%#z");
     let naive = || NaiveDateTime::parse_from_str(text.trim_end_matches('Z'), "%Y-%m-%d %H:%M:%S%.f");
     zoned.map(|time| time.to_utc()).or_else(|_| naive().map(|time| time.and_utc())).ok()
+}
+
+fn is_too_long_number(text: &str) -> bool {
+    text.len() > MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// PostgreSQL has no leap seconds, and would sort and compare them differently than we do.
+fn without_leap_second(time: DateTime<Utc>) -> DateTime<Utc> {
+    let nanoseconds = time.timestamp_subsec_nanos().checked_sub(1_000_000_000);
+    nanoseconds.and_then(|nanoseconds| DateTime::from_timestamp(time.timestamp() + 1, nanoseconds)).unwrap_or(time)
+}
+
+/// The members of an object in their order, including repeated ones.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, Field<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for All<'a> {
+            type Value = Members<'a>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
+                let mut members = vec![];
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(All(PhantomData))
+    }
+}
+
+impl<'a> Members<'a> {
+    /// The member with this name; an error if there are several.
+    pub(super) fn single(&self, name: &str, field: &'static str) -> Result<Option<Field<'a>>, FieldError> {
+        let mut found = self.0.iter().filter(|(other, _)| other == name).map(|(_, value)| *value);
+        let value = found.next();
+        if found.next().is_some() { Err(FieldError::Repeated { field }) } else { Ok(value) }
+    }
 }
 
 /// An object, or the default if the value is something else.

@@ -9,14 +9,19 @@
 //! implemented in `operations`. There is no `Provider` trait: the providers have no call in common (one has cursors, the
 //! other page numbers), and a common trait would hide the uncertainties that each sync has to handle.
 
+#[cfg(test)]
+mod damaged_pages;
 pub mod error;
 pub mod exchange_rates;
 mod field;
 pub mod http;
+mod page_split;
 pub mod payshack;
 pub mod rate_limit;
 mod redaction;
+mod rescue;
 pub(crate) mod retry;
+mod structure;
 #[cfg(test)]
 mod stub_server;
 mod upstream;

@@ -1,18 +1,18 @@
 //! The feed's JSON, converted to US dollars.
 //!
-//! A rate that cannot be used is skipped and reported: one invalid rate must not block the others. The feed's own
+//! A rate that cannot be used is skipped and reported: one invalid rate, even one that is not JSON, must not block the others. The feed's own
 //! timestamp is ignored: its format differs between feeds, and what matters is when the rate was fetched.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::domain::exchange_rate::dollars_for_one;
 use crate::domain::money::Currency;
-use crate::providers::field::{Field, FieldError, Object};
+use crate::providers::field::{Field, FieldError, Members, Object};
 use crate::providers::http::{Rejection, message_of};
+use crate::providers::structure::mend;
 
 /// How many skipped currencies are reported.
 const MAX_SKIPPED: usize = 100;
@@ -36,15 +36,25 @@ struct FeedJson<'a> {
 }
 
 pub(super) fn read_rates(response: &str) -> Result<LatestRates, Rejection> {
+    match valid_rates(response) {
+        Err(Rejection::Unreadable(reason)) => {
+            let mended = mend(response, &[]).ok().and_then(|mended| valid_rates(&mended.json).ok());
+            mended.ok_or(Rejection::Unreadable(reason))
+        }
+        rates => rates,
+    }
+}
+
+fn valid_rates(response: &str) -> Result<LatestRates, Rejection> {
     let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
     let Object(feed): Object<FeedJson<'_>> = serde_json::from_str(response).map_err(unreadable)?;
     let Some(rates) = feed.rates.json() else {
         let failure = message_of(response).map(Rejection::Failed);
         return Err(failure.unwrap_or_else(|| Rejection::Unreadable("rates is missing".to_owned())));
     };
-    let rates: BTreeMap<Cow<'_, str>, Field<'_>> = serde_json::from_str(rates).map_err(unreadable)?;
+    let rates: Members<'_> = serde_json::from_str(rates).map_err(unreadable)?;
     let base = base(&feed).map_err(|error| Rejection::Unreadable(error.to_string()))?;
-    in_dollars(base, rates)
+    in_dollars(base, &rates)
 }
 
 fn base(feed: &FeedJson<'_>) -> Result<Currency, FieldError> {
@@ -56,14 +66,24 @@ fn base(feed: &FeedJson<'_>) -> Result<Currency, FieldError> {
 }
 
 /// Converts units per unit of `base` into US dollars per unit.
-fn in_dollars(base: Currency, rates: BTreeMap<Cow<'_, str>, Field<'_>>) -> Result<LatestRates, Rejection> {
+fn in_dollars(base: Currency, rates: &Members<'_>) -> Result<LatestRates, Rejection> {
     let mut skipped = vec![];
     let mut units = BTreeMap::new();
-    for (code, rate) in rates {
+    let mut repeated = BTreeSet::new();
+    for (code, rate) in &rates.0 {
         match (code.parse::<Currency>(), rate.decimal("rates")) {
-            (Ok(currency), Ok(Some(rate))) if rate > Decimal::ZERO => drop(units.insert(currency, rate)),
-            _ => skipped.push(printable(&code)),
+            (Ok(currency), Ok(Some(rate))) if rate > Decimal::ZERO => {
+                if units.insert(currency.clone(), rate).is_some() {
+                    repeated.insert(currency);
+                }
+            }
+            _ => skipped.push(printable(code)),
         }
+    }
+    // Which of several rates is right cannot be known.
+    for currency in repeated {
+        units.remove(&currency);
+        skipped.push(printable(currency.as_str()));
     }
     units.insert(base, Decimal::ONE);
     let dollar = Currency::usd();
@@ -78,6 +98,7 @@ fn in_dollars(base: Currency, rates: BTreeMap<Cow<'_, str>, Field<'_>>) -> Resul
     if usd.is_empty() {
         return Err(Rejection::Unreadable("rates has no usable rate".to_owned()));
     }
+    skipped.sort();
     skipped.truncate(MAX_SKIPPED);
     Ok(LatestRates { usd, skipped })
 }

@@ -10,17 +10,31 @@ use super::wire::read_data;
 use crate::domain::metadata::{Client, Listing, Reseller, ServiceProvider, UnreadableRow};
 use crate::providers::field::{Field, FieldError, describe};
 use crate::providers::http::Rejection;
+use crate::providers::page_split::{PageShape, split};
+use crate::providers::rescue::{RecordNames, rescue, structural_problem};
+
+const LIST: PageShape = PageShape { lists: &[&["data"]], single: None, ids: NAMES.ids };
+
+const NAMES: RecordNames = RecordNames {
+    once: &["clientId", "resellerId", "spId", "id", "_id", "balance", "walletBalance", "commissionRate"],
+    ids: &["clientId", "resellerId", "spId", "id", "_id"],
+};
 
 pub(super) fn read_clients(response: &str) -> Result<Listing<Client>, Rejection> {
-    read_list::<ClientJson<'_>>(response)
+    read_list::<Clients>(response)
 }
 
 pub(super) fn read_resellers(response: &str) -> Result<Listing<Reseller>, Rejection> {
-    read_list::<ResellerJson<'_>>(response)
+    read_list::<Resellers>(response)
 }
 
 pub(super) fn read_service_providers(response: &str) -> Result<Listing<ServiceProvider>, Rejection> {
-    read_list::<ServiceProviderJson<'_>>(response)
+    read_list::<ServiceProviders>(response)
+}
+
+trait List {
+    type Row;
+    type Json<'a>: RowJson<'a, Row = Self::Row>;
 }
 
 trait RowJson<'a>: Deserialize<'a> {
@@ -31,16 +45,20 @@ trait RowJson<'a>: Deserialize<'a> {
     fn read(&self) -> Result<Self::Row, FieldError>;
 }
 
-fn read_list<'a, J: RowJson<'a>>(response: &'a str) -> Result<Listing<J::Row>, Rejection> {
-    let data = read_data(response)?;
-    if !data.starts_with('[') {
-        return Err(Rejection::Unreadable("data is not a list".to_owned()));
-    }
-    let texts: Vec<&'a RawValue> =
-        serde_json::from_str(data).map_err(|error| Rejection::Unreadable(error.to_string()))?;
+fn read_list<L: List>(response: &str) -> Result<Listing<L::Row>, Rejection> {
+    let rows: Vec<_> = match valid_list(response) {
+        Ok(texts) => texts.into_iter().map(|text| read_row::<L>(text.get())).collect(),
+        Err(Rejection::Unreadable(reason)) => {
+            let parts = split(response, &LIST).map_err(|error| Rejection::Unreadable(format!("{reason}; {error}")))?;
+            // The damaged list may belong to a refusal.
+            read_data(&parts.envelope)?;
+            parts.records.into_iter().map(read_row::<L>).collect()
+        }
+        Err(rejection) => return Err(rejection),
+    };
     let mut listing = Listing { rows: vec![], unreadable: vec![] };
-    for text in texts {
-        match read_row::<J>(text.get()) {
+    for row in rows {
+        match row {
             Ok(row) => listing.rows.push(row),
             Err(unreadable) => listing.unreadable.push(unreadable),
         }
@@ -48,14 +66,32 @@ fn read_list<'a, J: RowJson<'a>>(response: &'a str) -> Result<Listing<J::Row>, R
     Ok(listing)
 }
 
-fn read_row<'a, J: RowJson<'a>>(text: &'a str) -> Result<J::Row, UnreadableRow> {
+fn valid_list(response: &str) -> Result<Vec<&RawValue>, Rejection> {
+    let data = read_data(response)?;
+    if !data.starts_with('[') {
+        return Err(Rejection::Unreadable("data is not a list".to_owned()));
+    }
+    serde_json::from_str(data).map_err(|error| Rejection::Unreadable(error.to_string()))
+}
+
+fn read_row<L: List>(text: &str) -> Result<L::Row, UnreadableRow> {
     let unreadable = |id, reason| UnreadableRow { id, reason };
     if !text.starts_with('{') {
         return Err(unreadable(None, format!("the row is {}, not an object", describe(text))));
     }
-    let json: J =
-        serde_json::from_str(text).map_err(|error| unreadable(None, format!("the row cannot be parsed: {error}")))?;
-    json.read().map_err(|error| unreadable(json.id().ok(), error.to_string()))
+    let evaluated = |json: &L::Json<'_>, problem: Option<String>| {
+        let row = problem.map_or_else(|| json.read().map_err(|error| error.to_string()), Err);
+        row.map_err(|reason| unreadable(json.id().ok(), reason))
+    };
+    let error = match serde_json::from_str(text) {
+        Ok(json) => return evaluated(&json, structural_problem(text)),
+        Err(error) => error,
+    };
+    let rescued = rescue(text, &error, NAMES);
+    match serde_json::from_str(&rescued.json) {
+        Ok(json) => evaluated(&json, rescued.problem),
+        Err(error) => Err(unreadable(None, format!("the row cannot be parsed: {error}"))),
+    }
 }
 
 /// The first field that is present.
@@ -84,6 +120,13 @@ struct ClientJson<'a> {
     wallet_balance: Field<'a>,
     commission_rate: Field<'a>,
     reseller_id: Field<'a>,
+}
+
+struct Clients;
+
+impl List for Clients {
+    type Row = Client;
+    type Json<'a> = ClientJson<'a>;
 }
 
 impl<'a> RowJson<'a> for ClientJson<'a> {
@@ -123,6 +166,13 @@ struct ResellerJson<'a> {
     balance: Field<'a>,
 }
 
+struct Resellers;
+
+impl List for Resellers {
+    type Row = Reseller;
+    type Json<'a> = ResellerJson<'a>;
+}
+
 impl<'a> RowJson<'a> for ResellerJson<'a> {
     type Row = Reseller;
 
@@ -157,6 +207,13 @@ struct ServiceProviderJson<'a> {
     is_active: Field<'a>,
     supports_payin: Field<'a>,
     supports_payout: Field<'a>,
+}
+
+struct ServiceProviders;
+
+impl List for ServiceProviders {
+    type Row = ServiceProvider;
+    type Json<'a> = ServiceProviderJson<'a>;
 }
 
 impl<'a> RowJson<'a> for ServiceProviderJson<'a> {

@@ -14,4 +14,6 @@ mod wire;
 
 pub use client::{PageQuery, PayshackClient, PayshackSettings};
 pub use session::{LoginPermit, RefusedLogin, Session, SessionStoreError, SharedSession};
+#[cfg(test)]
+pub(super) use wire::read_page;
 pub use wire::{Projects, TransactionsPage, read_payin, read_payout};

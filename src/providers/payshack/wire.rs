@@ -15,6 +15,31 @@ use crate::domain::transaction::{Kind, Source, Transaction, TransactionKey};
 use crate::domain::version::Version;
 use crate::providers::field::{Field, FieldError, describe};
 use crate::providers::http::Rejection;
+use crate::providers::page_split::{PageShape, split};
+use crate::providers::rescue::{RecordNames, rescue, structural_problem};
+
+const PAGE: PageShape = PageShape {
+    lists: &[&["data", "transactions"], &["data", "transaction"]],
+    single: Some(&["data", "transaction"]),
+    ids: &["txnId", "transactionId", "_id"],
+};
+
+const NAMES: RecordNames = RecordNames {
+    once: &[
+        "txnId",
+        "transactionId",
+        "_id",
+        "orderId",
+        "amount",
+        "paidAmount",
+        "totalCommissionAmount",
+        "txnCharges",
+        "netAmount",
+        "txnStatus",
+        "status",
+    ],
+    ids: &["txnId", "transactionId", "_id"],
+};
 
 /// Records in the order of the response, including malformed ones. The totals are the provider's and change between pages.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -109,25 +134,45 @@ fn retryable(rejection: Rejection) -> Rejection {
 }
 
 /// Parses a page with `read` for each record.
-pub(super) fn read_page(response: &str, read: impl Fn(&str) -> Record) -> Result<TransactionsPage, Rejection> {
+pub(in crate::providers) fn read_page(
+    response: &str,
+    read: impl Fn(&str) -> Record,
+) -> Result<TransactionsPage, Rejection> {
+    match valid_page(response) {
+        Ok((list, texts)) => Ok(page(&list, texts.into_iter().map(|text| read(text.get())).collect())),
+        Err(Rejection::Unreadable(reason)) => {
+            let parts = split(response, &PAGE).map_err(|error| Rejection::Unreadable(format!("{reason}; {error}")))?;
+            let (list, _) = valid_page(&parts.envelope)?;
+            Ok(page(&list, parts.records.into_iter().map(read).collect()))
+        }
+        Err(rejection) => Err(rejection),
+    }
+}
+
+fn page(list: &ListJson<'_>, records: Vec<Record>) -> TransactionsPage {
+    TransactionsPage {
+        records,
+        total_records: list.total_records.count(),
+        total_pages: list.total_pages.count(),
+        page: list.current_page_no.count(),
+    }
+}
+
+/// The list of a page, and the texts of its records.
+fn valid_page(response: &str) -> Result<(ListJson<'_>, Vec<&RawValue>), Rejection> {
     let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
     let data = read_data(response).map_err(retryable)?;
     if !data.starts_with('{') {
         return Err(Rejection::Unreadable("data is not an object".to_owned()));
     }
     let list: ListJson<'_> = serde_json::from_str(data).map_err(unreadable)?;
-    let texts: Vec<&RawValue> = match (list.transactions.json(), list.transaction.json()) {
+    let texts = match (list.transactions.json(), list.transaction.json()) {
         (Some(array), _) => serde_json::from_str(array).map_err(unreadable)?,
         (None, Some(array)) if array.starts_with('[') => serde_json::from_str(array).map_err(unreadable)?,
         (None, Some(one)) => vec![serde_json::from_str(one).map_err(unreadable)?],
         (None, None) => return Err(Rejection::Unreadable("data.transactions is missing".to_owned())),
     };
-    Ok(TransactionsPage {
-        records: texts.into_iter().map(|text| read(text.get())).collect(),
-        total_records: list.total_records.count(),
-        total_pages: list.total_pages.count(),
-        page: list.current_page_no.count(),
-    })
+    Ok((list, texts))
 }
 
 /// A pay-in or a pay-out. Fields that are not named here are only in the raw text.
@@ -144,6 +189,7 @@ struct TransactionJson<'a> {
     paid_amount: Field<'a>,
     total_commission_amount: Field<'a>,
     txn_charges: Field<'a>,
+    net_amount: Field<'a>,
     utr: Field<'a>,
     txn_status: Field<'a>,
     status: Field<'a>,
@@ -180,12 +226,22 @@ fn read_record(raw: &str, kind: Kind, projects: &Projects) -> Record {
     if !raw.starts_with('{') {
         return malformed(None, format!("the record is {}, not an object", describe(raw)));
     }
-    match serde_json::from_str::<TransactionJson<'_>>(raw) {
-        Err(error) => malformed(None, format!("the record cannot be parsed: {error}")),
-        Ok(json) => transaction(&json, kind, projects, raw).map_or_else(
-            |error| malformed(source_id(&json, kind).ok().flatten(), error.to_string()),
+    let evaluated = |json: &TransactionJson<'_>, problem: Option<String>| {
+        let payment = problem
+            .map_or_else(|| transaction(json, kind, projects, raw).map_err(|error: FieldError| error.to_string()), Err);
+        payment.map_or_else(
+            |reason| malformed(source_id(json, kind).ok().flatten(), reason),
             |payment| Record::Payment(Box::new(payment)),
-        ),
+        )
+    };
+    let error = match serde_json::from_str(raw) {
+        Ok(json) => return evaluated(&json, structural_problem(raw)),
+        Err(error) => error,
+    };
+    let rescued = rescue(raw, &error, NAMES);
+    match serde_json::from_str(&rescued.json) {
+        Ok(json) => evaluated(&json, rescued.problem),
+        Err(error) => malformed(None, format!("the record cannot be parsed: {error}")),
     }
 }
 
@@ -196,13 +252,16 @@ fn transaction(
     raw: &str,
 ) -> Result<Transaction, FieldError> {
     let source_id = source_id(json, kind)?.ok_or(FieldError::Missing { field: "txnId" })?;
-    let amount = json.amount.decimal("amount")?.ok_or(FieldError::Missing { field: "amount" })?;
+    let amount = json.amount.amount("amount")?.ok_or(FieldError::Missing { field: "amount" })?;
     let created_at = json.created_at.time("createdAt")?.ok_or(FieldError::Missing { field: "createdAt" })?;
     let updated_at = json.modified_at.time("modifiedAt").ok().flatten();
     let original_status = json.txn_status.text("txnStatus").or_else(|| json.status.text("status"));
+    let paid_amount = json.paid_amount.amount("paidAmount")?;
+    // The net amount is not stored, but one that is unreadable casts doubt on the others.
+    json.net_amount.amount("netAmount")?;
     let fee = match kind {
-        Kind::Payin => json.total_commission_amount.decimal("totalCommissionAmount"),
-        Kind::Payout => json.txn_charges.decimal("txnCharges"),
+        Kind::Payin => json.total_commission_amount.amount("totalCommissionAmount")?,
+        Kind::Payout => json.txn_charges.amount("txnCharges")?,
     };
     let (user_name, user_phone) = match kind {
         Kind::Payin => (json.payer_name.text("payerName"), json.payer_phone.text("payerPhone")),
@@ -211,16 +270,16 @@ fn transaction(
     Ok(Transaction {
         key: TransactionKey { source: Source::Payshack, kind, source_id },
         version: Version { sequence: None, modified_at: updated_at },
-        reference_id: json.sp_txn_id.text("spTxnId"),
+        reference_id: json.sp_txn_id.key("spTxnId"),
         client_operation_id: None,
-        order_id: json.order_id.text("orderId"),
+        order_id: json.order_id.key("orderId"),
         project: json.client_name.text("clientName").map(|name| projects.of_client(&name)),
         merchant_id: json.client_id.text("clientId"),
         amount,
-        paid_amount: json.paid_amount.decimal("paidAmount").ok().flatten(),
+        paid_amount,
         currency: Currency::inr(),
         amount_usd: None,
-        fee: fee.ok().flatten(),
+        fee,
         fee_usd: None,
         exchange_rate: None,
         status: original_status.as_deref().map_or(Status::Unknown, Status::from_payshack),
@@ -230,7 +289,7 @@ fn transaction(
         user_phone,
         user_name,
         country: Some("IN".to_owned()),
-        utr: json.utr.text("utr"),
+        utr: json.utr.key("utr"),
         payment_method: json.payment_mode.text("paymentMode"),
         payment_product: json.transaction_type.text("transactionType"),
         created_at,

@@ -8,4 +8,6 @@ mod client;
 mod wire;
 
 pub use client::{Credentials, Cursor, OperationsQuery, VimaClient, VimaSettings};
+#[cfg(test)]
+pub(super) use wire::read_page;
 pub use wire::{Operation, OperationsPage, read_operation};

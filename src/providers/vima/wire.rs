@@ -2,12 +2,9 @@
 //!
 //! A page is first split into the texts of its records, so that each is stored verbatim and a malformed record affects no
 //! other. The field rules follow real responses; any field except `operation_id`, the amount and the creation time may be
-//! missing, null or of another type.
+//! missing or null, and any that does not decide about money may be of another type.
 //!
 //! Every operation is a pay-in: the collector has nothing else.
-
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -15,13 +12,43 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::exchange_rate::in_dollars;
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, is_plausible_amount};
 use crate::domain::record::{Malformed, Record};
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source, Transaction, TransactionKey};
 use crate::domain::version::{SequenceId, Version};
-use crate::providers::field::{Field, FieldError, Object, describe};
+use crate::providers::field::{Field, FieldError, Members, Object, describe};
 use crate::providers::http::{Rejection, message_of};
+use crate::providers::page_split::{PageShape, split};
+use crate::providers::rescue::{RecordNames, rescue, structural_problem};
+
+const PAGE: PageShape = PageShape { lists: &[&[], &["operations"]], single: None, ids: &["operation_id"] };
+
+const NAMES: RecordNames = RecordNames {
+    once: &[
+        "operation_id",
+        "operation_create_id",
+        "operation_update_id",
+        "client_operation_id",
+        "c_id",
+        "payment_status",
+        "current_status",
+        "complete_amount",
+        "complete_currency",
+        "create_params",
+        "params",
+        "payment",
+        "amount",
+        "value",
+        "currency",
+        "rates",
+        "card_finish",
+        "charged_fee",
+        "charged_amount",
+        "charged_currency",
+    ],
+    ids: &["operation_id", "operation_create_id", "operation_update_id"],
+};
 
 /// Operations in the order of the response, including malformed ones.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -59,16 +86,26 @@ impl OperationsPage {
 }
 
 /// Parses a page: an array, or an object with the array in `operations`.
-pub(super) fn read_page(response: &str) -> Result<OperationsPage, Rejection> {
-    let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
-    let records: Vec<&RawValue> = if response.trim_start().starts_with('{') {
-        let wrapped: Wrapped<'_> = serde_json::from_str(response).map_err(unreadable)?;
-        let Some(operations) = wrapped.operations else { return Err(without_operations(response)) };
-        serde_json::from_str(operations.get()).map_err(unreadable)?
-    } else {
-        serde_json::from_str(response).map_err(unreadable)?
+pub(in crate::providers) fn read_page(response: &str) -> Result<OperationsPage, Rejection> {
+    let operations = match valid_page(response) {
+        Ok(records) => records.into_iter().map(|record| read_operation(record.get())).collect(),
+        Err(Rejection::Unreadable(reason)) => match split(response, &PAGE) {
+            Ok(page) => page.records.into_iter().map(read_operation).collect(),
+            Err(error) => return Err(Rejection::Unreadable(format!("{reason}; {error}"))),
+        },
+        Err(rejection) => return Err(rejection),
     };
-    Ok(OperationsPage { operations: records.into_iter().map(|record| read_operation(record.get())).collect() })
+    Ok(OperationsPage { operations })
+}
+
+fn valid_page(response: &str) -> Result<Vec<&RawValue>, Rejection> {
+    let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
+    if !response.trim_start().starts_with('{') {
+        return serde_json::from_str(response).map_err(unreadable);
+    }
+    let wrapped: Wrapped<'_> = serde_json::from_str(response).map_err(unreadable)?;
+    let Some(operations) = wrapped.operations else { return Err(without_operations(response)) };
+    serde_json::from_str(operations.get()).map_err(unreadable)
 }
 
 #[derive(Deserialize)]
@@ -91,12 +128,22 @@ pub fn read_operation(raw: &str) -> Operation {
     if !raw.starts_with('{') {
         return malformed(raw, &OperationJson::default(), format!("the record is {}, not an object", describe(raw)));
     }
-    match serde_json::from_str::<OperationJson<'_>>(raw) {
+    let error = match serde_json::from_str::<OperationJson<'_>>(raw) {
+        Ok(json) => return evaluated(raw, &json, structural_problem(raw)),
+        Err(error) => error,
+    };
+    let rescued = rescue(raw, &error, NAMES);
+    match serde_json::from_str(&rescued.json) {
+        Ok(json) => evaluated(raw, &json, rescued.problem),
         Err(error) => malformed(raw, &OperationJson::default(), format!("the record cannot be parsed: {error}")),
-        Ok(json) => match transaction(&json, raw) {
-            Err(error) => malformed(raw, &json, error.to_string()),
-            Ok(payment) => placed(Record::Payment(Box::new(payment)), &json),
-        },
+    }
+}
+
+fn evaluated(raw: &str, json: &OperationJson<'_>, problem: Option<String>) -> Operation {
+    let payment = problem.map_or_else(|| transaction(json, raw).map_err(|error| error.to_string()), Err);
+    match payment {
+        Ok(payment) => placed(Record::Payment(Box::new(payment)), json),
+        Err(reason) => malformed(raw, json, reason),
     }
 }
 
@@ -109,13 +156,9 @@ fn malformed(raw: &str, json: &OperationJson<'_>, reason: String) -> Operation {
 fn placed(record: Record, json: &OperationJson<'_>) -> Operation {
     Operation {
         record,
-        create_id: sequence(json.operation_create_id, "operation_create_id"),
-        update_id: sequence(json.operation_update_id, "operation_update_id"),
+        create_id: json.operation_create_id.sequence_id("operation_create_id").ok().flatten(),
+        update_id: json.operation_update_id.sequence_id("operation_update_id").ok().flatten(),
     }
-}
-
-fn sequence(field: Field<'_>, name: &'static str) -> Option<SequenceId> {
-    field.text(name)?.parse().ok()
 }
 
 /// Fields that are not named here are only in the raw text.
@@ -213,6 +256,7 @@ struct Identifiers<'a> {
 #[serde(default, bound(deserialize = "'de: 'a"))]
 struct CardFinish<'a> {
     charged_currency: Field<'a>,
+    charged_amount: Field<'a>,
     charged_fee: Field<'a>,
 }
 
@@ -224,25 +268,25 @@ fn transaction(json: &OperationJson<'_>, raw: &str) -> Result<Transaction, Field
         .time("operation_created_at")?
         .ok_or(FieldError::Missing { field: "operation_created_at" })?;
     let updated_at = json.operation_modified_at.time("operation_modified_at").ok().flatten();
+    // Not stored, but the next page of a list begins after it, and the database cannot hold a larger one.
+    json.operation_create_id.sequence_id("operation_create_id")?;
+    let sequence = json.operation_update_id.sequence_id("operation_update_id")?;
     let (amount, currency) = money(json, &payment.amount.0)?;
-    let rate = dollars_for_one(&currency, json.rates);
+    let rate = dollars_for_one(&currency, json.rates)?;
     let dollars = |amount: Decimal| in_dollars(amount, rate?);
-    let fee = charged_fee(json.card_finish, &currency);
+    let fee = charged_fee(json.card_finish, &currency)?;
     let original_status =
         json.payment_status.text("payment_status").or_else(|| json.current_status.text("current_status"));
     let status = original_status.as_deref().map_or(Status::Unknown, Status::from_vima);
     let payer = &payment.payer.0;
     Ok(Transaction {
         key: TransactionKey { source: Source::Vima, kind: Kind::Payin, source_id },
-        version: Version {
-            sequence: sequence(json.operation_update_id, "operation_update_id"),
-            modified_at: updated_at,
-        },
-        reference_id: json.reference_id.text("reference_id"),
+        version: Version { sequence, modified_at: updated_at },
+        reference_id: json.reference_id.key("reference_id"),
         client_operation_id: json
             .client_operation_id
-            .text("client_operation_id")
-            .or_else(|| payment.identifiers.0.c_id.text("identifiers.c_id")),
+            .key("client_operation_id")
+            .or_else(|| payment.identifiers.0.c_id.key("identifiers.c_id")),
         order_id: None,
         project: json.project.text("project"),
         merchant_id: json.credentials_owner.text("credentials_owner"),
@@ -271,11 +315,11 @@ fn transaction(json: &OperationJson<'_>, raw: &str) -> Result<Transaction, Field
 }
 
 /// The completed amount, or else the requested one. An invalid completed amount is an error, never replaced by the
-/// requested one.
+/// requested one; so is an amount that no payment can have.
 fn money(json: &OperationJson<'_>, requested: &Requested<'_>) -> Result<(Decimal, Currency), FieldError> {
     const REQUESTED: &str = "create_params.params.payment.amount.value";
     let requested_currency = || requested.currency.currency("create_params.params.payment.amount.currency");
-    if let Some(amount) = json.complete_amount.decimal("complete_amount")? {
+    if let Some(amount) = json.complete_amount.amount("complete_amount")? {
         let currency = match json.complete_currency.currency("complete_currency")? {
             Some(currency) => Some(currency),
             None => requested_currency()?,
@@ -285,27 +329,50 @@ fn money(json: &OperationJson<'_>, requested: &Requested<'_>) -> Result<(Decimal
     let minor = requested.value.decimal(REQUESTED)?.ok_or(FieldError::Missing { field: REQUESTED })?;
     let currency =
         requested_currency()?.ok_or(FieldError::Missing { field: "create_params.params.payment.amount.currency" })?;
-    Ok((currency.from_minor_units(minor).normalize(), currency))
+    let amount = currency.from_minor_units(minor).normalize();
+    if is_plausible_amount(amount) { Ok((amount, currency)) } else { Err(requested.value.implausible(REQUESTED)) }
 }
 
-/// The record's own rate, if it is positive.
-fn dollars_for_one(currency: &Currency, rates: Field<'_>) -> Option<Decimal> {
+/// The record's own rate, if it is positive. Rates of other currencies do not matter.
+fn dollars_for_one(currency: &Currency, rates: Field<'_>) -> Result<Option<Decimal>, FieldError> {
     if currency.as_str() == "USD" {
-        return Some(Decimal::ONE);
+        return Ok(Some(Decimal::ONE));
     }
-    let rates: BTreeMap<Cow<'_, str>, Field<'_>> = serde_json::from_str(rates.json()?).ok()?;
-    let rate = rates.get(format!("{currency}-USD").as_str())?.decimal("rates").ok()??;
-    (rate > Decimal::ZERO).then_some(rate)
+    let Some(json) = rates.composite("rates")? else { return Ok(None) };
+    let unreadable = || FieldError::Unreadable { field: "rates", expected: "an object", found: describe(json) };
+    // An empty list is how some languages write an empty object.
+    let rates: Members<'_> = match json.starts_with('[') {
+        true if json[1..].trim_start().starts_with(']') => Members::default(),
+        _ => serde_json::from_str(json).map_err(|_| unreadable())?,
+    };
+    let Some(rate) = rates.single(&format!("{currency}-USD"), "rates")? else { return Ok(None) };
+    Ok(rate.decimal("rates")?.filter(|rate| *rate > Decimal::ZERO))
 }
 
 /// The fee of the last charge that has one, if it is in the payment's currency.
-fn charged_fee(card_finish: Field<'_>, currency: &Currency) -> Option<Decimal> {
-    let charges: Vec<Object<CardFinish<'_>>> = card_finish.list();
-    charges.iter().rev().find_map(|Object(charge)| {
-        let fee = charge.charged_fee.decimal("charged_fee").ok()??;
-        let charged_in = charge.charged_currency.currency("charged_currency").ok()?;
-        Some(charged_in.is_none_or(|charged_in| charged_in == *currency).then_some(fee))
-    })?
+fn charged_fee(card_finish: Field<'_>, currency: &Currency) -> Result<Option<Decimal>, FieldError> {
+    let Some(json) = card_finish.composite("card_finish")? else { return Ok(None) };
+    // A single charge may be outside a list.
+    let charges: Vec<Field<'_>> = if json.starts_with('{') {
+        vec![card_finish]
+    } else {
+        serde_json::from_str(json).map_err(|_| no_charge(json))?
+    };
+    for json in charges.iter().rev().filter_map(|charge| charge.json()) {
+        if !json.starts_with('{') {
+            return Err(no_charge(json));
+        }
+        let charge: CardFinish<'_> = serde_json::from_str(json).map_err(|_| no_charge(json))?;
+        charge.charged_amount.amount("card_finish.charged_amount")?;
+        let Some(fee) = charge.charged_fee.amount("card_finish.charged_fee")? else { continue };
+        let charged_in = charge.charged_currency.currency("card_finish.charged_currency")?;
+        return Ok(charged_in.is_none_or(|charged_in| charged_in == *currency).then_some(fee));
+    }
+    Ok(None)
+}
+
+fn no_charge(json: &str) -> FieldError {
+    FieldError::Unreadable { field: "card_finish", expected: "a list of charges", found: describe(json) }
 }
 
 /// The completion time of a final payment; open payments have the field too, without meaning.

@@ -38,6 +38,8 @@ fn unusable_rates_are_skipped_and_reported() {
         "TINY":1e20,"DEEP":1e-40}}"#;
     let skipped = ["A very odd name inde", "CHF", "DEEP", "EUR", "GBP", "JPY", "TINY"];
     assert_eq!(read(answer), Ok(latest(&[("INR", "0.0125")], &skipped)));
+    let answer = r#"{"base":"USD","note":"a","note":"b","rates":{"INR":80,"EUR":NaN,"JPY":007,"CHF":1,"chf":2}}"#;
+    assert_eq!(read(answer), Ok(latest(&[("INR", "0.0125")], &["CHF", "EUR", "JPY"])));
 }
 
 #[test]

@@ -79,10 +79,11 @@ fn amount_is_the_requested_amount_and_exact() {
         assert_eq!(format_decimal(payment.amount), expected);
         assert_eq!(payment.paid_amount.map(format_decimal).as_deref(), Some("99.99"));
     }
-    assert_eq!(payin(&[("paidAmount", json!({}))]).paid_amount, None);
-    assert_eq!(payin(&[("totalCommissionAmount", json!("x"))]).fee, None);
-    let exact = PAYIN.replace("\"amount\": 100", "\"amount\": 1234567890123456.07");
-    assert_eq!(format_decimal(payment(Kind::Payin, &exact).amount), "1234567890123456.07");
+    for absent in [json!(null), json!(" ")] {
+        assert_eq!(payin(&[("paidAmount", absent.clone()), ("totalCommissionAmount", absent)]).paid_amount, None);
+    }
+    let exact = PAYIN.replace("\"amount\": 100", "\"amount\": 123456789012345.07");
+    assert_eq!(format_decimal(payment(Kind::Payin, &exact).amount), "123456789012345.07");
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn missing_required_fields_are_named() {
         let malformed = malformed(read(Kind::Payin, &raw));
         assert_eq!((malformed.reason.as_str(), malformed.raw), (expected, raw));
     }
-    for raw in ["17", "null", "[]", "\"x\"", r#"{"amount": 1, "amount": 2}"#] {
+    for raw in ["17", "null", "[]", "\"x\"", r#"{"amount": 1, "amount": 2}"#, r#"{"txnId": 1, "txnId": 1}"#] {
         for kind in Kind::ALL {
             let malformed = malformed(read(kind, raw));
             assert_eq!((malformed.kind, malformed.source_id, malformed.raw.as_str()), (kind, None, raw));
@@ -146,7 +147,8 @@ fn optional_fields_may_be_missing_null_or_of_another_type() {
     for (kind, example) in [(Kind::Payin, PAYIN), (Kind::Payout, PAYOUT)] {
         let fields: Value = serde_json::from_str(example).expect("the example is JSON");
         for field in fields.as_object().expect("an object").keys() {
-            if ["amount", "createdAt"].contains(&field.as_str()) {
+            let money = ["amount", "paidAmount", "totalCommissionAmount", "txnCharges", "netAmount"];
+            if money.contains(&field.as_str()) || field == "createdAt" {
                 continue;
             }
             for other in [json!(null), json!({"x": [1]}), json!(["x"]), json!(true), json!(7), json!(1.5), json!("x")] {
@@ -154,6 +156,82 @@ fn optional_fields_may_be_missing_null_or_of_another_type() {
             }
         }
     }
+}
+
+#[test]
+fn unreadable_field_that_decides_about_money_is_malformed() {
+    for (kind, field) in [
+        (Kind::Payin, "paidAmount"),
+        (Kind::Payin, "totalCommissionAmount"),
+        (Kind::Payout, "txnCharges"),
+        (Kind::Payout, "netAmount"),
+        (Kind::Payout, "amount"),
+    ] {
+        let example = if kind == Kind::Payin { PAYIN } else { PAYOUT };
+        for (value, expected) in [
+            (json!("1,500.00"), "an exact amount but is \"1,500.00\""),
+            (json!({}), "an exact amount but is an object"),
+            (json!(false), "an exact amount but is false"),
+            (
+                json!("70000000000000000000000000000"),
+                "an amount of at most 10^15 but is \"70000000000000000000000000000\"",
+            ),
+            (json!(-1_000_000_000_000_001_i64), "an amount of at most 10^15 but is \"-1000000000000001\""),
+        ] {
+            let malformed = malformed(read(kind, &changed(example, &[(field, value)])));
+            assert_eq!(malformed.reason, format!("{field} should be {expected}"));
+            assert!(malformed.source_id.is_some(), "the id is known");
+        }
+    }
+}
+
+#[test]
+fn leap_second_is_the_next_second() {
+    let payment =
+        payin(&[("createdAt", json!("2026-01-15T15:14:60.250Z")), ("modifiedAt", json!("2026-01-15 15:14:60"))]);
+    assert_eq!(payment.created_at.to_rfc3339(), "2026-01-15T15:15:00.250+00:00");
+    assert_eq!(payment.version.modified_at.map(|time| time.to_rfc3339()).as_deref(), Some("2026-01-15T15:15:00+00:00"));
+    let later = payin(&[("modifiedAt", json!("2026-01-15T15:15:00.001Z"))]);
+    assert!(later.version.modified_at > payment.version.modified_at);
+}
+
+#[test]
+fn keys_are_normalized() {
+    for (id, expected) in [
+        ("1768491979464.0", "1768491979464"),
+        ("1.768491979464E12", "1768491979464"),
+        ("\"\u{feff}AGQAMEBYUPHQ4\u{200d}\"", "AGQAMEBYUPHQ4"),
+    ] {
+        let raw = PAYIN.replace("\"orderId\": \"AGQAMEBYUPHQ4\"", &format!("\"orderId\": {id}"));
+        assert_eq!(payment(Kind::Payin, &raw).order_id.as_deref(), Some(expected), "{id}");
+    }
+    assert_eq!(payin(&[("orderId", json!("\u{200b}"))]).order_id, None);
+    let number = PAYIN.replace("\"Y7KY0V202611591646\"", "15910368.0");
+    assert_eq!(payment(Kind::Payin, &number).key.source_id, "15910368");
+}
+
+#[test]
+fn invalid_record_costs_one_record() {
+    let broken = PAYIN.replace("\"amount\": 100", "\"amount\": Infinity").replace("Y7KY0V202611591646", "B");
+    for (data, payments) in [
+        (format!(r#"{{"transactions": [{PAYIN}, {broken}, {PAYIN}], "totalRecords": 3, "totalPages": 1}}"#), 2),
+        (format!(r#"{{"totalRecords": 3, "perPage": NaN, "totalPages": 1, "transaction": {broken}}}"#), 0),
+    ] {
+        let page = page(&format!(r#"{{"success": true, "data": {data}}}"#)).ok().expect("a page");
+        assert_eq!((page.records.len(), page.total_records, page.total_pages), (payments + 1, Some(3), Some(1)));
+        let malformed: Vec<_> = page
+            .records
+            .iter()
+            .filter(|record| matches!(record, Record::Malformed(_)))
+            .cloned()
+            .map(malformed)
+            .collect();
+        assert_eq!(malformed.len(), 1);
+        assert_eq!((malformed[0].source_id.as_deref(), malformed[0].raw.as_str()), (Some("B"), broken.trim()));
+    }
+    let refused =
+        format!(r#"{{"success": false, "message": "Token expired", "data": {{"transactions": [{broken}]}}}}"#);
+    assert!(matches!(page(&refused), Err(Rejection::Unauthenticated(_))));
 }
 
 fn page(answer: &str) -> Result<TransactionsPage, Rejection> {
