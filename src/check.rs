@@ -10,8 +10,10 @@ use uuid::Uuid;
 use crate::config::{EnvVars, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
 use crate::db::DbError;
 use crate::db::access::api_keys;
+use crate::db::connection_limit;
 use crate::db::metrics::cells;
 use crate::db::pool::{DatabaseSettings, SchemaState, connect, schema_state};
+use crate::db::process_connections::{Process, connections_of_deployment, smallest_deployment};
 use crate::domain::transaction::Source;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
 use crate::redis::Redis;
@@ -108,11 +110,37 @@ async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, rollups
         Err(error) => return vec![Finding::Failed(format!("schema: {error}"))],
     };
     let keys = check_keys(api_keys::list(&pool).await.map(|keys| keys.len()), env_vars);
-    let mut findings = vec![Finding::Ok("database: reachable".to_owned()), schema, keys];
+    let connections = check_connections(connection_limit::get(&pool).await, settings.max_connections);
+    let mut findings = vec![Finding::Ok("database: reachable".to_owned()), schema, connections, keys];
     if rollups {
         findings.push(check_rollups(&pool).await.unwrap_or_else(|error| Finding::Failed(format!("metrics: {error}"))));
     }
     findings
+}
+
+/// Adds up the connections of one process of each kind, and compares them with what the server allows.
+fn check_connections(allowed: Result<u32, DbError>, setting: Option<u32>) -> Finding {
+    let processes = smallest_deployment();
+    let too_few = |process: &Process| process.max_connections(setting) < process.min_connections();
+    if let Some((process, _)) = processes.iter().find(|(process, _)| too_few(process)) {
+        let (name, needed) = (process.name(), process.min_connections());
+        return Finding::Failed(format!(
+            "connections: {name} needs at least {needed}; raise DATABASE_MAX_CONNECTIONS, or remove it for the default"
+        ));
+    }
+    let parts =
+        processes.map(|(process, number)| format!("{number} {} {}", process.name(), process.max_connections(setting)));
+    let (used, parts) = (connections_of_deployment(setting), parts.join(", "));
+    let used_by =
+        format!("connections: one deployment uses at most {used} (number, process, connections of each: {parts})");
+    match allowed {
+        Ok(allowed) if used <= allowed => Finding::Ok(format!("{used_by}; PostgreSQL allows {allowed}")),
+        Ok(allowed) => Finding::Warning(format!(
+            "{used_by}, but PostgreSQL allows only {allowed}; lower DATABASE_MAX_CONNECTIONS, or raise the limit of the server, \
+             the database or the role"
+        )),
+        Err(error) => Finding::Warning(format!("{used_by}; what PostgreSQL allows is unknown ({error})")),
+    }
 }
 
 /// Syncs may run at the same time: each day of a source is counted and compared in one snapshot.

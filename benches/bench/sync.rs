@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::config::{EnvVars, JobsConfig};
+use psp_dashboard::db::process_connections::Process;
 use psp_dashboard::operations::connect_servers::connect_job_servers;
 use psp_jobs::job_context::JobContext;
 use psp_jobs::kinds::sync_run::PageSender;
@@ -56,7 +57,8 @@ async fn context(system: &TestSystem) -> Arc<JobContext> {
     let mut variables = EnvVars::from_pairs(system.settings());
     let read = JobsConfig::read(&mut variables);
     let config = variables.finish(read).expect("the settings of the system");
-    let (pools, redis) = connect_job_servers(&config.servers).await.expect("the servers of the system");
+    let (pools, redis) =
+        connect_job_servers(&config.servers, Process::Worker).await.expect("the servers of the system");
     JobContext::new(pools, redis, Arc::new(SystemClock), &config).expect("this machine speaks TLS")
 }
 

@@ -10,6 +10,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use psp_dashboard::clock::SystemClock;
 use psp_dashboard::config::{ConfigError, EnvVars, JobsConfig, ReconciliationConfig, SyncConfig};
+use psp_dashboard::db::process_connections::Process;
 use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
 use psp_dashboard::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
@@ -91,7 +92,8 @@ impl Program {
         telemetry::start(&config.telemetry)?;
         let (pools, redis) = match &command {
             JobsCommand::Worker(arguments) if arguments.isolated => connect_isolated_servers(&config.servers).await?,
-            _ => connect_job_servers(&config.servers).await?,
+            JobsCommand::Worker(_) => connect_job_servers(&config.servers, Process::Worker).await?,
+            _ => connect_job_servers(&config.servers, Process::Scheduler).await?,
         };
         let context = JobContext::new(pools, redis, Arc::new(SystemClock), &config)?;
         match command {

@@ -1,10 +1,11 @@
 //! PostgreSQL, Redis and logging: what every process needs.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::{EnvVars, Setting, Switch};
+use super::{EnvVars, Setting, Switch, number_in};
 use crate::db::pool::DatabaseSettings;
 use crate::domain::secret::Secret;
 use crate::redis::connection::RedisSettings;
@@ -16,19 +17,30 @@ pub struct ServersConfig {
 }
 
 impl ServersConfig {
-    /// Reads `DATABASE_URL`, `DATABASE_MAX_CONNECTIONS`, `REDIS_URL`, `REDIS_TLS_INSECURE` and `REDIS_NAMESPACE`.
+    /// Reads the settings of [`Self::read_database`], `REDIS_URL`, `REDIS_TLS_INSECURE` and `REDIS_NAMESPACE`.
     pub fn read(env: &mut EnvVars) -> Option<Self> {
         let database = Self::read_database(env);
         let redis = Self::read_redis(env);
         Some(Self { database: database?, redis: redis? })
     }
 
-    /// Reads only `DATABASE_URL` and `DATABASE_MAX_CONNECTIONS`, which is all that migrations need.
+    /// Reads only `DATABASE_URL`, `DATABASE_MAX_CONNECTIONS` and `DATABASE_STATEMENT_TIMEOUT_SECONDS`, which is all that
+    /// migrations need.
     pub fn read_database(env: &mut EnvVars) -> Option<DatabaseSettings> {
         let options =
             env.required::<DatabaseUrl>(Setting::secret("DATABASE_URL", "postgres://psp:password@localhost:5432/psp"));
-        let max = env.optional(Setting::open("DATABASE_MAX_CONNECTIONS", "10"), 10_u32);
-        Some(DatabaseSettings { options: options?.0, max_connections: max?.max(2) })
+        let setting = Setting::open("DATABASE_MAX_CONNECTIONS", "10");
+        let max_connections = match env.text(setting.name) {
+            Some(text) => env.parse(setting, &text).map(Some),
+            None => Some(None),
+        };
+        let statement = Setting::open("DATABASE_STATEMENT_TIMEOUT_SECONDS", "15");
+        let statement = number_in(env, statement, 15, 1..=3_600);
+        Some(DatabaseSettings {
+            options: options?.0,
+            max_connections: max_connections?,
+            request_statement: Duration::from_secs(statement?.into()),
+        })
     }
 
     fn read_redis(env: &mut EnvVars) -> Option<RedisSettings> {

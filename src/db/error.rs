@@ -20,6 +20,11 @@ pub enum DbError {
         what: &'static str,
         found: String,
     },
+    /// The server cancelled the statement after the time that its session allows.
+    #[error(
+        "PostgreSQL cancelled a statement that took too long ({0}): request less data, or look for what slows the server"
+    )]
+    TimedOut(#[source] sqlx::Error),
     #[error("the database refused a statement: {0}")]
     Statement(#[source] sqlx::Error),
 }
@@ -32,7 +37,7 @@ impl DbError {
     /// Whether a retry of the same call may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Conflict(_))
+        matches!(self, Self::Unavailable(_) | Self::Conflict(_) | Self::TimedOut(_))
     }
 }
 
@@ -49,12 +54,15 @@ impl From<sqlx::Error> for DbError {
                 // Class 08: connection exceptions; 57P0x: the server stops or starts; 53300: too many connections; 25P03: the
                 // server closed the session because it was idle in a transaction.
                 Some(code)
-                    if code.starts_with("08") || code.starts_with("57P0") || matches!(code, "53300" | "25P03") =>
+                    if code.starts_with("08")
+                        || code.starts_with("57P0")
+                        || matches!(code, "53300" | "25P03" | "55P03") =>
                 {
                     Self::Unavailable(error)
                 }
                 // Serialization failure and deadlock: PostgreSQL expects the transaction to be repeated.
                 Some("40001" | "40P01") => Self::Conflict("a row"),
+                Some("57014") => Self::TimedOut(error),
                 _ => Self::Statement(error),
             },
             _ => Self::Statement(error),

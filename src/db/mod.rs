@@ -9,6 +9,7 @@
 //! function can fail with a [`DbError`]; an `# Errors` section names the ones that callers must handle.
 
 pub mod access;
+pub mod connection_limit;
 pub mod count;
 pub mod discrepancies;
 pub mod error;
@@ -19,7 +20,9 @@ pub mod metadata;
 pub mod metrics;
 pub mod page;
 pub mod pool;
+pub mod process_connections;
 pub mod reconciliation;
+mod session_limits;
 pub mod snapshot;
 pub mod sync;
 pub mod transactions;

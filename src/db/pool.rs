@@ -5,9 +5,11 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use tokio::time::Instant;
 
 use super::DbError;
 use super::jobs::session::Purpose;
+use super::process_connections::Process;
 
 /// Built into the program, so that a release carries its own schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -16,8 +18,10 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!();
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Jobs can wait longer than HTTP requests, and a repeated attempt costs more than waiting for another job's connection.
 const WORK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
-/// The statements of the jobs table are short: they need no more connections than this.
-const MAX_QUEUE_CONNECTIONS: u32 = 4;
+/// How long a process that starts, or a command, waits for a free connection: during a deployment, the processes of the previous
+/// release still have theirs.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+const START_RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 const MIGRATION_LOCK_POLL: Duration = Duration::from_millis(100);
 
@@ -25,17 +29,19 @@ const MIGRATION_LOCK_POLL: Duration = Duration::from_millis(100);
 pub struct DatabaseSettings {
     /// Address and credentials; its `Debug` never prints the password.
     pub options: PgConnectOptions,
-    /// The limit for this process.
-    pub max_connections: u32,
+    /// The limit for a process; `None` for the default of each kind of process.
+    pub max_connections: Option<u32>,
+    /// How long a statement of a request may take.
+    pub request_statement: Duration,
 }
 
-impl DatabaseSettings {
-    /// Divides the connections between the jobs table and the work of the jobs.
-    fn split(&self) -> (Self, Self) {
-        let for_queue = (self.max_connections / 3).clamp(1, MAX_QUEUE_CONNECTIONS);
-        let with = |max_connections| Self { max_connections, ..self.clone() };
-        (with(for_queue), with(self.max_connections.saturating_sub(for_queue).max(1)))
-    }
+/// The pools of a web process.
+#[derive(Debug, Clone)]
+pub struct WebPools {
+    /// For requests.
+    pub pool: PgPool,
+    /// For authentication and health.
+    pub access_pool: PgPool,
 }
 
 /// The pools of a process that runs jobs.
@@ -47,17 +53,65 @@ pub struct JobPools {
     pub work_pool: PgPool,
 }
 
-/// Connects once before returning, so that a wrong address fails at startup and not at the first request.
+/// For a command. Connects once before returning, so that a wrong address fails at startup and not at the first statement.
 pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DbError> {
-    try_once(settings).await?;
-    Ok(open(settings, Purpose::Requests))
+    connect_first(settings).await?;
+    Ok(open(settings, Purpose::Command, Process::Command.max_connections(settings.max_connections)))
 }
 
-/// [`connect`] for a process that runs jobs.
-pub async fn connect_jobs(settings: &DatabaseSettings) -> Result<JobPools, DbError> {
-    try_once(settings).await?;
-    let (queue_pool, work_pool) = settings.split();
-    Ok(JobPools { queue_pool: open(&queue_pool, Purpose::Queue), work_pool: open(&work_pool, Purpose::Work) })
+/// [`connect`] for a web process.
+pub async fn connect_web(settings: &DatabaseSettings) -> Result<WebPools, DbError> {
+    connect_first(settings).await?;
+    let (requests, access) = Process::divide_web(Process::Web.max_connections(settings.max_connections));
+    let pools = WebPools {
+        pool: open(settings, Purpose::Requests, requests),
+        access_pool: open(settings, Purpose::Access, access),
+    };
+    open_first(&pools.pool).await?;
+    open_first(&pools.access_pool).await?;
+    Ok(pools)
+}
+
+/// [`connect`] for a process that runs or enqueues jobs.
+pub async fn connect_jobs(settings: &DatabaseSettings, process: Process) -> Result<JobPools, DbError> {
+    connect_first(settings).await?;
+    let (queue, work) = Process::divide_jobs(process.max_connections(settings.max_connections));
+    let pools =
+        JobPools { queue_pool: open(settings, Purpose::Queue, queue), work_pool: open(settings, Purpose::Work, work) };
+    open_first(&pools.queue_pool).await?;
+    Ok(pools)
+}
+
+/// Waits until the server has a free connection. Every other error is returned at once.
+async fn connect_first(settings: &DatabaseSettings) -> Result<(), DbError> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        match try_once(settings).await {
+            Err(DbError::Unavailable(error)) if is_full(&error) && Instant::now() < deadline => {
+                tracing::warn!(%error, "PostgreSQL has no free connection, waiting for one");
+                tokio::time::sleep(START_RETRY_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Opens the first connection of a pool, which waits for a free one only as long as a request would.
+async fn open_first(pool: &PgPool) -> Result<(), DbError> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        match pool.acquire().await {
+            Err(sqlx::Error::PoolTimedOut) if Instant::now() < deadline => {
+                tracing::warn!("PostgreSQL has no free connection, waiting for one");
+            }
+            acquired => return Ok(acquired.map(drop)?),
+        }
+    }
+}
+
+/// SQLSTATE 53300: the limit of the server, of the database or of the role is reached.
+fn is_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("53300"))
 }
 
 /// The pool would retry until its timeout and then not report the cause; a plain connection reports it at once.
@@ -67,9 +121,14 @@ async fn try_once(settings: &DatabaseSettings) -> Result<(), DbError> {
     plain.close().await.map_err(DbError::Unavailable)
 }
 
-fn open(settings: &DatabaseSettings, purpose: Purpose) -> PgPool {
-    let timeout = if purpose == Purpose::Work { WORK_ACQUIRE_TIMEOUT } else { ACQUIRE_TIMEOUT };
-    let options = purpose.pool_options().max_connections(settings.max_connections).acquire_timeout(timeout);
+fn open(settings: &DatabaseSettings, purpose: Purpose, max_connections: u32) -> PgPool {
+    let timeout = match purpose {
+        Purpose::Requests | Purpose::Access | Purpose::Queue => ACQUIRE_TIMEOUT,
+        Purpose::Work => WORK_ACQUIRE_TIMEOUT,
+        Purpose::Command => START_TIMEOUT,
+    };
+    let options = purpose.pool_options(settings.request_statement);
+    let options = options.max_connections(max_connections).acquire_timeout(timeout);
     options.connect_lazy_with(settings.options.clone())
 }
 

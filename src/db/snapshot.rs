@@ -5,9 +5,12 @@
 //! rows; closing it makes the server abort the statement (at once while sending rows, else within a second: `session`).
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Executor, PgConnection, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres};
 
 use super::DbError;
+use super::session_limits::EXPORT_LIMITS;
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// A read-only transaction whose statements all see the database at the moment of the first one.
 pub struct Snapshot {
@@ -17,7 +20,15 @@ pub struct Snapshot {
 impl Snapshot {
     pub async fn open(pool: &PgPool) -> Result<Self, DbError> {
         let mut snapshot = Self { connection: Some(pool.acquire().await?) };
-        snapshot.connection()?.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        snapshot.connection()?.execute(BEGIN).await?;
+        Ok(snapshot)
+    }
+
+    /// [`Self::open`] for an export, which is read as slowly as its receiver accepts it.
+    pub async fn open_for_export(pool: &PgPool) -> Result<Self, DbError> {
+        let mut snapshot = Self { connection: Some(pool.acquire().await?) };
+        let begin = format!("{BEGIN}; {}", EXPORT_LIMITS.local_statements());
+        snapshot.connection()?.execute(AssertSqlSafe(begin)).await?;
         Ok(snapshot)
     }
 

@@ -210,7 +210,8 @@ impl HealthApi {
 }
 
 async fn ask_servers(state: &State) -> Servers {
-    let (database, redis) = tokio::join!(answers(crate::db::pool::ping(&state.pool)), answers(state.redis.ping()));
+    let (database, redis) =
+        tokio::join!(answers(crate::db::pool::ping(&state.access_pool)), answers(state.redis.ping()));
     Servers { database, redis }
 }
 
@@ -223,6 +224,6 @@ async fn answers<E>(question: impl Future<Output = Result<(), E>>) -> ServerStat
 
 /// Zero if the database is unavailable.
 async fn count_alive(state: &State) -> AliveProcesses {
-    let counted = tokio::time::timeout(TIMEOUT, processes::count_alive(&state.pool, PROCESS_TIMEOUT)).await;
+    let counted = tokio::time::timeout(TIMEOUT, processes::count_alive(&state.access_pool, PROCESS_TIMEOUT)).await;
     counted.ok().and_then(Result::ok).unwrap_or_default()
 }

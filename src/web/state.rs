@@ -8,6 +8,7 @@ use crate::clock::SharedClock;
 use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::DbError;
 use crate::db::access::cursor_key;
+use crate::db::pool::WebPools;
 use crate::operations::connect_servers::{ConnectError, connect_servers};
 use crate::operations::export::exporter::Exporter;
 use crate::operations::export::store::{ExportStore, ExportStoreError};
@@ -25,6 +26,8 @@ pub(in crate::web) const PROCESS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Every handler gets it as `Data<&Arc<State>>`.
 pub struct State {
     pub(in crate::web) pool: PgPool,
+    /// For authentication and health.
+    pub(in crate::web) access_pool: PgPool,
     pub(in crate::web) redis: Redis,
     pub(in crate::web) clock: SharedClock,
     pub(in crate::web) access: Arc<Access>,
@@ -62,8 +65,8 @@ impl State {
     /// # Errors
     /// A server is unavailable, the schema is outdated, or there is no key to authenticate requests with.
     pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StateError> {
-        let (pool, redis) = connect_servers(&config.servers).await?;
-        let access = Access::new(&config.access, pool.clone(), redis.clone(), Arc::clone(&clock));
+        let (WebPools { pool, access_pool }, redis) = connect_servers(&config.servers).await?;
+        let access = Access::new(&config.access, access_pool.clone(), redis.clone(), Arc::clone(&clock));
         if !access.is_open() && !access.has_keys().await? {
             return Err(StateError::NoKeys);
         }
@@ -76,6 +79,7 @@ impl State {
             requests,
             files: ExportStore::open(config.export_store.as_ref(), &pool, &clock)?,
             pool,
+            access_pool,
             redis,
             clock,
             access: Arc::new(access),

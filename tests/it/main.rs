@@ -5,6 +5,7 @@
 
 mod apalis;
 mod commands;
+mod connections;
 mod crash;
 mod database_loss;
 mod day_reads;

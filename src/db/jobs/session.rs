@@ -1,8 +1,9 @@
-//! Settings of PostgreSQL sessions by purpose, and the cancellation of a job's statements.
+//! Settings of PostgreSQL sessions by purpose, and the cancellation of the statements of jobs and requests.
 //!
 //! Dropping a future does not stop the statement it waits for: the server continues and keeps its locks. So a session is named
 //! after the job that uses it, which allows cancelling its statement, and the server checks every second that its client is
-//! still connected, which ends the statements of a killed worker.
+//! still connected, which ends the statements of a killed worker. A request whose client disconnects is dropped as well: its
+//! connection is closed instead of returned to the pool, and the same check ends its statement.
 //!
 //! Rejected: a connection per job (a handshake per job), and cancelling by process id (the session may have returned to the pool
 //! and serve another job).
@@ -10,40 +11,50 @@
 use std::future::Future;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
 use crate::db::DbError;
+use crate::db::session_limits::{SessionLimits, millis};
 use crate::domain::job::JobId;
 
 /// How often the server checks that the client of a running statement is still connected.
 const CLIENT_CHECK: Duration = Duration::from_secs(1);
-/// After this time the server rolls an idle transaction back: a worker that was stopped in the middle of one, or lost its network,
-/// must not keep its locks.
-const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a statement whose request was dropped may take to end before its connection is closed.
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(100);
 
 tokio::task_local! { static CURRENT_JOB: JobId; }
 
 /// What the connections of a pool are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// HTTP requests and commands.
+    /// HTTP requests.
     Requests,
+    /// Authentication and health checks: apart from the requests, so that slow requests neither keep others from being
+    /// authenticated nor make the process look dead.
+    Access,
     /// Claims, heartbeats and outcomes: apart from the work, so that no job can keep a lease from being renewed.
     Queue,
     /// Everything that jobs do.
     Work,
+    /// Migrations and other commands.
+    Command,
 }
 
 impl Purpose {
-    pub(in crate::db) fn pool_options(self) -> PgPoolOptions {
+    pub(in crate::db) fn pool_options(self, request_statement: Duration) -> PgPoolOptions {
+        let limits = SessionLimits::new(self, request_statement);
         let options = PgPoolOptions::new().after_connect(move |connection, _| {
             Box::pin(async move {
-                set_up(connection, self).await?;
+                set_up(connection, self, limits).await?;
                 if self == Self::Work { name_session(connection).await } else { Ok(()) }
             })
         });
         match self {
-            Self::Requests | Self::Queue => options,
+            Self::Requests | Self::Access => {
+                options.after_release(|connection, _| Box::pin(async { Ok(is_ready(connection).await) }))
+            }
+            Self::Queue | Self::Command => options,
             // Naming the session also tests the connection.
             Self::Work => options.test_before_acquire(false).before_acquire(|connection, _| {
                 Box::pin(async move {
@@ -55,13 +66,21 @@ impl Purpose {
     }
 }
 
-async fn set_up(connection: &mut PgConnection, purpose: Purpose) -> Result<(), sqlx::Error> {
+/// Whether a connection that returns to the pool has no running statement. Those of requests that were not dropped have none,
+/// so nothing is sent.
+async fn is_ready(connection: &mut PgConnection) -> bool {
+    let ready = tokio::time::timeout(RELEASE_TIMEOUT, Connection::flush(connection)).await;
+    ready.is_ok_and(|received| received.is_ok())
+}
+
+async fn set_up(connection: &mut PgConnection, purpose: Purpose, limits: SessionLimits) -> Result<(), sqlx::Error> {
     // Not every platform can check a socket without reading from it; there a statement just runs to its end.
     let check = sqlx::query!("SELECT set_config('client_connection_check_interval', $1, false)", millis(CLIENT_CHECK));
     if let Err(error) = check.fetch_one(&mut *connection).await {
         tracing::debug!(%error, "PostgreSQL cannot check for disconnected clients on this platform");
     }
-    if purpose == Purpose::Requests {
+    limits.apply(&mut *connection).await?;
+    if matches!(purpose, Purpose::Requests | Purpose::Access) {
         // A query takes milliseconds, less than its compilation would. Rare and frequent values need different plans, so each
         // query is planned with its parameters.
         sqlx::query!(
@@ -72,10 +91,6 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose) -> Result<(), s
         .await?;
         return Ok(());
     }
-    let timeout = millis(IDLE_IN_TRANSACTION_TIMEOUT);
-    sqlx::query!("SELECT set_config('idle_in_transaction_session_timeout', $1, false)", timeout)
-        .fetch_one(&mut *connection)
-        .await?;
     if purpose == Purpose::Queue {
         // A few statements run thousands of times, on tables that are empty now and full in a minute. Plans made for empty tables
         // would scan the full ones; an index is never much worse.
@@ -99,10 +114,6 @@ async fn name_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> 
 
 fn application_name(job_id: JobId) -> String {
     format!("psp job {job_id}")
-}
-
-fn millis(duration: Duration) -> String {
-    duration.as_millis().to_string()
 }
 
 /// Runs `work` as part of a job: the sessions that it takes from a pool for [`Purpose::Work`] have the job's name in

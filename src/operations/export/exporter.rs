@@ -96,7 +96,7 @@ impl Exporter {
 
     /// The number of rows of `source`, exact unless counting would cost too much.
     pub async fn count(&self, source: &impl ExportSource) -> Result<Count, DbError> {
-        let mut snapshot = Snapshot::open(&self.pool).await?;
+        let mut snapshot = Snapshot::open_for_export(&self.pool).await?;
         let count = source.reader(&[]).count(&mut snapshot).await?;
         snapshot.close().await?;
         Ok(count)
@@ -115,7 +115,7 @@ impl Exporter {
         Ok(StartedExport {
             permit: permit.ok_or(ExportError::Busy)?,
             audit: ExportAudit::new(&self.pool, &self.clock, source, options, requested_by),
-            snapshot: Snapshot::open(&self.pool).await?,
+            snapshot: Snapshot::open_for_export(&self.pool).await?,
             receiver_timeout: self.receiver_timeout,
             throttle: Throttle::start(&self.throttle_policy),
         })

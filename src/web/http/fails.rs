@@ -128,6 +128,8 @@ impl Failure for NotFound {
     }
 }
 
+const TOO_SLOW: &str = "the query took too long and was cancelled: narrow the period or the filters, or create an export (POST /api/v1/exports)";
+
 impl Failure for DbError {
     const CODES: &'static [ProblemCode] = &[];
 
@@ -135,6 +137,7 @@ impl Failure for DbError {
         match self {
             Self::Unavailable(_) => Problem::unavailable("the database is unavailable; try again later", self),
             Self::Conflict(_) => Problem::unavailable("a concurrent request came first; try again", self),
+            Self::TimedOut(_) => Problem::unavailable(TOO_SLOW, self),
             Self::ClaimLost | Self::Impossible { .. } | Self::Statement(_) => Problem::internal(self),
         }
     }
@@ -144,10 +147,10 @@ impl Failure for MetricsError {
     const CODES: &'static [ProblemCode] = &[];
 
     fn into_problem(self) -> Problem {
-        if self.database().is_transient() {
-            Problem::unavailable("the database is unavailable; try again later", self)
-        } else {
-            Problem::internal(self)
+        match self.database() {
+            DbError::TimedOut(_) => Problem::unavailable(TOO_SLOW, self),
+            error if error.is_transient() => Problem::unavailable("the database is unavailable; try again later", self),
+            _ => Problem::internal(self),
         }
     }
 }

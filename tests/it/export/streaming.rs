@@ -158,7 +158,7 @@ async fn file_that_fails_in_the_middle_ends_without_a_final_chunk() {
 async fn concurrent_exports_are_limited_to_half_the_connections() {
     let system = TestSystem::start(&[]).await;
     insert_discrepancies(&system, 50_000).await;
-    let web = system.start_web_with(&[("DATABASE_MAX_CONNECTIONS", "4")]).await;
+    let web = system.start_web_with(&[("DATABASE_MAX_CONNECTIONS", "5")]).await;
     let _readers = [stalled_reader(&web).await, stalled_reader(&web).await];
     wait_for_number(&system, "both statements to wait", HELD_BACK, 2).await;
     let response = export_reconciliation(&web, "").await;
