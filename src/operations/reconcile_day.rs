@@ -2,6 +2,9 @@
 //!
 //! All of this is one database transaction over one snapshot, whose last statement verifies the claim: a worker that is
 //! killed, or was presumed dead, leaves no partial result. Syncs can continue meanwhile.
+//!
+//! The job may be attempted again after that transaction, if its worker died before it recorded the success. A completed
+//! run never changes, so such an attempt only returns what the run has found.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -14,8 +17,10 @@ use super::publish_events::publish_events;
 use crate::clock::Clock;
 use crate::db::jobs::claims;
 use crate::db::reconciliation::judge::{DayRun, begin_snapshot, judge};
-use crate::db::reconciliation::merge_discrepancies::{MergedDiscrepancies, merge_discrepancies};
+use crate::db::reconciliation::merge_discrepancies::{MergedDiscrepancies, count_merged, merge_discrepancies};
 use crate::db::reconciliation::record::{self, CompletedRun};
+use crate::db::reconciliation::runs;
+use crate::db::reconciliation::runs::ReconciliationRun;
 use crate::db::sync::history;
 use crate::db::{DbError, events};
 use crate::domain::day::DayRange;
@@ -48,7 +53,7 @@ pub enum ReconcileError {
     TallyMismatch(#[from] TallyMismatch),
 }
 
-/// Reconciles `date`, a day in `zone`.
+/// Reconciles `date`, a day in `zone`, unless an earlier attempt of the job has done so.
 pub async fn reconcile_day(
     pool: &PgPool,
     redis: &Redis,
@@ -60,6 +65,9 @@ pub async fn reconcile_day(
 ) -> Result<ReconciledDay, ReconcileError> {
     let (from, until) = DayRange::single(date, zone).instants();
     let run = DayRun { id: claim.job_id.0, date, from, until };
+    if let Some(reconciled) = find_reconciled(pool, &run).await? {
+        return Ok(reconciled);
+    }
     start(pool, redis, claim, &run, parameters, clock.now()).await?;
 
     let as_of = clock.now();
@@ -80,6 +88,17 @@ pub async fn reconcile_day(
     snapshot.commit().await.map_err(DbError::from)?;
     publish_events(redis, &recorded).await;
     Ok(ReconciledDay { run_id: run.id, date, version, counts: tally, amounts, discrepancies })
+}
+
+/// What the run has found, if it is completed.
+async fn find_reconciled(pool: &PgPool, run: &DayRun) -> Result<Option<ReconciledDay>, DbError> {
+    match runs::find(pool, run.id).await? {
+        Some(ReconciliationRun { id, recon_date, version: Some(version), tally, amounts, .. }) => {
+            let discrepancies = count_merged(pool, run).await?;
+            Ok(Some(ReconciledDay { run_id: id, date: recon_date, version, counts: tally, amounts, discrepancies }))
+        }
+        _ => Ok(None),
+    }
 }
 
 async fn start(

@@ -17,6 +17,7 @@ use crate::db::jobs::claims;
 use crate::db::jobs::{Enqueued, insert_or_join};
 use crate::db::reconciliation::unsettled::{DayBounds, list_unsettled};
 use crate::domain::day::DayRange;
+use crate::domain::job::attempt::ClaimedJob;
 use crate::domain::job::{Claim, JobId, NewJob, RECONCILE, Trigger};
 use crate::domain::reconciliation::ReconcileArgs;
 use crate::redis::Redis;
@@ -31,6 +32,7 @@ pub struct ReconciliationRequest {
     pub requested_by: Option<String>,
 }
 
+/// Stored as JSON with the idempotency key, and as the checkpoint of a nightly job: the names must not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedDay {
     pub date: NaiveDate,
@@ -59,8 +61,9 @@ pub async fn request_reconciliation(
 }
 
 /// Enqueues the reconciliation of the day `nightly`, and of those of the `revisit_days` before it whose result another run
-/// can improve ([`list_unsettled`]). Called by the nightly job. If that is killed after the commit and repeated, it joins
-/// the jobs that have not finished.
+/// can improve ([`list_unsettled`]). Called by the nightly job. They are its checkpoint: if it is
+/// attempted again after the commit, some of them may have finished, so it must not enqueue them a second time
+/// ([`find_enqueued`]).
 pub async fn enqueue_nightly(
     pool: &PgPool,
     redis: &Redis,
@@ -78,10 +81,17 @@ pub async fn enqueue_nightly(
     let days = unsettled.into_iter().chain([nightly]).collect();
     let request = ReconciliationRequest { days, force: false, trigger: Trigger::Schedule, requested_by: None };
     let requested = enqueue(&mut transaction, &request).await?;
-    claims::verify_claim(&mut transaction, claim, &json!({"enqueued": requested.len()})).await?;
+    let (progress, checkpoint) = (json!({"enqueued": requested.len()}), json!(requested));
+    claims::verify_claim_and_checkpoint(&mut transaction, claim, &progress, Some(&checkpoint)).await?;
     transaction.commit().await?;
     send_one_wakeup(redis, &requested).await;
     Ok(requested)
+}
+
+/// What an earlier attempt of the nightly job has enqueued.
+#[must_use]
+pub fn find_enqueued(job: &ClaimedJob) -> Option<Vec<RequestedDay>> {
+    serde_json::from_value(job.checkpoint.clone()?).ok()
 }
 
 fn bounds(date: NaiveDate, zone: Tz) -> DayBounds {

@@ -37,6 +37,7 @@ mod reconciliation_model;
 mod reconciliation_requests;
 mod reconciliation_runs;
 mod redis_loss;
+mod repeated_attempts;
 mod request_limits;
 mod rollups;
 mod schedulers;

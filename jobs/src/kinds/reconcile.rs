@@ -4,7 +4,7 @@ use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::job::{JobKind, RECONCILE};
 use psp_dashboard::domain::reconciliation::{DayArgs, NightlyArgs, ReconcileArgs};
 use psp_dashboard::operations::reconcile_day::reconcile_day;
-use psp_dashboard::operations::request_reconciliation::enqueue_nightly;
+use psp_dashboard::operations::request_reconciliation::{enqueue_nightly, find_enqueued};
 use serde_json::json;
 
 use crate::handler::{JobHandler, JobResult};
@@ -28,7 +28,10 @@ impl JobHandler for Reconcile {
             }
             ReconcileArgs::Nightly(NightlyArgs { nightly }) => {
                 let revisit_days = reconciliation.revisit_days;
-                let requested = enqueue_nightly(pool, redis, &job.claim, nightly, revisit_days, zone).await?;
+                let requested = match find_enqueued(job) {
+                    Some(requested) => requested,
+                    None => enqueue_nightly(pool, redis, &job.claim, nightly, revisit_days, zone).await?,
+                };
                 Ok(json!({"runs": requested}))
             }
         }

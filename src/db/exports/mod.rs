@@ -51,13 +51,31 @@ pub async fn assign_job(pool: &PgPool, id: Uuid, job_id: JobId) -> Result<Option
     Ok(spec.fetch_optional(pool).await?)
 }
 
+/// The size of a complete file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportSize {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedExport {
     /// The name in the file store.
     pub stored_as: String,
-    pub rows: u64,
-    pub bytes: u64,
+    pub size: ExportSize,
     pub expires_at: DateTime<Utc>,
+}
+
+/// The size of the export, if this job has finished it. The file may have been deleted since.
+pub async fn find_finished(pool: &PgPool, id: Uuid, job_id: JobId) -> Result<Option<ExportSize>, DbError> {
+    let row = sqlx::query!(
+        r#"SELECT rows AS "rows!", bytes AS "bytes!" FROM exports
+            WHERE id = $1 AND job_id = $2 AND finished_at IS NOT NULL"#,
+        id,
+        job_id.0
+    );
+    let row = row.fetch_optional(pool).await?;
+    Ok(row.map(|row| ExportSize { rows: row.rows.unsigned_abs(), bytes: row.bytes.unsigned_abs() }))
 }
 
 /// Records the complete file.
@@ -72,8 +90,8 @@ pub async fn finish(
         id,
         now,
         finished.expires_at,
-        to_bigint(finished.rows),
-        to_bigint(finished.bytes),
+        to_bigint(finished.size.rows),
+        to_bigint(finished.size.bytes),
         finished.stored_as
     )
     .execute(connection)

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::judge::DayRun;
 use crate::db::DbError;
@@ -28,6 +28,25 @@ pub async fn merge_discrepancies(
 ) -> Result<MergedDiscrepancies, DbError> {
     let merged = sqlx::query_file!("src/db/reconciliation/merge_discrepancies.sql", run.id, run.date, as_of);
     let merged = merged.fetch_one(connection).await?;
+    Ok(MergedDiscrepancies {
+        opened: merged.opened.unsigned_abs(),
+        reopened: merged.reopened.unsigned_abs(),
+        auto_resolved: merged.auto_resolved.unsigned_abs(),
+    })
+}
+
+/// What [`merge_discrepancies`] returned for a run that is completed, from the changes that it recorded.
+pub async fn count_merged(pool: &PgPool, run: &DayRun) -> Result<MergedDiscrepancies, DbError> {
+    let merged = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE from_state IS NULL) AS "opened!",
+                  count(*) FILTER (WHERE from_state <> 'open' AND to_state = 'open') AS "reopened!",
+                  count(*) FILTER (WHERE from_state <> 'auto_resolved' AND to_state = 'auto_resolved') AS "auto_resolved!"
+             FROM discrepancies JOIN discrepancy_changes AS changes ON changes.discrepancy_id = discrepancies.id
+            WHERE recon_date = $1 AND run_id = $2"#,
+        run.date,
+        run.id
+    );
+    let merged = merged.fetch_one(pool).await?;
     Ok(MergedDiscrepancies {
         opened: merged.opened.unsigned_abs(),
         reopened: merged.reopened.unsigned_abs(),

@@ -48,6 +48,9 @@ pub struct CompletedRun<'a> {
 }
 
 /// Completes a run, and returns its version: 1 for the first completed run of the day.
+///
+/// # Errors
+/// [`DbError::Conflict`] if the run is not running, for example because it is completed.
 pub async fn complete(
     connection: &mut PgConnection,
     run: &DayRun,
@@ -65,7 +68,7 @@ pub async fn complete(
                   status_discrepancies = $12, missing_vima = $13, missing_payshack = $14, pending = $15,
                   pending_vima = $16, pending_payshack = $17, duplicate_vima = $18, duplicate_payshack = $19,
                   unmatchable_vima = $20, unmatchable_payshack = $21, amounts = $22
-            WHERE id = $1 RETURNING version AS "version!""#,
+            WHERE id = $1 AND status = 'running' RETURNING version AS "version!""#,
         run.id,
         now,
         as_of,
@@ -89,9 +92,9 @@ pub async fn complete(
         to_bigint(tally.unmatchable.payshack),
         json!(amounts),
     )
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await?;
-    Ok(version.unsigned_abs())
+    Ok(version.ok_or(DbError::Conflict("the run of this day"))?.unsigned_abs())
 }
 
 /// Ends the unfinished run of a job whose attempt ended, if there is one, and returns its day.

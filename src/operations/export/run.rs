@@ -1,7 +1,8 @@
 //! Runs a requested export and stores its file where every web process can read it.
 //!
 //! Each attempt writes its own file, named after its claim: a worker that was presumed dead and resumes writes a file that
-//! is never read. Such leftovers are pruned with the expired files.
+//! is never read. Such leftovers are pruned with the expired files. An attempt after the file was finished writes nothing:
+//! the file may have been downloaded, or deleted, meanwhile.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::spec::{ExportOutput, ExportSpec};
 use super::store::{ExportStore, ExportStoreError, ExportWriter};
 use super::workbook::WorkbookFile;
 use crate::clock::Clock;
-use crate::db::exports::{self, FinishedExport};
+use crate::db::exports::{self, ExportSize, FinishedExport};
 use crate::db::jobs::claims;
 use crate::db::{DbError, events};
 use crate::domain::event::Event;
@@ -64,8 +65,12 @@ pub struct ExportRunner<'a> {
 }
 
 impl ExportRunner<'_> {
-    /// Runs export `id` under `claim`. Fails with [`DbError::ClaimLost`] if another worker has claimed the job.
-    pub async fn run(&self, claim: &Claim, id: Uuid) -> Result<FinishedExport, ExportRunError> {
+    /// Runs export `id` under `claim`, unless an earlier attempt of the job has finished it. Fails with
+    /// [`DbError::ClaimLost`] if another worker has claimed the job.
+    pub async fn run(&self, claim: &Claim, id: Uuid) -> Result<ExportSize, ExportRunError> {
+        if let Some(size) = exports::find_finished(self.pool, id, claim.job_id).await? {
+            return Ok(size);
+        }
         let stored = exports::assign_job(self.pool, id, claim.job_id).await?.ok_or(ExportRunError::NotFound(id))?;
         let spec: ExportSpec = serde_json::from_value(stored)?;
         let total = spec.count(self.exporter).await?;
@@ -85,9 +90,10 @@ impl ExportRunner<'_> {
                 return Err(error.into());
             }
         };
-        let finished = FinishedExport { stored_as, rows, bytes, expires_at: self.clock.now() + RETENTION };
+        let size = ExportSize { rows, bytes };
+        let finished = FinishedExport { stored_as, size, expires_at: self.clock.now() + RETENTION };
         self.finish(claim, id, &finished).await?;
-        Ok(finished)
+        Ok(size)
     }
 
     /// Records the progress once a second. Returns only when that fails, for example because the claim is lost.
@@ -110,7 +116,7 @@ impl ExportRunner<'_> {
         let now = self.clock.now();
         let mut transaction = self.pool.begin().await?;
         exports::finish(&mut transaction, id, finished, now).await?;
-        claims::verify_claim(&mut transaction, claim, &progress(finished.rows, Some(finished.rows))).await?;
+        claims::verify_claim(&mut transaction, claim, &progress(finished.size.rows, Some(finished.size.rows))).await?;
         let recorded = events::insert(&mut transaction, vec![Event::ExportReady { id }], now).await?;
         transaction.commit().await?;
         publish_events(self.redis, &recorded).await;
