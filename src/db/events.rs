@@ -56,10 +56,15 @@ pub async fn get_bounds(pool: &PgPool) -> Result<(i64, i64), DbError> {
     Ok((row.oldest, row.newest))
 }
 
-/// Deletes events from before `time`, except the newest: its id shows where new subscribers start.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
-    let pruned = sqlx::query!("DELETE FROM events WHERE created_at < $1 AND id < (SELECT max(id) FROM events)", time)
-        .execute(pool)
-        .await?;
+/// Deletes at most `limit` events from before `time`, except the newest: its id shows where new subscribers start.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM events WHERE id IN (
+               SELECT id FROM events WHERE created_at < $1 AND id < (SELECT max(id) FROM events) LIMIT $2)"#,
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
     Ok(pruned.rows_affected())
 }

@@ -17,6 +17,7 @@ pub mod rate;
 pub mod reconciliation;
 pub mod record;
 pub mod replay;
+pub mod retention;
 pub mod schedule;
 pub mod secret;
 pub mod status;

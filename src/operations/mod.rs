@@ -6,6 +6,7 @@ pub mod begin_history;
 pub mod begin_sync;
 pub mod cancel_job;
 pub mod connect_servers;
+pub mod delete_expired;
 pub mod enqueue_job;
 pub mod export;
 pub mod find_counterpart;

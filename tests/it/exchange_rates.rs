@@ -114,7 +114,7 @@ async fn rate_is_stored_when_it_changes_and_once_a_day() {
         let inserted = exchange_rates::insert(&mut connection, &fetched, now).await.expect("the database accepts it");
         assert_eq!(inserted, stored, "{rate} after {minutes} minutes");
     }
-    let pruned = exchange_rates::prune(&pool, start + TimeDelta::hours(2)).await.expect("the database responds");
+    let pruned = exchange_rates::prune(&pool, start + TimeDelta::hours(2), 10).await.expect("the database responds");
     let left = number(&pool, "SELECT count(*) FROM exchange_rates").await;
     assert_eq!((pruned, left), (3, 1));
 }

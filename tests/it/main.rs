@@ -39,6 +39,7 @@ mod reconciliation_runs;
 mod redis_loss;
 mod repeated_attempts;
 mod request_limits;
+mod retention;
 mod rollups;
 mod schedulers;
 mod shutdown;

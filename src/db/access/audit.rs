@@ -94,7 +94,14 @@ pub async fn count(pool: &PgPool) -> Result<u64, DbError> {
     Ok(count.unsigned_abs())
 }
 
-/// Deletes entries that began before `time`.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
-    Ok(sqlx::query!("DELETE FROM audit_entries WHERE began_at < $1", time).execute(pool).await?.rows_affected())
+/// Deletes at most `limit` entries that began before `time`.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        "DELETE FROM audit_entries WHERE id IN (SELECT id FROM audit_entries WHERE began_at < $1 LIMIT $2)",
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
 }

@@ -3,16 +3,13 @@
 //! The row is written in the transaction that does the work. A crash leaves neither, and of two concurrent requests the second
 //! waits for the first and then finds its response.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
 use crate::db::types::interval;
-
-pub const RETENTION: Duration = Duration::from_hours(24);
+use crate::domain::retention::IDEMPOTENT_REQUEST_AGE;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotentRequest {
@@ -46,7 +43,7 @@ pub async fn claim(
         &request.key_hash,
         &request.body_hash,
         now,
-        interval(RETENTION)
+        interval(IDEMPOTENT_REQUEST_AGE)
     )
     .execute(&mut *connection)
     .await?;
@@ -76,8 +73,15 @@ pub async fn set_response(
     Ok(())
 }
 
-/// Deletes requests from before `time`.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
-    let pruned = sqlx::query!("DELETE FROM idempotent_requests WHERE created_at < $1", time).execute(pool).await?;
+/// Deletes at most `limit` requests from before `time`.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM idempotent_requests WHERE created_at < $1 AND key_hash IN (
+               SELECT key_hash FROM idempotent_requests WHERE created_at < $1 LIMIT $2)"#,
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
     Ok(pruned.rows_affected())
 }

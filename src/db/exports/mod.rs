@@ -164,7 +164,14 @@ pub async fn clear_file(pool: &PgPool, id: Uuid) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Deletes exports requested before `time`.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
-    Ok(sqlx::query!("DELETE FROM exports WHERE created_at < $1", time).execute(pool).await?.rows_affected())
+/// Deletes at most `limit` exports requested before `time`.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        "DELETE FROM exports WHERE id IN (SELECT id FROM exports WHERE created_at < $1 LIMIT $2)",
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
 }

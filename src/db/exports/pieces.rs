@@ -45,8 +45,15 @@ pub async fn delete(pool: &PgPool, file: &str) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Deletes pieces written before `time`.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
-    let pruned = sqlx::query!("DELETE FROM export_pieces WHERE created_at < $1", time).execute(pool).await?;
+/// Deletes at most `limit` pieces written before `time`.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM export_pieces WHERE (file, number) IN (
+               SELECT file, number FROM export_pieces WHERE created_at < $1 LIMIT $2)"#,
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
     Ok(pruned.rows_affected())
 }

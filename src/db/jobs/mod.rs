@@ -14,14 +14,13 @@ pub mod schedule_entries;
 pub mod schedule_ticks;
 pub mod session;
 
-use std::time::Duration;
-
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
-use crate::db::types::interval;
+use crate::db::types::{interval, names};
 use crate::domain::job::{JobId, JobState, NewJob};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,14 +140,14 @@ pub async fn find_running(pool: &PgPool, kind: &str) -> Result<Option<RunningJob
     Ok(row.map(|row| RunningJob { job_id: JobId(row.id), progress: row.progress }))
 }
 
-/// Deletes failed jobs that finished longer than `failed` ago, and other finished jobs after `others`.
-pub async fn prune(pool: &PgPool, others: Duration, failed: Duration) -> Result<u64, DbError> {
+/// Deletes at most `limit` jobs that finished before `time` in one of these states, with their attempts.
+pub async fn prune(pool: &PgPool, states: &[JobState], time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
     let pruned = sqlx::query!(
-        r#"DELETE FROM jobs
-            WHERE (state IN ('succeeded', 'cancelled') AND finished_at < now() - $1::interval)
-               OR (state = 'failed' AND finished_at < now() - $2::interval)"#,
-        interval(others),
-        interval(failed)
+        r#"DELETE FROM jobs WHERE id IN (
+               SELECT id FROM jobs WHERE finished_at < $2 AND state = ANY($1) ORDER BY finished_at LIMIT $3)"#,
+        &names(states, JobState::as_str) as &[&str],
+        time,
+        limit
     )
     .execute(pool)
     .await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use crate::db::DbError;
@@ -54,10 +55,15 @@ pub async fn count_alive(pool: &PgPool, window: Duration) -> Result<AliveProcess
     Ok(AliveProcesses { workers: row.workers.unsigned_abs(), schedulers: row.schedulers.unsigned_abs() })
 }
 
-/// Deletes processes whose last heartbeat is older than `window`.
-pub async fn prune(pool: &PgPool, window: Duration) -> Result<u64, DbError> {
-    let pruned = sqlx::query!("DELETE FROM processes WHERE last_seen_at < now() - $1::interval", interval(window))
-        .execute(pool)
-        .await?;
+/// Deletes at most `limit` processes whose last heartbeat was before `time`.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM processes
+            WHERE last_seen_at < $1 AND name IN (SELECT name FROM processes WHERE last_seen_at < $1 LIMIT $2)"#,
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
     Ok(pruned.rows_affected())
 }

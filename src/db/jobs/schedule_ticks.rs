@@ -65,13 +65,16 @@ pub async fn find_last(pool: &PgPool, schedule: &str, now: DateTime<Utc>) -> Res
     Ok(tick.fetch_one(pool).await?)
 }
 
-/// Deletes ticks before `time`, except the last of each schedule.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
+/// Deletes at most `limit` ticks before `time`, except the last of each schedule.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
     let pruned = sqlx::query!(
-        r#"DELETE FROM schedule_ticks AS tick
-            WHERE tick_at < $1
-              AND tick_at < (SELECT max(tick_at) FROM schedule_ticks WHERE schedule = tick.schedule)"#,
-        time
+        r#"DELETE FROM schedule_ticks WHERE (schedule, tick_at) IN (
+               SELECT schedule, tick_at FROM schedule_ticks AS tick
+                WHERE tick_at < $1
+                  AND tick_at < (SELECT max(tick_at) FROM schedule_ticks WHERE schedule = tick.schedule)
+                LIMIT $2)"#,
+        time,
+        limit
     )
     .execute(pool)
     .await?;

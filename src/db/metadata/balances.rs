@@ -108,6 +108,25 @@ pub async fn count(pool: &PgPool, filter: &BalanceFilter) -> Result<Count, DbErr
     Ok(Count::from_visited(found.min(MAX_VISITED), found))
 }
 
+/// Deletes at most `limit` records from before `time`, except the last of each balance.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM payshack_balances WHERE id IN (
+               SELECT id FROM payshack_balances AS record
+                WHERE recorded_at < $1
+                  AND EXISTS (SELECT 1 FROM payshack_balances AS later
+                               WHERE later.owner_kind = record.owner_kind AND later.owner_id = record.owner_id
+                                 AND later.balance_kind = record.balance_kind
+                                 AND later.recorded_at > record.recorded_at)
+                LIMIT $2)"#,
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
+}
+
 impl BalanceFilter {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
         if let Some(kind) = self.owner_kind {

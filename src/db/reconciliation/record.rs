@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::judge::DayRun;
 use crate::db::DbError;
@@ -114,4 +114,17 @@ pub async fn finish_abandoned(
         now
     );
     Ok(ended.fetch_optional(connection).await?)
+}
+
+/// Deletes at most `limit` runs that started before `time` and were never completed. They have no results.
+pub async fn prune_uncompleted(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM reconciliation_runs WHERE version IS NULL AND id IN (
+               SELECT id FROM reconciliation_runs WHERE started_at < $1 AND version IS NULL LIMIT $2)"#,
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
 }

@@ -1,6 +1,9 @@
 //! The results of a run, except plain matches, which are only counted.
+//!
+//! Once a later run of the day has been completed for a while, nothing reads the results of an earlier one: discrepancies
+//! have facts and a history of their own. They are deleted then; the run and its counts stay.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -50,4 +53,36 @@ fn push_from(query: &mut QueryBuilder<Postgres>, run_id: Uuid, statuses: &[Match
         let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
         query.push(" AND match_status = ANY(").push_bind(names).push(")");
     }
+}
+
+/// Marks the runs that were superseded by a run that was completed before `time`, and deletes at most `limit` of the results of
+/// marked runs.
+pub async fn prune_superseded(
+    pool: &PgPool,
+    time: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, DbError> {
+    // Before the deletion, so that no list of a run's results looks complete but is not.
+    sqlx::query!(
+        r#"UPDATE reconciliation_runs AS run SET results_deleted_at = $2
+            WHERE version IS NOT NULL AND results_deleted_at IS NULL
+              AND EXISTS (SELECT 1 FROM reconciliation_runs AS later
+                           WHERE later.recon_date = run.recon_date AND later.version > run.version
+                             AND later.finished_at < $1)"#,
+        time,
+        now
+    )
+    .execute(pool)
+    .await?;
+    let pruned = sqlx::query!(
+        r#"DELETE FROM reconciliation_results WHERE id IN (
+               SELECT results.id FROM reconciliation_runs AS run
+                      JOIN reconciliation_results AS results ON results.run_id = run.id
+                WHERE run.results_deleted_at IS NOT NULL LIMIT $1)"#,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
 }

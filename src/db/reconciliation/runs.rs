@@ -42,6 +42,8 @@ pub struct ReconciliationRun {
     pub coverages: Coverages,
     pub tally: Tally,
     pub amounts: AmountsByCurrency,
+    /// When its results were deleted, because a later run has superseded it.
+    pub results_deleted_at: Option<DateTime<Utc>>,
 }
 
 /// An empty list matches every value.
@@ -87,7 +89,8 @@ const SELECT: &str = "SELECT id, recon_date, version, run_status, trigger, reque
     CASE WHEN run_status NOT IN ('queued', 'running') THEN finished_at END AS finished_at, last_error, \
     parameters, day_from, day_until, as_of, vima_watermark, vima_covered_from, payshack_watermark, payshack_covered_from, \
     total_vima, total_payshack, matched, amount_discrepancies, status_discrepancies, missing_vima, missing_payshack, pending, \
-    pending_vima, pending_payshack, duplicate_vima, duplicate_payshack, unmatchable_vima, unmatchable_payshack, amounts";
+    pending_vima, pending_payshack, duplicate_vima, duplicate_payshack, unmatchable_vima, unmatchable_payshack, amounts, \
+    results_deleted_at";
 
 /// Newest first.
 pub async fn list(
@@ -188,6 +191,7 @@ struct RunRow {
     #[sqlx(flatten)]
     counts: CountsRow,
     amounts: Json<AmountsByCurrency>,
+    results_deleted_at: Option<DateTime<Utc>>,
 }
 
 #[derive(FromRow)]
@@ -232,6 +236,7 @@ impl TryFrom<RunRow> for ReconciliationRun {
             },
             tally: row.counts.into(),
             amounts: row.amounts.0,
+            results_deleted_at: row.results_deleted_at,
         })
     }
 }

@@ -249,14 +249,16 @@ pub async fn set_reasons(connection: &mut PgConnection, entries: &[(Uuid, Malfor
     Ok(())
 }
 
-/// Deletes the entries not received since `time`, and returns them without their raw text.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<Vec<QuarantineEntry>, DbError> {
+/// Deletes at most `limit` entries not received since `time`, and returns them without their raw text.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<Vec<QuarantineEntry>, DbError> {
     let rows = sqlx::query_as!(
         EntryRow,
-        r#"DELETE FROM quarantine WHERE last_seen_at < $1
+        r#"DELETE FROM quarantine
+            WHERE last_seen_at < $1 AND id IN (SELECT id FROM quarantine WHERE last_seen_at < $1 LIMIT $2)
            RETURNING id, source, kind, source_id, reason, NULL::bytea AS raw, run_id, first_seen_at, last_seen_at,
                      times_seen"#,
-        time
+        time,
+        limit
     )
     .fetch_all(pool)
     .await?;

@@ -221,3 +221,24 @@ pub async fn find_last_success(pool: &PgPool, source: Source) -> Result<Option<D
     .await?;
     Ok(finished)
 }
+
+/// Deletes at most `limit` runs that started before `time`, except the last one and the last successful one of each source.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM sync_runs WHERE id IN (
+               SELECT id FROM sync_runs AS run
+                WHERE started_at < $1
+                  AND EXISTS (SELECT 1 FROM sync_runs AS later
+                               WHERE later.source = run.source AND later.started_at > run.started_at)
+                  AND (status <> 'succeeded'
+                       OR EXISTS (SELECT 1 FROM sync_runs AS later
+                                   WHERE later.source = run.source AND later.status = 'succeeded'
+                                     AND later.finished_at > run.finished_at))
+                LIMIT $2)"#,
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
+}

@@ -55,9 +55,16 @@ pub async fn list(
         .collect()
 }
 
-/// Deletes rates fetched before `time`.
-pub async fn prune(pool: &PgPool, time: DateTime<Utc>) -> Result<u64, DbError> {
-    let pruned = sqlx::query!("DELETE FROM exchange_rates WHERE fetched_at < $1", time).execute(pool).await?;
+/// Deletes at most `limit` rates fetched before `time`.
+pub async fn prune(pool: &PgPool, time: DateTime<Utc>, limit: i64) -> Result<u64, DbError> {
+    let pruned = sqlx::query!(
+        r#"DELETE FROM exchange_rates WHERE (currency, fetched_at) IN (
+               SELECT currency, fetched_at FROM exchange_rates WHERE fetched_at < $1 LIMIT $2)"#,
+        time,
+        limit
+    )
+    .execute(pool)
+    .await?;
     Ok(pruned.rows_affected())
 }
 

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -26,11 +25,10 @@ use crate::db::jobs::claims;
 use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
+use crate::domain::retention::EXPORT_DOWNLOAD_TIME;
 use crate::operations::publish_events::publish_events;
 use crate::redis::Redis;
 
-/// How long a file can be downloaded.
-const RETENTION: TimeDelta = TimeDelta::hours(24);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of a workbook is copied to the store at a time.
 const COPY_BYTES: usize = 256 << 10;
@@ -91,7 +89,7 @@ impl ExportRunner<'_> {
             }
         };
         let size = ExportSize { rows, bytes };
-        let finished = FinishedExport { stored_as, size, expires_at: self.clock.now() + RETENTION };
+        let finished = FinishedExport { stored_as, size, expires_at: self.clock.now() + EXPORT_DOWNLOAD_TIME };
         self.finish(claim, id, &finished).await?;
         Ok(size)
     }
@@ -146,10 +144,4 @@ async fn copy_workbook(workbook: WorkbookFile, file: &mut ExportWriter) -> Resul
         }
         file.write(Bytes::from(part)).await?;
     }
-}
-
-/// Deletes expired files and the leftovers of aborted attempts, and returns how many.
-pub async fn prune_files(store: &ExportStore, now: DateTime<Utc>) -> Result<u64, ExportStoreError> {
-    // The age of a file counts from its first byte, which may be hours older than its completion.
-    store.prune(now - RETENTION - TimeDelta::hours(3)).await
 }

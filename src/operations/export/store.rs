@@ -91,10 +91,11 @@ impl ExportStore {
         }
     }
 
-    /// Deletes files and incomplete files that were written before `time`, and returns how many.
-    pub async fn prune(&self, time: DateTime<Utc>) -> Result<u64, ExportStoreError> {
+    /// Deletes files and incomplete files that were written before `time`, in the database at most `limit` pieces of them.
+    /// Returns how many.
+    pub async fn prune(&self, time: DateTime<Utc>, limit: i64) -> Result<u64, ExportStoreError> {
         match self {
-            Self::Database(pool, _) => Ok(pieces::prune(pool, time).await?),
+            Self::Database(pool, _) => Ok(pieces::prune(pool, time, limit).await?),
             Self::Objects(files) => Ok(files.prune(time).await?),
         }
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::facts::DiscrepancyFacts;
-use super::runs::require_run;
+use super::runs::require_results;
 use crate::db::reconciliation::results;
 use crate::domain::reconciliation::MatchStatus;
 use crate::domain::status::Status;
@@ -104,7 +104,8 @@ impl ResultsApi {
     /// List the results of a reconciliation run
     ///
     /// One result for each payment that is not simply matched, in the order in which they were stored. Results never
-    /// change; people work on the discrepancies that follow from them, see `GET /reconciliation/discrepancies`.
+    /// change; people work on the discrepancies that follow from them, see `GET /reconciliation/discrepancies`. The results
+    /// of a superseded run are deleted after 30 days; its counts stay.
     #[oai(path = "/reconciliation/runs/:id/results", method = "get", operation_id = "listReconciliationResults")]
     async fn list(
         &self,
@@ -119,11 +120,12 @@ impl ResultsApi {
         let listing = format!("findings of {}", id.0);
         let window: pagination::Window<i64> = state.cursors.window(&listing, &page.0)?;
         let db_window = window.to_db();
-        require_run(&state, id.0).await?;
         let (found, count) = tokio::try_join!(
             results::list(&state.pool, id.0, &statuses, &db_window),
             results::count(&state.pool, id.0, &statuses)
         )?;
+        // Afterwards, because a run is marked before its results are deleted: what was listed is complete.
+        require_results(&state, id.0).await?;
         let page = state.cursors.page(&listing, &window, count, found, |result| result.id);
         Ok(Json(page.map(ReconciliationResult::from)))
     }

@@ -25,7 +25,7 @@ use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::pagination;
 use crate::web::http::pagination::{Page, PageQuery};
 use crate::web::http::path::Path;
-use crate::web::http::problem::Problem;
+use crate::web::http::problem::{Problem, ProblemCode};
 use crate::web::http::query::Query;
 use crate::web::http::schema::{Money, Time, named_enum};
 use crate::web::state::State;
@@ -164,6 +164,8 @@ struct ReconciliationRun {
     percentages: ReconciliationShares,
     /// The amounts by currency.
     amounts: Vec<CurrencyAmounts>,
+    /// When the results were deleted: 30 days after a later run of the day was completed. Null while they are kept.
+    results_deleted_at: Option<Time>,
 }
 
 impl From<runs::ReconciliationRun> for ReconciliationRun {
@@ -196,6 +198,7 @@ impl From<runs::ReconciliationRun> for ReconciliationRun {
             counts: (&run.tally).into(),
             percentages: (&run.tally).into(),
             amounts: by_currency(&run.amounts),
+            results_deleted_at: run.results_deleted_at.map(Time),
         }
     }
 }
@@ -233,6 +236,7 @@ impl ReconciliationRun {
             counts: (&nothing).into(),
             percentages: (&nothing).into(),
             amounts: vec![],
+            results_deleted_at: None,
         })
     }
 }
@@ -245,8 +249,18 @@ async fn find_run(state: &State, id: Uuid) -> Result<Option<ReconciliationRun>, 
     Ok(run.map(ReconciliationRun::from).or_else(|| ReconciliationRun::from_job(job?)))
 }
 
-pub(in crate::web) async fn require_run(state: &State, id: Uuid) -> Result<(), Problem> {
-    Ok(find_run(state, id).await?.map(|_| ()).ok_or(NotFound("run"))?)
+/// Fails unless the run exists and its results are kept.
+pub(in crate::web) async fn require_results(state: &State, id: Uuid) -> Result<(), Problem> {
+    let run = find_run(state, id).await?.ok_or(NotFound("run"))?;
+    let Some(deleted_at) = run.results_deleted_at else { return Ok(()) };
+    let detail = format!(
+        "the results of this run were deleted on {}, because a later run of {} has superseded it: read those of the last \
+         one, see GET /api/v1/reconciliation/runs?date={}",
+        deleted_at.0.date_naive(),
+        run.date,
+        run.date
+    );
+    Err(Problem::new(ProblemCode::NotFound, detail))
 }
 
 pub(in crate::web) struct RunsApi;
@@ -338,6 +352,7 @@ impl Example for ReconciliationRun {
             counts: (&tally).into(),
             percentages: (&tally).into(),
             amounts: by_currency(&amounts),
+            results_deleted_at: None,
         }
     }
 }
