@@ -52,7 +52,7 @@ pub async fn upsert_all(pool: &PgPool, entries: &[ScheduleEntry]) -> Result<(), 
     Ok(())
 }
 
-/// The last tick of an entry, and its job.
+/// The last tick of an entry whose time has come, and its job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastTick {
     pub tick_at: DateTime<Utc>,
@@ -76,7 +76,8 @@ pub async fn list(pool: &PgPool) -> Result<Vec<ListedEntry>, DbError> {
                   state AS "state?", finished_at
              FROM schedules
                   LEFT JOIN LATERAL (SELECT tick_at, job_id FROM schedule_ticks
-                                      WHERE schedule = name ORDER BY tick_at DESC LIMIT 1) AS last ON true
+                                      WHERE schedule = name AND tick_at <= now()
+                                      ORDER BY tick_at DESC LIMIT 1) AS last ON true
                   LEFT JOIN jobs ON jobs.id = last.job_id
             WHERE seen_at >= now() - $1::interval
             ORDER BY name"#,

@@ -1,10 +1,20 @@
 //! Ticks of the schedule: each is recorded once, by the first scheduler.
+//!
+//! A scheduler whose clock is ahead records ticks before their time. They stay recorded until then, so that it does not
+//! record them again and again; when their time has come by the clock of the database, they count as not recorded, and the
+//! first scheduler enqueues a job for them. Otherwise an hour ahead would later be an hour without syncs.
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
+use crate::db::types::interval;
 use crate::domain::job::JobId;
+
+/// A tick that was recorded earlier than this before its time is enqueued again. Clocks differ by less.
+const MAX_EARLY: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TickState {
@@ -23,10 +33,13 @@ pub async fn try_lock(
     tick_at: DateTime<Utc>,
 ) -> Result<TickState, DbError> {
     let row = sqlx::query!(
-        r#"SELECT EXISTS (SELECT 1 FROM schedule_ticks WHERE schedule = $1 AND tick_at = $2) AS "recorded!",
+        r#"SELECT EXISTS (SELECT 1 FROM schedule_ticks
+                           WHERE schedule = $1 AND tick_at = $2
+                             AND NOT (recorded_at < tick_at - $3::interval AND tick_at <= now())) AS "recorded!",
                   pg_try_advisory_xact_lock(hashtextextended('schedules:' || $1, 0)) AS "locked!""#,
         schedule,
-        tick_at
+        tick_at,
+        interval(MAX_EARLY)
     )
     .fetch_one(connection)
     .await?;
@@ -45,22 +58,28 @@ pub async fn insert(
     job_id: JobId,
 ) -> Result<bool, DbError> {
     let inserted = sqlx::query!(
-        "INSERT INTO schedule_ticks (schedule, tick_at, job_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        r#"INSERT INTO schedule_ticks AS tick (schedule, tick_at, job_id) VALUES ($1, $2, $3)
+               ON CONFLICT (schedule, tick_at) DO UPDATE SET job_id = excluded.job_id, recorded_at = now()
+            WHERE tick.recorded_at < tick.tick_at - $4::interval AND tick.tick_at <= now()"#,
         schedule,
         tick_at,
-        job_id.0
+        job_id.0,
+        interval(MAX_EARLY)
     )
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
-/// The last recorded tick of `schedule` up to `now`. (A clock that ran ahead may have recorded later ones.)
+/// The last tick of `schedule` up to `now` that was recorded in time. (A clock that was ahead may have recorded later ones.)
 pub async fn find_last(pool: &PgPool, schedule: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError> {
     let tick = sqlx::query_scalar!(
-        "SELECT max(tick_at) FROM schedule_ticks WHERE schedule = $1 AND tick_at <= $2",
+        r#"SELECT max(tick_at) FROM schedule_ticks
+            WHERE schedule = $1 AND tick_at <= $2
+              AND NOT (recorded_at < tick_at - $3::interval AND tick_at <= now())"#,
         schedule,
-        now
+        now,
+        interval(MAX_EARLY)
     );
     Ok(tick.fetch_one(pool).await?)
 }

@@ -1,5 +1,7 @@
 //! The schedule is shown as schedulers report it.
 
+use chrono::TimeDelta;
+use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::jobs::schedule_entries;
 use psp_dashboard::db::jobs::schedule_entries::ScheduleEntry;
 use psp_dashboard::domain::job::SYNC_VIMA;
@@ -35,6 +37,9 @@ async fn schedule_shows_the_entries_of_schedulers_with_their_last_ticks() {
     let ticked =
         enqueue_tick(pool, &api.redis, "vima", tick, incremental()).await.expect("the jobs table accepts them");
     let TickOutcome::Enqueued(ticked) = ticked else { panic!("the tick is new: {ticked:?}") };
+    // A scheduler whose clock was a day ahead has recorded this one.
+    let future = SystemClock.now() + TimeDelta::days(1);
+    enqueue_tick(pool, &api.redis, "vima", future, incremental()).await.expect("the jobs table accepts it");
     let schedule = api.web.get("/api/v1/schedule").await;
     let expected = json!({
         "name": "vima", "kind": "sync-vima", "expression": "every 60 s", "timezone": "UTC",
