@@ -93,9 +93,8 @@ impl Waiting {
     /// Returns whether there was room.
     fn offer(&mut self, event: &Arc<Outgoing>) -> bool {
         let id = event.recorded.id;
-        // A client from a process that is ahead of this one has received it there. Only delayed events may have an id that
-        // was sent before.
-        if id < self.newest || (id == self.newest && Lane::from_event(&event.recorded.event).is_none()) {
+        // A client from a process that is ahead of this one has received it there.
+        if id <= self.newest {
             return true;
         }
         self.newest = id;

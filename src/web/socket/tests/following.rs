@@ -125,9 +125,51 @@ async fn delayed_event_is_sent_in_the_end() {
     feed.commit_and_publish(metrics(3, &[Source::Payshack]));
     feed.commit_and_publish(metrics(4, &[Source::Vima]));
     feed.commit_and_publish(event(5));
-    assert_eq!(receive(&outbox, 2, SOON).await, [2, 5]);
-    let last = timeout(Duration::from_secs(2), outbox.next()).await.expect("in the end");
-    assert_eq!(last.recorded, metrics(5, &[Source::Vima, Source::Payshack]));
+    let mut received = vec![];
+    for _ in 0..4 {
+        received.push(timeout(AFTER_SILENCE, outbox.next()).await.expect("in the end").recorded.clone());
+    }
+    let both = [Source::Vima, Source::Payshack];
+    assert_eq!(received[..2], [metrics(2, &[Source::Vima]), metrics(3, &both)]);
+    assert_eq!(received[2..], [metrics(4, &[Source::Vima]), event(5)]);
+}
+
+#[tokio::test]
+async fn client_that_reconnects_after_any_message_gets_every_delayed_event() {
+    let feed = FakeFeed::new(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(None).await.outbox;
+    for event in [
+        metrics(2, &[Source::Vima]),
+        metrics(3, &[Source::Payshack]),
+        event(4),
+        metrics(5, &[Source::Vima]),
+        progress(6, Source::Vima, 10),
+        event(7),
+    ] {
+        feed.commit_and_publish(event);
+    }
+    let mut received = vec![];
+    for _ in 0..6 {
+        received.push(timeout(AFTER_SILENCE, outbox.next()).await.expect("in the end").recorded.id);
+    }
+    assert_eq!(received, [2, 3, 4, 5, 6, 7], "each id once");
+    // Another process, which has no history in memory, replays from the table.
+    for hub in [hub, feed.start().await] {
+        for (last, replayed) in [
+            (2, vec![metrics(3, &[Source::Vima, Source::Payshack]), event(4), progress(6, Source::Vima, 10), event(7)]),
+            (3, vec![event(4), metrics(5, &[Source::Vima]), progress(6, Source::Vima, 10), event(7)]),
+            (6, vec![event(7)]),
+            (7, vec![]),
+        ] {
+            let outbox = hub.join(Some(last)).await.outbox;
+            let mut messages = vec![];
+            while let Ok(message) = timeout(Duration::from_millis(20), outbox.next()).await {
+                messages.push(message.recorded.clone());
+            }
+            assert_eq!(messages, replayed, "since {last}");
+        }
+    }
 }
 
 #[tokio::test]
