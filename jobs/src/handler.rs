@@ -90,6 +90,12 @@ impl Registry {
         self.0.iter().map(|handler| handler.kind)
     }
 
+    /// [`JobKind::long_keys`] of all kinds.
+    #[must_use]
+    pub fn long_keys(self) -> Vec<String> {
+        JobKind::long_keys(self.kinds())
+    }
+
     /// The queues of all kinds, sorted, without duplicates.
     #[must_use]
     pub fn queues(self) -> Vec<String> {

@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Su
 use psp_dashboard::clock::SystemClock;
 use psp_dashboard::config::{ConfigError, EnvVars, JobsConfig, ReconciliationConfig, SyncConfig};
 use psp_dashboard::db::process_connections::Process;
+use psp_dashboard::domain::job::SuspectLength;
 use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
 use psp_dashboard::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
@@ -61,10 +62,14 @@ struct WorkerArguments {
     /// Run a scheduler too, for a small host.
     #[arg(long)]
     scheduler: bool,
-    /// Run the jobs whose worker died, one after another, and exit when none is left or standard input is closed. Workers
-    /// start this themselves.
-    #[arg(long, hide = true, conflicts_with = "scheduler")]
-    isolated: bool,
+    /// Run the short or the long jobs whose worker died, one after another, and exit when none is left or standard input is
+    /// closed. Workers start this themselves.
+    #[arg(long, hide = true, conflicts_with = "scheduler", value_parser = parse_length)]
+    isolated: Option<SuspectLength>,
+}
+
+fn parse_length(name: &str) -> Result<SuspectLength, &'static str> {
+    SuspectLength::from_name(name).ok_or("write short or long")
 }
 
 impl Program {
@@ -91,7 +96,9 @@ impl Program {
         let config = read_config()?;
         telemetry::start(&config.telemetry)?;
         let (pools, redis) = match &command {
-            JobsCommand::Worker(arguments) if arguments.isolated => connect_isolated_servers(&config.servers).await?,
+            JobsCommand::Worker(arguments) if arguments.isolated.is_some() => {
+                connect_isolated_servers(&config.servers).await?
+            }
             JobsCommand::Worker(_) => connect_job_servers(&config.servers, Process::Worker).await?,
             _ => connect_job_servers(&config.servers, Process::Scheduler).await?,
         };
@@ -121,9 +128,9 @@ impl Program {
             shutdown_grace: config.shutdown_grace,
             program: std::env::current_exe()?,
         };
-        if arguments.isolated {
+        if let Some(length) = arguments.isolated {
             stop_with_standard_input(stop.clone());
-            return Ok(run_suspects(context, self.registry, &settings, &stop).await?);
+            return Ok(run_suspects(context, self.registry, &settings, length, &stop).await?);
         }
         let worker = run_worker(Arc::clone(&context), self.registry, settings, stop.clone());
         if arguments.scheduler {

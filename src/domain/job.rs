@@ -19,7 +19,7 @@ use super::transaction::Source;
 
 pub use kinds::{
     EXPORT, HOUSEKEEPING, JobKind, KINDS, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE,
-    SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA,
+    SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength, SuspectPolicy,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -15,11 +15,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::claims;
-use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, Success};
+use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, Success, Suspects};
 use psp_dashboard::db::jobs::leases;
 use psp_dashboard::db::jobs::{control, queues};
 use psp_dashboard::domain::job::attempt::Outcome;
-use psp_dashboard::domain::job::{self, JobId, JobKind, JobState, NewJob, Priority, Trigger};
+use psp_dashboard::domain::job::{self, JobId, JobKind, JobState, NewJob, Priority, SuspectLength, Trigger};
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::redis::Redis;
@@ -92,7 +92,8 @@ impl Comparison {
 
     async fn claim_in_table(&self, worker: &str, isolated: bool, limit: u32) -> ClaimedBatch {
         let queues = &[NO_OP.queue.to_owned()];
-        let claimer = Claimer { queues, worker, lease: LONG, isolated };
+        let suspects = isolated.then_some(Suspects { length: SuspectLength::Short, long_keys: &[] });
+        let claimer = Claimer { queues, worker, lease: LONG, suspects };
         claims::claim(&self.pool, &claimer, limit).await.expect("the jobs table responds")
     }
 

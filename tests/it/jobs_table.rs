@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, claim, finish, verify_claim};
+use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, Suspects, claim, finish, verify_claim};
 use psp_dashboard::db::jobs::find_summary;
 use psp_dashboard::db::jobs::leases;
 use psp_dashboard::db::jobs::leases::RenewedClaim;
 use psp_dashboard::domain::job::attempt::{ClaimedJob, MAX_ISOLATED_DEATHS, Outcome, POISON};
-use psp_dashboard::domain::job::{Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, Trigger};
+use psp_dashboard::domain::job::{
+    Claim, HOUSEKEEPING, JobId, JobState, NewJob, Priority, SYNC_VIMA, SuspectLength, Trigger,
+};
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::{TickOutcome, enqueue_job, enqueue_tick};
@@ -40,7 +42,8 @@ impl JobsTable {
 
     async fn claim_many(&self, worker: &str, isolated: bool, limit: u32) -> ClaimedBatch {
         let queues = &[SYNC_VIMA.queue.to_owned(), HOUSEKEEPING.queue.to_owned()];
-        let claimer = Claimer { queues, worker, lease: LEASE, isolated };
+        let suspects = isolated.then_some(Suspects { length: SuspectLength::Short, long_keys: &[] });
+        let claimer = Claimer { queues, worker, lease: LEASE, suspects };
         claim(&self.pool, &claimer, limit).await.expect("the jobs table responds")
     }
 

@@ -43,5 +43,6 @@ mod retention;
 mod rollups;
 mod schedulers;
 mod shutdown;
+mod suspects;
 mod sync;
 mod transactions;

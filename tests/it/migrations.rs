@@ -63,10 +63,10 @@ async fn every_job_that_a_migration_enqueues_can_be_claimed() {
     assert!(enqueued > 0, "the migration that creates the metric cells enqueues a job");
     pool.execute("UPDATE jobs SET due_at = now()").await.expect("the jobs table responds");
     let queues: Vec<String> = JobKind::queues().into_iter().map(str::to_owned).collect();
-    let claimer = Claimer { queues: &queues, worker: "w", lease: Duration::from_mins(1), isolated: false };
-    let claimed = claim(&pool, &claimer, 100).await.expect("the jobs table responds").jobs;
-    assert_eq!(i64::try_from(claimed.len()), Ok(enqueued), "{claimed:?}");
-    for job in claimed {
+    let worker = Claimer { queues: &queues, worker: "w", lease: Duration::from_mins(1), suspects: None };
+    let jobs = claim(&pool, &worker, 100).await.expect("the jobs table responds").jobs;
+    assert_eq!(i64::try_from(jobs.len()), Ok(enqueued), "{jobs:?}");
+    for job in jobs {
         let kind = JobKind::from_name(&job.kind).unwrap_or_else(|| panic!("{job:?} is of no known kind"));
         assert!(job.max_attempts <= kind.max_attempts, "{job:?}");
     }

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use psp_dashboard::db::DbError;
-use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer};
+use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, Suspects};
 use psp_dashboard::db::jobs::{claims, leases, session};
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
-use psp_dashboard::domain::job::{Claim, JobKind};
+use psp_dashboard::domain::job::{Claim, JobKind, SuspectLength, SuspectPolicy};
 use psp_dashboard::operations::finish_job::finish_job;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -53,14 +53,24 @@ pub struct ExecutorSettings {
     pub slots: u32,
     /// How long a claim lasts without renewal.
     pub lease: Duration,
-    /// Runs suspects only, and nothing beside them.
-    pub isolated: bool,
+    /// Runs only these suspects, and nothing beside them; `None` runs all other jobs.
+    pub suspects: Option<SuspectLength>,
 }
 
 impl ExecutorSettings {
+    /// How long an attempt may run, and what happens then.
+    fn time_limit(&self, kind: &JobKind) -> (Duration, Stop) {
+        match (self.suspects, kind.suspects) {
+            (Some(SuspectLength::Short), SuspectPolicy::Short { budget }) if budget < kind.timeout => {
+                (budget, Stop::HandedBack)
+            }
+            _ => (kind.timeout, Stop::TimedOut(kind.timeout)),
+        }
+    }
+
     /// In isolation, the next job is claimed only after the last is recorded.
     fn max_unrecorded(&self) -> u32 {
-        if self.isolated { self.slots } else { self.slots.saturating_mul(UNRECORDED_PER_SLOT) }
+        if self.suspects.is_some() { self.slots } else { self.slots.saturating_mul(UNRECORDED_PER_SLOT) }
     }
 }
 
@@ -106,13 +116,15 @@ impl Executor {
         self: &Arc<Self>,
         on_slot_free: impl Fn() + Clone + Send + Sync + 'static,
     ) -> Result<ClaimResult, DbError> {
-        let ExecutorSettings { context, queues, worker, lease, isolated, .. } = &self.settings;
+        let ExecutorSettings { context, registry, queues, worker, lease, suspects, .. } = &self.settings;
         let free = self.slots.available_permits().min(self.unrecorded.available_permits());
         let free = u32::try_from(free).unwrap_or(u32::MAX);
         let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_many_owned(free).ok();
         let taken = take(&self.slots).zip(take(&self.unrecorded)).filter(|_| free > 0);
         let Some((mut slots, mut unrecorded)) = taken else { return Ok(ClaimResult { started: 0, more_due: true }) };
-        let claimer = Claimer { queues, worker, lease: *lease, isolated: *isolated };
+        let long_keys = registry.long_keys();
+        let suspects = suspects.map(|length| Suspects { length, long_keys: &long_keys });
+        let claimer = Claimer { queues, worker, lease: *lease, suspects };
         let ClaimedBatch { jobs, more } = claims::claim(&context.queue_pool, &claimer, free).await?;
         let started = jobs.len();
         for job in jobs {
@@ -188,11 +200,11 @@ impl Executor {
         let (context, owned) = (Arc::clone(&self.settings.context), job.clone());
         let work = session::run_as_job(job.claim.job_id, async move { handler.run(&context, &owned).await });
         let mut task = tokio::spawn(work.in_current_span());
-        let timeout = handler.kind.timeout;
+        let (limit, out_of_time) = self.settings.time_limit(handler.kind);
         let stop = tokio::select! {
             ended = &mut task => return Ok(ended.unwrap_or_else(|error| Err(panicked(error)))),
             Some(stop) = stop.recv() => stop,
-            () = sleep(timeout) => Stop::TimedOut(timeout),
+            () = sleep(limit) => out_of_time,
             () = self.shutdown.cancelled() => Stop::HandedBack,
         };
         self.abort(&job.claim, task).await.ok_or(stop)

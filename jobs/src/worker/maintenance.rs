@@ -10,6 +10,7 @@ use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::leases::find_unattended;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
+use psp_dashboard::domain::job::SuspectLength;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::redis::RedisError;
 use tokio::sync::Mutex;
@@ -80,7 +81,7 @@ impl Maintenance {
         let ExecutorSettings { context, queues, worker, .. } = self.executor.settings();
         match task {
             MaintenanceTask::RenewLeases => self.executor.renew_leases().await?,
-            MaintenanceTask::Rescue => self.rescue(context, queues).await?,
+            MaintenanceTask::Rescue => self.rescue().await?,
             MaintenanceTask::Heartbeat => {
                 processes::upsert(&context.queue_pool, worker, ProcessRole::Worker, queues).await?;
             }
@@ -93,12 +94,16 @@ impl Maintenance {
         Ok(())
     }
 
-    async fn rescue(&self, context: &JobContext, queues: &[String]) -> Result<(), DbError> {
-        let JobContext { queue_pool, redis, clock, .. } = context;
-        let unattended = find_unattended(queue_pool, queues, SUSPECTS_WAIT).await?;
+    async fn rescue(&self) -> Result<(), DbError> {
+        let ExecutorSettings { context, registry, queues, .. } = self.executor.settings();
+        let JobContext { queue_pool, redis, clock, .. } = &**context;
+        let unattended = find_unattended(queue_pool, queues, &registry.long_keys(), SUSPECTS_WAIT).await?;
         let may_rescue = self.lease_monitor.lock().await.observe(Instant::now());
-        if unattended.suspects {
-            self.isolation.request();
+        if unattended.short_suspects {
+            self.isolation.request(SuspectLength::Short);
+        }
+        if unattended.long_suspects {
+            self.isolation.request(SuspectLength::Long);
         }
         if unattended.leases && may_rescue {
             for lost in rescue_jobs(queue_pool, redis, clock.now()).await? {
@@ -108,7 +113,9 @@ impl Maintenance {
                     state = lost.state.as_str(),
                     "took over a job of a dead worker"
                 );
-                self.isolation.request();
+                for length in SuspectLength::ALL {
+                    self.isolation.request(length);
+                }
             }
         }
         Ok(())

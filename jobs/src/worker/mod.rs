@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::processes;
+use psp_dashboard::domain::job::SuspectLength;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -52,15 +53,15 @@ impl WorkerSettings {
         self.shutdown_grace.saturating_sub(CLEANUP_TIME)
     }
 
-    fn executor(&self, context: Arc<JobContext>, registry: Registry, isolated: bool) -> Executor {
+    fn executor(&self, context: Arc<JobContext>, registry: Registry, suspects: Option<SuspectLength>) -> Executor {
         Executor::new(ExecutorSettings {
             context,
             registry,
             queues: if self.queues.is_empty() { registry.queues() } else { self.queues.clone() },
             worker: format!("worker-{}", Uuid::now_v7()),
-            slots: if isolated { 1 } else { self.concurrency },
+            slots: if suspects.is_some() { 1 } else { self.concurrency },
             lease: self.lease(),
-            isolated,
+            suspects,
         })
     }
 }
@@ -72,7 +73,7 @@ pub async fn run_worker(
     settings: WorkerSettings,
     stop: CancellationToken,
 ) {
-    let executor = Arc::new(settings.executor(Arc::clone(&context), registry, false));
+    let executor = Arc::new(settings.executor(Arc::clone(&context), registry, None));
     let ExecutorSettings { worker, queues, .. } = executor.settings();
     let claimer = Claimer::new(Arc::clone(&executor));
     let isolation = Isolation::new(settings.program.clone(), queues.clone());
@@ -97,14 +98,15 @@ pub async fn run_worker(
     }
 }
 
-/// Runs suspects, one after another, until none is due or `stop`.
+/// Runs suspects of this length, one after another, until none is due or `stop`.
 pub async fn run_suspects(
     context: Arc<JobContext>,
     registry: Registry,
     settings: &WorkerSettings,
+    length: SuspectLength,
     stop: &CancellationToken,
 ) -> Result<(), DbError> {
-    let executor = Arc::new(settings.executor(context, registry, true));
+    let executor = Arc::new(settings.executor(context, registry, Some(length)));
     let stop_renewing = CancellationToken::new();
     let renewing = repeat(MaintenanceTask::RenewLeases, settings.lease(), &stop_renewing, || executor.renew_leases());
     let running = async {

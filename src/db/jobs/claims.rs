@@ -11,7 +11,7 @@ use sqlx::{PgConnection, PgPool};
 use crate::db::DbError;
 use crate::db::types::{column, interval};
 use crate::domain::job::attempt::{ClaimedJob, Outcome};
-use crate::domain::job::{Claim, JobId, JobState, Priority, Trigger};
+use crate::domain::job::{Claim, JobId, JobState, Priority, SuspectLength, Trigger};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Claimer<'a> {
@@ -20,8 +20,15 @@ pub struct Claimer<'a> {
     pub worker: &'a str,
     /// How long a claim lasts unless it is renewed.
     pub lease: Duration,
-    /// Claims only suspect jobs, for a process that runs one job at a time; otherwise only other jobs.
-    pub isolated: bool,
+    /// Claims only these suspects, for a process that runs one job at a time; `None` claims only other jobs.
+    pub suspects: Option<Suspects<'a>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Suspects<'a> {
+    pub length: SuspectLength,
+    /// What [`crate::domain::job::JobKind::long_keys`] returns for the kinds of the program.
+    pub long_keys: &'a [String],
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,30 +38,34 @@ pub struct ClaimedBatch {
     pub more: bool,
 }
 
-/// Claims up to `limit` due jobs, by priority, then due time. Skips paused queues, jobs whose concurrency limit is in use, and
-/// jobs that another worker is claiming at the same time.
+/// Claims up to `limit` due jobs, by priority, then due time; suspects by their expected duration, then due time, so that one
+/// that is handed back comes after the others. Skips paused queues, jobs whose concurrency limit is in use, and jobs that another
+/// worker is claiming at the same time.
 pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<ClaimedBatch, DbError> {
     // Concurrent claimers find the same best rows, and skip those that another one has locked: look at some more.
     let window = i64::from(limit) + 16;
     let rows = sqlx::query!(
         r#"WITH best AS MATERIALIZED (
-               SELECT due.id
+               SELECT due.id, due.rank
                  FROM unnest($1::text[]) AS served (queue)
                       CROSS JOIN unnest($2::smallint[]) AS urgency (priority)
                       CROSS JOIN LATERAL (
-                          SELECT id, priority, due_at FROM jobs
+                          SELECT id, due_at,
+                                 CASE WHEN $3 THEN COALESCE(array_position($8::text[], COALESCE(limit_key, kind)), 0)
+                                      ELSE priority END AS rank
+                            FROM jobs
                            WHERE queue = served.queue AND suspect = $3 AND priority = urgency.priority
                              AND state IN ('queued', 'scheduled', 'retrying') AND due_at <= now()
+                             AND (NOT $3 OR (COALESCE(limit_key, kind) = ANY($8)) = $9)
                              AND NOT EXISTS (SELECT 1 FROM job_leases WHERE job_leases.limit_key = jobs.limit_key)
                            ORDER BY due_at, id LIMIT $4) AS due
                 WHERE NOT EXISTS (SELECT 1 FROM queue_pauses WHERE queue_pauses.queue = served.queue)
-                ORDER BY due.priority, due.due_at, due.id LIMIT $4),
+                ORDER BY due.rank, due.due_at, due.id LIMIT $4),
            candidate AS (
-               SELECT id, epoch + 1 AS epoch, limit_key FROM jobs
-                WHERE id IN (SELECT id FROM best) AND suspect = $3
-                  AND state IN ('queued', 'scheduled', 'retrying') AND due_at <= now()
-                ORDER BY priority, due_at, id
-                LIMIT $5 FOR UPDATE SKIP LOCKED),
+               SELECT jobs.id, epoch + 1 AS epoch, limit_key FROM best JOIN jobs ON jobs.id = best.id
+                WHERE suspect = $3 AND state IN ('queued', 'scheduled', 'retrying') AND due_at <= now()
+                ORDER BY rank, due_at, jobs.id
+                LIMIT $5 FOR UPDATE OF jobs SKIP LOCKED),
            lease AS (
                INSERT INTO job_leases (job_id, epoch, worker, limit_key, expires_at, alone)
                SELECT id, epoch, $6, limit_key, now() + $7::interval, $3 FROM candidate
@@ -77,11 +88,13 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<C
             ORDER BY priority, due_at, claimed.id"#,
         claimer.queues,
         &Priority::ALL.map(|priority| priority as i16),
-        claimer.isolated,
+        claimer.suspects.is_some(),
         window,
         i64::from(limit),
         claimer.worker,
         interval(claimer.lease),
+        claimer.suspects.map_or(&[][..], |suspects| suspects.long_keys),
+        claimer.suspects.is_some_and(|suspects| suspects.length == SuspectLength::Long),
     )
     .fetch_all(pool)
     .await?;

@@ -45,26 +45,37 @@ pub async fn renew(pool: &PgPool, held: &[Claim], lease: Duration) -> Result<Vec
 pub struct Unattended {
     /// Leases have expired.
     pub leases: bool,
-    /// Suspect jobs have been due for some time.
-    pub suspects: bool,
+    /// Short suspects have been due for some time.
+    pub short_suspects: bool,
+    /// Long suspects have been due for some time.
+    pub long_suspects: bool,
 }
 
-/// Checks for expired leases, and for suspect jobs of `queues` that have been due for longer than `grace`.
-pub async fn find_unattended(pool: &PgPool, queues: &[String], grace: Duration) -> Result<Unattended, DbError> {
+/// Checks for expired leases, and for suspect jobs of `queues` that have been due for longer than `grace`. `long_keys` is what
+/// [`crate::domain::job::JobKind::long_keys`] returns.
+pub async fn find_unattended(
+    pool: &PgPool,
+    queues: &[String],
+    long_keys: &[String],
+    grace: Duration,
+) -> Result<Unattended, DbError> {
     let row = sqlx::query!(
-        r#"SELECT EXISTS (SELECT 1 FROM job_leases WHERE expires_at < now()) AS "leases!",
-                  EXISTS (SELECT 1 FROM jobs
-                           WHERE queue = ANY($1) AND suspect AND state IN ('queued', 'scheduled', 'retrying')
-                             AND due_at <= now() - $2::interval
-                             AND NOT EXISTS (SELECT 1 FROM queue_pauses WHERE queue_pauses.queue = jobs.queue)
-                             AND NOT EXISTS (SELECT 1 FROM job_leases WHERE job_leases.limit_key = jobs.limit_key)
-                         ) AS "suspects!""#,
+        r#"WITH suspects AS (
+               SELECT COALESCE(limit_key, kind) = ANY($3) AS is_long FROM jobs
+                WHERE queue = ANY($1) AND suspect AND state IN ('queued', 'scheduled', 'retrying')
+                  AND due_at <= now() - $2::interval
+                  AND NOT EXISTS (SELECT 1 FROM queue_pauses WHERE queue_pauses.queue = jobs.queue)
+                  AND NOT EXISTS (SELECT 1 FROM job_leases WHERE job_leases.limit_key = jobs.limit_key))
+           SELECT EXISTS (SELECT 1 FROM job_leases WHERE expires_at < now()) AS "leases!",
+                  EXISTS (SELECT 1 FROM suspects WHERE NOT is_long) AS "short_suspects!",
+                  EXISTS (SELECT 1 FROM suspects WHERE is_long) AS "long_suspects!""#,
         queues,
-        interval(grace)
+        interval(grace),
+        long_keys
     )
     .fetch_one(pool)
     .await?;
-    Ok(Unattended { leases: row.leases, suspects: row.suspects })
+    Ok(Unattended { leases: row.leases, short_suspects: row.short_suspects, long_suspects: row.long_suspects })
 }
 
 /// A job whose worker died.

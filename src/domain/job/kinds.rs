@@ -9,6 +9,7 @@ use crate::domain::backoff::Backoff;
 
 use serde_json::Value;
 
+use crate::domain::string_enum::string_enum;
 use crate::domain::sync::SyncArgs;
 use crate::domain::transaction::Source;
 
@@ -24,7 +25,31 @@ pub struct JobKind {
     pub backoff: Backoff,
     /// Jobs with the same key run one at a time, across all workers.
     pub limit_key: Option<&'static str>,
+    /// How its suspects run.
+    pub suspects: SuspectPolicy,
 }
+
+/// How jobs of a kind run whose worker has died: alone in a process, and so one after another. Jobs that end within seconds
+/// must not wait for jobs that take hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuspectPolicy {
+    /// They end within seconds. One that runs for longer than `budget` is handed back, and continues after the other short
+    /// suspects: whatever it commits must count for its next attempt.
+    Short { budget: Duration },
+    /// They may take as long as the timeout of the kind. The shortest timeout comes first.
+    Long,
+}
+
+string_enum! {
+    /// Which suspects a process runs.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum SuspectLength {
+        Short = "short",
+        Long = "long",
+    }
+}
+
+const SHORT: SuspectPolicy = SuspectPolicy::Short { budget: Duration::from_mins(5) };
 
 pub const SYNC_VIMA: JobKind = JobKind {
     name: "sync-vima",
@@ -34,6 +59,7 @@ pub const SYNC_VIMA: JobKind = JobKind {
     // The cap is the interval between ticks: a provider that recovers is read as soon as it would be without the failure.
     backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
     limit_key: Some("sync-vima"),
+    suspects: SHORT,
 };
 
 pub const SYNC_PAYSHACK: JobKind = JobKind { name: "sync-payshack", limit_key: Some("sync-payshack"), ..SYNC_VIMA };
@@ -54,6 +80,7 @@ pub const REPLAY_QUARANTINE: JobKind = JobKind {
     max_attempts: 5,
     backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
     limit_key: Some("replay-quarantine"),
+    suspects: SuspectPolicy::Long,
 };
 
 /// Reconciles a day. One at a time, because each reads all payments of several days.
@@ -64,6 +91,7 @@ pub const RECONCILE: JobKind = JobKind {
     max_attempts: 6,
     backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(2) },
     limit_key: Some("reconcile"),
+    suspects: SuspectPolicy::Long,
 };
 
 /// Creates the file of an export. No limit: each reads its own snapshot.
@@ -74,6 +102,7 @@ pub const EXPORT: JobKind = JobKind {
     max_attempts: 5,
     backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(2) },
     limit_key: None,
+    suspects: SuspectPolicy::Long,
 };
 
 /// Deletes expired data.
@@ -84,6 +113,7 @@ pub const HOUSEKEEPING: JobKind = JobKind {
     max_attempts: 3,
     backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(2) },
     limit_key: Some("housekeeping"),
+    suspects: SHORT,
 };
 
 /// Fetches exchange rates, and sets the missing US dollar amounts of payments.
@@ -94,6 +124,7 @@ pub const REFRESH_FX_RATES: JobKind = JobKind {
     max_attempts: 4,
     backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(5) },
     limit_key: Some("refresh-fx-rates"),
+    suspects: SHORT,
 };
 
 /// Rebuilds the metric rollups from the payments, a day at a time. A day of a million payments takes a minute or two.
@@ -104,6 +135,7 @@ pub const REBUILD_ROLLUPS: JobKind = JobKind {
     max_attempts: 6,
     backoff: Backoff { base: Duration::from_secs(10), cap: Duration::from_mins(5) },
     limit_key: Some("rebuild-rollups"),
+    suspects: SuspectPolicy::Long,
 };
 
 /// Every kind of job in production.
@@ -146,7 +178,21 @@ impl JobKind {
     pub fn limit_key_for(&self, args: &Value) -> Option<String> {
         let is_incremental = || matches!(serde_json::from_value(args.clone()), Ok(SyncArgs::Incremental));
         let days = self.source().is_some() && !is_incremental();
-        self.limit_key.map(|key| if days { format!("{key}-days") } else { key.to_owned() })
+        self.limit_key.map(|key| if days { days_key(key) } else { key.to_owned() })
+    }
+
+    /// The limit keys (or the names, if they have none) of the jobs of `kinds` that are long as suspects, the shortest timeout
+    /// first. Syncs of historical days are, whatever their kind says.
+    #[must_use]
+    pub fn long_keys(kinds: impl Iterator<Item = &'static Self>) -> Vec<String> {
+        let mut kinds: Vec<&Self> = kinds.collect();
+        kinds.sort_by_key(|kind| kind.timeout);
+        let key = |kind: &Self| {
+            let key = kind.limit_key.unwrap_or(kind.name);
+            let days = kind.source().map(|_| days_key(key));
+            days.or_else(|| (kind.suspects == SuspectPolicy::Long).then(|| key.to_owned()))
+        };
+        kinds.into_iter().filter_map(key).collect()
     }
 
     #[must_use]
@@ -161,9 +207,21 @@ impl JobKind {
     }
 }
 
+/// The limit key of syncs of historical days, from that of the source's incremental syncs.
+fn days_key(key: &str) -> String {
+    format!("{key}-days")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_suspects_are_those_that_take_minutes_shortest_timeout_first() {
+        let expected =
+            ["replay-quarantine", "reconcile", "export", "sync-vima-days", "sync-payshack-days", "rebuild-rollups"];
+        assert_eq!(JobKind::long_keys(KINDS.into_iter()), expected);
+    }
 
     #[test]
     fn kinds_are_found_by_their_names() {

@@ -45,7 +45,7 @@ impl IngestFixture {
         let job = NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Api);
         enqueue_job(&pool, &redis, &job).await.expect("the job is enqueued");
         let queues = &[SYNC_VIMA.queue.to_owned()];
-        let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), isolated: false };
+        let claimer = Claimer { queues, worker: "w", lease: std::time::Duration::from_mins(5), suspects: None };
         let claim =
             claim(&pool, &claimer, 1).await.expect("the jobs table responds").jobs.pop().expect("a due job").claim;
         let run = NewSyncRun {

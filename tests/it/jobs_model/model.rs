@@ -142,7 +142,9 @@ impl Model {
                 job.is_waiting() && job.due_at.is_some() && job.snapshot.suspect == isolated && is_free
             })
             .collect();
-        claimable.sort_by_key(|index| (self.jobs[*index].snapshot.priority, self.jobs[*index].due_at, *index));
+        // All suspects are short here, and those are claimed regardless of their priority.
+        let rank = |index: usize| if isolated { 0 } else { self.jobs[index].snapshot.priority };
+        claimable.sort_by_key(|index| (rank(*index), self.jobs[*index].due_at, *index));
         claimable
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use psp_dashboard::domain::backoff::Backoff;
-use psp_dashboard::domain::job::{JobKind, NewJob, Trigger};
+use psp_dashboard::domain::job::{JobKind, NewJob, SuspectPolicy, Trigger};
 use serde_json::Value;
 
 pub const NO_OP: JobKind = JobKind {
@@ -13,11 +13,16 @@ pub const NO_OP: JobKind = JobKind {
     max_attempts: 3,
     backoff: Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(1) },
     limit_key: None,
+    suspects: SuspectPolicy::Short { budget: Duration::from_mins(5) },
 };
 
 pub const COUNTING: JobKind = JobKind { name: "counting", ..NO_OP };
 
-pub const SLEEPING: JobKind = JobKind { name: "sleeping", ..NO_OP };
+pub const SLEEPING: JobKind = JobKind { name: "sleeping", suspects: SuspectPolicy::Long, ..NO_OP };
+
+/// A suspect of this kind is handed back before it has slept for long.
+pub const DOZING: JobKind =
+    JobKind { name: "dozing", suspects: SuspectPolicy::Short { budget: Duration::from_secs(2) }, ..NO_OP };
 
 pub const CRASHING: JobKind = JobKind { name: "crashing", ..NO_OP };
 

@@ -5,6 +5,7 @@
 
 pub mod counting;
 pub mod crashing;
+pub mod dozing;
 pub mod effects;
 pub mod failing;
 pub mod kinds;
@@ -20,6 +21,7 @@ pub const REGISTRY: Registry = registry![
     no_op::NoOp,
     counting::Counting,
     sleeping::Sleeping,
+    dozing::Dozing,
     crashing::Crashing,
     panicking::Panicking,
     failing::Failing,
