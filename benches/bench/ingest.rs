@@ -11,6 +11,7 @@ use psp_dashboard::db::transactions::{TransactionWrite, upsert};
 use psp_dashboard::domain::exchange_rate::{Rates, Valuation};
 use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::transaction::Transaction;
+use psp_dashboard::domain::upsert::RulesGeneration;
 use psp_dashboard::providers::payshack::{Projects, read_payin, read_payout};
 use psp_dashboard::providers::vima::read_operation;
 use sqlx::{Executor, PgPool};
@@ -94,7 +95,16 @@ async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
 fn write(payment: &Transaction) -> TransactionWrite<'_> {
     let content = payment.content_hash();
     let valuation = Valuation::new(payment, &Rates::default());
-    TransactionWrite { id: Uuid::now_v7(), expected: None, content, replaced_in_place: false, payment, valuation }
+    let read_by = RulesGeneration(1);
+    TransactionWrite {
+        id: Uuid::now_v7(),
+        expected: None,
+        content,
+        replaced_in_place: false,
+        read_by,
+        payment,
+        valuation,
+    }
 }
 
 async fn payments_of(pool: &PgPool, source: &str) -> Vec<Transaction> {

@@ -9,6 +9,7 @@ use psp_dashboard::operations::export::exporter::Exporter;
 use psp_dashboard::operations::export::store::ExportStore;
 use psp_dashboard::operations::provider_coordination::{share_rate_limit, share_session};
 use psp_dashboard::operations::rate_cache::RateCache;
+use psp_dashboard::operations::reading_rules::ReadingRules;
 use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
@@ -24,6 +25,8 @@ pub struct JobContext {
     pub redis: Redis,
     pub clock: SharedClock,
     pub rates: RateCache,
+    /// How records are read.
+    pub rules: ReadingRules,
     pub sync: SyncConfig,
     pub reconciliation: ReconciliationConfig,
     pub retention: RetentionConfig,
@@ -46,16 +49,17 @@ impl JobContext {
             request_timeout: providers.request_timeout,
             ..HttpSettings::default()
         };
-        let vima_limit = share_rate_limit(&redis, Upstream::Vima, providers.vima_interval);
+        let vima_limit = share_rate_limit(&pools.work_pool, Upstream::Vima, providers.vima_interval);
         let vima = HttpClient::new(Upstream::Vima, settings.clone(), vima_limit, Arc::clone(&clock))?;
-        let payshack_limit = share_rate_limit(&redis, Upstream::Payshack, providers.payshack_interval);
+        let payshack_limit = share_rate_limit(&pools.work_pool, Upstream::Payshack, providers.payshack_interval);
         let payshack = HttpClient::new(Upstream::Payshack, settings.clone(), payshack_limit, Arc::clone(&clock))?;
         // Two requests an hour need no rate limit.
         let feed = HttpClient::new(Upstream::ExchangeRates, settings, Arc::new(Unlimited), Arc::clone(&clock))?;
-        let session = share_session(&redis, Arc::clone(&clock));
+        let session = share_session(&pools.work_pool, providers.payshack.account());
         Ok(Arc::new(Self {
             redis,
             rates: RateCache::default(),
+            rules: ReadingRules::new(&providers.payshack.projects),
             sync: config.sync.clone(),
             reconciliation: config.reconciliation.clone(),
             retention: config.retention.clone(),

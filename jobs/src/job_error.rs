@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn error_type_decides_outcome() {
-        let unavailable = || JobError::from(ProviderError::Unavailable { provider: Upstream::Vima, status: 503 });
+        let unavailable =
+            || JobError::from(ProviderError::Unavailable { provider: Upstream::Vima, status: 503, retry_after: None });
         let limited = ProviderError::RateLimited { provider: Upstream::Vima, retry_after: Duration::from_secs(9) };
         let database = || JobError::from(DbError::Unavailable(sqlx::Error::PoolTimedOut));
         let refused = ProviderError::Unauthenticated { provider: Upstream::Vima, message: String::new() };

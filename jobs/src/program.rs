@@ -132,6 +132,7 @@ impl Program {
             stop_with_standard_input(stop.clone());
             return Ok(run_suspects(context, self.registry, &settings, length, &stop).await?);
         }
+        context.rules.register(&context.queue_pool).await?;
         let worker = run_worker(Arc::clone(&context), self.registry, settings, stop.clone());
         if arguments.scheduler {
             tokio::join!(worker, self.run_scheduler(&context, stop));

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod page;
 pub mod pool;
 pub mod process_connections;
+pub mod providers;
 pub mod reconciliation;
 mod session_limits;
 pub mod snapshot;

@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod money;
 pub mod rate;
+pub mod recheck;
 pub mod reconciliation;
 pub mod record;
 pub mod replay;

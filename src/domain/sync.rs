@@ -180,6 +180,8 @@ pub struct Counts {
     pub unchanged: u64,
     /// Unreadable, and stored in quarantine.
     pub quarantined: u64,
+    /// Of those updated: the version was stored before, and newer rules make other content of it.
+    pub replaced: u64,
 }
 
 impl Counts {
@@ -196,6 +198,7 @@ impl std::ops::AddAssign for Counts {
         self.updated += more.updated;
         self.unchanged += more.unchanged;
         self.quarantined += more.quarantined;
+        self.replaced += more.replaced;
     }
 }
 

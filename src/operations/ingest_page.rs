@@ -18,9 +18,9 @@ use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::{Claim, JobId};
 use crate::domain::record::{Malformed, Record};
-use crate::domain::sync::{Counts, DayCheckpoint, Stream, day_start};
+use crate::domain::sync::{Counts, DayCheckpoint, History, Stream, day_start};
 use crate::domain::transaction::{Source, Transaction};
-use crate::domain::upsert::UpsertDecision;
+use crate::domain::upsert::{RulesGeneration, UpsertDecision};
 use crate::domain::version::SequenceId;
 use crate::redis::Redis;
 
@@ -36,6 +36,10 @@ pub enum Checkpoint {
     CursorMark(DateTime<Utc>, SequenceId),
     /// All days of the stream up to and including this one have been read completely: the next run starts after it.
     Watermark(NaiveDate),
+    /// The stream has been read to its end: all that was visible at this time.
+    End(DateTime<Utc>),
+    /// The source has been read without gaps since `covered_from`, and is followed from now on.
+    Followed(History),
     /// Days are read newest first: a later attempt continues with this day, at this cursor within it.
     DayCheckpoint(NaiveDate, Option<SequenceId>),
     /// Like `DayCheckpoint`, after the day has been read completely in all lists of the source: the day before is next.
@@ -46,7 +50,12 @@ impl Checkpoint {
     /// Where a later attempt of the job continues, after `seen` records.
     fn for_attempt(self, seen: u64) -> Option<DayCheckpoint> {
         match self {
-            Self::None | Self::Cursor(_) | Self::CursorMark(..) | Self::Watermark(_) => None,
+            Self::None
+            | Self::Cursor(_)
+            | Self::CursorMark(..)
+            | Self::Watermark(_)
+            | Self::End(_)
+            | Self::Followed(_) => None,
             Self::DayCheckpoint(day, cursor) => Some(DayCheckpoint { day, cursor, seen }),
             Self::DayDone(day) => Some(DayCheckpoint { day: day.pred_opt()?, cursor: None, seen }),
         }
@@ -96,6 +105,8 @@ impl Page {
 pub struct RunClaim {
     pub claim: Claim,
     pub run_id: Uuid,
+    /// The rules by which the run reads records.
+    pub read_by: RulesGeneration,
 }
 
 /// The progress of a run, and which events to publish with a page, because their rate is limited.
@@ -133,7 +144,7 @@ pub async fn ingest_page(
     now: DateTime<Utc>,
 ) -> Result<Counts, DbError> {
     let mut transaction = pool.begin().await?;
-    let counts = store(&mut transaction, rates, run_claim.run_id, page, now).await?;
+    let counts = store(&mut transaction, rates, run_claim, page, now).await?;
     let recorded = if counts.seen() > 0 || page.checkpoint != Checkpoint::None {
         runs::add_pages(&mut transaction, run_claim.run_id, page.pages, &counts).await?;
         set_checkpoint(&mut transaction, page, now).await?;
@@ -157,6 +168,8 @@ async fn set_checkpoint(connection: &mut PgConnection, page: &Page, now: DateTim
             let end = day.succ_opt().unwrap_or(day);
             streams::set_watermark(connection, page.stream, day_start(end)).await
         }
+        Checkpoint::End(read_at) => streams::set_watermark(connection, page.stream, read_at).await,
+        Checkpoint::Followed(history) => history::upsert(connection, page.stream.source(), history).await,
         Checkpoint::DayDone(day) => history::extend(connection, page.stream.source(), day).await,
     }
 }
@@ -177,7 +190,7 @@ async fn verify_claim(
 async fn store(
     connection: &mut PgConnection,
     rates: &RateCache,
-    run_id: Uuid,
+    run_claim: &RunClaim,
     page: &Page,
     now: DateTime<Utc>,
 ) -> Result<Counts, DbError> {
@@ -190,9 +203,11 @@ async fn store(
         }
     }
     let (source, kind) = (page.stream.source(), page.stream.kind());
+    let RunClaim { run_id, read_by, .. } = *run_claim;
     transactions::lock_source(connection, source).await?;
     quarantine::upsert(connection, &malformed, run_id, now).await?;
-    let decisions = store_transactions(connection, rates, (source, kind), &readable, Some(run_id), now).await?;
+    let decisions =
+        store_transactions(connection, rates, (source, kind), &readable, read_by, Some(run_id), now).await?;
     quarantine::release(connection, source, kind, &readable_ids(&page.records, &decisions)).await?;
     Ok(Counts { quarantined: malformed.len() as u64, ..count(&decisions) })
 }

@@ -23,6 +23,7 @@ use crate::domain::job::Claim;
 use crate::domain::record::Record;
 use crate::domain::replay::{Replay, ReplayCounts};
 use crate::domain::transaction::{Kind, Source, Transaction};
+use crate::domain::upsert::RulesGeneration;
 use crate::providers::payshack::{Projects, read_payin, read_payout};
 use crate::providers::readable_text;
 use crate::providers::vima::read_operation;
@@ -31,6 +32,23 @@ use crate::redis::Redis;
 /// The number of entries per database transaction: that of the records of a page.
 const BATCH_SIZE: usize = 100;
 
+/// How the records are read.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayRules<'a> {
+    pub projects: &'a Projects,
+    pub vima: RulesGeneration,
+    pub payshack: RulesGeneration,
+}
+
+impl ReplayRules<'_> {
+    fn generation(&self, source: Source) -> RulesGeneration {
+        match source {
+            Source::Vima => self.vima,
+            Source::Payshack => self.payshack,
+        }
+    }
+}
+
 /// Replays the entries that `replay` selects. After an error, the batches before it remain stored and released from
 /// quarantine.
 pub async fn replay_quarantine(
@@ -38,7 +56,7 @@ pub async fn replay_quarantine(
     redis: &Redis,
     clock: &dyn Clock,
     rates: &RateCache,
-    projects: &Projects,
+    rules: ReplayRules<'_>,
     claim: &Claim,
     replay: Replay,
 ) -> Result<ReplayCounts, DbError> {
@@ -47,7 +65,7 @@ pub async fn replay_quarantine(
     let mut replayed = ReplayCounts::default();
     for list in &lists {
         for ids in list.ids.chunks(BATCH_SIZE) {
-            let batch = Batch { list, ids, rates, projects, before: replayed.replayed, total };
+            let batch = Batch { list, ids, rates, rules, before: replayed.replayed, total };
             replayed += batch.replay(pool, redis, claim, clock.now()).await?;
         }
     }
@@ -59,7 +77,7 @@ struct Batch<'a> {
     list: &'a ReplayBatch,
     ids: &'a [Uuid],
     rates: &'a RateCache,
-    projects: &'a Projects,
+    rules: ReplayRules<'a>,
     /// The number of entries replayed before this batch.
     before: u64,
     total: usize,
@@ -78,13 +96,15 @@ impl Batch<'_> {
         transactions::lock_source(&mut transaction, source).await?;
         let (mut readable, mut malformed) = (vec![], vec![]);
         for (id, raw) in quarantine::list_raw(&mut transaction, self.ids).await? {
-            match parse(source, kind, &readable_text(raw), self.projects) {
+            match parse(source, kind, &readable_text(raw), self.rules.projects) {
                 Record::Payment(record) => readable.push((id, record)),
                 Record::Malformed(record) => malformed.push((id, record)),
             }
         }
         let records: Vec<&Transaction> = readable.iter().map(|(_, record)| &**record).collect();
-        let decisions = store_transactions(&mut transaction, self.rates, (source, kind), &records, None, now).await?;
+        let read_by = self.rules.generation(source);
+        let stream = (source, kind);
+        let decisions = store_transactions(&mut transaction, self.rates, stream, &records, read_by, None, now).await?;
         let stored: Vec<Uuid> = readable.iter().map(|(id, _)| *id).collect();
         quarantine::delete(&mut transaction, &stored).await?;
         quarantine::set_reasons(&mut transaction, &malformed).await?;

@@ -24,10 +24,10 @@ use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::sync::Counts;
 use crate::domain::transaction::{Kind, Source, Transaction};
-use crate::domain::upsert::{StoredVersion, UpsertDecision, decide};
+use crate::domain::upsert::{RulesGeneration, StoredVersion, UpsertDecision, decide};
 
 /// Stores transactions of one source and kind together with their status history and the metrics, and returns the decision
-/// for each. They are valued at the rate of their record, or else at a cached rate.
+/// for each. They are valued at the rate of their record, or else at a cached rate. `read_by` are the rules that made them.
 ///
 /// The caller must have locked the source (`transactions::lock_source`) before any other lock, and commits.
 pub(super) async fn store_transactions(
@@ -35,13 +35,14 @@ pub(super) async fn store_transactions(
     rates: &RateCache,
     (source, kind): (Source, Kind),
     records: &[&Transaction],
+    read_by: RulesGeneration,
     run_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> Result<Vec<UpsertDecision>, DbError> {
     let ids: Vec<String> = records.iter().map(|record| record.key.source_id.clone()).collect();
     let existing = transactions::list_existing(connection, source, kind, &ids).await?;
     let rates = rates.get(connection, currencies_without_rate(records)).await?;
-    let plan = Plan::new(records, &existing, &rates);
+    let plan = Plan::new(records, &existing, read_by, &rates);
     transactions::upsert(connection, &plan.writes(&existing), now).await?;
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
     let deltas = plan.deltas(&existing);
@@ -56,6 +57,10 @@ pub(super) fn count(decisions: &[UpsertDecision]) -> Counts {
         match decision {
             UpsertDecision::Insert => counts.inserted += 1,
             UpsertDecision::Update | UpsertDecision::Replace => counts.updated += 1,
+            UpsertDecision::NewRules => {
+                counts.updated += 1;
+                counts.replaced += 1;
+            }
             UpsertDecision::Unchanged | UpsertDecision::Stale | UpsertDecision::Refused => counts.unchanged += 1,
         }
     }
@@ -80,6 +85,7 @@ fn currencies_without_rate(records: &[&Transaction]) -> BTreeSet<Currency> {
 
 /// What to write. A transaction with several records is written once, in its latest version.
 struct Plan<'page> {
+    read_by: RulesGeneration,
     latest: BTreeMap<&'page str, Latest<'page>>,
     changes: Vec<TransactionChange>,
     decisions: Vec<UpsertDecision>,
@@ -93,8 +99,13 @@ struct Latest<'page> {
 }
 
 impl<'page> Plan<'page> {
-    fn new(records: &[&'page Transaction], existing: &HashMap<String, ExistingTransaction>, rates: &Rates) -> Self {
-        let mut plan = Self { latest: BTreeMap::new(), changes: vec![], decisions: vec![] };
+    fn new(
+        records: &[&'page Transaction],
+        existing: &HashMap<String, ExistingTransaction>,
+        read_by: RulesGeneration,
+        rates: &Rates,
+    ) -> Self {
+        let mut plan = Self { read_by, latest: BTreeMap::new(), changes: vec![], decisions: vec![] };
         for record in records {
             plan.add(record, existing.get(&record.key.source_id), rates);
         }
@@ -106,7 +117,7 @@ impl<'page> Plan<'page> {
         let earlier = self.latest.get(source_id);
         let version = earlier.map(|earlier| &earlier.version).or(existing.map(|existing| &existing.known));
         let content = record.content_hash();
-        let decision = decide(version, record, content);
+        let decision = decide(version, record, content, self.read_by);
         self.decisions.push(decision);
         if !decision.writes() {
             return;
@@ -116,8 +127,15 @@ impl<'page> Plan<'page> {
         let amount = earlier.map(|earlier| earlier.record.amount).or(existing.map(|existing| existing.amount));
         let before = version.map(|version| version.status).zip(amount);
         self.changes.extend(before.and_then(|before| change(id, before, record)));
-        let replaced_in_place = decision == UpsertDecision::Replace;
-        let version = StoredVersion { version: record.version, content, status: record.status, replaced_in_place };
+        let version = StoredVersion {
+            version: record.version,
+            content,
+            status: record.status,
+            original_status: record.original_status.clone(),
+            // After newer rules too: a worker of a release without generations must not undo what they made.
+            replaced_in_place: matches!(decision, UpsertDecision::Replace | UpsertDecision::NewRules),
+            rules: Some(self.read_by),
+        };
         self.latest.insert(source_id, Latest { id, version, record, valuation: Valuation::new(record, rates) });
     }
 
@@ -129,6 +147,7 @@ impl<'page> Plan<'page> {
                 expected: existing.get(*source_id).map(|existing| existing.known.content),
                 content: latest.version.content,
                 replaced_in_place: latest.version.replaced_in_place,
+                read_by: self.read_by,
                 payment: latest.record,
                 valuation: latest.valuation,
             })

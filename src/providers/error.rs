@@ -14,7 +14,12 @@ pub enum ProviderError {
     Unreachable { provider: Upstream, cause: String },
     /// A 5xx response, 408 or 425.
     #[error("{provider} is unavailable (HTTP {status}); the request is retried, contact the provider if this persists")]
-    Unavailable { provider: Upstream, status: u16 },
+    Unavailable {
+        provider: Upstream,
+        status: u16,
+        /// If the response asks for a wait.
+        retry_after: Option<Duration>,
+    },
     /// A 429 that asks for a longer wait than the retry budget of a request allows.
     #[error(
         "{provider} limits requests and asks to wait {} s; the job is retried then, lower the rate limit if this persists",
@@ -53,14 +58,16 @@ pub enum ProviderError {
         limit: usize,
     },
     /// The shared session could not be loaded, or another process is renewing it.
-    #[error("the session of {provider} is unavailable ({message}); the job is retried, check Redis if this persists")]
+    #[error(
+        "the session of {provider} is unavailable ({message}); the job is retried, check PostgreSQL if this persists"
+    )]
     SessionUnavailable { provider: Upstream, message: String },
     /// The settings do not form a valid request.
     #[error("the settings of {provider} do not form a valid request ({message}); check its base URL and credentials")]
     Misconfigured { provider: Upstream, message: String },
 }
 
-const SESSION_PAUSE: Duration = Duration::from_secs(5);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the queue does with a job that failed with a [`ProviderError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,14 +80,26 @@ pub enum Retry {
 }
 
 impl ProviderError {
+    /// The wait that the provider asks for.
+    #[must_use]
+    pub fn requested_wait(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// A refusal with status 200 may be temporary, so it is retried; a 4xx would be the same again. An oversized response
     /// may be the result of a fault.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
             Self::RateLimited { retry_after, .. } => Retry::After(*retry_after),
-            // Redis is unavailable, or another process is logging in.
-            Self::SessionUnavailable { .. } => Retry::After(SESSION_PAUSE),
+            // A provider that asks for a wait of zero must not be asked again and again.
+            Self::Unavailable { retry_after: Some(wait), .. } => Retry::After((*wait).max(SHORTEST_PAUSE)),
+            // PostgreSQL is unavailable, or another process is logging in.
+            Self::SessionUnavailable { .. } => Retry::After(SHORTEST_PAUSE),
             Self::Unreachable { .. }
             | Self::Unavailable { .. }
             | Self::Unreadable { .. }
@@ -102,7 +121,15 @@ mod tests {
         let text = String::new;
         for (error, expected) in [
             (ProviderError::Unreachable { provider, cause: text() }, Retry::WithBackoff),
-            (ProviderError::Unavailable { provider, status: 503 }, Retry::WithBackoff),
+            (ProviderError::Unavailable { provider, status: 503, retry_after: None }, Retry::WithBackoff),
+            (
+                ProviderError::Unavailable { provider, status: 503, retry_after: Some(Duration::from_mins(9)) },
+                Retry::After(Duration::from_mins(9)),
+            ),
+            (
+                ProviderError::Unavailable { provider, status: 503, retry_after: Some(Duration::ZERO) },
+                Retry::After(SHORTEST_PAUSE),
+            ),
             (
                 ProviderError::RateLimited { provider, retry_after: Duration::from_secs(9) },
                 Retry::After(Duration::from_secs(9)),
@@ -113,7 +140,7 @@ mod tests {
             (ProviderError::Refused { provider, status: 404, message: text() }, Retry::Never),
             (ProviderError::Unreadable { provider, reason: text(), excerpt: text() }, Retry::WithBackoff),
             (ProviderError::TooLarge { provider, limit: 1 }, Retry::WithBackoff),
-            (ProviderError::SessionUnavailable { provider, message: text() }, Retry::After(SESSION_PAUSE)),
+            (ProviderError::SessionUnavailable { provider, message: text() }, Retry::After(SHORTEST_PAUSE)),
             (ProviderError::Misconfigured { provider, message: text() }, Retry::Never),
         ] {
             assert_eq!(error.retry(), expected, "{error}");

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, redirect};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
@@ -24,8 +24,12 @@ use super::field::{Field, Object};
 use super::rate_limit::RateLimit;
 use super::redaction::Redactor;
 use super::retry::{RetryBudget, RetryPolicy};
+use super::text::decode;
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
+
+/// What a response without content says in JSON.
+const NOTHING: &str = "null";
 
 /// How many bytes of an error response are read: enough for its message.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
@@ -120,7 +124,7 @@ impl HttpClient {
                 Err(error) => error,
             };
             let Some(wait) = retry_budget.next_delay(&error) else { return Err(error) };
-            if matches!(error, ProviderError::RateLimited { .. }) {
+            if error.requested_wait().is_some() {
                 self.rate_limit.pause_for(wait).await;
             }
             sleep(wait).await;
@@ -166,6 +170,9 @@ impl HttpClient {
         if !status.is_success() {
             return Err(self.refusal(response, redactor).await);
         }
+        if status == StatusCode::NO_CONTENT {
+            return Ok(NOTHING.to_owned());
+        }
         self.body(response, redactor, progress).await
     }
 
@@ -175,6 +182,7 @@ impl HttpClient {
         redactor: &Redactor,
         progress: &mut Progress,
     ) -> Result<String, ProviderError> {
+        let content_type = content_type(&response);
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error, redactor))? {
             progress.bytes += chunk.len();
@@ -186,7 +194,7 @@ impl HttpClient {
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(readable_text(bytes))
+        Ok(decode(bytes, content_type.as_deref()))
     }
 
     async fn refusal(&self, response: Response, redactor: &Redactor) -> ProviderError {
@@ -194,12 +202,13 @@ impl HttpClient {
         let status = response.status();
         match status {
             StatusCode::TOO_MANY_REQUESTS => {
-                ProviderError::RateLimited { provider, retry_after: self.retry_after(&response) }
+                let retry_after = self.retry_after(&response).unwrap_or(self.settings.retry.backoff.cap);
+                ProviderError::RateLimited { provider, retry_after }
             }
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
-                ProviderError::Unavailable { provider, status: status.as_u16() }
+            _ if status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY) => {
+                let retry_after = self.retry_after(&response);
+                ProviderError::Unavailable { provider, status: status.as_u16(), retry_after }
             }
-            _ if status.is_server_error() => ProviderError::Unavailable { provider, status: status.as_u16() },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let message = format!("HTTP {}: {}", status.as_u16(), refusal_message(response, redactor).await);
                 ProviderError::Unauthenticated { provider, message }
@@ -212,15 +221,15 @@ impl HttpClient {
         }
     }
 
-    /// The `Retry-After` of a 429, in seconds or as a date; without it, the cap of the backoff.
-    fn retry_after(&self, response: &Response) -> Duration {
+    /// The `Retry-After` of a response, in seconds or as a date.
+    fn retry_after(&self, response: &Response) -> Option<Duration> {
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
         let seconds = header.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let until = || {
             let date = DateTime::parse_from_rfc2822(header?).ok()?;
             Some((date.to_utc() - self.clock.now()).to_std().unwrap_or_default())
         };
-        seconds.or_else(until).unwrap_or(self.settings.retry.backoff.cap).min(MAX_RETRY_AFTER)
+        seconds.or_else(until).map(|wait| wait.min(MAX_RETRY_AFTER))
     }
 
     fn rejected(&self, rejection: Rejection, response: &str, redactor: &Redactor) -> ProviderError {
@@ -253,21 +262,6 @@ impl HttpClient {
     }
 }
 
-/// Decodes a response. Invalid UTF-8 is replaced, and a bare NUL, which JSON allows only escaped, is escaped: one name must
-/// not make a whole page unreadable.
-#[must_use]
-pub fn readable_text(bytes: Vec<u8>) -> String {
-    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
-        warn!("the response is not valid UTF-8; invalid bytes were replaced");
-        String::from_utf8_lossy(error.as_bytes()).into_owned()
-    });
-    if text.contains('\0') {
-        warn!("the response contains bare NULs; they were escaped");
-        return text.replace('\0', "\\u0000");
-    }
-    text
-}
-
 /// An error and its sources, without the URL.
 fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
@@ -277,15 +271,20 @@ fn causes(error: reqwest::Error) -> String {
         .join(": ")
 }
 
+fn content_type(response: &Response) -> Option<String> {
+    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
 /// The message of an error response, or its beginning.
 async fn refusal_message(mut response: Response, redactor: &Redactor) -> String {
+    let content_type = content_type(&response);
     let mut bytes = Vec::new();
     while bytes.len() < MAX_ERROR_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
     {
         bytes.extend_from_slice(&chunk);
     }
-    let response = String::from_utf8_lossy(&bytes);
+    let response = decode(bytes, content_type.as_deref());
     message_of(&response).map_or_else(|| redactor.excerpt(&response), |message| redactor.message(&message))
 }
 

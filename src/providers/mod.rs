@@ -17,17 +17,21 @@ mod field;
 pub mod http;
 mod page_split;
 pub mod payshack;
+mod present;
 pub mod rate_limit;
 mod redaction;
 mod rescue;
 pub(crate) mod retry;
+mod rules;
 mod structure;
 #[cfg(test)]
 mod stub_server;
+mod text;
 mod upstream;
 pub mod vima;
 
 pub use error::{ProviderError, Retry};
-pub use http::{HttpClient, HttpSettings, readable_text};
+pub use http::{HttpClient, HttpSettings};
 pub use rate_limit::{RateLimit, Unlimited};
+pub use text::readable_text;
 pub use upstream::Upstream;

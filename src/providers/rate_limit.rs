@@ -1,6 +1,6 @@
 //! The rate limit of a provider.
 //!
-//! The provider limits the account, so all processes share one limit: the implementation uses Redis. A limit per process
+//! The provider limits the account, so all processes share one limit: the implementation uses PostgreSQL. A limit per process
 //! was rejected: two workers would send twice as many requests as agreed.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 /// The rate limit of one provider, shared by all processes.
 ///
-/// Neither call can fail: an implementation that cannot reach Redis falls back to a local limit, because an occasional
+/// Neither call can fail: an implementation that cannot reach its server falls back to a local limit, because an occasional
 /// extra request is better than none.
 #[async_trait]
 pub trait RateLimit: Send + Sync + 'static {

@@ -1,15 +1,15 @@
 //! Decides how often and for how long one request is retried.
 //!
-//! Two separate budgets: failures count against the attempts and wait with exponential backoff and full jitter. A 429 is
-//! no failure: it counts only against the time that a request may spend waiting. When that is used up, the job goes back
-//! to the queue instead of keeping a worker slot.
+//! Two separate budgets: failures count against the attempts and wait with exponential backoff and full jitter. A 429, or a
+//! 503 with `Retry-After`, is no failure: it counts only against the time that a request may spend waiting. When that is
+//! used up, the job goes back to the queue instead of keeping a worker slot.
 
 use std::time::Duration;
 
 use super::error::ProviderError;
 use crate::domain::backoff::Backoff;
 
-/// How many 429s one request may receive: a provider that keeps answering "wait 0 s" must not be retried forever.
+/// How often one request may be asked to wait: a provider that keeps answering "wait 0 s" must not be retried forever.
 const MAX_WAITS: u32 = 20;
 
 /// The limits of the retries of one request.
@@ -19,9 +19,9 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// Its cap is also the wait after a 429 without `Retry-After`.
     pub backoff: Backoff,
-    /// The longest wait for one 429, whatever its `Retry-After`.
+    /// The longest wait for one response, whatever its `Retry-After`.
     pub longest_wait: Duration,
-    /// The longest wait for all 429s of one request.
+    /// The longest wait for all such responses to one request.
     pub total_wait: Duration,
 }
 
@@ -59,14 +59,17 @@ impl<'a> RetryBudget<'a> {
 
     /// The delay before the next attempt; `None` if there must be none.
     pub(super) fn next_delay(&mut self, error: &ProviderError) -> Option<Duration> {
+        if let Some(wait) = error.requested_wait() {
+            return self.wait(wait);
+        }
         match error {
-            ProviderError::RateLimited { retry_after, .. } => self.wait(*retry_after),
             ProviderError::Unreachable { .. }
             | ProviderError::Unavailable { .. }
             | ProviderError::Failed { .. }
             | ProviderError::Unreadable { .. }
             | ProviderError::TooLarge { .. } => self.back_off(),
-            ProviderError::Unauthenticated { .. }
+            ProviderError::RateLimited { .. }
+            | ProviderError::Unauthenticated { .. }
             | ProviderError::Refused { .. }
             | ProviderError::SessionUnavailable { .. }
             | ProviderError::Misconfigured { .. } => None,
@@ -110,7 +113,7 @@ mod tests {
     fn failures_back_off_until_the_last_attempt() {
         let policy = policy();
         let mut retry_budget = RetryBudget::new(&policy);
-        let error = ProviderError::Unavailable { provider: PROVIDER, status: 503 };
+        let error = ProviderError::Unavailable { provider: PROVIDER, status: 503, retry_after: None };
         for most in [1, 2, 3] {
             let wait = retry_budget.next_delay(&error).expect("another attempt");
             assert!(wait <= Duration::from_secs(most), "{wait:?} for {most}");
@@ -124,13 +127,33 @@ mod tests {
         let mut retry_budget = RetryBudget::new(&policy);
         assert_eq!(retry_budget.next_delay(&limited(7)), Some(Duration::from_secs(7)));
         assert_eq!(retry_budget.next_delay(&limited(3600)), Some(Duration::from_mins(2)), "capped");
-        assert!(retry_budget.next_delay(&ProviderError::Unavailable { provider: PROVIDER, status: 500 }).is_some());
+        assert!(
+            retry_budget
+                .next_delay(&ProviderError::Unavailable { provider: PROVIDER, status: 500, retry_after: None })
+                .is_some()
+        );
         assert_eq!(retry_budget.next_delay(&limited(120)), Some(Duration::from_mins(2)));
         assert_eq!(retry_budget.next_delay(&limited(120)), None, "300 s in total");
 
         let mut retry_budget = RetryBudget::new(&policy);
         let waits = std::iter::from_fn(|| retry_budget.next_delay(&limited(0))).count();
         assert_eq!(waits, 20, "waits of zero are bounded too");
+    }
+
+    #[test]
+    fn unavailable_provider_that_asks_for_a_wait_costs_no_attempt() {
+        let policy = policy();
+        let mut retry_budget = RetryBudget::new(&policy);
+        let seconds = |seconds| ProviderError::Unavailable {
+            provider: PROVIDER,
+            status: 503,
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        for _ in 0..5 {
+            assert_eq!(retry_budget.next_delay(&seconds(30)), Some(Duration::from_secs(30)));
+        }
+        assert_eq!(retry_budget.next_delay(&seconds(1800)), Some(Duration::from_mins(2)), "capped");
+        assert_eq!(retry_budget.next_delay(&seconds(31)), None, "300 s in total");
     }
 
     #[test]

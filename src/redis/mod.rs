@@ -1,12 +1,10 @@
-//! All access to Redis: wake-ups of the job queues, events for dashboards, rate limits and sessions of providers, tickets.
+//! All access to Redis: wake-ups of the job queues, events for dashboards, tickets.
 //!
 //! Redis is never the source of truth: everything lost with it is found again in PostgreSQL within seconds.
 
 pub mod connection;
 pub mod events;
 pub mod queue;
-pub mod rate_limit;
-pub mod shared_values;
 pub mod tickets;
 
 pub use connection::{Redis, RedisError};

@@ -5,9 +5,10 @@ use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::{Claim, JobId, NewJob, REPLAY_QUARANTINE, Trigger};
 use psp_dashboard::domain::replay::Replay;
+use psp_dashboard::domain::upsert::RulesGeneration;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use psp_dashboard::operations::rate_cache::RateCache;
-use psp_dashboard::operations::replay_quarantine::replay_quarantine;
+use psp_dashboard::operations::replay_quarantine::{ReplayRules, replay_quarantine};
 use psp_dashboard::providers::payshack::Projects;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -256,7 +257,7 @@ async fn replay_with_a_lost_claim_changes_nothing() {
         &redis,
         &SystemClock,
         &RateCache::default(),
-        &Projects::default(),
+        ReplayRules { projects: &Projects::default(), vima: RulesGeneration(1), payshack: RulesGeneration(1) },
         &lost,
         Replay::All,
     )

@@ -3,7 +3,8 @@
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::job::{JobKind, REPLAY_QUARANTINE};
 use psp_dashboard::domain::replay::Replay;
-use psp_dashboard::operations::replay_quarantine::replay_quarantine;
+use psp_dashboard::domain::transaction::Source;
+use psp_dashboard::operations::replay_quarantine::{ReplayRules, replay_quarantine};
 use serde_json::json;
 
 use crate::handler::{JobHandler, JobResult};
@@ -16,8 +17,13 @@ impl JobHandler for ReplayQuarantine {
     type Args = Replay;
 
     async fn run(context: &JobContext, job: &ClaimedJob, replay: Replay) -> JobResult {
-        let JobContext { pool, redis, clock, rates, payshack, .. } = context;
-        let replayed = replay_quarantine(pool, redis, &**clock, rates, payshack.projects(), &job.claim, replay).await?;
+        let JobContext { pool, redis, clock, rates, payshack, rules, .. } = context;
+        let rules = ReplayRules {
+            projects: payshack.projects(),
+            vima: rules.generation(pool, Source::Vima).await?,
+            payshack: rules.generation(pool, Source::Payshack).await?,
+        };
+        let replayed = replay_quarantine(pool, redis, &**clock, rates, rules, &job.claim, replay).await?;
         tracing::info!(?replayed, "quarantine replayed");
         Ok(json!(replayed))
     }

@@ -15,7 +15,7 @@ use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::begin_history::enqueue_backlog;
 use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::finish_sync::{FinishedSync, finish_sync};
-use psp_dashboard::operations::ingest_page::{Page, Progress, RunClaim, ingest_page};
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page, Progress, RunClaim, ingest_page};
 use psp_dashboard::providers::ProviderError;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -81,13 +81,14 @@ impl<'a> SyncRun<'a> {
         args: SyncArgs,
     ) -> Result<Self, DbError> {
         let started_at = context.clock.now();
+        let read_by = context.rules.generation(&context.pool, source).await?;
         let run = NewSyncRun { id: Uuid::now_v7(), source, args, trigger: job.trigger, job_id: job.claim.job_id };
         begin_sync(&context.pool, &context.redis, &job.claim, &run, started_at).await?;
         // A checkpoint that cannot be deserialized is from another release: the days are read from the start.
         let resumed_at = job.checkpoint.clone().and_then(|place| serde_json::from_value(place).ok());
         Ok(Self {
             context,
-            run_claim: RunClaim { claim: job.claim, run_id: run.id },
+            run_claim: RunClaim { claim: job.claim, run_id: run.id, read_by },
             source,
             args,
             started_at,
@@ -134,6 +135,11 @@ impl<'a> SyncRun<'a> {
         Ok(())
     }
 
+    /// Stores what has been read so far of a stream, without records.
+    pub async fn store_checkpoint(&mut self, stream: Stream, checkpoint: Checkpoint) -> Result<(), DbError> {
+        self.store(Page::checkpoint_only(stream, checkpoint)).await
+    }
+
     /// Stores a page as a whole, or nothing of it.
     async fn store(&mut self, page: Page) -> Result<(), DbError> {
         let progress = self.next_progress();
@@ -154,15 +160,16 @@ impl<'a> SyncRun<'a> {
         self.resumed_at.map_or(0, |place| place.seen)
     }
 
+    /// The number of records read so far, by all attempts.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen_before() + self.counts.seen()
+    }
+
     fn next_progress(&mut self) -> Progress {
         let publish_progress = is_due(&mut self.progress_published, PROGRESS_INTERVAL);
         let publish_metrics = is_due(&mut self.metrics_published, METRICS_INTERVAL);
-        Progress {
-            before: self.seen_before() + self.counts.seen(),
-            total: self.total,
-            publish_progress,
-            publish_metrics,
-        }
+        Progress { before: self.seen(), total: self.total, publish_progress, publish_metrics }
     }
 
     /// Records the end of the run, and returns the job's result. `completed` lists the streams that were read to their

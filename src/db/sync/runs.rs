@@ -38,6 +38,8 @@ pub struct SyncRun {
     /// Pages read.
     pub pages: u64,
     pub counts: Counts,
+    /// Open payments that were requested again and that the provider no longer knew.
+    pub not_found: u64,
     /// Why it failed or is incomplete.
     pub error: Option<String>,
 }
@@ -65,7 +67,8 @@ pub async fn add_pages(connection: &mut PgConnection, id: Uuid, pages: u64, coun
     sqlx::query!(
         r#"UPDATE sync_runs
               SET pages = pages + $7, records_seen = records_seen + $2, inserted = inserted + $3,
-                  updated = updated + $4, unchanged = unchanged + $5, quarantined = quarantined + $6
+                  updated = updated + $4, unchanged = unchanged + $5, quarantined = quarantined + $6,
+                  replaced = replaced + $8
             WHERE id = $1"#,
         id,
         to_bigint(counts.seen()),
@@ -74,9 +77,17 @@ pub async fn add_pages(connection: &mut PgConnection, id: Uuid, pages: u64, coun
         to_bigint(counts.unchanged),
         to_bigint(counts.quarantined),
         to_bigint(pages),
+        to_bigint(counts.replaced),
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+pub async fn add_not_found(connection: &mut PgConnection, id: Uuid, not_found: u64) -> Result<(), DbError> {
+    sqlx::query!("UPDATE sync_runs SET not_found = not_found + $2 WHERE id = $1", id, to_bigint(not_found))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -137,6 +148,8 @@ struct RunRow {
     updated: i64,
     unchanged: i64,
     quarantined: i64,
+    replaced: i64,
+    not_found: i64,
     error: Option<String>,
 }
 
@@ -161,7 +174,9 @@ impl TryFrom<RunRow> for SyncRun {
                 updated: row.updated.unsigned_abs(),
                 unchanged: row.unchanged.unsigned_abs(),
                 quarantined: row.quarantined.unsigned_abs(),
+                replaced: row.replaced.unsigned_abs(),
             },
+            not_found: row.not_found.unsigned_abs(),
             error: row.error,
         })
     }
@@ -179,7 +194,7 @@ pub async fn list(
         RunRow,
         r#"SELECT id, source, mode, trigger, job_id, from_date, to_date, started_at, finished_at,
                   CASE WHEN abandoned THEN 'failed' ELSE status END AS "status!", pages, inserted, updated, unchanged,
-                  quarantined, CASE WHEN abandoned THEN $6 ELSE error END AS error
+                  quarantined, replaced, not_found, CASE WHEN abandoned THEN $6 ELSE error END AS error
              FROM sync_runs
                   CROSS JOIN LATERAL (
                       SELECT status = 'running' AND NOT EXISTS (

@@ -11,9 +11,9 @@ pub mod search;
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::DbError;
@@ -23,7 +23,7 @@ use crate::domain::metrics::amount_band::AmountBand;
 use crate::domain::metrics::cell::{Contribution, Dimensions, Measures, Width};
 use crate::domain::status::Status;
 use crate::domain::transaction::{ContentHash, Kind, Source, Transaction};
-use crate::domain::upsert::StoredVersion;
+use crate::domain::upsert::{RulesGeneration, StoredVersion};
 use crate::domain::version::{SequenceId, Version};
 
 /// Locks the transactions of `source` for writing until the database transaction ends.
@@ -59,7 +59,9 @@ struct ExistingRow {
     version_sequence: Option<String>,
     version_modified_at: Option<DateTime<Utc>>,
     content_hash: Vec<u8>,
+    original_status: Option<String>,
     replaced_in_place: bool,
+    rules_generation: Option<i64>,
     project: Option<String>,
     merchant_id: Option<String>,
     country: Option<String>,
@@ -87,7 +89,9 @@ impl ExistingRow {
                 self.content_hash.try_into().map_err(|_| DbError::impossible("content_hash", "not 16 bytes"))?,
             ),
             status,
+            original_status: self.original_status,
             replaced_in_place: self.replaced_in_place,
+            rules: self.rules_generation.map(RulesGeneration),
         };
         let share = Contribution {
             dimensions: Dimensions {
@@ -126,8 +130,8 @@ pub async fn list_existing(
     let rows = sqlx::query_as!(
         ExistingRow,
         r#"SELECT existing.id, existing.source_id, version_sequence::text, version_modified_at, content_hash,
-                  replaced_in_place, project, merchant_id, country, payment_method, currency, status, amount, amount_usd,
-                  fee, fee_usd, created_at
+                  original_status, replaced_in_place, rules_generation, project, merchant_id, country, payment_method,
+                  currency, status, amount, amount_usd, fee, fee_usd, created_at
              FROM UNNEST($3::text[]) AS incoming (source_id)
             CROSS JOIN LATERAL (
                   SELECT * FROM transactions
@@ -150,6 +154,8 @@ pub struct TransactionWrite<'page> {
     pub content: ContentHash,
     /// Whether it replaces different content of the same version.
     pub replaced_in_place: bool,
+    /// The rules that made it.
+    pub read_by: RulesGeneration,
     pub payment: &'page Transaction,
     /// The amounts in US dollars, if a rate is known.
     pub valuation: Option<Valuation>,
@@ -203,14 +209,14 @@ pub async fn upsert(
                    reference_id, client_operation_id, order_id, project, merchant_id, amount, paid_amount, currency,
                    amount_usd, fee, fee_usd, exchange_rate, status, original_status, user_id, user_email, user_phone,
                    user_name, country, utr, payment_method, payment_product, created_at, updated_at, completed_at,
-                   raw_data, rate_origin, rate_at, ingested_at)
+                   raw_data, rate_origin, rate_at, rules_generation, ingested_at)
            SELECT incoming.*, $35
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]::numeric[], $6::timestamptz[], $7::bytea[],
                          $8::boolean[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::numeric[],
                          $15::numeric[], $16::text[], $17::numeric[], $18::numeric[], $19::numeric[], $20::numeric[],
                          $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[],
                          $28::text[], $29::text[], $30::text[], $31::timestamptz[], $32::timestamptz[],
-                         $33::timestamptz[], $34::text[]::json[], $37::text[], $38::timestamptz[]) AS incoming
+                         $33::timestamptz[], $34::text[]::json[], $37::text[], $38::timestamptz[], $39::bigint[]) AS incoming
                ON CONFLICT (source, kind, source_id) DO UPDATE
               SET version_sequence = excluded.version_sequence, version_modified_at = excluded.version_modified_at,
                   content_hash = excluded.content_hash, replaced_in_place = excluded.replaced_in_place,
@@ -224,7 +230,8 @@ pub async fn upsert(
                   country = excluded.country, utr = excluded.utr, payment_method = excluded.payment_method,
                   payment_product = excluded.payment_product, created_at = excluded.created_at,
                   updated_at = excluded.updated_at, completed_at = excluded.completed_at, raw_data = excluded.raw_data,
-                  rate_origin = excluded.rate_origin, rate_at = excluded.rate_at
+                  rate_origin = excluded.rate_origin, rate_at = excluded.rate_at,
+                  rules_generation = excluded.rules_generation
             WHERE existing.content_hash = ($36::bytea[])[array_position($4, excluded.source_id)]"#,
         &column(writes, |write| write.id),
         &column(writes, |write| write.payment.key.source.as_str()) as &[&str],
@@ -264,43 +271,12 @@ pub async fn upsert(
         &column(writes, TransactionWrite::expected) as &[Option<&[u8]>],
         &column(writes, TransactionWrite::rate_origin) as &[Option<&str>],
         &column(writes, TransactionWrite::rate_at) as &[Option<DateTime<Utc>>],
+        &column(writes, |write| write.read_by.0),
     )
     .execute(connection)
     .await?
     .rows_affected();
     if written == writes.len() as u64 { Ok(()) } else { Err(DbError::Conflict("a transaction")) }
-}
-
-/// A transaction whose status is not final.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenTransaction {
-    pub source_id: String,
-    /// The day of its creation (UTC).
-    pub day: NaiveDate,
-}
-
-/// Lists open transactions created in `from..until`, oldest first.
-pub async fn list_open(
-    pool: &PgPool,
-    source: Source,
-    kind: Kind,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<Vec<OpenTransaction>, DbError> {
-    let open = sqlx::query_as!(
-        OpenTransaction,
-        r#"SELECT source_id, (created_at AT TIME ZONE 'UTC')::date AS "day!" FROM transactions
-            WHERE source = $1 AND kind = $2 AND status IN ('pending', 'processing')
-              AND created_at >= $3 AND created_at < $4
-            ORDER BY created_at, id"#,
-        source.as_str(),
-        kind.as_str(),
-        from,
-        until
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(open)
 }
 
 /// A change of a transaction's status or amount.

@@ -82,7 +82,7 @@ async fn slow_response_times_out() {
 async fn persistent_failures_end_with_their_error() {
     let provider = Upstream::Vima;
     let cases: [(Fault, ProviderError, usize); 5] = [
-        (|| Answer::status(503), ProviderError::Unavailable { provider, status: 503 }, 6),
+        (|| Answer::status(503), ProviderError::Unavailable { provider, status: 503, retry_after: None }, 6),
         (|| Answer::Endless, ProviderError::TooLarge { provider, limit: 100_000 }, 6),
         (
             || Answer::ok("<html> <b>hm</b>"),
@@ -114,13 +114,21 @@ async fn persistent_failures_end_with_their_error() {
 #[tokio::test]
 async fn rate_limit_responses_cost_no_attempt() {
     // The test clock is 10 ms before that date; without a header, the cap of the backoff applies.
-    for header in ["retry-after: 0", "retry-after: Thu, 15 Jan 2026 12:00:01 GMT", "retry-after: soon", ""] {
-        let server =
-            StubServer::start(
-                move |number, _| if number < 6 { Answer::Full(429, header, String::new()) } else { Answer::ok("7") },
-            );
+    const DATE: &str = "retry-after: Thu, 15 Jan 2026 12:00:01 GMT";
+    for (status, header) in [
+        (429, "retry-after: 0"),
+        (429, DATE),
+        (429, "retry-after: soon"),
+        (429, ""),
+        (503, "retry-after: 0"),
+        (503, DATE),
+    ] {
+        let server = StubServer::start(move |number, _| match number {
+            0..6 => Answer::Full(status, header, String::new()),
+            _ => Answer::ok("7"),
+        });
         let settings = HttpSettings { retry: RetryPolicy { attempts: 1, ..RetryPolicy::quick() }, ..quick() };
-        assert_eq!(fetch(&client(settings), &server).await, Ok(7), "{header}");
+        assert_eq!(fetch(&client(settings), &server).await, Ok(7), "{status} {header}");
     }
 }
 
@@ -195,6 +203,14 @@ async fn invalid_characters_do_not_affect_the_page() {
         assert_eq!(answer, Ok(expected.to_owned()));
         assert!(serde_json::from_str::<Vec<String>>(expected).is_ok(), "it is JSON");
     }
+}
+
+#[tokio::test]
+async fn response_without_content_is_null() {
+    let server = StubServer::start(|_, _| Answer::status(204));
+    let read = |answer: &str| Ok::<_, Rejection>(answer.to_owned());
+    let request = |client: &Client| client.get(server.url());
+    assert_eq!(client(quick()).fetch(&Redactor::new(&[]), request, read).await, Ok("null".to_owned()));
 }
 
 /// The log of this thread, as text.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use reqwest::{Client, RequestBuilder, Url};
+use sha2::{Digest, Sha256};
 
 use super::login::Login;
 use super::metadata::{read_clients, read_resellers, read_service_providers};
 use super::session::{Session, SharedSession};
-use super::wire::{Projects, TransactionsPage, read_page, read_payin, read_payout};
+use super::wire::{Projects, TransactionsPage, read_page, read_payin, read_payout, read_single};
 use crate::clock::SharedClock;
 use crate::domain::metadata::{Client as Merchant, Listing, Reseller, ServiceProvider};
 use crate::domain::record::Record;
@@ -24,6 +25,9 @@ const PAYOUTS: &str = "/indigate-payout-svc/api/v1/wallet/transactions";
 const CLIENTS: &str = "/indigate-core-svc/api/v1/client/fetch-all-client";
 const RESELLERS: &str = "/indigate-core-svc/api/v1/reseller/fetch-all-reseller";
 const SERVICE_PROVIDERS: &str = "/indigate-core-svc/api/v1/service-provider/fetch-all-sp";
+
+/// A session that is older may have expired when a request fails, whatever the message says.
+const DOUBTFUL_AGE: TimeDelta = TimeDelta::minutes(1);
 
 #[derive(Debug, Clone)]
 pub struct PayshackSettings {
@@ -40,6 +44,21 @@ pub struct PayshackSettings {
     pub pause_after_refusal: Duration,
 }
 
+impl PayshackSettings {
+    /// A digest of the address and the credentials. What is remembered of a login belongs to it: corrected credentials log in
+    /// at once, and those of another account do not use this one's session.
+    #[must_use]
+    pub fn account(&self) -> String {
+        let parts = [self.base_url.as_str(), &self.email, self.password.expose()];
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        hex::encode(hasher.finalize())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery {
     /// From 1.
@@ -50,11 +69,13 @@ pub struct PageQuery {
     pub date_from: Option<NaiveDate>,
     /// Inclusive.
     pub date_to: Option<NaiveDate>,
+    /// The list was announced to end before this page: a refusal says that it does.
+    pub beyond_last: bool,
 }
 
 impl Default for PageQuery {
     fn default() -> Self {
-        Self { page: 1, limit: 100, date_from: None, date_to: None }
+        Self { page: 1, limit: 100, date_from: None, date_to: None, beyond_last: false }
     }
 }
 
@@ -93,17 +114,21 @@ impl PayshackClient {
 
     /// Fetches one page of pay-ins. A record that cannot be parsed is not an error: the page contains it as malformed.
     pub async fn payins(&self, query: &PageQuery) -> Result<TransactionsPage, ProviderError> {
-        self.list(PAYINS, &parameters(query), read_payin).await
+        self.list(PAYINS, query, read_payin).await
     }
 
     pub async fn payouts(&self, query: &PageQuery) -> Result<TransactionsPage, ProviderError> {
-        self.list(PAYOUTS, &parameters(query), read_payout).await
+        self.list(PAYOUTS, query, read_payout).await
     }
 
     /// Fetches the pay-in with this `txnId`: a page with one record or none. If PayShack ignores the parameter, the page has
-    /// other records, which are valid too.
+    /// other records, which are valid too. A payment that PayShack does not know is [`ProviderError::Refused`] or an empty
+    /// page; either way the session stays.
     pub async fn payin_by_transaction_id(&self, id: &str) -> Result<TransactionsPage, ProviderError> {
-        self.list(PAYINS, &[("transactionId", id.to_owned())], read_payin).await
+        let url = endpoint(&self.base_url, PAYINS);
+        let request = |client: &Client| client.get(url.clone()).query(&[("transactionId", id)]);
+        let read = |response: &str| read_single(response, |record| read_payin(record, &self.projects));
+        self.fetch(request, read, Failure::OfTheRequest).await
     }
 
     /// Fetches all clients. A row that cannot be parsed is not an error: the listing contains it as unreadable.
@@ -125,21 +150,27 @@ impl PayshackClient {
         read: impl Fn(&str) -> Result<Listing<Row>, Rejection>,
     ) -> Result<Listing<Row>, ProviderError> {
         let url = endpoint(&self.base_url, path);
-        self.fetch(|client| client.get(url.clone()), read).await
+        self.fetch(|client| client.get(url.clone()), read, Failure::PerhapsOfTheSession).await
     }
 
     async fn list(
         &self,
         path: &str,
-        parameters: &[(&str, String)],
+        query: &PageQuery,
         read: impl Fn(&str, &Projects) -> Record,
     ) -> Result<TransactionsPage, ProviderError> {
-        let url = endpoint(&self.base_url, path);
-        self.fetch(
-            |client| client.get(url.clone()).query(parameters),
-            |response| read_page(response, |record| read(record, &self.projects)),
-        )
-        .await
+        let (url, parameters) = (endpoint(&self.base_url, path), parameters(query));
+        let request = |client: &Client| client.get(url.clone()).query(&parameters);
+        let read = |response: &str| match read_page(response, |record| read(record, &self.projects)) {
+            Err(Rejection::Failed(_)) if query.beyond_last => Ok(TransactionsPage::default()),
+            outcome => outcome,
+        };
+        match self.fetch(request, read, Failure::PerhapsOfTheSession).await {
+            Err(ProviderError::Refused { status: 400 | 404, .. }) if query.beyond_last => {
+                Ok(TransactionsPage::default())
+            }
+            outcome => outcome,
+        }
     }
 
     /// Sends the request with the shared session; if an older session is rejected, once more with a new one. A new session
@@ -148,9 +179,12 @@ impl PayshackClient {
         &self,
         request: impl Fn(&Client) -> RequestBuilder,
         read: impl Fn(&str) -> Result<T, Rejection>,
+        failure: Failure,
     ) -> Result<T, ProviderError> {
         let mut current = self.login.session(&self.http).await?;
-        let mut outcome = self.send(&current.session, &request, &read).await;
+        let doubtful = failure == Failure::PerhapsOfTheSession && !current.fresh && self.is_doubtful(&current.session);
+        let read_in_doubt = |response: &str| read(response).map_err(|rejection| in_doubt(rejection, doubtful));
+        let mut outcome = self.send(&current.session, &request, &read_in_doubt).await;
         if !current.fresh && matches!(outcome, Err(ProviderError::Unauthenticated { .. })) {
             current = self.login.replace(&current.session, &self.http).await?;
             outcome = self.send(&current.session, &request, &read).await;
@@ -161,6 +195,10 @@ impl PayshackClient {
             }
             other => other,
         })
+    }
+
+    fn is_doubtful(&self, session: &Session) -> bool {
+        self.login.clock.now() - session.created_at > DOUBTFUL_AGE
     }
 
     async fn send<T>(
@@ -174,6 +212,22 @@ impl PayshackClient {
             request(client).bearer_auth(session.token.expose()).header("reseller-id", &session.client_id)
         };
         self.http.fetch(&redactor, with_session, read).await
+    }
+}
+
+/// What `success: false` with an older session may be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// An expired session is reported in many words, so a login is tried before the failure is believed.
+    PerhapsOfTheSession,
+    /// The payment does not exist: no reason to discard the session.
+    OfTheRequest,
+}
+
+fn in_doubt(rejection: Rejection, doubtful: bool) -> Rejection {
+    match rejection {
+        Rejection::Failed(message) | Rejection::Refused(message) if doubtful => Rejection::Unauthenticated(message),
+        other => other,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Logs in to PayShack: rarely, one process at a time, and not again right after a refusal.
 //!
 //! A session is loaded from the shared store, or created by the process that has the login lock while the others wait. A
-//! login whose credentials are refused blocks logins of all processes for a while ([`RefusedLogin`]); other failures (the
-//! network, a 500) do not. If the holder of the lock dies, the others wait for one lease.
+//! login whose credentials are refused blocks logins with them in all processes for a while ([`RefusedLogin`]); other failures
+//! (the network, a 500) do not. A request that needs a login during that pause waits for its end: the job's timeout bounds
+//! it. If the holder of the lock dies, the others wait for one lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,8 @@ const LEASE: Duration = Duration::from_secs(30);
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a process checks whether another one has finished its login.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a process that waits for the end of a pause checks whether there is a session.
+const PAUSE_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The lifetime of a token without `exp`.
 const DEFAULT_LIFETIME: TimeDelta = TimeDelta::minutes(30);
 /// A longer `exp` uses other units, or is wrong.
@@ -58,6 +61,10 @@ pub(super) struct CurrentSession {
 impl Login {
     /// Returns a valid session, and logs in if necessary.
     pub(super) async fn session(&self, http: &HttpClient) -> Result<CurrentSession, ProviderError> {
+        if let Some(session) = self.usable().await? {
+            return Ok(CurrentSession { session, fresh: false });
+        }
+        self.wait_for_end_of_pause().await?;
         let late = || ProviderError::SessionUnavailable {
             provider: Upstream::Payshack,
             message: "another process has been logging in for too long".to_owned(),
@@ -71,15 +78,26 @@ impl Login {
         self.session(http).await
     }
 
+    /// Waits as long as no login is allowed, unless another process has a session before.
+    async fn wait_for_end_of_pause(&self) -> Result<(), ProviderError> {
+        let Some(RefusedLogin { until, .. }) = self.refusal().await? else { return Ok(()) };
+        info!(%until, "waiting for the end of the pause after a refused login");
+        while let Ok(left) = (until - self.clock.now()).to_std()
+            && !left.is_zero()
+            && self.usable().await?.is_none()
+        {
+            sleep(left.min(PAUSE_POLL_INTERVAL)).await;
+        }
+        Ok(())
+    }
+
+    /// A session that was created after the request: there was none before.
     async fn obtain(&self, http: &HttpClient) -> Result<CurrentSession, ProviderError> {
-        let mut fresh = false;
         loop {
             if let Some(session) = self.usable().await? {
-                return Ok(CurrentSession { session, fresh });
+                return Ok(CurrentSession { session, fresh: true });
             }
             self.check_refusal().await?;
-            // A session found from here on was created after this request.
-            fresh = true;
             let Some(permit) = self.shared.try_lock_login(LEASE).await? else {
                 sleep(POLL_INTERVAL).await;
                 continue;
@@ -89,7 +107,7 @@ impl Login {
             if !matches!(outcome, Err(ProviderError::SessionUnavailable { .. })) {
                 self.shared.unlock_login(permit).await?;
             }
-            return outcome.map(|session| CurrentSession { session, fresh });
+            return outcome.map(|session| CurrentSession { session, fresh: true });
         }
     }
 
@@ -121,9 +139,14 @@ impl Login {
         Ok(session.filter(|session| self.clock.now() < session.renew_at))
     }
 
-    async fn check_refusal(&self) -> Result<(), ProviderError> {
+    /// The last refusal, until its pause ends.
+    async fn refusal(&self) -> Result<Option<RefusedLogin>, ProviderError> {
         let refused = self.shared.refused_login().await?;
-        match refused.filter(|refused| self.clock.now() < refused.until) {
+        Ok(refused.filter(|refused| self.clock.now() < refused.until))
+    }
+
+    async fn check_refusal(&self) -> Result<(), ProviderError> {
+        match self.refusal().await? {
             Some(RefusedLogin { until, message }) => Err(ProviderError::Unauthenticated {
                 provider: Upstream::Payshack,
                 message: format!(
@@ -182,6 +205,7 @@ fn parse_login(response: &str, now: DateTime<Utc>) -> Result<Session, Rejection>
     Ok(Session {
         token: Secret::new(token),
         client_id,
+        created_at: now,
         renew_at: now + lifetime - renew_before_end,
         expires_at: now + lifetime,
     })

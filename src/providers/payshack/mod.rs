@@ -12,8 +12,18 @@ mod metadata;
 pub mod session;
 mod wire;
 
+use super::rules::{SHARED, digest};
+
 pub use client::{PageQuery, PayshackClient, PayshackSettings};
 pub use session::{LoginPermit, RefusedLogin, Session, SessionStoreError, SharedSession};
 #[cfg(test)]
 pub(super) use wire::read_page;
 pub use wire::{Projects, TransactionsPage, read_payin, read_payout};
+
+const RULES: u64 = digest(&[include_str!("wire.rs")]);
+
+/// The fingerprint of the rules by which transactions are read: another one if any of them, or a project, changes.
+#[must_use]
+pub fn rules(projects: &Projects) -> String {
+    format!("{SHARED:016x}{RULES:016x}{}", projects.fingerprint())
+}

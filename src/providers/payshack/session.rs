@@ -1,8 +1,9 @@
 //! The PayShack session that all processes share.
 //!
 //! PayShack locks accounts after too many logins with a wrong password, and may end one session when another starts. So
-//! there is one session for all processes, one login at a time, and none for a while after a refusal. The store (Redis:
-//! three keys with an expiry) implements [`SharedSession`]; the rules are in the login, the same for every store.
+//! there is one session for all processes, one login at a time, and none for a while after a refusal. A store that all of them
+//! share implements [`SharedSession`]; the rules are in the login, the same for every store. What it holds belongs to one
+//! account (`PayshackSettings::account`).
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub struct Session {
     pub token: Secret,
     /// The `reseller-id` header of all calls.
     pub client_id: String,
+    pub created_at: DateTime<Utc>,
     /// When it is replaced, shortly before it expires.
     pub renew_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
@@ -54,7 +56,7 @@ impl LoginPermit {
 }
 
 /// The last refused login.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedLogin {
     /// No process logs in before.
     pub until: DateTime<Utc>,
@@ -104,8 +106,13 @@ mod tests {
     #[test]
     fn session_serializes_its_token_but_debug_hides_it() {
         let at = "2026-01-15T15:46:20Z".parse().expect("a time");
-        let session =
-            Session { token: Secret::new("a.b.c"), client_id: "c-1".to_owned(), renew_at: at, expires_at: at };
+        let session = Session {
+            token: Secret::new("a.b.c"),
+            client_id: "c-1".to_owned(),
+            created_at: at,
+            renew_at: at,
+            expires_at: at,
+        };
         let json = serde_json::to_string(&session).expect("JSON");
         assert_eq!(serde_json::from_str::<Session>(&json).expect(&json), session);
         assert!(json.contains("a.b.c") && !format!("{session:?}").contains("a.b.c"));

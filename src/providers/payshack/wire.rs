@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use crate::domain::money::Currency;
 use crate::domain::record::{Malformed, Record};
@@ -16,10 +17,11 @@ use crate::domain::version::Version;
 use crate::providers::field::{Field, FieldError, describe};
 use crate::providers::http::Rejection;
 use crate::providers::page_split::{PageShape, split};
+use crate::providers::present::present;
 use crate::providers::rescue::{RecordNames, rescue, structural_problem};
 
 const PAGE: PageShape = PageShape {
-    lists: &[&["data", "transactions"], &["data", "transaction"]],
+    lists: &[&["data", "transactions"], &["data", "transaction"], &["data"]],
     single: Some(&["data", "transaction"]),
     ids: &["txnId", "transactionId", "_id"],
 };
@@ -70,6 +72,18 @@ impl Projects {
     }
 }
 
+impl Projects {
+    /// A digest of all entries.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        for text in self.0.iter().flat_map(|(client, project)| [client, project]) {
+            hasher.update((text.len() as u64).to_be_bytes());
+            hasher.update(text);
+        }
+        hex::encode(&hasher.finalize()[..16])
+    }
+}
+
 impl Default for Projects {
     fn default() -> Self {
         let known = [
@@ -88,20 +102,32 @@ struct Envelope<'a> {
     success: Field<'a>,
     status_code: Field<'a>,
     message: Field<'a>,
-    data: Field<'a>,
+    #[serde(borrow, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
 }
 
-/// The data of a successful response.
-pub(super) fn read_data(response: &str) -> Result<&str, Rejection> {
+impl Envelope<'_> {
+    fn rejects_session(&self) -> bool {
+        matches!(self.status_code.count(), Some(401 | 403))
+    }
+}
+
+/// The data of a successful response; `None` if it is null.
+fn find_data(response: &str) -> Result<Option<&str>, Rejection> {
     if !response.trim_start().starts_with('{') {
         return Err(Rejection::Unreadable("not an object".to_owned()));
     }
-    let envelope: Envelope<'_> =
-        serde_json::from_str(response).map_err(|error| Rejection::Unreadable(error.to_string()))?;
+    let envelope: Envelope<'_> = serde_json::from_str(response).map_err(unreadable)?;
     if envelope.success.is_false() {
         return Err(refused(&envelope));
     }
-    envelope.data.json().ok_or_else(|| Rejection::Unreadable("data is missing".to_owned()))
+    let data = envelope.data.ok_or_else(|| Rejection::Unreadable("data is missing".to_owned()))?;
+    Ok((data.get() != "null").then(|| data.get()))
+}
+
+/// The data of a successful response that must have some.
+pub(super) fn read_data(response: &str) -> Result<&str, Rejection> {
+    find_data(response)?.ok_or_else(|| Rejection::Unreadable("data is missing".to_owned()))
 }
 
 /// A refusal with HTTP 200. There is no code for an expired session, so the words of the message decide: an unnecessary
@@ -109,7 +135,7 @@ pub(super) fn read_data(response: &str) -> Result<&str, Rejection> {
 fn refused(envelope: &Envelope<'_>) -> Rejection {
     let message = envelope.message.text("message").unwrap_or_else(|| "success is false, without a message".to_owned());
     let words = message.to_lowercase();
-    let logged_out = matches!(envelope.status_code.count(), Some(401 | 403))
+    let logged_out = envelope.rejects_session()
         || ["token", "session", "unauthor", "unauthen", "jwt"].iter().any(|word| words.contains(word));
     if logged_out { Rejection::Unauthenticated(message) } else { Rejection::Refused(message) }
 }
@@ -118,11 +144,28 @@ fn refused(envelope: &Envelope<'_>) -> Rejection {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 struct ListJson<'a> {
-    transactions: Field<'a>,
-    transaction: Field<'a>,
+    #[serde(borrow, deserialize_with = "present")]
+    transactions: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    transaction: Option<&'a RawValue>,
     total_records: Field<'a>,
     total_pages: Field<'a>,
     current_page_no: Field<'a>,
+}
+
+impl<'a> ListJson<'a> {
+    /// The texts of the records; `None` if there is no field for them.
+    fn records(&self) -> Result<Option<Vec<&'a RawValue>>, Rejection> {
+        match (self.transactions, self.transaction) {
+            (Some(list), None) => read_array(list.get()).map(Some),
+            (list, Some(one)) if list.is_none_or(|list| list.get() == "null") => match one.get() {
+                list if list == "null" || list.starts_with('[') => read_array(list).map(Some),
+                _ => Ok(Some(vec![one])),
+            },
+            (Some(list), Some(_)) => read_array(list.get()).map(Some),
+            (None, _) => Ok(None),
+        }
+    }
 }
 
 /// A refused read may be temporary and is retried; a refused login is not.
@@ -133,7 +176,7 @@ fn retryable(rejection: Rejection) -> Rejection {
     }
 }
 
-/// Parses a page with `read` for each record.
+/// Parses a page with `read` for each record. A list that is null, alone or as the data, is an empty page: its end.
 pub(in crate::providers) fn read_page(
     response: &str,
     read: impl Fn(&str) -> Record,
@@ -160,19 +203,43 @@ fn page(list: &ListJson<'_>, records: Vec<Record>) -> TransactionsPage {
 
 /// The list of a page, and the texts of its records.
 fn valid_page(response: &str) -> Result<(ListJson<'_>, Vec<&RawValue>), Rejection> {
-    let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
-    let data = read_data(response).map_err(retryable)?;
-    if !data.starts_with('{') {
-        return Err(Rejection::Unreadable("data is not an object".to_owned()));
-    }
-    let list: ListJson<'_> = serde_json::from_str(data).map_err(unreadable)?;
-    let texts = match (list.transactions.json(), list.transaction.json()) {
-        (Some(array), _) => serde_json::from_str(array).map_err(unreadable)?,
-        (None, Some(array)) if array.starts_with('[') => serde_json::from_str(array).map_err(unreadable)?,
-        (None, Some(one)) => vec![serde_json::from_str(one).map_err(unreadable)?],
-        (None, None) => return Err(Rejection::Unreadable("data.transactions is missing".to_owned())),
+    let data = match response.trim() {
+        list if list == "null" || list.starts_with('[') => list,
+        _ => find_data(response).map_err(retryable)?.unwrap_or("null"),
     };
+    let list: ListJson<'_> = if data.starts_with('{') {
+        serde_json::from_str(data).map_err(unreadable)?
+    } else {
+        ListJson { transactions: Some(serde_json::from_str(data).map_err(unreadable)?), ..ListJson::default() }
+    };
+    let texts = list.records()?.ok_or_else(|| Rejection::Unreadable("data.transactions is missing".to_owned()))?;
     Ok((list, texts))
+}
+
+/// A response to a request for one pay-in. `success: false` says that there is none: it is neither retried nor, whatever its
+/// words, the end of the session, which is reported by a status.
+pub(super) fn read_single(response: &str, read: impl Fn(&str) -> Record) -> Result<TransactionsPage, Rejection> {
+    match read_page(response, read) {
+        Err(Rejection::Failed(message) | Rejection::Unauthenticated(message)) if !has_refusal_status(response) => {
+            Err(Rejection::Refused(message))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Whether the response's own `statusCode` rejects the session.
+fn has_refusal_status(response: &str) -> bool {
+    serde_json::from_str::<Envelope<'_>>(response).is_ok_and(|envelope| envelope.rejects_session())
+}
+
+/// The elements of an array, or none if it is null.
+fn read_array(json: &str) -> Result<Vec<&RawValue>, Rejection> {
+    let texts: Option<Vec<&RawValue>> = serde_json::from_str(json).map_err(unreadable)?;
+    Ok(texts.unwrap_or_default())
+}
+
+fn unreadable(error: serde_json::Error) -> Rejection {
+    Rejection::Unreadable(error.to_string())
 }
 
 /// A pay-in or a pay-out. Fields that are not named here are only in the raw text.

@@ -7,7 +7,17 @@
 mod client;
 mod wire;
 
+use super::rules::{SHARED, digest};
+
 pub use client::{Credentials, Cursor, OperationsQuery, VimaClient, VimaSettings};
 #[cfg(test)]
 pub(super) use wire::read_page;
 pub use wire::{Operation, OperationsPage, read_operation};
+
+const RULES: u64 = digest(&[include_str!("wire.rs"), include_str!("../../domain/exchange_rate.rs")]);
+
+/// The fingerprint of the rules by which operations are read: another one if any of them changes.
+#[must_use]
+pub fn rules() -> String {
+    format!("{SHARED:016x}{RULES:016x}")
+}

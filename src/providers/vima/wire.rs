@@ -20,9 +20,10 @@ use crate::domain::version::{SequenceId, Version};
 use crate::providers::field::{Field, FieldError, Members, Object, describe};
 use crate::providers::http::{Rejection, message_of};
 use crate::providers::page_split::{PageShape, split};
+use crate::providers::present::present;
 use crate::providers::rescue::{RecordNames, rescue, structural_problem};
 
-const PAGE: PageShape = PageShape { lists: &[&[], &["operations"]], single: None, ids: &["operation_id"] };
+const PAGE: PageShape = PageShape { lists: &[&[], &["operations"], &["data"]], single: None, ids: &["operation_id"] };
 
 const NAMES: RecordNames = RecordNames {
     once: &[
@@ -85,7 +86,8 @@ impl OperationsPage {
     }
 }
 
-/// Parses a page: an array, or an object with the array in `operations`.
+/// Parses a page: an array, or an object with the array in `operations` or `data`. Null in place of the array is an empty
+/// page, the end of the list.
 pub(in crate::providers) fn read_page(response: &str) -> Result<OperationsPage, Rejection> {
     let operations = match valid_page(response) {
         Ok(records) => records.into_iter().map(|record| read_operation(record.get())).collect(),
@@ -100,18 +102,30 @@ pub(in crate::providers) fn read_page(response: &str) -> Result<OperationsPage, 
 
 fn valid_page(response: &str) -> Result<Vec<&RawValue>, Rejection> {
     let unreadable = |error: serde_json::Error| Rejection::Unreadable(error.to_string());
-    if !response.trim_start().starts_with('{') {
-        return serde_json::from_str(response).map_err(unreadable);
-    }
-    let wrapped: Wrapped<'_> = serde_json::from_str(response).map_err(unreadable)?;
-    let Some(operations) = wrapped.operations else { return Err(without_operations(response)) };
-    serde_json::from_str(operations.get()).map_err(unreadable)
+    let list = if response.trim_start().starts_with('{') {
+        let wrapped: Wrapped<'_> = serde_json::from_str(response).map_err(unreadable)?;
+        wrapped.list().ok_or_else(|| without_operations(response))?
+    } else {
+        response
+    };
+    let records: Option<Vec<&RawValue>> = serde_json::from_str(list).map_err(unreadable)?;
+    Ok(records.unwrap_or_default())
 }
 
 #[derive(Deserialize)]
 struct Wrapped<'a> {
-    #[serde(borrow)]
+    #[serde(default, borrow, deserialize_with = "present")]
     operations: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
+}
+
+impl<'a> Wrapped<'a> {
+    /// A failure may have `data` too, as null or as an object.
+    fn list(&self) -> Option<&'a str> {
+        let data = self.data.map(RawValue::get).filter(|data| data.starts_with('['));
+        self.operations.map(RawValue::get).or(data)
+    }
 }
 
 /// An object that is not a page: its message, if it has one.

@@ -170,10 +170,15 @@ struct SyncRun {
     inserted: u64,
     /// Records that replaced an older version.
     updated: u64,
+    /// Of the updated records: those whose version was stored before, and that changed because a newer release or setting
+    /// reads them differently.
+    replaced: u64,
     /// Records that changed nothing: the same content, an older version, or a repetition.
     unchanged: u64,
     /// Records that could not be parsed; they are in the quarantine.
     quarantined: u64,
+    /// Old payments that are still open, were requested again, and that the provider no longer knew.
+    not_found: u64,
     /// Why the run failed or is incomplete.
     error: Option<String>,
 }
@@ -195,8 +200,10 @@ impl From<runs::SyncRun> for SyncRun {
             records_seen: run.counts.seen(),
             inserted: run.counts.inserted,
             updated: run.counts.updated,
+            replaced: run.counts.replaced,
             unchanged: run.counts.unchanged,
             quarantined: run.counts.quarantined,
+            not_found: run.not_found,
             error: run.error,
         }
     }
@@ -219,8 +226,10 @@ impl Example for SyncRun {
             records_seen: 180,
             inserted: 120,
             updated: 40,
+            replaced: 0,
             unchanged: 19,
             quarantined: 1,
+            not_found: 0,
             error: None,
         }
     }

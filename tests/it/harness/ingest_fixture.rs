@@ -14,6 +14,7 @@ use psp_dashboard::domain::record::Record;
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::sync::{Counts, Stream, SyncArgs};
 use psp_dashboard::domain::transaction::{Kind, Source, Transaction, TransactionKey};
+use psp_dashboard::domain::upsert::RulesGeneration;
 use psp_dashboard::domain::version::{SequenceId, Version};
 use psp_dashboard::operations::begin_sync::begin_sync;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
@@ -61,7 +62,7 @@ impl IngestFixture {
             pool,
             redis,
             rates: RateCache::default(),
-            run_claim: RunClaim { claim, run_id: run.id },
+            run_claim: RunClaim { claim, run_id: run.id, read_by: RulesGeneration(1) },
         }
     }
 

@@ -33,7 +33,7 @@ impl JobHandler for Failing {
 
     async fn run(_context: &JobContext, job: &ClaimedJob, args: Args) -> JobResult {
         let provider = Upstream::Vima;
-        let unavailable = ProviderError::Unavailable { provider, status: 503 };
+        let unavailable = ProviderError::Unavailable { provider, status: 503, retry_after: None };
         Err(match args {
             Args::Until { attempt } if job.attempt >= attempt => return Ok(json!({})),
             Args::Retry | Args::Until { .. } => unavailable.into(),

@@ -72,14 +72,15 @@ impl DayReader {
     ) -> Result<PassStats, ProviderError> {
         let mut stats = PassStats::default();
         let mut requests = FuturesOrdered::new();
-        let (mut next, mut last_known) = (1, 1);
+        let (mut next, mut last_known, mut announced) = (1, 1, 1);
         for number in 1.. {
             while requests.is_empty() || (requests.len() < self.in_flight && next <= last_known) {
-                requests.push_back(self.fetch(client, next));
+                requests.push_back(self.fetch(client, next, next > announced));
                 next += 1;
             }
             let Some(page) = requests.next().await.transpose()? else { break };
             let new = stats.observe(&page, seen);
+            announced = announced_pages(&page).unwrap_or(announced);
             last_known = match pass {
                 Pass::Full => page.total_pages.map_or(0, |pages| u32::try_from(pages).unwrap_or(u32::MAX)),
                 Pass::Head => 0,
@@ -92,11 +93,23 @@ impl DayReader {
         Ok(stats)
     }
 
-    async fn fetch(&self, client: &PayshackClient, page: u32) -> Result<TransactionsPage, ProviderError> {
+    async fn fetch(
+        &self,
+        client: &PayshackClient,
+        page: u32,
+        beyond_last: bool,
+    ) -> Result<TransactionsPage, ProviderError> {
         let date_to = (!self.open_end).then_some(self.day);
-        let query = PageQuery { page, limit: PAGE_SIZE, date_from: Some(self.day), date_to };
+        let query = PageQuery { page, limit: PAGE_SIZE, date_from: Some(self.day), date_to, beyond_last };
         fetch_page(client, self.stream, &query).await
     }
+}
+
+/// How many pages the list has according to one of them; at least 1.
+fn announced_pages(page: &TransactionsPage) -> Option<u32> {
+    let by_records = page.total_records.map(|records| records.div_ceil(PAGE_SIZE.into()));
+    let pages = page.total_pages.or(by_records)?.max(1);
+    Some(u32::try_from(pages).unwrap_or(u32::MAX))
 }
 
 /// Fetches a page of pay-ins or pay-outs.

@@ -3,7 +3,7 @@
 //! An incremental run reads a window of days that starts before the watermark, oldest day first, so that a record that moves
 //! to a later day is still read. The watermark advances only if every day of the window could be read without the list
 //! changing meanwhile (`day_reader`). It is unknown to which date PayShack's filter applies, so the last day is read without
-//! an upper bound. Then the run rechecks payments that are older and still open (`recheck_open`).
+//! an upper bound. Then the run requests payments again that are older and still open (`recheck_open`).
 //!
 //! Days before the window are read by jobs of their own, after the first run and by the rolling pass, newest day first. A
 //! later attempt continues where the last one was interrupted.
@@ -12,19 +12,18 @@ pub mod day_reader;
 pub mod recheck_open;
 
 use chrono::{Days, NaiveDate};
-use futures_util::future::try_join_all;
 use psp_dashboard::db::sync::{history, streams};
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::job::{JobKind, SYNC_PAYSHACK};
 use psp_dashboard::domain::sync::{History, Stream, SyncArgs, day_start, days, days_back, first_of_last};
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::begin_history::begin_history;
 use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
+use psp_dashboard::operations::recheck_payments::{list_due_rechecks, record_rechecks};
 use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::payshack::{PageQuery, PayshackClient};
 
 use self::day_reader::{DayReader, MAX_REREADS, fetch_page};
-use self::recheck_open::Recheck;
+use self::recheck_open::fetch_due;
 use super::sync_run::{PageSender, SyncRun};
 use crate::handler::{JobHandler, JobResult};
 use crate::job_context::JobContext;
@@ -67,10 +66,10 @@ impl JobHandler for SyncPayshack {
 /// Reads what is new. Returns the streams that were read to their end, and which days of the others kept changing.
 async fn read_new(context: &JobContext, run: &mut SyncRun<'_>) -> Result<(Vec<Stream>, Vec<String>), JobError> {
     let payshack = &context.payshack;
-    let windows = windows(context, run).await?;
-    begin_if_first(context, run, &windows).await?;
+    let followed = history::find(&context.pool, Source::Payshack).await?;
+    let windows = windows(context, run, followed).await?;
     for window in &windows {
-        let query = PageQuery { page: 1, limit: 1, date_from: Some(window.from), date_to: None };
+        let query = PageQuery { limit: 1, date_from: Some(window.from), ..PageQuery::default() };
         let count = fetch_page(payshack, window.stream, &query).await?.total_records;
         run.total = count.map(|count| run.total.unwrap_or(0) + count);
     }
@@ -82,40 +81,60 @@ async fn read_new(context: &JobContext, run: &mut SyncRun<'_>) -> Result<(Vec<St
         }
         incomplete.extend(changing.iter().map(|day| kept_changing(window.stream, *day)));
     }
+    if followed.is_none() {
+        follow(context, run, &windows).await?;
+    }
+    for stream in &completed {
+        // Now, so that rechecks cannot delay it.
+        run.store_checkpoint(*stream, Checkpoint::End(run.started_at)).await?;
+    }
     let oldest = windows.iter().map(|window| window.from).min().unwrap_or(run.today());
-    let recheck = recheck_open::choose(&context.pool, oldest, run.started_at, context.sync.payshack_interval).await?;
-    run.read(|pages| async move { fetch_open(payshack, recheck, &pages).await }).await?;
+    recheck(context, run, oldest).await?;
     Ok((completed, incomplete))
 }
 
-/// One window per list: from the overlap before its watermark, or before today in the first run.
-async fn windows(context: &JobContext, run: &SyncRun<'_>) -> Result<Vec<SyncWindow>, JobError> {
+/// Requests payments again that are older than the day `window` and still open, and forgets those that are not.
+async fn recheck(context: &JobContext, run: &mut SyncRun<'_>, window: NaiveDate) -> Result<(), JobError> {
+    let JobContext { pool, payshack, clock, .. } = context;
+    let due = list_due_rechecks(pool, window, run.started_at).await?;
+    let rechecked = run.read(|pages| async move { Ok(fetch_due(payshack, due, &pages).await) }).await?;
+    Ok(record_rechecks(pool, run.run_claim(), rechecked, run.seen(), clock.now()).await?)
+}
+
+/// One window per list: from the overlap before its watermark. Without one, from the overlap before the day since which the
+/// source is followed: today in the first run, and later the day of the first run, as long as a list could not be read to its
+/// end.
+async fn windows(
+    context: &JobContext,
+    run: &SyncRun<'_>,
+    followed: Option<History>,
+) -> Result<Vec<SyncWindow>, JobError> {
     let JobContext { pool, sync, .. } = context;
     let today = run.today();
     let overlap = Days::new(u64::from(sync.payshack_overlap_days));
     let before = |day: NaiveDate| day.checked_sub_days(overlap).unwrap_or(day);
+    let first = followed.map_or(today, |history| history.followed_from.date_naive().min(today));
     let mut windows = vec![];
     for stream in Stream::all_of(Source::Payshack) {
         let from = match streams::find_position(pool, stream).await?.watermark {
             Some(watermark) => before(watermark.date_naive().min(today)),
-            None => before(today).max(first_of_last(sync.initial_days, today)),
+            None => before(first).max(first_of_last(sync.initial_days, first)),
         };
         windows.push(SyncWindow { stream, from, to: today });
     }
     Ok(windows)
 }
 
-/// Before the first run: notes the days before its window that are still to be read.
-async fn begin_if_first(context: &JobContext, run: &SyncRun<'_>, windows: &[SyncWindow]) -> Result<(), JobError> {
-    let JobContext { pool, clock, sync, .. } = context;
-    let known = history::find(pool, Source::Payshack).await?.is_some();
-    let Some(newest) = windows.iter().map(|window| window.from).max().filter(|_| !known) else { return Ok(()) };
+/// After the first run has read its windows: notes since when there are no gaps, and the days before that are still to be
+/// read. Not earlier: a run that fails has read nothing, and the next one may begin days later.
+async fn follow(context: &JobContext, run: &mut SyncRun<'_>, windows: &[SyncWindow]) -> Result<(), JobError> {
+    let Some(newest) = windows.iter().map(|window| window.from).max() else { return Ok(()) };
     let history = History {
-        backlog_from: first_of_last(sync.initial_days, run.today()),
+        backlog_from: first_of_last(context.sync.initial_days, run.today()),
         covered_from: day_start(newest),
         followed_from: run.started_at,
     };
-    Ok(begin_history(pool, run.run_claim(), Source::Payshack, history, &[], clock.now()).await?)
+    Ok(run.store_checkpoint(Stream::PayshackPayins, Checkpoint::Followed(history)).await?)
 }
 
 /// Fetches every day of a window, and returns those that kept changing. The watermark advances day by day, so that a run
@@ -161,29 +180,6 @@ pub async fn fetch_days(
         }
     }
     Ok(incomplete)
-}
-
-/// Fetches payments that are still open here: pay-ins by id, pay-outs by day.
-async fn fetch_open(payshack: &PayshackClient, recheck: Recheck, pages: &PageSender) -> Result<(), ProviderError> {
-    for ids in recheck.payins.chunks(IN_FLIGHT) {
-        try_join_all(ids.iter().map(|id| fetch_payin(payshack, id, pages))).await?;
-    }
-    for day in recheck.payout_days {
-        let reader = DayReader { stream: Stream::PayshackPayouts, day, open_end: false, in_flight: IN_FLIGHT };
-        reader.read(payshack, pages).await?;
-    }
-    Ok(())
-}
-
-async fn fetch_payin(payshack: &PayshackClient, id: &str, pages: &PageSender) -> Result<(), ProviderError> {
-    match payshack.payin_by_transaction_id(id).await {
-        Ok(page) => pages.send(Page::new(Stream::PayshackPayins, page.records, Checkpoint::None)).await,
-        Err(ProviderError::Refused { status: 404, .. }) => {
-            tracing::warn!(id, "open payment not found at PayShack");
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(())
 }
 
 fn kept_changing(stream: Stream, day: NaiveDate) -> String {

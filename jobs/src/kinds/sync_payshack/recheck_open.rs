@@ -1,71 +1,81 @@
-//! Chooses which of the old payments that are still open are fetched again.
+//! Requests old payments again that are still open: pay-ins by id, pay-outs by day.
 //!
-//! An update of a payment that is older than the window would never be read. There may be more open payments than one run
-//! can fetch, so each run fetches one share of them, oldest payments first. Which share follows from the time alone:
-//! nothing has to be stored, and every payment gets its turn. Payments older than 30 days are left as they are.
+//! An update of a payment that is older than the window would never be read otherwise. It is work besides the run: a payment
+//! that PayShack does not know any more, or a request that fails, is a warning, and that payment waits longer for its next
+//! turn. After a failure that concerns more than one payment nothing more is requested in this run.
 
-use std::time::Duration;
+use futures_util::future::join_all;
+use psp_dashboard::domain::recheck::{Recheck, RecheckOutcome, RecheckTarget};
+use psp_dashboard::domain::record::Record;
+use psp_dashboard::domain::sync::Stream;
+use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
+use psp_dashboard::providers::ProviderError;
+use psp_dashboard::providers::payshack::PayshackClient;
 
-use chrono::{DateTime, NaiveDate, Utc};
-use psp_dashboard::db::DbError;
-use psp_dashboard::db::transactions::{OpenTransaction, list_open};
-use psp_dashboard::domain::sync::day_start;
-use psp_dashboard::domain::transaction::{Kind, Source};
-use sqlx::PgPool;
+use super::IN_FLIGHT;
+use super::day_reader::DayReader;
+use crate::kinds::sync_run::PageSender;
 
-const MAX_AGE: Duration = Duration::from_hours(30 * 24);
-/// How many pay-ins a run fetches, one request each.
-const PAYINS: usize = 50;
-/// How many days of pay-outs a run reads again: a single pay-out cannot be requested.
-const PAYOUT_DAYS: usize = 2;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recheck {
-    /// Ids of pay-ins.
-    pub payins: Vec<String>,
-    /// Days with open pay-outs.
-    pub payout_days: Vec<NaiveDate>,
-}
-
-/// Chooses among the payments older than the day `window`, for the run that starts at `now`; runs start every `interval`.
-pub async fn choose(
-    pool: &PgPool,
-    window: NaiveDate,
-    now: DateTime<Utc>,
-    interval: Duration,
-) -> Result<Recheck, DbError> {
-    let (from, until) = (now - MAX_AGE, day_start(window));
-    let turn = u64::try_from(now.timestamp()).unwrap_or(0) / interval.as_secs().max(1);
-    let payins = list_open(pool, Source::Payshack, Kind::Payin, from, until).await?;
-    let payouts = list_open(pool, Source::Payshack, Kind::Payout, from, until).await?;
-    let mut days: Vec<NaiveDate> = payouts.into_iter().map(|OpenTransaction { day, .. }| day).collect();
-    days.dedup();
-    Ok(Recheck {
-        payins: share(payins.into_iter().map(|open| open.source_id).collect(), PAYINS, turn),
-        payout_days: share(days, PAYOUT_DAYS, turn),
-    })
-}
-
-/// The share of this `turn`: `size` items, starting over after the last share.
-fn share<T>(all: Vec<T>, size: usize, turn: u64) -> Vec<T> {
-    let shares = all.len().div_ceil(size).max(1);
-    let share = usize::try_from(turn % shares as u64).unwrap_or(0);
-    all.into_iter().skip(share * size).take(size).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_item_is_in_one_share() {
-        for count in [0, 1, 49, 50, 51, 120] {
-            let all: Vec<usize> = (0..count).collect();
-            let shares = count.div_ceil(PAYINS).max(1) as u64;
-            let mut chosen: Vec<usize> =
-                (100..100 + shares).flat_map(|turn| share(all.clone(), PAYINS, turn)).collect();
-            chosen.sort_unstable();
-            assert_eq!(chosen, all, "{count}");
+/// Requests payments again, and returns what became of each that was requested.
+pub async fn fetch_due(
+    payshack: &PayshackClient,
+    due: Vec<Recheck>,
+    pages: &PageSender,
+) -> Vec<(Recheck, RecheckOutcome)> {
+    let mut rechecked = vec![];
+    for some in due.chunks(IN_FLIGHT) {
+        let outcomes = join_all(some.iter().map(|recheck| fetch(payshack, &recheck.target, pages))).await;
+        let failed = outcomes.contains(&RecheckOutcome::Failed);
+        rechecked.extend(some.iter().cloned().zip(outcomes));
+        if failed {
+            break;
         }
+    }
+    rechecked
+}
+
+async fn fetch(payshack: &PayshackClient, target: &RecheckTarget, pages: &PageSender) -> RecheckOutcome {
+    let read = match target {
+        RecheckTarget::Payin(id) => fetch_payin(payshack, id, pages).await,
+        RecheckTarget::PayoutsOf(day) => {
+            let reader = DayReader { stream: Stream::PayshackPayouts, day: *day, open_end: false, in_flight: 1 };
+            reader.read(payshack, pages).await.map(|_| RecheckOutcome::Read)
+        }
+    };
+    match read {
+        Ok(RecheckOutcome::NotFound) => {
+            tracing::warn!(?target, "PayShack no longer knows an open payment");
+            RecheckOutcome::NotFound
+        }
+        Ok(outcome) => outcome,
+        Err(error) if is_about_the_payment(&error) => {
+            tracing::warn!(?target, %error, "PayShack refused a request for an open payment");
+            RecheckOutcome::NotFound
+        }
+        Err(error) => {
+            tracing::warn!(?target, %error, "an open payment could not be requested again");
+            RecheckOutcome::Failed
+        }
+    }
+}
+
+/// Other refusals, such as of the credentials, would be the same for every payment.
+fn is_about_the_payment(error: &ProviderError) -> bool {
+    matches!(error, ProviderError::Refused { status: 200 | 400..500, .. })
+}
+
+async fn fetch_payin(payshack: &PayshackClient, id: &str, pages: &PageSender) -> Result<RecheckOutcome, ProviderError> {
+    let page = payshack.payin_by_transaction_id(id).await?;
+    let found = page.records.iter().any(|record| source_id(record) == Some(id));
+    if !page.records.is_empty() {
+        pages.send(Page::new(Stream::PayshackPayins, page.records, Checkpoint::None)).await;
+    }
+    Ok(if found { RecheckOutcome::Read } else { RecheckOutcome::NotFound })
+}
+
+fn source_id(record: &Record) -> Option<&str> {
+    match record {
+        Record::Payment(payment) => Some(&payment.key.source_id),
+        Record::Malformed(malformed) => malformed.source_id.as_deref(),
     }
 }

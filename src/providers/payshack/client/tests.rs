@@ -49,6 +49,19 @@ impl Stage {
         PayshackClient::new(http, settings, self.shared.clone(), self.clock.clone())
     }
 
+    /// Stores a session that was created `age` ago.
+    async fn store_session(&self, token: &str, age: Duration) {
+        let (now, later) = (self.clock.now(), self.clock.now() + Duration::from_mins(30));
+        let session = Session {
+            token: Secret::new(token),
+            client_id: "c-1".to_owned(),
+            created_at: now - age,
+            renew_at: later,
+            expires_at: later,
+        };
+        self.shared.store(&session).await.expect("stored");
+    }
+
     async fn payins(&self) -> Result<TransactionsPage, ProviderError> {
         self.client().payins(&PageQuery::default()).await
     }
@@ -87,7 +100,7 @@ async fn requests_have_the_documented_form_and_share_one_login() {
     let day = NaiveDate::from_ymd_opt(2026, 1, 15);
     let page = stage.payins().await.expect("a page");
     assert_eq!((page.records.len(), page.total_pages), (1, Some(1)));
-    let query = PageQuery { page: 3, limit: 50, date_from: day, date_to: day };
+    let query = PageQuery { page: 3, limit: 50, date_from: day, date_to: day, beyond_last: false };
     stage.client().payouts(&query).await.expect("a page");
     stage.client().payin_by_transaction_id("Y7 K").await.expect("a page");
 
@@ -160,9 +173,7 @@ async fn expired_session_is_renewed_once_for_all_calls() {
     ];
     for refusal in refusals {
         let stage = login_then(refusal);
-        let at = stage.clock.now() + Duration::from_mins(30);
-        let ended = Session { token: Secret::new("ended"), client_id: "c-1".to_owned(), renew_at: at, expires_at: at };
-        stage.shared.store(&ended).await.expect("stored");
+        stage.store_session("ended", Duration::ZERO).await;
         let pages = join_all((0..4).map(|_| stage.payins())).await;
         assert!(pages.iter().all(Result::is_ok), "{pages:?}");
         assert_eq!(stage.logins(), 1);
@@ -187,14 +198,21 @@ async fn wrong_credentials_block_logins_for_a_while() {
     for refusal in refusals {
         let stage = Stage::new(move |_, _| refusal());
         let errors = join_all((0..4).map(|_| stage.payins())).await;
-        for error in errors.into_iter().chain([stage.payins().await]).map(|outcome| outcome.expect_err("refused")) {
+        for error in errors.into_iter().map(|outcome| outcome.expect_err("refused")) {
             assert!(matches!(error, ProviderError::Unauthenticated { .. }) && error.retry() == Retry::Never, "{error}");
             let said = format!("{error} {error:?}");
             assert!(said.contains("Invalid password [redacted]") && !said.contains(PASSWORD), "{said}");
         }
         assert_eq!(stage.server.requests().len(), 1, "one login for all processes");
-        stage.clock.advance(PAUSE);
-        assert!(stage.payins().await.is_err());
+        // A request during the pause waits for its end, which the clock reaches only when it is advanced.
+        let waiting = stage.payins();
+        let advanced = async {
+            tokio::task::yield_now().await;
+            assert_eq!(stage.logins(), 1, "it waits");
+            stage.clock.advance(PAUSE);
+        };
+        let (refused, ()) = tokio::join!(waiting, advanced);
+        assert!(refused.is_err());
         assert_eq!(stage.logins(), 2, "the door is open again");
     }
 }
@@ -246,4 +264,86 @@ async fn refusal_in_a_response_reports_its_message() {
     });
     let error = stage.payins().await.expect_err("refused").to_string();
     assert!(error.contains("Too many days") && !error.contains("token-0"), "{error}");
+}
+
+/// A failure without a word about the session.
+const VAGUE: &str = r#"{"success": false, "message": "Something went wrong, please try again"}"#;
+
+#[tokio::test]
+async fn failure_with_an_older_session_causes_one_login() {
+    for (age, logins) in [(61, 1), (59, 0)] {
+        let stage = login_then(|| Answer::ok(VAGUE));
+        stage.store_session("ended", Duration::from_secs(age)).await;
+        let pages = join_all((0..4).map(|_| stage.payins())).await;
+        assert_eq!(pages.iter().all(Result::is_ok), logins == 1, "{age}: {pages:?}");
+        assert_eq!(stage.logins(), logins, "{age} s");
+    }
+    let stage = Stage::new(|_, request| if is_login(request) { logged_in("token-0") } else { Answer::ok(VAGUE) });
+    stage.store_session("ended", Duration::from_mins(2)).await;
+    let error = stage.payins().await.expect_err("it fails with a new session too");
+    assert!(matches!(error, ProviderError::Failed { .. }), "as it is: {error}");
+    assert_eq!(stage.logins(), 1);
+    let error = stage.client().clients().await.expect_err("refused");
+    assert!(matches!(error, ProviderError::Refused { status: 200, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn unknown_payment_keeps_the_session() {
+    let answers: [fn() -> Answer; 4] = [
+        || Answer::ok(VAGUE),
+        || Answer::ok(r#"{"success": false, "message": "no token of this transaction"}"#),
+        || Answer::Full(404, "", "{}".to_owned()),
+        || Answer::Full(422, "", "{}".to_owned()),
+    ];
+    for answer in answers {
+        let stage = Stage::new(move |_, _| answer());
+        stage.store_session("token-0", Duration::from_mins(2)).await;
+        let error = stage.client().payin_by_transaction_id("x").await.expect_err("refused");
+        assert!(matches!(error, ProviderError::Refused { .. }), "{error}");
+        assert_eq!((stage.logins(), stage.server.requests().len()), (0, 1));
+        assert!(stage.shared.load().await.expect("the store").is_some());
+    }
+}
+
+#[tokio::test]
+async fn refusal_beyond_the_last_page_is_the_end_of_the_list() {
+    let answers: [fn() -> Answer; 4] = [
+        || Answer::ok(VAGUE),
+        || Answer::Full(404, "", "{}".to_owned()),
+        || Answer::Full(400, "", "{}".to_owned()),
+        || Answer::status(204),
+    ];
+    for answer in answers {
+        let stage = Stage::new(move |_, _| answer());
+        stage.store_session("token-0", Duration::from_mins(2)).await;
+        let query = PageQuery { page: 3, beyond_last: true, ..PageQuery::default() };
+        let page = stage.client().payins(&query).await.expect("an empty page");
+        assert!(page.records.is_empty());
+        assert_eq!(stage.logins(), 0);
+    }
+    let stage = Stage::new(|_, _| Answer::Full(404, "", "{}".to_owned()));
+    stage.store_session("token-0", Duration::ZERO).await;
+    let error = stage.payins().await.expect_err("a refusal of page 1");
+    assert!(matches!(error, ProviderError::Refused { status: 404, .. }), "{error}");
+}
+
+#[test]
+fn account_depends_on_every_part_of_the_credentials() {
+    let settings = |url: &str, email: &str, password: &str| PayshackSettings {
+        base_url: url.parse().expect("a URL"),
+        email: email.to_owned(),
+        password: Secret::new(password),
+        projects: Projects::default(),
+        pause_after_refusal: PAUSE,
+    };
+    let accounts = [
+        settings("https://a.example", "x", "yz"),
+        settings("https://b.example", "x", "yz"),
+        settings("https://a.example", "xy", "z"),
+        settings("https://a.example", "x", "zz"),
+    ]
+    .map(|settings| settings.account());
+    let distinct: std::collections::BTreeSet<&String> = accounts.iter().collect();
+    assert_eq!(distinct.len(), accounts.len());
+    assert!(accounts.iter().all(|account| account.len() == 64 && !account.contains("yz")));
 }

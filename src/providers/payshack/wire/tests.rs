@@ -257,6 +257,8 @@ fn single_transaction_is_a_page() {
         (format!(r#"{{"transactions": [{PAYIN}]}}"#), 1),
         (r#"{"transactions": []}"#.to_owned(), 0),
         (r#"{"transactions": [], "transaction": null}"#.to_owned(), 0),
+        (format!(r#"{{"transactions": null, "transaction": {PAYIN}}}"#), 1),
+        (format!("[{PAYIN}]"), 1),
     ] {
         let page = page(&format!(r#"{{"data": {data}}}"#)).ok().expect("a page");
         assert_eq!(page.records.len(), records, "{data}");
@@ -264,18 +266,44 @@ fn single_transaction_is_a_page() {
 }
 
 #[test]
+fn list_ends_in_many_forms() {
+    for answer in [
+        "[]",
+        "null",
+        r#"{"success": true, "data": null}"#,
+        r#"{"data": []}"#,
+        r#"{"data": {"transactions": null}}"#,
+        r#"{"data": {"transaction": null}}"#,
+        r#"{"data": {"transactions": null, "transaction": null, "totalRecords": 7}}"#,
+    ] {
+        assert!(page(answer).is_ok_and(|page| page.records.is_empty()), "{answer}");
+    }
+}
+
+#[test]
+fn failed_request_by_id_says_that_there_is_no_such_payment() {
+    let single = |answer: &str| read_single(answer, |raw| read_payin(raw, &Projects::default()));
+    for answer in [
+        r#"{"success": false, "message": "not found"}"#,
+        r#"{"success": false, "statusCode": 404, "message": "No token of this transaction"}"#,
+    ] {
+        assert!(matches!(single(answer), Err(Rejection::Refused(_))), "{answer}");
+    }
+    let expired = r#"{"success": false, "statusCode": 401, "message": "not found"}"#;
+    assert!(matches!(single(expired), Err(Rejection::Unauthenticated(_))));
+    assert!(matches!(single("<html>"), Err(Rejection::Unreadable(_))));
+}
+
+#[test]
 fn response_without_a_page_is_rejected_with_its_reason() {
     for answer in [
         "",
         "<html>",
-        "[]",
         r#"{"success": true"#,
         r#"{"success": true}"#,
-        r#"{"data": null}"#,
-        r#"{"data": []}"#,
         r#"{"data": {}}"#,
+        r#"{"data": 7}"#,
         r#"{"data": {"transactions": {}}}"#,
-        r#"{"data": {"transactions": null}}"#,
     ] {
         assert!(matches!(page(answer), Err(Rejection::Unreadable(_))), "{answer}");
     }

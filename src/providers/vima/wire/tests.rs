@@ -392,12 +392,15 @@ fn page_is_an_array_or_an_object_with_operations() {
     assert_eq!(ids(records), expected);
     assert_eq!(ids(&format!("\n{{\"total\": 3, \"operations\": {records}}}")), expected);
     assert_eq!(ids("[]"), (0, None, None, true));
-    assert_eq!(ids(r#"{"operations": []}"#), (0, None, None, true));
+    assert_eq!(ids(&format!("{{\"data\": {records}}}")), expected);
+    for end in ["null", r#"{"operations": []}"#, r#"{"operations": null}"#, r#"{"data": [], "error": null}"#] {
+        assert_eq!(ids(end), (0, None, None, true), "{end}");
+    }
 }
 
 #[test]
 fn response_without_a_page_is_rejected() {
-    for answer in ["", "null", "7", "<html>", r#"[{"operation_id""#, r#"{"operations": null}"#, "[] []"] {
+    for answer in ["", "7", "<html>", r#"[{"operation_id""#, r#"{"data": null}"#, r#"{"data": {}}"#, "[] []"] {
         assert!(matches!(read_page(answer), Err(Rejection::Unreadable(_))), "{answer}");
     }
     assert!(
