@@ -15,12 +15,13 @@ use crate::harness::programs::RunningProgram;
 use crate::harness::test_system::TestSystem;
 use crate::harness::{eventually, eventually_within, is_long};
 
-const REQUEST_FAULTS: [&str; 12] = [
+const REQUEST_FAULTS: [&str; 13] = [
     "timeout",
     "reset",
     "500",
     "502",
     "503",
+    "503-retry-after",
     "429-seconds",
     "429-date",
     "401",
@@ -29,7 +30,8 @@ const REQUEST_FAULTS: [&str; 12] = [
     "truncated",
     "endless",
 ];
-const RECORD_FAULTS: [&str; 5] = ["malformed", "nul", "duplicate", "stale", "login-refused"];
+const OTHER_FAULTS: [&str; 8] =
+    ["malformed", "nul", "duplicate", "stale", "login-refused", "compressed", "utf16", "bom"];
 /// How late a late record becomes visible.
 const LATE: Duration = Duration::from_secs(3);
 /// With faults a page takes seconds, and a failed attempt is retried after up to a minute.
@@ -59,8 +61,8 @@ impl FaultProfile {
         Self { seed, rng: StdRng::seed_from_u64(seed) }
     }
 
-    fn one_of(&mut self, values: [&'static str; 2]) -> &'static str {
-        values[self.rng.random_range(0..2)]
+    fn one_of(&mut self, values: &[&'static str]) -> &'static str {
+        values[self.rng.random_range(0..values.len())]
     }
 
     /// The arguments of a sandbox with this profile. About every second request fails: one in twenty with each fault.
@@ -72,22 +74,25 @@ impl FaultProfile {
         for fault in REQUEST_FAULTS {
             add("--fault", format!("{fault}={:.3}", self.rng.random_range(0.05..0.06)));
         }
-        for fault in RECORD_FAULTS {
+        for fault in OTHER_FAULTS {
             add("--fault", format!("{fault}={:.3}", self.rng.random_range(0.05..0.20)));
         }
         add("--fault", "timeout-seconds=2".to_owned());
         add("--switch", format!("vima_late_visible_share={:.3}", self.rng.random_range(0.05..0.20)));
         add("--switch", format!("vima_late_visible_seconds={}", LATE.as_secs()));
         for (name, values) in [
-            ("vima_cursor", ["exclusive", "inclusive"]),
-            ("vima_envelope", ["array", "wrapped"]),
-            ("vima_page_overrun", ["0", "3"]),
-            ("vima_wide_ids", ["false", "true"]),
-            ("payshack_order", ["newest", "oldest"]),
-            ("payshack_date_filter", ["created", "modified"]),
-            ("payshack_amounts", ["number", "string"]),
-            ("payshack_single_session", ["false", "true"]),
-            ("payshack_token_seconds", ["1800", "20"]),
+            ("vima_cursor", &["exclusive", "inclusive"][..]),
+            ("vima_envelope", &["array", "wrapped"]),
+            ("vima_page_overrun", &["0", "3"]),
+            ("vima_wide_ids", &["false", "true"]),
+            ("vima_empty_list", &["list", "null", "operations-null", "data-list", "204"]),
+            ("payshack_order", &["newest", "oldest"]),
+            ("payshack_date_filter", &["created", "modified"]),
+            ("payshack_amounts", &["number", "string"]),
+            ("payshack_single_session", &["false", "true"]),
+            ("payshack_token_seconds", &["1800", "20"]),
+            ("payshack_empty_list", &["list", "data-null", "data-list", "204", "404", "400", "success-false"]),
+            ("payshack_unknown_payment", &["list", "data-null", "404", "422", "success-false"]),
         ] {
             let value = self.one_of(values);
             add("--switch", format!("{name}={value}"));

@@ -133,16 +133,19 @@ async fn read_all(system: &TestSystem) {
 #[tokio::test]
 async fn wrong_credentials_fail_at_once_without_repeated_logins() {
     let system = TestSystem::start(&[]).await;
-    let _worker = system.start_jobs_with(&["worker"], &[("PAYSHACK_PASSWORD", "wrong"), ("VIMA_API_KEY", "wrong-key")]);
+    let settings =
+        [("PAYSHACK_PASSWORD", "wrong"), ("VIMA_API_KEY", "wrong-key"), ("PAYSHACK_LOGIN_PAUSE_SECONDS", "2")];
+    let _worker = system.start_jobs_with(&["worker"], &settings);
     for kind in BOTH {
         let ended = system.try_run_job(kind, None);
         assert!(!ended.status.success() && ended.stderr.contains("credentials"), "{ended:?}");
         assert!(!ended.stderr.contains("wrong"), "a secret in an error: {ended:?}");
     }
+    let logins = async || system.sandbox.get("requests").await["logins"]["refused"].as_i64();
+    assert_eq!(logins().await, Some(1), "one refused login, and no second right after it");
     let again = system.try_run_job("sync-payshack", None);
     assert!(!again.status.success());
-    let logins = system.sandbox.get("requests").await["logins"]["refused"].as_i64();
-    assert_eq!(logins, Some(1), "one refused login, and no second right after it");
+    assert_eq!(logins().await, Some(2), "one more, after the pause");
     let leaked = "SELECT (SELECT count(*) FROM jobs WHERE jobs::text LIKE '%wrong%')
                        + (SELECT count(*) FROM sync_runs WHERE sync_runs::text LIKE '%wrong%')
                        + (SELECT count(*) FROM events WHERE events::text LIKE '%wrong%')";
