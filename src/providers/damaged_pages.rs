@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::http::{Rejection, readable_text};
+use super::http::Rejection;
 use super::structure::is_too_deep;
+use super::text::readable_text;
 use super::{payshack, vima};
 use crate::domain::money::is_plausible_amount;
 use crate::domain::record::Record;

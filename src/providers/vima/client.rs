@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::NaiveDate;
 use reqwest::{Client, RequestBuilder, Url};
 
-use super::wire::{OperationsPage, read_page};
+use super::page::{OperationsPage, read_page};
 use crate::domain::secret::Secret;
 use crate::domain::version::SequenceId;
 use crate::providers::error::ProviderError;

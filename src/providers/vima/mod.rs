@@ -5,14 +5,16 @@
 //! the ids that it contained.
 
 mod client;
+mod page;
 mod wire;
 
 use super::rules::{SHARED, digest};
 
 pub use client::{Credentials, Cursor, OperationsQuery, VimaClient, VimaSettings};
+pub use page::OperationsPage;
 #[cfg(test)]
-pub(super) use wire::read_page;
-pub use wire::{Operation, OperationsPage, read_operation};
+pub(super) use page::read_page;
+pub use wire::{Operation, read_operation};
 
 const RULES: u64 = digest(&[include_str!("wire.rs"), include_str!("../../domain/exchange_rate.rs")]);
 

@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::page::read_page;
 use super::*;
 use crate::domain::money::format_decimal;
+use crate::providers::http::Rejection;
 
 const EXAMPLE: &str = include_str!("example.json");
 
