@@ -12,9 +12,11 @@ use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::payshack::PayshackClient;
 
-use super::IN_FLIGHT;
 use super::day_reader::DayReader;
 use crate::kinds::sync_run::PageSender;
+
+/// How many payments are requested concurrently.
+const IN_FLIGHT: usize = 4;
 
 /// Requests payments again, and returns what became of each that was requested.
 pub async fn fetch_due(
