@@ -106,7 +106,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 34] = {
+pub const RETENTION: [RetentionRule; 40] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -123,6 +123,12 @@ pub const RETENTION: [RetentionRule; 34] = {
         rule("sync_streams", Bounded("the sources")),
         rule("sync_cursor_marks", Expires(&[Rows::CursorMarks])),
         rule("sync_runs", Expires(&[Rows::SyncRuns])),
+        rule("payment_rechecks", Bounded("the open payments of the last 30 days; each run deletes the others")),
+        rule("rules_generations", Kept("one short row per release and setting that reads records differently")),
+        rule("provider_sessions", Bounded("the accounts in use; a login deletes the expired sessions of others")),
+        rule("login_locks", Bounded("the accounts that log in")),
+        rule("refused_logins", Bounded("the accounts in use; a refusal deletes those of others that are over")),
+        rule("request_slots", Bounded("the providers with a rate limit")),
         rule("quarantine", Expires(&[Rows::Quarantine])),
         rule("jobs", Expires(&[Rows::Jobs, Rows::FailedJobs])),
         rule("job_attempts", DeletedWith("jobs")),
