@@ -3,10 +3,10 @@
 //! The defaults of one process of each kind, with its child processes, add up to [`SMALL_PLAN`], which the smallest plans of
 //! database hosts allow. A process opens connections only when it needs them, and hardly ever needs all of them.
 
+use crate::domain::job::SuspectLength;
+
 /// The number of connections for which the defaults are made.
 pub const SMALL_PLAN: u32 = 20;
-/// A worker runs at most this many child processes for suspects, jobs whose worker died.
-pub const MAX_ISOLATED: u32 = 2;
 
 /// Requests of the API rarely keep a second connection for authentication and health busy.
 const MAX_ACCESS: u32 = 2;
@@ -42,11 +42,10 @@ impl Process {
     #[must_use]
     pub fn min_connections(self) -> u32 {
         match self {
-            // One for authentication and health, and one for a request beside an export.
-            Self::Web => 3,
-            // An export holds its snapshot while it stores its file and its progress.
+            // Web: authentication and health, and a request beside an export. Isolated: the jobs table, and an export, which holds
+            // its snapshot while it stores its file.
+            Self::Web | Self::Isolated => 3,
             Self::Worker => 4,
-            Self::Isolated => 3,
             Self::Scheduler => 1,
             // Migrations, and the lock that they hold.
             Self::Command => 2,
@@ -77,10 +76,11 @@ impl Process {
     }
 }
 
-/// The processes of the smallest deployment with their numbers.
+/// The processes of the smallest deployment with their numbers. A worker runs one child process for suspects of each length.
 #[must_use]
 pub fn smallest_deployment() -> [(Process, u32); 4] {
-    [(Process::Web, 1), (Process::Worker, 1), (Process::Isolated, MAX_ISOLATED), (Process::Scheduler, 1)]
+    let isolated = SuspectLength::ALL.map(|_| 1).into_iter().sum();
+    [(Process::Web, 1), (Process::Worker, 1), (Process::Isolated, isolated), (Process::Scheduler, 1)]
 }
 
 /// The most connections of [`smallest_deployment`].

@@ -1,7 +1,7 @@
 //! How long statements, locks and idle transactions of a session may take, by the purpose of the session.
 //!
 //! The server enforces the limits, so that they hold for a client that hangs, is stopped or has lost its network. They are set
-//! by a statement, because PgBouncer rejects most of them as parameters of the connection.
+//! by a statement, because `PgBouncer` rejects most of them as parameters of the connection.
 
 use std::time::Duration;
 
