@@ -6,6 +6,7 @@
 mod access;
 mod env_vars;
 mod export_store;
+mod http;
 mod programs;
 mod providers;
 mod reconciliation;
@@ -13,6 +14,7 @@ mod servers;
 
 pub use access::{AccessConfig, BootstrapKey};
 pub use env_vars::{ConfigError, EnvVars, Setting};
+pub use http::HttpConfig;
 pub use programs::{JobsConfig, RetentionConfig, WebConfig, WorkerConfig};
 pub use providers::{ProvidersConfig, SyncConfig};
 pub use reconciliation::ReconciliationConfig;

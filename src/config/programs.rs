@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::{
-    AccessConfig, EnvVars, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig,
-    export_store, number_in, seconds,
+    AccessConfig, EnvVars, HttpConfig, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig,
+    TelemetryConfig, export_store, number_in, seconds,
 };
 use crate::objects::ObjectSettings;
 
@@ -19,6 +19,7 @@ const MAX_RETENTION_DAYS: u32 = 3_650;
 pub struct WebConfig {
     pub host: String,
     pub port: u16,
+    pub http: HttpConfig,
     pub servers: ServersConfig,
     pub access: AccessConfig,
     /// Needed to report when the next sync is due.
@@ -36,6 +37,7 @@ impl WebConfig {
     pub fn read(env: &mut EnvVars) -> Option<Self> {
         let host = env.optional(Setting::open("HOST", "0.0.0.0"), "0.0.0.0".to_owned());
         let port = env.optional(Setting::open("PORT", "8000"), 8000);
+        let http = HttpConfig::read(env);
         let servers = ServersConfig::read(env);
         let access = AccessConfig::read(env);
         let sync = SyncConfig::read(env);
@@ -47,6 +49,7 @@ impl WebConfig {
         Some(Self {
             host: host?,
             port: port?,
+            http: http?,
             servers: servers?,
             access: access?,
             sync: sync?,

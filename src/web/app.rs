@@ -113,7 +113,7 @@ pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartEr
     tracing::info!(address, "web process started");
     let stop = shutdown::on_signal().map_err(StartError::Signals)?;
     let closing = stop.clone();
-    let serving = server::serve(listener, build(Arc::new(state), &hub), stop, config.shutdown_grace);
+    let serving = server::serve(listener, build(Arc::new(state), &hub), &config.http, stop, config.shutdown_grace);
     // The server does not wait for upgraded connections, so the hub closes them.
     tokio::join!(serving, async {
         closing.cancelled().await;

@@ -5,12 +5,13 @@ use super::http::cors::Cors;
 use super::http::pagination::Cursors;
 use super::http::response_cache::ResponseCache;
 use crate::clock::SharedClock;
-use crate::config::{ReconciliationConfig, SyncConfig, WebConfig};
+use crate::config::{HttpConfig, ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::DbError;
 use crate::db::access::cursor_key;
 use crate::db::pool::WebPools;
 use crate::operations::connect_servers::{ConnectError, connect_servers};
 use crate::operations::export::exporter::Exporter;
+use crate::operations::export::receiver::ReceiverLimits;
 use crate::operations::export::store::{ExportStore, ExportStoreError};
 use crate::operations::export::throttle::RequestCounter;
 use crate::operations::metrics_cache::MetricsCache;
@@ -75,7 +76,9 @@ impl State {
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             metrics: MetricsCache::new(pool.clone()),
             responses: ResponseCache::default(),
-            exporter: Exporter::new(pool.clone(), Arc::clone(&clock)).with_request_counter(requests.clone()),
+            exporter: Exporter::new(pool.clone(), Arc::clone(&clock))
+                .with_request_counter(requests.clone())
+                .with_receiver_limits(receiver_limits(&config.http)),
             requests,
             files: ExportStore::open(config.export_store.as_ref(), &pool, &clock)?,
             pool,
@@ -94,4 +97,9 @@ impl State {
     pub fn access(&self) -> Arc<Access> {
         Arc::clone(&self.access)
     }
+}
+
+fn receiver_limits(config: &HttpConfig) -> ReceiverLimits {
+    let HttpConfig { min_download_rate: min_rate, max_download: max_duration, .. } = *config;
+    ReceiverLimits { min_rate, max_duration, ..ReceiverLimits::DEFAULT }
 }

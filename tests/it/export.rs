@@ -21,7 +21,7 @@ use crate::harness::test_system::{TestSystem, VIEWER, Web};
 const RECONCILIATION: &str = "/api/v1/export/reconciliation";
 
 /// Inserts discrepancies over five days, each with a different amount.
-async fn insert_discrepancies(system: &TestSystem, count: i32) {
+pub(crate) async fn insert_discrepancies(system: &TestSystem, count: i32) {
     sqlx::query!(
         r#"INSERT INTO discrepancies (id, recon_date, key, occurrence, match_status, types, project, vima_txn_id,
                                       payshack_txn_id, vima_amount, payshack_amount, amount_diff, vima_currency,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::audit::ExportAudit;
+use super::receiver::{Receiver, ReceiverLimits};
 use super::source::{ExportSource, RowReader};
 use super::throttle::{RequestCounter, Throttle, ThrottlePolicy};
 use crate::clock::Clock;
@@ -21,8 +21,6 @@ use crate::tabular::xlsx::WorkbookError;
 
 /// The most exports that a process runs at a time: most connections stay free for short requests.
 const MAX_CONCURRENT: u32 = 4;
-/// How long a receiver may accept nothing before its export is aborted.
-const RECEIVER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The number of rows written so far, shared with the code that reports progress.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +61,7 @@ pub struct Exporter {
     pool: PgPool,
     pub(super) clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
-    receiver_timeout: Duration,
+    receiver_limits: ReceiverLimits,
     waits_for_permit: bool,
     throttle_policy: ThrottlePolicy,
 }
@@ -71,15 +69,21 @@ pub struct Exporter {
 impl Exporter {
     #[must_use]
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        Self::with_receiver_timeout(pool, clock, RECEIVER_TIMEOUT)
-    }
-
-    #[must_use]
-    pub fn with_receiver_timeout(pool: PgPool, clock: Arc<dyn Clock>, receiver_timeout: Duration) -> Self {
         let permits = (pool.options().get_max_connections() / 2).clamp(1, MAX_CONCURRENT);
         let permits = Arc::new(Semaphore::new(permits as usize));
         let throttle_policy = ThrottlePolicy::WhileOthersRequest(RequestCounter::default());
-        Self { pool, clock, permits, receiver_timeout, waits_for_permit: false, throttle_policy }
+        let receiver_limits = ReceiverLimits::DEFAULT;
+        Self { pool, clock, permits, receiver_limits, waits_for_permit: false, throttle_policy }
+    }
+
+    #[must_use]
+    pub fn with_receiver_limits(self, receiver_limits: ReceiverLimits) -> Self {
+        Self { receiver_limits, ..self }
+    }
+
+    #[must_use]
+    pub fn receiver_limits(&self) -> ReceiverLimits {
+        self.receiver_limits
     }
 
     /// For a process that also answers other requests, which `requests` counts: exports slow down while they come in.
@@ -91,7 +95,8 @@ impl Exporter {
     /// For jobs: they wait for a permit instead of failing with [`ExportError::Busy`], and are always throttled.
     #[must_use]
     pub fn for_jobs(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        Self { waits_for_permit: true, throttle_policy: ThrottlePolicy::Always, ..Self::new(pool, clock) }
+        let exporter = Self::new(pool, clock).with_receiver_limits(ReceiverLimits::OF_JOBS);
+        Self { waits_for_permit: true, throttle_policy: ThrottlePolicy::Always, ..exporter }
     }
 
     /// The number of rows of `source`, exact unless counting would cost too much.
@@ -116,7 +121,7 @@ impl Exporter {
             permit: permit.ok_or(ExportError::Busy)?,
             audit: ExportAudit::new(&self.pool, &self.clock, source, options, requested_by),
             snapshot: Snapshot::open_for_export(&self.pool).await?,
-            receiver_timeout: self.receiver_timeout,
+            receiver: Receiver::new(self.receiver_limits),
             throttle: Throttle::start(&self.throttle_policy),
         })
     }
@@ -126,7 +131,7 @@ pub(super) struct StartedExport {
     pub(super) snapshot: Snapshot,
     /// Must be dropped last.
     pub(super) permit: OwnedSemaphorePermit,
-    pub(super) receiver_timeout: Duration,
+    pub(super) receiver: Receiver,
     pub(super) audit: ExportAudit,
     pub(super) throttle: Throttle,
 }

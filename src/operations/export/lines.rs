@@ -5,7 +5,7 @@
 //! or died, is an error.
 
 use std::mem::take;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::stream::{self, BoxStream, Stream};
 use futures_util::{FutureExt, StreamExt};
@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::audit::ExportAudit;
 use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
+use super::receiver::{Receiver, TooSlow};
 use super::source::{ExportSource, RowReader};
 use super::throttle::{Throttle, spawn_background_thread};
 use crate::db::DbError;
@@ -40,8 +41,8 @@ enum Message {
 pub enum StreamError {
     #[error("the receiver closed the connection")]
     ReceiverGone,
-    #[error("the receiver accepted no data for {} s", .0.as_secs())]
-    ReceiverStalled(Duration),
+    #[error(transparent)]
+    TooSlow(#[from] TooSlow),
     #[error("the export task died")]
     TaskDied,
     #[error(transparent)]
@@ -82,14 +83,13 @@ impl Exporter {
     ) -> Result<LineStream, ExportError> {
         let columns = select_columns(S::COLUMNS, &options.columns)?;
         let lines = LineWriter { format, columns, zone: options.zone };
-        let StartedExport { mut snapshot, permit, receiver_timeout, audit, throttle } =
+        let StartedExport { mut snapshot, permit, receiver, audit, throttle } =
             self.start(source, options, requested_by).await?;
         let mut reader = source.reader(&lines.columns);
         let count = reader.count(&mut snapshot).await?;
         let (sender, messages) = mpsc::channel(CHANNEL_CHUNKS);
         let row_counter = row_counter.clone();
-        let writer =
-            Writer { lines, sender, receiver_timeout, audit, throttle, row_counter, chunk: vec![], rows: 0, bytes: 0 };
+        let writer = Writer { lines, sender, receiver, audit, throttle, row_counter, chunk: vec![], rows: 0, bytes: 0 };
         let task = async move {
             writer.run(reader, snapshot).await;
             drop(permit);
@@ -103,7 +103,7 @@ impl Exporter {
 struct Writer<R: 'static> {
     lines: LineWriter<R>,
     sender: mpsc::Sender<Message>,
-    receiver_timeout: Duration,
+    receiver: Receiver,
     audit: ExportAudit,
     throttle: Throttle,
     row_counter: RowCounter,
@@ -176,10 +176,9 @@ impl<R: Send + 'static> Writer<R> {
         if chunk.is_empty() { Ok(()) } else { self.send(Message::Chunk(chunk)).await }
     }
 
-    async fn send(&self, message: Message) -> Result<(), StreamError> {
-        match tokio::time::timeout(self.receiver_timeout, self.sender.send(message)).await {
-            Ok(sent) => sent.map_err(|_| StreamError::ReceiverGone),
-            Err(_) => Err(StreamError::ReceiverStalled(self.receiver_timeout)),
-        }
+    async fn send(&mut self, message: Message) -> Result<(), StreamError> {
+        let bytes = if let Message::Chunk(chunk) = &message { chunk.len() } else { 0 };
+        let sent = self.receiver.accept(bytes, self.sender.send(message)).await?;
+        sent.map_err(|_| StreamError::ReceiverGone)
     }
 }

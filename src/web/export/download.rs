@@ -14,6 +14,8 @@ use poem_openapi::registry::{
 use poem_openapi::types::Type;
 use serde_json::Value;
 
+use super::paced::pace;
+use crate::operations::export::receiver::ReceiverLimits;
 use crate::operations::export::spec::ExportOutput;
 use crate::tabular::Format;
 
@@ -34,7 +36,7 @@ pub(in crate::web) struct Download {
 
 impl Download {
     /// Lines are sent while they are read; a workbook is already complete.
-    pub(in crate::web) fn new(format: Format, file_name: String, output: ExportOutput) -> Self {
+    pub(in crate::web) fn new(format: Format, file_name: String, output: ExportOutput, limits: ReceiverLimits) -> Self {
         match output {
             ExportOutput::Lines(lines) => {
                 let rows = lines.count.exact.then_some(lines.count.total);
@@ -42,7 +44,7 @@ impl Download {
                 Self { format, file_name, rows, bytes: None, body }
             }
             ExportOutput::Workbook(workbook) => {
-                let body = Body::from_async_read(tokio::fs::File::from_std(workbook.file));
+                let body = pace(Body::from_async_read(tokio::fs::File::from_std(workbook.file)), limits);
                 Self { format, file_name, rows: Some(workbook.rows), bytes: Some(workbook.bytes), body }
             }
         }

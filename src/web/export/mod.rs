@@ -2,6 +2,7 @@
 
 mod download;
 mod from_query;
+mod paced;
 mod query;
 mod request_body;
 mod requests;
@@ -130,7 +131,8 @@ async fn respond<S: ExportSource>(
         check_length(state, request, source).await?;
     }
     let output = export(&state.exporter, source, options, by, &RowCounter::default()).await?;
-    Ok(Download::new(options.format, source.file_name(options.format), output))
+    let limits = state.exporter.receiver_limits();
+    Ok(Download::new(options.format, source.file_name(options.format), output, limits))
 }
 
 async fn check_length<S: ExportSource>(

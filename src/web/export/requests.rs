@@ -211,7 +211,7 @@ impl ExportRequestsApi {
             audit_download(pool, &viewer.0, &opened, clock.now()).await?;
         }
         let chunks = files.read(&opened.stored_as, bytes).await?;
-        Ok(StoredFile::new(opened, part, chunks))
+        Ok(StoredFile::new(opened, part, chunks, state.exporter.receiver_limits()))
     }
 }
 

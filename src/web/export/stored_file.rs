@@ -12,7 +12,9 @@ use poem_openapi::registry::{MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
 
 use super::download::{TOTAL_COUNT, attachment, content, described};
+use super::paced::pace;
 use crate::operations::export::open::OpenedExport;
+use crate::operations::export::receiver::ReceiverLimits;
 use crate::tabular::Format;
 use crate::web::http::fails::Failure;
 use crate::web::http::problem::{Problem, ProblemCode};
@@ -29,8 +31,9 @@ impl StoredFile {
         opened: OpenedExport,
         part: Option<Range<u64>>,
         chunks: impl Stream<Item = Result<bytes::Bytes, E>> + Send + 'static,
+        limits: ReceiverLimits,
     ) -> Self {
-        Self { opened, part, body: Body::from_bytes_stream(chunks.map_err(io::Error::other)) }
+        Self { opened, part, body: pace(Body::from_bytes_stream(chunks.map_err(io::Error::other)), limits) }
     }
 }
 

@@ -3,6 +3,8 @@
 //! The size is limited while the body is read, because a body may have no `Content-Length` (poem's own limit answers 411 to
 //! those).
 
+use std::time::Duration;
+
 use poem::{Request, RequestBody};
 use poem_openapi::payload::{Json, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
@@ -15,6 +17,9 @@ use super::fields::{Fields, FromFields};
 use super::problem::{Problem, ProblemCode};
 
 const MAX_BYTES: usize = 1 << 20;
+/// How long a client may take to send its body.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const INCOMPLETE: &str = "the body was not complete after 30 s: send it faster, or split the request";
 
 #[derive(Debug)]
 pub(in crate::web) struct Body<T> {
@@ -43,7 +48,8 @@ impl<'a, T: FromFields + Type> ApiExtractor<'a> for Body<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let bytes = body.take()?.into_bytes_limit(MAX_BYTES).await?;
+        let reading = tokio::time::timeout(READ_TIMEOUT, body.take()?.into_bytes_limit(MAX_BYTES));
+        let bytes = reading.await.map_err(|_| Problem::new(ProblemCode::BadRequest, INCOMPLETE))??;
         let object = if bytes.is_empty() { Map::new() } else { object(request, &bytes)? };
         let mut fields = Fields::from_object(object);
         fields.refuse_others(&T::names());

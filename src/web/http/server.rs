@@ -1,8 +1,9 @@
 //! Accepts connections and serves them.
 //!
-//! poem's own server was rejected for one reason: it continues after a connection has failed, and then sends the end of a
+//! poem's own server was rejected for two reasons: it continues after a connection has failed, and then sends the end of a
 //! body that is incomplete (a truncated file looks complete), and a request is processed to its end although the client is
-//! gone. Here a failed connection is closed and its handler is dropped. Everything else is as in poem.
+//! gone; and it serves any number of silent connections forever. Here a failed connection is closed and its handler is dropped,
+//! and clients that are slow or silent lose their connection ([`super::connection`]). Everything else is as in poem.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,24 +17,51 @@ use hyper_util::server::conn::auto;
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connection::{Activity, OpenBody, Socket};
+use crate::config::HttpConfig;
+
 /// The pause after a failed accept; most likely the process has too many connections.
 const AFTER_REFUSAL: Duration = Duration::from_millis(50);
+/// How long a silent connection has to close after it was told to.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+/// How many connections beyond the limit are told why they are closed, at a time; the others are just closed.
+const MAX_REFUSED: usize = 64;
+const TOO_MANY_CONNECTIONS: &str = r#"{"type":"about:blank","title":"Service unavailable","status":503,"detail":"this process has too many connections; try again later","code":"SERVICE_UNAVAILABLE","request_id":"","errors":[]}"#;
 
 /// Serves until `stop` is cancelled; then open requests have `grace` to finish.
-pub(in crate::web) async fn serve<E>(listener: TcpListener, endpoint: E, stop: CancellationToken, grace: Duration)
-where
+pub(in crate::web) async fn serve<E>(
+    listener: TcpListener,
+    endpoint: E,
+    config: &HttpConfig,
+    stop: CancellationToken,
+    grace: Duration,
+) where
     E: Endpoint<Output = Response> + 'static,
 {
     let (endpoint, connections, cut) = (Arc::new(endpoint), TaskTracker::new(), CancellationToken::new());
-    while let Some(taken) = stop.run_until_cancelled(listener.accept()).await {
-        match taken {
-            Ok((socket, remote)) => {
-                let connection = connection(socket, remote, Arc::clone(&endpoint), stop.clone());
-                connections.spawn(cut.clone().run_until_cancelled_owned(connection));
+    let (permits, refusals) = (Arc::new(Semaphore::new(config.max_connections)), Arc::new(Semaphore::new(MAX_REFUSED)));
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, remote)) => {
+                if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+                    let activity = Activity::default();
+                    let socket = Socket::new(stream, activity.clone(), permit);
+                    let connection =
+                        connection(socket, remote, activity, Arc::clone(&endpoint), config.clone(), stop.clone());
+                    connections.spawn(cut.clone().run_until_cancelled_owned(connection));
+                } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                    tracing::warn!(max_connections = config.max_connections, "refused a connection: too many are open");
+                    connections.spawn(async move {
+                        let _refused = tokio::time::timeout(CLOSING_TIME, refuse(stream)).await;
+                        drop(permit);
+                    });
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
@@ -55,28 +83,55 @@ where
 }
 
 fn connection<E>(
-    socket: TcpStream,
+    socket: Socket,
     remote: SocketAddr,
+    activity: Activity,
     endpoint: Arc<E>,
+    config: HttpConfig,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send
 where
     E: Endpoint<Output = Response> + 'static,
 {
-    let local = socket.local_addr().map_or_else(|_| LocalAddr::default(), |local| LocalAddr(Addr::SocketAddr(local)));
+    let local = socket.local_address().map_or_else(LocalAddr::default, |local| LocalAddr(Addr::SocketAddr(local)));
     let remote = RemoteAddr(Addr::SocketAddr(remote));
+    let requests = activity.clone();
     let service = hyper::service::service_fn(move |request| {
+        let open = requests.open_request();
         let request: Request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
         let endpoint = Arc::clone(&endpoint);
-        async move { Ok::<_, Infallible>(hyper::Response::from(endpoint.get_response(request).await)) }
+        async move {
+            let response = hyper::Response::from(endpoint.get_response(request).await);
+            Ok::<_, Infallible>(response.map(|body| OpenBody::new(body, open)))
+        }
     });
     async move {
         let server = auto::Builder::new(TokioExecutor::new());
         let mut connection = pin!(server.serve_connection_with_upgrades(TokioIo::new(socket), service));
-        if stop.run_until_cancelled(connection.as_mut()).await.is_none() {
-            connection.as_mut().graceful_shutdown();
+        tokio::select! {
             // The connection has ended, with or without an error.
-            let _ended = connection.await;
+            _ended = connection.as_mut() => return,
+            () = stop.cancelled() => {}
+            () = activity.until_silent(config.header_timeout, config.idle_timeout) => {
+                connection.as_mut().graceful_shutdown();
+                let _ended = tokio::time::timeout(CLOSING_TIME, connection).await;
+                return;
+            }
         }
+        connection.as_mut().graceful_shutdown();
+        let _ended = connection.await;
     }
+}
+
+/// Says why the connection is closed.
+async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
+    // A socket with unread data is reset when it is closed, and the client would not see the response.
+    let _request = stream.read(&mut [0; 4096]).await?;
+    let length = TOO_MANY_CONNECTIONS.len();
+    let response = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\
+         retry-after: 5\r\nconnection: close\r\n\r\n{TOO_MANY_CONNECTIONS}"
+    );
+    stream.write_all(response.as_bytes()).await?;
+    stream.shutdown().await
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use psp_dashboard::clock::SystemClock;
 use psp_dashboard::operations::export::exporter::{Exporter, RowCounter};
+use psp_dashboard::operations::export::receiver::ReceiverLimits;
 use psp_dashboard::tabular::Format;
 use psp_dashboard::tabular::lines::LineFormat;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -116,8 +117,8 @@ async fn client_that_prefers_brotli_gets_gzip() {
 async fn stalled_receiver_aborts_the_export() {
     let system = TestSystem::start(&[]).await;
     insert_discrepancies(&system, 50_000).await;
-    let exporter =
-        Exporter::with_receiver_timeout(system.pool.clone(), Arc::new(SystemClock), Duration::from_millis(200));
+    let limits = ReceiverLimits { stall: Duration::from_millis(200), ..ReceiverLimits::DEFAULT };
+    let exporter = Exporter::new(system.pool.clone(), Arc::new(SystemClock)).with_receiver_limits(limits);
     let ((source, options), row_counter) = (reconciliation_export(Format::Ndjson), RowCounter::default());
     let lines = exporter
         .stream_lines(&source, &options, LineFormat::Ndjson, &viewer(), &row_counter)
