@@ -36,6 +36,9 @@ find_postgres() {
 # Prints the Redis server; Valkey works too.
 find_redis() { command -v redis-server || command -v valkey-server; }
 
+# Prints PgBouncer, which Debian keeps outside the PATH of ordinary users.
+find_pgbouncer() { command -v pgbouncer || { [ -x /usr/sbin/pgbouncer ] && printf '%s\n' /usr/sbin/pgbouncer; }; }
+
 # True while the process runs; a zombie counts as dead.
 alive() {
   kill -0 "$1" 2>/dev/null || return 1

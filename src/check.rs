@@ -12,8 +12,10 @@ use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::db::connection_limit;
 use crate::db::metrics::cells;
-use crate::db::pool::{DatabaseSettings, SchemaState, connect, schema_state};
+use crate::db::migrate::{SchemaState, schema_state};
+use crate::db::pool::{DatabaseSettings, connect};
 use crate::db::process_connections::{Process, connections_of_deployment, smallest_deployment};
+use crate::db::writable::check_writable;
 use crate::domain::transaction::Source;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
 use crate::redis::Redis;
@@ -111,7 +113,11 @@ async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, rollups
     };
     let keys = check_keys(api_keys::list(&pool).await.map(|keys| keys.len()), env_vars);
     let connections = check_connections(connection_limit::get(&pool).await, settings.max_connections);
-    let mut findings = vec![Finding::Ok("database: reachable".to_owned()), schema, connections, keys];
+    let writable = match check_writable(&pool).await {
+        Ok(()) => Finding::Ok("database: reachable, and accepts writes".to_owned()),
+        Err(error) => Finding::Failed(format!("database: {error}")),
+    };
+    let mut findings = vec![writable, schema, connections, keys];
     if rollups {
         findings.push(check_rollups(&pool).await.unwrap_or_else(|error| Finding::Failed(format!("metrics: {error}"))));
     }
@@ -195,5 +201,9 @@ async fn check_redis(settings: &RedisSettings) -> Vec<Finding> {
         Ok(None) => Finding::Warning("redis: maxmemory-policy is not reported; it must be noeviction".to_owned()),
         Err(error) => Finding::Warning(format!("redis: maxmemory-policy is unknown ({error})")),
     };
-    vec![Finding::Ok("redis: reachable".to_owned()), policy]
+    let writable = match redis.check_writable().await {
+        Ok(()) => Finding::Ok("redis: reachable, and accepts writes".to_owned()),
+        Err(error) => Finding::Failed(format!("redis: {error}")),
+    };
+    vec![writable, policy]
 }

@@ -15,7 +15,7 @@ use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::ext::parallelize::ParallelizeExt;
 use apalis_redis::{Config, RedisStorage};
 use futures_util::stream;
-use redis::aio::ConnectionManager;
+use psp_dashboard::redis::reconnecting::RedisConnection;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -30,7 +30,7 @@ pub(crate) async fn jobs_per_second() -> f64 {
     let servers = Servers::start().await;
     let redis = servers.redis().await;
     let config = Config::default().queue(redis.key("baseline")).batch_size(BATCH).lock_tasks(false).emit_events(false);
-    let mut storage = RedisStorage::<Value, ConnectionManager>::new(redis.connection()).with_config(config);
+    let mut storage = RedisStorage::<Value, RedisConnection>::new(redis.connection()).with_config(config);
     let mut elapsed = Duration::ZERO;
     let rounds = 5;
     for round in 0..rounds {
@@ -42,7 +42,7 @@ pub(crate) async fn jobs_per_second() -> f64 {
 }
 
 /// How long a worker takes for one portion.
-async fn run_portion(storage: RedisStorage<Value, ConnectionManager>, name: &str) -> Duration {
+async fn run_portion(storage: RedisStorage<Value, RedisConnection>, name: &str) -> Duration {
     let (left, finished) = (Arc::new(AtomicUsize::new(PORTION)), Arc::new(Notify::new()));
     let (counter, last) = (Arc::clone(&left), Arc::clone(&finished));
     let worker = WorkerBuilder::new(name).backend(storage.poll_with_strategy(NoPause)).parallelize(tokio::spawn).build(

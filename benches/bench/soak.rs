@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
+use psp_dashboard::redis::reconnecting::RedisConnection;
 use psp_test_jobs::kinds::NO_OP;
-use redis::aio::ConnectionManager;
 use serde_json::json;
 
 use crate::harness::programs::Memory;
@@ -52,7 +52,7 @@ fn resident(workers: &[Process; 2]) -> [f64; 2] {
 }
 
 /// The memory of Redis after acknowledged wake-ups were removed: when it has not shrunk for 20 s.
-async fn settled_memory(redis: &mut ConnectionManager) -> f64 {
+async fn settled_memory(redis: &mut RedisConnection) -> f64 {
     let mut least = used_memory(redis).await;
     let mut unchanged_polls = 0;
     while unchanged_polls < 40 {
@@ -64,14 +64,14 @@ async fn settled_memory(redis: &mut ConnectionManager) -> f64 {
     least
 }
 
-async fn used_memory(redis: &mut ConnectionManager) -> f64 {
+async fn used_memory(redis: &mut RedisConnection) -> f64 {
     let info: String = redis::cmd("INFO").arg("memory").query_async(redis).await.expect("Redis responds");
     let bytes = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("INFO has used_memory");
     bytes.trim().parse().expect("a number of bytes")
 }
 
 /// The keys in Redis with their sizes.
-async fn keys(redis: &mut ConnectionManager) -> String {
+async fn keys(redis: &mut RedisConnection) -> String {
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(redis).await.expect("Redis responds");
     keys.sort();
     let mut sizes = vec![];

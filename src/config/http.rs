@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EnvVars, Setting, seconds};
+use super::{EnvVars, Setting, number_in, seconds};
 
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
@@ -20,13 +20,13 @@ pub struct HttpConfig {
 
 impl HttpConfig {
     pub fn read(env: &mut EnvVars) -> Option<Self> {
-        let max_connections = env.optional(Setting::open("HTTP_MAX_CONNECTIONS", "800"), 800_usize);
+        let max_connections = number_in(env, Setting::open("HTTP_MAX_CONNECTIONS", "800"), 800, 1..=1_000_000);
         let header_timeout = seconds(env, "HTTP_HEADER_TIMEOUT_SECONDS", "30", 30);
         let idle_timeout = seconds(env, "HTTP_IDLE_TIMEOUT_SECONDS", "75", 75);
         let min_download_rate = env.optional(Setting::open("DOWNLOAD_MIN_BYTES_PER_SECOND", "32768"), 32_768_u64);
         let max_download = seconds(env, "DOWNLOAD_MAX_SECONDS", "1800", 1_800);
         Some(Self {
-            max_connections: max_connections?.max(1),
+            max_connections: max_connections? as usize,
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
             min_download_rate: min_download_rate?,

@@ -65,7 +65,9 @@ impl FromStr for DatabaseUrl {
         if !plain.starts_with("postgres://") && !plain.starts_with("postgresql://") {
             return Err("is not a postgres:// URL");
         }
-        plain.parse().map(Self).map_err(|_| "is not a postgres:// URL")
+        let options = plain.parse::<PgConnectOptions>().map_err(|_| "is not a postgres:// URL")?;
+        // PgBouncer refuses this parameter unless it is configured otherwise. It concerns only the text of floats.
+        Ok(Self(options.extra_float_digits(None)))
     }
 }
 

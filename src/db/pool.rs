@@ -1,18 +1,15 @@
-//! Connection pools, and the version of the schema they reach.
+//! Connection pools.
 
 use std::time::Duration;
 
 use sqlx::Connection;
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use tokio::time::Instant;
 
 use super::DbError;
 use super::jobs::session::Purpose;
+use super::pooler::reject_transaction_pooling;
 use super::process_connections::Process;
-
-/// Built into the program, so that a release carries its own schema.
-pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a caller waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,8 +19,6 @@ const WORK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// release still have theirs.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const START_RETRY_PAUSE: Duration = Duration::from_millis(500);
-
-const MIGRATION_LOCK_POLL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
@@ -117,7 +112,8 @@ fn is_full(error: &sqlx::Error) -> bool {
 /// The pool would retry until its timeout and then not report the cause; a plain connection reports it at once.
 async fn try_once(settings: &DatabaseSettings) -> Result<(), DbError> {
     let plain = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&settings.options)).await;
-    let plain = plain.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(DbError::Unavailable)?;
+    let mut plain = plain.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(DbError::Unavailable)?;
+    reject_transaction_pooling(&mut plain, &settings.options).await?;
     plain.close().await.map_err(DbError::Unavailable)
 }
 
@@ -130,61 +126,4 @@ fn open(settings: &DatabaseSettings, purpose: Purpose, max_connections: u32) -> 
     let options = purpose.pool_options(settings.request_statement);
     let options = options.max_connections(max_connections).acquire_timeout(timeout);
     options.connect_lazy_with(settings.options.clone())
-}
-
-/// Applies the missing migrations. Concurrent calls run one after the other.
-///
-/// They use a lock of ours: a process that waits for sqlx's lock waits inside a statement, `CREATE INDEX CONCURRENTLY` waits
-/// for that statement to end, and PostgreSQL reports a deadlock. Ours is polled instead.
-///
-/// # Errors
-/// [`MigrateError`] if a migration fails: it is rolled back, those before it stay.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    let lock = acquire_migration_lock(pool).await?;
-    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
-    let migrated = migrator.set_locking(false).run(pool).await;
-    // The lock ends with its session.
-    lock.close().await?;
-    migrated
-}
-
-async fn acquire_migration_lock(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
-    let mut session = pool.acquire().await?.detach();
-    loop {
-        let locked = sqlx::query_scalar!(
-            r#"SELECT pg_try_advisory_lock(hashtextextended('migrations of ' || current_database(), 0)) AS "locked!""#
-        );
-        if locked.fetch_one(&mut session).await? {
-            return Ok(session);
-        }
-        tokio::time::sleep(MIGRATION_LOCK_POLL).await;
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SchemaState {
-    /// Every migration of this program is applied. There may be newer ones: migrations expand the schema first, so an older
-    /// program still runs.
-    Ready,
-    /// This many migrations are missing.
-    Behind(usize),
-}
-
-/// Compares the applied migrations with those of this program.
-pub async fn schema_state(pool: &PgPool) -> Result<SchemaState, DbError> {
-    let mut connection = pool.acquire().await?;
-    let applied: Vec<i64> = match connection.list_applied_migrations(&MIGRATIONS.table_name).await {
-        Ok(applied) => applied.into_iter().map(|migration| migration.version).collect(),
-        // 42P01: the table of migrations does not exist yet.
-        Err(MigrateError::Execute(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42P01") => vec![],
-        Err(MigrateError::Execute(error)) => return Err(error.into()),
-        Err(other) => return Err(DbError::impossible("table of migrations", other.to_string())),
-    };
-    let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count();
-    Ok(if missing == 0 { SchemaState::Ready } else { SchemaState::Behind(missing) })
-}
-
-pub async fn ping(pool: &PgPool) -> Result<(), DbError> {
-    sqlx::query!("SELECT 1 AS one").fetch_one(pool).await?;
-    Ok(())
 }

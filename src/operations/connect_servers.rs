@@ -4,7 +4,8 @@ use sqlx::PgPool;
 
 use crate::config::ServersConfig;
 use crate::db::DbError;
-use crate::db::pool::{JobPools, SchemaState, WebPools, connect_jobs, connect_web, schema_state};
+use crate::db::migrate::{SchemaState, schema_state};
+use crate::db::pool::{JobPools, WebPools, connect_jobs, connect_web};
 use crate::db::process_connections::Process;
 use crate::redis::{Redis, RedisError};
 

@@ -1,12 +1,15 @@
-//! One multiplexed connection per process that reconnects automatically, plus one for each subscription.
+//! One multiplexed connection per process that reconnects automatically ([`super::reconnecting`]), plus one for each
+//! subscription.
 //!
 //! There is no pool because small Redis plans allow about 20 connections. Every key and channel starts with the namespace,
 //! so that two installations, or two tests, can share a server.
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
+use futures_util::{Stream, StreamExt};
+use redis::aio::ConnectionManagerConfig;
 
+use super::reconnecting::RedisConnection;
 use crate::domain::secret::Secret;
 
 /// The library's default of half a second ends an apalis worker at the first slow reply.
@@ -15,6 +18,8 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// While Redis is unavailable, a command fails after two attempts to connect, within a quarter of a second; a caller that
 /// prefers to wait retries. The library's default of six attempts would delay a job at each of its events.
 const RECONNECT_RETRIES: usize = 1;
+/// How long the key exists that the health check writes.
+const HEALTH_KEY_MILLIS: u32 = 60_000;
 
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
@@ -29,7 +34,7 @@ pub struct RedisSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
     /// Redis is unreachable, did not reply, or refused the command.
-    #[error("Redis cannot be reached ({0}): check that it runs and that REDIS_URL is right")]
+    #[error("{problem} ({0}): {advice}", problem = refusal(.0).problem, advice = refusal(.0).advice)]
     Redis(#[from] redis::RedisError),
     /// apalis-redis refused a message.
     #[error("the queue refused a message: {0}")]
@@ -39,11 +44,49 @@ pub enum RedisError {
     Message(#[from] serde_json::Error),
 }
 
+impl RedisError {
+    /// What is wrong and what to do about it, without the details.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Redis(error) => {
+                let Refusal { problem, advice } = refusal(error);
+                format!("{problem}: {advice}")
+            }
+            Self::Queue(_) | Self::Message(_) => self.to_string(),
+        }
+    }
+}
+
+/// What is wrong, and what to do about it.
+struct Refusal {
+    problem: &'static str,
+    advice: &'static str,
+}
+
+fn refusal(error: &redis::RedisError) -> Refusal {
+    let (problem, advice) = match error.code() {
+        Some("READONLY" | "MASTERDOWN") => {
+            ("Redis accepts only reads", "make REDIS_URL point to the primary, or promote this replica")
+        }
+        Some("OOM") => {
+            ("the memory of Redis is full", "raise its maxmemory; all keys of this service expire or are deleted")
+        }
+        Some("MISCONF") => ("Redis cannot save its data", "free space on its disk, or switch its persistence off"),
+        Some("LOADING") => ("Redis is loading its data", "wait until it has started"),
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
+            ("Redis refuses the credentials of REDIS_URL", "correct the user name and password in REDIS_URL")
+        }
+        _ => ("Redis cannot be reached", "check that it runs and that REDIS_URL is right"),
+    };
+    Refusal { problem, advice }
+}
+
 /// The handle of Redis; clones share one connection.
 #[derive(Clone)]
 pub struct Redis {
     client: redis::Client,
-    connection: ConnectionManager,
+    connection: RedisConnection,
     namespace: String,
 }
 
@@ -72,12 +115,12 @@ impl Redis {
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_connection_timeout(Some(CONNECTION_TIMEOUT))
             .set_number_of_retries(RECONNECT_RETRIES);
-        let connection = client.get_connection_manager_lazy(config)?;
+        let connection = RedisConnection::open(client.clone(), config)?;
         Ok(Self { client, connection, namespace: settings.namespace.clone() })
     }
 
     #[must_use]
-    pub fn connection(&self) -> ConnectionManager {
+    pub fn connection(&self) -> RedisConnection {
         self.connection.clone()
     }
 
@@ -87,18 +130,27 @@ impl Redis {
         format!("{}:{name}", self.namespace)
     }
 
-    /// Opens a separate connection that is subscribed to `channels`.
-    pub async fn subscribe(&self, channels: &[String]) -> Result<PubSub, RedisError> {
+    /// The messages of `channels`, over a separate connection. The stream ends with its connection, and when the other
+    /// connection is replaced: this one then leads to the same server, which has lost its role.
+    pub async fn subscribe(
+        &self,
+        channels: &[String],
+    ) -> Result<impl Stream<Item = redis::Msg> + Send + use<>, RedisError> {
+        let mut replacements = self.connection.replacements();
         let mut subscriber = self.client.get_async_pubsub().await?;
         for channel in channels {
             subscriber.subscribe(channel).await?;
         }
-        Ok(subscriber)
+        // Fails only if the connection does not exist any more.
+        let replaced = async move { drop(replacements.changed().await) };
+        Ok(subscriber.into_on_message().take_until(Box::pin(replaced)))
     }
 
-    pub async fn ping(&self) -> Result<(), RedisError> {
-        redis::cmd("PING").exec_async(&mut self.connection()).await?;
-        Ok(())
+    /// Fails if Redis does not respond or refuses writes.
+    pub async fn check_writable(&self) -> Result<(), RedisError> {
+        let mut write = redis::cmd("SET");
+        write.arg(self.key("health")).arg(1).arg("PX").arg(HEALTH_KEY_MILLIS);
+        Ok(write.exec_async(&mut self.connection()).await?)
     }
 
     /// The server's `maxmemory-policy`, if it reports one. Read from `INFO`, because hosts often forbid `CONFIG`.

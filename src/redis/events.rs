@@ -35,6 +35,6 @@ impl Redis {
         &self,
     ) -> Result<impl Stream<Item = Result<RecordedEvent, RedisError>> + Send + use<>, RedisError> {
         let subscriber = self.subscribe(&[self.key(CHANNEL)]).await?;
-        Ok(subscriber.into_on_message().map(|message| Ok(serde_json::from_slice(message.get_payload_bytes())?)))
+        Ok(subscriber.map(|message| Ok(serde_json::from_slice(message.get_payload_bytes())?)))
     }
 }

@@ -5,6 +5,7 @@
 pub mod connection;
 pub mod events;
 pub mod queue;
+pub mod reconnecting;
 pub mod tickets;
 
 pub use connection::{Redis, RedisError};

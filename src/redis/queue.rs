@@ -13,13 +13,13 @@ use std::time::Duration;
 use apalis_core::backend::TaskSink;
 use apalis_redis::{Config, RedisStorage};
 use redis::Script;
-use redis::aio::ConnectionManager;
 use serde_json::Value;
 
+use super::reconnecting::RedisConnection;
 use super::{Redis, RedisError};
 use crate::domain::job::JobId;
 
-pub type WakeupStorage = RedisStorage<Value, ConnectionManager>;
+pub type WakeupStorage = RedisStorage<Value, RedisConnection>;
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// A worker without a heartbeat for this long is dead: its registration and its wake-ups are deleted.

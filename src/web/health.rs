@@ -11,8 +11,12 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 
 use super::http::openapi::Tag;
 use super::state::{PROCESS_TIMEOUT, State};
+use crate::db::DbError;
+use crate::db::error::Unavailability;
 use crate::db::jobs::processes;
 use crate::db::jobs::processes::AliveProcesses;
+use crate::db::writable::check_writable;
+use crate::redis::RedisError;
 
 /// A server that takes longer to respond is down.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,7 +29,7 @@ enum HealthStatus {
     Healthy,
     /// Requests are served, but Redis, the workers or the scheduler are unavailable, so data becomes outdated.
     Degraded,
-    /// The database is unavailable, so requests cannot be served.
+    /// The database is unavailable or refuses writes, so requests cannot be served.
     Unhealthy,
 }
 
@@ -33,9 +37,9 @@ enum HealthStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum ServerStatus {
-    /// It responds.
+    /// It responds, and accepts writes.
     Ok,
-    /// It does not respond.
+    /// It does not respond, or refuses writes.
     Down,
 }
 
@@ -90,10 +94,21 @@ struct Health {
     workers: Workers,
     /// The processes that enqueue due jobs.
     scheduler: Scheduler,
+    /// What is wrong, and what to do about it; empty if everything is available.
+    problems: Vec<String>,
 }
 
 impl Health {
-    fn of(auth: AuthStatus, services: Servers, alive: AliveProcesses) -> Self {
+    fn of(auth: AuthStatus, servers: ServerChecks, alive: AliveProcesses) -> Self {
+        let ServerChecks { services, mut problems } = servers;
+        if services.database == ServerStatus::Ok {
+            if alive.workers == 0 {
+                problems.push("no worker is alive: start psp-jobs worker".to_owned());
+            }
+            if alive.schedulers == 0 {
+                problems.push("no scheduler is alive: start psp-jobs scheduler".to_owned());
+            }
+        }
         let complete = services.redis == ServerStatus::Ok && alive.workers > 0 && alive.schedulers > 0;
         let status = match services.database {
             ServerStatus::Down => HealthStatus::Unhealthy,
@@ -108,14 +123,15 @@ impl Health {
             services,
             workers: Workers { alive: alive.workers },
             scheduler: Scheduler { alive: alive.schedulers > 0 },
+            problems,
         }
     }
 }
 
 impl Example for Health {
     fn example() -> Self {
-        let services = Servers { database: ServerStatus::Ok, redis: ServerStatus::Ok };
-        Self::of(AuthStatus::Required, services, AliveProcesses { workers: 2, schedulers: 1 })
+        let servers = ServerChecks::new(None, None);
+        Self::of(AuthStatus::Required, servers, AliveProcesses { workers: 2, schedulers: 1 })
     }
 }
 
@@ -137,15 +153,23 @@ impl Example for Liveness {
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct Readiness {
-    /// Whether every server it needs responds.
+    /// Whether every server it needs responds and accepts writes.
     ready: bool,
     /// The servers it needs.
     services: Servers,
+    /// What is wrong, and what to do about it; empty if it is ready.
+    problems: Vec<String>,
+}
+
+impl Readiness {
+    fn of(ServerChecks { services, problems }: ServerChecks) -> Self {
+        Self { ready: problems.is_empty(), services, problems }
+    }
 }
 
 impl Example for Readiness {
     fn example() -> Self {
-        Self { ready: true, services: Servers { database: ServerStatus::Ok, redis: ServerStatus::Ok } }
+        Self::of(ServerChecks::new(None, None))
     }
 }
 
@@ -154,17 +178,17 @@ enum HealthAnswer {
     /// Requests are served.
     #[oai(status = 200)]
     Serves(Json<Health>),
-    /// The database is unavailable, so requests cannot be served.
+    /// The database is unavailable or refuses writes, so requests cannot be served.
     #[oai(status = 503)]
     Away(Json<Health>),
 }
 
 #[derive(ApiResponse)]
 enum ReadinessAnswer {
-    /// Every server it needs responds.
+    /// Every server it needs responds and accepts writes.
     #[oai(status = 200)]
     Ready(Json<Readiness>),
-    /// The database or Redis is unavailable.
+    /// The database or Redis is unavailable or refuses writes.
     #[oai(status = 503)]
     NotReady(Json<Readiness>),
 }
@@ -176,12 +200,13 @@ impl HealthApi {
     /// Get the health of the service
     ///
     /// `degraded` if Redis, the workers or the scheduler are unavailable; `unhealthy`, with status 503, if the database is
-    /// unavailable. Needs no key.
+    /// unavailable. A server that refuses writes counts as unavailable: a read-only standby after a failover, a full disk.
+    /// `problems` says what to do. Needs no key.
     #[oai(path = "/health", method = "get", operation_id = "getHealth")]
     async fn health(&self, state: Data<&Arc<State>>) -> HealthAnswer {
-        let (services, alive) = tokio::join!(ask_servers(&state), count_alive(&state));
+        let (servers, alive) = tokio::join!(check_servers(&state), count_alive(&state));
         let auth = if state.access.is_open() { AuthStatus::Off } else { AuthStatus::Required };
-        let health = Health::of(auth, services, alive);
+        let health = Health::of(auth, servers, alive);
         match health.services.database {
             ServerStatus::Ok => HealthAnswer::Serves(Json(health)),
             ServerStatus::Down => HealthAnswer::Away(Json(health)),
@@ -199,27 +224,60 @@ impl HealthApi {
 
     /// Check whether the service is ready
     ///
-    /// Status 503 if the database or Redis is unavailable. Needs no key.
+    /// Status 503 if the database or Redis is unavailable or refuses writes. Needs no key.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self, state: Data<&Arc<State>>) -> ReadinessAnswer {
-        let services = ask_servers(&state).await;
-        let ready = services.database == ServerStatus::Ok && services.redis == ServerStatus::Ok;
-        let readiness = Json(Readiness { ready, services });
-        if ready { ReadinessAnswer::Ready(readiness) } else { ReadinessAnswer::NotReady(readiness) }
+        let readiness = Readiness::of(check_servers(&state).await);
+        if readiness.ready {
+            ReadinessAnswer::Ready(Json(readiness))
+        } else {
+            ReadinessAnswer::NotReady(Json(readiness))
+        }
     }
 }
 
-async fn ask_servers(state: &State) -> Servers {
-    let (database, redis) =
-        tokio::join!(answers(crate::db::pool::ping(&state.access_pool)), answers(state.redis.ping()));
-    Servers { database, redis }
+/// The state of the servers, with what is wrong.
+struct ServerChecks {
+    services: Servers,
+    problems: Vec<String>,
 }
 
-async fn answers<E>(question: impl Future<Output = Result<(), E>>) -> ServerStatus {
-    match tokio::time::timeout(TIMEOUT, question).await {
-        Ok(Ok(())) => ServerStatus::Ok,
-        Ok(Err(_)) | Err(_) => ServerStatus::Down,
+impl ServerChecks {
+    /// From the problem of each server, if it has one.
+    fn new(database: Option<String>, redis: Option<String>) -> Self {
+        let status = |problem: &Option<String>| if problem.is_none() { ServerStatus::Ok } else { ServerStatus::Down };
+        let services = Servers { database: status(&database), redis: status(&redis) };
+        Self { services, problems: database.into_iter().chain(redis).collect() }
     }
+}
+
+async fn check_servers(state: &State) -> ServerChecks {
+    let (database, redis) = tokio::join!(
+        find_problem(check_writable(&state.access_pool), "PostgreSQL does not respond", database_problem),
+        find_problem(state.redis.check_writable(), "Redis does not respond", RedisError::advice),
+    );
+    ServerChecks::new(database, redis)
+}
+
+/// Anyone may read the health, so it leaves the details of an error out.
+async fn find_problem<E: std::fmt::Display>(
+    check: impl Future<Output = Result<(), E>>,
+    silence: &str,
+    describe: impl Fn(&E) -> String,
+) -> Option<String> {
+    match tokio::time::timeout(TIMEOUT, check).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a server failed its health check");
+            Some(describe(&error))
+        }
+        Err(_) => Some(format!("{silence}: check that it runs and is not overloaded")),
+    }
+}
+
+fn database_problem(error: &DbError) -> String {
+    let reason = error.unavailability().unwrap_or(Unavailability::Unreachable);
+    format!("{}: {}", reason.problem(), reason.advice())
 }
 
 /// Zero if the database is unavailable.

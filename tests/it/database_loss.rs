@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use psp_test_jobs::counting::{self, Pause};
 use psp_test_jobs::kinds::COUNTING;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::consistency::assert_matches_sandbox;
+use crate::harness::health::wait_for_health;
 use crate::harness::private_servers::PrivatePostgres;
 use crate::harness::servers::Servers;
 use crate::harness::test_queue::{Process, TestQueue};
-use crate::harness::test_system::{TestSystem, Web};
+use crate::harness::test_system::TestSystem;
 use crate::harness::{eventually, is_long, outage};
 
 /// A lease lasts two thirds of it.
@@ -113,13 +114,4 @@ async fn postgres_outage_during_a_sync_loses_no_record_and_is_reported_by_health
     system.wait_until_idle().await;
     assert_matches_sandbox(&system).await;
     assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt is used up");
-}
-
-/// Waits until `/health` responds with this code and status.
-async fn wait_for_health(web: &Web, code: u16, status: &str) -> Value {
-    eventually("health to change", || async {
-        let response = web.request(Method::GET, "/health", None, None).await.ok()?;
-        Some(response.json()).filter(|health| response.status == code && health["status"] == status)
-    })
-    .await
 }

@@ -5,6 +5,7 @@
 
 mod apalis;
 mod commands;
+mod connection_pooler;
 mod connections;
 mod coverage;
 mod crash;
@@ -14,8 +15,11 @@ mod discrepancies;
 mod end_to_end;
 mod exchange_rates;
 mod export;
+mod failover;
+mod full_disk;
 mod harness;
 mod ingest;
+mod interrupted_migrations;
 mod jobs_api;
 mod jobs_model;
 mod jobs_table;
@@ -47,6 +51,7 @@ mod retention;
 mod rollups;
 mod schedulers;
 mod shutdown;
+mod slow_clients;
 mod suspects;
 mod sync;
 mod transactions;

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use psp_dashboard::db::jobs::claims::{Claimer, claim};
-use psp_dashboard::db::pool::{MIGRATIONS, SchemaState, migrate, schema_state};
+use psp_dashboard::db::migrate::{MIGRATIONS, SchemaState, migrate, schema_state};
 use psp_dashboard::domain::job::{JobKind, Priority};
 use sqlx::{AssertSqlSafe, Executor};
 

@@ -3,7 +3,8 @@
 //!
 //! While PostgreSQL is unavailable, no worker can renew a lease, and afterwards all leases have expired: dead and living
 //! workers look the same until every living one has had the time to renew. A process that has only just started to observe
-//! cannot distinguish them either.
+//! cannot distinguish them either. Nor can one whose own writes fail: a full disk or a read-only server answers this process,
+//! but no worker can renew.
 
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ impl LeaseMonitor {
         self.observed = Some((since, now));
         now.duration_since(since) >= self.lease
     }
+
+    /// Notes that the jobs table did not answer, or refused a write: the observation starts again.
+    pub fn interrupt(&mut self) {
+        self.observed = None;
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +62,16 @@ mod tests {
                 seconds.iter().map(|second| monitor.observe(start + Duration::from_secs(*second))).collect();
             assert_eq!(observed.last(), Some(&expected), "{seconds:?}");
         }
+    }
+
+    #[test]
+    fn observation_starts_again_after_a_refused_write() {
+        let (start, mut monitor) = (Instant::now(), LeaseMonitor::new(Duration::from_secs(10)));
+        let observe = |monitor: &mut LeaseMonitor, seconds| monitor.observe(start + Duration::from_secs(seconds));
+        let before: Vec<bool> = [0, 4, 8, 10].map(|seconds| observe(&mut monitor, seconds)).into();
+        assert_eq!(before, [false, false, false, true]);
+        monitor.interrupt();
+        let after: Vec<bool> = [12, 16, 20, 22].map(|seconds| observe(&mut monitor, seconds)).into();
+        assert_eq!(after, [false, false, false, true]);
     }
 }

@@ -78,6 +78,14 @@ impl Maintenance {
     }
 
     async fn perform(&self, task: MaintenanceTask) -> Result<(), MaintenanceError> {
+        let result = self.try_perform(task).await;
+        if let Err(MaintenanceError::Database(_)) = result {
+            self.lease_monitor.lock().await.interrupt();
+        }
+        result
+    }
+
+    async fn try_perform(&self, task: MaintenanceTask) -> Result<(), MaintenanceError> {
         let ExecutorSettings { context, queues, worker, .. } = self.executor.settings();
         match task {
             MaintenanceTask::RenewLeases => self.executor.renew_leases().await?,

@@ -46,7 +46,7 @@ async fn notify_on_messages(redis: Redis, notifiers: HashMap<String, Notifier>, 
         match redis.subscribe(&channels).await {
             Ok(subscriber) => {
                 notifiers.values().for_each(Notifier::notify);
-                let mut messages = pin!(subscriber.into_on_message().take_until(stop.cancelled()));
+                let mut messages = pin!(subscriber.take_until(stop.cancelled()));
                 while let Some(message) = messages.next().await {
                     notifiers.get(message.get_channel_name()).inspect(|notifier| notifier.notify());
                 }

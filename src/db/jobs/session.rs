@@ -16,6 +16,7 @@ use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
 use crate::db::DbError;
 use crate::db::session_limits::{SessionLimits, millis};
+use crate::db::writable::{is_usable, may_use};
 use crate::domain::job::JobId;
 
 /// How often the server checks that the client of a running statement is still connected.
@@ -47,21 +48,25 @@ impl Purpose {
         let options = PgPoolOptions::new().after_connect(move |connection, _| {
             Box::pin(async move {
                 set_up(connection, self, limits).await?;
-                if self == Self::Work { name_session(connection).await } else { Ok(()) }
+                if self == Self::Work { name_session(connection).await.map(drop) } else { Ok(()) }
+            })
+        });
+        // The hook also tests the connection.
+        let options = options.test_before_acquire(false).before_acquire(move |connection, metadata| {
+            Box::pin(async move {
+                match self {
+                    Self::Work => Ok(may_use(name_session(connection).await?, metadata.age)),
+                    Self::Requests | Self::Access | Self::Queue | Self::Command => {
+                        is_usable(connection, metadata.age).await
+                    }
+                }
             })
         });
         match self {
             Self::Requests | Self::Access => {
                 options.after_release(|connection, _| Box::pin(async { Ok(is_ready(connection).await) }))
             }
-            Self::Queue | Self::Command => options,
-            // Naming the session also tests the connection.
-            Self::Work => options.test_before_acquire(false).before_acquire(|connection, _| {
-                Box::pin(async move {
-                    name_session(connection).await?;
-                    Ok(true)
-                })
-            }),
+            Self::Queue | Self::Work | Self::Command => options,
         }
     }
 }
@@ -105,11 +110,14 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose, limits: Session
     Ok(())
 }
 
-/// Names the session after the job that takes it from the pool.
-async fn name_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Names the session after the job that takes it from the pool. Returns whether the server accepts only reads.
+async fn name_session(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let name = CURRENT_JOB.try_with(|job_id| application_name(*job_id)).unwrap_or_else(|_| "psp work".to_owned());
-    sqlx::query!("SELECT set_config('application_name', $1, false)", name).fetch_one(connection).await?;
-    Ok(())
+    let named = sqlx::query!(
+        r#"SELECT set_config('application_name', $1, false), current_setting('transaction_read_only')::boolean AS "read_only!""#,
+        name
+    );
+    Ok(named.fetch_one(connection).await?.read_only)
 }
 
 fn application_name(job_id: JobId) -> String {

@@ -8,6 +8,7 @@ use poem_openapi::types::Type;
 
 use super::problem::{MEDIA_TYPE, Problem, ProblemBody, ProblemCode};
 use crate::db::DbError;
+use crate::db::error::Unavailability;
 use crate::operations::metrics_cache::MetricsError;
 use crate::redis::RedisError;
 
@@ -135,11 +136,21 @@ impl Failure for DbError {
 
     fn into_problem(self) -> Problem {
         match self {
-            Self::Unavailable(_) => Problem::unavailable("the database is unavailable; try again later", self),
+            Self::Unavailable(_) => Problem::unavailable(&database_advice(&self), self),
             Self::Conflict(_) => Problem::unavailable("a concurrent request came first; try again", self),
             Self::TimedOut(_) => Problem::unavailable(TOO_SLOW, self),
-            Self::ClaimLost | Self::Impossible { .. } | Self::Statement(_) => Problem::internal(self),
+            Self::ClaimLost | Self::TransactionPooling | Self::Impossible { .. } | Self::Statement(_) => {
+                Problem::internal(self)
+            }
         }
+    }
+}
+
+/// What a client reads if the database is unavailable: what is wrong, and what an operator can do.
+fn database_advice(error: &DbError) -> String {
+    match error.unavailability() {
+        None | Some(Unavailability::Unreachable) => "the database is unavailable; try again later".to_owned(),
+        Some(reason) => format!("{}: {}; try again later", reason.problem(), reason.advice()),
     }
 }
 
@@ -149,7 +160,7 @@ impl Failure for MetricsError {
     fn into_problem(self) -> Problem {
         match self.database() {
             DbError::TimedOut(_) => Problem::unavailable(TOO_SLOW, self),
-            error if error.is_transient() => Problem::unavailable("the database is unavailable; try again later", self),
+            error if error.is_transient() => Problem::unavailable(&database_advice(error), self),
             _ => Problem::internal(self),
         }
     }
@@ -160,7 +171,8 @@ impl Failure for RedisError {
 
     fn into_problem(self) -> Problem {
         match self {
-            Self::Redis(_) | Self::Queue(_) => Problem::unavailable("Redis is unavailable; try again later", self),
+            Self::Redis(_) => Problem::unavailable(&format!("{}; try again later", self.advice()), self),
+            Self::Queue(_) => Problem::unavailable("Redis is unavailable; try again later", self),
             Self::Message(_) => Problem::internal(self),
         }
     }

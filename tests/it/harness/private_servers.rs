@@ -4,7 +4,7 @@
 //! processes behind when it is killed. `scripts/services` handles both: it starts the server, and removes it when the test
 //! closes the pipe or dies.
 
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -31,6 +31,10 @@ impl PrivateRedis {
                 return redis;
             }
         }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn url(&self) -> String {
@@ -129,6 +133,9 @@ fn unused_port() -> u16 {
     }
 }
 
+/// The exit code of `scripts/services` if it may not mount a file system.
+const MOUNT_NOT_ALLOWED: i32 = 77;
+
 /// A PostgreSQL with an empty database. It keeps what was committed across restarts.
 pub(crate) struct PrivatePostgres {
     /// Runs until its standard input is closed, and then removes the server.
@@ -139,18 +146,50 @@ pub(crate) struct PrivatePostgres {
 
 impl PrivatePostgres {
     pub(crate) async fn start() -> Self {
-        tokio::task::spawn_blocking(|| {
-            let print_settings = r#"printf '%s\n' "$DATABASE_URL" "$PSP_SERVICES_DIR"; exec cat"#;
-            let mut command = services(&["run", "--", "sh", "-c", print_settings]);
+        Self::start_with(&[]).await.expect("the server starts")
+    }
+
+    /// On a file system with `mib` MiB, which a test can fill. `None`, with the reason on standard error, if this machine does
+    /// not allow tests to mount one.
+    pub(crate) async fn start_on_disk(mib: u32) -> Option<Self> {
+        let server = Self::start_with(&["--disk", &mib.to_string()]).await;
+        if server.is_none() {
+            eprintln!("SKIPPED: this test needs root and the right to mount a file system");
+        }
+        server
+    }
+
+    async fn start_with(options: &[&str]) -> Option<Self> {
+        let print_settings = r#"printf '%s\n' "$DATABASE_URL" "$PSP_SERVICES_DIR"; exec cat"#;
+        let arguments = [&["run"], options, &["--", "sh", "-c", print_settings]].concat();
+        let mut command = services(&arguments);
+        let starting = move || {
             let mut owner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/services");
             let output = BufReader::new(owner.stdout.take().expect("stdout is piped"));
             let mut lines = output.lines().map_while(Result::ok);
-            let url = lines.next().expect("the server starts");
-            let folder = PathBuf::from(lines.next().expect("the server starts"));
-            Self { owner, folder, url }
-        })
-        .await
-        .expect("the server starts")
+            let Some((url, folder)) = lines.next().zip(lines.next()) else {
+                assert_eq!(owner.wait().expect("a child of this process").code(), Some(MOUNT_NOT_ALLOWED));
+                return None;
+            };
+            Some(Self { owner, folder: folder.into(), url })
+        };
+        tokio::task::spawn_blocking(starting).await.expect("the server starts")
+    }
+
+    /// Fills its file system. [`Self::empty_disk`] undoes it.
+    pub(crate) fn fill_disk(&self) {
+        let mut ballast = std::fs::File::create(self.ballast()).expect("root can write");
+        for block in [1 << 20, 1 << 12] {
+            while ballast.write_all(&vec![0; block]).is_ok() {}
+        }
+    }
+
+    pub(crate) fn empty_disk(&self) {
+        std::fs::remove_file(self.ballast()).expect("it was filled");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.folder.join("postgres/ballast")
     }
 
     /// Stops it, which closes all connections.

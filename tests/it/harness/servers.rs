@@ -6,7 +6,7 @@
 
 use std::str::FromStr;
 
-use psp_dashboard::db::pool::migrate;
+use psp_dashboard::db::migrate::migrate;
 use psp_dashboard::domain::secret::Secret;
 use psp_dashboard::redis::Redis;
 use psp_dashboard::redis::connection::RedisSettings;

@@ -144,6 +144,18 @@ impl TestSystem {
         count.fetch_one(&self.pool).await.expect("the database responds")
     }
 
+    /// Asserts that no job needed a second attempt, and that no worker lost the lease of a job.
+    pub(crate) async fn assert_no_attempt_was_used_up(&self) {
+        let used_up = sqlx::query_scalar!(
+            r#"SELECT kind || ' ' || outcome || ': ' || COALESCE(job_attempts.error, '') AS "attempt!"
+                 FROM job_attempts JOIN jobs ON jobs.id = job_id
+                WHERE outcome IN ('retried', 'failed', 'lost')"#
+        );
+        let used_up = used_up.fetch_all(&self.pool).await.expect("the jobs table responds");
+        assert!(used_up.is_empty(), "{used_up:#?}");
+        assert_eq!(self.number("SELECT max(attempt)::bigint FROM jobs").await, 1);
+    }
+
     /// Waits until every job is finished, and asserts that none failed.
     pub(crate) async fn wait_until_idle(&self) {
         eventually("every job to be finished", || async {
