@@ -22,7 +22,7 @@ use crate::handler::Registry;
 use crate::job_context::JobContext;
 use crate::scheduler::Scheduler;
 use crate::scheduler::table::ScheduledJob;
-use crate::worker::{WorkerSettings, run_suspects, run_worker};
+use crate::worker::{IsolatedProcess, WorkerSettings, run_suspects, run_worker};
 
 #[derive(Clone, Copy)]
 pub struct Program {
@@ -64,8 +64,11 @@ struct WorkerArguments {
     scheduler: bool,
     /// Run the short or the long jobs whose worker died, one after another, and exit when none is left or standard input is
     /// closed. Workers start this themselves.
-    #[arg(long, hide = true, conflicts_with = "scheduler", value_parser = parse_length)]
+    #[arg(long, hide = true, conflicts_with = "scheduler", requires = "parent", value_parser = parse_length)]
     isolated: Option<SuspectLength>,
+    /// The name of the worker that starts this process.
+    #[arg(long, hide = true)]
+    parent: Option<String>,
 }
 
 fn parse_length(name: &str) -> Result<SuspectLength, &'static str> {
@@ -128,9 +131,10 @@ impl Program {
             shutdown_grace: config.shutdown_grace,
             program: std::env::current_exe()?,
         };
-        if let Some(length) = arguments.isolated {
+        if let Some((length, parent)) = arguments.isolated.zip(arguments.parent) {
             stop_with_standard_input(stop.clone());
-            return Ok(run_suspects(context, self.registry, &settings, length, &stop).await?);
+            let process = IsolatedProcess { length, parent };
+            return Ok(run_suspects(context, self.registry, &settings, process, &stop).await?);
         }
         context.rules.register(&context.queue_pool).await?;
         let worker = run_worker(Arc::clone(&context), self.registry, settings, stop.clone());

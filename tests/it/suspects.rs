@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::jobs::claims::{Claimer, Suspects, claim};
 use psp_dashboard::db::jobs::find_summary;
 use psp_dashboard::domain::job::{
@@ -11,14 +12,15 @@ use psp_dashboard::domain::reconciliation::ReconcileArgs;
 use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::enqueue_job::enqueue_job;
+use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_test_jobs::counting::{self, Pause};
 use psp_test_jobs::kinds::{COUNTING, CRASHING, DOZING, SLEEPING};
 use psp_test_jobs::{crashing, sleeping};
 use serde_json::{Value, json};
-use sqlx::Executor;
+use sqlx::{Executor, PgPool};
 
 use crate::harness::eventually;
-use crate::harness::servers::Servers;
+use crate::harness::servers::{Servers, number};
 use crate::harness::test_queue::{Process, TestQueue};
 
 /// Longer than a test lasts.
@@ -112,4 +114,62 @@ async fn suspects_are_claimed_by_their_expected_duration() {
         }
         assert_eq!(claimed, expected);
     }
+}
+
+/// The deaths in isolation of the live sync and the export, and whether the export is due.
+async fn deaths(pool: &PgPool) -> [i64; 3] {
+    [
+        number(pool, "SELECT deaths_alone::bigint FROM jobs WHERE kind = 'sync-vima'").await,
+        number(pool, "SELECT deaths_alone::bigint FROM jobs WHERE kind = 'export'").await,
+        number(pool, "SELECT count(*) FROM jobs WHERE kind = 'export' AND due_at <= now()").await,
+    ]
+}
+
+#[tokio::test]
+async fn death_of_both_isolated_processes_counts_for_neither_job() {
+    let servers = Servers::start().await;
+    let (pool, redis) = (servers.pool().await, servers.redis().await);
+    for job in [
+        NewJob::sync(Source::Vima, &SyncArgs::Incremental, Trigger::Schedule),
+        NewJob::with_args(&EXPORT, json!({}), Trigger::Api),
+    ] {
+        enqueue_job(&pool, &redis, &job).await.expect("the job is enqueued");
+    }
+    let execute = async |statement: &'static str| {
+        pool.execute(statement).await.expect("the jobs table responds");
+    };
+    execute("UPDATE jobs SET suspect = true").await;
+    let queues: Vec<String> = JobKind::queues().into_iter().map(str::to_owned).collect();
+    let long_keys = JobKind::long_keys(KINDS.into_iter());
+    let claim_both = async || {
+        for (length, worker) in [(SuspectLength::Short, "worker-1/short/2"), (SuspectLength::Long, "worker-1/long/3")] {
+            let suspects = Some(Suspects { length, long_keys: &long_keys });
+            let claimer = Claimer { queues: &queues, worker, lease: Duration::from_mins(1), suspects };
+            claim(&pool, &claimer, 1).await.expect("the jobs table responds");
+        }
+    };
+    let rescue = async || rescue_jobs(&pool, &redis, SystemClock.now()).await.expect("the jobs table responds").len();
+
+    claim_both().await;
+    // The lease that was renewed last expires last; the jobs are released together.
+    execute(
+        "UPDATE job_leases SET expires_at = now() - CASE worker WHEN 'worker-1/short/2' THEN interval '10 milliseconds'
+                                                               ELSE interval '-500 milliseconds' END",
+    )
+    .await;
+    let released = eventually("the last lease to expire", || async { Some(rescue().await).filter(|jobs| *jobs > 0) });
+    assert_eq!(released.await, 2);
+    assert_eq!(deaths(&pool).await, [0, 0, 0], "either may be the culprit, so the export waits");
+
+    claim_both().await;
+    assert_eq!(number(&pool, "SELECT count(*) FROM job_leases").await, 1, "the live sync runs alone");
+    execute("UPDATE job_leases SET expires_at = now() - interval '1 second'").await;
+    assert_eq!(rescue().await, 1);
+    assert_eq!(deaths(&pool).await, [1, 0, 0]);
+
+    execute("UPDATE jobs SET due_at = now()").await;
+    claim_both().await;
+    execute("UPDATE job_leases SET expires_at = now() - interval '1 second' WHERE worker = 'worker-1/long/3'").await;
+    assert_eq!(rescue().await, 1);
+    assert_eq!(deaths(&pool).await, [1, 1, 1], "the process of the live sync lives, so the export killed its own");
 }

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct Isolation {
     program: PathBuf,
+    /// The name of this worker.
+    worker: String,
     queues: Vec<String>,
     short_requested: Arc<Notify>,
     long_requested: Arc<Notify>,
@@ -28,8 +30,8 @@ pub struct Isolation {
 impl Isolation {
     /// Runs suspects of `queues` in processes of `program worker --isolated`.
     #[must_use]
-    pub fn new(program: PathBuf, queues: Vec<String>) -> Self {
-        Self { program, queues, short_requested: Arc::default(), long_requested: Arc::default() }
+    pub fn new(program: PathBuf, worker: String, queues: Vec<String>) -> Self {
+        Self { program, worker, queues, short_requested: Arc::default(), long_requested: Arc::default() }
     }
 
     /// Requests a process, because there may be suspects of this length.
@@ -70,7 +72,7 @@ impl Isolation {
 
     fn start(&self, length: SuspectLength) -> std::io::Result<Child> {
         Command::new(&self.program)
-            .args(["worker", "--isolated", length.as_str(), "--queues"])
+            .args(["worker", "--isolated", length.as_str(), "--parent", &self.worker, "--queues"])
             .arg(self.queues.join(","))
             .stdin(Stdio::piped())
             .spawn()

@@ -53,12 +53,18 @@ impl WorkerSettings {
         self.shutdown_grace.saturating_sub(CLEANUP_TIME)
     }
 
-    fn executor(&self, context: Arc<JobContext>, registry: Registry, suspects: Option<SuspectLength>) -> Executor {
+    fn executor(
+        &self,
+        context: Arc<JobContext>,
+        registry: Registry,
+        worker: String,
+        suspects: Option<SuspectLength>,
+    ) -> Executor {
         Executor::new(ExecutorSettings {
             context,
             registry,
             queues: if self.queues.is_empty() { registry.queues() } else { self.queues.clone() },
-            worker: format!("worker-{}", Uuid::now_v7()),
+            worker,
             slots: if suspects.is_some() { 1 } else { self.concurrency },
             lease: self.lease(),
             suspects,
@@ -73,10 +79,11 @@ pub async fn run_worker(
     settings: WorkerSettings,
     stop: CancellationToken,
 ) {
-    let executor = Arc::new(settings.executor(Arc::clone(&context), registry, None));
+    let worker = format!("worker-{}", Uuid::now_v7());
+    let executor = Arc::new(settings.executor(Arc::clone(&context), registry, worker, None));
     let ExecutorSettings { worker, queues, .. } = executor.settings();
     let claimer = Claimer::new(Arc::clone(&executor));
-    let isolation = Isolation::new(settings.program.clone(), queues.clone());
+    let isolation = Isolation::new(settings.program.clone(), worker.clone(), queues.clone());
     let maintenance = Maintenance::new(Arc::clone(&executor), isolation.clone());
     tracing::info!(%worker, ?queues, concurrency = settings.concurrency, "worker started");
     // Leases are renewed until the last job has ended.
@@ -98,15 +105,24 @@ pub async fn run_worker(
     }
 }
 
-/// Runs suspects of this length, one after another, until none is due or `stop`.
+/// Which suspects a process runs, and the worker that has started it.
+#[derive(Debug, Clone)]
+pub struct IsolatedProcess {
+    pub length: SuspectLength,
+    pub parent: String,
+}
+
+/// Runs suspects, one after another, until none is due or `stop`.
 pub async fn run_suspects(
     context: Arc<JobContext>,
     registry: Registry,
     settings: &WorkerSettings,
-    length: SuspectLength,
+    IsolatedProcess { length, parent }: IsolatedProcess,
     stop: &CancellationToken,
 ) -> Result<(), DbError> {
-    let executor = Arc::new(settings.executor(context, registry, Some(length)));
+    // The name shows which processes may have died together.
+    let worker = format!("{parent}/{}/{}", length.as_str(), Uuid::now_v7());
+    let executor = Arc::new(settings.executor(context, registry, worker, Some(length)));
     let stop_renewing = CancellationToken::new();
     let renewing = repeat(MaintenanceTask::RenewLeases, settings.lease(), &stop_renewing, || executor.renew_leases());
     let running = async {

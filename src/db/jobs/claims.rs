@@ -16,7 +16,8 @@ use crate::domain::job::{Claim, JobId, JobState, Priority, SuspectLength, Trigge
 #[derive(Debug, Clone, Copy)]
 pub struct Claimer<'a> {
     pub queues: &'a [String],
-    /// The unique name of the process.
+    /// The unique name of the process: `worker-…`, and `worker-…/short/…` or `worker-…/long/…` of the processes that this worker
+    /// starts for suspects.
     pub worker: &'a str,
     /// How long a claim lasts unless it is renewed.
     pub lease: Duration,

@@ -9,6 +9,9 @@ use crate::db::types::{column, interval};
 use crate::domain::job::attempt::{MAX_ISOLATED_DEATHS, POISON, WORKER_DIED};
 use crate::domain::job::{Claim, JobId, JobState};
 
+/// Longer than a short suspect may run at a time.
+const APART: Duration = Duration::from_mins(6);
+
 /// A claim that is still valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenewedClaim {
@@ -90,23 +93,38 @@ pub struct LostJob {
 
 /// Releases the jobs whose leases have expired. Each becomes suspect and due at once, and the lost attempt does not count; a job
 /// that killed its isolated process [`MAX_ISOLATED_DEATHS`] times fails.
+///
+/// If both isolated processes of a worker died together (the whole machine did), the death counts for neither of their jobs,
+/// because either may have caused it. The long one is then due after [`APART`], so that the next death names the culprit.
 pub async fn release_expired(connection: &mut PgConnection) -> Result<Vec<LostJob>, DbError> {
     let rows = sqlx::query!(
         r#"WITH expired AS (
-               SELECT jobs.id, jobs.epoch, deaths_alone + alone::int AS deaths,
+               SELECT jobs.id, jobs.epoch, counted.deaths, sibling.expires_at IS NOT NULL AS died_together,
                       CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
-                           WHEN deaths_alone + alone::int >= $1 THEN 'failed'
+                           WHEN counted.deaths >= $1 THEN 'failed'
                            ELSE 'retrying' END AS next_state
-                 FROM job_leases JOIN jobs ON jobs.id = job_id
-                WHERE expires_at < now() AND state = 'running' FOR UPDATE OF jobs SKIP LOCKED),
+                 FROM job_leases AS lease JOIN jobs ON jobs.id = lease.job_id
+                      -- Processes that die together renewed their leases for the last time within a second.
+                      LEFT JOIN LATERAL (
+                          SELECT expires_at FROM job_leases AS other
+                           WHERE other.job_id <> lease.job_id AND position('/' IN other.worker) > 0
+                             AND split_part(other.worker, '/', 1) = split_part(lease.worker, '/', 1)
+                             AND split_part(other.worker, '/', 2) <> split_part(lease.worker, '/', 2)
+                             AND other.expires_at < now() + interval '1 second'
+                           ORDER BY expires_at DESC LIMIT 1) AS sibling ON position('/' IN lease.worker) > 0
+                      CROSS JOIN LATERAL (
+                          SELECT deaths_alone + (lease.alone AND sibling.expires_at IS NULL)::int AS deaths) AS counted
+                WHERE lease.expires_at < now() AND COALESCE(sibling.expires_at < now(), true) AND state = 'running'
+                  FOR UPDATE OF jobs SKIP LOCKED),
            released AS (
                DELETE FROM job_leases USING expired
                 WHERE job_id = expired.id AND job_leases.epoch = expired.epoch AND expires_at < now()
-               RETURNING job_id, deaths, next_state),
+               RETURNING job_id, deaths, next_state, died_together AND split_part(worker, '/', 2) = 'long' AS waits),
            moved AS (
                UPDATE jobs
                   SET state = next_state, suspect = next_state = 'retrying', deaths_alone = deaths, attempt = attempt - 1,
-                      due_at = now(), finished_at = CASE WHEN next_state <> 'retrying' THEN now() END,
+                      due_at = CASE WHEN waits THEN now() + $4::interval ELSE now() END,
+                      finished_at = CASE WHEN next_state <> 'retrying' THEN now() END,
                       error = CASE next_state WHEN 'failed' THEN $2 WHEN 'retrying' THEN $3
                                         ELSE 'cancelled by ' || cancel_requested_by END
                  FROM released WHERE jobs.id = released.job_id
@@ -117,7 +135,8 @@ pub async fn release_expired(connection: &mut PgConnection) -> Result<Vec<LostJo
            SELECT id, kind, state, COALESCE(error, 'cancelled') AS "error!" FROM moved"#,
         i32::from(MAX_ISOLATED_DEATHS),
         POISON,
-        WORKER_DIED
+        WORKER_DIED,
+        interval(APART)
     )
     .fetch_all(connection)
     .await?;
