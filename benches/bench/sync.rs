@@ -11,6 +11,7 @@ use psp_dashboard::db::process_connections::Process;
 use psp_dashboard::operations::connect_servers::connect_job_servers;
 use psp_jobs::job_context::JobContext;
 use psp_jobs::kinds::sync_run::PageSender;
+use psp_jobs::kinds::sync_vima::cursor_reader::KnownIds;
 use psp_jobs::kinds::sync_vima::overlap_cursor::OverlapCursor;
 use psp_jobs::kinds::{sync_payshack, sync_vima};
 use reqwest::Method;
@@ -67,7 +68,18 @@ async fn fetch_alone(context: &Arc<JobContext>, source: &str, from: NaiveDate, t
     let (pages, mut waiting) = PageSender::queue();
     let fetching = async move {
         match source {
-            "vima" => sync_vima::fetch_days(&context.vima, from, to, None, OverlapCursor::known(), &pages).await,
+            "vima" => {
+                sync_vima::fetch_days(
+                    &context.vima,
+                    from,
+                    to,
+                    None,
+                    OverlapCursor::known(),
+                    KnownIds::default(),
+                    &pages,
+                )
+                .await
+            }
             _ => sync_payshack::fetch_days(&context.payshack, from, to, to, &pages).await,
         }
     };

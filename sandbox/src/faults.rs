@@ -1,7 +1,7 @@
 //! Fault injection: rates per provider, and which faults a request gets.
 //!
-//! Faults are drawn from a seeded random generator in the order of the requests. `malformed` and `nul` are shares of the
-//! records instead of rates of requests: the same records are affected in every response, so the ground truth counts them.
+//! Faults are drawn from a seeded random generator in the order of the requests. Faults of records are shares of the records
+//! instead of rates of requests: the same records are affected in every response, so the ground truth counts them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    id_hash::{Salt, in_share},
     provider::Provider,
     response_form::{Compression, ResponseForm},
 };
@@ -40,9 +41,22 @@ pub(crate) enum Fault {
     Truncated,
     Endless,
     Malformed,
+    Nan,
+    ControlChar,
+    BadEscape,
+    LeadingZero,
+    StrayQuote,
+    DuplicateKey,
+    UnreadablePaidAmount,
+    HugeAmount,
+    OutlierId,
     Duplicate,
     Stale,
     Nul,
+    FloatKey,
+    InvisibleKey,
+    RepeatedName,
+    LeapSecond,
     Compressed,
     Utf16,
     Bom,
@@ -67,6 +81,23 @@ const EXCLUSIVE: [Fault; 14] = [
     Fault::Truncated,
     Fault::Endless,
 ];
+
+/// The faults that add a malformed companion next to a share of the records.
+pub(crate) const COMPANIONS: [Fault; 10] = [
+    Fault::Malformed,
+    Fault::Nan,
+    Fault::ControlChar,
+    Fault::BadEscape,
+    Fault::LeadingZero,
+    Fault::StrayQuote,
+    Fault::DuplicateKey,
+    Fault::UnreadablePaidAmount,
+    Fault::HugeAmount,
+    Fault::OutlierId,
+];
+
+/// The faults that write a share of the records in another form.
+const FORMS: [Fault; 5] = [Fault::Nul, Fault::FloatKey, Fault::InvisibleKey, Fault::RepeatedName, Fault::LeapSecond];
 
 /// Overridden by `timeout-seconds`.
 const DEFAULT_TIMEOUT_SECONDS: f64 = 60.0;
@@ -94,8 +125,53 @@ pub(crate) struct RequestFaults {
 pub(crate) struct PageFaults {
     pub(crate) duplicate: bool,
     pub(crate) stale: bool,
-    pub(crate) malformed_share: f64,
-    pub(crate) nul_share: f64,
+    pub(crate) records: RecordFaults,
+}
+
+/// The shares of the records that are affected by each fault of [`COMPANIONS`] and [`FORMS`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RecordFaults {
+    companions: [f64; COMPANIONS.len()],
+    forms: [f64; FORMS.len()],
+}
+
+impl RecordFaults {
+    fn new(rates: &Rates) -> Self {
+        Self { companions: COMPANIONS.map(|fault| rate(rates, fault)), forms: FORMS.map(|fault| rate(rates, fault)) }
+    }
+
+    /// The faults that add a companion to the record with this id.
+    pub(crate) fn companions(self, id: u128) -> impl Iterator<Item = Fault> {
+        let shares = COMPANIONS.into_iter().zip(self.companions);
+        shares.filter(move |(fault, share)| in_share(*share, id, salt(*fault))).map(|(fault, _)| fault)
+    }
+
+    /// Whether the record with this id has the form of a fault.
+    pub(crate) fn has_form(self, fault: Fault, id: u128) -> bool {
+        let share = FORMS.into_iter().zip(self.forms).find(|(other, _)| *other == fault).map(|(_, share)| share);
+        share.is_some_and(|share| in_share(share, id, salt(fault)))
+    }
+}
+
+/// Each fault affects other records.
+fn salt(fault: Fault) -> Salt {
+    match fault {
+        Fault::Nan => Salt::Nan,
+        Fault::ControlChar => Salt::ControlChar,
+        Fault::BadEscape => Salt::BadEscape,
+        Fault::LeadingZero => Salt::LeadingZero,
+        Fault::StrayQuote => Salt::StrayQuote,
+        Fault::DuplicateKey => Salt::DuplicateKey,
+        Fault::UnreadablePaidAmount => Salt::UnreadablePaidAmount,
+        Fault::HugeAmount => Salt::HugeAmount,
+        Fault::OutlierId => Salt::OutlierId,
+        Fault::Nul => Salt::Nul,
+        Fault::FloatKey => Salt::FloatKey,
+        Fault::InvisibleKey => Salt::InvisibleKey,
+        Fault::RepeatedName => Salt::RepeatedName,
+        Fault::LeapSecond => Salt::LeapSecond,
+        _ => Salt::Malformed,
+    }
 }
 
 type Rates = BTreeMap<Fault, f64>;
@@ -155,9 +231,9 @@ impl FaultInjector {
         json!({ "vima": self.vima, "payshack": self.payshack })
     }
 
-    /// The share of a provider's records that are served with a malformed companion.
-    pub(crate) fn malformed_share(&self, provider: Provider) -> f64 {
-        rate(self.rates(provider), Fault::Malformed)
+    /// The faults of a provider's records.
+    pub(crate) fn of_records(&self, provider: Provider) -> RecordFaults {
+        RecordFaults::new(self.rates(provider))
     }
 
     /// Draws the faults of the next request.
@@ -171,8 +247,7 @@ impl FaultInjector {
         let page = PageFaults {
             duplicate: happens(Fault::Duplicate),
             stale: happens(Fault::Stale),
-            malformed_share: rate(&rates, Fault::Malformed),
-            nul_share: rate(&rates, Fault::Nul),
+            records: RecordFaults::new(&rates),
         };
         let form = ResponseForm {
             utf16: happens(Fault::Utf16),

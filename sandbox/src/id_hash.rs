@@ -14,6 +14,19 @@ pub(crate) enum Salt {
     Late,
     Malformed,
     Nul,
+    Nan,
+    ControlChar,
+    BadEscape,
+    LeadingZero,
+    StrayQuote,
+    DuplicateKey,
+    UnreadablePaidAmount,
+    HugeAmount,
+    OutlierId,
+    FloatKey,
+    InvisibleKey,
+    RepeatedName,
+    LeapSecond,
 }
 
 pub(crate) fn hash(id: u128, salt: Salt) -> u64 {

@@ -25,6 +25,7 @@ mod history;
 mod http;
 mod id_hash;
 mod json_writer;
+mod key_form;
 mod live_stream;
 mod malformed;
 mod money;
@@ -113,9 +114,8 @@ impl Sandbox {
     #[must_use]
     pub fn ground_truth(&self) -> String {
         let mut out = String::new();
-        let malformed_shares =
-            [Provider::Vima, Provider::PayShack].map(|provider| self.faults().malformed_share(provider));
-        json_writer::object(&mut out, |o| ground_truth::write_summary(o, &self.state(), malformed_shares));
+        let faults = [Provider::Vima, Provider::PayShack].map(|provider| self.faults().of_records(provider));
+        json_writer::object(&mut out, |o| ground_truth::write_summary(o, &self.state(), faults));
         out
     }
 

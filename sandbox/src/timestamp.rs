@@ -59,6 +59,12 @@ impl Timestamp {
         self.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
+    /// Like [`Self::iso`], but the first second of a minute is the leap second of the minute before: `…:45:60.195Z`.
+    pub(crate) fn iso_with_leap_second(self) -> String {
+        let (text, before) = (self.iso(), self.plus_millis(-1000).iso());
+        if text.get(17..19) == Some("00") { format!("{}60{}", &before[..17], &before[19..]) } else { text }
+    }
+
     /// `2026-01-15 15:46:20.195000`, Vima's format in `card_start` and `card_finish`.
     pub(crate) fn space_separated(self) -> String {
         let mut text = self.iso().replace('T', " ");
@@ -117,5 +123,8 @@ mod tests {
         assert_eq!(Timestamp::parse(&timestamp.space_separated()), Some(timestamp));
         assert_eq!(Day::parse("2026-01-15"), Some(timestamp.day()));
         assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!(timestamp.iso_with_leap_second(), timestamp.iso());
+        let midnight = Timestamp::parse("2026-01-16T00:00:00.195Z").unwrap();
+        assert_eq!(midnight.iso_with_leap_second(), "2026-01-15T23:59:60.195Z");
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Valid pages never come here. In an invalid page, each record that is valid JSON is taken as it is. A record with an
 //! invalid value still ends where its brackets balance ([`structure`](super::structure)). If even its quotes or brackets are
-//! unbalanced, it ends before the next valid record, or at the end of the list if the rest of the page fits together there.
-//! When several records may be in such a gap, the page is an error: rather read it again than lose a record. A page that
-//! ends too early is always an error.
+//! unbalanced, it ends before the next object with an id, or at the end of the list if the rest of the page fits together
+//! there. When several records may be in such a gap, the page is an error: rather read it again than lose a record. A page
+//! that ends too early is always an error.
 
 use serde_json::value::RawValue;
 
@@ -137,22 +137,28 @@ impl<'a> Splitter<'a, '_> {
         if self.shape.ids.iter().any(has_several) { Err(ambiguous) } else { Ok(end) }
     }
 
-    /// The position of the comma before the next valid record after `at`.
+    /// The position of the comma before the next record after `at`.
     fn before_next_record(&mut self, at: usize) -> Option<usize> {
         for (offset, _) in self.page[at..].match_indices('{').filter(|(offset, _)| *offset > 0) {
             let before = self.page[at..at + offset].trim_end();
             let Some(before) = before.strip_suffix(',') else { continue };
             self.attempts = self.attempts.checked_sub(1)?;
-            let start = at + offset;
-            let is_record = valid_end(self.page, start)
-                .filter(|end| self.is_followed(*end))
-                .and_then(|end| members(&self.page[start..end]).ok())
-                .is_some_and(|members| members.iter().any(|(name, _)| self.shape.ids.contains(&name.as_ref())));
-            if is_record {
+            if self.is_record(at + offset) {
                 return Some(at + before.len());
             }
         }
         None
+    }
+
+    /// Whether the object at `start` begins with an id, or has one and balanced brackets.
+    fn is_record(&self, start: usize) -> bool {
+        let is_id = |name: &str| self.shape.ids.contains(&name);
+        if member_name(self.page, start + 1).is_ok_and(|(name, _)| is_id(&name)) {
+            return true;
+        }
+        let end = value_end(self.page, start).ok().filter(|end| self.is_followed(*end));
+        let members = end.and_then(|end| members(&self.page[start..end]).ok());
+        members.is_some_and(|members| members.iter().any(|(name, _)| is_id(name)))
     }
 
     /// The position of the end of the list after `at`, if the rest of the page fits together there.

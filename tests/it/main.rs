@@ -9,6 +9,7 @@ mod connection_pooler;
 mod connections;
 mod coverage;
 mod crash;
+mod damaged_records;
 mod database_loss;
 mod day_reads;
 mod discrepancies;

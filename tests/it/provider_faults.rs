@@ -8,7 +8,7 @@ use crate::harness::test_system::TestSystem;
 
 const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
 
-/// Every fault of requests and records that the sandbox can produce, with its rate.
+/// Faults of requests, of pages and of whole records, with their rates. Those of single fields are in `damaged_records`.
 const FAULTS: [(&str, f64); 20] = [
     ("timeout", 0.2),
     ("reset", 0.3),

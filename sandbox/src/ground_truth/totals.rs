@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::{
+    faults::RecordFaults,
     json_writer::ObjectWriter,
-    malformed::has_malformed_companion,
     payshack::{self, TransactionStore},
     state::State,
     status::Status,
@@ -24,8 +24,8 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, record: Option<&NormalizedRecord>, is_newest_version: bool, has_companion: bool) {
-        self.malformed += usize::from(has_companion) + usize::from(record.is_none());
+    fn add(&mut self, record: Option<&NormalizedRecord>, is_newest_version: bool, companions: usize) {
+        self.malformed += companions + usize::from(record.is_none());
         let Some(record) = record else { return };
         self.served += 1;
         if !is_newest_version {
@@ -54,9 +54,8 @@ impl Totals {
     }
 }
 
-/// Writes the totals per provider and kind, then the discrepancies. The shares are those of Vima's and PayShack's records
-/// with a malformed companion.
-pub(crate) fn write_summary(o: &mut ObjectWriter<'_>, state: &State, [vima, payshack]: [f64; 2]) {
+/// Writes the totals per provider and kind, then the discrepancies. The faults are those of Vima's and PayShack's records.
+pub(crate) fn write_summary(o: &mut ObjectWriter<'_>, state: &State, [vima, payshack]: [RecordFaults; 2]) {
     o.object("vima", |o| {
         o.object("payin", |o| vima_totals(state, vima).write(o));
     });
@@ -68,20 +67,26 @@ pub(crate) fn write_summary(o: &mut ObjectWriter<'_>, state: &State, [vima, pays
     o.object("discrepancies", |o| write_by_type(o, &findings));
 }
 
-fn vima_totals(state: &State, malformed_share: f64) -> Totals {
+fn vima_totals(state: &State, faults: RecordFaults) -> Totals {
     let mut totals = Totals::default();
     for (index, entry) in state.operations.entries().iter().enumerate() {
-        let has_companion = matches!(entry, vima::Entry::Generated(operation) if has_malformed_companion(operation.id, malformed_share));
-        totals.add(entry.normalized().as_ref(), state.operations.is_newest_version(index), has_companion);
+        let companions = match entry {
+            vima::Entry::Generated(operation) => faults.companions(operation.id).count(),
+            vima::Entry::Fixture(_) => 0,
+        };
+        totals.add(entry.normalized().as_ref(), state.operations.is_newest_version(index), companions);
     }
     totals
 }
 
-fn payshack_totals(store: &TransactionStore, malformed_share: f64) -> Totals {
+fn payshack_totals(store: &TransactionStore, faults: RecordFaults) -> Totals {
     let mut totals = Totals::default();
     for (index, entry) in store.entries().iter().enumerate() {
-        let has_companion = matches!(entry, payshack::Entry::Generated(transaction) if has_malformed_companion(transaction.number.into(), malformed_share));
-        totals.add(entry.normalized().as_ref(), store.is_newest_version(index), has_companion);
+        let companions = match entry {
+            payshack::Entry::Generated(transaction) => faults.companions(transaction.number.into()).count(),
+            payshack::Entry::Fixture(_) => 0,
+        };
+        totals.add(entry.normalized().as_ref(), store.is_newest_version(index), companions);
     }
     totals
 }

@@ -1,9 +1,9 @@
 //! Writes the `data` of a list, including the records that faults add.
 
 use crate::{
-    faults::PageFaults,
+    faults::{Fault, PageFaults},
     json_writer,
-    malformed::{RequiredFields, has_malformed_companion, make_malformed},
+    malformed::{RequiredFields, make_malformed},
     switches::Switches,
 };
 
@@ -17,18 +17,19 @@ use super::{
 const REQUIRED: RequiredFields = RequiredFields {
     ids: &["txnId", "transactionId", "_id"],
     amounts: &["/amount", "/paidAmount"],
+    amount: "amount",
     created: "createdAt",
 };
 
 enum PageItem<'a> {
     Entry(&'a Entry),
     Previous(Transaction),
-    MalformedCompanion(&'a Transaction),
+    MalformedCompanion(&'a Transaction, Fault),
 }
 
 pub(crate) fn record(entry: &Entry, switches: &Switches, faults: PageFaults) -> String {
     let mut out = String::new();
-    write(&mut out, PageItem::Entry(entry), RecordFormat::new(switches, faults.nul_share));
+    write(&mut out, PageItem::Entry(entry), RecordFormat::new(switches, faults.records));
     out
 }
 
@@ -39,7 +40,7 @@ pub(crate) fn render(
     switches: &Switches,
     faults: PageFaults,
 ) -> String {
-    let format = RecordFormat::new(switches, faults.nul_share);
+    let format = RecordFormat::new(switches, faults.records);
     let mut out = String::with_capacity(1024 * entries.len() + 256);
     json_writer::object(&mut out, |o| {
         o.array("transactions", page_items(entries, faults), |out, item| write(out, item, format));
@@ -59,10 +60,9 @@ fn page_items<'a>(entries: &[&'a Entry], faults: PageFaults) -> Vec<PageItem<'a>
     let mut items = Vec::with_capacity(entries.len() + 2);
     for entry in entries {
         items.push(PageItem::Entry(entry));
-        if let Entry::Generated(transaction) = entry
-            && has_malformed_companion(transaction.number.into(), faults.malformed_share)
-        {
-            items.push(PageItem::MalformedCompanion(transaction));
+        if let Entry::Generated(transaction) = entry {
+            let companions = faults.records.companions(transaction.number.into());
+            items.extend(companions.map(|fault| PageItem::MalformedCompanion(transaction, fault)));
         }
     }
     if let (true, Some(entry)) = (faults.duplicate, entries.get(entries.len() / 2)) {
@@ -83,11 +83,13 @@ fn write(out: &mut String, item: PageItem<'_>, format: RecordFormat) {
         PageItem::Entry(Entry::Generated(transaction)) => wire::write(out, transaction, format),
         PageItem::Entry(Entry::Fixture(fixture)) => out.push_str(fixture.raw.get()),
         PageItem::Previous(transaction) => wire::write(out, &transaction, format),
-        PageItem::MalformedCompanion(transaction) => out.push_str(&malformed_companion(transaction, format)),
+        PageItem::MalformedCompanion(transaction, fault) => {
+            out.push_str(&malformed_companion(transaction, fault, format));
+        }
     }
 }
 
-fn malformed_companion(transaction: &Transaction, format: RecordFormat) -> String {
+fn malformed_companion(transaction: &Transaction, fault: Fault, format: RecordFormat) -> String {
     let companion = Transaction {
         number: transaction.number + 1,
         order_id: format!("{}-X", transaction.order_id).into(),
@@ -95,5 +97,5 @@ fn malformed_companion(transaction: &Transaction, format: RecordFormat) -> Strin
     };
     let mut json = String::new();
     wire::write(&mut json, &companion, format);
-    make_malformed(&json, transaction.number.into(), &REQUIRED)
+    make_malformed(&json, transaction.number.into(), fault, &REQUIRED)
 }

@@ -1,12 +1,15 @@
 //! The JSON shapes of pay-ins and pay-outs.
 
 use crate::{
-    id_hash::{Salt, hash, in_share},
+    faults::{Fault, RecordFaults},
+    id_hash::{Salt, hash},
     json_writer::{ObjectWriter, object},
+    key_form::write_key,
     money::Amount,
     person::Person,
     status::Status,
     switches::{AmountFormat, Switches},
+    timestamp::Timestamp,
 };
 
 use super::{
@@ -17,22 +20,27 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordFormat {
     amounts: AmountFormat,
-    nul_share: f64,
+    faults: RecordFaults,
 }
 
 impl RecordFormat {
-    pub(crate) fn new(switches: &Switches, nul_share: f64) -> Self {
-        Self { amounts: switches.payshack_amounts, nul_share }
+    pub(crate) fn new(switches: &Switches, faults: RecordFaults) -> Self {
+        Self { amounts: switches.payshack_amounts, faults }
     }
 }
 
 /// Writes all documented fields of a transaction.
 pub(crate) fn write(out: &mut String, transaction: &Transaction, format: RecordFormat) {
     let id = u128::from(transaction.number);
-    let person = Person::from_id(id, in_share(format.nul_share, id, Salt::Nul));
-    object(out, |o| match transaction.kind {
-        TransactionKind::Payin => write_payin(o, transaction, &person, format),
-        TransactionKind::Payout => write_payout(o, transaction, &person, format),
+    let person = Person::from_id(id, format.faults.has_form(Fault::Nul, id));
+    object(out, |o| {
+        if format.faults.has_form(Fault::RepeatedName, id) {
+            o.text("clientName", "first of two").text("utr", "first of two");
+        }
+        match transaction.kind {
+            TransactionKind::Payin => write_payin(o, transaction, &person, format),
+            TransactionKind::Payout => write_payout(o, transaction, &person, format),
+        }
     });
 }
 
@@ -40,7 +48,7 @@ fn write_payin(o: &mut ObjectWriter<'_>, payin: &Transaction, person: &Person, f
     let field_hash = hash(u128::from(payin.number), Salt::Fields);
     o.unquoted("_id", payin.number).quoted("txnId", payin.txn_id());
     o.quoted("spTxnId", format_args!("1003sb{field_hash:020}"));
-    o.text("orderId", &payin.order_id);
+    write_key(o, "orderId", &payin.order_id, false, payin.number.into(), format.faults);
     write_amount(o, "amount", payin.amount, format);
     if payin.is_paid() {
         write_amount(o, "paidAmount", payin.paid, format);
@@ -54,7 +62,7 @@ fn write_payin(o: &mut ObjectWriter<'_>, payin: &Transaction, person: &Person, f
     let phone = person.phone();
     o.quoted("payerVpa", format_args!("{phone}-2@axl")).text("payerName", &person.name()).text("payerPhone", &phone);
     o.text("upiId", "shop@hdfcbank");
-    write_times(o, payin);
+    write_times(o, payin, format);
     if payin.status() == Status::Success {
         o.quoted("completedAt", payin.modified.iso());
     }
@@ -65,7 +73,7 @@ fn write_payout(o: &mut ObjectWriter<'_>, payout: &Transaction, person: &Person,
     let field_hash = hash(u128::from(payout.number), Salt::Fields);
     let alternative_names = field_hash.is_multiple_of(4);
     o.unquoted("_id", payout.number).quoted(if alternative_names { "transactionId" } else { "txnId" }, payout.txn_id());
-    o.text("orderId", &payout.order_id);
+    write_key(o, "orderId", &payout.order_id, false, payout.number.into(), format.faults);
     let charges = fee(payout.amount, 100);
     write_amount(o, "amount", payout.amount, format);
     write_amount(o, "txnCharges", charges, format);
@@ -79,7 +87,7 @@ fn write_payout(o: &mut ObjectWriter<'_>, payout: &Transaction, person: &Person,
     o.text("clientName", payout.client.name()).text("clientId", payout.client.id());
     o.text("beneName", &person.name()).quoted("beneAccount", format_args!("0000{:010}", field_hash % 10_000_000_000));
     o.text("beneIfsc", "TEST0000001").text("beneEmail", &person.email()).text("benePhone", &person.phone());
-    write_times(o, payout);
+    write_times(o, payout, format);
 }
 
 fn write_client(o: &mut ObjectWriter<'_>, payin: &Transaction) {
@@ -89,8 +97,10 @@ fn write_client(o: &mut ObjectWriter<'_>, payin: &Transaction) {
     o.text("resellerId", RESELLER_ID);
 }
 
-fn write_times(o: &mut ObjectWriter<'_>, transaction: &Transaction) {
-    o.quoted("createdAt", transaction.created.iso()).quoted("modifiedAt", transaction.modified.iso());
+fn write_times(o: &mut ObjectWriter<'_>, transaction: &Transaction, format: RecordFormat) {
+    let has_leap_seconds = format.faults.has_form(Fault::LeapSecond, transaction.number.into());
+    let text = |time: Timestamp| if has_leap_seconds { time.iso_with_leap_second() } else { time.iso() };
+    o.quoted("createdAt", text(transaction.created)).quoted("modifiedAt", text(transaction.modified));
 }
 
 fn write_amount(o: &mut ObjectWriter<'_>, name: &str, amount: Amount, format: RecordFormat) {

@@ -61,9 +61,11 @@ impl IdSequence {
         self.newest
     }
 
-    /// Continues after the id of a fixture.
-    fn skip_to(&mut self, id: u128) {
-        self.newest = self.newest.max(id + id % 2);
+    /// Continues after the id of a fixture, unless that is far beyond `now`: a wrong id changes no sequence.
+    fn skip_to(&mut self, id: u128, now: u128) {
+        if id / 2 <= self.newest.max(now) {
+            self.newest = self.newest.max(id + id % 2);
+        }
     }
 }
 
@@ -118,8 +120,8 @@ impl OperationStore {
         let next = (self.create_ids.newest + 2, self.update_ids.newest + 2);
         let floor = first_id_at(now, self.wide_ids);
         let fixture = FixtureRecord::parse(raw, (next.0.max(floor), next.1.max(floor)), now);
-        self.create_ids.skip_to(fixture.create_id);
-        self.update_ids.skip_to(fixture.update_id);
+        self.create_ids.skip_to(fixture.create_id, floor);
+        self.update_ids.skip_to(fixture.update_id, floor);
         self.insert(Entry::Fixture(Box::new(fixture)))
     }
 
@@ -160,8 +162,9 @@ impl OperationStore {
         if new.id != old.id {
             return Err("the record must have the operation_id of the record it replaces".into());
         }
-        self.create_ids.skip_to(new.create_id);
-        self.update_ids.skip_to(new.update_id);
+        let floor = first_id_at(now, self.wide_ids);
+        self.create_ids.skip_to(new.create_id, floor);
+        self.update_ids.skip_to(new.update_id, floor);
         if let Some(day) = self.days.get_mut(&old.created.day()) {
             day.by_create_id.remove(&(old.create_id, slot));
             day.by_update_id.remove(&(old.update_id, slot));

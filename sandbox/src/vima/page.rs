@@ -1,9 +1,9 @@
 //! Writes a page of operations, including the records that faults add.
 
 use crate::{
-    faults::PageFaults,
+    faults::{Fault, PageFaults},
     json_writer,
-    malformed::{RequiredFields, has_malformed_companion, make_malformed},
+    malformed::{RequiredFields, make_malformed},
     switches::{PageEnvelope, Switches, VimaEmptyList},
 };
 
@@ -16,13 +16,14 @@ use super::{
 const REQUIRED: RequiredFields = RequiredFields {
     ids: &["operation_id"],
     amounts: &["/complete_amount", "/create_params/params/payment/amount/value"],
+    amount: "complete_amount",
     created: "operation_created_at",
 };
 
 enum PageItem<'a> {
     Entry(&'a Entry),
     Previous(Operation),
-    MalformedCompanion(&'a Operation),
+    MalformedCompanion(&'a Operation, Fault),
 }
 
 /// A page; `None` if it is empty and has no content then.
@@ -36,15 +37,14 @@ pub(crate) fn render(entries: &[&Entry], switches: &Switches, faults: PageFaults
             VimaEmptyList::NoContent => return None,
         }
     }
-    let format = RecordFormat::new(switches, faults.nul_share);
+    let format = RecordFormat::new(switches, faults.records);
     let mut out = String::with_capacity(2048 * entries.len() + 32);
     let mut items: Vec<PageItem<'_>> = Vec::with_capacity(entries.len() + 2);
     for entry in entries {
         items.push(PageItem::Entry(entry));
-        if let Entry::Generated(operation) = entry
-            && has_malformed_companion(operation.id, faults.malformed_share)
-        {
-            items.push(PageItem::MalformedCompanion(operation));
+        if let Entry::Generated(operation) = entry {
+            let companions = faults.records.companions(operation.id);
+            items.extend(companions.map(|fault| PageItem::MalformedCompanion(operation, fault)));
         }
     }
     add_repetitions(&mut items, entries, faults);
@@ -52,7 +52,7 @@ pub(crate) fn render(entries: &[&Entry], switches: &Switches, faults: PageFaults
         PageItem::Entry(Entry::Generated(operation)) => wire::write(out, operation, format),
         PageItem::Entry(Entry::Fixture(fixture)) => out.push_str(fixture.raw.get()),
         PageItem::Previous(operation) => wire::write(out, &operation, format),
-        PageItem::MalformedCompanion(operation) => out.push_str(&malformed_companion(operation, format)),
+        PageItem::MalformedCompanion(operation, fault) => out.push_str(&malformed_companion(operation, fault, format)),
     };
     match switches.vima_envelope {
         PageEnvelope::Array => json_writer::array(&mut out, items, write),
@@ -77,7 +77,7 @@ fn add_repetitions<'a>(items: &mut Vec<PageItem<'a>>, entries: &[&'a Entry], fau
     }
 }
 
-fn malformed_companion(operation: &Operation, format: RecordFormat) -> String {
+fn malformed_companion(operation: &Operation, fault: Fault, format: RecordFormat) -> String {
     let companion = Operation {
         id: operation.id + 1,
         create_id: operation.create_id + 1,
@@ -87,5 +87,5 @@ fn malformed_companion(operation: &Operation, format: RecordFormat) -> String {
     };
     let mut json = String::new();
     wire::write(&mut json, &companion, format);
-    make_malformed(&json, operation.id, &REQUIRED)
+    make_malformed(&json, operation.id, fault, &REQUIRED)
 }

@@ -1,11 +1,14 @@
 //! The JSON shape of an operation.
 
 use crate::{
-    id_hash::{Salt, hash, in_share},
+    faults::{Fault, RecordFaults},
+    id_hash::{Salt, hash},
     json_writer::{ObjectWriter, object},
+    key_form::write_key,
     money::{Amount, Currency},
     person::Person,
     switches::{AmountFormat, KeyFormat, Switches},
+    timestamp::Timestamp,
 };
 
 use super::operation::Operation;
@@ -14,12 +17,16 @@ use super::operation::Operation;
 pub(crate) struct RecordFormat {
     key: KeyFormat,
     amounts: AmountFormat,
-    nul_share: f64,
+    faults: RecordFaults,
 }
 
 impl RecordFormat {
-    pub(crate) fn new(switches: &Switches, nul_share: f64) -> Self {
-        Self { key: switches.vima_key_form, amounts: switches.vima_amounts, nul_share }
+    pub(crate) fn new(switches: &Switches, faults: RecordFaults) -> Self {
+        Self { key: switches.vima_key_form, amounts: switches.vima_amounts, faults }
+    }
+
+    fn time(self, id: u128, time: Timestamp) -> String {
+        if self.faults.has_form(Fault::LeapSecond, id) { time.iso_with_leap_second() } else { time.iso() }
     }
 
     fn key_format(self, field_hash: u64) -> KeyFormat {
@@ -36,9 +43,12 @@ impl RecordFormat {
 pub(crate) fn write(out: &mut String, operation: &Operation, format: RecordFormat) {
     let field_hash = hash(operation.id, Salt::Fields);
     object(out, |o| {
-        write_identity(o, operation, format.key_format(field_hash));
+        if format.faults.has_form(Fault::RepeatedName, operation.id) {
+            o.text("project", "first of two").object("payment_custom_data", |_| {});
+        }
+        write_identity(o, operation, format.key_format(field_hash), format.faults);
         write_request(o, operation, format);
-        write_state(o, operation, field_hash);
+        write_state(o, operation, format, field_hash);
         write_cards(o, operation, format);
         write_completion(o, operation, format, field_hash);
         write_rates(o, operation.requested.currency, field_hash);
@@ -49,17 +59,12 @@ pub(crate) fn write(out: &mut String, operation: &Operation, format: RecordForma
     });
 }
 
-fn write_identity(o: &mut ObjectWriter<'_>, operation: &Operation, key: KeyFormat) {
+fn write_identity(o: &mut ObjectWriter<'_>, operation: &Operation, key: KeyFormat, faults: RecordFaults) {
     let (reference, account) = (hash(operation.id, Salt::Reference), hash(operation.id, Salt::Account));
     o.quoted("operation_id", operation.id).quoted("reference_id", format_args!("{reference:016x}{account:016x}"));
-    match key {
-        KeyFormat::CId => {}
-        KeyFormat::Number if is_number(&operation.key) => {
-            o.unquoted("client_operation_id", &operation.key);
-        }
-        _ => {
-            o.text("client_operation_id", &operation.key);
-        }
+    if key != KeyFormat::CId {
+        let as_number = key == KeyFormat::Number;
+        write_key(o, "client_operation_id", &operation.key, as_number, operation.id, faults);
     }
     o.text("service", "multihub-api").text("service_env", "prod-123hub");
     o.text("project", operation.project.into_str()).text("project_env", "prod");
@@ -67,7 +72,7 @@ fn write_identity(o: &mut ObjectWriter<'_>, operation: &Operation, key: KeyForma
 }
 
 fn write_request(o: &mut ObjectWriter<'_>, operation: &Operation, format: RecordFormat) {
-    let person = Person::from_id(operation.id, in_share(format.nul_share, operation.id, Salt::Nul));
+    let person = Person::from_id(operation.id, format.faults.has_form(Fault::Nul, operation.id));
     let (reference, account) = (hash(operation.id, Salt::Reference), hash(operation.id, Salt::Account));
     let email = person.email();
     o.text("contact", &email).text("ip_addr", "");
@@ -91,11 +96,7 @@ fn write_request(o: &mut ObjectWriter<'_>, operation: &Operation, format: Record
                     client.text("country", "IN").text("language", "EN");
                 });
                 payment.object("identifiers", |identifiers| {
-                    if is_number(&operation.key) {
-                        identifiers.unquoted("c_id", &operation.key);
-                    } else {
-                        identifiers.text("c_id", &operation.key);
-                    }
+                    write_key(identifiers, "c_id", &operation.key, true, operation.id, format.faults);
                 });
             });
         });
@@ -103,7 +104,7 @@ fn write_request(o: &mut ObjectWriter<'_>, operation: &Operation, format: Record
 }
 
 /// Some records have only one of the two statuses.
-fn write_state(o: &mut ObjectWriter<'_>, operation: &Operation, field_hash: u64) {
+fn write_state(o: &mut ObjectWriter<'_>, operation: &Operation, format: RecordFormat, field_hash: u64) {
     o.text("current_status", &operation.original_status);
     match field_hash >> 8 & 31 {
         0 => {}
@@ -116,8 +117,8 @@ fn write_state(o: &mut ObjectWriter<'_>, operation: &Operation, field_hash: u64)
     }
     o.text("payment_product", "multihub-api").text("payment_method_type", "fiat").text("payment_method_code", "apm");
     o.text("operation_state", "in_process").text("credentials_owner", "123hub").text("integration_type", "direct");
-    o.quoted("operation_created_at", operation.created.iso());
-    o.quoted("operation_modified_at", operation.modified.iso());
+    o.quoted("operation_created_at", format.time(operation.id, operation.created));
+    o.quoted("operation_modified_at", format.time(operation.id, operation.modified));
 }
 
 fn write_cards(o: &mut ObjectWriter<'_>, operation: &Operation, format: RecordFormat) {
@@ -173,8 +174,4 @@ fn write_major(o: &mut ObjectWriter<'_>, name: &str, amount: Amount, format: Rec
         AmountFormat::Number => o.unquoted(name, value),
         AmountFormat::String => o.quoted(name, value),
     };
-}
-
-fn is_number(key: &str) -> bool {
-    !key.starts_with('0') && key.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -52,6 +52,22 @@ fn invalid_record_costs_one_record() {
 }
 
 #[test]
+fn consecutive_invalid_records_cost_one_each() {
+    for (one, two) in [
+        (r#"{"id":1,"name":"D"S"}"#, r#"{"id":2,"name":"D"S"}"#),
+        (r#"{"x":1,"id":1,"name":"D"S"}"#, r#"{"x":1,"id":2,"name":NaN}"#),
+        (
+            r#"{"x":1,"id":1,"name":"D"S","cards":[{"a":1},{"a":2}]}"#,
+            r#"{"id":2,"name":"D'S","cards":[{"a":1},{"a":2]}"#,
+        ),
+    ] {
+        let three = r#"{"id":3}"#;
+        assert_eq!(records(&format!("[{one},{two},{three}]"), &ARRAY), [one, two, three]);
+        assert_eq!(records(&format!("[{three},{one}, {two}]"), &ARRAY), [three, one, two]);
+    }
+}
+
+#[test]
 fn envelope_is_the_page_without_its_records() {
     let (good, broken) = (r#"{"txnId":"A"}"#, r#"{"txnId":"B","amount":NaN}"#);
     for (data, records, envelope) in [
@@ -80,7 +96,7 @@ fn page_that_is_truncated_or_ambiguous_is_an_error() {
     for length in 0..page.len() {
         assert!(split(&page[..length], &ARRAY).is_err(), "{}", &page[..length]);
     }
-    let two_broken = r#"{"id":1,"name":"D"S"},{"id":2,"name":"D"S"}"#;
+    let two_broken = r#"{"x":1,"id":1,"name":"D"S"},{"x":1,"id":2,"name":"D"S"}"#;
     for page in [
         format!("[{two_broken}]"),
         format!(r#"[{{"id":0}},{two_broken},{{"id":3}}]"#),

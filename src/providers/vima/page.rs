@@ -26,16 +26,14 @@ impl OperationsPage {
         self.operations.is_empty()
     }
 
-    /// The highest `operation_create_id` of the page, which is not necessarily sorted.
-    #[must_use]
-    pub fn newest_create_id(&self) -> Option<SequenceId> {
-        self.operations.iter().filter_map(|operation| operation.create_id).max()
+    /// Every `operation_create_id` of the page, which is not necessarily sorted.
+    pub fn create_ids(&self) -> impl Iterator<Item = SequenceId> {
+        self.operations.iter().filter_map(|operation| operation.create_id)
     }
 
-    /// The highest `operation_update_id` of the page.
-    #[must_use]
-    pub fn newest_update_id(&self) -> Option<SequenceId> {
-        self.operations.iter().filter_map(|operation| operation.update_id).max()
+    /// Every `operation_update_id` of the page.
+    pub fn update_ids(&self) -> impl Iterator<Item = SequenceId> {
+        self.operations.iter().filter_map(|operation| operation.update_id)
     }
 }
 

@@ -7,7 +7,7 @@
 //! Days that are read again, as by the nightly sweep, are read together with the updates made since they began, as far back
 //! as the position of the cursor at that time is known: an update that became visible hours late is in no list of a day.
 
-pub(crate) mod cursor_reader;
+pub mod cursor_reader;
 pub mod overlap_cursor;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -22,7 +22,7 @@ use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use psp_dashboard::providers::ProviderError;
 use psp_dashboard::providers::vima::VimaClient;
 
-use self::cursor_reader::{CursorReader, Position, newest_ids};
+use self::cursor_reader::{CursorReader, KnownIds, Position, newest_ids};
 use self::overlap_cursor::OverlapCursor;
 use super::sync_run::{PageSender, SyncRun};
 use crate::handler::{JobHandler, JobResult};
@@ -45,18 +45,20 @@ impl JobHandler for SyncVima {
     }
 }
 
-/// Reads what is new. Returns the streams that were read to their end, and why the others were not.
+/// Reads what is new. Returns the streams that were read to their end, and why the run is incomplete, if so.
 async fn read_new(context: &JobContext, run: &mut SyncRun<'_>) -> Result<(Vec<Stream>, Vec<String>), JobError> {
     begin_if_first(context, run).await?;
+    let known = KnownIds::find(&context.pool).await?;
     let mut completed = vec![];
     let mut incomplete = vec![];
     for stream in Stream::all_of(Source::Vima) {
         let from = start_of(context, stream, run.started_at).await?;
-        let reader = CursorReader { stream, from, stores: Position::Cursor };
-        match run.read(|pages| async move { reader.read(&context.vima, &pages).await }).await? {
-            None => completed.push(stream),
-            Some(reason) => incomplete.push(reason),
+        let reader = CursorReader { stream, from, stores: Position::Cursor, known };
+        let end = run.read(|pages| async move { reader.read(&context.vima, &pages).await }).await?;
+        if end.is_reached {
+            completed.push(stream);
         }
+        incomplete.extend(end.problems);
     }
     Ok((completed, incomplete))
 }
@@ -97,24 +99,26 @@ async fn read_days(
     let overlap = OverlapCursor::find(pool, history, sync.vima_overlap).await?;
     let resumed = run.resumed_at;
     let since = streams::find_cursor_at(pool, Stream::VimaUpdates, day_start(from)).await?;
+    let known = KnownIds::find(pool).await?;
     run.read(|pages| async move {
-        let mut incomplete = fetch_days(vima, from, to, resumed, overlap, &pages).await?;
+        let mut incomplete = fetch_days(vima, from, to, resumed, overlap, known, &pages).await?;
         if since.is_some() {
-            let reader = CursorReader { stream: Stream::VimaUpdates, from: since, stores: Position::None };
-            incomplete.extend(reader.read(vima, &pages).await?);
+            let reader = CursorReader { stream: Stream::VimaUpdates, from: since, stores: Position::None, known };
+            incomplete.extend(reader.read(vima, &pages).await?.problems);
         }
         Ok(incomplete)
     })
     .await
 }
 
-/// Fetches what was created on days, newest day first. Returns why days could not be read to their end, if so.
+/// Fetches what was created on days, newest day first. Returns why the run is incomplete, if so.
 pub async fn fetch_days(
     vima: &VimaClient,
     from: NaiveDate,
     to: NaiveDate,
     resumed: Option<DayCheckpoint>,
     mut overlap: OverlapCursor,
+    known: KnownIds,
     pages: &PageSender,
 ) -> Result<Vec<String>, ProviderError> {
     let newest = resumed.map_or(to, |place| place.day.min(to));
@@ -125,13 +129,14 @@ pub async fn fetch_days(
             stream: Stream::VimaCreations,
             from: place.and_then(|place| place.cursor),
             stores: Position::Day(day),
+            known,
         };
-        let reason = reader.read_with(vima, pages, |page| overlap.observe(page)).await?;
+        let end = reader.read_with(vima, pages, |page| overlap.observe(page)).await?;
         overlap.send(pages).await;
-        match reason {
-            None => pages.send(Page::checkpoint_only(reader.stream, Checkpoint::DayDone(day))).await,
-            Some(reason) => incomplete.push(reason),
+        if end.is_reached {
+            pages.send(Page::checkpoint_only(reader.stream, Checkpoint::DayDone(day))).await;
         }
+        incomplete.extend(end.problems);
     }
     Ok(incomplete)
 }

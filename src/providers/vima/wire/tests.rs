@@ -387,7 +387,7 @@ fn invalid_record_costs_one_record() {
 fn page_is_an_array_or_an_object_with_operations() {
     let ids = |answer: &str| {
         let page = read_page(answer).ok().expect("a page");
-        (page.operations.len(), page.newest_create_id(), page.newest_update_id(), page.is_empty())
+        (page.operations.len(), page.create_ids().max(), page.update_ids().max(), page.is_empty())
     };
     let records = r#"[{"operation_create_id": "99999999999999999999", "operation_update_id": 5}, 7, {"operation_update_id": "40"}]"#;
     let expected = (3, Some(SequenceId(99_999_999_999_999_999_999)), Some(SequenceId(40)), false);
