@@ -52,18 +52,7 @@ impl<'a> Field<'a> {
     /// The text of a string or a number; a whole number is an integer however it is written. A blank text is absent, a NUL
     /// (which PostgreSQL cannot store) is replaced, and a text longer than [`MAX_TEXT`] is cut; the last two are logged.
     pub(super) fn text(self, name: &'static str) -> Option<String> {
-        let text = self.integer().map_or_else(|| self.whole_text(), |integer| Some(Cow::Owned(integer)))?;
-        let mut text = if text.contains('\0') {
-            tracing::warn!(field = name, "a NUL in a provider's text was replaced by U+FFFD");
-            text.replace('\0', "\u{fffd}")
-        } else {
-            text.into_owned()
-        };
-        if text.len() > MAX_TEXT {
-            tracing::warn!(field = name, bytes = text.len(), "a provider's text is too long and was cut");
-            text.truncate(text.floor_char_boundary(MAX_TEXT));
-        }
-        Some(text)
+        Some(storable(name, self.normal_text()?.into_owned()))
     }
 
     /// The unlimited text, for values that are not stored in a record, such as a token.
@@ -73,13 +62,8 @@ impl<'a> Field<'a> {
 
     /// The text of a key that is compared with keys of other records, without invisible characters.
     pub(super) fn key(self, name: &'static str) -> Option<String> {
-        let text = self.integer().map_or_else(|| self.whole_text(), |integer| Some(Cow::Owned(integer)))?;
-        let mut key = normal_key(&text);
-        if key.len() > MAX_TEXT {
-            tracing::warn!(field = name, bytes = key.len(), "a provider's key is too long and was cut");
-            key.truncate(key.floor_char_boundary(MAX_TEXT));
-        }
-        (!key.is_empty()).then_some(key)
+        let key = normal_key(&self.normal_text()?);
+        (!key.is_empty()).then(|| storable(name, key))
     }
 
     /// The key of the record itself, which is never cut. A number must fit the database's `numeric(38)`.
@@ -186,9 +170,9 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The integer, if this is a JSON number that is whole but not written as an integer.
-    fn integer(self) -> Option<String> {
-        whole_number(self.json()?)
+    /// As [`Self::whole_text`], but a whole JSON number is an integer, however it is written.
+    fn normal_text(self) -> Option<Cow<'a, str>> {
+        whole_number(self.json()?).map(Cow::Owned).or_else(|| self.whole_text())
     }
 
     /// As [`Self::whole_text`], but a boolean, a list or an object is an error instead of absent.
@@ -248,6 +232,19 @@ fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let zoned = DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%#z");
     let naive = || NaiveDateTime::parse_from_str(text.trim_end_matches('Z'), "%Y-%m-%d %H:%M:%S%.f");
     zoned.map(|time| time.to_utc()).or_else(|_| naive().map(|time| time.and_utc())).ok()
+}
+
+/// A text as the database can hold it.
+fn storable(name: &'static str, mut text: String) -> String {
+    if text.contains('\0') {
+        tracing::warn!(field = name, "a NUL in a provider's text was replaced by U+FFFD");
+        text = text.replace('\0', "\u{fffd}");
+    }
+    if text.len() > MAX_TEXT {
+        tracing::warn!(field = name, bytes = text.len(), "a provider's text is too long and was cut");
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+    }
+    text
 }
 
 fn is_too_long_number(text: &str) -> bool {

@@ -50,9 +50,9 @@ pub(super) fn normal_key(text: &str) -> String {
 }
 
 /// Whether a character has no visible form: controls, no-break spaces, zero-width characters, soft hyphens, direction marks,
-/// byte order marks.
+/// byte order marks. A NUL is a sign of damage, and is not hidden.
 fn is_invisible(letter: char) -> bool {
-    letter.is_control()
+    letter.is_control() && letter != '\0'
         || matches!(letter,
             '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'
@@ -104,6 +104,7 @@ mod tests {
             ("v1.0", "v1.0"),
             (".0", ".0"),
             ("\u{200b}", ""),
+            ("a\0b", "a\0b"),
             ("अ\u{200d}ब", "अब"),
         ] {
             assert_eq!(normal_key(text), expected, "{text:?}");
