@@ -117,7 +117,7 @@ fn find_data(response: &str) -> Result<Option<&str>, Rejection> {
     if !response.trim_start().starts_with('{') {
         return Err(Rejection::Unreadable("not an object".to_owned()));
     }
-    let envelope: Envelope<'_> = serde_json::from_str(response).map_err(unreadable)?;
+    let envelope: Envelope<'_> = serde_json::from_str(response).map_err(|error| unreadable(&error))?;
     if envelope.success.is_false() {
         return Err(refused(&envelope));
     }
@@ -157,12 +157,11 @@ impl<'a> ListJson<'a> {
     /// The texts of the records; `None` if there is no field for them.
     fn records(&self) -> Result<Option<Vec<&'a RawValue>>, Rejection> {
         match (self.transactions, self.transaction) {
-            (Some(list), None) => read_array(list.get()).map(Some),
             (list, Some(one)) if list.is_none_or(|list| list.get() == "null") => match one.get() {
                 list if list == "null" || list.starts_with('[') => read_array(list).map(Some),
                 _ => Ok(Some(vec![one])),
             },
-            (Some(list), Some(_)) => read_array(list.get()).map(Some),
+            (Some(list), _) => read_array(list.get()).map(Some),
             (None, _) => Ok(None),
         }
     }
@@ -208,9 +207,12 @@ fn valid_page(response: &str) -> Result<(ListJson<'_>, Vec<&RawValue>), Rejectio
         _ => find_data(response).map_err(retryable)?.unwrap_or("null"),
     };
     let list: ListJson<'_> = if data.starts_with('{') {
-        serde_json::from_str(data).map_err(unreadable)?
+        serde_json::from_str(data).map_err(|error| unreadable(&error))?
     } else {
-        ListJson { transactions: Some(serde_json::from_str(data).map_err(unreadable)?), ..ListJson::default() }
+        ListJson {
+            transactions: Some(serde_json::from_str(data).map_err(|error| unreadable(&error))?),
+            ..ListJson::default()
+        }
     };
     let texts = list.records()?.ok_or_else(|| Rejection::Unreadable("data.transactions is missing".to_owned()))?;
     Ok((list, texts))
@@ -234,11 +236,11 @@ fn has_refusal_status(response: &str) -> bool {
 
 /// The elements of an array, or none if it is null.
 fn read_array(json: &str) -> Result<Vec<&RawValue>, Rejection> {
-    let texts: Option<Vec<&RawValue>> = serde_json::from_str(json).map_err(unreadable)?;
+    let texts: Option<Vec<&RawValue>> = serde_json::from_str(json).map_err(|error| unreadable(&error))?;
     Ok(texts.unwrap_or_default())
 }
 
-fn unreadable(error: serde_json::Error) -> Rejection {
+fn unreadable(error: &serde_json::Error) -> Rejection {
     Rejection::Unreadable(error.to_string())
 }
 
