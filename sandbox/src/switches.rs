@@ -189,13 +189,16 @@ impl Switches {
         Ok(())
     }
 
-    /// Sets one switch from the command line, where strings are written without quotes.
+    /// Sets one switch from the command line, where strings are written without quotes, also those that look like a number.
     pub(crate) fn set_from_text(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let value = match serde_json::from_str(value) {
-            Ok(value @ (Value::Bool(_) | Value::Number(_))) => value,
-            _ => Value::from(value),
+        let mut set = |value| self.set(&Map::from_iter([(name.to_owned(), value)]));
+        let set = match serde_json::from_str(value) {
+            Ok(typed @ (Value::Bool(_) | Value::Number(_))) => {
+                set(typed).or_else(|reason| set(Value::from(value)).map_err(|_| reason))
+            }
+            _ => set(Value::from(value)),
         };
-        self.set(&Map::from_iter([(name.to_owned(), value)])).map_err(|reason| format!("{name}: {reason}"))
+        set.map_err(|reason| format!("{name}: {reason}"))
     }
 }
 
@@ -209,6 +212,8 @@ mod tests {
         switches.set_from_text("vima_cursor", "inclusive").unwrap();
         switches.set_from_text("vima_page_overrun", "3").unwrap();
         assert_eq!((switches.vima_cursor, switches.vima_page_overrun), (CursorMode::Inclusive, 3));
+        switches.set_from_text("payshack_empty_list", "404").unwrap();
+        assert_eq!(switches.payshack_empty_list, PayshackEmptyList::NotFound);
         assert!(switches.set_from_text("vima_cursor", "sideways").unwrap_err().contains("inclusive"));
         assert!(switches.set_from_text("no_such_switch", "1").unwrap_err().contains("no_such_switch"));
         assert!(switches.set_from_text("vima_late_visible_share", "2").is_err());
