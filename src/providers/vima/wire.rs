@@ -187,9 +187,12 @@ struct Identifiers<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 struct CardFinish<'a> {
-    charged_currency: Field<'a>,
-    charged_amount: Field<'a>,
-    charged_fee: Field<'a>,
+    #[serde(rename = "charged_currency")]
+    currency: Field<'a>,
+    #[serde(rename = "charged_amount")]
+    amount: Field<'a>,
+    #[serde(rename = "charged_fee")]
+    fee: Field<'a>,
 }
 
 fn transaction(json: &OperationJson<'_>, raw: &str) -> Result<Transaction, FieldError> {
@@ -273,10 +276,9 @@ fn dollars_for_one(currency: &Currency, rates: Field<'_>) -> Result<Option<Decim
     let Some(json) = rates.composite("rates")? else { return Ok(None) };
     let unreadable = || FieldError::Unreadable { field: "rates", expected: "an object", found: describe(json) };
     // An empty list is how some languages write an empty object.
-    let rates: Members<'_> = match json.starts_with('[') {
-        true if json[1..].trim_start().starts_with(']') => Members::default(),
-        _ => serde_json::from_str(json).map_err(|_| unreadable())?,
-    };
+    let is_empty_list = json.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'));
+    let rates: Members<'_> =
+        if is_empty_list { Members::default() } else { serde_json::from_str(json).map_err(|_| unreadable())? };
     let Some(rate) = rates.single(&format!("{currency}-USD"), "rates")? else { return Ok(None) };
     Ok(rate.decimal("rates")?.filter(|rate| *rate > Decimal::ZERO))
 }
@@ -295,9 +297,9 @@ fn charged_fee(card_finish: Field<'_>, currency: &Currency) -> Result<Option<Dec
             return Err(no_charge(json));
         }
         let charge: CardFinish<'_> = serde_json::from_str(json).map_err(|_| no_charge(json))?;
-        charge.charged_amount.amount("card_finish.charged_amount")?;
-        let Some(fee) = charge.charged_fee.amount("card_finish.charged_fee")? else { continue };
-        let charged_in = charge.charged_currency.currency("card_finish.charged_currency")?;
+        charge.amount.amount("card_finish.charged_amount")?;
+        let Some(fee) = charge.fee.amount("card_finish.charged_fee")? else { continue };
+        let charged_in = charge.currency.currency("card_finish.charged_currency")?;
         return Ok(charged_in.is_none_or(|charged_in| charged_in == *currency).then_some(fee));
     }
     Ok(None)
