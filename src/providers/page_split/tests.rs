@@ -35,8 +35,8 @@ fn invalid_record_costs_one_record() {
         r#"{"id":2,"a":{"b":1}"#,
         r#"{"id":2}}"#,
         r#"{"id":2,}"#,
-        r#"{id:2}"#,
-        r#"{'id':2}"#,
+        "{id:2}",
+        "{'id':2}",
     ] {
         let (one, three) = (r#"{"id":1,"x":[{"y":"},{"}]}"#, r#"{"id":3}"#);
         for page in [
