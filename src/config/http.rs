@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{EnvVars, Setting, number_in, seconds};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct HttpConfig {
-    /// The most connections at a time, including WebSockets.
+    /// The most connections at a time, including those of a WebSocket.
     pub max_connections: usize,
     /// How long a client may take to send the head of a request.
     pub header_timeout: Duration,

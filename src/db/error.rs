@@ -135,7 +135,7 @@ impl From<sqlx::Error> for DbError {
         if Unavailability::of(&error).is_some() {
             return Self::Unavailable(error);
         }
-        let code = error.as_database_error().and_then(|database| database.code());
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match code.as_deref() {
             // Serialization failure and deadlock: PostgreSQL expects the transaction to be repeated.
             Some("40001" | "40P01") => Self::Conflict("a row"),

@@ -179,7 +179,10 @@ fn without_comments(sql: &str) -> impl Iterator<Item = &str> {
 fn is_lock_conflict(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
     // 55P03: lock_timeout; 40P01: deadlock. A transaction was rolled back; an index is incomplete.
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03" || code == "40P01")
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "55P03" || code == "40P01")
 }
 
 fn failed(migration: &Migration, error: MigrateError) -> MigrationError {

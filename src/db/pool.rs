@@ -7,9 +7,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use tokio::time::Instant;
 
 use super::DbError;
-use super::jobs::session::Purpose;
 use super::pooler::reject_transaction_pooling;
 use super::process_connections::Process;
+use super::session_limits::Purpose;
 
 /// How long a caller waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

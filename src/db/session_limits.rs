@@ -1,13 +1,27 @@
 //! How long statements, locks and idle transactions of a session may take, by the purpose of the session.
 //!
 //! The server enforces the limits, so that they hold for a client that hangs, is stopped or has lost its network. They are set
-//! by a statement, because `PgBouncer` rejects most of them as parameters of the connection.
+//! by a statement, because PgBouncer rejects most of them as parameters of the connection.
 
 use std::time::Duration;
 
 use sqlx::PgConnection;
 
-use super::jobs::session::Purpose;
+/// What the connections of a pool are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::db) enum Purpose {
+    /// HTTP requests.
+    Requests,
+    /// Authentication and health checks: apart from the requests, so that slow requests neither keep others from being
+    /// authenticated nor make the process look dead.
+    Access,
+    /// Claims, heartbeats and outcomes: apart from the work, so that no job can keep a lease from being renewed.
+    Queue,
+    /// Everything that jobs do.
+    Work,
+    /// Migrations and other commands.
+    Command,
+}
 
 /// The time that a limit allows; zero for any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

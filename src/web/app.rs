@@ -31,7 +31,7 @@ use crate::clock::SharedClock;
 use crate::config::WebConfig;
 use crate::shutdown;
 
-static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new((HealthApi, versioned())));
+static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new((HealthApi::default(), versioned())));
 
 /// Why the web process cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ fn versioned() -> impl OpenApi + 'static {
 pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Response> + 'static {
     let pages = Route::new()
         .at("/", get(root))
-        .nest_no_strip("/health", openapi::described(HealthApi))
+        .nest_no_strip("/health", openapi::described(HealthApi::default()))
         .nest_no_strip("/api/v1", openapi::described(versioned()));
     let pages = document()
         .mount(pages)

@@ -8,11 +8,12 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::http::openapi::Tag;
 use super::state::{PROCESS_TIMEOUT, State};
 use crate::db::DbError;
-use crate::db::error::Unavailability;
 use crate::db::jobs::processes;
 use crate::db::jobs::processes::AliveProcesses;
 use crate::db::writable::check_writable;
@@ -20,6 +21,8 @@ use crate::redis::RedisError;
 
 /// A server that takes longer to respond is down.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the result of the checks is used.
+const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// The health of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -193,7 +196,31 @@ enum ReadinessAnswer {
     NotReady(Json<Readiness>),
 }
 
-pub(in crate::web) struct HealthApi;
+/// Shares the checks of all requests of a second: anyone may send them, and the database connections for them are few.
+#[derive(Default)]
+pub(in crate::web) struct HealthApi {
+    last: Mutex<Option<(Instant, Checks)>>,
+}
+
+/// What health and readiness follow from.
+#[derive(Debug, Clone)]
+struct Checks {
+    servers: ServerChecks,
+    alive: AliveProcesses,
+}
+
+impl HealthApi {
+    async fn check(&self, state: &State) -> Checks {
+        let mut last = self.last.lock().await;
+        if let Some((_, checks)) = last.as_ref().filter(|(at, _)| at.elapsed() < MAX_AGE) {
+            return checks.clone();
+        }
+        let (servers, alive) = tokio::join!(check_servers(state), count_alive(state));
+        let checks = Checks { servers, alive };
+        *last = Some((Instant::now(), checks.clone()));
+        checks
+    }
+}
 
 #[OpenApi(tag = "Tag::Health")]
 impl HealthApi {
@@ -204,7 +231,7 @@ impl HealthApi {
     /// `problems` says what to do. Needs no key.
     #[oai(path = "/health", method = "get", operation_id = "getHealth")]
     async fn health(&self, state: Data<&Arc<State>>) -> HealthAnswer {
-        let (servers, alive) = tokio::join!(check_servers(&state), count_alive(&state));
+        let Checks { servers, alive } = self.check(&state).await;
         let auth = if state.access.is_open() { AuthStatus::Off } else { AuthStatus::Required };
         let health = Health::of(auth, servers, alive);
         match health.services.database {
@@ -227,7 +254,7 @@ impl HealthApi {
     /// Status 503 if the database or Redis is unavailable or refuses writes. Needs no key.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self, state: Data<&Arc<State>>) -> ReadinessAnswer {
-        let readiness = Readiness::of(check_servers(&state).await);
+        let readiness = Readiness::of(self.check(&state).await.servers);
         if readiness.ready {
             ReadinessAnswer::Ready(Json(readiness))
         } else {
@@ -237,6 +264,7 @@ impl HealthApi {
 }
 
 /// The state of the servers, with what is wrong.
+#[derive(Debug, Clone)]
 struct ServerChecks {
     services: Servers,
     problems: Vec<String>,
@@ -276,8 +304,10 @@ async fn find_problem<E: std::fmt::Display>(
 }
 
 fn database_problem(error: &DbError) -> String {
-    let reason = error.unavailability().unwrap_or(Unavailability::Unreachable);
-    format!("{}: {}", reason.problem(), reason.advice())
+    error.unavailability().map_or_else(
+        || "PostgreSQL does not execute a small write: look for what slows it in pg_stat_activity".to_owned(),
+        |reason| format!("{}: {}", reason.problem(), reason.advice()),
+    )
 }
 
 /// Zero if the database is unavailable.

@@ -85,23 +85,19 @@ async fn read_slowly(mut client: TcpStream) {
 }
 
 #[tokio::test]
-async fn slow_clients_do_not_block_exports() {
+async fn slow_client_does_not_block_exports() {
     let system = TestSystem::start(&[]).await;
     insert_discrepancies(&system, 50_000).await;
-    let settings = [("DATABASE_MAX_CONNECTIONS", "4"), ("DOWNLOAD_MAX_SECONDS", "3")];
+    // With so few connections, one export may run.
+    let settings = [("DATABASE_MAX_CONNECTIONS", "4"), ("DOWNLOAD_MAX_SECONDS", "2")];
     let web = system.start_web_with(&settings).await;
     let request = format!("GET {EXPORT} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {VIEWER}\r\n\r\n");
-    let slow = [send(&web, &request).await, send(&web, &request).await];
-    let started = "SELECT count(*) FROM audit_entries WHERE outcome IS NULL";
-    eventually("both exports to run", || async { (system.number(started).await == 2).then_some(()) }).await;
-    let slow = slow.map(|client| tokio::spawn(read_slowly(client)));
-    assert_eq!(web.download(VIEWER, EXPORT, &[]).await.status(), 503, "as many exports run as may");
-
-    let aborted = "SELECT count(*) FROM audit_entries WHERE outcome = 'the file was not complete after 3 s'";
-    eventually("both exports to be aborted", || async { (system.number(aborted).await == 2).then_some(()) }).await;
+    let slow = tokio::spawn(read_slowly(send(&web, &request).await));
+    let aborted = "SELECT count(*) FROM audit_entries WHERE outcome = 'the file was not complete after 2 s'";
+    eventually("the export to be aborted", || async { (system.number(aborted).await == 1).then_some(()) }).await;
     eventually("another export to run", || async {
         (web.download(VIEWER, &format!("{EXPORT}?project=none"), &[]).await.status() == 200).then_some(())
     })
     .await;
-    slow.iter().for_each(tokio::task::JoinHandle::abort);
+    slow.abort();
 }

@@ -15,7 +15,7 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
 use crate::db::DbError;
-use crate::db::session_limits::{SessionLimits, millis};
+use crate::db::session_limits::{Purpose, SessionLimits, millis};
 use crate::db::writable::{is_usable, may_use};
 use crate::domain::job::JobId;
 
@@ -25,22 +25,6 @@ const CLIENT_CHECK: Duration = Duration::from_secs(1);
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(100);
 
 tokio::task_local! { static CURRENT_JOB: JobId; }
-
-/// What the connections of a pool are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// HTTP requests.
-    Requests,
-    /// Authentication and health checks: apart from the requests, so that slow requests neither keep others from being
-    /// authenticated nor make the process look dead.
-    Access,
-    /// Claims, heartbeats and outcomes: apart from the work, so that no job can keep a lease from being renewed.
-    Queue,
-    /// Everything that jobs do.
-    Work,
-    /// Migrations and other commands.
-    Command,
-}
 
 impl Purpose {
     pub(in crate::db) fn pool_options(self, request_statement: Duration) -> PgPoolOptions {

@@ -67,15 +67,15 @@ impl Activity {
     /// Ends when no request has been open for `idle_timeout`, or when the head of a request is not complete after
     /// `header_timeout`. The first request must be complete within `header_timeout` of the connection.
     pub(super) async fn until_silent(&self, header_timeout: Duration, idle_timeout: Duration) {
-        let mut changes = self.0.subscribe();
+        let mut states = self.0.subscribe();
         loop {
-            let state = *changes.borrow_and_update();
+            let state = *states.borrow_and_update();
             // The sender lives as long as `self`. Time for the first request runs from the start, not from its first byte.
-            let changed = changes.wait_for(|new| *new != state && (state.served || new.open > 0));
+            let next = states.wait_for(|new| *new != state && (state.served || new.open > 0));
             match state.limit(header_timeout, idle_timeout) {
-                None => drop(changed.await),
-                Some(limit) => match timeout(limit, changed).await {
-                    Ok(changed) => drop(changed),
+                None => drop(next.await),
+                Some(limit) => match timeout(limit, next).await {
+                    Ok(state) => drop(state),
                     Err(_) => return,
                 },
             }

@@ -52,8 +52,7 @@ pub(in crate::web) async fn serve<E>(
                 if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
                     let activity = Activity::default();
                     let socket = Socket::new(stream, activity.clone(), permit);
-                    let connection =
-                        connection(socket, remote, activity, Arc::clone(&endpoint), config.clone(), stop.clone());
+                    let connection = connection(socket, remote, activity, Arc::clone(&endpoint), *config, stop.clone());
                     connections.spawn(cut.clone().run_until_cancelled_owned(connection));
                 } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
                     tracing::warn!(max_connections = config.max_connections, "refused a connection: too many are open");
