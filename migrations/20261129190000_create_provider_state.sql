@@ -20,7 +20,7 @@ CREATE TABLE refused_logins (
     message text        NOT NULL
 );
 
--- When the next request may be sent. Not logged: after a crash of the server the limit starts anew.
+-- When the next request may be sent. Not logged: after a crash of the server the limit starts again.
 CREATE UNLOGGED TABLE request_slots (
     provider text        PRIMARY KEY,
     next_at  timestamptz NOT NULL

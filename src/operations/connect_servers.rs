@@ -1,4 +1,7 @@
 //! Connects a process to PostgreSQL and Redis at startup, and checks that the schema is up to date.
+//!
+//! A process starts while Redis is unreachable: only wake-ups and live events are missing, and a host that replaces a process
+//! during an outage of Redis must not stop the syncs. Credentials that Redis refuses prevent the start.
 
 use sqlx::PgPool;
 
@@ -55,5 +58,11 @@ async fn check_schema_and_connect_redis(config: &ServersConfig, pool: &PgPool) -
     if let SchemaState::Behind(missing) = schema_state(pool).await? {
         return Err(ConnectError::SchemaBehind(missing));
     }
-    Ok(Redis::connect(&config.redis).await?)
+    match Redis::connect(&config.redis).await {
+        Err(error) if error.is_unreachable() => {
+            tracing::error!(%error, "starting without Redis; wake-ups and live events follow when REDIS_URL answers");
+            Ok(Redis::open(&config.redis)?)
+        }
+        connected => Ok(connected?),
+    }
 }

@@ -45,6 +45,12 @@ pub enum RedisError {
 }
 
 impl RedisError {
+    /// Whether Redis did not answer at all. A refusal, such as of the credentials, is an answer.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.is_io_error() || error.is_timeout() || error.code() == Some("LOADING"))
+    }
+
     /// What is wrong and what to do about it, without the details.
     #[must_use]
     pub fn advice(&self) -> String {

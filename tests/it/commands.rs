@@ -1,6 +1,7 @@
 //! The commands: their help, and one clear message for everything that prevents them from starting.
 
-use crate::harness::programs::{Program, free_port, run};
+use crate::harness::private_servers::PrivateRedis;
+use crate::harness::programs::{Output, Program, free_port, run};
 use crate::harness::servers::Servers;
 
 const NO_SETTINGS: [(&str, String); 0] = [];
@@ -61,21 +62,32 @@ fn missing_and_invalid_settings_are_all_named_in_one_message() {
 }
 
 #[tokio::test]
-async fn unreachable_server_is_named_without_its_password() {
+async fn unreachable_database_is_named_without_its_password() {
     let servers = Servers::start().await;
-    let unreachable_postgres = format!("postgres://psp:s3cret@127.0.0.1:{}/psp", free_port());
-    let unreachable_redis = format!("redis://:s3cret@127.0.0.1:{}", free_port());
+    let unreachable = format!("postgres://psp:s3cret@127.0.0.1:{}/psp", free_port());
     for (program, command) in LONG_RUNNING {
-        for (settings, name) in [
-            (complete_settings(&unreachable_postgres, &servers.redis_url), "DATABASE_URL"),
-            (complete_settings(&servers.database_url, &unreachable_redis), "REDIS_URL"),
-        ] {
-            let output = run(program, &[command], settings);
-            assert_eq!(output.status.code(), Some(1), "{output:?}");
-            assert!(output.stderr.contains(name), "{command}: {}", output.stderr);
-            assert!(!output.stderr.contains("s3cret") && !output.stderr.contains("panicked"), "{}", output.stderr);
-        }
+        let output = run(program, &[command], complete_settings(&unreachable, &servers.redis_url));
+        assert_refused_start(&output, "DATABASE_URL");
     }
+}
+
+/// An unreachable Redis does not prevent the start (`provider_coordination`); one that refuses the credentials does.
+#[tokio::test]
+async fn refused_redis_password_is_named_without_showing_it() {
+    let redis = PrivateRedis::start().await;
+    let servers = Servers::with_redis(&redis).await;
+    let () = redis.command("CONFIG SET requirepass right").await;
+    let with_wrong = servers.redis_url.replacen("redis://", "redis://:s3cret@", 1);
+    for (program, command) in LONG_RUNNING {
+        let output = run(program, &[command], complete_settings(&servers.database_url, &with_wrong));
+        assert_refused_start(&output, "REDIS_URL");
+    }
+}
+
+fn assert_refused_start(output: &Output, setting: &str) {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stderr.contains(setting), "{output:?}");
+    assert!(!output.stderr.contains("s3cret") && !output.stderr.contains("panicked"), "{output:?}");
 }
 
 #[tokio::test]

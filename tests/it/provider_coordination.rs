@@ -19,19 +19,19 @@ async fn accepted_logins(system: &TestSystem) -> i64 {
     system.sandbox.get("requests").await["logins"]["accepted"].as_i64().expect("a count")
 }
 
-/// Redis is stopped before the first request to a provider: only wake-ups and live events are missing.
+/// Redis is stopped before the workers start: only wake-ups and live events are missing.
 #[tokio::test]
 async fn both_sources_sync_with_one_login_while_redis_is_down() {
     let mut redis = PrivateRedis::start().await;
     let arguments = ["--switch", "payshack_single_session=true"];
     let system = TestSystem::start_on(Servers::with_redis(&redis).await, &arguments).await;
     let web = system.start_web().await;
+    redis.stop();
     let _workers = [system.start_jobs(&["worker"]), system.start_jobs(&["worker"]), system.start_jobs(&["worker"])];
     eventually("the workers to be alive", || async {
         (system.number("SELECT count(*) FROM processes").await == 3).then_some(())
     })
     .await;
-    redis.stop();
     let headers = [("x-api-key", OPERATOR), ("content-type", "application/json")];
     for mode in ["incremental", "full", "incremental"] {
         system.sandbox.create_and_change(10, 10).await;

@@ -41,7 +41,7 @@ async fn assert_each_done_at_once(queue: &TestQueue) {
 }
 
 /// Waits until this many workers listen for wake-ups again.
-async fn wait_for_ears(queue: &TestQueue, workers: usize) {
+async fn wait_for_listeners(queue: &TestQueue, workers: usize) {
     eventually("the workers to listen for wake-ups", || async {
         (wakeups::registered_workers(queue).await.len() >= workers).then_some(())
     })
@@ -60,14 +60,14 @@ async fn flushed_redis_loses_and_duplicates_no_job() {
         let () = redis.command("FLUSHALL").await;
     }
     assert_each_done_at_once(&queue).await;
-    wait_for_ears(&queue, 2).await;
+    wait_for_listeners(&queue, 2).await;
 }
 
 #[tokio::test]
 async fn stopped_or_killed_redis_loses_and_duplicates_no_job() {
     let (mut redis, queue) = beside_a_redis().await;
     let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
-    wait_for_ears(&queue, 2).await;
+    wait_for_listeners(&queue, 2).await;
     let ways: [fn(&mut PrivateRedis); 2] = [PrivateRedis::stop, PrivateRedis::kill];
     for lose in ways {
         queue.enqueue_many(100, &COUNTING, counting::args(0, 20, Pause::BeforeTheCheck)).await;
@@ -78,7 +78,7 @@ async fn stopped_or_killed_redis_loses_and_duplicates_no_job() {
         redis.restart().await;
         enqueue(&queue, 20).await;
         assert_each_done_at_once(&queue).await;
-        wait_for_ears(&queue, 2).await;
+        wait_for_listeners(&queue, 2).await;
     }
 }
 
@@ -88,7 +88,7 @@ async fn worker_killed_during_redis_outage_loses_and_duplicates_no_job() {
     let mut dead = queue.start_worker(&[]);
     let _heir = queue.start_worker(&[]);
     let name = dead.worker_name().await;
-    wait_for_ears(&queue, 2).await;
+    wait_for_listeners(&queue, 2).await;
     redis.stop();
     queue.enqueue_many(60, &COUNTING, counting::args(500, 1_000, Pause::BeforeWriting)).await;
     eventually("the worker to be at a job", || async { (!queue.leased_to(&name).await.is_empty()).then_some(()) })
@@ -103,7 +103,7 @@ async fn worker_killed_during_redis_outage_loses_and_duplicates_no_job() {
 async fn slow_redis_delays_no_job_and_duplicates_none() {
     let (redis, queue) = beside_a_redis().await;
     let _workers = [queue.start_worker(&[]), queue.start_worker(&[])];
-    wait_for_ears(&queue, 2).await;
+    wait_for_listeners(&queue, 2).await;
     // Once, so that Redis has the script cached.
     enqueue(&queue, 1).await;
     let () = redis.command("CONFIG RESETSTAT").await;
@@ -123,7 +123,7 @@ async fn slow_redis_delays_no_job_and_duplicates_none() {
     .await;
     enqueue(&queue, 20).await;
     assert_each_done_at_once(&queue).await;
-    wait_for_ears(&queue, 2).await;
+    wait_for_listeners(&queue, 2).await;
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn web_process_serves_during_redis_outage() {
     let health = wait_for_health(&web, "degraded").await;
     assert_eq!(health["services"], json!({"database": "ok", "redis": "down"}), "{health}");
     trigger(&web, "payshack").await;
-    hear_end(&mut socket, "payshack").await;
+    wait_for_end(&mut socket, "payshack").await;
     for away in [true, false] {
         if away {
             outage(AWAY).await;
@@ -149,7 +149,7 @@ async fn web_process_serves_during_redis_outage() {
             wait_for_health(&web, "healthy").await;
         }
         trigger(&web, "vima").await;
-        hear_end(&mut socket, "vima").await;
+        wait_for_end(&mut socket, "vima").await;
     }
     assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "an outage costs no attempt");
     system.wait_until_idle().await;
@@ -172,7 +172,7 @@ async fn trigger(web: &Web, source: &str) {
     assert_eq!(triggered.expect("the web process responds").status, 202);
 }
 
-async fn hear_end(socket: &mut Socket, source: &str) {
+async fn wait_for_end(socket: &mut Socket, source: &str) {
     let of_it = |message: &Value| message["type"] == "sync_completed" && message["source"] == source;
     socket.receive_where("the end of the sync", of_it).await;
 }
@@ -184,7 +184,7 @@ async fn redis_keeps_no_finished_wakeups() {
     let (redis, queue) = beside_a_redis().await;
     let _worker = queue.start_worker(&[]);
     let mut others = [queue.start_worker(&[]), queue.start_worker(&[])];
-    wait_for_ears(&queue, 3).await;
+    wait_for_listeners(&queue, 3).await;
     queue.enqueue(&NO_OP, json!({})).await;
     let (memory, keys) = wait_for_silence(&redis, &queue).await;
 
@@ -192,7 +192,7 @@ async fn redis_keeps_no_finished_wakeups() {
         join_all((0..50).map(|_| queue.enqueue(&NO_OP, json!({})))).await;
     }
     let pushes = redis.info("commandstats", "cmdstat_hsetnx").await;
-    assert!(pushes > 100, "the load must be felt: {pushes} bells");
+    assert!(pushes > 100, "the load must be felt: {pushes} wake-ups");
     let [killed, stopped] = &mut others;
     killed.program.kill();
     stopped.program.signal(Signal::SIGTERM);
@@ -211,7 +211,7 @@ async fn redis_keeps_no_finished_wakeups() {
 
 /// Waits until no wake-up is stored, and returns the remaining bytes and keys.
 async fn wait_for_silence(redis: &PrivateRedis, queue: &TestQueue) -> (u64, u64) {
-    eventually("every bell to be forgotten", || async {
+    eventually("every wake-up to be deleted", || async {
         (wakeups::redis_command::<u64>(queue, "HLEN", "data", &[]).await == 0).then_some(())
     })
     .await;

@@ -69,9 +69,9 @@ impl EnqueueArguments {
 
 fn parse_days(args: Option<&str>, now: DateTime<Utc>, zone: Tz) -> anyhow::Result<Vec<NaiveDate>> {
     let yesterday = RequestedDays { date: Some(day_before(now, zone)), ..RequestedDays::default() };
-    let asked: RequestedDays =
+    let requested: RequestedDays =
         args.map_or(Ok(yesterday), serde_json::from_str).map_err(|error| invalid_arguments(&error))?;
-    asked.days(day_of(now, zone)).map_err(|error| anyhow::anyhow!("{} {error}", error.field()))
+    requested.days(day_of(now, zone)).map_err(|error| anyhow::anyhow!("{} {error}", error.field()))
 }
 
 fn invalid_arguments(error: &serde_json::Error) -> anyhow::Error {
