@@ -49,6 +49,7 @@ string_enum! {
         CursorMarks = "cursor_marks",
         /// Since they were last received.
         Quarantine = "quarantine",
+        UnreadablePages = "unreadable_pages",
         /// Runs that were never completed.
         ReconciliationRuns = "reconciliation_runs",
         /// Of runs that were superseded by a later completed run of the day; the age counts from its completion.
@@ -91,7 +92,7 @@ impl ExpiringRows {
             Self::Ticks | Self::Exports | Self::SupersededResults => days(30),
             // A record that could not be parsed may be a payment that is stored nowhere else, so a person gets 90 days to act.
             // It may also name a payer, so it is not kept longer. The runs that it names are kept as long.
-            Self::Quarantine | Self::SyncRuns | Self::ReconciliationRuns => days(90),
+            Self::Quarantine | Self::UnreadablePages | Self::SyncRuns | Self::ReconciliationRuns => days(90),
             // Rates are still needed for payments of a year ago, if a person syncs old days.
             Self::ExchangeRates => days(400),
             // An audit covers a year, and takes place some months after it.
@@ -106,7 +107,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 40] = {
+pub const RETENTION: [RetentionRule; 41] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -130,6 +131,7 @@ pub const RETENTION: [RetentionRule; 40] = {
         rule("refused_logins", Bounded("the accounts in use; a refusal deletes those of others that are over")),
         rule("request_slots", Bounded("the providers with a rate limit")),
         rule("quarantine", Expires(&[Rows::Quarantine])),
+        rule("unreadable_pages", Expires(&[Rows::UnreadablePages])),
         rule("jobs", Expires(&[Rows::Jobs, Rows::FailedJobs])),
         rule("job_attempts", DeletedWith("jobs")),
         rule("job_leases", Bounded("the running jobs")),

@@ -13,7 +13,7 @@ use crate::db::access::{audit, idempotent_requests};
 use crate::db::jobs::{processes, schedule_ticks};
 use crate::db::metadata::balances;
 use crate::db::reconciliation::{record, results};
-use crate::db::sync::{quarantine, runs, streams};
+use crate::db::sync::{quarantine, runs, streams, unreadable_pages};
 use crate::db::transactions::exchange_rates;
 use crate::db::{DbError, events, exports, jobs};
 use crate::domain::job::JobState;
@@ -58,6 +58,8 @@ async fn delete_batch(
         // Their age counts from the watermark, and there are only some hundred a day.
         ExpiringRows::CursorMarks => streams::prune_marks(pool, max_age).await?,
         ExpiringRows::Quarantine => delete_quarantined(pool, time, limit).await?,
+        // One row per source.
+        ExpiringRows::UnreadablePages => unreadable_pages::prune(pool, time).await?,
         ExpiringRows::ReconciliationRuns => record::prune_uncompleted(pool, time, limit).await?,
         ExpiringRows::SupersededResults => results::prune_superseded(pool, time, now, limit).await?,
         ExpiringRows::IdempotentRequests => idempotent_requests::prune(pool, time, limit).await?,

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::upstream::Upstream;
+use crate::domain::secret::Secret;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
@@ -47,6 +48,8 @@ pub enum ProviderError {
         reason: String,
         /// The beginning of the response: at most 200 characters, without secrets or personal data.
         excerpt: String,
+        /// The whole response. It contains personal data, so it is for people who may see that.
+        page: Secret,
     },
     /// The response exceeds the size limit.
     #[error(
@@ -138,7 +141,10 @@ mod tests {
             (ProviderError::Failed { provider, message: text() }, Retry::WithBackoff),
             (ProviderError::Refused { provider, status: 200, message: text() }, Retry::WithBackoff),
             (ProviderError::Refused { provider, status: 404, message: text() }, Retry::Never),
-            (ProviderError::Unreadable { provider, reason: text(), excerpt: text() }, Retry::WithBackoff),
+            (
+                ProviderError::Unreadable { provider, reason: text(), excerpt: text(), page: Secret::new("") },
+                Retry::WithBackoff,
+            ),
             (ProviderError::TooLarge { provider, limit: 1 }, Retry::WithBackoff),
             (ProviderError::SessionUnavailable { provider, message: text() }, Retry::After(SHORTEST_PAUSE)),
             (ProviderError::Misconfigured { provider, message: text() }, Retry::Never),

@@ -27,6 +27,7 @@ use super::retry::{RetryBudget, RetryPolicy};
 use super::text::decode;
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
+use crate::domain::secret::Secret;
 
 /// What a response without content says in JSON.
 const NOTHING: &str = "null";
@@ -239,6 +240,7 @@ impl HttpClient {
                 provider,
                 reason: redactor.message(&reason),
                 excerpt: redactor.excerpt(response),
+                page: Secret::new(redactor.redact(response)),
             },
             Rejection::Refused(message) => {
                 ProviderError::Refused { provider, status: 200, message: redactor.message(&message) }

@@ -9,6 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::consistency::{assert_matches_sandbox, assert_rollups_match_transactions};
+use crate::harness::eventually;
+use crate::harness::programs::{Program, run};
 use crate::harness::test_system::{ADMIN, TestSystem, items};
 
 const FULL: Option<&str> = Some(r#"{"mode":"full"}"#);
@@ -214,4 +216,18 @@ async fn damaged_pages_are_stored_quarantined_or_read_again() {
     }
     assert!(system.number("SELECT count(*) FROM quarantine").await > 10, "the others are quarantined");
     assert_rollups_match_transactions(&system).await;
+}
+
+/// A page that ends too early is no reason to store a part of it. What was received can be printed.
+#[tokio::test]
+async fn last_unreadable_page_of_a_source_is_kept() {
+    let system = TestSystem::start(&["--history-days", "1", "--per-day", "20", "--fault", "vima.truncated=1"]).await;
+    let _worker = system.start_jobs(&["worker"]);
+    let job = system.enqueue("sync-vima", FULL);
+    eventually("the attempt to fail", || async { (system.job_state(job).await == "retrying").then_some(()) }).await;
+    assert_eq!(system.count_transactions("vima").await, 0);
+    let printed = run(Program::Jobs, &["quarantine", "page", "vima"], system.settings());
+    assert!(printed.status.success() && printed.stdout.contains("\"operation_id\":\""), "{printed:?}");
+    let printed = run(Program::Jobs, &["quarantine", "page", "payshack"], system.settings());
+    assert!(printed.stdout.contains("every page of payshack could be read"), "{printed:?}");
 }

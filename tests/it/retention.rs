@@ -83,6 +83,11 @@ fn insert(rows: ExpiringRows) -> &'static str {
              SELECT gen_random_uuid(), 'vima', 'payin', 'no', '', sha256(age::text::bytea), gen_random_uuid(), now(), now() - age
                FROM (VALUES (interval '91 days'), (interval '89 days')) AS entry (age)"
         }
+        ExpiringRows::UnreadablePages => {
+            "INSERT INTO unreadable_pages (source, reason, raw, run_id, received_at)
+             VALUES ('vima', 'no', '', gen_random_uuid(), now() - interval '91 days'),
+                    ('payshack', 'no', '', gen_random_uuid(), now() - interval '89 days')"
+        }
         // Inserted as fixtures.
         ExpiringRows::ReconciliationRuns | ExpiringRows::SupersededResults => "SELECT",
         ExpiringRows::IdempotentRequests => {

@@ -1,4 +1,5 @@
-//! `psp-jobs quarantine`: lists quarantined records, and enqueues their replay.
+//! `psp-jobs quarantine`: lists quarantined records, enqueues their replay, and prints pages that could not be split into
+//! records.
 
 use std::io::Write;
 
@@ -8,6 +9,7 @@ use clap::{Args, Subcommand};
 use psp_dashboard::db::page::PageWindow;
 use psp_dashboard::db::sync::quarantine;
 use psp_dashboard::db::sync::quarantine::{QuarantineEntry, QuarantineFilter};
+use psp_dashboard::db::sync::unreadable_pages;
 use psp_dashboard::domain::job::{NewJob, Trigger};
 use psp_dashboard::domain::record::ReadableText;
 use psp_dashboard::domain::replay::Replay;
@@ -30,6 +32,11 @@ enum QuarantineCommand {
     List(ListArguments),
     /// Enqueue a job that parses records again: one, those of one source, or all. Prints the job's id.
     Replay(ReplayArguments),
+    /// Print the last page of a source that could not be split into records. It contains personal data.
+    Page {
+        #[arg(value_parser = source_parser())]
+        source: Source,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +85,7 @@ impl QuarantineArguments {
         match self.command {
             QuarantineCommand::List(arguments) => list(context, &arguments).await,
             QuarantineCommand::Replay(arguments) => replay(context, &arguments).await,
+            QuarantineCommand::Page { source } => print_page(context, source).await,
         }
     }
 }
@@ -116,6 +124,17 @@ fn write_entry(out: &mut impl Write, entry: &QuarantineEntry) -> std::io::Result
 /// A provider's text, with control characters replaced, which a terminal could interpret.
 fn replace_controls(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+async fn print_page(context: &JobContext, source: Source) -> anyhow::Result<()> {
+    let Some(page) = unreadable_pages::find(&context.queue_pool, source).await? else {
+        println!("every page of {source} could be read");
+        return Ok(());
+    };
+    let received_at = page.received_at.format("%Y-%m-%d %H:%M:%SZ");
+    println!("received {received_at} by the run {}: {}", page.run_id, replace_controls(&page.reason));
+    println!("{}", replace_controls(&ReadableText::new(&page.raw).text));
+    Ok(())
 }
 
 async fn replay(context: &JobContext, arguments: &ReplayArguments) -> anyhow::Result<()> {

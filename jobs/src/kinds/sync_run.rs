@@ -9,7 +9,10 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::sync::runs::NewSyncRun;
+use psp_dashboard::db::sync::unreadable_pages;
+use psp_dashboard::db::sync::unreadable_pages::UnreadablePage;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::domain::secret::Secret;
 use psp_dashboard::domain::sync::{Counts, DayCheckpoint, Stream, SyncArgs};
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::begin_history::enqueue_backlog;
@@ -122,7 +125,21 @@ impl<'a> SyncRun<'a> {
         let fetching = fetch(sender);
         let fetched = async { Ok::<_, DbError>(fetching.await) };
         let (fetched, ()) = tokio::try_join!(fetched, self.store_received(receiver))?;
+        if let Err(ProviderError::Unreadable { reason, page, .. }) = &fetched {
+            self.keep_unreadable(reason, page).await?;
+        }
         Ok(fetched?)
+    }
+
+    async fn keep_unreadable(&self, reason: &str, page: &Secret) -> Result<(), DbError> {
+        let JobContext { pool, clock, .. } = self.context;
+        let page = UnreadablePage {
+            reason: reason.to_owned(),
+            raw: page.expose().as_bytes().to_vec(),
+            run_id: self.run_claim.run_id,
+            received_at: clock.now(),
+        };
+        unreadable_pages::upsert(pool, self.source, &page).await
     }
 
     async fn store_received(&mut self, mut receiver: mpsc::Receiver<Page>) -> Result<(), DbError> {

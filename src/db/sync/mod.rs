@@ -1,5 +1,5 @@
-//! The state of syncs: runs, positions in streams, history coverage, rechecks, quarantined records, and the rules by which
-//! records are read.
+//! The state of syncs: runs, positions in streams, history coverage, rechecks, quarantined records, unreadable pages, and
+//! the rules by which records are read.
 
 pub mod history;
 pub mod quarantine;
@@ -7,3 +7,4 @@ pub mod rechecks;
 pub mod rules;
 pub mod runs;
 pub mod streams;
+pub mod unreadable_pages;

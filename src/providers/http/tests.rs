@@ -86,7 +86,12 @@ async fn persistent_failures_end_with_their_error() {
         (|| Answer::Endless, ProviderError::TooLarge { provider, limit: 100_000 }, 6),
         (
             || Answer::ok("<html> <b>hm</b>"),
-            ProviderError::Unreadable { provider, reason: "no number".into(), excerpt: "<html> <b>hm</b>".into() },
+            ProviderError::Unreadable {
+                provider,
+                reason: "no number".into(),
+                excerpt: "<html> <b>hm</b>".into(),
+                page: Secret::new("<html> <b>hm</b>"),
+            },
             6,
         ),
         (
