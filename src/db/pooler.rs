@@ -16,7 +16,7 @@ use super::DbError;
 /// Other clients may get the session of the first connection before the second one does.
 const ROUNDS: u32 = 3;
 /// A pooler without another session keeps the first connection waiting for the second.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Fails with [`DbError::TransactionPooling`] if the transactions of `first` may run in different sessions.
 pub(super) async fn reject_transaction_pooling(
@@ -42,7 +42,7 @@ async fn keeps_its_session(first: &mut PgConnection, second: &mut PgConnection) 
     }
     let reading = simple_query(first, "SELECT COALESCE(current_setting('psp.session', true), '')".to_owned());
     let mut reading = std::pin::pin!(reading);
-    let found = match timeout(PATIENCE, reading.as_mut()).await {
+    let found = match timeout(TIMEOUT, reading.as_mut()).await {
         Ok(found) => Some(found?),
         Err(_) => None,
     };
@@ -50,7 +50,7 @@ async fn keeps_its_session(first: &mut PgConnection, second: &mut PgConnection) 
     if let Some(found) = found {
         return Ok(found == value);
     }
-    let answered = timeout(PATIENCE, reading).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+    let answered = timeout(TIMEOUT, reading).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
     tracing::debug!(answered, "the first connection had to wait for the second one");
     Ok(false)
 }

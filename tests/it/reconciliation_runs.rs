@@ -99,6 +99,7 @@ async fn run_has_its_parameters_and_counts() {
         "amounts": [{"currency": "INR", "matched": "400.00", "pending": "20.00",
                      "at_risk": {"amount": "1.50", "status": "200.00", "missing_vima": "100.00",
                                  "missing_payshack": "50.25", "duplicate": "10.00"}}],
+        "results_deleted_at": null,
     });
     assert_eq!(shown, expected);
     assert_eq!(web.get(RUNS).await["items"], json!([shown]));
