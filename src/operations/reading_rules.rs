@@ -2,7 +2,7 @@
 //!
 //! Newer rules replace what older ones made of the same version, any number of times; older rules never replace what newer
 //! ones made. So workers of two releases, or with two settings, cannot undo each other's work forever while both run. Which
-//! rules are newer cannot be told from the rules, so it is decided by their use: a worker that starts makes its rules the
+//! rules are newer cannot be derived from the rules, so it is decided by their use: a worker that starts makes its rules the
 //! newest. In a rolling deployment the last worker to start has the new ones.
 
 use sqlx::PgPool;

@@ -8,7 +8,7 @@
 
 use serde_json::value::RawValue;
 
-use super::structure::{StructureError, member_name, members, mend, skip_blanks, value_end};
+use super::structure::{StructureError, member_name, members, repair, skip_blanks, value_end};
 
 /// How often one page is searched for the end of an invalid record; a limit for hostile pages.
 const MAX_ATTEMPTS: usize = 1000;
@@ -38,7 +38,7 @@ pub(super) enum SplitError {
     NoList,
     #[error("{0} occurs twice")]
     Repeated(String),
-    #[error("its records cannot be told apart after byte {at}")]
+    #[error("its records cannot be separated after byte {at}")]
     Ambiguous { at: usize },
     #[error(transparent)]
     Structure(#[from] StructureError),
@@ -176,8 +176,8 @@ impl<'a> Splitter<'a, '_> {
     /// The page without the records, which end at `end`.
     fn envelope(&self, end: usize) -> Result<String, SplitError> {
         let names: Vec<&str> = self.shape.lists.iter().chain(&self.shape.single).copied().flatten().copied().collect();
-        let mended = mend(&format!("{}[]{}", &self.page[..self.start], &self.page[end..]), &names)?;
-        mended.repeated.map_or(Ok(mended.json), |name| Err(SplitError::Repeated(name)))
+        let repaired = repair(&format!("{}[]{}", &self.page[..self.start], &self.page[end..]), &names)?;
+        repaired.repeated.map_or(Ok(repaired.json), |name| Err(SplitError::Repeated(name)))
     }
 }
 

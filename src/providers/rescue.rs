@@ -4,7 +4,7 @@
 //! be a guess. A record that is not JSON at all stays malformed; its ids are read as far as they are visible, so that a later,
 //! valid version of the same payment releases it from quarantine, and a cursor can pass it.
 
-use super::structure::{MAX_DEPTH, is_too_deep, is_valid, mend, skip_blanks, string_end};
+use super::structure::{MAX_DEPTH, is_too_deep, is_valid, repair, skip_blanks, string_end};
 
 /// The names with a special meaning in the records of a list.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +31,10 @@ pub(super) fn structural_problem(raw: &str) -> Option<String> {
 /// `error` is why the record cannot be deserialized.
 pub(super) fn rescue(raw: &str, error: &serde_json::Error, names: RecordNames) -> Rescued {
     let invalid = (!is_valid(raw)).then(|| format!("the record is not valid JSON ({error})"));
-    match mend(raw, names.once) {
-        Ok(mended) => {
-            let repeated = mended.repeated.map(|name| format!("{name} occurs twice"));
-            Rescued { json: mended.json, problem: invalid.or(repeated) }
+    match repair(raw, names.once) {
+        Ok(repaired) => {
+            let repeated = repaired.repeated.map(|name| format!("{name} occurs twice"));
+            Rescued { json: repaired.json, problem: invalid.or(repeated) }
         }
         Err(reason) => {
             let problem = invalid.unwrap_or_else(|| format!("the record cannot be parsed: {reason}"));

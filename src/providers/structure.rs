@@ -28,7 +28,7 @@ pub(super) enum StructureError {
 
 /// JSON without invalid values and repeated names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mended {
+pub(super) struct Repaired {
     pub(super) json: String,
     /// A name that may occur only once but occurs several times in one object; its value is null in `json`.
     pub(super) repeated: Option<String>,
@@ -36,15 +36,15 @@ pub(super) struct Mended {
 
 /// Rewrites `text` as valid JSON: an invalid scalar becomes null, and the last of several members with the same name wins,
 /// except for the names in `once`.
-pub(super) fn mend(text: &str, once: &[&str]) -> Result<Mended, StructureError> {
+pub(super) fn repair(text: &str, once: &[&str]) -> Result<Repaired, StructureError> {
     let (start, end) = whole_value(text)?;
-    let mut mended = Mended { json: String::with_capacity(text.len()), repeated: None };
-    write_mended(&mut mended, &text[start..end], once)?;
-    Ok(mended)
+    let mut repaired = Repaired { json: String::with_capacity(text.len()), repeated: None };
+    write_repaired(&mut repaired, &text[start..end], once)?;
+    Ok(repaired)
 }
 
 /// Recursive: [`value_end`] has checked the depth.
-fn write_mended(mended: &mut Mended, value: &str, once: &[&str]) -> Result<(), StructureError> {
+fn write_repaired(repaired: &mut Repaired, value: &str, once: &[&str]) -> Result<(), StructureError> {
     match value.as_bytes().first() {
         Some(b'{') => {
             let members = members(value)?;
@@ -52,32 +52,32 @@ fn write_mended(mended: &mut Mended, value: &str, once: &[&str]) -> Result<(), S
             for (name, value) in &members {
                 values.entry(name).or_default().push(value);
             }
-            mended.json.push('{');
+            repaired.json.push('{');
             for (index, (name, values)) in values.into_iter().enumerate() {
-                mended.json.push_str(if index > 0 { "," } else { "" });
-                mended.json.push_str(&serde_json::Value::from(name).to_string());
-                mended.json.push(':');
+                repaired.json.push_str(if index > 0 { "," } else { "" });
+                repaired.json.push_str(&serde_json::Value::from(name).to_string());
+                repaired.json.push(':');
                 match values.last() {
-                    Some(last) if values.len() == 1 || !once.contains(&name) => write_mended(mended, last, once)?,
+                    Some(last) if values.len() == 1 || !once.contains(&name) => write_repaired(repaired, last, once)?,
                     _ => {
-                        mended.repeated.get_or_insert_with(|| name.to_owned());
-                        mended.json.push_str("null");
+                        repaired.repeated.get_or_insert_with(|| name.to_owned());
+                        repaired.json.push_str("null");
                     }
                 }
             }
-            mended.json.push('}');
+            repaired.json.push('}');
         }
         Some(b'[') => {
-            mended.json.push('[');
+            repaired.json.push('[');
             for (index, element) in elements(value)?.into_iter().enumerate() {
                 if index > 0 {
-                    mended.json.push(',');
+                    repaired.json.push(',');
                 }
-                write_mended(mended, element, once)?;
+                write_repaired(repaired, element, once)?;
             }
-            mended.json.push(']');
+            repaired.json.push(']');
         }
-        _ => mended.json.push_str(if is_valid(value) { value } else { "null" }),
+        _ => repaired.json.push_str(if is_valid(value) { value } else { "null" }),
     }
     Ok(())
 }

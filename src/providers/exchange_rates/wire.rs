@@ -12,7 +12,7 @@ use crate::domain::exchange_rate::dollars_for_one;
 use crate::domain::money::Currency;
 use crate::providers::field::{Field, FieldError, Members, Object};
 use crate::providers::http::{Rejection, message_of};
-use crate::providers::structure::mend;
+use crate::providers::structure::repair;
 
 /// How many skipped currencies are reported.
 const MAX_SKIPPED: usize = 100;
@@ -38,8 +38,8 @@ struct FeedJson<'a> {
 pub(super) fn read_rates(response: &str) -> Result<LatestRates, Rejection> {
     match valid_rates(response) {
         Err(Rejection::Unreadable(reason)) => {
-            let mended = mend(response, &[]).ok().and_then(|mended| valid_rates(&mended.json).ok());
-            mended.ok_or(Rejection::Unreadable(reason))
+            let repaired = repair(response, &[]).ok().and_then(|repaired| valid_rates(&repaired.json).ok());
+            repaired.ok_or(Rejection::Unreadable(reason))
         }
         rates => rates,
     }

@@ -61,9 +61,9 @@ fn mended_json_has_nulls_for_invalid_values() {
         ("Infinity", "null"),
         ("100.00000000", "100.00000000"),
     ] {
-        assert_eq!(mend(text, &[]).map(|mended| mended.json), Ok(expected.to_owned()), "{text}");
+        assert_eq!(repair(text, &[]).map(|repaired| repaired.json), Ok(expected.to_owned()), "{text}");
     }
-    assert_eq!(mend("[] []", &[]), Err(StructureError::Unexpected { at: 3 }));
+    assert_eq!(repair("[] []", &[]), Err(StructureError::Unexpected { at: 3 }));
 }
 
 proptest! {
@@ -71,9 +71,9 @@ proptest! {
     fn valid_json_has_its_own_end(value in ".*", number in any::<f64>()) {
         let json = serde_json::json!([{"a": value, "b": [number, value], &*value: null}, value]).to_string();
         prop_assert_eq!(value_end(&json, 0), Ok(json.len()));
-        let mended = mend(&json, &[]).expect("valid JSON");
+        let repaired = repair(&json, &[]).expect("valid JSON");
         let parsed = |json: &str| serde_json::from_str::<serde_json::Value>(json).expect("JSON");
-        prop_assert_eq!(parsed(&mended.json), parsed(&json));
+        prop_assert_eq!(parsed(&repaired.json), parsed(&json));
     }
 
     #[test]
@@ -81,8 +81,8 @@ proptest! {
         if let Ok(end) = value_end(&text, 0) {
             prop_assert!(text.is_char_boundary(end));
         }
-        if let Ok(mended) = mend(&text, &["a"]) {
-            prop_assert!(is_valid(&mended.json), "{}", mended.json);
+        if let Ok(repaired) = repair(&text, &["a"]) {
+            prop_assert!(is_valid(&repaired.json), "{}", repaired.json);
         }
     }
 }
