@@ -3,7 +3,7 @@
 //! A cursor that moved to a wrong id far beyond all others would skip every later payment. Ids may grow slowly, in jumps, and
 //! beyond 64 bits, so neither a fixed limit nor the average growth can tell. An id is not trusted while it is far beyond the
 //! last trusted one and has hardly any neighbour there: when a provider really continues with larger ids, the next payments
-//! have ids near it, and then all of them are trusted.
+//! have ids close to it, and then all of them are trusted.
 
 use super::version::SequenceId;
 
@@ -12,8 +12,11 @@ const MIN_DISTANCE: u128 = 1 << 32;
 /// The suspicious distance is the last trusted id divided by this. An id that counts the time since 2018 grows by that in
 /// seven weeks.
 const DISTANCE_DIVISOR: u128 = 64;
-/// How many ids near each other are trusted, however far away they are.
+/// How many ids close to each other are trusted, however far away they are.
 const MIN_CLUSTER: usize = 3;
+/// Ids are close if their distance is at most the id divided by this: hours for an id that counts the time since 2018, so that
+/// the next payments are close. Wrong ids that have nothing in common are not, however many there are.
+const CLOSE_DIVISOR: u128 = 1 << 14;
 
 /// Which ids of a list a cursor may move to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,7 +40,7 @@ impl TrustedIds {
         let mut rest = ids.as_slice();
         while let Some(next) = rest.first() {
             let cluster = &rest[..cluster_size(rest)];
-            if cluster.len() >= MIN_CLUSTER || last.is_none_or(|last| is_near(last, *next)) {
+            if cluster.len() >= MIN_CLUSTER || last.is_none_or(|last| is_within(last, *next, DISTANCE_DIVISOR)) {
                 last = cluster.last().copied().max(last);
                 trusted.newest = cluster.last().copied();
             } else {
@@ -49,13 +52,13 @@ impl TrustedIds {
     }
 }
 
-/// The number of ids at the start of a sorted list that are near their neighbour.
+/// The number of ids at the start of a sorted list that are close to their neighbour.
 fn cluster_size(ids: &[SequenceId]) -> usize {
-    1 + ids.windows(2).take_while(|pair| is_near(pair[0], pair[1])).count()
+    1 + ids.windows(2).take_while(|pair| is_within(pair[0], pair[1], CLOSE_DIVISOR)).count()
 }
 
-fn is_near(id: SequenceId, next: SequenceId) -> bool {
-    next.0.saturating_sub(id.0) <= (id.0 / DISTANCE_DIVISOR).max(MIN_DISTANCE)
+fn is_within(id: SequenceId, next: SequenceId, divisor: u128) -> bool {
+    next.0.saturating_sub(id.0) <= (id.0 / divisor).max(MIN_DISTANCE)
 }
 
 #[cfg(test)]
@@ -86,6 +89,13 @@ mod tests {
             trusted(Some(NOW), &[largest, NOW + 5, 10_u128.pow(30)]),
             (Some(NOW + 5), vec![10_u128.pow(30), largest])
         );
+    }
+
+    #[test]
+    fn many_outliers_that_are_not_close_to_each_other_are_not_trusted() {
+        let outliers: Vec<u128> = (64..99).map(|factor| factor * 10_u128.pow(36)).collect();
+        let ids: Vec<u128> = [NOW + 1].iter().chain(&outliers).copied().collect();
+        assert_eq!(trusted(Some(NOW), &ids), (Some(NOW + 1), outliers));
     }
 
     #[test]
