@@ -12,6 +12,7 @@ use super::access::audit::AuditApi;
 use super::access::me::MeApi;
 use super::export::{self, skip_compression};
 use super::health::HealthApi;
+use super::http::auth::authorization::Authorization;
 use super::http::middleware::RequestMiddleware;
 use super::http::openapi::{self, Document};
 use super::http::server;
@@ -21,7 +22,7 @@ use super::jobs::schedule::ScheduleApi;
 use super::metrics;
 use super::payshack;
 use super::reconciliation;
-use super::socket::{self, Authenticator, FeedError, Hub, ServerFeed};
+use super::socket::{self, FeedError, Hub, ServerFeed};
 use super::state::{State, StateError};
 use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
@@ -84,11 +85,11 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Respon
         // response.
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
         .before(skip_compression);
-    let authenticator: Arc<dyn Authenticator> = state.access();
     // Beside the pages, because an upgrade must not be compressed.
-    let routes = socket::mount(Route::new().nest("/", pages), hub, &authenticator);
-    let (cors, requests) = (state.cors.clone(), state.requests.clone());
-    RequestMiddleware::new(routes.data(state.access()).data(state), cors, requests, document())
+    let routes = socket::mount(Route::new().nest("/", pages), hub);
+    let (access, cors, requests) = (state.access(), state.cors.clone(), state.requests.clone());
+    let routes = routes.data(Arc::clone(&access)).data(state);
+    RequestMiddleware::new(Authorization::new(routes, access), cors, requests)
 }
 
 #[handler]

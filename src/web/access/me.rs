@@ -8,7 +8,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::domain::access::Role;
-use crate::web::http::auth::{Access, Viewer};
+use crate::web::http::auth::{Access, Caller};
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::schema::{Time, named_enum};
@@ -55,8 +55,8 @@ impl MeApi {
     /// The name and the role of the key of this request.
     #[oai(path = "/me", method = "get", operation_id = "getMe")]
     #[expect(clippy::unused_async, reason = "poem-openapi requires async operations")]
-    async fn me(&self, viewer: Viewer) -> Result<Json<Me>, Fails> {
-        Ok(Json(Me { name: viewer.0.name, role: viewer.0.role }))
+    async fn me(&self, caller: Caller) -> Result<Json<Me>, Fails> {
+        Ok(Json(Me { name: caller.0.name, role: caller.0.role }))
     }
 
     /// Create a WebSocket ticket
@@ -64,8 +64,8 @@ impl MeApi {
     /// For browsers, which cannot send headers with a WebSocket. The ticket opens one connection within 60 seconds, with the role
     /// of this key.
     #[oai(path = "/ws/ticket", method = "post", operation_id = "createWebSocketTicket")]
-    async fn ticket(&self, access: Data<&Arc<Access>>, viewer: Viewer) -> Result<Json<WebSocketTicket>, Fails> {
-        let issued = access.issue_ticket(&viewer.0).await?;
+    async fn ticket(&self, access: Data<&Arc<Access>>, caller: Caller) -> Result<Json<WebSocketTicket>, Fails> {
+        let issued = access.issue_ticket(&caller.0).await?;
         Ok(Json(WebSocketTicket { ticket: issued.ticket, expires_at: Time(issued.expires_at) }))
     }
 }

@@ -22,7 +22,7 @@ use super::filters::discrepancies::DiscrepancyQuery;
 use super::filters::metrics::MetricsQuery;
 use super::filters::payshack::MetadataQuery;
 use super::filters::transactions::TransactionQuery;
-use super::http::auth::Viewer;
+use super::http::auth::Caller;
 use super::http::fails::{Fails, Failure};
 use super::http::openapi::Tag;
 use super::http::problem::{Problem, ProblemCode};
@@ -61,11 +61,11 @@ impl ExportFilesApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<TransactionQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        respond(&state, request, &viewer.0, &from_query::transactions(&state, &viewer.0, query.0, file.0)).await
+        respond(&state, request, &caller.0, &from_query::transactions(&state, &caller.0, query.0, file.0)).await
     }
 
     /// Export discrepancies
@@ -77,13 +77,13 @@ impl ExportFilesApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<DiscrepancyQuery>,
         file: Query<FileQuery>,
         file_zone: Query<FileZoneQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
         let export = from_query::reconciliation(&state, &query.0, file.0, &file_zone.0);
-        respond(&state, request, &viewer.0, &export).await
+        respond(&state, request, &caller.0, &export).await
     }
 
     /// Export metrics
@@ -95,11 +95,11 @@ impl ExportFilesApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<MetricsQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        respond(&state, request, &viewer.0, &from_query::metrics_summary(&state, &query.0, file.0)?).await
+        respond(&state, request, &caller.0, &from_query::metrics_summary(&state, &query.0, file.0)?).await
     }
 
     /// Export PayShack clients
@@ -111,13 +111,13 @@ impl ExportFilesApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<MetadataQuery>,
         file: Query<FileQuery>,
         file_zone: Query<FileZoneQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        let export = from_query::payshack_clients(&state, &viewer.0, query.0, file.0, &file_zone.0);
-        respond(&state, request, &viewer.0, &export).await
+        let export = from_query::payshack_clients(&state, &caller.0, query.0, file.0, &file_zone.0);
+        respond(&state, request, &caller.0, &export).await
     }
 }
 

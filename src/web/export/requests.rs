@@ -21,7 +21,7 @@ use crate::operations::export::open::{
 use crate::operations::export::request::{RequestedExport, request_export};
 use crate::operations::idempotency::IdempotencyError;
 use crate::web::http::accepted::Accepted;
-use crate::web::http::auth::Viewer;
+use crate::web::http::auth::Caller;
 use crate::web::http::body::Body;
 use crate::web::http::fails::{Fails, Failure, NotFound};
 use crate::web::http::idempotency::idempotent;
@@ -143,17 +143,17 @@ impl ExportRequestsApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        viewer: Viewer,
+        caller: Caller,
         body: Body<ExportRequest>,
         /// The same key with the same body within 24 hours returns the same export; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<Export>, Fails<(IdempotencyError, ExportAccessError)>> {
         let State { pool, redis, clock, .. } = &***state;
-        let spec = body.value.spec(&state, &viewer.0)?;
-        let idempotent = idempotent(&viewer.0, request, idempotency_key.0, body.digest)?;
+        let spec = body.value.spec(&state, &caller.0)?;
+        let idempotent = idempotent(&caller.0, request, idempotency_key.0, body.digest)?;
         let RequestedExport { id, .. } = request_export(pool, redis, &spec, idempotent.as_ref(), clock.now()).await?;
-        let export = find_export(pool, &viewer.0, id).await?;
+        let export = find_export(pool, &caller.0, id).await?;
         Ok(Accepted::at(location_of(id), Export::new(export, &state)))
     }
 
@@ -165,11 +165,11 @@ impl ExportRequestsApi {
     async fn get(
         &self,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<Json<Export>, Fails<ExportAccessError>> {
-        let export = find_export(&state.pool, &viewer.0, id.0).await?;
+        let export = find_export(&state.pool, &caller.0, id.0).await?;
         Ok(Json(Export::new(export, &state)))
     }
 
@@ -181,11 +181,11 @@ impl ExportRequestsApi {
     async fn delete(
         &self,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<Json<Export>, Fails<ExportAccessError>> {
-        let export = remove_export(&state.pool, &state.files, &viewer.0, id.0).await?;
+        let export = remove_export(&state.pool, &state.files, &caller.0, id.0).await?;
         Ok(Json(Export::new(export, &state)))
     }
 
@@ -199,16 +199,16 @@ impl ExportRequestsApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        viewer: Viewer,
+        caller: Caller,
         /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<StoredFile, Fails<(OpenError, RangeNotSatisfiable)>> {
         let State { pool, files, clock, .. } = &***state;
-        let opened = open_export(pool, &viewer.0, id.0, clock.now()).await?;
+        let opened = open_export(pool, &caller.0, id.0, clock.now()).await?;
         let part = requested_part(request.headers(), &etag(&opened), opened.bytes)?;
         let bytes = part.clone().unwrap_or(0..opened.bytes);
         if bytes.start == 0 {
-            audit_download(pool, &viewer.0, &opened, clock.now()).await?;
+            audit_download(pool, &caller.0, &opened, clock.now()).await?;
         }
         let chunks = files.read(&opened.stored_as, bytes).await?;
         Ok(StoredFile::new(opened, part, chunks, state.exporter.receiver_limits()))

@@ -11,7 +11,7 @@ use crate::operations::idempotency::IdempotencyError;
 
 const MAX_KEY_LENGTH: usize = 255;
 
-/// `None` if the request has no key. Different people, and different paths, may use the same key.
+/// `None` if the request has no key. Different keys, and different paths, may use the same key.
 pub(in crate::web) fn idempotent(
     principal: &Principal,
     request: &Request,
@@ -23,7 +23,7 @@ pub(in crate::web) fn idempotent(
         return Err(Problem::field("Idempotency-Key", format!("must have 1 to {MAX_KEY_LENGTH} characters")));
     }
     let mut hasher = Sha256::new();
-    for part in [principal.name.as_str(), request.original_uri().path().trim_end_matches('/'), &key] {
+    for part in [principal.key_id.to_string().as_str(), request.original_uri().path().trim_end_matches('/'), &key] {
         hasher.update(part.len().to_be_bytes());
         hasher.update(part);
     }

@@ -4,15 +4,13 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use poem::error::MethodNotAllowedError;
-use poem::http::header::{ALLOW, HeaderName, HeaderValue};
+use poem::http::header::{HeaderName, HeaderValue};
 use poem::http::uri::{PathAndQuery, Uri};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::cors::Cors;
-use super::openapi::Document;
 use super::problem::Problem;
 use crate::operations::export::throttle::RequestCounter;
 
@@ -24,13 +22,12 @@ pub(in crate::web) struct RequestMiddleware<E> {
     endpoint: E,
     cors: Cors,
     requests: RequestCounter,
-    document: &'static Document,
 }
 
 impl<E: Endpoint> RequestMiddleware<E> {
     /// `requests` counts every request.
-    pub(in crate::web) fn new(endpoint: E, cors: Cors, requests: RequestCounter, document: &'static Document) -> Self {
-        Self { endpoint, cors, requests, document }
+    pub(in crate::web) fn new(endpoint: E, cors: Cors, requests: RequestCounter) -> Self {
+        Self { endpoint, cors, requests }
     }
 
     async fn respond(&self, mut request: Request, request_id: &str) -> Response {
@@ -40,12 +37,8 @@ impl<E: Endpoint> RequestMiddleware<E> {
         if let Some(uri) = without_trailing_slash(request.uri()) {
             *request.uri_mut() = uri;
         }
-        let path = request.uri().path().to_owned();
         let problem = match AssertUnwindSafe(self.endpoint.call(request)).catch_unwind().await {
             Ok(Ok(response)) => return response.into_response(),
-            Ok(Err(error)) if error.is::<MethodNotAllowedError>() => {
-                Problem::from_poem(error).with_header(ALLOW, self.document.allowed_methods(&path))
-            }
             Ok(Err(error)) => Problem::from_poem(error),
             // The panic itself is in the log already.
             Err(_) => Problem::internal("a handler panicked"),

@@ -200,6 +200,11 @@ impl Problem {
     }
 
     #[must_use]
+    pub fn method_not_allowed() -> Self {
+        Self::new(ProblemCode::MethodNotAllowed, "this path does not support the method; see Allow")
+    }
+
+    #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -218,7 +223,7 @@ impl Problem {
             return Self::new(ProblemCode::NotFound, "there is nothing at this path; see /api/docs");
         }
         if error.is::<MethodNotAllowedError>() {
-            return Self::new(ProblemCode::MethodNotAllowed, "this path does not support the method; see Allow");
+            return Self::method_not_allowed();
         }
         if let Some(ReadBodyError::PayloadTooLarge) = error.downcast_ref() {
             return Self::new(ProblemCode::PayloadTooLarge, "the body is larger than 1 MiB");

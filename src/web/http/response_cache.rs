@@ -18,7 +18,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::db::metrics::data_version::DataVersion;
-use crate::domain::access::Principal;
+use crate::domain::access::{Principal, ProjectScope};
 use crate::domain::day::DayRange;
 use crate::domain::masking::PiiAccess;
 use crate::operations::metrics_cache::MetricsAnswer;
@@ -28,11 +28,12 @@ const ESTIMATED_ENTRIES: usize = 500;
 
 pub(crate) struct ResponseCache(Cache<Key, Bytes, Weight>);
 
-/// The request, the access level of the caller, and the version of the data.
+/// The request, what the caller may see, and the version of the data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     request: String,
     pii_access: PiiAccess,
+    scope: ProjectScope,
     version: CacheVersion,
 }
 
@@ -83,7 +84,8 @@ impl ResponseCache {
         version: CacheVersion,
         make: impl Future<Output = Result<T, Error>>,
     ) -> Result<CachedJson<T>, Error> {
-        let key = Key { request: request.to_string(), pii_access: PiiAccess::for_role(principal.role), version };
+        let (pii_access, scope) = (PiiAccess::for_role(principal.role), principal.scope.clone());
+        let key = Key { request: request.to_string(), pii_access, scope, version };
         let serialized = async { Ok(Bytes::from(make.await?.to_json_string())) };
         let text = self.0.get_or_insert_async(&key, serialized).await?;
         Ok(CachedJson { text, of: PhantomData })
@@ -136,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn cached_response_is_used_only_for_the_same_request_access_and_version() {
         let cache = ResponseCache::default();
-        let principal = |role| Principal { name: "somebody".to_owned(), role };
+        let principal = |role| Principal { role, ..Principal::anyone() };
         let uri = |query: &str| format!("/api/v1/transactions?{query}").parse::<Uri>().expect("a path");
         let days = |text: &str| Some(DayRange::single(text.parse().expect(text), Tz::UTC));
         let version = |as_of, days| CacheVersion { data_version: DataVersion::default(), as_of, days };
@@ -164,8 +166,7 @@ mod tests {
     #[tokio::test]
     async fn errors_are_not_cached() {
         let cache = ResponseCache::default();
-        let (request, principal) =
-            (Uri::from_static("/"), Principal { name: "somebody".to_owned(), role: Role::Admin });
+        let (request, principal) = (Uri::from_static("/"), Principal::anyone());
         let version = CacheVersion::of_transactions(DataVersion::default());
         for (made, said) in [(Err("broken"), Err("broken")), (Ok(1), Ok("1")), (Err("broken again"), Ok("1"))] {
             let response = cache.get_or_insert::<i32, _>((&request, &principal), version, async { made }).await;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use self::detail::{Job, JobDetail};
 use self::query::JobQuery;
 use super::http::accepted::Accepted;
-use super::http::auth::{Operator, Viewer};
+use super::http::auth::Caller;
 use super::http::fails::{Fails, Failure, NotFound};
 use super::http::idempotency::idempotent;
 use super::http::openapi::{EXAMPLE_ID, Tag};
@@ -86,7 +86,6 @@ impl JobsApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<JobQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<Job>>, Fails> {
@@ -106,7 +105,6 @@ impl JobsApi {
     async fn show(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         /// The job's id.
         id: Path<Uuid>,
     ) -> Result<Json<JobDetail>, Fails<NotFound>> {
@@ -126,12 +124,12 @@ impl JobsApi {
     async fn cancel(
         &self,
         state: Data<&Arc<State>>,
-        operator: Operator,
+        caller: Caller,
         /// The job's id.
         id: Path<Uuid>,
     ) -> Result<Accepted<JobMoved>, Fails<CancelError>> {
         let job_id = JobId(id.0);
-        let job_state = cancel_job(&state.pool, job_id, &operator.0.name).await?;
+        let job_state = cancel_job(&state.pool, job_id, &caller.0.name).await?;
         Ok(Accepted::job(Some(id.0), JobMoved::cancelled(job_id, job_state)))
     }
 
@@ -145,7 +143,7 @@ impl JobsApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        operator: Operator,
+        caller: Caller,
         /// The job's id.
         id: Path<Uuid>,
         /// Repeating a request with the same key within 24 hours returns the first response.
@@ -153,8 +151,8 @@ impl JobsApi {
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<JobMoved>, Fails<RetryError>> {
         let State { pool, redis, clock, .. } = &***state;
-        let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
-        let (job_id, name) = (JobId(id.0), &operator.0.name);
+        let idempotent = idempotent(&caller.0, request, idempotency_key.0, Sha256::digest([]).into())?;
+        let (job_id, name) = (JobId(id.0), &caller.0.name);
         let retried = retry_job(pool, redis, job_id, name, idempotent.as_ref(), clock.now()).await?;
         Ok(Accepted::job(Some(retried.job_id.0), retried.into()))
     }

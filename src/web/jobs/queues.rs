@@ -13,7 +13,7 @@ use crate::db::jobs::queues;
 use crate::db::jobs::queues::QueueLookback;
 use crate::domain::job::{JobKind, SYNC_VIMA};
 use crate::operations::pause_queue::{pause_queue, resume_queue};
-use crate::web::http::auth::{Admin, Viewer};
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::path::Path;
@@ -136,7 +136,7 @@ impl QueuesApi {
     /// Per queue: whether it is paused, its unfinished jobs by state, the age of the oldest due job, the throughput of the last
     /// five minutes, and the number of live workers.
     #[oai(path = "/queues", method = "get", operation_id = "listQueues")]
-    async fn list(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<Queues>, Fails> {
+    async fn list(&self, state: Data<&Arc<State>>) -> Result<Json<Queues>, Fails> {
         Ok(Json(Queues { items: all(&state).await? }))
     }
 
@@ -148,11 +148,11 @@ impl QueuesApi {
     async fn pause(
         &self,
         state: Data<&Arc<State>>,
-        admin: Admin,
+        caller: Caller,
         /// The name of the queue.
         name: Path<String>,
     ) -> Result<Json<Queue>, Fails<NotFound>> {
-        if !pause_queue(&state.pool, &name.0, &admin.0.name).await? {
+        if !pause_queue(&state.pool, &name.0, &caller.0.name).await? {
             return Err(NotFound("queue").into());
         }
         one(&state, &name.0).await
@@ -166,11 +166,11 @@ impl QueuesApi {
     async fn resume(
         &self,
         state: Data<&Arc<State>>,
-        admin: Admin,
+        caller: Caller,
         /// The name of the queue.
         name: Path<String>,
     ) -> Result<Json<Queue>, Fails<NotFound>> {
-        if !resume_queue(&state.pool, &name.0, &admin.0.name).await? {
+        if !resume_queue(&state.pool, &name.0, &caller.0.name).await? {
             return Err(NotFound("queue").into());
         }
         one(&state, &name.0).await

@@ -14,7 +14,6 @@ use crate::domain::metrics::query::{Dimension, MetricRow};
 use crate::domain::rate::percent;
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
@@ -161,7 +160,6 @@ impl DimensionsApi {
     async fn by_country(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByCountry>, Fails> {
         let (period, answer) = query_period(&state, &query.0, Some(Dimension::Country)).await?;
@@ -175,7 +173,6 @@ impl DimensionsApi {
     async fn by_status(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByStatus>, Fails> {
         let (period, answer) = query_period(&state, &query.0, None).await?;
@@ -189,7 +186,6 @@ impl DimensionsApi {
     async fn by_payment_method(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByPaymentMethod>, Fails> {
         let (period, answer) = query_period(&state, &query.0, Some(Dimension::PaymentMethod)).await?;

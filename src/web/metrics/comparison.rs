@@ -18,7 +18,6 @@ use crate::domain::rate::{percent_change, percentage_points};
 use crate::domain::status::Status;
 use crate::domain::time_range::TimeRange;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -158,7 +157,6 @@ impl ComparisonApi {
     async fn comparison(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
         comparison: Query<ComparisonQuery>,
     ) -> Result<Json<MetricsComparison>, Fails> {

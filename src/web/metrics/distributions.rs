@@ -14,7 +14,6 @@ use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
@@ -150,7 +149,6 @@ impl DistributionsApi {
     async fn hourly(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsHourlyDistribution>, Fails> {
         let days = query.0.days(&state)?;
@@ -167,7 +165,6 @@ impl DistributionsApi {
     async fn amounts(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsAmountDistribution>, Fails> {
         let days = query.0.days(&state)?;

@@ -17,7 +17,6 @@ use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, Metric
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -153,7 +152,6 @@ impl HeatmapApi {
     async fn heatmap(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
         heatmap: Query<HeatmapQuery>,
     ) -> Result<Json<MetricsHeatmap>, Fails> {

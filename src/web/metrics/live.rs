@@ -21,7 +21,6 @@ use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::average;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -153,7 +152,6 @@ impl LiveApi {
     async fn rpm(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
         rpm: Query<RpmQuery>,
     ) -> Result<Json<MetricsRpm>, Fails> {
@@ -168,12 +166,7 @@ impl LiveApi {
     /// The metrics of transactions created in the last five minutes, including the current one, in total and by source.
     /// `from_date`, `to_date` and `timezone` are ignored.
     #[oai(path = "/metrics/live", method = "get", operation_id = "getMetricsLive")]
-    async fn live(
-        &self,
-        state: Data<&Arc<State>>,
-        _viewer: Viewer,
-        query: Query<MetricsQuery>,
-    ) -> Result<Json<MetricsLive>, Fails> {
+    async fn live(&self, state: Data<&Arc<State>>, query: Query<MetricsQuery>) -> Result<Json<MetricsLive>, Fails> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
         let buckets = TimeBuckets::one(minutes.time_range());
         let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets).by_source()).await?;

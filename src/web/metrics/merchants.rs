@@ -17,7 +17,6 @@ use crate::db::metrics::merchants::{MerchantTimes, list_times};
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
@@ -74,7 +73,6 @@ impl MerchantsApi {
     async fn by_merchant(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
         merchants: Query<MerchantsQuery>,
         page: Query<PageQuery>,

@@ -18,7 +18,6 @@ use crate::domain::rate::{average, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
@@ -138,7 +137,6 @@ impl OverviewApi {
     async fn overview(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsOverview>, Fails> {
         let days = query.0.days(&state)?;

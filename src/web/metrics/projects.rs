@@ -15,7 +15,6 @@ use super::{DataAsOf, Period, query_period};
 use crate::domain::metrics::query::{Dimension, MetricRow};
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
@@ -105,7 +104,6 @@ impl ProjectsApi {
     async fn by_project(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByProject>, Fails> {
         let (period, answer) = query_period(&state, &query.0, Some(Dimension::Project)).await?;
@@ -120,7 +118,6 @@ impl ProjectsApi {
     async fn conversion_by_project(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsConversionByProject>, Fails> {
         let (period, answer) = query_period(&state, &query.0, Some(Dimension::Project)).await?;

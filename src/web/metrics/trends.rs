@@ -19,7 +19,7 @@ use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
-use crate::web::http::auth::Viewer;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -186,7 +186,7 @@ impl TrendsApi {
         &self,
         request: &Request,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
     ) -> Result<CachedJson<MetricsTrends>, Fails> {
@@ -195,7 +195,7 @@ impl TrendsApi {
         let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets)).await?;
         let trends = async { Ok(MetricsTrends::new(period, granularity, &starts, &answer)) };
         let version = CacheVersion::of_metrics(&answer, days);
-        state.responses.get_or_insert((request.original_uri(), &viewer.0), version, trends).await
+        state.responses.get_or_insert((request.original_uri(), &caller.0), version, trends).await
     }
 
     /// Get trends by source
@@ -206,7 +206,7 @@ impl TrendsApi {
         &self,
         request: &Request,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<MetricsQuery>,
         trends: Query<TrendsQuery>,
     ) -> Result<CachedJson<MetricsBySource>, Fails> {
@@ -221,7 +221,7 @@ impl TrendsApi {
             let sources = sources.into_iter().map(|source| SourceTrends::new(source, &starts, &answer.rows)).collect();
             Ok(MetricsBySource { period, granularity, sources, data_as_of: answer.as_of.into() })
         };
-        state.responses.get_or_insert((request.original_uri(), &viewer.0), version, by_source).await
+        state.responses.get_or_insert((request.original_uri(), &caller.0), version, by_source).await
     }
 }
 

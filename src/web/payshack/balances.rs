@@ -15,7 +15,6 @@ use crate::db::page::TimeCursor;
 use crate::domain::day::start_of_day;
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::money::Currency;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
@@ -130,7 +129,6 @@ impl BalancesApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<BalanceQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackBalance>>, Fails> {

@@ -12,7 +12,7 @@ use crate::db::metadata::{ListFilter, MetadataTable, NameCursor, StoredRow};
 use crate::domain::masking::PiiAccess;
 use crate::domain::metadata::{Client, Reseller, ServiceProvider};
 use crate::web::filters::payshack::MetadataQuery;
-use crate::web::http::auth::Viewer;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
@@ -187,7 +187,7 @@ impl DirectoryApi {
     async fn clients(
         &self,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<MetadataQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackClient>>, Fails> {
@@ -198,7 +198,7 @@ impl DirectoryApi {
             tokio::try_join!(Client::list(&state.pool, &filter, &window), Client::count(&state.pool, &filter))?;
         let count = Count { total, exact: true };
         let page = state.cursors.page(CLIENTS, &asked, count, found, StoredRow::<Client>::cursor);
-        let pii = PiiAccess::for_role(viewer.0.role);
+        let pii = PiiAccess::for_role(caller.0.role);
         Ok(Json(page.map(|client| PayshackClient::new(pii, client))))
     }
 
@@ -210,7 +210,7 @@ impl DirectoryApi {
     async fn resellers(
         &self,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<MetadataQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackReseller>>, Fails> {
@@ -221,7 +221,7 @@ impl DirectoryApi {
             tokio::try_join!(Reseller::list(&state.pool, &filter, &window), Reseller::count(&state.pool, &filter))?;
         let count = Count { total, exact: true };
         let page = state.cursors.page(RESELLERS, &asked, count, found, StoredRow::<Reseller>::cursor);
-        let pii = PiiAccess::for_role(viewer.0.role);
+        let pii = PiiAccess::for_role(caller.0.role);
         Ok(Json(page.map(|reseller| PayshackReseller::new(pii, reseller))))
     }
 
@@ -232,7 +232,6 @@ impl DirectoryApi {
     async fn service_providers(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<MetadataQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<PayshackServiceProvider>>, Fails> {

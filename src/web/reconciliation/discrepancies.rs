@@ -15,7 +15,7 @@ use crate::db::discrepancies;
 use crate::db::discrepancies::listing;
 use crate::operations::update_discrepancies::{UpdateError, update_discrepancies};
 use crate::web::filters::discrepancies::DiscrepancyQuery;
-use crate::web::http::auth::{Operator, Viewer};
+use crate::web::http::auth::Caller;
 use crate::web::http::body::Body;
 use crate::web::http::fails::{Fails, Failure, NotFound};
 use crate::web::http::openapi::Tag;
@@ -41,7 +41,6 @@ impl DiscrepanciesApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<DiscrepancyQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<Discrepancy>>, Fails> {
@@ -64,12 +63,12 @@ impl DiscrepanciesApi {
     async fn update_many(
         &self,
         state: Data<&Arc<State>>,
-        operator: Operator,
+        caller: Caller,
         body: Body<DiscrepanciesUpdate>,
     ) -> Result<Json<UpdatedDiscrepancies>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = body.value.distinct_ids();
-        let updated = update_discrepancies(pool, &**clock, &ids, &body.value.update.into(), &operator.0.name).await?;
+        let updated = update_discrepancies(pool, &**clock, &ids, &body.value.update.into(), &caller.0.name).await?;
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let found = listing::list_by_ids(pool, &ids).await?;
         let items = found.into_iter().map(|found| Discrepancy::new(found, &state)).collect();
@@ -84,11 +83,11 @@ impl DiscrepanciesApi {
     async fn get(
         &self,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         /// The id of the discrepancy.
         id: Path<Uuid>,
     ) -> Result<Json<DiscrepancyDetail>, Fails<NotFound>> {
-        Ok(Json(DiscrepancyDetail::get(&state, &viewer.0, id.0).await?))
+        Ok(Json(DiscrepancyDetail::get(&state, &caller.0, id.0).await?))
     }
 
     /// Update a discrepancy
@@ -102,15 +101,15 @@ impl DiscrepanciesApi {
     async fn update(
         &self,
         state: Data<&Arc<State>>,
-        operator: Operator,
+        caller: Caller,
         /// The id of the discrepancy.
         id: Path<Uuid>,
         body: Body<DiscrepancyUpdate>,
     ) -> Result<Json<DiscrepancyDetail>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = BTreeSet::from([id.0]);
-        update_discrepancies(pool, &**clock, &ids, &body.value.into(), &operator.0.name).await?;
-        Ok(Json(DiscrepancyDetail::get(&state, &operator.0, id.0).await?))
+        update_discrepancies(pool, &**clock, &ids, &body.value.into(), &caller.0.name).await?;
+        Ok(Json(DiscrepancyDetail::get(&state, &caller.0, id.0).await?))
     }
 }
 

@@ -17,7 +17,6 @@ use super::runs::require_results;
 use crate::db::reconciliation::results;
 use crate::domain::reconciliation::MatchStatus;
 use crate::domain::status::Status;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
@@ -110,7 +109,6 @@ impl ResultsApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         /// The id of the run.
         id: Path<Uuid>,
         query: Query<ResultsQuery>,

@@ -16,7 +16,7 @@ use crate::domain::reconciliation::days::RequestedDays;
 use crate::operations::idempotency::IdempotencyError;
 use crate::operations::request_reconciliation::{self, RequestedDay, request_reconciliation};
 use crate::web::http::accepted::Accepted;
-use crate::web::http::auth::Operator;
+use crate::web::http::auth::Caller;
 use crate::web::http::body::Body;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
@@ -147,14 +147,14 @@ impl RunRequestApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        operator: Operator,
+        caller: Caller,
         /// The same key with the same body within 24 hours returns the same response; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
         body: Body<ReconciliationRequest>,
     ) -> Result<Accepted<ReconciliationStarted>, Fails<IdempotencyError>> {
         let State { pool, redis, clock, reconciliation, .. } = &***state;
-        let (now, operator) = (clock.now(), operator.0);
+        let (now, operator) = (clock.now(), caller.0);
         let idempotent = idempotent(&operator, request, idempotency_key.0, body.digest)?;
         let request = request_reconciliation::ReconciliationRequest {
             days: body.value.days(day_of(now, reconciliation.zone))?,

@@ -18,7 +18,6 @@ use crate::db::reconciliation::runs::{self, RunFilter};
 use crate::domain::job::{JobId, JobState, RECONCILE, Trigger};
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
 use crate::domain::reconciliation::{Coverage, Parameters, ReconcileArgs, RunStatus};
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
@@ -274,7 +273,6 @@ impl RunsApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<RunsQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<ReconciliationRun>>, Fails> {
@@ -295,7 +293,6 @@ impl RunsApi {
     async fn get(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         /// The id of the run.
         id: Path<Uuid>,
     ) -> Result<Json<ReconciliationRun>, Fails<NotFound>> {

@@ -16,7 +16,6 @@ use crate::db::reconciliation::open_discrepancies::sum_unresolved;
 use crate::db::reconciliation::runs::{self, ReconciliationRun};
 use crate::domain::day::{day_before, day_of};
 use crate::domain::reconciliation::RunStatus;
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
@@ -142,7 +141,6 @@ impl SummaryApi {
     async fn summary(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<SummaryQuery>,
     ) -> Result<Json<ReconciliationSummary>, Fails> {
         let (now, zone) = (state.clock.now(), state.reconciliation.zone);

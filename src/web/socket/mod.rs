@@ -11,7 +11,7 @@
 //! lose the oldest events, while only superseded progress may be dropped; and a Redis subscription per socket, for which
 //! small plans have too few connections.
 //!
-//! An [`Authenticator`] checks a request before the upgrade, so that a refusal is a normal HTTP response.
+//! The access policy is checked before the upgrade, so that a refusal is a normal HTTP response.
 
 pub(crate) mod coalesce;
 mod feed;
@@ -26,12 +26,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use poem::web::websocket::{WebSocket, WebSocketConfig};
 use poem::{Endpoint, FromRequest, IntoResponse, Request, Response, Route};
 use serde::Deserialize;
-
-use super::http::auth::Access;
 
 pub use feed::{Feed, FeedError, ServerFeed};
 pub use hub::Hub;
@@ -42,41 +39,16 @@ const READ_AT_MOST: usize = 1 << 20;
 /// The library's default buffers are large; these messages are small, and there may be thousands of sockets.
 const READ_BUFFER: usize = 4 << 10;
 
-#[async_trait]
-pub trait Authenticator: Send + Sync + 'static {
-    /// Accepts a request with a valid key in its headers or a valid `?ticket=`; the error is the HTTP response.
-    async fn authenticate(&self, request: &Request) -> poem::Result<()>;
-}
-
-/// By key as for any request, or by ticket, because browsers cannot set headers on a WebSocket.
-#[async_trait]
-impl Authenticator for Access {
-    async fn authenticate(&self, request: &Request) -> poem::Result<()> {
-        let TicketParameter { ticket } = request.params()?;
-        match ticket {
-            Some(ticket) if !self.is_open() => self.redeem_ticket(&ticket).await?,
-            _ => self.authenticate(request.headers()).await?,
-        };
-        Ok(())
-    }
-}
-
-#[derive(Deserialize)]
-struct TicketParameter {
-    ticket: Option<String>,
-}
-
 /// Adds `/ws/updates` and its alias `/ws` to `route`.
 #[must_use]
-pub fn mount(route: Route, hub: &Arc<Hub>, authenticator: &Arc<dyn Authenticator>) -> Route {
-    let updates = Updates { hub: Arc::clone(hub), authenticator: Arc::clone(authenticator) };
+pub fn mount(route: Route, hub: &Arc<Hub>) -> Route {
+    let updates = Updates { hub: Arc::clone(hub) };
     route.at("/ws/updates", poem::get(updates.clone())).at("/ws", poem::get(updates))
 }
 
 #[derive(Clone)]
 struct Updates {
     hub: Arc<Hub>,
-    authenticator: Arc<dyn Authenticator>,
 }
 
 /// The query parameters.
@@ -89,7 +61,6 @@ impl Endpoint for Updates {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        self.authenticator.authenticate(&request).await?;
         let UpdatesQuery { since } = request.params()?;
         let (request, mut body) = request.split();
         let socket = WebSocket::from_request(&request, &mut body).await?;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use self::status::{SyncStatus, sync_status};
 use super::http::accepted::Accepted;
-use super::http::auth::{Operator, Viewer};
+use super::http::auth::Caller;
 use super::http::body::Body;
 use super::http::fails::Fails;
 use super::http::fields::request_fields;
@@ -244,7 +244,7 @@ impl SyncApi {
     /// Returns for each source whether a sync is running, when the last one was and the next one will be, and how old
     /// the data is.
     #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
-    async fn status(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<SyncStatus>, Fails> {
+    async fn status(&self, state: Data<&Arc<State>>) -> Result<Json<SyncStatus>, Fails> {
         Ok(Json(sync_status(&state).await?))
     }
 
@@ -257,14 +257,14 @@ impl SyncApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        operator: Operator,
+        caller: Caller,
         /// The same key with the same body within 24 hours returns the same response; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
         body: Body<SyncRequest>,
     ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
-        let idempotent = idempotent(&operator.0, request, idempotency_key.0, body.digest)?;
-        start(&state, &operator.0, &body.value, idempotent).await
+        let idempotent = idempotent(&caller.0, request, idempotency_key.0, body.digest)?;
+        start(&state, &caller.0, &body.value, idempotent).await
     }
 
     /// Trigger a sync of one source
@@ -276,7 +276,7 @@ impl SyncApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        operator: Operator,
+        caller: Caller,
         /// The source to sync.
         source: Path<Source>,
         /// The same key within 24 hours returns the same response.
@@ -284,8 +284,8 @@ impl SyncApi {
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
         let sync = SyncRequest { source: Some(source.0), ..SyncRequest::default() };
-        let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
-        start(&state, &operator.0, &sync, idempotent).await
+        let idempotent = idempotent(&caller.0, request, idempotency_key.0, Sha256::digest([]).into())?;
+        start(&state, &caller.0, &sync, idempotent).await
     }
 
     /// List sync runs
@@ -295,7 +295,6 @@ impl SyncApi {
     async fn runs(
         &self,
         state: Data<&Arc<State>>,
-        _viewer: Viewer,
         query: Query<SyncRunQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<SyncRun>>, Fails> {

@@ -20,7 +20,7 @@ use crate::domain::record::ReadableText;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::request_replay::{ReplayError, RequestedReplay, request_replay};
 use crate::web::http::accepted::Accepted;
-use crate::web::http::auth::{Operator, Viewer};
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, Failure, NotFound};
 use crate::web::http::fields::request_fields;
 use crate::web::http::idempotency::idempotent;
@@ -145,12 +145,12 @@ impl QuarantineApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<QuarantineQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<QuarantinedRecord>>, Fails> {
         let filter = QuarantineFilter { source: query.0.source, kind: query.0.kind };
-        let with_raw = viewer.0.role == Role::Admin;
+        let with_raw = caller.0.role == Role::Admin;
         let window: Window<TimeCursor> = state.cursors.window("quarantine", &page.0)?;
         let db_window = window.to_db();
         let (entries, total) = tokio::try_join!(
@@ -171,7 +171,7 @@ impl QuarantineApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        operator: Operator,
+        caller: Caller,
         /// The id of the entry.
         id: Path<Uuid>,
         /// The same key within 24 hours returns the same response.
@@ -179,8 +179,8 @@ impl QuarantineApi {
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<ReplayStarted>, Fails<ReplayError>> {
         let State { pool, redis, clock, .. } = &***state;
-        let idempotent = idempotent(&operator.0, request, idempotency_key.0, Sha256::digest([]).into())?;
-        let requested = request_replay(pool, redis, id.0, &operator.0.name, idempotent.as_ref(), clock.now()).await?;
+        let idempotent = idempotent(&caller.0, request, idempotency_key.0, Sha256::digest([]).into())?;
+        let requested = request_replay(pool, redis, id.0, &caller.0.name, idempotent.as_ref(), clock.now()).await?;
         Ok(Accepted::job(Some(requested.job_id.0), requested.into()))
     }
 }

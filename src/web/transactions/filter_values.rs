@@ -14,7 +14,6 @@ use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, Metric
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::metrics_cache::{MetricsAnswer, MetricsError};
-use crate::web::http::auth::Viewer;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::responses::period::{DataAsOf, Period};
@@ -87,7 +86,7 @@ impl FiltersApi {
     /// The values that transactions of the last 30 days have (days in `REPORT_TIMEZONE`), with the number of transactions of each,
     /// the most frequent first. A value that contains a comma is sent as `project=a,b&project=`.
     #[oai(path = "/filters", method = "get", operation_id = "getFilters")]
-    async fn filters(&self, state: Data<&Arc<State>>, _viewer: Viewer) -> Result<Json<FilterValues>, Fails> {
+    async fn filters(&self, state: Data<&Arc<State>>) -> Result<Json<FilterValues>, Fails> {
         let days = DayRange::last(DAYS, state.clock.now(), state.report_timezone);
         let query = |filter| MetricQuery::new(filter, TimeBuckets::one(days.time_range())).counts();
         let all = || query(MetricFilter::default());

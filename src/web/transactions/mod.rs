@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::reconciliation::TransactionReconciliation;
 use super::filters::transactions::TransactionQuery;
-use super::http::auth::Viewer;
+use super::http::auth::Caller;
 use super::http::fails::{Fails, NotFound};
 use super::http::openapi::{EXAMPLE_TIME, Tag};
 use super::http::pagination::{Page, PageQuery, Window};
@@ -93,7 +93,7 @@ impl TransactionsApi {
         &self,
         request: &Request,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         query: Query<TransactionQuery>,
         page: Query<PageQuery>,
     ) -> Result<CachedJson<Page<Transaction>>, Fails> {
@@ -101,17 +101,17 @@ impl TransactionsApi {
         let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
         let listing = format!("transactions {} {}", sort_by.as_str(), order.as_str());
         let asked: Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
-        let filter = query.filter(state.report_timezone, &viewer.0);
+        let filter = query.filter(state.report_timezone, &caller.0);
         let window = TransactionWindow { sort_by, order, page: asked.to_db() };
         let data_version = state.metrics.data_version(&filter.metric_query()).await?;
         let page = Box::pin(async {
             let now = state.clock.now();
             let (found, count) = list_transactions(&state.pool, &state.metrics, &filter, &window, now).await?;
             let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
-            Ok(page.map(|found| Transaction::visible_to(&viewer.0, found)))
+            Ok(page.map(|found| Transaction::visible_to(&caller.0, found)))
         });
         let version = CacheVersion::of_transactions(data_version);
-        state.responses.get_or_insert((request.original_uri(), &viewer.0), version, page).await
+        state.responses.get_or_insert((request.original_uri(), &caller.0), version, page).await
     }
 
     /// Get a transaction
@@ -122,7 +122,7 @@ impl TransactionsApi {
     async fn show(
         &self,
         state: Data<&Arc<State>>,
-        viewer: Viewer,
+        caller: Caller,
         /// The transaction's id in this API.
         id: Path<Uuid>,
     ) -> Result<Json<TransactionDetail>, Fails<NotFound>> {
@@ -135,14 +135,14 @@ impl TransactionsApi {
             None => None,
         };
         let history = detail::list_changes(&state.pool, id.0).await?;
-        let raw_data = match viewer.0.role {
+        let raw_data = match caller.0.role {
             Role::Admin => detail::find_raw(&state.pool, id.0).await?,
             Role::Viewer | Role::Operator => None,
         };
         Ok(Json(TransactionDetail {
-            transaction: Transaction::visible_to(&viewer.0, found),
+            transaction: Transaction::visible_to(&caller.0, found),
             raw_data,
-            counterpart: counterpart.map(|found| Transaction::visible_to(&viewer.0, found)),
+            counterpart: counterpart.map(|found| Transaction::visible_to(&caller.0, found)),
             reconciliation: last_finding.map(|last| TransactionReconciliation::new(id.0, last)),
             history: history.into_iter().map(TransactionChange::from).collect(),
         }))

@@ -7,7 +7,7 @@ mod postprocess;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use poem::endpoint::make_sync;
-use poem::http::{HeaderValue, header};
+use poem::http::header;
 use poem::{Response, Route, RouteMethod, get};
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService, ServerObject, Tags};
 use serde_json::Value;
@@ -111,21 +111,6 @@ impl Document {
             .at("/api/openapi.json", serve("application/json", self.to_json()))
             .at("/api/openapi.yaml", serve("application/yaml", self.to_yaml()))
     }
-
-    /// The methods that a path supports, as the value of `Allow`. Paths outside of the document support GET.
-    pub(in crate::web) fn allowed_methods(&self, path: &str) -> HeaderValue {
-        let paths = self.0["paths"].as_object();
-        let item = paths.and_then(|paths| paths.iter().find(|(template, _)| matches(template, path)));
-        let methods = item.and_then(|(_, item)| item.as_object()).into_iter().flat_map(|item| item.keys());
-        let mut allowed: Vec<String> = methods.map(|method| method.to_uppercase()).collect();
-        if allowed.is_empty() {
-            allowed.push("GET".to_owned());
-        }
-        if allowed.iter().any(|method| method == "GET") {
-            allowed.push("HEAD".to_owned());
-        }
-        HeaderValue::from_str(&allowed.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("GET, HEAD"))
-    }
 }
 
 fn serve(content_type: &'static str, text: String) -> RouteMethod {
@@ -133,13 +118,6 @@ fn serve(content_type: &'static str, text: String) -> RouteMethod {
     get(make_sync(move |_| {
         Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache").body(text.clone())
     }))
-}
-
-/// Whether a path fits a template such as `/api/v1/jobs/{id}`.
-fn matches(template: &str, path: &str) -> bool {
-    let mut segments = path.split('/');
-    let all = template.split('/').all(|part| segments.next().is_some_and(|text| part.starts_with('{') || part == text));
-    all && segments.next().is_none()
 }
 
 /// YAML 1.1, which many parsers implement, reads an unquoted day as a date and an unquoted `off` as false.

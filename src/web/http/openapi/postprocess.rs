@@ -13,12 +13,16 @@ use poem_openapi::types::ToJSON;
 use serde_json::{Map, Value, json};
 
 use super::EXAMPLE_ID;
+use crate::domain::access::Role;
 use crate::domain::day::{FIRST_DAY, LAST_DAY};
+use crate::web::http::auth::policy::{self, Policy, ScopeRule};
 use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
 const SCHEMAS: &str = "#/components/schemas/";
 const RESPONSES: &str = "#/components/responses/";
 const REQUEST_ID: &str = "X-Request-Id";
+/// The names of the security schemes; one is enough.
+const SCHEMES: [&str; 2] = ["bearer", "api_key"];
 
 pub(super) fn complete(document: &mut Value) {
     document["openapi"] = "3.1.0".into();
@@ -43,6 +47,7 @@ pub(super) fn complete(document: &mut Value) {
     schemas.retain(|name, _| used.contains(name));
     document["components"]["schemas"] = schemas.into();
     document["components"]["headers"] = headers();
+    document["components"]["securitySchemes"] = security_schemes();
 }
 
 /// OpenAPI 3.0 allows nothing beside `$ref`, so poem-openapi writes a reference and its description as `allOf`.
@@ -102,15 +107,24 @@ fn reachable(document: &Value, schemas: &Map<String, Value>) -> BTreeSet<String>
     used
 }
 
-/// `"bearer viewer": []` (see [`crate::web::http::auth`]) is the scheme `bearer` with the role `viewer`. An operation
-/// without a key says so.
+/// The schemes with the role of the access policy. An operation without a key says so.
 fn write_security(operation: &mut Value) {
-    let mut written = vec![];
-    for (name, _) in operation["security"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten() {
-        let (scheme, role) = name.split_once(' ').unwrap_or((name, ""));
-        written.push(json!({scheme: [role]}));
-    }
-    operation["security"] = written.into();
+    let role = policy_of(operation).and_then(|policy| policy.role);
+    operation["security"] = match role {
+        Some(role) => SCHEMES.map(|scheme| json!({scheme: [role.as_str()]})).to_vec().into(),
+        None => json!([]),
+    };
+}
+
+fn policy_of(operation: &Value) -> Option<&'static Policy> {
+    policy::of_operation(operation["operationId"].as_str().unwrap_or_default())
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
+        "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`X-API-Key: <key>`"},
+    })
 }
 
 fn write_parameters(operation: &mut Value, schemas: &Map<String, Value>) {
@@ -192,11 +206,9 @@ fn declared_problems(operation: &Value) -> Vec<ProblemCode> {
 fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
     use ProblemCode as Code;
     let mut codes = BTreeSet::from([Code::InternalError]);
-    for role in
-        operation["security"].as_array().into_iter().flatten().filter_map(Value::as_object).flat_map(Map::values)
-    {
+    if let Some(Policy { role: Some(role), scope, .. }) = policy_of(operation) {
         codes.extend([Code::Unauthenticated, Code::ServiceUnavailable]);
-        if role[0] != "viewer" {
+        if *role > Role::Viewer || *scope != ScopeRule::NoProjects {
             codes.insert(Code::Forbidden);
         }
     }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use futures_util::SinkExt;
-use poem::http::StatusCode;
 use poem::listener::{Acceptor, Listener, TcpListener};
-use poem::{Request, Route, Server};
+use poem::{Route, Server};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,30 +12,16 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::super::message::LONGEST;
-use super::super::{Authenticator, mount};
+use super::super::mount;
 use super::*;
 
 const SOON: Duration = Duration::from_secs(5);
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Accepts one ticket.
-struct OneTicket;
-
-#[async_trait]
-impl Authenticator for OneTicket {
-    async fn authenticate(&self, request: &Request) -> poem::Result<()> {
-        if request.uri().query().is_some_and(|query| query.contains("ticket=good")) {
-            return Ok(());
-        }
-        Err(poem::Error::from_status(StatusCode::UNAUTHORIZED))
-    }
-}
-
 /// Serves `hub` while the test runs; returns its address.
 async fn serve(hub: &Arc<Hub>) -> String {
-    let authenticator: Arc<dyn Authenticator> = Arc::new(OneTicket);
-    let route = mount(Route::new(), hub, &authenticator);
+    let route = mount(Route::new(), hub);
     let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
     let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_string();
     tokio::spawn(Server::new_with_acceptor(acceptor).run(route));
@@ -44,7 +29,7 @@ async fn serve(hub: &Arc<Hub>) -> String {
 }
 
 async fn connect(address: &str, query: &str) -> Client {
-    connect_async(format!("ws://{address}/ws/updates?ticket=good{query}")).await.expect("accepted").0
+    connect_async(format!("ws://{address}/ws/updates?{query}")).await.expect("accepted").0
 }
 
 /// The next message except pings.

@@ -2,9 +2,11 @@
 //!
 //! Keys come from configuration (`API_KEYS`) or from the table of issued keys. The table is cached for a few seconds, so
 //! that a request needs no statement and a revoked key stops working soon. Keys are compared by their SHA-256, in constant
-//! time. An operation declares the required role by an argument (`Viewer`, `Operator`, `Admin`). The security schemes of
-//! poem-openapi were rejected: their refusals are not problem+json, and with two schemes the second's refusal hides the
-//! first's.
+//! time. What a caller may do is in the access [`policy`], which [`authorization`] enforces. The security schemes of poem-openapi
+//! were rejected: their refusals are not problem+json, and with two schemes the second's refusal hides the first's.
+
+pub(in crate::web) mod authorization;
+pub(in crate::web) mod policy;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,22 +14,20 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use poem::http::{HeaderMap, header};
-use poem::web::Data;
-use poem::{FromRequest, Request, RequestBody};
-use poem_openapi::registry::{MetaSecurityScheme, Registry};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use subtle::ConstantTimeEq;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+pub(in crate::web) use authorization::Caller;
+
 use super::problem::{Problem, ProblemCode};
 use crate::clock::SharedClock;
 use crate::config::AccessConfig;
 use crate::db::DbError;
 use crate::db::access::api_keys;
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::{KeyId, Principal, ProjectScope};
 use crate::redis::Redis;
 use crate::redis::tickets;
 
@@ -68,10 +68,10 @@ impl Access {
     /// Accepts the keys of `config` and of the table.
     #[must_use]
     pub fn new(config: &AccessConfig, pool: PgPool, redis: Redis, clock: SharedClock) -> Self {
-        let configured = config.keys.iter().map(|key| Key {
-            id: None,
-            digest: Sha256::digest(key.key.expose()).into(),
-            principal: Principal { name: key.name.clone(), role: key.role },
+        let configured = config.keys.iter().map(|key| {
+            let digest = Sha256::digest(key.key.expose()).into();
+            let (key_id, name) = (KeyId::of_digest(&digest), key.name.clone());
+            Key { id: None, digest, principal: Principal { key_id, name, role: key.role, scope: ProjectScope::All } }
         });
         let configured = configured.collect();
         Self { open: config.open, configured, issued: Mutex::default(), pool, redis, clock }
@@ -91,7 +91,7 @@ impl Access {
     /// The principal of the key in these headers; 401 without a valid key, 503 if the table of keys cannot be read.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         if self.open {
-            return Ok(Principal { name: "anybody".to_owned(), role: Role::Admin });
+            return Ok(Principal::anyone());
         }
         let Some(key) = presented_key(headers) else {
             let detail = "send a key: Authorization: Bearer <key>, or X-API-Key: <key>";
@@ -114,7 +114,8 @@ impl Access {
         if issued.read_at.is_none_or(|read_at| read_at.elapsed() > BELIEVED) {
             let keys = api_keys::list_active(&self.pool).await?;
             let keys = keys.into_iter().filter_map(|key| {
-                let principal = Principal { name: key.name, role: key.role };
+                let (key_id, scope) = (KeyId(key.id), ProjectScope::All);
+                let principal = Principal { key_id, name: key.name, role: key.role, scope };
                 Some(Key { id: Some(key.id), digest: key.key_hash.try_into().ok()?, principal })
             });
             *issued = Issued { read_at: Some(Instant::now()), keys: keys.collect(), used: HashSet::new() };
@@ -161,85 +162,6 @@ fn presented_key(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(alone).filter(|key| !key.is_empty())
 }
 
-/// A caller with any role.
-#[derive(Debug, Clone)]
-pub(in crate::web) struct Viewer(pub(in crate::web) Principal);
-
-/// A caller with the role operator or admin.
-#[derive(Debug, Clone)]
-pub(in crate::web) struct Operator(pub(in crate::web) Principal);
-
-/// A caller with the role admin.
-#[derive(Debug, Clone)]
-pub(in crate::web) struct Admin(pub(in crate::web) Principal);
-
-/// Makes a newtype of [`Principal`] a handler argument that requires this role or a higher one.
-macro_rules! requires {
-    ($type:ident, $role:expr, $name:literal) => {
-        impl<'a> ApiExtractor<'a> for $type {
-            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-
-            type ParamType = ();
-            type ParamRawType = ();
-
-            fn register(registry: &mut Registry) {
-                register_schemes(registry);
-            }
-
-            fn security_schemes() -> Vec<&'static str> {
-                // The role after the name of the scheme is written as a role by `openapi::postprocess`.
-                vec![concat!("bearer ", $name), concat!("api_key ", $name)]
-            }
-
-            async fn from_request(
-                request: &'a Request,
-                body: &mut RequestBody,
-                _options: ExtractParamOptions<()>,
-            ) -> poem::Result<Self> {
-                Ok(Self(authorize(request, body, $role).await?))
-            }
-        }
-    };
-}
-
-requires!(Viewer, Role::Viewer, "viewer");
-requires!(Operator, Role::Operator, "operator");
-requires!(Admin, Role::Admin, "admin");
-
-async fn authorize(request: &Request, body: &mut RequestBody, least: Role) -> poem::Result<Principal> {
-    let Data(access) = <Data<&Arc<Access>> as FromRequest>::from_request(request, body).await?;
-    let principal = access.authenticate(request.headers()).await?;
-    if principal.role < least {
-        let detail =
-            format!("this operation needs the role {}, and the key has {}", least.as_str(), principal.role.as_str());
-        return Err(Problem::new(ProblemCode::Forbidden, detail).into());
-    }
-    Ok(principal)
-}
-
-fn register_schemes(registry: &mut Registry) {
-    const BEARER: MetaSecurityScheme = MetaSecurityScheme {
-        ty: "http",
-        description: Some("`Authorization: Bearer <key>`"),
-        name: None,
-        key_in: None,
-        scheme: Some("bearer"),
-        bearer_format: None,
-        flows: None,
-        openid_connect_url: None,
-    };
-    const API_KEY: MetaSecurityScheme = MetaSecurityScheme {
-        ty: "apiKey",
-        description: Some("`X-API-Key: <key>`"),
-        name: Some("X-API-Key"),
-        key_in: Some("header"),
-        scheme: None,
-        ..BEARER
-    };
-    registry.create_security_scheme("bearer", BEARER);
-    registry.create_security_scheme("api_key", API_KEY);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +191,7 @@ mod tests {
         let key = |text: &str, name: &str| Key {
             id: None,
             digest: Sha256::digest(text).into(),
-            principal: Principal { name: name.to_owned(), role: Role::Viewer },
+            principal: Principal { name: name.to_owned(), ..Principal::anyone() },
         };
         let keys = [key("first", "a"), key("second", "b")];
         let found = |text: &str| find(&keys, &Sha256::digest(text).into()).map(|key| key.principal.name.as_str());

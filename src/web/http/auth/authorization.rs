@@ -1,0 +1,92 @@
+//! Checks each request against the [access policy](super::policy) before its handler runs.
+//!
+//! The check stands in front of the router, so that it cannot be forgotten: what the policy does not list is a 404 or a 405, and
+//! a handler only runs for a caller who may call it.
+
+use std::sync::Arc;
+
+use poem::error::NotFoundError;
+use poem::http::header::{ALLOW, HeaderValue};
+use poem::{Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response};
+
+use super::Access;
+use super::policy::{self, Found, Policy, ScopeRule};
+use crate::domain::access::Principal;
+use crate::web::http::problem::{Problem, ProblemCode};
+
+/// Wraps the router.
+pub(in crate::web) struct Authorization<E> {
+    endpoint: E,
+    access: Arc<Access>,
+}
+
+impl<E> Authorization<E> {
+    pub(in crate::web) fn new(endpoint: E, access: Arc<Access>) -> Self {
+        Self { endpoint, access }
+    }
+}
+
+impl<E: Endpoint> Endpoint for Authorization<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let policy = match policy::find(request.method(), request.uri().path()) {
+            Found::Policy(policy) => policy,
+            Found::OtherMethods(methods) => return Err(method_not_allowed(&methods).into()),
+            Found::Nothing => return Err(NotFoundError.into()),
+        };
+        if let Some(principal) = authorize(&self.access, policy, &request).await? {
+            request.extensions_mut().insert(Caller(principal));
+        }
+        self.endpoint.call(request).await.map(IntoResponse::into_response)
+    }
+}
+
+/// The caller of an operation that needs a key: 401 without a valid one, 403 if it is not enough.
+async fn authorize(access: &Access, policy: &Policy, request: &Request) -> Result<Option<Principal>, Problem> {
+    let Some(least) = policy.role else { return Ok(None) };
+    let principal = match ticket(request).filter(|_| policy.accepts_ticket() && !access.is_open()) {
+        Some(ticket) => access.redeem_ticket(&ticket).await?,
+        None => access.authenticate(request.headers()).await?,
+    };
+    if principal.role < least {
+        let (needed, actual) = (least.as_str(), principal.role.as_str());
+        let detail = format!("this operation needs the role {needed}, and the key has {actual}");
+        return Err(Problem::new(ProblemCode::Forbidden, detail));
+    }
+    if policy.scope == ScopeRule::AllProjects && principal.scope.is_limited() {
+        let detail = format!(
+            "this operation covers all projects, and the key is limited to {}: use a key without a project scope",
+            principal.scope
+        );
+        return Err(Problem::new(ProblemCode::Forbidden, detail));
+    }
+    Ok(Some(principal))
+}
+
+fn ticket(request: &Request) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct TicketParameter {
+        ticket: Option<String>,
+    }
+    request.params::<TicketParameter>().ok()?.ticket
+}
+
+fn method_not_allowed(methods: &[&str]) -> Problem {
+    let problem = Problem::method_not_allowed();
+    match HeaderValue::from_str(&methods.join(", ")) {
+        Ok(allowed) => problem.with_header(ALLOW, allowed),
+        Err(_) => problem,
+    }
+}
+
+/// The caller of the request, for handlers of operations that need a key.
+#[derive(Debug, Clone)]
+pub(in crate::web) struct Caller(pub(in crate::web) Principal);
+
+impl<'a> FromRequest<'a> for Caller {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        let caller = request.extensions().get::<Self>().cloned();
+        Ok(caller.ok_or_else(|| Problem::internal("a handler needs the caller, but its access policy needs no key"))?)
+    }
+}

@@ -1,0 +1,265 @@
+//! The access policy: for each operation who may call it, which projects it covers, whether it is audited, and what it costs.
+//!
+//! One table, because the checks ([`super::authorization`]), the OpenAPI document and the tests must agree. A request that
+//! matches no row is not passed on, so an operation without a row cannot be reached. Rejected: the role as an argument of each
+//! handler, which a new handler can forget, and which says nothing about scope, audit and cost.
+
+use AuditRule::{Always, LargeFiles, Never, RawPayloads};
+use CostClass::{Expensive, Export, Light};
+use Role::{Admin, Operator, Viewer};
+use ScopeRule::{AllProjects, Filtered, NoProjects};
+
+use poem::http::Method;
+
+use crate::domain::access::Role;
+
+/// Which projects an operation covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum ScopeRule {
+    /// Everything that it returns or changes belongs to a project, and it is limited to those of the key.
+    Filtered,
+    /// It covers all projects at once, so that a key that is limited to some must not call it.
+    AllProjects,
+    /// It has no data of projects.
+    NoProjects,
+}
+
+/// What is written to the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum AuditRule {
+    Never,
+    /// Every call.
+    Always,
+    /// Files of more than a thousand rows.
+    LargeFiles,
+    /// Responses with the records of providers as they were sent.
+    RawPayloads,
+}
+
+/// How much work an operation causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum CostClass {
+    Light,
+    /// May read many payments or cells.
+    Expensive,
+    /// Returns every row.
+    Export,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::web) struct Policy {
+    /// The `operationId` of the document.
+    pub(in crate::web) operation: &'static str,
+    pub(in crate::web) method: &'static str,
+    /// As in the document: a parameter is `{name}`.
+    pub(in crate::web) path: &'static str,
+    /// `None`: without a key.
+    pub(in crate::web) role: Option<Role>,
+    pub(in crate::web) scope: ScopeRule,
+    #[expect(dead_code, reason = "the audit log reads it")]
+    pub(in crate::web) audit: AuditRule,
+    #[expect(dead_code, reason = "the limits read it")]
+    pub(in crate::web) cost: CostClass,
+}
+
+/// Pages and documents, which need no key.
+const fn page(operation: &'static str, path: &'static str) -> Policy {
+    Policy { role: None, ..read(operation, path, NoProjects) }
+}
+
+const fn read(operation: &'static str, path: &'static str, scope: ScopeRule) -> Policy {
+    Policy { operation, method: "GET", path, role: Some(Viewer), scope, audit: Never, cost: Light }
+}
+
+const fn expensive(operation: &'static str, path: &'static str, scope: ScopeRule) -> Policy {
+    Policy { cost: Expensive, ..read(operation, path, scope) }
+}
+
+const fn file(operation: &'static str, path: &'static str, scope: ScopeRule) -> Policy {
+    Policy { cost: Export, audit: LargeFiles, ..read(operation, path, scope) }
+}
+
+const fn change(operation: &'static str, call: (&'static str, &'static str), role: Role, scope: ScopeRule) -> Policy {
+    let (method, path) = call;
+    Policy { operation, method, path, role: Some(role), scope, audit: Always, cost: Light }
+}
+
+pub(in crate::web) const POLICIES: &[Policy] = &[
+    page("openRoot", "/"),
+    page("openSwaggerUi", "/api/docs"),
+    page("getOpenApiJson", "/api/openapi.json"),
+    page("getOpenApiYaml", "/api/openapi.yaml"),
+    page("getHealth", "/health"),
+    page("getLiveness", "/health/live"),
+    page("getReadiness", "/health/ready"),
+    Policy { audit: RawPayloads, ..read("getTransaction", "/api/v1/transactions/{id}", Filtered) },
+    expensive("listTransactions", "/api/v1/transactions", Filtered),
+    read("getMetricsOverview", "/api/v1/metrics/overview", Filtered),
+    expensive("getMetricsByProject", "/api/v1/metrics/by-project", Filtered),
+    expensive("getMetricsConversionByProject", "/api/v1/metrics/conversion-by-project", Filtered),
+    expensive("getMetricsTrends", "/api/v1/metrics/trends", Filtered),
+    expensive("getMetricsBySource", "/api/v1/metrics/by-source", Filtered),
+    expensive("getMetricsByCountry", "/api/v1/metrics/by-country", Filtered),
+    expensive("getMetricsByStatus", "/api/v1/metrics/by-status", Filtered),
+    expensive("getMetricsByPaymentMethod", "/api/v1/metrics/by-payment-method", Filtered),
+    expensive("getMetricsByMerchant", "/api/v1/metrics/by-merchant", Filtered),
+    read("getMetricsComparison", "/api/v1/metrics/comparison", Filtered),
+    expensive("getMetricsHeatmap", "/api/v1/metrics/heatmap", Filtered),
+    expensive("getMetricsHourlyDistribution", "/api/v1/metrics/hourly-distribution", Filtered),
+    expensive("getMetricsAmountDistribution", "/api/v1/metrics/amount-distribution", Filtered),
+    read("getMetricsRpm", "/api/v1/metrics/rpm", Filtered),
+    read("getMetricsLive", "/api/v1/metrics/live", Filtered),
+    read("getFilters", "/api/v1/filters", Filtered),
+    read("getSyncStatus", "/api/v1/sync/status", AllProjects),
+    change("triggerSync", ("POST", "/api/v1/sync/trigger"), Operator, AllProjects),
+    change("triggerSyncOfSource", ("POST", "/api/v1/sync/trigger/{source}"), Operator, AllProjects),
+    read("listSyncRuns", "/api/v1/sync/runs", AllProjects),
+    Policy { audit: RawPayloads, ..read("listQuarantine", "/api/v1/sync/quarantine", AllProjects) },
+    change("replayQuarantinedRecord", ("POST", "/api/v1/sync/quarantine/{id}/replay"), Operator, AllProjects),
+    read("getReconciliationSummary", "/api/v1/reconciliation/summary", AllProjects),
+    read("listDiscrepancies", "/api/v1/reconciliation/discrepancies", Filtered),
+    change("moveDiscrepancies", ("PATCH", "/api/v1/reconciliation/discrepancies"), Operator, Filtered),
+    read("getDiscrepancy", "/api/v1/reconciliation/discrepancies/{id}", Filtered),
+    change("moveDiscrepancy", ("PATCH", "/api/v1/reconciliation/discrepancies/{id}"), Operator, Filtered),
+    change("runReconciliation", ("POST", "/api/v1/reconciliation/run"), Operator, AllProjects),
+    read("listReconciliationRuns", "/api/v1/reconciliation/runs", AllProjects),
+    read("getReconciliationRun", "/api/v1/reconciliation/runs/{id}", AllProjects),
+    read("listReconciliationResults", "/api/v1/reconciliation/runs/{id}/results", AllProjects),
+    read("listJobs", "/api/v1/jobs", AllProjects),
+    read("getJob", "/api/v1/jobs/{id}", AllProjects),
+    change("cancelJob", ("POST", "/api/v1/jobs/{id}/cancel"), Operator, AllProjects),
+    change("retryJob", ("POST", "/api/v1/jobs/{id}/retry"), Operator, AllProjects),
+    read("listQueues", "/api/v1/queues", AllProjects),
+    change("pauseQueue", ("POST", "/api/v1/queues/{name}/pause"), Admin, AllProjects),
+    change("resumeQueue", ("POST", "/api/v1/queues/{name}/resume"), Admin, AllProjects),
+    read("getSchedule", "/api/v1/schedule", AllProjects),
+    read("listPayshackClients", "/api/v1/payshack/clients", AllProjects),
+    read("listPayshackResellers", "/api/v1/payshack/resellers", AllProjects),
+    read("listPayshackServiceProviders", "/api/v1/payshack/service-providers", AllProjects),
+    read("listPayshackBalances", "/api/v1/payshack/balances", AllProjects),
+    file("exportTransactions", "/api/v1/export/transactions", Filtered),
+    file("exportReconciliation", "/api/v1/export/reconciliation", Filtered),
+    file("exportMetricsSummary", "/api/v1/export/metrics-summary", Filtered),
+    file("exportPayshackClients", "/api/v1/export/payshack-clients", AllProjects),
+    change("orderExport", ("POST", "/api/v1/exports"), Viewer, Filtered),
+    read("getExport", "/api/v1/exports/{id}", Filtered),
+    change("removeExport", ("DELETE", "/api/v1/exports/{id}"), Viewer, Filtered),
+    file("downloadExport", "/api/v1/exports/{id}/download", Filtered),
+    read("getMe", "/api/v1/me", NoProjects),
+    Policy { audit: Never, ..change("createWebSocketTicket", ("POST", "/api/v1/ws/ticket"), Viewer, NoProjects) },
+    read("listAuditEntries", "/api/v1/audit", AllProjects).for_role(Admin),
+    read("openWebSocket", "/ws/updates", Filtered),
+    read("openWebSocketAlias", "/ws", Filtered),
+];
+
+impl Policy {
+    const fn for_role(self, role: Role) -> Self {
+        Self { role: Some(role), ..self }
+    }
+
+    /// Whether a `?ticket=` is accepted instead of a key, because browsers cannot set headers on a WebSocket.
+    pub(in crate::web) fn accepts_ticket(&self) -> bool {
+        self.path.starts_with("/ws")
+    }
+}
+
+/// What the table has for a request.
+#[derive(Debug)]
+pub(in crate::web) enum Found {
+    Policy(&'static Policy),
+    /// Only these methods are supported, `HEAD` included.
+    OtherMethods(Vec<&'static str>),
+    Nothing,
+}
+
+/// `HEAD` is treated as `GET`.
+pub(in crate::web) fn find(method: &Method, path: &str) -> Found {
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    let literals = |policy: &&Policy| policy.path.split('/').filter(|part| !part.starts_with('{')).count();
+    let of_path = || POLICIES.iter().filter(|policy| matches(policy.path, path));
+    // A literal is preferred to a parameter, as in the router.
+    let Some(most) = of_path().map(|policy| literals(&policy)).max() else { return Found::Nothing };
+    let closest = || of_path().filter(|policy| literals(policy) == most);
+    if let Some(policy) = closest().find(|policy| policy.method == method) {
+        return Found::Policy(policy);
+    }
+    let mut methods: Vec<&str> = closest().map(|policy| policy.method).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    Found::OtherMethods(methods)
+}
+
+/// The row of an operation of the document.
+pub(in crate::web) fn of_operation(operation: &str) -> Option<&'static Policy> {
+    POLICIES.iter().find(|policy| policy.operation == operation)
+}
+
+/// Whether a path fits a template such as `/api/v1/jobs/{id}`.
+fn matches(template: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    let all = template.split('/').all(|part| {
+        segments.next().is_some_and(|text| if part.starts_with('{') { !text.is_empty() } else { part == text })
+    });
+    all && segments.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_finds_its_operation() {
+        for (method, path, expected) in [
+            ("GET", "/", "openRoot"),
+            ("GET", "/api/v1/jobs/17", "getJob"),
+            ("HEAD", "/api/v1/jobs/17", "getJob"),
+            ("POST", "/api/v1/jobs/17/cancel", "cancelJob"),
+            ("PATCH", "/api/v1/reconciliation/discrepancies", "moveDiscrepancies"),
+            ("DELETE", "/api/v1/exports/17", "removeExport"),
+            ("GET", "/ws", "openWebSocketAlias"),
+        ] {
+            let found = find(&method.parse().expect("a method"), path);
+            assert!(
+                matches!(&found, Found::Policy(policy) if policy.operation == expected),
+                "{method} {path} {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_methods_of_a_path_are_listed() {
+        for (method, path, expected) in [
+            ("POST", "/api/v1/jobs", vec!["GET", "HEAD"]),
+            ("GET", "/api/v1/jobs/17/cancel", vec!["POST"]),
+            ("PUT", "/api/v1/exports/17", vec!["GET", "DELETE", "HEAD"]),
+            ("POST", "/api/docs", vec!["GET", "HEAD"]),
+        ] {
+            let found = find(&method.parse().expect("a method"), path);
+            assert!(
+                matches!(&found, Found::OtherMethods(methods) if *methods == expected),
+                "{method} {path} {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_paths_are_not_found() {
+        for path in
+            ["", "/api", "/api/v1", "/api/v1/jobs/17/cancel/now", "/api/v1/jobs/", "/api/v1/%6Aobs", "//", "/ws/"]
+        {
+            assert!(matches!(find(&Method::GET, path), Found::Nothing), "{path}");
+        }
+    }
+
+    #[test]
+    fn each_operation_and_each_call_has_one_row() {
+        for (index, policy) in POLICIES.iter().enumerate() {
+            for other in &POLICIES[index + 1..] {
+                assert_ne!(policy.operation, other.operation);
+                assert_ne!((policy.method, policy.path), (other.method, other.path));
+            }
+        }
+    }
+}
