@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::{
-    AccessConfig, EnvVars, HttpConfig, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig,
-    TelemetryConfig, export_store, number_in, seconds,
+    AccessConfig, EnvVars, HttpConfig, NetworkConfig, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting,
+    SyncConfig, TelemetryConfig, export_store, number_in, seconds,
 };
 use crate::objects::ObjectSettings;
 
@@ -20,6 +20,7 @@ pub struct WebConfig {
     pub host: String,
     pub port: u16,
     pub http: HttpConfig,
+    pub network: NetworkConfig,
     pub servers: ServersConfig,
     pub access: AccessConfig,
     /// Needed to report when the next sync is due.
@@ -38,6 +39,7 @@ impl WebConfig {
         let host = env.optional(Setting::open("HOST", "0.0.0.0"), "0.0.0.0".to_owned());
         let port = env.optional(Setting::open("PORT", "8000"), 8000);
         let http = HttpConfig::read(env);
+        let network = NetworkConfig::read(env);
         let servers = ServersConfig::read(env);
         let access = AccessConfig::read(env);
         let sync = SyncConfig::read(env);
@@ -50,6 +52,7 @@ impl WebConfig {
             host: host?,
             port: port?,
             http: http?,
+            network: network?,
             servers: servers?,
             access: access?,
             sync: sync?,

@@ -13,6 +13,7 @@ pub mod masking;
 pub mod metadata;
 pub mod metrics;
 pub mod money;
+pub mod network;
 pub mod outlier;
 pub mod rate;
 pub mod recheck;

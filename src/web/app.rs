@@ -87,9 +87,10 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Respon
         .before(skip_compression);
     // Beside the pages, because an upgrade must not be compressed.
     let routes = socket::mount(Route::new().nest("/", pages), hub);
-    let (access, cors, requests) = (state.access(), state.cors.clone(), state.requests.clone());
+    let (access, proxies) = (state.access(), state.proxies.clone());
+    let (cors, requests) = (state.cors.clone(), state.requests.clone());
     let routes = routes.data(Arc::clone(&access)).data(state);
-    RequestMiddleware::new(Authorization::new(routes, access), cors, requests)
+    RequestMiddleware::new(Authorization::new(routes, access), proxies, cors, requests)
 }
 
 #[handler]

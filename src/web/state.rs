@@ -1,6 +1,7 @@
 //! What the handlers share.
 
 use super::http::auth::Access;
+use super::http::client_address::TrustedProxies;
 use super::http::cors::Cors;
 use super::http::pagination::Cursors;
 use super::http::response_cache::ResponseCache;
@@ -40,6 +41,7 @@ pub struct State {
     pub(in crate::web) responses: ResponseCache,
     pub(in crate::web) exporter: Exporter,
     pub(in crate::web) files: ExportStore,
+    pub(in crate::web) proxies: TrustedProxies,
     pub(in crate::web) cors: Cors,
     pub(in crate::web) requests: RequestCounter,
 }
@@ -89,6 +91,7 @@ impl State {
             sync: config.sync.clone(),
             reconciliation: config.reconciliation.clone(),
             report_timezone: config.report_timezone,
+            proxies: TrustedProxies::new(&config.network.trusted_proxies),
             cors: Cors::new(config.access.allowed_origins.clone()),
         })
     }

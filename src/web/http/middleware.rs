@@ -1,4 +1,4 @@
-//! What every request gets: an id, a span, a log line, CORS headers, and its errors as problem+json.
+//! What every request gets: an id, the address of its client, a span, a log line, CORS headers, and its errors as problem+json.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -10,6 +10,7 @@ use poem::{Endpoint, IntoResponse, Request, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::client_address::TrustedProxies;
 use super::cors::Cors;
 use super::problem::Problem;
 use crate::operations::export::throttle::RequestCounter;
@@ -20,14 +21,15 @@ const MAX_ID_LENGTH: usize = 128;
 /// Wraps an endpoint; the result is always a response, never an error.
 pub(in crate::web) struct RequestMiddleware<E> {
     endpoint: E,
+    proxies: TrustedProxies,
     cors: Cors,
     requests: RequestCounter,
 }
 
 impl<E: Endpoint> RequestMiddleware<E> {
     /// `requests` counts every request.
-    pub(in crate::web) fn new(endpoint: E, cors: Cors, requests: RequestCounter) -> Self {
-        Self { endpoint, cors, requests }
+    pub(in crate::web) fn new(endpoint: E, proxies: TrustedProxies, cors: Cors, requests: RequestCounter) -> Self {
+        Self { endpoint, proxies, cors, requests }
     }
 
     async fn respond(&self, mut request: Request, request_id: &str) -> Response {
@@ -51,8 +53,10 @@ impl<E: Endpoint> RequestMiddleware<E> {
 impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let request_id = request_id(&request);
+        let client = self.proxies.client(&request);
+        request.extensions_mut().insert(client);
         let span = tracing::info_span!("request", request_id);
         let method = request.method().clone();
         let path = request.original_uri().path().to_owned();

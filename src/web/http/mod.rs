@@ -4,6 +4,7 @@
 pub(crate) mod accepted;
 pub mod auth;
 pub(crate) mod body;
+pub(crate) mod client_address;
 pub(crate) mod connection;
 pub(crate) mod cors;
 pub(crate) mod fails;

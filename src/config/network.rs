@@ -1,0 +1,38 @@
+//! How clients reach the web process.
+
+use super::{EnvVars, Setting};
+use crate::domain::network::Network;
+
+#[derive(Debug, Clone, Default)]
+pub struct NetworkConfig {
+    /// The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl NetworkConfig {
+    /// Reads `TRUSTED_PROXIES`.
+    pub fn read(env: &mut EnvVars) -> Option<Self> {
+        let setting = Setting::open("TRUSTED_PROXIES", "10.0.0.0/8,192.168.1.7");
+        let listed = env.text(setting.name).unwrap_or_default();
+        let proxies = listed.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let proxies: Vec<Option<Network>> = proxies.map(|text| env.parse(setting, text)).collect();
+        Some(Self { trusted_proxies: proxies.into_iter().collect::<Option<_>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_are_read_as_a_list() {
+        let read = |text: &str| {
+            let mut env = EnvVars::from_pairs([("TRUSTED_PROXIES", text)]);
+            let read = NetworkConfig::read(&mut env);
+            env.finish(read).map(|config| config.trusted_proxies.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(""), Ok(0));
+        assert_eq!(read("10.0.0.0/8, fd00::/8 ,"), Ok(2));
+        assert!(read("10.0.0.0/8,proxy.internal").is_err_and(|error| error.contains("TRUSTED_PROXIES")));
+    }
+}
