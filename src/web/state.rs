@@ -69,8 +69,8 @@ impl State {
     /// A server is unavailable, the schema is outdated, or there is no key to authenticate requests with.
     pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StateError> {
         let (WebPools { pool, access_pool }, redis) = connect_servers(&config.servers).await?;
-        let access = Access::new(&config.access, access_pool.clone(), redis.clone(), Arc::clone(&clock));
-        if !access.is_open() && !access.has_keys().await? {
+        let access = Access::start(&config.access, access_pool.clone(), redis.clone(), Arc::clone(&clock)).await?;
+        if !access.is_open() && !access.has_keys().await {
             return Err(StateError::NoKeys);
         }
         let requests = RequestCounter::default();

@@ -10,6 +10,7 @@ use poem::http::header::{ALLOW, HeaderValue};
 use poem::{Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response};
 
 use super::Access;
+use super::credentials::Credential;
 use super::policy::{self, Found, Policy, ScopeRule};
 use crate::domain::access::Principal;
 use crate::web::http::problem::{Problem, ProblemCode};
@@ -45,10 +46,8 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
 /// The caller of an operation that needs a key: 401 without a valid one, 403 if it is not enough.
 async fn authorize(access: &Access, policy: &Policy, request: &Request) -> Result<Option<Principal>, Problem> {
     let Some(least) = policy.role else { return Ok(None) };
-    let principal = match ticket(request).filter(|_| policy.accepts_ticket() && !access.is_open()) {
-        Some(ticket) => access.redeem_ticket(&ticket).await?,
-        None => access.authenticate(request.headers()).await?,
-    };
+    let credential = Credential::find(request, policy.accepts_ticket());
+    let principal = access.authenticate(credential).await?;
     if principal.role < least {
         let (needed, actual) = (least.as_str(), principal.role.as_str());
         let detail = format!("this operation needs the role {needed}, and the key has {actual}");
@@ -62,14 +61,6 @@ async fn authorize(access: &Access, policy: &Policy, request: &Request) -> Resul
         return Err(Problem::new(ProblemCode::Forbidden, detail));
     }
     Ok(Some(principal))
-}
-
-fn ticket(request: &Request) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct TicketParameter {
-        ticket: Option<String>,
-    }
-    request.params::<TicketParameter>().ok()?.ticket
 }
 
 fn method_not_allowed(methods: &[&str]) -> Problem {

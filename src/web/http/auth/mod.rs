@@ -1,60 +1,51 @@
-//! Authentication by API key or ticket, and authorization by role.
+//! Authentication by API key or ticket, and authorization by role and scope.
 //!
-//! Keys come from configuration (`API_KEYS`) or from the table of issued keys. The table is cached for a few seconds, so
-//! that a request needs no statement and a revoked key stops working soon. Keys are compared by their SHA-256, in constant
-//! time. What a caller may do is in the access [`policy`], which [`authorization`] enforces. The security schemes of poem-openapi
-//! were rejected: their refusals are not problem+json, and with two schemes the second's refusal hides the first's.
+//! [`credentials`] finds what a request presents, [`key_list`] has the keys that are accepted, and [`Access`] decides whom a
+//! credential identifies. What a caller may do is in the access [`policy`], which [`authorization`] enforces. The security
+//! schemes of poem-openapi were rejected: their refusals are not problem+json, and with two schemes the second's refusal hides
+//! the first's.
 
 pub(in crate::web) mod authorization;
+mod credentials;
+mod key_list;
 pub(in crate::web) mod policy;
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use poem::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
-use subtle::ConstantTimeEq;
-use tokio::sync::Mutex;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(in crate::web) use authorization::Caller;
 
+use self::credentials::Credential;
+use self::key_list::{IssuedKeys, Key, KeysUnavailable};
+use super::fails::Failure;
 use super::problem::{Problem, ProblemCode};
 use crate::clock::SharedClock;
 use crate::config::AccessConfig;
 use crate::db::DbError;
 use crate::db::access::api_keys;
-use crate::domain::access::{KeyId, Principal, ProjectScope};
+use crate::domain::access::Principal;
 use crate::redis::Redis;
 use crate::redis::tickets;
 
-/// How long the list of issued keys is cached.
-const BELIEVED: Duration = Duration::from_secs(3);
+/// How often the use of a key is recorded at most.
+const RECORD_USE_EVERY: Duration = Duration::from_mins(1);
 
 pub struct Access {
-    open: bool,
     configured: Vec<Key>,
-    issued: Mutex<Issued>,
+    /// `None` with `AUTH=off`: everyone has full access.
+    issued: Option<IssuedKeys>,
+    /// When the use of a key was last recorded.
+    used: Mutex<HashMap<Uuid, Instant>>,
     pool: PgPool,
     redis: Redis,
     clock: SharedClock,
-}
-
-struct Key {
-    id: Option<Uuid>,
-    digest: [u8; 32],
-    principal: Principal,
-}
-
-/// The cached issued keys, and which of them were used since.
-#[derive(Default)]
-struct Issued {
-    read_at: Option<Instant>,
-    keys: Arc<[Key]>,
-    used: HashSet<Uuid>,
 }
 
 /// A ticket for a WebSocket.
@@ -64,76 +55,77 @@ pub struct Ticket {
     pub expires_at: DateTime<Utc>,
 }
 
+/// Why a key no longer gives the access that it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in crate::web) enum KeyEnd {
+    #[error("key revoked")]
+    Revoked,
+    /// Its role or its scope.
+    #[error("key changed: connect again")]
+    Changed,
+}
+
 impl Access {
-    /// Accepts the keys of `config` and of the table.
-    #[must_use]
-    pub fn new(config: &AccessConfig, pool: PgPool, redis: Redis, clock: SharedClock) -> Self {
-        let configured = config.keys.iter().map(|key| {
-            let digest = Sha256::digest(key.key.expose()).into();
-            let (key_id, name) = (KeyId::of_digest(&digest), key.name.clone());
-            Key { id: None, digest, principal: Principal { key_id, name, role: key.role, scope: ProjectScope::All } }
-        });
-        let configured = configured.collect();
-        Self { open: config.open, configured, issued: Mutex::default(), pool, redis, clock }
+    /// Accepts the keys of `config` and of the table, which it reads once before it returns.
+    pub async fn start(config: &AccessConfig, pool: PgPool, redis: Redis, clock: SharedClock) -> Result<Self, DbError> {
+        let issued = if config.open { None } else { Some(IssuedKeys::start(pool.clone()).await?) };
+        let configured = config.keys.iter().map(Key::configured).collect();
+        Ok(Self { configured, issued, used: Mutex::default(), pool, redis, clock })
     }
 
     /// Everyone has full access (`AUTH=off`).
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.open
+        self.issued.is_none()
     }
 
-    /// Whether there is any active key.
-    pub async fn has_keys(&self) -> Result<bool, DbError> {
-        Ok(!self.configured.is_empty() || !self.issued_keys().await?.is_empty())
+    /// Whether there is any key.
+    pub(in crate::web) async fn has_keys(&self) -> bool {
+        let Some(issued) = &self.issued else { return false };
+        !self.configured.is_empty() || issued.current().await.is_ok_and(|list| !list.keys.is_empty())
     }
 
-    /// The principal of the key in these headers; 401 without a valid key, 503 if the table of keys cannot be read.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        if self.open {
-            return Ok(Principal::anyone());
+    /// The principal of a credential; 401 without a valid one, 503 if the table of keys cannot be read.
+    async fn authenticate(&self, credential: Option<Credential<'_>>) -> Result<Principal, Problem> {
+        let Some(issued) = &self.issued else { return Ok(Principal::anyone()) };
+        match credential {
+            Some(Credential::Key(key)) => self.find_key(issued, key).await,
+            Some(Credential::Ticket(ticket)) => self.redeem_ticket(issued, &ticket).await,
+            None => {
+                let detail = "send a key: Authorization: Bearer <key>, or X-API-Key: <key>";
+                Err(Problem::new(ProblemCode::Unauthenticated, detail))
+            }
         }
-        let Some(key) = presented_key(headers) else {
-            let detail = "send a key: Authorization: Bearer <key>, or X-API-Key: <key>";
-            return Err(Problem::new(ProblemCode::Unauthenticated, detail));
-        };
+    }
+
+    async fn find_key(&self, issued: &IssuedKeys, key: &str) -> Result<Principal, Problem> {
         let digest: [u8; 32] = Sha256::digest(key).into();
-        if let Some(key) = find(&self.configured, &digest) {
+        if let Some(key) = key_list::find(&self.configured, &digest) {
             return Ok(key.principal.clone());
         }
-        let issued = self.issued_keys().await?;
-        let key = find(&issued, &digest);
+        let list = issued.current().await?;
+        let key = key_list::find(&list.keys, &digest);
         let key = key.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "this key is unknown or revoked"))?;
-        self.note_use(key).await;
+        self.note_use(key);
         Ok(key.principal.clone())
     }
 
-    /// The issued keys, from the cache or the table. Concurrent requests share one read.
-    async fn issued_keys(&self) -> Result<Arc<[Key]>, DbError> {
-        let mut issued = self.issued.lock().await;
-        if issued.read_at.is_none_or(|read_at| read_at.elapsed() > BELIEVED) {
-            let keys = api_keys::list_active(&self.pool).await?;
-            let keys = keys.into_iter().filter_map(|key| {
-                let (key_id, scope) = (KeyId(key.id), ProjectScope::All);
-                let principal = Principal { key_id, name: key.name, role: key.role, scope };
-                Some(Key { id: Some(key.id), digest: key.key_hash.try_into().ok()?, principal })
-            });
-            *issued = Issued { read_at: Some(Instant::now()), keys: keys.collect(), used: HashSet::new() };
-        }
-        Ok(Arc::clone(&issued.keys))
-    }
-
     /// Records the use of a key in the background, without delaying the request.
-    async fn note_use(&self, key: &Key) {
+    fn note_use(&self, key: &Key) {
         let Some(id) = key.id else { return };
-        if self.issued.lock().await.used.insert(id) {
-            let (pool, now) = (self.pool.clone(), self.clock.now());
-            tokio::spawn(async move {
-                if let Err(error) = api_keys::record_use(&pool, id, now).await {
-                    tracing::warn!(%error, "failed to record the use of a key");
-                }
-            });
+        {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            if used.get(&id).is_some_and(|at| at.elapsed() < RECORD_USE_EVERY) {
+                return;
+            }
+            used.insert(id, Instant::now());
         }
+        let (pool, now) = (self.pool.clone(), self.clock.now());
+        tokio::spawn(async move {
+            if let Err(error) = api_keys::record_use(&pool, id, now).await {
+                tracing::warn!(%error, "failed to record the use of a key");
+            }
+        });
     }
 
     pub async fn issue_ticket(&self, principal: &Principal) -> Result<Ticket, Problem> {
@@ -141,60 +133,67 @@ impl Access {
         Ok(Ticket { ticket: self.redis.issue_ticket(principal).await?, expires_at })
     }
 
-    /// Invalidates a ticket and returns its holder; 401 if it is unknown, used or expired, 503 if Redis is unavailable.
-    pub async fn redeem_ticket(&self, ticket: &str) -> Result<Principal, Problem> {
-        let refused = || Problem::new(ProblemCode::Unauthenticated, "this ticket was used or has expired");
-        self.redis.redeem_ticket(ticket).await?.ok_or_else(refused)
+    /// Invalidates a ticket and returns its holder; 401 if it is unknown, used or expired, or if its key is no longer valid; 503
+    /// if Redis is unavailable.
+    async fn redeem_ticket(&self, issued: &IssuedKeys, ticket: &str) -> Result<Principal, Problem> {
+        let refused = |detail: String| Problem::new(ProblemCode::Unauthenticated, detail);
+        let holder = self.redis.redeem_ticket(ticket).await?;
+        let holder = holder.ok_or_else(|| refused("this ticket was used or has expired".to_owned()))?;
+        let list = issued.current().await?;
+        match end_of(&self.configured, &list.keys, &holder) {
+            None => Ok(holder),
+            Some(end) => Err(refused(format!("this ticket is no longer valid: {end}"))),
+        }
+    }
+
+    /// Completes when the key of `principal` no longer gives the access that `principal` has: within 3 s of the change, or as soon
+    /// as the table can be read again. Whatever is sent to a caller for longer than that stops then.
+    #[expect(dead_code, reason = "sockets, streams and sessions use it")]
+    pub(in crate::web) fn watch(&self, principal: &Principal) -> impl Future<Output = KeyEnd> + Send + use<> {
+        let configured = self.configured.iter().any(|key| key.principal == *principal);
+        let (issued, principal) = (self.issued.clone().filter(|_| !configured), principal.clone());
+        async move {
+            match issued {
+                None => std::future::pending().await,
+                Some(issued) => issued.until(|list| end_of(&[], &list.keys, &principal)).await,
+            }
+        }
     }
 }
 
-fn find<'keys>(keys: &'keys [Key], digest: &[u8; 32]) -> Option<&'keys Key> {
-    // Every key is compared, so that the time does not depend on the result.
-    keys.iter().filter(|key| bool::from(key.digest.ct_eq(digest))).fold(None, |found, key| found.or(Some(key)))
+/// `None` if one of the keys still gives the access that `principal` has.
+fn end_of(configured: &[Key], issued: &[Key], principal: &Principal) -> Option<KeyEnd> {
+    let key = configured.iter().chain(issued).find(|key| key.principal.key_id == principal.key_id);
+    let Some(key) = key else { return Some(KeyEnd::Revoked) };
+    let same = key.principal.role == principal.role && key.principal.scope == principal.scope;
+    (!same).then_some(KeyEnd::Changed)
 }
 
-fn presented_key(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, key) = value.trim().split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    let alone = || headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim);
-    bearer.or_else(alone).filter(|key| !key.is_empty())
+impl Failure for KeysUnavailable {
+    const CODES: &'static [ProblemCode] = &[];
+
+    fn into_problem(self) -> Problem {
+        Problem::unavailable("the API keys cannot be read, so that no key can be checked: try again", self)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::access::{KeyId, ProjectScope, Role};
 
     #[test]
-    fn key_is_accepted_in_either_header() {
-        for (headers, expected) in [
-            (&[][..], None),
-            (&[("authorization", "Bearer abc")], Some("abc")),
-            (&[("authorization", "bearer  abc ")], Some("abc")),
-            (&[("x-api-key", "abc")], Some("abc")),
-            (&[("authorization", "Basic dTpw"), ("x-api-key", "abc")], Some("abc")),
-            (&[("authorization", "Bearer abc"), ("x-api-key", "def")], Some("abc")),
-            (&[("authorization", "Bearer ")], None),
-            (&[("x-api-key", " ")], None),
+    fn access_ends_with_its_key_and_with_its_role() {
+        let principal = |id, role| Principal { key_id: KeyId(Uuid::from_u128(id)), role, ..Principal::anyone() };
+        let keys = [Key::for_test("first", principal(1, Role::Viewer))];
+        let limited = Principal { scope: ProjectScope::new(Some(vec!["a".to_owned()])), ..principal(1, Role::Viewer) };
+        for (principal, end) in [
+            (principal(1, Role::Viewer), None),
+            (principal(1, Role::Admin), Some(KeyEnd::Changed)),
+            (limited, Some(KeyEnd::Changed)),
+            (principal(2, Role::Viewer), Some(KeyEnd::Revoked)),
         ] {
-            let mut map = HeaderMap::new();
-            for (name, value) in headers {
-                map.insert(*name, value.parse().expect("a header"));
-            }
-            assert_eq!(presented_key(&map), expected, "{headers:?}");
+            assert_eq!((end_of(&keys, &[], &principal), end_of(&[], &keys, &principal)), (end, end), "{principal:?}");
         }
-    }
-
-    #[test]
-    fn key_is_found_by_its_digest() {
-        let key = |text: &str, name: &str| Key {
-            id: None,
-            digest: Sha256::digest(text).into(),
-            principal: Principal { name: name.to_owned(), ..Principal::anyone() },
-        };
-        let keys = [key("first", "a"), key("second", "b")];
-        let found = |text: &str| find(&keys, &Sha256::digest(text).into()).map(|key| key.principal.name.as_str());
-        assert_eq!((found("first"), found("second"), found("third")), (Some("a"), Some("b"), None));
     }
 }
