@@ -153,24 +153,10 @@ impl RecordFaults {
     }
 }
 
-/// Each fault affects other records.
 fn salt(fault: Fault) -> Salt {
     match fault {
-        Fault::Nan => Salt::Nan,
-        Fault::ControlChar => Salt::ControlChar,
-        Fault::BadEscape => Salt::BadEscape,
-        Fault::LeadingZero => Salt::LeadingZero,
-        Fault::StrayQuote => Salt::StrayQuote,
-        Fault::DuplicateKey => Salt::DuplicateKey,
-        Fault::UnreadablePaidAmount => Salt::UnreadablePaidAmount,
-        Fault::HugeAmount => Salt::HugeAmount,
-        Fault::OutlierId => Salt::OutlierId,
-        Fault::Nul => Salt::Nul,
-        Fault::FloatKey => Salt::FloatKey,
-        Fault::InvisibleKey => Salt::InvisibleKey,
-        Fault::RepeatedName => Salt::RepeatedName,
-        Fault::LeapSecond => Salt::LeapSecond,
-        _ => Salt::Malformed,
+        Fault::Malformed => Salt::Malformed,
+        fault => Salt::RecordFault(fault as u8),
     }
 }
 

@@ -7,31 +7,33 @@
 /// Each salt gives an independent hash of the same id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Salt {
-    Payer = 1,
+    Payer,
     Account,
     Reference,
     Fields,
     Late,
     Malformed,
-    Nul,
-    Nan,
-    ControlChar,
-    BadEscape,
-    LeadingZero,
-    StrayQuote,
-    DuplicateKey,
-    UnreadablePaidAmount,
-    HugeAmount,
-    OutlierId,
-    FloatKey,
-    InvisibleKey,
-    RepeatedName,
-    LeapSecond,
+    /// By the number of the fault: each affects other records.
+    RecordFault(u8),
+}
+
+impl Salt {
+    fn number(self) -> u64 {
+        match self {
+            Self::Payer => 1,
+            Self::Account => 2,
+            Self::Reference => 3,
+            Self::Fields => 4,
+            Self::Late => 5,
+            Self::Malformed => 6,
+            Self::RecordFault(number) => 0x100 + u64::from(number),
+        }
+    }
 }
 
 pub(crate) fn hash(id: u128, salt: Salt) -> u64 {
     let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
-    splitmix64(splitmix64(half(id) ^ half(id >> 64).rotate_left(17)).wrapping_add(salt as u64))
+    splitmix64(splitmix64(half(id) ^ half(id >> 64).rotate_left(17)).wrapping_add(salt.number()))
 }
 
 /// Whether the id belongs to a pseudo-random share (0 to 1) of all ids.

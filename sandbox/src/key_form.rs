@@ -17,7 +17,7 @@ pub(crate) fn write_key(
 ) {
     let is_number = is_number(key);
     if is_number && faults.has_form(Fault::FloatKey, id) {
-        if hash(id, Salt::FloatKey).is_multiple_of(2) {
+        if hash(id, Salt::RecordFault(Fault::FloatKey as u8)).is_multiple_of(2) {
             o.unquoted(name, format_args!("{key}.0"));
         } else {
             o.unquoted(name, format_args!("{}.{}E{}", &key[..1], &key[1..], key.len() - 1));

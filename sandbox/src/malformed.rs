@@ -44,7 +44,7 @@ fn malformed_value(json: &str, id: u128, fault: Fault, required: &RequiredFields
         }
         Fault::HugeAmount => record[required.amount] = json!("70000000000000000000000000000"),
         Fault::OutlierId => {
-            let outlier = 10_u128.pow(36) * u128::from(1 + hash(id, Salt::OutlierId) % 99);
+            let outlier = 10_u128.pow(36) * u128::from(1 + hash(id, Salt::RecordFault(fault as u8)) % 99);
             record["operation_create_id"] = json!(outlier.to_string());
             record["operation_update_id"] = json!(outlier.to_string());
             record[required.created] = Value::Null;

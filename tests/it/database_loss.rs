@@ -7,12 +7,11 @@ use psp_test_jobs::kinds::COUNTING;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::consistency::assert_matches_sandbox;
+use crate::harness::busy_system::BusySystem;
 use crate::harness::health::wait_for_health;
 use crate::harness::private_servers::PrivatePostgres;
 use crate::harness::servers::Servers;
 use crate::harness::test_queue::{Process, TestQueue};
-use crate::harness::test_system::TestSystem;
 use crate::harness::{eventually, is_long, outage};
 
 /// A lease lasts two thirds of it.
@@ -89,29 +88,15 @@ async fn frozen_postgres_uses_up_no_attempt() {
 #[tokio::test]
 async fn postgres_outage_during_a_sync_loses_no_record_and_is_reported_by_health() {
     let postgres = PrivatePostgres::start().await;
-    let slow = ["--per-day", "600", "--fault", "latency-ms=50"];
-    let system = TestSystem::start_on(Servers::with_postgres(&postgres).await, &slow).await;
-    let web = system.start_web().await;
-    let _worker = system.start_jobs(&["worker"]);
-    let _scheduler = system.start_jobs(&["scheduler"]);
-    wait_for_health(&web, 200, "healthy").await;
-    eventually("some pages to be stored", || async {
-        (system.number("SELECT count(*) FROM transactions").await > 200).then_some(())
-    })
-    .await;
-    assert!(system.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0, "the syncs are running");
+    let busy = BusySystem::start(Servers::with_postgres(&postgres).await).await;
 
     postgres.stop().await;
-    let health = wait_for_health(&web, 503, "unhealthy").await;
+    let health = wait_for_health(&busy.web, 503, "unhealthy").await;
     assert_eq!(health["services"], json!({"database": "down", "redis": "ok"}), "{health}");
-    let live = web.request(Method::GET, "/health/live", None, None).await.expect("the web process responds");
+    let live = busy.web.request(Method::GET, "/health/live", None, None).await.expect("the web process responds");
     assert_eq!(live.status, 200, "a restart of the web process would not help: {live:?}");
     outage(OUTAGE).await;
     postgres.restart().await;
 
-    wait_for_health(&web, 200, "healthy").await;
-    system.sandbox.set_faults(json!({"latency-ms": 0})).await;
-    system.wait_until_idle().await;
-    assert_matches_sandbox(&system).await;
-    assert_eq!(system.number("SELECT max(attempt)::bigint FROM jobs").await, 1, "no attempt is used up");
+    busy.assert_recovers().await;
 }

@@ -6,13 +6,13 @@ use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::consistency::assert_matches_sandbox;
+use crate::harness::busy_system::BusySystem;
 use crate::harness::exports::EXPORTS;
-use crate::harness::health::{wait_for_health, wait_for_problem};
+use crate::harness::health::wait_for_problem;
+use crate::harness::outage;
 use crate::harness::private_servers::PrivatePostgres;
 use crate::harness::servers::Servers;
-use crate::harness::test_system::{OPERATOR, TestSystem, Web};
-use crate::harness::{eventually, outage};
+use crate::harness::test_system::{OPERATOR, Web};
 
 const DISK_MIB: u32 = 192;
 /// How many requests of the API must be enough to find no space for a row.
@@ -21,35 +21,23 @@ const MAX_REQUESTS: usize = 2_000;
 #[tokio::test]
 async fn full_disk_loses_nothing_acknowledged_and_work_resumes() {
     let Some(postgres) = PrivatePostgres::start_on_disk(DISK_MIB).await else { return };
-    let slow = ["--per-day", "600", "--fault", "latency-ms=50"];
-    let system = TestSystem::start_on(Servers::with_postgres(&postgres).await, &slow).await;
-    let web = system.start_web().await;
-    let _worker = system.start_jobs(&["worker"]);
-    let _scheduler = system.start_jobs(&["scheduler"]);
-    wait_for_health(&web, 200, "healthy").await;
-    eventually("some pages to be stored", || async {
-        (system.number("SELECT count(*) FROM transactions").await > 200).then_some(())
-    })
-    .await;
+    let busy = BusySystem::start(Servers::with_postgres(&postgres).await).await;
+    let (system, web) = (&busy.system, &busy.web);
 
     postgres.fill_disk();
-    let health = wait_for_problem(&web, 503, "the disk of PostgreSQL is full").await;
+    let health = wait_for_problem(web, 503, "the disk of PostgreSQL is full").await;
     assert_eq!((&health["status"], &health["services"]["database"]), (&json!("unhealthy"), &json!("down")));
-    let (acknowledged, refusal) = request_exports_until_refused(&web).await;
+    let (acknowledged, refusal) = request_exports_until_refused(web).await;
     assert!(refusal.contains("PostgreSQL") || refusal.contains("the database is unavailable"), "{refusal}");
     outage(Duration::from_secs(3)).await;
     postgres.empty_disk();
     // Without space for its log, PostgreSQL has stopped; its host then starts it again.
     postgres.restart().await;
 
-    wait_for_health(&web, 200, "healthy").await;
-    system.sandbox.set_faults(json!({"latency-ms": 0})).await;
-    system.wait_until_idle().await;
+    busy.assert_recovers().await;
     for job_id in acknowledged {
         assert_eq!(system.job_state(job_id).await, "succeeded", "an acknowledged job is never lost");
     }
-    assert_matches_sandbox(&system).await;
-    system.assert_no_attempt_was_used_up().await;
 }
 
 /// Requests exports until one is refused. Returns the accepted jobs, and the detail of the refusal.

@@ -1,5 +1,6 @@
 //! Test fixtures: servers, programs, the providers' sandbox, an HTTP client and a WebSocket client.
 
+pub(crate) mod busy_system;
 pub(crate) mod consistency;
 pub(crate) mod declared;
 pub(crate) mod exported_files;
