@@ -12,6 +12,7 @@ mod crash;
 mod damaged_records;
 mod database_loss;
 mod day_reads;
+mod disclosure;
 mod discrepancies;
 mod end_to_end;
 mod exchange_rates;

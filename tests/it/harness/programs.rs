@@ -11,6 +11,15 @@ use nix::unistd::Pid;
 
 use super::eventually;
 
+/// The credentials of all tests. No program ever writes one.
+pub(crate) const CREDENTIALS: [&str; 5] = [
+    super::test_system::ADMIN,
+    super::test_system::OPERATOR,
+    super::test_system::VIEWER,
+    "sandbox-vima-key",
+    "sandbox-password",
+];
+
 /// The variables that shift the clock of a program (`scripts/test`, `make test AT=`).
 const CLOCK_VARIABLES: [&str; 2] = ["LD_PRELOAD", "PSP_CLOCK_SHIFT_SECONDS"];
 
@@ -150,16 +159,19 @@ pub(crate) enum Memory {
 }
 
 impl Drop for RunningProgram {
-    /// Prints the end of the output if the test fails.
+    /// Prints the end of the output if the test fails; otherwise asserts that it contains no credentials.
     fn drop(&mut self) {
         let _killed = self.child.kill();
         let _exited = self.child.wait();
+        let output = self.output();
         if std::thread::panicking() {
-            let output = self.output();
             let from = output.len().saturating_sub(6_000);
             let tail =
                 output.char_indices().find(|(index, _)| *index >= from).map_or("", |(index, _)| &output[index..]);
             eprintln!("--- end of the program's output ---\n{tail}\n---");
+        } else {
+            let found = CREDENTIALS.iter().find(|credential| output.contains(**credential));
+            assert!(found.is_none(), "a program writes {found:?} into its log");
         }
     }
 }
