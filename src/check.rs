@@ -1,5 +1,7 @@
 //! `psp check`: tests every setting and connection and reports all problems, not only the first.
 
+mod audit;
+
 use std::process::ExitCode;
 
 use bytes::Bytes;
@@ -7,6 +9,7 @@ use futures_util::TryStreamExt;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use self::audit::check_audit;
 use crate::config::{EnvVars, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
 use crate::db::DbError;
 use crate::db::access::api_keys;
@@ -18,6 +21,7 @@ use crate::db::process_connections::{Process, connections_of_deployment, smalles
 use crate::db::writable::check_writable;
 use crate::domain::transaction::Source;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
+use crate::operations::verify_audit::AuditPosition;
 use crate::redis::Redis;
 use crate::redis::connection::RedisSettings;
 
@@ -28,14 +32,24 @@ enum Finding {
     Failed(String),
 }
 
-/// Prints a line per finding; the exit code says whether the programs can start. `rollups` also recomputes the metric
-/// rollups from all transactions and compares them, which takes a while.
-pub async fn check(rollups: bool) -> ExitCode {
+/// What is verified only on request, because it reads all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Thoroughness {
+    /// Recomputes the metric rollups from all transactions and compares them.
+    pub rollups: bool,
+    /// Verifies the chain of the audit log.
+    pub audit: bool,
+    /// An earlier head of the audit log, which must be part of it.
+    pub audit_after: Option<AuditPosition>,
+}
+
+/// Prints a line per finding; the exit code says whether the programs can start.
+pub async fn check(thoroughness: &Thoroughness) -> ExitCode {
     let mut env_vars = EnvVars::from_process();
     let mut findings = vec![check_settings(), check_rates(&env_vars)];
     match ServersConfig::read(&mut env_vars) {
         Some(servers) => {
-            findings.extend(check_database(&servers.database, &env_vars, rollups).await);
+            findings.extend(check_database(&servers.database, &env_vars, thoroughness).await);
             findings.extend(check_redis(&servers.redis).await);
         }
         None => findings.push(Finding::Failed("servers: not tested, because their settings are invalid".to_owned())),
@@ -99,7 +113,7 @@ fn check_rates(env_vars: &EnvVars) -> Finding {
     }
 }
 
-async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, rollups: bool) -> Vec<Finding> {
+async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, thoroughness: &Thoroughness) -> Vec<Finding> {
     let pool = match connect(settings).await {
         Ok(pool) => pool,
         Err(error) => return vec![Finding::Failed(format!("database: {error}"))],
@@ -118,8 +132,11 @@ async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, rollups
         Err(error) => Finding::Failed(format!("database: {error}")),
     };
     let mut findings = vec![writable, schema, connections, keys];
-    if rollups {
+    if thoroughness.rollups {
         findings.push(check_rollups(&pool).await.unwrap_or_else(|error| Finding::Failed(format!("metrics: {error}"))));
+    }
+    if thoroughness.audit {
+        findings.push(check_audit(&pool, thoroughness.audit_after.as_ref()).await);
     }
     findings
 }

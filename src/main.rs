@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
-use psp_dashboard::check::check;
+use psp_dashboard::check::{Thoroughness, check};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::config::{EnvVars, ServersConfig, TelemetryConfig, WebConfig};
 use psp_dashboard::db::access::api_keys;
@@ -17,6 +17,7 @@ use psp_dashboard::db::migrate::migrate;
 use psp_dashboard::db::pool::connect;
 use psp_dashboard::domain::access::Role;
 use psp_dashboard::operations::issue_key::issue_key;
+use psp_dashboard::operations::verify_audit::AuditPosition;
 use psp_dashboard::telemetry;
 use psp_dashboard::web::app;
 use sqlx::PgPool;
@@ -52,6 +53,12 @@ enum Command {
         /// Also compare the metric rollups with all transactions
         #[arg(long)]
         rollups: bool,
+        /// Also verify the chain of the audit log, and print its head
+        #[arg(long)]
+        audit: bool,
+        /// A head that --audit has printed before: the log must still contain it
+        #[arg(long, requires = "audit", value_name = "HEAD")]
+        after: Option<AuditPosition>,
     },
 }
 
@@ -98,7 +105,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate_database().await?,
         Command::Openapi { format } => std::io::stdout().write_all(render(format).as_bytes())?,
         Command::Keys(command) => manage_keys(command).await?,
-        Command::Check { rollups } => return Ok(check(rollups).await),
+        Command::Check { rollups, audit, after } => {
+            return Ok(check(&Thoroughness { rollups, audit, audit_after: after }).await);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

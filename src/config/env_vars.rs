@@ -87,6 +87,16 @@ impl EnvVars {
         (!value.is_empty()).then(|| value.to_owned())
     }
 
+    /// The user of the operating system who runs the program, for the audit log.
+    #[must_use]
+    pub fn os_user(&self) -> String {
+        use std::os::unix::fs::MetadataExt;
+        let by_name = self.text("USER").or_else(|| self.text("LOGNAME"));
+        // In containers, the variables are often missing.
+        let by_id = || std::fs::metadata("/proc/self").map(|process| format!("uid {}", process.uid())).ok();
+        by_name.or_else(by_id).unwrap_or_else(|| "unknown".to_owned())
+    }
+
     /// All variables whose names start with `prefix`.
     #[must_use]
     pub fn with_prefix(&self, prefix: &str) -> Vec<(String, Secret)> {

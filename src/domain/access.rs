@@ -30,6 +30,10 @@ impl KeyId {
     pub const ANYONE: Self = Self(Uuid::nil());
     /// A command of an operator, who has the database's credentials instead of a key.
     pub const COMMAND_LINE: Self = Self(Uuid::from_u128(1));
+    /// The system itself, for example when a job removes what has expired.
+    pub const SYSTEM: Self = Self(Uuid::from_u128(2));
+    /// A caller that was not authenticated.
+    pub const UNKNOWN: Self = Self(Uuid::from_u128(3));
 
     /// The id of a key that is not in the table: the same in every process, as long as the key is the same.
     #[must_use]
@@ -147,6 +151,12 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// A caller that was not authenticated.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { key_id: KeyId::UNKNOWN, name: "unknown".to_owned(), role: Role::Viewer, scope: ProjectScope::All }
+    }
+
     /// Everyone, with `AUTH=off`.
     #[must_use]
     pub fn anyone() -> Self {

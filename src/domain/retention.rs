@@ -58,7 +58,10 @@ string_enum! {
         ExchangeRates = "exchange_rates",
         /// Except the last record of each balance.
         Balances = "balances",
+        /// Of earlier releases.
         Audit = "audit",
+        /// The oldest entries.
+        AuditLog = "audit_log",
         Exports = "exports",
         /// The bytes of exports, wherever they are stored.
         ExportFiles = "export_files",
@@ -96,7 +99,7 @@ impl ExpiringRows {
             // Rates are still needed for payments of a year ago, if a person syncs old days.
             Self::ExchangeRates => days(400),
             // An audit covers a year, and takes place some months after it.
-            Self::Audit | Self::Balances => days(500),
+            Self::Audit | Self::AuditLog | Self::Balances => days(500),
         }
     }
 }
@@ -107,7 +110,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 41] = {
+pub const RETENTION: [RetentionRule; 44] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -150,6 +153,9 @@ pub const RETENTION: [RetentionRule; 41] = {
         rule("idempotent_requests", Expires(&[Rows::IdempotentRequests])),
         rule("cursor_key", Bounded("one row")),
         rule("audit_entries", Expires(&[Rows::Audit])),
+        rule("audit_log", Expires(&[Rows::AuditLog])),
+        rule("audit_anchors", Kept("one short row per removal of expired audit entries, to verify the others")),
+        rule("audit_head", Bounded("one row")),
         rule("exports", Expires(&[Rows::Exports])),
         rule("export_pieces", Expires(&[Rows::ExportFiles])),
     ]

@@ -3,10 +3,13 @@
 //! A waiting job is cancelled at once. A running job is only marked: its worker sees the mark at its next heartbeat and
 //! stops the job, which only that process can do.
 
-use sqlx::PgPool;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
 
+use super::audit::{AuditContext, AuditRecord};
+use crate::db::DbError;
 use crate::db::jobs::control;
-use crate::db::{DbError, jobs};
 use crate::domain::job::{JobId, JobState};
 
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +23,29 @@ pub enum CancelError {
 }
 
 /// Cancels a job and returns its state: cancelled, or still running until its worker stops it.
-pub async fn cancel_job(pool: &PgPool, job_id: JobId, requested_by: &str) -> Result<JobState, CancelError> {
-    let Some(state) = control::cancel(pool, job_id, requested_by).await? else {
-        let job = jobs::find_summary(pool, job_id).await?.ok_or(CancelError::NotFound)?;
-        return Err(CancelError::Finished(job.state));
-    };
-    tracing::info!(%job_id, requested_by, state = state.as_str(), "job cancelled");
+pub async fn cancel_job(
+    pool: &PgPool,
+    job_id: JobId,
+    audit: &AuditContext,
+    now: DateTime<Utc>,
+) -> Result<JobState, CancelError> {
+    let mut transaction = pool.begin().await.map_err(DbError::from)?;
+    let (before, state) = cancel(&mut transaction, job_id, &audit.principal.name).await?;
+    let record = AuditRecord::succeeded(json!({"job_id": job_id}))
+        .with_change(json!({"state": before.as_str()}), json!({"state": state.as_str(), "cancel_requested": true}));
+    audit.append(&mut transaction, &record, now).await?;
+    transaction.commit().await.map_err(DbError::from)?;
+    tracing::info!(%job_id, requested_by = audit.principal.name, state = state.as_str(), "job cancelled");
     Ok(state)
+}
+
+/// Cancels a job in the transaction of `connection`. Returns its states before and after.
+pub(super) async fn cancel(
+    connection: &mut PgConnection,
+    job_id: JobId,
+    requested_by: &str,
+) -> Result<(JobState, JobState), CancelError> {
+    let before = control::lock(connection, job_id).await?.ok_or(CancelError::NotFound)?.state;
+    let state = control::cancel(connection, job_id, requested_by).await?.ok_or(CancelError::Finished(before))?;
+    Ok((before, state))
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
+use super::expire_audit::expire_audit;
 use super::export::store::{ExportStore, ExportStoreError};
-use crate::db::access::{audit, idempotent_requests};
+use crate::db::access::{audit_entries, idempotent_requests};
 use crate::db::jobs::{processes, schedule_ticks};
 use crate::db::metadata::balances;
 use crate::db::reconciliation::{record, results};
@@ -65,7 +66,8 @@ async fn delete_batch(
         ExpiringRows::IdempotentRequests => idempotent_requests::prune(pool, time, limit).await?,
         ExpiringRows::ExchangeRates => exchange_rates::prune(pool, time, limit).await?,
         ExpiringRows::Balances => balances::prune(pool, time, limit).await?,
-        ExpiringRows::Audit => audit::prune(pool, time, limit).await?,
+        ExpiringRows::Audit => audit_entries::prune(pool, time, limit).await?,
+        ExpiringRows::AuditLog => expire_audit(pool, time, now, limit).await?,
         ExpiringRows::Exports => exports::prune(pool, time, limit).await?,
         ExpiringRows::ExportFiles => store.prune(time, limit).await?,
     })

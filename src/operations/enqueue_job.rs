@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::PgPool;
 
+use super::audit::{AuditContext, AuditRecord};
 use crate::db::DbError;
 use crate::db::jobs::schedule_ticks;
 use crate::db::jobs::schedule_ticks::TickState;
@@ -21,6 +23,24 @@ const WAKEUP_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn enqueue_job(pool: &PgPool, redis: &Redis, job: &NewJob) -> Result<Enqueued, DbError> {
     let mut transaction = pool.begin().await?;
     let enqueued = insert_or_join(&mut transaction, job).await?;
+    transaction.commit().await?;
+    send_wakeup(redis, job.kind.queue, enqueued.job_id).await;
+    Ok(enqueued)
+}
+
+/// [`enqueue_job`] on behalf of a person.
+pub async fn enqueue_job_for(
+    pool: &PgPool,
+    redis: &Redis,
+    job: &NewJob,
+    audit: &AuditContext,
+    now: DateTime<Utc>,
+) -> Result<Enqueued, DbError> {
+    let mut transaction = pool.begin().await?;
+    let enqueued = insert_or_join(&mut transaction, job).await?;
+    let record = AuditRecord::succeeded(json!({"kind": job.kind.name, "args": job.args, "force": job.force}))
+        .with_change(None, json!({"job_id": enqueued.job_id, "joined": enqueued.joined}));
+    audit.append(&mut transaction, &record, now).await?;
     transaction.commit().await?;
     send_wakeup(redis, job.kind.queue, enqueued.job_id).await;
     Ok(enqueued)

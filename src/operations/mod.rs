@@ -1,6 +1,7 @@
 //! The use cases of the system, one per file: the only place where the database, the providers, Redis and the object store
 //! meet.
 
+pub mod audit;
 pub mod backfill_usd;
 pub mod begin_history;
 pub mod begin_sync;
@@ -8,6 +9,7 @@ pub mod cancel_job;
 pub mod connect_servers;
 pub mod delete_expired;
 pub mod enqueue_job;
+pub mod expire_audit;
 pub mod export;
 pub mod find_counterpart;
 pub mod finish_job;
@@ -35,3 +37,4 @@ pub mod store_rates;
 mod store_transactions;
 pub mod trigger_sync;
 pub mod update_discrepancies;
+pub mod verify_audit;

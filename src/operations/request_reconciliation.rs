@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
+use super::audit::{AuditContext, AuditRecord};
 use super::enqueue_job::send_wakeup;
 use super::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::db::DbError;
@@ -47,6 +48,7 @@ pub async fn request_reconciliation(
     pool: &PgPool,
     redis: &Redis,
     request: &ReconciliationRequest,
+    audit: &AuditContext,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<Vec<RequestedDay>, IdempotencyError> {
@@ -55,6 +57,9 @@ pub async fn request_reconciliation(
         IdempotentStart::New(work) => work,
     };
     let requested = enqueue(work.connection(), request).await?;
+    let record = AuditRecord::succeeded(json!({"days": request.days, "force": request.force}))
+        .with_change(None, json!({"jobs": requested}));
+    audit.append(work.connection(), &record, now).await?;
     work.commit(&requested).await?;
     send_one_wakeup(redis, &requested).await;
     Ok(requested)

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::audit::{AuditContext, AuditRecord};
 use super::enqueue_job::send_wakeup;
 use super::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::db::access::idempotent_requests::IdempotentRequest;
@@ -40,7 +42,7 @@ pub async fn request_replay(
     pool: &PgPool,
     redis: &Redis,
     id: Uuid,
-    requested_by: &str,
+    audit: &AuditContext,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<RequestedReplay, ReplayError> {
@@ -53,9 +55,11 @@ pub async fn request_replay(
         return Err(ReplayError::NotFound);
     }
     let job =
-        NewJob { requested_by: Some(requested_by.to_owned()), ..NewJob::replay(Replay::Record(id), Trigger::Api) };
+        NewJob { requested_by: Some(audit.principal.name.clone()), ..NewJob::replay(Replay::Record(id), Trigger::Api) };
     let enqueued = jobs::insert_or_join(work.connection(), &job).await?;
     let requested = RequestedReplay { job_id: enqueued.job_id, joined: enqueued.joined };
+    let record = AuditRecord::succeeded(json!({"record_id": id})).with_change(None, json!(requested));
+    audit.append(work.connection(), &record, now).await?;
     work.commit(&requested).await?;
     send_wakeup(redis, job.kind.queue, requested.job_id).await;
     Ok(requested)

@@ -4,8 +4,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
+use super::audit::{AuditContext, AuditRecord};
 use super::enqueue_job::send_wakeup;
 use super::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::db::access::idempotent_requests::IdempotentRequest;
@@ -67,7 +69,7 @@ pub async fn retry_job(
     pool: &PgPool,
     redis: &Redis,
     job_id: JobId,
-    requested_by: &str,
+    audit: &AuditContext,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<RetriedJob, RetryError> {
@@ -76,8 +78,12 @@ pub async fn retry_job(
         IdempotentStart::New(work) => work,
     };
     let job = control::lock(work.connection(), job_id).await?.ok_or(RetryError::NotFound)?;
-    let queue = job.queue.clone();
+    let (queue, before) = (job.queue.clone(), job.state);
+    let requested_by = &audit.principal.name;
     let retried = retry(work.connection(), job_id, job, requested_by).await?;
+    let record = AuditRecord::succeeded(json!({"job_id": job_id}))
+        .with_change(json!({"state": before.as_str()}), json!(retried));
+    audit.append(work.connection(), &record, now).await?;
     work.commit(&retried).await?;
     send_wakeup(redis, &queue, retried.job_id).await;
     tracing::info!(%job_id, requested_by, by = %retried.job_id, mode = ?retried.mode, "job retried");

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
+use super::audit::{AuditContext, AuditRecord};
 use super::enqueue_job::send_wakeup;
 use super::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::db::DbError;
@@ -20,7 +22,6 @@ pub struct SyncRequest {
     pub args: SyncArgs,
     /// Enqueue a second job after a live one instead of joining it.
     pub force: bool,
-    pub requested_by: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,7 @@ pub async fn trigger_sync(
     pool: &PgPool,
     redis: &Redis,
     request: &SyncRequest,
+    audit: &AuditContext,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<Vec<TriggeredSync>, IdempotencyError> {
@@ -43,7 +45,10 @@ pub async fn trigger_sync(
         IdempotentStart::Answered(triggered) => return Ok(triggered),
         IdempotentStart::New(work) => work,
     };
-    let triggered = enqueue(work.connection(), request).await?;
+    let triggered = enqueue(work.connection(), request, &audit.principal.name).await?;
+    let details = json!({"sources": request.sources, "args": request.args, "force": request.force});
+    let record = AuditRecord::succeeded(details).with_change(None, json!({"jobs": triggered}));
+    audit.append(work.connection(), &record, now).await?;
     work.commit(&triggered).await?;
     for TriggeredSync { source, job_id, .. } in &triggered {
         send_wakeup(redis, JobKind::sync_of(*source).queue, *job_id).await;
@@ -51,12 +56,16 @@ pub async fn trigger_sync(
     Ok(triggered)
 }
 
-async fn enqueue(connection: &mut PgConnection, request: &SyncRequest) -> Result<Vec<TriggeredSync>, DbError> {
+async fn enqueue(
+    connection: &mut PgConnection,
+    request: &SyncRequest,
+    requested_by: &str,
+) -> Result<Vec<TriggeredSync>, DbError> {
     let mut triggered = vec![];
     for &source in &request.sources {
         let job = NewJob {
             force: request.force,
-            requested_by: Some(request.requested_by.clone()),
+            requested_by: Some(requested_by.to_owned()),
             ..NewJob::sync(source, &request.args, Trigger::Api)
         };
         let Enqueued { job_id, joined } = insert_or_join(connection, &job).await?;

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::audit::{AuditContext, AuditRecord};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::discrepancies::updates::{self, DiscrepancyUpdate, UpdatedBy};
@@ -41,20 +43,20 @@ pub async fn update_discrepancies(
     clock: &dyn Clock,
     ids: &BTreeSet<Uuid>,
     update: &TriageUpdate,
-    by: &str,
+    audit: &AuditContext,
 ) -> Result<usize, UpdateError> {
-    let mut result = try_update(pool, clock, ids, update, by).await;
+    let mut result = try_update(pool, clock, ids, update, audit).await;
     for _ in 1..ATTEMPTS {
         // A run locks discrepancies in no fixed order, so the database may abort one of two that wait for each other.
         if !matches!(result, Err(UpdateError::Db(DbError::Conflict(_)))) {
             break;
         }
-        result = try_update(pool, clock, ids, update, by).await;
+        result = try_update(pool, clock, ids, update, audit).await;
     }
     let discrepancies = result?;
     if discrepancies > 0 {
         let state = update.state.map(DiscrepancyState::as_str);
-        tracing::info!(discrepancies, state, changed_by = by, "discrepancies updated");
+        tracing::info!(discrepancies, state, changed_by = audit.principal.name, "discrepancies updated");
     }
     Ok(discrepancies)
 }
@@ -64,7 +66,7 @@ async fn try_update(
     clock: &dyn Clock,
     ids: &BTreeSet<Uuid>,
     update: &TriageUpdate,
-    by: &str,
+    audit: &AuditContext,
 ) -> Result<usize, UpdateError> {
     let sorted_ids: Vec<Uuid> = ids.iter().copied().collect();
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
@@ -79,11 +81,25 @@ async fn try_update(
     let updated = apply(found, update)?;
     if !updated.is_empty() {
         updates::update(&mut transaction, &updated, now).await?;
-        updates::insert_changes(&mut transaction, &updated, UpdatedBy { name: by, note: update.note.as_deref(), now })
-            .await?;
+        let by = UpdatedBy { name: &audit.principal.name, note: update.note.as_deref(), now };
+        updates::insert_changes(&mut transaction, &updated, by).await?;
+        audit.append(&mut transaction, &audit_record(&updated, update), now).await?;
         transaction.commit().await.map_err(DbError::from)?;
     }
     Ok(updated.len())
+}
+
+/// The earlier notes are in the history of each discrepancy.
+fn audit_record(updated: &[DiscrepancyUpdate], update: &TriageUpdate) -> AuditRecord<'static> {
+    let side = |triage: fn(&DiscrepancyUpdate) -> &Triage| -> Value {
+        let triages = updated.iter().map(|update| {
+            let triage = triage(update);
+            json!({"id": update.id, "state": triage.state.as_str(), "assignee": triage.assignee})
+        });
+        triages.collect()
+    };
+    AuditRecord::succeeded(json!({"discrepancies": updated.len(), "note": update.note}))
+        .with_change(side(|update| &update.from), side(|update| &update.to))
 }
 
 fn apply(found: Vec<(Uuid, Triage)>, update: &TriageUpdate) -> Result<Vec<DiscrepancyUpdate>, UpdateError> {

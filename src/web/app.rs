@@ -12,6 +12,7 @@ use super::access::audit::AuditApi;
 use super::access::me::MeApi;
 use super::export::{self, skip_compression};
 use super::health::HealthApi;
+use super::http::auth::audit::Auditor;
 use super::http::auth::authorization::Authorization;
 use super::http::middleware::RequestMiddleware;
 use super::http::openapi::{self, Document};
@@ -89,8 +90,9 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Respon
     let routes = socket::mount(Route::new().nest("/", pages), hub);
     let (access, proxies) = (state.access(), state.proxies.clone());
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
+    let auditor = Arc::new(Auditor::new(state.pool.clone(), Arc::clone(&state.clock)));
     let routes = routes.data(Arc::clone(&access)).data(state);
-    RequestMiddleware::new(Authorization::new(routes, access), proxies, cors, requests)
+    RequestMiddleware::new(Authorization::new(routes, access, auditor), proxies, cors, requests)
 }
 
 #[handler]

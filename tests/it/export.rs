@@ -10,6 +10,8 @@ use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::discrepancies::DiscrepancyFilter;
 use psp_dashboard::domain::access::{Principal, Role};
 use psp_dashboard::domain::reconciliation::Parameters;
+use psp_dashboard::operations::audit::AuditContext;
+use psp_dashboard::operations::export::audit::ExportRequester;
 use psp_dashboard::operations::export::sources::reconciliation::ReconciliationExport;
 use psp_dashboard::tabular::{FileOptions, Format};
 use reqwest::Response;
@@ -88,6 +90,7 @@ fn reconciliation_export(format: Format) -> (ReconciliationExport, FileOptions) 
     (source, FileOptions { format, columns: vec![], zone: Tz::UTC, excel: false })
 }
 
-fn viewer() -> Principal {
-    Principal { name: "vera".to_owned(), role: Role::Viewer, ..Principal::anyone() }
+fn viewer() -> ExportRequester {
+    let principal = Principal { name: "vera".to_owned(), role: Role::Viewer, ..Principal::anyone() };
+    ExportRequester::of_request(AuditContext::new(principal, "exportReconciliation"))
 }

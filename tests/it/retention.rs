@@ -109,6 +109,14 @@ fn insert(rows: ExpiringRows) -> &'static str {
              SELECT gen_random_uuid(), now() - age, 'ada', 'admin', 'export', '{}'
                FROM (VALUES (interval '501 days'), (interval '499 days')) AS entry (age)"
         }
+        ExpiringRows::AuditLog => {
+            "ALTER TABLE audit_log DISABLE TRIGGER audit_log_refuse_delete; DELETE FROM audit_log;
+             ALTER TABLE audit_log ENABLE TRIGGER audit_log_refuse_delete;
+             UPDATE audit_head SET sequence = 0, hash = decode(repeat('00', 32), 'hex');
+             INSERT INTO audit_log (id, recorded_at, key_id, key_name, operation, details, content_salt)
+             SELECT gen_random_uuid(), now() - age, gen_random_uuid(), 'ada', 'pauseQueue', '{}', ''
+               FROM (VALUES (interval '501 days'), (interval '499 days')) AS entry (age)"
+        }
         ExpiringRows::Exports => {
             "INSERT INTO exports (id, job_id, name, format, wanted, requested_by, role, file_name, created_at)
              SELECT gen_random_uuid(), gen_random_uuid(), 'transactions', 'csv', '{}', 'ada', 'admin', 'a.csv', now() - age

@@ -93,7 +93,7 @@ async fn slow_client_does_not_block_exports() {
     let web = system.start_web_with(&settings).await;
     let request = format!("GET {EXPORT} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {VIEWER}\r\n\r\n");
     let slow = tokio::spawn(read_slowly(send(&web, &request).await));
-    let aborted = "SELECT count(*) FROM audit_entries WHERE outcome = 'the file was not complete after 2 s'";
+    let aborted = "SELECT count(*) FROM audit_log WHERE outcome = 'the file was not complete after 2 s'";
     eventually("the export to be aborted", || async { (system.number(aborted).await == 1).then_some(()) }).await;
     eventually("another export to run", || async {
         (web.download(VIEWER, &format!("{EXPORT}?project=none"), &[]).await.status() == 200).then_some(())

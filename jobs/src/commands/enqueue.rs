@@ -6,18 +6,23 @@ use anyhow::bail;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use clap::Args;
+use psp_dashboard::config::EnvVars;
 use psp_dashboard::db::jobs;
 use psp_dashboard::domain::day::{day_before, day_of};
 use psp_dashboard::domain::job::{JobId, JobKind, JobState, NewJob, RECONCILE, REPLAY_QUARANTINE, Trigger};
 use psp_dashboard::domain::reconciliation::days::RequestedDays;
 use psp_dashboard::domain::replay::Replay;
 use psp_dashboard::domain::sync::SyncArgs;
-use psp_dashboard::operations::enqueue_job::enqueue_job;
+use psp_dashboard::operations::audit::AuditContext;
+use psp_dashboard::operations::enqueue_job::enqueue_job_for;
 use psp_dashboard::operations::request_reconciliation::{ReconciliationRequest, request_reconciliation};
 use serde_json::{Value, json};
 
 use crate::handler::Registry;
 use crate::job_context::JobContext;
+
+/// The name of the command in the audit log.
+const COMMAND: &str = "psp-jobs enqueue";
 
 #[derive(Debug, Args)]
 pub(crate) struct EnqueueArguments {
@@ -45,7 +50,8 @@ impl EnqueueArguments {
             self.enqueue_days(context).await?
         } else {
             let job = NewJob { force: self.force, ..new_job(kind, self.args.as_deref())? };
-            vec![enqueue_job(&context.queue_pool, &context.redis, &job).await?.job_id]
+            let JobContext { queue_pool, redis, clock, .. } = context;
+            vec![enqueue_job_for(queue_pool, redis, &job, &audit_context(COMMAND), clock.now()).await?.job_id]
         };
         for job_id in &job_ids {
             println!("{job_id}");
@@ -62,9 +68,14 @@ impl EnqueueArguments {
             trigger: Trigger::Cli,
             requested_by: None,
         };
-        let requested = request_reconciliation(queue_pool, redis, &request, None, now).await?;
+        let requested = request_reconciliation(queue_pool, redis, &request, &audit_context(COMMAND), None, now).await?;
         Ok(requested.into_iter().map(|day| day.job_id).collect())
     }
+}
+
+/// Who runs a command.
+pub(crate) fn audit_context(command: &'static str) -> AuditContext {
+    AuditContext::of_command(EnvVars::from_process().os_user(), command)
 }
 
 fn parse_days(args: Option<&str>, now: DateTime<Utc>, zone: Tz) -> anyhow::Result<Vec<NaiveDate>> {

@@ -14,10 +14,12 @@ use psp_dashboard::domain::job::{NewJob, Trigger};
 use psp_dashboard::domain::record::ReadableText;
 use psp_dashboard::domain::replay::Replay;
 use psp_dashboard::domain::transaction::Source;
-use psp_dashboard::operations::enqueue_job::enqueue_job;
+use psp_dashboard::operations::audit::AuditRecord;
+use psp_dashboard::operations::enqueue_job::enqueue_job_for;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::enqueue::wait_for;
+use super::enqueue::{audit_context, wait_for};
 use crate::job_context::JobContext;
 
 #[derive(Debug, Args)]
@@ -96,6 +98,11 @@ async fn list(context: &JobContext, arguments: &ListArguments) -> anyhow::Result
     let newest = PageWindow { limit: arguments.limit.into(), ..PageWindow::ALL };
     let entries = quarantine::list(pool, &filter, arguments.raw, &newest).await?;
     let count = quarantine::count(pool, &filter).await?;
+    if arguments.raw && !entries.is_empty() {
+        let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
+        let record = AuditRecord::succeeded(json!({"record_ids": ids}));
+        audit_context("psp-jobs quarantine list").record(pool, &record, context.clock.now()).await?;
+    }
     let mut out = std::io::stdout().lock();
     for entry in &entries {
         write_entry(&mut out, entry)?;
@@ -131,6 +138,9 @@ async fn print_page(context: &JobContext, source: Source) -> anyhow::Result<()> 
         println!("every page of {source} could be read");
         return Ok(());
     };
+    let record = AuditRecord::succeeded(json!({"source": source, "received_at": page.received_at}));
+    let audit = audit_context("psp-jobs quarantine page");
+    audit.record(&context.queue_pool, &record, context.clock.now()).await?;
     let received_at = page.received_at.format("%Y-%m-%d %H:%M:%SZ");
     println!("received {received_at} by the run {}: {}", page.run_id, replace_controls(&page.reason));
     println!("{}", replace_controls(&ReadableText::new(&page.raw).text));
@@ -138,14 +148,15 @@ async fn print_page(context: &JobContext, source: Source) -> anyhow::Result<()> 
 }
 
 async fn replay(context: &JobContext, arguments: &ReplayArguments) -> anyhow::Result<()> {
-    let JobContext { queue_pool, redis, .. } = context;
+    let JobContext { queue_pool, redis, clock, .. } = context;
     if let Some(id) = arguments.id
         && !quarantine::exists(&mut *queue_pool.acquire().await?, id).await?
     {
         bail!("there is no record {id} in quarantine; psp-jobs quarantine list prints all of them");
     }
     let job = NewJob::replay(arguments.replay(), Trigger::Cli);
-    let job_id = enqueue_job(queue_pool, redis, &job).await?.job_id;
+    let audit = audit_context("psp-jobs quarantine replay");
+    let job_id = enqueue_job_for(queue_pool, redis, &job, &audit, clock.now()).await?.job_id;
     println!("{job_id}");
     if arguments.wait { wait_for(context, job_id).await } else { Ok(()) }
 }

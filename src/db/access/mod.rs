@@ -1,6 +1,7 @@
 //! API keys, the audit log, the key that signs cursors, and idempotent requests.
 
 pub mod api_keys;
-pub mod audit;
+pub mod audit_entries;
+pub mod audit_log;
 pub mod cursor_key;
 pub mod idempotent_requests;

@@ -159,8 +159,8 @@ pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Expo
 }
 
 /// Records that the file was removed.
-pub async fn clear_file(pool: &PgPool, id: Uuid) -> Result<(), DbError> {
-    sqlx::query!("UPDATE exports SET stored_as = NULL WHERE id = $1", id).execute(pool).await?;
+pub async fn clear_file(executor: impl PgExecutor<'_>, id: Uuid) -> Result<(), DbError> {
+    sqlx::query!("UPDATE exports SET stored_as = NULL WHERE id = $1", id).execute(executor).await?;
     Ok(())
 }
 

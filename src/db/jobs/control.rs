@@ -4,14 +4,18 @@
 //! cannot overwrite each other.
 
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 
 use crate::db::DbError;
 use crate::domain::job::{JobId, JobState, Priority};
 
 /// Cancels a waiting job, or requests a running one to stop, and returns its new state. `None` if there is no such job or it has
 /// finished. A second request changes nothing.
-pub async fn cancel(pool: &PgPool, job_id: JobId, requested_by: &str) -> Result<Option<JobState>, DbError> {
+pub async fn cancel(
+    executor: impl PgExecutor<'_>,
+    job_id: JobId,
+    requested_by: &str,
+) -> Result<Option<JobState>, DbError> {
     let state = sqlx::query_scalar!(
         r#"UPDATE jobs
               SET state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
@@ -25,7 +29,7 @@ pub async fn cancel(pool: &PgPool, job_id: JobId, requested_by: &str) -> Result<
         job_id.0,
         requested_by
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await?;
     state.map(JobState::try_from).transpose()
 }

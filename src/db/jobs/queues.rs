@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 use crate::db::DbError;
 use crate::db::types::interval;
@@ -118,19 +118,20 @@ pub async fn exists(pool: &PgPool, name: &str) -> Result<bool, DbError> {
     Ok(exists)
 }
 
-/// Stops claims from a queue until [`delete_pause`]. If it is paused already, the first pause stays.
-pub async fn insert_pause(pool: &PgPool, name: &str, paused_by: &str) -> Result<(), DbError> {
-    sqlx::query!(
+/// Stops claims from a queue until [`delete_pause`]. Returns false if it is paused already; then the first pause stays.
+pub async fn insert_pause(executor: impl PgExecutor<'_>, name: &str, paused_by: &str) -> Result<bool, DbError> {
+    let inserted = sqlx::query!(
         "INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ($1, now(), $2) ON CONFLICT DO NOTHING",
         name,
         paused_by
     )
-    .execute(pool)
+    .execute(executor)
     .await?;
-    Ok(())
+    Ok(inserted.rows_affected() == 1)
 }
 
-pub async fn delete_pause(pool: &PgPool, name: &str) -> Result<(), DbError> {
-    sqlx::query!("DELETE FROM queue_pauses WHERE queue = $1", name).execute(pool).await?;
-    Ok(())
+/// Returns false if it was not paused.
+pub async fn delete_pause(executor: impl PgExecutor<'_>, name: &str) -> Result<bool, DbError> {
+    let deleted = sqlx::query!("DELETE FROM queue_pauses WHERE queue = $1", name).execute(executor).await?;
+    Ok(deleted.rows_affected() == 1)
 }

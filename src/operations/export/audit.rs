@@ -1,7 +1,8 @@
 //! The audit trail of exports: who exported how many rows, and which.
 //!
 //! The audit entry is written before row 1,001 is sent, so that no large export escapes the audit, whatever happens
-//! later. Its row count and outcome are added when the export ends; if the process dies before, the entry has no end.
+//! later. Its row count and outcome follow when the export ends; if the process dies before, the entry has no end. An export
+//! that a job writes has the entry of its order, with the same id.
 
 use std::sync::Arc;
 
@@ -12,19 +13,40 @@ use uuid::Uuid;
 use super::source::ExportSource;
 use crate::clock::Clock;
 use crate::db::DbError;
-use crate::db::access::audit;
-use crate::db::access::audit::NewAuditEntry;
 use crate::domain::access::Principal;
+use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::tabular::FileOptions;
 
-/// Files of at most this many rows are not audited.
+/// Files of at most this many rows are not audited, unless a job writes them.
 pub(super) const UNAUDITED_ROWS: u64 = 1_000;
+
+/// Who receives an export.
+#[derive(Debug, Clone)]
+pub struct ExportRequester {
+    audit: AuditContext,
+    /// The entry of the order.
+    ordered: Option<Uuid>,
+}
+
+impl ExportRequester {
+    /// The caller of a request that receives the file at once.
+    #[must_use]
+    pub fn of_request(audit: AuditContext) -> Self {
+        Self { audit, ordered: None }
+    }
+
+    /// Who ordered the export `id`.
+    #[must_use]
+    pub fn of_order(principal: Principal, id: Uuid) -> Self {
+        Self { audit: AuditContext::new(principal, "orderExport"), ordered: Some(id) }
+    }
+}
 
 /// The audit entry of one export.
 pub(super) struct ExportAudit {
     pool: PgPool,
     clock: Arc<dyn Clock>,
-    requested_by: Principal,
+    audit: AuditContext,
     details: Value,
     entry: Option<Uuid>,
 }
@@ -35,21 +57,18 @@ impl ExportAudit {
         clock: &Arc<dyn Clock>,
         source: &S,
         options: &FileOptions,
-        requested_by: &Principal,
+        requester: &ExportRequester,
     ) -> Self {
-        let filters: Map<String, Value> =
-            source.filters().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let details = json!({
-            "export": S::NAME, "format": options.format, "columns": options.columns, "filters": filters,
-        });
-        Self { pool: pool.clone(), clock: Arc::clone(clock), requested_by: requested_by.clone(), details, entry: None }
+        let ExportRequester { audit, ordered } = requester.clone();
+        let details = describe(source, options);
+        Self { pool: pool.clone(), clock: Arc::clone(clock), audit, details, entry: ordered }
     }
 
     /// Writes the entry if `row_number` is the first row that requires one. Must be called before the row is sent.
     pub(super) async fn before_row(&mut self, row_number: u64) -> Result<(), DbError> {
-        if row_number == UNAUDITED_ROWS + 1 {
-            let entry = NewAuditEntry { by: &self.requested_by, action: "export", details: &self.details };
-            self.entry = Some(audit::insert(&self.pool, &entry, self.clock.now()).await?);
+        if row_number == UNAUDITED_ROWS + 1 && self.entry.is_none() {
+            let record = AuditRecord { details: self.details.clone(), ..AuditRecord::default() };
+            self.entry = Some(self.audit.record(&self.pool, &record, self.clock.now()).await?);
         }
         Ok(())
     }
@@ -57,8 +76,19 @@ impl ExportAudit {
     /// Adds the row count and the outcome to the entry. If that fails, the entry remains without an end.
     pub(super) async fn finish(&self, rows: u64, outcome: &str) {
         let Some(entry) = self.entry else { return };
-        if let Err(error) = audit::finish(&self.pool, entry, rows, outcome, self.clock.now()).await {
+        let recorded = async {
+            let mut connection = self.pool.acquire().await?;
+            self.audit.append_outcome(&mut connection, entry, outcome, rows, self.clock.now()).await
+        };
+        if let Err(error) = recorded.await {
             tracing::error!(rows, %error, "failed to complete the audit entry of an export: {error}");
         }
     }
+}
+
+/// What is exported, for an audit entry.
+pub(super) fn describe<S: ExportSource>(source: &S, options: &FileOptions) -> Value {
+    let filters: Map<String, Value> =
+        source.filters().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    json!({"export": S::NAME, "format": options.format, "columns": options.columns, "filters": filters})
 }

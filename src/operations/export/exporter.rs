@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::audit::ExportAudit;
+use super::audit::{ExportAudit, ExportRequester};
 use super::receiver::{Receiver, ReceiverLimits};
 use super::source::{ExportSource, RowReader};
 use super::throttle::{RequestCounter, Throttle, ThrottlePolicy};
@@ -14,7 +14,6 @@ use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
-use crate::domain::access::Principal;
 use crate::tabular::FileOptions;
 use crate::tabular::columns::ColumnError;
 use crate::tabular::xlsx::WorkbookError;
@@ -112,14 +111,14 @@ impl Exporter {
         &self,
         source: &S,
         options: &FileOptions,
-        requested_by: &Principal,
+        requester: &ExportRequester,
     ) -> Result<StartedExport, ExportError> {
         let permits = Arc::clone(&self.permits);
         let permit =
             if self.waits_for_permit { permits.acquire_owned().await.ok() } else { permits.try_acquire_owned().ok() };
         Ok(StartedExport {
             permit: permit.ok_or(ExportError::Busy)?,
-            audit: ExportAudit::new(&self.pool, &self.clock, source, options, requested_by),
+            audit: ExportAudit::new(&self.pool, &self.clock, source, options, requester),
             snapshot: Snapshot::open_for_export(&self.pool).await?,
             receiver: Receiver::new(self.receiver_limits),
             throttle: Throttle::start(&self.throttle_policy),

@@ -12,7 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::audit::ExportAudit;
+use super::audit::{ExportAudit, ExportRequester};
 use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
 use super::receiver::{Receiver, TooSlow};
 use super::source::{ExportSource, RowReader};
@@ -20,7 +20,6 @@ use super::throttle::{Throttle, spawn_background_thread};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
-use crate::domain::access::Principal;
 use crate::tabular::FileOptions;
 use crate::tabular::columns::select_columns;
 use crate::tabular::lines::{LineFormat, LineWriter};
@@ -78,13 +77,13 @@ impl Exporter {
         source: &S,
         options: &FileOptions,
         format: LineFormat,
-        requested_by: &Principal,
+        requester: &ExportRequester,
         row_counter: &RowCounter,
     ) -> Result<LineStream, ExportError> {
         let columns = select_columns(S::COLUMNS, &options.columns)?;
         let lines = LineWriter { format, columns, zone: options.zone };
         let StartedExport { mut snapshot, permit, receiver, audit, throttle } =
-            self.start(source, options, requested_by).await?;
+            self.start(source, options, requester).await?;
         let mut reader = source.reader(&lines.columns);
         let count = reader.count(&mut snapshot).await?;
         let (sender, messages) = mpsc::channel(CHANNEL_CHUNKS);

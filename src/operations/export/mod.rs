@@ -5,7 +5,7 @@
 //! time, and aborts one whose receiver is too slow. An error in the middle of a file reaches the receiver
 //! as an error, never as the end of the file.
 
-mod audit;
+pub mod audit;
 pub mod exporter;
 pub mod lines;
 pub mod open;

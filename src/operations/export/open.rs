@@ -2,17 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::audit::UNAUDITED_ROWS;
 use super::store::{ExportStore, ExportStoreError};
 use crate::db::DbError;
-use crate::db::access::audit;
-use crate::db::access::audit::NewAuditEntry;
 use crate::db::exports::{self, Export};
-use crate::domain::access::{Principal, Role};
-use crate::operations::cancel_job::{CancelError, cancel_job};
+use crate::domain::access::{KeyId, Principal, Role};
+use crate::operations::audit::{AuditContext, AuditRecord};
+use crate::operations::cancel_job::{CancelError, cancel};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExportAccessError {
@@ -80,41 +80,56 @@ pub async fn open_export(
     Ok(OpenedExport { export, stored_as, bytes, rows })
 }
 
-/// Records that `by` downloads a file, if it is large enough to be audited. If this fails, the file must not be sent.
+/// Records that a file is downloaded, if it is large enough to be audited: once per key and file, whichever parts of it are
+/// requested. If this fails, the file must not be sent.
 pub async fn audit_download(
     pool: &PgPool,
-    by: &Principal,
+    audit: &AuditContext,
     opened: &OpenedExport,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     if opened.rows <= UNAUDITED_ROWS {
         return Ok(());
     }
-    let export = &opened.export;
+    let OpenedExport { export, stored_as, rows, .. } = opened;
     let details = json!({"export": export.name, "format": export.format, "export_id": export.id});
-    let entry = audit::insert(pool, &NewAuditEntry { by, action: "download", details: &details }, now).await?;
-    audit::finish(pool, entry, opened.rows, "sent", now).await
+    let record = AuditRecord { details, rows: Some(*rows), outcome: Some("sent"), ..AuditRecord::default() };
+    audit.record_once(pool, download_id(audit.principal.key_id, stored_as), &record, now).await
+}
+
+/// The same for each download of a file by a key.
+fn download_id(key_id: KeyId, stored_as: &str) -> Uuid {
+    let digest = Sha256::new().chain_update(key_id.0.as_bytes()).chain_update(stored_as).finalize();
+    KeyId::of_digest(&digest.into()).0
 }
 
 /// Cancels the job of an unfinished export, and deletes the file. Allowed for the user who requested it, and operators.
 pub async fn remove_export(
     pool: &PgPool,
     store: &ExportStore,
-    by: &Principal,
+    audit: &AuditContext,
     id: Uuid,
+    now: DateTime<Utc>,
 ) -> Result<Export, ExportAccessError> {
+    let by = &audit.principal;
     let export = find_export(pool, by, id).await?;
     if by.name != export.requested_by && by.role < Role::Operator {
         return Err(ExportAccessError::Forbidden(
             "another user requested this file: removing it requires the role operator",
         ));
     }
-    match cancel_job(pool, export.job_id, &by.name).await {
-        Ok(_) | Err(CancelError::NotFound | CancelError::Finished(_)) => {}
+    let mut transaction = pool.begin().await.map_err(DbError::from)?;
+    let cancelled = match cancel(&mut transaction, export.job_id, &by.name).await {
+        Ok(_) => true,
+        Err(CancelError::NotFound | CancelError::Finished(_)) => false,
         Err(CancelError::Db(error)) => return Err(error.into()),
-    }
+    };
+    exports::clear_file(&mut *transaction, id).await?;
+    let record = AuditRecord::succeeded(json!({"export_id": id, "export": export.name, "job_id": export.job_id}))
+        .with_change(json!({"stored": export.stored_as.is_some()}), json!({"stored": false, "cancelled": cancelled}));
+    audit.append(&mut transaction, &record, now).await?;
+    transaction.commit().await.map_err(DbError::from)?;
     if let Some(stored_as) = &export.stored_as {
-        exports::clear_file(pool, id).await?;
         store.delete(stored_as).await?;
     }
     exports::find(pool, id).await?.ok_or(ExportAccessError::NotFound)

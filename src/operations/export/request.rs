@@ -11,6 +11,7 @@ use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::exports::{self, NewExport};
 use crate::db::jobs;
 use crate::domain::job::{EXPORT, JobId, NewJob, Trigger};
+use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::operations::enqueue_job::send_wakeup;
 use crate::operations::idempotency::{IdempotencyError, IdempotentStart, start_idempotent};
 use crate::redis::Redis;
@@ -32,6 +33,7 @@ pub async fn request_export(
     pool: &PgPool,
     redis: &Redis,
     spec: &ExportSpec,
+    audit: &AuditContext,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
 ) -> Result<RequestedExport, IdempotencyError> {
@@ -56,6 +58,9 @@ pub async fn request_export(
     };
     exports::insert(work.connection(), &export, now).await?;
     let requested = RequestedExport { id, job_id };
+    // Without an outcome: the job adds it.
+    let record = AuditRecord { details: spec.describe(), after: Some(json!(requested)), ..AuditRecord::default() };
+    audit.append_as(work.connection(), id, &record, now).await?;
     work.commit(&requested).await?;
     send_wakeup(redis, job.kind.queue, job_id).await;
     Ok(requested)

@@ -76,7 +76,7 @@ impl ExportRunner<'_> {
         let stored_as = format!("{id}-{}", claim.epoch);
         let write = async {
             let mut file = self.store.create(&stored_as);
-            let rows = match spec.export(self.exporter, &row_counter).await? {
+            let rows = match spec.export(self.exporter, id, &row_counter).await? {
                 ExportOutput::Lines(lines) => copy_lines(lines, &mut file).await.map(|()| row_counter.get())?,
                 ExportOutput::Workbook(workbook) => copy_workbook(workbook, &mut file).await?,
             };

@@ -1,7 +1,10 @@
 //! What a job exports: the data, the file options and the user who requested it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
 
+use super::audit::{ExportRequester, describe};
 use super::exporter::{ExportError, Exporter, RowCounter};
 use super::lines::LineStream;
 use super::source::ExportSource;
@@ -85,12 +88,21 @@ impl ExportSpec {
         with_source!(&self.kind, source => exporter.count(source).await)
     }
 
-    /// See [`export`].
-    pub async fn export(&self, exporter: &Exporter, row_counter: &RowCounter) -> Result<ExportOutput, ExportError> {
-        with_source!(
-            &self.kind,
-            source => export(exporter, source, &self.options, &self.requested_by, row_counter).await
-        )
+    /// What is exported, for an audit entry.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        with_source!(&self.kind, source => describe(source, &self.options))
+    }
+
+    /// See [`export`]. `id` is that of the order.
+    pub async fn export(
+        &self,
+        exporter: &Exporter,
+        id: Uuid,
+        row_counter: &RowCounter,
+    ) -> Result<ExportOutput, ExportError> {
+        let requester = ExportRequester::of_order(self.requested_by.clone(), id);
+        with_source!(&self.kind, source => export(exporter, source, &self.options, &requester, row_counter).await)
     }
 }
 
@@ -99,18 +111,18 @@ pub async fn export<S: ExportSource>(
     exporter: &Exporter,
     source: &S,
     options: &FileOptions,
-    requested_by: &Principal,
+    requester: &ExportRequester,
     row_counter: &RowCounter,
 ) -> Result<ExportOutput, ExportError> {
     let format = match options.format {
         Format::Xlsx => {
-            let workbook = exporter.write_workbook(source, options, requested_by, MAX_SHEET_ROWS, row_counter).await?;
+            let workbook = exporter.write_workbook(source, options, requester, MAX_SHEET_ROWS, row_counter).await?;
             return Ok(ExportOutput::Workbook(workbook));
         }
         Format::Csv => LineFormat::Csv { excel: options.excel },
         Format::Ndjson => LineFormat::Ndjson,
     };
-    Ok(ExportOutput::Lines(exporter.stream_lines(source, options, format, requested_by, row_counter).await?))
+    Ok(ExportOutput::Lines(exporter.stream_lines(source, options, format, requester, row_counter).await?))
 }
 
 #[cfg(test)]

@@ -14,13 +14,12 @@ use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 use tracing::Instrument;
 
-use super::audit::ExportAudit;
+use super::audit::{ExportAudit, ExportRequester};
 use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
 use super::lines::StreamError;
 use super::source::{ExportSource, RowReader};
 use super::throttle::{Throttle, spawn_background_thread};
 use crate::db::snapshot::Snapshot;
-use crate::domain::access::Principal;
 use crate::tabular::FileOptions;
 use crate::tabular::columns::{Column, select_columns};
 use crate::tabular::xlsx::{Summary, WorkbookWriter};
@@ -39,13 +38,13 @@ impl Exporter {
         &self,
         source: &S,
         options: &FileOptions,
-        requested_by: &Principal,
+        requester: &ExportRequester,
         max_sheet_rows: u32,
         row_counter: &RowCounter,
     ) -> Result<WorkbookFile, ExportError> {
         let columns = select_columns(S::COLUMNS, &options.columns)?;
         let StartedExport { mut snapshot, permit, audit, throttle, .. } =
-            self.start(source, options, requested_by).await?;
+            self.start(source, options, requester).await?;
         // The snapshot is taken by its first statement, which follows.
         let snapshot_at = self.clock.now();
         let summary = Summary {

@@ -22,13 +22,13 @@ use super::filters::discrepancies::DiscrepancyQuery;
 use super::filters::metrics::MetricsQuery;
 use super::filters::payshack::MetadataQuery;
 use super::filters::transactions::TransactionQuery;
-use super::http::auth::Caller;
 use super::http::fails::{Fails, Failure};
 use super::http::openapi::Tag;
 use super::http::problem::{Problem, ProblemCode};
 use super::http::query::Query;
 use super::state::State;
-use crate::domain::access::Principal;
+use crate::operations::audit::AuditContext;
+use crate::operations::export::audit::ExportRequester;
 use crate::operations::export::exporter::{ExportError, RowCounter};
 use crate::operations::export::source::ExportSource;
 use crate::operations::export::spec::export;
@@ -61,11 +61,11 @@ impl ExportFilesApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         query: Query<TransactionQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        respond(&state, request, &caller.0, &from_query::transactions(&state, &caller.0, query.0, file.0)).await
+        respond(&state, request, &audit, &from_query::transactions(&state, &audit.principal, query.0, file.0)).await
     }
 
     /// Export discrepancies
@@ -77,13 +77,13 @@ impl ExportFilesApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         query: Query<DiscrepancyQuery>,
         file: Query<FileQuery>,
         file_zone: Query<FileZoneQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
         let export = from_query::reconciliation(&state, &query.0, file.0, &file_zone.0);
-        respond(&state, request, &caller.0, &export).await
+        respond(&state, request, &audit, &export).await
     }
 
     /// Export metrics
@@ -95,11 +95,11 @@ impl ExportFilesApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         query: Query<MetricsQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        respond(&state, request, &caller.0, &from_query::metrics_summary(&state, &query.0, file.0)?).await
+        respond(&state, request, &audit, &from_query::metrics_summary(&state, &query.0, file.0)?).await
     }
 
     /// Export PayShack clients
@@ -111,26 +111,28 @@ impl ExportFilesApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         query: Query<MetadataQuery>,
         file: Query<FileQuery>,
         file_zone: Query<FileZoneQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        let export = from_query::payshack_clients(&state, &caller.0, query.0, file.0, &file_zone.0);
-        respond(&state, request, &caller.0, &export).await
+        let export = from_query::payshack_clients(&state, &audit.principal, query.0, file.0, &file_zone.0);
+        respond(&state, request, &audit, &export).await
     }
 }
 
 async fn respond<S: ExportSource>(
     state: &State,
     request: &Request,
-    by: &Principal,
+    audit: &AuditContext,
     (source, options): &ParsedExport<S>,
 ) -> Result<Download, Fails<ExportTooLong>> {
     if options.format == Format::Xlsx {
         check_length(state, request, source).await?;
     }
-    let output = export(&state.exporter, source, options, by, &RowCounter::default()).await?;
+    let output =
+        export(&state.exporter, source, options, &ExportRequester::of_request(audit.clone()), &RowCounter::default())
+            .await?;
     let limits = state.exporter.receiver_limits();
     Ok(Download::new(options.format, source.file_name(options.format), output, limits))
 }

@@ -15,6 +15,7 @@ use super::request_body::ExportRequest;
 use super::stored_file::{RangeNotSatisfiable, StoredFile, etag, requested_part};
 use crate::db::exports;
 use crate::domain::job::JobState;
+use crate::operations::audit::AuditContext;
 use crate::operations::export::open::{
     ExportAccessError, OpenError, audit_download, find_export, open_export, remove_export,
 };
@@ -143,17 +144,18 @@ impl ExportRequestsApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         body: Body<ExportRequest>,
         /// The same key with the same body within 24 hours returns the same export; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<Export>, Fails<(IdempotencyError, ExportAccessError)>> {
         let State { pool, redis, clock, .. } = &***state;
-        let spec = body.value.spec(&state, &caller.0)?;
-        let idempotent = idempotent(&caller.0, request, idempotency_key.0, body.digest)?;
-        let RequestedExport { id, .. } = request_export(pool, redis, &spec, idempotent.as_ref(), clock.now()).await?;
-        let export = find_export(pool, &caller.0, id).await?;
+        let spec = body.value.spec(&state, &audit.principal)?;
+        let idempotent = idempotent(&audit.principal, request, idempotency_key.0, body.digest)?;
+        let RequestedExport { id, .. } =
+            request_export(pool, redis, &spec, &audit, idempotent.as_ref(), clock.now()).await?;
+        let export = find_export(pool, &audit.principal, id).await?;
         Ok(Accepted::at(location_of(id), Export::new(export, &state)))
     }
 
@@ -181,11 +183,11 @@ impl ExportRequestsApi {
     async fn delete(
         &self,
         state: Data<&Arc<State>>,
-        caller: Caller,
+        audit: AuditContext,
         /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<Json<Export>, Fails<ExportAccessError>> {
-        let export = remove_export(&state.pool, &state.files, &caller.0, id.0).await?;
+        let export = remove_export(&state.pool, &state.files, &audit, id.0, state.clock.now()).await?;
         Ok(Json(Export::new(export, &state)))
     }
 
@@ -199,17 +201,15 @@ impl ExportRequestsApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<StoredFile, Fails<(OpenError, RangeNotSatisfiable)>> {
         let State { pool, files, clock, .. } = &***state;
-        let opened = open_export(pool, &caller.0, id.0, clock.now()).await?;
+        let opened = open_export(pool, &audit.principal, id.0, clock.now()).await?;
         let part = requested_part(request.headers(), &etag(&opened), opened.bytes)?;
         let bytes = part.clone().unwrap_or(0..opened.bytes);
-        if bytes.start == 0 {
-            audit_download(pool, &caller.0, &opened, clock.now()).await?;
-        }
+        audit_download(pool, &audit, &opened, clock.now()).await?;
         let chunks = files.read(&opened.stored_as, bytes).await?;
         Ok(StoredFile::new(opened, part, chunks, state.exporter.receiver_limits()))
     }

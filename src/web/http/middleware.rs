@@ -18,6 +18,28 @@ use crate::operations::export::throttle::RequestCounter;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_ID_LENGTH: usize = 128;
 
+/// The ids of a request: the audit log must not depend on what a client sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::web) struct RequestId {
+    pub(in crate::web) generated: Uuid,
+    /// The `X-Request-Id` of the request, if it is 1 to 128 printable characters.
+    pub(in crate::web) sent: Option<String>,
+}
+
+impl RequestId {
+    fn new(request: &Request) -> Self {
+        let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let printable = |id: &&str| id.len() <= MAX_ID_LENGTH && id.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let sent = sent.map(str::trim).filter(printable).filter(|id| !id.is_empty()).map(str::to_owned);
+        Self { generated: Uuid::now_v7(), sent }
+    }
+
+    /// The id in the response and in error messages: the one that the client knows.
+    fn shown(&self) -> String {
+        self.sent.clone().unwrap_or_else(|| self.generated.to_string())
+    }
+}
+
 /// Wraps an endpoint; the result is always a response, never an error.
 pub(in crate::web) struct RequestMiddleware<E> {
     endpoint: E,
@@ -54,10 +76,12 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let request_id = request_id(&request);
+        let id = RequestId::new(&request);
+        let (request_id, server_request_id) = (id.shown(), id.generated);
         let client = self.proxies.client(&request);
+        request.extensions_mut().insert(id);
         request.extensions_mut().insert(client);
-        let span = tracing::info_span!("request", request_id);
+        let span = tracing::info_span!("request", request_id, %server_request_id);
         let method = request.method().clone();
         let path = request.original_uri().path().to_owned();
         let origin = self.cors.allowed_origin(&request);
@@ -70,7 +94,7 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
         }
         let status = response.status().as_u16();
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(%method, path, status, duration_ms, request_id, "{method} {path} {status}");
+        tracing::info!(%method, path, status, duration_ms, request_id, %server_request_id, "{method} {path} {status}");
         Ok(response)
     }
 }
@@ -85,14 +109,6 @@ fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(path_and_query.ok()?);
     Uri::from_parts(parts).ok()
-}
-
-/// The id in the request's header if it is 1 to 128 printable characters, otherwise a new one.
-fn request_id(request: &Request) -> String {
-    let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let printable = |id: &&str| id.len() <= MAX_ID_LENGTH && id.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    let id = sent.map(str::trim).filter(printable).filter(|id| !id.is_empty());
-    id.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -129,7 +145,7 @@ mod tests {
             if let Some(id) = sent {
                 request = request.header(REQUEST_ID, id);
             }
-            let id = request_id(&request.finish());
+            let id = RequestId::new(&request.finish()).shown();
             assert_eq!(Some(id.as_str()) == sent, kept, "{sent:?}");
             assert!(kept || Uuid::parse_str(&id).is_ok(), "{sent:?}");
         }

@@ -3,7 +3,7 @@
 //! The domain does not know poem-openapi, so its enums get their schemas in `web`, under their own names, instead of a copy of
 //! each enum that must be kept equal. An enum of one resource gets its schema there; here are those that several use.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
@@ -199,6 +199,14 @@ impl ParseFromJSON for Time {
             Some(Value::String(text)) => Ok(Self(text.parse::<DateTime<Utc>>()?)),
             _ => Err(ParseError::expected_input()),
         }
+    }
+}
+
+impl ParseField for Time {
+    fn parse_field(text: &str) -> Result<Self, String> {
+        let is_stored = |time: &DateTime<Utc>| (1970..=9999).contains(&time.year());
+        let time = text.parse().ok().filter(is_stored);
+        time.map(Self).ok_or_else(|| "must be a time, for example 2026-01-15T10:00:00Z".to_owned())
     }
 }
 

@@ -19,7 +19,6 @@ use uuid::Uuid;
 use self::detail::{Job, JobDetail};
 use self::query::JobQuery;
 use super::http::accepted::Accepted;
-use super::http::auth::Caller;
 use super::http::fails::{Fails, Failure, NotFound};
 use super::http::idempotency::idempotent;
 use super::http::openapi::{EXAMPLE_ID, Tag};
@@ -32,6 +31,7 @@ use super::state::State;
 use crate::db::jobs::listing;
 use crate::db::page::TimeCursor;
 use crate::domain::job::{JobId, JobState};
+use crate::operations::audit::AuditContext;
 use crate::operations::cancel_job::{CancelError, cancel_job};
 use crate::operations::retry_job::{RetriedJob, RetryError, RetryMode, retry_job};
 
@@ -124,12 +124,12 @@ impl JobsApi {
     async fn cancel(
         &self,
         state: Data<&Arc<State>>,
-        caller: Caller,
+        audit: AuditContext,
         /// The job's id.
         id: Path<Uuid>,
     ) -> Result<Accepted<JobMoved>, Fails<CancelError>> {
         let job_id = JobId(id.0);
-        let job_state = cancel_job(&state.pool, job_id, &caller.0.name).await?;
+        let job_state = cancel_job(&state.pool, job_id, &audit, state.clock.now()).await?;
         Ok(Accepted::job(Some(id.0), JobMoved::cancelled(job_id, job_state)))
     }
 
@@ -143,7 +143,7 @@ impl JobsApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         /// The job's id.
         id: Path<Uuid>,
         /// Repeating a request with the same key within 24 hours returns the first response.
@@ -151,9 +151,8 @@ impl JobsApi {
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<JobMoved>, Fails<RetryError>> {
         let State { pool, redis, clock, .. } = &***state;
-        let idempotent = idempotent(&caller.0, request, idempotency_key.0, Sha256::digest([]).into())?;
-        let (job_id, name) = (JobId(id.0), &caller.0.name);
-        let retried = retry_job(pool, redis, job_id, name, idempotent.as_ref(), clock.now()).await?;
+        let idempotent = idempotent(&audit.principal, request, idempotency_key.0, Sha256::digest([]).into())?;
+        let retried = retry_job(pool, redis, JobId(id.0), &audit, idempotent.as_ref(), clock.now()).await?;
         Ok(Accepted::job(Some(retried.job_id.0), retried.into()))
     }
 }

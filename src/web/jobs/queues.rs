@@ -12,8 +12,8 @@ use crate::db::DbError;
 use crate::db::jobs::queues;
 use crate::db::jobs::queues::QueueLookback;
 use crate::domain::job::{JobKind, SYNC_VIMA};
+use crate::operations::audit::AuditContext;
 use crate::operations::pause_queue::{pause_queue, resume_queue};
-use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::path::Path;
@@ -148,11 +148,11 @@ impl QueuesApi {
     async fn pause(
         &self,
         state: Data<&Arc<State>>,
-        caller: Caller,
+        audit: AuditContext,
         /// The name of the queue.
         name: Path<String>,
     ) -> Result<Json<Queue>, Fails<NotFound>> {
-        if !pause_queue(&state.pool, &name.0, &caller.0.name).await? {
+        if !pause_queue(&state.pool, &name.0, &audit, state.clock.now()).await? {
             return Err(NotFound("queue").into());
         }
         one(&state, &name.0).await
@@ -166,11 +166,11 @@ impl QueuesApi {
     async fn resume(
         &self,
         state: Data<&Arc<State>>,
-        caller: Caller,
+        audit: AuditContext,
         /// The name of the queue.
         name: Path<String>,
     ) -> Result<Json<Queue>, Fails<NotFound>> {
-        if !resume_queue(&state.pool, &name.0, &caller.0.name).await? {
+        if !resume_queue(&state.pool, &name.0, &audit, state.clock.now()).await? {
             return Err(NotFound("queue").into());
         }
         one(&state, &name.0).await

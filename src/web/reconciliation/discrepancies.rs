@@ -13,6 +13,7 @@ use super::discrepancy_detail::DiscrepancyDetail;
 use super::discrepancy_update::{DiscrepanciesUpdate, DiscrepancyUpdate, UpdatedDiscrepancies};
 use crate::db::discrepancies;
 use crate::db::discrepancies::listing;
+use crate::operations::audit::AuditContext;
 use crate::operations::update_discrepancies::{UpdateError, update_discrepancies};
 use crate::web::filters::discrepancies::DiscrepancyQuery;
 use crate::web::http::auth::Caller;
@@ -63,12 +64,12 @@ impl DiscrepanciesApi {
     async fn update_many(
         &self,
         state: Data<&Arc<State>>,
-        caller: Caller,
+        audit: AuditContext,
         body: Body<DiscrepanciesUpdate>,
     ) -> Result<Json<UpdatedDiscrepancies>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = body.value.distinct_ids();
-        let updated = update_discrepancies(pool, &**clock, &ids, &body.value.update.into(), &caller.0.name).await?;
+        let updated = update_discrepancies(pool, &**clock, &ids, &body.value.update.into(), &audit).await?;
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let found = listing::list_by_ids(pool, &ids).await?;
         let items = found.into_iter().map(|found| Discrepancy::new(found, &state)).collect();
@@ -101,15 +102,15 @@ impl DiscrepanciesApi {
     async fn update(
         &self,
         state: Data<&Arc<State>>,
-        caller: Caller,
+        audit: AuditContext,
         /// The id of the discrepancy.
         id: Path<Uuid>,
         body: Body<DiscrepancyUpdate>,
     ) -> Result<Json<DiscrepancyDetail>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = BTreeSet::from([id.0]);
-        update_discrepancies(pool, &**clock, &ids, &body.value.into(), &caller.0.name).await?;
-        Ok(Json(DiscrepancyDetail::get(&state, &caller.0, id.0).await?))
+        update_discrepancies(pool, &**clock, &ids, &body.value.into(), &audit).await?;
+        Ok(Json(DiscrepancyDetail::get(&state, &audit.principal, id.0).await?))
     }
 }
 

@@ -13,10 +13,10 @@ use uuid::Uuid;
 use crate::domain::day::day_of;
 use crate::domain::job::Trigger;
 use crate::domain::reconciliation::days::RequestedDays;
+use crate::operations::audit::AuditContext;
 use crate::operations::idempotency::IdempotencyError;
 use crate::operations::request_reconciliation::{self, RequestedDay, request_reconciliation};
 use crate::web::http::accepted::Accepted;
-use crate::web::http::auth::Caller;
 use crate::web::http::body::Body;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
@@ -147,22 +147,22 @@ impl RunRequestApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         /// The same key with the same body within 24 hours returns the same response; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
         body: Body<ReconciliationRequest>,
     ) -> Result<Accepted<ReconciliationStarted>, Fails<IdempotencyError>> {
         let State { pool, redis, clock, reconciliation, .. } = &***state;
-        let (now, operator) = (clock.now(), caller.0);
-        let idempotent = idempotent(&operator, request, idempotency_key.0, body.digest)?;
+        let now = clock.now();
+        let idempotent = idempotent(&audit.principal, request, idempotency_key.0, body.digest)?;
         let request = request_reconciliation::ReconciliationRequest {
             days: body.value.days(day_of(now, reconciliation.zone))?,
             force: body.value.force.unwrap_or(false),
             trigger: Trigger::Api,
-            requested_by: Some(operator.name),
+            requested_by: Some(audit.principal.name.clone()),
         };
-        let requested = request_reconciliation(pool, redis, &request, idempotent.as_ref(), now).await?;
+        let requested = request_reconciliation(pool, redis, &request, &audit, idempotent.as_ref(), now).await?;
         let started = ReconciliationStarted::from(requested);
         Ok(Accepted::job(started.job_id, started))
     }

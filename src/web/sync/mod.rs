@@ -17,7 +17,6 @@ use uuid::Uuid;
 
 use self::status::{SyncStatus, sync_status};
 use super::http::accepted::Accepted;
-use super::http::auth::Caller;
 use super::http::body::Body;
 use super::http::fails::Fails;
 use super::http::fields::request_fields;
@@ -33,11 +32,11 @@ use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::count::Count;
 use crate::db::page::TimeCursor;
 use crate::db::sync::runs;
-use crate::domain::access::Principal;
 use crate::domain::day::DayRange;
 use crate::domain::job::Trigger;
 use crate::domain::sync::{RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;
+use crate::operations::audit::AuditContext;
 use crate::operations::idempotency::IdempotencyError;
 use crate::operations::trigger_sync::{self, TriggeredSync, trigger_sync};
 
@@ -257,14 +256,14 @@ impl SyncApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         /// The same key with the same body within 24 hours returns the same response; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
         body: Body<SyncRequest>,
     ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
-        let idempotent = idempotent(&caller.0, request, idempotency_key.0, body.digest)?;
-        start(&state, &caller.0, &body.value, idempotent).await
+        let idempotent = idempotent(&audit.principal, request, idempotency_key.0, body.digest)?;
+        start(&state, &audit, &body.value, idempotent).await
     }
 
     /// Trigger a sync of one source
@@ -276,7 +275,7 @@ impl SyncApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         /// The source to sync.
         source: Path<Source>,
         /// The same key within 24 hours returns the same response.
@@ -284,8 +283,8 @@ impl SyncApi {
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
         let sync = SyncRequest { source: Some(source.0), ..SyncRequest::default() };
-        let idempotent = idempotent(&caller.0, request, idempotency_key.0, Sha256::digest([]).into())?;
-        start(&state, &caller.0, &sync, idempotent).await
+        let idempotent = idempotent(&audit.principal, request, idempotency_key.0, Sha256::digest([]).into())?;
+        start(&state, &audit, &sync, idempotent).await
     }
 
     /// List sync runs
@@ -311,7 +310,7 @@ impl SyncApi {
 
 async fn start(
     state: &State,
-    operator: &Principal,
+    audit: &AuditContext,
     sync: &SyncRequest,
     idempotent: Option<IdempotentRequest>,
 ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
@@ -319,10 +318,9 @@ async fn start(
         sources: sync.source.map_or_else(|| Source::ALL.to_vec(), |source| vec![source]),
         args: sync.args()?,
         force: sync.force.unwrap_or(false),
-        requested_by: operator.name.clone(),
     };
     let now = state.clock.now();
-    let triggered = trigger_sync(&state.pool, &state.redis, &request, idempotent.as_ref(), now).await?;
+    let triggered = trigger_sync(&state.pool, &state.redis, &request, audit, idempotent.as_ref(), now).await?;
     let triggered = SyncTriggered::from(triggered);
     Ok(Accepted::job(triggered.job_id, triggered))
 }

@@ -8,6 +8,7 @@ use poem_openapi::param::Header;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -18,9 +19,9 @@ use crate::db::sync::quarantine::{QuarantineEntry, QuarantineFilter};
 use crate::domain::access::Role;
 use crate::domain::record::ReadableText;
 use crate::domain::transaction::{Kind, Source};
+use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::operations::request_replay::{ReplayError, RequestedReplay, request_replay};
 use crate::web::http::accepted::Accepted;
-use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, Failure, NotFound};
 use crate::web::http::fields::request_fields;
 use crate::web::http::idempotency::idempotent;
@@ -145,18 +146,23 @@ impl QuarantineApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
-        caller: Caller,
+        audit: AuditContext,
         query: Query<QuarantineQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<QuarantinedRecord>>, Fails> {
         let filter = QuarantineFilter { source: query.0.source, kind: query.0.kind };
-        let with_raw = caller.0.role == Role::Admin;
+        let with_raw = audit.principal.role == Role::Admin;
         let window: Window<TimeCursor> = state.cursors.window("quarantine", &page.0)?;
         let db_window = window.to_db();
         let (entries, total) = tokio::try_join!(
             quarantine::list(&state.pool, &filter, with_raw, &db_window),
             quarantine::count(&state.pool, &filter)
         )?;
+        if with_raw && !entries.is_empty() {
+            let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id).collect();
+            let record = AuditRecord::succeeded(json!({"record_ids": ids}));
+            audit.record(&state.pool, &record, state.clock.now()).await?;
+        }
         let count = Count { total, exact: true };
         let page = state.cursors.page("quarantine", &window, count, entries, |entry| (entry.first_seen_at, entry.id));
         Ok(Json(page.map(QuarantinedRecord::from)))
@@ -171,7 +177,7 @@ impl QuarantineApi {
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
-        caller: Caller,
+        audit: AuditContext,
         /// The id of the entry.
         id: Path<Uuid>,
         /// The same key within 24 hours returns the same response.
@@ -179,8 +185,8 @@ impl QuarantineApi {
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<ReplayStarted>, Fails<ReplayError>> {
         let State { pool, redis, clock, .. } = &***state;
-        let idempotent = idempotent(&caller.0, request, idempotency_key.0, Sha256::digest([]).into())?;
-        let requested = request_replay(pool, redis, id.0, &caller.0.name, idempotent.as_ref(), clock.now()).await?;
+        let idempotent = idempotent(&audit.principal, request, idempotency_key.0, Sha256::digest([]).into())?;
+        let requested = request_replay(pool, redis, id.0, &audit, idempotent.as_ref(), clock.now()).await?;
         Ok(Accepted::job(Some(requested.job_id.0), requested.into()))
     }
 }

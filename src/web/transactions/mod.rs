@@ -10,7 +10,7 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::reconciliation::TransactionReconciliation;
@@ -30,6 +30,7 @@ use crate::db::transactions::detail::RecordedChange;
 use crate::db::transactions::search::{TransactionCursor, TransactionWindow};
 use crate::domain::access::Role;
 use crate::domain::status::Status;
+use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::operations::find_counterpart::{Counterpart, find_counterpart};
 use crate::operations::list_transactions::list_transactions;
 
@@ -122,7 +123,7 @@ impl TransactionsApi {
     async fn show(
         &self,
         state: Data<&Arc<State>>,
-        caller: Caller,
+        audit: AuditContext,
         /// The transaction's id in this API.
         id: Path<Uuid>,
     ) -> Result<Json<TransactionDetail>, Fails<NotFound>> {
@@ -135,14 +136,18 @@ impl TransactionsApi {
             None => None,
         };
         let history = detail::list_changes(&state.pool, id.0).await?;
-        let raw_data = match caller.0.role {
+        let raw_data = match audit.principal.role {
             Role::Admin => detail::find_raw(&state.pool, id.0).await?,
             Role::Viewer | Role::Operator => None,
         };
+        if raw_data.is_some() {
+            let record = AuditRecord::succeeded(json!({"transaction_id": id.0}));
+            audit.record(&state.pool, &record, state.clock.now()).await?;
+        }
         Ok(Json(TransactionDetail {
-            transaction: Transaction::visible_to(&caller.0, found),
+            transaction: Transaction::visible_to(&audit.principal, found),
             raw_data,
-            counterpart: counterpart.map(|found| Transaction::visible_to(&caller.0, found)),
+            counterpart: counterpart.map(|found| Transaction::visible_to(&audit.principal, found)),
             reconciliation: last_finding.map(|last| TransactionReconciliation::new(id.0, last)),
             history: history.into_iter().map(TransactionChange::from).collect(),
         }))

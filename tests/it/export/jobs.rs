@@ -73,14 +73,13 @@ async fn assert_stored_file_equals_direct_export(settings: &[(&'static str, &str
         .iter()
         .map(|entry| {
             assert_eq!((&entry["principal"], &entry["rows"]), (&json!("otto"), &json!(3_000)), "{entry}");
-            (entry["action"].as_str().expect("an action"), entry["outcome"].as_str().expect("an outcome"))
+            (entry["operation"].as_str().expect("an operation"), entry["outcome"].as_str().expect("an outcome"))
         })
         .collect();
-    let (exported, sent) = (("export", "complete"), ("download", "sent"));
     assert_eq!(
         entries,
-        [sent, sent, exported, exported],
-        "downloads from the beginning are audited, continued ones are not"
+        [("downloadExport", "sent"), ("exportTransactions", "complete"), ("orderExport", "complete")],
+        "one entry for all parts of a download"
     );
 
     let path = export_path(&export);

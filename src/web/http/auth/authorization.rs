@@ -10,20 +10,22 @@ use poem::http::header::{ALLOW, HeaderValue};
 use poem::{Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response};
 
 use super::Access;
+use super::audit::{Auditor, context_of};
 use super::credentials::Credential;
-use super::policy::{self, Found, Policy, ScopeRule};
-use crate::domain::access::Principal;
+use super::policy::{self, AuditRule, Found, Policy, ScopeRule};
+use crate::domain::access::{Principal, Role};
 use crate::web::http::problem::{Problem, ProblemCode};
 
 /// Wraps the router.
 pub(in crate::web) struct Authorization<E> {
     endpoint: E,
     access: Arc<Access>,
+    auditor: Arc<Auditor>,
 }
 
 impl<E> Authorization<E> {
-    pub(in crate::web) fn new(endpoint: E, access: Arc<Access>) -> Self {
-        Self { endpoint, access }
+    pub(in crate::web) fn new(endpoint: E, access: Arc<Access>, auditor: Arc<Auditor>) -> Self {
+        Self { endpoint, access, auditor }
     }
 }
 
@@ -36,18 +38,43 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
             Found::OtherMethods(methods) => return Err(method_not_allowed(&methods).into()),
             Found::Nothing => return Err(NotFoundError.into()),
         };
-        if let Some(principal) = authorize(&self.access, policy, &request).await? {
-            request.extensions_mut().insert(Caller(principal));
+        let mut audit = context_of(&request, policy);
+        match identify(&self.access, policy, &request).await {
+            Ok(Some(principal)) => audit.principal = principal,
+            Ok(None) => {}
+            Err(problem) => {
+                self.auditor.refused(audit, policy, &request, problem.code.status());
+                return Err(problem.into());
+            }
         }
-        self.endpoint.call(request).await.map(IntoResponse::into_response)
+        if let Some(least) = policy.role {
+            if let Err(problem) = authorize(policy, least, &audit.principal) {
+                self.auditor.refused(audit, policy, &request, problem.code.status());
+                return Err(problem.into());
+            }
+            request.extensions_mut().insert(Caller(audit.principal.clone()));
+            request.extensions_mut().insert(audit.clone());
+        }
+        let path = request.uri().path().to_owned();
+        let result = self.endpoint.call(request).await.map(IntoResponse::into_response);
+        if policy.audit == AuditRule::Always {
+            self.auditor.complete(&audit, &path, &result).await?;
+        }
+        result
     }
 }
 
-/// The caller of an operation that needs a key: 401 without a valid one, 403 if it is not enough.
-async fn authorize(access: &Access, policy: &Policy, request: &Request) -> Result<Option<Principal>, Problem> {
-    let Some(least) = policy.role else { return Ok(None) };
+/// The caller of an operation that needs a key: 401 without a valid one.
+async fn identify(access: &Access, policy: &Policy, request: &Request) -> Result<Option<Principal>, Problem> {
+    if policy.role.is_none() {
+        return Ok(None);
+    }
     let credential = Credential::find(request, policy.accepts_ticket());
-    let principal = access.authenticate(credential).await?;
+    Ok(Some(access.authenticate(credential).await?))
+}
+
+/// 403 if the key is not enough.
+fn authorize(policy: &Policy, least: Role, principal: &Principal) -> Result<(), Problem> {
     if principal.role < least {
         let (needed, actual) = (least.as_str(), principal.role.as_str());
         let detail = format!("this operation needs the role {needed}, and the key has {actual}");
@@ -60,7 +87,7 @@ async fn authorize(access: &Access, policy: &Policy, request: &Request) -> Resul
         );
         return Err(Problem::new(ProblemCode::Forbidden, detail));
     }
-    Ok(Some(principal))
+    Ok(())
 }
 
 fn method_not_allowed(methods: &[&str]) -> Problem {

@@ -5,6 +5,7 @@
 //! schemes of poem-openapi were rejected: their refusals are not problem+json, and with two schemes the second's refusal hides
 //! the first's.
 
+pub(in crate::web) mod audit;
 pub(in crate::web) mod authorization;
 mod credentials;
 mod key_list;

@@ -57,7 +57,6 @@ pub(in crate::web) struct Policy {
     /// `None`: without a key.
     pub(in crate::web) role: Option<Role>,
     pub(in crate::web) scope: ScopeRule,
-    #[expect(dead_code, reason = "the audit log reads it")]
     pub(in crate::web) audit: AuditRule,
     #[expect(dead_code, reason = "the limits read it")]
     pub(in crate::web) cost: CostClass,
