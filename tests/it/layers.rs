@@ -19,7 +19,7 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("config", &["config", "domain", "db", "redis", "providers", "objects"]),
     ("operations", &["operations", "domain", "clock", "db", "redis", "providers", "objects", "config", "tabular"]),
     ("web", &["web", "operations", "domain", "clock", "db", "redis", "config", "tabular", "shutdown"]),
-    ("check", &["config", "db", "domain", "redis", "objects"]),
+    ("check", &["config", "db", "domain", "operations", "redis", "objects"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),
 ];

@@ -1,5 +1,6 @@
 //! Which calls leave an entry, and with what in it.
 
+use psp_dashboard::domain::job::SYNC_VIMA;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
@@ -48,12 +49,13 @@ async fn changes(system: &TestSystem) -> Vec<Change> {
         sqlx::query_scalar!("SELECT id FROM discrepancies").fetch_all(&system.pool).await.expect("a response");
     let (waiting, failed) = (insert_job(system, "scheduled").await, insert_job(system, "failed").await);
     let (record, export, export_job) = (Uuid::now_v7(), Uuid::now_v7(), insert_job(system, "scheduled").await);
+    let queue = SYNC_VIMA.queue;
     let insert = format!(
         "INSERT INTO quarantine (id, source, kind, reason, raw, raw_hash, run_id, first_seen_at, last_seen_at)
          VALUES ('{record}', 'vima', 'payin', 'no', '{{}}', sha256('a'), gen_random_uuid(), now(), now());
          INSERT INTO exports (id, job_id, name, format, wanted, requested_by, role, file_name, created_at)
          VALUES ('{export}', '{export_job}', 'transactions', 'csv', '{{}}', 'ada', 'admin', 'a.csv', now());
-         INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ('fx', now(), 'ada')"
+         INSERT INTO queue_pauses (queue, paused_at, paused_by) VALUES ('{queue}', now(), 'ada')"
     );
     system.pool.execute(AssertSqlSafe(insert)).await.expect("the database accepts it");
     let discrepancy = "/reconciliation/discrepancies";
@@ -72,7 +74,7 @@ async fn changes(system: &TestSystem) -> Vec<Change> {
         change("cancelJob", POST, format!("/jobs/{waiting}/cancel"), None),
         change("retryJob", POST, format!("/jobs/{failed}/retry"), None),
         change("pauseQueue", POST, "/queues/maintenance/pause".to_owned(), None),
-        change("resumeQueue", POST, "/queues/fx/resume".to_owned(), None),
+        change("resumeQueue", POST, format!("/queues/{queue}/resume"), None),
         change("orderExport", POST, "/exports".to_owned(), json!({"export": "transactions"})),
         change("removeExport", Method::DELETE, format!("/exports/{export}"), None),
     ]

@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use poem::http::{StatusCode, header};
+use poem::http::StatusCode;
 use poem::{FromRequest, Request, RequestBody, Response};
 use serde_json::json;
 use sqlx::PgPool;
 
+use super::credentials::Credential;
 use super::policy::{AuditRule, Policy};
 use crate::clock::SharedClock;
 use crate::domain::access::Principal;
@@ -79,7 +80,9 @@ impl Auditor {
         status: StatusCode,
     ) {
         let matters = match status {
-            StatusCode::UNAUTHORIZED => policy.audit == AuditRule::Always || has_credentials(request),
+            StatusCode::UNAUTHORIZED => {
+                policy.audit == AuditRule::Always || Credential::find(request, policy.accepts_ticket()).is_some()
+            },
             StatusCode::FORBIDDEN => policy.audit != AuditRule::Never,
             _ => false,
         };
@@ -141,13 +144,6 @@ fn outcome_of(status: StatusCode) -> &'static str {
         400..500 => "rejected",
         _ => "failed",
     }
-}
-
-fn has_credentials(request: &Request) -> bool {
-    let headers = request.headers();
-    headers.contains_key(header::AUTHORIZATION)
-        || headers.contains_key("x-api-key")
-        || request.uri().query().is_some_and(|query| query.contains("ticket="))
 }
 
 /// The refused requests of the current minute. An attacker must not be able to fill the disk with entries.
