@@ -125,7 +125,7 @@ async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, thoroug
         }
         Err(error) => return vec![Finding::Failed(format!("schema: {error}"))],
     };
-    let keys = check_keys(api_keys::list(&pool).await.map(|keys| keys.len()), env_vars);
+    let keys = check_keys(api_keys::count_accepted(&pool).await, env_vars);
     let connections = check_connections(connection_limit::get(&pool).await, settings.max_connections);
     let writable = match check_writable(&pool).await {
         Ok(()) => Finding::Ok("database: reachable, and accepts writes".to_owned()),
@@ -192,7 +192,7 @@ async fn check_rollups(pool: &PgPool) -> Result<Finding, DbError> {
     })
 }
 
-fn check_keys(issued: Result<usize, DbError>, env_vars: &EnvVars) -> Finding {
+fn check_keys(issued: Result<i64, DbError>, env_vars: &EnvVars) -> Finding {
     let configured = env_vars.text("API_KEYS").is_some();
     let open = env_vars.text("AUTH").as_deref() == Some("off");
     match issued {

@@ -47,7 +47,10 @@ impl JobError {
             Self::Provider(error) => error.retry(),
             Self::Database(DbError::Unavailable(_)) => Retry::After(DATABASE_PAUSE),
             Self::Export(
-                ExportRunError::NotFound(_) | ExportRunError::Spec(_) | ExportRunError::Export(ExportError::Columns(_)),
+                ExportRunError::NotFound(_)
+                | ExportRunError::Spec(_)
+                | ExportRunError::KeyEnded(_)
+                | ExportRunError::Export(ExportError::Columns(_)),
             )
             | Self::Reconciliation(_)
             | Self::Arguments(_)

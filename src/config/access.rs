@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::{EnvVars, Setting};
 use crate::domain::access::Role;
+use crate::domain::access::key::KeyEnvironment;
 use crate::domain::secret::Secret;
 
 /// A key given by configuration.
@@ -30,26 +31,33 @@ impl FromStr for BootstrapKey {
     }
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct AccessConfig {
     /// Everyone has full access (`AUTH=off`).
     pub open: bool,
     pub keys: Vec<BootstrapKey>,
+    /// Of the keys that are created.
+    pub key_environment: KeyEnvironment,
     /// Compared exactly.
     pub allowed_origins: Vec<String>,
 }
 
 impl AccessConfig {
-    /// Reads `AUTH`, `API_KEYS` and `CORS_ALLOWED_ORIGINS`.
+    /// Reads `AUTH`, `API_KEYS`, `API_KEY_ENVIRONMENT` and `CORS_ALLOWED_ORIGINS`.
     pub fn read(env: &mut EnvVars) -> Option<Self> {
         let open = env.optional(Setting::open("AUTH", "required"), Auth::Required);
         let setting = Setting::secret("API_KEYS", "dashboard:viewer:a-long-random-text");
         let listed = env.text("API_KEYS").unwrap_or_default();
         let keys: Option<Vec<BootstrapKey>> =
             parts(&listed).map(|text| env.parse(setting, text)).collect::<Vec<_>>().into_iter().collect();
+        let key_environment = Self::read_key_environment(env);
         let origins = env.text("CORS_ALLOWED_ORIGINS").unwrap_or_default();
         let allowed_origins = parts(&origins).map(str::to_owned).collect();
-        Some(Self { open: open? == Auth::Off, keys: keys?, allowed_origins })
+        Some(Self { open: open? == Auth::Off, keys: keys?, key_environment: key_environment?, allowed_origins })
+    }
+
+    pub fn read_key_environment(env: &mut EnvVars) -> Option<KeyEnvironment> {
+        env.optional(Setting::open("API_KEY_ENVIRONMENT", "live"), KeyEnvironment::Live)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Roles, project scopes, and the caller that a key identifies.
 
+pub mod key;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -9,8 +11,9 @@ use super::string_enum::string_enum;
 
 string_enum! {
     /// The permissions of a key. Each role includes the ones before it.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
     pub enum Role {
+        #[default]
         /// May read, with personal data masked.
         Viewer = "viewer",
         /// May also read personal data, start and retry jobs, and resolve discrepancies.

@@ -1,6 +1,7 @@
 //! The use cases of the system, one per file: the only place where the database, the providers, Redis and the object store
 //! meet.
 
+pub mod api_keys;
 pub mod audit;
 pub mod backfill_usd;
 pub mod begin_history;
@@ -16,7 +17,6 @@ pub mod finish_job;
 pub mod finish_sync;
 pub mod idempotency;
 pub mod ingest_page;
-pub mod issue_key;
 pub mod list_transactions;
 pub mod metrics_cache;
 pub mod pause_queue;

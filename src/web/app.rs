@@ -8,6 +8,7 @@ use poem::{Endpoint, EndpointExt, Response, Route, get, handler};
 use poem_openapi::OpenApi;
 use tokio::net::TcpListener;
 
+use super::access::api_keys::ApiKeysApi;
 use super::access::audit::AuditApi;
 use super::access::me::MeApi;
 use super::export::{self, skip_compression};
@@ -69,6 +70,7 @@ fn versioned() -> impl OpenApi + 'static {
         payshack::operations(),
         export::operations(),
         MeApi,
+        ApiKeysApi,
         AuditApi,
     )
 }

@@ -4,6 +4,7 @@
 //! run in parallel. Tests wait for conditions, not for a fixed time.
 
 mod apalis;
+mod api_keys;
 mod audit;
 mod commands;
 mod connection_pooler;

@@ -3,13 +3,16 @@
 //! Each attempt writes its own file, named after its claim: a worker that was presumed dead and resumes writes a file that
 //! is never read. Such leftovers are pruned with the expired files. An attempt after the file was finished writes nothing:
 //! the file may have been downloaded, or deleted, meanwhile.
+//!
+//! The key that requested the export is checked in the database while the file is written, because a worker has no list of keys.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use uuid::Uuid;
@@ -20,9 +23,12 @@ use super::spec::{ExportOutput, ExportSpec};
 use super::store::{ExportStore, ExportStoreError, ExportWriter};
 use super::workbook::WorkbookFile;
 use crate::clock::Clock;
+use crate::db::access::api_keys;
 use crate::db::exports::{self, ExportSize, FinishedExport};
 use crate::db::jobs::claims;
 use crate::db::{DbError, events};
+use crate::domain::access::Principal;
+use crate::domain::access::key::KeyEnd;
 use crate::domain::event::Event;
 use crate::domain::job::Claim;
 use crate::domain::retention::EXPORT_DOWNLOAD_TIME;
@@ -46,6 +52,8 @@ pub enum ExportRunError {
     Stream(#[from] StreamError),
     #[error(transparent)]
     Store(#[from] ExportStoreError),
+    #[error("the export was stopped ({0}): request it again with a valid key")]
+    KeyEnded(KeyEnd),
 }
 
 impl From<DbError> for ExportRunError {
@@ -71,10 +79,15 @@ impl ExportRunner<'_> {
         }
         let stored = exports::assign_job(self.pool, id, claim.job_id).await?.ok_or(ExportRunError::NotFound(id))?;
         let spec: ExportSpec = serde_json::from_value(stored)?;
-        let total = spec.count(self.exporter).await?;
+        let requested_by = &spec.requested_by;
+        self.check_key(&mut *self.pool.acquire().await.map_err(DbError::from)?, requested_by).await?;
+        let total = OnceLock::new();
         let row_counter = RowCounter::default();
         let stored_as = format!("{id}-{}", claim.epoch);
         let write = async {
+            let count = spec.count(self.exporter).await?;
+            // Only set here.
+            let _set = total.set(count.exact.then_some(count.total));
             let mut file = self.store.create(&stored_as);
             let rows = match spec.export(self.exporter, id, &row_counter).await? {
                 ExportOutput::Lines(lines) => copy_lines(lines, &mut file).await.map(|()| row_counter.get())?,
@@ -84,39 +97,60 @@ impl ExportRunner<'_> {
         };
         let (rows, bytes) = tokio::select! {
             written = write => written?,
-            error = self.report_progress(claim, &row_counter, total.exact.then_some(total.total)) => {
-                return Err(error.into());
-            }
+            error = self.watch(claim, requested_by, &row_counter, &total) => return Err(error),
         };
         let size = ExportSize { rows, bytes };
         let finished = FinishedExport { stored_as, size, expires_at: self.clock.now() + EXPORT_DOWNLOAD_TIME };
-        self.finish(claim, id, &finished).await?;
+        self.finish(claim, requested_by, id, &finished).await?;
         Ok(size)
     }
 
-    /// Records the progress once a second. Returns only when that fails, for example because the claim is lost.
-    async fn report_progress(&self, claim: &Claim, row_counter: &RowCounter, total: Option<u64>) -> DbError {
+    /// Records the progress once a second. Returns only when the export must stop: the claim is lost, the key has ended, or the
+    /// database fails.
+    async fn watch(
+        &self,
+        claim: &Claim,
+        requested_by: &Principal,
+        row_counter: &RowCounter,
+        total: &OnceLock<Option<u64>>,
+    ) -> ExportRunError {
         let mut ticks = interval_at(Instant::now(), PROGRESS_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.verify_claim(claim, &progress(row_counter.get(), total)).await {
+            let progress = progress(row_counter.get(), total.get().copied().flatten());
+            if let Err(error) = self.verify(claim, requested_by, &progress).await {
                 return error;
             }
         }
     }
 
-    async fn verify_claim(&self, claim: &Claim, progress: &Value) -> Result<(), DbError> {
-        claims::verify_claim(&mut *self.pool.acquire().await?, claim, progress).await
+    async fn verify(&self, claim: &Claim, requested_by: &Principal, progress: &Value) -> Result<(), ExportRunError> {
+        let mut connection = self.pool.acquire().await.map_err(DbError::from)?;
+        claims::verify_claim(&mut connection, claim, progress).await?;
+        self.check_key(&mut connection, requested_by).await
     }
 
-    async fn finish(&self, claim: &Claim, id: Uuid, finished: &FinishedExport) -> Result<(), DbError> {
+    /// Keys of `API_KEYS` are not in the table, and valid as long as the web processes accept them.
+    async fn check_key(&self, connection: &mut PgConnection, requested_by: &Principal) -> Result<(), ExportRunError> {
+        let end = api_keys::find_end(connection, requested_by.key_id, self.clock.now()).await?;
+        end.map_or(Ok(()), |end| Err(ExportRunError::KeyEnded(end)))
+    }
+
+    async fn finish(
+        &self,
+        claim: &Claim,
+        requested_by: &Principal,
+        id: Uuid,
+        finished: &FinishedExport,
+    ) -> Result<(), ExportRunError> {
         let now = self.clock.now();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin().await.map_err(DbError::from)?;
+        self.check_key(&mut transaction, requested_by).await?;
         exports::finish(&mut transaction, id, finished, now).await?;
         claims::verify_claim(&mut transaction, claim, &progress(finished.size.rows, Some(finished.size.rows))).await?;
         let recorded = events::insert(&mut transaction, vec![Event::ExportReady { id }], now).await?;
-        transaction.commit().await?;
+        transaction.commit().await.map_err(DbError::from)?;
         publish_events(self.redis, &recorded).await;
         Ok(())
     }

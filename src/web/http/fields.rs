@@ -79,6 +79,14 @@ impl<T: ParseField> Field for Vec<T> {
     }
 }
 
+/// `None` if the field is absent. An empty list is a list, so that it can be told from an absent one.
+impl<T: ParseField> Field for Option<Vec<T>> {
+    fn read(fields: &mut Fields, name: &str) -> Self {
+        let is_given = fields.has_value(name) || fields.is_blank(name);
+        is_given.then(|| fields.list(name))
+    }
+}
+
 impl Field for Option<Object> {
     fn read(fields: &mut Fields, name: &str) -> Self {
         fields.object(name)
@@ -89,7 +97,7 @@ impl<T: ParseField> Field for MaybeUndefined<T> {
     fn read(fields: &mut Fields, name: &str) -> Self {
         match fields.optional(name) {
             Some(value) => Self::Value(value),
-            None if fields.blanks.iter().any(|blank| blank == name) => Self::Null,
+            None if fields.is_blank(name) => Self::Null,
             None => Self::Undefined,
         }
     }
@@ -157,6 +165,11 @@ impl Fields {
     /// Whether the field is present and neither null nor empty.
     pub(in crate::web) fn has_value(&self, name: &str) -> bool {
         self.texts(name).next().is_some() || self.has_array(name) || self.has_object(name)
+    }
+
+    /// Whether the field is present, but null or empty.
+    fn is_blank(&self, name: &str) -> bool {
+        self.blanks.iter().any(|blank| blank == name)
     }
 
     fn has_array(&self, name: &str) -> bool {

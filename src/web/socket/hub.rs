@@ -20,6 +20,7 @@ use super::message::{Notice, Outgoing};
 use super::outbox::Outbox;
 use super::session::Session;
 use crate::clock::SharedClock;
+use crate::domain::access::key::KeyEnd;
 use crate::domain::event::RecordedEvent;
 
 /// How many events are in memory for reconnecting clients; older ones are in the table.
@@ -107,11 +108,17 @@ impl Hub {
     }
 
     /// Serves one socket until it ends. `since` is the last event that the client knows, from the URL.
-    pub(in crate::web) async fn serve(&self, stream: WebSocketStream, since: Option<String>) {
-        self.sessions.track_future(self.run_session(stream, since)).await;
+    /// `key_end` completes if the client loses its access.
+    pub(in crate::web) async fn serve(
+        &self,
+        stream: WebSocketStream,
+        since: Option<String>,
+        key_end: impl Future<Output = KeyEnd>,
+    ) {
+        self.sessions.track_future(self.run_session(stream, since, key_end)).await;
     }
 
-    async fn run_session(&self, stream: WebSocketStream, since: Option<String>) {
+    async fn run_session(&self, stream: WebSocketStream, since: Option<String>, key_end: impl Future<Output = KeyEnd>) {
         let known = since.as_deref().and_then(|text| text.parse().ok());
         let Membership { outbox, last_event_id, gap } = self.join(known).await;
         let mut welcome = vec![Notice::connected(last_event_id)];
@@ -119,7 +126,7 @@ impl Hub {
         if since.is_some() && known.is_none() {
             welcome.push(Notice::invalid("since must be the id of an event: nothing is replayed."));
         }
-        Session::new(outbox, Arc::clone(&self.clock)).run(stream, welcome, &self.closing).await;
+        Session::new(outbox, Arc::clone(&self.clock)).run(stream, welcome, &self.closing, key_end).await;
     }
 
     /// Puts events into the outbox of every socket, in order.

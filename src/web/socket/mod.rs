@@ -30,6 +30,8 @@ use poem::web::websocket::{WebSocket, WebSocketConfig};
 use poem::{Endpoint, FromRequest, IntoResponse, Request, Response, Route};
 use serde::Deserialize;
 
+use crate::web::http::auth::KeyWatch;
+
 pub use feed::{Feed, FeedError, ServerFeed};
 pub use hub::Hub;
 
@@ -63,10 +65,11 @@ impl Endpoint for Updates {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let UpdatesQuery { since } = request.params()?;
         let (request, mut body) = request.split();
+        let key_end = KeyWatch::ended_of(&request);
         let socket = WebSocket::from_request(&request, &mut body).await?;
         let hub = Arc::clone(&self.hub);
         let upgrade = socket.config(limits()).on_upgrade(move |stream| async move {
-            hub.serve(stream, since).await;
+            hub.serve(stream, since, key_end).await;
         });
         Ok(upgrade.into_response())
     }

@@ -4,6 +4,7 @@
 //! cannot block the others. Replies have a short queue of their own, and reading waits for it, so that a client that sends
 //! faster than it reads only slows itself.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,6 +21,7 @@ use super::message::{LONGEST, Notice, Request};
 use super::outbox::Outbox;
 use super::subscription::Subscription;
 use crate::clock::SharedClock;
+use crate::domain::access::key::KeyEnd;
 
 /// Below the 55 s after which some hosts close an idle connection.
 const PING_EVERY: Duration = Duration::from_secs(25);
@@ -35,7 +37,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const TOO_LONG_FOR_THE_LIBRARY: &str = "Space limit exceeded";
 
 /// Why a session ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
     Gone,
     Silent,
@@ -43,18 +45,21 @@ enum End {
     TooLong,
     TooSlow,
     GoingAway,
+    Unauthorized(KeyEnd),
 }
 
 impl End {
     /// The close frame; `None` if the client is gone.
-    fn close(self) -> Option<(CloseCode, &'static str)> {
-        match self {
-            Self::Gone | Self::Silent => None,
-            Self::Broken => Some((CloseCode::Protocol, "this is no WebSocket message")),
-            Self::TooLong => Some((CloseCode::Size, "a message may have 16 KiB at most")),
-            Self::TooSlow => Some((CloseCode::Again, "events come faster than you read them: connect again")),
-            Self::GoingAway => Some((CloseCode::Away, "the server goes away: connect again")),
-        }
+    fn close(self) -> Option<(CloseCode, Cow<'static, str>)> {
+        let (code, reason) = match self {
+            Self::Gone | Self::Silent => return None,
+            Self::Unauthorized(end) => return Some((CloseCode::Policy, end.to_string().into())),
+            Self::Broken => (CloseCode::Protocol, "this is no WebSocket message"),
+            Self::TooLong => (CloseCode::Size, "a message may have 16 KiB at most"),
+            Self::TooSlow => (CloseCode::Again, "events come faster than you read them: connect again"),
+            Self::GoingAway => (CloseCode::Away, "the server goes away: connect again"),
+        };
+        Some((code, reason.into()))
     }
 
     fn from_error(error: &io::Error) -> Self {
@@ -84,8 +89,14 @@ impl Session {
         Self { outbox, clock, unanswered: AtomicU32::new(0) }
     }
 
-    /// Sends `welcome`, then runs until one side ends the session.
-    pub(in crate::web) async fn run(self, socket: WebSocketStream, welcome: Vec<Notice>, closing: &CancellationToken) {
+    /// Sends `welcome`, then runs until one side ends the session, or `key_end` completes.
+    pub(in crate::web) async fn run(
+        self,
+        socket: WebSocketStream,
+        welcome: Vec<Notice>,
+        closing: &CancellationToken,
+        key_end: impl Future<Output = KeyEnd>,
+    ) {
         let (mut sink, mut stream) = socket.split();
         let (replies, mut queue) = mpsc::channel(ANSWERS);
         let end = tokio::select! {
@@ -94,6 +105,7 @@ impl Session {
             end = self.ping(PING_EVERY, &replies) => end,
             () = self.outbox.overflowed() => End::TooSlow,
             () = closing.cancelled() => End::GoingAway,
+            end = key_end => End::Unauthorized(end),
         };
         tracing::debug!(?end, "socket closed");
         // Nothing is added to the outbox of a client that leaves.

@@ -49,6 +49,20 @@ impl Socket {
         self.receive_where(kind, |message| message["type"] == kind).await
     }
 
+    /// Waits until the server closes the socket; returns the code and the reason.
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
+        let closing = async {
+            loop {
+                let frame = self.stream.next().await.expect("a close frame before the end").expect("a valid frame");
+                if let Message::Close(close) = frame {
+                    let close = close.expect("a close has a code");
+                    return (close.code.into(), close.reason.to_string());
+                }
+            }
+        };
+        tokio::time::timeout(TIMEOUT, closing).await.expect("the server closes the socket")
+    }
+
     /// Waits for the next message that meets a condition.
     pub(crate) async fn receive_where(&mut self, expected: &str, matches: impl Fn(&Value) -> bool) -> Value {
         let receiving = async {

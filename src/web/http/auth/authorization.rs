@@ -12,8 +12,9 @@ use poem::{Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response};
 use super::Access;
 use super::audit::{Auditor, context_of};
 use super::credentials::Credential;
-use super::policy::{self, AuditRule, Found, Policy, ScopeRule};
+use super::policy::{self, AuditRule, CostClass, Found, Policy, ScopeRule};
 use crate::domain::access::{Principal, Role};
+use crate::web::http::client_address::Client;
 use crate::web::http::problem::{Problem, ProblemCode};
 
 /// Wraps the router.
@@ -38,6 +39,7 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
             Found::OtherMethods(methods) => return Err(method_not_allowed(&methods).into()),
             Found::Nothing => return Err(NotFoundError.into()),
         };
+        let mut watch = None;
         let mut audit = context_of(&request, policy);
         match identify(&self.access, policy, &request).await {
             Ok(Some(principal)) => audit.principal = principal,
@@ -52,6 +54,9 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
                 self.auditor.refused(audit, policy, &request, problem.code.status());
                 return Err(problem.into());
             }
+            let key_watch = self.access.watch(&audit.principal);
+            request.extensions_mut().insert(key_watch.clone());
+            watch = Some(key_watch).filter(|_| policy.cost == CostClass::Export);
             request.extensions_mut().insert(Caller(audit.principal.clone()));
             request.extensions_mut().insert(audit.clone());
         }
@@ -60,7 +65,10 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
         if policy.audit == AuditRule::Always {
             self.auditor.complete(&audit, &path, &result).await?;
         }
-        result
+        Ok(match watch {
+            Some(watch) => watch.break_off(result?),
+            None => result?,
+        })
     }
 }
 
@@ -69,8 +77,9 @@ async fn identify(access: &Access, policy: &Policy, request: &Request) -> Result
     if policy.role.is_none() {
         return Ok(None);
     }
+    let address = request.extensions().get::<Client>().and_then(|client| client.address);
     let credential = Credential::find(request, policy.accepts_ticket());
-    Ok(Some(access.authenticate(credential).await?))
+    Ok(Some(access.authenticate(credential, address).await?))
 }
 
 /// 403 if the key is not enough.

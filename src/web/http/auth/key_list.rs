@@ -6,9 +6,11 @@
 //! may have been revoked meanwhile. Rejected: reading the table when a request finds the list outdated, which lets all requests
 //! wait for one slow statement.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use subtle::ConstantTimeEq;
@@ -19,6 +21,7 @@ use uuid::Uuid;
 use crate::config::BootstrapKey;
 use crate::db::DbError;
 use crate::db::access::api_keys;
+use crate::domain::access::key::{AllowedNetworks, KeyEnd};
 use crate::domain::access::{KeyId, Principal, ProjectScope};
 
 /// How often the table is read.
@@ -39,29 +42,49 @@ pub(super) struct Key {
     /// SHA-256 of the key.
     digest: [u8; 32],
     pub(super) principal: Principal,
+    networks: AllowedNetworks,
+    expires_at: Option<DateTime<Utc>>,
 }
 
 impl Key {
     pub(super) fn configured(key: &BootstrapKey) -> Self {
-        let digest = Sha256::digest(key.key.expose()).into();
+        let digest: [u8; 32] = Sha256::digest(key.key.expose()).into();
         let (key_id, name) = (KeyId::of_digest(&digest), key.name.clone());
-        Self { id: None, digest, principal: Principal { key_id, name, role: key.role, scope: ProjectScope::All } }
+        Self::unlimited(digest, Principal { key_id, name, role: key.role, scope: ProjectScope::All })
     }
 
-    #[cfg(test)]
-    pub(super) fn for_test(key: &str, principal: Principal) -> Self {
-        Self { id: None, digest: Sha256::digest(key).into(), principal }
+    fn unlimited(digest: [u8; 32], principal: Principal) -> Self {
+        Self { id: None, digest, principal, networks: AllowedNetworks::default(), expires_at: None }
     }
 
     fn issued(key: api_keys::ActiveKey) -> Option<Self> {
-        let principal = Principal { key_id: KeyId(key.id), name: key.name, role: key.role, scope: ProjectScope::All };
-        Some(Self { id: Some(key.id), digest: key.key_hash.try_into().ok()?, principal })
+        let principal = Principal { key_id: KeyId(key.id), name: key.name, role: key.role, scope: key.scope };
+        let digest = key.key_hash.try_into().ok()?;
+        Some(Self { id: Some(key.id), digest, principal, networks: key.networks, expires_at: key.expires_at })
+    }
+
+    /// Why it gives no access at `now`; `None` if it does.
+    pub(super) fn end(&self, now: DateTime<Utc>) -> Option<KeyEnd> {
+        KeyEnd::of_times(false, self.expires_at, now)
+    }
+
+    /// Whether it may be used from this address.
+    pub(super) fn is_allowed_from(&self, address: Option<IpAddr>) -> bool {
+        self.networks.allow(address)
     }
 }
 
 /// The key with this digest. Every key is compared, so that the time does not depend on the result.
 pub(super) fn find<'keys>(keys: &'keys [Key], digest: &[u8; 32]) -> Option<&'keys Key> {
     keys.iter().filter(|key| bool::from(key.digest.ct_eq(digest))).fold(None, |found, key| found.or(Some(key)))
+}
+
+/// Why the key of `principal` no longer gives the access that `principal` has; `None` if it does.
+pub(super) fn end_of(keys: &[Key], principal: &Principal, now: DateTime<Utc>) -> Option<KeyEnd> {
+    let key = keys.iter().find(|key| key.principal.key_id == principal.key_id);
+    let Some(key) = key else { return Some(KeyEnd::Revoked) };
+    let same = key.principal.role == principal.role && key.principal.scope == principal.scope;
+    key.end(now).or((!same).then_some(KeyEnd::Changed))
 }
 
 /// The issued keys at one time.
@@ -105,10 +128,16 @@ impl IssuedKeys {
         Ok(Self { lists, wanted })
     }
 
-    /// Reads the table now, after this process has changed it.
-    #[expect(dead_code, reason = "the operations that change keys use it")]
-    pub(super) fn refresh(&self) {
+    /// Reads the table now, after this process has changed it, and waits for the list, so that the change has an effect here before
+    /// its response is sent.
+    pub(super) async fn refresh(&self) {
+        let changed_at = Instant::now();
         self.wanted.notify_one();
+        let mut lists = self.lists.clone();
+        let refreshed = lists.wait_for(|list| list.read_at >= changed_at);
+        if timeout(READ_TIMEOUT, refreshed).await.is_err() {
+            tracing::warn!("the API keys were changed, but cannot be read: the change has an effect when they can");
+        }
     }
 
     /// A list that is not too old. Requests that have to wait for it wait together.
@@ -171,10 +200,14 @@ async fn refresh(pool: PgPool, lists: watch::Sender<KeyList>, wanted: Arc<Notify
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::access::Role;
 
     #[test]
     fn key_is_found_by_its_digest() {
-        let key = |text, name: &str| Key::for_test(text, Principal { name: name.to_owned(), ..Principal::anyone() });
+        let key = |text: &str, name: &str| {
+            let principal = Principal { name: name.to_owned(), ..Principal::anyone() };
+            Key::unlimited(Sha256::digest(text).into(), principal)
+        };
         let keys = [key("first", "a"), key("second", "b")];
         let found = |text: &str| find(&keys, &Sha256::digest(text).into()).map(|key| key.principal.name.as_str());
         assert_eq!((found("first"), found("second"), found("third")), (Some("a"), Some("b"), None));
@@ -190,5 +223,23 @@ mod tests {
         let (waiting, also_waiting, _old) =
             tokio::join!(issued.current(), issued.current(), async { lists.send_replace(read_before(Duration::ZERO)) });
         assert!(waiting.is_ok() && also_waiting.is_ok(), "requests wait for the next list");
+    }
+
+    #[test]
+    fn access_ends_with_its_key_its_role_and_its_expiry() {
+        let now: DateTime<Utc> = "2026-01-15T10:00:00Z".parse().expect("a time");
+        let principal = |id, role| Principal { key_id: KeyId(Uuid::from_u128(id)), role, ..Principal::anyone() };
+        let keys = |expires_at| [Key { expires_at, ..Key::unlimited([0; 32], principal(1, Role::Viewer)) }];
+        let limited = Principal { scope: ProjectScope::new(Some(vec!["a".to_owned()])), ..principal(1, Role::Viewer) };
+        for (principal, expires_at, end) in [
+            (principal(1, Role::Viewer), None, None),
+            (principal(1, Role::Viewer), Some(now + Duration::from_secs(1)), None),
+            (principal(1, Role::Viewer), Some(now), Some(KeyEnd::Expired(now))),
+            (principal(1, Role::Admin), None, Some(KeyEnd::Changed)),
+            (limited, None, Some(KeyEnd::Changed)),
+            (principal(2, Role::Viewer), None, Some(KeyEnd::Revoked)),
+        ] {
+            assert_eq!(end_of(&keys(expires_at), &principal, now), end, "{principal:?} {expires_at:?}");
+        }
     }
 }

@@ -9,10 +9,12 @@ pub(in crate::web) mod audit;
 pub(in crate::web) mod authorization;
 mod credentials;
 mod key_list;
+mod key_watch;
 pub(in crate::web) mod policy;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -22,9 +24,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(in crate::web) use authorization::Caller;
+pub(in crate::web) use key_watch::KeyWatch;
 
 use self::credentials::Credential;
-use self::key_list::{IssuedKeys, Key, KeysUnavailable};
+use self::key_list::{IssuedKeys, Key, KeyList, KeysUnavailable};
 use super::fails::Failure;
 use super::problem::{Problem, ProblemCode};
 use crate::clock::SharedClock;
@@ -32,6 +35,7 @@ use crate::config::AccessConfig;
 use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::domain::access::Principal;
+use crate::domain::access::key::KeyEnvironment;
 use crate::redis::Redis;
 use crate::redis::tickets;
 
@@ -40,6 +44,7 @@ const RECORD_USE_EVERY: Duration = Duration::from_mins(1);
 
 pub struct Access {
     configured: Vec<Key>,
+    key_environment: KeyEnvironment,
     /// `None` with `AUTH=off`: everyone has full access.
     issued: Option<IssuedKeys>,
     /// When the use of a key was last recorded.
@@ -56,22 +61,13 @@ pub struct Ticket {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Why a key no longer gives the access that it gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::web) enum KeyEnd {
-    #[error("key revoked")]
-    Revoked,
-    /// Its role or its scope.
-    #[error("key changed: connect again")]
-    Changed,
-}
-
 impl Access {
     /// Accepts the keys of `config` and of the table, which it reads once before it returns.
     pub async fn start(config: &AccessConfig, pool: PgPool, redis: Redis, clock: SharedClock) -> Result<Self, DbError> {
         let issued = if config.open { None } else { Some(IssuedKeys::start(pool.clone()).await?) };
         let configured = config.keys.iter().map(Key::configured).collect();
-        Ok(Self { configured, issued, used: Mutex::default(), pool, redis, clock })
+        let key_environment = config.key_environment;
+        Ok(Self { configured, key_environment, issued, used: Mutex::default(), pool, redis, clock })
     }
 
     /// Everyone has full access (`AUTH=off`).
@@ -80,33 +76,58 @@ impl Access {
         self.issued.is_none()
     }
 
-    /// Whether there is any key.
+    /// Whether there is any key that is accepted.
     pub(in crate::web) async fn has_keys(&self) -> bool {
         let Some(issued) = &self.issued else { return false };
-        !self.configured.is_empty() || issued.current().await.is_ok_and(|list| !list.keys.is_empty())
+        let now = self.clock.now();
+        let is_any_valid = |list: KeyList| list.keys.iter().any(|key| key.end(now).is_none());
+        !self.configured.is_empty() || issued.current().await.is_ok_and(is_any_valid)
     }
 
-    /// The principal of a credential; 401 without a valid one, 503 if the table of keys cannot be read.
-    async fn authenticate(&self, credential: Option<Credential<'_>>) -> Result<Principal, Problem> {
-        let Some(issued) = &self.issued else { return Ok(Principal::anyone()) };
-        match credential {
-            Some(Credential::Key(key)) => self.find_key(issued, key).await,
-            Some(Credential::Ticket(ticket)) => self.redeem_ticket(issued, &ticket).await,
-            None => {
-                let detail = "send a key: Authorization: Bearer <key>, or X-API-Key: <key>";
-                Err(Problem::new(ProblemCode::Unauthenticated, detail))
-            }
+    /// The keys of `API_KEYS`.
+    pub(in crate::web) fn configured(&self) -> impl Iterator<Item = &Principal> {
+        self.configured.iter().map(|key| &key.principal)
+    }
+
+    /// Of new keys.
+    pub(in crate::web) fn key_environment(&self) -> KeyEnvironment {
+        self.key_environment
+    }
+
+    /// Makes a change of the table of keys take effect in this process.
+    pub(in crate::web) async fn refresh_keys(&self) {
+        if let Some(issued) = &self.issued {
+            issued.refresh().await;
         }
     }
 
-    async fn find_key(&self, issued: &IssuedKeys, key: &str) -> Result<Principal, Problem> {
+    /// The principal of a credential that is presented from `address`: 401 without a valid one, 403 if its key may not be used
+    /// from there, 503 if the table of keys cannot be read.
+    async fn authenticate(
+        &self,
+        credential: Option<Credential<'_>>,
+        address: Option<IpAddr>,
+    ) -> Result<Principal, Problem> {
+        let Some(issued) = &self.issued else { return Ok(Principal::anyone()) };
+        match credential {
+            Some(Credential::Key(key)) => self.find_key(issued, key, address).await,
+            Some(Credential::Ticket(ticket)) => self.redeem_ticket(issued, &ticket, address).await,
+            None => Err(unauthenticated("send a key: Authorization: Bearer <key>, or X-API-Key: <key>")),
+        }
+    }
+
+    async fn find_key(&self, issued: &IssuedKeys, key: &str, address: Option<IpAddr>) -> Result<Principal, Problem> {
         let digest: [u8; 32] = Sha256::digest(key).into();
         if let Some(key) = key_list::find(&self.configured, &digest) {
             return Ok(key.principal.clone());
         }
         let list = issued.current().await?;
         let key = key_list::find(&list.keys, &digest);
-        let key = key.ok_or_else(|| Problem::new(ProblemCode::Unauthenticated, "this key is unknown or revoked"))?;
+        let key = key.ok_or_else(|| unauthenticated("this key is unknown or revoked"))?;
+        if let Some(end) = key.end(self.clock.now()) {
+            return Err(unauthenticated(format!("this {end}: ask an admin for a new one")));
+        }
+        check_network(key, address)?;
         self.note_use(key);
         Ok(key.principal.clone())
     }
@@ -134,40 +155,49 @@ impl Access {
         Ok(Ticket { ticket: self.redis.issue_ticket(principal).await?, expires_at })
     }
 
-    /// Invalidates a ticket and returns its holder; 401 if it is unknown, used or expired, or if its key is no longer valid; 503
-    /// if Redis is unavailable.
-    async fn redeem_ticket(&self, issued: &IssuedKeys, ticket: &str) -> Result<Principal, Problem> {
-        let refused = |detail: String| Problem::new(ProblemCode::Unauthenticated, detail);
+    /// Invalidates a ticket and returns its holder; 401 if it is unknown, used or expired, or if its key has ended since; 503 if
+    /// Redis is unavailable.
+    async fn redeem_ticket(
+        &self,
+        issued: &IssuedKeys,
+        ticket: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Principal, Problem> {
         let holder = self.redis.redeem_ticket(ticket).await?;
-        let holder = holder.ok_or_else(|| refused("this ticket was used or has expired".to_owned()))?;
-        let list = issued.current().await?;
-        match end_of(&self.configured, &list.keys, &holder) {
-            None => Ok(holder),
-            Some(end) => Err(refused(format!("this ticket is no longer valid: {end}"))),
+        let holder = holder.ok_or_else(|| unauthenticated("this ticket was used or has expired"))?;
+        if self.configured().any(|key| *key == holder) {
+            return Ok(holder);
         }
+        let list = issued.current().await?;
+        if let Some(end) = key_list::end_of(&list.keys, &holder, self.clock.now()) {
+            return Err(unauthenticated(format!("this ticket is no longer valid: {end}")));
+        }
+        if let Some(key) = list.keys.iter().find(|key| key.principal.key_id == holder.key_id) {
+            check_network(key, address)?;
+        }
+        Ok(holder)
     }
 
-    /// Completes when the key of `principal` no longer gives the access that `principal` has: within 3 s of the change, or as soon
-    /// as the table can be read again. Whatever is sent to a caller for longer than that stops then.
-    #[expect(dead_code, reason = "sockets, streams and sessions use it")]
-    pub(in crate::web) fn watch(&self, principal: &Principal) -> impl Future<Output = KeyEnd> + Send + use<> {
-        let configured = self.configured.iter().any(|key| key.principal == *principal);
-        let (issued, principal) = (self.issued.clone().filter(|_| !configured), principal.clone());
-        async move {
-            match issued {
-                None => std::future::pending().await,
-                Some(issued) => issued.until(|list| end_of(&[], &list.keys, &principal)).await,
-            }
-        }
+    /// For whatever is sent to a caller for longer than a moment.
+    fn watch(&self, principal: &Principal) -> KeyWatch {
+        let is_configured = self.configured().any(|key| key == principal);
+        let issued = self.issued.clone().filter(|_| !is_configured);
+        KeyWatch::new(issued, principal.clone(), Arc::clone(&self.clock))
     }
 }
 
-/// `None` if one of the keys still gives the access that `principal` has.
-fn end_of(configured: &[Key], issued: &[Key], principal: &Principal) -> Option<KeyEnd> {
-    let key = configured.iter().chain(issued).find(|key| key.principal.key_id == principal.key_id);
-    let Some(key) = key else { return Some(KeyEnd::Revoked) };
-    let same = key.principal.role == principal.role && key.principal.scope == principal.scope;
-    (!same).then_some(KeyEnd::Changed)
+fn check_network(key: &Key, address: Option<IpAddr>) -> Result<(), Problem> {
+    if key.is_allowed_from(address) {
+        return Ok(());
+    }
+    let from = address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+    let detail =
+        format!("this key may not be used from {from}: use it from its networks, or ask an admin for another key");
+    Err(Problem::new(ProblemCode::Forbidden, detail))
+}
+
+fn unauthenticated(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemCode::Unauthenticated, detail)
 }
 
 impl Failure for KeysUnavailable {
@@ -175,26 +205,5 @@ impl Failure for KeysUnavailable {
 
     fn into_problem(self) -> Problem {
         Problem::unavailable("the API keys cannot be read, so that no key can be checked: try again", self)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::access::{KeyId, ProjectScope, Role};
-
-    #[test]
-    fn access_ends_with_its_key_and_with_its_role() {
-        let principal = |id, role| Principal { key_id: KeyId(Uuid::from_u128(id)), role, ..Principal::anyone() };
-        let keys = [Key::for_test("first", principal(1, Role::Viewer))];
-        let limited = Principal { scope: ProjectScope::new(Some(vec!["a".to_owned()])), ..principal(1, Role::Viewer) };
-        for (principal, end) in [
-            (principal(1, Role::Viewer), None),
-            (principal(1, Role::Admin), Some(KeyEnd::Changed)),
-            (limited, Some(KeyEnd::Changed)),
-            (principal(2, Role::Viewer), Some(KeyEnd::Revoked)),
-        ] {
-            assert_eq!((end_of(&keys, &[], &principal), end_of(&[], &keys, &principal)), (end, end), "{principal:?}");
-        }
     }
 }

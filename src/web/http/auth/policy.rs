@@ -58,7 +58,6 @@ pub(in crate::web) struct Policy {
     pub(in crate::web) role: Option<Role>,
     pub(in crate::web) scope: ScopeRule,
     pub(in crate::web) audit: AuditRule,
-    #[expect(dead_code, reason = "the limits read it")]
     pub(in crate::web) cost: CostClass,
 }
 
@@ -147,6 +146,10 @@ pub(in crate::web) const POLICIES: &[Policy] = &[
     file("downloadExport", "/api/v1/exports/{id}/download", Filtered),
     read("getMe", "/api/v1/me", NoProjects),
     Policy { audit: Never, ..change("createWebSocketTicket", ("POST", "/api/v1/ws/ticket"), Viewer, NoProjects) },
+    read("listApiKeys", "/api/v1/api-keys", AllProjects).for_role(Admin),
+    change("createApiKey", ("POST", "/api/v1/api-keys"), Admin, AllProjects),
+    change("rotateApiKey", ("POST", "/api/v1/api-keys/{id}/rotate"), Admin, AllProjects),
+    change("revokeApiKey", ("DELETE", "/api/v1/api-keys/{id}"), Admin, AllProjects),
     read("listAuditEntries", "/api/v1/audit", AllProjects).for_role(Admin),
     read("openWebSocket", "/ws/updates", Filtered),
     read("openWebSocketAlias", "/ws", Filtered),

@@ -8,7 +8,7 @@ use poem::{Route, Server};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::super::message::LONGEST;
@@ -63,18 +63,6 @@ async fn close_code(client: &mut Client) -> u16 {
 
 fn event(id: i64) -> RecordedEvent {
     new_transactions(id, Source::Vima)
-}
-
-#[tokio::test]
-async fn refused_request_gets_a_response_before_the_upgrade() {
-    let hub = FakeFeed::new(vec![]).start().await;
-    let address = serve(&hub).await;
-    for path in ["/ws", "/ws/updates", "/ws/updates?ticket=bad"] {
-        match connect_async(format!("ws://{address}{path}")).await {
-            Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 401, "{path}"),
-            other => panic!("{path}: {other:?}"),
-        }
-    }
 }
 
 #[tokio::test]

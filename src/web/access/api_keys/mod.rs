@@ -1,0 +1,141 @@
+//! API keys: list, create, rotate and revoke them.
+
+mod schema;
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+use uuid::Uuid;
+
+use self::schema::{ApiKey, ApiKeyRequest, ApiKeys, NewApiKey, RotatedApiKey, RotationRequest};
+use crate::db::access::api_keys;
+use crate::domain::access::Role;
+use crate::operations::api_keys::KeyError;
+use crate::operations::api_keys::create::create_key;
+use crate::operations::api_keys::revoke::{LastAdmin, revoke_key};
+use crate::operations::api_keys::rotate::rotate_key;
+use crate::operations::audit::AuditContext;
+use crate::web::http::auth::Access;
+use crate::web::http::body::Body;
+use crate::web::http::fails::{Fails, Failure};
+use crate::web::http::openapi::Tag;
+use crate::web::http::path::Path;
+use crate::web::http::problem::{Problem, ProblemCode};
+use crate::web::state::State;
+
+#[derive(ApiResponse)]
+enum CreateResponse {
+    /// The new key.
+    #[oai(status = 201)]
+    Created(Json<NewApiKey>),
+}
+
+#[derive(ApiResponse)]
+enum RotateResponse {
+    /// The replacement.
+    #[oai(status = 201)]
+    Created(Json<RotatedApiKey>),
+}
+
+pub(in crate::web) struct ApiKeysApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Access")]
+impl ApiKeysApi {
+    /// List API keys
+    ///
+    /// Those of the setting `API_KEYS` and the issued ones that were not revoked: who has which role, projects and networks, when
+    /// they expire, and when they were last used. Requires the role admin.
+    #[oai(path = "/api-keys", method = "get", operation_id = "listApiKeys")]
+    async fn list(&self, state: Data<&Arc<State>>) -> Result<Json<ApiKeys>, Fails> {
+        let now = state.clock.now();
+        let issued = api_keys::list(&state.pool).await?.into_iter().map(|key| ApiKey::issued(key, now));
+        Ok(Json(ApiKeys { items: state.access.configured().map(ApiKey::configured).chain(issued).collect() }))
+    }
+
+    /// Create an API key
+    ///
+    /// The key is shown once. There is no `Idempotency-Key`, because the service does not store keys: if the response is lost,
+    /// revoke the key and create another one. Requires the role admin.
+    #[oai(path = "/api-keys", method = "post", operation_id = "createApiKey")]
+    async fn create(
+        &self,
+        state: Data<&Arc<State>>,
+        audit: AuditContext,
+        body: Body<ApiKeyRequest>,
+    ) -> Result<CreateResponse, Fails> {
+        let State { pool, access, clock, .. } = &***state;
+        let (request, now) = (body.value.into_request()?, clock.now());
+        let created = create_key(pool, access.key_environment(), &request, &audit, now).await?;
+        access.refresh_keys().await;
+        Ok(CreateResponse::Created(Json(NewApiKey::new(created, now))))
+    }
+
+    /// Rotate an API key
+    ///
+    /// Creates a key with the same role, projects and networks, which is valid as long as the replaced one was meant to be. Both
+    /// are accepted until the overlap ends. 409 if the key was rotated before, has expired, or comes from the setting `API_KEYS`.
+    /// Requires the role admin.
+    #[oai(path = "/api-keys/:id/rotate", method = "post", operation_id = "rotateApiKey")]
+    async fn rotate(
+        &self,
+        state: Data<&Arc<State>>,
+        audit: AuditContext,
+        /// The id of the key.
+        id: Path<Uuid>,
+        body: Body<RotationRequest>,
+    ) -> Result<RotateResponse, Fails<KeyError>> {
+        let State { pool, access, clock, .. } = &***state;
+        refuse_configured(access, id.0)?;
+        let (overlap, now) = (body.value.overlap()?, clock.now());
+        let rotated = rotate_key(pool, access.key_environment(), id.0, overlap, &audit, now).await?;
+        access.refresh_keys().await;
+        Ok(RotateResponse::Created(Json(RotatedApiKey::new(id.0, rotated, now))))
+    }
+
+    /// Revoke an API key
+    ///
+    /// Within 3 s every process refuses the key, closes its WebSockets (1008), breaks its downloads off, and stops the exports
+    /// that it has requested. 409 if it is the last key with the role admin, or comes from the setting `API_KEYS`. Requires the
+    /// role admin.
+    #[oai(path = "/api-keys/:id", method = "delete", operation_id = "revokeApiKey")]
+    async fn revoke(
+        &self,
+        state: Data<&Arc<State>>,
+        audit: AuditContext,
+        /// The id of the key.
+        id: Path<Uuid>,
+    ) -> Result<Json<ApiKey>, Fails<KeyError>> {
+        let State { pool, access, clock, .. } = &***state;
+        refuse_configured(access, id.0)?;
+        let has_other_admin = access.is_open() || access.configured().any(|key| key.role == Role::Admin);
+        let last_admin = if has_other_admin { LastAdmin::MayEnd } else { LastAdmin::MustStay };
+        let now = clock.now();
+        let revoked = revoke_key(pool, id.0, last_admin, &audit, now).await?;
+        access.refresh_keys().await;
+        Ok(Json(ApiKey::issued(revoked, now)))
+    }
+}
+
+fn refuse_configured(access: &Access, id: Uuid) -> Result<(), Problem> {
+    if access.configured().all(|key| key.key_id.0 != id) {
+        return Ok(());
+    }
+    let detail = "this key is a value of the setting API_KEYS: change it there, and restart the web processes";
+    Err(Problem::new(ProblemCode::Conflict, detail))
+}
+
+impl Failure for KeyError {
+    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Db(error) => error.into(),
+            Self::NotFound => Problem::new(ProblemCode::NotFound, self.to_string()),
+            Self::Replaced(_) | Self::Expired | Self::LastAdmin => {
+                Problem::new(ProblemCode::Conflict, self.to_string())
+            }
+        }
+    }
+}
