@@ -1,7 +1,7 @@
 //! Ranges of IP addresses.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;

@@ -1,7 +1,7 @@
 //! Creates an API key.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::{CreatedKey, Grant, described, issue};
@@ -37,7 +37,8 @@ pub async fn create_key(
     let mut transaction = pool.begin().await?;
     let created = issue(&mut transaction, environment, &grant, audit, now).await?;
     let key_id = created.issued.id;
-    let record = AuditRecord::succeeded(json!({"key_id": key_id})).with_change(None, described(&created.issued));
+    let record =
+        AuditRecord::succeeded(json!({"key_id": key_id})).with_change(None::<Value>, described(&created.issued));
     audit.append(&mut transaction, &record, now).await?;
     transaction.commit().await?;
     tracing::info!(%key_id, name = grant.name, role = grant.role.as_str(), by = audit.principal.name, "API key created");

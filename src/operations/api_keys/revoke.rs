@@ -1,7 +1,7 @@
 //! Revokes an API key.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ pub async fn revoke_key(
         return Err(KeyError::LastAdmin);
     }
     api_keys::revoke(&mut transaction, id, now).await?;
-    let record = AuditRecord::succeeded(json!({"key_id": id})).with_change(described(&key), None);
+    let record = AuditRecord::succeeded(json!({"key_id": id})).with_change(described(&key), None::<Value>);
     audit.append(&mut transaction, &record, now).await?;
     transaction.commit().await.map_err(DbError::from)?;
     tracing::info!(key_id = %id, name = key.name, by = audit.principal.name, "API key revoked");

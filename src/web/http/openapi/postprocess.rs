@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::EXAMPLE_ID;
 use crate::domain::access::Role;
 use crate::domain::day::{FIRST_DAY, LAST_DAY};
-use crate::web::http::auth::policy::{self, Policy, ScopeRule};
+use crate::web::http::auth::policy::{self, Policy};
 use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
 const SCHEMAS: &str = "#/components/schemas/";
@@ -206,11 +206,9 @@ fn declared_problems(operation: &Value) -> Vec<ProblemCode> {
 fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
     use ProblemCode as Code;
     let mut codes = BTreeSet::from([Code::InternalError]);
-    if let Some(Policy { role: Some(role), scope, .. }) = policy_of(operation) {
-        codes.extend([Code::Unauthenticated, Code::ServiceUnavailable]);
-        if *role > Role::Viewer || *scope != ScopeRule::NoProjects {
-            codes.insert(Code::Forbidden);
-        }
+    if let Some(Policy { role: Some(_), .. }) = policy_of(operation) {
+        // 403 also because of the network from which the key is used.
+        codes.extend([Code::Unauthenticated, Code::Forbidden, Code::ServiceUnavailable]);
     }
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         match parameter["in"].as_str() {
