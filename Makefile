@@ -1,5 +1,5 @@
 # Commands for people; each target calls a script in scripts/.
-.PHONY: help demo test test-long check bench openapi client sqlx setup
+.PHONY: help demo test test-long check bench openapi client requests sqlx setup
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -12,6 +12,7 @@ test: ## run all tests with private servers (TEST=name: a subset; AT=23:59:30: w
 
 test-long: ## run all tests with longer random campaigns
 	@PSP_TEST_LONG=1 scripts/test
+	@PSP_TEST_LONG=1 scripts/requests
 
 check: ## check formatting, clippy, docs, scripts, dependencies, OpenAPI and query metadata
 	@scripts/check
@@ -24,6 +25,9 @@ openapi: ## regenerate openapi/ from the code
 
 client: ## generate a Python client from openapi/ and use it against a running system
 	@scripts/client
+
+requests: ## send generated requests with each role to a running system (REQUESTS=300)
+	@scripts/requests
 
 sqlx: ## regenerate .sqlx/ from the queries and the migrations
 	@scripts/sqlx

@@ -18,6 +18,7 @@ use psp_dashboard::db::pool::connect;
 use psp_dashboard::operations::verify_audit::AuditPosition;
 use psp_dashboard::telemetry;
 use psp_dashboard::web::app;
+use psp_dashboard::web::http::auth::policy_table;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -62,6 +63,8 @@ enum Command {
 enum DocumentFormat {
     Json,
     Yaml,
+    /// The role and the project scope of each operation, as a Markdown table
+    Roles,
 }
 
 #[tokio::main]
@@ -92,6 +95,7 @@ fn render(format: DocumentFormat) -> String {
     match format {
         DocumentFormat::Json => app::document().to_json(),
         DocumentFormat::Yaml => app::document().to_yaml(),
+        DocumentFormat::Roles => policy_table::markdown(),
     }
 }
 

@@ -114,9 +114,38 @@ impl ProjectScope {
         }
     }
 
-    fn is_all(&self) -> bool {
+    /// Whether there is nothing to store: absent means all projects.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
         !self.is_limited()
     }
+
+    /// The projects that a filter for `requested` ones may select: those, or without any, the whole scope. Empty means all.
+    pub fn select(&self, requested: &[String]) -> Result<Vec<String>, OutOfScope> {
+        match (self, requested) {
+            (Self::All, _) => Ok(requested.to_vec()),
+            (Self::Only(projects), []) => Ok(projects.clone()),
+            (Self::Only(projects), _) => match requested.iter().find(|project| !self.covers(Some(project))) {
+                Some(_) => Err(OutOfScope { projects: projects.clone() }),
+                None => Ok(requested.to_vec()),
+            },
+        }
+    }
+}
+
+/// A filter names a project that the key may not see.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the key is limited to these projects: {}; filter by them, or leave the project out", .projects.join(", "))]
+pub struct OutOfScope {
+    projects: Vec<String>,
+}
+
+/// What the requester of a file could see, and so the least that its readers must be allowed to see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileAudience {
+    pub role: Role,
+    #[serde(default, skip_serializing_if = "ProjectScope::is_all")]
+    pub scope: ProjectScope,
 }
 
 impl From<Option<Vec<String>>> for ProjectScope {
@@ -165,6 +194,18 @@ impl Principal {
     pub fn anyone() -> Self {
         Self { key_id: KeyId::ANYONE, name: "anyone".to_owned(), role: Role::Admin, scope: ProjectScope::All }
     }
+
+    /// The audience of a file that this caller requests.
+    #[must_use]
+    pub fn file_audience(&self) -> FileAudience {
+        FileAudience { role: self.role, scope: self.scope.clone() }
+    }
+
+    /// Whether the caller may see everything that a file for `audience` may contain.
+    #[must_use]
+    pub fn may_read_file_of(&self, audience: &FileAudience) -> bool {
+        self.role >= audience.role && self.scope.includes(&audience.scope)
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +239,37 @@ mod tests {
             (only(&["a"]), only(&["a", "b"]), false),
         ] {
             assert_eq!(scope.includes(&other), included, "{scope:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn filter_selects_projects_of_the_scope_only() {
+        let names = |projects: &[&str]| projects.iter().map(|&project| project.to_owned()).collect::<Vec<_>>();
+        for (scope, requested, selected) in [
+            (ProjectScope::All, &[][..], Some(&[][..])),
+            (ProjectScope::All, &["a"], Some(&["a"])),
+            (only(&["a", "b"]), &[], Some(&["a", "b"])),
+            (only(&["a", "b"]), &["b"], Some(&["b"])),
+            (only(&["a", "b"]), &["a", "c"], None),
+            (only(&["a"]), &[""], None),
+        ] {
+            let found = scope.select(&names(requested));
+            assert_eq!(found.ok(), selected.map(names), "{scope:?} {requested:?}");
+        }
+    }
+
+    #[test]
+    fn file_is_read_by_those_who_may_see_as_much() {
+        let principal = |role, scope| Principal { role, scope, ..Principal::anyone() };
+        let audience = principal(Role::Operator, only(&["a"])).file_audience();
+        for (role, scope, allowed) in [
+            (Role::Operator, only(&["a"]), true),
+            (Role::Operator, only(&["a", "b"]), true),
+            (Role::Admin, ProjectScope::All, true),
+            (Role::Viewer, ProjectScope::All, false),
+            (Role::Admin, only(&["b"]), false),
+        ] {
+            assert_eq!(principal(role, scope.clone()).may_read_file_of(&audience), allowed, "{role:?} {scope:?}");
         }
     }
 

@@ -7,6 +7,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::access::{FileAudience, Principal};
+use super::masking::PiiAccess;
 use super::reconciliation::tally::Tally;
 use super::sync::SyncMode;
 use super::transaction::Source;
@@ -89,6 +91,9 @@ pub enum Event {
     /// The file of an export can be downloaded.
     ExportReady {
         id: Uuid,
+        /// Who may see it; not part of the message. `None` in events of older releases.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audience: Option<FileAudience>,
     },
     /// A job has failed and is not retried.
     JobFailed {
@@ -138,6 +143,35 @@ impl Event {
             | Self::ExportReady { .. }
             | Self::JobFailed { .. } => &[],
         }
+    }
+}
+
+impl Event {
+    /// Whether `principal` may receive it. A key with a project scope receives what is about its projects only (its exports), and
+    /// that the metrics have changed, which has no figures.
+    #[must_use]
+    pub fn is_visible_to(&self, principal: &Principal) -> bool {
+        match self {
+            Self::ExportReady { audience: Some(audience), .. } => principal.may_read_file_of(audience),
+            Self::MetricsUpdated { .. } => true,
+            _ => principal.scope.is_all(),
+        }
+    }
+
+    /// As it is sent: without the audience, and with personal data in error messages masked.
+    #[must_use]
+    pub fn shown_with(&self, pii_access: PiiAccess) -> Self {
+        let mut shown = self.clone();
+        match &mut shown {
+            Self::SyncFailed { error, .. }
+            | Self::ReconciliationFailed { error, .. }
+            | Self::JobFailed { error, .. } => {
+                *error = pii_access.text(std::mem::take(error));
+            }
+            Self::ExportReady { audience, .. } => *audience = None,
+            _ => {}
+        }
+        shown
     }
 }
 

@@ -1,5 +1,10 @@
 //! Masks payers' personal data: enough remains to distinguish two payers, too little to identify one.
 
+mod text;
+
+use serde_json::Value;
+
+use self::text::mask_text;
 use super::access::Role;
 use super::string_enum::string_enum;
 
@@ -33,6 +38,32 @@ impl PiiAccess {
         self.show(name, mask_name)
     }
 
+    /// The id of a person or an account.
+    #[must_use]
+    pub fn person_id(self, id: Option<String>) -> Option<String> {
+        self.show(id, mask_person_id)
+    }
+
+    /// Text that people or providers wrote.
+    #[must_use]
+    pub fn text(self, text: String) -> String {
+        match self {
+            Self::Full => text,
+            Self::Masked => mask_text(&text),
+        }
+    }
+
+    /// The texts within JSON.
+    #[must_use]
+    pub fn json(self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Array(items) => items.into_iter().map(|item| self.json(item)).collect(),
+            Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, self.json(value))).collect(),
+            other => other,
+        }
+    }
+
     fn show(self, text: Option<String>, mask: fn(&str) -> String) -> Option<String> {
         match self {
             Self::Full => text,
@@ -55,6 +86,11 @@ fn mask_phone(phone: &str) -> String {
     let shown = if characters.len() > 8 { 4 } else { 0 };
     let hidden = characters.len() - shown;
     "*".repeat(hidden) + &characters[hidden..].iter().collect::<String>()
+}
+
+/// Often a phone number or an e-mail address.
+fn mask_person_id(id: &str) -> String {
+    if id.contains('@') { mask_email(id) } else { mask_phone(id) }
 }
 
 /// `S***`: keeps the first character.

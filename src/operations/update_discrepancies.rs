@@ -37,7 +37,8 @@ fn join_first(items: impl ExactSizeIterator<Item = String>) -> String {
     if others == 0 { named } else { format!("{named} and {others} more") }
 }
 
-/// Applies `update` to the discrepancies `ids`, and returns how many it changed.
+/// Applies `update` to the discrepancies `ids`, and returns how many it changed. Those that are not in the scope of the caller count
+/// as unknown.
 pub async fn update_discrepancies(
     pool: &PgPool,
     clock: &dyn Clock,
@@ -73,7 +74,9 @@ async fn try_update(
     let found = updates::lock(&mut transaction, &sorted_ids).await?;
     // After the lock, so that it is later than the writes of a run that was waited for.
     let now = clock.now();
-    let known: BTreeSet<Uuid> = found.iter().map(|(id, _)| *id).collect();
+    // After the lock, because a run may change the payments that a discrepancy compares.
+    let known: BTreeSet<Uuid> =
+        updates::list_in_scope(&mut transaction, &sorted_ids, &audit.principal.scope).await?.into_iter().collect();
     let unknown: Vec<Uuid> = ids.difference(&known).copied().collect();
     if !unknown.is_empty() {
         return Err(UpdateError::NotFound(unknown));

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::discrepancies::DiscrepancyFilter;
 use psp_dashboard::domain::access::{Principal, Role};
+use psp_dashboard::domain::masking::PiiAccess;
 use psp_dashboard::domain::reconciliation::Parameters;
 use psp_dashboard::operations::audit::AuditContext;
 use psp_dashboard::operations::export::audit::ExportRequester;
@@ -86,7 +87,7 @@ async fn sum_of_differences(system: &TestSystem) -> Decimal {
 
 fn reconciliation_export(format: Format) -> (ReconciliationExport, FileOptions) {
     let (filter, requested_at) = (DiscrepancyFilter::default(), SystemClock.now());
-    let source = ReconciliationExport { filter, zone: Tz::UTC, requested_at };
+    let source = ReconciliationExport { filter, zone: Tz::UTC, requested_at, pii_access: PiiAccess::Masked };
     (source, FileOptions { format, columns: vec![], zone: Tz::UTC, excel: false })
 }
 

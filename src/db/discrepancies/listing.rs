@@ -10,6 +10,8 @@ use super::{Discrepancy, DiscrepancyCursor, DiscrepancyFilter, select_where};
 use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::PageWindow;
+use crate::db::reconciliation::facts;
+use crate::domain::access::ProjectScope;
 
 /// Newest day first, then the newest discrepancy.
 pub async fn list(
@@ -39,14 +41,19 @@ pub async fn count(executor: impl PgExecutor<'_>, filter: &DiscrepancyFilter) ->
     Ok(Count::from_visited(found, visited))
 }
 
-pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Discrepancy>, DbError> {
+/// `None` also if it is not in `scope`.
+pub async fn find(pool: &PgPool, id: Uuid, scope: &ProjectScope) -> Result<Option<Discrepancy>, DbError> {
     let mut query = select_where("discrepancies.id = ");
-    Ok(query.push_bind(id).build_query_as().fetch_optional(pool).await?)
+    query.push_bind(id);
+    facts::push_scope(&mut query, scope);
+    Ok(query.build_query_as().fetch_optional(pool).await?)
 }
 
-/// Sorted by id.
-pub async fn list_by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Discrepancy>, DbError> {
+/// Those that are in `scope`, sorted by id.
+pub async fn list_by_ids(pool: &PgPool, ids: &[Uuid], scope: &ProjectScope) -> Result<Vec<Discrepancy>, DbError> {
     let mut query = select_where("discrepancies.id = ANY(");
-    query.push_bind(ids).push(") ORDER BY discrepancies.id");
+    query.push_bind(ids).push(")");
+    facts::push_scope(&mut query, scope);
+    query.push(" ORDER BY discrepancies.id");
     Ok(query.build_query_as().fetch_all(pool).await?)
 }

@@ -16,12 +16,16 @@ use uuid::Uuid;
 
 use super::reconciliation::facts::{self, Facts};
 use crate::db::types::names;
+use crate::domain::access::ProjectScope;
 use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 
 /// An empty list matches every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiscrepancyFilter {
+    /// Only discrepancies whose payments are all in it.
+    #[serde(default, skip_serializing_if = "ProjectScope::is_all")]
+    pub scope: ProjectScope,
     pub from_date: Option<NaiveDate>,
     pub to_date: Option<NaiveDate>,
     pub match_statuses: Vec<MatchStatus>,
@@ -79,6 +83,7 @@ impl DiscrepancyFilter {
         if let Some(min_diff) = self.min_diff {
             query.push(" AND abs(amount_diff) >= ").push_bind(min_diff);
         }
+        facts::push_scope(query, &self.scope);
     }
 }
 

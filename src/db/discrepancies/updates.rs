@@ -4,11 +4,13 @@
 //! particular order: if it deadlocks with an update, the database aborts one of them, which is then retried.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, QueryBuilder};
 use uuid::Uuid;
 
 use crate::db::DbError;
+use crate::db::reconciliation::facts;
 use crate::db::types::column;
+use crate::domain::access::ProjectScope;
 use crate::domain::triage::Triage;
 
 /// Locks rows until the transaction ends. Sorted by id.
@@ -22,6 +24,18 @@ pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uu
     rows.into_iter()
         .map(|row| Ok((row.id, Triage { state: row.state.try_into()?, assignee: row.assignee, note: row.note })))
         .collect()
+}
+
+/// Which of `ids` are in `scope`.
+pub async fn list_in_scope(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    scope: &ProjectScope,
+) -> Result<Vec<Uuid>, DbError> {
+    let mut query = QueryBuilder::new("SELECT id FROM discrepancies WHERE id = ANY(");
+    query.push_bind(ids).push(")");
+    facts::push_scope(&mut query, scope);
+    Ok(query.build_query_scalar().fetch_all(connection).await?)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::DbError;
 use super::types::{read_name, to_bigint};
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::{FileAudience, KeyId, Principal, ProjectScope, Role};
 use crate::domain::job::{JobId, JobState};
 
 #[derive(Debug)]
@@ -27,8 +27,9 @@ pub struct NewExport<'a> {
 
 pub async fn insert(connection: &mut PgConnection, export: &NewExport<'_>, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
-        r#"INSERT INTO exports (id, job_id, name, format, wanted, requested_by, role, file_name, created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"#,
+        r#"INSERT INTO exports (id, job_id, name, format, wanted, requested_by, role, file_name, created_at,
+                                requested_by_key, projects)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"#,
         export.id,
         export.job_id.0,
         export.name,
@@ -37,7 +38,9 @@ pub async fn insert(connection: &mut PgConnection, export: &NewExport<'_>, now: 
         export.by.name,
         export.by.role.as_str(),
         export.file_name,
-        now
+        now,
+        export.by.key_id.0,
+        export.by.scope.projects()
     )
     .execute(connection)
     .await?;
@@ -105,9 +108,12 @@ pub struct Export {
     pub job_id: JobId,
     pub name: String,
     pub format: String,
+    /// The name of the requester.
     pub requested_by: String,
-    /// The role of the requester at that time.
-    pub role: Role,
+    /// `None` if it was requested before exports were recorded with a key id.
+    pub requested_by_key: Option<KeyId>,
+    /// From the role and the scope of the requester at that time.
+    pub audience: FileAudience,
     pub file_name: String,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -126,7 +132,7 @@ pub struct Export {
 
 pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Export>, DbError> {
     let row = sqlx::query!(
-        r#"SELECT exports.id, job_id, name, format, exports.requested_by, role, file_name, exports.created_at,
+        r#"SELECT exports.id, job_id, name, format, exports.requested_by, requested_by_key, role, projects, file_name, exports.created_at,
                   exports.finished_at, expires_at, rows, bytes, stored_as, jobs.state AS "state?",
                   jobs.progress AS "progress?", jobs.error AS "error?"
              FROM exports LEFT JOIN jobs ON jobs.id = exports.job_id
@@ -142,7 +148,11 @@ pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Expo
             name: row.name,
             format: row.format,
             requested_by: row.requested_by,
-            role: read_name("exports.role", row.role, Role::from_name)?,
+            requested_by_key: row.requested_by_key.map(KeyId),
+            audience: FileAudience {
+                role: read_name("exports.role", row.role, Role::from_name)?,
+                scope: ProjectScope::new(row.projects),
+            },
             file_name: row.file_name,
             created_at: row.created_at,
             finished_at: row.finished_at,

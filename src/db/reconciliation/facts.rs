@@ -2,10 +2,11 @@
 
 use rust_decimal::Decimal;
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{FromRow, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::db::DbError;
+use crate::domain::access::ProjectScope;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 use crate::domain::status::Status;
 
@@ -33,6 +34,17 @@ pub struct Facts {
 /// The columns of [`Facts`].
 pub(in crate::db) const COLUMNS: &str = "match_status, types, project, vima_txn_id, payshack_txn_id, vima_amount, payshack_amount, \
     amount_diff, vima_currency, payshack_currency, vima_status, payshack_status, details";
+
+/// Adds the condition that the finding is visible in `scope`. It compares two payments, which may be of different projects if
+/// the providers name them differently: it is visible only where both are.
+pub(in crate::db) fn push_scope(query: &mut QueryBuilder<Postgres>, scope: &ProjectScope) {
+    let Some(projects) = scope.projects() else { return };
+    query.push(" AND project = ANY(").push_bind(projects.to_vec()).push(
+        ") AND NOT EXISTS (SELECT FROM transactions AS payment WHERE payment.id IN (vima_txn_id, payshack_txn_id) \
+         AND (payment.project = ANY(",
+    );
+    query.push_bind(projects.to_vec()).push(")) IS NOT TRUE)");
+}
 
 /// How the sides differ. The first type is the one that a discrepancy is counted by.
 #[derive(Debug, Clone, PartialEq, Eq)]

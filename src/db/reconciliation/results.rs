@@ -11,6 +11,7 @@ use super::facts::{self, Facts};
 use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::PageWindow;
+use crate::domain::access::ProjectScope;
 use crate::domain::reconciliation::MatchStatus;
 
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -23,15 +24,23 @@ pub struct ReconciliationResult {
     pub facts: Facts,
 }
 
-/// Of any status if `statuses` is empty; in the order in which the run wrote them.
+/// Which results of a run are listed.
+#[derive(Debug, Clone)]
+pub struct ResultFilter {
+    pub run_id: Uuid,
+    /// Of any status if it is empty.
+    pub statuses: Vec<MatchStatus>,
+    pub scope: ProjectScope,
+}
+
+/// In the order in which the run wrote them.
 pub async fn list(
     pool: &PgPool,
-    run_id: Uuid,
-    statuses: &[MatchStatus],
+    filter: &ResultFilter,
     window: &PageWindow<i64>,
 ) -> Result<Vec<ReconciliationResult>, DbError> {
     let mut query = QueryBuilder::new(format!("SELECT id, recon_date, key, occurrence, {}", facts::COLUMNS));
-    push_from(&mut query, run_id, statuses);
+    push_from(&mut query, filter);
     if let Some(after) = window.after {
         query.push(" AND id > ").push_bind(after);
     }
@@ -39,20 +48,21 @@ pub async fn list(
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
-pub async fn count(pool: &PgPool, run_id: Uuid, statuses: &[MatchStatus]) -> Result<Count, DbError> {
+pub async fn count(pool: &PgPool, filter: &ResultFilter) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT");
-    push_from(&mut query, run_id, statuses);
+    push_from(&mut query, filter);
     query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS visited");
     let found: i64 = query.build_query_scalar().persistent(false).fetch_one(pool).await?;
     Ok(Count::from_visited(found, found))
 }
 
-fn push_from(query: &mut QueryBuilder<Postgres>, run_id: Uuid, statuses: &[MatchStatus]) {
-    query.push(" FROM reconciliation_results WHERE run_id = ").push_bind(run_id);
-    if !statuses.is_empty() {
-        let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+fn push_from(query: &mut QueryBuilder<Postgres>, filter: &ResultFilter) {
+    query.push(" FROM reconciliation_results WHERE run_id = ").push_bind(filter.run_id);
+    if !filter.statuses.is_empty() {
+        let names: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
         query.push(" AND match_status = ANY(").push_bind(names).push(")");
     }
+    facts::push_scope(query, &filter.scope);
 }
 
 /// Marks the runs that were superseded by a run that was completed before `time`, and deletes at most `limit` of the results of

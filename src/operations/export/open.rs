@@ -51,10 +51,12 @@ pub struct OpenedExport {
 }
 
 /// Finds an export. `by` must have at least the role of the user who requested it, because the role decides how personal
-/// data is shown.
+/// data is shown, and must see at least the same projects.
 pub async fn find_export(pool: &PgPool, by: &Principal, id: Uuid) -> Result<Export, ExportAccessError> {
-    let export = exports::find(pool, id).await?.ok_or(ExportAccessError::NotFound)?;
-    if by.role < export.role {
+    let export = exports::find(pool, id).await?;
+    let export =
+        export.filter(|export| by.scope.includes(&export.audience.scope)).ok_or(ExportAccessError::NotFound)?;
+    if by.role < export.audience.role {
         let detail = "the file was made for a role that may see more than yours: export it again with your own key";
         return Err(ExportAccessError::Forbidden(detail));
     }
@@ -113,7 +115,7 @@ pub async fn remove_export(
 ) -> Result<Export, ExportAccessError> {
     let by = &audit.principal;
     let export = find_export(pool, by, id).await?;
-    if by.name != export.requested_by && by.role < Role::Operator {
+    if export.requested_by_key != Some(by.key_id) && by.role < Role::Operator {
         return Err(ExportAccessError::Forbidden(
             "another user requested this file: removing it requires the role operator",
         ));

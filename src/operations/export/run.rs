@@ -149,7 +149,8 @@ impl ExportRunner<'_> {
         self.check_key(&mut transaction, requested_by).await?;
         exports::finish(&mut transaction, id, finished, now).await?;
         claims::verify_claim(&mut transaction, claim, &progress(finished.size.rows, Some(finished.size.rows))).await?;
-        let recorded = events::insert(&mut transaction, vec![Event::ExportReady { id }], now).await?;
+        let ready = Event::ExportReady { id, audience: Some(requested_by.file_audience()) };
+        let recorded = events::insert(&mut transaction, vec![ready], now).await?;
         transaction.commit().await.map_err(DbError::from)?;
         publish_events(self.redis, &recorded).await;
         Ok(())

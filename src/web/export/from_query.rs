@@ -3,8 +3,6 @@
 use chrono_tz::Tz;
 
 use super::query::{FileQuery, FileZoneQuery};
-use crate::domain::access::Principal;
-use crate::domain::masking::PiiAccess;
 use crate::operations::export::sources::metrics_summary::MetricsSummaryExport;
 use crate::operations::export::sources::payshack_clients::PayshackClientsExport;
 use crate::operations::export::sources::reconciliation::ReconciliationExport;
@@ -14,6 +12,7 @@ use crate::web::filters::discrepancies::DiscrepancyQuery;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::filters::payshack::MetadataQuery;
 use crate::web::filters::transactions::TransactionQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::problem::Problem;
 use crate::web::state::State;
 
@@ -21,44 +20,49 @@ pub(super) type ParsedExport<S> = (S, FileOptions);
 
 pub(super) fn transactions(
     state: &State,
-    by: &Principal,
+    caller: &Caller,
     query: TransactionQuery,
     file: FileQuery,
-) -> ParsedExport<TransactionsExport> {
+) -> Result<ParsedExport<TransactionsExport>, Problem> {
     let zone = query.zone(state.report_timezone);
     let (days, sort_by, order) = (query.days(), query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
-    let filter = query.filter(state.report_timezone, by);
-    let export = TransactionsExport { filter, days, zone, sort_by, order, pii_access: PiiAccess::for_role(by.role) };
-    (export, file.options(zone))
+    let filter = query.filter(state.report_timezone, caller)?;
+    let export = TransactionsExport { filter, days, zone, sort_by, order, pii_access: caller.pii_access() };
+    Ok((export, file.options(zone)))
 }
 
 pub(super) fn reconciliation(
     state: &State,
+    caller: &Caller,
     query: &DiscrepancyQuery,
     file: FileQuery,
     file_zone: &FileZoneQuery,
-) -> ParsedExport<ReconciliationExport> {
+) -> Result<ParsedExport<ReconciliationExport>, Problem> {
     let (now, zone): (_, Tz) = (state.clock.now(), state.reconciliation.zone);
-    let filter = query.filter(now.with_timezone(&zone).date_naive());
-    (ReconciliationExport { filter, zone, requested_at: now }, file.options(file_zone.zone(zone)))
+    let filter = query.filter(now.with_timezone(&zone).date_naive(), caller)?;
+    Ok((
+        ReconciliationExport { filter, zone, requested_at: now, pii_access: caller.pii_access() },
+        file.options(file_zone.zone(zone)),
+    ))
 }
 
 pub(super) fn metrics_summary(
     state: &State,
+    caller: &Caller,
     query: &MetricsQuery,
     file: FileQuery,
 ) -> Result<ParsedExport<MetricsSummaryExport>, Problem> {
     let days = query.days(state)?;
-    Ok((MetricsSummaryExport { filter: query.filter(), days }, file.options(days.zone())))
+    Ok((MetricsSummaryExport { filter: query.filter(caller)?, days }, file.options(days.zone())))
 }
 
 pub(super) fn payshack_clients(
     state: &State,
-    by: &Principal,
+    caller: &Caller,
     query: MetadataQuery,
     file: FileQuery,
     file_zone: &FileZoneQuery,
 ) -> ParsedExport<PayshackClientsExport> {
-    let export = PayshackClientsExport { filter: query.into(), pii_access: PiiAccess::for_role(by.role) };
+    let export = PayshackClientsExport { filter: query.into(), pii_access: caller.pii_access() };
     (export, file.options(file_zone.zone(state.report_timezone)))
 }

@@ -22,6 +22,7 @@ use super::filters::discrepancies::DiscrepancyQuery;
 use super::filters::metrics::MetricsQuery;
 use super::filters::payshack::MetadataQuery;
 use super::filters::transactions::TransactionQuery;
+use super::http::auth::Caller;
 use super::http::fails::{Fails, Failure};
 use super::http::openapi::Tag;
 use super::http::problem::{Problem, ProblemCode};
@@ -62,27 +63,30 @@ impl ExportFilesApi {
         state: Data<&Arc<State>>,
         request: &Request,
         audit: AuditContext,
+        caller: Caller,
         query: Query<TransactionQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        respond(&state, request, &audit, &from_query::transactions(&state, &audit.principal, query.0, file.0)).await
+        respond(&state, request, &audit, &from_query::transactions(&state, &caller, query.0, file.0)?).await
     }
 
     /// Export discrepancies
     ///
     /// Returns all discrepancies that match the filters of `GET /reconciliation/discrepancies`, oldest day first, in
-    /// the formats of `GET /export/transactions`. The last sheet of a workbook also has the totals of each day.
+    /// the formats of `GET /export/transactions`. The last sheet of a workbook also has the totals of each day, unless
+    /// the key has a project scope.
     #[oai(path = "/export/reconciliation", method = "get", operation_id = "exportReconciliation")]
     async fn reconciliation(
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
         audit: AuditContext,
+        caller: Caller,
         query: Query<DiscrepancyQuery>,
         file: Query<FileQuery>,
         file_zone: Query<FileZoneQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        let export = from_query::reconciliation(&state, &query.0, file.0, &file_zone.0);
+        let export = from_query::reconciliation(&state, &caller, &query.0, file.0, &file_zone.0)?;
         respond(&state, request, &audit, &export).await
     }
 
@@ -96,10 +100,11 @@ impl ExportFilesApi {
         state: Data<&Arc<State>>,
         request: &Request,
         audit: AuditContext,
+        caller: Caller,
         query: Query<MetricsQuery>,
         file: Query<FileQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        respond(&state, request, &audit, &from_query::metrics_summary(&state, &query.0, file.0)?).await
+        respond(&state, request, &audit, &from_query::metrics_summary(&state, &caller, &query.0, file.0)?).await
     }
 
     /// Export PayShack clients
@@ -112,11 +117,12 @@ impl ExportFilesApi {
         state: Data<&Arc<State>>,
         request: &Request,
         audit: AuditContext,
+        caller: Caller,
         query: Query<MetadataQuery>,
         file: Query<FileQuery>,
         file_zone: Query<FileZoneQuery>,
     ) -> Result<Download, Fails<ExportTooLong>> {
-        let export = from_query::payshack_clients(&state, &audit.principal, query.0, file.0, &file_zone.0);
+        let export = from_query::payshack_clients(&state, &caller, query.0, file.0, &file_zone.0);
         respond(&state, request, &audit, &export).await
     }
 }

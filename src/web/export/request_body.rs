@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::from_query;
 use super::query::{FileQuery, FileZoneQuery};
-use crate::domain::access::Principal;
 use crate::domain::string_enum::string_enum;
 use crate::operations::export::spec::{ExportKind, ExportSpec};
 use crate::tabular::{FileOptions, Format};
+use crate::web::http::auth::Caller;
 use crate::web::http::fields::{Fields, FromFields, Object, request_fields};
-use crate::web::http::problem::Problem;
+use crate::web::http::problem::{Problem, ProblemCode};
 use crate::web::http::query::Query;
 use crate::web::http::schema::{Zone, named_enum};
 use crate::web::state::State;
@@ -79,32 +79,35 @@ impl ExportRequest {
         }
     }
 
-    pub(super) fn spec(self, state: &State, by: &Principal) -> Result<ExportSpec, Problem> {
-        let read = self.read(state, by);
+    pub(super) fn spec(self, state: &State, caller: &Caller) -> Result<ExportSpec, Problem> {
+        let read = self.read(state, caller);
         let (kind, options) =
             if self.query.is_some() { read? } else { read.map_err(|problem| problem.within("filters"))? };
-        let spec = ExportSpec { kind, options, requested_by: by.clone() };
+        let spec = ExportSpec { kind, options, requested_by: caller.0.clone() };
         spec.check_columns().map_err(|error| Problem::field("columns", error.to_string()))?;
         Ok(spec)
     }
 
-    fn read(&self, state: &State, by: &Principal) -> Result<(ExportKind, FileOptions), Problem> {
+    fn read(&self, state: &State, caller: &Caller) -> Result<(ExportKind, FileOptions), Problem> {
         let (file, file_zone) = self.file()?;
         Ok(match self.export {
             ExportName::Transactions => {
-                let (source, options) = from_query::transactions(state, by, self.list_query()?, file);
+                let (source, options) = from_query::transactions(state, caller, self.list_query()?, file)?;
                 (ExportKind::Transactions(source), options)
             }
             ExportName::Reconciliation => {
-                let (source, options) = from_query::reconciliation(state, &self.list_query()?, file, &file_zone);
+                let (source, options) =
+                    from_query::reconciliation(state, caller, &self.list_query()?, file, &file_zone)?;
                 (ExportKind::Reconciliation(source), options)
             }
             ExportName::MetricsSummary => {
-                let (source, options) = from_query::metrics_summary(state, &self.list_query()?, file)?;
+                let (source, options) = from_query::metrics_summary(state, caller, &self.list_query()?, file)?;
                 (ExportKind::MetricsSummary(source), options)
             }
             ExportName::PayshackClients => {
-                let (source, options) = from_query::payshack_clients(state, by, self.list_query()?, file, &file_zone);
+                all_projects(caller)?;
+                let (source, options) =
+                    from_query::payshack_clients(state, caller, self.list_query()?, file, &file_zone);
                 (ExportKind::PayshackClients(source), options)
             }
         })
@@ -134,4 +137,16 @@ impl ExportRequest {
         let read = T::read(&mut fields);
         fields.finish(read)
     }
+}
+
+/// The access policy of `POST /exports` cannot know which export is requested.
+fn all_projects(caller: &Caller) -> Result<(), Problem> {
+    let scope = &caller.0.scope;
+    if scope.is_all() {
+        return Ok(());
+    }
+    let detail = format!(
+        "PayShack's clients are not divided by project, and the key is limited to {scope}: use a key without a project scope"
+    );
+    Err(Problem::new(ProblemCode::Forbidden, detail))
 }

@@ -70,7 +70,7 @@ struct Export {
 }
 
 impl Export {
-    fn new(export: exports::Export, state: &State) -> Self {
+    fn new(export: exports::Export, state: &State, caller: &Caller) -> Self {
         let is_stored = export.expires_at.is_some_and(|expires_at| state.clock.now() < expires_at);
         Self {
             download: (is_stored && export.stored_as.is_some()).then(|| format!("{}/download", location_of(export.id))),
@@ -82,7 +82,7 @@ impl Export {
             job_id: export.job_id.0,
             state: export.state,
             progress: export.progress,
-            error: export.error,
+            error: export.error.map(|error| caller.pii_access().text(error)),
             rows: export.rows,
             bytes: export.bytes,
             created_at: Time(export.created_at),
@@ -145,24 +145,25 @@ impl ExportRequestsApi {
         state: Data<&Arc<State>>,
         request: &Request,
         audit: AuditContext,
+        caller: Caller,
         body: Body<ExportRequest>,
         /// The same key with the same body within 24 hours returns the same export; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<Export>, Fails<(IdempotencyError, ExportAccessError)>> {
         let State { pool, redis, clock, .. } = &***state;
-        let spec = body.value.spec(&state, &audit.principal)?;
+        let spec = body.value.spec(&state, &caller)?;
         let idempotent = idempotent(&audit.principal, request, idempotency_key.0, body.digest)?;
         let RequestedExport { id, .. } =
             request_export(pool, redis, &spec, &audit, idempotent.as_ref(), clock.now()).await?;
         let export = find_export(pool, &audit.principal, id).await?;
-        Ok(Accepted::at(location_of(id), Export::new(export, &state)))
+        Ok(Accepted::at(location_of(id), Export::new(export, &state, &caller)))
     }
 
     /// Get an export
     ///
     /// Returns the state, the progress, and the path of the download. The role of the key must be at least that of the
-    /// key that created the export.
+    /// key that created the export, and its project scope must include that key's; otherwise the export is not found.
     #[oai(path = "/exports/:id", method = "get", operation_id = "getExport")]
     async fn get(
         &self,
@@ -172,7 +173,7 @@ impl ExportRequestsApi {
         id: Path<Uuid>,
     ) -> Result<Json<Export>, Fails<ExportAccessError>> {
         let export = find_export(&state.pool, &caller.0, id.0).await?;
-        Ok(Json(Export::new(export, &state)))
+        Ok(Json(Export::new(export, &state, &caller)))
     }
 
     /// Delete an export
@@ -184,11 +185,12 @@ impl ExportRequestsApi {
         &self,
         state: Data<&Arc<State>>,
         audit: AuditContext,
+        caller: Caller,
         /// The id of the export.
         id: Path<Uuid>,
     ) -> Result<Json<Export>, Fails<ExportAccessError>> {
         let export = remove_export(&state.pool, &state.files, &audit, id.0, state.clock.now()).await?;
-        Ok(Json(Export::new(export, &state)))
+        Ok(Json(Export::new(export, &state, &caller)))
     }
 
     /// Download an export

@@ -5,7 +5,9 @@ use chrono::{Days, NaiveDate};
 use crate::db::discrepancies::DiscrepancyFilter;
 use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
+use crate::web::http::auth::Caller;
 use crate::web::http::fields::{Fields, request_fields};
+use crate::web::http::problem::Problem;
 use crate::web::http::schema::{Money, named_enum};
 
 /// A hundred years.
@@ -48,20 +50,21 @@ impl DiscrepancyQuery {
     }
 
     /// `today` is a day of the reconciliation time zone.
-    pub(in crate::web) fn filter(&self, today: NaiveDate) -> DiscrepancyFilter {
+    pub(in crate::web) fn filter(&self, today: NaiveDate, caller: &Caller) -> Result<DiscrepancyFilter, Problem> {
         let days_before = |days: u32| today.checked_sub_days(Days::new(days.into())).unwrap_or(today);
-        DiscrepancyFilter {
+        Ok(DiscrepancyFilter {
+            scope: caller.0.scope.clone(),
             from_date: self.from_date,
             to_date: self.to_date,
             match_statuses: self.match_status.iter().map(|DiscrepancyMatchStatus(status)| *status).collect(),
             discrepancy_types: self.discrepancy_type.clone(),
             either: self.r#type.iter().map(|name| name.as_str().to_owned()).collect(),
             states: self.state.clone(),
-            projects: self.project.clone(),
+            projects: caller.projects(&self.project)?,
             assignees: self.assignee.clone(),
             min_diff: self.min_diff.map(|Money(least)| least),
             before_date: self.older_than_days.map(days_before),
-        }
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::domain::metrics::query::MetricFilter;
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
+use crate::web::http::auth::Caller;
 use crate::web::http::fields::request_fields;
 use crate::web::http::problem::Problem;
 use crate::web::http::schema::Zone;
@@ -55,14 +56,14 @@ impl MetricsQuery {
         })
     }
 
-    pub(in crate::web) fn filter(&self) -> MetricFilter {
-        MetricFilter {
+    pub(in crate::web) fn filter(&self, caller: &Caller) -> Result<MetricFilter, Problem> {
+        Ok(MetricFilter {
             sources: self.source.clone(),
             kinds: self.kind.clone(),
-            projects: self.project.clone(),
+            projects: caller.projects(&self.project)?,
             statuses: self.status.clone(),
             currencies: self.currency.iter().map(|currency| currency.as_str().to_owned()).collect(),
             ..MetricFilter::default()
-        }
+        })
     }
 }

@@ -4,14 +4,16 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use crate::db::transactions::search::{Search, SortBy, SortOrder, TransactionFilter, has_trigrams};
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::Role;
 use crate::domain::day::start_of_day;
 use crate::domain::metrics::amount_band::AmountRange;
 use crate::domain::metrics::query::MetricFilter;
 use crate::domain::money::Currency;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
+use crate::web::http::auth::Caller;
 use crate::web::http::fields::{Fields, request_fields};
+use crate::web::http::problem::Problem;
 use crate::web::http::schema::{Money, Zone, named_enum};
 
 /// A shorter text is found nearly everywhere.
@@ -85,14 +87,14 @@ impl TransactionQuery {
     }
 
     /// A viewer cannot search for personal data, because finding it by guessing would reveal it.
-    pub(in crate::web) fn filter(self, default_zone: Tz, principal: &Principal) -> TransactionFilter {
+    pub(in crate::web) fn filter(self, default_zone: Tz, caller: &Caller) -> Result<TransactionFilter, Problem> {
         let zone = self.zone(default_zone);
-        let personal = principal.role >= Role::Operator;
-        TransactionFilter {
+        let personal = caller.0.role >= Role::Operator;
+        Ok(TransactionFilter {
             dimensions: MetricFilter {
                 sources: self.source,
                 kinds: self.kind,
-                projects: self.project,
+                projects: caller.projects(&self.project)?,
                 statuses: self.status,
                 currencies: self.currency.into_iter().map(String::from).collect(),
                 merchant_ids: self.merchant_id,
@@ -107,7 +109,7 @@ impl TransactionQuery {
             from: self.from_date.map(|day| start_of_day(day, zone)),
             until: self.to_date.and_then(|day| day.succ_opt()).map(|day| start_of_day(day, zone)),
             search: self.search.map(|text| Search { text, personal }),
-        }
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::db::jobs::listing::{self, JobDetails, ListedJob};
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobState, Priority, SYNC_VIMA, Trigger};
+use crate::domain::masking::PiiAccess;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::{Time, named_enum};
 
@@ -47,12 +48,12 @@ pub(in crate::web) struct Job {
     progress: Option<Value>,
 }
 
-impl From<ListedJob> for Job {
-    fn from(job: ListedJob) -> Self {
+impl Job {
+    pub(in crate::web) fn new(job: ListedJob, pii_access: PiiAccess) -> Self {
         Self {
             id: job.id,
             kind: job.kind,
-            args: job.args,
+            args: pii_access.json(job.args),
             queue: job.queue,
             state: job.state,
             priority: job.priority,
@@ -63,7 +64,7 @@ impl From<ListedJob> for Job {
             finished_at: job.finished_at.map(Time),
             attempt: job.attempt,
             max_attempts: job.max_attempts,
-            error: job.error,
+            error: job.error.map(|error| pii_access.text(error)),
             progress: job.progress,
         }
     }
@@ -87,15 +88,15 @@ struct JobAttempt {
     error: Option<String>,
 }
 
-impl From<listing::JobAttempt> for JobAttempt {
-    fn from(attempt: listing::JobAttempt) -> Self {
+impl JobAttempt {
+    fn new(attempt: listing::JobAttempt, pii_access: PiiAccess) -> Self {
         Self {
             attempt: attempt.attempt,
             worker: attempt.worker,
             started_at: Time(attempt.started_at),
             finished_at: attempt.finished_at.map(Time),
             outcome: attempt.outcome,
-            error: attempt.error,
+            error: attempt.error.map(|error| pii_access.text(error)),
         }
     }
 }
@@ -119,14 +120,14 @@ pub(in crate::web) struct JobDetail {
 }
 
 impl JobDetail {
-    pub(in crate::web) fn new(job: JobDetails, attempts: Vec<listing::JobAttempt>) -> Self {
+    pub(in crate::web) fn new(job: JobDetails, attempts: Vec<listing::JobAttempt>, pii_access: PiiAccess) -> Self {
         Self {
-            job: job.job.into(),
-            result: job.result,
+            job: Job::new(job.job, pii_access),
+            result: job.result.map(|result| pii_access.json(result)),
             requested_by: job.requested_by,
             cancel_requested_at: job.cancel_requested_at.map(Time),
             suspect: job.suspect,
-            attempts: attempts.into_iter().map(JobAttempt::from).collect(),
+            attempts: attempts.into_iter().map(|attempt| JobAttempt::new(attempt, pii_access)).collect(),
         }
     }
 }

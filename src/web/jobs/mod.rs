@@ -19,6 +19,7 @@ use uuid::Uuid;
 use self::detail::{Job, JobDetail};
 use self::query::JobQuery;
 use super::http::accepted::Accepted;
+use super::http::auth::Caller;
 use super::http::fails::{Fails, Failure, NotFound};
 use super::http::idempotency::idempotent;
 use super::http::openapi::{EXAMPLE_ID, Tag};
@@ -86,6 +87,7 @@ impl JobsApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<JobQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<Job>>, Fails> {
@@ -95,7 +97,8 @@ impl JobsApi {
         let (jobs, count) =
             tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
         let page = state.cursors.page("jobs", &asked, count, jobs, listing::ListedJob::cursor);
-        Ok(Json(page.map(Job::from)))
+        let pii_access = caller.pii_access();
+        Ok(Json(page.map(|job| Job::new(job, pii_access))))
     }
 
     /// Get a job
@@ -105,6 +108,7 @@ impl JobsApi {
     async fn show(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         /// The job's id.
         id: Path<Uuid>,
     ) -> Result<Json<JobDetail>, Fails<NotFound>> {
@@ -113,7 +117,7 @@ impl JobsApi {
         // Read after the job, so that a finished job has no attempt that appears to be running.
         let attempts = listing::list_attempts(&state.pool, job_id).await?;
         let job = job.ok_or(NotFound("job"))?;
-        Ok(Json(JobDetail::new(job, attempts)))
+        Ok(Json(JobDetail::new(job, attempts, caller.pii_access())))
     }
 
     /// Cancel a job

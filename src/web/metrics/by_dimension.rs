@@ -14,6 +14,7 @@ use crate::domain::metrics::query::{Dimension, MetricRow};
 use crate::domain::rate::percent;
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
@@ -160,9 +161,10 @@ impl DimensionsApi {
     async fn by_country(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByCountry>, Fails> {
-        let (period, answer) = query_period(&state, &query.0, Some(Dimension::Country)).await?;
+        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::Country)).await?;
         Ok(Json(MetricsByCountry::new(period, &answer.rows, answer.as_of.into())))
     }
 
@@ -173,9 +175,10 @@ impl DimensionsApi {
     async fn by_status(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByStatus>, Fails> {
-        let (period, answer) = query_period(&state, &query.0, None).await?;
+        let (period, answer) = query_period(&state, &caller, &query.0, None).await?;
         Ok(Json(MetricsByStatus::new(period, &answer.rows, answer.as_of.into())))
     }
 
@@ -186,9 +189,10 @@ impl DimensionsApi {
     async fn by_payment_method(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByPaymentMethod>, Fails> {
-        let (period, answer) = query_period(&state, &query.0, Some(Dimension::PaymentMethod)).await?;
+        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::PaymentMethod)).await?;
         Ok(Json(MetricsByPaymentMethod::new(period, &answer.rows, answer.as_of.into())))
     }
 }

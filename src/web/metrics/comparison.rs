@@ -18,6 +18,7 @@ use crate::domain::rate::{percent_change, percentage_points};
 use crate::domain::status::Status;
 use crate::domain::time_range::TimeRange;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -157,6 +158,7 @@ impl ComparisonApi {
     async fn comparison(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
         comparison: Query<ComparisonQuery>,
     ) -> Result<Json<MetricsComparison>, Fails> {
@@ -164,7 +166,7 @@ impl ComparisonApi {
         let days = query.0.days(&state)?;
         let periods = comparison_type.periods(days, state.clock.now());
         let buckets = TimeBuckets::two(periods.previous, periods.current);
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets)).await?;
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets)).await?;
         let as_of = answer.as_of.into();
         Ok(Json(MetricsComparison::new(comparison_type, days.zone().name(), periods, &answer.rows, as_of)))
     }

@@ -14,6 +14,7 @@ use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
@@ -149,11 +150,12 @@ impl DistributionsApi {
     async fn hourly(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsHourlyDistribution>, Fails> {
         let days = query.0.days(&state)?;
         let hours = TimeBuckets::hours(days, hour_of_week);
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), hours)).await?;
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, hours)).await?;
         Ok(Json(MetricsHourlyDistribution::new(days.into(), &answer.rows, answer.as_of.into())))
     }
 
@@ -165,11 +167,13 @@ impl DistributionsApi {
     async fn amounts(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsAmountDistribution>, Fails> {
         let days = query.0.days(&state)?;
         let hours = TimeBuckets::hours(days, |_, hour| hour);
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), hours).by(Dimension::AmountBand)).await?;
+        let answer =
+            state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, hours).by(Dimension::AmountBand)).await?;
         Ok(Json(MetricsAmountDistribution::new(days.into(), &answer.rows, answer.as_of.into())))
     }
 }

@@ -17,6 +17,7 @@ use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, Metric
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -152,12 +153,13 @@ impl HeatmapApi {
     async fn heatmap(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
         heatmap: Query<HeatmapQuery>,
     ) -> Result<Json<MetricsHeatmap>, Fails> {
         let axes = (heatmap.0.dimension.unwrap_or_default(), heatmap.0.metric.unwrap_or_default());
         let days = query.0.days(&state)?;
-        let (rows, answer) = query_cells(&state, query.0.filter(), days, axes).await?;
+        let (rows, answer) = query_cells(&state, query.0.filter(&caller)?, days, axes).await?;
         Ok(Json(MetricsHeatmap::new(days.into(), axes, &rows, &answer)))
     }
 }

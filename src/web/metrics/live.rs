@@ -21,6 +21,7 @@ use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::average;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -152,12 +153,13 @@ impl LiveApi {
     async fn rpm(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
         rpm: Query<RpmQuery>,
     ) -> Result<Json<MetricsRpm>, Fails> {
         let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(DEFAULT_MINUTES), state.clock.now());
         let buckets = TimeBuckets::between(minutes.boundaries().to_vec());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets).counts()).await?;
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets).counts()).await?;
         Ok(Json(MetricsRpm::new(&minutes, &answer.rows, answer.as_of.into())))
     }
 
@@ -166,10 +168,15 @@ impl LiveApi {
     /// The metrics of transactions created in the last five minutes, including the current one, in total and by source.
     /// `from_date`, `to_date` and `timezone` are ignored.
     #[oai(path = "/metrics/live", method = "get", operation_id = "getMetricsLive")]
-    async fn live(&self, state: Data<&Arc<State>>, query: Query<MetricsQuery>) -> Result<Json<MetricsLive>, Fails> {
+    async fn live(
+        &self,
+        state: Data<&Arc<State>>,
+        caller: Caller,
+        query: Query<MetricsQuery>,
+    ) -> Result<Json<MetricsLive>, Fails> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
         let buckets = TimeBuckets::one(minutes.time_range());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets).by_source()).await?;
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets).by_source()).await?;
         Ok(Json(MetricsLive::new(&minutes, &answer.rows, answer.as_of.into())))
     }
 }

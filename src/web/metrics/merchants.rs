@@ -17,6 +17,7 @@ use crate::db::metrics::merchants::{MerchantTimes, list_times};
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::pagination::{Page, PageQuery, Window};
@@ -73,14 +74,15 @@ impl MerchantsApi {
     async fn by_merchant(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
         merchants: Query<MerchantsQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<MetricsByMerchant>, Fails> {
         let (sort_by, order) = (merchants.0.sort_by.unwrap_or_default(), merchants.0.order.unwrap_or_default());
-        let listing = format!("merchants {} {}", sort_by.as_str(), order.as_str());
+        let listing = caller.listing(&format!("merchants {} {}", sort_by.as_str(), order.as_str()));
         let window: Window<Position> = state.cursors.window(&listing, &page.0)?;
-        let (days, filter) = (query.0.days(&state)?, query.0.filter());
+        let (days, filter) = (query.0.days(&state)?, query.0.filter(&caller)?);
         let by_merchant = MetricQuery::new(filter.clone(), TimeBuckets::one(days.time_range())).by(Dimension::Merchant);
         let answer = state.metrics.query(&by_merchant).await?;
         let found = merchants.0.list(&answer.rows);

@@ -20,6 +20,7 @@ mod trends;
 use poem_openapi::{Object, OpenApi};
 
 use super::filters::metrics::MetricsQuery;
+use super::http::auth::Caller;
 use super::http::problem::Problem;
 use super::http::schema::Time;
 use super::responses::period::{DataAsOf, Period};
@@ -69,11 +70,12 @@ impl From<TimeRange> for Interval {
 /// The metrics of the days of a request, by source, status and currency alone or also by `dimension`.
 async fn query_period(
     state: &State,
+    caller: &Caller,
     query: &MetricsQuery,
     dimension: Option<Dimension>,
 ) -> Result<(Period, MetricsAnswer), Problem> {
     let days = query.days(state)?;
     let by_dimension =
-        MetricQuery { by: dimension, ..MetricQuery::new(query.filter(), TimeBuckets::one(days.time_range())) };
+        MetricQuery { by: dimension, ..MetricQuery::new(query.filter(caller)?, TimeBuckets::one(days.time_range())) };
     Ok((days.into(), state.metrics.query(&by_dimension).await?))
 }

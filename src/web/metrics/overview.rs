@@ -18,6 +18,7 @@ use crate::domain::rate::{average, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
@@ -137,11 +138,13 @@ impl OverviewApi {
     async fn overview(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsOverview>, Fails> {
         let days = query.0.days(&state)?;
         let periods = TimeBuckets::two(days.previous().time_range(), days.time_range());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), periods).by_source().with_fees()).await?;
+        let answer =
+            state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, periods).by_source().with_fees()).await?;
         Ok(Json(MetricsOverview::new(days.into(), &answer.rows, answer.as_of.into())))
     }
 }

@@ -15,6 +15,7 @@ use super::{DataAsOf, Period, query_period};
 use crate::domain::metrics::query::{Dimension, MetricRow};
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
@@ -104,9 +105,10 @@ impl ProjectsApi {
     async fn by_project(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByProject>, Fails> {
-        let (period, answer) = query_period(&state, &query.0, Some(Dimension::Project)).await?;
+        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::Project)).await?;
         Ok(Json(MetricsByProject::new(period, &answer.rows, answer.as_of.into())))
     }
 
@@ -118,9 +120,10 @@ impl ProjectsApi {
     async fn conversion_by_project(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsConversionByProject>, Fails> {
-        let (period, answer) = query_period(&state, &query.0, Some(Dimension::Project)).await?;
+        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::Project)).await?;
         Ok(Json(MetricsConversionByProject::new(period, &answer.rows, answer.as_of.into())))
     }
 }

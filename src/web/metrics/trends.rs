@@ -192,7 +192,7 @@ impl TrendsApi {
     ) -> Result<CachedJson<MetricsTrends>, Fails> {
         let days = query.0.days(&state)?;
         let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(days)?;
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(), buckets)).await?;
+        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets)).await?;
         let trends = async { Ok(MetricsTrends::new(period, granularity, &starts, &answer)) };
         let version = CacheVersion::of_metrics(&answer, days);
         state.responses.get_or_insert((request.original_uri(), &caller.0), version, trends).await
@@ -212,7 +212,7 @@ impl TrendsApi {
     ) -> Result<CachedJson<MetricsBySource>, Fails> {
         let days = query.0.days(&state)?;
         let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(days)?;
-        let filter = query.0.filter();
+        let filter = query.0.filter(&caller)?;
         let mut sources = Source::ALL.to_vec();
         sources.retain(|source| filter.sources.is_empty() || filter.sources.contains(source));
         let answer = state.metrics.query(&MetricQuery::new(filter, buckets).by_source()).await?;

@@ -124,7 +124,7 @@ impl PayshackReseller {
         let reseller = stored.row;
         Self {
             reseller_id: reseller.reseller_id,
-            user_id: reseller.user_id,
+            user_id: pii.person_id(reseller.user_id),
             name: reseller.name,
             email: pii.email(reseller.email),
             role: reseller.role,
@@ -205,7 +205,7 @@ impl DirectoryApi {
     /// List PayShack resellers
     ///
     /// Resellers by name, with the balances of the last read. Resellers that PayShack no longer lists are kept, with `listed`
-    /// false. Email addresses are masked for viewers.
+    /// false. Email addresses and ids of users are masked for viewers.
     #[oai(path = "/resellers", method = "get", operation_id = "listPayshackResellers")]
     async fn resellers(
         &self,

@@ -27,9 +27,6 @@ use crate::web::http::problem::{Problem, ProblemCode};
 use crate::web::http::query::Query;
 use crate::web::state::State;
 
-/// Cursors are signed for this list.
-const LISTING: &str = "discrepancies";
-
 pub(in crate::web) struct DiscrepanciesApi;
 
 #[OpenApi(prefix_path = "/api/v1/reconciliation", tag = "Tag::Reconciliation")]
@@ -37,22 +34,26 @@ impl DiscrepanciesApi {
     /// List discrepancies
     ///
     /// The newest day first. A discrepancy lives across runs: its amounts and statuses are those of the last run that
-    /// found it; its state is changed by people, and by runs that no longer find it (`auto_resolved`).
+    /// found it; its state is changed by people, and by runs that no longer find it (`auto_resolved`). A key with a
+    /// project scope gets those whose payments are all of its projects.
     #[oai(path = "/discrepancies", method = "get", operation_id = "listDiscrepancies")]
     async fn list(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<DiscrepancyQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<Discrepancy>>, Fails> {
         let today = state.clock.now().with_timezone(&state.reconciliation.zone).date_naive();
-        let filter = query.0.filter(today);
-        let window: pagination::Window<discrepancies::DiscrepancyCursor> = state.cursors.window(LISTING, &page.0)?;
+        let filter = query.0.filter(today, &caller)?;
+        let listing = caller.listing("discrepancies");
+        let window: pagination::Window<discrepancies::DiscrepancyCursor> = state.cursors.window(&listing, &page.0)?;
         let db_window = window.to_db();
         let (found, count) =
             tokio::try_join!(listing::list(&state.pool, &filter, &db_window), listing::count(&state.pool, &filter))?;
-        let page = state.cursors.page(LISTING, &window, count, found, discrepancies::Discrepancy::cursor);
-        Ok(Json(page.map(|found| Discrepancy::new(found, &state))))
+        let page = state.cursors.page(&listing, &window, count, found, discrepancies::Discrepancy::cursor);
+        let pii_access = caller.pii_access();
+        Ok(Json(page.map(|found| Discrepancy::new(found, &state, pii_access))))
     }
 
     /// Update many discrepancies
@@ -65,14 +66,15 @@ impl DiscrepanciesApi {
         &self,
         state: Data<&Arc<State>>,
         audit: AuditContext,
+        caller: Caller,
         body: Body<DiscrepanciesUpdate>,
     ) -> Result<Json<UpdatedDiscrepancies>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = body.value.distinct_ids();
         let updated = update_discrepancies(pool, &**clock, &ids, &body.value.update.into(), &audit).await?;
         let ids: Vec<Uuid> = ids.into_iter().collect();
-        let found = listing::list_by_ids(pool, &ids).await?;
-        let items = found.into_iter().map(|found| Discrepancy::new(found, &state)).collect();
+        let found = listing::list_by_ids(pool, &ids, &caller.0.scope).await?;
+        let items = found.into_iter().map(|found| Discrepancy::new(found, &state, caller.pii_access())).collect();
         Ok(Json(UpdatedDiscrepancies { updated: updated as u64, items }))
     }
 

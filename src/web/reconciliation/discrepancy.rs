@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::facts::DiscrepancyFacts;
 use crate::db::discrepancies;
 use crate::domain::discrepancy::DiscrepancyState;
+use crate::domain::masking::PiiAccess;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, age_in_days};
 use crate::domain::status::Status;
 use crate::web::filters::discrepancies::DiscrepancyMatchStatus;
@@ -41,7 +42,7 @@ pub(in crate::web) struct Discrepancy {
     state: DiscrepancyState,
     /// The person who works on it.
     assignee: Option<String>,
-    /// The latest note.
+    /// The latest note; for viewers, with addresses and long numbers masked.
     note: Option<String>,
     /// When a run found it for the first time.
     first_seen_at: Time,
@@ -58,7 +59,8 @@ pub(in crate::web) struct Discrepancy {
 }
 
 impl Discrepancy {
-    pub(in crate::web) fn new(found: discrepancies::Discrepancy, state: &State) -> Self {
+    pub(in crate::web) fn new(mut found: discrepancies::Discrepancy, state: &State, pii_access: PiiAccess) -> Self {
+        found.note = found.note.map(|note| pii_access.text(note));
         Self::at(found, state.reconciliation.zone, state.clock.now())
     }
 

@@ -11,6 +11,7 @@ use crate::db::discrepancies::listing;
 use crate::db::transactions::detail;
 use crate::domain::access::Principal;
 use crate::domain::discrepancy::DiscrepancyState;
+use crate::domain::masking::PiiAccess;
 use crate::web::http::fails::NotFound;
 use crate::web::http::openapi::EXAMPLE_TIME;
 use crate::web::http::problem::Problem;
@@ -43,8 +44,8 @@ struct DiscrepancyChange {
     to_facts: Option<Value>,
 }
 
-impl From<history::DiscrepancyChange> for DiscrepancyChange {
-    fn from(change: history::DiscrepancyChange) -> Self {
+impl DiscrepancyChange {
+    fn new(change: history::DiscrepancyChange, pii_access: PiiAccess) -> Self {
         Self {
             changed_at: Time(change.changed_at),
             changed_by: change.changed_by,
@@ -53,7 +54,7 @@ impl From<history::DiscrepancyChange> for DiscrepancyChange {
             to_state: change.to_state,
             from_assignee: change.from_assignee,
             to_assignee: change.to_assignee,
-            note: change.note,
+            note: change.note.map(|note| pii_access.text(note)),
             from_facts: change.from_facts,
             to_facts: change.to_facts,
         }
@@ -77,14 +78,15 @@ pub(in crate::web) struct DiscrepancyDetail {
 impl DiscrepancyDetail {
     /// Personal data is masked if `principal` may not see it.
     pub(in crate::web) async fn get(state: &State, principal: &Principal, id: Uuid) -> Result<Self, Problem> {
-        let found = listing::find(&state.pool, id).await?.ok_or(NotFound("discrepancy"))?;
+        let found = listing::find(&state.pool, id, &principal.scope).await?.ok_or(NotFound("discrepancy"))?;
         let (vima, payshack, history) = tokio::try_join!(
             transaction(state, principal, found.facts.vima_txn_id),
             transaction(state, principal, found.facts.payshack_txn_id),
             async { Ok(history::list(&state.pool, id).await?) }
         )?;
-        let history = history.into_iter().map(DiscrepancyChange::from).collect();
-        Ok(Self { discrepancy: Discrepancy::new(found, state), vima, payshack, history })
+        let pii_access = PiiAccess::for_role(principal.role);
+        let history = history.into_iter().map(|change| DiscrepancyChange::new(change, pii_access)).collect();
+        Ok(Self { discrepancy: Discrepancy::new(found, state, pii_access), vima, payshack, history })
     }
 }
 

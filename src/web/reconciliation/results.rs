@@ -15,8 +15,10 @@ use uuid::Uuid;
 use super::facts::DiscrepancyFacts;
 use super::runs::require_results;
 use crate::db::reconciliation::results;
+use crate::db::reconciliation::results::ResultFilter;
 use crate::domain::reconciliation::MatchStatus;
 use crate::domain::status::Status;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, Tag};
@@ -104,24 +106,28 @@ impl ResultsApi {
     ///
     /// One result for each payment that is not simply matched, in the order in which they were stored. Results never
     /// change; people work on the discrepancies that follow from them, see `GET /reconciliation/discrepancies`. The results
-    /// of a superseded run are deleted after 30 days; its counts stay.
+    /// of a superseded run are deleted after 30 days; its counts stay. A key with a project scope gets those whose payments
+    /// are all of its projects.
     #[oai(path = "/reconciliation/runs/:id/results", method = "get", operation_id = "listReconciliationResults")]
     async fn list(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         /// The id of the run.
         id: Path<Uuid>,
         query: Query<ResultsQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<ReconciliationResult>>, Fails<NotFound>> {
-        let statuses: Vec<MatchStatus> = query.0.match_status.into_iter().map(|ResultStatus(status)| status).collect();
-        let listing = format!("findings of {}", id.0);
+        let filter = ResultFilter {
+            run_id: id.0,
+            statuses: query.0.match_status.into_iter().map(|ResultStatus(status)| status).collect(),
+            scope: caller.0.scope.clone(),
+        };
+        let listing = caller.listing(&format!("findings of {}", id.0));
         let window: pagination::Window<i64> = state.cursors.window(&listing, &page.0)?;
         let db_window = window.to_db();
-        let (found, count) = tokio::try_join!(
-            results::list(&state.pool, id.0, &statuses, &db_window),
-            results::count(&state.pool, id.0, &statuses)
-        )?;
+        let (found, count) =
+            tokio::try_join!(results::list(&state.pool, &filter, &db_window), results::count(&state.pool, &filter))?;
         // Afterwards, because a run is marked before its results are deleted: what was listed is complete.
         require_results(&state, id.0).await?;
         let page = state.cursors.page(&listing, &window, count, found, |result| result.id);

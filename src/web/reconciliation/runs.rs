@@ -16,8 +16,10 @@ use crate::db::jobs::listing::JobDetails;
 use crate::db::page::TimeCursor;
 use crate::db::reconciliation::runs::{self, RunFilter};
 use crate::domain::job::{JobId, JobState, RECONCILE, Trigger};
+use crate::domain::masking::PiiAccess;
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
 use crate::domain::reconciliation::{Coverage, Parameters, ReconcileArgs, RunStatus};
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
@@ -203,6 +205,11 @@ impl From<runs::ReconciliationRun> for ReconciliationRun {
 }
 
 impl ReconciliationRun {
+    fn shown_with(mut self, pii_access: PiiAccess) -> Self {
+        self.error = self.error.map(|error| pii_access.text(error));
+        self
+    }
+
     /// A run that has not started is known only by its job. `None` if the job does not reconcile a single day.
     fn from_job(job: JobDetails) -> Option<Self> {
         let listed = job.job;
@@ -273,6 +280,7 @@ impl RunsApi {
     async fn list(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<RunsQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<ReconciliationRun>>, Fails> {
@@ -282,7 +290,8 @@ impl RunsApi {
         let (found, count) =
             tokio::try_join!(runs::list(&state.pool, &filter, &db_window), runs::count(&state.pool, &filter))?;
         let page = state.cursors.page(LISTING, &window, count, found, runs::ReconciliationRun::cursor);
-        Ok(Json(page.map(ReconciliationRun::from)))
+        let pii_access = caller.pii_access();
+        Ok(Json(page.map(|run| ReconciliationRun::from(run).shown_with(pii_access))))
     }
 
     /// Get a reconciliation run
@@ -293,10 +302,12 @@ impl RunsApi {
     async fn get(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         /// The id of the run.
         id: Path<Uuid>,
     ) -> Result<Json<ReconciliationRun>, Fails<NotFound>> {
-        Ok(find_run(&state, id.0).await?.map(Json).ok_or(NotFound("run"))?)
+        let run = find_run(&state, id.0).await?.ok_or(NotFound("run"))?;
+        Ok(Json(run.shown_with(caller.pii_access())))
     }
 }
 

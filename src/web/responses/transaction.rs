@@ -57,7 +57,7 @@ pub(in crate::web) struct Transaction {
     status: Status,
     /// The status as the provider names it.
     original_status: Option<String>,
-    /// The payer's id at the merchant.
+    /// The payer's id at the merchant; masked for viewers.
     user_id: Option<String>,
     /// The payer's email address; masked for viewers.
     user_email: Option<String>,
@@ -108,8 +108,8 @@ impl Transaction {
             exchange_rate_origin: origin.map(RateOriginName::from),
             exchange_rate_at: origin.and_then(RateOrigin::fetched_at).map(Time),
             status: found.status,
-            original_status: found.original_status,
-            user_id: found.user_id,
+            original_status: found.original_status.map(|status| pii.text(status)),
+            user_id: pii.person_id(found.user_id),
             user_email: pii.email(found.user_email),
             user_phone: pii.phone(found.user_phone),
             user_name: pii.name(found.user_name),
@@ -149,7 +149,7 @@ impl Example for Transaction {
             exchange_rate_at: None,
             status: Status::Success,
             original_status: text("success"),
-            user_id: text("u-881"),
+            user_id: text("*****"),
             user_email: text("s***@example.com"),
             user_phone: text("******3341"),
             user_name: text("S***"),

@@ -20,6 +20,7 @@ use super::message::{Notice, Outgoing};
 use super::outbox::Outbox;
 use super::session::Session;
 use crate::clock::SharedClock;
+use crate::domain::access::Principal;
 use crate::domain::access::key::KeyEnd;
 use crate::domain::event::RecordedEvent;
 
@@ -112,15 +113,22 @@ impl Hub {
     pub(in crate::web) async fn serve(
         &self,
         stream: WebSocketStream,
+        principal: Principal,
         since: Option<String>,
         key_end: impl Future<Output = KeyEnd>,
     ) {
-        self.sessions.track_future(self.run_session(stream, since, key_end)).await;
+        self.sessions.track_future(self.run_session(stream, principal, since, key_end)).await;
     }
 
-    async fn run_session(&self, stream: WebSocketStream, since: Option<String>, key_end: impl Future<Output = KeyEnd>) {
+    async fn run_session(
+        &self,
+        stream: WebSocketStream,
+        principal: Principal,
+        since: Option<String>,
+        key_end: impl Future<Output = KeyEnd>,
+    ) {
         let known = since.as_deref().and_then(|text| text.parse().ok());
-        let Membership { outbox, last_event_id, gap } = self.join(known).await;
+        let Membership { outbox, last_event_id, gap } = self.join(principal, known).await;
         let mut welcome = vec![Notice::connected(last_event_id)];
         welcome.extend(known.filter(|_| gap).map(Notice::gap));
         if since.is_some() && known.is_none() {
@@ -146,16 +154,16 @@ impl Hub {
     }
 
     /// Registers a client that knows all events up to `since`, or wants only future ones.
-    pub(in crate::web) async fn join(&self, since: Option<i64>) -> Membership {
+    pub(in crate::web) async fn join(&self, principal: Principal, since: Option<i64>) -> Membership {
         let Some(since) = since else {
             let mut room = self.state();
             let newest = room.history.newest();
-            return room.register(newest, vec![], false);
+            return room.register(principal, newest, vec![], false);
         };
         let (remembered, newest) = {
             let mut room = self.state();
             if room.history.covers(since) {
-                return room.register(since, vec![], false);
+                return room.register(principal, since, vec![], false);
             }
             (room.history.since, room.history.newest())
         };
@@ -167,7 +175,7 @@ impl Hub {
         let mut room = self.state();
         // While the table was read, more events may have been sent than the history holds.
         let overtaken = room.history.since > newest.max(older.since);
-        room.register(older.since, older.events, overtaken || older.since != since)
+        room.register(principal, older.since, older.events, overtaken || older.since != since)
     }
 
     /// Reads missed events from the table.
@@ -188,12 +196,12 @@ impl Hub {
 
 impl HubState {
     /// Registers an outbox with `older`, then the history after `since`, then future events.
-    fn register(&mut self, since: i64, older: Vec<RecordedEvent>, gap: bool) -> Membership {
+    fn register(&mut self, principal: Principal, since: i64, older: Vec<RecordedEvent>, gap: bool) -> Membership {
         let older = older.into_iter().filter(|event| event.id <= self.history.since);
         let remembered = self.history.events.iter().map(|event| &event.recorded).filter(|event| event.id > since);
         let missed = coalesce_past(older.chain(remembered.cloned()));
         let missed = missed.into_iter().map(|event| Arc::new(Outgoing::from(event))).collect();
-        let outbox = Arc::new(Outbox::new(since, missed));
+        let outbox = Arc::new(Outbox::new(principal, since, missed));
         self.members.push(Arc::downgrade(&outbox));
         Membership { outbox, last_event_id: self.history.newest().max(since), gap }
     }

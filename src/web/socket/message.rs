@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::subscription::Subscription;
 use crate::domain::event::RecordedEvent;
+use crate::domain::masking::PiiAccess;
 use crate::domain::transaction::Source;
 
 /// The maximum size of a client message, in bytes.
@@ -15,13 +16,24 @@ pub(in crate::web) const LONGEST: usize = 16 << 10;
 #[derive(Debug, PartialEq)]
 pub(in crate::web) struct Outgoing {
     pub(in crate::web) recorded: RecordedEvent,
-    pub(in crate::web) text: String,
+    text: String,
+    masked: String,
 }
 
 impl From<RecordedEvent> for Outgoing {
     fn from(recorded: RecordedEvent) -> Self {
-        let text = json(&recorded);
-        Self { recorded, text }
+        let text =
+            |pii_access| json(&RecordedEvent { event: recorded.event.shown_with(pii_access), ..recorded.clone() });
+        Self { text: text(PiiAccess::Full), masked: text(PiiAccess::Masked), recorded }
+    }
+}
+
+impl Outgoing {
+    pub(in crate::web) fn text(&self, pii_access: PiiAccess) -> &str {
+        match pii_access {
+            PiiAccess::Full => &self.text,
+            PiiAccess::Masked => &self.masked,
+        }
     }
 }
 

@@ -11,6 +11,9 @@
 //! lose the oldest events, while only superseded progress may be dropped; and a Redis subscription per socket, for which
 //! small plans have too few connections.
 //!
+//! An outbox takes only what its [`Principal`](crate::domain::access::Principal) may see, live or replayed, and a session masks
+//! personal data for a viewer.
+//!
 //! The access policy is checked before the upgrade, so that a refusal is a normal HTTP response.
 
 pub(crate) mod coalesce;
@@ -30,7 +33,7 @@ use poem::web::websocket::{WebSocket, WebSocketConfig};
 use poem::{Endpoint, FromRequest, IntoResponse, Request, Response, Route};
 use serde::Deserialize;
 
-use crate::web::http::auth::KeyWatch;
+use crate::web::http::auth::{Caller, KeyWatch};
 
 pub use feed::{Feed, FeedError, ServerFeed};
 pub use hub::Hub;
@@ -65,11 +68,12 @@ impl Endpoint for Updates {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let UpdatesQuery { since } = request.params()?;
         let (request, mut body) = request.split();
+        let Caller(principal) = Caller::from_request(&request, &mut body).await?;
         let key_end = KeyWatch::ended_of(&request);
         let socket = WebSocket::from_request(&request, &mut body).await?;
         let hub = Arc::clone(&self.hub);
         let upgrade = socket.config(limits()).on_upgrade(move |stream| async move {
-            hub.serve(stream, since, key_end).await;
+            hub.serve(stream, principal, since, key_end).await;
         });
         Ok(upgrade.into_response())
     }

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::coalesce::Lane;
 use super::message::Outgoing;
 use super::subscription::Subscription;
+use crate::domain::access::Principal;
+use crate::domain::masking::PiiAccess;
 
 /// The capacity. Events are shared, so that each costs a pointer.
 pub(in crate::web) const CAPACITY: usize = 1_024;
@@ -25,6 +27,8 @@ pub(in crate::web) struct Outbox {
 
 #[derive(Debug)]
 struct Waiting {
+    /// Only events that it may see are added.
+    principal: Principal,
     events: VecDeque<Arc<Outgoing>>,
     subscription: Subscription,
     /// Replayed events do not count against the capacity until they are sent.
@@ -37,13 +41,16 @@ struct Waiting {
 
 impl Outbox {
     /// For a client that knows everything up to `since`; `missed` is sent first.
-    pub(in crate::web) fn new(since: i64, missed: Vec<Arc<Outgoing>>) -> Self {
+    pub(in crate::web) fn new(principal: Principal, since: i64, mut missed: Vec<Arc<Outgoing>>) -> Self {
+        let newest = missed.last().map_or(since, |event| event.recorded.id);
+        missed.retain(|event| event.recorded.event.is_visible_to(&principal));
         let waiting = Waiting {
             room: CAPACITY.max(missed.len()),
-            newest: missed.last().map_or(since, |event| event.recorded.id),
+            newest,
+            done: if missed.is_empty() { newest } else { since },
+            principal,
             events: missed.into(),
             subscription: Subscription::default(),
-            done: since,
         };
         Self { waiting: Mutex::new(waiting), added: Notify::new(), overflow: CancellationToken::new() }
     }
@@ -79,6 +86,11 @@ impl Outbox {
         self.waiting().done
     }
 
+    /// The text of an event for the client.
+    pub(in crate::web) fn text(&self, event: &Outgoing) -> String {
+        event.text(PiiAccess::for_role(self.waiting().principal.role)).to_owned()
+    }
+
     /// Completes when the client could not keep up.
     pub(in crate::web) async fn overflowed(&self) {
         self.overflow.cancelled().await;
@@ -98,7 +110,8 @@ impl Waiting {
             return true;
         }
         self.newest = id;
-        if self.subscription.wants(&event.recorded.event) {
+        let recorded = &event.recorded.event;
+        if self.subscription.wants(recorded) && recorded.is_visible_to(&self.principal) {
             if self.events.len() >= self.room {
                 self.forget_superseded(event);
             }
@@ -168,7 +181,7 @@ mod tests {
 
     #[test]
     fn superseded_progress_is_dropped_for_room() {
-        let outbox = Outbox::new(0, vec![]);
+        let outbox = Outbox::new(Principal::anyone(), 0, vec![]);
         outbox.offer(&outgoing(progressed(1, Source::Vima, 1)));
         outbox.offer(&outgoing(progressed(2, Source::Payshack, 1)));
         outbox.offer(&outgoing(progressed(3, Source::Vima, 2)));
@@ -180,7 +193,7 @@ mod tests {
 
     #[test]
     fn slow_client_overflows() {
-        let outbox = Outbox::new(0, vec![]);
+        let outbox = Outbox::new(Principal::anyone(), 0, vec![]);
         fill(&outbox, 1..=CAPACITY);
         assert!(!outbox.overflow.is_cancelled());
         fill(&outbox, CAPACITY + 1..=CAPACITY + 1);
@@ -192,7 +205,7 @@ mod tests {
         let missed = (1..=3 * CAPACITY)
             .map(|id| outgoing(new_transactions(i64::try_from(id).expect("small"), Source::Vima)))
             .collect();
-        let outbox = Outbox::new(0, missed);
+        let outbox = Outbox::new(Principal::anyone(), 0, missed);
         for _ in 0..CAPACITY {
             outbox.waiting().take();
         }
@@ -203,7 +216,7 @@ mod tests {
 
     #[test]
     fn position_passes_unsubscribed_events() {
-        let outbox = Outbox::new(5, vec![]);
+        let outbox = Outbox::new(Principal::anyone(), 5, vec![]);
         assert_eq!(outbox.position(), 5);
         fill(&outbox, 6..=7);
         assert_eq!(outbox.position(), 5);

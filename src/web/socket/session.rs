@@ -131,7 +131,7 @@ impl Session {
         loop {
             let message = tokio::select! {
                 Some(reply) = queue.recv() => self.message(reply),
-                event = self.outbox.next() => Message::text(event.text.clone()),
+                event = self.outbox.next() => Message::text(self.outbox.text(&event)),
             };
             if sink.send(message).await.is_err() {
                 return End::Gone;
@@ -223,9 +223,10 @@ async fn close(
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
+    use crate::domain::access::Principal;
 
     fn session() -> Session {
-        Session::new(Arc::new(Outbox::new(0, vec![])), Arc::new(SystemClock))
+        Session::new(Arc::new(Outbox::new(Principal::anyone(), 0, vec![])), Arc::new(SystemClock))
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use self::status::{SyncStatus, sync_status};
 use super::http::accepted::Accepted;
+use super::http::auth::Caller;
 use super::http::body::Body;
 use super::http::fails::Fails;
 use super::http::fields::request_fields;
@@ -34,6 +35,7 @@ use crate::db::page::TimeCursor;
 use crate::db::sync::runs;
 use crate::domain::day::DayRange;
 use crate::domain::job::Trigger;
+use crate::domain::masking::PiiAccess;
 use crate::domain::sync::{RunStatus, SyncArgs, SyncMode};
 use crate::domain::transaction::Source;
 use crate::operations::audit::AuditContext;
@@ -182,8 +184,8 @@ struct SyncRun {
     error: Option<String>,
 }
 
-impl From<runs::SyncRun> for SyncRun {
-    fn from(run: runs::SyncRun) -> Self {
+impl SyncRun {
+    fn new(run: runs::SyncRun, pii_access: PiiAccess) -> Self {
         Self {
             id: run.id,
             source: run.source,
@@ -203,7 +205,7 @@ impl From<runs::SyncRun> for SyncRun {
             unchanged: run.counts.unchanged,
             quarantined: run.counts.quarantined,
             not_found: run.not_found,
-            error: run.error,
+            error: run.error.map(|error| pii_access.text(error)),
         }
     }
 }
@@ -243,8 +245,8 @@ impl SyncApi {
     /// Returns for each source whether a sync is running, when the last one was and the next one will be, and how old
     /// the data is.
     #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
-    async fn status(&self, state: Data<&Arc<State>>) -> Result<Json<SyncStatus>, Fails> {
-        Ok(Json(sync_status(&state).await?))
+    async fn status(&self, state: Data<&Arc<State>>, caller: Caller) -> Result<Json<SyncStatus>, Fails> {
+        Ok(Json(sync_status(&state, caller.pii_access()).await?))
     }
 
     /// Trigger a sync
@@ -294,6 +296,7 @@ impl SyncApi {
     async fn runs(
         &self,
         state: Data<&Arc<State>>,
+        caller: Caller,
         query: Query<SyncRunQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<SyncRun>>, Fails> {
@@ -304,7 +307,8 @@ impl SyncApi {
             tokio::try_join!(runs::list(&state.pool, source, &db_window), runs::count(&state.pool, source))?;
         let count = Count { total, exact: true };
         let page = state.cursors.page("sync runs", &window, count, runs, |run| (run.started_at, run.id));
-        Ok(Json(page.map(SyncRun::from)))
+        let pii_access = caller.pii_access();
+        Ok(Json(page.map(|run| SyncRun::new(run, pii_access))))
     }
 }
 

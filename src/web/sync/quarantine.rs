@@ -17,11 +17,13 @@ use crate::db::page::TimeCursor;
 use crate::db::sync::quarantine;
 use crate::db::sync::quarantine::{QuarantineEntry, QuarantineFilter};
 use crate::domain::access::Role;
+use crate::domain::masking::PiiAccess;
 use crate::domain::record::ReadableText;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::operations::request_replay::{ReplayError, RequestedReplay, request_replay};
 use crate::web::http::accepted::Accepted;
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, Failure, NotFound};
 use crate::web::http::fields::request_fields;
 use crate::web::http::idempotency::idempotent;
@@ -71,8 +73,8 @@ struct QuarantinedRecord {
     times_seen: u64,
 }
 
-impl From<QuarantineEntry> for QuarantinedRecord {
-    fn from(entry: QuarantineEntry) -> Self {
+impl QuarantinedRecord {
+    fn new(entry: QuarantineEntry, pii_access: PiiAccess) -> Self {
         let readable = entry.raw.as_deref().map(ReadableText::new);
         let (raw, raw_replaced) = readable.map(|readable| (readable.text, readable.replaced)).unzip();
         Self {
@@ -80,7 +82,7 @@ impl From<QuarantineEntry> for QuarantinedRecord {
             source: entry.source,
             kind: entry.kind,
             source_id: entry.source_id,
-            reason: entry.reason,
+            reason: pii_access.text(entry.reason),
             raw,
             raw_replaced: raw_replaced.flatten(),
             run_id: entry.run_id,
@@ -147,6 +149,7 @@ impl QuarantineApi {
         &self,
         state: Data<&Arc<State>>,
         audit: AuditContext,
+        caller: Caller,
         query: Query<QuarantineQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<QuarantinedRecord>>, Fails> {
@@ -165,7 +168,8 @@ impl QuarantineApi {
         }
         let count = Count { total, exact: true };
         let page = state.cursors.page("quarantine", &window, count, entries, |entry| (entry.first_seen_at, entry.id));
-        Ok(Json(page.map(QuarantinedRecord::from)))
+        let pii_access = caller.pii_access();
+        Ok(Json(page.map(|entry| QuarantinedRecord::new(entry, pii_access))))
     }
 
     /// Replay a quarantined record

@@ -17,6 +17,7 @@ use crate::db::sync::runs::SyncRun;
 use crate::db::sync::{quarantine, runs, streams};
 use crate::db::{DbError, jobs};
 use crate::domain::job::JobKind;
+use crate::domain::masking::PiiAccess;
 use crate::domain::metrics::query::{MetricFilter, MetricQuery, payment_count};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::percent;
@@ -131,7 +132,7 @@ impl SyncStatus {
     }
 }
 
-pub(in crate::web) async fn sync_status(state: &State) -> Result<SyncStatus, Problem> {
+pub(in crate::web) async fn sync_status(state: &State, pii_access: PiiAccess) -> Result<SyncStatus, Problem> {
     let all = MetricQuery::new(MetricFilter::default(), TimeBuckets::one(TimeRange::ALL)).by_source().counts();
     let stored = state.metrics.query(&all).await?;
     let [vima, payshack] = Source::ALL.map(|source| {
@@ -139,13 +140,16 @@ pub(in crate::web) async fn sync_status(state: &State) -> Result<SyncStatus, Pro
         (source, count)
     });
     let [vima_as_of, payshack_as_of] = stored.as_of;
-    let (vima, payshack) =
-        tokio::try_join!(source_sync(state, vima, vima_as_of), source_sync(state, payshack, payshack_as_of))?;
+    let (vima, payshack) = tokio::try_join!(
+        source_sync(state, pii_access, vima, vima_as_of),
+        source_sync(state, pii_access, payshack, payshack_as_of)
+    )?;
     Ok(SyncStatus::new(vec![vima, payshack]))
 }
 
 async fn source_sync(
     state: &State,
+    pii_access: PiiAccess,
     (source, total_records): (Source, u64),
     watermark: Option<DateTime<Utc>>,
 ) -> Result<SourceSync, DbError> {
@@ -163,7 +167,7 @@ async fn source_sync(
         records_synced: last.as_ref().map_or(0, |run| run.counts.seen()),
         total_records,
         quarantined: quarantine::count(pool, &QuarantineFilter { source: Some(source), kind: None }).await?,
-        error_message: last.and_then(|run| run.error),
+        error_message: last.and_then(|run| run.error).map(|error| pii_access.text(error)),
         next_sync_in_seconds: (next - now).num_seconds(),
         next_sync_at: Time(next),
         last_cursor: last_cursor(state, source).await?,

@@ -14,6 +14,7 @@ use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, Metric
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::metrics_cache::{MetricsAnswer, MetricsError};
+use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::responses::period::{DataAsOf, Period};
@@ -84,14 +85,15 @@ impl FiltersApi {
     /// List filter values
     ///
     /// The values that transactions of the last 30 days have (days in `REPORT_TIMEZONE`), with the number of transactions of each,
-    /// the most frequent first. A value that contains a comma is sent as `project=a,b&project=`.
+    /// the most frequent first; for a key with a project scope, those of its projects. A value that contains a comma is sent as `project=a,b&project=`.
     #[oai(path = "/filters", method = "get", operation_id = "getFilters")]
-    async fn filters(&self, state: Data<&Arc<State>>) -> Result<Json<FilterValues>, Fails> {
+    async fn filters(&self, state: Data<&Arc<State>>, caller: Caller) -> Result<Json<FilterValues>, Fails> {
         let days = DayRange::last(DAYS, state.clock.now(), state.report_timezone);
         let query = |filter| MetricQuery::new(filter, TimeBuckets::one(days.time_range())).counts();
-        let all = || query(MetricFilter::default());
+        let visible = MetricFilter { projects: caller.projects(&[])?, ..MetricFilter::default() };
+        let all = || query(visible.clone());
         let by = |dimension| all().by(dimension);
-        let of_kind = |kind| query(MetricFilter { kinds: vec![kind], ..MetricFilter::default() });
+        let of_kind = |kind| query(MetricFilter { kinds: vec![kind], ..visible.clone() });
         let answers = (
             run(&state, all().by_source()),
             run(&state, of_kind(Kind::Payin)),

@@ -27,7 +27,7 @@ use super::responses::transaction::Transaction;
 use super::state::State;
 use crate::db::transactions::detail;
 use crate::db::transactions::detail::RecordedChange;
-use crate::db::transactions::search::{TransactionCursor, TransactionWindow};
+use crate::db::transactions::search::{FoundTransaction, TransactionCursor, TransactionWindow};
 use crate::domain::access::Role;
 use crate::domain::status::Status;
 use crate::operations::audit::{AuditContext, AuditRecord};
@@ -100,9 +100,9 @@ impl TransactionsApi {
     ) -> Result<CachedJson<Page<Transaction>>, Fails> {
         let Query(query) = query;
         let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
-        let listing = format!("transactions {} {}", sort_by.as_str(), order.as_str());
+        let listing = caller.listing(&format!("transactions {} {}", sort_by.as_str(), order.as_str()));
         let asked: Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
-        let filter = query.filter(state.report_timezone, &caller.0);
+        let filter = query.filter(state.report_timezone, &caller)?;
         let window = TransactionWindow { sort_by, order, page: asked.to_db() };
         let data_version = state.metrics.data_version(&filter.metric_query()).await?;
         let page = Box::pin(async {
@@ -124,17 +124,23 @@ impl TransactionsApi {
         &self,
         state: Data<&Arc<State>>,
         audit: AuditContext,
+        caller: Caller,
         /// The transaction's id in this API.
         id: Path<Uuid>,
     ) -> Result<Json<TransactionDetail>, Fails<NotFound>> {
         let found = detail::find(&state.pool, id.0).await?;
-        let found = found.ok_or(NotFound("transaction"))?;
+        let visible = |found: &FoundTransaction| caller.0.scope.covers(found.project.as_deref());
+        let found = found.filter(visible).ok_or(NotFound("transaction"))?;
         let Counterpart { last_finding, counterpart_id } =
             find_counterpart(&state.pool, &found, &state.reconciliation.parameters).await?;
         let counterpart = match counterpart_id {
             Some(id) => detail::find(&state.pool, id).await?,
             None => None,
         };
+        // A result about two payments compares their values: it is for those who may see both.
+        let counterpart_is_hidden = counterpart.as_ref().is_some_and(|found| !visible(found));
+        let (counterpart, last_finding) =
+            if counterpart_is_hidden { (None, None) } else { (counterpart, last_finding) };
         let history = detail::list_changes(&state.pool, id.0).await?;
         let raw_data = match audit.principal.role {
             Role::Admin => detail::find_raw(&state.pool, id.0).await?,

@@ -12,6 +12,7 @@ use crate::db::discrepancies::export::DiscrepancyStream;
 use crate::db::discrepancies::{Discrepancy, DiscrepancyFilter, listing};
 use crate::db::reconciliation::runs::{ReconciliationRun, list_last_completed};
 use crate::db::snapshot::Snapshot;
+use crate::domain::masking::PiiAccess;
 use crate::domain::money::format_decimal;
 use crate::domain::reconciliation::age_in_days;
 use crate::domain::reconciliation::tally::Amounts;
@@ -96,6 +97,7 @@ static DAY_COLUMNS: [Column<DaySummary>; 28] = [
 ];
 
 const DAYS_NOTE: &str = "whole days, from their last completed runs: of the filters, only from_date and to_date apply";
+const NO_DAYS_NOTE: &str = "left out: they cover all projects, and the key of this export is limited to some";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconciliationExport {
@@ -105,6 +107,17 @@ pub struct ReconciliationExport {
     pub zone: Tz,
     #[serde(rename = "now")]
     pub requested_at: DateTime<Utc>,
+    /// Masked if an earlier release stored it, which did not record the access.
+    #[serde(rename = "sight", default = "masked", skip_serializing_if = "is_masked")]
+    pub pii_access: PiiAccess,
+}
+
+fn masked() -> PiiAccess {
+    PiiAccess::Masked
+}
+
+fn is_masked(pii_access: &PiiAccess) -> bool {
+    *pii_access == PiiAccess::Masked
 }
 
 impl ExportSource for ReconciliationExport {
@@ -132,7 +145,8 @@ impl ExportSource for ReconciliationExport {
     }
 
     fn notes(&self) -> Vec<(&'static str, String)> {
-        vec![("the days above", DAYS_NOTE.to_owned())]
+        let note = if self.filter.scope.is_all() { DAYS_NOTE } else { NO_DAYS_NOTE };
+        vec![("the days above", note.to_owned())]
     }
 
     fn reader(&self, _columns: &[&'static Column<DiscrepancyRow>]) -> impl RowReader<Row = DiscrepancyRow> {
@@ -140,6 +154,10 @@ impl ExportSource for ReconciliationExport {
     }
 
     async fn summary(&self, snapshot: &mut Snapshot) -> Result<Vec<DaySummary>, DbError> {
+        // A run is counted as a whole.
+        if self.filter.scope.is_limited() {
+            return Ok(vec![]);
+        }
         let days = (self.filter.from_date, self.filter.to_date);
         let runs = list_last_completed(snapshot.connection()?, days).await?;
         Ok(runs.into_iter().flat_map(DaySummary::from_run).collect())
@@ -159,8 +177,9 @@ impl RowReader for DiscrepancyReader {
     }
 
     fn read<'a>(&'a mut self, snapshot: &'a mut Snapshot) -> BoxStream<'a, Result<DiscrepancyRow, DbError>> {
-        let (zone, now) = (self.export.zone, self.export.requested_at);
-        let row = move |discrepancy: Discrepancy| {
+        let ReconciliationExport { zone, requested_at: now, pii_access, .. } = self.export;
+        let row = move |mut discrepancy: Discrepancy| {
+            discrepancy.note = discrepancy.note.map(|note| pii_access.text(note));
             // A resolved discrepancy no longer ages.
             let last_day = discrepancy.resolved_at.unwrap_or(now).with_timezone(&zone).date_naive();
             DiscrepancyRow { age_days: age_in_days(discrepancy.recon_date, last_day), discrepancy }

@@ -65,6 +65,8 @@ static COLUMNS: [Column<TransactionRow>; 32] = [
 
 impl TransactionRow {
     fn new(mut transaction: Box<FoundTransaction>, pii_access: PiiAccess) -> Self {
+        transaction.original_status = transaction.original_status.take().map(|status| pii_access.text(status));
+        transaction.user_id = pii_access.person_id(transaction.user_id.take());
         transaction.user_email = pii_access.email(transaction.user_email.take());
         transaction.user_phone = pii_access.phone(transaction.user_phone.take());
         transaction.user_name = pii_access.name(transaction.user_name.take());

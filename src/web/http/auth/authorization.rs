@@ -13,7 +13,8 @@ use super::Access;
 use super::audit::{Auditor, context_of};
 use super::credentials::Credential;
 use super::policy::{self, AuditRule, CostClass, Found, Policy, ScopeRule};
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::{Principal, ProjectScope, Role};
+use crate::domain::masking::PiiAccess;
 use crate::web::http::client_address::Client;
 use crate::web::http::problem::{Problem, ProblemCode};
 
@@ -110,6 +111,27 @@ fn method_not_allowed(methods: &[&str]) -> Problem {
 /// The caller of the request, for handlers of operations that need a key.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Caller(pub(in crate::web) Principal);
+
+impl Caller {
+    /// The projects of a filter: the requested ones, or without any, those of the key. Empty means all. 403 if one of them is
+    /// not in the key's scope. Filters are built from it alone, so that none can forget the scope.
+    pub(in crate::web) fn projects(&self, requested: &[String]) -> Result<Vec<String>, Problem> {
+        let selected = self.0.scope.select(requested);
+        selected.map_err(|error| Problem::new(ProblemCode::Forbidden, error.to_string()))
+    }
+
+    pub(in crate::web) fn pii_access(&self) -> PiiAccess {
+        PiiAccess::for_role(self.0.role)
+    }
+
+    /// The name of a list for its cursors, which keys with another scope cannot use.
+    pub(in crate::web) fn listing(&self, name: &str) -> String {
+        match &self.0.scope {
+            ProjectScope::All => name.to_owned(),
+            ProjectScope::Only(projects) => format!("{name} of {projects:?}"),
+        }
+    }
+}
 
 impl<'a> FromRequest<'a> for Caller {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {

@@ -10,7 +10,8 @@ pub(in crate::web) mod authorization;
 mod credentials;
 mod key_list;
 mod key_watch;
-pub(in crate::web) mod policy;
+pub mod policy;
+pub mod policy_table;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -15,7 +15,7 @@ use crate::domain::access::Role;
 
 /// Which projects an operation covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) enum ScopeRule {
+pub enum ScopeRule {
     /// Everything that it returns or changes belongs to a project, and it is limited to those of the key.
     Filtered,
     /// It covers all projects at once, so that a key that is limited to some must not call it.
@@ -26,7 +26,7 @@ pub(in crate::web) enum ScopeRule {
 
 /// What is written to the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) enum AuditRule {
+pub enum AuditRule {
     Never,
     /// Every call.
     Always,
@@ -38,7 +38,7 @@ pub(in crate::web) enum AuditRule {
 
 /// How much work an operation causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) enum CostClass {
+pub enum CostClass {
     Light,
     /// May read many payments or cells.
     Expensive,
@@ -48,17 +48,17 @@ pub(in crate::web) enum CostClass {
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::web) struct Policy {
+pub struct Policy {
     /// The `operationId` of the document.
-    pub(in crate::web) operation: &'static str,
-    pub(in crate::web) method: &'static str,
+    pub operation: &'static str,
+    pub method: &'static str,
     /// As in the document: a parameter is `{name}`.
-    pub(in crate::web) path: &'static str,
+    pub path: &'static str,
     /// `None`: without a key.
-    pub(in crate::web) role: Option<Role>,
-    pub(in crate::web) scope: ScopeRule,
-    pub(in crate::web) audit: AuditRule,
-    pub(in crate::web) cost: CostClass,
+    pub role: Option<Role>,
+    pub scope: ScopeRule,
+    pub audit: AuditRule,
+    pub cost: CostClass,
 }
 
 /// Pages and documents, which need no key.
@@ -83,7 +83,7 @@ const fn change(operation: &'static str, call: (&'static str, &'static str), rol
     Policy { operation, method, path, role: Some(role), scope, audit: Always, cost: Light }
 }
 
-pub(in crate::web) const POLICIES: &[Policy] = &[
+pub const POLICIES: &[Policy] = &[
     page("openRoot", "/"),
     page("openSwaggerUi", "/api/docs"),
     page("getOpenApiJson", "/api/openapi.json"),
@@ -123,7 +123,7 @@ pub(in crate::web) const POLICIES: &[Policy] = &[
     change("runReconciliation", ("POST", "/api/v1/reconciliation/run"), Operator, AllProjects),
     read("listReconciliationRuns", "/api/v1/reconciliation/runs", AllProjects),
     read("getReconciliationRun", "/api/v1/reconciliation/runs/{id}", AllProjects),
-    read("listReconciliationResults", "/api/v1/reconciliation/runs/{id}/results", AllProjects),
+    read("listReconciliationResults", "/api/v1/reconciliation/runs/{id}/results", Filtered),
     read("listJobs", "/api/v1/jobs", AllProjects),
     read("getJob", "/api/v1/jobs/{id}", AllProjects),
     change("cancelJob", ("POST", "/api/v1/jobs/{id}/cancel"), Operator, AllProjects),

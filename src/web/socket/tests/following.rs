@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use super::super::message::Outgoing;
 use super::super::outbox::Outbox;
 use super::*;
+use crate::domain::access::{FileAudience, Principal, ProjectScope, Role};
+use crate::domain::masking::PiiAccess;
 
 /// Up to `count` ids that arrive within `limit`.
 async fn receive(outbox: &Outbox, count: usize, limit: Duration) -> Vec<i64> {
@@ -32,7 +35,7 @@ fn event(id: i64) -> RecordedEvent {
 async fn events_arrive_in_order_each_once() {
     let feed = FakeFeed::new((1..=5).map(event).collect());
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     feed.commit_and_publish(event(6));
     feed.commit_and_publish(event(7));
     let _ = feed.redis.lock().expect("sound").send(event(6));
@@ -44,7 +47,7 @@ async fn events_arrive_in_order_each_once() {
 async fn lost_publish_is_recovered_by_the_next_one() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     feed.commit(event(2));
     feed.commit(event(3));
     feed.commit_and_publish(event(4));
@@ -55,7 +58,7 @@ async fn lost_publish_is_recovered_by_the_next_one() {
 async fn lost_publish_is_recovered_after_a_silence() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     feed.commit(event(2));
     assert_eq!(receive(&outbox, 1, AFTER_SILENCE).await, [2]);
 }
@@ -64,7 +67,7 @@ async fn lost_publish_is_recovered_after_a_silence() {
 async fn rolled_back_transaction_delays_no_event() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     feed.commit_and_publish(event(3));
     feed.commit_and_publish(event(4));
     feed.commit_and_publish(event(9));
@@ -75,7 +78,7 @@ async fn rolled_back_transaction_delays_no_event() {
 async fn events_come_from_the_table_during_a_redis_outage() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     feed.disconnect_redis();
     feed.commit(event(2));
     assert_eq!(receive(&outbox, 1, AFTER_SILENCE).await, [2]);
@@ -95,7 +98,7 @@ async fn events_come_from_the_table_during_a_redis_outage() {
 async fn gap_waits_for_the_table_and_is_filled() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     feed.table_away.store(true, Ordering::Relaxed);
     feed.commit(event(2));
     feed.commit_and_publish(event(3));
@@ -109,7 +112,7 @@ async fn gap_waits_for_the_table_and_is_filled() {
 async fn catching_up_overflows_no_client() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     (2..=5_000).for_each(|id| feed.commit(event(id)));
     feed.commit_and_publish(event(5_001));
     assert_eq!(receive(&outbox, 5_000, Duration::from_secs(10)).await, (2..=5_001).collect::<Vec<_>>());
@@ -120,7 +123,7 @@ async fn catching_up_overflows_no_client() {
 async fn delayed_event_is_sent_in_the_end() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     feed.commit_and_publish(metrics(2, &[Source::Vima]));
     feed.commit_and_publish(metrics(3, &[Source::Payshack]));
     feed.commit_and_publish(metrics(4, &[Source::Vima]));
@@ -138,7 +141,7 @@ async fn delayed_event_is_sent_in_the_end() {
 async fn client_that_reconnects_after_any_message_gets_every_delayed_event() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let outbox = hub.join(None).await.outbox;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
     for event in [
         metrics(2, &[Source::Vima]),
         metrics(3, &[Source::Payshack]),
@@ -162,7 +165,7 @@ async fn client_that_reconnects_after_any_message_gets_every_delayed_event() {
             (6, vec![event(7)]),
             (7, vec![]),
         ] {
-            let outbox = hub.join(Some(last)).await.outbox;
+            let outbox = hub.join(Principal::anyone(), Some(last)).await.outbox;
             let mut messages = vec![];
             while let Ok(message) = timeout(Duration::from_millis(20), outbox.next()).await {
                 messages.push(message.recorded.clone());
@@ -176,7 +179,7 @@ async fn client_that_reconnects_after_any_message_gets_every_delayed_event() {
 async fn reconnecting_client_receives_missed_events() {
     let feed = FakeFeed::new((11..=20).map(event).collect());
     let hub = feed.start().await;
-    let witness = hub.join(None).await;
+    let witness = hub.join(Principal::anyone(), None).await;
     assert_eq!(witness.last_event_id, 20);
     (21..=24).for_each(|id| feed.commit_and_publish(event(id)));
     receive(&witness.outbox, 4, SOON).await;
@@ -190,7 +193,7 @@ async fn reconnecting_client_receives_missed_events() {
         ("a history that is no more", 900, vec![], true),
         ("nonsense", -7, (11..=24).collect(), true),
     ] {
-        let membership = hub.join(Some(since)).await;
+        let membership = hub.join(Principal::anyone(), Some(since)).await;
         assert_eq!(receive(&membership.outbox, 100, Duration::from_millis(20)).await, replayed, "{name}");
         assert_eq!((membership.last_event_id, membership.gap), (24, gap), "{name}");
     }
@@ -202,7 +205,7 @@ async fn client_from_a_process_ahead_receives_nothing_twice() {
     let hub = feed.start().await;
     feed.commit(event(2));
     feed.commit(event(3));
-    let membership = hub.join(Some(3)).await;
+    let membership = hub.join(Principal::anyone(), Some(3)).await;
     assert!(!membership.gap);
     feed.commit_and_publish(event(4));
     assert_eq!(receive(&membership.outbox, 2, SOON).await, [4]);
@@ -212,11 +215,11 @@ async fn client_from_a_process_ahead_receives_nothing_twice() {
 async fn unavailable_table_is_only_a_gap() {
     let feed = FakeFeed::new((1..=5).map(event).collect());
     let hub = feed.start().await;
-    let witness = hub.join(None).await.outbox;
+    let witness = hub.join(Principal::anyone(), None).await.outbox;
     feed.commit_and_publish(event(6));
     receive(&witness, 1, SOON).await;
     feed.table_away.store(true, Ordering::Relaxed);
-    let membership = hub.join(Some(2)).await;
+    let membership = hub.join(Principal::anyone(), Some(2)).await;
     assert!(membership.gap);
     feed.commit_and_publish(event(7));
     assert_eq!(receive(&membership.outbox, 2, SOON).await, [6, 7]);
@@ -226,13 +229,58 @@ async fn unavailable_table_is_only_a_gap() {
 async fn history_is_bounded_and_the_table_has_the_rest() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;
-    let witness = hub.join(None).await.outbox;
+    let witness = hub.join(Principal::anyone(), None).await.outbox;
     (2..=8_000).for_each(|id| feed.commit(event(id)));
     feed.commit_and_publish(event(8_001));
     assert_eq!(receive(&witness, 8_000, Duration::from_secs(10)).await.len(), 8_000);
-    assert!(!hub.join(Some(7_500)).await.gap);
-    let far = hub.join(Some(3_001)).await;
+    assert!(!hub.join(Principal::anyone(), Some(7_500)).await.gap);
+    let far = hub.join(Principal::anyone(), Some(3_001)).await;
     assert!(!far.gap);
     assert_eq!(receive(&far.outbox, 5_000, SOON).await, (3_002..=8_001).collect::<Vec<_>>());
-    assert!(hub.join(Some(3_000)).await.gap, "more than are replayed");
+    assert!(hub.join(Principal::anyone(), Some(3_000)).await.gap, "more than are replayed");
+}
+
+#[tokio::test]
+async fn scoped_key_receives_only_what_is_about_its_projects() {
+    let scope = |projects: &[&str]| ProjectScope::new(Some(projects.iter().map(|&name| name.to_owned()).collect()));
+    let limited = Principal { role: Role::Viewer, scope: scope(&["acme"]), ..Principal::anyone() };
+    let export = |id, role, projects: Option<&[&str]>| {
+        let audience = projects.map(|projects| FileAudience { role, scope: scope(projects) });
+        recorded(id, Event::ExportReady { id: Uuid::nil(), audience })
+    };
+    let events = [
+        new_transactions(1, Source::Vima),
+        metrics(2, &[Source::Vima]),
+        export(3, Role::Viewer, Some(&["acme"])),
+        export(4, Role::Viewer, Some(&["other"])),
+        export(5, Role::Viewer, Some(&[])),
+        export(6, Role::Admin, Some(&["acme"])),
+        export(7, Role::Viewer, None),
+        job_failed(8),
+        completed(9, Source::Vima),
+    ];
+    let feed = FakeFeed::new(vec![event(0)]);
+    let hub = feed.start().await;
+    let live = hub.join(limited.clone(), None).await.outbox;
+    let everything = hub.join(Principal::anyone(), None).await.outbox;
+    for event in &events {
+        feed.commit_and_publish(event.clone());
+    }
+    assert_eq!(receive(&everything, 9, AFTER_SILENCE).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(receive(&live, 3, SOON).await, [2, 3]);
+    assert_eq!(live.position(), 9);
+    let replayed = hub.join(limited, Some(0)).await.outbox;
+    assert_eq!(receive(&replayed, 3, SOON).await, [2, 3], "a replay obeys the same rule");
+}
+
+#[test]
+fn viewers_get_masked_errors_and_no_client_gets_the_audience() {
+    let failed =
+        Event::JobFailed { kind: "export".to_owned(), job_id: Uuid::nil(), error: "bad a.b@example.com".to_owned() };
+    let failed = Outgoing::from(recorded(1, failed));
+    assert!(failed.text(PiiAccess::Full).contains("a.b@example.com"));
+    assert!(!failed.text(PiiAccess::Masked).contains("a.b@"));
+    let audience = Some(Principal::anyone().file_audience());
+    let ready = Outgoing::from(recorded(2, Event::ExportReady { id: Uuid::nil(), audience }));
+    assert!(!ready.text(PiiAccess::Full).contains("audience"), "{ready:?}");
 }

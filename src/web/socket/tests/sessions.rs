@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::SinkExt;
 use poem::listener::{Acceptor, Listener, TcpListener};
-use poem::{Route, Server};
+use poem::{EndpointExt, Request, Route, Server};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,6 +14,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::super::message::LONGEST;
 use super::super::mount;
 use super::*;
+use crate::domain::access::Principal;
+use crate::web::http::auth::Caller;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -21,7 +23,11 @@ type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Serves `hub` while the test runs; returns its address.
 async fn serve(hub: &Arc<Hub>) -> String {
-    let route = mount(Route::new(), hub);
+    let as_anyone = |mut request: Request| async move {
+        request.set_data(Caller(Principal::anyone()));
+        Ok(request)
+    };
+    let route = mount(Route::new(), hub).before(as_anyone);
     let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
     let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_string();
     tokio::spawn(Server::new_with_acceptor(acceptor).run(route));
