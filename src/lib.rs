@@ -13,13 +13,14 @@
 //! ```
 //!
 //! `web` and `jobs` may read from `db` directly. `tabular` turns rows into CSV, NDJSON and workbooks. `config`, `clock`,
-//! `telemetry` and `shutdown` are outside the stack; `check` uses all of it.
+//! `telemetry` and `shutdown` are outside the stack; `check` and `erase`, which are commands, use all of it.
 
 pub mod check;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod domain;
+pub mod erase;
 pub mod objects;
 pub mod operations;
 pub mod providers;

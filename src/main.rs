@@ -15,6 +15,7 @@ use psp_dashboard::clock::SystemClock;
 use psp_dashboard::config::{EnvVars, ServersConfig, TelemetryConfig, WebConfig};
 use psp_dashboard::db::migrate::migrate;
 use psp_dashboard::db::pool::connect;
+use psp_dashboard::erase::EraseArguments;
 use psp_dashboard::operations::verify_audit::AuditPosition;
 use psp_dashboard::telemetry;
 use psp_dashboard::web::app;
@@ -45,6 +46,8 @@ enum Command {
     /// Create, list, rotate and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Erase a person from payments, quarantine, exports, notes and the audit log; without --yes only count
+    Erase(EraseArguments),
     /// Test every setting and connection and report what is wrong
     Check {
         /// Also compare the metric rollups with all transactions
@@ -84,6 +87,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate_database().await?,
         Command::Openapi { format } => std::io::stdout().write_all(render(format).as_bytes())?,
         Command::Keys(command) => keys_command::run(command).await?,
+        Command::Erase(arguments) => arguments.run().await?,
         Command::Check { rollups, audit, after } => {
             return Ok(check(&Thoroughness { rollups, audit, audit_after: after }).await);
         }

@@ -5,7 +5,7 @@
 
 mod access;
 mod env_vars;
-mod export_store;
+pub mod export_store;
 mod http;
 mod network;
 mod programs;

@@ -12,6 +12,7 @@ pub mod access;
 pub mod connection_limit;
 pub mod count;
 pub mod discrepancies;
+pub mod erasure;
 pub mod error;
 pub mod events;
 pub mod exports;

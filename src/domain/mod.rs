@@ -6,6 +6,7 @@ pub mod access;
 pub mod backoff;
 pub mod day;
 pub mod discrepancy;
+pub mod erasure;
 pub mod event;
 pub mod exchange_rate;
 pub mod job;

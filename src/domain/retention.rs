@@ -110,7 +110,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 44] = {
+pub const RETENTION: [RetentionRule; 46] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -156,6 +156,8 @@ pub const RETENTION: [RetentionRule; 44] = {
         rule("audit_log", Expires(&[Rows::AuditLog])),
         rule("audit_anchors", Kept("one short row per removal of expired audit entries, to verify the others")),
         rule("audit_head", Bounded("one row")),
+        rule("erased_identifiers", Kept("short digests, so that a person who was erased is not stored again")),
+        rule("erasure_key", Bounded("one row")),
         rule("exports", Expires(&[Rows::Exports])),
         rule("export_pieces", Expires(&[Rows::ExportFiles])),
     ]

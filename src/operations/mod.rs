@@ -10,6 +10,7 @@ pub mod cancel_job;
 pub mod connect_servers;
 pub mod delete_expired;
 pub mod enqueue_job;
+pub mod erase_person;
 pub mod expire_audit;
 pub mod export;
 pub mod find_counterpart;

@@ -14,9 +14,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::rate_cache::RateCache;
-use crate::db::DbError;
 use crate::db::metrics::{cells, data_version};
 use crate::db::transactions::{self, ExistingTransaction, TransactionChange, TransactionWrite};
+use crate::db::{DbError, erasure};
+use crate::domain::erasure::{ErasedPersons, without_payer};
 use crate::domain::event::Event;
 use crate::domain::exchange_rate::{Rates, Valuation};
 use crate::domain::metrics::cell::{Contribution, Deltas};
@@ -43,7 +44,9 @@ pub(super) async fn store_transactions(
     let existing = transactions::list_existing(connection, source, kind, &ids).await?;
     let rates = rates.get(connection, currencies_without_rate(records)).await?;
     let plan = Plan::new(records, &existing, read_by, &rates);
-    transactions::upsert(connection, &plan.writes(&existing), now).await?;
+    let erased = erasure::list_erased(connection).await?;
+    let without_payer = plan.without_payer(&existing, &erased);
+    transactions::upsert(connection, &plan.writes(&existing, &without_payer), now).await?;
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
     let deltas = plan.deltas(&existing);
     data_version::increment(connection, source, &deltas.days()).await?;
@@ -139,7 +142,25 @@ impl<'page> Plan<'page> {
         self.latest.insert(source_id, Latest { id, version, record, valuation: Valuation::new(record, rates) });
     }
 
-    fn writes(&self, existing: &HashMap<String, ExistingTransaction>) -> Vec<TransactionWrite<'page>> {
+    /// What is written of payments of erased persons, and of payments whose payer was erased. Their content hash stays that of the
+    /// record, so that an unchanged record is not written again.
+    fn without_payer(
+        &self,
+        existing: &HashMap<String, ExistingTransaction>,
+        erased: &ErasedPersons,
+    ) -> HashMap<&'page str, Transaction> {
+        let is_erased = |source_id: &str, record: &Transaction| {
+            existing.get(source_id).is_some_and(|existing| existing.erased) || erased.include_payer_of(record)
+        };
+        let of_erased = self.latest.iter().filter(|(source_id, latest)| is_erased(source_id, latest.record));
+        of_erased.map(|(source_id, latest)| (*source_id, without_payer(latest.record))).collect()
+    }
+
+    fn writes<'plan>(
+        &'plan self,
+        existing: &HashMap<String, ExistingTransaction>,
+        without_payer: &'plan HashMap<&'page str, Transaction>,
+    ) -> Vec<TransactionWrite<'plan>> {
         self.latest
             .iter()
             .map(|(source_id, latest)| TransactionWrite {
@@ -148,7 +169,7 @@ impl<'page> Plan<'page> {
                 content: latest.version.content,
                 replaced_in_place: latest.version.replaced_in_place,
                 read_by: self.read_by,
-                payment: latest.record,
+                payment: without_payer.get(source_id).unwrap_or(latest.record),
                 valuation: latest.valuation,
             })
             .collect()

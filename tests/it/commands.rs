@@ -27,7 +27,7 @@ const LONG_RUNNING: [(Program, &str); 3] =
 #[test]
 fn every_command_has_help_and_a_version() {
     for (program, commands) in [
-        (Program::Psp, &["web", "migrate", "openapi", "keys", "check"][..]),
+        (Program::Psp, &["web", "migrate", "openapi", "keys", "check", "erase"][..]),
         (Program::Jobs, &["worker", "scheduler", "enqueue", "quarantine"][..]),
         (Program::Sandbox, &[][..]),
     ] {

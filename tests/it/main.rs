@@ -18,6 +18,7 @@ mod day_reads;
 mod disclosure;
 mod discrepancies;
 mod end_to_end;
+mod erasure;
 mod exchange_rates;
 mod export;
 mod failover;

@@ -51,6 +51,8 @@ pub struct ExistingTransaction {
     /// Its part of the metrics.
     pub share: Contribution,
     pub amount: Decimal,
+    /// Whether its payer was erased.
+    pub erased: bool,
 }
 
 struct ExistingRow {
@@ -73,6 +75,7 @@ struct ExistingRow {
     fee: Option<Decimal>,
     fee_usd: Option<Decimal>,
     created_at: DateTime<Utc>,
+    erased: bool,
 }
 
 impl ExistingRow {
@@ -115,7 +118,10 @@ impl ExistingRow {
                 usd_missing: i64::from(self.amount_usd.is_none()),
             },
         };
-        Ok((self.source_id, ExistingTransaction { id: self.id, known, share, amount: self.amount }))
+        Ok((
+            self.source_id,
+            ExistingTransaction { id: self.id, known, share, amount: self.amount, erased: self.erased },
+        ))
     }
 }
 
@@ -131,7 +137,8 @@ pub async fn list_existing(
         ExistingRow,
         r#"SELECT existing.id, existing.source_id, version_sequence::text, version_modified_at, content_hash,
                   original_status, replaced_in_place, rules_generation, project, merchant_id, country, payment_method,
-                  currency, status, amount, amount_usd, fee, fee_usd, created_at
+                  currency, status, amount, amount_usd, fee, fee_usd, created_at,
+                  erased_at IS NOT NULL AS "erased!"
              FROM UNNEST($3::text[]) AS incoming (source_id)
             CROSS JOIN LATERAL (
                   SELECT * FROM transactions

@@ -24,18 +24,38 @@ pub struct NewContent {
     pub hash: Vec<u8>,
 }
 
-/// The entries whose content contains one of `patterns` (of `LIKE`, in lower case).
-pub async fn list_containing(connection: &mut PgConnection, patterns: &[String]) -> Result<Vec<EntryContent>, DbError> {
-    let found = sqlx::query_as!(
+/// The entries whose content contains what `pattern` (a regular expression) finds, with `replacement` instead.
+///
+/// Entries of other transactions wait until this one ends, so that none is missed.
+pub async fn list_erased(
+    connection: &mut PgConnection,
+    pattern: &str,
+    replacement: &str,
+) -> Result<Vec<NewContent>, DbError> {
+    sqlx::query!("SELECT sequence FROM audit_head FOR UPDATE").fetch_one(&mut *connection).await?;
+    let contents = sqlx::query_as!(
         EntryContent,
-        r#"SELECT sequence, details, before, after FROM audit_log
-            WHERE lower(concat_ws(' ', details::text, before::text, after::text)) LIKE ANY($1) ORDER BY sequence"#,
-        patterns
-    );
-    Ok(found.fetch_all(connection).await?)
+        r#"SELECT sequence, new.details AS "details!", new.before, new.after
+             FROM audit_log CROSS JOIN LATERAL (
+                      SELECT erase_strings(audit_log.details, $1, $2) AS details,
+                             erase_strings(audit_log.before, $1, $2) AS before,
+                             erase_strings(audit_log.after, $1, $2) AS after) AS new
+            WHERE concat_ws(' ', audit_log.details, audit_log.before, audit_log.after) ~* $1
+              AND (audit_log.details, audit_log.before, audit_log.after) IS DISTINCT FROM (new.details, new.before, new.after)
+            ORDER BY sequence"#,
+        pattern,
+        replacement
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut hashed = vec![];
+    for content in contents {
+        hashed.push(hash(connection, content).await?);
+    }
+    Ok(hashed)
 }
 
-pub async fn hash(connection: &mut PgConnection, content: EntryContent) -> Result<NewContent, DbError> {
+async fn hash(connection: &mut PgConnection, content: EntryContent) -> Result<NewContent, DbError> {
     let salt = new_salt();
     let hash = sqlx::query_scalar!(
         r#"SELECT audit_content_hash($1, $2, $3, $4) AS "hash!""#,
