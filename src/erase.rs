@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::clock::{Clock, SystemClock};
@@ -16,7 +17,6 @@ use crate::operations::export::store::ExportStore;
 const COMMAND: &str = "psp erase";
 
 #[derive(Debug, Args)]
-#[group(id = "person", required = true, multiple = true, args = ["email", "phone", "user_id"])]
 pub struct EraseArguments {
     /// An e-mail address of the person; may be repeated, like the others
     #[arg(long)]
@@ -37,7 +37,11 @@ impl EraseArguments {
         let emails = self.email.iter().map(|text| Identifier::email(text));
         let phones = self.phone.iter().map(|text| Identifier::phone(text));
         let user_ids = self.user_id.iter().map(|text| Identifier::user_id(text));
-        Ok(emails.chain(phones).chain(user_ids).collect::<Result<_, _>>()?)
+        let identifiers: Vec<Identifier> = emails.chain(phones).chain(user_ids).collect::<Result<_, _>>()?;
+        if identifiers.is_empty() {
+            bail!("name the person by --email, --phone or --user-id");
+        }
+        Ok(identifiers)
     }
 
     /// Prints what was erased, or would be.
