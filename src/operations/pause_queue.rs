@@ -38,9 +38,10 @@ async fn set_paused(
     }
     let changed_by = &audit.principal.name;
     let mut transaction = pool.begin().await?;
-    let changed = match paused {
-        true => queues::insert_pause(&mut *transaction, name, changed_by).await?,
-        false => queues::delete_pause(&mut *transaction, name).await?,
+    let changed = if paused {
+        queues::insert_pause(&mut *transaction, name, changed_by).await?
+    } else {
+        queues::delete_pause(&mut *transaction, name).await?
     };
     let record = AuditRecord::succeeded(json!({"queue": name}))
         .with_change(json!({"paused": paused != changed}), json!({"paused": paused}));
