@@ -7,17 +7,24 @@ use crate::domain::network::Network;
 pub struct NetworkConfig {
     /// The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<Network>,
+    /// The names under which clients reach it; none means any.
+    pub public_hosts: Vec<String>,
 }
 
 impl NetworkConfig {
-    /// Reads `TRUSTED_PROXIES`.
+    /// Reads `TRUSTED_PROXIES` and `PUBLIC_HOSTS`.
     pub fn read(env: &mut EnvVars) -> Option<Self> {
         let setting = Setting::open("TRUSTED_PROXIES", "10.0.0.0/8,192.168.1.7");
-        let listed = env.text(setting.name).unwrap_or_default();
-        let proxies = listed.split(',').map(str::trim).filter(|text| !text.is_empty());
-        let proxies: Vec<Option<Network>> = proxies.map(|text| env.parse(setting, text)).collect();
-        Some(Self { trusted_proxies: proxies.into_iter().collect::<Option<_>>()? })
+        let proxies: Vec<Option<Network>> =
+            list(env, setting.name).iter().map(|text| env.parse(setting, text)).collect();
+        let public_hosts = list(env, "PUBLIC_HOSTS");
+        Some(Self { trusted_proxies: proxies.into_iter().collect::<Option<_>>()?, public_hosts })
     }
+}
+
+fn list(env: &EnvVars, name: &str) -> Vec<String> {
+    let listed = env.text(name).unwrap_or_default();
+    listed.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::{
-    AccessConfig, EnvVars, HttpConfig, NetworkConfig, ProvidersConfig, ReconciliationConfig, ServersConfig, Setting,
-    SyncConfig, TelemetryConfig, export_store, number_in, seconds,
+    AccessConfig, EnvVars, HttpConfig, LimitsConfig, NetworkConfig, ProvidersConfig, ReconciliationConfig,
+    ServersConfig, Setting, SyncConfig, TelemetryConfig, export_store, number_in, seconds,
 };
 use crate::objects::ObjectSettings;
 
@@ -21,6 +21,7 @@ pub struct WebConfig {
     pub port: u16,
     pub http: HttpConfig,
     pub network: NetworkConfig,
+    pub limits: LimitsConfig,
     pub servers: ServersConfig,
     pub access: AccessConfig,
     /// Needed to report when the next sync is due.
@@ -40,6 +41,7 @@ impl WebConfig {
         let port = env.optional(Setting::open("PORT", "8000"), 8000);
         let http = HttpConfig::read(env);
         let network = NetworkConfig::read(env);
+        let limits = LimitsConfig::read(env);
         let servers = ServersConfig::read(env);
         let access = AccessConfig::read(env);
         let sync = SyncConfig::read(env);
@@ -53,6 +55,7 @@ impl WebConfig {
             port: port?,
             http: http?,
             network: network?,
+            limits: limits?,
             servers: servers?,
             access: access?,
             sync: sync?,

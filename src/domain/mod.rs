@@ -17,6 +17,7 @@ pub mod money;
 pub mod network;
 pub mod outlier;
 pub mod rate;
+pub mod rate_limit;
 pub mod recheck;
 pub mod reconciliation;
 pub mod record;

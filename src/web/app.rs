@@ -82,19 +82,19 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Respon
         .at("/", get(root))
         .nest_no_strip("/health", openapi::described(HealthApi::default()))
         .nest_no_strip("/api/v1", openapi::described(versioned()));
-    let pages = document()
-        .mount(pages)
+    let pages = pages
         // Not Brotli, which browsers prefer: at the quality that poem uses, it takes a hundred times as long as the rest of the
         // response.
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
         .before(skip_compression);
-    // Beside the pages, because an upgrade must not be compressed.
-    let routes = socket::mount(Route::new().nest("/", pages), hub);
-    let (access, proxies) = (state.access(), state.proxies.clone());
+    // Beside the pages, because an upgrade must not be compressed, and the documents are already.
+    let routes = document().mount(socket::mount(Route::new().nest("/", pages), hub));
+    let (access, limits) = (state.access(), Arc::clone(&state.limits));
+    let network = (state.proxies.clone(), state.hosts.clone());
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
     let auditor = Arc::new(Auditor::new(state.pool.clone(), Arc::clone(&state.clock)));
     let routes = routes.data(Arc::clone(&access)).data(state);
-    RequestMiddleware::new(Authorization::new(routes, access, auditor), proxies, cors, requests)
+    RequestMiddleware::new(Authorization::new(routes, access, auditor, limits), network, cors, requests)
 }
 
 #[handler]

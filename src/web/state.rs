@@ -3,6 +3,8 @@
 use super::http::auth::Access;
 use super::http::client_address::TrustedProxies;
 use super::http::cors::Cors;
+use super::http::hardening::PublicHosts;
+use super::http::limits::Limits;
 use super::http::pagination::Cursors;
 use super::http::response_cache::ResponseCache;
 use crate::clock::SharedClock;
@@ -42,6 +44,8 @@ pub struct State {
     pub(in crate::web) exporter: Exporter,
     pub(in crate::web) files: ExportStore,
     pub(in crate::web) proxies: TrustedProxies,
+    pub(in crate::web) hosts: PublicHosts,
+    pub(in crate::web) limits: Arc<Limits>,
     pub(in crate::web) cors: Cors,
     pub(in crate::web) requests: RequestCounter,
 }
@@ -74,6 +78,7 @@ impl State {
             return Err(StateError::NoKeys);
         }
         let requests = RequestCounter::default();
+        let limits = Limits::new(&config.limits, Some(redis.clone()), pool.options().get_max_connections());
         Ok(Self {
             cursors: Cursors::new(cursor_key::get(&pool).await?),
             metrics: MetricsCache::new(pool.clone()),
@@ -91,6 +96,8 @@ impl State {
             sync: config.sync.clone(),
             reconciliation: config.reconciliation.clone(),
             report_timezone: config.report_timezone,
+            hosts: PublicHosts::new(&config.network.public_hosts),
+            limits: Arc::new(limits),
             proxies: TrustedProxies::new(&config.network.trusted_proxies),
             cors: Cors::new(config.access.allowed_origins.clone()),
         })

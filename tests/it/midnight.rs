@@ -15,7 +15,11 @@ use crate::harness::test_system::{ADMIN, TestSystem};
 
 /// The period of a response, or the first and the last of its times.
 async fn period(web: &impl Endpoint<Output = Response>, path: &str) -> Value {
-    let request = Request::builder().uri_str(format!("/api/v1{path}")).header("x-api-key", ADMIN).finish();
+    let request = Request::builder()
+        .uri_str(format!("/api/v1{path}"))
+        .header("x-api-key", ADMIN)
+        .header("host", "localhost")
+        .finish();
     let response = web.get_response(request).await;
     assert!(response.status().is_success(), "{path}: {}", response.status());
     let body: Value = response.into_body().into_json().await.expect("JSON");

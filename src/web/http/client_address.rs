@@ -7,10 +7,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use poem::Request;
 use poem::http::header::{HeaderMap, HeaderName};
-use poem::{FromRequest, Request, RequestBody};
 
-use super::problem::Problem;
 use crate::domain::network::Network;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -20,12 +19,18 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub(in crate::web) struct TrustedProxies(Arc<[Network]>);
 
 /// Where a request comes from. [`super::middleware`] puts it into every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::web) struct Client {
     /// `None` if the request did not come over a network, as in tests.
     pub(in crate::web) address: Option<IpAddr>,
     /// Whether the client uses HTTPS. Only a trusted proxy can say so, because this process serves plain HTTP.
     pub(in crate::web) is_secure: bool,
+}
+
+impl Client {
+    pub(in crate::web) fn of(request: &Request) -> Self {
+        request.extensions().get().copied().unwrap_or_default()
+    }
 }
 
 impl TrustedProxies {
@@ -73,13 +78,6 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     let address = text.parse().or_else(|_| with_port()).ok().or_else(in_brackets)?;
     Some(IpAddr::to_canonical(&address))
-}
-
-impl<'a> FromRequest<'a> for Client {
-    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let client = request.extensions().get().copied();
-        Ok(client.ok_or_else(|| Problem::internal("a request has no client: it did not pass the middleware"))?)
-    }
 }
 
 #[cfg(test)]

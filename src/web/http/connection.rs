@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::limits::HeldPermit;
+
 /// How long a client may accept nothing of what is sent to it.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -54,6 +56,17 @@ impl Activity {
     pub(super) fn open_request(&self) -> OpenRequest {
         self.0.send_modify(|state| *state = ActivityState { open: state.open + 1, head_started: false, served: true });
         OpenRequest(self.clone())
+    }
+
+    /// Whether there was no request yet.
+    pub(super) fn is_unused(&self) -> bool {
+        let state = self.0.borrow();
+        state.open == 0 && !state.served
+    }
+
+    /// Whether there is no open request.
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.borrow().open == 0
     }
 
     fn note_received(&self) {
@@ -97,11 +110,13 @@ impl Drop for OpenRequest {
 pub(super) struct OpenBody<B> {
     body: B,
     _open: OpenRequest,
+    _permit: Option<HeldPermit>,
 }
 
 impl<B> OpenBody<B> {
-    pub(super) fn new(body: B, open: OpenRequest) -> Self {
-        Self { body, _open: open }
+    /// `permit` is kept as long as the body.
+    pub(super) fn new(body: B, open: OpenRequest, permit: Option<HeldPermit>) -> Self {
+        Self { body, _open: open, _permit: permit }
     }
 }
 

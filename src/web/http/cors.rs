@@ -14,8 +14,9 @@ use poem::{Request, Response};
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, X-API-Key, Content-Type, Idempotency-Key, X-Request-Id");
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("X-Request-Id, Location, Retry-After, Content-Disposition, X-Total-Count");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "X-Request-Id, Location, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition, X-Total-Count",
+);
 /// Ten minutes: a new setting takes effect soon, and most calls of a dashboard need no preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 

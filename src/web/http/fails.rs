@@ -20,10 +20,11 @@ pub(in crate::web) trait Failure {
     fn into_problem(self) -> Problem;
 }
 
-/// Problems that operations do not declare: the document lists 500 for every operation, 503 for those that need a key, and
-/// 400 and 422 for those with input (`openapi::postprocess`).
-const UNDECLARED: [ProblemCode; 4] = [
+/// Problems that operations do not declare: the document lists 500 for every operation, 429 for all but those of health, 503 for
+/// those that need a key, and 400 and 422 for those with input (`openapi::postprocess`).
+const UNDECLARED: [ProblemCode; 5] = [
     ProblemCode::BadRequest,
+    ProblemCode::RateLimited,
     ProblemCode::ValidationError,
     ProblemCode::InternalError,
     ProblemCode::ServiceUnavailable,

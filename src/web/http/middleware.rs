@@ -1,4 +1,4 @@
-//! What every request gets: an id, the address of its client, a span, a log line, CORS headers, and its errors as problem+json.
+//! What every request gets: a check of its size, host and encoding, headers that protect browsers, an id, the address of its client, a span, a log line, CORS headers, and its errors as problem+json.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::client_address::TrustedProxies;
 use super::cors::Cors;
+use super::hardening::{PublicHosts, check_request, protect_response};
 use super::problem::Problem;
 use crate::operations::export::throttle::RequestCounter;
 
@@ -44,17 +45,26 @@ impl RequestId {
 pub(in crate::web) struct RequestMiddleware<E> {
     endpoint: E,
     proxies: TrustedProxies,
+    hosts: PublicHosts,
     cors: Cors,
     requests: RequestCounter,
 }
 
 impl<E: Endpoint> RequestMiddleware<E> {
     /// `requests` counts every request.
-    pub(in crate::web) fn new(endpoint: E, proxies: TrustedProxies, cors: Cors, requests: RequestCounter) -> Self {
-        Self { endpoint, proxies, cors, requests }
+    pub(in crate::web) fn new(
+        endpoint: E,
+        (proxies, hosts): (TrustedProxies, PublicHosts),
+        cors: Cors,
+        requests: RequestCounter,
+    ) -> Self {
+        Self { endpoint, proxies, hosts, cors, requests }
     }
 
     async fn respond(&self, mut request: Request, request_id: &str) -> Response {
+        if let Err(problem) = check_request(&request, &self.hosts) {
+            return problem.into_response(request_id);
+        }
         if let Some(response) = self.cors.preflight(&request) {
             return response;
         }
@@ -88,6 +98,7 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
         let began = Instant::now();
         self.requests.increment();
         let mut response = self.respond(request, &request_id).instrument(span).await;
+        protect_response(response.status(), response.headers_mut(), client);
         self.cors.admit(response.headers_mut(), origin);
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);

@@ -16,6 +16,9 @@ use poem_openapi::{Enum, Object};
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// A hostile request may have any number of errors, and nobody corrects more at once.
+const MAX_ERRORS: usize = 20;
+
 /// The kind of a problem, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
 #[oai(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -36,6 +39,14 @@ pub enum ProblemCode {
     PayloadTooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
+    /// The URL is longer than 8 KiB.
+    UriTooLong,
+    /// There are more than 100 headers, or more than 16 KiB of them.
+    HeadersTooLarge,
+    /// The service has other public names than the host of the request.
+    MisdirectedRequest,
+    /// The caller has sent too many requests, or has too many at the same time.
+    RateLimited,
     /// A value is invalid.
     ValidationError,
     /// The file takes longer than a request may: create an export instead.
@@ -49,7 +60,7 @@ pub enum ProblemCode {
 }
 
 impl ProblemCode {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -58,6 +69,10 @@ impl ProblemCode {
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
+        Self::UriTooLong,
+        Self::HeadersTooLarge,
+        Self::MisdirectedRequest,
+        Self::RateLimited,
         Self::ValidationError,
         Self::ExportTooLong,
         Self::RangeNotSatisfiable,
@@ -76,6 +91,10 @@ impl ProblemCode {
             Self::Conflict => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::ValidationError | Self::ExportTooLong => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -95,6 +114,10 @@ impl ProblemCode {
             Self::Conflict => "Conflict",
             Self::PayloadTooLarge => "Payload too large",
             Self::UnsupportedMediaType => "Unsupported media type",
+            Self::UriTooLong => "URI too long",
+            Self::HeadersTooLarge => "Request header fields too large",
+            Self::MisdirectedRequest => "Misdirected request",
+            Self::RateLimited => "Too many requests",
             Self::ValidationError => "Validation failed",
             Self::ExportTooLong => "Export too long for a request",
             Self::RangeNotSatisfiable => "Range not satisfiable",
@@ -130,7 +153,7 @@ pub struct ProblemBody {
     pub code: ProblemCode,
     /// The id of the request in the logs.
     pub request_id: String,
-    /// The errors by field; empty unless `code` is `VALIDATION_ERROR`.
+    /// The errors by field, at most 20; empty unless `code` is `VALIDATION_ERROR`.
     pub errors: Vec<FieldError>,
 }
 
@@ -140,6 +163,8 @@ pub struct Problem {
     pub code: ProblemCode,
     detail: String,
     errors: Vec<FieldError>,
+    /// How many more errors there are.
+    hidden_errors: usize,
     /// A list, because a map would make every `Result` with a problem large.
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Only for the log.
@@ -156,7 +181,8 @@ impl std::error::Error for Problem {}
 
 impl Problem {
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        let problem = Self { code, detail: detail.into(), errors: vec![], headers: vec![], cause: None };
+        let problem =
+            Self { code, detail: detail.into(), errors: vec![], hidden_errors: 0, headers: vec![], cause: None };
         match code {
             ProblemCode::Unauthenticated => {
                 problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"psp\""))
@@ -168,8 +194,19 @@ impl Problem {
 
     #[must_use]
     pub fn validation(errors: Vec<FieldError>) -> Self {
-        let messages: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-        Self { errors, ..Self::new(ProblemCode::ValidationError, messages.join("; ")) }
+        Self::first_errors(errors, 0)
+    }
+
+    /// The first of `errors`, which are all but `hidden`.
+    fn first_errors(mut errors: Vec<FieldError>, hidden: usize) -> Self {
+        let hidden = hidden + errors.len().saturating_sub(MAX_ERRORS);
+        errors.truncate(MAX_ERRORS);
+        let mut messages: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+        if hidden > 0 {
+            messages.push(format!("and {hidden} more errors"));
+        }
+        Self { errors, hidden_errors: hidden, ..Self::new(ProblemCode::ValidationError, messages.join("; ")) }
     }
 
     /// The same errors in the fields of the object `name`.
@@ -180,7 +217,7 @@ impl Problem {
         }
         let errors = self.errors.into_iter();
         let errors = errors.map(|error| FieldError { field: format!("{name}.{}", error.field), ..error });
-        Self::validation(errors.collect())
+        Self::first_errors(errors.collect(), self.hidden_errors)
     }
 
     /// One invalid field.

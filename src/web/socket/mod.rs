@@ -38,6 +38,8 @@ use crate::web::http::auth::{Caller, KeyWatch};
 pub use feed::{Feed, FeedError, ServerFeed};
 pub use hub::Hub;
 
+use super::http::limits::HeldPermit;
+
 /// The maximum message size of the library. It is above the limit for clients, because only a message that was read can
 /// be answered by an orderly close; it is bounded, because the client chooses the length of a frame.
 const READ_AT_MOST: usize = 1 << 20;
@@ -71,9 +73,10 @@ impl Endpoint for Updates {
         let Caller(principal) = Caller::from_request(&request, &mut body).await?;
         let key_end = KeyWatch::ended_of(&request);
         let socket = WebSocket::from_request(&request, &mut body).await?;
-        let hub = Arc::clone(&self.hub);
+        let (hub, permit) = (Arc::clone(&self.hub), request.extensions().get::<HeldPermit>().cloned());
         let upgrade = socket.config(limits()).on_upgrade(move |stream| async move {
             hub.serve(stream, principal, since, key_end).await;
+            drop(permit);
         });
         Ok(upgrade.into_response())
     }

@@ -21,6 +21,16 @@ pub(crate) const OPERATOR: &str = "operator-key-for-tests";
 /// The key of `vera`.
 pub(crate) const VIEWER: &str = "viewer-key-for-tests";
 
+/// The settings for which 0 means no limit.
+const LIMITS: [&str; 6] = [
+    "RATE_LIMIT_PER_KEY",
+    "RATE_LIMIT_PER_ADDRESS",
+    "FAILED_SIGN_INS_PER_ADDRESS",
+    "EXPENSIVE_QUERIES_PER_KEY",
+    "DOWNLOADS_PER_KEY",
+    "WEBSOCKETS_PER_KEY",
+];
+
 pub(crate) struct TestSystem {
     pub(crate) servers: Arc<Servers>,
     pub(crate) sandbox: Sandbox,
@@ -53,6 +63,8 @@ impl TestSystem {
             ("SHUTDOWN_GRACE_SECONDS", "10".to_owned()),
             ("LOG_LEVEL", "info,sqlx=warn".to_owned()),
         ]);
+        // A test sends more requests than a user. Those of the limits set them.
+        settings.extend(LIMITS.map(|name| (name, "0".to_owned())));
         settings
     }
 

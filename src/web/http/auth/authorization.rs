@@ -1,7 +1,7 @@
 //! Checks each request against the [access policy](super::policy) before its handler runs.
 //!
 //! The check stands in front of the router, so that it cannot be forgotten: what the policy does not list is a 404 or a 405, and
-//! a handler only runs for a caller who may call it.
+//! a handler only runs for a caller who may call it, within the [limits](crate::web::http::limits).
 
 use std::sync::Arc;
 
@@ -15,7 +15,9 @@ use super::credentials::Credential;
 use super::policy::{self, AuditRule, CostClass, Found, Policy, ScopeRule};
 use crate::domain::access::{Principal, ProjectScope, Role};
 use crate::domain::masking::PiiAccess;
+use crate::operations::audit::AuditContext;
 use crate::web::http::client_address::Client;
+use crate::web::http::limits::Limits;
 use crate::web::http::problem::{Problem, ProblemCode};
 
 /// Wraps the router.
@@ -23,11 +25,32 @@ pub(in crate::web) struct Authorization<E> {
     endpoint: E,
     access: Arc<Access>,
     auditor: Arc<Auditor>,
+    limits: Arc<Limits>,
 }
 
 impl<E> Authorization<E> {
-    pub(in crate::web) fn new(endpoint: E, access: Arc<Access>, auditor: Arc<Auditor>) -> Self {
-        Self { endpoint, access, auditor }
+    pub(in crate::web) fn new(endpoint: E, access: Arc<Access>, auditor: Arc<Auditor>, limits: Arc<Limits>) -> Self {
+        Self { endpoint, access, auditor, limits }
+    }
+
+    /// Finds the caller, and whether it may call the operation.
+    async fn check(&self, policy: &Policy, request: &Request, audit: &mut AuditContext) -> Result<(), Problem> {
+        if let Some(least) = policy.role {
+            let credential = Credential::find(request, policy.accepts_ticket());
+            let address = Client::of(request).address;
+            audit.principal = self.access.authenticate(credential, address).await?;
+            authorize(policy, least, &audit.principal)?;
+        }
+        Ok(())
+    }
+
+    /// A sign-in checks a key that is not in a header.
+    async fn refused_by_handler(&self, client: Client, error: poem::Error) -> Problem {
+        let problem = Problem::from_poem(error);
+        match problem.code {
+            ProblemCode::Unauthenticated => self.limits.refuse(client, problem, true).await,
+            _ => problem,
+        }
     }
 }
 
@@ -35,52 +58,59 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let policy = match policy::find(request.method(), request.uri().path()) {
-            Found::Policy(policy) => policy,
-            Found::OtherMethods(methods) => return Err(method_not_allowed(&methods).into()),
-            Found::Nothing => return Err(NotFoundError.into()),
+        let client = Client::of(&request);
+        let policy = match find_policy(&request) {
+            Ok(policy) => policy,
+            Err(problem) => return Err(self.limits.refuse(client, problem, false).await.into()),
         };
         let mut watch = None;
         let mut audit = context_of(&request, policy);
-        match identify(&self.access, policy, &request).await {
-            Ok(Some(principal)) => audit.principal = principal,
-            Ok(None) => {}
-            Err(problem) => {
-                self.auditor.refused(audit, policy, &request, problem.code.status());
-                return Err(problem.into());
-            }
+        if let Err(problem) = self.check(policy, &request, &mut audit).await {
+            let presents_key = Credential::find(&request, true).is_some();
+            self.auditor.refused(audit, policy, &request, problem.code.status());
+            return Err(self.limits.refuse(client, problem, presents_key).await.into());
         }
-        if let Some(least) = policy.role {
-            if let Err(problem) = authorize(policy, least, &audit.principal) {
-                self.auditor.refused(audit, policy, &request, problem.code.status());
-                return Err(problem.into());
-            }
-            let key_watch = self.access.watch(&audit.principal);
+        let caller = policy.role.map(|_| &audit.principal);
+        let rate = self.limits.admit(policy, client, caller).await?;
+        let permit = self.limits.enter(policy, request.uri(), caller).await?;
+        if let Some(caller) = caller {
+            let key_watch = self.access.watch(caller);
             request.extensions_mut().insert(key_watch.clone());
             watch = Some(key_watch).filter(|_| policy.cost == CostClass::Export);
-            request.extensions_mut().insert(Caller(audit.principal.clone()));
+            request.extensions_mut().insert(Caller(caller.clone()));
             request.extensions_mut().insert(audit.clone());
+        }
+        if let Some(permit) = &permit {
+            request.extensions_mut().insert(permit.clone());
         }
         let path = request.uri().path().to_owned();
         let result = self.endpoint.call(request).await.map(IntoResponse::into_response);
         if policy.audit == AuditRule::Always {
             self.auditor.complete(&audit, &path, &result).await?;
         }
+        let mut response = match result {
+            Ok(response) => response,
+            Err(error) => return Err(self.refused_by_handler(client, error).await.into()),
+        };
+        if let Some(rate) = rate {
+            rate.write(response.headers_mut());
+        }
+        if let Some(permit) = permit.filter(|_| policy.cost == CostClass::Export) {
+            response.extensions_mut().insert(permit);
+        }
         Ok(match watch {
-            Some(watch) => watch.break_off(result?),
-            None => result?,
+            Some(watch) => watch.break_off(response),
+            None => response,
         })
     }
 }
 
-/// The caller of an operation that needs a key: 401 without a valid one.
-async fn identify(access: &Access, policy: &Policy, request: &Request) -> Result<Option<Principal>, Problem> {
-    if policy.role.is_none() {
-        return Ok(None);
+fn find_policy(request: &Request) -> Result<&'static Policy, Problem> {
+    match policy::find(request.method(), request.uri().path()) {
+        Found::Policy(policy) => Ok(policy),
+        Found::OtherMethods(methods) => Err(method_not_allowed(&methods)),
+        Found::Nothing => Err(Problem::from_poem(NotFoundError.into())),
     }
-    let address = request.extensions().get::<Client>().and_then(|client| client.address);
-    let credential = Credential::find(request, policy.accepts_ticket());
-    Ok(Some(access.authenticate(credential, address).await?))
 }
 
 /// 403 if the key is not enough.

@@ -2,16 +2,16 @@
 //!
 //! It is made from the types of the operations alone, so `psp openapi` needs neither settings nor servers.
 
+mod page;
 mod postprocess;
 
-use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
-use poem::endpoint::make_sync;
-use poem::http::header;
-use poem::{Response, Route, RouteMethod, get};
+use poem::{Route, get};
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService, ServerObject, Tags};
 use serde_json::Value;
 use uuid::Uuid;
+
+use self::page::Page;
 
 const TITLE: &str = "PSP dashboard";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -27,6 +27,7 @@ once is not split at commas, so that a value may contain one: `project=a,b&proje
 that a path does not support is a 405 with `Allow`.
 * A trailing slash in a path is ignored.
 * Every response has `X-Request-Id`.
+* Who sends too many requests gets a 429 with `Retry-After`; `RateLimit` and `RateLimit-Policy` say how many are left.
 
 Live events: WebSocket `/ws/updates` (also at `/ws`), with the same authentication headers or with `?ticket=` from \
 `POST /api/v1/ws/ticket`.";
@@ -107,17 +108,10 @@ impl Document {
     /// Serves the document below `/api`.
     pub(in crate::web) fn mount(&self, route: Route) -> Route {
         route
-            .at("/api/docs", serve("text/html; charset=utf-8", self.to_html()))
-            .at("/api/openapi.json", serve("application/json", self.to_json()))
-            .at("/api/openapi.yaml", serve("application/yaml", self.to_yaml()))
+            .at("/api/docs", get(Page::new("text/html; charset=utf-8", self.to_html())))
+            .at("/api/openapi.json", get(Page::new("application/json", self.to_json())))
+            .at("/api/openapi.yaml", get(Page::new("application/yaml", self.to_yaml())))
     }
-}
-
-fn serve(content_type: &'static str, text: String) -> RouteMethod {
-    let text = Bytes::from(text);
-    get(make_sync(move |_| {
-        Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache").body(text.clone())
-    }))
 }
 
 /// YAML 1.1, which many parsers implement, reads an unquoted day as a date and an unquoted `off` as false.

@@ -205,7 +205,14 @@ fn declared_problems(operation: &Value) -> Vec<ProblemCode> {
 
 fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
     use ProblemCode as Code;
-    let mut codes = BTreeSet::from([Code::InternalError]);
+    let mut codes =
+        BTreeSet::from([Code::InternalError, Code::UriTooLong, Code::HeadersTooLarge, Code::MisdirectedRequest]);
+    if policy_of(operation).is_some_and(|policy| !policy.path.starts_with("/health")) {
+        codes.insert(Code::RateLimited);
+    }
+    if policy_of(operation).is_some_and(|policy| policy.method != "GET") {
+        codes.insert(Code::UnsupportedMediaType);
+    }
     if let Some(Policy { role: Some(_), .. }) = policy_of(operation) {
         // 403 also because of the network from which the key is used.
         codes.extend([Code::Unauthenticated, Code::Forbidden, Code::ServiceUnavailable]);
@@ -228,8 +235,13 @@ fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
 fn problem_response(codes: &[ProblemCode]) -> Value {
     let titles: Vec<&str> = codes.iter().map(|code| code.title()).collect();
     let mut headers = json!({REQUEST_ID: {"$ref": format!("#/components/headers/{REQUEST_ID}")}});
-    if codes.contains(&ProblemCode::ServiceUnavailable) {
+    if codes.contains(&ProblemCode::ServiceUnavailable) || codes.contains(&ProblemCode::RateLimited) {
         headers["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"});
+    }
+    if codes.contains(&ProblemCode::RateLimited) {
+        for name in ["RateLimit", "RateLimit-Policy"] {
+            headers[name] = json!({"$ref": format!("#/components/headers/{name}")});
+        }
     }
     if codes.contains(&ProblemCode::Unauthenticated) {
         headers["WWW-Authenticate"] = json!({"$ref": "#/components/headers/WWW-Authenticate"});
@@ -297,6 +309,16 @@ fn headers() -> Value {
             "description": "The number of seconds to wait before the next attempt.",
             "schema": {"type": "integer"},
             "example": 5,
+        },
+        "RateLimit": {
+            "description": "How many requests are left (`r`), and the seconds until the quota is complete again (`t`).",
+            "schema": {"type": "string"},
+            "example": "\"key\";r=1180;t=1",
+        },
+        "RateLimit-Policy": {
+            "description": "How many requests (`q`) are allowed in how many seconds (`w`), for whom.",
+            "schema": {"type": "string"},
+            "example": "\"key\";q=1200;w=60",
         },
         "WWW-Authenticate": {
             "description": "How to present a key.",
