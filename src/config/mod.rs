@@ -5,6 +5,7 @@
 
 mod access;
 mod env_vars;
+mod export_quota;
 pub mod export_store;
 mod http;
 mod limits;

@@ -6,8 +6,9 @@ use chrono_tz::Tz;
 
 use super::{
     AccessConfig, EnvVars, HttpConfig, LimitsConfig, NetworkConfig, ProvidersConfig, ReconciliationConfig,
-    ServersConfig, Setting, SyncConfig, TelemetryConfig, export_store, number_in, seconds,
+    ServersConfig, Setting, SyncConfig, TelemetryConfig, export_quota, export_store, number_in, seconds,
 };
+use crate::domain::export_quota::ExportQuota;
 use crate::objects::ObjectSettings;
 
 const FAILED_JOB_RETENTION: Duration = Duration::from_hours(30 * 24);
@@ -31,6 +32,7 @@ pub struct WebConfig {
     pub report_timezone: Tz,
     /// `None` stores exported files in the database.
     pub export_store: Option<ObjectSettings>,
+    pub export_quota: ExportQuota,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
 }
@@ -48,6 +50,7 @@ impl WebConfig {
         let reconciliation = ReconciliationConfig::read(env);
         let report_timezone = env.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
         let export_store = export_store::read(env);
+        let export_quota = export_quota::read(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
         Some(Self {
@@ -62,6 +65,7 @@ impl WebConfig {
             reconciliation: reconciliation?,
             report_timezone: report_timezone?,
             export_store: export_store?,
+            export_quota: export_quota?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
         })
@@ -114,6 +118,7 @@ pub struct JobsConfig {
     pub retention: RetentionConfig,
     /// `None` stores exported files in the database.
     pub export_store: Option<ObjectSettings>,
+    pub export_quota: ExportQuota,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
 }
@@ -127,6 +132,7 @@ impl JobsConfig {
         let worker = WorkerConfig::read(env);
         let retention = RetentionConfig::read(env);
         let export_store = export_store::read(env);
+        let export_quota = export_quota::read(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
         Some(Self {
@@ -137,6 +143,7 @@ impl JobsConfig {
             worker: worker?,
             retention: retention?,
             export_store: export_store?,
+            export_quota: export_quota?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
         })

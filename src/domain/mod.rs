@@ -9,6 +9,7 @@ pub mod discrepancy;
 pub mod erasure;
 pub mod event;
 pub mod exchange_rate;
+pub mod export_quota;
 pub mod job;
 pub mod masking;
 pub mod metadata;

@@ -63,6 +63,7 @@ string_enum! {
         /// The oldest entries.
         AuditLog = "audit_log",
         Exports = "exports",
+        ExportedRows = "exported_rows",
         /// The bytes of exports, wherever they are stored.
         ExportFiles = "export_files",
     }
@@ -92,7 +93,7 @@ impl ExpiringRows {
             Self::ExportFiles => EXPORT_DOWNLOAD_TIME + Duration::from_hours(3),
             // Exports: much longer than the file, so that a late download is answered with "expired" instead of "not found".
             // Results: until then, what two runs of a day have found can be compared.
-            Self::Ticks | Self::Exports | Self::SupersededResults => days(30),
+            Self::Ticks | Self::Exports | Self::ExportedRows | Self::SupersededResults => days(30),
             // A record that could not be parsed may be a payment that is stored nowhere else, so a person gets 90 days to act.
             // It may also name a payer, so it is not kept longer. The runs that it names are kept as long.
             Self::Quarantine | Self::UnreadablePages | Self::SyncRuns | Self::ReconciliationRuns => days(90),
@@ -110,7 +111,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 46] = {
+pub const RETENTION: [RetentionRule; 47] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -159,6 +160,7 @@ pub const RETENTION: [RetentionRule; 46] = {
         rule("erased_identifiers", Kept("short digests, so that a person who was erased is not stored again")),
         rule("erasure_key", Bounded("one row")),
         rule("exports", Expires(&[Rows::Exports])),
+        rule("exported_rows", Expires(&[Rows::ExportedRows])),
         rule("export_pieces", Expires(&[Rows::ExportFiles])),
     ]
 };

@@ -69,6 +69,7 @@ async fn delete_batch(
         ExpiringRows::Audit => audit_entries::prune(pool, time, limit).await?,
         ExpiringRows::AuditLog => expire_audit(pool, time, now, limit).await?,
         ExpiringRows::Exports => exports::prune(pool, time, limit).await?,
+        ExpiringRows::ExportedRows => exports::usage::prune_rows(pool, time, limit).await?,
         ExpiringRows::ExportFiles => store.prune(time, limit).await?,
     })
 }

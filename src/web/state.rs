@@ -85,6 +85,7 @@ impl State {
             responses: ResponseCache::default(),
             exporter: Exporter::new(pool.clone(), Arc::clone(&clock))
                 .with_request_counter(requests.clone())
+                .with_quota(config.export_quota)
                 .with_receiver_limits(receiver_limits(&config.http)),
             requests,
             files: ExportStore::open(config.export_store.as_ref(), &pool, &clock)?,

@@ -3,6 +3,7 @@
 mod contents;
 mod formats;
 mod jobs;
+mod quotas;
 mod streaming;
 
 use chrono_tz::Tz;

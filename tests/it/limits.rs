@@ -105,7 +105,7 @@ async fn one_key_cannot_run_all_expensive_queries() {
         let refused = get(&web, Some(VIEWER), "/api/v1/metrics/trends").await;
         assert_eq!((refused.status, refused.header("retry-after")), (429, "5"), "{refused:?}");
         assert!(refused.text.contains("expensive queries"), "{refused:?}");
-        for path in [LIGHT, "/api/v1/transactions"] {
+        for path in [LIGHT, "/api/v1/jobs"] {
             assert_eq!(get(&web, Some(VIEWER), path).await.status, 200, "{path} does not wait");
         }
         lock.rollback().await.expect("the database responds");

@@ -122,6 +122,10 @@ fn insert(rows: ExpiringRows) -> &'static str {
              SELECT gen_random_uuid(), gen_random_uuid(), 'transactions', 'csv', '{}', 'ada', 'admin', 'a.csv', now() - age
                FROM (VALUES (interval '31 days'), (interval '29 days')) AS export (age)"
         }
+        ExpiringRows::ExportedRows => {
+            "INSERT INTO exported_rows (key_id, day, rows)
+             SELECT gen_random_uuid(), (now() AT TIME ZONE 'UTC')::date - age, 1 FROM (VALUES (32), (28)) AS count (age)"
+        }
         ExpiringRows::ExportFiles => {
             "INSERT INTO export_pieces (file, number, bytes, created_at)
              VALUES ('old', 0, '', now() - interval '28 hours'), ('new', 0, '', now() - interval '26 hours')"

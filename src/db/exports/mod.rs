@@ -1,6 +1,7 @@
 //! Exports: the specification of each file and its result. [`pieces`] stores the bytes if there is no other file store.
 
 pub mod pieces;
+pub mod usage;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -35,18 +35,13 @@ pub async fn lock(connection: &mut PgConnection, key_id: KeyId, now: DateTime<Ut
 }
 
 /// The rows that a key has exported on a day.
-pub async fn get_rows(pool: &PgPool, key_id: KeyId, day: NaiveDate) -> Result<u64, DbError> {
+pub async fn get_rows(executor: impl PgExecutor<'_>, key_id: KeyId, day: NaiveDate) -> Result<u64, DbError> {
     let rows = sqlx::query_scalar!("SELECT rows FROM exported_rows WHERE day = $1 AND key_id = $2", day, key_id.0);
-    Ok(rows.fetch_optional(pool).await?.unwrap_or_default().unsigned_abs())
+    Ok(rows.fetch_optional(executor).await?.unwrap_or_default().unsigned_abs())
 }
 
 /// Adds to the rows that a key has exported on a day, and returns the new number.
-pub async fn add_rows(
-    executor: impl PgExecutor<'_>,
-    key_id: KeyId,
-    day: NaiveDate,
-    rows: u64,
-) -> Result<u64, DbError> {
+pub async fn add_rows(executor: impl PgExecutor<'_>, key_id: KeyId, day: NaiveDate, rows: u64) -> Result<u64, DbError> {
     let rows = sqlx::query_scalar!(
         r#"INSERT INTO exported_rows (key_id, day, rows) VALUES ($1, $2, $3)
            ON CONFLICT (day, key_id) DO UPDATE SET rows = exported_rows.rows + excluded.rows

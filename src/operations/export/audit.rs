@@ -35,6 +35,10 @@ impl ExportRequester {
         Self { audit, ordered: None }
     }
 
+    pub(super) fn principal(&self) -> &Principal {
+        &self.audit.principal
+    }
+
     /// Who ordered the export `id`.
     #[must_use]
     pub fn of_order(principal: Principal, id: Uuid) -> Self {

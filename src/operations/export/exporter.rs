@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::audit::{ExportAudit, ExportRequester};
+use super::quota::ExportedRows;
 use super::receiver::{Receiver, ReceiverLimits};
 use super::source::{ExportSource, RowReader};
 use super::throttle::{RequestCounter, Throttle, ThrottlePolicy};
@@ -14,6 +15,7 @@ use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::snapshot::Snapshot;
+use crate::domain::export_quota::{ExportQuota, QuotaExceeded};
 use crate::tabular::FileOptions;
 use crate::tabular::columns::ColumnError;
 use crate::tabular::xlsx::WorkbookError;
@@ -41,6 +43,8 @@ pub enum ExportError {
     #[error("too many exports are running: try again when one of them has finished, or narrow the filters")]
     Busy,
     #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
+    #[error(transparent)]
     Columns(#[from] ColumnError),
     #[error(transparent)]
     Db(#[from] DbError),
@@ -61,6 +65,7 @@ pub struct Exporter {
     pub(super) clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
     receiver_limits: ReceiverLimits,
+    quota: ExportQuota,
     waits_for_permit: bool,
     throttle_policy: ThrottlePolicy,
 }
@@ -72,12 +77,24 @@ impl Exporter {
         let permits = Arc::new(Semaphore::new(permits as usize));
         let throttle_policy = ThrottlePolicy::WhileOthersRequest(RequestCounter::default());
         let receiver_limits = ReceiverLimits::DEFAULT;
-        Self { pool, clock, permits, receiver_limits, waits_for_permit: false, throttle_policy }
+        let quota = ExportQuota::default();
+        Self { pool, clock, permits, receiver_limits, quota, waits_for_permit: false, throttle_policy }
     }
 
     #[must_use]
     pub fn with_receiver_limits(self, receiver_limits: ReceiverLimits) -> Self {
         Self { receiver_limits, ..self }
+    }
+
+    /// Rows are always counted; a default quota has no limit.
+    #[must_use]
+    pub fn with_quota(self, quota: ExportQuota) -> Self {
+        Self { quota, ..self }
+    }
+
+    #[must_use]
+    pub fn quota(&self) -> &ExportQuota {
+        &self.quota
     }
 
     #[must_use]
@@ -113,12 +130,18 @@ impl Exporter {
         options: &FileOptions,
         requester: &ExportRequester,
     ) -> Result<StartedExport, ExportError> {
+        let exported = ExportedRows::new(&self.pool, &self.clock, self.quota, requester.principal());
+        // An order was checked when it was made.
+        if self.quota.rows_limit > 0 && !self.waits_for_permit {
+            self.quota.check_rows(exported.today().await?)?;
+        }
         let permits = Arc::clone(&self.permits);
         let permit =
             if self.waits_for_permit { permits.acquire_owned().await.ok() } else { permits.try_acquire_owned().ok() };
         Ok(StartedExport {
             permit: permit.ok_or(ExportError::Busy)?,
             audit: ExportAudit::new(&self.pool, &self.clock, source, options, requester),
+            exported,
             snapshot: Snapshot::open_for_export(&self.pool).await?,
             receiver: Receiver::new(self.receiver_limits),
             throttle: Throttle::start(&self.throttle_policy),
@@ -132,5 +155,6 @@ pub(super) struct StartedExport {
     pub(super) permit: OwnedSemaphorePermit,
     pub(super) receiver: Receiver,
     pub(super) audit: ExportAudit,
+    pub(super) exported: ExportedRows,
     pub(super) throttle: Throttle,
 }

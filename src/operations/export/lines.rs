@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::audit::{ExportAudit, ExportRequester};
 use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
+use super::quota::ExportedRows;
 use super::receiver::{Receiver, TooSlow};
 use super::source::{ExportSource, RowReader};
 use super::throttle::{Throttle, spawn_background_thread};
@@ -82,13 +83,24 @@ impl Exporter {
     ) -> Result<LineStream, ExportError> {
         let columns = select_columns(S::COLUMNS, &options.columns)?;
         let lines = LineWriter { format, columns, zone: options.zone };
-        let StartedExport { mut snapshot, permit, receiver, audit, throttle } =
+        let StartedExport { mut snapshot, permit, receiver, audit, exported, throttle } =
             self.start(source, options, requester).await?;
         let mut reader = source.reader(&lines.columns);
         let count = reader.count(&mut snapshot).await?;
         let (sender, messages) = mpsc::channel(CHANNEL_CHUNKS);
         let row_counter = row_counter.clone();
-        let writer = Writer { lines, sender, receiver, audit, throttle, row_counter, chunk: vec![], rows: 0, bytes: 0 };
+        let writer = Writer {
+            lines,
+            sender,
+            receiver,
+            audit,
+            exported,
+            throttle,
+            row_counter,
+            chunk: vec![],
+            rows: 0,
+            bytes: 0,
+        };
         let task = async move {
             writer.run(reader, snapshot).await;
             drop(permit);
@@ -104,6 +116,7 @@ struct Writer<R: 'static> {
     sender: mpsc::Sender<Message>,
     receiver: Receiver,
     audit: ExportAudit,
+    exported: ExportedRows,
     throttle: Throttle,
     row_counter: RowCounter,
     chunk: Vec<u8>,
@@ -120,6 +133,7 @@ impl<R: Send + 'static> Writer<R> {
         let outcome = result.as_ref().map_or_else(StreamError::to_string, |()| "complete".to_owned());
         // Before the end is sent, so that a receiver of a complete file finds a complete audit entry.
         self.audit.finish(rows, &outcome).await;
+        self.exported.count(rows).await;
         match result {
             Ok(()) => {
                 tracing::info!(rows, bytes, duration_ms, "exported {rows} rows");

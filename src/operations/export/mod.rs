@@ -9,6 +9,7 @@ pub mod audit;
 pub mod exporter;
 pub mod lines;
 pub mod open;
+mod quota;
 pub mod receiver;
 pub mod request;
 pub mod run;

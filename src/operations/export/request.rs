@@ -7,9 +7,11 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::spec::ExportSpec;
+use crate::db::DbError;
 use crate::db::access::idempotent_requests::IdempotentRequest;
-use crate::db::exports::{self, NewExport};
+use crate::db::exports::{self, NewExport, usage};
 use crate::db::jobs;
+use crate::domain::export_quota::{ExportQuota, QuotaExceeded};
 use crate::domain::job::{EXPORT, JobId, NewJob, Trigger};
 use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::operations::enqueue_job::send_wakeup;
@@ -28,19 +30,40 @@ pub struct RequestedExport {
     pub job_id: JobId,
 }
 
-/// Enqueues an export. Equal specs are not joined: each export shows the data of the moment at which it runs.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestExportError {
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
+}
+
+impl From<DbError> for RequestExportError {
+    fn from(error: DbError) -> Self {
+        Self::Idempotency(error.into())
+    }
+}
+
+/// Enqueues an export, unless its key, or all keys together, have ordered as much as `quota` allows. Equal specs are not joined:
+/// each export shows the data of the moment at which it runs.
 pub async fn request_export(
     pool: &PgPool,
     redis: &Redis,
     spec: &ExportSpec,
     audit: &AuditContext,
+    quota: &ExportQuota,
     idempotent: Option<&IdempotentRequest>,
     now: DateTime<Utc>,
-) -> Result<RequestedExport, IdempotencyError> {
+) -> Result<RequestedExport, RequestExportError> {
     let mut work = match start_idempotent(pool, idempotent, now).await? {
         IdempotentStart::Answered(requested) => return Ok(requested),
         IdempotentStart::New(work) => work,
     };
+    let key_id = spec.requested_by.key_id;
+    quota.check(usage::lock(work.connection(), key_id, now).await?)?;
+    if quota.rows_limit > 0 {
+        quota.check_rows(usage::get_rows(work.connection(), key_id, now.date_naive()).await?)?;
+    }
     let id = Uuid::now_v7();
     let job = NewJob {
         requested_by: Some(spec.requested_by.name.clone()),

@@ -95,12 +95,14 @@ impl ExportRunner<'_> {
             };
             Ok::<_, ExportRunError>((rows, file.finish().await?))
         };
+        let partial = PartialFile { store: self.store, name: Some(stored_as.clone()) };
         let (rows, bytes) = tokio::select! {
             written = write => written?,
             error = self.watch(claim, requested_by, &row_counter, &total) => return Err(error),
         };
         let size = ExportSize { rows, bytes };
         let finished = FinishedExport { stored_as, size, expires_at: self.clock.now() + EXPORT_DOWNLOAD_TIME };
+        partial.keep();
         self.finish(claim, requested_by, id, &finished).await?;
         Ok(size)
     }
@@ -154,6 +156,31 @@ impl ExportRunner<'_> {
         transaction.commit().await.map_err(DbError::from)?;
         publish_events(self.redis, &recorded).await;
         Ok(())
+    }
+}
+
+/// The file of an attempt that has not ended: deleted with it if the job is cancelled, fails or is handed back.
+struct PartialFile<'a> {
+    store: &'a ExportStore,
+    name: Option<String>,
+}
+
+impl PartialFile<'_> {
+    fn keep(mut self) {
+        self.name = None;
+    }
+}
+
+impl Drop for PartialFile<'_> {
+    fn drop(&mut self) {
+        let Some(name) = self.name.take() else { return };
+        let store = self.store.clone();
+        // The job's task may be aborted, so it cannot wait for this itself.
+        tokio::spawn(async move {
+            if let Err(error) = store.delete(&name).await {
+                tracing::warn!(file = name, %error, "failed to delete an incomplete export, housekeeping will: {error}");
+            }
+        });
     }
 }
 

@@ -17,6 +17,7 @@ use tracing::Instrument;
 use super::audit::{ExportAudit, ExportRequester};
 use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
 use super::lines::StreamError;
+use super::quota::ExportedRows;
 use super::source::{ExportSource, RowReader};
 use super::throttle::{Throttle, spawn_background_thread};
 use crate::db::snapshot::Snapshot;
@@ -43,7 +44,7 @@ impl Exporter {
         row_counter: &RowCounter,
     ) -> Result<WorkbookFile, ExportError> {
         let columns = select_columns(S::COLUMNS, &options.columns)?;
-        let StartedExport { mut snapshot, permit, audit, throttle, .. } =
+        let StartedExport { mut snapshot, permit, audit, exported, throttle, .. } =
             self.start(source, options, requester).await?;
         // The snapshot is taken by its first statement, which follows.
         let snapshot_at = self.clock.now();
@@ -55,7 +56,8 @@ impl Exporter {
             notes: source.notes(),
         };
         let reader = source.reader(&columns);
-        let writer = Writer { title: S::TITLE, columns, zone: options.zone, max_sheet_rows, summary, audit, throttle };
+        let writer =
+            Writer { title: S::TITLE, columns, zone: options.zone, max_sheet_rows, summary, audit, exported, throttle };
         let (row_counter, (sender, receiver)) = (row_counter.clone(), oneshot::channel());
         let task = async move || {
             writer.run(reader, snapshot, &row_counter, sender).await;
@@ -74,6 +76,7 @@ struct Writer<R: 'static, S: 'static> {
     max_sheet_rows: u32,
     summary: Summary<S>,
     audit: ExportAudit,
+    exported: ExportedRows,
     throttle: Throttle,
 }
 
@@ -100,6 +103,7 @@ impl<R: Send + 'static, S> Writer<R, S> {
             None => StreamError::ReceiverGone.to_string(),
         };
         self.audit.finish(rows, &outcome).await;
+        self.exported.count(rows).await;
         if let Some(result) = result {
             // The receiver may be gone.
             let _sent = sender.send(result);

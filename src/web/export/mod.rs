@@ -10,7 +10,7 @@ mod stored_file;
 
 use std::sync::Arc;
 
-use poem::http::header;
+use poem::http::header::{self, HeaderValue};
 use poem::web::Data;
 use poem::{Request, Result};
 use poem_openapi::OpenApi;
@@ -28,6 +28,7 @@ use super::http::openapi::Tag;
 use super::http::problem::{Problem, ProblemCode};
 use super::http::query::Query;
 use super::state::State;
+use crate::domain::export_quota::QuotaExceeded;
 use crate::operations::audit::AuditContext;
 use crate::operations::export::audit::ExportRequester;
 use crate::operations::export::exporter::{ExportError, RowCounter};
@@ -191,10 +192,20 @@ impl Failure for ExportError {
     fn into_problem(self) -> Problem {
         match self {
             Self::Busy => Problem::unavailable(&self.to_string(), self),
+            Self::Quota(exceeded) => exceeded.into(),
             Self::Columns(error) => Problem::field("columns", error.to_string()),
             Self::Db(error) => error.into(),
             Self::Workbook(_) | Self::TempFile(_) | Self::Thread(_) | Self::WriterFailed => Problem::internal(self),
         }
+    }
+}
+
+impl Failure for QuotaExceeded {
+    const CODES: &'static [ProblemCode] = &[];
+
+    fn into_problem(self) -> Problem {
+        let problem = Problem::new(ProblemCode::RateLimited, self.to_string());
+        problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("60"))
     }
 }
 

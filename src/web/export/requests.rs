@@ -19,7 +19,7 @@ use crate::operations::audit::AuditContext;
 use crate::operations::export::open::{
     ExportAccessError, OpenError, audit_download, find_export, open_export, remove_export,
 };
-use crate::operations::export::request::{RequestedExport, request_export};
+use crate::operations::export::request::{RequestExportError, RequestedExport, request_export};
 use crate::operations::idempotency::IdempotencyError;
 use crate::web::http::accepted::Accepted;
 use crate::web::http::auth::Caller;
@@ -125,7 +125,7 @@ impl ExportRequestsApi {
     /// Create an export
     ///
     /// Starts a job that creates the same file as `GET /export/{export}`: for files that take longer than a request
-    /// may, and for connections that may break. The event `export_ready` reports the complete file, which is kept for
+    /// may, and for connections that may break. 429 if the key has too many unfinished exports or stored files. The event `export_ready` reports the complete file, which is kept for
     /// 24 hours.
     ///
     /// The filters and the options of the file are separate fields:
@@ -150,12 +150,13 @@ impl ExportRequestsApi {
         /// The same key with the same body within 24 hours returns the same export; with another body it is a 409.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-    ) -> Result<Accepted<Export>, Fails<(IdempotencyError, ExportAccessError)>> {
+    ) -> Result<Accepted<Export>, Fails<(RequestExportError, ExportAccessError)>> {
         let State { pool, redis, clock, .. } = &***state;
         let spec = body.value.spec(&state, &caller)?;
         let idempotent = idempotent(&audit.principal, request, idempotency_key.0, body.digest)?;
+        let quota = state.exporter.quota();
         let RequestedExport { id, .. } =
-            request_export(pool, redis, &spec, &audit, idempotent.as_ref(), clock.now()).await?;
+            request_export(pool, redis, &spec, &audit, quota, idempotent.as_ref(), clock.now()).await?;
         let export = find_export(pool, &audit.principal, id).await?;
         Ok(Accepted::at(location_of(id), Export::new(export, &state, &caller)))
     }
@@ -214,6 +215,17 @@ impl ExportRequestsApi {
         audit_download(pool, &audit, &opened, clock.now()).await?;
         let chunks = files.read(&opened.stored_as, bytes).await?;
         Ok(StoredFile::new(opened, part, chunks, state.exporter.receiver_limits()))
+    }
+}
+
+impl Failure for RequestExportError {
+    const CODES: &'static [ProblemCode] = IdempotencyError::CODES;
+
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Idempotency(error) => error.into(),
+            Self::Quota(exceeded) => exceeded.into(),
+        }
     }
 }
 

@@ -22,13 +22,17 @@ pub(crate) const OPERATOR: &str = "operator-key-for-tests";
 pub(crate) const VIEWER: &str = "viewer-key-for-tests";
 
 /// The settings for which 0 means no limit.
-const LIMITS: [&str; 6] = [
+const LIMITS: [&str; 10] = [
     "RATE_LIMIT_PER_KEY",
     "RATE_LIMIT_PER_ADDRESS",
     "FAILED_SIGN_INS_PER_ADDRESS",
     "EXPENSIVE_QUERIES_PER_KEY",
     "DOWNLOADS_PER_KEY",
     "WEBSOCKETS_PER_KEY",
+    "EXPORTS_PER_KEY",
+    "EXPORTS_TOTAL",
+    "EXPORT_BYTES_PER_KEY",
+    "EXPORT_BYTES_TOTAL",
 ];
 
 pub(crate) struct TestSystem {

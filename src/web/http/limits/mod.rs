@@ -29,6 +29,9 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// How long an expensive query or a file waits for its turn.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// The query parameters that select no transactions.
+const UNFILTERED: [&str; 5] = ["limit", "page", "cursor", "sort_by", "order"];
+
 pub(in crate::web) struct Limits {
     rates: Rates,
     per_key: Option<Quota>,
@@ -126,10 +129,11 @@ impl Limits {
     }
 }
 
-/// A page of transactions is read by an index; a search may read very many.
+/// A page of transactions without filters is read by an index; with filters, very many may have to be counted.
 fn cost(policy: &Policy, uri: &Uri) -> CostClass {
-    let searches = || uri.query().is_some_and(|query| query.contains("search="));
-    if policy.operation == "listTransactions" && !searches() { CostClass::Light } else { policy.cost }
+    let names = || uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
+    let is_filtered = || names().any(|name| !name.is_empty() && !UNFILTERED.contains(&name));
+    if policy.operation == "listTransactions" && !is_filtered() { CostClass::Light } else { policy.cost }
 }
 
 fn refusal(full: Full, policy: &Policy, per_key: usize) -> Problem {
@@ -194,9 +198,11 @@ mod tests {
     use crate::web::http::auth::policy::of_operation;
 
     #[test]
-    fn only_searches_and_aggregates_are_expensive() {
+    fn only_filtered_lists_and_aggregates_are_expensive() {
         for (operation, uri, expected) in [
-            ("listTransactions", "/api/v1/transactions?status=success", CostClass::Light),
+            ("listTransactions", "/api/v1/transactions", CostClass::Light),
+            ("listTransactions", "/api/v1/transactions?limit=50&page=2&sort_by=amount&order=asc", CostClass::Light),
+            ("listTransactions", "/api/v1/transactions?limit=50&%73earch=abc", CostClass::Expensive),
             ("listTransactions", "/api/v1/transactions?status=success&search=abc", CostClass::Expensive),
             ("getMetricsHeatmap", "/api/v1/metrics/heatmap", CostClass::Expensive),
             ("getJob", "/api/v1/jobs/1?search=a", CostClass::Light),

@@ -13,7 +13,6 @@ use poem_openapi::types::ToJSON;
 use serde_json::{Map, Value, json};
 
 use super::EXAMPLE_ID;
-use crate::domain::access::Role;
 use crate::domain::day::{FIRST_DAY, LAST_DAY};
 use crate::web::http::auth::policy::{self, Policy};
 use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
