@@ -28,7 +28,6 @@ impl FromStr for Store {
 }
 
 /// Reads `EXPORT_STORE`, and for a bucket all variables that start with `AWS_`; the inner `None` means the database.
-#[expect(clippy::option_option, reason = "the outer `None` is an error, the inner one the database")]
 #[must_use]
 pub fn read(env: &mut EnvVars) -> Option<Option<ObjectSettings>> {
     let store = env.optional(Setting::open("EXPORT_STORE", "s3://bucket/prefix"), Store::Database)?;

@@ -14,7 +14,7 @@ pub struct LimitsConfig {
     pub queries_per_key: u32,
     /// Files that a process sends to one key at the same time.
     pub downloads_per_key: u32,
-    /// WebSockets of one key that a process serves.
+    /// Sockets of one key that a process serves.
     pub sockets_per_key: u32,
 }
 

@@ -32,7 +32,7 @@ impl KeyEnvironment {
     /// The text of a key with these random bits, and its beginning, by which people recognize it.
     #[must_use]
     pub fn key_text(self, bits: &[u8; 32]) -> (String, String) {
-        let digits: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex::encode(bits);
         let environment = self.as_str();
         (format!("psp_{environment}_{digits}"), format!("psp_{environment}_{}", &digits[..SHOWN_DIGITS]))
     }

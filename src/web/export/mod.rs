@@ -77,6 +77,7 @@ impl ExportFilesApi {
     /// the formats of `GET /export/transactions`. The last sheet of a workbook also has the totals of each day, unless
     /// the key has a project scope.
     #[oai(path = "/export/reconciliation", method = "get", operation_id = "exportReconciliation")]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn reconciliation(
         &self,
         state: Data<&Arc<State>>,
@@ -113,6 +114,7 @@ impl ExportFilesApi {
     /// Returns all clients that match the filters of `GET /payshack/clients`, ordered by name, in the formats of
     /// `GET /export/transactions`. E-mail addresses are masked for a viewer.
     #[oai(path = "/export/payshack-clients", method = "get", operation_id = "exportPayshackClients")]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn payshack_clients(
         &self,
         state: Data<&Arc<State>>,

@@ -5,6 +5,7 @@ use poem::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName, HeaderValue,
     REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
+use poem::http::uri::Authority;
 use poem::http::{StatusCode, Version};
 
 use super::client_address::Client;
@@ -75,7 +76,7 @@ fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
 fn check_host(request: &Request, hosts: &PublicHosts) -> Result<(), Problem> {
     let mut sent = request.headers().get_all(HOST).iter();
     let (first, second) = (sent.next().and_then(|host| host.to_str().ok()), sent.next());
-    let host = request.uri().authority().map(|authority| authority.as_str()).or(first);
+    let host = request.uri().authority().map(Authority::as_str).or(first);
     if second.is_some() || (host.is_none() && request.version() == Version::HTTP_11) {
         return Err(Problem::new(ProblemCode::BadRequest, "send one Host header, and only one"));
     }

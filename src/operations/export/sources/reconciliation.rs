@@ -116,6 +116,7 @@ fn masked() -> PiiAccess {
     PiiAccess::Masked
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_masked(pii_access: &PiiAccess) -> bool {
     *pii_access == PiiAccess::Masked
 }

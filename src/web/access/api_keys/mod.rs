@@ -96,7 +96,7 @@ impl ApiKeysApi {
 
     /// Revoke an API key
     ///
-    /// Within 3 s every process refuses the key, closes its WebSockets (1008), breaks its downloads off, and stops the exports
+    /// Within 3 s every process refuses the key, closes its sockets (1008), breaks its downloads off, and stops the exports
     /// that it has requested. 409 if it is the last key with the role admin, or comes from the setting `API_KEYS`. Requires the
     /// role admin.
     #[oai(path = "/api-keys/:id", method = "delete", operation_id = "revokeApiKey")]

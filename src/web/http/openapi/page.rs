@@ -21,7 +21,7 @@ const BROTLI_BUFFER: usize = 64 << 10;
 pub(super) struct Page(Arc<Content>);
 
 struct Content {
-    content_type: &'static str,
+    media_type: &'static str,
     plain: Bytes,
     etag: String,
     security_policy: Option<String>,
@@ -38,7 +38,7 @@ impl Page {
         let etag = format!("W/\"{}\"", hex::encode(&digest[..16]));
         let (gzip, brotli, brotli_started) = (OnceCell::new(), OnceLock::new(), OnceLock::new());
         let plain = Bytes::from(text);
-        Self(Arc::new(Content { content_type, plain, etag, security_policy, gzip, brotli, brotli_started }))
+        Self(Arc::new(Content { media_type: content_type, plain, etag, security_policy, gzip, brotli, brotli_started }))
     }
 
     /// The body in the best form that the client accepts, and the name of its encoding.
@@ -75,7 +75,7 @@ impl Page {
 
     fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let headers = [
-            (header::CONTENT_TYPE, Some(self.0.content_type)),
+            (header::CONTENT_TYPE, Some(self.0.media_type)),
             // May be stored, and is compared by its ETag before each use.
             (header::CACHE_CONTROL, Some("no-cache")),
             (header::ETAG, Some(self.0.etag.as_str())),
@@ -138,7 +138,8 @@ fn brotli(mut plain: &[u8]) -> std::io::Result<Bytes> {
 /// Allows the inline scripts and styles of a page, which are known, and nothing else.
 fn security_policy(html: &str) -> String {
     let hashes = |tag: &str| -> String {
-        inline_blocks(html, tag).map(|text| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(text)))).collect()
+        let hash = |text| STANDARD.encode(Sha256::digest(text));
+        inline_blocks(html, tag).flat_map(|text| [" 'sha256-".to_owned(), hash(text), "'".to_owned()]).collect()
     };
     // Swagger UI shows its icons as data URLs, and its requests go to this service.
     format!(
