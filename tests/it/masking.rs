@@ -28,7 +28,7 @@ const SEED: &str = "
     UPDATE payment_versions SET version = version + 1;
     INSERT INTO reconciliation_runs (id, recon_date, status, trigger, started_at, finished_at, parameters, day_from, day_until, error)
         VALUES ('01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e', current_date, 'failed', 'schedule', now(), now(),
-                '{\"timezone\": \"UTC\", \"projects\": null, \"window_hours\": 24, \"amount_tolerance\": \"0\",
+                '{\"timezone\": \"UTC\", \"projects\": [], \"window_hours\": 24, \"amount_tolerance\": \"0\",
                   \"amount_tolerance_percent\": \"0\", \"pending_grace_minutes\": 60, \"settle_minutes\": 60}',
                 now() - interval '1 day', now(), 'failed at sunita.rao@example.com');
     INSERT INTO discrepancies (id, recon_date, key, occurrence, match_status, types, project, vima_txn_id, details, state, note,

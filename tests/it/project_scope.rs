@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use sqlx::Executor;
 
 use self::fixture::{HIDDEN, OWN, TwoProjects, assert_nothing_hidden, item_count};
-use crate::harness::TIMEOUT;
 use crate::harness::exports::{EXPORTS, create_export, export_path, wait_for_export};
 use crate::harness::socket::Socket;
 use crate::harness::test_system::{ADMIN, VIEWER, items};
+use crate::harness::{TIMEOUT, eventually};
 
 /// How an operation is limited to the projects of the key.
 enum Coverage {
@@ -244,6 +244,7 @@ async fn exports_and_events_obey_the_scope() {
     let namesake = crate::harness::keys::create_key(&test.system, "viewer", &[]);
     let removed = async |key: &str| test.send(key, Method::DELETE, &of_all, None).await.status;
     sqlx::query!("UPDATE api_keys SET name = 'vera'").execute(&test.system.pool).await.expect("there are keys");
+    eventually("the new key to be known", || async { (removed(&namesake).await != 401).then_some(()) }).await;
     assert_eq!((removed(&namesake).await, removed(VIEWER).await), (403, 200));
     assert!(items(&test.unscoped("/api/v1/jobs?kind=export").await.json()).len() >= 2);
 }

@@ -97,7 +97,7 @@ const FINDINGS: &str = "
     INSERT INTO reconciliation_runs
         (id, recon_date, version, status, trigger, started_at, finished_at, parameters, day_from, day_until, as_of)
     SELECT '{run}', current_date - 1, 1, 'completed', 'schedule', now(), now(),
-           '{\"timezone\": \"UTC\", \"projects\": null, \"window_hours\": 24, \"amount_tolerance\": \"0\",
+           '{\"timezone\": \"UTC\", \"projects\": [], \"window_hours\": 24, \"amount_tolerance\": \"0\",
              \"amount_tolerance_percent\": \"0\", \"pending_grace_minutes\": 60, \"settle_minutes\": 60}',
            now() - interval '1 day', now(), now()
         ON CONFLICT DO NOTHING;
