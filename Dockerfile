@@ -1,8 +1,11 @@
 # The production image has psp and psp-jobs; the command selects what runs: psp web (the default), psp migrate,
 # psp-jobs worker, psp-jobs scheduler. The sandbox, which only compose.yaml uses, is a target of its own: building the
 # default target neither compiles nor contains it.
+#
+# Base images have exact versions, here and in compose.yaml, so that a build does not change unasked; raise them with the
+# dependencies. Builds that must not trust the registry replace the tags by digests.
 
-FROM rust:1.95-slim-bookworm AS source
+FROM rust:1.95.0-slim-bookworm AS source
 WORKDIR /build
 COPY . .
 ENV SQLX_OFFLINE=true
@@ -20,7 +23,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --package psp-sandbox --bins && \
     install -D -t /programs target/release/psp-sandbox
 
-FROM debian:bookworm-slim AS base
+FROM debian:12.12-slim AS base
 RUN apt-get update && \
     apt-get install -y --no-install-recommends ca-certificates && \
     rm -rf /var/lib/apt/lists/* && \

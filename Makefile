@@ -1,5 +1,5 @@
 # Commands for people; each target calls a script in scripts/.
-.PHONY: help demo test test-long check bench openapi client requests sqlx setup
+.PHONY: help demo test test-long check bench openapi client requests sqlx sbom advisories setup
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,12 @@ requests: ## send generated requests with each role to a running system (REQUEST
 
 sqlx: ## regenerate .sqlx/ from the queries and the migrations
 	@scripts/sqlx
+
+sbom: ## write the software bill of materials (CycloneDX) of the programs
+	@scripts/sbom
+
+advisories: ## refresh the copy of the advisory database and check the dependencies with it
+	@scripts/advisories --refresh && scripts/advisories
 
 setup: ## install missing packages and cargo tools
 	@scripts/setup --tools
