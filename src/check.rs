@@ -1,6 +1,8 @@
 //! `psp check`: tests every setting and connection and reports all problems, not only the first.
 
 mod audit;
+mod finding;
+mod transport;
 
 use std::process::ExitCode;
 
@@ -10,10 +12,12 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use self::audit::check_audit;
-use crate::config::{EnvVars, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
+use self::finding::Finding;
+use crate::config::{AccessConfig, EnvVars, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
 use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::db::connection_limit;
+use crate::db::installation;
 use crate::db::metrics::cells;
 use crate::db::migrate::{SchemaState, schema_state};
 use crate::db::pool::{DatabaseSettings, connect};
@@ -23,14 +27,6 @@ use crate::domain::transaction::Source;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
 use crate::operations::verify_audit::AuditPosition;
 use crate::redis::Redis;
-use crate::redis::connection::RedisSettings;
-
-enum Finding {
-    Ok(String),
-    /// It works, but should be changed.
-    Warning(String),
-    Failed(String),
-}
 
 /// What is verified only on request, because it reads all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,10 +43,13 @@ pub struct Thoroughness {
 pub async fn check(thoroughness: &Thoroughness) -> ExitCode {
     let mut env_vars = EnvVars::from_process();
     let mut findings = vec![check_settings(), check_rates(&env_vars)];
+    findings.extend(check_key_lengths());
     match ServersConfig::read(&mut env_vars) {
         Some(servers) => {
             findings.extend(check_database(&servers.database, &env_vars, thoroughness).await);
-            findings.extend(check_redis(&servers.redis).await);
+            findings.push(transport::check_database(&servers.database.options));
+            findings.extend(check_redis(&servers).await);
+            findings.push(transport::check_redis(&servers.redis));
         }
         None => findings.push(Finding::Failed("servers: not tested, because their settings are invalid".to_owned())),
     }
@@ -75,6 +74,17 @@ fn check_settings() -> Finding {
         Ok(_) => Finding::Ok("settings: all are valid".to_owned()),
         Err(error) => Finding::Failed(format!("settings: {error}")),
     }
+}
+
+fn check_key_lengths() -> Option<Finding> {
+    let access = AccessConfig::read(&mut EnvVars::from_process())?;
+    let short: Vec<String> = access.keys.into_iter().filter(|key| key.is_short()).map(|key| key.name).collect();
+    (!short.is_empty()).then(|| {
+        let names = short.join(", ");
+        Finding::Warning(format!(
+            "keys: these of API_KEYS have fewer than 32 characters: {names}; replace them by longer ones"
+        ))
+    })
 }
 
 /// Writes, reads and deletes a file in the export store; `None` if the settings are invalid anyway.
@@ -205,8 +215,8 @@ fn check_keys(issued: Result<i64, DbError>, env_vars: &EnvVars) -> Finding {
     }
 }
 
-async fn check_redis(settings: &RedisSettings) -> Vec<Finding> {
-    let redis = match Redis::connect(settings).await {
+async fn check_redis(servers: &ServersConfig) -> Vec<Finding> {
+    let redis = match Redis::connect(&servers.redis).await {
         Ok(redis) => redis,
         Err(error) => return vec![Finding::Failed(format!("redis: {error}"))],
     };
@@ -218,9 +228,23 @@ async fn check_redis(settings: &RedisSettings) -> Vec<Finding> {
         Ok(None) => Finding::Warning("redis: maxmemory-policy is not reported; it must be noeviction".to_owned()),
         Err(error) => Finding::Warning(format!("redis: maxmemory-policy is unknown ({error})")),
     };
-    let writable = match redis.check_writable().await {
-        Ok(()) => Finding::Ok("redis: reachable, and accepts writes".to_owned()),
-        Err(error) => Finding::Failed(format!("redis: {error}")),
+    vec![check_namespace(&redis, &servers.database).await, policy]
+}
+
+/// Without the database it is unknown which installation this is.
+async fn check_namespace(redis: &Redis, database: &DatabaseSettings) -> Finding {
+    let installation = match connect(database).await {
+        Ok(pool) => installation::get_id(&pool).await.ok(),
+        Err(_) => None,
     };
-    vec![writable, policy]
+    let checked = match installation {
+        Some(installation) => redis.claim_namespace(&installation).await,
+        None => redis.check_writable().await,
+    };
+    match checked {
+        Ok(()) => {
+            Finding::Ok("redis: reachable, accepts writes, and no other installation uses REDIS_NAMESPACE".to_owned())
+        }
+        Err(error) => Finding::Failed(format!("redis: {error}")),
+    }
 }

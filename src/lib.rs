@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `web` and `jobs` may read from `db` directly. `tabular` turns rows into CSV, NDJSON and workbooks. `config`, `clock`,
-//! `telemetry` and `shutdown` are outside the stack; `check` and `erase`, which are commands, use all of it.
+//! `outbound`, `telemetry` and `shutdown` are outside the stack; `check` and `erase`, which are commands, use all of it.
 
 pub mod check;
 pub mod clock;
@@ -21,8 +21,11 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod erase;
+#[cfg(test)]
+mod fuzzing;
 pub mod objects;
 pub mod operations;
+pub mod outbound;
 pub mod providers;
 pub mod redis;
 pub mod shutdown;

@@ -45,6 +45,7 @@ impl JobContext {
     pub fn new(pools: JobPools, redis: Redis, clock: SharedClock, config: &JobsConfig) -> anyhow::Result<Arc<Self>> {
         let providers = &config.providers;
         let settings = HttpSettings {
+            outbound: providers.outbound.clone(),
             max_response_bytes: providers.max_response_bytes,
             request_timeout: providers.request_timeout,
             ..HttpSettings::default()

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::operations::verify_audit::{AuditPosition, verify_audit};
 
 pub(super) async fn check_audit(pool: &PgPool, remembered: Option<&AuditPosition>) -> Finding {

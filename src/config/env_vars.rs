@@ -151,7 +151,11 @@ impl EnvVars {
                 format!("\"{}\"", text.chars().take(80).collect::<String>())
             }
         });
-        self.errors.push(EnvError { name: setting.name, found, problem: problem.to_owned(), example: setting.example });
+        let error = EnvError { name: setting.name, found, problem: problem.to_owned(), example: setting.example };
+        // Several parts of the configuration may read the same variable.
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
     }
 
     /// The configuration that was read, if nothing was amiss.

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{EnvVars, Setting};
+use super::{EnvVars, Setting, Switch, outbound};
 use crate::objects::ObjectSettings;
 
 /// The prefix of the credentials, the region and the endpoint of an S3-compatible store.
@@ -34,8 +34,26 @@ pub fn read(env: &mut EnvVars) -> Option<Option<ObjectSettings>> {
     Some(match store {
         Store::Database => None,
         Store::Folder(folder) => Some(ObjectSettings::Folder(folder.into())),
-        Store::Bucket(url) => Some(ObjectSettings::Bucket { url, options: env.with_prefix(AWS_PREFIX) }),
+        Store::Bucket(url) => {
+            let outbound = outbound::read(env)?;
+            check_endpoint(env)?;
+            Some(ObjectSettings::Bucket { url, options: env.with_prefix(AWS_PREFIX), outbound })
+        }
     })
+}
+
+/// Exported files contain personal data. `AWS_ALLOW_HTTP` is the name that the tools of AWS-compatible stores use.
+fn check_endpoint(env: &mut EnvVars) -> Option<()> {
+    let allowed = env.optional(Setting::open("AWS_ALLOW_HTTP", "true"), Switch(false))?;
+    let setting = Setting::open("AWS_ENDPOINT", "https://storage.example.com");
+    let Some(text) = env.text(setting.name) else { return Some(()) };
+    let url = env.parse(setting, &text)?;
+    if allowed.0 || outbound::is_private(&url) {
+        return Some(());
+    }
+    let problem = "would send exported files and credentials unencrypted: use https, or set AWS_ALLOW_HTTP=true";
+    env.error(setting, Some(&text), problem);
+    None
 }
 
 #[cfg(test)]
@@ -55,13 +73,30 @@ mod tests {
         let folder = read_pairs(&[("EXPORT_STORE", "file:///srv/exports")]);
         assert_eq!(folder, Ok(Some(ObjectSettings::Folder("/srv/exports".into()))));
         let bucket = read_pairs(&[("EXPORT_STORE", "s3://finance/psp"), ("AWS_REGION", "eu-west-1"), ("HOME", "/")]);
-        let Ok(Some(ObjectSettings::Bucket { url, options })) = bucket else { panic!("{bucket:?}") };
+        let Ok(Some(ObjectSettings::Bucket { url, options, .. })) = bucket else { panic!("{bucket:?}") };
         assert_eq!((url.as_str(), options.len(), options[0].0.as_str()), ("s3://finance/psp", 1, "AWS_REGION"));
         for wrong in ["s3://", "file://here", "somewhere", "gs://bucket"] {
             assert!(
                 read_pairs(&[("EXPORT_STORE", wrong)]).is_err_and(|error| error.contains("EXPORT_STORE")),
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn bucket_is_reached_over_tls() {
+        for (endpoint, allow, accepted) in [
+            ("https://storage.example.com", "", true),
+            ("http://storage.example.com", "", false),
+            ("http://storage.example.com", "true", true),
+            ("http://127.0.0.1:9000", "", true),
+        ] {
+            let read = read_pairs(&[
+                ("EXPORT_STORE", "s3://finance/psp"),
+                ("AWS_ENDPOINT", endpoint),
+                ("AWS_ALLOW_HTTP", allow),
+            ]);
+            assert_eq!(read.is_ok(), accepted, "{endpoint} {allow}: {read:?}");
         }
     }
 }

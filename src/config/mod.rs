@@ -10,8 +10,10 @@ pub mod export_store;
 mod http;
 mod limits;
 mod network;
+mod outbound;
 mod programs;
 mod providers;
+mod published;
 mod reconciliation;
 mod servers;
 

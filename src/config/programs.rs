@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 
 use super::{
     AccessConfig, EnvVars, HttpConfig, LimitsConfig, NetworkConfig, ProvidersConfig, ReconciliationConfig,
-    ServersConfig, Setting, SyncConfig, TelemetryConfig, export_quota, export_store, number_in, seconds,
+    ServersConfig, Setting, SyncConfig, TelemetryConfig, access, export_quota, export_store, number_in, seconds,
 };
 use crate::domain::export_quota::ExportQuota;
 use crate::objects::ObjectSettings;
@@ -39,13 +39,13 @@ pub struct WebConfig {
 
 impl WebConfig {
     pub fn read(env: &mut EnvVars) -> Option<Self> {
-        let host = env.optional(Setting::open("HOST", "0.0.0.0"), "0.0.0.0".to_owned());
         let port = env.optional(Setting::open("PORT", "8000"), 8000);
         let http = HttpConfig::read(env);
         let network = NetworkConfig::read(env);
         let limits = LimitsConfig::read(env);
         let servers = ServersConfig::read(env);
         let access = AccessConfig::read(env);
+        let host = access::read_host(env, access.as_ref());
         let sync = SyncConfig::read(env);
         let reconciliation = ReconciliationConfig::read(env);
         let report_timezone = env.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);

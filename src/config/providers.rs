@@ -3,8 +3,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{EnvVars, Setting, number_in, seconds};
+use reqwest::Url;
+
+use super::{EnvVars, Setting, number_in, outbound, published, seconds};
 use crate::domain::secret::Secret;
+use crate::outbound::Outbound;
 use crate::providers::exchange_rates::FeedUrl;
 use crate::providers::payshack::{PayshackSettings, Projects};
 use crate::providers::vima::{Credentials, VimaSettings};
@@ -63,6 +66,7 @@ pub struct ProvidersConfig {
     pub max_response_bytes: usize,
     /// The time limit of one attempt of a request.
     pub request_timeout: Duration,
+    pub outbound: Outbound,
 }
 
 impl ProvidersConfig {
@@ -74,6 +78,7 @@ impl ProvidersConfig {
         let exchange_rates = read_feed(env);
         let bytes = env.optional(Setting::open("PROVIDER_MAX_RESPONSE_BYTES", "33554432"), 32 << 20_usize);
         let timeout = seconds(env, "PROVIDER_TIMEOUT_SECONDS", "60", 60);
+        let outbound = outbound::read(env);
         Some(Self {
             vima: vima?,
             vima_interval: requests_per_second?.interval(),
@@ -82,28 +87,50 @@ impl ProvidersConfig {
             exchange_rates,
             max_response_bytes: bytes?,
             request_timeout: timeout?,
+            outbound: outbound?,
         })
     }
 }
 
 fn read_vima(env: &mut EnvVars) -> Option<VimaSettings> {
-    let base_url = env.required(Setting::open("VIMA_BASE_URL", "https://sandbox.finmar.tech/collector/api/v3"));
-    let basic = env.text("VIMA_USERNAME").zip(env.text("VIMA_PASSWORD"));
-    let credentials = match basic {
-        Some((username, password)) => Some(Credentials::Basic { username, password: Secret::new(password) }),
-        None => env
-            .required::<String>(Setting::secret("VIMA_API_KEY", "the-key-of-your-account"))
-            .map(|key| Credentials::ApiKey(Secret::new(key))),
+    let setting = Setting::open("VIMA_BASE_URL", "https://sandbox.finmar.tech/collector/api/v3");
+    let base_url = env.required(setting);
+    let is_safe = base_url.as_ref().and_then(|url| outbound::check_provider(env, setting, url));
+    let credentials = match env.text("VIMA_USERNAME").zip(env.text("VIMA_PASSWORD")) {
+        Some((username, password)) => {
+            check_secret(env, Setting::secret("VIMA_PASSWORD", "(as Vima gave it)"), base_url.as_ref(), &password)
+                .map(|()| Credentials::Basic { username, password: Secret::new(password) })
+        }
+        None => {
+            let setting = Setting::secret("VIMA_API_KEY", "the-key-of-your-account");
+            let key = env.required::<String>(setting);
+            key.and_then(|key| {
+                check_secret(env, setting, base_url.as_ref(), &key)?;
+                Some(Credentials::ApiKey(Secret::new(key)))
+            })
+        }
     };
+    is_safe?;
     Some(VimaSettings { base_url: base_url?, credentials: credentials? })
+}
+
+/// The sandbox has published credentials. It is on this machine or in a network of its own, never behind TLS.
+fn check_secret(env: &mut EnvVars, setting: Setting, url: Option<&Url>, secret: &str) -> Option<()> {
+    match url {
+        Some(url) if url.scheme() == "https" => published::refuse_published(env, setting, secret),
+        _ => Some(()),
+    }
 }
 
 fn read_payshack(env: &mut EnvVars) -> Option<PayshackSettings> {
     let setting = Setting::open("PAYSHACK_API_URL", "https://api.payshack.in");
     let address = env.text(setting.name).unwrap_or_else(|| setting.example.to_owned());
     let base_url = env.parse(setting, &address);
+    let is_safe = base_url.as_ref().and_then(|url| outbound::check_provider(env, setting, url));
     let email = env.required(Setting::open("PAYSHACK_EMAIL", "reseller@example.com"));
-    let password = env.required::<String>(Setting::secret("PAYSHACK_PASSWORD", "the-password-of-your-account"));
+    let setting = Setting::secret("PAYSHACK_PASSWORD", "the-password-of-your-account");
+    let password = env.required::<String>(setting);
+    let is_own = password.as_ref().and_then(|password| check_secret(env, setting, base_url.as_ref(), password));
     let setting = Setting::open("PAYSHACK_PROJECTS", r#"{"91G_TECH_PVT_LTD":"91game"}"#);
     let projects = match env.text(setting.name) {
         None => Some(Projects::default()),
@@ -116,6 +143,7 @@ fn read_payshack(env: &mut EnvVars) -> Option<PayshackSettings> {
         },
     };
     let pause = seconds(env, "PAYSHACK_LOGIN_PAUSE_SECONDS", "60", 60);
+    is_safe.and(is_own)?;
     Some(PayshackSettings {
         base_url: base_url?,
         email: email?,
@@ -128,7 +156,9 @@ fn read_payshack(env: &mut EnvVars) -> Option<PayshackSettings> {
 /// A missing URL is not an error.
 fn read_feed(env: &mut EnvVars) -> Option<FeedUrl> {
     let text = env.text(FX_RATES_URL.name)?;
-    env.parse(FX_RATES_URL, &text)
+    let feed: FeedUrl = env.parse(FX_RATES_URL, &text)?;
+    outbound::check_provider(env, FX_RATES_URL, feed.url())?;
+    Some(feed)
 }
 
 /// Requests per second; zero means no limit.
@@ -172,6 +202,55 @@ mod tests {
             assert!(message.contains(name), "{name}: {message}");
         }
         assert!(!message.contains("my-key"), "{message}");
+    }
+
+    /// The errors of settings that are complete apart from these.
+    fn errors_with(pairs: &[(&str, &str)]) -> String {
+        let complete = [
+            ("VIMA_BASE_URL", "https://vima.example.com"),
+            ("VIMA_API_KEY", "k"),
+            ("PAYSHACK_EMAIL", "reseller@example.com"),
+            ("PAYSHACK_PASSWORD", "p"),
+        ];
+        let mut env = EnvVars::from_pairs(complete.into_iter().chain(pairs.iter().copied()));
+        let read = ProvidersConfig::read(&mut env);
+        env.finish(read).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn addresses_beyond_this_machine_need_tls() {
+        for name in ["VIMA_BASE_URL", "PAYSHACK_API_URL", "FX_RATES_URL"] {
+            for (url, is_accepted, is_accepted_if_allowed) in [
+                ("https://provider.example.com", true, true),
+                ("http://127.0.0.1:9100/vima", true, true),
+                ("http://localhost:9100/vima", true, true),
+                ("http://[::1]:9100/vima", true, true),
+                ("http://sandbox:9100/vima", false, true),
+                ("http://127.0.0.1.example.com/", false, true),
+                ("ftp://provider.example.com/", false, false),
+            ] {
+                let errors = errors_with(&[(name, url)]);
+                assert_eq!(errors.is_empty(), is_accepted, "{name}={url}: {errors}");
+                assert!(is_accepted || errors.contains(name), "{name}={url}: {errors}");
+                let errors = errors_with(&[(name, url), ("ALLOW_INSECURE_PROVIDER_URLS", "true")]);
+                assert_eq!(errors.is_empty(), is_accepted_if_allowed, "{name}={url}: {errors}");
+            }
+        }
+    }
+
+    #[test]
+    fn published_credentials_are_only_for_the_sandbox() {
+        for (name, url, secret) in [
+            ("VIMA_API_KEY", "VIMA_BASE_URL", "sandbox-vima-key"),
+            ("PAYSHACK_PASSWORD", "PAYSHACK_API_URL", "sandbox-password"),
+            ("PAYSHACK_PASSWORD", "PAYSHACK_API_URL", "the-password-of-your-account"),
+        ] {
+            let errors = errors_with(&[(name, secret), (url, "https://provider.example.com")]);
+            assert!(errors.contains(name) && errors.contains("hidden"), "{errors}");
+            assert_eq!(errors_with(&[(name, secret), (url, "http://127.0.0.1:9100")]), "");
+        }
+        let basic = [("VIMA_USERNAME", "me"), ("VIMA_PASSWORD", "made-up-password")];
+        assert!(errors_with(&basic).contains("VIMA_PASSWORD"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::{EnvVars, Setting, Switch, number_in};
+use super::{EnvVars, Setting, Switch, number_in, published};
 use crate::db::pool::DatabaseSettings;
 use crate::domain::secret::Secret;
 use crate::redis::connection::RedisSettings;
@@ -27,8 +27,9 @@ impl ServersConfig {
     /// Reads only `DATABASE_URL`, `DATABASE_MAX_CONNECTIONS` and `DATABASE_STATEMENT_TIMEOUT_SECONDS`, which is all that
     /// migrations need.
     pub fn read_database(env: &mut EnvVars) -> Option<DatabaseSettings> {
-        let options =
-            env.required::<DatabaseUrl>(Setting::secret("DATABASE_URL", "postgres://psp:password@localhost:5432/psp"));
+        let setting = Setting::secret("DATABASE_URL", "postgres://psp:password@localhost:5432/psp");
+        let options = env.required::<DatabaseUrl>(setting);
+        let is_own = published::refuse_published_password(env, setting);
         let setting = Setting::open("DATABASE_MAX_CONNECTIONS", "10");
         let max_connections = match env.text(setting.name) {
             Some(text) => env.parse(setting, &text).map(Some),
@@ -36,6 +37,7 @@ impl ServersConfig {
         };
         let statement = Setting::open("DATABASE_STATEMENT_TIMEOUT_SECONDS", "15");
         let statement = number_in(env, statement, 15, 1..=3_600);
+        is_own?;
         Some(DatabaseSettings {
             options: options?.0,
             max_connections: max_connections?,
@@ -44,9 +46,12 @@ impl ServersConfig {
     }
 
     fn read_redis(env: &mut EnvVars) -> Option<RedisSettings> {
-        let url = env.required::<RedisUrl>(Setting::secret("REDIS_URL", "redis://localhost:6379"));
+        let setting = Setting::secret("REDIS_URL", "redis://localhost:6379");
+        let url = env.required::<RedisUrl>(setting);
+        let is_own = published::refuse_published_password(env, setting);
         let insecure = env.optional(Setting::open("REDIS_TLS_INSECURE", "true"), Switch(false));
         let namespace = env.optional(Setting::open("REDIS_NAMESPACE", "psp"), "psp".to_owned());
+        is_own?;
         Some(RedisSettings { url: url?.0, tls_insecure: insecure?.0, namespace: namespace? })
     }
 }
@@ -126,6 +131,26 @@ impl TelemetryConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn published_passwords_are_refused_beyond_this_machine() {
+        for (name, url, accepted) in [
+            ("DATABASE_URL", "postgresql://psp:made-up-password@localhost:5432/psp", true),
+            ("DATABASE_URL", "postgresql://psp:made-up-password@db.example.com:5432/psp", false),
+            ("DATABASE_URL", "postgresql+asyncpg://psp:made-up-password@db.example.com/psp", false),
+            ("DATABASE_URL", "postgresql://psp:kept-to-ourselves@db.example.com/psp", true),
+            ("DATABASE_URL", "postgresql://psp@db.example.com/psp", true),
+            ("REDIS_URL", "redis://:made-up-password@127.0.0.1:6379/0", true),
+            ("REDIS_URL", "rediss://:made-up-password@redis.example.com:6379/0", false),
+        ] {
+            let local = [("DATABASE_URL", "postgresql://localhost/psp"), ("REDIS_URL", "redis://localhost")];
+            let mut env = EnvVars::from_pairs(local.into_iter().chain([(name, url)]));
+            let read = ServersConfig::read(&mut env);
+            let errors = env.finish(read).map_or_else(|error| error.to_string(), |_| String::new());
+            assert_eq!(errors.is_empty(), accepted, "{url}: {errors}");
+            assert!(accepted || errors.contains("anyone can read") && !errors.contains("made-up"), "{errors}");
+        }
+    }
 
     #[test]
     fn asyncpg_urls_are_accepted() {

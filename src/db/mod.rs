@@ -16,6 +16,7 @@ pub mod erasure;
 pub mod error;
 pub mod events;
 pub mod exports;
+pub mod installation;
 pub mod jobs;
 pub mod lock_holders;
 pub mod metadata;

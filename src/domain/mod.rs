@@ -11,6 +11,7 @@ pub mod event;
 pub mod exchange_rate;
 pub mod export_quota;
 pub mod job;
+pub mod loopback;
 pub mod masking;
 pub mod metadata;
 pub mod metrics;

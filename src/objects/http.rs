@@ -1,5 +1,5 @@
 //! The HTTP client of the object store, built on the same reqwest as that of the providers: the library's own client would
-//! add a second reqwest.
+//! add a second reqwest, follow redirects and use the proxies of the environment.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
 
+use crate::outbound::Outbound;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause between two parts of a response.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub(super) struct Connector;
+pub(super) struct Connector(pub(super) Outbound);
 
 #[derive(Debug)]
 struct Client(reqwest::Client);
 
 impl HttpConnector for Connector {
-    #[expect(clippy::disallowed_methods, reason = "the library has its own retries, and sends no secrets of providers")]
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            // The library needs the length of the stored bytes.
-            .no_gzip()
-            .build()
-            .map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })?;
+        let build = || {
+            // The library needs the stored bytes and their length.
+            let builder = self.0.client()?.no_gzip().no_brotli().no_deflate().no_zstd();
+            builder.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build()
+        };
+        let client = build().map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })?;
         Ok(HttpClient::new(Client(client)))
     }
 }

@@ -19,6 +19,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncWriteExt;
 
 use crate::domain::secret::Secret;
+use crate::outbound::Outbound;
 
 /// The size of an uploaded part (the minimum of S3) and the number of concurrent uploads, which determine how much memory a
 /// writer needs.
@@ -35,6 +36,7 @@ pub enum ObjectSettings {
         url: String,
         /// Credentials and other options, by the names that AWS uses: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, ….
         options: Vec<(String, Secret)>,
+        outbound: Outbound,
     },
 }
 
@@ -62,7 +64,7 @@ impl ObjectFiles {
     pub fn open(settings: &ObjectSettings) -> Result<Self, ObjectError> {
         match settings {
             ObjectSettings::Folder(folder) => Self::open_folder(folder),
-            ObjectSettings::Bucket { url, options } => Self::open_bucket(url, options),
+            ObjectSettings::Bucket { url, options, outbound } => Self::open_bucket(url, options, outbound),
         }
     }
 
@@ -72,8 +74,9 @@ impl ObjectFiles {
         Ok(Self { store: Arc::new(store), prefix: Path::default() })
     }
 
-    fn open_bucket(url: &str, options: &[(String, Secret)]) -> Result<Self, ObjectError> {
-        let mut builder = AmazonS3Builder::new().with_url(url).with_http_connector(http::Connector);
+    fn open_bucket(url: &str, options: &[(String, Secret)], outbound: &Outbound) -> Result<Self, ObjectError> {
+        let connector = http::Connector(outbound.clone());
+        let mut builder = AmazonS3Builder::new().with_url(url).with_http_connector(connector);
         for (name, value) in options {
             // Other AWS_ variables, which this library does not know, are ignored.
             if let Ok(key) = name.to_ascii_lowercase().parse() {
@@ -174,7 +177,8 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect::<Vec<_>>()
         };
         let bucket = |url: &str, pairs: &[(&str, &str)]| {
-            ObjectFiles::open(&ObjectSettings::Bucket { url: url.to_owned(), options: options(pairs) })
+            let (url, outbound) = (url.to_owned(), Outbound::default());
+            ObjectFiles::open(&ObjectSettings::Bucket { url, options: options(pairs), outbound })
         };
         let keys = [("AWS_ACCESS_KEY_ID", "made-up"), ("AWS_SECRET_ACCESS_KEY", "made-up"), ("PATH", "ignored")];
         let files = bucket("s3://finance/psp/exports", &keys).expect("a store");

@@ -1,7 +1,7 @@
-//! Publishes committed events to the web processes.
+//! Announces committed events to the web processes.
 //!
-//! The events are already stored in their table, so an unavailable Redis delays them but loses none: every web process reads
-//! the events that it did not receive from the table.
+//! The events are already stored in their table, from which every web process reads them. An unavailable Redis delays them but
+//! loses none.
 
 use crate::domain::event::RecordedEvent;
 use crate::redis::Redis;

@@ -5,8 +5,7 @@
 //! here: time per attempt, bytes per response, number of attempts, total waiting time. Dropping the future stops
 //! everything, because nothing is spawned.
 //!
-//! Redirects are not followed, because a Vima URL contains the key, and proxies from the environment are not used: only
-//! the settings count. Existing retry middleware was rejected: it retries requests, but here responses must be retried.
+//! Redirects, TLS and proxies are decided in [`crate::outbound`]. Existing retry middleware was rejected: it retries requests, but here responses must be retried.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, debug, info_span, warn};
@@ -28,6 +27,7 @@ use super::text::decode;
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
+use crate::outbound::Outbound;
 
 /// What a response without content says in JSON.
 const NOTHING: &str = "null";
@@ -41,6 +41,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// The limits of the requests to one provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
+    pub outbound: Outbound,
     pub connect_timeout: Duration,
     /// The limit of one attempt, from connecting to the last byte of the response.
     pub request_timeout: Duration,
@@ -52,6 +53,7 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
+            outbound: Outbound::default(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_mins(1),
             max_response_bytes: 32 * 1024 * 1024,
@@ -95,13 +97,7 @@ impl HttpClient {
         rate_limit: Arc<dyn RateLimit>,
         clock: SharedClock,
     ) -> Result<Self, reqwest::Error> {
-        #[expect(clippy::disallowed_methods, reason = "this is the only client for providers")]
-        let client = Client::builder()
-            .user_agent(concat!("psp-dashboard/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(settings.connect_timeout)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()?;
+        let client = settings.outbound.client()?.connect_timeout(settings.connect_timeout).build()?;
         Ok(Self { provider, client, settings, rate_limit, clock })
     }
 

@@ -14,6 +14,8 @@ mod damaged_pages;
 pub mod error;
 pub mod exchange_rates;
 mod field;
+#[cfg(test)]
+mod fuzz;
 pub mod http;
 mod page_split;
 pub mod payshack;

@@ -42,6 +42,11 @@ pub enum RedisError {
     /// A message is not the expected JSON.
     #[error("a Redis message cannot be read: {0}")]
     Message(#[from] serde_json::Error),
+    #[error(
+        "another installation uses the namespace {namespace} of this Redis: set another REDIS_NAMESPACE for one of them; if the \
+         other one is gone, wait a minute"
+    )]
+    Shared { namespace: String },
 }
 
 impl RedisError {
@@ -59,7 +64,7 @@ impl RedisError {
                 let Refusal { problem, advice } = refusal(error);
                 format!("{problem}: {advice}")
             }
-            Self::Queue(_) | Self::Message(_) => self.to_string(),
+            Self::Queue(_) | Self::Message(_) | Self::Shared { .. } => self.to_string(),
         }
     }
 }
@@ -128,6 +133,10 @@ impl Redis {
     #[must_use]
     pub fn connection(&self) -> RedisConnection {
         self.connection.clone()
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// A key or channel name within the namespace.

@@ -111,7 +111,8 @@ pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartEr
     let feed = ServerFeed { pool: state.pool.clone(), redis: state.redis.clone() };
     let hub = Hub::start(Arc::new(feed), clock).await?;
     let address = format!("{}:{}", config.host, config.port);
-    let listener = TcpListener::bind(&address).await;
+    // An IPv6 address may be in brackets.
+    let listener = TcpListener::bind((config.host.trim_matches(['[', ']']), config.port)).await;
     let listener = listener.map_err(|error| StartError::Listen { address: address.clone(), error })?;
     if state.access.is_open() {
         tracing::warn!("AUTH=off: anyone who can reach this port has the role admin");

@@ -282,7 +282,7 @@ impl ServerChecks {
 async fn check_servers(state: &State) -> ServerChecks {
     let (database, redis) = tokio::join!(
         find_problem(check_writable(&state.access_pool), "PostgreSQL does not respond", database_problem),
-        find_problem(state.redis.check_writable(), "Redis does not respond", RedisError::advice),
+        find_problem(state.redis.claim_namespace(&state.installation), "Redis does not respond", RedisError::advice),
     );
     ServerChecks::new(database, redis)
 }

@@ -7,6 +7,8 @@ mod access;
 pub mod app;
 mod export;
 mod filters;
+#[cfg(test)]
+mod fuzz;
 mod health;
 pub mod http;
 mod jobs;

@@ -11,6 +11,7 @@ use crate::clock::SharedClock;
 use crate::config::{HttpConfig, ReconciliationConfig, SyncConfig, WebConfig};
 use crate::db::DbError;
 use crate::db::access::cursor_key;
+use crate::db::installation;
 use crate::db::pool::WebPools;
 use crate::operations::connect_servers::{ConnectError, connect_servers};
 use crate::operations::export::exporter::Exporter;
@@ -19,6 +20,7 @@ use crate::operations::export::store::{ExportStore, ExportStoreError};
 use crate::operations::export::throttle::RequestCounter;
 use crate::operations::metrics_cache::MetricsCache;
 use crate::redis::Redis;
+use crate::redis::tickets::Tickets;
 use chrono_tz::Tz;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub struct State {
     /// For authentication and health.
     pub(in crate::web) access_pool: PgPool,
     pub(in crate::web) redis: Redis,
+    /// Claims the namespace of Redis.
+    pub(in crate::web) installation: String,
     pub(in crate::web) clock: SharedClock,
     pub(in crate::web) access: Arc<Access>,
     pub(in crate::web) cursors: Cursors,
@@ -73,14 +77,24 @@ impl State {
     /// A server is unavailable, the schema is outdated, or there is no key to authenticate requests with.
     pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StateError> {
         let (WebPools { pool, access_pool }, redis) = connect_servers(&config.servers).await?;
-        let access = Access::start(&config.access, access_pool.clone(), redis.clone(), Arc::clone(&clock)).await?;
+        let key = cursor_key::get(&pool).await?;
+        let tickets = Tickets::new(redis.clone(), key.clone());
+        let access = Access::start(
+            &config.access,
+            &config.network.public_hosts,
+            access_pool.clone(),
+            tickets,
+            Arc::clone(&clock),
+        )
+        .await?;
         if !access.is_open() && !access.has_keys().await {
             return Err(StateError::NoKeys);
         }
         let requests = RequestCounter::default();
         let limits = Limits::new(&config.limits, Some(redis.clone()), pool.options().get_max_connections());
         Ok(Self {
-            cursors: Cursors::new(cursor_key::get(&pool).await?),
+            installation: installation::get_id(&pool).await?,
+            cursors: Cursors::new(key),
             metrics: MetricsCache::new(pool.clone()),
             responses: ResponseCache::default(),
             exporter: Exporter::new(pool.clone(), Arc::clone(&clock))

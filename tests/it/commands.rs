@@ -1,8 +1,13 @@
 //! The commands: their help, and one clear message for everything that prevents them from starting.
 
+use reqwest::Method;
+use uuid::Uuid;
+
 use crate::harness::private_servers::PrivateRedis;
 use crate::harness::programs::{Output, Program, free_port, run};
 use crate::harness::servers::Servers;
+use crate::harness::socket::Socket;
+use crate::harness::test_system::TestSystem;
 
 const NO_SETTINGS: [(&str, String); 0] = [];
 
@@ -11,6 +16,7 @@ fn complete_settings(database: &str, redis: &str) -> Vec<(&'static str, String)>
     vec![
         ("DATABASE_URL", database.to_owned()),
         ("REDIS_URL", redis.to_owned()),
+        ("REDIS_NAMESPACE", format!("psp_test_{}", Uuid::new_v4().simple())),
         ("VIMA_BASE_URL", "http://127.0.0.1:1/vima".to_owned()),
         ("VIMA_API_KEY", "key".to_owned()),
         ("PAYSHACK_EMAIL", "reseller@example.com".to_owned()),
@@ -120,4 +126,45 @@ async fn web_without_api_keys_starts_only_with_auth_off() {
     let output = run(Program::Psp, &["web"], settings);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stderr.contains("API_KEYS") && output.stderr.contains("AUTH=off"), "{output:?}");
+}
+
+#[test]
+fn unsafe_settings_prevent_the_start() {
+    let unreachable = ("postgres://psp@127.0.0.1:1/psp", "redis://127.0.0.1:1");
+    for (setting, value, problem) in [
+        ("HOST", "0.0.0.0", "AUTH_OFF_ALLOW_REMOTE=true"),
+        ("API_KEYS", "dashboard:viewer:made-up-key-of-32-characters-or-so", "API_KEYS: has a key from an example"),
+        ("DATABASE_URL", "postgres://psp:made-up-password@db.example.com/psp", "an example that anyone can read"),
+    ] {
+        let settings = complete_settings(unreachable.0, unreachable.1).into_iter().chain([(setting, value.to_owned())]);
+        let output = run(Program::Psp, &["web"], settings);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stderr.contains(problem), "{setting}: {output:?}");
+    }
+    let insecure = [("VIMA_BASE_URL", "http://vima.example.com".to_owned())];
+    let settings = complete_settings(unreachable.0, unreachable.1).into_iter().chain(insecure);
+    let output = run(Program::Jobs, &["worker"], settings);
+    assert!(output.stderr.contains("ALLOW_INSECURE_PROVIDER_URLS=true"), "{output:?}");
+}
+
+#[tokio::test]
+async fn open_access_is_for_own_pages_only() {
+    let system = TestSystem::start(&[]).await;
+    let web = system.start_web_with(&[("AUTH", "off")]).await;
+    let own = format!("http://127.0.0.1:{}", web.port);
+    let pause = "/api/v1/queues/sync/pause";
+    for (path, headers, status) in [
+        (pause, &[("origin", "https://attacker.example")][..], 403),
+        (pause, &[("host", "attacker.example")], 403),
+        (pause, &[("origin", own.as_str())], 200),
+        (pause, &[], 200),
+    ] {
+        let response = web.post_with(path, headers, "").await;
+        assert_eq!(response.status, status, "{headers:?}: {}", response.text);
+    }
+    let me = web.download("", "/api/v1/me", &[("host", "attacker.example")]).await;
+    assert_eq!(me.status(), 403, "a page that resolves its own name to 127.0.0.1 reads nothing");
+    assert_eq!(web.request(Method::GET, "/api/v1/me", None, None).await.expect("a response").status, 200);
+    Socket::connect(&web.socket()).await.receive("connected").await;
+    assert_eq!(Socket::refused_status_from(&web.socket(), "https://attacker.example").await, 403);
 }

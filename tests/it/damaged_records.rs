@@ -226,8 +226,8 @@ async fn last_unreadable_page_of_a_source_is_kept() {
     let job = system.enqueue("sync-vima", FULL);
     eventually("the attempt to fail", || async { (system.job_state(job).await == "retrying").then_some(()) }).await;
     assert_eq!(system.count_transactions("vima").await, 0);
-    let printed = run(Program::Jobs, &["quarantine", "page", "vima"], system.settings());
+    let printed = run(Program::Jobs, &["quarantine", "page", "vima"], system.jobs_settings());
     assert!(printed.status.success() && printed.stdout.contains("\"operation_id\":\""), "{printed:?}");
-    let printed = run(Program::Jobs, &["quarantine", "page", "payshack"], system.settings());
+    let printed = run(Program::Jobs, &["quarantine", "page", "payshack"], system.jobs_settings());
     assert!(printed.stdout.contains("every page of payshack could be read"), "{printed:?}");
 }

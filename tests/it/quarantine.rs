@@ -78,7 +78,7 @@ async fn until_succeeded(web: &Web, job_id: &Value) -> Value {
 
 fn quarantine(system: &TestSystem, arguments: &[&str]) -> Output {
     let arguments: Vec<&str> = ["quarantine"].iter().chain(arguments).copied().collect();
-    run(Program::Jobs, &arguments, system.settings())
+    run(Program::Jobs, &arguments, system.jobs_settings())
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ async fn command_reconciles_days() {
     let system = TestSystem::start(&[]).await;
     let enqueue = |arguments: &[&str]| -> Output {
         let arguments: Vec<&str> = ["enqueue", "reconcile"].iter().chain(arguments).copied().collect();
-        run(Program::Jobs, &arguments, system.settings())
+        run(Program::Jobs, &arguments, system.jobs_settings())
     };
     let later = SystemClock.now().date_naive() + Days::new(2);
     for (args, message) in [

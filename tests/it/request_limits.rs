@@ -110,7 +110,7 @@ fn refuse_days_of_commands(system: &TestSystem) {
         ("sync-vima", json!({"mode": "range", "from_date": "2026-01-01", "to_date": "9999-12-31"})),
         ("reconcile", json!({"date": "1999-12-31"})),
     ] {
-        let output = run(Program::Jobs, &["enqueue", kind, &args.to_string()], system.settings());
+        let output = run(Program::Jobs, &["enqueue", kind, &args.to_string()], system.jobs_settings());
         assert!(!output.status.success(), "{output:?}");
         assert!(output.stderr.contains("must be a day from 2000-01-01 to 2200-01-01"), "{output:?}");
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use psp_dashboard::db::DbError;
+use psp_dashboard::db::installation;
 use psp_dashboard::db::jobs::leases::find_unattended;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
@@ -38,16 +39,19 @@ pub enum MaintenanceTask {
     Heartbeat,
     /// Deletes the messages of wake-ups that were received.
     SweepWakeups,
+    /// Notices another installation with the same namespace of Redis.
+    ClaimNamespace,
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 4] = [Self::RenewLeases, Self::Rescue, Self::Heartbeat, Self::SweepWakeups];
+    const ALL: [Self; 5] = [Self::RenewLeases, Self::Rescue, Self::Heartbeat, Self::SweepWakeups, Self::ClaimNamespace];
 
     fn period(self, lease: Duration) -> Duration {
         match self {
             Self::RenewLeases => (lease / 3).min(MAX_CANCEL_DELAY),
             Self::Rescue => lease / 5,
             Self::Heartbeat | Self::SweepWakeups => Duration::from_secs(5),
+            Self::ClaimNamespace => Duration::from_secs(20),
         }
     }
 }
@@ -97,6 +101,10 @@ impl Maintenance {
                 for queue in queues {
                     context.redis.sweep_wakeups(queue, SWEEP_LIMIT).await?;
                 }
+            }
+            MaintenanceTask::ClaimNamespace => {
+                let installation = installation::get_id(&context.queue_pool).await?;
+                context.redis.claim_namespace(&installation).await?;
             }
         }
         Ok(())

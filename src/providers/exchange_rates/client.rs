@@ -21,6 +21,10 @@ const MIN_PATH_KEY: usize = 16;
 pub struct FeedUrl(Url);
 
 impl FeedUrl {
+    pub(crate) fn url(&self) -> &Url {
+        &self.0
+    }
+
     /// Every part that may be a key or a password.
     fn secrets(&self) -> Vec<Secret> {
         let query = self.0.query_pairs().filter(|(_, value)| value.len() >= MIN_QUERY_KEY);

@@ -8,3 +8,5 @@ mod wire;
 
 pub use client::{ExchangeRatesClient, FeedUrl};
 pub use wire::LatestRates;
+#[cfg(test)]
+pub(in crate::providers) use wire::read_rates;

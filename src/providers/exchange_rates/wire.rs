@@ -35,7 +35,7 @@ struct FeedJson<'a> {
     rates: Field<'a>,
 }
 
-pub(super) fn read_rates(response: &str) -> Result<LatestRates, Rejection> {
+pub(in crate::providers) fn read_rates(response: &str) -> Result<LatestRates, Rejection> {
     match valid_rates(response) {
         Err(Rejection::Unreadable(reason)) => {
             let repaired = repair(response, &[]).ok().and_then(|repaired| valid_rates(&repaired.json).ok());

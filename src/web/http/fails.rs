@@ -174,7 +174,7 @@ impl Failure for RedisError {
         match self {
             Self::Redis(_) => Problem::unavailable(&format!("{}; try again later", self.advice()), self),
             Self::Queue(_) => Problem::unavailable("Redis is unavailable; try again later", self),
-            Self::Message(_) => Problem::internal(self),
+            Self::Message(_) | Self::Shared { .. } => Problem::internal(self),
         }
     }
 }

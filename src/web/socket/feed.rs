@@ -1,4 +1,5 @@
-//! The two sources of events: Redis pub/sub, which is fast but lossy, and the events table.
+//! The two sources of the follower: announcements from Redis pub/sub, which are fast but lossy and prove nothing, and the events
+//! table.
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -22,8 +23,8 @@ pub enum FeedError {
 /// The inputs of the hub, as a trait so that tests can make them fail.
 #[async_trait]
 pub trait Feed: Send + Sync + 'static {
-    /// Yields published events until the connection ends.
-    async fn listen(&self) -> Result<BoxStream<'static, Result<RecordedEvent, FeedError>>, FeedError>;
+    /// Yields the ids of announced events until the connection ends.
+    async fn listen(&self) -> Result<BoxStream<'static, Result<i64, FeedError>>, FeedError>;
 
     /// Events after `id` from the table, oldest first.
     async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError>;
@@ -40,7 +41,7 @@ pub struct ServerFeed {
 
 #[async_trait]
 impl Feed for ServerFeed {
-    async fn listen(&self) -> Result<BoxStream<'static, Result<RecordedEvent, FeedError>>, FeedError> {
+    async fn listen(&self) -> Result<BoxStream<'static, Result<i64, FeedError>>, FeedError> {
         Ok(self.redis.listen().await?.map(|heard| Ok(heard?)).boxed())
     }
 

@@ -1,10 +1,11 @@
 //! Follows the events in the order of their ids, each exactly once.
 //!
-//! Pub/sub loses messages while the connection is down, so it is only the fast path. If an id is not the next one, if no
-//! message arrived for a while, or after a reconnect, the table is read from the last event on. Ids are assigned under a
-//! lock just before the commit: a table with event 7 has all events below 7 that will ever exist, so that a gap that a read
-//! does not fill (a rolled back transaction) is not an event. Unavailable servers are retried forever; the table has
-//! everything that happened meanwhile.
+//! Every event comes from the table. A message of pub/sub only says that there may be a new one: it may be lost while the
+//! connection is down, and whoever can write to Redis can send any. So the table is read when an id is announced that was not
+//! followed yet, when no announcement arrived for a while, and after a reconnect; one read returns all events of a burst. Ids
+//! are assigned under a lock just before the commit: a table with event 7 has all events below 7 that will ever exist, so that
+//! a gap (a rolled back transaction) is not an event. Unavailable servers are retried forever; the table has everything that
+//! happened meanwhile.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,17 +20,20 @@ use super::feed::{Feed, FeedError};
 use crate::domain::backoff::Backoff;
 use crate::domain::event::RecordedEvent;
 
-/// Without a message for this long the table is read: the maximum delay after a lost publish.
+/// The table is read at least this often: the maximum delay after a lost publish.
 const SILENCE: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How many events are read at once, and the pause before the next batch, in which sockets send them, so that catching up
 /// does not look like slow clients.
 const BATCH: usize = 100;
 const BREATH: Duration = Duration::from_millis(10);
+/// After an announcement that the table did not confirm, further ones wait for this long: false ones cause few reads.
+const UNCONFIRMED: Duration = Duration::from_millis(100);
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
 
 enum Received {
-    Event(RecordedEvent),
+    /// An event with this id was recorded, or so it is said.
+    Announcement(i64),
     /// A new connection, or an unreadable message: events may have been missed.
     Doubt,
 }
@@ -43,6 +47,8 @@ pub(in crate::web) struct Follower {
     last: i64,
     /// When the table is read next.
     next_read_at: Instant,
+    /// Before this, no announcement causes a read.
+    announcements_count_from: Instant,
     /// Consecutive failures to read the table.
     failures: u32,
 }
@@ -54,8 +60,16 @@ impl Follower {
         last: i64,
         deliver: impl Fn(Vec<RecordedEvent>) + Send + Sync + 'static,
     ) -> Self {
-        let coalescer = Coalescer::default();
-        Self { feed, deliver: Box::new(deliver), coalescer, last, next_read_at: Instant::now() + SILENCE, failures: 0 }
+        let now = Instant::now();
+        Self {
+            feed,
+            deliver: Box::new(deliver),
+            coalescer: Coalescer::default(),
+            last,
+            next_read_at: now + SILENCE,
+            announcements_count_from: now,
+            failures: 0,
+        }
     }
 
     pub(in crate::web) async fn run(mut self) {
@@ -64,45 +78,42 @@ impl Follower {
             let release_at = self.coalescer.next_release();
             tokio::select! {
                 Some(received) = listener.next() => self.handle(received).await,
-                () = sleep_until(self.next_read_at) => { self.catch_up().await; }
+                () = sleep_until(self.next_read_at) => self.catch_up().await,
                 () = sleep_until(release_at.unwrap_or(self.next_read_at)), if release_at.is_some() => self.release(),
             }
         }
     }
 
     async fn handle(&mut self, received: Received) {
-        // If the table cannot be read, this event is read from it at the next timer.
-        if self.failures > 0 {
+        // If the table cannot be read, everything is read from it at the next timer.
+        if self.failures > 0 || matches!(received, Received::Announcement(id) if id <= self.last) {
             return;
         }
-        let Received::Event(event) = received else {
-            self.catch_up().await;
-            return;
-        };
-        if event.id > self.last + 1 && !self.catch_up().await {
+        if Instant::now() < self.announcements_count_from {
+            self.next_read_at = self.next_read_at.min(self.announcements_count_from);
             return;
         }
-        self.next_read_at = Instant::now() + SILENCE;
-        if event.id > self.last {
-            self.follow(event);
-            // Lets sockets on this thread run during a burst.
-            tokio::task::yield_now().await;
+        let last = self.last;
+        self.catch_up().await;
+        if self.last == last {
+            self.announcements_count_from = Instant::now() + UNCONFIRMED;
         }
     }
 
-    /// Reads the table after the last event; returns whether that succeeded.
-    async fn catch_up(&mut self) -> bool {
+    /// Reads the table after the last event.
+    async fn catch_up(&mut self) {
         loop {
             match self.read().await {
                 Ok(events) => {
                     let more = events.len() == BATCH;
+
                     for event in events {
                         self.follow(event);
                     }
                     self.failures = 0;
                     self.next_read_at = Instant::now() + SILENCE;
                     if !more {
-                        return true;
+                        return;
                     }
                 }
                 Err(error) => {
@@ -110,7 +121,7 @@ impl Follower {
                     let retry = BACKOFF.longest_delay(self.failures);
                     tracing::warn!(%error, retry_ms = retry.as_millis(), "events table unavailable, retrying");
                     self.next_read_at = Instant::now() + retry;
-                    return false;
+                    return;
                 }
             }
             sleep(BREATH).await;
@@ -145,7 +156,7 @@ fn listen(feed: Arc<dyn Feed>) -> impl Stream<Item = Received> {
 
 struct Listener {
     feed: Arc<dyn Feed>,
-    connection: Option<BoxStream<'static, Result<RecordedEvent, FeedError>>>,
+    connection: Option<BoxStream<'static, Result<i64, FeedError>>>,
     failures: u32,
 }
 
@@ -161,12 +172,12 @@ impl Listener {
                 continue;
             };
             match connection.next().await {
-                Some(Ok(event)) => {
+                Some(Ok(id)) => {
                     self.failures = 0;
-                    return Received::Event(event);
+                    return Received::Announcement(id);
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "unreadable event message");
+                    tracing::debug!(%error, "unreadable announcement of an event");
                     return Received::Doubt;
                 }
                 None => {

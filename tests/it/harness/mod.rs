@@ -2,6 +2,7 @@
 
 pub(crate) mod busy_system;
 pub(crate) mod consistency;
+pub(crate) mod database_roles;
 pub(crate) mod declared;
 pub(crate) mod exported_files;
 pub(crate) mod exports;

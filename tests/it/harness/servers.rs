@@ -16,11 +16,13 @@ use tokio::sync::OnceCell;
 use url::Url;
 use uuid::Uuid;
 
+use super::database_roles::{self, Role};
 use super::private_servers::{PrivatePostgres, PrivateRedis};
 
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 pub(crate) struct Servers {
+    /// As the owner of the database, who may do everything.
     pub(crate) database_url: String,
     pub(crate) redis_url: String,
     /// The prefix of all Redis keys of this test.
@@ -52,6 +54,7 @@ impl Servers {
     pub(crate) async fn with_postgres(postgres: &PrivatePostgres) -> Self {
         let pool = PgPool::connect(&postgres.url).await.expect("the server has just started");
         migrate(&pool).await.expect("the migrations apply");
+        database_roles::create(&pool).await;
         pool.close().await;
         Self {
             database_url: postgres.url.clone(),
@@ -71,6 +74,16 @@ impl Servers {
             namespace: database.clone(),
             owned_database: Some(database),
         }
+    }
+
+    /// The database, as web processes connect to it.
+    pub(crate) fn web_url(&self) -> String {
+        Role::Web.url(&self.database_url)
+    }
+
+    /// The database, as `psp-jobs` connects to it.
+    pub(crate) fn worker_url(&self) -> String {
+        Role::Worker.url(&self.database_url)
     }
 
     pub(crate) async fn pool(&self) -> PgPool {
@@ -133,6 +146,7 @@ async fn create_template() -> String {
     execute(&format!("CREATE DATABASE {name}")).await;
     let pool = PgPool::connect(&url_of(&name)).await.expect("the database has just been created");
     migrate(&pool).await.expect("the migrations apply");
+    database_roles::create(&pool).await;
     // A template with open connections cannot be copied.
     pool.close().await;
     name

@@ -34,10 +34,21 @@ impl Socket {
 
     /// The status of a refused upgrade.
     pub(crate) async fn refused_status(url: &str) -> u16 {
-        match connect_async(url).await {
+        Self::status_of_refusal(url.into_client_request().expect("a valid URL")).await
+    }
+
+    async fn status_of_refusal(request: Request) -> u16 {
+        match connect_async(request).await {
             Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
             other => panic!("the upgrade was not refused: {other:?}"),
         }
+    }
+
+    /// The status of a refused upgrade that a page of `origin` requested.
+    pub(crate) async fn refused_status_from(url: &str, origin: &str) -> u16 {
+        let mut request = url.into_client_request().expect("a valid URL");
+        request.headers_mut().insert("origin", origin.parse().expect("a valid header value"));
+        Self::status_of_refusal(request).await
     }
 
     pub(crate) async fn send(&mut self, message: &Value) {

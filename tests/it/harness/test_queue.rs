@@ -56,7 +56,7 @@ impl TestQueue {
 
     fn settings(&self, application: &str) -> Vec<(&'static str, String)> {
         vec![
-            ("DATABASE_URL", format!("{}?application_name={application}", self.servers.database_url)),
+            ("DATABASE_URL", format!("{}?application_name={application}", self.servers.worker_url())),
             ("REDIS_URL", self.servers.redis_url.clone()),
             ("REDIS_NAMESPACE", self.servers.namespace.clone()),
             ("VIMA_BASE_URL", "http://127.0.0.1:1/vima".to_owned()),

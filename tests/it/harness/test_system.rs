@@ -52,7 +52,7 @@ impl TestSystem {
         Self { sandbox: Sandbox::start(sandbox).await, pool, servers: Arc::new(servers) }
     }
 
-    /// The settings of all programs.
+    /// The settings of all programs, for commands of the owner.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = self.sandbox.settings();
         settings.extend([
@@ -72,6 +72,13 @@ impl TestSystem {
         settings
     }
 
+    /// The settings of `psp-jobs`.
+    pub(crate) fn jobs_settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = self.settings();
+        settings.push(("DATABASE_URL", self.servers.worker_url()));
+        settings
+    }
+
     /// Starts `psp-jobs`.
     pub(crate) fn start_jobs(&self, arguments: &[&str]) -> RunningProgram {
         self.start_jobs_with(arguments, &[])
@@ -80,7 +87,7 @@ impl TestSystem {
     /// Starts `psp-jobs` with the settings of this system, which `settings` override.
     pub(crate) fn start_jobs_with(&self, arguments: &[&str], settings: &[(&'static str, &str)]) -> RunningProgram {
         let overrides = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        RunningProgram::start(Program::Jobs, arguments, self.settings().into_iter().chain(overrides))
+        RunningProgram::start(Program::Jobs, arguments, self.jobs_settings().into_iter().chain(overrides))
     }
 
     /// Starts `psp web` and waits until it is ready.
@@ -89,17 +96,23 @@ impl TestSystem {
     }
 
     pub(crate) async fn start_web_with(&self, settings: &[(&'static str, &str)]) -> Web {
-        let port = free_port();
-        let listen = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
-        let overrides = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        let settings = self.settings().into_iter().chain(listen).chain(overrides);
-        let program = RunningProgram::start(Program::Psp, &["web"], settings);
-        let web = Web { program, port, http: http_client() };
+        let web = self.spawn_web(settings);
         eventually("the web process to be ready", || async {
             web.request(Method::GET, "/health/ready", None, None).await.ok().filter(|response| response.status == 200)
         })
         .await;
         web
+    }
+
+    /// Starts `psp web` without waiting until it is ready.
+    pub(crate) fn spawn_web(&self, settings: &[(&'static str, &str)]) -> Web {
+        let port = free_port();
+        let listen =
+            [("DATABASE_URL", self.servers.web_url()), ("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
+        let overrides = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let settings = self.settings().into_iter().chain(listen).chain(overrides);
+        let program = RunningProgram::start(Program::Psp, &["web"], settings);
+        Web { program, port, http: http_client() }
     }
 
     /// Runs a job until it finishes (`psp-jobs enqueue --wait`), and asserts that it succeeded. A worker must be running.
@@ -112,7 +125,7 @@ impl TestSystem {
         let mut arguments = vec!["enqueue", kind];
         arguments.extend(args);
         arguments.push("--wait");
-        run(Program::Jobs, &arguments, self.settings())
+        run(Program::Jobs, &arguments, self.jobs_settings())
     }
 
     /// Repeats a job until it succeeds. For random 401 responses: a token that is refused right after a login is an
@@ -131,7 +144,7 @@ impl TestSystem {
     /// Enqueues a job without waiting for it.
     pub(crate) fn enqueue(&self, kind: &str, args: Option<&str>) -> Uuid {
         let arguments: Vec<&str> = ["enqueue", kind].into_iter().chain(args).collect();
-        let output = run(Program::Jobs, &arguments, self.settings());
+        let output = run(Program::Jobs, &arguments, self.jobs_settings());
         assert!(output.status.success(), "{output:?}");
         output.stdout.trim().parse().expect("the id of the job")
     }

@@ -37,7 +37,7 @@ async fn queues_report_depth_and_oldest_waiting_job() {
 async fn queue_known_only_from_a_worker_can_be_paused() {
     let api = JobsApi::start().await;
     assert_eq!(api.post("queues/test/pause", ADMIN).await.status, 404);
-    let _worker = RunningProgram::start(Program::TestJobs, &["worker"], api.system.settings());
+    let _worker = RunningProgram::start(Program::TestJobs, &["worker"], api.system.jobs_settings());
     let paused = eventually("the worker to be registered", || async {
         Some(api.post("queues/test/pause", ADMIN).await).filter(|response| response.status == 200)
     })

@@ -38,6 +38,7 @@ impl<E> Authorization<E> {
         if let Some(least) = policy.role {
             let credential = Credential::find(request, policy.accepts_ticket());
             let address = Client::of(request).address;
+            self.access.check_open(request)?;
             audit.principal = self.access.authenticate(credential, address).await?;
             authorize(policy, least, &audit.principal)?;
         }

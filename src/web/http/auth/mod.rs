@@ -10,6 +10,7 @@ pub(in crate::web) mod authorization;
 mod credentials;
 mod key_list;
 mod key_watch;
+mod open_access;
 pub mod policy;
 pub mod policy_table;
 
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use poem::Request;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio::time::Instant;
@@ -29,6 +31,7 @@ pub(in crate::web) use key_watch::KeyWatch;
 
 use self::credentials::Credential;
 use self::key_list::{IssuedKeys, Key, KeyList, KeysUnavailable};
+use self::open_access::OpenAccess;
 use super::fails::Failure;
 use super::problem::{Problem, ProblemCode};
 use crate::clock::SharedClock;
@@ -37,8 +40,7 @@ use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::domain::access::Principal;
 use crate::domain::access::key::KeyEnvironment;
-use crate::redis::Redis;
-use crate::redis::tickets;
+use crate::redis::tickets::{self, Tickets};
 
 /// How often the use of a key is recorded at most.
 const RECORD_USE_EVERY: Duration = Duration::from_mins(1);
@@ -51,8 +53,10 @@ pub struct Access {
     /// When the use of a key was last recorded.
     used: Mutex<HashMap<Uuid, Instant>>,
     pool: PgPool,
-    redis: Redis,
+    tickets: Tickets,
     clock: SharedClock,
+    /// What protects the process with `AUTH=off`.
+    open: Option<OpenAccess>,
 }
 
 /// A ticket for a WebSocket.
@@ -64,17 +68,28 @@ pub struct Ticket {
 
 impl Access {
     /// Accepts the keys of `config` and of the table, which it reads once before it returns.
-    pub async fn start(config: &AccessConfig, pool: PgPool, redis: Redis, clock: SharedClock) -> Result<Self, DbError> {
+    pub async fn start(
+        config: &AccessConfig,
+        public_hosts: &[String],
+        pool: PgPool,
+        tickets: Tickets,
+        clock: SharedClock,
+    ) -> Result<Self, DbError> {
         let issued = if config.open { None } else { Some(IssuedKeys::start(pool.clone()).await?) };
         let configured = config.keys.iter().map(Key::configured).collect();
-        let key_environment = config.key_environment;
-        Ok(Self { configured, key_environment, issued, used: Mutex::default(), pool, redis, clock })
+        let (key_environment, open) = (config.key_environment, OpenAccess::new(config, public_hosts));
+        Ok(Self { configured, key_environment, issued, used: Mutex::default(), pool, tickets, clock, open })
     }
 
     /// Everyone has full access (`AUTH=off`).
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.issued.is_none()
+    }
+
+    /// With `AUTH=off`, refuses what a page of another origin may not do.
+    fn check_open(&self, request: &Request) -> Result<(), Problem> {
+        self.open.as_ref().map_or(Ok(()), |open| open.check(request))
     }
 
     /// Whether there is any key that is accepted.
@@ -153,7 +168,7 @@ impl Access {
 
     pub async fn issue_ticket(&self, principal: &Principal) -> Result<Ticket, Problem> {
         let expires_at = self.clock.now() + tickets::LIFETIME;
-        Ok(Ticket { ticket: self.redis.issue_ticket(principal).await?, expires_at })
+        Ok(Ticket { ticket: self.tickets.issue(principal, expires_at).await?, expires_at })
     }
 
     /// Invalidates a ticket and returns its holder; 401 if it is unknown, used or expired, or if its key has ended since; 503 if
@@ -164,7 +179,7 @@ impl Access {
         ticket: &str,
         address: Option<IpAddr>,
     ) -> Result<Principal, Problem> {
-        let holder = self.redis.redeem_ticket(ticket).await?;
+        let holder = self.tickets.redeem(ticket, self.clock.now()).await?;
         let holder = holder.ok_or_else(|| unauthenticated("this ticket was used or has expired"))?;
         if self.configured().any(|key| *key == holder) {
             return Ok(holder);

@@ -38,9 +38,38 @@ async fn events_arrive_in_order_each_once() {
     let outbox = hub.join(Principal::anyone(), None).await.outbox;
     feed.commit_and_publish(event(6));
     feed.commit_and_publish(event(7));
-    let _ = feed.redis.lock().expect("sound").send(event(6));
+    feed.announce(6);
     feed.commit_and_publish(event(8));
     assert_eq!(receive(&outbox, 4, SOON).await, [6, 7, 8]);
+}
+
+#[tokio::test]
+async fn announced_ids_prove_nothing() {
+    let feed = FakeFeed::new(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
+    // None of these exists, and the table is not read for each.
+    let before = feed.reads.load(Ordering::Relaxed);
+    for id in (2..500).chain([i64::MAX, i64::MIN, 0, -1]) {
+        feed.announce(id);
+    }
+    assert!(receive(&outbox, 1, Duration::from_millis(300)).await.is_empty());
+    let reads = feed.reads.load(Ordering::Relaxed) - before;
+    assert!(reads < 20, "{reads} reads of the table");
+    feed.commit_and_publish(event(2));
+    assert_eq!(receive(&outbox, 1, AFTER_SILENCE).await, [2]);
+    // Ids that are known already do not delay the regular look into the table either.
+    feed.commit(event(3));
+    let flood = async {
+        loop {
+            feed.announce(1);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        ids = receive(&outbox, 1, AFTER_SILENCE) => assert_eq!(ids, [3]),
+        () = flood => {}
+    }
 }
 
 #[tokio::test]
@@ -221,8 +250,9 @@ async fn unavailable_table_is_only_a_gap() {
     feed.table_away.store(true, Ordering::Relaxed);
     let membership = hub.join(Principal::anyone(), Some(2)).await;
     assert!(membership.gap);
+    feed.table_away.store(false, Ordering::Relaxed);
     feed.commit_and_publish(event(7));
-    assert_eq!(receive(&membership.outbox, 2, SOON).await, [6, 7]);
+    assert_eq!(receive(&membership.outbox, 2, AFTER_SILENCE).await, [6, 7]);
 }
 
 #[tokio::test]

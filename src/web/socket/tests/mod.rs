@@ -3,7 +3,7 @@
 mod following;
 mod sessions;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -49,7 +49,9 @@ pub(in crate::web) fn job_failed(id: i64) -> RecordedEvent {
 pub(in crate::web) struct FakeFeed {
     table: Mutex<Vec<RecordedEvent>>,
     table_away: AtomicBool,
-    redis: Mutex<broadcast::Sender<RecordedEvent>>,
+    redis: Mutex<broadcast::Sender<i64>>,
+    /// How often the table was read.
+    reads: AtomicUsize,
     redis_unavailable: AtomicBool,
 }
 
@@ -60,6 +62,7 @@ impl FakeFeed {
             table_away: AtomicBool::new(false),
             redis: Mutex::new(broadcast::channel(10_000).0),
             redis_unavailable: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
         })
     }
 
@@ -77,10 +80,15 @@ impl FakeFeed {
         self.table.lock().expect("sound").push(event);
     }
 
-    /// Commits an event and publishes it.
+    /// Commits an event and announces it.
     fn commit_and_publish(&self, event: RecordedEvent) {
-        self.commit(event.clone());
-        let _ = self.redis.lock().expect("sound").send(event);
+        let id = event.id;
+        self.commit(event);
+        self.announce(id);
+    }
+
+    fn announce(&self, id: i64) {
+        let _ = self.redis.lock().expect("sound").send(id);
     }
 
     fn disconnect_redis(&self) {
@@ -91,7 +99,7 @@ impl FakeFeed {
 
 #[async_trait]
 impl Feed for FakeFeed {
-    async fn listen(&self) -> Result<BoxStream<'static, Result<RecordedEvent, FeedError>>, FeedError> {
+    async fn listen(&self) -> Result<BoxStream<'static, Result<i64, FeedError>>, FeedError> {
         if self.redis_unavailable.load(Ordering::Relaxed) {
             return Err(FeedError::Redis(redis::RedisError::from((redis::ErrorKind::Io, "away")).into()));
         }
@@ -101,6 +109,7 @@ impl Feed for FakeFeed {
     }
 
     async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.check_table()?;
         let limit = usize::try_from(limit).expect("positive");
         Ok(self.table.lock().expect("sound").iter().filter(|event| event.id > id).take(limit).cloned().collect())

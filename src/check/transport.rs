@@ -1,0 +1,89 @@
+//! Whether others can read, or pretend to be, the servers that this installation connects to.
+
+use reqwest::Url;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use super::finding::Finding;
+use crate::domain::loopback::is_loopback;
+use crate::redis::connection::RedisSettings;
+
+pub(super) fn check_database(options: &PgConnectOptions) -> Finding {
+    let host = options.get_host();
+    let mode = match options.get_ssl_mode() {
+        PgSslMode::VerifyCa | PgSslMode::VerifyFull => {
+            return Finding::Ok(format!("database: the certificate of {host} is verified"));
+        }
+        PgSslMode::Disable => "disable",
+        PgSslMode::Allow => "allow",
+        PgSslMode::Prefer => "prefer",
+        PgSslMode::Require => "require",
+    };
+    if options.get_socket().is_some() || host.starts_with('/') || is_loopback(host) {
+        return Finding::Ok("database: the connection does not leave this machine".to_owned());
+    }
+    Finding::Warning(format!(
+        "database: sslmode={mode} does not verify the certificate of {host}, so whoever is in between can read and change \
+         everything; set sslmode=verify-full in DATABASE_URL, with sslrootcert if the host has an authority of its own"
+    ))
+}
+
+pub(super) fn check_redis(settings: &RedisSettings) -> Finding {
+    let url = Url::parse(settings.url.expose()).ok();
+    let host = url.as_ref().and_then(Url::host_str).filter(|host| !host.is_empty());
+    let Some((url, host)) = url.as_ref().zip(host).filter(|(_, host)| !is_loopback(host)) else {
+        return Finding::Ok("redis: the connection does not leave this machine".to_owned());
+    };
+    let problem = if url.scheme() != "rediss" {
+        "is not encrypted; use a rediss:// address in REDIS_URL"
+    } else if settings.tls_insecure || url.fragment() == Some("insecure") {
+        "accepts any certificate; remove REDIS_TLS_INSECURE"
+    } else {
+        return Finding::Ok(format!("redis: the certificate of {host} is verified"));
+    };
+    Finding::Warning(format!(
+        "redis: the connection to {host} {problem}: whoever is in between can read and change what it carries"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::secret::Secret;
+
+    #[test]
+    fn unverified_connections_beyond_this_machine_are_warned_about() {
+        for (url, warning) in [
+            ("postgres://psp@127.0.0.1/psp", None),
+            ("postgres://psp@localhost/psp?sslmode=disable", None),
+            ("postgres://psp@db.example.com/psp", Some("prefer")),
+            ("postgres://psp@db.example.com/psp?sslmode=disable", Some("disable")),
+            ("postgres://psp@db.example.com/psp?sslmode=require", Some("require")),
+            ("postgres://psp@db.example.com/psp?sslmode=verify-ca", None),
+            ("postgres://psp@db.example.com/psp?sslmode=verify-full", None),
+        ] {
+            assert_warning(&check_database(&url.parse().expect(url)), warning, url);
+        }
+        for (url, tls_insecure, warning) in [
+            ("redis://127.0.0.1:6379/0", false, None),
+            ("redis://redis:6379/0", false, Some("not encrypted")),
+            ("rediss://:word@redis.example.com:6380/0", false, None),
+            ("rediss://:word@redis.example.com:6380/0", true, Some("any certificate")),
+            ("rediss://:word@redis.example.com:6380/#insecure", false, Some("any certificate")),
+        ] {
+            let settings = RedisSettings { url: Secret::new(url), tls_insecure, namespace: "psp".to_owned() };
+            assert_warning(&check_redis(&settings), warning, url);
+        }
+    }
+
+    fn assert_warning(finding: &Finding, expected: Option<&str>, url: &str) {
+        match (finding, expected) {
+            (Finding::Ok(_), None) => {}
+            (Finding::Warning(message), Some(part)) => {
+                assert!(message.contains(part) && !message.contains("word"), "{url}: {message}");
+            }
+            (Finding::Ok(message) | Finding::Warning(message) | Finding::Failed(message), _) => {
+                panic!("{url}: {message}");
+            }
+        }
+    }
+}
