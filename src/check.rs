@@ -210,6 +210,9 @@ fn check_keys(issued: Result<i64, DbError>, env_vars: &EnvVars) -> Finding {
         Ok(issued) if issued > 0 || configured => {
             Finding::Ok(format!("keys: {issued} issued, besides those of API_KEYS"))
         }
+        Ok(_) if env_vars.text("OIDC_ISSUER").is_some() => {
+            Finding::Ok("keys: there are none; people sign in at OIDC_ISSUER".to_owned())
+        }
         Ok(_) => Finding::Failed("keys: there are none; set API_KEYS, or run psp keys create".to_owned()),
         Err(error) => Finding::Failed(format!("keys: {error}")),
     }

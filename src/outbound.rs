@@ -1,4 +1,4 @@
-//! The base of every HTTP client: providers, exchange rates, the object store.
+//! The base of every HTTP client: providers, exchange rates, the object store, the identity provider.
 //!
 //! What must hold for each request that leaves this program is decided once, here:
 //!

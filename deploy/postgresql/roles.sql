@@ -44,7 +44,7 @@ BEGIN
                 'job_attempts', 'cursor_key', '_sqlx_migrations']),
             -- The decisions of people and the events only grow.
             ('psp_web', 'UPDATE, DELETE', ARRAY['discrepancy_changes', 'events']),
-            ('psp_web', 'DELETE', ARRAY['jobs', 'discrepancies', 'exports', 'api_keys', 'audit_entries']),
+            ('psp_web', 'DELETE', ARRAY['jobs', 'discrepancies', 'exports', 'api_keys', 'sessions', 'audit_entries']),
             -- The audit log is only added to; jobs remove what has expired. Its triggers have the rights of the owner.
             ('psp_web', 'UPDATE, DELETE', ARRAY['audit_log']),
             ('psp_web', 'INSERT, UPDATE, DELETE', ARRAY['audit_head', 'audit_anchors']),
@@ -56,7 +56,7 @@ BEGIN
             -- Payments are never deleted.
             ('psp_worker', 'DELETE', ARRAY['transactions', 'transaction_changes', 'discrepancies', 'discrepancy_changes']),
             ('psp_worker', 'INSERT, UPDATE, DELETE', ARRAY['api_keys', '_sqlx_migrations']),
-            ('psp_worker', 'INSERT, UPDATE', ARRAY['idempotent_requests']),
+            ('psp_worker', 'INSERT, UPDATE', ARRAY['idempotent_requests', 'sessions']),
             -- It signs cursors and tickets of the web processes.
             ('psp_worker', 'SELECT, INSERT, UPDATE, DELETE', ARRAY['cursor_key'])
         ) AS rules (role, rights, tables)

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use super::{EnvVars, Setting, Switch, published};
+use super::sign_in::{self, OidcConfig, PublicUrl};
+use super::{EnvVars, Setting, Switch, parts, published};
 use crate::domain::access::Role;
 use crate::domain::access::key::KeyEnvironment;
 use crate::domain::loopback::is_loopback;
@@ -65,10 +66,13 @@ pub struct AccessConfig {
     pub key_environment: KeyEnvironment,
     /// Compared exactly.
     pub allowed_origins: Vec<String>,
+    pub public_url: Option<PublicUrl>,
+    /// `None` if people cannot sign in at an identity provider.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl AccessConfig {
-    /// Reads `AUTH`, `API_KEYS`, `API_KEY_ENVIRONMENT` and `CORS_ALLOWED_ORIGINS`.
+    /// Reads `AUTH`, `API_KEYS`, `API_KEY_ENVIRONMENT`, `CORS_ALLOWED_ORIGINS`, `PUBLIC_URL` and what begins with `OIDC_`.
     pub fn read(env: &mut EnvVars) -> Option<Self> {
         let open = env.optional(Setting::open("AUTH", "required"), Auth::Required);
         let setting = Setting::secret("API_KEYS", "name:viewer:KEY, where KEY comes from: openssl rand -hex 32");
@@ -78,7 +82,16 @@ impl AccessConfig {
         let key_environment = Self::read_key_environment(env);
         let origins = env.text("CORS_ALLOWED_ORIGINS").unwrap_or_default();
         let allowed_origins = parts(&origins).map(str::to_owned).collect();
-        Some(Self { open: open? == Auth::Off, keys: keys?, key_environment: key_environment?, allowed_origins })
+        let public_url = sign_in::read_public_url(env);
+        let oidc = OidcConfig::read(env, public_url.as_ref().and_then(Option::as_ref));
+        Some(Self {
+            open: open? == Auth::Off,
+            keys: keys?,
+            key_environment: key_environment?,
+            allowed_origins,
+            public_url: public_url?,
+            oidc: oidc?,
+        })
     }
 
     pub fn read_key_environment(env: &mut EnvVars) -> Option<KeyEnvironment> {
@@ -105,10 +118,6 @@ pub(super) fn read_host(env: &mut EnvVars, access: Option<&AccessConfig>) -> Opt
         return None;
     }
     Some(host)
-}
-
-fn parts(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

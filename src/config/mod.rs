@@ -16,6 +16,7 @@ mod providers;
 mod published;
 mod reconciliation;
 mod servers;
+mod sign_in;
 
 pub use access::{AccessConfig, BootstrapKey};
 pub use env_vars::{ConfigError, EnvVars, Setting};
@@ -26,6 +27,7 @@ pub use programs::{JobsConfig, RetentionConfig, WebConfig, WorkerConfig};
 pub use providers::{ProvidersConfig, SyncConfig};
 pub use reconciliation::ReconciliationConfig;
 pub use servers::{LogFormat, ServersConfig, TelemetryConfig};
+pub use sign_in::{Issuer, OidcConfig, PublicUrl};
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -59,6 +61,11 @@ fn number_in(env: &mut EnvVars, setting: Setting, default: u32, allowed: RangeIn
 fn seconds(env: &mut EnvVars, name: &'static str, example: &'static str, default: u64) -> Option<Duration> {
     let read = env.optional(Setting::open(name, example), Seconds(Duration::from_secs(default)));
     read.map(|Seconds(duration)| duration)
+}
+
+/// The parts of a list with commas.
+fn parts(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 /// `true` or `false`, also `1`, `0`, `yes`, `no`, `on`, `off`.

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::session::{CurrentSession, SignInMethod};
 use super::string_enum::string_enum;
 
 string_enum! {
@@ -180,19 +181,34 @@ pub struct Principal {
     pub role: Role,
     #[serde(default, skip_serializing_if = "ProjectScope::is_all")]
     pub scope: ProjectScope,
+    /// The browser session that the caller was authenticated by; `None` for a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<CurrentSession>,
 }
 
 impl Principal {
     /// A caller that was not authenticated.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { key_id: KeyId::UNKNOWN, name: "unknown".to_owned(), role: Role::Viewer, scope: ProjectScope::All }
+        Self::of_key(KeyId::UNKNOWN, "unknown", Role::Viewer, ProjectScope::All)
+    }
+
+    /// The holder of a key.
+    #[must_use]
+    pub fn of_key(key_id: KeyId, name: impl Into<String>, role: Role, scope: ProjectScope) -> Self {
+        Self { key_id, name: name.into(), role, scope, session: None }
+    }
+
+    /// Whether the access ends with an API key. That of a user of the identity provider does not.
+    #[must_use]
+    pub fn depends_on_key(&self) -> bool {
+        self.session.is_none_or(|session| session.sign_in == SignInMethod::ApiKey)
     }
 
     /// Everyone, with `AUTH=off`.
     #[must_use]
     pub fn anyone() -> Self {
-        Self { key_id: KeyId::ANYONE, name: "anyone".to_owned(), role: Role::Admin, scope: ProjectScope::All }
+        Self::of_key(KeyId::ANYONE, "anyone", Role::Admin, ProjectScope::All)
     }
 
     /// The audience of a file that this caller requests.

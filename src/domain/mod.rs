@@ -27,6 +27,7 @@ pub mod replay;
 pub mod retention;
 pub mod schedule;
 pub mod secret;
+pub mod session;
 pub mod status;
 pub(crate) mod string_enum;
 pub mod sync;

@@ -55,6 +55,8 @@ string_enum! {
         /// Of runs that were superseded by a later completed run of the day; the age counts from its completion.
         SupersededResults = "superseded_results",
         IdempotentRequests = "idempotent_requests",
+        /// Since they expired.
+        Sessions = "sessions",
         ExchangeRates = "exchange_rates",
         /// Except the last record of each balance.
         Balances = "balances",
@@ -93,7 +95,8 @@ impl ExpiringRows {
             Self::ExportFiles => EXPORT_DOWNLOAD_TIME + Duration::from_hours(3),
             // Exports: much longer than the file, so that a late download is answered with "expired" instead of "not found".
             // Results: until then, what two runs of a day have found can be compared.
-            Self::Ticks | Self::Exports | Self::ExportedRows | Self::SupersededResults => days(30),
+            // Sessions: until then, who was signed in can be looked up. Names may be e-mail addresses, so not longer.
+            Self::Ticks | Self::Exports | Self::ExportedRows | Self::SupersededResults | Self::Sessions => days(30),
             // A record that could not be parsed may be a payment that is stored nowhere else, so a person gets 90 days to act.
             // It may also name a payer, so it is not kept longer. The runs that it names are kept as long.
             Self::Quarantine | Self::UnreadablePages | Self::SyncRuns | Self::ReconciliationRuns => days(90),
@@ -111,7 +114,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 47] = {
+pub const RETENTION: [RetentionRule; 48] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -151,6 +154,7 @@ pub const RETENTION: [RetentionRule; 47] = {
         rule("payshack_service_providers", Bounded("PayShack's service providers")),
         rule("payshack_balances", Expires(&[Rows::Balances])),
         rule("api_keys", Bounded("the keys that people create; a revoked key stays, for the audit")),
+        rule("sessions", Expires(&[Rows::Sessions])),
         rule("idempotent_requests", Expires(&[Rows::IdempotentRequests])),
         rule("cursor_key", Bounded("one row")),
         rule("audit_entries", Expires(&[Rows::Audit])),

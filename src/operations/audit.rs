@@ -73,14 +73,14 @@ impl AuditContext {
     #[must_use]
     pub fn of_command(user: String, operation: &'static str) -> Self {
         let (key_id, scope) = (KeyId::COMMAND_LINE, ProjectScope::All);
-        Self::new(Principal { key_id, name: user, role: Role::Admin, scope }, operation)
+        Self::new(Principal::of_key(key_id, user, Role::Admin, scope), operation)
     }
 
     /// Of the system itself.
     #[must_use]
     pub fn of_system(operation: &'static str) -> Self {
         let (key_id, scope) = (KeyId::SYSTEM, ProjectScope::All);
-        Self::new(Principal { key_id, name: "system".to_owned(), role: Role::Admin, scope }, operation)
+        Self::new(Principal::of_key(key_id, "system", Role::Admin, scope), operation)
     }
 
     /// Whether an entry was appended with this context, or a clone of it. Its transaction may have been rolled back.

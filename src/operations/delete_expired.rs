@@ -10,7 +10,7 @@ use sqlx::PgPool;
 
 use super::expire_audit::expire_audit;
 use super::export::store::{ExportStore, ExportStoreError};
-use crate::db::access::{audit_entries, idempotent_requests};
+use crate::db::access::{audit_entries, idempotent_requests, sessions};
 use crate::db::jobs::{processes, schedule_ticks};
 use crate::db::metadata::balances;
 use crate::db::reconciliation::{record, results};
@@ -64,6 +64,7 @@ async fn delete_batch(
         ExpiringRows::ReconciliationRuns => record::prune_uncompleted(pool, time, limit).await?,
         ExpiringRows::SupersededResults => results::prune_superseded(pool, time, now, limit).await?,
         ExpiringRows::IdempotentRequests => idempotent_requests::prune(pool, time, limit).await?,
+        ExpiringRows::Sessions => sessions::prune(pool, time, limit).await?,
         ExpiringRows::ExchangeRates => exchange_rates::prune(pool, time, limit).await?,
         ExpiringRows::Balances => balances::prune(pool, time, limit).await?,
         ExpiringRows::Audit => audit_entries::prune(pool, time, limit).await?,

@@ -20,6 +20,7 @@ pub mod idempotency;
 pub mod ingest_page;
 pub mod list_transactions;
 pub mod metrics_cache;
+pub mod oidc;
 pub mod pause_queue;
 pub mod provider_coordination;
 pub mod publish_events;

@@ -11,6 +11,8 @@ use tokio::net::TcpListener;
 use super::access::api_keys::ApiKeysApi;
 use super::access::audit::AuditApi;
 use super::access::me::MeApi;
+use super::access::oidc::OidcApi;
+use super::access::session::SessionApi;
 use super::export::{self, skip_compression};
 use super::health::HealthApi;
 use super::http::auth::audit::Auditor;
@@ -71,6 +73,8 @@ fn versioned() -> impl OpenApi + 'static {
         export::operations(),
         MeApi,
         ApiKeysApi,
+        SessionApi,
+        OidcApi,
         AuditApi,
     )
 }
@@ -93,7 +97,7 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Respon
     let network = (state.proxies.clone(), state.hosts.clone());
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
     let auditor = Arc::new(Auditor::new(state.pool.clone(), Arc::clone(&state.clock)));
-    let routes = routes.data(Arc::clone(&access)).data(state);
+    let routes = routes.data(Arc::clone(&access)).data(Arc::clone(&auditor)).data(state);
     RequestMiddleware::new(Authorization::new(routes, access, auditor, limits), network, cors, requests)
 }
 

@@ -19,6 +19,7 @@ use crate::operations::export::receiver::ReceiverLimits;
 use crate::operations::export::store::{ExportStore, ExportStoreError};
 use crate::operations::export::throttle::RequestCounter;
 use crate::operations::metrics_cache::MetricsCache;
+use crate::operations::oidc::IdentityProvider;
 use crate::redis::Redis;
 use crate::redis::tickets::Tickets;
 use chrono_tz::Tz;
@@ -39,6 +40,8 @@ pub struct State {
     pub(in crate::web) installation: String,
     pub(in crate::web) clock: SharedClock,
     pub(in crate::web) access: Arc<Access>,
+    /// `None` if people cannot sign in at an identity provider.
+    pub(in crate::web) identity_provider: Option<IdentityProvider>,
     pub(in crate::web) cursors: Cursors,
     pub(in crate::web) sync: SyncConfig,
     pub(in crate::web) reconciliation: ReconciliationConfig,
@@ -63,9 +66,11 @@ pub enum StateError {
     Database(#[from] DbError),
     #[error(transparent)]
     Files(#[from] ExportStoreError),
+    #[error("TLS for requests to the identity provider cannot be initialized: {0}")]
+    Tls(#[from] reqwest::Error),
     #[error(
         "there is no API key, so no request could be authenticated: set API_KEYS=name:role:key, or run psp keys create, or \
-         allow every request with AUTH=off"
+         set OIDC_ISSUER, or allow every request with AUTH=off"
     )]
     NoKeys,
 }
@@ -87,7 +92,10 @@ impl State {
             Arc::clone(&clock),
         )
         .await?;
-        if !access.is_open() && !access.has_keys().await {
+        let identity_provider = config.access.oidc.clone();
+        let identity_provider =
+            identity_provider.map(|oidc| IdentityProvider::new(oidc, Arc::clone(&clock))).transpose()?;
+        if !access.is_open() && !access.has_keys().await && identity_provider.is_none() {
             return Err(StateError::NoKeys);
         }
         let requests = RequestCounter::default();
@@ -108,6 +116,7 @@ impl State {
             redis,
             clock,
             access: Arc::new(access),
+            identity_provider,
             sync: config.sync.clone(),
             reconciliation: config.reconciliation.clone(),
             report_timezone: config.report_timezone,

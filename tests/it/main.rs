@@ -63,6 +63,7 @@ mod request_limits;
 mod retention;
 mod rollups;
 mod schedulers;
+mod sessions;
 mod shutdown;
 mod slow_clients;
 mod suspects;

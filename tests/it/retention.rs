@@ -94,6 +94,12 @@ fn insert(rows: ExpiringRows) -> &'static str {
             "INSERT INTO idempotent_requests (key_hash, body_hash, created_at)
              VALUES ('old', '', now() - interval '25 hours'), ('new', '', now() - interval '23 hours')"
         }
+        ExpiringRows::Sessions => {
+            "INSERT INTO sessions (id, token_hash, key_id, name, role, created_at, expires_at)
+             SELECT gen_random_uuid(), sha256(age::text::bytea), gen_random_uuid(), 'ada', 'admin', now() - age - interval '12 hours',
+                    now() - age
+               FROM (VALUES (interval '31 days'), (interval '29 days')) AS session (age)"
+        }
         ExpiringRows::ExchangeRates => {
             "INSERT INTO exchange_rates (currency, fetched_at, usd)
              VALUES ('EUR', now() - interval '401 days', 1), ('EUR', now() - interval '399 days', 1)"

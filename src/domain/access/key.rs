@@ -167,6 +167,9 @@ pub enum KeyEnd {
     /// Its role or its scope.
     #[error("key changed: connect again")]
     Changed,
+    /// The browser session, not the key.
+    #[error("session ended: sign in again")]
+    SessionEnded,
 }
 
 impl KeyEnd {

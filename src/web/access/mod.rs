@@ -1,5 +1,8 @@
-//! The current key, and the audit log.
+//! The current caller, sessions of browsers, and the audit log.
 
 pub(crate) mod api_keys;
 pub(crate) mod audit;
+mod browser;
 pub(crate) mod me;
+pub(crate) mod oidc;
+pub(crate) mod session;

@@ -71,11 +71,11 @@ impl Endpoint for Updates {
         let UpdatesQuery { since } = request.params()?;
         let (request, mut body) = request.split();
         let Caller(principal) = Caller::from_request(&request, &mut body).await?;
-        let key_end = KeyWatch::ended_of(&request);
+        let watch = KeyWatch::of(&request);
         let socket = WebSocket::from_request(&request, &mut body).await?;
         let (hub, permit) = (Arc::clone(&self.hub), request.extensions().get::<HeldPermit>().cloned());
         let upgrade = socket.config(limits()).on_upgrade(move |stream| async move {
-            hub.serve(stream, principal, since, key_end).await;
+            hub.serve(stream, principal, since, KeyWatch::ended_of(watch)).await;
             drop(permit);
         });
         Ok(upgrade.into_response())

@@ -7,6 +7,7 @@ pub(crate) mod declared;
 pub(crate) mod exported_files;
 pub(crate) mod exports;
 pub(crate) mod health;
+pub(crate) mod identity_provider;
 pub(crate) mod ingest_fixture;
 pub(crate) mod keys;
 pub(crate) mod pgbouncer;

@@ -22,9 +22,11 @@ impl Socket {
     }
 
     pub(crate) async fn connect_with_key(url: &str, key: &str) -> Self {
-        let mut request = url.into_client_request().expect("a valid URL");
-        request.headers_mut().insert("x-api-key", key.parse().expect("a valid header value"));
-        Self::upgrade(request).await
+        Self::connect_with(url, &[("x-api-key", key)]).await
+    }
+
+    pub(crate) async fn connect_with(url: &str, headers: &[(&'static str, &str)]) -> Self {
+        Self::upgrade(with_headers(url, headers)).await
     }
 
     async fn upgrade(request: Request) -> Self {
@@ -34,11 +36,11 @@ impl Socket {
 
     /// The status of a refused upgrade.
     pub(crate) async fn refused_status(url: &str) -> u16 {
-        Self::status_of_refusal(url.into_client_request().expect("a valid URL")).await
+        Self::refused_status_with(url, &[]).await
     }
 
-    async fn status_of_refusal(request: Request) -> u16 {
-        match connect_async(request).await {
+    pub(crate) async fn refused_status_with(url: &str, headers: &[(&'static str, &str)]) -> u16 {
+        match connect_async(with_headers(url, headers)).await {
             Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
             other => panic!("the upgrade was not refused: {other:?}"),
         }
@@ -46,9 +48,7 @@ impl Socket {
 
     /// The status of a refused upgrade that a page of `origin` requested.
     pub(crate) async fn refused_status_from(url: &str, origin: &str) -> u16 {
-        let mut request = url.into_client_request().expect("a valid URL");
-        request.headers_mut().insert("origin", origin.parse().expect("a valid header value"));
-        Self::status_of_refusal(request).await
+        Self::refused_status_with(url, &[("origin", origin)]).await
     }
 
     pub(crate) async fn send(&mut self, message: &Value) {
@@ -91,4 +91,12 @@ impl Socket {
         let message = tokio::time::timeout(TIMEOUT, receiving).await.ok();
         message.unwrap_or_else(|| panic!("timed out waiting for {expected}; received {:?}", self.received))
     }
+}
+
+fn with_headers(url: &str, headers: &[(&'static str, &str)]) -> Request {
+    let mut request = url.into_client_request().expect("a valid URL");
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().expect("a valid header value"));
+    }
+    request
 }

@@ -270,6 +270,12 @@ impl Web {
         read_response(with_headers(request, headers)).await.expect("the web process responds")
     }
 
+    /// Sends a request with exactly these headers and without a body.
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> ApiResponse {
+        let request = self.http.request(method, self.url(path));
+        read_response(with_headers(request, headers)).await.expect("the web process responds")
+    }
+
     /// Sends a CORS preflight request with exactly these headers.
     pub(crate) async fn options(&self, path: &str, headers: &[(&str, &str)]) -> ApiResponse {
         let request = self.http.request(Method::OPTIONS, self.url(path));

@@ -81,7 +81,7 @@ impl Auditor {
     ) {
         let matters = match status {
             StatusCode::UNAUTHORIZED => {
-                policy.audit == AuditRule::Always || Credential::find(request, policy.accepts_ticket()).is_some()
+                policy.audit == AuditRule::Always || Credential::sent(request, policy.accepts_ticket()).is_some()
             }
             StatusCode::FORBIDDEN => policy.audit != AuditRule::Never,
             _ => false,

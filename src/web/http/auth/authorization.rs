@@ -36,10 +36,14 @@ impl<E> Authorization<E> {
     /// Finds the caller, and whether it may call the operation.
     async fn check(&self, policy: &Policy, request: &Request, audit: &mut AuditContext) -> Result<(), Problem> {
         if let Some(least) = policy.role {
-            let credential = Credential::find(request, policy.accepts_ticket());
+            let credential = Credential::find(request, policy.accepts_ticket(), self.access.cookies());
+            let is_cookie = matches!(credential, Some(Credential::Session(_))) && !self.access.is_open();
             let address = Client::of(request).address;
             self.access.check_open(request)?;
             audit.principal = self.access.authenticate(credential, address).await?;
+            if is_cookie && policy.needs_origin() {
+                self.access.origins().check(request)?;
+            }
             authorize(policy, least, &audit.principal)?;
         }
         Ok(())
@@ -67,7 +71,7 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
         let mut watch = None;
         let mut audit = context_of(&request, policy);
         if let Err(problem) = self.check(policy, &request, &mut audit).await {
-            let presents_key = Credential::find(&request, true).is_some();
+            let presents_key = Credential::find(&request, true, self.access.cookies()).is_some();
             self.auditor.refused(audit, policy, &request, problem.code.status());
             return Err(self.limits.refuse(client, problem, presents_key).await.into());
         }
@@ -79,14 +83,15 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
             request.extensions_mut().insert(key_watch.clone());
             watch = Some(key_watch).filter(|_| policy.cost == CostClass::Export);
             request.extensions_mut().insert(Caller(caller.clone()));
-            request.extensions_mut().insert(audit.clone());
         }
+        request.extensions_mut().insert(audit.clone());
         if let Some(permit) = &permit {
             request.extensions_mut().insert(permit.clone());
         }
         let path = request.uri().path().to_owned();
         let result = self.endpoint.call(request).await.map(IntoResponse::into_response);
-        if policy.audit == AuditRule::Always {
+        // Anyone may call the others as often as they like: what their handlers do not record is not recorded.
+        if policy.audit == AuditRule::Always && policy.role.is_some() {
             self.auditor.complete(&audit, &path, &result).await?;
         }
         let mut response = match result {

@@ -4,16 +4,27 @@ use poem::Request;
 use poem::http::{HeaderMap, header};
 use serde::Deserialize;
 
+use super::cookies::{self, Cookies};
+
 /// Only one is used; the others of a request are ignored.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Credential<'request> {
     Key(&'request str),
     /// Instead of a key, because browsers cannot set headers on a WebSocket.
     Ticket(String),
+    /// The cookie of a browser.
+    Session(&'request str),
 }
 
 impl<'request> Credential<'request> {
-    pub(super) fn find(request: &'request Request, accepts_ticket: bool) -> Option<Self> {
+    /// A browser sends its cookie by itself, so whatever else a request presents comes first.
+    pub(super) fn find(request: &'request Request, accepts_ticket: bool, cookies: &Cookies) -> Option<Self> {
+        let session = || cookies.read(request.headers(), cookies::SESSION).map(Self::Session);
+        Self::sent(request, accepts_ticket).or_else(session)
+    }
+
+    /// Without the cookie of a browser.
+    pub(super) fn sent(request: &'request Request, accepts_ticket: bool) -> Option<Self> {
         let ticket = accepts_ticket.then(|| ticket(request)).flatten().map(Self::Ticket);
         ticket.or_else(|| key(request.headers()).map(Self::Key))
     }
@@ -61,9 +72,23 @@ mod tests {
     }
 
     #[test]
-    fn ticket_is_used_only_where_it_is_accepted() {
-        let request = || Request::builder().uri_str("/ws?ticket=abc").header("x-api-key", "def").finish();
-        assert_eq!(Credential::find(&request(), true), Some(Credential::Ticket("abc".to_owned())));
-        assert_eq!(Credential::find(&request(), false), Some(Credential::Key("def")));
+    fn ticket_comes_before_key_and_key_before_session() {
+        let request = |uri: &str, key: Option<&str>| {
+            let request = Request::builder().uri_str(uri).header("cookie", "psp_session=ghi");
+            key.into_iter().fold(request, |request, key| request.header("x-api-key", key)).finish()
+        };
+        for (uri, accepts_ticket, key, expected) in [
+            ("/ws?ticket=abc", true, Some("def"), Credential::Ticket("abc".to_owned())),
+            ("/ws?ticket=abc", false, Some("def"), Credential::Key("def")),
+            ("/ws", true, Some("def"), Credential::Key("def")),
+            ("/ws", true, None, Credential::Session("ghi")),
+        ] {
+            let request = request(uri, key);
+            assert_eq!(
+                Credential::find(&request, accepts_ticket, &Cookies::default()),
+                Some(expected),
+                "{uri} {key:?}"
+            );
+        }
     }
 }

@@ -50,7 +50,7 @@ impl Key {
     pub(super) fn configured(key: &BootstrapKey) -> Self {
         let digest: [u8; 32] = Sha256::digest(key.key.expose()).into();
         let (key_id, name) = (KeyId::of_digest(&digest), key.name.clone());
-        Self::unlimited(digest, Principal { key_id, name, role: key.role, scope: ProjectScope::All })
+        Self::unlimited(digest, Principal::of_key(key_id, name, key.role, ProjectScope::All))
     }
 
     fn unlimited(digest: [u8; 32], principal: Principal) -> Self {
@@ -58,7 +58,7 @@ impl Key {
     }
 
     fn issued(key: api_keys::ActiveKey) -> Option<Self> {
-        let principal = Principal { key_id: KeyId(key.id), name: key.name, role: key.role, scope: key.scope };
+        let principal = Principal::of_key(KeyId(key.id), key.name, key.role, key.scope);
         let digest = key.key_hash.try_into().ok()?;
         Some(Self { id: Some(key.id), digest, principal, networks: key.networks, expires_at: key.expires_at })
     }

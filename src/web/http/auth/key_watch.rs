@@ -2,11 +2,13 @@
 
 use std::future::pending;
 use std::io;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use poem::{Body, Request, Response};
 
 use super::key_list::{IssuedKeys, end_of};
+use super::sessions::Sessions;
 use crate::clock::SharedClock;
 use crate::domain::access::Principal;
 use crate::domain::access::key::KeyEnd;
@@ -14,34 +16,56 @@ use crate::domain::access::key::KeyEnd;
 /// In the request of every operation that needs a key.
 #[derive(Clone)]
 pub(in crate::web) struct KeyWatch {
-    /// `None` for a key that cannot end while the process runs: one of `API_KEYS`.
+    /// `None` for a key that cannot end while the process runs: one of `API_KEYS`. Also for users of the identity provider.
     issued: Option<IssuedKeys>,
+    sessions: Arc<Sessions>,
     principal: Principal,
     clock: SharedClock,
 }
 
 impl KeyWatch {
-    pub(super) fn new(issued: Option<IssuedKeys>, principal: Principal, clock: SharedClock) -> Self {
-        Self { issued, principal, clock }
+    pub(super) fn new(
+        issued: Option<IssuedKeys>,
+        sessions: Arc<Sessions>,
+        principal: Principal,
+        clock: SharedClock,
+    ) -> Self {
+        Self { issued, sessions, principal, clock }
     }
 
-    /// Completes when the key no longer gives the access that the caller has: within 3 s of the change, or as soon as the table of
-    /// keys can be read again. An expiry does not need the table.
+    /// Completes when the key no longer gives the access that the caller has, or when the caller's session ends: within 3 s of
+    /// the change, or as soon as the tables can be read again. The expiry of a key does not need the table.
     pub(in crate::web) async fn ended(self) -> KeyEnd {
+        tokio::select! {
+            end = self.key_ended() => end,
+            () = self.session_ended() => KeyEnd::SessionEnded,
+        }
+    }
+
+    async fn session_ended(&self) {
+        match self.principal.session {
+            None => pending().await,
+            Some(session) => self.sessions.until_ended(session.id).await,
+        }
+    }
+
+    async fn key_ended(&self) -> KeyEnd {
         match &self.issued {
             None => pending().await,
             Some(issued) => issued.until(|list| end_of(&list.keys, &self.principal, self.clock.now())).await,
         }
     }
 
-    /// [`Self::ended`] for the caller of this request; never for one without a key.
-    pub(in crate::web) fn ended_of(request: &Request) -> impl Future<Output = KeyEnd> + Send + use<> {
-        let watch = request.extensions().get::<Self>().cloned();
-        async move {
-            match watch {
-                None => pending().await,
-                Some(watch) => watch.ended().await,
-            }
+    /// That of the caller of this request; `None` without a caller.
+    pub(in crate::web) fn of(request: &Request) -> Option<Self> {
+        request.extensions().get::<Self>().cloned()
+    }
+
+    /// [`Self::ended`]; never without a caller.
+    pub(in crate::web) async fn ended_of(watch: Option<Self>) -> KeyEnd {
+        match watch {
+            None => pending().await,
+            Some(watch) => watch.ended().await,
         }
     }
 

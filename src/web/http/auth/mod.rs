@@ -1,4 +1,4 @@
-//! Authentication by API key or ticket, and authorization by role and scope.
+//! Authentication by API key, session or ticket, and authorization by role and scope.
 //!
 //! [`credentials`] finds what a request presents, [`key_list`] has the keys that are accepted, and [`Access`] decides whom a
 //! credential identifies. What a caller may do is in the access [`policy`], which [`authorization`] enforces. The security
@@ -7,12 +7,16 @@
 
 pub(in crate::web) mod audit;
 pub(in crate::web) mod authorization;
+pub(in crate::web) mod cookies;
 mod credentials;
+pub(in crate::web) mod failed_sign_in;
 mod key_list;
 mod key_watch;
 mod open_access;
+pub(in crate::web) mod origin;
 pub mod policy;
 pub mod policy_table;
+pub(in crate::web) mod sessions;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -29,17 +33,20 @@ use uuid::Uuid;
 pub(in crate::web) use authorization::Caller;
 pub(in crate::web) use key_watch::KeyWatch;
 
+use self::cookies::Cookies;
 use self::credentials::Credential;
 use self::key_list::{IssuedKeys, Key, KeyList, KeysUnavailable};
 use self::open_access::OpenAccess;
+use self::origin::TrustedOrigins;
+use self::sessions::Sessions;
 use super::fails::Failure;
 use super::problem::{Problem, ProblemCode};
 use crate::clock::SharedClock;
 use crate::config::AccessConfig;
 use crate::db::DbError;
 use crate::db::access::api_keys;
-use crate::domain::access::Principal;
 use crate::domain::access::key::KeyEnvironment;
+use crate::domain::access::{KeyId, Principal, ProjectScope};
 use crate::redis::tickets::{self, Tickets};
 
 /// How often the use of a key is recorded at most.
@@ -52,6 +59,11 @@ pub struct Access {
     issued: Option<IssuedKeys>,
     /// When the use of a key was last recorded.
     used: Mutex<HashMap<Uuid, Instant>>,
+    sessions: Arc<Sessions>,
+    cookies: Cookies,
+    origins: TrustedOrigins,
+    /// The identity provider whose users are accepted.
+    issuer: Option<String>,
     pool: PgPool,
     tickets: Tickets,
     clock: SharedClock,
@@ -77,8 +89,21 @@ impl Access {
     ) -> Result<Self, DbError> {
         let issued = if config.open { None } else { Some(IssuedKeys::start(pool.clone()).await?) };
         let configured = config.keys.iter().map(Key::configured).collect();
-        let (key_environment, open) = (config.key_environment, OpenAccess::new(config, public_hosts));
-        Ok(Self { configured, key_environment, issued, used: Mutex::default(), pool, tickets, clock, open })
+        let public_url = config.public_url.as_ref();
+        Ok(Self {
+            configured,
+            key_environment: config.key_environment,
+            issued,
+            used: Mutex::default(),
+            sessions: Arc::new(Sessions::new(pool.clone(), Arc::clone(&clock))),
+            cookies: Cookies::new(public_url),
+            origins: TrustedOrigins::new(public_url, &config.allowed_origins),
+            issuer: config.oidc.as_ref().map(|oidc| oidc.issuer.as_str().to_owned()),
+            pool,
+            tickets,
+            clock,
+            open: OpenAccess::new(config, public_hosts),
+        })
     }
 
     /// Everyone has full access (`AUTH=off`).
@@ -105,6 +130,18 @@ impl Access {
         self.configured.iter().map(|key| &key.principal)
     }
 
+    pub(in crate::web) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    pub(in crate::web) fn cookies(&self) -> &Cookies {
+        &self.cookies
+    }
+
+    pub(in crate::web) fn origins(&self) -> &TrustedOrigins {
+        &self.origins
+    }
+
     /// Of new keys.
     pub(in crate::web) fn key_environment(&self) -> KeyEnvironment {
         self.key_environment
@@ -128,7 +165,8 @@ impl Access {
         match credential {
             Some(Credential::Key(key)) => self.find_key(issued, key, address).await,
             Some(Credential::Ticket(ticket)) => self.redeem_ticket(issued, &ticket, address).await,
-            None => Err(unauthenticated("send a key: Authorization: Bearer <key>, or X-API-Key: <key>")),
+            Some(Credential::Session(token)) => self.find_session(issued, token, address).await,
+            None => Err(unauthenticated("send a key: Authorization: Bearer <key>, or X-API-Key: <key>; or sign in")),
         }
     }
 
@@ -181,24 +219,88 @@ impl Access {
     ) -> Result<Principal, Problem> {
         let holder = self.tickets.redeem(ticket, self.clock.now()).await?;
         let holder = holder.ok_or_else(|| unauthenticated("this ticket was used or has expired"))?;
-        if self.configured().any(|key| *key == holder) {
-            return Ok(holder);
+        if let Some(session) = holder.session
+            && self.sessions.find_by_id(session.id).await?.is_none()
+        {
+            return Err(unauthenticated("this ticket is no longer valid: session ended"));
+        }
+        self.check_holder(issued, &holder, address).await?;
+        Ok(holder)
+    }
+
+    /// Whether the key of a holder still gives the access that the holder has: 401 if not, 403 if not from `address`.
+    async fn check_holder(
+        &self,
+        issued: &IssuedKeys,
+        holder: &Principal,
+        address: Option<IpAddr>,
+    ) -> Result<(), Problem> {
+        if !holder.depends_on_key() || self.is_configured(holder) {
+            return Ok(());
         }
         let list = issued.current().await?;
-        if let Some(end) = key_list::end_of(&list.keys, &holder, self.clock.now()) {
+        if let Some(end) = key_list::end_of(&list.keys, holder, self.clock.now()) {
             return Err(unauthenticated(format!("this ticket is no longer valid: {end}")));
         }
-        if let Some(key) = list.keys.iter().find(|key| key.principal.key_id == holder.key_id) {
-            check_network(key, address)?;
+        match list.keys.iter().find(|key| key.principal.key_id == holder.key_id) {
+            Some(key) => check_network(key, address),
+            None => Ok(()),
         }
-        Ok(holder)
+    }
+
+    fn is_configured(&self, holder: &Principal) -> bool {
+        key_list::end_of(&self.configured, holder, self.clock.now()).is_none()
+    }
+
+    /// The caller of a session cookie: 401 if the session, or the key that it was started with, has ended.
+    async fn find_session(
+        &self,
+        issued: &IssuedKeys,
+        token: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Principal, Problem> {
+        let session = self.sessions.find(token).await?;
+        let session = session.ok_or_else(|| unauthenticated("this session has ended: sign in again"))?;
+        let principal = match &session.issuer {
+            // A user keeps the role of the sign-in, as long as the identity provider is the one of the settings.
+            Some(issuer) if self.issuer.as_ref() == Some(issuer) => {
+                Principal::of_key(session.key_id, &*session.name, session.role, ProjectScope::All)
+            }
+            Some(_) => {
+                let detail = "the identity provider of this session is no longer used: sign in again";
+                return Err(unauthenticated(detail));
+            }
+            None => self.active_key(issued, session.key_id, address).await?,
+        };
+        Ok(Principal { session: Some(session.current()), ..principal })
+    }
+
+    /// What the key of a session may do now, not what it was allowed when the session began.
+    async fn active_key(
+        &self,
+        issued: &IssuedKeys,
+        key_id: KeyId,
+        address: Option<IpAddr>,
+    ) -> Result<Principal, Problem> {
+        if let Some(key) = self.configured().find(|key| key.key_id == key_id) {
+            return Ok(key.clone());
+        }
+        let list = issued.current().await?;
+        let key = list.keys.iter().find(|key| key.principal.key_id == key_id);
+        let key = key.ok_or_else(|| unauthenticated("the key of this session was revoked"))?;
+        if let Some(end) = key.end(self.clock.now()) {
+            return Err(unauthenticated(format!("this session has ended with its key: {end}")));
+        }
+        check_network(key, address)?;
+        self.note_use(key);
+        Ok(key.principal.clone())
     }
 
     /// For whatever is sent to a caller for longer than a moment.
     fn watch(&self, principal: &Principal) -> KeyWatch {
-        let is_configured = self.configured().any(|key| key == principal);
-        let issued = self.issued.clone().filter(|_| !is_configured);
-        KeyWatch::new(issued, principal.clone(), Arc::clone(&self.clock))
+        let watches_key = principal.depends_on_key() && !self.is_configured(principal);
+        let issued = self.issued.clone().filter(|_| watches_key);
+        KeyWatch::new(issued, Arc::clone(&self.sessions), principal.clone(), Arc::clone(&self.clock))
     }
 }
 

@@ -11,6 +11,7 @@ use ScopeRule::{AllProjects, Filtered, NoProjects};
 
 use poem::http::Method;
 
+use super::origin;
 use crate::domain::access::Role;
 
 /// Which projects an operation covers.
@@ -145,6 +146,10 @@ pub const POLICIES: &[Policy] = &[
     change("removeExport", ("DELETE", "/api/v1/exports/{id}"), Viewer, Filtered),
     file("downloadExport", "/api/v1/exports/{id}/download", Filtered),
     read("getMe", "/api/v1/me", NoProjects),
+    change("startSession", ("POST", "/api/v1/session"), Viewer, NoProjects),
+    change("endSession", ("DELETE", "/api/v1/session"), Viewer, NoProjects),
+    page("startSignIn", "/api/v1/session/oidc/login"),
+    Policy { audit: Always, ..page("completeSignIn", "/api/v1/session/oidc/callback") },
     Policy { audit: Never, ..change("createWebSocketTicket", ("POST", "/api/v1/ws/ticket"), Viewer, NoProjects) },
     read("listApiKeys", "/api/v1/api-keys", AllProjects).for_role(Admin),
     change("createApiKey", ("POST", "/api/v1/api-keys"), Admin, AllProjects),
@@ -158,6 +163,12 @@ pub const POLICIES: &[Policy] = &[
 impl Policy {
     const fn for_role(self, role: Role) -> Self {
         Self { role: Some(role), ..self }
+    }
+
+    /// Whether a request by cookie must come from a page of this service: other pages could cause a change, or read a WebSocket,
+    /// which is not subject to CORS.
+    pub(in crate::web) fn needs_origin(&self) -> bool {
+        !origin::is_safe(self.method) || self.path.starts_with("/ws")
     }
 
     /// Whether a `?ticket=` is accepted instead of a key, because browsers cannot set headers on a WebSocket.

@@ -29,8 +29,11 @@ that a path does not support is a 405 with `Allow`.
 * Every response has `X-Request-Id`.
 * Who sends too many requests gets a 429 with `Retry-After`; `RateLimit` and `RateLimit-Policy` say how many are left.
 
-Live events: WebSocket `/ws/updates` (also at `/ws`), with the same authentication headers or with `?ticket=` from \
-`POST /api/v1/ws/ticket`.";
+Live events: WebSocket `/ws/updates` (also at `/ws`), with the same authentication headers or cookie, or with `?ticket=` from \
+`POST /api/v1/ws/ticket`.
+
+In a browser, sign in once (`POST /api/v1/session`, or `/api/v1/session/oidc/login`): the cookie then authenticates this page, \
+downloads and the WebSocket.";
 
 /// The time in examples.
 pub(in crate::web) const EXAMPLE_TIME: DateTime<Utc> = match DateTime::from_timestamp(1_768_471_200, 0) {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::EXAMPLE_ID;
 use crate::domain::day::{FIRST_DAY, LAST_DAY};
+use crate::web::http::auth::cookies;
 use crate::web::http::auth::policy::{self, Policy};
 use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
@@ -21,7 +22,7 @@ const SCHEMAS: &str = "#/components/schemas/";
 const RESPONSES: &str = "#/components/responses/";
 const REQUEST_ID: &str = "X-Request-Id";
 /// The names of the security schemes; one is enough.
-const SCHEMES: [&str; 2] = ["bearer", "api_key"];
+const SCHEMES: [&str; 3] = ["bearer", "api_key", "session"];
 
 pub(super) fn complete(document: &mut Value) {
     document["openapi"] = "3.1.0".into();
@@ -123,6 +124,12 @@ fn security_schemes() -> Value {
     json!({
         "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
         "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`X-API-Key: <key>`"},
+        "session": {
+            "type": "apiKey", "in": "cookie", "name": cookies::SESSION.name(),
+            "description": "The cookie of `POST /api/v1/session` or of a sign-in at `/api/v1/session/oidc/login`, which a browser \
+                sends by itself. Behind TLS its name begins with `__Host-`. With it, methods other than `GET`, `HEAD` and \
+                `OPTIONS` need an `Origin` of this service.",
+        },
     })
 }
 
