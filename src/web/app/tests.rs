@@ -117,7 +117,7 @@ fn declared_errors_are_in_the_document() {
         let responses = document["paths"][path][method]["responses"].as_object().expect("responses");
         responses.keys().cloned().collect()
     };
-    assert_eq!(statuses("/api/v1/me", "get"), ["200", "401", "414", "421", "429", "431", "500", "503"]);
+    assert_eq!(statuses("/api/v1/me", "get"), ["200", "401", "403", "414", "421", "429", "431", "500", "503"]);
     assert_eq!(
         statuses("/api/v1/jobs/{id}", "get"),
         ["200", "401", "403", "404", "414", "421", "422", "429", "431", "500", "503"]
