@@ -21,9 +21,11 @@ pub(in crate::web) trait Failure {
 }
 
 /// Problems that operations do not declare: the document lists 500 for every operation, 429 for all but those of health, 503 for
-/// those that need a key, and 400 and 422 for those with input (`openapi::postprocess`).
-const UNDECLARED: [ProblemCode; 5] = [
+/// those that need a key, 403 for those that need a role or cover projects, and 400 and 422 for those with input
+/// (`openapi::postprocess`).
+const UNDECLARED: [ProblemCode; 6] = [
     ProblemCode::BadRequest,
+    ProblemCode::Forbidden,
     ProblemCode::RateLimited,
     ProblemCode::ValidationError,
     ProblemCode::InternalError,
