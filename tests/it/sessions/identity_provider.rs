@@ -143,7 +143,7 @@ async fn users_of_the_identity_provider_get_the_role_of_their_groups() {
     provider.set_user(json!({"sub": "user-1", "groups": ["support", "finance"]}));
     assert_eq!(browser.sign_in().await.status, 303);
     let ids = system.number("SELECT count(DISTINCT key_id) FROM sessions WHERE issuer IS NOT NULL").await;
-    assert_eq!((ids, system.number("SELECT count(*) FROM sessions").await), (2, 3));
+    assert_eq!((ids, system.number("SELECT count(*) FROM sessions").await), (2, 4));
 
     let signed_out = [("cookie", session.as_str()), ("origin", PUBLIC_URL)];
     assert_eq!(web.send(Method::DELETE, SESSION, &signed_out).await.status, 204);
