@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use self::audit::check_audit;
 use self::finding::Finding;
-use crate::config::{AccessConfig, EnvVars, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
+use crate::config::{AccessConfig, BootstrapKey, EnvVars, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
 use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::db::connection_limit;
@@ -78,7 +78,7 @@ fn check_settings() -> Finding {
 
 fn check_key_lengths() -> Option<Finding> {
     let access = AccessConfig::read(&mut EnvVars::from_process())?;
-    let short: Vec<String> = access.keys.into_iter().filter(|key| key.is_short()).map(|key| key.name).collect();
+    let short: Vec<String> = access.keys.into_iter().filter(BootstrapKey::is_short).map(|key| key.name).collect();
     (!short.is_empty()).then(|| {
         let names = short.join(", ");
         Finding::Warning(format!(

@@ -96,19 +96,16 @@ fn read_vima(env: &mut EnvVars) -> Option<VimaSettings> {
     let setting = Setting::open("VIMA_BASE_URL", "https://sandbox.finmar.tech/collector/api/v3");
     let base_url = env.required(setting);
     let is_safe = base_url.as_ref().and_then(|url| outbound::check_provider(env, setting, url));
-    let credentials = match env.text("VIMA_USERNAME").zip(env.text("VIMA_PASSWORD")) {
-        Some((username, password)) => {
-            check_secret(env, Setting::secret("VIMA_PASSWORD", "(as Vima gave it)"), base_url.as_ref(), &password)
-                .map(|()| Credentials::Basic { username, password: Secret::new(password) })
-        }
-        None => {
-            let setting = Setting::secret("VIMA_API_KEY", "the-key-of-your-account");
-            let key = env.required::<String>(setting);
-            key.and_then(|key| {
-                check_secret(env, setting, base_url.as_ref(), &key)?;
-                Some(Credentials::ApiKey(Secret::new(key)))
-            })
-        }
+    let credentials = if let Some((username, password)) = env.text("VIMA_USERNAME").zip(env.text("VIMA_PASSWORD")) {
+        check_secret(env, Setting::secret("VIMA_PASSWORD", "(as Vima gave it)"), base_url.as_ref(), &password)
+            .map(|()| Credentials::Basic { username, password: Secret::new(password) })
+    } else {
+        let setting = Setting::secret("VIMA_API_KEY", "the-key-of-your-account");
+        let key = env.required::<String>(setting);
+        key.and_then(|key| {
+            check_secret(env, setting, base_url.as_ref(), &key)?;
+            Some(Credentials::ApiKey(Secret::new(key)))
+        })
     };
     is_safe?;
     Some(VimaSettings { base_url: base_url?, credentials: credentials? })

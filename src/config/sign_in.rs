@@ -108,10 +108,6 @@ pub struct OidcConfig {
 
 impl OidcConfig {
     /// Reads the settings that begin with `OIDC_`; `Some(None)` if there are none.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer option says whether the settings are valid, as in every reader"
-    )]
     pub fn read(env: &mut EnvVars, public_url: Option<&PublicUrl>) -> Option<Option<Self>> {
         if env.with_prefix("OIDC_").iter().all(|(_, value)| value.expose().trim().is_empty()) {
             return Some(None);

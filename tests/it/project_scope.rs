@@ -94,8 +94,8 @@ async fn scoped_key_sees_exactly_what_the_filter_by_project_selects() {
         match coverage(&test, policy).await {
             Coverage::Filter(queries) => {
                 for query in queries {
-                    let text = assert_equals_filter(&test, policy.path, query).await;
-                    assert_nothing_hidden(&text, &hidden_ids, policy.path);
+                    let found = assert_equals_filter(&test, policy.path, query).await;
+                    assert_nothing_hidden(&found, &hidden_ids, policy.path);
                 }
                 let everything = test.unscoped(policy.path).await.text;
                 assert!(!everything.is_empty(), "{}", policy.path);
@@ -222,9 +222,9 @@ async fn exports_and_events_obey_the_scope() {
     assert_eq!(strange, None);
 
     let (of_all, of_own) = (export_path(&everything), export_path(&own));
-    let text = test.scoped(&format!("{of_own}/download")).await;
-    assert_eq!((text.status, text.text.lines().count()), (200, 81));
-    assert_nothing_hidden(&text.text, &test.hidden_ids().await, &of_own);
+    let file = test.scoped(&format!("{of_own}/download")).await;
+    assert_eq!((file.status, file.text.lines().count()), (200, 81));
+    assert_nothing_hidden(&file.text, &test.hidden_ids().await, &of_own);
     for path in [&of_all, &format!("{of_all}/download")] {
         assert_eq!(test.scoped(path).await.status, 404, "{path}");
     }

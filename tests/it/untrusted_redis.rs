@@ -53,7 +53,7 @@ async fn forged_events_tickets_and_wakeups_are_not_believed() {
     for id in [1, 2, 1_000, i64::MAX, i64::MIN] {
         publish(&redis, "events", forged(id).to_string().as_bytes()).await;
     }
-    for garbage in [b"".as_slice(), b"\xff", b"[[[[[[", b"{\"id\":1e400}", b"null", &[b'['; 100_000]] {
+    for garbage in [b"".as_slice(), b"\xff", b"[[[[[[", b"{\"id\":1e400}", b"null", &vec![b'['; 100_000]] {
         publish(&redis, "events", garbage).await;
         publish(&redis, "wakeup:sync", garbage).await;
     }

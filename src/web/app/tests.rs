@@ -142,7 +142,7 @@ fn access_policy_lists_the_operations_of_the_document() {
         .map(|(call, operation)| (call, operation["operationId"].as_str().unwrap_or_default()))
         .collect();
     let outside = |policy: &&Policy| {
-        !["/", "/api/docs", "/ws"].iter().any(|path| policy.path == *path)
+        !["/", "/api/docs", "/ws"].contains(&policy.path)
             && !policy.path.starts_with("/api/openapi.")
             && !policy.path.starts_with("/ws/")
     };

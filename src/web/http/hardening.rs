@@ -20,7 +20,7 @@ const MAX_HEADER_BYTES: usize = 16 << 10;
 /// A year.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Responses are data: a browser that shows one as a page must load and run nothing.
-const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

@@ -24,7 +24,7 @@ struct Change {
     has_before: bool,
 }
 
-fn change(operation: &'static str, method: Method, path: String, body: impl Into<Option<Value>>) -> Change {
+fn change(operation: &'static str, method: Method, path: &str, body: impl Into<Option<Value>>) -> Change {
     let has_before =
         !["triggerSync", "triggerSyncOfSource", "runReconciliation", "replayQuarantinedRecord", "orderExport"]
             .contains(&operation);
@@ -60,23 +60,18 @@ async fn changes(system: &TestSystem) -> Vec<Change> {
     system.pool.execute(AssertSqlSafe(insert)).await.expect("the database accepts it");
     let discrepancy = "/reconciliation/discrepancies";
     vec![
-        change("triggerSync", POST, "/sync/trigger".to_owned(), json!({"mode": "full"})),
-        change("triggerSyncOfSource", POST, "/sync/trigger/vima".to_owned(), None),
-        change("replayQuarantinedRecord", POST, format!("/sync/quarantine/{record}/replay"), None),
-        change("moveDiscrepancy", PATCH, format!("{discrepancy}/{}", discrepancies[0]), json!({"state": "ignored"})),
-        change(
-            "moveDiscrepancies",
-            PATCH,
-            discrepancy.to_owned(),
-            json!({"ids": discrepancies[1..], "assignee": "otto"}),
-        ),
-        change("runReconciliation", POST, "/reconciliation/run".to_owned(), json!({"date": "2026-01-10"})),
-        change("cancelJob", POST, format!("/jobs/{waiting}/cancel"), None),
-        change("retryJob", POST, format!("/jobs/{failed}/retry"), None),
-        change("pauseQueue", POST, "/queues/maintenance/pause".to_owned(), None),
-        change("resumeQueue", POST, format!("/queues/{queue}/resume"), None),
-        change("orderExport", POST, "/exports".to_owned(), json!({"export": "transactions"})),
-        change("removeExport", Method::DELETE, format!("/exports/{export}"), None),
+        change("triggerSync", POST, "/sync/trigger", json!({"mode": "full"})),
+        change("triggerSyncOfSource", POST, "/sync/trigger/vima", None),
+        change("replayQuarantinedRecord", POST, &format!("/sync/quarantine/{record}/replay"), None),
+        change("moveDiscrepancy", PATCH, &format!("{discrepancy}/{}", discrepancies[0]), json!({"state": "ignored"})),
+        change("moveDiscrepancies", PATCH, discrepancy, json!({"ids": discrepancies[1..], "assignee": "otto"})),
+        change("runReconciliation", POST, "/reconciliation/run", json!({"date": "2026-01-10"})),
+        change("cancelJob", POST, &format!("/jobs/{waiting}/cancel"), None),
+        change("retryJob", POST, &format!("/jobs/{failed}/retry"), None),
+        change("pauseQueue", POST, "/queues/maintenance/pause", None),
+        change("resumeQueue", POST, &format!("/queues/{queue}/resume"), None),
+        change("orderExport", POST, "/exports", json!({"export": "transactions"})),
+        change("removeExport", Method::DELETE, &format!("/exports/{export}"), None),
     ]
 }
 
@@ -202,6 +197,6 @@ async fn views_of_raw_payloads_and_commands_are_audited_and_entries_can_be_filte
         assert_eq!(response.expect("a response").status, 422, "{query}");
     }
     let pages = web.pages(ADMIN, "/api/v1/audit?limit=2").await;
-    let listed: Vec<&Value> = pages.iter().flat_map(|page| items(page)).collect();
+    let listed: Vec<&Value> = pages.iter().flat_map(items).collect();
     assert_eq!(listed, items(&all).iter().collect::<Vec<_>>());
 }

@@ -255,7 +255,7 @@ async fn export_is_finished_by_another_worker_after_a_kill() {
     let export = start_long_export(&system, &web).await;
     first.kill();
     let _second = system.start_jobs(&["worker"]);
-    let finished = wait_for_export(&web, &export, TIMEOUT).await;
+    let finished = wait_for_export(&web, &export, 3 * TIMEOUT).await;
     assert_eq!(finished["rows"], 60_000);
     let bytes = download(&web, OPERATOR, &finished, &[]).await.bytes().await.expect("a complete file").to_vec();
     let mut book = open_workbook(bytes);

@@ -1,6 +1,8 @@
 //! An OpenID Connect identity provider: discovery, keys, authorization and tokens. Whoever asks is signed in at once as the
 //! user that the test has set, with the defect that the test has set.
 
+#![expect(clippy::needless_pass_by_value, reason = "the handlers of poem take their extractors by value")]
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

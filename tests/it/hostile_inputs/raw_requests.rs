@@ -97,7 +97,7 @@ pub(super) async fn answer(web: &Web, request: &[u8]) -> Option<u16> {
         let mut response = vec![0; 64 << 10];
         // A request that is not complete has no response; it ends when this side has nothing more to send.
         let received = timeout(INCOMPLETE, reader.read(&mut response)).await;
-        response.truncate(received.map_or(0, |received| received.unwrap_or_default()));
+        response.truncate(received.map_or(0, Result::unwrap_or_default));
         let _closed = writer.shutdown().await;
         let _ended = reader.read_to_end(&mut response).await;
         response

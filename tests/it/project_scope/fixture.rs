@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use uuid::Uuid;
 
 use crate::harness::keys::create_key;
@@ -50,14 +50,14 @@ impl TwoProjects {
     /// The id of a payment or a discrepancy.
     pub(super) async fn id(&self, table: &str, condition: &str) -> Uuid {
         let statement = format!("SELECT id FROM {table} WHERE {condition} ORDER BY id LIMIT 1");
-        let id = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&self.system.pool);
-        id.await.expect("there is one")
+        self.system.pool.fetch_one(AssertSqlSafe(statement)).await.expect("there is one").get(0)
     }
 
     /// Every id of the hidden project.
     pub(super) async fn hidden_ids(&self) -> Vec<Uuid> {
         let ids = "SELECT id FROM transactions WHERE project = 'zenith' UNION SELECT id FROM discrepancies WHERE project = 'zenith'";
-        sqlx::query_scalar(ids).fetch_all(&self.system.pool).await.expect("the database responds")
+        let rows = self.system.pool.fetch_all(ids).await.expect("the database responds");
+        rows.iter().map(|row| row.get(0)).collect()
     }
 }
 

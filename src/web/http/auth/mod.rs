@@ -263,7 +263,7 @@ impl Access {
         let session = session.ok_or_else(|| unauthenticated("this session has ended: sign in again"))?;
         let principal = match &session.issuer {
             // A user keeps the role of the sign-in, as long as the identity provider is the one of the settings.
-            Some(issuer) if self.issuer.as_ref() == Some(issuer) => {
+            Some(provider) if self.issuer.as_ref() == Some(provider) => {
                 Principal::of_key(session.key_id, &*session.name, session.role, ProjectScope::All)
             }
             Some(_) => {

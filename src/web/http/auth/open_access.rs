@@ -9,6 +9,7 @@
 
 use poem::Request;
 use poem::http::header::{HOST, HeaderMap, HeaderName, ORIGIN, UPGRADE};
+use poem::http::uri::Authority;
 
 use crate::config::AccessConfig;
 use crate::domain::loopback::is_loopback;
@@ -30,7 +31,7 @@ impl OpenAccess {
     pub(in crate::web) fn check(&self, request: &Request) -> Result<(), Problem> {
         let headers = request.headers();
         // HTTP/2 has the host in the URI.
-        let host = text(headers, HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+        let host = text(headers, HOST).or_else(|| request.uri().authority().map(Authority::as_str));
         let Some(host) = host else { return Ok(()) };
         if !self.is_own_host(host) {
             let detail = "without keys (AUTH=off) only the names of this machine, such as localhost, are served: add this host \

@@ -7,6 +7,7 @@
 use poem::Request;
 use poem::http::HeaderValue;
 use poem::http::header::{HOST, ORIGIN};
+use poem::http::uri::Authority;
 
 use super::cookies::Cookies;
 use crate::config::PublicUrl;
@@ -59,7 +60,7 @@ impl TrustedOrigins {
         };
         let host = request.headers().get(HOST).map(HeaderValue::to_str).and_then(Result::ok);
         // HTTP/2 has the host in the URI.
-        let host = host.or_else(|| request.original_uri().authority().map(|authority| authority.as_str()));
+        let host = host.or_else(|| request.original_uri().authority().map(Authority::as_str));
         let without_port = |text: &str| text.strip_suffix(default_port).unwrap_or(text).to_ascii_lowercase();
         host.is_some_and(|host| !host.is_empty() && without_port(host) == without_port(authority))
     }

@@ -154,8 +154,9 @@ mod tests {
     #[test]
     fn number_of_buckets_is_bounded() {
         let (mut local, now) = (Local::default(), Instant::now());
-        for index in 0..MAX_BUCKETS as u32 + 10 {
-            local.remember(Bucket::Address(IpAddr::V4(index.into())), Duration::from_secs(60), now);
+        let buckets = u32::try_from(MAX_BUCKETS).expect("a small number");
+        for index in 0..buckets + 10 {
+            local.remember(Bucket::Address(IpAddr::V4(index.into())), Duration::from_mins(1), now);
         }
         assert!(local.empty_at.len() <= MAX_BUCKETS, "{}", local.empty_at.len());
     }
