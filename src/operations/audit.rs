@@ -43,7 +43,7 @@ pub struct AuditRecord<'a> {
     /// What was changed, as it is now.
     pub after: Option<Value>,
     pub rows: Option<u64>,
-    /// `None` if it is recorded later, by [`append_outcome`].
+    /// `None` if it is recorded later, by [`AuditContext::append_outcome`].
     pub outcome: Option<&'a str>,
     /// The new content of other entries, for an erasure.
     pub attests: Option<Value>,

@@ -292,7 +292,11 @@ fn write_content(operation: &mut Value, schemas: &Map<String, Value>) {
 }
 
 fn write_examples(message: &mut Value, schemas: &Map<String, Value>) {
-    for (media_type, mut content) in take_object(&mut message["content"]) {
+    let Some(Value::Object(contents)) = message.as_object_mut().and_then(|message| message.shift_remove("content"))
+    else {
+        return;
+    };
+    for (media_type, mut content) in contents {
         let of_schema = references(&content).first().and_then(|name| schemas.get(name)?.get("example").cloned());
         let inline = || content["schema"].as_object_mut().and_then(|schema| schema.shift_remove("example"));
         if let Some(example) = of_schema.or_else(inline) {
