@@ -15,10 +15,20 @@ use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
 /// Who calls.
 struct Column {
     name: &'static str,
-    key: Option<String>,
-    /// `None`: whoever it is, the key is not accepted.
+    credential: Credential,
+    /// `None`: whoever it is, the credential is not accepted.
     role: Option<Role>,
     is_limited: bool,
+}
+
+enum Credential {
+    None,
+    Key(String),
+    /// The cookie of a session that was started with this key, sent by a page of the service itself or of another host.
+    Session {
+        key: &'static str,
+        is_own_page: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +43,20 @@ fn expected(policy: &Policy, column: &Column) -> Expected {
     match column.role {
         None => Expected::Unauthenticated,
         Some(role) if role < least => Expected::Forbidden,
+        // Before the role: a page of another host learns nothing.
+        Some(_) if is_foreign(&column.credential) && needs_origin(policy) => Expected::Forbidden,
         Some(_) if column.is_limited && policy.scope == ScopeRule::AllProjects => Expected::Forbidden,
         Some(_) => Expected::Allowed,
     }
+}
+
+fn is_foreign(credential: &Credential) -> bool {
+    matches!(credential, Credential::Session { is_own_page: false, .. })
+}
+
+/// Another page could make the browser send it with the cookie: a change, or a socket.
+fn needs_origin(policy: &Policy) -> bool {
+    policy.method != "GET" || policy.path.starts_with("/ws")
 }
 
 fn actual(status: u16) -> Expected {
@@ -47,13 +68,19 @@ fn actual(status: u16) -> Expected {
 }
 
 async fn columns(system: &TestSystem) -> Vec<Column> {
-    let column =
-        |name, key: &str, role| Column { name, key: Some(key.to_owned()), role: Some(role), is_limited: false };
+    let column = |name, key: &str, role| {
+        let credential = Credential::Key(key.to_owned());
+        Column { name, credential, role: Some(role), is_limited: false }
+    };
+    let session = |name, key, role, is_own_page| {
+        let credential = Credential::Session { key, is_own_page };
+        Column { name, credential, role: Some(role), is_limited: false }
+    };
     let limited = |name, role: Role| {
         let key = create_key(system, role.as_str(), &["acme"]);
-        Column { name, key: Some(key), role: Some(role), is_limited: true }
+        Column { name, credential: Credential::Key(key), role: Some(role), is_limited: true }
     };
-    let refused = |name, key: String| Column { name, key: Some(key), role: None, is_limited: false };
+    let refused = |name, key| Column { name, credential: Credential::Key(key), role: None, is_limited: false };
     let [expired, revoked] = ["expires_at", "revoked_at"].map(|column| (column, create_key(system, "admin", &[])));
     for (column, key) in [&expired, &revoked] {
         let statement = format!(
@@ -63,7 +90,7 @@ async fn columns(system: &TestSystem) -> Vec<Column> {
         assert_eq!(updated.rows_affected(), 1, "{column}");
     }
     vec![
-        Column { name: "no key", key: None, role: None, is_limited: false },
+        Column { name: "no key", credential: Credential::None, role: None, is_limited: false },
         column("viewer", VIEWER, Role::Viewer),
         column("operator", OPERATOR, Role::Operator),
         column("admin", ADMIN, Role::Admin),
@@ -71,10 +98,13 @@ async fn columns(system: &TestSystem) -> Vec<Column> {
         limited("scoped admin", Role::Admin),
         refused("expired key", expired.1),
         refused("revoked key", revoked.1),
+        session("session of a viewer", VIEWER, Role::Viewer, true),
+        session("session of an admin", ADMIN, Role::Admin, true),
+        session("session of an admin on a page of another host", ADMIN, Role::Admin, false),
     ]
 }
 
-async fn call(web: &Web, policy: &Policy, key: Option<&str>) -> u16 {
+async fn call(web: &Web, policy: &Policy, credential: &Credential) -> u16 {
     let path = policy.path.split('/').map(|part| match part {
         "{id}" => "00000000-0000-0000-0000-000000000000",
         "{source}" => "neither",
@@ -85,7 +115,23 @@ async fn call(web: &Web, policy: &Policy, key: Option<&str>) -> u16 {
     let method: Method = policy.method.parse().expect("a method");
     // No body is valid, so that a call that is allowed changes nothing.
     let body = (method != Method::GET && method != Method::DELETE).then_some(r#"{"no such field": 1}"#);
+    let key = match credential {
+        Credential::None => None,
+        Credential::Key(key) => Some(key.as_str()),
+        Credential::Session { key, is_own_page } => {
+            let cookie = start_session(web, key).await;
+            let own = format!("http://127.0.0.1:{}", web.port);
+            let origin = if *is_own_page { own.as_str() } else { "http://evil.example.com" };
+            return web.send(method, &path, &[("cookie", &cookie), ("origin", origin)]).await.status;
+        }
+    };
     web.request(method, &path, key, body).await.expect("the web process responds").status
+}
+
+/// A new one for each call, because one of the operations ends it. Returns its cookie.
+async fn start_session(web: &Web, key: &str) -> String {
+    let started = web.send(Method::POST, "/api/v1/session", &[("x-api-key", key)]).await;
+    started.header("set-cookie").split(';').next().expect("a cookie").to_owned()
 }
 
 #[tokio::test]
@@ -96,7 +142,7 @@ async fn every_operation_admits_exactly_those_that_its_policy_names() {
     let mut wrong = vec![];
     for policy in POLICIES {
         for column in &columns {
-            let status = call(&web, policy, column.key.as_deref()).await;
+            let status = call(&web, policy, &column.credential).await;
             let (expected, actual) = (expected(policy, column), actual(status));
             if expected != actual || status >= 500 {
                 wrong.push(format!("{} as {}: {status}, expected {expected:?}", policy.operation, column.name));
