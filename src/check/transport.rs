@@ -22,7 +22,7 @@ pub(super) fn check_database(options: &PgConnectOptions) -> Finding {
         return Finding::Ok("database: the connection does not leave this machine".to_owned());
     }
     Finding::Warning(format!(
-        "database: sslmode={mode} does not verify the certificate of {host}, so whoever is in between can read and change \
+        "database: sslmode={mode} does not verify the certificate of {host}, so anyone in between can read and change \
          everything; set sslmode=verify-full in DATABASE_URL, with sslrootcert if the host has an authority of its own"
     ))
 }
@@ -41,7 +41,7 @@ pub(super) fn check_redis(settings: &RedisSettings) -> Finding {
         return Finding::Ok(format!("redis: the certificate of {host} is verified"));
     };
     Finding::Warning(format!(
-        "redis: the connection to {host} {problem}: whoever is in between can read and change what it carries"
+        "redis: the connection to {host} {problem}: anyone in between can read and change what it carries"
     ))
 }
 

@@ -1,6 +1,6 @@
 //! Secrets that this repository has published: its examples, and the defaults of the sandbox.
 //!
-//! They are the first that an attacker tries, and whoever copied them did not mean to keep them.
+//! They are the first that an attacker tries, and people who copied them did not mean to keep them.
 
 use reqwest::Url;
 

@@ -30,7 +30,7 @@ string_enum! {
 pub struct KeyId(pub Uuid);
 
 impl KeyId {
-    /// Everyone, with `AUTH=off`; also whoever acted before actions were recorded with a key id.
+    /// Everyone, with `AUTH=off`; also anyone who acted before actions were recorded with a key id.
     pub const ANYONE: Self = Self(Uuid::nil());
     /// A command of an operator, who has the database's credentials instead of a key.
     pub const COMMAND_LINE: Self = Self(Uuid::from_u128(1));

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 /// `localhost`, the names below it, and the loopback addresses; an IPv6 address may be in brackets. Other names may resolve to
-/// a loopback address too, but whoever controls the name decides that.
+/// a loopback address too, but the owner of the name decides that.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();

@@ -1,6 +1,6 @@
 //! Verifies the audit log: that its entries form the chain in which they were written, from the last anchor to the head.
 //!
-//! Whoever may do everything in the database can compute a new chain. So the head is shown: a copy of it that is kept elsewhere
+//! The owner of the database can compute a new chain. So the head is shown: a copy of it that is kept elsewhere
 //! proves later that the entries up to it are the same.
 
 use std::collections::HashMap;

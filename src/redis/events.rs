@@ -1,8 +1,8 @@
 //! Announcements of live events, published to every web process.
 //!
-//! A message says only that an event with this id was recorded. The event itself is read from the events table, so that whoever
-//! can write to Redis can neither invent an event nor read one. Pub/sub drops what is sent while a listener is disconnected: a
-//! listener that receives nothing for a while reads the table anyway.
+//! A message says only that an event with this id was recorded. The event itself is read from the events table, so that an
+//! attacker who can write to Redis can neither invent an event nor read one. Pub/sub drops what is sent while a listener is
+//! disconnected: a listener that receives nothing for a while reads the table anyway.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! WebSocket tickets, for browsers, which cannot send a header with a WebSocket. Valid once, for a minute.
 //!
 //! Redis stores only a digest of a ticket, so that reading Redis does not reveal a usable one. What it stores about the holder is
-//! signed with a key that is not in Redis, together with that digest and the end of the ticket, so that whoever can write to
-//! Redis can neither make a ticket, nor change its holder, nor use one again later.
+//! signed with a key that is not in Redis, together with that digest and the end of the ticket, so that an attacker who can write
+//! to Redis can neither make a ticket, nor change its holder, nor use one again later.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
 struct Column {
     name: &'static str,
     credential: Credential,
-    /// `None`: whoever it is, the credential is not accepted.
+    /// `None`: the credential is not accepted from anyone.
     role: Option<Role>,
     is_limited: bool,
 }

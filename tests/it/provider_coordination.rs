@@ -117,7 +117,7 @@ async fn limited_requests_take_slots_and_unlimited_ones_cost_no_query() {
     }
 }
 
-/// The slots are reserved one after another, whoever asks, and a pause holds up everybody.
+/// The slots are reserved one after another, for all processes, and a pause holds up everybody.
 #[tokio::test]
 async fn slots_are_apart_and_a_pause_postpones_them() {
     let servers = Servers::start().await;

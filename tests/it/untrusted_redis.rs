@@ -1,4 +1,4 @@
-//! Redis as an attacker's tool: whoever can write to it invents no event, no ticket and no job, and stops nothing for good.
+//! An attacker who can write to Redis invents no event, no ticket and no job, and stops nothing for good.
 
 use psp_dashboard::redis::Redis;
 use psp_dashboard::redis::queue::WakeupStorage;

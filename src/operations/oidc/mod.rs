@@ -40,7 +40,7 @@ const MAX_NAME_CHARS: usize = 200;
 /// The longest error code that is shown.
 const MAX_ERROR_CHARS: usize = 60;
 
-/// Only public keys: with a shared secret, or none, whoever knows it could write tokens.
+/// Only public keys: with a shared secret, or none, anyone who knows it could write tokens.
 const SIGNING_ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,

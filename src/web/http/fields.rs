@@ -79,7 +79,7 @@ impl<T: ParseField> Field for Vec<T> {
     }
 }
 
-/// `None` if the field is absent. An empty list is a list, so that it can be told from an absent one.
+/// `None` if the field is absent. An empty list is a list, so that it differs from an absent one.
 impl<T: ParseField> Field for Option<Vec<T>> {
     fn read(fields: &mut Fields, name: &str) -> Self {
         let is_given = fields.has_value(name) || fields.is_blank(name);

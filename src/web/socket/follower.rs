@@ -1,7 +1,7 @@
 //! Follows the events in the order of their ids, each exactly once.
 //!
 //! Every event comes from the table. A message of pub/sub only says that there may be a new one: it may be lost while the
-//! connection is down, and whoever can write to Redis can send any. So the table is read when an id is announced that was not
+//! connection is down, and anyone who can write to Redis can send any. So the table is read when an id is announced that was not
 //! followed yet, when no announcement arrived for a while, and after a reconnect; one read returns all events of a burst. Ids
 //! are assigned under a lock just before the commit: a table with event 7 has all events below 7 that will ever exist, so that
 //! a gap (a rolled back transaction) is not an event. Unavailable servers are retried forever; the table has everything that

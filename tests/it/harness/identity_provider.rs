@@ -1,4 +1,4 @@
-//! An OpenID Connect identity provider: discovery, keys, authorization and tokens. Whoever asks is signed in at once as the
+//! An OpenID Connect identity provider: discovery, keys, authorization and tokens. Everyone who asks is signed in at once as the
 //! user that the test has set, with the defect that the test has set.
 
 #![expect(clippy::needless_pass_by_value, reason = "the handlers of poem take their extractors by value")]

@@ -1,6 +1,6 @@
 //! Reads the audit log as a chain, to verify it.
 //!
-//! The hashes are computed again by the reader: a function of the database could have been replaced by whoever changed the
+//! The hashes are computed again by the reader: a function of the database could have been replaced by anyone who changed the
 //! entries.
 
 use futures_util::stream::BoxStream;

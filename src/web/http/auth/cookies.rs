@@ -2,7 +2,7 @@
 //!
 //! A browser sends a `Secure` cookie only over TLS, and accepts a `__Host-` name only from the host itself, so that no other
 //! host of the domain can plant one. Whether a browser uses TLS is known from `PUBLIC_URL`, or from the `X-Forwarded-Proto` of
-//! a proxy. That header is believed whoever sends it: a client that lies gets a stricter cookie, and no browser lets another
+//! a proxy. That header is believed from any sender: a client that lies gets a stricter cookie, and no browser lets another
 //! page send it.
 
 use poem::http::HeaderMap;
