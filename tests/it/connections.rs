@@ -20,6 +20,7 @@ use crate::harness::{TIMEOUT, eventually};
 const SLOW: &str = "/api/v1/sync/quarantine";
 const STATEMENT_LIMIT: &str = "SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'";
 const LOCK_LIMIT: &str = "SELECT setting::bigint FROM pg_settings WHERE name = 'lock_timeout'";
+const COMPILES: &str = "SELECT (setting = 'on')::bigint FROM pg_settings WHERE name = 'jit'";
 const IDLE_LIMIT: &str = "SELECT setting::bigint FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'";
 /// Those of a [`LimitedRole`].
 const LIMITED_CONNECTIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'psp!_role!_%' ESCAPE '!'";
@@ -114,6 +115,10 @@ async fn sessions_have_the_limits_of_their_purpose() {
         assert_eq!(limit(STATEMENT_LIMIT).await, statement, "{purpose}");
         assert_eq!(limit(LOCK_LIMIT).await, lock, "{purpose}");
         assert_eq!(limit(IDLE_LIMIT).await, idle, "{purpose}");
+        if matches!(purpose, "requests" | "access" | "queue") {
+            // Short statements that are sent all the time.
+            assert_eq!(limit(COMPILES).await, 0, "{purpose}: compiling a statement takes longer than running it");
+        }
     }
     let mut export = Snapshot::open_for_export(&jobs.work_pool).await.expect("the database responds");
     let cut = export

@@ -82,9 +82,11 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose, limits: Session
     }
     if purpose == Purpose::Queue {
         // A few statements run thousands of times, on tables that are empty now and full in a minute. Plans made for empty tables
-        // would scan the full ones; an index is never much worse.
+        // would scan the full ones; an index is never much worse. Where there is none, the scan counts as so expensive that the
+        // statement would be compiled each time, which takes a thousand times as long as the scan.
         sqlx::query!(
-            r#"SELECT set_config('plan_cache_mode', 'force_generic_plan', false) AS plans,
+            r#"SELECT set_config('jit', 'off', false) AS jit,
+                      set_config('plan_cache_mode', 'force_generic_plan', false) AS plans,
                       set_config('enable_seqscan', 'off', false) AS scans,
                       set_config('enable_bitmapscan', 'off', false) AS bitmaps"#
         )

@@ -29,11 +29,12 @@ use crate::domain::version::{SequenceId, Version};
 /// Locks the transactions of `source` for writing until the database transaction ends.
 ///
 /// Until then PostgreSQL also plans as if every table were large. It would otherwise keep a plan from when `transactions` was
-/// empty, which scans the table, until the next analyze: the first sync became slower with every page. Planning each statement
+/// empty, which scans the table, until the next analyze: the first sync became slower with every page. Statements are not
+/// compiled, because a scan that cannot be avoided counts as expensive enough for that. Planning each statement
 /// separately was rejected: the statistics of one source lead to the wrong index for the other.
 pub async fn lock_source(connection: &mut PgConnection, source: Source) -> Result<(), DbError> {
     sqlx::query!(
-        r#"SELECT set_config('enable_seqscan', 'off', true) AS scans,
+        r#"SELECT set_config('jit', 'off', true) AS jit, set_config('enable_seqscan', 'off', true) AS scans,
                   set_config('plan_cache_mode', 'force_generic_plan', true) AS plans,
                   pg_advisory_xact_lock(hashtextextended('transactions:' || $1, 0)) AS lock"#,
         source.as_str()
