@@ -20,7 +20,7 @@ use crate::harness::{TIMEOUT, eventually};
 const SLOW: &str = "/api/v1/sync/quarantine";
 const STATEMENT_LIMIT: &str = "SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'";
 const LOCK_LIMIT: &str = "SELECT setting::bigint FROM pg_settings WHERE name = 'lock_timeout'";
-const COMPILES: &str = "SELECT (setting = 'on')::bigint FROM pg_settings WHERE name = 'jit'";
+const COMPILES: &str = "SELECT (setting = 'on')::int::bigint FROM pg_settings WHERE name = 'jit'";
 const IDLE_LIMIT: &str = "SELECT setting::bigint FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'";
 /// Those of a [`LimitedRole`].
 const LIMITED_CONNECTIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'psp!_role!_%' ESCAPE '!'";
