@@ -141,8 +141,10 @@ async fn pages(system: &TestSystem) -> i64 {
 /// Enqueues a sync until one that started after `since` is complete.
 async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, since: DateTime<Utc>) {
     let mode = if args.is_some() { "range" } else { "incremental" };
+    let mut outputs = Vec::new();
     for _ in 0..TRIES {
-        system.try_run_job(&format!("sync-{source}"), args);
+        let output = system.try_run_job(&format!("sync-{source}"), args);
+        outputs.push(output.stderr);
         let read = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!" FROM sync_runs
                 WHERE source = $1 AND mode = $2 AND status = 'succeeded' AND started_at > $3"#,
@@ -154,7 +156,10 @@ async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, 
             return;
         }
     }
-    panic!("{source} could not be read to the end in {TRIES} tries ({mode})");
+    let runs = "SELECT source || ' ' || mode || ' ' || status || ': ' || COALESCE(error, '') FROM sync_runs
+                WHERE started_at > now() - interval '5 minutes' ORDER BY started_at";
+    let runs: Vec<String> = sqlx::query_scalar(runs).fetch_all(&system.pool).await.expect("the runs can be read");
+    panic!("{source} could not be read to the end in {TRIES} tries ({mode}): {outputs:#?}; the last runs: {runs:#?}");
 }
 
 async fn run_seed(seed: u64) {

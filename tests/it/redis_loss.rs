@@ -10,6 +10,7 @@ use psp_test_jobs::kinds::{COUNTING, NO_OP};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::harness::health::wait_for_health;
 use crate::harness::private_servers::PrivateRedis;
 use crate::harness::servers::Servers;
 use crate::harness::socket::Socket;
@@ -135,9 +136,9 @@ async fn web_process_serves_during_redis_outage() {
     socket.receive("connected").await;
     let _worker = system.start_jobs(&["worker"]);
     let _scheduler = system.start_jobs(&["scheduler"]);
-    wait_for_health(&web, "healthy").await;
+    wait_for_health(&web, 200, "healthy").await;
     redis.stop();
-    let health = wait_for_health(&web, "degraded").await;
+    let health = wait_for_health(&web, 200, "degraded").await;
     assert_eq!(health["services"], json!({"database": "ok", "redis": "down"}), "{health}");
     trigger(&web, "payshack").await;
     wait_for_end(&mut socket, "payshack").await;
@@ -146,7 +147,7 @@ async fn web_process_serves_during_redis_outage() {
             outage(AWAY).await;
         } else {
             redis.restart().await;
-            wait_for_health(&web, "healthy").await;
+            wait_for_health(&web, 200, "healthy").await;
         }
         trigger(&web, "vima").await;
         wait_for_end(&mut socket, "vima").await;
@@ -156,14 +157,6 @@ async fn web_process_serves_during_redis_outage() {
     let ids: Vec<i64> = socket.received.iter().map(|message| message["id"].as_i64().expect("an id")).collect();
     assert!(ids.is_sorted(), "ids never go back: {ids:?}");
     crate::harness::consistency::assert_matches_sandbox(&system).await;
-}
-
-/// Waits until `/health`, which always responds, has this status.
-async fn wait_for_health(web: &Web, status: &str) -> Value {
-    eventually("health to change", || async {
-        Some(web.get("/health").await).filter(|health| health["status"] == status)
-    })
-    .await
 }
 
 async fn trigger(web: &Web, source: &str) {
