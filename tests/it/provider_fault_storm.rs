@@ -156,10 +156,13 @@ async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, 
             return;
         }
     }
-    let runs = "SELECT source || ' ' || mode || ' ' || status || ': ' || COALESCE(error, '') FROM sync_runs
-                WHERE started_at > now() - interval '5 minutes' ORDER BY started_at";
-    let runs: Vec<String> = sqlx::query_scalar(runs).fetch_all(&system.pool).await.expect("the runs can be read");
-    panic!("{source} could not be read to the end in {TRIES} tries ({mode}): {outputs:#?}; the last runs: {runs:#?}");
+    let runs = sqlx::query_scalar!(
+        r#"SELECT concat_ws(' ', source, mode, status, error) AS "run!" FROM sync_runs WHERE started_at > $1
+            ORDER BY started_at"#,
+        since
+    );
+    let runs = runs.fetch_all(&system.pool).await.expect("the runs can be read");
+    panic!("{source} could not be read to the end in {TRIES} tries ({mode}): {outputs:#?}; the runs: {runs:#?}");
 }
 
 async fn run_seed(seed: u64) {
