@@ -120,18 +120,24 @@ impl FaultProfile {
     }
 }
 
-/// Kills a random worker after some further pages, this many times, and replaces it.
+/// Kills a worker after some further pages, until this many had a job, and replaces it.
 async fn kill_workers(system: &TestSystem, profile: &mut FaultProfile, workers: &mut [RunningProgram], kills: usize) {
-    for _ in 0..kills {
+    let (mut hits, mut killed) = (0, 0);
+    while hits < kills {
         let pages = pages(system).await + profile.rng.random_range(5..40);
         eventually_within(TIMEOUT, "some more pages to be stored", || async {
             (self::pages(system).await >= pages).then_some(())
         })
         .await;
         let victim = &mut workers[profile.rng.random_range(0..2)];
+        let name = victim.worker_name().await;
         victim.kill();
+        killed += 1;
+        let lost = sqlx::query_scalar!("SELECT job_id FROM job_leases WHERE starts_with(worker, $1)", name);
+        hits += usize::from(lost.fetch_optional(&system.pool).await.expect("the leases can be read").is_some());
         *victim = system.start_jobs_with(&["worker"], &SETTINGS);
     }
+    println!("{killed} workers killed, {hits} of which had a job");
 }
 
 async fn pages(system: &TestSystem) -> i64 {

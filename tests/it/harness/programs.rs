@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use uuid::Uuid;
 
 use super::eventually;
 
@@ -109,6 +110,16 @@ impl RunningProgram {
     /// Everything that it has written to stdout and stderr so far.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until a worker runs, and returns the name under which it claims jobs, as it logs it.
+    pub(crate) async fn worker_name(&self) -> String {
+        eventually("the worker to run", || async {
+            let output = self.output();
+            let from = output.find("worker-")?;
+            output.get(from..from + "worker-".len() + Uuid::nil().hyphenated().to_string().len()).map(str::to_owned)
+        })
+        .await
     }
 
     pub(crate) fn memory_mib(&self, memory: Memory) -> f64 {

@@ -226,14 +226,8 @@ pub(crate) struct Attempt {
 }
 
 impl Process {
-    /// Waits until the worker runs, and returns the name under which it claims jobs.
+    /// The name under which it claims jobs.
     pub(crate) async fn worker_name(&self) -> String {
-        eventually("the worker to run", || async { self.logged_name() }).await
-    }
-
-    fn logged_name(&self) -> Option<String> {
-        let output = self.program.output();
-        let from = output.find("worker-")?;
-        output.get(from..from + "worker-".len() + Uuid::nil().hyphenated().to_string().len()).map(str::to_owned)
+        self.program.worker_name().await
     }
 }
