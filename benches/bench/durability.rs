@@ -30,7 +30,7 @@ pub(crate) async fn measure_kills() {
     workers.kill_while_counting(kills, jobs, counting::args(0, 200, Pause::BeforeWriting)).await;
     queue.wait_until_idle().await;
     let totals = queue.totals().await;
-    println!("{kills} SIGKILLs of random workers of 4, {} jobs with one effect each, rescue after 15 s:", totals.jobs);
+    report::heading(&format!("{kills} SIGKILLs of random workers of 4, {} jobs, rescue after 15 s", totals.jobs));
     print_totals(totals);
     let in_flight = report::count(i64::try_from(workers.in_flight).unwrap_or(i64::MAX));
     report::print("repeated attempts", report::count(totals.repeated_attempts), "", Target::AtMost(in_flight));
@@ -65,7 +65,7 @@ pub(crate) async fn measure_rescue() {
         let end = r#"UPDATE jobs SET args = '{"seconds": 0}'"#;
         sqlx::Executor::execute(&queue.pool, end).await.expect("the jobs table responds");
         let delays = Durations::new(delays_until_running_again(&queue, &killed).await);
-        println!("SIGKILL to running again, rescue after {} s, {} workers killed:", settings[0].1, killed.len());
+        report::heading(&format!("rescue after {} s, {} workers killed", settings[0].1, killed.len()));
         report::print("p50", delays.percentile(50), "s", Target::None);
         report::print("p99", delays.percentile(99), "s", Target::AtMost(p99));
         report::print("max", delays.percentile(100), "s", Target::AtMost(max));
@@ -85,13 +85,12 @@ async fn delays_until_running_again(queue: &TestQueue, killed: &[KilledWorker]) 
 
 /// Measures what a worker writes after SIGSTOP for three leases and SIGCONT.
 pub(crate) async fn measure_suspended() {
-    println!("SIGSTOP of a worker with 4 running jobs for three leases, then SIGCONT:");
     for pause in [Pause::BeforeWriting, Pause::BeforeTheCheck, Pause::BeforeTheCommit] {
         let queue = TestQueue::start().await;
         suspend_worker_for_three_leases(&queue, pause).await;
         let totals = queue.totals().await;
-        let what = format!("duplicate effects, suspended {pause:?}");
-        report::print(&what, report::count(totals.duplicate_effects), "", Target::AtMost(0.0));
+        report::heading(&format!("SIGSTOP of a worker with 4 running jobs for three leases, then SIGCONT: {pause:?}"));
+        report::print("duplicate effects", report::count(totals.duplicate_effects), "", Target::AtMost(0.0));
         report::print("jobs lost", report::count(lost_jobs(totals)), "", Target::AtMost(0.0));
     }
 }
@@ -100,9 +99,7 @@ pub(crate) async fn measure_suspended() {
 pub(crate) async fn measure_schedulers() {
     let (ticks, kills) = (50, 20);
     let totals = kill_schedulers(&TestQueue::start().await, 2, kills, ticks).await;
-    println!(
-        "two schedulers, {ENTRIES} entries that tick every second, {kills} SIGKILLs, one scheduler always running:"
-    );
+    report::heading(&format!("two schedulers, {ENTRIES} entries that tick every second, {kills} SIGKILLs"));
     let expected = report::count(ticks * ENTRIES);
     report::print("recorded ticks", report::count(totals.ticks), "", Target::AtLeast(expected));
     report::print("missing ticks", report::count(totals.missing), "", Target::AtMost(0.0));
@@ -119,7 +116,7 @@ pub(crate) async fn measure_flush() {
     redis::cmd("FLUSHALL").exec_async(&mut queue.redis.connection()).await.expect("Redis responds");
     queue.wait_until_idle().await;
     let elapsed = flushed.elapsed().as_secs_f64();
-    println!("FLUSHALL while 5,000 jobs run on 2 workers:");
+    report::heading("FLUSHALL while 5,000 jobs run on 2 workers");
     print_totals(queue.totals().await);
     report::print("until all were finished", elapsed, "s", Target::AtMost(60.0));
 }

@@ -36,7 +36,7 @@ pub(crate) async fn measure() {
         let system = TestSystem::start(&["--per-day", "0"]).await;
         Payments::up_to(SystemClock.now(), count).store(&system.pool).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn")]).await;
-        println!("exports of {count} payments, 20 columns:");
+        report::heading(&format!("exports of {count} payments, 20 columns"));
         measure_first_byte(&web).await;
         if index == 0 {
             measure_csv(&system, &web, count).await;
@@ -56,7 +56,7 @@ async fn measure_first_byte(web: &Web) {
     }
     let waits = Durations::new(waits);
     report::print("first byte of a CSV, p50", waits.percentile_ms(50), "ms", Target::AtMost(200.0));
-    report::print("slowest", waits.percentile_ms(100), "ms", Target::AtMost(200.0));
+    report::print("first byte, slowest of 10", waits.percentile_ms(100), "ms", Target::AtMost(200.0));
 }
 
 async fn measure_csv(system: &TestSystem, web: &Web, count: u64) {
@@ -86,7 +86,7 @@ async fn measure_csv(system: &TestSystem, web: &Web, count: u64) {
     let (copied, exported) = (rate(copying), rate(exporting));
     report::print("psql \\copy to a file", copied, "rows/s", Target::None);
     report::print("CSV over HTTP to a file", exported, "rows/s", Target::None);
-    report::print("ratio", exported / copied, "", Target::AtLeast(0.7));
+    report::print("ratio to \\copy", exported / copied, "", Target::AtLeast(0.7));
     let growth = web.program.memory_mib(Memory::Peak) - before;
     report::print("growth of the web process", growth, "MB", Target::AtMost(40.0));
 }
@@ -101,8 +101,8 @@ async fn measure_workbook(system: &TestSystem, web: &Web, count: u64) {
     let seconds = started.elapsed().as_secs_f64();
     assert_eq!(export["rows"].as_u64(), Some(count));
     report::print("workbook by POST /exports", seconds, "s", Target::AtMost(60.0));
-    report::print("", rows_per_second(count, seconds), "rows/s", Target::None);
-    report::print("size", export["bytes"].as_f64().unwrap_or_default() / 1e6, "MB", Target::None);
+    report::print("workbook", rows_per_second(count, seconds), "rows/s", Target::None);
+    report::print("workbook, size", export["bytes"].as_f64().unwrap_or_default() / 1e6, "MB", Target::None);
     let growth = worker.memory_mib(Memory::Peak) - before;
     report::print("growth of the worker", growth, "MB", Target::AtMost(40.0));
 }

@@ -22,7 +22,7 @@ pub(crate) async fn measure() {
     tokio::time::sleep(START_UP).await;
     let (statements, transactions) = (count_statements(&worker.program.output()), count_transactions(&queue).await);
     let commands = count_redis_commands(&queue.servers.redis_url).await;
-    println!("one idle worker of one queue, over {} s:", MEASURED.as_secs());
+    report::heading(&format!("one idle worker of one queue, over {} s", MEASURED.as_secs()));
     print_commands("Redis commands it sends", &commands, false, Target::AtMost(5.0));
     print_commands("Redis commands its scripts run", &commands, true, Target::None);
     let statements = count_statements(&worker.program.output()) - statements;

@@ -18,13 +18,13 @@ use sqlx::{Executor, PgPool};
 use uuid::Uuid;
 
 use crate::harness::test_system::TestSystem;
+use crate::report::{self, Target};
 
 const PAGE: usize = 100;
 
 pub(crate) async fn measure() {
     let system = TestSystem::start(&["--history-days", "4", "--per-day", "25000"]).await;
     let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
-    println!("fetch and store, release, no rate limit, both servers and the sandbox on this machine:");
     for source in ["vima", "payshack"] {
         let busy_before = time_in_postgres(&system.pool).await;
         let started = Instant::now();
@@ -40,13 +40,11 @@ pub(crate) async fn measure() {
         let rate = per_second(run.records_seen, run.seconds);
         let share = 100.0 * busy.as_secs_f64() / elapsed.as_secs_f64();
         let baseline = upserts_alone(&system.pool, source).await;
-        println!(
-            "  {source:<9} {:>7} records in {:>6.2} s = {rate:>6.0}/s; {share:>3.0} % of the time in PostgreSQL; \
-             the same upserts alone {baseline:>6.0}/s, ratio {:.2}",
-            run.records_seen,
-            run.seconds,
-            rate / baseline
-        );
+        report::heading(&format!("{source}: a full sync of {} records, no rate limit", run.records_seen));
+        report::print("fetch and store", rate, "/s", Target::None);
+        report::print("share of the time in PostgreSQL", share, "%", Target::None);
+        report::print("the same upserts alone", baseline, "/s", Target::None);
+        report::print("ratio to the upserts alone", rate / baseline, "", Target::AtLeast(0.7));
     }
     drop(worker);
 }

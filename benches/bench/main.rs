@@ -1,7 +1,8 @@
 //! `make bench`: measurements of a release build, with a PostgreSQL that syncs to disk.
 //!
 //! Each measurement is printed next to its target, or as a ratio to a baseline of the same run, since machines differ and
-//! drift. `make bench BENCH=name` takes only those of one name.
+//! drift. `make bench BENCH=name` takes only those of one name. A release build records the results in `benches/results.json`,
+//! from which docs/performance.md is written; `--no-record` leaves both as they are.
 
 mod baseline;
 mod durability;
@@ -15,15 +16,19 @@ mod metrics;
 mod payments;
 mod queue;
 mod reconcile;
+mod recording;
 mod report;
 mod soak;
 mod sync;
 mod web;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+
+use recording::Recording;
 
 /// Takes a measurement and prints it.
 type Measure = fn() -> LocalBoxFuture<'static, ()>;
@@ -51,17 +56,34 @@ const MEASUREMENTS: [(&str, Measure); 17] = [
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Cargo passes --bench.
-    let selected: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let names: Vec<&str> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
-    if let Some(unknown) = selected.iter().find(|name| !names.contains(&name.as_str())) {
-        eprintln!("bench: there is no measurement \"{unknown}\"; choose one of {}", names.join(", "));
-        return ExitCode::from(2);
-    }
-    for (name, measure) in MEASUREMENTS {
-        if selected.is_empty() || selected.iter().any(|selected| selected == name) {
-            measure().await;
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("bench: {problem}");
+            ExitCode::from(2)
         }
     }
-    ExitCode::SUCCESS
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    // Cargo passes --bench.
+    let (options, selected): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let names: Vec<&str> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = selected.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(format!("there is no measurement \"{unknown}\"; choose one of {}", names.join(", ")).into());
+    }
+    let taken = MEASUREMENTS.iter().filter(|(name, _)| selected.is_empty() || selected.iter().any(|it| it == name));
+    let taken: Vec<&(&str, Measure)> = taken.collect();
+    let names: Vec<&str> = taken.iter().map(|(name, _)| *name).collect();
+    let is_recorded = !cfg!(debug_assertions) && !options.iter().any(|option| option == "--no-record");
+    let recording = if is_recorded { Some(Recording::start(&names).await?) } else { None };
+    for (name, measure) in taken {
+        measure().await;
+        let entries = report::take();
+        if let Some(recording) = &recording {
+            recording.save(name, entries)?;
+        }
+    }
+    Ok(())
 }

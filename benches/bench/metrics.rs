@@ -17,6 +17,7 @@ use psp_dashboard::clock::{Clock, SystemClock};
 
 use crate::harness::test_system::TestSystem;
 use crate::payments::Payments;
+use crate::report;
 use measurement::{Measurement, print_table};
 use writer::Writer;
 
@@ -30,6 +31,7 @@ pub(crate) async fn measure() {
         payments.store(&system.pool).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn")]).await;
         let mut rows = vec![];
+        report::heading(&measurement::payments(*count));
         for endpoint in endpoints::all(&payments).into_iter().chain(listings::all(&web, &payments).await) {
             rows.push(measurement::measure(&system.pool, &web, endpoint).await);
         }

@@ -30,7 +30,7 @@ pub(crate) async fn measure_latency() {
         delays.push((ran_at - requested_at).to_std().expect("it runs after it was enqueued"));
     }
     let delays = Durations::new(delays);
-    println!("from enqueueing to the first line of the handler, idle, one worker, 500 jobs one after another:");
+    report::heading("from enqueueing to the first line of the handler, idle, one worker, 500 jobs one after another");
     report::print("p50", delays.percentile_ms(50), "ms", Target::AtMost(5.0));
     report::print("p99", delays.percentile_ms(99), "ms", Target::AtMost(25.0));
     report::print("max", delays.percentile_ms(100), "ms", Target::None);
@@ -49,7 +49,7 @@ async fn wait_for_run(queue: &TestQueue, job_id: JobId) -> DateTime<Utc> {
 
 /// Measures no-op jobs per second until the jobs table has recorded their success, compared with apalis-redis alone.
 pub(crate) async fn measure_throughput() {
-    println!("no-op jobs per second, enqueued before the workers start, production settings:");
+    report::heading("no-op jobs per second, enqueued before the workers start, production settings");
     let apalis_alone = baseline::jobs_per_second().await;
     for (workers, enqueued, backlog) in [
         (1, 20_000, "20,000 waiting"),
@@ -60,7 +60,7 @@ pub(crate) async fn measure_throughput() {
         let durable = jobs_per_second(workers, enqueued).await;
         let name = format!("durable, {backlog}, the first 20,000 by {workers} workers");
         report::print(&name, durable, "/s", Target::AtLeast(1_500.0));
-        report::print("ratio to apalis-redis alone", durable / apalis_alone, "", Target::None);
+        report::print(&format!("{name}: ratio to apalis-redis alone"), durable / apalis_alone, "", Target::None);
     }
     report::print("apalis-redis alone, 20,000 pushed 4,000 at a time", apalis_alone, "/s", Target::None);
 }

@@ -18,7 +18,7 @@ pub(crate) async fn measure() {
     let day: NaiveDate = "2026-01-15".parse().expect("a day");
     store_day(&system.pool, day).await;
     let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
-    println!("a day of {PAIRS} payments on each side:");
+    report::heading(&format!("a day of {PAIRS} payments on each side"));
     let baseline = join_alone(&system.pool).await.min(join_alone(&system.pool).await);
     report::print("plain full join that only counts", baseline, "s", Target::None);
     for run in ["first run, 31,000 new discrepancies", "the same again, nothing changed"] {
@@ -26,7 +26,7 @@ pub(crate) async fn measure() {
         assert_eq!(counts["matched"], 970_000, "{counts}");
         let seconds = seconds_of_last_run(&system.pool).await;
         report::print(run, seconds, "s", Target::AtMost(12.0));
-        report::print("ratio to the plain join", seconds / baseline, "", Target::AtMost(4.0));
+        report::print(&format!("{run}: ratio to the plain join"), seconds / baseline, "", Target::AtMost(4.0));
     }
     let peak = worker.memory_mib(Memory::Peak);
     report::print("peak memory of the worker", peak, "MB", Target::AtMost(60.0));

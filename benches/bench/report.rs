@@ -1,6 +1,9 @@
-//! Prints measurements next to their targets.
+//! Prints measurements next to their targets, and records them for `benches/results.json`.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use psp_bench_report::results::{self, Entry};
 
 /// The limit that a measurement must meet.
 #[derive(Debug, Clone, Copy)]
@@ -12,19 +15,74 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    fn limit(self) -> Option<results::Target> {
+        match self {
+            Self::AtMost(most) => Some(results::Target::AtMost(most)),
+            Self::AtLeast(least) => Some(results::Target::AtLeast(least)),
+            Self::None => None,
+        }
+    }
+
     fn verdict(self, measured: f64) -> String {
-        let (is_met, limit) = match self {
-            Self::AtMost(most) => (measured <= most, format!("at most {most}")),
-            Self::AtLeast(least) => (measured >= least, format!("at least {least}")),
+        let limit = match self {
+            Self::AtMost(most) => format!("at most {most}"),
+            Self::AtLeast(least) => format!("at least {least}"),
             Self::None => return String::new(),
         };
+        let is_met = self.limit().is_some_and(|limit| limit.is_met(measured));
         format!("{limit}: {}", if is_met { "met" } else { "MISSED" })
     }
 }
 
+/// What the running measurement has recorded so far.
+static RECORDED: Mutex<Recorded> = Mutex::new(Recorded { group: String::new(), entries: vec![] });
+
+struct Recorded {
+    group: String,
+    entries: Vec<Entry>,
+}
+
+/// Returns what was recorded since the last call.
+pub(crate) fn take() -> Vec<Entry> {
+    let mut recorded = RECORDED.lock().unwrap_or_else(PoisonError::into_inner);
+    recorded.group.clear();
+    std::mem::take(&mut recorded.entries)
+}
+
+/// Prints what the next results have in common, which becomes the heading of their table in docs/performance.md.
+pub(crate) fn heading(text: &str) {
+    println!("{text}:");
+    text.clone_into(&mut RECORDED.lock().unwrap_or_else(PoisonError::into_inner).group);
+}
+
 /// Prints one measurement in a line of its own.
 pub(crate) fn print(name: &str, measured: f64, unit: &str, target: Target) {
+    print_line(name, measured, unit, target);
+    record(name, None, measured, unit, target);
+}
+
+/// The same for a measurement of a table with a row per `name`.
+pub(crate) fn print_cell(name: &str, column: &str, measured: f64, unit: &str, target: Target) {
+    print_line(&format!("{name}, {column}"), measured, unit, target);
+    record(name, Some(column), measured, unit, target);
+}
+
+/// Records a measurement of a table that is printed in another way.
+pub(crate) fn record_cell(name: &str, column: &str, measured: f64, unit: &str, target: Target) {
+    record(name, Some(column), measured, unit, target);
+}
+
+fn print_line(name: &str, measured: f64, unit: &str, target: Target) {
     println!("  {name:<58} {measured:>10.2} {unit:<14} {}", target.verdict(measured));
+}
+
+fn record(name: &str, column: Option<&str>, measured: f64, unit: &str, target: Target) {
+    let mut recorded = RECORDED.lock().unwrap_or_else(PoisonError::into_inner);
+    let entry = Entry::new(&recorded.group, name, measured, unit, target.limit());
+    recorded.entries.push(match column {
+        Some(column) => entry.in_column(column),
+        None => entry,
+    });
 }
 
 /// Measured durations, sorted.

@@ -27,14 +27,19 @@ pub(crate) async fn measure() {
     queue.wait_until_idle().await;
     let elapsed = started.elapsed();
     let (resident_after, used_after) = (self::resident(&workers), settled_memory(&mut redis).await);
-    println!("{JOBS} no-op jobs through Redis and 2 workers, after {WARM_UP} for warm-up:");
+    report::heading(&format!("{JOBS} no-op jobs through Redis and 2 workers, after {WARM_UP} for warm-up"));
     let grown = |before: f64, after: f64| 100.0 * (after - before) / before;
     report::print("growth of Redis memory", grown(used, used_after), "%", Target::AtMost(5.0));
-    report::print("to", used_after / 1024.0, "KiB", Target::None);
+    report::print("Redis memory then", used_after / 1024.0, "KiB", Target::None);
     println!("    remaining keys: {}", keys(&mut redis).await);
-    for (before, after) in resident.iter().zip(resident_after) {
-        report::print("growth of worker memory", grown(*before, after), "%", Target::AtMost(10.0));
-        report::print("to", after, "MB", Target::None);
+    for (worker, (before, after)) in resident.iter().zip(resident_after).enumerate() {
+        report::print(
+            &format!("growth of memory, worker {}", worker + 1),
+            grown(*before, after),
+            "%",
+            Target::AtMost(10.0),
+        );
+        report::print("its memory then", after, "MB", Target::None);
     }
     let unfinished = queue.number("SELECT count(*) FROM jobs WHERE state <> 'succeeded'").await;
     report::print("jobs that did not succeed", report::count(unfinished), "", Target::AtMost(0.0));

@@ -39,14 +39,13 @@ pub(crate) async fn measure_overlap() {
     let today = SystemClock.now().date_naive();
     let from = today - Days::new(4);
     let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
-    println!("a full sync, 50 ms latency, compared with fetching alone:");
     for source in SOURCES {
         system.run_job(&format!("sync-{source}"), FULL);
         let run = seconds_of_last_run(&system.pool, source).await;
         let started = Instant::now();
         let records = fetch_alone(&context, source, from, today).await;
         let alone = started.elapsed().as_secs_f64();
-        println!("  {source}: {records} records");
+        report::heading(&format!("{source}: a full sync of {records} records, 50 ms latency"));
         report::print("fetch and store", run, "s", Target::None);
         report::print("fetch alone", alone, "s", Target::None);
         report::print("ratio", run / alone, "", Target::AtMost(1.1));
@@ -109,21 +108,26 @@ async fn seconds_of_last_run(pool: &PgPool, source: &str) -> f64 {
 pub(crate) async fn measure_memory() {
     let system = TestSystem::start(&["--history-days", "5", "--per-day", "100000"]).await;
     let settings = [("INITIAL_SYNC_DAYS", "7"), ("LOG_LEVEL", "warn")];
-    println!("a full sync of half a million records:");
     for source in SOURCES {
         let worker = system.start_jobs_with(&["worker"], &settings);
         system.run_job(&format!("sync-{source}"), FULL);
         let records = system.count_transactions(source).await;
         let seconds = seconds_of_last_run(&system.pool, source).await;
-        println!("  {source}: {records} records in {seconds:.0} s");
+        report::heading(&format!("{source}: a full sync of {records} records"));
+        report::print("duration", seconds, "s", Target::None);
         let peak = worker.memory_mib(Memory::Peak);
         report::print("peak memory of the worker", peak, "MB", Target::AtMost(120.0));
         let before = row_versions(&system.pool).await;
         system.run_job(&format!("sync-{source}"), FULL);
         let seconds = seconds_of_last_run(&system.pool, source).await;
         let written = row_versions(&system.pool).await - before;
-        println!("  the same again, unchanged, in {seconds:.0} s");
-        report::print("row versions of payments and metrics written", report::count(written), "", Target::AtMost(0.0));
+        report::print("the same again, unchanged: duration", seconds, "s", Target::None);
+        report::print(
+            "the same again: row versions of payments and metrics written",
+            report::count(written),
+            "",
+            Target::AtMost(0.0),
+        );
     }
 }
 
@@ -152,10 +156,6 @@ pub(crate) async fn measure_freshness() {
     ];
     let web = system.start_web().await;
     let _worker = system.start_jobs_with(&["worker", "--scheduler"], &settings);
-    println!(
-        "from visible at the provider to visible in the API, default rate limit, {} min:",
-        MEASURED.as_secs() / 60
-    );
     tokio::time::sleep(WARM_UP).await;
     let since = SystemClock.now();
     let mut delays: [HashMap<String, Duration>; 2] = [HashMap::new(), HashMap::new()];
@@ -166,7 +166,11 @@ pub(crate) async fn measure_freshness() {
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     for ((source, interval), delays) in [("vima", 60.0), ("payshack", 300.0)].iter().zip(delays) {
-        println!("  {source}: {} payments", delays.len());
+        report::heading(&format!(
+            "{source}: {} payments in {} min, from visible at the provider to visible in the API",
+            delays.len(),
+            MEASURED.as_secs() / 60
+        ));
         let waits = Durations::new(delays.into_values().collect());
         report::print("p50", waits.percentile(50), "s", Target::None);
         report::print("p95", waits.percentile(95), "s", Target::AtMost(interval + 5.0));

@@ -26,8 +26,9 @@ pub(crate) async fn measure() {
         assert_eq!(response.status, 200);
     }
     let resident = web.program.memory_mib(Memory::Resident);
-    println!("psp web, release:");
-    println!("  start to ready {} ms; resident while idle {:.1} MB", ready.as_millis(), resident);
+    report::heading("psp web");
+    report::print("start to ready", ready.as_secs_f64() * 1_000.0, "ms", Target::None);
+    report::print("resident while idle", resident, "MB", Target::None);
     let limited = system.start_web_with(&[("RATE_LIMIT_PER_KEY", "1000000")]).await;
     let (without, with) =
         (request(&web, |_| "/api/v1/me".to_owned()).await, request(&limited, |_| "/api/v1/me".to_owned()).await);

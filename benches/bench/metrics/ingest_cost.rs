@@ -42,7 +42,7 @@ pub(super) async fn measure(pool: &PgPool, writer: &Writer, from: DateTime<Utc>)
         }
     }
     let (records, without) = (i64::from(ROUNDS * BATCH), with_metrics.saturating_sub(moving));
-    println!("{records} records of Vima, created 1.6 s apart, {BATCH} stored at once:");
+    report::heading(&format!("{records} records of Vima, created 1.6 s apart, {BATCH} stored at once"));
     let cells = report::count(i64::try_from(cells).unwrap_or(i64::MAX));
     report::print("changed cells per record", cells / report::count(records), "", Target::None);
     report::print("records with metrics", report::per_second(records, with_metrics), "/s", Target::None);

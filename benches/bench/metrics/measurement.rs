@@ -100,8 +100,9 @@ pub(super) async fn measure(pool: &PgPool, web: &Web, endpoint: Endpoint) -> Mea
         Ok(results) => {
             let (p50, p95) = limits
                 .map_or((Target::None, Target::None), |Limits(p50, p95)| (Target::AtMost(p50), Target::AtMost(p95)));
-            report::print(&format!("{name}, p50"), results.cold.percentile_ms(50), "ms", p50);
-            report::print(&format!("{name}, p95"), results.cold.percentile_ms(95), "ms", p95);
+            report::print_cell(&name, "cold p50", results.cold.percentile_ms(50), "ms", p50);
+            report::print_cell(&name, "cold p95", results.cold.percentile_ms(95), "ms", p95);
+            results.record(&name);
             if let Some(difference) = &results.difference {
                 println!("    WRONG: {difference}");
             }
@@ -241,6 +242,7 @@ pub(super) fn print_table(count: u64, rows: &[Measurement], smallest: Option<&[M
         }
     }
     println!();
+    report::heading(&format!("{} compared", payments(count)));
     for row in rows {
         let Some((name, most)) = row.compared_with else { continue };
         let Some(ratio) = p50(row).zip(rows.iter().find(|row| row.name == name).and_then(p50)).map(|(a, b)| a / b)
@@ -268,7 +270,28 @@ fn growth(row: &Measurement, smallest: Option<&[Measurement]>) -> String {
     smallest.and_then(|smallest| growth_of(row, smallest)).map(|growth| format!("{growth:.2}")).unwrap_or_default()
 }
 
+/// The heading of the results with this number of payments.
+pub(super) fn payments(count: u64) -> String {
+    format!("{count} payments")
+}
+
 impl Results {
+    /// Records what is not printed line by line.
+    fn record(&self, name: &str) {
+        for (column, waits) in [("concurrent", &self.concurrent), ("after a commit", &self.after_commit)] {
+            for percent in [50, 95] {
+                let column = format!("{column} p{percent}");
+                report::record_cell(name, &column, waits.percentile_ms(percent), "ms", Target::None);
+            }
+        }
+        report::record_cell(name, "cached p50", self.cached.percentile_ms(50), "ms", Target::None);
+        report::record_cell(name, "cached p95", self.cached.percentile_ms(95), "ms", Target::None);
+        report::record_cell(name, "cached per second", self.cached_per_second, "", Target::None);
+        if let Some(Outcome::Finished(ms, _)) = self.plain {
+            report::record_cell(name, "plain SQL", ms, "ms", Target::None);
+        }
+    }
+
     fn cells(&self) -> String {
         let waits = |waits: &Durations| format!("{:.1} ms, {:.1} ms", waits.percentile_ms(50), waits.percentile_ms(95));
         let plain = match self.plain {

@@ -33,7 +33,7 @@ struct Responses {
 }
 
 pub(super) async fn measure(web: &Web, writer: &Writer) {
-    println!("the overview of a week, one web process, requested for {} s:", REQUESTED.as_secs());
+    report::heading(&format!("the overview of a week, one web process, requested for {} s", REQUESTED.as_secs()));
     let today = SystemClock.now().date_naive();
     // Including tomorrow, so that payments created during the measurement are in the range at any time of day.
     let (from, to) = (today - chrono::Days::new(5), today + chrono::Days::new(1));

@@ -21,7 +21,7 @@ const ROWS_PER_COMMIT: i32 = 10;
 const ORDERS: [(&str, &str); 2] = [("created_at", "created_at DESC, id DESC"), ("amount", "amount DESC, id DESC")];
 
 pub(super) async fn measure(pool: &PgPool, web: &Web, writer: &Writer) {
-    println!("{ROWS} rows by cursor, 50 per page, while 100 rows per second arrive:");
+    report::heading(&format!("{ROWS} rows by cursor, 50 per page, while 100 rows per second arrive"));
     for (sort_by, order) in ORDERS {
         let expected = first_ids(pool, order).await;
         let started = Instant::now();
@@ -34,7 +34,7 @@ pub(super) async fn measure(pool: &PgPool, web: &Web, writer: &Writer) {
         let count = |count: usize| report::count(i64::try_from(count).unwrap_or(i64::MAX));
         report::print(&format!("by {sort_by}: rows skipped"), count(skipped), "", Target::AtMost(0.0));
         report::print(&format!("by {sort_by}: rows repeated"), count(repeated), "", Target::AtMost(0.0));
-        report::print("duration", started.elapsed().as_secs_f64(), "s", Target::None);
+        report::print(&format!("by {sort_by}: duration"), started.elapsed().as_secs_f64(), "s", Target::None);
     }
 }
 

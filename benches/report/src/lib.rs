@@ -1,0 +1,9 @@
+//! The results of the benchmarks, and the document that is written from them.
+//!
+//! A package of its own and not part of the benchmark program: `make check` compares the document with the results, which
+//! must not need a release build or a server, and `cargo test` runs the unit tests of the pure parts.
+
+pub mod about;
+pub mod error;
+pub mod fingerprint;
+pub mod results;
