@@ -17,7 +17,7 @@ test-long: ## run all tests with longer random campaigns
 check: ## check formatting, clippy, docs, scripts, dependencies, OpenAPI and query metadata
 	@scripts/check
 
-bench: ## measure a release build (BENCH=name: one measurement)
+bench: ## measure a release build and write docs/performance.md (BENCH=name: one measurement)
 	@scripts/bench $(BENCH)
 
 openapi: ## regenerate openapi/ from the code

@@ -1,6 +1,6 @@
 //! Every metric and every listing over HTTP with several numbers of payments, compared with plain SQL over the same rows.
 //!
-//! `PSP_BENCH_PAYMENTS` lists numbers of payments (default `1000000,10000000`). Growth is relative to the first number. With
+//! `PSP_BENCH_PAYMENTS` lists numbers of payments (default `1000000,3000000,10000000`). Growth is relative to the first number. With
 //! the last one the overviews per second, cursor pages while payments arrive, and the cost of the metrics to ingest are
 //! measured as well. The client is this process, the server one web process.
 
@@ -24,7 +24,7 @@ use writer::Writer;
 pub(crate) async fn measure() {
     let mut smallest: Option<Vec<Measurement>> = None;
     let mut differences = vec![];
-    let counts = counts("1000000,10000000");
+    let counts = counts("1000000,3000000,10000000");
     for (index, count) in counts.iter().enumerate() {
         let system = TestSystem::start(&["--per-day", "0"]).await;
         let payments = Payments::up_to(SystemClock.now(), *count);

@@ -4,6 +4,12 @@
 //! must not need a release build or a server, and `cargo test` runs the unit tests of the pure parts.
 
 pub mod about;
+pub mod costs;
+pub mod document;
 pub mod error;
 pub mod fingerprint;
+mod growth;
+mod numbers;
 pub mod results;
+mod svg;
+mod tables;
