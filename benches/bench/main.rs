@@ -17,6 +17,7 @@ mod payments;
 mod queue;
 mod reconcile;
 mod recording;
+mod replaced_service;
 mod report;
 mod soak;
 mod sync;
@@ -34,13 +35,14 @@ use recording::Recording;
 type Measure = fn() -> LocalBoxFuture<'static, ()>;
 
 /// Every measurement by its name (`BENCH=`).
-const MEASUREMENTS: [(&str, Measure); 17] = [
+const MEASUREMENTS: [(&str, Measure); 18] = [
     ("ingest", || ingest::measure().boxed_local()),
     ("overlap", || sync::measure_overlap().boxed_local()),
     ("memory", || sync::measure_memory().boxed_local()),
     ("freshness", || sync::measure_freshness().boxed_local()),
     ("reconcile", || reconcile::measure().boxed_local()),
     ("metrics", || metrics::measure().boxed_local()),
+    ("replaced", || replaced_service::measure().boxed_local()),
     ("export", || export::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),

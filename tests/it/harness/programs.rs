@@ -123,14 +123,7 @@ impl RunningProgram {
     }
 
     pub(crate) fn memory_mib(&self, memory: Memory) -> f64 {
-        let field = match memory {
-            Memory::Resident => "VmRSS:",
-            Memory::Peak => "VmHWM:",
-        };
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("this is Linux");
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
-        kib / 1024.0
+        memory_mib_of(self.id(), memory)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -167,6 +160,18 @@ pub(crate) enum Memory {
     Resident,
     /// The most that was ever resident.
     Peak,
+}
+
+/// The memory usage of a process, which must be running.
+pub(crate) fn memory_mib_of(process: u32, memory: Memory) -> f64 {
+    let field = match memory {
+        Memory::Resident => "VmRSS:",
+        Memory::Peak => "VmHWM:",
+    };
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("this is Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number of KiB");
+    kib / 1024.0
 }
 
 impl Drop for RunningProgram {
