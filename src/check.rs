@@ -25,6 +25,7 @@ use crate::db::process_connections::{Process, connections_of_deployment, smalles
 use crate::db::writable::check_writable;
 use crate::domain::transaction::Source;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
+use crate::operations::pack_days;
 use crate::operations::verify_audit::AuditPosition;
 use crate::redis::Redis;
 
@@ -178,17 +179,20 @@ fn check_connections(allowed: Result<u32, DbError>, setting: Option<u32>) -> Fin
 
 /// Syncs may run at the same time: each day of a source is counted and compared in one snapshot.
 async fn check_rollups(pool: &PgPool) -> Result<Finding, DbError> {
-    let mut connection = pool.acquire().await?;
-    let days = cells::list_days(&mut connection).await?;
+    let days = cells::list_days(&mut *pool.acquire().await?).await?;
     let Some((first, last)) = days.first().zip(days.last()) else {
         return Ok(Finding::Ok("metrics: there are no transactions".to_owned()));
     };
     let mut mismatches = vec![];
     for day in &days {
         for source in Source::ALL {
-            let cells = cells::count_mismatches(&mut connection, source, *day).await?;
+            let cells = cells::count_mismatches(&mut *pool.acquire().await?, source, *day).await?;
             if cells > 0 {
                 mismatches.push(format!("{cells} cells of {source} on {day}"));
+            }
+            let packed = pack_days::count_mismatches(pool, source, *day).await?;
+            if packed > 0 {
+                mismatches.push(format!("{packed} packed rows of {source} on {day}"));
             }
         }
     }

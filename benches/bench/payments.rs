@@ -14,6 +14,7 @@ use psp_dashboard::domain::exchange_rate::{Rates, Valuation};
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::transaction::{Kind, Source, Transaction};
 use psp_dashboard::domain::version::{SequenceId, Version};
+use psp_dashboard::operations::pack_days::pack_day;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rust_decimal::Decimal;
@@ -154,7 +155,11 @@ impl Payments {
         steps.push(("cells", timed(fill_cells(pool, self)).await));
         self.insert_streams(pool).await;
         run(pool, "VACUUM ANALYZE transactions".to_owned()).await;
-        steps.push(("vacuum", timed(run(pool, "VACUUM ANALYZE metric_cells".to_owned())).await));
+        steps.push(("packed", timed(pack(pool, self)).await));
+        steps.push((
+            "vacuum",
+            timed(run(pool, "VACUUM ANALYZE metric_cells, packed_days, packed_cells".to_owned())).await,
+        ));
         let steps: Vec<String> = steps.iter().map(|(step, seconds)| format!("{step} {seconds:.0} s")).collect();
         println!("{} payments stored: {}", self.count, steps.join(", "));
     }
@@ -310,6 +315,17 @@ async fn fill_cells(pool: &PgPool, payments: &Payments) {
         connection.execute("RESET work_mem").await.expect("the setting is accepted");
     });
     futures_util::future::join_all(filling).await;
+}
+
+/// Packs the days that have ended, as housekeeping does.
+async fn pack(pool: &PgPool, payments: &Payments) {
+    let last = (payments.until - AHEAD).date_naive();
+    let packing = Source::ALL.into_iter().map(|source| async move {
+        for day in payments.from.date_naive().iter_days().take_while(|day| *day < last) {
+            pack_day(pool, source, day).await.expect("the day is packed");
+        }
+    });
+    futures_util::future::join_all(packing).await;
 }
 
 async fn run(pool: &PgPool, statement: String) {

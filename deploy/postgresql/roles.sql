@@ -37,7 +37,7 @@ BEGIN
             -- Payments, and everything derived from them, are written by jobs only.
             ('psp_web', 'INSERT, UPDATE, DELETE', ARRAY[
                 'transactions', 'transaction_changes', 'rollup_cells', 'metric_cells', 'payment_versions',
-                'payment_day_versions', 'payment_rechecks', 'quarantine', 'unreadable_pages', 'rules_generations',
+                'payment_day_versions', 'packed_days', 'packed_cells', 'payment_rechecks', 'quarantine', 'unreadable_pages', 'rules_generations',
                 'exchange_rates', 'payshack_lists', 'payshack_clients', 'payshack_resellers',
                 'payshack_service_providers', 'payshack_balances', 'reconciliation_runs', 'reconciliation_results',
                 'sync_runs', 'sync_streams', 'sync_cursor_marks', 'schedules', 'schedule_ticks', 'job_leases',

@@ -114,13 +114,15 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 48] = {
+pub const RETENTION: [RetentionRule; 50] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
         rule("transactions", Kept("the payments, which providers list only for a limited time")),
         rule("transaction_changes", Kept("the history of each payment, which no provider has")),
         rule("metric_cells", Kept("the sums of all payments, from which metrics of any period are answered")),
+        rule("packed_days", Kept("two short rows per day, which tell whether its packed cells are current")),
+        rule("packed_cells", Kept("a copy of the cells of finished days, which is read faster")),
         rule("payment_day_versions", Kept("two short rows per day, which keep cached answers valid")),
         rule("discrepancies", Kept("the decisions of people, with what they were about")),
         rule("discrepancy_changes", Kept("who decided what, when and why")),

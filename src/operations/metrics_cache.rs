@@ -132,11 +132,11 @@ impl MetricsCache {
                 return Ok(settled.iter().chain(recent.iter()).cloned().collect());
             }
         }
-        Ok(sums::list(&self.pool, &key.query).await?.into())
+        Ok(sums::list_at_once(&self.pool, &key.query).await?.into())
     }
 
     async fn compute_part(&self, part: &Key) -> Result<Arc<[MetricRow]>, DbError> {
-        let rows = async { Ok(sums::list(&self.pool, &part.query).await?.into()) };
+        let rows = async { Ok(sums::list_at_once(&self.pool, &part.query).await?.into()) };
         self.cache.get_or_insert_async(part, rows).await
     }
 }

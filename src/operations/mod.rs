@@ -21,6 +21,7 @@ pub mod ingest_page;
 pub mod list_transactions;
 pub mod metrics_cache;
 pub mod oidc;
+pub mod pack_days;
 pub mod pause_queue;
 pub mod provider_coordination;
 pub mod publish_events;

@@ -1,4 +1,5 @@
-//! Recomputes the metric rollups from the transactions, day by day, and repairs cells that differ.
+//! Recomputes the metric rollups from the transactions, day by day, and repairs cells that differ. A packed day that differs
+//! gets a new version, after which it is no longer read, and is packed again by the next housekeeping.
 //!
 //! The rollups are exact at every commit, so cells differ only after manual changes to the tables, or writes of another
 //! release. Each day is first compared without a lock; only if cells differ, the source is locked and the day repaired, so
@@ -10,6 +11,7 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+use super::pack_days;
 use super::publish_events::publish_events;
 use crate::clock::Clock;
 use crate::db::jobs::claims;
@@ -41,7 +43,9 @@ pub async fn rebuild_rollups(
         for source in Source::ALL {
             counts.days += 1;
             let progress = json!({"progress": counts.days, "total": total});
-            if cells::count_mismatches(&mut *pool.acquire().await?, source, day).await? > 0 {
+            let cells = cells::count_mismatches(&mut *pool.acquire().await?, source, day).await?;
+            let packed = pack_days::count_mismatches(pool, source, day).await?;
+            if cells > 0 || packed > 0 {
                 counts.repaired_cells += repair(pool, redis, clock, claim, (source, day), &progress).await?;
             } else {
                 claims::verify_claim(&mut *pool.acquire().await?, claim, &progress).await?;

@@ -44,6 +44,7 @@ mod midnight;
 mod migrations;
 mod moving_lists;
 mod outbound;
+mod packed_days;
 mod problems;
 mod programs;
 mod project_scope;

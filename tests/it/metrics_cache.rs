@@ -15,6 +15,7 @@ use psp_dashboard::domain::time_range::TimeRange;
 use psp_dashboard::domain::transaction::Source;
 use psp_dashboard::operations::ingest_page::Checkpoint;
 use psp_dashboard::operations::metrics_cache::{MetricsAnswer, MetricsCache};
+use psp_dashboard::operations::pack_days::pack_days;
 use psp_dashboard::providers::vima::read_operation;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -159,13 +160,14 @@ async fn change_of_any_day_is_in_the_next_response() {
         for question in &questions {
             let (kept, new) = (metrics.query(question).await, MetricsCache::new(pool.clone()).query(question).await);
             let (kept, new) = (kept.expect("a response"), new.expect("a response"));
-            let whole = sums::list(pool, question).await.expect("a response");
+            let whole = sums::list_at_once(pool, question).await.expect("a response");
             assert_eq!(measures_by_key(&kept), measures_by_key(&new), "{what}: {question:?}");
             assert_eq!(measures_by_key(&kept), added_up(&whole), "{what}: {question:?}");
         }
         metrics.query(&questions[0]).await.expect("a response").rows.iter().map(|sum| sum.measures.count).sum::<i64>()
     };
     assert_eq!(check("nothing").await, 0);
+    let now = "2026-02-04T12:00:00Z".parse().expect("a time");
     for (what, id, update, created_at, expected) in [
         ("the first of all", 1, 1, "2026-02-03T10:00:00Z", 1),
         ("another of a day long ago", 2, 1, "2026-01-05T23:50:00Z", 2),
@@ -176,6 +178,8 @@ async fn change_of_any_day_is_in_the_next_response() {
     ] {
         store_update(&books, id, update, created_at).await;
         assert_eq!(check(what).await, expected, "{what}");
+        pack_days(pool, now).await.expect("the days are packed");
+        assert_eq!(check(what).await, expected, "{what}, packed");
     }
     // As a process of the previous release writes: without a version per day.
     pool.execute(
@@ -187,7 +191,7 @@ async fn change_of_any_day_is_in_the_next_response() {
     assert_eq!(check("of a day without a version").await, 5);
     store(&books, 5).await;
     assert_eq!(check("after another change").await, 6);
-    pool.execute("TRUNCATE payment_day_versions; UPDATE payment_versions SET version = 1, told = 0, untold = 0")
+    pool.execute("TRUNCATE payment_day_versions, packed_days, packed_cells; UPDATE payment_versions SET version = 1, told = 0, untold = 0")
         .await
         .expect("the tables are there");
     pool.execute("UPDATE metric_cells SET count = count + 1 WHERE bucket < '2026-01-10Z'")

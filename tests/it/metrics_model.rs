@@ -9,9 +9,10 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use psp_dashboard::domain::sync::Stream;
+use psp_dashboard::domain::sync::{Stream, day_start};
 use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
+use psp_dashboard::operations::pack_days::pack_days;
 
 use crate::harness::consistency::assert_rollups_match_transactions;
 use crate::harness::ingest_fixture::IngestFixture;
@@ -55,12 +56,19 @@ async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<PaymentVersion>
     for (page, versions) in history.iter().enumerate() {
         store(&books, versions).await;
         // Also between pages: a cached response must not outlive its data.
+        if page % 4 == 1 {
+            pack(&books).await;
+        }
         if page % 4 == 3 {
             ask(&web, &books, first, "Asia/Kolkata", FILTERS[0]).await;
         }
     }
     assert_rollups_match_transactions(&system).await;
     for (zone_place, zone) in ZONES.into_iter().enumerate() {
+        // The first zones see some days packed, some changed since.
+        if zone_place == 2 {
+            pack(&books).await;
+        }
         for (filter_place, filter) in FILTERS.into_iter().enumerate() {
             // Every filter in two of the zones; in all of them in long runs.
             if filter.is_empty() || is_long() || (zone_place + filter_place) % 2 == 0 {
@@ -68,6 +76,12 @@ async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<PaymentVersion>
             }
         }
     }
+}
+
+/// Packs every day: those of the history are long over, or count as such.
+async fn pack(books: &IngestFixture) {
+    let now = day_start("2030-01-01".parse().expect("a day"));
+    pack_days(&books.pool, now).await.expect("the days are packed");
 }
 
 /// A page per list, as the providers return them.

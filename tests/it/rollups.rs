@@ -44,6 +44,24 @@ async fn wrong_rollup_cells_are_found_and_repaired_during_syncs() {
     let before = system.number(written).await;
     system.run_job("rebuild-rollups", None);
     assert_eq!(system.number(written).await, before);
+
+    // Packed days are checked and repaired too: a wrong one is no longer read, and housekeeping packs it again.
+    let current = "SELECT count(*) FROM packed_days AS packed JOIN payment_day_versions AS changed USING (source, day)
+                    WHERE packed.version >= changed.version AND day = (now() AT TIME ZONE 'UTC')::date - 2";
+    system.run_job("housekeeping", None);
+    assert_eq!(system.number(current).await, 2);
+    system
+        .pool
+        .execute("DELETE FROM packed_cells WHERE facet = 'country' AND source = 'vima'")
+        .await
+        .expect("a hand that writes");
+    let unsound = check(&system);
+    assert!(unsound.stdout.contains("packed rows of vima on "), "{unsound:?}");
+    system.run_job("rebuild-rollups", None);
+    assert_eq!(system.number(current).await, 1);
+    system.run_job("housekeeping", None);
+    assert_eq!(system.number(current).await, 2);
+    assert_eq!(check(&system).stdout.matches("FAIL  metrics").count(), 0);
 }
 
 #[tokio::test]

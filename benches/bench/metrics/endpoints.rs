@@ -15,6 +15,10 @@ const PERIOD: Days = Days::new(29);
 const SUMS: Option<Limits> = Some(Limits(5.0, 15.0));
 /// Totals of many time buckets.
 const SERIES: Option<Limits> = Some(Limits(10.0, 25.0));
+/// Of many cells, without a cached answer.
+const MANY_CELLS: Option<Limits> = Some(Limits(15.0, 40.0));
+/// No limit of its own for the p95, except that of eight at once.
+const MERCHANTS: Option<Limits> = Some(Limits(50.0, 200.0));
 
 const BANDS: &str = "width_bucket(amount, '{100,500,1000,5000,10000,50000,100000}'::numeric[])";
 
@@ -66,18 +70,18 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
     };
     let mut all = vec![
         before(of("overview", SUMS, "source", "overview"), "source"),
-        of("by-project", SUMS, "project", "by-project"),
-        of("by-source", SUMS, &format!("source || {}", time("day")), "by-source?granularity=day"),
-        of("by-source, by hour", SUMS, &format!("source || {}", time("hour")), "by-source"),
-        of("trends, by hour", SERIES, &time("hour"), "trends"),
+        of("by-project", MANY_CELLS, "project", "by-project"),
+        of("by-source", MANY_CELLS, &format!("source || {}", time("day")), "by-source?granularity=day"),
+        of("by-source, by hour", MANY_CELLS, &format!("source || {}", time("hour")), "by-source"),
+        of("trends, by hour", MANY_CELLS, &time("hour"), "trends"),
         of("trends, by day", SERIES, &time("day"), "trends?granularity=day"),
         before(of("comparison", SERIES, "true", "comparison?comparison_type=custom"), "true"),
-        of("heatmap", SERIES, &format!("{weekday} * 24 + {hour}"), "heatmap?metric=count"),
+        of("heatmap", MANY_CELLS, &format!("{weekday} * 24 + {hour}"), "heatmap?metric=count"),
         Endpoint {
             count_in: CountIn::Nowhere,
             ..of(
                 "heatmap, merchants by hour",
-                SERIES,
+                MERCHANTS,
                 &format!("merchant_id || {hour}"),
                 "heatmap?dimension=merchant_hour",
             )

@@ -1,9 +1,10 @@
-//! `housekeeping`: deletes what is no longer needed, so that no table grows without limit.
+//! `housekeeping`: deletes what is no longer needed, so that no table grows without limit, and packs the metrics of finished days.
 
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::job::{HOUSEKEEPING, JobKind};
 use psp_dashboard::domain::retention::{RETENTION, Retention, RetentionSettings};
 use psp_dashboard::operations::delete_expired::delete_expired;
+use psp_dashboard::operations::pack_days::pack_days;
 use serde_json::{Map, Value, json};
 
 use crate::handler::{JobHandler, JobResult, NoArgs};
@@ -31,6 +32,7 @@ impl JobHandler for Housekeeping {
                 result.insert(rows.as_str().to_owned(), json!(deleted));
             }
         }
+        result.insert("packed_days".to_owned(), json!(pack_days(pool, now).await?));
         Ok(Value::Object(result))
     }
 }

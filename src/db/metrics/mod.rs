@@ -1,6 +1,8 @@
-//! Rollup cells, the queries that read them, and the version of the data in them.
+//! Rollup cells, packed days, the queries that read them, and the version of the data in them.
 
 pub mod cells;
 pub mod data_version;
 pub mod merchants;
+pub mod packed_counts;
+pub mod packed_days;
 pub mod sums;

@@ -131,6 +131,19 @@ impl Measures {
         }
     }
 
+    /// `None` if a sum is too large.
+    #[must_use]
+    pub fn checked_add(&self, more: &Self) -> Option<Self> {
+        Some(Self {
+            count: self.count.checked_add(more.count)?,
+            amount: self.amount.checked_add(more.amount)?,
+            amount_usd: self.amount_usd.checked_add(more.amount_usd)?,
+            fee: self.fee.checked_add(more.fee)?,
+            fee_usd: self.fee_usd.checked_add(more.fee_usd)?,
+            usd_missing: self.usd_missing.checked_add(more.usd_missing)?,
+        })
+    }
+
     fn add(&mut self, other: &Self, sign: i64) {
         let factor = Decimal::from(sign);
         self.count += sign * other.count;

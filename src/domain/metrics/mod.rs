@@ -3,6 +3,7 @@
 //! ```text
 //!   payment ──> dimensions ──> cells       a payment is added to one cell of every facet and width   (cell, amount_band)
 //!   query ──> buckets ──> rollup plan      the time of a query is covered by the widest cells        (query, time_buckets, rollup_plan)
+//!   cells of a day ──> packed cells        a finished day is read as a whole, and added up here          (packed_cells, packed_plan, row_sums)
 //! ```
 //!
 //! Rejected after measuring: one cell per quarter of an hour and combination of all dimensions. With ten million payments
@@ -14,6 +15,9 @@ pub mod cell;
 pub mod comparison;
 pub mod granularity;
 pub mod minutes;
+pub mod packed_cells;
+pub mod packed_plan;
 pub mod query;
 pub mod rollup_plan;
+pub mod row_sums;
 pub mod time_buckets;

@@ -22,6 +22,19 @@ pub struct MetricFilter {
     pub payment_methods: Vec<String>,
 }
 
+impl MetricFilter {
+    /// The part of the filter on a facet's members.
+    #[must_use]
+    pub fn members(&self, facet: Facet) -> &[String] {
+        match facet {
+            Facet::All | Facet::Project | Facet::AmountBand => &[],
+            Facet::Merchant => &self.merchant_ids,
+            Facet::Country | Facet::ProjectCountry => &self.countries,
+            Facet::PaymentMethod | Facet::ProjectPaymentMethod => &self.payment_methods,
+        }
+    }
+}
+
 /// What payments can be grouped by, besides source, status and currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dimension {

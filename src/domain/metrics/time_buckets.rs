@@ -23,9 +23,9 @@ pub const HOURS: i32 = 24;
 /// The default is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TimeBuckets {
-    boundaries: Vec<DateTime<Utc>>,
+    pub(super) boundaries: Vec<DateTime<Utc>>,
     /// The key of the range that starts at each boundary but the last.
-    keys: Vec<Option<i32>>,
+    pub(super) keys: Vec<Option<i32>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

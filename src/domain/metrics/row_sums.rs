@@ -1,0 +1,246 @@
+//! Adds up cells and rows to the rows of a metric query.
+//!
+//! There are tens of thousands of cells and a few different texts, so groups are found by the positions of their texts instead
+//! of by the texts.
+
+use std::collections::HashMap;
+
+use super::cell::{Facet, Measures};
+use super::packed_cells::{UnpackedCell, UnreadableCells, unpack};
+use super::packed_plan::QuarterKeys;
+use super::query::{Depth, Dimension, MetricQuery, MetricRow};
+use crate::domain::status::Status;
+use crate::domain::transaction::Source;
+
+pub struct RowSums<'query> {
+    query: &'query MetricQuery,
+    facet: Facet,
+    members: Texts,
+    currencies: Texts,
+    sums: HashMap<Group, Measures>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Group {
+    bucket: i32,
+    /// In [`Texts`].
+    member: u32,
+    currency: u32,
+    source: Option<Source>,
+    status: Status,
+}
+
+/// Different texts, with their positions.
+#[derive(Debug, Default)]
+struct Texts {
+    texts: Vec<String>,
+    positions: HashMap<String, u32>,
+}
+
+impl Texts {
+    fn position(&mut self, text: &str) -> u32 {
+        if let Some(position) = self.positions.get(text) {
+            return *position;
+        }
+        let position = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(text.to_owned());
+        self.positions.insert(text.to_owned(), position);
+        position
+    }
+
+    fn text(&self, position: u32) -> String {
+        usize::try_from(position).ok().and_then(|position| self.texts.get(position)).cloned().unwrap_or_default()
+    }
+}
+
+impl<'query> RowSums<'query> {
+    /// For cells of `facet`, the facet of `query`.
+    #[must_use]
+    pub fn new(query: &'query MetricQuery, facet: Facet) -> Self {
+        Self { query, facet, members: Texts::default(), currencies: Texts::default(), sums: HashMap::new() }
+    }
+
+    /// Adds the packed cells of a day that the query counts. `keys` are those of the day's quarters.
+    pub fn add_packed(&mut self, source: Source, bytes: &[u8], keys: &QuarterKeys) -> Result<(), UnreadableCells> {
+        let Self { query, facet, members, currencies, sums } = self;
+        let (query, facet) = (*query, *facet);
+        let source = query.by_source.then_some(source);
+        // Cells of a currency mostly follow each other.
+        let mut last_currency = ("", None);
+        let choose = |project: &str, member: &str| {
+            has_series(query, facet, project, member).then(|| members.position(member_of(query, project, member)))
+        };
+        unpack(bytes, choose, |member, cell| {
+            let Some(bucket) = keys.get(cell.quarter)? else { return Some(()) };
+            if !has_cell(query, &cell) {
+                return Some(());
+            }
+            let currency = match last_currency {
+                (currency, Some(position)) if currency == cell.currency => position,
+                _ => currencies.position(cell.currency),
+            };
+            last_currency = (cell.currency, Some(currency));
+            let group = Group { bucket: *bucket, member: *member, currency, source, status: cell.status };
+            add(sums.entry(group).or_default(), &cell.measures, query.depth)
+        })
+    }
+
+    /// Adds a row that was added up elsewhere.
+    pub fn add_row(&mut self, row: &MetricRow) -> Result<(), UnreadableCells> {
+        let group = Group {
+            bucket: row.bucket,
+            member: self.members.position(&row.member),
+            currency: self.currencies.position(&row.currency),
+            source: row.source,
+            status: row.status,
+        };
+        add(self.sums.entry(group).or_default(), &row.measures, Depth::Fees).ok_or(UnreadableCells)
+    }
+
+    #[must_use]
+    pub fn into_rows(self) -> Vec<MetricRow> {
+        let Self { members, currencies, sums, .. } = self;
+        let counted = sums.into_iter().filter(|(_, measures)| measures.count != 0);
+        let row = |(group, measures): (Group, Measures)| MetricRow {
+            bucket: group.bucket,
+            source: group.source,
+            member: members.text(group.member),
+            status: group.status,
+            currency: currencies.text(group.currency),
+            measures,
+        };
+        counted.map(row).collect()
+    }
+}
+
+fn member_of<'text>(query: &MetricQuery, project: &'text str, member: &'text str) -> &'text str {
+    match query.by {
+        None => "",
+        Some(Dimension::Project) => project,
+        Some(Dimension::Merchant | Dimension::Country | Dimension::PaymentMethod | Dimension::AmountBand) => member,
+    }
+}
+
+fn has_series(query: &MetricQuery, facet: Facet, project: &str, member: &str) -> bool {
+    let has = |values: &[String], value: &str| values.is_empty() || values.iter().any(|one| one == value);
+    has(&query.filter.projects, project) && has(query.filter.members(facet), member)
+}
+
+fn has_cell(query: &MetricQuery, cell: &UnpackedCell<'_>) -> bool {
+    let filter = &query.filter;
+    (filter.kinds.is_empty() || filter.kinds.contains(&cell.kind))
+        && (filter.statuses.is_empty() || filter.statuses.contains(&cell.status))
+        && (filter.currencies.is_empty() || filter.currencies.iter().any(|currency| currency == cell.currency))
+}
+
+/// Adds the measures that `depth` includes. `None` if a sum is too large for a decimal.
+fn add(sum: &mut Measures, more: &Measures, depth: Depth) -> Option<()> {
+    sum.count = sum.count.checked_add(more.count)?;
+    if depth >= Depth::Amounts {
+        sum.usd_missing = sum.usd_missing.checked_add(more.usd_missing)?;
+        sum.amount = sum.amount.checked_add(more.amount)?;
+        sum.amount_usd = sum.amount_usd.checked_add(more.amount_usd)?;
+    }
+    if depth >= Depth::Fees {
+        sum.fee = sum.fee.checked_add(more.fee)?;
+        sum.fee_usd = sum.fee_usd.checked_add(more.fee_usd)?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::metrics::packed_cells::{PackedCell, PackedSeries, QUARTERS, pack};
+    use crate::domain::metrics::query::MetricFilter;
+    use crate::domain::metrics::time_buckets::TimeBuckets;
+    use crate::domain::transaction::Kind;
+
+    fn cell(quarter: usize, kind: Kind, status: Status, amount: i64) -> PackedCell {
+        let measures =
+            Measures { count: 1, amount: amount.into(), fee: 1.into(), usd_missing: 1, ..Measures::default() };
+        PackedCell { quarter, kind, status, currency: "INR".to_owned(), measures }
+    }
+
+    fn packed() -> Vec<u8> {
+        let series = |project: &str, member: &str, cells| PackedSeries {
+            project: project.to_owned(),
+            member: member.to_owned(),
+            cells,
+        };
+        pack(&[
+            series(
+                "a",
+                "m1",
+                vec![
+                    cell(0, Kind::Payin, Status::Success, 5),
+                    cell(95, Kind::Payin, Status::Success, 7),
+                    cell(95, Kind::Payout, Status::Failed, 11),
+                ],
+            ),
+            series("b", "m1", vec![cell(0, Kind::Payin, Status::Success, 13)]),
+            series("b", "m2", vec![cell(1, Kind::Payin, Status::Success, 17)]),
+        ])
+    }
+
+    /// Each row as key, member, status and amount.
+    fn rows(query: &MetricQuery, keys: &QuarterKeys) -> Vec<String> {
+        let mut sums = RowSums::new(query, Facet::Merchant);
+        for _ in 0..2 {
+            sums.add_packed(Source::Vima, &packed(), keys).expect("readable");
+        }
+        let text = |row: MetricRow| {
+            let Measures { count, amount, fee, .. } = row.measures;
+            format!(
+                "{} {} {} {} {count} {amount} {fee}",
+                row.bucket,
+                row.source.is_some(),
+                row.member,
+                row.status.as_str()
+            )
+        };
+        let mut rows: Vec<String> = sums.into_rows().into_iter().map(text).collect();
+        rows.sort();
+        rows
+    }
+
+    #[test]
+    fn cells_are_filtered_and_grouped_as_the_query_says() {
+        let query = |filter: MetricFilter| {
+            MetricQuery::new(filter, TimeBuckets::between(vec![DateTime::UNIX_EPOCH])).by(Dimension::Merchant)
+        };
+        let every = [Some(3); QUARTERS];
+        assert_eq!(
+            rows(&query(MetricFilter::default()), &every),
+            ["3 false m1 failed 2 22 0", "3 false m1 success 6 50 0", "3 false m2 success 2 34 0"]
+        );
+        let project = MetricFilter { projects: vec!["b".to_owned()], ..MetricFilter::default() };
+        assert_eq!(
+            rows(&query(project).by_source().with_fees(), &every),
+            ["3 true m1 success 2 26 2", "3 true m2 success 2 34 2"]
+        );
+        let merchant = MetricFilter { merchant_ids: vec!["m2".to_owned()], ..MetricFilter::default() };
+        assert_eq!(rows(&query(merchant).counts(), &every), ["3 false m2 success 2 0 0"]);
+        let payouts = MetricFilter { kinds: vec![Kind::Payout], ..MetricFilter::default() };
+        assert_eq!(rows(&query(payouts), &every), ["3 false m1 failed 2 22 0"]);
+        let statuses = MetricFilter { statuses: vec![Status::Failed], ..MetricFilter::default() };
+        assert_eq!(rows(&query(statuses), &every), ["3 false m1 failed 2 22 0"]);
+        let dollars = MetricFilter { currencies: vec!["USD".to_owned()], ..MetricFilter::default() };
+        assert!(rows(&query(dollars), &every).is_empty());
+        let mut first = [None; QUARTERS];
+        first[0] = Some(1);
+        assert_eq!(rows(&query(MetricFilter::default()), &first), ["1 false m1 success 4 36 0"]);
+    }
+
+    #[test]
+    fn sums_that_are_too_large_are_an_error() {
+        let query = MetricQuery::new(MetricFilter::default(), TimeBuckets::between(vec![]));
+        let mut large = cell(0, Kind::Payin, Status::Success, 0);
+        large.measures.amount = rust_decimal::Decimal::MAX;
+        let series = PackedSeries { project: String::new(), member: String::new(), cells: vec![large.clone(), large] };
+        let mut sums = RowSums::new(&query, Facet::All);
+        assert_eq!(sums.add_packed(Source::Vima, &pack(&[series]), &[Some(0); QUARTERS]), Err(UnreadableCells));
+    }
+}
