@@ -4,6 +4,8 @@
 //! have changed since. Until then their metrics come from the cells: packing is about speed only. Rejected: packing a day in the
 //! transaction that changes it, which would count a day for one refund.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
 
@@ -14,12 +16,17 @@ use crate::domain::transaction::Source;
 
 /// The most days that are packed at once, counted per source: a first run packs half a year, and later runs the years before.
 const MOST_DAYS: u64 = 366;
+/// The longest time for them, half of what the job may take. A later run continues.
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// Packs days that have ended and are not packed, or have changed since; the newest first. Returns how many, counted per source.
 pub async fn pack_days(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, DbError> {
     let missing = packed_days::list_missing(&mut *pool.acquire().await?, now.date_naive(), MOST_DAYS).await?;
-    let mut packed = 0;
+    let (started, mut packed) = (Instant::now(), 0);
     for (source, day) in missing {
+        if started.elapsed() > LONGEST {
+            break;
+        }
         match pack_day(pool, source, day).await {
             Ok(()) => packed += 1,
             // Another process has packed the day, or packs it.
