@@ -124,11 +124,6 @@ impl TimeBuckets {
         let after = self.boundaries.partition_point(|boundary| *boundary <= time);
         *self.keys.get(after.checked_sub(1)?)?
     }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.keys.iter().all(Option::is_none)
-    }
 }
 
 #[cfg(test)]
