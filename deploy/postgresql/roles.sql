@@ -18,6 +18,8 @@ BEGIN
     END LOOP;
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO psp_web, psp_worker', current_database());
+    -- A reconciliation keeps the rows that it has to look at in temporary tables.
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO psp_worker', current_database());
 END
 $$;
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::harness::database_roles::{self, Role};
-use crate::harness::servers::Servers;
+use crate::harness::servers::{Servers, number};
 
 /// SQLSTATE of a refusal.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
@@ -51,4 +51,21 @@ async fn roles_may_not_do_more_than_their_programs_need() {
         "UPDATE audit_log SET details = '{}'",
     ];
     assert_refused(&Role::Worker.url(&servers.database_url), &by_worker).await;
+}
+
+/// Otherwise `psp_worker` could not reconcile any more, until someone runs `roles.sql` again.
+#[tokio::test]
+async fn a_migration_grants_temporary_tables_to_the_worker_role_of_an_earlier_release() {
+    let servers = Servers::start().await;
+    let pool = servers.pool().await;
+    let may_create = "SELECT has_database_privilege('psp_worker', current_database(), 'TEMPORARY')::int::bigint";
+    database_roles::create(&pool).await;
+    pool.execute("DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM psp_worker', current_database()); END $$")
+        .await
+        .expect("the owner may revoke");
+    assert_eq!(number(&pool, may_create).await, 0);
+    pool.execute(include_str!("../../migrations/20261130010000_add_right_to_temporary_tables.sql"))
+        .await
+        .expect("a migration");
+    assert_eq!(number(&pool, may_create).await, 1);
 }

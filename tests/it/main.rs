@@ -56,6 +56,7 @@ mod quarantine;
 mod reading_rules;
 mod reconciliation;
 mod reconciliation_model;
+mod reconciliation_plans;
 mod reconciliation_requests;
 mod reconciliation_runs;
 mod redis_loss;

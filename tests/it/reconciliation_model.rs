@@ -284,7 +284,7 @@ async fn store(pool: &PgPool, rows: &[Row]) {
 }
 
 async fn judge_day(pool: &PgPool, case: &Case) -> (Vec<Said>, Tally, AmountsByCurrency) {
-    pool.execute("TRUNCATE transactions, reconciliation_runs CASCADE").await.expect("tables");
+    pool.execute("TRUNCATE transactions, reconciliation_runs, reconciliation_results CASCADE").await.expect("tables");
     store(pool, &case.rows).await;
     let run = DayRun { id: Uuid::now_v7(), date: day(), from: day_from(), until: day_until() };
     sqlx::query!(

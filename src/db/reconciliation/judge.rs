@@ -1,10 +1,14 @@
-//! Compares all payments of a day in one statement.
+//! Compares all payments of a day.
+//!
+//! Reading a million payments of each side takes longest, so it is done in statements that PostgreSQL executes in parallel:
+//! those that only read, which `CREATE TABLE AS` does and `INSERT` does not. They leave the few rows that are not plainly matched
+//! in temporary tables, for one statement that judges and writes them.
 
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Executor, FromRow, PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::db::DbError;
@@ -35,10 +39,14 @@ pub async fn begin_snapshot(pool: &PgPool, date: NaiveDate) -> Result<Transactio
     }
     // The planner cannot estimate the rows of a step, and a plan for a few would never end with a million, so only hash joins are
     // allowed. Without JIT: compiling the statement takes longer than running it. The memory holds a million keys: fewer keys use
-    // less, more keys spill to disk.
+    // less, more keys spill to disk. Rows are sent by parallel processes for less than the planner believes, and the process that
+    // groups them has no time to read some itself.
     sqlx::query!(
         r#"SELECT set_config('work_mem', '256MB', true) AS memory, set_config('jit', 'off', true) AS jit,
-                  set_config('enable_mergejoin', 'off', true) AS merges, set_config('enable_nestloop', 'off', true) AS loops"#
+                  set_config('enable_mergejoin', 'off', true) AS merges, set_config('enable_nestloop', 'off', true) AS loops,
+                  set_config('parallel_tuple_cost', '0', true) AS tuple_cost,
+                  set_config('parallel_setup_cost', '0', true) AS setup_cost,
+                  set_config('parallel_leader_participation', 'off', true) AS leader"#
     )
     .fetch_one(&mut *transaction)
     .await?;
@@ -53,34 +61,81 @@ pub async fn judge(
     coverages: &Coverages,
     as_of: DateTime<Utc>,
 ) -> Result<(Tally, AmountsByCurrency), DbError> {
-    let rows = sqlx::query_file_as!(
-        ResultSum,
-        "src/db/reconciliation/judge.sql",
-        run.id,
-        run.date,
-        run.from,
-        run.until,
-        interval(Duration::from_hours(parameters.window_hours.into())),
-        parameters.projects.names(),
-        parameters.amount_tolerance,
-        parameters.amount_tolerance_percent,
-        as_of,
-        interval(Duration::from_mins(parameters.pending_grace_minutes.into())),
-        interval(Duration::from_mins(parameters.settle_minutes.into())),
-        coverages.vima.watermark,
-        coverages.vima.covered_from,
-        coverages.payshack.watermark,
-        coverages.payshack.covered_from,
-    )
-    .fetch_all(connection)
-    .await?;
+    find_rows_to_judge(connection, run, parameters).await?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no migration creates the temporary tables, so the query cannot be checked"
+    )]
+    let judged = sqlx::query_as::<_, ResultSum>(include_str!("judge/judge.sql"));
+    let rows = judged
+        .persistent(false)
+        .bind(run.id)
+        .bind(run.date)
+        .bind(interval(Duration::from_hours(parameters.window_hours.into())))
+        .bind(parameters.amount_tolerance)
+        .bind(parameters.amount_tolerance_percent)
+        .bind(as_of)
+        .bind(interval(Duration::from_mins(parameters.pending_grace_minutes.into())))
+        .bind(interval(Duration::from_mins(parameters.settle_minutes.into())))
+        .bind(coverages.vima.watermark)
+        .bind(coverages.vima.covered_from)
+        .bind(coverages.payshack.watermark)
+        .bind(coverages.payshack.covered_from)
+        .fetch_all(connection)
+        .await?;
     add_up(&rows)
 }
 
+/// Creates the temporary tables `day_groups`, with the number of plain payments, and `not_plain`, with all other rows.
+async fn find_rows_to_judge(
+    connection: &mut PgConnection,
+    run: &DayRun,
+    parameters: &Parameters,
+) -> Result<(), DbError> {
+    create_table(connection, include_str!("judge/nearby_keys.sql"), run, parameters).await?;
+    create_table(connection, include_str!("judge/day_groups.sql"), run, parameters).await?;
+    // With their number known, the planner can decide whether to find the rows by the indexes of the keys, one by one, or to read
+    // the whole day again.
+    connection.execute("ANALYZE day_groups, nearby_keys").await?;
+    allow_nested_loops(connection, true).await?;
+    create_table(connection, include_str!("judge/not_plain.sql"), run, parameters).await?;
+    allow_nested_loops(connection, false).await
+}
+
+async fn create_table(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    run: &DayRun,
+    parameters: &Parameters,
+) -> Result<(), DbError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the checked macros do not know the tables that the statements create"
+    )]
+    let create = sqlx::query(statement);
+    create
+        .persistent(false)
+        .bind(run.from)
+        .bind(run.until)
+        .bind(interval(Duration::from_hours(parameters.window_hours.into())))
+        .bind(parameters.projects.names())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn allow_nested_loops(connection: &mut PgConnection, allowed: bool) -> Result<(), DbError> {
+    sqlx::query!("SELECT set_config('enable_nestloop', $1::boolean::text, true) AS loops", allowed)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
 /// Payments with the same result.
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 struct ResultSum {
     match_status: String,
+    #[sqlx(rename = "type")]
     r#type: Option<String>,
     currency: String,
     count: i64,

@@ -5,33 +5,42 @@
 
 WITH
 found AS MATERIALIZED (
-    SELECT *, CASE WHEN match_status = 'duplicate' THEN COALESCE(vima_txn_id, payshack_txn_id) END AS duplicate_txn_id,
-           jsonb_build_object('match_status', match_status, 'types', types,
-                              'vima_amount', trim_scale(vima_amount)::text, 'payshack_amount', trim_scale(payshack_amount)::text,
-                              'vima_status', vima_status, 'payshack_status', payshack_status) AS facts
+    SELECT *, CASE WHEN match_status = 'duplicate' THEN COALESCE(vima_txn_id, payshack_txn_id) END AS duplicate_txn_id
       FROM reconciliation_results WHERE run_id = $1 AND match_status NOT IN ('pending', 'unmatchable')
 ),
 existing AS MATERIALIZED (
-    SELECT *,
-           jsonb_build_object('match_status', match_status, 'types', types,
-                              'vima_amount', trim_scale(vima_amount)::text, 'payshack_amount', trim_scale(payshack_amount)::text,
-                              'vima_status', vima_status, 'payshack_status', payshack_status) AS facts
+    SELECT id, key, occurrence, duplicate_txn_id, match_status, types, project, vima_txn_id, payshack_txn_id, vima_amount,
+           payshack_amount, vima_currency, payshack_currency, vima_status, payshack_status, state, assignee, last_run_id
       FROM discrepancies WHERE recon_date = $2
+),
+-- What the history of a discrepancy contains. Only built for those that changed.
+found_facts AS NOT MATERIALIZED (
+    SELECT id, jsonb_build_object('match_status', match_status, 'types', types,
+                                  'vima_amount', trim_scale(vima_amount)::text, 'payshack_amount', trim_scale(payshack_amount)::text,
+                                  'vima_status', vima_status, 'payshack_status', payshack_status) AS facts
+      FROM found
+),
+existing_facts AS NOT MATERIALIZED (
+    SELECT id, jsonb_build_object('match_status', match_status, 'types', types,
+                                  'vima_amount', trim_scale(vima_amount)::text, 'payshack_amount', trim_scale(payshack_amount)::text,
+                                  'vima_status', vima_status, 'payshack_status', payshack_status) AS facts
+      FROM existing
 ),
 -- The run that last found what this one may not find.
 previous AS (
     SELECT id, as_of FROM reconciliation_runs WHERE recon_date = $2 AND version IS NOT NULL ORDER BY version DESC LIMIT 1
 ),
 compared AS MATERIALIZED (
-    SELECT existing.id, existing.state AS from_state, existing.assignee, existing.facts AS from_facts, existing.last_run_id AS last_found_by,
-           found.id IS NOT NULL AS is_found, found.id AS result_id, found.facts AS to_facts,
+    SELECT existing.id, existing.state AS from_state, existing.assignee, existing.last_run_id AS last_found_by,
+           found.id IS NOT NULL AS is_found, found.id AS result_id,
            -- Still pending in this run: the discrepancy stays as it is.
            found.id IS NULL AND existing.duplicate_txn_id IS NULL AND EXISTS (
                SELECT FROM reconciliation_results AS pending
                 WHERE pending.run_id = $1 AND pending.match_status = 'pending'
                   AND pending.key = existing.key AND pending.occurrence = existing.occurrence) AS is_pending,
-           found.facts IS NOT NULL AND found.facts <> existing.facts AS facts_changed,
-           found.facts IS NOT NULL AND (existing.vima_amount, existing.payshack_amount, existing.vima_status, existing.payshack_status)
+           found.id IS NOT NULL AND (existing.match_status, existing.types, existing.vima_amount, existing.payshack_amount, existing.vima_status, existing.payshack_status)
+               IS DISTINCT FROM (found.match_status, found.types, found.vima_amount, found.payshack_amount, found.vima_status, found.payshack_status) AS facts_changed,
+           found.id IS NOT NULL AND (existing.vima_amount, existing.payshack_amount, existing.vima_status, existing.payshack_status)
                IS DISTINCT FROM (found.vima_amount, found.payshack_amount, found.vima_status, found.payshack_status) AS values_changed,
            found.id IS NOT NULL AND (existing.vima_txn_id, existing.payshack_txn_id, existing.vima_currency, existing.payshack_currency, existing.project)
                IS DISTINCT FROM (found.vima_txn_id, found.payshack_txn_id, found.vima_currency, found.payshack_currency, found.project) AS rows_changed
@@ -86,13 +95,17 @@ opened AS (
 recorded AS (
     INSERT INTO discrepancy_changes (
         discrepancy_id, changed_at, run_id, from_state, to_state, from_assignee, to_assignee, from_facts, to_facts)
-    SELECT id, $3::timestamptz, $1::uuid, from_state, to_state, assignee, assignee, from_facts, COALESCE(to_facts, from_facts)
-      FROM changed WHERE to_state <> from_state OR facts_changed
+    SELECT changed.id, $3::timestamptz, $1::uuid, from_state, to_state, assignee, assignee, existing_facts.facts,
+           COALESCE(found_facts.facts, existing_facts.facts)
+      FROM changed JOIN existing_facts ON existing_facts.id = changed.id
+           LEFT JOIN found_facts ON found_facts.id = changed.result_id
+     WHERE to_state <> from_state OR facts_changed
      UNION ALL
-    SELECT opened.id, $3, $1, NULL, 'open', NULL, NULL, NULL, found.facts
+    SELECT opened.id, $3, $1, NULL, 'open', NULL, NULL, NULL, found_facts.facts
       FROM opened JOIN found
            ON found.key = opened.key AND found.occurrence = opened.occurrence
           AND found.duplicate_txn_id IS NOT DISTINCT FROM opened.duplicate_txn_id
+           JOIN found_facts ON found_facts.id = found.id
 )
 SELECT (SELECT count(*) FROM opened) AS "opened!",
        (SELECT count(*) FROM changed WHERE to_state = 'open' AND from_state <> 'open') AS "reopened!",

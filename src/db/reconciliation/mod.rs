@@ -1,11 +1,13 @@
 //! Reconciliation of a day, and its results.
 //!
-//! The comparison runs in the database, so that a day with a million transactions is never sent to a worker. It takes two
-//! statements, each in its own file (`judge.sql`, `merge_discrepancies.sql`), in one transaction with one snapshot. Matched
-//! payments are only counted, not written: a million rows per day would cost more than the transactions themselves, and they can
-//! be derived from what is written.
+//! The comparison runs in the database, so that a day with a million transactions is never sent to a worker, in one transaction
+//! with one snapshot. Most payments are plain: one row on each side, with equal values. Grouping the rows of the day by these values
+//! counts them; only the others are judged and written (`judge/`), and compared with the discrepancies (`merge_discrepancies.sql`).
+//! Matched payments are only counted, not written: a million rows per day would cost more than the transactions themselves, and they
+//! can be derived from what is written.
 //!
-//! Rejected: temporary tables between smaller statements. Writing a million rows twice took longer than comparing them.
+//! Rejected: one statement for everything, which PostgreSQL does not execute in parallel because it writes; temporary tables of all
+//! rows of the day, which take longer to write than to compare.
 
 pub mod facts;
 pub mod judge;

@@ -1,55 +1,21 @@
--- Judges a day: writes every result except plain matches, and counts all of them.
+-- Judges the rows that are not plain (not_plain.sql), writes every result except matches, and counts all payments of the day, the
+-- plain ones too (day_groups.sql).
 --
--- $1 run  $2 day  $3, $4 its instants  $5 window  $6 projects (null: all)  $7 tolerance  $8 the same in percent
--- $9 the time as of which everything is judged  $10 grace  $11 settle time
--- $12 Vima's watermark  $13 start of Vima's coverage  $14 PayShack's watermark  $15 start of PayShack's coverage
+-- $1 run  $2 day  $3 window  $4 tolerance  $5 the same in percent  $6 the time as of which everything is judged
+-- $7 grace  $8 settle time  $9 Vima's watermark  $10 start of Vima's coverage  $11 PayShack's watermark
+-- $12 start of PayShack's coverage
 
 WITH
-rows AS NOT MATERIALIZED (
-    SELECT id, source = 'vima' AS is_vima, source_id, project,
-           -- Keys are stored without surrounding blanks (providers/field).
-           NULLIF(CASE source WHEN 'vima' THEN client_operation_id ELSE order_id END, '') AS key,
-           -- PayShack's paid amount of a success, otherwise the requested amount.
-           CASE WHEN source = 'payshack' AND status = 'success' THEN COALESCE(paid_amount, amount) ELSE amount END AS amount,
-           source = 'payshack' AND status = 'success' AND paid_amount IS NOT NULL AS is_paid,
-           currency, status, created_at, COALESCE(updated_at, created_at) AS changed_at
-      FROM transactions
-     WHERE source IN ('vima', 'payshack') AND kind = 'payin' AND ($6::text[] IS NULL OR project = ANY ($6))
+-- A crowded key has several rows of a side, or rows too far apart.
+crowded AS MATERIALIZED (
+    SELECT key FROM not_plain WHERE key IS NOT NULL GROUP BY key
+    HAVING count(*) FILTER (WHERE is_vima) > 1 OR count(*) FILTER (WHERE NOT is_vima) > 1
+        OR max(created_at) - min(created_at) > $3
 ),
-day AS MATERIALIZED (
-    SELECT *, true AS in_day FROM rows WHERE created_at >= $3::timestamptz AND created_at < $4::timestamptz
-),
--- Rows with a key of the day within two windows around the day.
-nearby AS MATERIALIZED (
-    SELECT *, false AS in_day FROM rows
-     WHERE ((created_at >= $3::timestamptz - 2 * $5::interval AND created_at < $3)
-            OR (created_at >= $4 AND created_at < $4::timestamptz + 2 * $5::interval))
-       AND EXISTS (SELECT FROM day WHERE day.key = rows.key)
-),
-span AS NOT MATERIALIZED (
-    TABLE day UNION ALL TABLE nearby
-),
--- Classifies each key of the day. Most are plain: one row of each side, within the window, with equal values. They are only
--- counted.
-keys AS MATERIALIZED (
-    SELECT CASE WHEN NOT is_plain THEN key END AS key, is_plain, is_crowded, of_day, payshack_in_day, amount, currency_status
-      FROM (SELECT key, count(*) = 2 AND count(*) FILTER (WHERE is_vima) = 1 AND min(amount) = max(amount)
-                        AND min(currency_status) = max(currency_status) AND max(created_at) - min(created_at) <= $5 AS is_plain,
-                   count(*) FILTER (WHERE is_vima) > 1 OR count(*) - count(*) FILTER (WHERE is_vima) > 1
-                        OR max(created_at) - min(created_at) > $5 AS is_crowded,
-                   bool_or(in_day AND is_vima) AS of_day, bool_or(in_day AND NOT is_vima) AS payshack_in_day,
-                   min(amount) AS amount, min(currency_status) AS currency_status
-              FROM (SELECT span.*, (currency || ' ' || status) COLLATE "C" AS currency_status FROM span WHERE key IS NOT NULL) AS span
-             GROUP BY key) AS classified
-),
--- The rows of all other keys.
-not_plain AS MATERIALIZED (
-    SELECT span.*, is_crowded FROM span JOIN keys USING (key)
-),
--- A crowded key has several rows of a side, or rows too far apart: a gap longer than the window starts another payment.
+-- A gap longer than the window starts another payment.
 gaps AS (
-    SELECT not_plain.*, created_at - lag(created_at) OVER (PARTITION BY key ORDER BY created_at, id) > $5 AS begins
-      FROM not_plain WHERE is_crowded
+    SELECT not_plain.*, created_at - lag(created_at) OVER (PARTITION BY key ORDER BY created_at, id) > $3 AS begins
+      FROM not_plain JOIN crowded USING (key)
 ),
 grouped AS (
     SELECT gaps.*, count(*) FILTER (WHERE begins) OVER (PARTITION BY key ORDER BY created_at, id) AS payment FROM gaps
@@ -70,13 +36,13 @@ paired AS (
            min(ARRAY[
                CASE WHEN vima.status = 'success' AND payshack.status = 'success' THEN 0 ELSE 1 END,
                CASE WHEN vima.currency = payshack.currency
-                     AND abs(vima.amount - payshack.amount) <= GREATEST($7::numeric, abs(vima.amount) * $8::numeric / 100)
+                     AND abs(vima.amount - payshack.amount) <= GREATEST($4::numeric, abs(vima.amount) * $5::numeric / 100)
                     THEN 0 ELSE 1 END,
                (abs(extract(epoch FROM payshack.created_at - vima.created_at)) * 1000000)::bigint,
                vima.rank, payshack.rank]) AS best
       FROM ranked AS vima JOIN ranked AS payshack USING (key, payment)
      WHERE vima.is_vima AND NOT payshack.is_vima
-       AND payshack.created_at - vima.created_at BETWEEN - $5::interval AND $5::interval
+       AND payshack.created_at - vima.created_at BETWEEN - $3::interval AND $3::interval
      GROUP BY key, payment
 ),
 chosen AS (
@@ -102,7 +68,7 @@ numbered AS MATERIALIZED (
 kept AS MATERIALIZED (
     SELECT id, is_vima, source_id, project, key, amount, is_paid, currency, status, created_at, changed_at, in_day,
            0::bigint AS payment, 1 AS occurrence
-      FROM not_plain WHERE NOT is_crowded
+      FROM not_plain WHERE key IS NOT NULL AND NOT EXISTS (SELECT FROM crowded WHERE crowded.key = not_plain.key)
      UNION ALL
     SELECT id, is_vima, source_id, project, key, amount, is_paid, currency, status, created_at, changed_at, in_day,
            payment, occurrence
@@ -117,7 +83,7 @@ payments AS (
            payshack.status AS payshack_status, payshack.created_at AS payshack_created_at,
            payshack.changed_at AS payshack_changed_at, payshack.is_paid,
            vima.id IS NOT NULL AND payshack.id IS NOT NULL AS is_pair,
-           GREATEST($7::numeric, abs(vima.amount) * $8::numeric / 100) AS tolerance,
+           GREATEST($4::numeric, abs(vima.amount) * $5::numeric / 100) AS tolerance,
            COALESCE(vima.in_day, payshack.in_day) AS of_day, COALESCE(payshack.in_day, false) AS payshack_in_day
       FROM (SELECT * FROM kept WHERE is_vima) AS vima
            FULL JOIN (SELECT * FROM kept WHERE NOT is_vima) AS payshack
@@ -131,14 +97,14 @@ compared AS (
            vima_status = payshack_status
                OR (vima_status IN ('pending', 'processing') AND payshack_status IN ('pending', 'processing')) AS statuses_agree,
            -- One side may not know yet the final status that the other one has.
-           $9::timestamptz - GREATEST(vima_changed_at, payshack_changed_at) < $10::interval
+           $6::timestamptz - GREATEST(vima_changed_at, payshack_changed_at) < $7::interval
                AND ((vima_status IN ('pending', 'processing') AND payshack_status IN ('success', 'failed', 'refunded'))
                  OR (payshack_status IN ('pending', 'processing') AND vima_status IN ('success', 'failed', 'refunded'))) AS is_late,
            -- Whether the absent side would have sent its row by now.
-           CASE WHEN payshack_id IS NULL THEN $14::timestamptz >= vima_created_at + $11::interval
-                                          AND $15::timestamptz <= vima_created_at
-                ELSE $12::timestamptz >= payshack_created_at + $11::interval
-                     AND $13::timestamptz <= payshack_created_at END AS is_settled
+           CASE WHEN payshack_id IS NULL THEN $11::timestamptz >= vima_created_at + $8::interval
+                                          AND $12::timestamptz <= vima_created_at
+                ELSE $9::timestamptz >= payshack_created_at + $8::interval
+                     AND $10::timestamptz <= payshack_created_at END AS is_settled
       FROM payments
 ),
 judged AS MATERIALIZED (
@@ -150,26 +116,20 @@ judged AS MATERIALIZED (
                 ELSE 'pending' END AS match_status
       FROM compared
 ),
--- The number of rows of the day, independent of their results.
-population AS (
-    SELECT count(*) FILTER (WHERE is_vima) AS vima, count(*) FILTER (WHERE NOT is_vima) AS payshack,
-           count(*) FILTER (WHERE key IS NULL) AS without_key
-      FROM day
-),
 -- Rows that are no payment of their own: duplicates, and rows without a key.
 extra AS (
     SELECT id, is_vima, project, key, amount, currency, status, 'duplicate' AS match_status, '{duplicate}'::text[] AS types,
            json_build_object(
-               'as_of', $9::timestamptz, 'source_id', source_id, 'kept_source_ids', kept_ids,
+               'as_of', $6::timestamptz, 'source_id', source_id, 'kept_source_ids', kept_ids,
                'versions', json_build_object(CASE WHEN is_vima THEN 'vima' ELSE 'payshack' END,
                                              json_build_object('created_at', created_at, 'changed_at', changed_at))) AS details
       FROM numbered WHERE NOT kept AND in_day
      UNION ALL
     SELECT id, is_vima, project, key, amount, currency, status, 'unmatchable', '{}',
            json_build_object(
-               'as_of', $9::timestamptz, 'source_id', source_id,
+               'as_of', $6::timestamptz, 'source_id', source_id,
                'blank', CASE WHEN is_vima THEN 'client_operation_id' ELSE 'order_id' END)
-      FROM day WHERE key IS NULL AND (SELECT without_key FROM population) > 0
+      FROM not_plain WHERE key IS NULL
 ),
 found AS (
     SELECT key, occurrence, match_status,
@@ -181,7 +141,7 @@ found AS (
            CASE WHEN vima_currency = payshack_currency THEN vima_amount - payshack_amount END AS amount_diff,
            vima_currency, payshack_currency, vima_status, payshack_status,
            CASE WHEN is_pair THEN json_build_object(
-               'as_of', $9::timestamptz,
+               'as_of', $6::timestamptz,
                'amount', json_build_object(
                    'agrees', amounts_agree, 'vima', trim_scale(vima_amount)::text, 'payshack', trim_scale(payshack_amount)::text,
                    'payshack_field', CASE WHEN is_paid THEN 'paid_amount' ELSE 'amount' END,
@@ -189,18 +149,18 @@ found AS (
                    'tolerance', trim_scale(tolerance)::text),
                'status', json_build_object(
                    'agrees', statuses_agree, 'vima', vima_status, 'payshack', payshack_status, 'may_be_late', is_late,
-                   'late_until', GREATEST(vima_changed_at, payshack_changed_at) + $10::interval),
+                   'late_until', GREATEST(vima_changed_at, payshack_changed_at) + $7::interval),
                'versions', json_build_object(
                    'vima', json_build_object('created_at', vima_created_at, 'changed_at', vima_changed_at),
                    'payshack', json_build_object('created_at', payshack_created_at, 'changed_at', payshack_changed_at)))
            ELSE json_build_object(
-               'as_of', $9::timestamptz,
+               'as_of', $6::timestamptz,
                'absent', json_build_object(
                    'side', CASE WHEN vima_id IS NULL THEN 'vima' ELSE 'payshack' END,
                    'settled', COALESCE(is_settled, false),
-                   'settles_at', COALESCE(vima_created_at, payshack_created_at) + $11::interval,
-                   'watermark', CASE WHEN vima_id IS NULL THEN $12::timestamptz ELSE $14::timestamptz END,
-                   'covered_from', CASE WHEN vima_id IS NULL THEN $13::timestamptz ELSE $15::timestamptz END),
+                   'settles_at', COALESCE(vima_created_at, payshack_created_at) + $8::interval,
+                   'watermark', CASE WHEN vima_id IS NULL THEN $9::timestamptz ELSE $11::timestamptz END,
+                   'covered_from', CASE WHEN vima_id IS NULL THEN $10::timestamptz ELSE $12::timestamptz END),
                'versions', json_build_object(
                    CASE WHEN vima_id IS NULL THEN 'payshack' ELSE 'vima' END,
                    json_build_object('created_at', COALESCE(vima_created_at, payshack_created_at),
@@ -226,28 +186,38 @@ written AS (
     RETURNING match_status, types, vima_txn_id, payshack_txn_id, vima_amount, payshack_amount, amount_diff, vima_currency,
               payshack_currency
 ),
--- Matched payments, plain or not; and PayShack's rows whose Vima row is of another day (moved_out), or that belong to a Vima
--- row of this day (moved_in).
+-- Plain groups whose keys have more rows: day_groups has counted them, but they are judged here.
+counted_twice AS (
+    SELECT currency, count(*) AS payments, sum(amount) AS amount
+      FROM (SELECT amount, currency FROM not_plain WHERE in_day AND key IS NOT NULL GROUP BY key, amount, currency, status
+            HAVING count(*) = 2 AND count(*) FILTER (WHERE is_vima) = 1 AND max(created_at) - min(created_at) <= $3) AS plain
+     GROUP BY currency
+),
+-- Matched payments, plain or not; and PayShack's rows whose Vima row is of another day, or that belong to a Vima row of this day
+-- (moved_in).
 matched AS (
-    SELECT currency, sum(payments)::bigint AS payments, sum(amount) AS amount, sum(moved_in - moved_out)::bigint AS moved_in
-      FROM (SELECT split_part(currency_status, ' ', 1) AS currency, count(*) FILTER (WHERE of_day) AS payments, sum(amount) FILTER (WHERE of_day) AS amount,
-                   count(*) FILTER (WHERE of_day AND NOT payshack_in_day) AS moved_in,
-                   count(*) FILTER (WHERE NOT of_day AND payshack_in_day) AS moved_out
-              FROM keys WHERE is_plain GROUP BY currency_status
+    SELECT currency, sum(payments)::bigint AS payments, sum(amount) AS amount, sum(moved_in)::bigint AS moved_in
+      FROM (SELECT currency, vima_rows AS payments, amount, 0 AS moved_in FROM day_groups WHERE is_plain
+             UNION ALL
+            SELECT currency, -payments, -amount, 0 FROM counted_twice
              UNION ALL
             SELECT vima_currency, count(*) FILTER (WHERE of_day AND match_status = 'matched'),
                    sum(vima_amount) FILTER (WHERE of_day AND match_status = 'matched'),
-                   count(*) FILTER (WHERE of_day AND is_pair AND NOT payshack_in_day),
-                   count(*) FILTER (WHERE NOT of_day AND payshack_in_day)
+                   count(*) FILTER (WHERE of_day AND is_pair AND NOT payshack_in_day)
+                       - count(*) FILTER (WHERE NOT of_day AND payshack_in_day)
               FROM judged GROUP BY vima_currency) AS by_currency
      GROUP BY currency
+),
+-- The number of rows of the day, independent of their results.
+population AS (
+    SELECT COALESCE(sum(vima_rows), 0)::bigint AS vima, COALESCE(sum(payshack_rows), 0)::bigint AS payshack FROM day_groups
 )
 -- The sums of the written results, of the matched payments, and of the rows of the day.
-SELECT match_status AS "match_status!", types[1] AS type, COALESCE(vima_currency, payshack_currency) AS "currency!",
-       count(*) AS "count!", count(vima_txn_id) AS "vima_rows!", count(payshack_txn_id) AS "payshack_rows!",
+SELECT match_status AS match_status, types[1] AS type, COALESCE(vima_currency, payshack_currency) AS currency,
+       count(*) AS count, count(vima_txn_id) AS vima_rows, count(payshack_txn_id) AS payshack_rows,
        -- The amount at risk: the difference if only the amounts differ, otherwise the whole amount.
        COALESCE(sum(CASE WHEN types = '{amount}' AND amount_diff IS NOT NULL THEN abs(amount_diff)
-                         ELSE COALESCE(vima_amount, payshack_amount) END), 0) AS "amount!"
+                         ELSE COALESCE(vima_amount, payshack_amount) END), 0) AS amount
   FROM written GROUP BY 1, 2, 3
  UNION ALL
 SELECT 'matched', NULL, currency, payments, payments, payments, amount FROM matched WHERE payments > 0
