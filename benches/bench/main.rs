@@ -5,6 +5,7 @@
 //! from which docs/performance.md is written; `--no-record` leaves both as they are.
 
 mod baseline;
+mod code;
 mod durability;
 mod export;
 #[path = "../../tests/it/harness/mod.rs"]
@@ -53,6 +54,7 @@ const MEASUREMENTS: [(&str, Measure); 18] = [
     ("stopped", || durability::measure_suspended().boxed_local()),
     ("schedulers", || durability::measure_schedulers().boxed_local()),
     ("flush", || durability::measure_flush().boxed_local()),
+    ("code", || code::measure().boxed_local()),
     ("soak", || soak::measure().boxed_local()),
 ];
 
@@ -83,6 +85,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     for (name, measure) in taken {
         measure().await;
         let entries = report::take();
+        if *name == "code" {
+            recording::warn_of_growth(name, &entries);
+        }
         if let Some(recording) = &recording {
             recording.save(name, entries)?;
         }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use psp_bench_report::about::About;
+use psp_bench_report::costs;
 use psp_bench_report::error::Error;
 use psp_bench_report::fingerprint;
 use psp_bench_report::results::{Conditions, Entry, Measurement, Results};
@@ -47,6 +48,15 @@ impl Recording {
         let conditions = Conditions { date: SystemClock.now(), code, ..self.conditions.clone() };
         results.replace(name, Measurement { conditions, results: entries });
         results.save(&path)
+    }
+}
+
+/// Prints which of these costs are higher than in the committed results.
+pub(crate) fn warn_of_growth(name: &str, entries: &[Entry]) {
+    let committed = git(&["show", "HEAD:benches/results.json"]).and_then(|text| Results::from_text(&text).ok());
+    let Some(before) = committed.as_ref().and_then(|results| results.get(name)) else { return };
+    for growth in costs::grown(&before.results, entries) {
+        println!("WARNING: {growth}");
     }
 }
 

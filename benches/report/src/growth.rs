@@ -40,19 +40,49 @@ pub(crate) struct Chart {
     pub(crate) svg: String,
 }
 
+/// Endpoints that share a chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Metrics,
+    Pages,
+    Search,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Metrics, Self::Pages, Self::Search];
+
+    fn of(endpoint: &str) -> Self {
+        match endpoint.strip_prefix("transactions") {
+            None => Self::Metrics,
+            Some(rest) if rest.contains("search") => Self::Search,
+            Some(_) => Self::Pages,
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Metrics => "growth-metrics.svg",
+            Self::Pages => "growth-transactions.svg",
+            Self::Search => "growth-search.svg",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Metrics => "Metrics",
+            Self::Pages => "Pages of payments",
+            Self::Search => "Search",
+        }
+    }
+}
+
 /// The charts of the endpoints that were measured with at least two numbers of payments.
 pub(crate) fn charts(entries: &[Entry]) -> Vec<Chart> {
     let curves = curves(entries);
-    let kinds: [(&str, &str, fn(&str) -> bool); 3] = [
-        ("growth-metrics.svg", "Metrics", |name| !name.starts_with("transactions")),
-        ("growth-transactions.svg", "Pages of payments", |name| {
-            name.starts_with("transactions") && !name.contains("search")
-        }),
-        ("growth-search.svg", "Search", |name| name.starts_with("transactions") && name.contains("search")),
-    ];
-    let charts = kinds.into_iter().filter_map(|(file, title, belongs)| {
-        let curves: Vec<Curve> = curves.iter().filter(|curve| belongs(&curve.name)).cloned().collect();
-        (!curves.is_empty()).then(|| Chart { file, title, svg: svg::chart(title, &curves) })
+    let charts = Kind::ALL.into_iter().filter_map(|kind| {
+        let curves: Vec<Curve> = curves.iter().filter(|curve| Kind::of(&curve.name) == kind).cloned().collect();
+        let chart = || Chart { file: kind.file(), title: kind.title(), svg: svg::chart(kind.title(), &curves) };
+        (!curves.is_empty()).then(chart)
     });
     charts.collect()
 }

@@ -21,32 +21,35 @@ pub(crate) fn tables(entries: &[Entry]) -> String {
 }
 
 fn line_per_result(heading: &str, lines: &[&Entry]) -> String {
-    let mut table = format!("| {} | target | measured |\n| --- | --- | --- |\n", escaped(heading));
-    for line in lines {
+    let rows = lines.iter().map(|line| {
         let target = line.target.map(|target| limit(target, &line.unit)).unwrap_or_default();
         let verdict = match line.met {
             Some(true) => ": met",
             Some(false) => ": missed",
             None => "",
         };
-        table.push_str(&format!("| {} | {target} | {}{verdict} |\n", escaped(&line.name), value(line)));
-    }
-    table
+        vec![escaped(&line.name), target, format!("{}{verdict}", value(line))]
+    });
+    table(&[heading, "target", "measured"], rows)
 }
 
 fn rows_by_name(heading: &str, cells: &[&Entry]) -> String {
     let columns = distinct(cells.iter().filter_map(|cell| cell.column.as_deref()));
-    let mut table = format!("| {} | {} |\n|", escaped(heading), columns.join(" | "));
-    table.push_str(&" --- |".repeat(columns.len() + 1));
-    table.push('\n');
-    for name in distinct(cells.iter().map(|cell| cell.name.as_str())) {
-        let row = columns.iter().map(|column| {
+    let rows = distinct(cells.iter().map(|cell| cell.name.as_str())).into_iter().map(|name| {
+        let cells = columns.iter().map(|column| {
             let cell = cells.iter().find(|cell| cell.name == name && cell.column.as_deref() == Some(column));
             cell.map(|cell| cell_text(cell)).unwrap_or_default()
         });
-        table.push_str(&format!("| {} | {} |\n", escaped(name), row.collect::<Vec<_>>().join(" | ")));
-    }
-    table
+        [escaped(name)].into_iter().chain(cells).collect()
+    });
+    table(&[&[heading], &columns[..]].concat(), rows)
+}
+
+fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let head: Vec<String> = head.iter().map(|column| escaped(column)).collect();
+    let separator = vec!["---".to_owned(); head.len()];
+    let lines = [head, separator].into_iter().chain(rows).map(|row| format!("| {} |\n", row.join(" | ")));
+    lines.collect::<Vec<_>>().concat()
 }
 
 fn cell_text(cell: &Entry) -> String {
