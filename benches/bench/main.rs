@@ -25,6 +25,7 @@ mod sync;
 mod web;
 
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use futures_util::FutureExt;
@@ -70,27 +71,41 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    // Cargo passes --bench.
-    let (options, selected): (Vec<String>, Vec<String>) =
+    let (options, names): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
-    let names: Vec<&str> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
-    if let Some(unknown) = selected.iter().find(|name| !names.contains(&name.as_str())) {
-        return Err(format!("there is no measurement \"{unknown}\"; choose one of {}", names.join(", ")).into());
+    // Cargo passes --bench.
+    if let Some(unknown) = options.iter().find(|option| !["--bench", "--no-record"].contains(&option.as_str())) {
+        return Err(format!("there is no option {unknown}; the only one is --no-record").into());
     }
-    let taken = MEASUREMENTS.iter().filter(|(name, _)| selected.is_empty() || selected.iter().any(|it| it == name));
-    let taken: Vec<&(&str, Measure)> = taken.collect();
-    let names: Vec<&str> = taken.iter().map(|(name, _)| *name).collect();
+    let selected = select(&names)?;
     let is_recorded = !cfg!(debug_assertions) && !options.iter().any(|option| option == "--no-record");
+    let names: Vec<&str> = selected.iter().map(|(name, _)| *name).collect();
     let recording = if is_recorded { Some(Recording::start(&names).await?) } else { None };
-    for (name, measure) in taken {
-        measure().await;
+    let mut failed = vec![];
+    for (name, measure) in selected {
+        // One that fails takes none of the others with it.
+        let outcome = AssertUnwindSafe(measure()).catch_unwind().await;
         let entries = report::take();
-        if *name == "code" {
+        if outcome.is_err() {
+            failed.push(name);
+            continue;
+        }
+        if name == "code" {
             recording::warn_of_growth(name, &entries);
         }
         if let Some(recording) = &recording {
             recording.save(name, entries)?;
         }
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed, and not recorded: {}", failed.join(", ")).into()) }
+}
+
+/// The measurements of these names; all if there are none.
+fn select(names: &[String]) -> Result<Vec<(&'static str, Measure)>, String> {
+    let known: Vec<&str> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!("there is no measurement \"{unknown}\"; choose one of {}", known.join(", ")));
+    }
+    let is_selected = |name: &str| names.is_empty() || names.iter().any(|selected| selected == name);
+    Ok(MEASUREMENTS.into_iter().filter(|(name, _)| is_selected(name)).collect())
 }

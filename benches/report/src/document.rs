@@ -183,6 +183,24 @@ mod tests {
         assert!(error.contains("soak has results but no place: add a line {{soak}}"), "{error}");
     }
 
+    /// Without it, a measured file that was moved, or a measurement without a text, would fail only at `make bench`.
+    #[test]
+    fn every_measurement_of_this_project_has_a_text_and_a_place_and_its_code_exists() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a readable file");
+        let (program, template) = (read("benches/bench/main.rs"), read("benches/bench/about/document.md"));
+        let mut declared: Vec<&str> = program
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", ||"))
+            .map(|(name, _)| name)
+            .collect();
+        let mut placed = placeholders(&template);
+        (declared.sort_unstable(), placed.sort_unstable());
+        assert_eq!(declared, placed);
+        let documents = Project { root: &root, results: &Results::default() }.documents();
+        assert!(documents.expect("every text and file is there").contains_key("docs/performance.md"));
+    }
+
     #[test]
     fn uncommitted_changes_and_chosen_numbers_are_shown() {
         let conditions = Conditions { uncommitted_changes: true, payments: Some("50000".to_owned()), ..conditions() };
