@@ -37,7 +37,7 @@ use recording::Recording;
 type Measure = fn() -> LocalBoxFuture<'static, ()>;
 
 /// Every measurement by its name (`BENCH=`).
-const MEASUREMENTS: [(&str, Measure); 18] = [
+const MEASUREMENTS: &[(&str, Measure)] = &[
     ("ingest", || ingest::measure().boxed_local()),
     ("overlap", || sync::measure_overlap().boxed_local()),
     ("memory", || sync::measure_memory().boxed_local()),
@@ -107,5 +107,5 @@ fn select(names: &[String]) -> Result<Vec<(&'static str, Measure)>, String> {
         return Err(format!("there is no measurement \"{unknown}\"; choose one of {}", known.join(", ")));
     }
     let is_selected = |name: &str| names.is_empty() || names.iter().any(|selected| selected == name);
-    Ok(MEASUREMENTS.into_iter().filter(|(name, _)| is_selected(name)).collect())
+    Ok(MEASUREMENTS.iter().filter(|(name, _)| is_selected(name)).copied().collect())
 }
