@@ -15,6 +15,7 @@ mod idle;
 mod ingest;
 mod metrics;
 mod payments;
+mod peers;
 mod queue;
 mod reconcile;
 mod recording;
@@ -49,6 +50,7 @@ const MEASUREMENTS: &[(&str, Measure)] = &[
     ("web", || web::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),
     ("throughput", || queue::measure_throughput().boxed_local()),
+    ("peers", || peers::measure().boxed_local()),
     ("idle", || idle::measure().boxed_local()),
     ("kills", || durability::measure_kills().boxed_local()),
     ("rescue", || durability::measure_rescue().boxed_local()),

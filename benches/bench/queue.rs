@@ -36,7 +36,8 @@ pub(crate) async fn measure_latency() {
     report::print("max", delays.percentile_ms(100), "ms", Target::None);
 }
 
-async fn wait_for_run(queue: &TestQueue, job_id: JobId) -> DateTime<Utc> {
+/// Returns when the job ran.
+pub(crate) async fn wait_for_run(queue: &TestQueue, job_id: JobId) -> DateTime<Utc> {
     loop {
         let summary =
             find_summary(&queue.pool, job_id).await.expect("the jobs table responds").expect("the job exists");

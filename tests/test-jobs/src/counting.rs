@@ -38,6 +38,8 @@ pub enum Pause {
     BeforeTheCheck,
     /// A transaction with the effect, whose claim is verified: the job's row is locked.
     BeforeTheCommit,
+    /// The effect, whose job is not recorded as done.
+    AfterTheCommit,
 }
 
 pub struct Counting;
@@ -57,6 +59,7 @@ impl JobHandler for Counting {
         effects::verify_claim(&mut transaction, &job.claim).await?;
         args.pause_at(Pause::BeforeTheCommit).await;
         transaction.commit().await.map_err(DbError::from)?;
+        args.pause_at(Pause::AfterTheCommit).await;
         Ok(json!({}))
     }
 }
