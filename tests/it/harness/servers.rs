@@ -108,9 +108,13 @@ impl Drop for Servers {
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                // FORCE fails if an autovacuum worker is connected; a plain DROP makes that worker stop.
-                if try_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await.is_err() {
-                    execute(&format!("DROP DATABASE IF EXISTS {database}")).await;
+                // FORCE fails if an autovacuum worker is connected. A plain DROP makes that worker stop, but fails if there are
+                // other connections, which FORCE closes.
+                let force = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
+                if try_execute(&force).await.is_err()
+                    && try_execute(&format!("DROP DATABASE IF EXISTS {database}")).await.is_err()
+                {
+                    execute(&force).await;
                 }
             });
         });
