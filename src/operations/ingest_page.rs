@@ -14,6 +14,7 @@ use super::rate_cache::RateCache;
 use super::store_transactions::{change_events, count, store_transactions};
 use crate::db::jobs::claims;
 use crate::db::sync::{history, quarantine, runs, streams};
+use crate::db::transactions::search_entries;
 use crate::db::{DbError, events, transactions};
 use crate::domain::event::Event;
 use crate::domain::job::{Claim, JobId};
@@ -205,6 +206,9 @@ async fn store(
     let (source, kind) = (page.stream.source(), page.stream.kind());
     let RunClaim { run_id, read_by, .. } = *run_claim;
     transactions::lock_source(connection, source).await?;
+    if readable.len() >= search_entries::DEFERRED_FROM {
+        search_entries::defer_merging(connection).await?;
+    }
     quarantine::upsert(connection, &malformed, run_id, now).await?;
     let decisions =
         store_transactions(connection, rates, (source, kind), &readable, read_by, Some(run_id), now).await?;

@@ -8,16 +8,18 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use psp_dashboard::db::DbError;
+use psp_dashboard::db::transactions::search_entries;
 use psp_dashboard::domain::record::{Malformed, Record};
 use psp_dashboard::domain::status::Status;
 use psp_dashboard::domain::sync::Counts;
-use psp_dashboard::domain::transaction::{Kind, Source};
+use psp_dashboard::domain::transaction::{Kind, Source, Transaction};
 use psp_dashboard::domain::version::SequenceId;
 use psp_dashboard::operations::ingest_page::Checkpoint;
 use psp_dashboard::providers::vima::read_operation;
 use serde_json::json;
+use sqlx::Executor;
 
-use crate::harness::ingest_fixture::IngestFixture;
+use crate::harness::ingest_fixture::{IngestFixture, minimal_transaction};
 
 /// One version of an operation.
 #[derive(Debug, Clone, Copy)]
@@ -185,4 +187,55 @@ async fn malformed_record_with_nul_characters_is_quarantined() {
     let entry = entry.expect("an entry");
     assert_eq!((entry.source_id.as_deref(), entry.reason.as_str()), (Some("1\u{fffd}"), "the id is 1\u{fffd}"));
     assert_eq!(entry.raw, raw.as_bytes(), "the raw text is unchanged");
+}
+
+/// Every payment has some 900 entries in the index of ids, so that a few hundred payments have more than the 512 pages of
+/// entries at which PostgreSQL merges them by default.
+fn payment_with_long_reference(number: u64) -> Record {
+    let created: DateTime<Utc> = "2026-01-15T10:00:00Z".parse().expect("a time");
+    let mut state = number;
+    let digits = (0..60).map(|_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{state:016x}")
+    });
+    let reference_id = Some(digits.collect());
+    let payment = minimal_transaction((Source::Vima, Kind::Payin), number.to_string(), created);
+    Record::Payment(Box::new(Transaction { reference_id, ..payment }))
+}
+
+#[tokio::test]
+async fn transaction_with_many_payments_leaves_merging_search_entries_to_others() {
+    const DEFAULT_PAGES: u64 = 512;
+    let most = search_entries::DEFERRED_FROM as u64;
+    for (payments, deferred) in [(most - 1, false), (most, true)] {
+        let fixture = IngestFixture::start().await;
+        // It merges too.
+        let alone = "ALTER TABLE transactions SET (autovacuum_enabled = off)";
+        fixture.pool.execute(alone).await.expect("the owner may do this");
+        let page = (1..=payments).map(payment_with_long_reference).collect();
+        fixture.ingest(page, Checkpoint::None).await.expect("the page is stored");
+        let merging = (search_entries::merge(&fixture.pool), search_entries::merge(&fixture.pool));
+        let merged = tokio::try_join!(merging.0, merging.1).expect("two calls do not fail each other");
+        assert_eq!(merged.0 + merged.1 > DEFAULT_PAGES + 20, deferred, "{payments} payments: {merged:?} pages");
+        assert_eq!(search_entries::merge(&fixture.pool).await.expect("a merge"), 0, "everything is merged");
+        let found = "SELECT count(*) FROM transactions
+                      WHERE searched_ids(source_id, reference_id, client_operation_id, order_id, utr) LIKE '%00%'";
+        let all = fixture.number("SELECT count(*) FROM transactions WHERE reference_id LIKE '%00%'").await;
+        assert_eq!(fixture.number(found).await, all, "nothing is lost");
+    }
+}
+
+#[tokio::test]
+async fn long_raw_records_are_compressed_by_the_faster_method() {
+    let fixture = IngestFixture::start().await;
+    let created: DateTime<Utc> = "2026-01-15T10:00:00Z".parse().expect("a time");
+    let payment = minimal_transaction((Source::Vima, Kind::Payin), "1".to_owned(), created);
+    let raw = json!({"more": "x".repeat(5_000)}).to_string();
+    let page = vec![Record::Payment(Box::new(Transaction { raw, ..payment }))];
+    fixture.ingest(page, Checkpoint::None).await.expect("the page is stored");
+    let expected = "SELECT count(*) FROM transactions
+                     WHERE pg_column_compression(raw_data) =
+                           (SELECT CASE WHEN 'lz4' = ANY (enumvals) THEN 'lz4' ELSE 'pglz' END
+                              FROM pg_settings WHERE name = 'default_toast_compression')";
+    assert_eq!(fixture.number(expected).await, 1, "lz4, if the server has it");
 }

@@ -2,7 +2,8 @@
 //!
 //! Fetching and storing run concurrently, connected by a short queue of pages. If storing is slower, pages wait, and those
 //! that wait are stored in one transaction, which saves the cost of the others. If fetching is slower, each page is stored
-//! when it arrives. Nothing is spawned: dropping the run stops both between two pages.
+//! when it arrives. While many payments are stored, the new entries of the search indexes are merged by a third connection
+//! (`db/transactions/search_entries`). Nothing is spawned: dropping the run stops all of this between two pages.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use psp_dashboard::db::DbError;
 use psp_dashboard::db::sync::runs::NewSyncRun;
 use psp_dashboard::db::sync::unreadable_pages;
 use psp_dashboard::db::sync::unreadable_pages::UnreadablePage;
+use psp_dashboard::db::transactions::search_entries;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
 use psp_dashboard::domain::secret::Secret;
 use psp_dashboard::domain::sync::{Counts, DayCheckpoint, Stream, SyncArgs};
@@ -21,6 +23,7 @@ use psp_dashboard::operations::finish_sync::{FinishedSync, finish_sync};
 use psp_dashboard::operations::ingest_page::{Checkpoint, Page, Progress, RunClaim, ingest_page};
 use psp_dashboard::providers::ProviderError;
 use serde_json::json;
+use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -124,7 +127,10 @@ impl<'a> SyncRun<'a> {
         let (sender, receiver) = PageSender::queue();
         let fetching = fetch(sender);
         let fetched = async { Ok::<_, DbError>(fetching.await) };
-        let (fetched, ()) = tokio::try_join!(fetched, self.store_received(receiver))?;
+        let pool = &self.context.pool;
+        let (merge_sender, merge_receiver) = mpsc::channel(1);
+        let storing = self.store_received(receiver, merge_sender);
+        let (fetched, (), ()) = tokio::try_join!(fetched, storing, merge_search_entries(pool, merge_receiver))?;
         if let Err(ProviderError::Unreadable { reason, page, .. }) = &fetched {
             self.keep_unreadable(reason, page).await?;
         }
@@ -142,14 +148,27 @@ impl<'a> SyncRun<'a> {
         unreadable_pages::upsert(pool, self.source, &page).await
     }
 
-    async fn store_received(&mut self, mut receiver: mpsc::Receiver<Page>) -> Result<(), DbError> {
-        let mut pages = vec![];
+    /// Requests a merge of search entries each time that enough payments are new.
+    async fn store_received(
+        &mut self,
+        mut receiver: mpsc::Receiver<Page>,
+        merges: mpsc::Sender<()>,
+    ) -> Result<(), DbError> {
+        let (mut pages, mut merged) = (vec![], self.written());
         while receiver.recv_many(&mut pages, QUEUED_PAGES).await > 0 {
             for page in merge_pages(pages.drain(..)) {
                 self.store(page).await?;
+                // If one is waiting, it covers these payments too.
+                if self.written() - merged >= search_entries::MERGED_AT_ONCE && merges.try_send(()).is_ok() {
+                    merged = self.written();
+                }
             }
         }
         Ok(())
+    }
+
+    fn written(&self) -> u64 {
+        self.counts.inserted + self.counts.updated
     }
 
     /// Stores what has been read so far of a stream, without records.
@@ -210,6 +229,16 @@ impl<'a> SyncRun<'a> {
             "history_job_id": history_job_id,
         }))
     }
+}
+
+/// Merges search entries at each request, until no more can come. If that fails, PostgreSQL does it later.
+async fn merge_search_entries(pool: &PgPool, mut requests: mpsc::Receiver<()>) -> Result<(), DbError> {
+    while requests.recv().await.is_some() {
+        if let Err(error) = search_entries::merge(pool).await {
+            tracing::warn!(%error, "the new entries of the search indexes were not merged");
+        }
+    }
+    Ok(())
 }
 
 /// Merges consecutive pages that may be stored in one transaction.

@@ -8,6 +8,7 @@ pub mod exchange_rates;
 pub(crate) mod filter;
 pub mod missing_usd;
 pub mod search;
+pub mod search_entries;
 
 use std::collections::HashMap;
 
