@@ -181,6 +181,8 @@ fn filters() -> Vec<TransactionFilter> {
         },
         TransactionFilter { search: search("@example.COM", true), ..none() },
         TransactionFilter { search: search("op_2499", true), ..none() },
+        // In ids and in e-mail addresses.
+        TransactionFilter { search: search("177", true), ..none() },
         TransactionFilter { search: search("nowhere", true), ..none() },
     ]
 }
@@ -212,7 +214,7 @@ async fn filters_sorts_and_pages_equal_plain_sql() {
                 }
             }
             assert!(walked.iter().eq(expected.iter().map(|payment| &payment.id)), "{case}");
-            for offset in [3, 1_001, 1_777, 2_498, 9_999] {
+            for offset in [0, 3, 1_001, 1_777, 2_498, 9_999] {
                 let part = window(sort_by, order, None, offset, 5);
                 let (page, _) = list_transactions(&pool, &sums, &filter, &part, now).await.expect("a page");
                 let offset = usize::try_from(offset).expect("small");

@@ -58,7 +58,7 @@ async fn count_indexed(
     search: &Search,
 ) -> Result<Count, DbError> {
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM transactions WHERE ");
-    text::push_indexed_match(&mut query, search);
+    text::push_indexed_match(&mut query, text::fields(search), search);
     filter.push_all_but_search(&mut query);
     query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS found");
     let found: i64 = query.build_query_scalar().fetch_one(connection).await?;

@@ -24,7 +24,7 @@ impl TransactionStream {
             }
             Some(search) if rare => {
                 query.push("id IN (WITH matching AS MATERIALIZED (SELECT id FROM transactions WHERE ");
-                text::push_indexed_match(&mut query, search);
+                text::push_indexed_match(&mut query, text::fields(search), search);
                 query.push(") SELECT id FROM matching)");
             }
             Some(search) => text::push_match(&mut query, search),

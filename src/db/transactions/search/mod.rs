@@ -57,13 +57,13 @@ string_enum! {
 }
 
 /// A transaction's position in a sorted listing: the sort value, then its id, which makes it unique.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TransactionCursor {
     at: SortValue,
     id: Uuid,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum SortValue {
     Time(DateTime<Utc>),
     Amount(Decimal),

@@ -22,25 +22,29 @@ const PERSON: &str = "searched_person(user_email, user_phone, user_name)";
 /// This many digits in a row leave some hundreds of ten million transactions.
 const SELECTIVE_DIGITS: usize = 6;
 
-/// The condition that a row contains the text, without an index.
-pub(in crate::db) fn push_match(query: &mut QueryBuilder<Postgres>, search: &Search) {
-    push_either(query, search, |query, field| push_contains(query, field, search));
+/// The expressions that a search compares. Each has an index.
+pub(in crate::db) fn fields(search: &Search) -> &'static [&'static str] {
+    if search.personal { &[IDS, PERSON] } else { &[IDS] }
 }
 
-/// The same condition for use with the indexes.
-pub(in crate::db) fn push_indexed_match(query: &mut QueryBuilder<Postgres>, search: &Search) {
-    push_either(query, search, |query, field| {
+/// The condition that a row contains the text, without an index.
+pub(in crate::db) fn push_match(query: &mut QueryBuilder<Postgres>, search: &Search) {
+    push_any(query, fields(search), |query, field| push_contains(query, field, search));
+}
+
+/// The condition that one of `fields` contains the text, for use with their indexes.
+pub(in crate::db) fn push_indexed_match(query: &mut QueryBuilder<Postgres>, fields: &[&str], search: &Search) {
+    push_any(query, fields, |query, field| {
         query.push(format!("{field} LIKE lower(")).push_bind(index_pattern(&search.text)).push("::text) AND ");
         push_contains(query, field, search);
     });
 }
 
-fn push_either(query: &mut QueryBuilder<Postgres>, search: &Search, push: impl Fn(&mut QueryBuilder<Postgres>, &str)) {
+fn push_any(query: &mut QueryBuilder<Postgres>, fields: &[&str], push: impl Fn(&mut QueryBuilder<Postgres>, &str)) {
     query.push("(");
-    push(query, IDS);
-    if search.personal {
-        query.push(" OR ");
-        push(query, PERSON);
+    for (index, field) in fields.iter().enumerate() {
+        query.push(if index > 0 { " OR " } else { "" });
+        push(query, field);
     }
     query.push(")");
 }
