@@ -2,6 +2,7 @@
 //! compared with a simple model.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use proptest::prelude::*;
@@ -17,9 +18,10 @@ use psp_dashboard::domain::version::SequenceId;
 use psp_dashboard::operations::ingest_page::Checkpoint;
 use psp_dashboard::providers::vima::read_operation;
 use serde_json::json;
-use sqlx::Executor;
+use sqlx::{Executor, PgPool};
 
 use crate::harness::ingest_fixture::{IngestFixture, minimal_transaction};
+use crate::harness::servers::Servers;
 
 /// One version of an operation.
 #[derive(Debug, Clone, Copy)]
@@ -208,16 +210,19 @@ async fn transaction_with_many_payments_leaves_merging_search_entries_to_others(
     const DEFAULT_PAGES: u64 = 512;
     let most = search_entries::DEFERRED_FROM as u64;
     for (payments, deferred) in [(most - 1, false), (most, true)] {
-        let fixture = IngestFixture::start().await;
+        let servers = Arc::new(Servers::start().await);
+        let fixture = IngestFixture::start_on(Arc::clone(&servers)).await;
+        // A worker is not the owner of the indexes.
+        let worker = PgPool::connect(&servers.worker_url()).await.expect("the role exists");
         // It merges too.
         let alone = "ALTER TABLE transactions SET (autovacuum_enabled = off)";
         fixture.pool.execute(alone).await.expect("the owner may do this");
         let page = (1..=payments).map(payment_with_long_reference).collect();
         fixture.ingest(page, Checkpoint::None).await.expect("the page is stored");
-        let merging = (search_entries::merge(&fixture.pool), search_entries::merge(&fixture.pool));
+        let merging = (search_entries::merge(&worker), search_entries::merge(&worker));
         let merged = tokio::try_join!(merging.0, merging.1).expect("two calls do not fail each other");
         assert_eq!(merged.0 + merged.1 > DEFAULT_PAGES + 20, deferred, "{payments} payments: {merged:?} pages");
-        assert_eq!(search_entries::merge(&fixture.pool).await.expect("a merge"), 0, "everything is merged");
+        assert_eq!(search_entries::merge(&worker).await.expect("a merge"), 0, "everything is merged");
         let found = "SELECT count(*) FROM transactions
                       WHERE searched_ids(source_id, reference_id, client_operation_id, order_id, utr) LIKE '%00%'";
         let all = fixture.number("SELECT count(*) FROM transactions WHERE reference_id LIKE '%00%'").await;
