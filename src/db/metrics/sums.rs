@@ -65,22 +65,22 @@ impl TryFrom<SumRow> for MetricRow {
 /// [`list`] in a snapshot of its own.
 pub async fn list_at_once(pool: &PgPool, query: &MetricQuery) -> Result<Vec<MetricRow>, DbError> {
     if PackedPlan::new(query).is_none() {
-        return Box::pin(list_unpacked(pool, query)).await;
+        return list_unpacked(pool, query).await;
     }
     let mut snapshot = pool.begin_with(READ_SNAPSHOT).await?;
-    let rows = Box::pin(list(&mut snapshot, query)).await?;
+    let rows = list(&mut snapshot, query).await?;
     snapshot.commit().await?;
     Ok(rows)
 }
 
 /// The statements of `connection` must share a snapshot.
 pub async fn list(connection: &mut PgConnection, query: &MetricQuery) -> Result<Vec<MetricRow>, DbError> {
-    let Some(plan) = PackedPlan::new(query) else { return Box::pin(list_unpacked(connection, query)).await };
+    let Some(plan) = PackedPlan::new(query) else { return list_unpacked(connection, query).await };
     let packed = packed_days::read(connection, query, &plan).await?;
     let mut sums = RowSums::new(query, plan.facet);
     packed.add_to(&mut sums, &query.buckets)?;
     let rest = MetricQuery { buckets: query.buckets.without(&packed.days), ..query.clone() };
-    for row in Box::pin(list_unpacked(connection, &rest)).await? {
+    for row in list_unpacked(connection, &rest).await? {
         sums.add_row(&row).map_err(packed_days::unreadable)?;
     }
     Ok(sums.into_rows())
