@@ -86,7 +86,7 @@ async fn measure_csv(system: &TestSystem, web: &Web, count: u64) {
     let (copied, exported) = (rate(copying), rate(exporting));
     report::print("psql \\copy to a file", copied, "rows/s", Target::None);
     report::print("CSV over HTTP to a file", exported, "rows/s", Target::None);
-    report::print("ratio to \\copy", exported / copied, "", Target::AtLeast(0.7));
+    report::print("ratio to \\copy", exported / copied, "", Target::AtLeast(0.8));
     let growth = web.program.memory_mib(Memory::Peak) - before;
     report::print("growth of the web process", growth, "MB", Target::AtMost(40.0));
 }

@@ -6,8 +6,8 @@
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::columns::{Column, Value, format_time};
-use crate::domain::money::format_decimal;
+use super::columns::{Column, Value};
+use super::digits::{write_decimal, write_time};
 
 /// Makes Excel detect UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -45,9 +45,9 @@ fn write_value(value: &Value<'_>, zone: Tz, out: &mut Vec<u8>) {
         Value::Keywords(keywords) => write_quoted(&keywords.join(","), out),
         Value::Count(count) => write(&count.to_string(), out),
         Value::Flag(flag) => write(&flag.to_string(), out),
-        Value::Money(amount) | Value::Percent(amount) => write(&format_decimal(*amount), out),
+        Value::Money(amount) | Value::Percent(amount) => write_decimal(*amount, out),
         Value::Day(day) => write(&day.to_string(), out),
-        Value::Time(time) => write(&format_time(zone, *time), out),
+        Value::Time(time) => write_time(zone, *time, out),
         Value::Json(json) => write_quoted(&json.to_string(), out),
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod columns;
 mod csv;
+mod digits;
 pub mod file_name;
 pub mod lines;
 mod ndjson;
