@@ -74,17 +74,12 @@ fn report_sizes() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         report::print(&name, megabytes(&path), "MB", Target::None);
     }
-    match image_bytes() {
-        Some(bytes) => report::print("image", bytes / 1e6, "MB", Target::None),
-        None => {
-            let copied = [Program::Psp, Program::Jobs].map(|program| megabytes(&program.path()));
-            report::print(
-                "what the image adds to its base (no container engine)",
-                copied.iter().sum(),
-                "MB",
-                Target::None,
-            );
-        }
+    if let Some(bytes) = image_bytes() {
+        report::print("image", bytes / 1e6, "MB", Target::None);
+    } else {
+        let copied = [Program::Psp, Program::Jobs].map(|program| megabytes(&program.path()));
+        let name = "what the image adds to its base (no container engine)";
+        report::print(name, copied.iter().sum(), "MB", Target::None);
     }
 }
 
