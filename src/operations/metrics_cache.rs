@@ -107,8 +107,9 @@ impl MetricsCache {
     pub async fn query(&self, query: &MetricQuery) -> Result<MetricsAnswer, MetricsError> {
         let freshness = self.freshness.read().await?;
         let key = Key::new(query.clone(), &freshness);
-        // Equal queries that arrive meanwhile wait for this answer.
-        let rows = self.cache.get_or_insert_async(&key, self.compute(&key, &freshness)).await?;
+        // Equal queries that arrive meanwhile wait for this answer. On the heap, because every request would otherwise contain it.
+        let computing = Box::pin(self.compute(&key, &freshness));
+        let rows = self.cache.get_or_insert_async(&key, computing).await?;
         Ok(MetricsAnswer { rows, data_version: key.data_version, as_of: freshness.as_of })
     }
 

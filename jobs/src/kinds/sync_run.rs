@@ -152,14 +152,14 @@ impl<'a> SyncRun<'a> {
     async fn store_received(
         &mut self,
         mut receiver: mpsc::Receiver<Page>,
-        merges: mpsc::Sender<()>,
+        requests: mpsc::Sender<()>,
     ) -> Result<(), DbError> {
         let (mut pages, mut merged) = (vec![], self.written());
         while receiver.recv_many(&mut pages, QUEUED_PAGES).await > 0 {
             for page in merge_pages(pages.drain(..)) {
                 self.store(page).await?;
                 // If one is waiting, it covers these payments too.
-                if self.written() - merged >= search_entries::MERGED_AT_ONCE && merges.try_send(()).is_ok() {
+                if self.written() - merged >= search_entries::MERGED_AT_ONCE && requests.try_send(()).is_ok() {
                     merged = self.written();
                 }
             }
