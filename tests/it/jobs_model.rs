@@ -128,7 +128,7 @@ impl Comparison {
 
     fn record_claims(&mut self, worker: &str, isolated: bool, batch: &ClaimedBatch) {
         for (index, job) in self.indexes(batch).into_iter().zip(&batch.jobs) {
-            let claim = self.model.claim(index, worker, isolated);
+            let claim = self.model.claim(index, worker, isolated, job.claim.epoch);
             assert_eq!((job.claim, job.attempt), (self.real(claim), self.attempt(index)), "claim and attempt");
             self.claims.push((worker.to_owned(), claim));
         }

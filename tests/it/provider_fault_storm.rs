@@ -53,7 +53,7 @@ const LATE: Duration = Duration::from_secs(3);
 /// With faults a page takes seconds, and a failed attempt is retried after up to a minute.
 const TIMEOUT: Duration = Duration::from_mins(5);
 /// How often a job that the faults made fail is enqueued again.
-const TRIES: usize = 20;
+const TRIES: usize = 40;
 
 const SETTINGS: [(&str, &str); 8] = [
     ("VIMA_SYNC_INTERVAL_SECONDS", "2"),

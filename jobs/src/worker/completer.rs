@@ -3,6 +3,7 @@
 //! With a statement and a commit per job, a worker of short jobs would spend most of its time, and of PostgreSQL's, on
 //! these. It does not wait for a batch to fill: a single job is recorded at once.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use psp_dashboard::db::jobs::claims::{Success, succeed_all};
@@ -57,7 +58,7 @@ async fn record_batches(queue_pool: PgPool, mut receiver: mpsc::Receiver<Complet
             batch.drain(..).map(|completion: Completion| (completion.success, completion.recorded)).unzip();
         let recorded = loop {
             match succeed_all(&queue_pool, &successes).await {
-                Ok(recorded) => break recorded,
+                Ok(recorded) => break HashSet::<Claim>::from_iter(recorded),
                 Err(error) => tracing::warn!(%error, jobs = successes.len(), "failed to record successes, retrying"),
             }
             sleep(RETRY_PAUSE).await;

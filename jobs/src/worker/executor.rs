@@ -1,9 +1,13 @@
 //! Runs claimed jobs, one per slot, and records their outcomes.
 //!
+//! A job passes three stages, each in a task of its own: it waits for a slot (short jobs are claimed ahead, see `prefetch`), runs,
+//! and waits for its outcome to be recorded, while the slot already runs the next one. Its lease lasts through all of them.
+//!
 //! Jobs run in tasks of their own instead of apalis's: a panic stays in its task, a long page does not delay heartbeats, and
 //! an apalis worker that stops because Redis is slow takes no job with it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::completer::Completer;
+use super::prefetch::{MAX_WAIT, Prefetch};
 use crate::handler::{JobResult, RegisteredHandler, Registry};
 use crate::job_context::JobContext;
 use crate::job_error::JobError;
@@ -28,14 +33,18 @@ use crate::job_span;
 
 /// How long to wait before an outcome that could not be recorded is retried.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
-/// How many outcomes per slot may wait to be recorded. It bounds how many pile up while PostgreSQL is slow.
-const UNRECORDED_PER_SLOT: u32 = 4;
+/// How many claimed jobs there are per slot, at most: running, waiting for the slot, and waiting to be recorded. It bounds how many
+/// pile up while PostgreSQL is slow, and how many become suspect when the worker dies.
+const CLAIMED_PER_SLOT: u32 = 32;
 
 pub struct Executor {
     settings: ExecutorSettings,
     completer: Completer,
     slots: Arc<Semaphore>,
-    /// Permits for claims whose outcome is not recorded yet: a slot takes its next job while the last is being recorded.
+    /// How many claimed jobs wait for a slot.
+    waiting: AtomicUsize,
+    prefetch: Prefetch,
+    /// Permits for claims whose outcome is not recorded yet.
     unrecorded: Arc<Semaphore>,
     /// The claims whose outcome is not recorded yet, with the channel that stops the attempt.
     in_flight: Mutex<HashMap<Claim, mpsc::Sender<Stop>>>,
@@ -70,17 +79,31 @@ impl ExecutorSettings {
 
     /// In isolation, the next job is claimed only after the last is recorded.
     fn max_unrecorded(&self) -> u32 {
-        if self.suspects.is_some() { self.slots } else { self.slots.saturating_mul(UNRECORDED_PER_SLOT) }
+        if self.suspects.is_some() { self.slots } else { self.slots.saturating_mul(CLAIMED_PER_SLOT) }
     }
 }
 
-/// Why an attempt is stopped before its end.
+/// Why an attempt is stopped before its end, or before it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     ClaimLost,
     Cancelled,
     TimedOut(Duration),
     HandedBack,
+}
+
+impl Stop {
+    /// `None` if the claim was lost to another worker.
+    fn outcome(self, job: &ClaimedJob, handler: Option<RegisteredHandler>) -> Option<Outcome> {
+        match self {
+            Self::TimedOut(timeout) => {
+                JobError::TimedOut(timeout).outcome(job, handler.map(|handler| handler.kind), rand::random())
+            }
+            Self::Cancelled => Some(Outcome::Cancelled),
+            Self::HandedBack => Some(Outcome::HandedBack),
+            Self::ClaimLost => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +122,8 @@ impl Executor {
         Self {
             completer: Completer::start(settings.context.queue_pool.clone()),
             slots: Arc::new(Semaphore::new(settings.slots as usize)),
+            waiting: AtomicUsize::new(0),
+            prefetch: Prefetch::new(settings.slots),
             unrecorded: Arc::new(Semaphore::new(settings.max_unrecorded() as usize)),
             settings,
             in_flight: Mutex::default(),
@@ -111,45 +136,58 @@ impl Executor {
         &self.settings
     }
 
-    /// Claims due jobs for the free slots, and starts them; `on_slot_free` is called whenever one of them frees a slot.
+    /// Claims due jobs for the free slots and, if jobs are short, ahead of them; `on_change` is called whenever more can be claimed.
     pub async fn claim(
         self: &Arc<Self>,
-        on_slot_free: impl Fn() + Clone + Send + Sync + 'static,
+        on_change: impl Fn() + Clone + Send + Sync + 'static,
     ) -> Result<ClaimResult, DbError> {
         let ExecutorSettings { context, registry, queues, worker, lease, suspects, .. } = &self.settings;
-        let free = self.slots.available_permits().min(self.unrecorded.available_permits());
-        let free = u32::try_from(free).unwrap_or(u32::MAX);
-        let take = |permits: &Arc<Semaphore>| Arc::clone(permits).try_acquire_many_owned(free).ok();
-        let taken = take(&self.slots).zip(take(&self.unrecorded)).filter(|_| free > 0);
-        let Some((mut slots, mut unrecorded)) = taken else { return Ok(ClaimResult { started: 0, more_due: true }) };
+        let wanted = self.wanted();
+        let taken = Arc::clone(&self.unrecorded).try_acquire_many_owned(wanted).ok().filter(|_| wanted > 0);
+        let Some(mut unrecorded) = taken else { return Ok(ClaimResult { started: 0, more_due: true }) };
         let long_keys = registry.long_keys();
         let suspects = suspects.map(|length| Suspects { length, long_keys: &long_keys });
         let claimer = Claimer { queues, worker, lease: *lease, suspects };
-        let ClaimedBatch { jobs, more } = claims::claim(&context.queue_pool, &claimer, free).await?;
+        let ClaimedBatch { jobs, more } = claims::claim(&context.queue_pool, &claimer, wanted).await?;
         let started = jobs.len();
+        self.waiting.fetch_add(started, Ordering::Relaxed);
         for job in jobs {
-            if let Some((slot, unrecorded)) = slots.split(1).zip(unrecorded.split(1)) {
-                tokio::spawn(Arc::clone(self).run(job, slot, unrecorded, on_slot_free.clone()));
+            if let Some(unrecorded) = unrecorded.split(1) {
+                tokio::spawn(Arc::clone(self).run(job, unrecorded, on_change.clone()));
             }
         }
         Ok(ClaimResult { started, more_due: more })
     }
 
-    async fn run(
-        self: Arc<Self>,
-        job: ClaimedJob,
-        slot: OwnedSemaphorePermit,
-        unrecorded: OwnedSemaphorePermit,
-        on_slot_free: impl Fn() + Sync,
-    ) {
-        let (stop_sender, stop) = mpsc::channel(1);
+    /// How many jobs to claim now. Ahead of free slots it claims in large batches: none until half of those before have started.
+    fn wanted(&self) -> u32 {
+        let unrecorded = self.unrecorded.available_permits();
+        let ahead = if self.settings.suspects.is_some() { 0 } else { self.prefetch.limit() as usize };
+        let ahead = ahead.min(self.settings.max_unrecorded() as usize / 2);
+        let (free, waiting) = (self.slots.available_permits(), self.waiting.load(Ordering::Relaxed));
+        if waiting > ahead / 2 && waiting >= free {
+            return 0;
+        }
+        u32::try_from((free + ahead).saturating_sub(waiting).min(unrecorded)).unwrap_or(u32::MAX)
+    }
+
+    async fn run(self: Arc<Self>, job: ClaimedJob, unrecorded: OwnedSemaphorePermit, on_change: impl Fn() + Sync) {
+        let (stop_sender, mut stop) = mpsc::channel(1);
         self.in_flight().insert(job.claim, stop_sender);
         let handler = self.settings.registry.find(&job.kind);
         let span = handler.map_or_else(|| job_span!("job.unknown", job), |handler| handler.span(&job));
         async {
-            let outcome = self.outcome(&job, handler, stop).await;
-            drop(slot);
-            on_slot_free();
+            let slot = self.wait_for_slot(&mut stop).await;
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            let outcome = match slot {
+                Ok(slot) => {
+                    let outcome = self.outcome(&job, handler, stop).await;
+                    drop(slot);
+                    outcome
+                }
+                Err(stop) => stop.outcome(&job, handler),
+            };
+            on_change();
             if let Some(outcome) = outcome {
                 self.record(&job, handler, outcome).await;
             }
@@ -158,7 +196,21 @@ impl Executor {
         .await;
         self.in_flight().remove(&job.claim);
         drop(unrecorded);
-        on_slot_free();
+        on_change();
+    }
+
+    /// Waits for a free slot, but not for long.
+    async fn wait_for_slot(&self, stop: &mut mpsc::Receiver<Stop>) -> Result<OwnedSemaphorePermit, Stop> {
+        tokio::select! {
+            biased;
+            Some(stop) = stop.recv() => Err(stop),
+            Ok(slot) = Arc::clone(&self.slots).acquire_owned() => Ok(slot),
+            () = sleep(MAX_WAIT) => {
+                self.prefetch.observe(MAX_WAIT);
+                Err(Stop::HandedBack)
+            }
+            () = self.shutdown.cancelled() => Err(Stop::HandedBack),
+        }
     }
 
     /// Runs the attempt. `None` if the claim was lost to another worker.
@@ -173,14 +225,11 @@ impl Executor {
             Some(handler) => self.attempt(job, handler, stop).await,
             None => Ok(Err(JobError::UnknownKind(job.kind.clone()))),
         };
-        let kind = handler.map(|handler| handler.kind);
+        self.prefetch.observe(started.elapsed());
         let outcome = match ended {
             Ok(Ok(result)) => Some(Outcome::Succeeded(result)),
-            Ok(Err(error)) => error.outcome(job, kind, rand::random()),
-            Err(Stop::TimedOut(timeout)) => JobError::TimedOut(timeout).outcome(job, kind, rand::random()),
-            Err(Stop::Cancelled) => Some(Outcome::Cancelled),
-            Err(Stop::HandedBack) => Some(Outcome::HandedBack),
-            Err(Stop::ClaimLost) => None,
+            Ok(Err(error)) => error.outcome(job, handler.map(|handler| handler.kind), rand::random()),
+            Err(stop) => stop.outcome(job, handler),
         };
         tracing::info!(
             outcome = outcome.as_ref().map_or("claim_lost", Outcome::name),
@@ -280,10 +329,12 @@ impl Executor {
         }
         let ExecutorSettings { context, lease, .. } = &self.settings;
         let renewed = leases::renew(&context.queue_pool, &claims, *lease).await?;
+        let renewed: HashMap<Claim, bool> =
+            renewed.into_iter().map(|renewed| (renewed.claim, renewed.cancel_requested)).collect();
         for claim in claims {
-            let stop = match renewed.iter().find(|renewed| renewed.claim == claim) {
+            let stop = match renewed.get(&claim) {
                 None => Stop::ClaimLost,
-                Some(renewed) if renewed.cancel_requested => Stop::Cancelled,
+                Some(cancel_requested) if *cancel_requested => Stop::Cancelled,
                 Some(_) => continue,
             };
             // Sending fails if the attempt was already stopped or has ended.

@@ -7,6 +7,7 @@ pub mod isolation;
 pub mod lease_monitor;
 pub mod maintenance;
 pub mod poll_strategy;
+pub mod prefetch;
 pub mod wakeup_listener;
 
 use std::path::PathBuf;

@@ -2,6 +2,11 @@
 //!
 //! A claim is a lease plus an epoch, which increases with every claim. Every statement here checks the epoch, so a worker with
 //! an old one changes nothing (fencing). Rows are always locked in the order job, lease.
+//!
+//! A claim does not wait until it is on disk, which would delay every job. If the server crashes within the next moments the job
+//! is unclaimed again, and the worker notices it like any lost claim; what it commits meanwhile is on disk after its claim, or not
+//! at all. The next epoch must differ from the one that was lost, so epochs follow the time. Counting them was rejected: after such
+//! a crash, or the failover to a standby that lags, two workers would hold the same epoch.
 
 use std::time::Duration;
 
@@ -63,7 +68,8 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<C
                 WHERE NOT EXISTS (SELECT 1 FROM queue_pauses WHERE queue_pauses.queue = served.queue)
                 ORDER BY due.rank, due.due_at, due.id LIMIT $4),
            candidate AS (
-               SELECT jobs.id, epoch + 1 AS epoch, limit_key FROM best JOIN jobs ON jobs.id = best.id
+               SELECT jobs.id, GREATEST(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS epoch, limit_key
+                 FROM best JOIN jobs ON jobs.id = best.id
                 WHERE suspect = $3 AND state IN ('queued', 'scheduled', 'retrying') AND due_at <= now()
                 ORDER BY rank, due_at, jobs.id
                 LIMIT $5 FOR UPDATE OF jobs SKIP LOCKED),
@@ -85,7 +91,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<C
            SELECT (SELECT count(*) FROM best) AS "found!", claimed.id AS "id?", epoch AS "epoch?", kind AS "kind?",
                   args AS "args?", checkpoint, trigger AS "trigger?", attempt AS "attempt?", max_attempts AS "max_attempts?",
                   created_at AS "created_at?"
-             FROM (SELECT) AS nothing LEFT JOIN claimed ON true
+             FROM set_config('synchronous_commit', 'off', true) LEFT JOIN claimed ON true
             ORDER BY priority, due_at, claimed.id"#,
         claimer.queues,
         &Priority::ALL.map(|priority| priority as i16),

@@ -155,10 +155,12 @@ impl Model {
         chosen.filter(|index| !self.jobs[*index].limited || std::mem::take(&mut limit_is_free)).collect()
     }
 
-    pub(super) fn claim(&mut self, index: usize, worker: &str, isolated: bool) -> Claim {
+    /// Claims a job with an epoch, which must be higher than the last.
+    pub(super) fn claim(&mut self, index: usize, worker: &str, isolated: bool, epoch: i64) -> Claim {
         let snapshot = &mut self.jobs[index].snapshot;
+        assert!(epoch > snapshot.epoch, "{epoch} after {}", snapshot.epoch);
         snapshot.state = JobState::Running;
-        snapshot.epoch += 1;
+        snapshot.epoch = epoch;
         snapshot.attempt += 1;
         snapshot.attempts.push("open".to_owned());
         snapshot.lease = Some(Lease { worker: worker.to_owned(), epoch: snapshot.epoch, isolated, expired: false });
