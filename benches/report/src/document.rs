@@ -195,7 +195,8 @@ mod tests {
             .map(|(name, _)| name)
             .collect();
         let mut placed = placeholders(&template);
-        (declared.sort_unstable(), placed.sort_unstable());
+        declared.sort_unstable();
+        placed.sort_unstable();
         assert_eq!(declared, placed);
         let documents = Project { root: &root, results: &Results::default() }.documents();
         assert!(documents.expect("every text and file is there").contains_key("docs/performance.md"));

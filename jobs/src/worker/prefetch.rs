@@ -70,7 +70,9 @@ mod tests {
             ([vec![1; 100], vec![60_000], vec![1; 100]].concat(), 728),
         ] {
             let prefetch = Prefetch::new(8);
-            millis.iter().for_each(|millis| prefetch.observe(Duration::from_millis(*millis)));
+            for millis in &millis {
+                prefetch.observe(Duration::from_millis(*millis));
+            }
             assert_eq!(prefetch.limit(), expected, "after jobs of {millis:?} ms");
         }
     }
