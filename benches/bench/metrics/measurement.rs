@@ -173,7 +173,7 @@ enum Invalidated {
 async fn invalidate(pool: &PgPool, days: Invalidated) {
     match days {
         Invalidated::AllDays => {
-            // One statement: nobody sees one without the other.
+            // One statement, so that neither is visible without the other.
             pool.execute(
                 "WITH raised AS (UPDATE payment_versions SET version = version + 1 RETURNING source, version)
                  UPDATE packed_days SET version = raised.version FROM raised WHERE raised.source = packed_days.source",
