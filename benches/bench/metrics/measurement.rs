@@ -173,9 +173,11 @@ enum Invalidated {
 async fn invalidate(pool: &PgPool, days: Invalidated) {
     match days {
         Invalidated::AllDays => {
-            // One statement, so that neither is visible without the other.
+            // One statement, so that neither is visible without the other. Without the lock, those of several connections would
+            // update the rows in different orders, and deadlock.
             pool.execute(
-                "WITH raised AS (UPDATE payment_versions SET version = version + 1 RETURNING source, version)
+                "LOCK TABLE packed_days IN SHARE ROW EXCLUSIVE MODE;
+                 WITH raised AS (UPDATE payment_versions SET version = version + 1 RETURNING source, version)
                  UPDATE packed_days SET version = raised.version FROM raised WHERE raised.source = packed_days.source",
             )
             .await
