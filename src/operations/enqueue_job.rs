@@ -21,9 +21,15 @@ const WAKEUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Enqueues `job`, or joins a live one of the same kind and unique key.
 pub async fn enqueue_job(pool: &PgPool, redis: &Redis, job: &NewJob) -> Result<Enqueued, DbError> {
-    let mut transaction = pool.begin().await?;
-    let enqueued = insert_or_join(&mut transaction, job).await?;
-    transaction.commit().await?;
+    let enqueued = if job.unique_key.is_some() {
+        let mut transaction = pool.begin().await?;
+        let enqueued = insert_or_join(&mut transaction, job).await?;
+        transaction.commit().await?;
+        enqueued
+    } else {
+        // One statement: without a transaction it costs one round trip instead of three.
+        insert_or_join(&mut *pool.acquire().await?, job).await?
+    };
     send_wakeup(redis, job.kind.queue, enqueued.job_id).await;
     Ok(enqueued)
 }

@@ -4,6 +4,9 @@
 //! (docs/decisions/0001). A wake-up that is lost, duplicated or late therefore costs only time. Each wake-up is an apalis
 //! task with a new id, because apalis refuses an id that was used before, and finished tasks are deleted.
 //!
+//! A notification over pub/sub goes ahead of the message: a worker that hears it claims at once, instead of fetching the
+//! message first.
+//!
 //! A few waiting wake-ups are enough: more would only wake workers that are already awake. A wake-up need not be delivered
 //! again when its worker dies. apalis would redeliver it, and a payload that crashes its reader would then kill one worker
 //! after another; `sweep_wakeups` deletes it together with the dead worker's registration.
@@ -29,11 +32,10 @@ const MISSED_HEARTBEATS: usize = 24 * 3600 / 5;
 /// No more wake-ups than this wait in a queue: far below the 8,000 at which an apalis queue stops working.
 const MAX_WAKEUPS: usize = 64;
 
-/// If enough wake-ups wait, active or scheduled, only notifies sleeping workers, and returns 1.
-const NOTIFY_IF_ENOUGH: &str = r"
-if redis.call('LLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]) < tonumber(ARGV[1]) then return 0 end
+/// Notifies sleeping workers. Returns 1 if enough wake-ups wait, active or scheduled, and 0 if one must be pushed.
+const NOTIFY: &str = r"
 redis.call('PUBLISH', KEYS[3], 1)
-return 1";
+return redis.call('LLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]) < tonumber(ARGV[1]) and 0 or 1";
 
 /// Deletes finished wake-ups, at most as many as given, and dead workers with the wake-ups that they held; apalis keeps
 /// all of them forever. Uses the clock of Redis, so that the processes agree.
@@ -68,11 +70,11 @@ impl Redis {
         RedisStorage::new(self.connection()).with_config(config)
     }
 
-    /// Pushes a wake-up for a due job, unless enough wait already, and notifies sleeping workers. If this fails, workers
-    /// find the job at their next poll.
+    /// Notifies sleeping workers of a due job, and pushes a wake-up for those that do not hear it, unless enough wait already.
+    /// If this fails, workers find the job at their next poll.
     pub async fn send_wakeup(&self, queue: &str, job_id: JobId) -> Result<(), RedisError> {
         let mut wakeups = self.wakeups(queue);
-        let enough: bool = Script::new(NOTIFY_IF_ENOUGH)
+        let enough: bool = Script::new(NOTIFY)
             .key(wakeups.get_config().active_jobs_list())
             .key(wakeups.get_config().scheduled_jobs_set())
             .key(self.wakeup_channel(queue))
@@ -81,7 +83,6 @@ impl Redis {
             .await?;
         if !enough {
             wakeups.push(Value::String(job_id.to_string())).await?;
-            redis::cmd("PUBLISH").arg(self.wakeup_channel(queue)).arg(1).exec_async(&mut self.connection()).await?;
         }
         Ok(())
     }

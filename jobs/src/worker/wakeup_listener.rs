@@ -1,7 +1,8 @@
 //! Receives wake-ups: the only consumer of apalis.
 //!
 //! apalis only wakes: its handler accepts any payload, always acknowledges, and wakes the claimer, which queries the jobs
-//! table. An apalis worker that stops (after a slow answer, a restart or a FLUSHALL of Redis) is replaced by a new one under
+//! table. The pub/sub notification that goes ahead of a wake-up wakes the claimer too, some round trips earlier; it is lost
+//! when no one listens, the wake-up is not. An apalis worker that stops (after a slow answer, a restart or a FLUSHALL of Redis) is replaced by a new one under
 //! a new name after a pause; running jobs are not affected, and the claimer continues to poll. apalis's `Monitor` was
 //! rejected: it restarts without a pause, and may return success although every worker has stopped.
 
@@ -35,19 +36,26 @@ pub fn listen(redis: &Redis, queues: &[String], claimer: &Claimer, stop: &Cancel
         let listener = QueueListener { redis: redis.clone(), queue: queue.clone(), notifier, claimer: claimer.clone() };
         tasks.spawn(listener.run(stop.clone()));
     }
-    tasks.spawn(notify_on_messages(redis.clone(), notifiers, stop.clone()));
+    tasks.spawn(hear_notifications(redis.clone(), notifiers, claimer.clone(), stop.clone()));
 }
 
-/// Subscribes to the channels of all queues over one connection. A message notifies the listener of its queue, and a new
-/// subscription notifies all of them.
-async fn notify_on_messages(redis: Redis, notifiers: HashMap<String, Notifier>, stop: CancellationToken) {
+/// Subscribes to the channels of all queues over one connection. A notification wakes the claimer at once and makes the
+/// listener of its queue fetch; so does a new subscription, for all queues.
+async fn hear_notifications(
+    redis: Redis,
+    notifiers: HashMap<String, Notifier>,
+    claimer: Claimer,
+    stop: CancellationToken,
+) {
     let channels: Vec<String> = notifiers.keys().cloned().collect();
     while !stop.is_cancelled() {
         match redis.subscribe(&channels).await {
             Ok(subscriber) => {
+                claimer.wake();
                 notifiers.values().for_each(Notifier::notify);
                 let mut messages = pin!(subscriber.take_until(stop.cancelled()));
                 while let Some(message) = messages.next().await {
+                    claimer.wake();
                     notifiers.get(message.get_channel_name()).inspect(|notifier| notifier.notify());
                 }
             }
