@@ -9,6 +9,7 @@
 use rust_decimal::Decimal;
 
 use super::cell::Measures;
+use super::query::Depth;
 use crate::domain::status::Status;
 use crate::domain::transaction::Kind;
 
@@ -16,6 +17,8 @@ use crate::domain::transaction::Kind;
 pub const FORMAT: i16 = 1;
 /// The largest scale of a decimal is 28.
 const SCALE_BITS: u32 = 5;
+/// The count, the amounts and the count without a rate.
+const NUMBERS_PER_CELL: usize = 6;
 /// The quarters of an hour of a day.
 pub const QUARTERS: usize = 96;
 
@@ -37,14 +40,33 @@ pub struct PackedCell {
     pub measures: Measures,
 }
 
-/// A cell that is read.
-#[derive(Debug, Clone, Copy)]
-pub struct UnpackedCell<'bytes> {
-    pub quarter: usize,
+/// What cells have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label<'text> {
     pub kind: Kind,
     pub status: Status,
-    pub currency: &'bytes str,
-    pub measures: Measures,
+    pub currency: &'text str,
+}
+
+impl<'text> Label<'text> {
+    fn of(cell: &'text PackedCell) -> Self {
+        Self { kind: cell.kind, status: cell.status, currency: &cell.currency }
+    }
+}
+
+/// What packed cells are added to. It chooses once per series and once per label, since there are many more cells.
+pub trait CellReceiver<'bytes> {
+    type Series;
+    type Label;
+
+    /// `None` if it does not count the series.
+    fn series(&mut self, project: &'bytes str, member: &'bytes str) -> Option<Self::Series>;
+
+    /// `None` if it does not count cells with this label.
+    fn label(&mut self, label: Label<'bytes>) -> Option<Self::Label>;
+
+    /// Where to add a cell; `None` if it does not count that quarter of an hour.
+    fn sum(&mut self, series: &Self::Series, label: &mut Self::Label, quarter: usize) -> Option<&mut Measures>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -80,44 +102,34 @@ pub fn pack(all: &[PackedSeries]) -> Vec<u8> {
     bytes
 }
 
-/// Reads packed cells. Of each series, `choose` gets the project and the member; the cells of those for which it returns
-/// something are passed to `add` with it.
-pub fn unpack<'bytes, Chosen>(
+/// Adds the measures that `depth` includes of all packed cells that `receiver` counts.
+pub fn unpack<'bytes>(
     bytes: &'bytes [u8],
-    mut choose: impl FnMut(&'bytes str, &'bytes str) -> Option<Chosen>,
-    mut add: impl FnMut(&Chosen, UnpackedCell<'bytes>) -> Option<()>,
+    depth: Depth,
+    receiver: &mut impl CellReceiver<'bytes>,
 ) -> Result<(), UnreadableCells> {
-    let mut reader = Reader(bytes);
-    let mut read = || {
-        let count = reader.length()?;
-        let labels: Vec<Label<'_>> = (0..count).map(|_| reader.label()).collect::<Option<_>>()?;
-        for _ in 0..reader.length()? {
-            let (project, member, count) = (reader.text()?, reader.text()?, reader.length()?);
-            let chosen = choose(project, member);
-            for _ in 0..count {
-                let cell = reader.cell(&labels)?;
-                if let Some(chosen) = &chosen {
-                    add(chosen, cell)?;
-                }
+    add_all(Reader(bytes), depth, receiver).ok_or(UnreadableCells)
+}
+
+fn add_all<'bytes>(mut reader: Reader<'bytes>, depth: Depth, receiver: &mut impl CellReceiver<'bytes>) -> Option<()> {
+    let mut labels = vec![];
+    for _ in 0..reader.length()? {
+        labels.push(receiver.label(reader.label()?));
+    }
+    for _ in 0..reader.length()? {
+        let (project, member, count) = (reader.text()?, reader.text()?, reader.length()?);
+        let series = receiver.series(project, member);
+        for _ in 0..count {
+            let quarter = reader.length().filter(|quarter| *quarter < QUARTERS)?;
+            let label = labels.get_mut(reader.length()?)?;
+            let counted = series.as_ref().zip(label.as_mut());
+            match counted.and_then(|(series, label)| receiver.sum(series, label, quarter)) {
+                Some(sum) => reader.add_measures(sum, depth)?,
+                None => reader.skip(NUMBERS_PER_CELL)?,
             }
         }
-        reader.0.is_empty().then_some(())
-    };
-    read().ok_or(UnreadableCells)
-}
-
-/// What cells have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Label<'text> {
-    kind: Kind,
-    status: Status,
-    currency: &'text str,
-}
-
-impl<'text> Label<'text> {
-    fn of(cell: &'text PackedCell) -> Self {
-        Self { kind: cell.kind, status: cell.status, currency: &cell.currency }
     }
+    reader.0.is_empty().then_some(())
 }
 
 fn push_cell(bytes: &mut Vec<u8>, cell: &PackedCell, labels: &[Label<'_>]) {
@@ -168,18 +180,24 @@ impl<'bytes> Reader<'bytes> {
         Some(*first)
     }
 
-    /// Nearly all numbers fit into 64 bits, which are read faster than 128.
-    fn number(&mut self) -> Option<u128> {
-        let mut low = 0_u64;
-        for group in 0..9 {
-            let byte = self.byte()?;
-            low |= u64::from(byte & 0x7f) << (7 * group);
-            if byte < 0x80 {
-                return Some(low.into());
-            }
+    /// A number of up to 56 bits, as nearly all are, whose groups are joined at once instead of one after another. `None` if it is
+    /// larger or near the end of the bytes; then nothing is read.
+    fn short_number(&mut self) -> Option<u64> {
+        let bytes = u64::from_le_bytes(*self.0.first_chunk()?);
+        let ends = !bytes & 0x8080_8080_8080_8080;
+        if ends == 0 {
+            return None;
         }
-        let mut number = u128::from(low);
-        for group in 9..18 {
+        self.0 = self.0.get(ends.trailing_zeros() as usize / 8 + 1..)?;
+        let groups = bytes & (ends ^ (ends - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
+        let pairs = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
+        let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+        Some(fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4)
+    }
+
+    fn long_number(&mut self) -> Option<u128> {
+        let mut number = 0;
+        for group in 0..18 {
             let byte = self.byte()?;
             number |= u128::from(byte & 0x7f) << (7 * group);
             if byte < 0x80 {
@@ -189,8 +207,16 @@ impl<'bytes> Reader<'bytes> {
         None
     }
 
+    fn number(&mut self) -> Option<u128> {
+        self.short_number().map(u128::from).or_else(|| self.long_number())
+    }
+
     fn length(&mut self) -> Option<usize> {
         self.number()?.try_into().ok()
+    }
+
+    fn skip(&mut self, numbers: usize) -> Option<()> {
+        (0..numbers).try_for_each(|_| self.number().map(drop))
     }
 
     fn text(&mut self) -> Option<&'bytes str> {
@@ -215,23 +241,21 @@ impl<'bytes> Reader<'bytes> {
         Some(Label { kind, status, currency: self.text()? })
     }
 
-    fn cell(&mut self, labels: &[Label<'bytes>]) -> Option<UnpackedCell<'bytes>> {
-        let quarter = self.length()?;
-        let Label { kind, status, currency } = *labels.get(self.length()?)?;
-        Some(UnpackedCell {
-            quarter,
-            kind,
-            status,
-            currency,
-            measures: Measures {
-                count: self.integer()?,
-                usd_missing: self.integer()?,
-                amount: self.amount()?,
-                amount_usd: self.amount()?,
-                fee: self.amount()?,
-                fee_usd: self.amount()?,
-            },
-        })
+    /// In the order of [`push_cell`]. `None` also if a sum is too large for a decimal.
+    fn add_measures(&mut self, sum: &mut Measures, depth: Depth) -> Option<()> {
+        sum.count = sum.count.checked_add(self.integer()?)?;
+        if depth < Depth::Amounts {
+            return self.skip(NUMBERS_PER_CELL - 1);
+        }
+        sum.usd_missing = sum.usd_missing.checked_add(self.integer()?)?;
+        sum.amount = sum.amount.checked_add(self.amount()?)?;
+        sum.amount_usd = sum.amount_usd.checked_add(self.amount()?)?;
+        if depth < Depth::Fees {
+            return self.skip(2);
+        }
+        sum.fee = sum.fee.checked_add(self.amount()?)?;
+        sum.fee_usd = sum.fee_usd.checked_add(self.amount()?)?;
+        Some(())
     }
 }
 
@@ -269,25 +293,41 @@ mod tests {
         proptest::collection::vec(series, 0..4)
     }
 
+    /// Receives the series whose project `chosen` accepts, as they were packed.
+    struct Collected<Chosen> {
+        chosen: Chosen,
+        all: Vec<PackedSeries>,
+    }
+
+    impl<'bytes, Chosen: Fn(&str) -> bool> CellReceiver<'bytes> for Collected<Chosen> {
+        type Series = usize;
+        type Label = Label<'bytes>;
+
+        fn series(&mut self, project: &'bytes str, member: &'bytes str) -> Option<usize> {
+            (self.chosen)(project).then(|| {
+                let (project, member) = (project.to_owned(), member.to_owned());
+                self.all.push(PackedSeries { project, member, cells: vec![] });
+                self.all.len() - 1
+            })
+        }
+
+        fn label(&mut self, label: Label<'bytes>) -> Option<Label<'bytes>> {
+            Some(label)
+        }
+
+        fn sum(&mut self, series: &usize, label: &mut Label<'bytes>, quarter: usize) -> Option<&mut Measures> {
+            let Label { kind, status, currency } = *label;
+            let cells = &mut self.all[*series].cells;
+            let (currency, measures) = (currency.to_owned(), Measures::default());
+            cells.push(PackedCell { quarter, kind, status, currency, measures });
+            cells.last_mut().map(|cell| &mut cell.measures)
+        }
+    }
+
     fn unpacked(bytes: &[u8], chosen: impl Fn(&str) -> bool) -> Result<Vec<PackedSeries>, UnreadableCells> {
-        let found = std::cell::RefCell::new(vec![]);
-        unpack(
-            bytes,
-            |project, member| {
-                let series = PackedSeries { project: project.to_owned(), member: member.to_owned(), cells: vec![] };
-                chosen(project).then(|| {
-                    found.borrow_mut().push(series);
-                    found.borrow().len() - 1
-                })
-            },
-            |series, UnpackedCell { quarter, kind, status, currency, measures }| {
-                let currency = currency.to_owned();
-                let cell = PackedCell { quarter, kind, status, currency, measures };
-                found.borrow_mut()[*series].cells.push(cell);
-                Some(())
-            },
-        )?;
-        Ok(found.into_inner())
+        let mut collected = Collected { chosen, all: vec![] };
+        unpack(bytes, Depth::Fees, &mut collected)?;
+        Ok(collected.all)
     }
 
     proptest! {

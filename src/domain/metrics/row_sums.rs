@@ -1,14 +1,15 @@
 //! Adds up cells and rows to the rows of a metric query.
 //!
 //! There are tens of thousands of cells and a few different texts, so groups are found by the positions of their texts instead
-//! of by the texts.
+//! of by the texts. Packed cells with the same label mostly go into the same group as the one before, which is not looked up
+//! again.
 
 use std::collections::HashMap;
 
 use super::cell::{Facet, Measures};
-use super::packed_cells::{UnpackedCell, UnreadableCells, unpack};
+use super::packed_cells::{CellReceiver, Label, UnreadableCells, unpack};
 use super::packed_plan::QuarterKeys;
-use super::query::{Depth, Dimension, MetricQuery, MetricRow};
+use super::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 
@@ -17,7 +18,9 @@ pub struct RowSums<'query> {
     facet: Facet,
     members: Texts,
     currencies: Texts,
-    sums: HashMap<Group, Measures>,
+    groups: HashMap<Group, usize>,
+    /// The sums of each group.
+    sums: Vec<Measures>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,32 +60,20 @@ impl<'query> RowSums<'query> {
     /// For cells of `facet`, the facet of `query`.
     #[must_use]
     pub fn new(query: &'query MetricQuery, facet: Facet) -> Self {
-        Self { query, facet, members: Texts::default(), currencies: Texts::default(), sums: HashMap::new() }
+        Self {
+            query,
+            facet,
+            members: Texts::default(),
+            currencies: Texts::default(),
+            groups: HashMap::new(),
+            sums: vec![],
+        }
     }
 
     /// Adds the packed cells of a day that the query counts. `keys` are those of the day's quarters.
     pub fn add_packed(&mut self, source: Source, bytes: &[u8], keys: &QuarterKeys) -> Result<(), UnreadableCells> {
-        let Self { query, facet, members, currencies, sums } = self;
-        let (query, facet) = (*query, *facet);
-        let source = query.by_source.then_some(source);
-        // Cells of a currency mostly follow each other.
-        let mut last_currency = ("", None);
-        let choose = |project: &str, member: &str| {
-            has_series(query, facet, project, member).then(|| members.position(member_of(query, project, member)))
-        };
-        unpack(bytes, choose, |member, cell| {
-            let Some(bucket) = keys.get(cell.quarter)? else { return Some(()) };
-            if !has_cell(query, &cell) {
-                return Some(());
-            }
-            let currency = match last_currency {
-                (currency, Some(position)) if currency == cell.currency => position,
-                _ => currencies.position(cell.currency),
-            };
-            last_currency = (cell.currency, Some(currency));
-            let group = Group { bucket: *bucket, member: *member, currency, source, status: cell.status };
-            add(sums.entry(group).or_default(), &cell.measures, query.depth)
-        })
+        let (depth, source) = (self.query.depth, self.query.by_source.then_some(source));
+        unpack(bytes, depth, &mut DaySums { rows: self, source, keys })
     }
 
     /// Adds a row that was added up elsewhere.
@@ -94,13 +85,25 @@ impl<'query> RowSums<'query> {
             source: row.source,
             status: row.status,
         };
-        add(self.sums.entry(group).or_default(), &row.measures, Depth::Fees).ok_or(UnreadableCells)
+        let position = self.position(group);
+        let sum = self.sums.get_mut(position).ok_or(UnreadableCells)?;
+        *sum = sum.checked_add(&row.measures).ok_or(UnreadableCells)?;
+        Ok(())
+    }
+
+    /// Where the sums of the group are.
+    fn position(&mut self, group: Group) -> usize {
+        *self.groups.entry(group).or_insert_with(|| {
+            self.sums.push(Measures::default());
+            self.sums.len() - 1
+        })
     }
 
     #[must_use]
     pub fn into_rows(self) -> Vec<MetricRow> {
-        let Self { members, currencies, sums, .. } = self;
-        let counted = sums.into_iter().filter(|(_, measures)| measures.count != 0);
+        let Self { members, currencies, groups, sums, .. } = self;
+        let found = groups.into_iter().filter_map(|(group, position)| Some((group, sums.get(position)?.clone())));
+        let counted = found.filter(|(_, measures)| measures.count != 0);
         let row = |(group, measures): (Group, Measures)| MetricRow {
             bucket: group.bucket,
             source: group.source,
@@ -126,26 +129,69 @@ fn has_series(query: &MetricQuery, facet: Facet, project: &str, member: &str) ->
     has(&query.filter.projects, project) && has(query.filter.members(facet), member)
 }
 
-fn has_cell(query: &MetricQuery, cell: &UnpackedCell<'_>) -> bool {
+fn has_label(query: &MetricQuery, label: &Label<'_>) -> bool {
     let filter = &query.filter;
-    (filter.kinds.is_empty() || filter.kinds.contains(&cell.kind))
-        && (filter.statuses.is_empty() || filter.statuses.contains(&cell.status))
-        && (filter.currencies.is_empty() || filter.currencies.iter().any(|currency| currency == cell.currency))
+    (filter.kinds.is_empty() || filter.kinds.contains(&label.kind))
+        && (filter.statuses.is_empty() || filter.statuses.contains(&label.status))
+        && (filter.currencies.is_empty() || filter.currencies.iter().any(|currency| currency == label.currency))
 }
 
-/// Adds the measures that `depth` includes. `None` if a sum is too large for a decimal.
-fn add(sum: &mut Measures, more: &Measures, depth: Depth) -> Option<()> {
-    sum.count = sum.count.checked_add(more.count)?;
-    if depth >= Depth::Amounts {
-        sum.usd_missing = sum.usd_missing.checked_add(more.usd_missing)?;
-        sum.amount = sum.amount.checked_add(more.amount)?;
-        sum.amount_usd = sum.amount_usd.checked_add(more.amount_usd)?;
+/// Adds the packed cells of a day.
+struct DaySums<'sums, 'query> {
+    rows: &'sums mut RowSums<'query>,
+    /// If the query groups by it.
+    source: Option<Source>,
+    keys: &'sums QuarterKeys,
+}
+
+/// What cells with the same label are added to.
+struct LabelSums {
+    status: Status,
+    /// In [`Texts`].
+    currency: u32,
+    last: Option<LastGroup>,
+}
+
+/// The group of the last cell.
+struct LastGroup {
+    bucket: i32,
+    member: u32,
+    position: usize,
+}
+
+impl<'bytes> CellReceiver<'bytes> for DaySums<'_, '_> {
+    /// The position of the member.
+    type Series = u32;
+    type Label = LabelSums;
+
+    fn series(&mut self, project: &'bytes str, member: &'bytes str) -> Option<u32> {
+        let (query, facet) = (self.rows.query, self.rows.facet);
+        has_series(query, facet, project, member).then(|| self.rows.members.position(member_of(query, project, member)))
     }
-    if depth >= Depth::Fees {
-        sum.fee = sum.fee.checked_add(more.fee)?;
-        sum.fee_usd = sum.fee_usd.checked_add(more.fee_usd)?;
+
+    fn label(&mut self, label: Label<'bytes>) -> Option<LabelSums> {
+        let status = label.status;
+        has_label(self.rows.query, &label).then(|| LabelSums {
+            status,
+            currency: self.rows.currencies.position(label.currency),
+            last: None,
+        })
     }
-    Some(())
+
+    fn sum(&mut self, member: &u32, label: &mut LabelSums, quarter: usize) -> Option<&mut Measures> {
+        let bucket = (*self.keys.get(quarter)?)?;
+        let position = match &label.last {
+            Some(last) if (last.bucket, last.member) == (bucket, *member) => last.position,
+            _ => {
+                let LabelSums { status, currency, .. } = *label;
+                let source = self.source;
+                let position = self.rows.position(Group { bucket, member: *member, currency, source, status });
+                label.last = Some(LastGroup { bucket, member: *member, position });
+                position
+            }
+        };
+        self.rows.sums.get_mut(position)
+    }
 }
 
 #[cfg(test)]
