@@ -2,6 +2,8 @@
 
 mod audit;
 mod finding;
+mod redis;
+mod rollups;
 mod transport;
 
 use std::process::ExitCode;
@@ -17,17 +19,16 @@ use crate::config::{AccessConfig, BootstrapKey, EnvVars, ProvidersConfig, Server
 use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::db::connection_limit;
-use crate::db::installation;
-use crate::db::metrics::cells;
 use crate::db::migrate::{SchemaState, schema_state};
 use crate::db::pool::{DatabaseSettings, connect};
 use crate::db::process_connections::{Process, connections_of_deployment, smallest_deployment};
 use crate::db::writable::check_writable;
-use crate::domain::transaction::Source;
+use crate::domain::loopback::is_loopback;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
-use crate::operations::pack_days;
 use crate::operations::verify_audit::AuditPosition;
-use crate::redis::Redis;
+
+/// The oldest major version that has what migrations use (`SET COMPRESSION`).
+const MIN_POSTGRES: u32 = 14;
 
 /// What is verified only on request, because it reads all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,11 +46,12 @@ pub async fn check(thoroughness: &Thoroughness) -> ExitCode {
     let mut env_vars = EnvVars::from_process();
     let mut findings = vec![check_settings(), check_rates(&env_vars)];
     findings.extend(check_key_lengths());
+    findings.extend(check_address());
     match ServersConfig::read(&mut env_vars) {
         Some(servers) => {
             findings.extend(check_database(&servers.database, &env_vars, thoroughness).await);
             findings.push(transport::check_database(&servers.database.options));
-            findings.extend(check_redis(&servers).await);
+            findings.extend(redis::check_redis(&servers).await);
             findings.push(transport::check_redis(&servers.redis));
         }
         None => findings.push(Finding::Failed("servers: not tested, because their settings are invalid".to_owned())),
@@ -85,6 +87,19 @@ fn check_key_lengths() -> Option<Finding> {
         Finding::Warning(format!(
             "keys: these of API_KEYS have fewer than 32 characters: {names}; replace them by longer ones"
         ))
+    })
+}
+
+/// `None` if the settings are invalid anyway.
+fn check_address() -> Option<Finding> {
+    let WebConfig { host, port, .. } = WebConfig::read(&mut EnvVars::from_process())?;
+    Some(if is_loopback(&host) {
+        Finding::Warning(format!(
+            "address: psp web listens on {host}:{port}, which only this machine reaches; hosts need HOST=0.0.0.0, the default \
+             unless AUTH=off"
+        ))
+    } else {
+        Finding::Ok(format!("address: psp web listens on {host}:{port}"))
     })
 }
 
@@ -142,14 +157,33 @@ async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, thoroug
         Ok(()) => Finding::Ok("database: reachable, and accepts writes".to_owned()),
         Err(error) => Finding::Failed(format!("database: {error}")),
     };
-    let mut findings = vec![writable, schema, connections, keys];
+    let mut findings = vec![writable, check_version(&pool).await, schema, connections, keys];
     if thoroughness.rollups {
-        findings.push(check_rollups(&pool).await.unwrap_or_else(|error| Finding::Failed(format!("metrics: {error}"))));
+        findings.push(
+            rollups::check_rollups(&pool).await.unwrap_or_else(|error| Finding::Failed(format!("metrics: {error}"))),
+        );
     }
     if thoroughness.audit {
         findings.push(check_audit(&pool, thoroughness.audit_after.as_ref()).await);
     }
     findings
+}
+
+async fn check_version(pool: &PgPool) -> Finding {
+    let version = match pool.acquire().await {
+        Ok(connection) => connection.server_version_num(),
+        Err(error) => return Finding::Failed(format!("database: {}", DbError::from(error))),
+    };
+    match version {
+        Some(version) if version < MIN_POSTGRES * 10_000 => Finding::Failed(format!(
+            "database: PostgreSQL {} is too old; {MIN_POSTGRES} or later is needed",
+            version / 10_000
+        )),
+        Some(version) => Finding::Ok(format!("database: PostgreSQL {}.{}", version / 10_000, version % 10_000)),
+        None => {
+            Finding::Warning(format!("database: PostgreSQL of an unknown version; {MIN_POSTGRES} or later is needed"))
+        }
+    }
 }
 
 /// Adds up the connections of one process of each kind, and compares them with what the server allows.
@@ -177,35 +211,6 @@ fn check_connections(allowed: Result<u32, DbError>, setting: Option<u32>) -> Fin
     }
 }
 
-/// Syncs may run at the same time: each day of a source is counted and compared in one snapshot.
-async fn check_rollups(pool: &PgPool) -> Result<Finding, DbError> {
-    let days = cells::list_days(&mut *pool.acquire().await?).await?;
-    let Some((first, last)) = days.first().zip(days.last()) else {
-        return Ok(Finding::Ok("metrics: there are no transactions".to_owned()));
-    };
-    let mut mismatches = vec![];
-    for day in &days {
-        for source in Source::ALL {
-            let cells = cells::count_mismatches(&mut *pool.acquire().await?, source, *day).await?;
-            if cells > 0 {
-                mismatches.push(format!("{cells} cells of {source} on {day}"));
-            }
-            let packed = pack_days::count_mismatches(pool, source, *day).await?;
-            if packed > 0 {
-                mismatches.push(format!("{packed} packed rows of {source} on {day}"));
-            }
-        }
-    }
-    Ok(if mismatches.is_empty() {
-        Finding::Ok(format!("metrics: the rollups from {first} to {last} match the transactions"))
-    } else {
-        let message = mismatches.join(", ");
-        Finding::Failed(format!(
-            "metrics: {message} do not match the transactions; run psp-jobs enqueue rebuild-rollups"
-        ))
-    })
-}
-
 fn check_keys(issued: Result<i64, DbError>, env_vars: &EnvVars) -> Finding {
     let configured = env_vars.text("API_KEYS").is_some();
     let open = env_vars.text("AUTH").as_deref() == Some("off");
@@ -219,39 +224,5 @@ fn check_keys(issued: Result<i64, DbError>, env_vars: &EnvVars) -> Finding {
         }
         Ok(_) => Finding::Failed("keys: there are none; set API_KEYS, or run psp keys create".to_owned()),
         Err(error) => Finding::Failed(format!("keys: {error}")),
-    }
-}
-
-async fn check_redis(servers: &ServersConfig) -> Vec<Finding> {
-    let redis = match Redis::connect(&servers.redis).await {
-        Ok(redis) => redis,
-        Err(error) => return vec![Finding::Failed(format!("redis: {error}"))],
-    };
-    let policy = match redis.find_eviction_policy().await {
-        Ok(Some(policy)) if policy == "noeviction" => Finding::Ok("redis: maxmemory-policy is noeviction".to_owned()),
-        Ok(Some(policy)) => Finding::Warning(format!(
-            "redis: maxmemory-policy is {policy}, so a full server deletes queues; set it to noeviction"
-        )),
-        Ok(None) => Finding::Warning("redis: maxmemory-policy is not reported; it must be noeviction".to_owned()),
-        Err(error) => Finding::Warning(format!("redis: maxmemory-policy is unknown ({error})")),
-    };
-    vec![check_namespace(&redis, &servers.database).await, policy]
-}
-
-/// Without the database it is unknown which installation this is.
-async fn check_namespace(redis: &Redis, database: &DatabaseSettings) -> Finding {
-    let installation = match connect(database).await {
-        Ok(pool) => installation::get_id(&pool).await.ok(),
-        Err(_) => None,
-    };
-    let checked = match installation {
-        Some(installation) => redis.claim_namespace(&installation).await,
-        None => redis.check_writable().await,
-    };
-    match checked {
-        Ok(()) => {
-            Finding::Ok("redis: reachable, accepts writes, and no other installation uses REDIS_NAMESPACE".to_owned())
-        }
-        Err(error) => Finding::Failed(format!("redis: {error}")),
     }
 }

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `web` and `jobs` may read from `db` directly. `tabular` turns rows into CSV, NDJSON and workbooks. `config`, `clock`,
-//! `outbound`, `telemetry` and `shutdown` are outside the stack; `check` and `erase`, which are commands, use all of it.
+//! `outbound`, `progress`, `telemetry` and `shutdown` are outside the stack; `check` and `erase`, which are commands, use all of it.
 
 pub mod check;
 pub mod clock;
@@ -26,6 +26,7 @@ mod fuzzing;
 pub mod objects;
 pub mod operations;
 pub mod outbound;
+pub mod progress;
 pub mod providers;
 pub mod redis;
 pub mod shutdown;

@@ -13,10 +13,11 @@ use keys_command::KeysCommand;
 use psp_dashboard::check::{Thoroughness, check};
 use psp_dashboard::clock::SystemClock;
 use psp_dashboard::config::{EnvVars, ServersConfig, TelemetryConfig, WebConfig};
-use psp_dashboard::db::migrate::migrate;
+use psp_dashboard::db::migrate::{MigrationStep, migrate_reporting};
 use psp_dashboard::db::pool::connect;
 use psp_dashboard::erase::EraseArguments;
 use psp_dashboard::operations::verify_audit::AuditPosition;
+use psp_dashboard::progress::{Progress, has_bars};
 use psp_dashboard::telemetry;
 use psp_dashboard::web::app;
 use psp_dashboard::web::http::auth::policy_table;
@@ -118,7 +119,21 @@ async fn migrate_database() -> anyhow::Result<()> {
     let telemetry = TelemetryConfig::read(&mut env_vars);
     let (settings, telemetry) = env_vars.finish(settings.zip(telemetry))?;
     telemetry::start(&telemetry)?;
-    migrate(&connect(&settings).await?).await?;
+    let pool = connect(&settings).await?;
+    let mut progress = has_bars().then(|| Progress::start("migrations"));
+    migrate_reporting(&pool, |step| report_migration(progress.as_mut(), step)).await?;
+    drop(progress);
     tracing::info!("all migrations are applied");
     Ok(())
+}
+
+/// A bar, or a log line: the release phase of a host has no terminal.
+fn report_migration(progress: Option<&mut Progress>, step: MigrationStep<'_>) {
+    let MigrationStep { applied, missing, next } = step;
+    let next = next.unwrap_or("done");
+    match progress {
+        Some(progress) => progress.set(applied as u64, Some(missing as u64), next),
+        None if applied < missing => tracing::info!(applied, missing, next, "applying a migration"),
+        None => {}
+    }
 }

@@ -1,11 +1,15 @@
-//! Logging to standard error: a JSON object per line, or a readable form if standard error is a terminal.
+//! Logging to standard error: a JSON object per line, or a readable form if standard error is a terminal. No line is longer than
+//! hosts accept ([`line_limit`]).
 //!
 //! docs/architecture.md lists the fields.
+
+mod line_limit;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+use self::line_limit::LimitedLines;
 use crate::config::{LogFormat, TelemetryConfig};
 
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +26,7 @@ pub fn start(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse(&config.level)?)
         .with_ansi(is_terminal)
-        .with_writer(std::io::stderr);
+        .with_writer(LimitedLines);
     let default_format = if is_terminal { LogFormat::Pretty } else { LogFormat::Json };
     match config.format.unwrap_or(default_format) {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -109,7 +109,7 @@ impl Program {
         match command {
             JobsCommand::Worker(arguments) => self.run_worker(context, arguments, &config).await,
             JobsCommand::Scheduler => {
-                self.run_scheduler(&context, shutdown::on_signal()?).await;
+                self.run_scheduler(&context, shutdown::on_signal(config.shutdown_grace)?).await;
                 Ok(())
             }
             JobsCommand::Enqueue(arguments) => arguments.run(self.registry, &context).await,
@@ -123,7 +123,7 @@ impl Program {
         arguments: WorkerArguments,
         config: &JobsConfig,
     ) -> anyhow::Result<()> {
-        let stop = shutdown::on_signal()?;
+        let stop = shutdown::on_signal(config.shutdown_grace)?;
         let settings = WorkerSettings {
             queues: self.validate_queues(arguments.queues)?,
             concurrency: arguments.concurrency.unwrap_or(config.worker.concurrency),

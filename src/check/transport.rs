@@ -36,7 +36,8 @@ pub(super) fn check_redis(settings: &RedisSettings) -> Finding {
     let problem = if url.scheme() != "rediss" {
         "is not encrypted; use a rediss:// address in REDIS_URL"
     } else if settings.tls_insecure || url.fragment() == Some("insecure") {
-        "accepts any certificate; remove REDIS_TLS_INSECURE"
+        "accepts any certificate; remove REDIS_TLS_INSECURE, or ssl_cert_reqs=none in REDIS_URL, unless its host uses self-signed \
+         certificates"
     } else {
         return Finding::Ok(format!("redis: the certificate of {host} is verified"));
     };

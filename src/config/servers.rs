@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use reqwest::Url;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{EnvVars, Setting, Switch, number_in, published};
@@ -52,11 +53,13 @@ impl ServersConfig {
         let insecure = env.optional(Setting::open("REDIS_TLS_INSECURE", "true"), Switch(false));
         let namespace = env.optional(Setting::open("REDIS_NAMESPACE", "psp"), "psp".to_owned());
         is_own?;
-        Some(RedisSettings { url: url?.0, tls_insecure: insecure?.0, namespace: namespace? })
+        let RedisUrl { url, any_certificate } = url?;
+        Some(RedisSettings { url, tls_insecure: insecure?.0 || any_certificate, namespace: namespace? })
     }
 }
 
-/// Also accepts the form of the service that this one replaces (`postgresql+asyncpg://`, `ssl=`).
+/// Also accepts the form of the service that this one replaces (`postgresql+asyncpg://`, `ssl=`), and the mode that Heroku documents
+/// for Node (`no-verify`).
 struct DatabaseUrl(PgConnectOptions);
 
 impl FromStr for DatabaseUrl {
@@ -66,7 +69,8 @@ impl FromStr for DatabaseUrl {
         let plain = text
             .replacen("postgresql+asyncpg://", "postgresql://", 1)
             .replace("?ssl=", "?sslmode=")
-            .replace("&ssl=", "&sslmode=");
+            .replace("&ssl=", "&sslmode=")
+            .replace("sslmode=no-verify", "sslmode=require");
         if !plain.starts_with("postgres://") && !plain.starts_with("postgresql://") {
             return Err("is not a postgres:// URL");
         }
@@ -76,16 +80,28 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-struct RedisUrl(Secret);
+/// Also understands the option by which Python programs accept any certificate (`ssl_cert_reqs`).
+struct RedisUrl {
+    url: Secret,
+    any_certificate: bool,
+}
 
 impl FromStr for RedisUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match redis::Client::open(text) {
-            Ok(_) => Ok(Self(Secret::new(text))),
-            Err(_) => Err("is not a redis:// or rediss:// URL"),
+        const WRONG: &str = "is not a redis:// or rediss:// URL";
+        redis::Client::open(text).map_err(|_| WRONG)?;
+        let url = Url::parse(text).map_err(|_| WRONG)?;
+        let mut any_certificate = false;
+        for (_, value) in url.query_pairs().filter(|(name, _)| name == "ssl_cert_reqs") {
+            any_certificate = match value.to_ascii_lowercase().trim_start_matches("cert_") {
+                "none" => true,
+                "optional" | "required" => false,
+                _ => return Err("has an ssl_cert_reqs that is not none, optional or required"),
+            };
         }
+        Ok(Self { url: Secret::new(text), any_certificate })
     }
 }
 
@@ -130,6 +146,8 @@ impl TelemetryConfig {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::postgres::PgSslMode;
+
     use super::*;
 
     #[test]
@@ -166,5 +184,40 @@ mod tests {
             );
         }
         assert!("mysql://localhost/psp".parse::<DatabaseUrl>().is_err());
+    }
+
+    #[test]
+    fn ssl_modes_of_hosts_are_understood() {
+        for (query, expected) in [
+            // What Heroku sets: encrypted if the server can, without verification.
+            ("", Some(PgSslMode::Prefer)),
+            ("?sslmode=require", Some(PgSslMode::Require)),
+            ("?ssl=require", Some(PgSslMode::Require)),
+            ("?sslmode=no-verify", Some(PgSslMode::Require)),
+            ("?sslmode=verify-full&sslrootcert=/etc/ca.pem", Some(PgSslMode::VerifyFull)),
+            ("?sslmode=disable", Some(PgSslMode::Disable)),
+            ("?sslmode=sometimes", None),
+        ] {
+            let options = format!("postgres://user:word@db.example:5432/psp{query}").parse::<DatabaseUrl>().ok();
+            let mode = options.map(|DatabaseUrl(options)| format!("{:?}", options.get_ssl_mode()));
+            assert_eq!(mode, expected.map(|mode| format!("{mode:?}")), "{query}");
+        }
+    }
+
+    #[test]
+    fn any_certificate_of_redis_is_accepted_only_on_request() {
+        for (url, insecure, expected) in [
+            ("rediss://:word@redis.example:6380/0", "", Some(false)),
+            ("rediss://:word@redis.example:6380/0", "true", Some(true)),
+            ("rediss://:word@redis.example:6380/0?ssl_cert_reqs=none", "", Some(true)),
+            ("rediss://:word@redis.example:6380?ssl_cert_reqs=CERT_NONE", "", Some(true)),
+            ("rediss://:word@redis.example:6380/0?ssl_cert_reqs=required", "", Some(false)),
+            ("rediss://:word@redis.example:6380/0?ssl_cert_reqs=required", "true", Some(true)),
+            ("rediss://:word@redis.example:6380/0?ssl_cert_reqs=sometimes", "", None),
+        ] {
+            let mut env = EnvVars::from_pairs([("REDIS_URL", url), ("REDIS_TLS_INSECURE", insecure)]);
+            let read = ServersConfig::read_redis(&mut env);
+            assert_eq!(env.finish(read).ok().map(|redis| redis.tls_insecure), expected, "{url} {insecure}");
+        }
     }
 }

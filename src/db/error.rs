@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unavailability {
     Unreachable,
+    /// Its certificate is not that of the host in `DATABASE_URL`, or nobody known has signed it.
+    Untrusted,
     /// It accepts no further connection.
     TooManyConnections,
     /// A disk is full.
@@ -18,6 +20,8 @@ pub enum Unavailability {
 impl Unavailability {
     fn of(error: &sqlx::Error) -> Option<Self> {
         match error {
+            // The TLS library says so only in its text.
+            sqlx::Error::Io(error) if error.to_string().contains("invalid peer certificate") => Some(Self::Untrusted),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
@@ -48,6 +52,7 @@ impl Unavailability {
     pub fn problem(self) -> &'static str {
         match self {
             Self::Unreachable => "PostgreSQL cannot be reached",
+            Self::Untrusted => "the certificate of PostgreSQL is not trusted",
             Self::TooManyConnections => "PostgreSQL accepts no further connection",
             Self::DiskFull => "the disk of PostgreSQL is full",
             Self::OutOfMemory => "PostgreSQL is out of memory",
@@ -61,6 +66,9 @@ impl Unavailability {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Unreachable => "check that it runs and that DATABASE_URL is right",
+            Self::Untrusted => {
+                "name the authority that signed it by sslrootcert in DATABASE_URL, or set sslmode=require to accept any certificate"
+            }
             Self::TooManyConnections => "lower DATABASE_MAX_CONNECTIONS, or raise the limit of the server",
             Self::DiskFull => "free space or enlarge the disk; work then resumes by itself",
             Self::OutOfMemory => "give the server more memory, or lower its work_mem and its number of connections",

@@ -50,14 +50,29 @@ pub enum MigrationError {
     Changed(String),
 }
 
+/// What is applied next, and how much there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigrationStep<'a> {
+    /// How many of the missing migrations are applied.
+    pub applied: usize,
+    pub missing: usize,
+    /// `None` at the end.
+    pub next: Option<&'a str>,
+}
+
 /// Applies the missing migrations. Concurrent calls run one after the other.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrationError> {
+    migrate_reporting(pool, |_| ()).await
+}
+
+/// [`migrate`], with its progress.
+pub async fn migrate_reporting(pool: &PgPool, report: impl FnMut(MigrationStep<'_>)) -> Result<(), MigrationError> {
     let mut session = pool.acquire().await.map_err(DbError::from)?.detach();
     let process = set_up(&mut session).await?;
     // The version of the migration that is being applied; 0 before the first.
     let current = AtomicI64::new(0);
     let migrated = tokio::select! {
-        migrated = apply_missing(&mut session, &current) => migrated,
+        migrated = apply_missing(&mut session, &current, report) => migrated,
         never = report_waits(pool, process, &current) => match never {},
     };
     // The lock of all migrations ends with its session.
@@ -75,20 +90,28 @@ async fn set_up(session: &mut PgConnection) -> Result<i32, DbError> {
     Ok(set.fetch_one(session).await?.process)
 }
 
-async fn apply_missing(session: &mut PgConnection, current: &AtomicI64) -> Result<(), MigrationError> {
+async fn apply_missing(
+    session: &mut PgConnection,
+    current: &AtomicI64,
+    mut report: impl FnMut(MigrationStep<'_>),
+) -> Result<(), MigrationError> {
     acquire_migration_lock(session).await?;
     session.ensure_migrations_table(&MIGRATIONS.table_name).await.map_err(database_error)?;
     let applied = session.list_applied_migrations(&MIGRATIONS.table_name).await.map_err(database_error)?;
+    let mut missing = vec![];
     for migration in MIGRATIONS.iter() {
         match applied.iter().find(|applied| applied.version == migration.version) {
             Some(applied) if applied.checksum == migration.checksum => {}
             Some(_) => return Err(MigrationError::Changed(name(migration))),
-            None => {
-                current.store(migration.version, Ordering::Relaxed);
-                apply(session, migration).await?;
-            }
+            None => missing.push(migration),
         }
     }
+    for (number, migration) in missing.iter().enumerate() {
+        report(MigrationStep { applied: number, missing: missing.len(), next: Some(&name(migration)) });
+        current.store(migration.version, Ordering::Relaxed);
+        apply(session, migration).await?;
+    }
+    report(MigrationStep { applied: missing.len(), missing: missing.len(), next: None });
     Ok(())
 }
 

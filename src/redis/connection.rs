@@ -50,10 +50,11 @@ pub enum RedisError {
 }
 
 impl RedisError {
-    /// Whether Redis did not answer at all. A refusal, such as of the credentials, is an answer.
+    /// Whether Redis did not answer at all. A refusal, such as of the credentials, is an answer, and so is a certificate.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Redis(error) if error.is_io_error() || error.is_timeout() || error.code() == Some("LOADING"))
+        let Self::Redis(error) = self else { return false };
+        !is_untrusted(error) && (error.is_io_error() || error.is_timeout() || error.code() == Some("LOADING"))
     }
 
     /// What is wrong and what to do about it, without the details.
@@ -88,9 +89,21 @@ fn refusal(error: &redis::RedisError) -> Refusal {
         Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
             ("Redis refuses the credentials of REDIS_URL", "correct the user name and password in REDIS_URL")
         }
-        _ => ("Redis cannot be reached", "check that it runs and that REDIS_URL is right"),
+        _ if is_untrusted(error) => (
+            "the certificate of Redis is not trusted",
+            "set REDIS_TLS_INSECURE=true if its host uses self-signed certificates, as Heroku does; otherwise correct the host \
+             name in REDIS_URL, or the certificate",
+        ),
+        _ => {
+            ("Redis cannot be reached", "check that it runs and that REDIS_URL is right (rediss:// if it requires TLS)")
+        }
     };
     Refusal { problem, advice }
+}
+
+/// The TLS library says so only in its text.
+fn is_untrusted(error: &redis::RedisError) -> bool {
+    error.is_io_error() && error.to_string().contains("invalid peer certificate")
 }
 
 /// The handle of Redis; clones share one connection.
@@ -171,15 +184,31 @@ impl Redis {
     /// The server's `maxmemory-policy`, if it reports one. Read from `INFO`, because hosts often forbid `CONFIG`.
     pub async fn find_eviction_policy(&self) -> Result<Option<String>, RedisError> {
         let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.connection()).await?;
-        Ok(info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned()))
+        Ok(find_info(&info, "maxmemory_policy").map(str::to_owned))
     }
+
+    /// The server's version, if it reports one.
+    pub async fn find_version(&self) -> Result<Option<String>, RedisError> {
+        let info: String = redis::cmd("INFO").arg("server").query_async(&mut self.connection()).await?;
+        Ok(find_info(&info, "redis_version").map(str::to_owned))
+    }
+
+    /// How many connections the server allows, if it reports that.
+    pub async fn find_max_connections(&self) -> Result<Option<u32>, RedisError> {
+        let info: String = redis::cmd("INFO").arg("clients").query_async(&mut self.connection()).await?;
+        Ok(find_info(&info, "maxclients").and_then(|limit| limit.parse().ok()))
+    }
+}
+
+fn find_info<'a>(info: &'a str, field: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim)
 }
 
 fn open(settings: &RedisSettings) -> Result<redis::Client, RedisError> {
     let url = settings.url.expose();
     let insecure = settings.tls_insecure && url.starts_with("rediss://") && !url.contains('#');
     if insecure {
-        tracing::warn!("REDIS_TLS_INSECURE=true: the certificate of Redis is not verified");
+        tracing::warn!("the certificate of Redis is not verified (REDIS_TLS_INSECURE, or ssl_cert_reqs in REDIS_URL)");
     }
     // redis-rs reads this option from the URL's fragment.
     let url = if insecure { format!("{url}#insecure") } else { url.to_owned() };

@@ -106,25 +106,27 @@ fn root() -> Redirect {
     Redirect::temporary("/api/docs")
 }
 
-/// Serves until a signal stops the process; then open requests have `SHUTDOWN_GRACE_SECONDS` to finish.
+/// Serves until a signal stops the process; then open requests have most of `SHUTDOWN_GRACE_SECONDS` to finish.
 ///
 /// # Errors
 /// [`StartError`] if it cannot start.
 pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartError> {
+    // Before it connects, which may take a minute while another release has all connections: hosts kill a process that does not
+    // listen in time. Requests wait until they can be served.
+    let address = format!("{}:{}", config.host, config.port);
+    let listener = listen(config, &address).await?;
     let state = State::connect(config, Arc::clone(&clock)).await?;
     let feed = ServerFeed { pool: state.pool.clone(), redis: state.redis.clone() };
     let hub = Hub::start(Arc::new(feed), clock).await?;
-    let address = format!("{}:{}", config.host, config.port);
-    // An IPv6 address may be in brackets.
-    let listener = TcpListener::bind((config.host.trim_matches(['[', ']']), config.port)).await;
-    let listener = listener.map_err(|error| StartError::Listen { address: address.clone(), error })?;
     if state.access.is_open() {
         tracing::warn!("AUTH=off: anyone who can reach this port has the role admin");
     }
     tracing::info!(address, "web process started");
-    let stop = shutdown::on_signal().map_err(StartError::Signals)?;
+    let stop = shutdown::on_signal(config.shutdown_grace).map_err(StartError::Signals)?;
     let closing = stop.clone();
-    let serving = server::serve(listener, build(Arc::new(state), &hub), &config.http, stop, config.shutdown_grace);
+    // The rest is for closing what is still open then.
+    let grace = config.shutdown_grace * 9 / 10;
+    let serving = server::serve(listener, build(Arc::new(state), &hub), &config.http, stop, grace);
     // The server does not wait for upgraded connections, so the hub closes them.
     tokio::join!(serving, async {
         closing.cancelled().await;
@@ -132,6 +134,12 @@ pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartEr
     });
     tracing::info!("web process stopped");
     Ok(())
+}
+
+async fn listen(config: &WebConfig, address: &str) -> Result<TcpListener, StartError> {
+    // An IPv6 address may be in brackets.
+    let listener = TcpListener::bind((config.host.trim_matches(['[', ']']), config.port)).await;
+    listener.map_err(|error| StartError::Listen { address: address.to_owned(), error })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use psp_dashboard::db::process_connections::Process;
 use psp_dashboard::db::snapshot::Snapshot;
 use reqwest::Method;
 use sqlx::{Connection, Executor, PgConnection};
+use tokio::net::TcpStream;
 
 use self::limited_role::LimitedRole;
 use crate::harness::programs::{Program, RunningProgram, free_port, run};
@@ -168,8 +169,8 @@ async fn programs_wait_for_a_free_connection() {
         settings.push(("DATABASE_URL", role.url.clone()));
         settings
     };
-    let port = free_port().to_string();
-    let web = settings().into_iter().chain([("HOST", "127.0.0.1".to_owned()), ("PORT", port)]);
+    let port = free_port();
+    let web = settings().into_iter().chain([("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())]);
     let mut migrate = RunningProgram::start(Program::Psp, &["migrate"], settings());
     let web = RunningProgram::start(Program::Psp, &["web"], web);
     let jobs = ["worker", "scheduler"].map(|command| RunningProgram::start(Program::Jobs, &[command], settings()));
@@ -177,6 +178,8 @@ async fn programs_wait_for_a_free_connection() {
         eventually("the program to wait", || async { program.output().contains("waiting for one").then_some(()) })
             .await;
     }
+    // Hosts kill a process that does not listen in time.
+    TcpStream::connect(("127.0.0.1", port)).await.expect("the web process listens before it is connected");
     role.allow(&system, 20).await;
     blocker.close().await.expect("the connection is open");
     let exited = migrate.wait_for_exit(TIMEOUT).await;

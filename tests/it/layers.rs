@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use self::imports::{cycles, imports};
 
 /// A module, and the modules that it may import. Everything else is forbidden.
-const MAY_KNOW: [(&str, &[&str]); 16] = [
+const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("domain", &["domain"]),
     ("clock", &[]),
     ("outbound", &["domain"]),
@@ -22,9 +22,10 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("config", &["config", "domain", "db", "redis", "providers", "objects", "outbound"]),
     ("operations", &["operations", "domain", "clock", "db", "redis", "providers", "objects", "config", "tabular"]),
     ("web", &["web", "operations", "domain", "clock", "db", "redis", "config", "tabular", "shutdown", "fuzzing"]),
-    ("check", &["check", "config", "db", "domain", "operations", "redis", "objects"]),
+    ("check", &["check", "config", "db", "domain", "operations", "progress", "redis", "objects"]),
     ("erase", &["clock", "config", "db", "domain", "operations"]),
-    ("telemetry", &["config"]),
+    ("progress", &[]),
+    ("telemetry", &["telemetry", "config", "progress"]),
     ("shutdown", &[]),
 ];
 

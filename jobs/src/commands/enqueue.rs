@@ -16,6 +16,7 @@ use psp_dashboard::domain::sync::SyncArgs;
 use psp_dashboard::operations::audit::AuditContext;
 use psp_dashboard::operations::enqueue_job::enqueue_job_for;
 use psp_dashboard::operations::request_reconciliation::{ReconciliationRequest, request_reconciliation};
+use psp_dashboard::progress::Progress;
 use serde_json::{Value, json};
 
 use crate::handler::Registry;
@@ -36,7 +37,7 @@ pub(crate) struct EnqueueArguments {
     /// Enqueue another job even if a live one has the same kind and arguments. It runs after that one.
     #[arg(long)]
     force: bool,
-    /// Wait until the job ends and print its result. The exit code is 1 if it failed.
+    /// Wait until the job ends, show its progress, and print its result. The exit code is 1 if it failed.
     #[arg(long)]
     wait: bool,
 }
@@ -123,16 +124,20 @@ async fn wait_for_all(context: &JobContext, job_ids: &[JobId]) -> anyhow::Result
     if failures.is_empty() { Ok(()) } else { bail!(failures.join("\n")) }
 }
 
-/// Waits for a job and prints its result.
+/// Waits for a job, shows its progress, and prints its result.
 pub(crate) async fn wait_for(context: &JobContext, job_id: JobId) -> anyhow::Result<()> {
     let mut interval = tokio::time::interval(Duration::from_millis(200));
+    let mut progress: Option<Progress> = None;
     loop {
         interval.tick().await;
         let Some(job) = jobs::find_summary(&context.queue_pool, job_id).await? else {
             bail!("the job {job_id} was deleted by housekeeping before its result was read");
         };
+        let shown = progress.get_or_insert_with(|| Progress::start(job.kind.clone()));
+        show(shown, job.state, job.progress.as_ref());
         match job.state {
             JobState::Succeeded => {
+                drop(progress);
                 println!("{}", job.result.unwrap_or_default());
                 return Ok(());
             }
@@ -142,6 +147,12 @@ pub(crate) async fn wait_for(context: &JobContext, job_id: JobId) -> anyhow::Res
             JobState::Queued | JobState::Scheduled | JobState::Running | JobState::Retrying => {}
         }
     }
+}
+
+/// Every kind that has progress stores it in these two fields.
+fn show(progress: &mut Progress, state: JobState, stored: Option<&Value>) {
+    let field = |name| stored.and_then(|stored| stored.get(name)).and_then(Value::as_u64);
+    progress.set(field("progress").unwrap_or(0), field("total"), state.as_str());
 }
 
 #[cfg(test)]

@@ -98,22 +98,27 @@ async fn bring_forward(connection: &mut PgConnection, job_id: JobId, priority: i
 /// Enough to follow a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSummary {
+    pub kind: String,
     pub state: JobState,
     pub attempt: u32,
     /// Why the last attempt failed, or who cancelled the job.
     pub error: Option<String>,
+    /// As the job's handler wrote it.
+    pub progress: Option<Value>,
     pub result: Option<Value>,
 }
 
 pub async fn find_summary(pool: &PgPool, job_id: JobId) -> Result<Option<JobSummary>, DbError> {
-    let row = sqlx::query!("SELECT state, attempt, error, result FROM jobs WHERE id = $1", job_id.0)
+    let row = sqlx::query!("SELECT kind, state, attempt, error, progress, result FROM jobs WHERE id = $1", job_id.0)
         .fetch_optional(pool)
         .await?;
     row.map(|row| {
         Ok(JobSummary {
+            kind: row.kind,
             state: JobState::try_from(row.state)?,
             attempt: row.attempt.unsigned_abs(),
             error: row.error,
+            progress: row.progress,
             result: row.result,
         })
     })

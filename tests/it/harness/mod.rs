@@ -1,6 +1,7 @@
 //! Test fixtures: servers, programs, the providers' sandbox, an HTTP client and a WebSocket client.
 
 pub(crate) mod busy_system;
+pub(crate) mod certificate;
 pub(crate) mod consistency;
 pub(crate) mod database_roles;
 pub(crate) mod declared;

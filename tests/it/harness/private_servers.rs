@@ -4,7 +4,9 @@
 //! processes behind when it is killed. `scripts/services` handles both: it starts the server, and removes it when the test
 //! closes the pipe or dies.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -12,20 +14,33 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rand::Rng;
 use redis::FromRedisValue;
+use sqlx::{Connection, Executor, PgConnection};
+use url::Url;
 
+use super::certificate::CERTIFICATE;
 use super::eventually;
 
 /// A Redis without persistence: it is empty after every restart.
 pub(crate) struct PrivateRedis {
     port: u16,
+    tls: bool,
     server: Child,
 }
 
 impl PrivateRedis {
     pub(crate) async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// Accepts only TLS, with [`CERTIFICATE`].
+    pub(crate) async fn start_with_tls() -> Self {
+        Self::start_with(true).await
+    }
+
+    async fn start_with(tls: bool) -> Self {
         loop {
             let port = unused_port();
-            let mut redis = Self { port, server: spawn_redis(port) };
+            let mut redis = Self { port, tls, server: spawn_redis(port, tls) };
             // Redis exits if another process has taken the port meanwhile.
             if redis.is_ready().await {
                 return redis;
@@ -38,7 +53,12 @@ impl PrivateRedis {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", if self.tls { "rediss" } else { "redis" }, self.port)
+    }
+
+    fn client(&self) -> redis::Client {
+        let url = self.url() + if self.tls { "/#insecure" } else { "" };
+        redis::Client::open(url).expect("a valid URL")
     }
 
     pub(crate) fn stop(&mut self) {
@@ -51,7 +71,7 @@ impl PrivateRedis {
 
     /// Starts it again on the same port.
     pub(crate) async fn restart(&mut self) {
-        self.server = spawn_redis(self.port);
+        self.server = spawn_redis(self.port, self.tls);
         assert!(self.is_ready().await, "another process has taken port {}", self.port);
     }
 
@@ -68,8 +88,7 @@ impl PrivateRedis {
         let mut words = line.split(' ');
         let mut command = redis::cmd(words.next().unwrap_or_default());
         command.arg(words.collect::<Vec<_>>());
-        let client = redis::Client::open(self.url()).expect("a valid URL");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis is running");
+        let mut connection = self.client().get_multiplexed_async_connection().await.expect("Redis is running");
         command.query_async(&mut connection).await.unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
@@ -88,7 +107,7 @@ impl PrivateRedis {
 
     /// Waits until it accepts connections (`true`) or has exited (`false`).
     async fn is_ready(&mut self) -> bool {
-        let client = redis::Client::open(self.url()).expect("a valid URL");
+        let client = self.client();
         eventually("the private Redis to accept connections", || {
             let exited = self.server.try_wait().expect("a child of this process").is_some();
             let client = &client;
@@ -108,12 +127,23 @@ impl Drop for PrivateRedis {
     }
 }
 
-fn spawn_redis(port: u16) -> Child {
+fn spawn_redis(port: u16, tls: bool) -> Child {
     let port = port.to_string();
-    let arguments = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
     let spawn = |program| {
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::null()).spawn()
+        if tls {
+            command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no", "--tls-cert-file"]);
+            command.arg(&CERTIFICATE.path).arg("--tls-ca-cert-file").arg(&CERTIFICATE.path);
+            command.arg("--tls-key-file").arg(&CERTIFICATE.key);
+        } else {
+            command.args(["--port", &port]);
+        }
+        command
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .current_dir(std::env::temp_dir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
     };
     let server = match spawn("redis-server") {
         Err(error) if error.kind() == ErrorKind::NotFound => spawn("valkey-server"),
@@ -190,6 +220,29 @@ impl PrivatePostgres {
 
     fn ballast(&self) -> PathBuf {
         self.folder.join("postgres/ballast")
+    }
+
+    /// Makes it offer TLS, with [`CERTIFICATE`].
+    pub(crate) async fn enable_tls(&self) {
+        let data = self.folder.join("postgres/data");
+        let owner = std::fs::metadata(&data).expect("a server that was started");
+        for (name, source) in [("server.crt", &CERTIFICATE.path), ("server.key", &CERTIFICATE.key)] {
+            let path = data.join(name);
+            std::fs::copy(source, &path).expect("root, or the owner of the server, can write");
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("our own file");
+            chown(&path, Some(owner.uid()), Some(owner.gid())).expect("our own file");
+        }
+        let password =
+            std::fs::read_to_string(self.folder.join("postgres/superuser")).expect("a server that was started");
+        let mut url = Url::parse(&self.url).expect("a URL");
+        url.set_username("postgres").and_then(|()| url.set_password(Some(password.trim()))).expect("a URL with a host");
+        let mut superuser = PgConnection::connect(url.as_str()).await.expect("the server runs");
+        superuser.execute("ALTER SYSTEM SET ssl = on").await.expect("a superuser may");
+        superuser.execute("SELECT pg_reload_conf()").await.expect("a superuser may");
+        eventually("the server to offer TLS", || async {
+            PgConnection::connect(&format!("{}?sslmode=require", self.url)).await.ok()
+        })
+        .await;
     }
 
     /// Stops it, which closes all connections.

@@ -31,6 +31,12 @@ pub(crate) enum Program {
     Sandbox,
     /// `psp-test-jobs`: `psp-jobs` with job kinds that exist only for tests.
     TestJobs,
+    /// `psp` of the previous release, which `scripts/previous-release` builds.
+    PreviousPsp,
+    /// `psp-jobs` of the previous release.
+    PreviousJobs,
+    /// Runs a Procfile; `scripts/setup --python` installs it.
+    Honcho,
 }
 
 impl Program {
@@ -42,6 +48,9 @@ impl Program {
             Self::Jobs => psp.with_file_name("psp-jobs"),
             Self::Sandbox => psp.with_file_name("psp-sandbox"),
             Self::TestJobs => psp.with_file_name("psp-test-jobs"),
+            Self::PreviousPsp => psp.with_file_name("../upgrade/programs/psp"),
+            Self::PreviousJobs => psp.with_file_name("../upgrade/programs/psp-jobs"),
+            Self::Honcho => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/python/bin/honcho")),
         }
     }
 
@@ -53,7 +62,7 @@ impl Program {
         settings: impl IntoIterator<Item = (&'a str, String)>,
     ) -> Command {
         let path = self.path();
-        assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
+        assert!(path.exists(), "{} is missing: run the tests with `make test`", path.display());
         let mut command = Command::new(path);
         command.args(arguments).env_clear().envs(settings).current_dir(std::env::temp_dir()).stdin(Stdio::null());
         command.envs(CLOCK_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));

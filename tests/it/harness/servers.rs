@@ -4,6 +4,7 @@
 //! template. Each test gets a copy of it, which is dropped at its end. Tests that stop or break servers use private ones
 //! ([`super::private_servers`]).
 
+use std::path::Path;
 use std::str::FromStr;
 
 use psp_dashboard::db::migrate::migrate;
@@ -12,6 +13,7 @@ use psp_dashboard::redis::Redis;
 use psp_dashboard::redis::connection::RedisSettings;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+use tokio::process::Command;
 use tokio::sync::OnceCell;
 use url::Url;
 use uuid::Uuid;
@@ -41,6 +43,27 @@ impl Servers {
     /// A database without any table.
     pub(crate) async fn start_empty() -> Self {
         Self::from_template(None).await
+    }
+
+    /// A database that `pg_restore` fills from this dump, as docs/operations/runbook.md describes, and an empty namespace.
+    pub(crate) async fn restore(dump: &Path) -> Self {
+        let servers = Self::start_empty().await;
+        let options = ["--no-owner", "--no-privileges", "--exit-on-error", "--dbname"];
+        let mut restoring = Command::new("pg_restore");
+        let output = restoring.args(options).arg(&servers.database_url).arg(dump).output().await.expect("pg_restore");
+        assert!(output.status.success(), "{output:?}");
+        let pool = servers.pool().await;
+        database_roles::create(&pool).await;
+        pool.close().await;
+        servers
+    }
+
+    /// Dumps the database into a file.
+    pub(crate) async fn dump(&self, file: &Path) {
+        let options = ["--format=custom", "--no-owner", "--no-privileges", "--file"];
+        let mut dumping = Command::new("pg_dump");
+        let output = dumping.args(options).arg(file).arg(&self.database_url).output().await.expect("pg_dump");
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// A migrated database, and a private Redis.

@@ -97,10 +97,7 @@ impl TestSystem {
 
     pub(crate) async fn start_web_with(&self, settings: &[(&'static str, &str)]) -> Web {
         let web = self.spawn_web(settings);
-        eventually("the web process to be ready", || async {
-            web.request(Method::GET, "/health/ready", None, None).await.ok().filter(|response| response.status == 200)
-        })
-        .await;
+        web.wait_until_ready().await;
         web
     }
 
@@ -111,8 +108,7 @@ impl TestSystem {
             [("DATABASE_URL", self.servers.web_url()), ("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
         let overrides = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let settings = self.settings().into_iter().chain(listen).chain(overrides);
-        let program = RunningProgram::start(Program::Psp, &["web"], settings);
-        Web { program, port, http: http_client() }
+        Web::at(RunningProgram::start(Program::Psp, &["web"], settings), port)
     }
 
     /// Runs a job until it finishes (`psp-jobs enqueue --wait`), and asserts that it succeeded. A worker must be running.
@@ -185,6 +181,15 @@ impl TestSystem {
         assert_eq!(self.number("SELECT max(attempt)::bigint FROM jobs").await, 1);
     }
 
+    /// Waits until both sources have been synced once. A scheduler must be running.
+    pub(crate) async fn wait_until_first_sync(&self) {
+        eventually("both sources to be synced", || async {
+            let synced = self.number("SELECT count(DISTINCT source) FROM sync_runs WHERE status = 'succeeded'").await;
+            (synced == 2).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until every job is finished, and asserts that none failed.
     pub(crate) async fn wait_until_idle(&self) {
         eventually("every job to be finished", || async {
@@ -231,6 +236,18 @@ pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 impl Web {
+    /// The web process that `program` is, or runs.
+    pub(crate) fn at(program: RunningProgram, port: u16) -> Self {
+        Self { program, port, http: http_client() }
+    }
+
+    pub(crate) async fn wait_until_ready(&self) {
+        eventually("the web process to be ready", || async {
+            self.request(Method::GET, "/health/ready", None, None).await.ok().filter(|response| response.status == 200)
+        })
+        .await;
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
