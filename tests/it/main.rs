@@ -7,6 +7,7 @@ mod apalis;
 mod api_keys;
 mod audit;
 mod authorization;
+mod backup;
 mod commands;
 mod connection_pooler;
 mod connections;
