@@ -48,6 +48,7 @@ mod moving_lists;
 mod outbound;
 mod packed_days;
 mod problems;
+mod procfile;
 mod programs;
 mod progress;
 mod project_scope;
