@@ -10,11 +10,11 @@ demo: ## run the whole system with made-up payments; Ctrl-C stops it (PORT=8000)
 test: ## run all tests with private servers (TEST=name: a subset; AT=23:59:30: with the clock set)
 	@scripts/test
 
-test-long: ## run all tests with longer random campaigns
+test-long: ## run all tests with longer random campaigns, and the rolling upgrade from the previous release
 	@PSP_TEST_LONG=1 scripts/test
 	@PSP_TEST_LONG=1 scripts/requests
 
-check: ## check formatting, clippy, docs, scripts, dependencies, OpenAPI and query metadata
+check: ## check formatting, clippy, docs, scripts, dependencies, manifests, OpenAPI and query metadata
 	@scripts/check
 
 bench: ## measure a release build and write docs/performance.md (BENCH=name: one measurement)

@@ -67,6 +67,7 @@ mod redis_loss;
 mod repeated_attempts;
 mod request_limits;
 mod retention;
+mod rolling_upgrade;
 mod rollups;
 mod schedulers;
 mod sessions;
