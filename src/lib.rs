@@ -13,7 +13,8 @@
 //! ```
 //!
 //! `web` and `jobs` may read from `db` directly. `tabular` turns rows into CSV, NDJSON and workbooks. `config`, `clock`,
-//! `outbound`, `progress`, `telemetry` and `shutdown` are outside the stack; `check` and `erase`, which are commands, use all of it.
+//! `outbound`, `observability`, `progress`, `telemetry` and `shutdown` are outside the stack; `check` and `erase`, which are commands,
+//! use all of it.
 
 pub mod check;
 pub mod clock;
@@ -24,6 +25,7 @@ pub mod erase;
 #[cfg(test)]
 mod fuzzing;
 pub mod objects;
+pub mod observability;
 pub mod operations;
 pub mod outbound;
 pub mod progress;

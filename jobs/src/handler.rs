@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::observability::record::UNKNOWN_KIND;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -67,6 +68,12 @@ fn deserialize_and_run<'a, Handler: JobHandler>(
         Handler::run(context, job, args).await
     }
     .boxed()
+}
+
+/// The kind of a handler, for metrics: a kind without one could have any name.
+#[must_use]
+pub fn kind_name(handler: Option<RegisteredHandler>) -> &'static str {
+    handler.map_or(UNKNOWN_KIND, |handler| handler.kind.name)
 }
 
 /// The handlers of a program.

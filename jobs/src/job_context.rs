@@ -10,6 +10,7 @@ use psp_dashboard::operations::export::store::ExportStore;
 use psp_dashboard::operations::provider_coordination::{share_rate_limit, share_session};
 use psp_dashboard::operations::rate_cache::RateCache;
 use psp_dashboard::operations::reading_rules::ReadingRules;
+use psp_dashboard::operations::scrape::Scraper;
 use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
@@ -73,5 +74,12 @@ impl JobContext {
             pool: pools.work_pool,
             queue_pool: pools.queue_pool,
         }))
+    }
+
+    /// The metrics of the process.
+    #[must_use]
+    pub fn scraper(&self, process: &'static str) -> Scraper {
+        let pools = [("queue", self.queue_pool.clone()), ("work", self.pool.clone())];
+        Scraper::new(process, pools, self.redis.clone(), Arc::clone(&self.clock))
     }
 }

@@ -126,6 +126,7 @@ mod tests {
             attempt,
             max_attempts: 8,
             created_at: "2026-01-15T00:00:00Z".parse().expect("a time"),
+            due_at: "2026-01-15T00:00:00Z".parse().expect("a time"),
         }
     }
 

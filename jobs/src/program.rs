@@ -12,6 +12,8 @@ use psp_dashboard::clock::SystemClock;
 use psp_dashboard::config::{ConfigError, EnvVars, JobsConfig, ReconciliationConfig, SyncConfig};
 use psp_dashboard::db::process_connections::Process;
 use psp_dashboard::domain::job::SuspectLength;
+use psp_dashboard::observability::listener::{ListenError, MetricsListener};
+use psp_dashboard::observability::record;
 use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
 use psp_dashboard::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
@@ -98,6 +100,7 @@ impl Program {
         let Arguments { command } = Arguments::from_arg_matches(matches)?;
         let config = read_config()?;
         telemetry::start(&config.telemetry)?;
+        let metrics = bind_metrics(&command, &config).await?;
         let (pools, redis) = match &command {
             JobsCommand::Worker(arguments) if arguments.isolated.is_some() => {
                 connect_isolated_servers(&config.servers).await?
@@ -106,6 +109,10 @@ impl Program {
             _ => connect_job_servers(&config.servers, Process::Scheduler).await?,
         };
         let context = JobContext::new(pools, redis, Arc::new(SystemClock), &config)?;
+        if let Some((listener, process)) = metrics {
+            record::prepare_process();
+            tokio::spawn(listener.serve(Arc::new(context.scraper(process))));
+        }
         match command {
             JobsCommand::Worker(arguments) => self.run_worker(context, arguments, &config).await,
             JobsCommand::Scheduler => {
@@ -158,6 +165,23 @@ impl Program {
             anyhow::bail!("there is no queue \"{unknown}\"; the queues are {}", known.join(", "));
         }
         Ok(queues)
+    }
+}
+
+/// The listener for Prometheus, and the name of the process in its metrics. Processes that end by themselves have none: the port is
+/// that of the worker that starts them, or was taken by the process of an operator's shell.
+async fn bind_metrics(
+    command: &JobsCommand,
+    config: &JobsConfig,
+) -> Result<Option<(MetricsListener, &'static str)>, ListenError> {
+    let process = match command {
+        JobsCommand::Worker(arguments) if arguments.isolated.is_none() => "worker",
+        JobsCommand::Scheduler => "scheduler",
+        JobsCommand::Worker(_) | JobsCommand::Enqueue(_) | JobsCommand::Quarantine(_) => return Ok(None),
+    };
+    match &config.metrics {
+        Some(metrics) => Ok(Some((MetricsListener::bind(&metrics.host, metrics.port).await?, process))),
+        None => Ok(None),
     }
 }
 

@@ -120,6 +120,11 @@ pub(super) fn read_host(env: &mut EnvVars, access: Option<&AccessConfig>) -> Opt
     Some(host)
 }
 
+/// `HOST` for a program that serves nothing but its metrics.
+pub(super) fn read_listening_host(env: &EnvVars) -> String {
+    env.text("HOST").unwrap_or_else(|| EVERYWHERE.to_owned())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Auth {
     Required,

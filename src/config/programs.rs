@@ -5,8 +5,9 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::{
-    AccessConfig, EnvVars, HttpConfig, LimitsConfig, NetworkConfig, ProvidersConfig, ReconciliationConfig,
-    ServersConfig, Setting, SyncConfig, TelemetryConfig, access, export_quota, export_store, number_in, seconds,
+    AccessConfig, EnvVars, HttpConfig, LimitsConfig, MetricsListenerConfig, NetworkConfig, ProvidersConfig,
+    ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, access, export_quota, export_store,
+    number_in, seconds,
 };
 use crate::domain::export_quota::ExportQuota;
 use crate::objects::ObjectSettings;
@@ -35,6 +36,8 @@ pub struct WebConfig {
     pub export_quota: ExportQuota,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
+    /// `None` serves metrics only to admins, beside the API.
+    pub metrics: Option<MetricsListenerConfig>,
 }
 
 impl WebConfig {
@@ -46,6 +49,7 @@ impl WebConfig {
         let servers = ServersConfig::read(env);
         let access = AccessConfig::read(env);
         let host = access::read_host(env, access.as_ref());
+        let metrics = MetricsListenerConfig::read(env, host.as_deref().unwrap_or_default(), port);
         let sync = SyncConfig::read(env);
         let reconciliation = ReconciliationConfig::read(env);
         let report_timezone = env.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
@@ -68,6 +72,7 @@ impl WebConfig {
             export_quota: export_quota?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
+            metrics: metrics?,
         })
     }
 }
@@ -121,6 +126,8 @@ pub struct JobsConfig {
     pub export_quota: ExportQuota,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
+    /// `None` serves no metrics.
+    pub metrics: Option<MetricsListenerConfig>,
 }
 
 impl JobsConfig {
@@ -135,6 +142,7 @@ impl JobsConfig {
         let export_quota = export_quota::read(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
+        let metrics = MetricsListenerConfig::read(env, &access::read_listening_host(env), None);
         Some(Self {
             servers: servers?,
             providers: providers?,
@@ -146,6 +154,7 @@ impl JobsConfig {
             export_quota: export_quota?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
+            metrics: metrics?,
         })
     }
 }

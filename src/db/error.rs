@@ -1,5 +1,7 @@
 //! Database errors, classified by what a caller can do about them.
 
+use crate::observability::record::{self, DatabaseFailure};
+
 /// Why PostgreSQL refuses a call that it may accept later. Nothing is wrong with the call: it costs a job no attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unavailability {
@@ -140,6 +142,14 @@ fn unavailability(error: &sqlx::Error) -> Unavailability {
 
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
+        let error = Self::classify(error);
+        record::database_error(error.failure());
+        error
+    }
+}
+
+impl DbError {
+    fn classify(error: sqlx::Error) -> Self {
         if Unavailability::of(&error).is_some() {
             return Self::Unavailable(error);
         }
@@ -149,6 +159,17 @@ impl From<sqlx::Error> for DbError {
             Some("40001" | "40P01") => Self::Conflict("a row"),
             Some("57014") => Self::TimedOut(error),
             _ => Self::Statement(error),
+        }
+    }
+
+    /// For the metrics.
+    fn failure(&self) -> DatabaseFailure {
+        match self {
+            Self::Unavailable(sqlx::Error::PoolTimedOut) => DatabaseFailure::PoolTimeout,
+            Self::Unavailable(_) => DatabaseFailure::Unavailable,
+            Self::Conflict(_) => DatabaseFailure::Conflict,
+            Self::TimedOut(_) => DatabaseFailure::StatementTimeout,
+            _ => DatabaseFailure::Refused,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod error;
 pub mod events;
 pub mod exports;
 pub mod installation;
+pub mod installation_state;
 pub mod jobs;
 pub mod lock_holders;
 pub mod metadata;

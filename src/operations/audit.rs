@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::db::DbError;
 use crate::db::access::audit_log::{self, NewAuditEntry};
 use crate::domain::access::{KeyId, Principal, ProjectScope, Role};
+use crate::observability::record;
 
 /// The outcome of an action that was carried out.
 pub const SUCCEEDED: &str = "succeeded";
@@ -111,14 +112,16 @@ impl AuditContext {
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
         let address = self.address.map(|address| address.to_string());
-        audit_log::insert(connection, &self.entry(id, address.as_deref(), record), now).await?;
+        let inserted = audit_log::insert(connection, &self.entry(id, address.as_deref(), record), now).await;
+        count(inserted)?;
         self.recorded.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     /// Appends an entry in a transaction of its own.
     pub async fn record(&self, pool: &PgPool, record: &AuditRecord<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
-        self.append(&mut *pool.acquire().await?, record, now).await
+        let connection = pool.acquire().await.inspect_err(|_| record::audit_failure());
+        self.append(&mut *connection?, record, now).await
     }
 
     /// Appends an entry in a transaction of its own, unless there is one with this id.
@@ -133,7 +136,7 @@ impl AuditContext {
         let entry = self.entry(id, address.as_deref(), record);
         let mut connection = pool.acquire().await?;
         if !audit_log::exists(&mut connection, id).await? {
-            audit_log::insert_once(&mut connection, &entry, now).await?;
+            count(audit_log::insert_once(&mut connection, &entry, now).await)?;
         }
         self.recorded.store(true, Ordering::Relaxed);
         Ok(())
@@ -156,7 +159,7 @@ impl AuditContext {
             ..AuditRecord::default()
         };
         let entry = NewAuditEntry { refers_to: Some(began), ..self.entry(Uuid::now_v7(), address.as_deref(), &record) };
-        audit_log::insert(connection, &entry, now).await
+        count(audit_log::insert(connection, &entry, now).await)
     }
 
     fn entry<'a>(&'a self, id: Uuid, address: Option<&'a str>, record: &'a AuditRecord<'_>) -> NewAuditEntry<'a> {
@@ -179,4 +182,12 @@ impl AuditContext {
             after: record.after.as_ref(),
         }
     }
+}
+
+fn count<T>(written: Result<T, DbError>) -> Result<T, DbError> {
+    match &written {
+        Ok(_) => record::audit_entry(),
+        Err(_) => record::audit_failure(),
+    }
+    written
 }

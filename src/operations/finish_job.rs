@@ -6,14 +6,15 @@ use sqlx::{PgConnection, PgPool};
 use super::enqueue_job::send_wakeup;
 use super::publish_events::publish_events;
 use crate::db::jobs::claims;
-use crate::db::reconciliation::record;
+use crate::db::reconciliation::record as run_record;
 use crate::db::sync::runs;
 use crate::db::{DbError, events};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, RecordedEvent};
 use crate::domain::job::attempt::{ClaimedJob, Outcome};
 use crate::domain::job::{JobId, JobKind, JobState, RECONCILE};
 use crate::domain::reconciliation;
 use crate::domain::sync::RunStatus;
+use crate::observability::record;
 use crate::redis::Redis;
 
 /// Records the outcome of an attempt: updates the job, deletes the lease, and ends an unfinished sync run. Sends a wake-up to
@@ -32,11 +33,21 @@ pub async fn finish_job(
     let events = finish_abandoned_runs(&mut transaction, job_id, &job.kind, state, reason(outcome, state), now).await?;
     let recorded = events::insert(&mut transaction, events, now).await?;
     transaction.commit().await?;
+    count_failed_syncs(&recorded);
     if state == JobState::Queued {
         send_wakeup(redis, queue, job_id).await;
     }
     publish_events(redis, &recorded).await;
     Ok(())
+}
+
+/// Counts the runs of syncs that ended without a result, once their end is committed.
+pub(super) fn count_failed_syncs(recorded: &[RecordedEvent]) {
+    for recorded in recorded {
+        if let Event::SyncFailed { source, .. } = recorded.event {
+            record::sync_run(source, RunStatus::Failed);
+        }
+    }
 }
 
 fn reason(outcome: &Outcome, state: JobState) -> &str {
@@ -69,7 +80,7 @@ pub(super) async fn finish_abandoned_runs(
             events.push(Event::SyncFailed { source, job_id, error: error.clone(), will_retry });
         }
     } else if kind == RECONCILE.name {
-        let date = record::finish_abandoned(connection, job_id, reconciliation_status, reason, now).await?;
+        let date = run_record::finish_abandoned(connection, job_id, reconciliation_status, reason, now).await?;
         events.extend(date.map(|date| Event::ReconciliationFailed {
             date,
             run_id: job_id.0,

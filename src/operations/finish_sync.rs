@@ -15,6 +15,7 @@ use crate::db::{DbError, events};
 use crate::domain::event::Event;
 use crate::domain::sync::{Counts, RunStatus, Stream};
 use crate::domain::transaction::Source;
+use crate::observability::record;
 use crate::redis::Redis;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,7 @@ pub async fn finish_sync(
     .await?;
     let recorded = events::insert(&mut transaction, run_events(run_claim, finished), now).await?;
     transaction.commit().await?;
+    record::sync_run(finished.source, status);
     publish_events(redis, &recorded).await;
     Ok(())
 }

@@ -23,6 +23,7 @@ use crate::domain::sync::{Counts, DayCheckpoint, History, Stream, day_start};
 use crate::domain::transaction::{Source, Transaction};
 use crate::domain::upsert::{RulesGeneration, UpsertDecision};
 use crate::domain::version::SequenceId;
+use crate::observability::record;
 use crate::redis::Redis;
 
 /// Where the next page, the next attempt or the next run continues after this page.
@@ -156,6 +157,7 @@ pub async fn ingest_page(
         vec![]
     };
     transaction.commit().await?;
+    record::sync_records(page.stream.source(), &counts);
     publish_events(redis, &recorded).await;
     Ok(counts)
 }

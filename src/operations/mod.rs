@@ -35,6 +35,7 @@ pub mod request_reconciliation;
 pub mod request_replay;
 pub mod rescue_jobs;
 pub mod retry_job;
+pub mod scrape;
 pub mod store_metadata;
 pub mod store_rates;
 mod store_transactions;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::finish_job::finish_abandoned_runs;
+use super::finish_job::{count_failed_syncs, finish_abandoned_runs};
 use super::publish_events::publish_events;
 use crate::db::jobs::leases;
 use crate::db::jobs::leases::LostJob;
@@ -20,6 +20,7 @@ pub async fn rescue_jobs(pool: &PgPool, redis: &Redis, now: DateTime<Utc>) -> Re
     }
     let recorded = events::insert(&mut transaction, events, now).await?;
     transaction.commit().await?;
+    count_failed_syncs(&recorded);
     publish_events(redis, &recorded).await;
     Ok(lost)
 }

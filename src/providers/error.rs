@@ -70,6 +70,24 @@ pub enum ProviderError {
     Misconfigured { provider: Upstream, message: String },
 }
 
+/// The name of a successful request, among those of errors.
+pub(super) const SUCCEEDED: &str = "ok";
+
+/// What the metrics call the outcomes of requests.
+pub const OUTCOMES: [&str; 11] = [
+    SUCCEEDED,
+    "unreachable",
+    "unavailable",
+    "rate_limited",
+    "unauthenticated",
+    "refused",
+    "failed",
+    "unreadable",
+    "too_large",
+    "session_unavailable",
+    "misconfigured",
+];
+
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the queue does with a job that failed with a [`ProviderError`].
@@ -83,6 +101,22 @@ pub enum Retry {
 }
 
 impl ProviderError {
+    /// One of [`OUTCOMES`].
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Unavailable { .. } => "unavailable",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+            Self::Unreadable { .. } => "unreadable",
+            Self::TooLarge { .. } => "too_large",
+            Self::SessionUnavailable { .. } => "session_unavailable",
+            Self::Misconfigured { .. } => "misconfigured",
+        }
+    }
+
     /// The wait that the provider asks for.
     #[must_use]
     pub fn requested_wait(&self) -> Option<Duration> {

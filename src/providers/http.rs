@@ -18,7 +18,8 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, debug, info_span, warn};
 
-use super::error::ProviderError;
+use super::endpoint::Endpoint;
+use super::error::{ProviderError, SUCCEEDED};
 use super::field::{Field, Object};
 use super::rate_limit::RateLimit;
 use super::redaction::Redactor;
@@ -27,6 +28,7 @@ use super::text::decode;
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
+use crate::observability::record;
 use crate::outbound::Outbound;
 
 /// What a response without content says in JSON.
@@ -101,9 +103,10 @@ impl HttpClient {
         Ok(Self { provider, client, settings, rate_limit, clock })
     }
 
-    /// Sends the request and parses the response, with retries as the settings allow.
+    /// Sends the request and parses the response, with retries as the settings allow. It is counted under `endpoint`.
     pub(super) async fn fetch<T>(
         &self,
+        endpoint: Endpoint,
         redactor: &Redactor,
         request: impl Fn(&Client) -> RequestBuilder,
         parse: impl Fn(&str) -> Result<T, Rejection>,
@@ -116,7 +119,7 @@ impl HttpClient {
             let request = request(&self.client).build().map_err(|error| self.misconfigured(error, redactor))?;
             let path = redactor.redact(request.url().path());
             let span = info_span!("provider.request", provider = %self.provider, path, attempt);
-            let error = match self.attempt(request, redactor, &parse).instrument(span).await {
+            let error = match self.attempt(endpoint, request, redactor, &parse).instrument(span).await {
                 Ok(parsed) => return Ok(parsed),
                 Err(error) => error,
             };
@@ -125,11 +128,13 @@ impl HttpClient {
                 self.rate_limit.pause_for(wait).await;
             }
             sleep(wait).await;
+            record::provider_retry((self.provider.as_str(), endpoint.as_str()));
         }
     }
 
     async fn attempt<T>(
         &self,
+        endpoint: Endpoint,
         request: Request,
         redactor: &Redactor,
         parse: impl Fn(&str) -> Result<T, Rejection>,
@@ -146,7 +151,10 @@ impl HttpClient {
                 }),
             };
         let (status, bytes) = (progress.status, progress.bytes);
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration = started.elapsed();
+        let name = outcome.as_ref().map_or_else(ProviderError::name, |_| SUCCEEDED);
+        record::provider_request((self.provider.as_str(), endpoint.as_str()), name, duration, bytes);
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         match &outcome {
             Ok(_) => debug!(status, bytes, duration_ms, "provider request succeeded"),
             Err(error) => warn!(status, bytes, duration_ms, %error, "provider request failed"),

@@ -11,6 +11,7 @@
 
 #[cfg(test)]
 mod damaged_pages;
+pub mod endpoint;
 pub mod error;
 pub mod exchange_rates;
 mod field;

@@ -12,6 +12,8 @@ use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::sync::watch;
 
+use crate::observability::record;
+
 /// A connection is replaced only if it is older than this: until the failover is over, a new one reaches a replica too.
 const REPLACE_AFTER: Duration = Duration::from_secs(1);
 
@@ -69,11 +71,16 @@ impl RedisConnection {
         self.0.replacements.send_modify(|count| *count += 1);
     }
 
+    fn note_failure(&self, error: &RedisError, used: &Current) {
+        record::redis_error();
+        self.note(error, used);
+    }
+
     async fn command(&self, command: &Cmd) -> RedisResult<Value> {
         let mut used = self.current().clone();
         let result = used.manager.send_packed_command(command).await;
         match &result {
-            Err(error) => self.note(error, &used),
+            Err(error) => self.note_failure(error, &used),
             Ok(value) => self.note_values(std::slice::from_ref(value), &used),
         }
         result
@@ -83,7 +90,7 @@ impl RedisConnection {
         let mut used = self.current().clone();
         let result = used.manager.send_packed_commands(pipeline, offset, count).await;
         match &result {
-            Err(error) => self.note(error, &used),
+            Err(error) => self.note_failure(error, &used),
             Ok(values) => self.note_values(values, &used),
         }
         result

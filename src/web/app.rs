@@ -25,6 +25,7 @@ use super::jobs::queues::QueuesApi;
 use super::jobs::schedule::ScheduleApi;
 use super::metrics;
 use super::payshack;
+use super::prometheus::PrometheusApi;
 use super::reconciliation;
 use super::socket::{self, FeedError, Hub, ServerFeed};
 use super::state::{State, StateError};
@@ -34,9 +35,13 @@ use super::transactions::TransactionsApi;
 use super::transactions::filter_values::FiltersApi;
 use crate::clock::SharedClock;
 use crate::config::WebConfig;
+use crate::observability::listener::{ListenError, MetricsListener};
+use crate::observability::record;
+use crate::operations::scrape::Scraper;
 use crate::shutdown;
 
-static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new((HealthApi::default(), versioned())));
+static DOCUMENT: LazyLock<Document> =
+    LazyLock::new(|| Document::new((HealthApi::default(), PrometheusApi, versioned())));
 
 /// Why the web process cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,8 @@ pub enum StartError {
     Events(#[from] FeedError),
     #[error("cannot listen on {address} ({error}): is another process there? set HOST and PORT")]
     Listen { address: String, error: std::io::Error },
+    #[error(transparent)]
+    Metrics(#[from] ListenError),
     #[error("cannot listen for the signals that stop the process: {0}")]
     Signals(std::io::Error),
 }
@@ -81,10 +88,11 @@ fn versioned() -> impl OpenApi + 'static {
 
 /// The web process as one endpoint.
 #[must_use]
-pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Response> + 'static {
+pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl Endpoint<Output = Response> + 'static {
     let pages = Route::new()
         .at("/", get(root))
         .nest_no_strip("/health", openapi::described(HealthApi::default()))
+        .nest_no_strip("/metrics", openapi::described(PrometheusApi))
         .nest_no_strip("/api/v1", openapi::described(versioned()));
     let pages = pages
         // Not Brotli, which browsers prefer: at the quality that poem uses, it takes a hundred times as long as the rest of the
@@ -97,8 +105,15 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>) -> impl Endpoint<Output = Respon
     let network = (state.proxies.clone(), state.hosts.clone());
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
     let auditor = Arc::new(Auditor::new(state.pool.clone(), Arc::clone(&state.clock)));
-    let routes = routes.data(Arc::clone(&access)).data(Arc::clone(&auditor)).data(state);
+    let routes = routes.data(Arc::clone(&access)).data(Arc::clone(&auditor)).data(scraper).data(state);
     RequestMiddleware::new(Authorization::new(routes, access, auditor, limits), network, cors, requests)
+}
+
+/// The metrics of a web process with these parts.
+#[must_use]
+pub fn scraper(state: &State, hub: &Arc<Hub>) -> Arc<Scraper> {
+    let hub = Arc::clone(hub);
+    Arc::new(state.scraper(move || hub.sockets()))
 }
 
 #[handler]
@@ -115,9 +130,19 @@ pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartEr
     // listen in time. Requests wait until they can be served.
     let address = format!("{}:{}", config.host, config.port);
     let listener = listen(config, &address).await?;
+    let metrics = match &config.metrics {
+        Some(metrics) => Some(MetricsListener::bind(&metrics.host, metrics.port).await?),
+        None => None,
+    };
     let state = State::connect(config, Arc::clone(&clock)).await?;
     let feed = ServerFeed { pool: state.pool.clone(), redis: state.redis.clone() };
     let hub = Hub::start(Arc::new(feed), clock).await?;
+    record::prepare_process();
+    record::prepare_web();
+    let scraper = scraper(&state, &hub);
+    if let Some(metrics) = metrics {
+        tokio::spawn(metrics.serve(Arc::clone(&scraper) as _));
+    }
     if state.access.is_open() {
         tracing::warn!("AUTH=off: anyone who can reach this port has the role admin");
     }
@@ -126,7 +151,7 @@ pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartEr
     let closing = stop.clone();
     // The rest is for closing what is still open then.
     let grace = config.shutdown_grace * 9 / 10;
-    let serving = server::serve(listener, build(Arc::new(state), &hub), &config.http, stop, grace);
+    let serving = server::serve(listener, build(Arc::new(state), &hub, scraper), &config.http, stop, grace);
     // The server does not wait for upgraded connections, so the hub closes them.
     tokio::join!(serving, async {
         closing.cancelled().await;

@@ -12,10 +12,10 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::http::openapi::Tag;
-use super::state::{PROCESS_TIMEOUT, State};
+use super::state::State;
 use crate::db::DbError;
 use crate::db::jobs::processes;
-use crate::db::jobs::processes::AliveProcesses;
+use crate::db::jobs::processes::{AliveProcesses, PROCESS_TIMEOUT};
 use crate::db::writable::check_writable;
 use crate::redis::RedisError;
 

@@ -14,6 +14,7 @@ pub mod http;
 mod jobs;
 mod metrics;
 mod payshack;
+mod prometheus;
 mod reconciliation;
 mod responses;
 pub mod socket;

@@ -20,15 +20,12 @@ use crate::operations::export::store::{ExportStore, ExportStoreError};
 use crate::operations::export::throttle::RequestCounter;
 use crate::operations::metrics_cache::MetricsCache;
 use crate::operations::oidc::IdentityProvider;
+use crate::operations::scrape::{Installation, Scraper};
 use crate::redis::Redis;
 use crate::redis::tickets::Tickets;
 use chrono_tz::Tz;
 use sqlx::PgPool;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A process that has sent no heartbeat for this long does not count as alive.
-pub(in crate::web) const PROCESS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every handler gets it as `Data<&Arc<State>>`.
 pub struct State {
@@ -130,6 +127,17 @@ impl State {
     #[must_use]
     pub fn access(&self) -> Arc<Access> {
         Arc::clone(&self.access)
+    }
+
+    /// The metrics of this process, which has so many `live_clients`.
+    #[must_use]
+    pub fn scraper(&self, live_clients: impl Fn() -> usize + Send + Sync + 'static) -> Scraper {
+        let Self { pool, access_pool, redis, clock, sync, .. } = self;
+        let installation =
+            Installation { pool: pool.clone(), sync: sync.clone(), live_clients: Box::new(live_clients) };
+        // Slow requests do not make the server look dead.
+        let pools = [("access", access_pool.clone()), ("requests", pool.clone())];
+        Scraper::new("web", pools, redis.clone(), Arc::clone(clock)).with_installation(installation)
     }
 }
 

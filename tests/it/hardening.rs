@@ -56,6 +56,7 @@ async fn responses_are_data(http: &Client, web: &Web) {
 
 async fn requests_are_small_and_for_this_host(http: &Client, web: &Web) {
     assert_eq!(send(http, web, "/health/live", &[]).await.status(), 200, "under any host");
+    assert_eq!(send(http, web, "/metrics", &[]).await.status(), 401, "under any host, with a key");
     assert_problem(send(http, web, "/api/docs", &[]).await, 421, "MISDIRECTED_REQUEST").await;
     let long = format!("/api/v1/transactions?search={}", "a".repeat(9 << 10));
     assert_problem(send(http, web, &long, &[PUBLIC]).await, 414, "URI_TOO_LONG").await;

@@ -8,20 +8,39 @@ use std::path::{Path, PathBuf};
 use self::imports::{cycles, imports};
 
 /// A module, and the modules that it may import. Everything else is forbidden.
-const MAY_KNOW: [(&str, &[&str]); 17] = [
+const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("domain", &["domain"]),
     ("clock", &[]),
     ("outbound", &["domain"]),
     // Only in tests.
     ("fuzzing", &[]),
-    ("db", &["db", "domain"]),
-    ("providers", &["providers", "domain", "clock", "outbound", "fuzzing"]),
-    ("redis", &["redis", "domain"]),
+    ("observability", &["observability", "domain"]),
+    ("db", &["db", "domain", "observability"]),
+    ("providers", &["providers", "domain", "clock", "outbound", "fuzzing", "observability"]),
+    ("redis", &["redis", "domain", "observability"]),
     ("objects", &["objects", "domain", "outbound"]),
     ("tabular", &["tabular", "domain"]),
     ("config", &["config", "domain", "db", "redis", "providers", "objects", "outbound"]),
-    ("operations", &["operations", "domain", "clock", "db", "redis", "providers", "objects", "config", "tabular"]),
-    ("web", &["web", "operations", "domain", "clock", "db", "redis", "config", "tabular", "shutdown", "fuzzing"]),
+    (
+        "operations",
+        &["operations", "domain", "clock", "db", "redis", "providers", "objects", "config", "tabular", "observability"],
+    ),
+    (
+        "web",
+        &[
+            "web",
+            "operations",
+            "domain",
+            "clock",
+            "db",
+            "redis",
+            "config",
+            "tabular",
+            "shutdown",
+            "fuzzing",
+            "observability",
+        ],
+    ),
     ("check", &["check", "config", "db", "domain", "operations", "progress", "redis", "objects"]),
     ("erase", &["clock", "config", "db", "domain", "operations"]),
     ("progress", &[]),

@@ -52,6 +52,7 @@ mod procfile;
 mod programs;
 mod progress;
 mod project_scope;
+mod prometheus;
 mod provider_coordination;
 mod provider_ends;
 mod provider_fault_storm;

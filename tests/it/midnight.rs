@@ -36,7 +36,8 @@ async fn requests_without_dates_cover_the_new_day_after_midnight() {
     let state = State::connect(&config, clock.clone()).await.expect("the servers are running");
     let feed = ServerFeed { pool: system.pool.clone(), redis: system.servers.redis().await };
     let hub = Hub::start(Arc::new(feed), clock.clone()).await.expect("the servers are running");
-    let web = app::build(Arc::new(state), &hub);
+    let scraper = app::scraper(&state, &hub);
+    let web = app::build(Arc::new(state), &hub, scraper);
     let paths = [
         "/metrics/trends",
         "/metrics/trends?granularity=day",

@@ -46,6 +46,7 @@ mod tests {
                 attempt: 1,
                 max_attempts: kind.max_attempts,
                 created_at: chrono::DateTime::UNIX_EPOCH,
+                due_at: chrono::DateTime::UNIX_EPOCH,
             };
             let span = REGISTRY.find(kind.name).expect("a handler").span(&job);
             let name = span.metadata().map(tracing::Metadata::name);

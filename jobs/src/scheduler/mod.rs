@@ -19,6 +19,7 @@ use psp_dashboard::db::jobs::Enqueued;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::db::jobs::{schedule_entries, schedule_ticks};
+use psp_dashboard::observability::record::{self, TickRecorded};
 use psp_dashboard::operations::enqueue_job::{TickOutcome, enqueue_tick};
 use psp_dashboard::redis::Redis;
 use sqlx::PgPool;
@@ -48,6 +49,7 @@ impl Scheduler {
     pub async fn run(self, table: Vec<ScheduledJob>, stop: CancellationToken) {
         let name = format!("scheduler-{}", Uuid::now_v7());
         tracing::info!(scheduler = %name, entries = table.len(), "scheduler started");
+        record::prepare_scheduler(table.iter().map(|entry| &*entry.name));
         let tasks = TaskTracker::new();
         for entry in table.clone() {
             let (scheduler, stop) = (self.clone(), stop.clone());
@@ -121,6 +123,9 @@ impl Scheduler {
         for tick_at in due {
             match enqueue_tick(&self.queue_pool, &self.redis, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
                 TickOutcome::Enqueued(Enqueued { job_id, joined }) => {
+                    let recorded = if joined { TickRecorded::Joined } else { TickRecorded::Enqueued };
+                    let delay = (self.clock.now() - tick_at).to_std().unwrap_or_default();
+                    record::scheduler_tick(&entry.name, recorded, delay);
                     tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "scheduled job enqueued");
                 }
                 TickOutcome::AlreadyRecorded => {}

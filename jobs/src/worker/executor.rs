@@ -16,6 +16,7 @@ use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, Suspects};
 use psp_dashboard::db::jobs::{claims, leases, session};
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::{Claim, JobKind, SuspectLength, SuspectPolicy};
+use psp_dashboard::observability::record::{self, CLAIM_LOST};
 use psp_dashboard::operations::finish_job::finish_job;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -26,7 +27,7 @@ use tracing::Instrument;
 
 use super::completer::Completer;
 use super::prefetch::{MAX_WAIT, Prefetch};
-use crate::handler::{JobResult, RegisteredHandler, Registry};
+use crate::handler::{JobResult, RegisteredHandler, Registry, kind_name};
 use crate::job_context::JobContext;
 use crate::job_error::JobError;
 use crate::job_span;
@@ -181,15 +182,19 @@ impl Executor {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             let outcome = match slot {
                 Ok(slot) => {
+                    let running = record::job_started(kind_name(handler), self.waited(&job));
                     let outcome = self.outcome(&job, handler, stop).await;
-                    drop(slot);
+                    drop((slot, running));
                     outcome
                 }
                 Err(stop) => stop.outcome(&job, handler),
             };
             on_change();
             if let Some(outcome) = outcome {
-                self.record(&job, handler, outcome).await;
+                let state = outcome.next_state();
+                if self.record(&job, handler, outcome).await {
+                    record::job_recorded(kind_name(handler), state);
+                }
             }
         }
         .instrument(span)
@@ -231,10 +236,12 @@ impl Executor {
             Ok(Err(error)) => error.outcome(job, handler.map(|handler| handler.kind), rand::random()),
             Err(stop) => stop.outcome(job, handler),
         };
+        let (name, duration) = (outcome.as_ref().map_or(CLAIM_LOST, Outcome::name), started.elapsed());
+        record::job_attempt(kind_name(handler), name, duration);
         tracing::info!(
-            outcome = outcome.as_ref().map_or("claim_lost", Outcome::name),
+            outcome = name,
             error = outcome.as_ref().and_then(Outcome::error),
-            duration_ms = started.elapsed().as_millis(),
+            duration_ms = duration.as_millis(),
             "attempt ended"
         );
         outcome
@@ -275,39 +282,53 @@ impl Executor {
         }
     }
 
-    /// Records the outcome, however long the database is unavailable: until then the lease keeps other workers away.
-    async fn record(&self, job: &ClaimedJob, handler: Option<RegisteredHandler>, outcome: Outcome) {
+    /// Since the job was due, by the clocks of two machines.
+    fn waited(&self, job: &ClaimedJob) -> Duration {
+        (self.settings.context.clock.now() - job.due_at).to_std().unwrap_or_default()
+    }
+
+    /// Records the outcome, however long the database is unavailable: until then the lease keeps other workers away. Returns
+    /// whether it is recorded.
+    async fn record(&self, job: &ClaimedJob, handler: Option<RegisteredHandler>, outcome: Outcome) -> bool {
         match outcome {
             // The success of another kind than a sync updates no run and publishes no event.
             Outcome::Succeeded(result) if JobKind::source_of(&job.kind).is_none() => {
-                self.record_in_batch(job.claim, result).await;
+                self.record_in_batch(job.claim, result).await
             }
             outcome => {
                 let queue = handler.map_or("", |handler| handler.kind.queue);
-                self.record_single(job, queue, &outcome).await;
+                self.record_single(job, queue, &outcome).await
             }
         }
     }
 
-    async fn record_in_batch(&self, claim: Claim, result: Value) {
+    async fn record_in_batch(&self, claim: Claim, result: Value) -> bool {
         let out_of_time = async {
             self.shutdown.cancelled().await;
             sleep(RECORD_PAUSE).await;
         };
         tokio::select! {
-            recorded = self.completer.succeed(claim, result) => if !recorded { warn_of_lost_claim() },
-            () = out_of_time => tracing::error!("failed to record the success; the job runs again after its lease"),
+            recorded = self.completer.succeed(claim, result) => {
+                if !recorded {
+                    warn_of_lost_claim();
+                }
+                recorded
+            }
+            () = out_of_time => {
+                tracing::error!("failed to record the success; the job runs again after its lease");
+                false
+            }
         }
     }
 
-    async fn record_single(&self, job: &ClaimedJob, queue: &str, outcome: &Outcome) {
+    async fn record_single(&self, job: &ClaimedJob, queue: &str, outcome: &Outcome) -> bool {
         let JobContext { queue_pool, redis, clock, .. } = &*self.settings.context;
         loop {
             match finish_job(queue_pool, redis, job, queue, outcome, clock.now()).await {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(DbError::ClaimLost) => {
                     warn_of_lost_claim();
-                    return;
+                    return false;
                 }
                 Err(error) if error.is_transient() && !self.shutdown.is_cancelled() => {
                     tracing::warn!(%error, "failed to record the outcome, retrying");
@@ -315,7 +336,7 @@ impl Executor {
                 }
                 Err(error) => {
                     tracing::error!(%error, "failed to record the outcome; the job runs again after its lease");
-                    return;
+                    return false;
                 }
             }
         }

@@ -12,6 +12,7 @@ use psp_dashboard::db::jobs::leases::find_unattended;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::domain::job::SuspectLength;
+use psp_dashboard::observability::record;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
 use psp_dashboard::redis::RedisError;
 use tokio::sync::Mutex;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::executor::{Executor, ExecutorSettings};
 use super::isolation::Isolation;
 use super::lease_monitor::LeaseMonitor;
+use crate::handler::kind_name;
 use crate::job_context::JobContext;
 
 /// The longest time until a running job notices a cancellation, which it does when its lease is renewed.
@@ -123,6 +125,7 @@ impl Maintenance {
         }
         if unattended.leases && may_rescue {
             for lost in rescue_jobs(queue_pool, redis, clock.now()).await? {
+                record::job_rescued(kind_name(registry.find(&lost.kind)));
                 tracing::warn!(
                     job_id = %lost.job_id,
                     kind = lost.kind,

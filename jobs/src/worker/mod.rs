@@ -17,6 +17,9 @@ use std::time::Duration;
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::domain::job::SuspectLength;
+use psp_dashboard::observability::record;
+use psp_dashboard::providers::endpoint::Endpoint;
+use psp_dashboard::providers::error::OUTCOMES;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -83,6 +86,7 @@ pub async fn run_worker(
     let worker = format!("worker-{}", Uuid::now_v7());
     let executor = Arc::new(settings.executor(Arc::clone(&context), registry, worker, None));
     let ExecutorSettings { worker, queues, .. } = executor.settings();
+    prepare_metrics(settings.concurrency);
     let claimer = Claimer::new(Arc::clone(&executor));
     let isolation = Isolation::new(settings.program.clone(), worker.clone(), queues.clone());
     let maintenance = Maintenance::new(Arc::clone(&executor), isolation.clone());
@@ -104,6 +108,12 @@ pub async fn run_worker(
     if let Err(error) = processes::delete(&context.queue_pool, worker).await {
         tracing::warn!(%error, "failed to deregister worker");
     }
+}
+
+/// The metrics of a child process, which runs suspects, have no port: they are not prepared.
+fn prepare_metrics(slots: u32) {
+    let endpoints = Endpoint::ALL.map(|endpoint| (endpoint.provider().as_str(), endpoint.as_str()));
+    record::prepare_worker(slots, &endpoints, &OUTCOMES);
 }
 
 /// Which suspects a process runs, and the worker that has started it.

@@ -90,7 +90,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<C
                SELECT id, epoch, attempt, $6, now() FROM claimed)
            SELECT (SELECT count(*) FROM best) AS "found!", claimed.id AS "id?", epoch AS "epoch?", kind AS "kind?",
                   args AS "args?", checkpoint, trigger AS "trigger?", attempt AS "attempt?", max_attempts AS "max_attempts?",
-                  created_at AS "created_at?"
+                  created_at AS "created_at?", due_at AS "due_at?"
              FROM set_config('synchronous_commit', 'off', true) LEFT JOIN claimed ON true
             ORDER BY priority, due_at, claimed.id"#,
         claimer.queues,
@@ -114,10 +114,8 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<C
         else {
             continue;
         };
-        let (Some(attempt), Some(max_attempts), Some(created_at)) = (row.attempt, row.max_attempts, row.created_at)
-        else {
-            continue;
-        };
+        let (Some(attempt), Some(max_attempts)) = (row.attempt, row.max_attempts) else { continue };
+        let (Some(created_at), Some(due_at)) = (row.created_at, row.due_at) else { continue };
         jobs.push(ClaimedJob {
             claim: Claim { job_id: JobId(id), epoch },
             kind,
@@ -127,6 +125,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<C
             attempt: attempt.unsigned_abs(),
             max_attempts: max_attempts.unsigned_abs(),
             created_at,
+            due_at,
         });
     }
     let more = usize::try_from(found).is_ok_and(|found| found > jobs.len());

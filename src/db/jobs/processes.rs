@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 use crate::db::DbError;
 use crate::db::types::interval;
 use crate::domain::string_enum::string_enum;
+
+/// A process that has sent no heartbeat for this long does not count as alive.
+pub const PROCESS_TIMEOUT: Duration = Duration::from_secs(30);
 
 string_enum! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,14 +46,14 @@ pub async fn delete(pool: &PgPool, name: &str) -> Result<(), DbError> {
 }
 
 /// Counts processes whose last heartbeat is within `window`.
-pub async fn count_alive(pool: &PgPool, window: Duration) -> Result<AliveProcesses, DbError> {
+pub async fn count_alive(executor: impl PgExecutor<'_>, window: Duration) -> Result<AliveProcesses, DbError> {
     let row = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE role = 'worker') AS "workers!",
                   count(*) FILTER (WHERE role = 'scheduler') AS "schedulers!"
              FROM processes WHERE last_seen_at > now() - $1::interval"#,
         interval(window)
     )
-    .fetch_one(pool)
+    .fetch_one(executor)
     .await?;
     Ok(AliveProcesses { workers: row.workers.unsigned_abs(), schedulers: row.schedulers.unsigned_abs() })
 }

@@ -49,7 +49,11 @@ pub struct QueueLookback {
 }
 
 /// Lists the queues in `known` and all others that a job, a worker or a pause names, by name.
-pub async fn list(pool: &PgPool, known: &[&str], lookback: QueueLookback) -> Result<Vec<QueueStatus>, DbError> {
+pub async fn list(
+    executor: impl PgExecutor<'_>,
+    known: &[&str],
+    lookback: QueueLookback,
+) -> Result<Vec<QueueStatus>, DbError> {
     let rows = sqlx::query!(
         r#"WITH live AS (
                SELECT queue,
@@ -85,7 +89,7 @@ pub async fn list(pool: &PgPool, known: &[&str], lookback: QueueLookback) -> Res
         interval(lookback.finished),
         interval(lookback.seen)
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     let queues = rows.into_iter().map(|row| QueueStatus {
         name: row.name,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 use crate::db::DbError;
 use crate::db::types::{column, interval};
@@ -70,7 +70,7 @@ pub struct ListedEntry {
 }
 
 /// Lists the entries that a scheduler has written within a day, by name.
-pub async fn list(pool: &PgPool) -> Result<Vec<ListedEntry>, DbError> {
+pub async fn list(executor: impl PgExecutor<'_>) -> Result<Vec<ListedEntry>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT name, schedules.kind, expression, timezone, next_tick_at, tick_at AS "tick_at?", job_id AS "job_id?",
                   state AS "state?", finished_at
@@ -83,7 +83,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<ListedEntry>, DbError> {
             ORDER BY name"#,
         interval(MAX_AGE)
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     rows.into_iter()
         .map(|row| {

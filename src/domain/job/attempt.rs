@@ -32,6 +32,8 @@ pub struct ClaimedJob {
     pub attempt: u32,
     pub max_attempts: u32,
     pub created_at: DateTime<Utc>,
+    /// Since when it could run.
+    pub due_at: DateTime<Utc>,
 }
 
 /// The end of an attempt.

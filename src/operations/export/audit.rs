@@ -14,11 +14,15 @@ use super::source::ExportSource;
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::domain::access::Principal;
+use crate::observability::record;
 use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::tabular::FileOptions;
 
 /// Files of at most this many rows are not audited, unless a job writes them.
 pub(super) const UNAUDITED_ROWS: u64 = 1_000;
+
+/// The outcome of an export that was written to its end.
+pub(super) const COMPLETE: &str = "complete";
 
 /// Who receives an export.
 #[derive(Debug, Clone)]
@@ -52,6 +56,8 @@ pub(super) struct ExportAudit {
     clock: Arc<dyn Clock>,
     audit: AuditContext,
     details: Value,
+    /// The export and its format, for the metrics.
+    file: (&'static str, &'static str),
     entry: Option<Uuid>,
 }
 
@@ -65,7 +71,8 @@ impl ExportAudit {
     ) -> Self {
         let ExportRequester { audit, ordered } = requester.clone();
         let details = describe(source, options);
-        Self { pool: pool.clone(), clock: Arc::clone(clock), audit, details, entry: ordered }
+        let file = (S::NAME, options.format.as_str());
+        Self { pool: pool.clone(), clock: Arc::clone(clock), audit, details, file, entry: ordered }
     }
 
     /// Writes the entry if `row_number` is the first row that requires one. Must be called before the row is sent.
@@ -77,8 +84,10 @@ impl ExportAudit {
         Ok(())
     }
 
-    /// Adds the row count and the outcome to the entry. If that fails, the entry remains without an end.
+    /// Adds the row count and the outcome (an error, or [`COMPLETE`]) to the entry. If that fails, the entry remains without an end.
     pub(super) async fn finish(&self, rows: u64, outcome: &str) {
+        let (export, format) = self.file;
+        record::export(export, format, rows, outcome == COMPLETE);
         let Some(entry) = self.entry else { return };
         let recorded = async {
             let mut connection = self.pool.acquire().await?;

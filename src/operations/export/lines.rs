@@ -12,7 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::audit::{ExportAudit, ExportRequester};
+use super::audit::{COMPLETE, ExportAudit, ExportRequester};
 use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
 use super::quota::ExportedRows;
 use super::receiver::{Receiver, TooSlow};
@@ -130,7 +130,7 @@ impl<R: Send + 'static> Writer<R> {
         let result = self.write(reader, snapshot).await;
         let (rows, bytes) = (self.rows, self.bytes);
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let outcome = result.as_ref().map_or_else(StreamError::to_string, |()| "complete".to_owned());
+        let outcome = result.as_ref().map_or_else(StreamError::to_string, |()| COMPLETE.to_owned());
         // Before the end is sent, so that a receiver of a complete file finds a complete audit entry.
         self.audit.finish(rows, &outcome).await;
         self.exported.count(rows).await;

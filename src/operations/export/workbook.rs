@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 use tracing::Instrument;
 
-use super::audit::{ExportAudit, ExportRequester};
+use super::audit::{COMPLETE, ExportAudit, ExportRequester};
 use super::exporter::{ExportError, Exporter, RowCounter, StartedExport};
 use super::lines::StreamError;
 use super::quota::ExportedRows;
@@ -98,7 +98,7 @@ impl<R: Send + 'static, S> Writer<R, S> {
         };
         let rows = row_counter.get();
         let outcome = match &result {
-            Some(Ok(_)) => "complete".to_owned(),
+            Some(Ok(_)) => COMPLETE.to_owned(),
             Some(Err(error)) => error.to_string(),
             None => StreamError::ReceiverGone.to_string(),
         };

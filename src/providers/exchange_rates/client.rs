@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::wire::{LatestRates, read_rates};
 use crate::domain::secret::Secret;
+use crate::providers::endpoint::Endpoint;
 use crate::providers::error::ProviderError;
 use crate::providers::http::HttpClient;
 use crate::providers::redaction::Redactor;
@@ -68,7 +69,7 @@ impl ExchangeRatesClient {
 
     /// Fetches the current rates. A response from which no USD rate can be computed is an error.
     pub async fn latest(&self) -> Result<LatestRates, ProviderError> {
-        self.http.fetch(&self.redactor, |client| client.get(self.url.0.clone()), read_rates).await
+        self.http.fetch(Endpoint::Rates, &self.redactor, |client| client.get(self.url.0.clone()), read_rates).await
     }
 }
 

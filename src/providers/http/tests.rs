@@ -35,7 +35,9 @@ async fn fetch(client: &HttpClient, server: &StubServer) -> Result<u32, Provider
     let url = server.url().join(KEY_IN_PATH).expect("an address");
     let request = |client: &Client| client.get(url.clone()).query(&[("apikey", KEY)]);
     client
-        .fetch(&redactor, request, |answer| answer.parse().map_err(|_| Rejection::Unreadable("no number".into())))
+        .fetch(Endpoint::Operations, &redactor, request, |answer| {
+            answer.parse().map_err(|_| Rejection::Unreadable("no number".into()))
+        })
         .await
 }
 
@@ -204,7 +206,8 @@ async fn invalid_characters_do_not_affect_the_page() {
         let server = StubServer::start(move |_, _| Answer::Bytes(sent));
         let redactor = Redactor::new(&[]);
         let read = |answer: &str| Ok::<_, Rejection>(answer.to_owned());
-        let answer = client(quick()).fetch(&redactor, |client| client.get(server.url()), read).await;
+        let answer =
+            client(quick()).fetch(Endpoint::Operations, &redactor, |client| client.get(server.url()), read).await;
         assert_eq!(answer, Ok(expected.to_owned()));
         assert!(serde_json::from_str::<Vec<String>>(expected).is_ok(), "it is JSON");
     }
@@ -215,7 +218,10 @@ async fn response_without_content_is_null() {
     let server = StubServer::start(|_, _| Answer::status(204));
     let read = |answer: &str| Ok::<_, Rejection>(answer.to_owned());
     let request = |client: &Client| client.get(server.url());
-    assert_eq!(client(quick()).fetch(&Redactor::new(&[]), request, read).await, Ok("null".to_owned()));
+    assert_eq!(
+        client(quick()).fetch(Endpoint::Operations, &Redactor::new(&[]), request, read).await,
+        Ok("null".to_owned())
+    );
 }
 
 /// The log of this thread, as text.
@@ -270,6 +276,7 @@ async fn key_is_in_no_log_and_no_error() {
 async fn invalid_settings_fail_at_once() {
     let redactor = Redactor::new(&[]);
     let request = |client: &Client| client.get("http://127.0.0.1/").header("authorization", "Bearer a\nb");
-    let error = client(quick()).fetch(&redactor, request, |_| Ok(())).await.expect_err("no request");
+    let error =
+        client(quick()).fetch(Endpoint::Operations, &redactor, request, |_| Ok(())).await.expect_err("no request");
     assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error}");
 }

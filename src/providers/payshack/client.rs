@@ -15,6 +15,7 @@ use crate::clock::SharedClock;
 use crate::domain::metadata::{Client as Merchant, Listing, Reseller, ServiceProvider};
 use crate::domain::record::Record;
 use crate::domain::secret::Secret;
+use crate::providers::endpoint::Endpoint;
 use crate::providers::error::ProviderError;
 use crate::providers::http::{HttpClient, Rejection};
 use crate::providers::redaction::Redactor;
@@ -97,7 +98,7 @@ impl PayshackClient {
     ) -> Self {
         let redactor = Redactor::new(&[&settings.password]);
         let login = Login {
-            url: endpoint(&settings.base_url, LOGIN),
+            url: url_of(&settings.base_url, LOGIN),
             email: settings.email,
             password: settings.password,
             pause_after_refusal: settings.pause_after_refusal,
@@ -114,58 +115,59 @@ impl PayshackClient {
 
     /// Fetches one page of pay-ins. A record that cannot be parsed is not an error: the page contains it as malformed.
     pub async fn payins(&self, query: &PageQuery) -> Result<TransactionsPage, ProviderError> {
-        self.list(PAYINS, query, read_payin).await
+        self.list((Endpoint::Payins, PAYINS), query, read_payin).await
     }
 
     pub async fn payouts(&self, query: &PageQuery) -> Result<TransactionsPage, ProviderError> {
-        self.list(PAYOUTS, query, read_payout).await
+        self.list((Endpoint::Payouts, PAYOUTS), query, read_payout).await
     }
 
     /// Fetches the pay-in with this `txnId`: a page with one record or none. If PayShack ignores the parameter, the page has
     /// other records, which are valid too. A payment that PayShack does not know is [`ProviderError::Refused`] or an empty
     /// page; either way the session stays.
     pub async fn payin_by_transaction_id(&self, id: &str) -> Result<TransactionsPage, ProviderError> {
-        let url = endpoint(&self.base_url, PAYINS);
+        let url = url_of(&self.base_url, PAYINS);
         let request = |client: &Client| client.get(url.clone()).query(&[("transactionId", id)]);
         let read = |response: &str| read_single(response, |record| read_payin(record, &self.projects));
-        self.fetch(request, read, Failure::OfTheRequest).await
+        self.fetch(Endpoint::Payins, request, read, Failure::OfTheRequest).await
     }
 
     /// Fetches all clients. A row that cannot be parsed is not an error: the listing contains it as unreadable.
     pub async fn clients(&self) -> Result<Listing<Merchant>, ProviderError> {
-        self.listing(CLIENTS, read_clients).await
+        self.listing(Endpoint::Clients, CLIENTS, read_clients).await
     }
 
     pub async fn resellers(&self) -> Result<Listing<Reseller>, ProviderError> {
-        self.listing(RESELLERS, read_resellers).await
+        self.listing(Endpoint::Resellers, RESELLERS, read_resellers).await
     }
 
     pub async fn service_providers(&self) -> Result<Listing<ServiceProvider>, ProviderError> {
-        self.listing(SERVICE_PROVIDERS, read_service_providers).await
+        self.listing(Endpoint::ServiceProviders, SERVICE_PROVIDERS, read_service_providers).await
     }
 
     async fn listing<Row>(
         &self,
+        endpoint: Endpoint,
         path: &str,
         read: impl Fn(&str) -> Result<Listing<Row>, Rejection>,
     ) -> Result<Listing<Row>, ProviderError> {
-        let url = endpoint(&self.base_url, path);
-        self.fetch(|client| client.get(url.clone()), read, Failure::PerhapsOfTheSession).await
+        let url = url_of(&self.base_url, path);
+        self.fetch(endpoint, |client| client.get(url.clone()), read, Failure::PerhapsOfTheSession).await
     }
 
     async fn list(
         &self,
-        path: &str,
+        (endpoint, path): (Endpoint, &str),
         query: &PageQuery,
         read: impl Fn(&str, &Projects) -> Record,
     ) -> Result<TransactionsPage, ProviderError> {
-        let (url, parameters) = (endpoint(&self.base_url, path), parameters(query));
+        let (url, parameters) = (url_of(&self.base_url, path), parameters(query));
         let request = |client: &Client| client.get(url.clone()).query(&parameters);
         let read = |response: &str| match read_page(response, |record| read(record, &self.projects)) {
             Err(Rejection::Failed(_)) if query.beyond_last => Ok(TransactionsPage::default()),
             outcome => outcome,
         };
-        match self.fetch(request, read, Failure::PerhapsOfTheSession).await {
+        match self.fetch(endpoint, request, read, Failure::PerhapsOfTheSession).await {
             Err(ProviderError::Refused { status: 400 | 404, .. }) if query.beyond_last => {
                 Ok(TransactionsPage::default())
             }
@@ -177,6 +179,7 @@ impl PayshackClient {
     /// that is rejected is kept: it may be valid for other calls, and another login would not help.
     async fn fetch<T>(
         &self,
+        endpoint: Endpoint,
         request: impl Fn(&Client) -> RequestBuilder,
         read: impl Fn(&str) -> Result<T, Rejection>,
         failure: Failure,
@@ -184,10 +187,10 @@ impl PayshackClient {
         let mut current = self.login.session(&self.http).await?;
         let doubtful = failure == Failure::PerhapsOfTheSession && !current.fresh && self.is_doubtful(&current.session);
         let read_in_doubt = |response: &str| read(response).map_err(|rejection| in_doubt(rejection, doubtful));
-        let mut outcome = self.send(&current.session, &request, &read_in_doubt).await;
+        let mut outcome = self.send(endpoint, &current.session, &request, &read_in_doubt).await;
         if !current.fresh && matches!(outcome, Err(ProviderError::Unauthenticated { .. })) {
             current = self.login.replace(&current.session, &self.http).await?;
-            outcome = self.send(&current.session, &request, &read).await;
+            outcome = self.send(endpoint, &current.session, &request, &read).await;
         }
         outcome.map_err(|error| match error {
             ProviderError::Unauthenticated { provider, message } => {
@@ -203,6 +206,7 @@ impl PayshackClient {
 
     async fn send<T>(
         &self,
+        endpoint: Endpoint,
         session: &Session,
         request: impl Fn(&Client) -> RequestBuilder,
         read: impl Fn(&str) -> Result<T, Rejection>,
@@ -211,7 +215,7 @@ impl PayshackClient {
         let with_session = |client: &Client| {
             request(client).bearer_auth(session.token.expose()).header("reseller-id", &session.client_id)
         };
-        self.http.fetch(&redactor, with_session, read).await
+        self.http.fetch(endpoint, &redactor, with_session, read).await
     }
 }
 
@@ -231,7 +235,7 @@ fn in_doubt(rejection: Rejection, doubtful: bool) -> Rejection {
     }
 }
 
-fn endpoint(base_url: &Url, path: &str) -> Url {
+fn url_of(base_url: &Url, path: &str) -> Url {
     let mut url = base_url.clone();
     url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
     url

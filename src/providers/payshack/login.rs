@@ -22,6 +22,7 @@ use super::session::{RefusedLogin, Session, SharedSession};
 use super::wire::read_data;
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
+use crate::providers::endpoint::Endpoint;
 use crate::providers::error::ProviderError;
 use crate::providers::field::{Field, Object};
 use crate::providers::http::{HttpClient, Rejection};
@@ -171,7 +172,7 @@ impl Login {
             client.post(self.url.clone()).header("content-type", "application/json").body(body.clone())
         };
         let redactor = Redactor::new(&[&self.password]);
-        http.fetch(&redactor, request, |response| parse_login(response, self.clock.now())).await
+        http.fetch(Endpoint::Login, &redactor, request, |response| parse_login(response, self.clock.now())).await
     }
 }
 

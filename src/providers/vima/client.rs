@@ -8,6 +8,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use super::page::{OperationsPage, read_page};
 use crate::domain::secret::Secret;
 use crate::domain::version::SequenceId;
+use crate::providers::endpoint::Endpoint;
 use crate::providers::error::ProviderError;
 use crate::providers::http::HttpClient;
 use crate::providers::redaction::Redactor;
@@ -74,7 +75,7 @@ impl VimaClient {
 
     /// Fetches one page. A record that cannot be parsed is not an error: the page contains it as malformed.
     pub async fn operations(&self, query: &OperationsQuery) -> Result<OperationsPage, ProviderError> {
-        self.http.fetch(&self.redactor, |client| self.request(client, query), read_page).await
+        self.http.fetch(Endpoint::Operations, &self.redactor, |client| self.request(client, query), read_page).await
     }
 
     fn request(&self, client: &Client, query: &OperationsQuery) -> RequestBuilder {

@@ -8,6 +8,7 @@ use poem::http::header::{
 use poem::http::uri::Authority;
 use poem::http::{StatusCode, Version};
 
+use super::auth::policy::is_monitoring;
 use super::client_address::Client;
 use super::problem::{Problem, ProblemCode};
 
@@ -80,8 +81,7 @@ fn check_host(request: &Request, hosts: &PublicHosts) -> Result<(), Problem> {
     if second.is_some() || (host.is_none() && request.version() == Version::HTTP_11) {
         return Err(Problem::new(ProblemCode::BadRequest, "send one Host header, and only one"));
     }
-    // A health check uses the address of the process.
-    if request.uri().path().starts_with("/health") || hosts.include(host.unwrap_or_default()) {
+    if is_monitoring(request.uri().path().trim_end_matches('/')) || hosts.include(host.unwrap_or_default()) {
         return Ok(());
     }
     let detail =

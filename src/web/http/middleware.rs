@@ -1,4 +1,4 @@
-//! What every request gets: a check of its size, host and encoding, headers that protect browsers, an id, the address of its client, a span, a log line, CORS headers, and its errors as problem+json.
+//! What every request gets: a check of its size, host and encoding, headers that protect browsers, an id, the address of its client, a span, a log line, a measurement, CORS headers, and its errors as problem+json.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -13,7 +13,9 @@ use uuid::Uuid;
 use super::client_address::TrustedProxies;
 use super::cors::Cors;
 use super::hardening::{PublicHosts, check_request, protect_response};
+use super::matched_route::MatchedRoute;
 use super::problem::Problem;
+use crate::observability::record;
 use crate::operations::export::throttle::RequestCounter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -91,6 +93,8 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
         let client = self.proxies.client(&request);
         request.extensions_mut().insert(id);
         request.extensions_mut().insert(client);
+        let route = MatchedRoute::default();
+        request.extensions_mut().insert(route.clone());
         let span = tracing::info_span!("request", request_id, %server_request_id);
         let method = request.method().clone();
         let path = request.original_uri().path().to_owned();
@@ -104,7 +108,9 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         let status = response.status().as_u16();
-        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration = began.elapsed();
+        record::http_request(method.as_str(), route.template(), response.status().as_str(), duration);
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, path, status, duration_ms, request_id, %server_request_id, "{method} {path} {status}");
         Ok(response)
     }

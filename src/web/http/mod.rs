@@ -12,6 +12,7 @@ pub(crate) mod fields;
 pub(crate) mod hardening;
 pub(crate) mod idempotency;
 pub(crate) mod limits;
+mod matched_route;
 pub(crate) mod middleware;
 pub(crate) mod open_connections;
 pub mod openapi;

@@ -9,6 +9,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::db::DbError;
+use crate::db::jobs::processes::PROCESS_TIMEOUT;
 use crate::db::jobs::queues;
 use crate::db::jobs::queues::QueueLookback;
 use crate::domain::job::{JobKind, SYNC_VIMA};
@@ -18,7 +19,7 @@ use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::path::Path;
 use crate::web::http::schema::Time;
-use crate::web::state::{PROCESS_TIMEOUT, State};
+use crate::web::state::State;
 
 /// The time over which throughput is measured.
 const THROUGHPUT_WINDOW: Duration = Duration::from_mins(5);

@@ -23,6 +23,7 @@ use crate::clock::SharedClock;
 use crate::domain::access::Principal;
 use crate::domain::access::key::KeyEnd;
 use crate::domain::event::RecordedEvent;
+use crate::observability::record;
 
 /// How many events are in memory for reconnecting clients; older ones are in the table.
 const REMEMBERED: usize = 1_000;
@@ -142,6 +143,7 @@ impl Hub {
         if events.is_empty() {
             return;
         }
+        record::live_events(events.len());
         let mut room = self.state();
         for event in events {
             let event = Arc::new(Outgoing::from(event));

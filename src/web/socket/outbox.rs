@@ -14,6 +14,7 @@ use super::message::Outgoing;
 use super::subscription::Subscription;
 use crate::domain::access::Principal;
 use crate::domain::masking::PiiAccess;
+use crate::observability::record;
 
 /// The capacity. Events are shared, so that each costs a pointer.
 pub(in crate::web) const CAPACITY: usize = 1_024;
@@ -57,8 +58,9 @@ impl Outbox {
 
     /// Adds an event if the client is subscribed to it and does not have it yet.
     pub(in crate::web) fn offer(&self, event: &Arc<Outgoing>) {
-        if !self.waiting().offer(event) {
+        if !self.waiting().offer(event) && !self.overflow.is_cancelled() {
             self.overflow.cancel();
+            record::live_client_dropped();
         }
         self.added.notify_one();
     }
@@ -141,7 +143,8 @@ impl Waiting {
     /// Drops superseded progress: only the last per source remains, including `next`.
     fn forget_superseded(&mut self, next: &Outgoing) {
         let mut seen: Vec<Lane> = progress(next).into_iter().collect();
-        let mut kept = VecDeque::with_capacity(self.events.len());
+        let offered = self.events.len();
+        let mut kept = VecDeque::with_capacity(offered);
         for event in self.events.drain(..).rev() {
             match progress(&event) {
                 Some(lane) if seen.contains(&lane) => continue,
@@ -150,6 +153,7 @@ impl Waiting {
             }
             kept.push_front(event);
         }
+        record::live_events_dropped(offered - kept.len());
         self.events = kept;
     }
 }

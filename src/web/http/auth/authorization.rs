@@ -18,6 +18,7 @@ use crate::domain::masking::PiiAccess;
 use crate::operations::audit::AuditContext;
 use crate::web::http::client_address::Client;
 use crate::web::http::limits::Limits;
+use crate::web::http::matched_route::MatchedRoute;
 use crate::web::http::problem::{Problem, ProblemCode};
 
 /// Wraps the router.
@@ -68,6 +69,7 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
             Ok(policy) => policy,
             Err(problem) => return Err(self.limits.refuse(client, problem, false).await.into()),
         };
+        MatchedRoute::set(&request, policy.path);
         let mut watch = None;
         let mut audit = context_of(&request, policy);
         if let Err(problem) = self.check(policy, &request, &mut audit).await {

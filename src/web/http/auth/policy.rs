@@ -84,6 +84,9 @@ const fn change(operation: &'static str, call: (&'static str, &'static str), rol
     Policy { operation, method, path, role: Some(role), scope, audit: Always, cost: Light }
 }
 
+/// Where Prometheus reads the metrics of the process.
+const PROMETHEUS: &str = "/metrics";
+
 pub const POLICIES: &[Policy] = &[
     page("openRoot", "/"),
     page("openSwaggerUi", "/api/docs"),
@@ -92,6 +95,7 @@ pub const POLICIES: &[Policy] = &[
     page("getHealth", "/health"),
     page("getLiveness", "/health/live"),
     page("getReadiness", "/health/ready"),
+    read("getPrometheusMetrics", PROMETHEUS, AllProjects).for_role(Admin),
     Policy { audit: RawPayloads, ..read("getTransaction", "/api/v1/transactions/{id}", Filtered) },
     expensive("listTransactions", "/api/v1/transactions", Filtered),
     read("getMetricsOverview", "/api/v1/metrics/overview", Filtered),
@@ -171,10 +175,21 @@ impl Policy {
         !origin::is_safe(self.method) || self.path.starts_with("/ws")
     }
 
+    /// Whether it is answered under any host name, and as often as it is called: monitoring uses the address of a process, and must
+    /// see it when it has the most to do.
+    pub(in crate::web) fn is_monitoring(&self) -> bool {
+        is_monitoring(self.path)
+    }
+
     /// Whether a `?ticket=` is accepted instead of a key, because browsers cannot set headers on a WebSocket.
     pub(in crate::web) fn accepts_ticket(&self) -> bool {
         self.path.starts_with("/ws")
     }
+}
+
+/// [`Policy::is_monitoring`] of a path.
+pub(in crate::web) fn is_monitoring(path: &str) -> bool {
+    path == PROMETHEUS || path == "/health" || path.starts_with("/health/")
 }
 
 /// What the table has for a request.

@@ -77,7 +77,7 @@ impl Limits {
         client: Client,
         principal: Option<&Principal>,
     ) -> Result<Option<Rate>, Problem> {
-        if policy.path.starts_with("/health") {
+        if policy.is_monitoring() {
             return Ok(None);
         }
         match principal.filter(|principal| principal.key_id != KeyId::ANYONE) {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn health_is_never_limited_and_refusals_are() {
+    async fn monitoring_is_never_limited_and_refusals_are() {
         let config = LimitsConfig { requests_per_address: 2, failed_sign_ins: 1, ..LimitsConfig::default() };
         let limits = Limits::new(&config, None, 5);
         let client = Client { address: Some("203.0.113.9".parse().expect("an address")), is_secure: false };
@@ -225,8 +225,10 @@ mod tests {
         assert_eq!(limits.refuse(client, unauthenticated(), false).await.code, ProblemCode::RateLimited);
         let docs = of_operation("openSwaggerUi").expect("a page");
         assert!(limits.admit(docs, client, None).await.is_err());
-        let health = of_operation("getHealth").expect("health");
-        assert!(limits.admit(health, client, None).await.is_ok());
+        for monitoring in ["getHealth", "getPrometheusMetrics"] {
+            let monitoring = of_operation(monitoring).expect(monitoring);
+            assert!(limits.admit(monitoring, client, None).await.is_ok());
+        }
         assert!(limits.admit(docs, Client { address: None, ..client }, None).await.is_ok());
     }
 }
