@@ -1,6 +1,7 @@
 //! What Prometheus reads: every declared metric of every process, with bounded labels and the values of the API, also while
-//! PostgreSQL is away.
+//! PostgreSQL is away; and the rules and the dashboard, which use no other metrics.
 
+mod deployed;
 mod scrape;
 
 use std::collections::BTreeSet;
