@@ -20,6 +20,7 @@ use psp_dashboard::operations::verify_audit::AuditPosition;
 use psp_dashboard::progress::{Progress, has_bars};
 use psp_dashboard::telemetry;
 use psp_dashboard::web::app;
+use psp_dashboard::web::events::asyncapi;
 use psp_dashboard::web::http::auth::policy_table;
 
 #[global_allocator]
@@ -39,7 +40,7 @@ enum Command {
     Web,
     /// Apply pending migrations; safe if two run at the same time
     Migrate,
-    /// Print the OpenAPI document
+    /// Print the OpenAPI document, or the AsyncAPI document of live events
     Openapi {
         #[arg(long, value_enum, default_value_t = DocumentFormat::Json)]
         format: DocumentFormat,
@@ -67,6 +68,8 @@ enum Command {
 enum DocumentFormat {
     Json,
     Yaml,
+    /// The AsyncAPI document, as YAML
+    Asyncapi,
     /// The role and the project scope of each operation, as a Markdown table
     Roles,
 }
@@ -100,6 +103,7 @@ fn render(format: DocumentFormat) -> String {
     match format {
         DocumentFormat::Json => app::document().to_json(),
         DocumentFormat::Yaml => app::document().to_yaml(),
+        DocumentFormat::Asyncapi => asyncapi::document().to_yaml(),
         DocumentFormat::Roles => policy_table::markdown(),
     }
 }

@@ -7,6 +7,7 @@
 mod baseline;
 mod code;
 mod durability;
+mod events;
 mod export;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use more of their harness than the benchmarks do")]
@@ -48,6 +49,7 @@ const MEASUREMENTS: &[(&str, Measure)] = &[
     ("replaced", || replaced_service::measure().boxed_local()),
     ("export", || export::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),
+    ("events", || events::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),
     ("throughput", || queue::measure_throughput().boxed_local()),
     ("peers", || peers::measure().boxed_local()),

@@ -31,12 +31,24 @@ pub async fn insert(
     Ok(ids.into_iter().zip(events).map(|(id, event)| RecordedEvent { id, timestamp: now, event }).collect())
 }
 
-/// Lists at most `limit` events after `id`, oldest first. Skips events of a type that only a newer release knows, which may
-/// run beside this one during a deployment.
-pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, DbError> {
+/// Events in the order of their ids.
+#[derive(Debug, Default)]
+pub struct EventPage {
+    /// Without those of a type that only a newer release knows, which may run beside this one during a deployment.
+    pub events: Vec<RecordedEvent>,
+    /// The id of the last one that was read, also if it is left out; `None` if there is none.
+    pub last: Option<i64>,
+    /// Whether there may be more.
+    pub is_full: bool,
+}
+
+/// Reads at most `limit` events after `id`, oldest first.
+pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<EventPage, DbError> {
     let rows = sqlx::query!("SELECT id, created_at, body FROM events WHERE id > $1 ORDER BY id LIMIT $2", id, limit)
         .fetch_all(pool)
         .await?;
+    let last = rows.last().map(|row| row.id);
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
     let known = rows.into_iter().filter_map(|row| match serde_json::from_value(row.body) {
         Ok(event) => Some(RecordedEvent { id: row.id, timestamp: row.created_at, event }),
         Err(error) => {
@@ -44,7 +56,7 @@ pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<Vec<Record
             None
         }
     });
-    Ok(known.collect())
+    Ok(EventPage { events: known.collect(), last, is_full })
 }
 
 /// The ids of the oldest and the newest stored event; zeros if there are none.

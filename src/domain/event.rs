@@ -1,9 +1,11 @@
 //! Events that dashboards receive.
 //!
-//! The variants serialize to the WebSocket's messages (their names are part of the API), so that an event is written
-//! once, in the transaction that caused it, and never translated.
+//! The variants serialize to the messages of the WebSocket and of the event stream (their names are part of the API), so that an
+//! event is written once, in the transaction that caused it, and never translated. `openapi/asyncapi.yaml` is made from these
+//! types: doc comments of variants and fields are its descriptions.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,37 +15,43 @@ use super::reconciliation::tally::Tally;
 use super::sync::SyncMode;
 use super::transaction::Source;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    SyncStarted {
-        source: Source,
-        job_id: Uuid,
-        mode: SyncMode,
-    },
+    /// A sync of a source has started.
+    SyncStarted { source: Source, job_id: Uuid, mode: SyncMode },
+    /// How far a sync is; at most four per second and source.
     SyncProgress {
         source: Source,
-        /// Distinguishes two syncs of one source, which may read new and old data at the same time. `None` in events of
-        /// older releases.
+        /// Distinguishes two syncs of one source, which may read new and old data at the same time. Absent in events of older
+        /// releases.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job_id: Option<Uuid>,
+        /// Records read so far.
         progress: u64,
-        /// Records in total, if the provider reports it.
+        /// Records in total; null if the provider does not report it.
         total: Option<u64>,
-        /// 0 to 100, if the total is known.
+        /// 0 to 100; null if the total is not known.
         percent: Option<f64>,
     },
+    /// A sync has read everything.
     SyncCompleted {
         source: Source,
+        /// Absent in events of older releases.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job_id: Option<Uuid>,
+        /// All records that were read.
         records_synced: u64,
+        /// Stored as new payments.
         inserted: u64,
+        /// Stored as newer versions of payments.
         updated: u64,
         duration_ms: u64,
     },
+    /// An attempt of a sync has failed.
     SyncFailed {
         source: Source,
+        /// Absent in events of older releases.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job_id: Option<Uuid>,
         /// Without secrets.
@@ -52,34 +60,25 @@ pub enum Event {
         will_retry: bool,
     },
     /// New payments were stored.
-    NewTransactions {
-        source: Source,
-        count: u64,
-    },
+    NewTransactions { source: Source, count: u64 },
     /// Stored payments have changed.
-    TransactionsUpdated {
-        source: Source,
-        count: u64,
-    },
+    TransactionsUpdated { source: Source, count: u64 },
+    /// The metrics have changed; at most one per second.
     MetricsUpdated {
         /// The sources whose payments changed them.
         sources: Vec<Source>,
     },
+    /// The reconciliation of a day has started.
     ReconciliationStarted {
+        /// The day.
         date: NaiveDate,
         run_id: Uuid,
     },
     /// The reconciliation of a day has judged every payment and is storing its findings.
-    ReconciliationProgress {
-        date: NaiveDate,
-        run_id: Uuid,
-        counts: Tally,
-    },
-    ReconciliationCompleted {
-        date: NaiveDate,
-        run_id: Uuid,
-        counts: Tally,
-    },
+    ReconciliationProgress { date: NaiveDate, run_id: Uuid, counts: Tally },
+    /// The reconciliation of a day is complete.
+    ReconciliationCompleted { date: NaiveDate, run_id: Uuid, counts: Tally },
+    /// An attempt to reconcile a day has failed.
     ReconciliationFailed {
         date: NaiveDate,
         run_id: Uuid,
@@ -93,6 +92,7 @@ pub enum Event {
         id: Uuid,
         /// Who may see it; not part of the message. `None` in events of older releases.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(skip)]
         audience: Option<FileAudience>,
     },
     /// A job has failed and is not retried.

@@ -1,6 +1,6 @@
 //! Enums whose variants have a name in the API, in the database and in JSON.
 
-/// Declares an enum with `ALL` (in order of declaration), `as_str`, `from_name`, and serde by the same names.
+/// Declares an enum with `ALL` (in order of declaration), `as_str`, `from_name`, and serde and a JSON schema by the same names.
 ///
 /// The names are written out beside the variants, because they are stored: with names derived from the identifiers
 /// (serde's `rename_all`, `strum`), renaming a variant would change the API and make stored rows unreadable.
@@ -45,6 +45,16 @@ macro_rules! string_enum {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
                 Self::from_name(&name).ok_or_else(|| serde::de::Error::unknown_variant(&name, &[$($name),+]))
+            }
+        }
+
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "enum": [$($name),+]})
             }
         }
     };

@@ -13,7 +13,8 @@ use super::access::audit::AuditApi;
 use super::access::me::MeApi;
 use super::access::oidc::OidcApi;
 use super::access::session::SessionApi;
-use super::export::{self, skip_compression};
+use super::events::{self, FeedError, Hub, ServerFeed};
+use super::export;
 use super::health::HealthApi;
 use super::http::auth::audit::Auditor;
 use super::http::auth::authorization::Authorization;
@@ -27,7 +28,6 @@ use super::metrics;
 use super::payshack;
 use super::prometheus::PrometheusApi;
 use super::reconciliation;
-use super::socket::{self, FeedError, Hub, ServerFeed};
 use super::state::{State, StateError};
 use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
@@ -78,11 +78,8 @@ fn versioned() -> impl OpenApi + 'static {
         ScheduleApi,
         payshack::operations(),
         export::operations(),
-        MeApi,
-        ApiKeysApi,
-        SessionApi,
-        OidcApi,
-        AuditApi,
+        (MeApi, ApiKeysApi, SessionApi, OidcApi, AuditApi),
+        events::operations(),
     )
 }
 
@@ -98,14 +95,16 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl E
         // Not Brotli, which browsers prefer: at the quality that poem uses, it takes a hundred times as long as the rest of the
         // response.
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
-        .before(skip_compression);
+        .before(export::skip_compression)
+        .before(events::skip_compression);
     // Beside the pages, because an upgrade must not be compressed, and the documents are already.
-    let routes = document().mount(socket::mount(Route::new().nest("/", pages), hub));
+    let routes = document().mount(events::mount(Route::new().nest("/", pages), hub));
     let (access, limits) = (state.access(), Arc::clone(&state.limits));
     let network = (state.proxies.clone(), state.hosts.clone());
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
     let auditor = Arc::new(Auditor::new(state.pool.clone(), Arc::clone(&state.clock)));
-    let routes = routes.data(Arc::clone(&access)).data(Arc::clone(&auditor)).data(scraper).data(state);
+    let routes = routes.data(Arc::clone(&access)).data(Arc::clone(&auditor));
+    let routes = routes.data(Arc::clone(hub)).data(scraper).data(state);
     RequestMiddleware::new(Authorization::new(routes, access, auditor, limits), network, cors, requests)
 }
 
@@ -113,7 +112,7 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl E
 #[must_use]
 pub fn scraper(state: &State, hub: &Arc<Hub>) -> Arc<Scraper> {
     let hub = Arc::clone(hub);
-    Arc::new(state.scraper(move || hub.sockets()))
+    Arc::new(state.scraper(move || hub.clients()))
 }
 
 #[handler]

@@ -1,10 +1,11 @@
-//! The web process: REST, the OpenAPI document, WebSocket.
+//! The web process: REST, live events, the documents that describe both.
 //!
-//! Dependencies point down: `app`, then the resources (a folder each, none knows another; the WebSocket is one), then what
+//! Dependencies point down: `app`, then the resources (a folder each, none knows another; live events are one), then what
 //! several resources share (`filters`, `responses`), then `state`, then `http`. `tests/it/layers.rs` asserts it.
 
 mod access;
 pub mod app;
+pub mod events;
 mod export;
 mod filters;
 #[cfg(test)]
@@ -17,7 +18,6 @@ mod payshack;
 mod prometheus;
 mod reconciliation;
 mod responses;
-pub mod socket;
 pub mod state;
 mod sync;
 mod transactions;

@@ -54,9 +54,9 @@ fn is_foreign(credential: &Credential) -> bool {
     matches!(credential, Credential::Session { is_own_page: false, .. })
 }
 
-/// Another page could make the browser send it with the cookie: a change, or a socket.
+/// Another page could make the browser send it with the cookie: a change, or a connection for live events.
 fn needs_origin(policy: &Policy) -> bool {
-    policy.method != "GET" || policy.path.starts_with("/ws")
+    policy.method != "GET" || policy.is_live()
 }
 
 fn actual(status: u16) -> Expected {

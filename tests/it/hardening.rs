@@ -99,7 +99,7 @@ async fn documents_are_compressed_once_and_swagger_ui_may_run() {
     let http =
         Client::builder().no_proxy().no_gzip().no_brotli().no_deflate().no_zstd().build().expect("an HTTP client");
     let get = async |path: &str, headers: &[(&str, &str)]| send(&http, &web, path, headers).await;
-    for path in ["/api/docs", "/api/openapi.json", "/api/openapi.yaml"] {
+    for path in ["/api/docs", "/api/docs/events", "/api/openapi.json", "/api/openapi.yaml", "/api/asyncapi.yaml"] {
         let plain = get(path, &[("accept-encoding", "identity")]).await;
         let etag = header(plain.headers(), "etag").to_owned();
         assert_eq!((header(plain.headers(), "vary"), plain.status().as_u16()), ("Accept-Encoding", 200), "{path}");

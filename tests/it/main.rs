@@ -37,6 +37,7 @@ mod jobs_table;
 mod late_records;
 mod layers;
 mod limits;
+mod live_events;
 mod masking;
 mod metadata;
 mod metrics;

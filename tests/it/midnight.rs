@@ -7,7 +7,7 @@ use poem::{Endpoint, Request, Response};
 use psp_dashboard::clock::{Clock, ManualClock};
 use psp_dashboard::config::{EnvVars, WebConfig};
 use psp_dashboard::web::app;
-use psp_dashboard::web::socket::{Hub, ServerFeed};
+use psp_dashboard::web::events::{Hub, ServerFeed};
 use psp_dashboard::web::state::State;
 use serde_json::Value;
 

@@ -49,7 +49,7 @@ async fn coverage(test: &TwoProjects, policy: &Policy) -> Coverage {
         "listReconciliationResults" => Coverage::List(test.run_id.to_string()),
         "getTransaction" => object("transactions").await,
         "getDiscrepancy" => object("discrepancies").await,
-        "getExport" | "downloadExport" | "openWebSocket" | "openWebSocketAlias" => Coverage::Elsewhere,
+        "getExport" | "downloadExport" | "streamEvents" | "openWebSocket" | "openWebSocketAlias" => Coverage::Elsewhere,
         other => panic!("{other} is limited by project scope: say here how, so that this is tested"),
     }
 }

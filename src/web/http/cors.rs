@@ -13,7 +13,7 @@ use poem::{Request, Response};
 
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 const ALLOWED_HEADERS: HeaderValue =
-    HeaderValue::from_static("Authorization, X-API-Key, Content-Type, Idempotency-Key, X-Request-Id");
+    HeaderValue::from_static("Authorization, X-API-Key, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id");
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "X-Request-Id, Location, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition, X-Total-Count",
 );

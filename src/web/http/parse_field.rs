@@ -36,6 +36,12 @@ impl ParseField for bool {
     }
 }
 
+impl ParseField for i64 {
+    fn parse_field(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "must be a whole number".to_owned())
+    }
+}
+
 impl ParseField for u32 {
     fn parse_field(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "must be a whole number".to_owned())

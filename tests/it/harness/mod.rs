@@ -1,16 +1,18 @@
-//! Test fixtures: servers, programs, the providers' sandbox, an HTTP client and a WebSocket client.
+//! Test fixtures: servers, programs, the providers' sandbox, and clients of the web process.
 
 pub(crate) mod busy_system;
 pub(crate) mod certificate;
 pub(crate) mod consistency;
 pub(crate) mod database_roles;
 pub(crate) mod declared;
+pub(crate) mod event_stream;
 pub(crate) mod exported_files;
 pub(crate) mod exports;
 pub(crate) mod health;
 pub(crate) mod identity_provider;
 pub(crate) mod ingest_fixture;
 pub(crate) mod keys;
+pub(crate) mod messages;
 pub(crate) mod pgbouncer;
 pub(crate) mod private_servers;
 pub(crate) mod programs;

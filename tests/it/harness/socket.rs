@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::TIMEOUT;
+use super::messages::assert_described;
 
 pub(crate) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -81,6 +82,7 @@ impl Socket {
                 let frame = self.stream.next().await.expect("the socket is open").expect("a valid frame");
                 if let Message::Text(text) = frame {
                     let message: Value = serde_json::from_str(&text).expect("every message is JSON");
+                    assert_described(&message);
                     self.received.push(message.clone());
                     if matches(&message) {
                         return message;

@@ -42,8 +42,8 @@ impl<E> Authorization<E> {
             let address = Client::of(request).address;
             self.access.check_open(request)?;
             audit.principal = self.access.authenticate(credential, address).await?;
-            if is_cookie && policy.needs_origin() {
-                self.access.origins().check(request)?;
+            if is_cookie {
+                self.access.origins().check(request, policy.origin_rule())?;
             }
             authorize(policy, least, &audit.principal)?;
         }

@@ -23,6 +23,19 @@ pub(in crate::web) enum RequestOrigin {
     Foreign,
 }
 
+/// The pages that may cause a request by cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum OriginRule {
+    /// Any: CORS keeps the response from those of other origins.
+    Any,
+    /// None of another origin, so that it cannot use up the connections of the user. Browsers name no origin if a page of this
+    /// service only reads.
+    NotForeign,
+    /// Only one of this service, which the request must name: others could cause a change, or read a WebSocket, which is not
+    /// subject to CORS.
+    Own,
+}
+
 /// The origins whose pages may use a browser's cookies.
 #[derive(Debug, Clone, Default)]
 pub(in crate::web) struct TrustedOrigins {
@@ -65,14 +78,16 @@ impl TrustedOrigins {
         host.is_some_and(|host| !host.is_empty() && without_port(host) == without_port(authority))
     }
 
-    /// 403 for a request by cookie that a page of another origin may have caused.
-    pub(in crate::web) fn check(&self, request: &Request) -> Result<(), Problem> {
-        let detail = match self.classify(request) {
-            RequestOrigin::Trusted => return Ok(()),
-            RequestOrigin::Absent => {
+    /// 403 for a request by cookie that a page of another origin may have caused, if the rule forbids that.
+    pub(in crate::web) fn check(&self, request: &Request, rule: OriginRule) -> Result<(), Problem> {
+        let detail = match (rule, self.classify(request)) {
+            (OriginRule::Any, _) | (_, RequestOrigin::Trusted) | (OriginRule::NotForeign, RequestOrigin::Absent) => {
+                return Ok(());
+            }
+            (OriginRule::Own, RequestOrigin::Absent) => {
                 "a session needs the header Origin here, which browsers send: without a browser, use a key instead"
             }
-            RequestOrigin::Foreign => {
+            (_, RequestOrigin::Foreign) => {
                 "a session cannot be used by pages of another origin: set PUBLIC_URL if this is the dashboard's own page"
             }
         };

@@ -11,7 +11,7 @@ use ScopeRule::{AllProjects, Filtered, NoProjects};
 
 use poem::http::Method;
 
-use super::origin;
+use super::origin::{self, OriginRule};
 use crate::domain::access::Role;
 
 /// Which projects an operation covers.
@@ -92,6 +92,9 @@ pub const POLICIES: &[Policy] = &[
     page("openSwaggerUi", "/api/docs"),
     page("getOpenApiJson", "/api/openapi.json"),
     page("getOpenApiYaml", "/api/openapi.yaml"),
+    page("openEventsPage", "/api/docs/events"),
+    page("getAsyncApiJson", "/api/asyncapi.json"),
+    page("getAsyncApiYaml", "/api/asyncapi.yaml"),
     page("getHealth", "/health"),
     page("getLiveness", "/health/live"),
     page("getReadiness", "/health/ready"),
@@ -160,6 +163,7 @@ pub const POLICIES: &[Policy] = &[
     change("rotateApiKey", ("POST", "/api/v1/api-keys/{id}/rotate"), Admin, AllProjects),
     change("revokeApiKey", ("DELETE", "/api/v1/api-keys/{id}"), Admin, AllProjects),
     read("listAuditEntries", "/api/v1/audit", AllProjects).for_role(Admin),
+    read("streamEvents", "/api/v1/events", Filtered),
     read("openWebSocket", "/ws/updates", Filtered),
     read("openWebSocketAlias", "/ws", Filtered),
 ];
@@ -169,10 +173,9 @@ impl Policy {
         Self { role: Some(role), ..self }
     }
 
-    /// Whether a request by cookie must come from a page of this service: other pages could cause a change, or read a WebSocket,
-    /// which is not subject to CORS.
-    pub(in crate::web) fn needs_origin(&self) -> bool {
-        !origin::is_safe(self.method) || self.path.starts_with("/ws")
+    /// Whether it sends live events for as long as the client likes.
+    pub fn is_live(&self) -> bool {
+        self.path.starts_with("/ws") || self.path == "/api/v1/events"
     }
 
     /// Whether it is answered under any host name, and as often as it is called: monitoring uses the address of a process, and must
@@ -181,9 +184,20 @@ impl Policy {
         is_monitoring(self.path)
     }
 
-    /// Whether a `?ticket=` is accepted instead of a key, because browsers cannot set headers on a WebSocket.
+    /// Which page may cause a request by cookie.
+    pub(in crate::web) fn origin_rule(&self) -> OriginRule {
+        if !origin::is_safe(self.method) || self.path.starts_with("/ws") {
+            OriginRule::Own
+        } else if self.is_live() {
+            OriginRule::NotForeign
+        } else {
+            OriginRule::Any
+        }
+    }
+
+    /// Whether a `?ticket=` is accepted instead of a key, because browsers cannot set headers on a WebSocket or an `EventSource`.
     pub(in crate::web) fn accepts_ticket(&self) -> bool {
-        self.path.starts_with("/ws")
+        self.is_live()
     }
 }
 

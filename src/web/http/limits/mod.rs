@@ -114,7 +114,7 @@ impl Limits {
         uri: &Uri,
         principal: Option<&Principal>,
     ) -> Result<Option<HeldPermit>, Problem> {
-        let gate = if policy.accepts_ticket() {
+        let gate = if policy.is_live() {
             &self.sockets
         } else {
             match cost(policy, uri) {
@@ -138,7 +138,7 @@ fn cost(policy: &Policy, uri: &Uri) -> CostClass {
 
 fn refusal(full: Full, policy: &Policy, per_key: usize) -> Problem {
     let what = match policy.cost {
-        _ if policy.accepts_ticket() => "WebSockets",
+        _ if policy.is_live() => "WebSockets and event streams",
         CostClass::Export => "downloads",
         CostClass::Expensive | CostClass::Light => "expensive queries",
     };

@@ -2,7 +2,7 @@
 //!
 //! It is made from the types of the operations alone, so `psp openapi` needs neither settings nor servers.
 
-mod page;
+pub(in crate::web) mod page;
 mod postprocess;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -29,11 +29,12 @@ that a path does not support is a 405 with `Allow`.
 * Every response has `X-Request-Id`.
 * Who sends too many requests gets a 429 with `Retry-After`; `RateLimit` and `RateLimit-Policy` say how many are left.
 
-Live events: WebSocket `/ws/updates` (also at `/ws`), with the same authentication headers or cookie, or with `?ticket=` from \
-`POST /api/v1/ws/ticket`.
+[Live events](/api/docs/events): WebSocket `/ws/updates` (also at `/ws`), or Server-Sent Events at `/api/v1/events`, with the same \
+authentication headers or cookie, or with `?ticket=` from `POST /api/v1/ws/ticket`. [`/api/asyncapi.yaml`](/api/asyncapi.yaml) \
+describes them for programs.
 
 In a browser, sign in once (`POST /api/v1/session`, or `/api/v1/session/oidc/login`): the cookie then authenticates this page, \
-downloads and the WebSocket.";
+downloads and live events.";
 
 /// The time in examples.
 pub(in crate::web) const EXAMPLE_TIME: DateTime<Utc> = match DateTime::from_timestamp(1_768_471_200, 0) {
@@ -65,6 +66,8 @@ pub(in crate::web) enum Tag {
     Export,
     /// Background jobs, their queues and the schedule.
     Jobs,
+    /// Live events.
+    Events,
     /// Keys and the audit log.
     Access,
 }
@@ -96,8 +99,7 @@ impl Document {
 
     #[must_use]
     pub fn to_yaml(&self) -> String {
-        let yaml = serde_yaml_ng::to_string(&self.0).unwrap_or_default();
-        yaml.lines().map(|line| quote_scalar(line) + "\n").collect()
+        yaml(&self.0)
     }
 
     /// Swagger UI with everything it needs in one page, so that it works without internet access.
@@ -115,6 +117,12 @@ impl Document {
             .at("/api/openapi.json", get(Page::new("application/json", self.to_json())))
             .at("/api/openapi.yaml", get(Page::new("application/yaml", self.to_yaml())))
     }
+}
+
+/// A document as YAML.
+pub(in crate::web) fn yaml(document: &Value) -> String {
+    let yaml = serde_yaml_ng::to_string(document).unwrap_or_default();
+    yaml.lines().map(|line| quote_scalar(line) + "\n").collect()
 }
 
 /// YAML 1.1, which many parsers implement, reads an unquoted day as a date and an unquoted `off` as false.

@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 const BROTLI_BUFFER: usize = 64 << 10;
 
 #[derive(Clone)]
-pub(super) struct Page(Arc<Content>);
+pub(in crate::web) struct Page(Arc<Content>);
 
 struct Content {
     media_type: &'static str,
@@ -31,7 +31,7 @@ struct Content {
 }
 
 impl Page {
-    pub(super) fn new(content_type: &'static str, text: String) -> Self {
+    pub(in crate::web) fn new(content_type: &'static str, text: String) -> Self {
         let security_policy = content_type.starts_with("text/html").then(|| security_policy(&text));
         let digest = Sha256::digest(&text);
         // Weak, because the compressed forms have other bytes.

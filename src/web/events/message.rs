@@ -1,6 +1,10 @@
-//! The messages of the WebSocket: events, notices, and client requests.
+//! The messages: events, notices, and the requests of a WebSocket's client.
 
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -12,33 +16,59 @@ use crate::domain::transaction::Source;
 /// The maximum size of a client message, in bytes.
 pub(in crate::web) const LONGEST: usize = 16 << 10;
 
-/// An event with its JSON, which is serialized once for all sockets.
-#[derive(Debug, PartialEq)]
+/// An event with its message, which is written once for all clients.
+#[derive(Debug)]
 pub(in crate::web) struct Outgoing {
     pub(in crate::web) recorded: RecordedEvent,
-    text: String,
-    masked: String,
+    full: Text,
+    /// `None` if it has nothing to mask.
+    masked: Option<Text>,
+}
+
+/// A message as the WebSocket sends it, and as the event stream does.
+#[derive(Debug)]
+struct Text {
+    json: String,
+    block: OnceLock<Bytes>,
 }
 
 impl From<RecordedEvent> for Outgoing {
     fn from(recorded: RecordedEvent) -> Self {
-        let text =
+        let json =
             |pii_access| json(&RecordedEvent { event: recorded.event.shown_with(pii_access), ..recorded.clone() });
-        Self { text: text(PiiAccess::Full), masked: text(PiiAccess::Masked), recorded }
+        let text = |json| Text { json, block: OnceLock::new() };
+        let (full, masked) = (json(PiiAccess::Full), json(PiiAccess::Masked));
+        let masked = (masked != full).then(|| text(masked));
+        Self { full: text(full), masked, recorded }
     }
 }
 
 impl Outgoing {
-    pub(in crate::web) fn text(&self, pii_access: PiiAccess) -> &str {
+    fn message(&self, pii_access: PiiAccess) -> &Text {
         match pii_access {
-            PiiAccess::Full => &self.text,
-            PiiAccess::Masked => &self.masked,
+            PiiAccess::Full => &self.full,
+            PiiAccess::Masked => self.masked.as_ref().unwrap_or(&self.full),
         }
+    }
+
+    pub(in crate::web) fn text(&self, pii_access: PiiAccess) -> &str {
+        &self.message(pii_access).json
+    }
+
+    /// As a block of an event stream.
+    pub(in crate::web) fn block(&self, pii_access: PiiAccess) -> Bytes {
+        let Text { json, block } = self.message(pii_access);
+        block.get_or_init(|| stream_block(self.recorded.id, self.recorded.event.name(), json)).clone()
     }
 }
 
+/// A message of an event stream. JSON has no line breaks outside of strings, where they are escaped.
+fn stream_block(id: i64, name: &str, json: &str) -> Bytes {
+    format!("id: {id}\nevent: {name}\ndata: {json}\n\n").into()
+}
+
 /// A message to one client that is not an event and is not stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(in crate::web) enum Notice {
     /// The first message.
@@ -49,12 +79,14 @@ pub(in crate::web) enum Notice {
         /// The newest event that was sent.
         last_event_id: i64,
     },
-    /// Some events after `?since=` are no longer available.
+    /// Some events that the client has missed are no longer available.
     Gap {
+        /// The last event that the client knows.
         since: i64,
         /// Human-readable.
         message: &'static str,
     },
+    /// The reply to `ping`.
     Pong,
     /// The new subscription.
     Subscribed {
@@ -97,6 +129,17 @@ impl Notice {
         Self::Error { code: "VALIDATION_ERROR", message: message.into() }
     }
 
+    /// The `type` of the message.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::Gap { .. } => "gap",
+            Self::Pong => "pong",
+            Self::Subscribed { .. } => "subscribed",
+            Self::Error { .. } => "error",
+        }
+    }
+
     /// The JSON; `id` is that of the newest event before it.
     pub(in crate::web) fn text(&self, id: i64, timestamp: DateTime<Utc>) -> String {
         #[derive(Serialize)]
@@ -108,18 +151,24 @@ impl Notice {
         }
         json(&Flat { id, timestamp, notice: self })
     }
+
+    /// As a block of an event stream.
+    pub(in crate::web) fn block(&self, id: i64, timestamp: DateTime<Utc>) -> Bytes {
+        stream_block(id, self.name(), &self.text(id, timestamp))
+    }
 }
 
-/// A message of a client.
-#[derive(Debug, PartialEq, Deserialize)]
+/// A message of a WebSocket's client.
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(in crate::web) enum Request {
+    /// Is answered by `pong`.
     Ping,
-    /// Replaces the subscription.
+    /// Replaces the subscription, and is answered by `subscribed`. An unknown name is answered by `error`, and changes nothing.
     Subscribe {
-        /// Names, or prefixes that end in `*`; all if absent.
+        /// Names of events, or prefixes that end in `*`, such as `sync_*`; all events if absent or null.
         events: Option<Vec<String>>,
-        /// All if absent.
+        /// Only events about these sources (`vima`, `payshack`), and those about no source; all if absent or null.
         sources: Option<Vec<String>>,
     },
 }
@@ -142,6 +191,7 @@ fn json(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::Event;
 
     #[test]
     fn notice_is_flat_json() {
@@ -152,6 +202,22 @@ mod tests {
             Notice::subscribed(&subscription).text(7, now),
             r#"{"id":7,"timestamp":"2026-01-15T10:00:00Z","type":"subscribed","events":["sync_*"],"sources":["vima"]}"#
         );
+    }
+
+    #[test]
+    fn messages_are_blocks_of_an_event_stream() {
+        let now = "2026-01-15T10:00:00Z".parse().expect("a time");
+        let block = "id: 7\nevent: pong\ndata: {\"id\":7,\"timestamp\":\"2026-01-15T10:00:00Z\",\"type\":\"pong\"}\n\n";
+        assert_eq!(Notice::Pong.block(7, now), block);
+        let error = "no disk\r\n\ndata: forged a.b@example.com".to_owned();
+        let failed = Event::JobFailed { kind: "export".to_owned(), job_id: uuid::Uuid::nil(), error };
+        let outgoing = Outgoing::from(RecordedEvent { id: 8, timestamp: now, event: failed });
+        for (pii_access, shown) in [(PiiAccess::Full, true), (PiiAccess::Masked, false)] {
+            let block = String::from_utf8(outgoing.block(pii_access).to_vec()).expect("text");
+            let json = outgoing.text(pii_access);
+            assert_eq!(block, format!("id: 8\nevent: job_failed\ndata: {json}\n\n"));
+            assert_eq!((block.lines().count(), block.contains("a.b@example.com")), (4, shown), "{block}");
+        }
     }
 
     #[test]

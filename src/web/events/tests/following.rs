@@ -93,6 +93,18 @@ async fn lost_publish_is_recovered_after_a_silence() {
 }
 
 #[tokio::test]
+async fn events_of_a_newer_release_are_passed_over() {
+    let feed = FakeFeed::new(vec![event(1)]);
+    let hub = feed.start().await;
+    let outbox = hub.join(Principal::anyone(), None).await.outbox;
+    let unknown = Event::JobFailed { kind: UNKNOWN.to_owned(), job_id: Uuid::nil(), error: String::new() };
+    // More than are read at once.
+    (2..=400).for_each(|id| feed.commit(recorded(id, unknown.clone())));
+    feed.commit_and_publish(event(401));
+    assert_eq!(receive(&outbox, 1, AFTER_SILENCE).await, [401]);
+}
+
+#[tokio::test]
 async fn rolled_back_transaction_delays_no_event() {
     let feed = FakeFeed::new(vec![event(1)]);
     let hub = feed.start().await;

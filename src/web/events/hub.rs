@@ -1,4 +1,4 @@
-//! Delivers events to every socket of the process, and keeps a history of the last ones.
+//! Delivers events to every client of the process, and keeps a history of the last ones.
 //!
 //! The hub never waits for a client: delivery puts a pointer into each outbox under one short lock. The same lock makes
 //! joining exact: the missed events are copied and the outbox is registered in one step, so that no event is lost between
@@ -8,20 +8,18 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use poem::web::websocket::WebSocketStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::coalesce::coalesce_past;
 use super::feed::{Feed, FeedError};
 use super::follower::Follower;
 use super::message::{Notice, Outgoing};
 use super::outbox::Outbox;
-use super::session::Session;
 use crate::clock::SharedClock;
 use crate::domain::access::Principal;
-use crate::domain::access::key::KeyEnd;
 use crate::domain::event::RecordedEvent;
 use crate::observability::record;
 
@@ -31,8 +29,12 @@ const REMEMBERED: usize = 1_000;
 const REPLAYED_AT_MOST: i64 = 5_000;
 /// How long a reconnecting client waits for the table; without it, it gets a gap.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a shutdown waits for the sockets.
+/// How long a shutdown waits for the clients.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+/// About the time it takes to send to one client. Events that come within the time it takes to send to all are sent together:
+/// many clients then cost a message of several events, instead of one message after another.
+const SENDING_TIME: Duration = Duration::from_micros(20);
+const LONGEST_SENDING_TIME: Duration = Duration::from_millis(100);
 
 pub struct Hub {
     feed: Arc<dyn Feed>,
@@ -44,7 +46,7 @@ pub struct Hub {
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Hub").field("sockets", &self.sockets()).finish_non_exhaustive()
+        out.debug_struct("Hub").field("clients", &self.clients()).finish_non_exhaustive()
     }
 }
 
@@ -67,6 +69,14 @@ pub(in crate::web) struct Membership {
     pub(in crate::web) last_event_id: i64,
     /// Whether some of the missed events are unavailable.
     pub(in crate::web) gap: bool,
+}
+
+impl Membership {
+    /// What the client is told first; `known` is the last event that it knows.
+    pub(in crate::web) fn welcome(&self, known: Option<i64>) -> Vec<Notice> {
+        let gap = known.filter(|_| self.gap).map(Notice::gap);
+        [Notice::connected(self.last_event_id)].into_iter().chain(gap).collect()
+    }
 }
 
 /// Missed events that are older than the history in memory.
@@ -95,64 +105,47 @@ impl Hub {
         Ok(hub)
     }
 
+    /// The number of connected clients: sockets and streams.
     #[must_use]
-    pub fn sockets(&self) -> usize {
+    pub fn clients(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Closes every socket (1001) and waits a short time for their close frames.
+    /// Ends every stream, closes every socket (1001), and waits a short time for the clients to confirm it.
     pub async fn close(&self) {
         self.closing.cancel();
         self.sessions.close();
         if timeout(LEAVE_WITHIN, self.sessions.wait()).await.is_err() {
-            tracing::info!(sockets = self.sockets(), "some clients did not confirm the close of their sockets");
+            tracing::info!(clients = self.clients(), "some clients of live events did not confirm the end");
         }
     }
 
-    /// Serves one socket until it ends. `since` is the last event that the client knows, from the URL.
-    /// `key_end` completes if the client loses its access.
-    pub(in crate::web) async fn serve(
-        &self,
-        stream: WebSocketStream,
-        principal: Principal,
-        since: Option<String>,
-        key_end: impl Future<Output = KeyEnd>,
-    ) {
-        self.sessions.track_future(self.run_session(stream, principal, since, key_end)).await;
+    /// Is cancelled when the process stops.
+    pub(in crate::web) fn closing(&self) -> &CancellationToken {
+        &self.closing
     }
 
-    async fn run_session(
-        &self,
-        stream: WebSocketStream,
-        principal: Principal,
-        since: Option<String>,
-        key_end: impl Future<Output = KeyEnd>,
-    ) {
-        let known = since.as_deref().and_then(|text| text.parse().ok());
-        let Membership { outbox, last_event_id, gap } = self.join(principal, known).await;
-        let mut welcome = vec![Notice::connected(last_event_id)];
-        welcome.extend(known.filter(|_| gap).map(Notice::gap));
-        if since.is_some() && known.is_none() {
-            welcome.push(Notice::invalid("since must be the id of an event: nothing is replayed."));
-        }
-        Session::new(outbox, Arc::clone(&self.clock)).run(stream, welcome, &self.closing, key_end).await;
+    pub(in crate::web) fn clock(&self) -> &SharedClock {
+        &self.clock
     }
 
-    /// Puts events into the outbox of every socket, in order.
-    fn deliver(&self, events: Vec<RecordedEvent>) {
+    /// Counts a client until it is dropped.
+    pub(in crate::web) fn count_client(&self) -> TaskTrackerToken {
+        self.sessions.token()
+    }
+
+    /// Puts events into the outbox of every client, in order. Returns how long sending them takes, more or less.
+    fn deliver(&self, events: Vec<RecordedEvent>) -> Duration {
         if events.is_empty() {
-            return;
+            return Duration::ZERO;
         }
         record::live_events(events.len());
-        let mut room = self.state();
-        for event in events {
-            let event = Arc::new(Outgoing::from(event));
-            room.history.keep(Arc::clone(&event));
-            room.members.retain(|member| {
-                let member = member.upgrade();
-                member.as_ref().inspect(|outbox| outbox.offer(&event)).is_some()
-            });
-        }
+        let events: Vec<Arc<Outgoing>> = events.into_iter().map(|event| Arc::new(event.into())).collect();
+        let mut state = self.state();
+        events.iter().for_each(|event| state.history.keep(Arc::clone(event)));
+        state.members.retain(|member| member.upgrade().is_some_and(|outbox| outbox.offer(&events)));
+        let clients = u32::try_from(state.members.len()).unwrap_or(u32::MAX);
+        SENDING_TIME.saturating_mul(clients).min(LONGEST_SENDING_TIME)
     }
 
     /// Registers a client that knows all events up to `since`, or wants only future ones.
@@ -188,7 +181,7 @@ impl Hub {
             return Ok(Older { since: if since <= kept { since } else { newest }, events: vec![] });
         }
         let since = since.max(oldest - 1).max(newest - REPLAYED_AT_MOST);
-        Ok(Older { since, events: self.feed.list_after(since, REPLAYED_AT_MOST).await? })
+        Ok(Older { since, events: self.feed.list_after(since, REPLAYED_AT_MOST).await?.events })
     }
 
     fn state(&self) -> MutexGuard<'_, HubState> {

@@ -82,7 +82,7 @@ async fn session_replies_to_requests_and_sends_events() {
         (&json!("connected"), &json!(2), &json!(2))
     );
     assert_eq!(connected["server_version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(hub.sockets(), 1);
+    assert_eq!(hub.clients(), 1);
 
     feed.commit_and_publish(event(3));
     let received = receive(&mut client).await;
@@ -183,7 +183,7 @@ async fn sockets_are_closed_at_shutdown() {
         code
     };
     let (code, ()) = tokio::join!(listening, hub.close());
-    assert_eq!((code, hub.sockets()), (1001, 0));
+    assert_eq!((code, hub.clients()), (1001, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

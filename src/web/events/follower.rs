@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::coalesce::Coalescer;
 use super::feed::{Feed, FeedError};
+use crate::db::events::EventPage;
 use crate::domain::backoff::Backoff;
 use crate::domain::event::RecordedEvent;
 
@@ -25,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How many events are read at once, and the pause before the next batch, in which sockets send them, so that catching up
 /// does not look like slow clients.
-const BATCH: usize = 100;
+const BATCH: i64 = 100;
 const BREATH: Duration = Duration::from_millis(10);
 /// After an announcement that the table did not confirm, further ones wait for this long: false ones cause few reads.
 const UNCONFIRMED: Duration = Duration::from_millis(100);
@@ -38,10 +39,13 @@ enum Received {
     Doubt,
 }
 
+/// Delivers events, and returns how long that keeps the process busy.
+type Deliver = Box<dyn Fn(Vec<RecordedEvent>) -> Duration + Send + Sync>;
+
 /// The only reader of events in this process.
 pub(in crate::web) struct Follower {
     feed: Arc<dyn Feed>,
-    deliver: Box<dyn Fn(Vec<RecordedEvent>) + Send + Sync>,
+    deliver: Deliver,
     coalescer: Coalescer,
     /// The last event that was followed, whether it was sent or is delayed.
     last: i64,
@@ -58,7 +62,7 @@ impl Follower {
     pub(in crate::web) fn new(
         feed: Arc<dyn Feed>,
         last: i64,
-        deliver: impl Fn(Vec<RecordedEvent>) + Send + Sync + 'static,
+        deliver: impl Fn(Vec<RecordedEvent>) -> Duration + Send + Sync + 'static,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -100,16 +104,19 @@ impl Follower {
         }
     }
 
+    /// Delivers events. Those that are announced while the process is busy with them come next, together.
+    fn deliver(&mut self, events: Vec<RecordedEvent>) {
+        let busy = (self.deliver)(events);
+        self.announcements_count_from = self.announcements_count_from.max(Instant::now() + busy);
+    }
+
     /// Reads the table after the last event.
     async fn catch_up(&mut self) {
         loop {
             match self.read().await {
-                Ok(events) => {
-                    let more = events.len() == BATCH;
-
-                    for event in events {
-                        self.follow(event);
-                    }
+                Ok(page) => {
+                    let more = page.is_full;
+                    self.follow(page);
                     self.failures = 0;
                     self.next_read_at = Instant::now() + SILENCE;
                     if !more {
@@ -128,20 +135,22 @@ impl Follower {
         }
     }
 
-    async fn read(&self) -> Result<Vec<RecordedEvent>, FeedError> {
-        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        timeout(TIMEOUT, self.feed.list_after(self.last, limit)).await.map_err(|_| FeedError::Silent(TIMEOUT))?
+    async fn read(&self) -> Result<EventPage, FeedError> {
+        timeout(TIMEOUT, self.feed.list_after(self.last, BATCH)).await.map_err(|_| FeedError::Silent(TIMEOUT))?
     }
 
-    fn follow(&mut self, event: RecordedEvent) {
-        self.last = event.id;
-        let out = self.coalescer.admit(event, Instant::now());
-        (self.deliver)(out);
+    fn follow(&mut self, page: EventPage) {
+        let mut out = vec![];
+        for event in page.events {
+            out.extend(self.coalescer.admit(event, Instant::now()));
+        }
+        self.last = page.last.unwrap_or(self.last);
+        self.deliver(out);
     }
 
     fn release(&mut self) {
         let out = self.coalescer.release(Instant::now());
-        (self.deliver)(out);
+        self.deliver(out);
     }
 }
 

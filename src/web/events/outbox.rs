@@ -56,19 +56,33 @@ impl Outbox {
         Self { waiting: Mutex::new(waiting), added: Notify::new(), overflow: CancellationToken::new() }
     }
 
-    /// Adds an event if the client is subscribed to it and does not have it yet.
-    pub(in crate::web) fn offer(&self, event: &Arc<Outgoing>) {
-        if !self.waiting().offer(event) && !self.overflow.is_cancelled() {
+    /// Adds those of the events to which the client is subscribed and which it does not have yet. Returns whether there was room;
+    /// without, the client loses everything that waits, and is disconnected.
+    pub(in crate::web) fn offer(&self, events: &[Arc<Outgoing>]) -> bool {
+        let mut waiting = self.waiting();
+        let has_room = events.iter().all(|event| waiting.offer(event));
+        if !has_room {
+            waiting.events = VecDeque::new();
             self.overflow.cancel();
             record::live_client_dropped();
         }
-        self.added.notify_one();
+        let is_empty = waiting.events.is_empty();
+        drop(waiting);
+        if !is_empty {
+            self.added.notify_one();
+        }
+        has_room
+    }
+
+    /// Removes the next event if there is one.
+    pub(in crate::web) fn try_next(&self) -> Option<Arc<Outgoing>> {
+        self.waiting().take()
     }
 
     /// Waits for the next event and removes it.
     pub(in crate::web) async fn next(&self) -> Arc<Outgoing> {
         loop {
-            if let Some(event) = self.waiting().take() {
+            if let Some(event) = self.try_next() {
                 return event;
             }
             self.added.notified().await;
@@ -88,9 +102,9 @@ impl Outbox {
         self.waiting().done
     }
 
-    /// The text of an event for the client.
-    pub(in crate::web) fn text(&self, event: &Outgoing) -> String {
-        event.text(PiiAccess::for_role(self.waiting().principal.role)).to_owned()
+    /// Whether the client sees personal data.
+    pub(in crate::web) fn pii_access(&self) -> PiiAccess {
+        PiiAccess::for_role(self.waiting().principal.role)
     }
 
     /// Completes when the client could not keep up.
@@ -179,16 +193,16 @@ mod tests {
 
     fn fill(outbox: &Outbox, ids: std::ops::RangeInclusive<usize>) {
         for id in ids {
-            outbox.offer(&outgoing(new_transactions(i64::try_from(id).expect("small"), Source::Vima)));
+            outbox.offer(&[outgoing(new_transactions(i64::try_from(id).expect("small"), Source::Vima))]);
         }
     }
 
     #[test]
     fn superseded_progress_is_dropped_for_room() {
         let outbox = Outbox::new(Principal::anyone(), 0, vec![]);
-        outbox.offer(&outgoing(progressed(1, Source::Vima, 1)));
-        outbox.offer(&outgoing(progressed(2, Source::Payshack, 1)));
-        outbox.offer(&outgoing(progressed(3, Source::Vima, 2)));
+        outbox.offer(&[outgoing(progressed(1, Source::Vima, 1))]);
+        outbox.offer(&[outgoing(progressed(2, Source::Payshack, 1))]);
+        outbox.offer(&[outgoing(progressed(3, Source::Vima, 2))]);
         fill(&outbox, 4..=CAPACITY + 1);
         assert!(!outbox.overflow.is_cancelled());
         let ids = taken(&outbox);
@@ -202,6 +216,7 @@ mod tests {
         assert!(!outbox.overflow.is_cancelled());
         fill(&outbox, CAPACITY + 1..=CAPACITY + 1);
         assert!(outbox.overflow.is_cancelled());
+        assert_eq!(taken(&outbox), [0; 0], "a client that is lost costs no memory");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::domain::event::Event;
 use crate::domain::transaction::Source;
 
 /// Every event type of the contract, whether or not this release sends it.
-const EVENTS: [&str; 14] = [
+pub(in crate::web) const EVENTS: [&str; 14] = [
     "sync_started",
     "sync_progress",
     "sync_completed",
@@ -71,6 +71,11 @@ fn parse_events(mut patterns: Vec<String>) -> Result<Vec<String>, SubscriptionEr
     patterns.dedup();
     let unknown = list(patterns.iter().filter(|pattern| !EVENTS.iter().any(|name| matches(pattern, name))));
     if unknown.is_empty() { Ok(patterns) } else { Err(SubscriptionError::Events { unknown }) }
+}
+
+/// Accepts a name of an event, or a prefix that ends in `*`.
+pub(in crate::web) fn parse_pattern(pattern: &str) -> Result<(), SubscriptionError> {
+    parse_events(vec![pattern.to_owned()]).map(drop)
 }
 
 fn parse_sources(names: &[String]) -> Result<Vec<Source>, SubscriptionError> {

@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use sqlx::PgPool;
 
+use crate::db::events::EventPage;
 use crate::db::{self, DbError};
-use crate::domain::event::RecordedEvent;
 use crate::redis::{Redis, RedisError};
 
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub trait Feed: Send + Sync + 'static {
     async fn listen(&self) -> Result<BoxStream<'static, Result<i64, FeedError>>, FeedError>;
 
     /// Events after `id` from the table, oldest first.
-    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError>;
+    async fn list_after(&self, id: i64, limit: i64) -> Result<EventPage, FeedError>;
 
     /// The ids of the oldest and the newest event of the table; zeros if it is empty.
     async fn get_bounds(&self) -> Result<(i64, i64), FeedError>;
@@ -45,7 +45,7 @@ impl Feed for ServerFeed {
         Ok(self.redis.listen().await?.map(|heard| Ok(heard?)).boxed())
     }
 
-    async fn list_after(&self, id: i64, limit: i64) -> Result<Vec<RecordedEvent>, FeedError> {
+    async fn list_after(&self, id: i64, limit: i64) -> Result<EventPage, FeedError> {
         Ok(db::events::list_after(&self.pool, id, limit).await?)
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::message::{LONGEST, Notice, Request};
+use super::message::{LONGEST, Notice, Outgoing, Request};
 use super::outbox::Outbox;
 use super::subscription::Subscription;
 use crate::clock::SharedClock;
@@ -131,12 +131,25 @@ impl Session {
         loop {
             let message = tokio::select! {
                 Some(reply) = queue.recv() => self.message(reply),
-                event = self.outbox.next() => Message::text(self.outbox.text(&event)),
+                event = self.outbox.next() => self.event(&event),
             };
-            if sink.send(message).await.is_err() {
+            if self.send(sink, message).await.is_err() {
                 return End::Gone;
             }
         }
+    }
+
+    /// Sends a message, together with the events that wait.
+    async fn send(&self, sink: &mut SplitSink<WebSocketStream, Message>, message: Message) -> io::Result<()> {
+        sink.feed(message).await?;
+        while let Some(event) = self.outbox.try_next() {
+            sink.feed(self.event(&event)).await?;
+        }
+        sink.flush().await
+    }
+
+    fn event(&self, event: &Outgoing) -> Message {
+        Message::text(event.text(self.outbox.pii_access()))
     }
 
     fn message(&self, reply: Reply) -> Message {

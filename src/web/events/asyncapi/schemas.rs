@@ -1,0 +1,94 @@
+//! The messages, and the schemas of their payloads, from the types that are serialized.
+
+use schemars::generate::{Contract, SchemaSettings};
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::examples;
+use crate::domain::event::Event;
+use crate::web::events::message::{Notice, Request};
+
+/// The messages by their names, and the schemas that they share.
+pub(super) struct Described {
+    pub(super) events: Map<String, Value>,
+    pub(super) notices: Map<String, Value>,
+    pub(super) requests: Map<String, Value>,
+    pub(super) schemas: Map<String, Value>,
+}
+
+/// What every message of the server has besides its own fields.
+#[derive(JsonSchema, Serialize)]
+struct Envelope {
+    /// Of an event: its position in the order of commits. Of another message: the id of the event before it.
+    id: i64,
+    /// RFC 3339, in UTC.
+    timestamp: chrono::DateTime<chrono::Utc>,
+}
+
+pub(super) fn describe() -> Described {
+    let mut sent = generator(Contract::Serialize);
+    let envelope = value(Envelope::json_schema(&mut sent));
+    let events = messages(&value(Event::json_schema(&mut sent)), Some(&envelope), &examples::events());
+    let notices = messages(&value(Notice::json_schema(&mut sent)), Some(&envelope), &examples::notices());
+    let mut received = generator(Contract::Deserialize);
+    let requests = messages(&value(Request::json_schema(&mut received)), None, &examples::requests());
+    let mut schemas = sent.take_definitions(true);
+    schemas.extend(received.take_definitions(true));
+    schemas.sort_keys();
+    Described { events, notices, requests, schemas }
+}
+
+/// AsyncAPI's schemas are those of JSON Schema, draft 7.
+fn generator(contract: Contract) -> SchemaGenerator {
+    let settings = SchemaSettings::draft07().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.contract = contract;
+    });
+    settings.into_generator()
+}
+
+fn value(schema: schemars::Schema) -> Value {
+    schema.to_value()
+}
+
+/// A message for each variant of an enum that is tagged by `type`.
+fn messages(of_enum: &Value, envelope: Option<&Value>, examples: &[Value]) -> Map<String, Value> {
+    let variants = of_enum["oneOf"].as_array().into_iter().flatten();
+    variants
+        .map(|variant| {
+            let name = variant["properties"]["type"]["const"].as_str().unwrap_or_default();
+            let examples: Vec<Value> = examples
+                .iter()
+                .filter(|example| example["type"] == name)
+                .map(|example| json!({"name": name, "payload": example}))
+                .collect();
+            let message = json!({
+                "name": name,
+                "title": name,
+                "summary": variant["description"],
+                "contentType": "application/json",
+                "payload": payload(variant, envelope),
+                "examples": examples,
+            });
+            (name.to_owned(), message)
+        })
+        .collect()
+}
+
+/// The fields of a variant after `type`, and those that every message has.
+fn payload(variant: &Value, envelope: Option<&Value>) -> Value {
+    let (mut properties, mut required) = (Map::new(), vec![]);
+    let tag = json!({"properties": {"type": variant["properties"]["type"]}, "required": ["type"]});
+    for part in [Some(&tag), envelope, Some(variant)].into_iter().flatten() {
+        for (name, schema) in part["properties"].as_object().into_iter().flatten() {
+            properties.entry(name.clone()).or_insert_with(|| schema.clone());
+        }
+        for name in part["required"].as_array().into_iter().flatten() {
+            if !required.contains(name) {
+                required.push(name.clone());
+            }
+        }
+    }
+    json!({"type": "object", "properties": properties, "required": required})
+}
