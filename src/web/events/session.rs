@@ -71,9 +71,9 @@ impl End {
     }
 }
 
-/// A message to the client besides events.
+/// A message to the client besides events. The queue of every socket has room for 32 of them, so they are small.
 enum Reply {
-    Notice(Notice),
+    Notice(Box<Notice>),
     Ping,
 }
 
@@ -124,7 +124,7 @@ impl Session {
         queue: &mut Receiver<Reply>,
     ) -> End {
         for notice in welcome {
-            if sink.send(self.message(Reply::Notice(notice))).await.is_err() {
+            if sink.send(self.message(Reply::Notice(Box::new(notice)))).await.is_err() {
                 return End::Gone;
             }
         }
@@ -176,7 +176,7 @@ impl Session {
                 Message::Binary(_) => Notice::unreadable("Binary messages are not understood: send JSON as text."),
                 Message::Ping(_) | Message::Pong(_) | Message::Close(_) => continue,
             };
-            if replies.send(Reply::Notice(notice)).await.is_err() {
+            if replies.send(Reply::Notice(Box::new(notice))).await.is_err() {
                 return End::Gone;
             }
         }

@@ -248,3 +248,79 @@ fn heartbeats(every: Duration) -> Interval {
 fn retry() -> Bytes {
     format!("retry: {}\n\n", rand::rng().random_range(RECONNECT_AFTER_MS)).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio_util::task::TaskTracker;
+
+    use super::super::outbox::CAPACITY;
+    use super::super::tests::new_transactions;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::domain::access::Principal;
+
+    fn stream(outbox: &Arc<Outbox>, heartbeat: Duration) -> EventStream {
+        EventStream {
+            outbox: Arc::clone(outbox),
+            clock: Arc::new(SystemClock),
+            closing: CancellationToken::new(),
+            key_end: Box::pin(pending()),
+            heartbeats: heartbeats(heartbeat),
+            ended: false,
+            _counted: (TaskTracker::new().token(), None),
+        }
+    }
+
+    fn outbox() -> Arc<Outbox> {
+        Arc::new(Outbox::new(Principal::anyone(), 0, vec![]))
+    }
+
+    fn offer(outbox: &Outbox, ids: std::ops::RangeInclusive<i64>) {
+        let events: Vec<_> = ids.map(|id| Arc::new(new_transactions(id, Source::Vima).into())).collect();
+        outbox.offer(&events);
+    }
+
+    async fn next(stream: &mut EventStream) -> Option<String> {
+        let block = tokio::time::timeout(Duration::from_secs(5), stream.next()).await.expect("in time");
+        block.map(|block| String::from_utf8(block.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn heartbeat_advances_the_id_past_events_of_no_interest() {
+        let outbox = outbox();
+        let mut stream = stream(&outbox, Duration::from_millis(5));
+        assert_eq!(next(&mut stream).await.as_deref(), Some(": heartbeat\nid: 0\n\n"));
+        outbox.subscribe(Subscription { events: vec!["sync_*".to_owned()], sources: Source::ALL.to_vec() });
+        offer(&outbox, 1..=7);
+        assert_eq!(next(&mut stream).await.as_deref(), Some(": heartbeat\nid: 7\n\n"));
+    }
+
+    #[tokio::test]
+    async fn stream_ends_with_a_reason_and_a_time_to_come_back() {
+        let forever = Duration::from_mins(60);
+        let slow = outbox();
+        let capacity = i64::try_from(CAPACITY).expect("small");
+        offer(&slow, 1..=capacity);
+        let mut too_slow = stream(&slow, forever);
+        assert!(next(&mut too_slow).await.is_some_and(|block| block.starts_with("id: 1\nevent: new_transactions\n")));
+        offer(&slow, capacity + 1..=capacity + 2);
+        let mut revoked = stream(&outbox(), forever);
+        revoked.key_end = Box::pin(ready(KeyEnd::SessionEnded));
+        let mut stopped = stream(&outbox(), forever);
+        stopped.closing.cancel();
+        for (stream, reason) in [
+            (&mut too_slow, ": events come faster than you read them: connect again\n\n"),
+            (&mut revoked, ": session ended: sign in again\n\n"),
+            (&mut stopped, ": the server stops: connect again\n\n"),
+        ] {
+            let end = next(stream).await.expect("a last block");
+            let (retry, comment) = end.split_once("\n\n").expect("two blocks");
+            let retry = retry.strip_prefix("retry: ").expect("a time").parse().expect("milliseconds");
+            assert!(RECONNECT_AFTER_MS.contains(&retry), "{retry}");
+            assert_eq!(comment, reason);
+            assert_eq!(next(stream).await, None);
+        }
+    }
+}
