@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::access::{FileAudience, Principal};
@@ -176,13 +176,33 @@ impl Event {
 }
 
 /// An event with its position in the order of commits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RecordedEvent {
     /// Increases in the order in which the transactions that wrote the events were committed.
     pub id: i64,
     pub timestamp: DateTime<Utc>,
     #[serde(flatten)]
     pub event: Event,
+}
+
+/// As the message that clients receive. The position is its `id`; an event that has an `id` of its own keeps it, and the position
+/// is `event_id`.
+impl Serialize for RecordedEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Message<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            id: Option<i64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            event_id: Option<i64>,
+            timestamp: DateTime<Utc>,
+            #[serde(flatten)]
+            event: &'a Event,
+        }
+        let has_own_id = matches!(self.event, Event::ExportReady { .. });
+        let (id, event_id) = if has_own_id { (None, Some(self.id)) } else { (Some(self.id), None) };
+        Message { id, event_id, timestamp: self.timestamp, event: &self.event }.serialize(serializer)
+    }
 }
 
 #[cfg(test)]
@@ -208,6 +228,16 @@ mod tests {
             r#"{"id":7,"timestamp":"2026-01-15T10:00:00Z","type":"sync_progress","source":"vima","progress":50,"total":200,"percent":25.0}"#
         );
         assert_eq!(serde_json::from_str::<RecordedEvent>(&text).expect("what was written"), recorded);
+    }
+
+    #[test]
+    fn event_with_an_id_of_its_own_has_its_position_beside_it() {
+        let event = Event::ExportReady { id: Uuid::nil(), audience: None };
+        let recorded = RecordedEvent { id: 7, timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"), event };
+        assert_eq!(
+            serde_json::to_string(&recorded).expect("plain data"),
+            r#"{"event_id":7,"timestamp":"2026-01-15T10:00:00Z","type":"export_ready","id":"00000000-0000-0000-0000-000000000000"}"#
+        );
     }
 
     #[test]

@@ -97,10 +97,8 @@ impl EventStream {
         }
         let message = data?;
         assert_described(&message);
-        assert_eq!(
-            (message["type"].as_str(), message["id"].to_string()),
-            (name.as_deref(), self.last_event_id.clone()?)
-        );
+        let position = message.get("event_id").unwrap_or(&message["id"]).to_string();
+        assert_eq!((message["type"].as_str(), Some(position)), (name.as_deref(), self.last_event_id.clone()));
         self.received.push(message.clone());
         Some(message)
     }

@@ -24,7 +24,8 @@ static DOCUMENT: LazyLock<EventsDocument> = LazyLock::new(EventsDocument::new);
 const DESCRIPTION: &str = "Live events: syncs, new and changed payments, metrics, reconciliations, jobs and exports, as they happen.
 
 A message is a flat JSON object with `type`, `id` and `timestamp`. The ids of events increase strictly within a connection; a \
-message that is not an event has the id of the event before it. After a lost connection, connect again with the last id that was \
+message that is not an event has the id of the event before it. `export_ready` has the id of the export, and its own as `event_id`. \
+After a lost connection, connect again with the last id that was \
 received: what was missed is sent first, each event once. `gap` says that some of it is no longer available: then load what is shown \
 again. `sync_progress` and `metrics_updated` are limited in rate; superseded ones are dropped.
 

@@ -76,17 +76,21 @@ fn messages(of_enum: &Value, envelope: Option<&Value>, examples: &[Value]) -> Ma
         .collect()
 }
 
-/// The fields of a variant after `type`, and those that every message has.
+/// The fields of a variant after `type`, and those that every message has. A variant with an `id` of its own keeps it; that of the
+/// message is then `event_id`.
 fn payload(variant: &Value, envelope: Option<&Value>) -> Value {
     let (mut properties, mut required) = (Map::new(), vec![]);
     let tag = json!({"properties": {"type": variant["properties"]["type"]}, "required": ["type"]});
-    for part in [Some(&tag), envelope, Some(variant)].into_iter().flatten() {
+    for (part, is_envelope) in [(Some(&tag), false), (envelope, true), (Some(variant), false)] {
+        let in_variant = |name: &str| is_envelope && variant["properties"].get(name).is_some();
+        let named = |name: &str| if in_variant(name) { format!("event_{name}") } else { name.to_owned() };
+        let Some(part) = part else { continue };
         for (name, schema) in part["properties"].as_object().into_iter().flatten() {
-            properties.entry(name.clone()).or_insert_with(|| schema.clone());
+            properties.entry(named(name)).or_insert_with(|| schema.clone());
         }
-        for name in part["required"].as_array().into_iter().flatten() {
-            if !required.contains(name) {
-                required.push(name.clone());
+        for name in part["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(named) {
+            if !required.contains(&name) {
+                required.push(name);
             }
         }
     }
