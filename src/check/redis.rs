@@ -5,7 +5,7 @@ use crate::config::ServersConfig;
 use crate::db::installation;
 use crate::db::pool::{DatabaseSettings, connect};
 use crate::db::process_connections::{Process, smallest_deployment};
-use crate::redis::{Redis, RedisError};
+use crate::redis::Redis;
 
 /// The oldest major version whose scripts may write after they have read the clock, and that has TLS.
 const MIN_REDIS: u32 = 6;
@@ -23,13 +23,13 @@ pub(super) async fn check_redis(servers: &ServersConfig) -> Vec<Finding> {
         Ok(None) => Finding::Warning("redis: maxmemory-policy is not reported; it must be noeviction".to_owned()),
         Err(error) => Finding::Warning(format!("redis: maxmemory-policy is unknown ({error})")),
     };
-    let connections = check_connections(redis.find_max_connections().await);
-    let version = check_version(redis.find_version().await);
+    let connections = check_connections(redis.find_max_connections().await.ok().flatten());
+    let version = check_version(redis.find_version().await.ok().flatten());
     vec![check_namespace(&redis, &servers.database).await, version, policy, connections]
 }
 
-fn check_version(found: Result<Option<String>, RedisError>) -> Finding {
-    let Ok(Some(version)) = found else {
+fn check_version(found: Option<String>) -> Finding {
+    let Some(version) = found else {
         return Finding::Warning(format!("redis: of an unknown version; {MIN_REDIS} or later is needed"));
     };
     match version.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
@@ -49,17 +49,17 @@ fn connections(process: Process) -> u32 {
 }
 
 /// Compares the connections of one process of each kind with what the server allows. During a deployment there are two of each.
-fn check_connections(allowed: Result<Option<u32>, RedisError>) -> Finding {
+fn check_connections(allowed: Option<u32>) -> Finding {
     let used: u32 = smallest_deployment().into_iter().map(|(process, number)| number * connections(process)).sum();
     let (used_by, most) = (format!("redis: one deployment uses at most {used} connections"), used * 2);
     match allowed {
-        Ok(Some(allowed)) if allowed < most => Finding::Warning(format!(
+        Some(allowed) if allowed < most => Finding::Warning(format!(
             "{used_by}, and {most} while a release replaces another, but Redis allows only {allowed}; choose a larger plan, or \
              raise maxclients"
         )),
-        Ok(Some(allowed)) => Finding::Ok(format!("{used_by}; Redis allows {allowed}")),
+        Some(allowed) => Finding::Ok(format!("{used_by}; Redis allows {allowed}")),
         // Small plans limit connections without reporting it.
-        Ok(None) | Err(_) => Finding::Ok(format!("{used_by}; Redis does not report how many it allows")),
+        None => Finding::Ok(format!("{used_by}; Redis does not report how many it allows")),
     }
 }
 
