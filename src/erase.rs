@@ -77,6 +77,7 @@ fn print(counts: &ErasureCounts) {
         (texts.discrepancy_changes, "changes of discrepancies"),
         (texts.jobs, "errors of jobs"),
         (texts.sync_runs, "errors of syncs"),
+        (texts.webhook_deliveries, "messages of webhooks"),
         (texts.orders_of_exports, "orders of exports"),
         (texts.audit_entries, "entries of the audit log"),
     ] {

@@ -1,4 +1,4 @@
-//! The base of every HTTP client: providers, exchange rates, the object store, the identity provider.
+//! The base of every HTTP client: providers, exchange rates, the object store, the identity provider, webhooks.
 //!
 //! What must hold for each request that leaves this program is decided once, here:
 //!
@@ -43,6 +43,12 @@ impl Outbound {
     #[must_use]
     pub fn new(proxy: Option<ProxyUrl>) -> Self {
         Self { proxy }
+    }
+
+    /// Whether a proxy makes the connections, and resolves the names.
+    #[must_use]
+    pub fn has_proxy(&self) -> bool {
+        self.proxy.is_some()
     }
 
     /// The base of a client; the caller adds its timeouts.

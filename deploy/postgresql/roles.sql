@@ -58,6 +58,8 @@ BEGIN
             -- Payments are never deleted.
             ('psp_worker', 'DELETE', ARRAY['transactions', 'transaction_changes', 'discrepancies', 'discrepancy_changes']),
             ('psp_worker', 'INSERT, UPDATE, DELETE', ARRAY['api_keys', '_sqlx_migrations']),
+            -- A worker disables a webhook, and no more.
+            ('psp_worker', 'INSERT, DELETE', ARRAY['webhooks']),
             ('psp_worker', 'INSERT, UPDATE', ARRAY['idempotent_requests', 'sessions']),
             -- It signs cursors and tickets of the web processes.
             ('psp_worker', 'SELECT, INSERT, UPDATE, DELETE', ARRAY['cursor_key'])

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{JobsConfig, ReconciliationConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
+use psp_dashboard::domain::sealing::SealingKeys;
 use psp_dashboard::operations::export::exporter::Exporter;
 use psp_dashboard::operations::export::store::ExportStore;
 use psp_dashboard::operations::provider_coordination::{share_rate_limit, share_session};
 use psp_dashboard::operations::rate_cache::RateCache;
 use psp_dashboard::operations::reading_rules::ReadingRules;
 use psp_dashboard::operations::scrape::Scraper;
+use psp_dashboard::operations::webhooks::sender::WebhookSender;
 use psp_dashboard::providers::exchange_rates::ExchangeRatesClient;
 use psp_dashboard::providers::payshack::PayshackClient;
 use psp_dashboard::providers::vima::VimaClient;
@@ -38,6 +40,9 @@ pub struct JobContext {
     pub exporter: Exporter,
     /// Where exported files are stored.
     pub export_store: ExportStore,
+    pub webhook_sender: WebhookSender,
+    /// They encrypt the secrets of webhooks; `None` if `WEBHOOK_ENCRYPTION_KEY` is not set.
+    pub webhook_keys: Option<SealingKeys>,
 }
 
 impl JobContext {
@@ -70,6 +75,8 @@ impl JobContext {
             exchange_rates: providers.exchange_rates.clone().map(|url| ExchangeRatesClient::new(feed, url)),
             exporter: Exporter::for_jobs(pools.work_pool.clone(), Arc::clone(&clock)).with_quota(config.export_quota),
             export_store: ExportStore::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
+            webhook_sender: WebhookSender::new(&config.webhooks)?,
+            webhook_keys: config.webhooks.keys.clone(),
             clock,
             pool: pools.work_pool,
             queue_pool: pools.queue_pool,

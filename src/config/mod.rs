@@ -18,6 +18,7 @@ mod published;
 mod reconciliation;
 mod servers;
 mod sign_in;
+mod webhooks;
 
 pub use access::{AccessConfig, BootstrapKey};
 pub use env_vars::{ConfigError, EnvVars, Setting};
@@ -30,6 +31,7 @@ pub use providers::{ProvidersConfig, SyncConfig};
 pub use reconciliation::ReconciliationConfig;
 pub use servers::{LogFormat, ServersConfig, TelemetryConfig};
 pub use sign_in::{Issuer, OidcConfig, PublicUrl};
+pub use webhooks::WebhooksConfig;
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;

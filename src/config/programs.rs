@@ -6,8 +6,8 @@ use chrono_tz::Tz;
 
 use super::{
     AccessConfig, EnvVars, HttpConfig, LimitsConfig, MetricsListenerConfig, NetworkConfig, ProvidersConfig,
-    ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, access, export_quota, export_store,
-    number_in, seconds,
+    ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, WebhooksConfig, access, export_quota,
+    export_store, number_in, seconds,
 };
 use crate::domain::export_quota::ExportQuota;
 use crate::objects::ObjectSettings;
@@ -34,6 +34,7 @@ pub struct WebConfig {
     /// `None` stores exported files in the database.
     pub export_store: Option<ObjectSettings>,
     pub export_quota: ExportQuota,
+    pub webhooks: WebhooksConfig,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
     /// `None` serves metrics only to admins, beside the API.
@@ -55,6 +56,7 @@ impl WebConfig {
         let report_timezone = env.optional(Setting::open("REPORT_TIMEZONE", "Asia/Kolkata"), Tz::UTC);
         let export_store = export_store::read(env);
         let export_quota = export_quota::read(env);
+        let webhooks = WebhooksConfig::read(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
         Some(Self {
@@ -70,6 +72,7 @@ impl WebConfig {
             report_timezone: report_timezone?,
             export_store: export_store?,
             export_quota: export_quota?,
+            webhooks: webhooks?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
             metrics: metrics?,
@@ -124,6 +127,7 @@ pub struct JobsConfig {
     /// `None` stores exported files in the database.
     pub export_store: Option<ObjectSettings>,
     pub export_quota: ExportQuota,
+    pub webhooks: WebhooksConfig,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
     /// `None` serves no metrics.
@@ -140,6 +144,7 @@ impl JobsConfig {
         let retention = RetentionConfig::read(env);
         let export_store = export_store::read(env);
         let export_quota = export_quota::read(env);
+        let webhooks = WebhooksConfig::read(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
         let metrics = MetricsListenerConfig::read(env, &access::read_listening_host(env), None);
@@ -152,6 +157,7 @@ impl JobsConfig {
             retention: retention?,
             export_store: export_store?,
             export_quota: export_quota?,
+            webhooks: webhooks?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
             metrics: metrics?,

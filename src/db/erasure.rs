@@ -92,6 +92,7 @@ pub struct TextCounts {
     pub discrepancy_changes: i64,
     pub jobs: i64,
     pub sync_runs: i64,
+    pub webhook_deliveries: i64,
     pub orders_of_exports: i64,
     pub audit_entries: i64,
 }
@@ -109,6 +110,8 @@ pub async fn count_texts(executor: impl PgExecutor<'_>, pattern: &str) -> Result
                   (SELECT count(*) FROM jobs WHERE error ~* $1)
                     + (SELECT count(*) FROM job_attempts WHERE error ~* $1) AS "jobs!",
                   (SELECT count(*) FROM sync_runs WHERE error ~* $1) AS "sync_runs!",
+                  (SELECT count(*) FROM webhook_deliveries WHERE concat_ws(' ', payload, response) ~* $1)
+                      AS "webhook_deliveries!",
                   (SELECT count(*) FROM exports WHERE wanted::text ~* $1) AS "orders_of_exports!",
                   (SELECT count(*) FROM audit_log
                     WHERE concat_ws(' ', details, before, after) ~* $1
@@ -147,7 +150,11 @@ pub async fn erase_texts(connection: &mut PgConnection, pattern: &str) -> Result
            erased_attempts AS (
                UPDATE job_attempts SET error = regexp_replace(error, $1, $2, 'gi') WHERE error ~* $1),
            erased_jobs AS (UPDATE jobs SET error = regexp_replace(error, $1, $2, 'gi') WHERE error ~* $1),
-           erased_runs AS (UPDATE sync_runs SET error = regexp_replace(error, $1, $2, 'gi') WHERE error ~* $1)
+           erased_runs AS (UPDATE sync_runs SET error = regexp_replace(error, $1, $2, 'gi') WHERE error ~* $1),
+           erased_deliveries AS (
+               UPDATE webhook_deliveries
+                  SET payload = regexp_replace(payload, $1, $2, 'gi'), response = regexp_replace(response, $1, $2, 'gi')
+                WHERE concat_ws(' ', payload, response) ~* $1)
            UPDATE discrepancies
               SET note = regexp_replace(note, $1, $2, 'gi'), assignee = regexp_replace(assignee, $1, $2, 'gi')
             WHERE concat_ws(' ', note, assignee) ~* $1"#,

@@ -49,14 +49,31 @@ pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<EventPage,
         .await?;
     let last = rows.last().map(|row| row.id);
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    let known = rows.into_iter().filter_map(|row| match serde_json::from_value(row.body) {
-        Ok(event) => Some(RecordedEvent { id: row.id, timestamp: row.created_at, event }),
+    let events = rows.into_iter().filter_map(|row| read(row.id, row.created_at, row.body)).collect();
+    Ok(EventPage { events, last, is_full })
+}
+
+/// Lists the events after the id `after`, up to `through`, oldest first. Skips what [`list_after`] skips.
+pub async fn list_between(
+    connection: &mut PgConnection,
+    after: i64,
+    through: i64,
+) -> Result<Vec<RecordedEvent>, DbError> {
+    let rows =
+        sqlx::query!("SELECT id, created_at, body FROM events WHERE id > $1 AND id <= $2 ORDER BY id", after, through)
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().filter_map(|row| read(row.id, row.created_at, row.body)).collect())
+}
+
+fn read(id: i64, timestamp: DateTime<Utc>, body: serde_json::Value) -> Option<RecordedEvent> {
+    match serde_json::from_value(body) {
+        Ok(event) => Some(RecordedEvent { id, timestamp, event }),
         Err(error) => {
-            tracing::warn!(%error, id = row.id, "skipped an event that this release cannot read");
+            tracing::warn!(%error, id, "skipped an event that this release cannot read");
             None
         }
-    });
-    Ok(EventPage { events: known.collect(), last, is_full })
+    }
 }
 
 /// The ids of the oldest and the newest stored event; zeros if there are none.

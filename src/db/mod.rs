@@ -34,6 +34,7 @@ pub mod snapshot;
 pub mod sync;
 pub mod transactions;
 mod types;
+pub mod webhooks;
 pub mod writable;
 
 pub use error::DbError;

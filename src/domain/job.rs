@@ -18,8 +18,8 @@ use super::sync::SyncArgs;
 use super::transaction::Source;
 
 pub use kinds::{
-    EXPORT, HOUSEKEEPING, JobKind, KINDS, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE,
-    SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength, SuspectPolicy,
+    DELIVER_WEBHOOK, EXPORT, HOUSEKEEPING, JobKind, KINDS, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES,
+    REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength, SuspectPolicy,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,6 +106,16 @@ impl Priority {
     pub const ALL: [Self; 3] = [Self::Interactive, Self::Scheduled, Self::Backfill];
 }
 
+/// The arguments of a `deliver-webhook` job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookArgs {
+    pub webhook_id: Uuid,
+    /// Only this delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<Uuid>,
+}
+
 /// A job to enqueue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
@@ -142,6 +152,20 @@ impl NewJob {
     #[must_use]
     pub fn reconcile(args: ReconcileArgs, trigger: Trigger) -> Self {
         Self::with_args(&RECONCILE, serde_json::json!(args), trigger)
+    }
+
+    /// Delivers what is due for a webhook.
+    #[must_use]
+    pub fn deliver_webhook(webhook_id: Uuid) -> Self {
+        let args = WebhookArgs { webhook_id, delivery_id: None };
+        Self::with_args(&DELIVER_WEBHOOK, serde_json::json!(args), Trigger::Schedule)
+    }
+
+    /// Makes one test delivery, without waiting for others.
+    #[must_use]
+    pub fn test_webhook(webhook_id: Uuid, delivery_id: Uuid) -> Self {
+        let args = WebhookArgs { webhook_id, delivery_id: Some(delivery_id) };
+        Self::with_args(&DELIVER_WEBHOOK, serde_json::json!(args), Trigger::Api)
     }
 
     /// Deduplicated with any unfinished job of the kind.
@@ -189,6 +213,19 @@ mod tests {
             );
         }
         assert_eq!(NewJob::without_args(&HOUSEKEEPING, Trigger::Cli).limit_key.as_deref(), Some("housekeeping"));
+    }
+
+    #[test]
+    fn webhooks_do_not_wait_for_each_other() {
+        let [first, second, test] = [1, 2, 3].map(Uuid::from_u128);
+        let keys = [
+            NewJob::deliver_webhook(first),
+            NewJob::deliver_webhook(second),
+            NewJob::test_webhook(first, test),
+            NewJob::test_webhook(second, test),
+        ];
+        let keys = keys.map(|job| job.limit_key.expect("a limit"));
+        assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[2] == keys[3], "{keys:?}");
     }
 
     #[test]

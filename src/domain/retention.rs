@@ -66,6 +66,8 @@ string_enum! {
         AuditLog = "audit_log",
         Exports = "exports",
         ExportedRows = "exported_rows",
+        /// Since they ended, or have waited at a disabled endpoint.
+        WebhookDeliveries = "webhook_deliveries",
         /// The bytes of exports, wherever they are stored.
         ExportFiles = "export_files",
     }
@@ -96,7 +98,13 @@ impl ExpiringRows {
             // Exports: much longer than the file, so that a late download is answered with "expired" instead of "not found".
             // Results: until then, what two runs of a day have found can be compared.
             // Sessions: until then, who was signed in can be looked up. Names may be e-mail addresses, so not longer.
-            Self::Ticks | Self::Exports | Self::ExportedRows | Self::SupersededResults | Self::Sessions => days(30),
+            // Deliveries: until then, they can be replayed.
+            Self::Ticks
+            | Self::Exports
+            | Self::ExportedRows
+            | Self::SupersededResults
+            | Self::Sessions
+            | Self::WebhookDeliveries => days(30),
             // A record that could not be parsed may be a payment that is stored nowhere else, so a person gets 90 days to act.
             // It may also name a payer, so it is not kept longer. The runs that it names are kept as long.
             Self::Quarantine | Self::UnreadablePages | Self::SyncRuns | Self::ReconciliationRuns => days(90),
@@ -114,7 +122,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 50] = {
+pub const RETENTION: [RetentionRule; 52] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -165,6 +173,8 @@ pub const RETENTION: [RetentionRule; 50] = {
         rule("audit_head", Bounded("one row")),
         rule("erased_identifiers", Kept("short digests, so that a person who was erased is not stored again")),
         rule("erasure_key", Bounded("one row")),
+        rule("webhooks", Bounded("the endpoints that people create")),
+        rule("webhook_deliveries", Expires(&[Rows::WebhookDeliveries])),
         rule("exports", Expires(&[Rows::Exports])),
         rule("exported_rows", Expires(&[Rows::ExportedRows])),
         rule("export_pieces", Expires(&[Rows::ExportFiles])),

@@ -16,6 +16,7 @@ use crate::db::metadata::balances;
 use crate::db::reconciliation::{record, results};
 use crate::db::sync::{quarantine, runs, streams, unreadable_pages};
 use crate::db::transactions::exchange_rates;
+use crate::db::webhooks::deliveries;
 use crate::db::{DbError, events, exports, jobs};
 use crate::domain::job::JobState;
 use crate::domain::retention::ExpiringRows;
@@ -71,6 +72,7 @@ async fn delete_batch(
         ExpiringRows::AuditLog => expire_audit(pool, time, now, limit).await?,
         ExpiringRows::Exports => exports::prune(pool, time, limit).await?,
         ExpiringRows::ExportedRows => exports::usage::prune_rows(pool, time, limit).await?,
+        ExpiringRows::WebhookDeliveries => deliveries::prune(pool, time, limit).await?,
         ExpiringRows::ExportFiles => store.prune(time, limit).await?,
     })
 }

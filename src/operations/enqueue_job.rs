@@ -88,7 +88,7 @@ pub async fn enqueue_tick(
 }
 
 /// Sends a wake-up for a committed job. A failure is only logged.
-pub(super) async fn send_wakeup(redis: &Redis, queue: &str, job_id: JobId) {
+pub(in crate::operations) async fn send_wakeup(redis: &Redis, queue: &str, job_id: JobId) {
     match tokio::time::timeout(WAKEUP_TIMEOUT, redis.send_wakeup(queue, job_id)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, %job_id, "failed to send a wake-up; workers find the job by polling"),

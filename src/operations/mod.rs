@@ -42,3 +42,4 @@ mod store_transactions;
 pub mod trigger_sync;
 pub mod update_discrepancies;
 pub mod verify_audit;
+pub mod webhooks;

@@ -33,6 +33,8 @@ use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
 use super::transactions::TransactionsApi;
 use super::transactions::filter_values::FiltersApi;
+use super::webhooks::WebhooksApi;
+use super::webhooks::deliveries::DeliveriesApi;
 use crate::clock::SharedClock;
 use crate::config::WebConfig;
 use crate::observability::listener::{ListenError, MetricsListener};
@@ -78,6 +80,7 @@ fn versioned() -> impl OpenApi + 'static {
         ScheduleApi,
         payshack::operations(),
         export::operations(),
+        (WebhooksApi, DeliveriesApi),
         (MeApi, ApiKeysApi, SessionApi, OidcApi, AuditApi),
         events::operations(),
     )

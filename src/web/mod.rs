@@ -21,3 +21,4 @@ mod responses;
 pub mod state;
 mod sync;
 mod transactions;
+mod webhooks;

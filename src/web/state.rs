@@ -8,7 +8,7 @@ use super::http::limits::Limits;
 use super::http::pagination::Cursors;
 use super::http::response_cache::ResponseCache;
 use crate::clock::SharedClock;
-use crate::config::{HttpConfig, ReconciliationConfig, SyncConfig, WebConfig};
+use crate::config::{HttpConfig, ReconciliationConfig, SyncConfig, WebConfig, WebhooksConfig};
 use crate::db::DbError;
 use crate::db::access::cursor_key;
 use crate::db::installation;
@@ -52,6 +52,7 @@ pub struct State {
     pub(in crate::web) limits: Arc<Limits>,
     pub(in crate::web) cors: Cors,
     pub(in crate::web) requests: RequestCounter,
+    pub(in crate::web) webhooks: WebhooksConfig,
 }
 
 /// Why [`State::connect`] failed.
@@ -121,6 +122,7 @@ impl State {
             limits: Arc::new(limits),
             proxies: TrustedProxies::new(&config.network.trusted_proxies),
             cors: Cors::new(config.access.allowed_origins.clone()),
+            webhooks: config.webhooks.clone(),
         })
     }
 

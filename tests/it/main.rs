@@ -79,3 +79,4 @@ mod suspects;
 mod sync;
 mod transactions;
 mod untrusted_redis;
+mod webhooks;

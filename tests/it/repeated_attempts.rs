@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use chrono::{Days, NaiveDate};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::job::{
-    EXPORT, HOUSEKEEPING, JobKind, KINDS, NewJob, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE,
-    SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, Trigger,
+    DELIVER_WEBHOOK, EXPORT, HOUSEKEEPING, JobKind, KINDS, NewJob, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES,
+    REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, Trigger,
 };
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use serde_json::{Value, json};
@@ -70,6 +70,14 @@ fn cases(day: NaiveDate) -> Vec<Case> {
         ),
         Case::new(&RECONCILE, json!({"date": day})),
         Case::new(&RECONCILE, json!({"nightly": day})),
+        // Its secret cannot be read, and it was the last attempt.
+        Case::new(&DELIVER_WEBHOOK, json!({"webhook_id": Uuid::from_u128(7)})).prepare(
+            "INSERT INTO webhooks (id, url, description, events, enabled, secret, last_event_id, created_at, created_by, updated_at)
+             VALUES ('00000000-0000-0000-0000-000000000007', 'http://127.0.0.1:9/', '', '{*}', true, '', 9223372036854775807, now(),
+                     'ada', now());
+             INSERT INTO webhook_deliveries (id, webhook_id, type, payload, ordered, state, attempts, created_at)
+             VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000007', 'test', '{}', true, 'pending', 9, now())",
+        ),
         Case::new(&REFRESH_FX_RATES, json!({})).reads_again(&[]),
         Case::new(&REBUILD_ROLLUPS, json!({})).prepare(
             "UPDATE metric_cells SET count = count + 1

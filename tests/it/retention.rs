@@ -132,6 +132,14 @@ fn insert(rows: ExpiringRows) -> &'static str {
             "INSERT INTO exported_rows (key_id, day, rows)
              SELECT gen_random_uuid(), (now() AT TIME ZONE 'UTC')::date - age, 1 FROM (VALUES (32), (28)) AS count (age)"
         }
+        ExpiringRows::WebhookDeliveries => {
+            "INSERT INTO webhooks (id, url, description, events, enabled, disabled_at, secret, last_event_id, created_at, created_by,
+                                   updated_at)
+             VALUES (gen_random_uuid(), 'https://example.com/', '', '{*}', false, now(), '', 0, now(), 'ada', now());
+             INSERT INTO webhook_deliveries (id, webhook_id, type, payload, ordered, state, created_at, finished_at)
+             SELECT gen_random_uuid(), webhooks.id, 'test', '{}', true, state, now() - interval '40 days', now() - age
+               FROM webhooks, (VALUES ('failed', interval '31 days'), ('delivered', interval '29 days')) AS delivery (state, age)"
+        }
         ExpiringRows::ExportFiles => {
             "INSERT INTO export_pieces (file, number, bytes, created_at)
              VALUES ('old', 0, '', now() - interval '28 hours'), ('new', 0, '', now() - interval '26 hours')"

@@ -1,5 +1,6 @@
 //! The kinds of job, a file per kind, and the registry, a line per kind.
 
+pub mod deliver_webhook;
 pub mod export;
 pub mod housekeeping;
 pub mod rebuild_rollups;
@@ -22,6 +23,7 @@ pub const REGISTRY: Registry = registry![
     replay_quarantine::ReplayQuarantine,
     reconcile::Reconcile,
     export::Export,
+    deliver_webhook::DeliverWebhook,
     refresh_fx_rates::RefreshFxRates,
     rebuild_rollups::RebuildRollups,
     housekeeping::Housekeeping,

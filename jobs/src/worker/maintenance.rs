@@ -1,5 +1,5 @@
-//! The periodic tasks of a worker: renewing its leases, taking over jobs of dead workers, its heartbeat, and deleting old
-//! wake-ups.
+//! The periodic tasks of a worker: renewing its leases, taking over jobs of dead workers, its heartbeat, deleting old wake-ups, and
+//! dispatching webhooks.
 //!
 //! Every worker runs them. Each statement skips rows that another worker has locked, so many workers do not repeat work.
 
@@ -11,9 +11,10 @@ use psp_dashboard::db::installation;
 use psp_dashboard::db::jobs::leases::find_unattended;
 use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
-use psp_dashboard::domain::job::SuspectLength;
+use psp_dashboard::domain::job::{DELIVER_WEBHOOK, SuspectLength};
 use psp_dashboard::observability::record;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
+use psp_dashboard::operations::webhooks::dispatch::dispatch;
 use psp_dashboard::redis::RedisError;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -43,10 +44,19 @@ pub enum MaintenanceTask {
     SweepWakeups,
     /// Notices another installation with the same namespace of Redis.
     ClaimNamespace,
+    /// Turns new events into deliveries, and enqueues the jobs that make them.
+    DispatchWebhooks,
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 5] = [Self::RenewLeases, Self::Rescue, Self::Heartbeat, Self::SweepWakeups, Self::ClaimNamespace];
+    const ALL: [Self; 6] = [
+        Self::RenewLeases,
+        Self::Rescue,
+        Self::Heartbeat,
+        Self::SweepWakeups,
+        Self::ClaimNamespace,
+        Self::DispatchWebhooks,
+    ];
 
     fn period(self, lease: Duration) -> Duration {
         match self {
@@ -54,6 +64,7 @@ impl MaintenanceTask {
             Self::Rescue => lease / 5,
             Self::Heartbeat | Self::SweepWakeups => Duration::from_secs(5),
             Self::ClaimNamespace => Duration::from_secs(20),
+            Self::DispatchWebhooks => Duration::from_secs(1),
         }
     }
 }
@@ -108,6 +119,10 @@ impl Maintenance {
                 let installation = installation::get_id(&context.queue_pool).await?;
                 context.redis.claim_namespace(&installation).await?;
             }
+            MaintenanceTask::DispatchWebhooks if queues.iter().any(|queue| queue == DELIVER_WEBHOOK.queue) => {
+                dispatch(&context.queue_pool, &context.redis, context.clock.now()).await?;
+            }
+            MaintenanceTask::DispatchWebhooks => {}
         }
         Ok(())
     }

@@ -105,6 +105,18 @@ pub const EXPORT: JobKind = JobKind {
     suspects: SuspectPolicy::Long,
 };
 
+/// Delivers the messages of one webhook, one after another, for some seconds; the receiver's failures are retried by the
+/// schedule of the message, not of the job.
+pub const DELIVER_WEBHOOK: JobKind = JobKind {
+    name: "deliver-webhook",
+    queue: "webhooks",
+    timeout: Duration::from_mins(2),
+    max_attempts: 5,
+    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(1) },
+    limit_key: Some("deliver-webhook"),
+    suspects: SHORT,
+};
+
 /// Deletes expired data.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -139,13 +151,14 @@ pub const REBUILD_ROLLUPS: JobKind = JobKind {
 };
 
 /// Every kind of job in production.
-pub const KINDS: [&JobKind; 9] = [
+pub const KINDS: [&JobKind; 10] = [
     &SYNC_VIMA,
     &SYNC_PAYSHACK,
     &SYNC_PAYSHACK_METADATA,
     &REPLAY_QUARANTINE,
     &RECONCILE,
     &EXPORT,
+    &DELIVER_WEBHOOK,
     &REFRESH_FX_RATES,
     &REBUILD_ROLLUPS,
     &HOUSEKEEPING,
@@ -173,9 +186,13 @@ impl JobKind {
     }
 
     /// The limit key of a job with these arguments. A sync of historical days has another key than the incremental sync of
-    /// the source, which must never wait for it.
+    /// the source, which must never wait for it. Each webhook, and each test delivery, has a key of its own.
     #[must_use]
     pub fn limit_key_for(&self, args: &Value) -> Option<String> {
+        if *self == DELIVER_WEBHOOK {
+            let id = ["delivery_id", "webhook_id"].iter().find_map(|name| args.get(name)?.as_str());
+            return self.limit_key.map(|key| format!("{key}-{}", id.unwrap_or_default()));
+        }
         let is_incremental = || matches!(serde_json::from_value(args.clone()), Ok(SyncArgs::Incremental));
         let days = self.source().is_some() && !is_incremental();
         self.limit_key.map(|key| if days { days_key(key) } else { key.to_owned() })

@@ -69,7 +69,7 @@ impl<'client> AsyncHttpClient<'client> for Http {
 }
 
 /// An error and its sources.
-pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(in crate::operations) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let errors = std::iter::successors(Some(error), |error| error.source());
     errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -5,7 +5,7 @@
 //! token is not used.
 
 mod attempt;
-mod http;
+pub(in crate::operations) mod http;
 mod types;
 
 use std::sync::Arc;

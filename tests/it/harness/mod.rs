@@ -26,6 +26,7 @@ pub(crate) mod switch;
 pub(crate) mod test_queue;
 pub(crate) mod test_system;
 pub(crate) mod wakeups;
+pub(crate) mod webhook_receiver;
 pub(crate) mod worker_group;
 
 use std::future::Future;

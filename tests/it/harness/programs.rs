@@ -13,10 +13,11 @@ use uuid::Uuid;
 use super::eventually;
 
 /// The credentials of all tests. No program ever writes one.
-pub(crate) const CREDENTIALS: [&str; 5] = [
+pub(crate) const CREDENTIALS: [&str; 6] = [
     super::test_system::ADMIN,
     super::test_system::OPERATOR,
     super::test_system::VIEWER,
+    super::test_system::WEBHOOK_KEY,
     "sandbox-vima-key",
     "sandbox-password",
 ];

@@ -20,6 +20,8 @@ pub(crate) const ADMIN: &str = "admin-key-for-tests";
 pub(crate) const OPERATOR: &str = "operator-key-for-tests";
 /// The key of `vera`.
 pub(crate) const VIEWER: &str = "viewer-key-for-tests";
+/// It encrypts the secrets of webhooks.
+pub(crate) const WEBHOOK_KEY: &str = "7e57a9c1d2e3f405162738495a6b7c8d9eafb0c1d2e3f405162738495a6b7c8d";
 
 /// The settings for which 0 means no limit.
 const LIMITS: [&str; 10] = [
@@ -66,6 +68,8 @@ impl TestSystem {
             ("JOB_RESCUE_SECONDS", "3".to_owned()),
             ("SHUTDOWN_GRACE_SECONDS", "10".to_owned()),
             ("LOG_LEVEL", "info,sqlx=warn".to_owned()),
+            ("WEBHOOK_ENCRYPTION_KEY", WEBHOOK_KEY.to_owned()),
+            ("ALLOW_LOOPBACK_WEBHOOKS", "true".to_owned()),
         ]);
         // A test sends more requests than a user. Those of the limits set them.
         settings.extend(LIMITS.map(|name| (name, "0".to_owned())));

@@ -68,6 +68,8 @@ pub(in crate::web) enum Tag {
     Jobs,
     /// Live events.
     Events,
+    /// Endpoints that receive events by HTTP.
+    Webhooks,
     /// Keys and the audit log.
     Access,
 }
