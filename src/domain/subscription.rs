@@ -1,10 +1,10 @@
-//! Which events a receiver gets: a client of the WebSocket, or a webhook.
+//! Which events a receiver gets: a client of live events, or a webhook.
 
 use super::event::Event;
 use super::transaction::Source;
 
 /// Every event type of the contract, whether or not this release sends it.
-const EVENTS: [&str; 14] = [
+pub const EVENTS: [&str; 14] = [
     "sync_started",
     "sync_progress",
     "sync_completed",
@@ -71,6 +71,11 @@ fn parse_events(mut patterns: Vec<String>) -> Result<Vec<String>, SubscriptionEr
     if unknown.is_empty() { Ok(patterns) } else { Err(SubscriptionError::Events { unknown }) }
 }
 
+/// Accepts a name of an event, or a prefix that ends in `*`.
+pub fn parse_pattern(pattern: &str) -> Result<(), SubscriptionError> {
+    parse_events(vec![pattern.to_owned()]).map(drop)
+}
+
 fn parse_sources(names: &[String]) -> Result<Vec<Source>, SubscriptionError> {
     let unknown = list(names.iter().filter(|name| Source::from_name(name).is_none()));
     if !unknown.is_empty() {
@@ -85,4 +90,79 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn progress(source: Source) -> Event {
+        Event::SyncProgress { source, job_id: None, progress: 1, total: None, percent: None }
+    }
+
+    fn completed(source: Source) -> Event {
+        Event::SyncCompleted { source, job_id: None, records_synced: 1, inserted: 1, updated: 0, duration_ms: 1 }
+    }
+
+    fn new_transactions(source: Source) -> Event {
+        Event::NewTransactions { source, count: 1 }
+    }
+
+    fn job_failed() -> Event {
+        Event::JobFailed { kind: "export".to_owned(), job_id: Uuid::nil(), error: "no disk".to_owned() }
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn subscriptions_are_accepted_or_rejected_as_a_whole() {
+        let all = Source::ALL.to_vec();
+        for (events, sources, expected) in [
+            (None, None, Ok((names(&["*"]), all.clone()))),
+            (
+                Some(&["sync_*", "new_transactions", "sync_*"][..]),
+                None,
+                Ok((names(&["new_transactions", "sync_*"]), all.clone())),
+            ),
+            (Some(&["export_ready", "alert"][..]), None, Ok((names(&["alert", "export_ready"]), all.clone()))),
+            (Some(&[][..]), Some(&["vima"][..]), Ok((vec![], vec![Source::Vima]))),
+            (None, Some(&["payshack", "vima", "vima"][..]), Ok((names(&["*"]), all))),
+            (Some(&["sync_*", "nonsense"][..]), None, Err("\"nonsense\"")),
+            (Some(&["nonsense_*"][..]), None, Err("\"nonsense_*\"")),
+            (Some(&[""][..]), None, Err("\"\"")),
+            (Some(&["sync_*_failed"][..]), None, Err("\"sync_*_failed\"")),
+            (None, Some(&["Vima"][..]), Err("\"Vima\"")),
+        ] {
+            let read = Subscription::parse(events.map(names), sources.map(names));
+            match (read, expected) {
+                (Ok(read), Ok((events, sources))) => assert_eq!(read, Subscription { events, sources }),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+                (read, expected) => panic!("{read:?} where {expected:?} was expected"),
+            }
+        }
+    }
+
+    #[test]
+    fn client_receives_subscribed_events() {
+        use Source::{Payshack, Vima};
+        for (events, sources, event, wanted) in [
+            (None, None, progress(Vima), true),
+            (None, Some(&["vima"][..]), progress(Payshack), false),
+            (None, Some(&["vima"][..]), job_failed(), true),
+            (None, Some(&[][..]), job_failed(), true),
+            (None, Some(&["vima"][..]), Event::MetricsUpdated { sources: vec![Vima, Payshack] }, true),
+            (Some(&["sync_*"][..]), None, completed(Vima), true),
+            (Some(&["sync_*"][..]), None, new_transactions(Vima), false),
+            (Some(&["sync_*"][..]), Some(&["payshack"][..]), completed(Vima), false),
+            (Some(&["sync_failed", "new_transactions"][..]), None, new_transactions(Vima), true),
+            (Some(&[][..]), None, job_failed(), false),
+        ] {
+            let subscription = Subscription::parse(events.map(names), sources.map(names)).expect("known names");
+            assert_eq!(subscription.wants(&event), wanted, "{subscription:?} {event:?}");
+        }
+    }
 }

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::subscription::Subscription;
 use crate::domain::event::RecordedEvent;
 use crate::domain::masking::PiiAccess;
+use crate::domain::subscription::Subscription;
 use crate::domain::transaction::Source;
 
 /// The maximum size of a client message, in bytes.

@@ -26,7 +26,6 @@ mod message;
 mod outbox;
 mod session;
 mod stream;
-mod subscription;
 #[cfg(test)]
 mod tests;
 mod websocket;

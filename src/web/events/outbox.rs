@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::coalesce::Lane;
 use super::message::Outgoing;
-use super::subscription::Subscription;
 use crate::domain::access::Principal;
 use crate::domain::masking::PiiAccess;
+use crate::domain::subscription::Subscription;
 use crate::observability::record;
 
 /// The capacity. Events are shared, so that each costs a pointer.

@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::{LONGEST, Notice, Outgoing, Request};
 use super::outbox::Outbox;
-use super::subscription::Subscription;
 use crate::clock::SharedClock;
 use crate::domain::access::key::KeyEnd;
+use crate::domain::subscription::Subscription;
 
 /// Below the 55 s after which some hosts close an idle connection.
 const PING_EVERY: Duration = Duration::from_secs(25);

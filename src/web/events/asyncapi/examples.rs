@@ -6,10 +6,10 @@ use uuid::Uuid;
 use crate::domain::event::{Event, RecordedEvent};
 use crate::domain::masking::PiiAccess;
 use crate::domain::reconciliation::tally::{BySide, Tally};
+use crate::domain::subscription::Subscription;
 use crate::domain::sync::SyncMode;
 use crate::domain::transaction::Source;
 use crate::web::events::message::{Notice, Outgoing};
-use crate::web::events::subscription::Subscription;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
 
 const FIRST_ID: i64 = 4_711;

@@ -14,7 +14,7 @@ use poem::{Route, get};
 use serde_json::{Map, Value, json};
 
 use self::schemas::Described;
-use super::subscription::EVENTS;
+use crate::domain::subscription::EVENTS;
 use crate::web::http::auth::cookies;
 use crate::web::http::openapi::page::Page;
 use crate::web::http::openapi::yaml;
