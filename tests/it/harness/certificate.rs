@@ -1,4 +1,4 @@
-//! A self-signed certificate of `localhost`, made anew by each test program: a committed key would be taken for a secret.
+//! A self-signed certificate of `localhost`, made by each test program: a committed key would be taken for a secret.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
