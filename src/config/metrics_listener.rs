@@ -10,7 +10,8 @@ pub struct MetricsListenerConfig {
 }
 
 impl MetricsListenerConfig {
-    /// Reads `METRICS_PORT`; the outer `None` is an error. `port` is the one that the process serves requests on.
+    /// Reads `METRICS_PORT`; `Some(None)` if it is not set. `port` is the one that the process serves requests on.
+    #[expect(clippy::option_option, reason = "the outer option says whether the setting is valid, as in every reader")]
     pub(super) fn read(env: &mut EnvVars, host: &str, port: Option<u16>) -> Option<Option<Self>> {
         let setting = Setting::open("METRICS_PORT", "9464");
         if env.text(setting.name).is_none() {

@@ -66,7 +66,7 @@ struct Readings {
 #[async_trait]
 impl MetricsSource for Scraper {
     async fn render(&self) -> String {
-        let readings = self.read().await;
+        let readings = Box::pin(self.read()).await;
         let mut exposition = Exposition::default();
         self.write_process(&mut exposition, &readings);
         if let Some(installation) = &self.installation {

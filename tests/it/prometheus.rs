@@ -51,7 +51,7 @@ async fn every_process_exports_its_metrics_and_they_agree_with_the_api() {
     let of_worker = scrape(&worker_port).await.expect("the worker responds");
     let of_web = eventually("the state of the installation to be current", || async {
         let scrape = scrape(&web_port).await?;
-        (scrape.value(r#"psp_schedulers_alive"#) == Some(0.0)).then_some(scrape)
+        (scrape.value("psp_schedulers_alive") == Some(0.0)).then_some(scrape)
     })
     .await;
 
