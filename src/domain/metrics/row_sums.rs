@@ -102,7 +102,7 @@ impl<'query> RowSums<'query> {
     #[must_use]
     pub fn into_rows(self) -> Vec<MetricRow> {
         let Self { members, currencies, groups, sums, .. } = self;
-        let found = groups.into_iter().filter_map(|(group, position)| Some((group, sums.get(position)?.clone())));
+        let found = groups.into_iter().filter_map(|(group, position)| Some((group, *sums.get(position)?)));
         let counted = found.filter(|(_, measures)| measures.count != 0);
         let row = |(group, measures): (Group, Measures)| MetricRow {
             bucket: group.bucket,
