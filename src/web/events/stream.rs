@@ -53,10 +53,13 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(25);
 const RECONNECT_AFTER_MS: std::ops::RangeInclusive<u64> = 1_000..=5_000;
 /// nginx would otherwise collect events before it passes them on.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-const EXAMPLE: &str = "retry: 2718\n\nid: 41\nevent: connected\ndata: {\"id\":41,\"timestamp\":\"2026-01-15T10:00:00Z\",\
-    \"type\":\"connected\",\"message\":\"Connected: events follow as they happen.\",\"server_version\":\"0.1.0\",\
-    \"last_event_id\":41}\n\nid: 42\nevent: new_transactions\ndata: {\"id\":42,\"timestamp\":\"2026-01-15T10:00:01Z\",\
-    \"type\":\"new_transactions\",\"source\":\"vima\",\"count\":3}\n\n";
+const EXAMPLE: &str = concat!(
+    "retry: 2718\n\nid: 41\nevent: connected\ndata: {\"id\":41,\"timestamp\":\"2026-01-15T10:00:00Z\",",
+    "\"type\":\"connected\",\"message\":\"Connected: events follow as they happen.\",\"server_version\":\"",
+    env!("CARGO_PKG_VERSION"),
+    "\",\"last_event_id\":41}\n\nid: 42\nevent: new_transactions\ndata: {\"id\":42,",
+    "\"timestamp\":\"2026-01-15T10:00:01Z\",\"type\":\"new_transactions\",\"source\":\"vima\",\"count\":3}\n\n"
+);
 
 request_fields! {
     /// Which events are streamed.
