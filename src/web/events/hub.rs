@@ -142,7 +142,9 @@ impl Hub {
         record::live_events(events.len());
         let events: Vec<Arc<Outgoing>> = events.into_iter().map(|event| Arc::new(event.into())).collect();
         let mut state = self.state();
-        events.iter().for_each(|event| state.history.keep(Arc::clone(event)));
+        for event in &events {
+            state.history.keep(Arc::clone(event));
+        }
         state.members.retain(|member| member.upgrade().is_some_and(|outbox| outbox.offer(&events)));
         let clients = u32::try_from(state.members.len()).unwrap_or(u32::MAX);
         SENDING_TIME.saturating_mul(clients).min(LONGEST_SENDING_TIME)

@@ -30,7 +30,9 @@ fn check(schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
                 true
             }
             ("allOf", _) => {
-                rule.as_array().expect("schemas").iter().for_each(|rule| check(rule, value, place, wrong));
+                for rule in rule.as_array().expect("schemas") {
+                    check(rule, value, place, wrong);
+                }
                 true
             }
             ("type", _) => {
@@ -55,7 +57,9 @@ fn check(schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
                 true
             }
             ("items", Value::Array(items)) => {
-                items.iter().for_each(|item| check(rule, item, &format!("{place}[]"), wrong));
+                for item in items {
+                    check(rule, item, &format!("{place}[]"), wrong);
+                }
                 true
             }
             ("properties" | "required" | "items", _) => true,

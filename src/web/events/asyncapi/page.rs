@@ -74,7 +74,10 @@ fn names(document: &Value, place: &str) -> Vec<String> {
 
 fn contents(sections: &[(&str, Vec<String>)]) -> String {
     let names = sections.iter().flat_map(|(_, names)| names);
-    let items: String = names.map(|name| format!("<li><a href=\"#{name}\"><code>{name}</code></a></li>\n")).collect();
+    let mut items = String::new();
+    for name in names {
+        push(&mut items, format_args!("<li><a href=\"#{name}\"><code>{name}</code></a></li>\n"));
+    }
     format!("<nav>\n<ul>\n{items}</ul>\n</nav>\n")
 }
 
@@ -162,7 +165,11 @@ fn table(head: [&str; 3], rows: &[String]) -> String {
 /// Paragraphs.
 fn prose(value: &Value) -> String {
     let paragraphs = value.as_str().unwrap_or_default().split("\n\n").filter(|paragraph| !paragraph.is_empty());
-    paragraphs.map(|paragraph| format!("<p>{}</p>\n", inline(&paragraph.into()))).collect()
+    let mut html = String::new();
+    for paragraph in paragraphs {
+        push(&mut html, format_args!("<p>{}</p>\n", inline(&paragraph.into())));
+    }
+    html
 }
 
 /// Text in which backticks mark code.

@@ -190,6 +190,7 @@ impl Policy {
     }
 
     /// Whether it sends live events for as long as the client likes.
+    #[must_use]
     pub fn is_live(&self) -> bool {
         self.path.starts_with("/ws") || self.path == "/api/v1/events"
     }
