@@ -37,12 +37,12 @@ fn new_transactions(count: u64) -> Event {
     Event::NewTransactions { source: Source::Vima, count }
 }
 
-fn is_event(message: &&Value) -> bool {
+fn is_event(message: &Value) -> bool {
     !["connected", "gap", "pong", "subscribed", "error"].iter().any(|notice| message["type"] == *notice)
 }
 
 fn events(received: &[Value]) -> Vec<Value> {
-    received.iter().filter(is_event).cloned().collect()
+    received.iter().filter(|message| is_event(message)).cloned().collect()
 }
 
 async fn ticket(web: &Web, key: &str) -> String {

@@ -302,7 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn stream_ends_with_a_reason_and_a_time_to_come_back() {
-        let forever = Duration::from_mins(60);
+        let forever = Duration::from_hours(1);
         let slow = outbox();
         let capacity = i64::try_from(CAPACITY).expect("small");
         offer(&slow, 1..=capacity);

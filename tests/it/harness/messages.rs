@@ -23,7 +23,6 @@ pub(crate) fn assert_described(message: &Value) {
 fn check(schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
     for (keyword, rule) in schema.as_object().into_iter().flatten() {
         let is_met = match (keyword.as_str(), value) {
-            ("description", _) => true,
             ("$ref", _) => {
                 let reference = rule.as_str().expect("a reference").trim_start_matches('#');
                 check(DOCUMENT.pointer(reference).expect(reference), value, place, wrong);
@@ -43,7 +42,6 @@ fn check(schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
             ("enum", _) => rule.as_array().expect("values").contains(value),
             ("format", Value::String(text)) => has_format(rule.as_str().expect("a format"), text),
             ("minimum", Value::Number(number)) => number.as_f64() >= rule.as_f64(),
-            ("format" | "minimum", _) => true,
             ("required", Value::Object(fields)) => {
                 rule.as_array().expect("names").iter().all(|name| fields.contains_key(name.as_str().expect("a name")))
             }
@@ -62,7 +60,7 @@ fn check(schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
                 }
                 true
             }
-            ("properties" | "required" | "items", _) => true,
+            ("description" | "format" | "minimum" | "properties" | "required" | "items", _) => true,
             (unknown, _) => panic!("{place}: check the keyword {unknown} here too"),
         };
         if !is_met {

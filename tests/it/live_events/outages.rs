@@ -36,7 +36,7 @@ impl Seen {
     fn note(&mut self, message: &Value) {
         assert_ne!(message["type"], "gap", "everything is still available: {message}");
         let id = message["id"].as_i64().expect("an id");
-        if is_event(&message) {
+        if is_event(message) {
             assert!(self.last_id.is_none_or(|last| last < id), "{id} comes after {:?}", self.last_id);
             self.numbers.push(message["count"].as_u64().expect("a number"));
         }

@@ -90,7 +90,7 @@ async fn response_is_bounded_and_redirects_are_not_followed() {
         format!("HTTP/1.1 307 Elsewhere\r\nlocation: http://{other}/\r\ncontent-length: 0\r\n\r\n").into_boxed_str(),
     );
     let sender = WebhookSender::new(&config(true)).expect("this machine speaks TLS");
-    let wait = Some(Duration::from_secs(120));
+    let wait = Some(Duration::from_mins(2));
     for (answer, reply) in [
         (long, Reply::Status { code: 503, retry_after: wait }),
         (redirect, Reply::Status { code: 307, retry_after: None }),
