@@ -1,6 +1,6 @@
 //! The state of the installation, for its metrics: queues, processes, schedule, syncs, reconciliation, exports.
 //!
-//! One read-only transaction over one connection, whose statements have a short limit: whoever reads it every few seconds must
+//! One read-only transaction over one connection, whose statements have a short limit: it is read every few seconds and must
 //! never be what slows the database down.
 
 use std::time::Duration;
