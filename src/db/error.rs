@@ -6,7 +6,7 @@ use crate::observability::record::{self, DatabaseFailure};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unavailability {
     Unreachable,
-    /// Its certificate is not that of the host in `DATABASE_URL`, or nobody known has signed it.
+    /// Its certificate is not that of the host in `DATABASE_URL`, or no trusted authority has signed it.
     Untrusted,
     /// It accepts no further connection.
     TooManyConnections,

@@ -66,7 +66,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// With the fields of the event as on the WebSocket, personal data masked: nobody knows who reads it.
+    /// With the fields of the event as on the WebSocket, personal data masked: the readers are unknown.
     #[must_use]
     pub fn of_event(recorded: &RecordedEvent) -> Self {
         let mut fields = match json!(recorded.event.shown_with(PiiAccess::Masked)) {

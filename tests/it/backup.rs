@@ -72,7 +72,7 @@ async fn restored_backup_continues_without_loss_or_duplicates() {
     let mut programs = ["worker", "scheduler"].map(|command| restored.start_jobs_with(&[command], &OFTEN));
     let mut ahead = Socket::connect_with_key(&format!("{}?since={last_event}", web.socket()), ADMIN).await;
     let gap = ahead.receive("gap").await;
-    assert_eq!(gap["since"], last_event, "a client that knows lost events is told to load everything again");
+    assert_eq!(gap["since"], last_event, "a client that knows lost events is asked to load everything again");
     let mut client = Socket::connect_with_key(&format!("{}?since={event}", web.socket()), ADMIN).await;
     client.receive_where("events after those of the backup", |message| message["id"].as_i64() > Some(event)).await;
     let ids: Vec<i64> = client.received.iter().skip(1).filter_map(|message| message["id"].as_i64()).collect();

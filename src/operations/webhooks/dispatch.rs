@@ -1,6 +1,6 @@
 //! Turns new events into deliveries, and enqueues a job for each endpoint that something is due for.
 //!
-//! Every worker that serves the queue calls it once a second. It looks at what is there instead of being told what is new, so
+//! Every worker that serves the queue calls it once a second. It looks at what is stored instead of relying on notifications, so
 //! nothing is lost whichever process dies; workers that look at the same time skip each other's endpoints, or join each other's
 //! jobs. Rejected: a job per event or per tick, which would fill the jobs table.
 

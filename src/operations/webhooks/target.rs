@@ -1,4 +1,4 @@
-//! Which addresses may receive webhooks: `https` at public addresses, so that nobody can make this program send requests into the
+//! Which addresses may receive webhooks: `https` at public addresses, so that no webhook can make this program send requests into the
 //! network that it runs in.
 //!
 //! A URL is checked when it is set and before each request. A name is checked after it is resolved, by the resolver that the HTTP

@@ -72,7 +72,7 @@ pub(in crate::web) struct Membership {
 }
 
 impl Membership {
-    /// What the client is told first; `known` is the last event that it knows.
+    /// The first message to the client; `known` is the last event that it knows.
     pub(in crate::web) fn welcome(&self, known: Option<i64>) -> Vec<Notice> {
         let gap = known.filter(|_| self.gap).map(Notice::gap);
         [Notice::connected(self.last_event_id)].into_iter().chain(gap).collect()

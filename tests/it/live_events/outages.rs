@@ -83,6 +83,19 @@ fn connected(load: &Load, seen: &mut Seen) {
     seen.connections += 1;
 }
 
+/// Returns whether it was the last message that is awaited.
+fn receive(load: &Load, seen: &mut Seen, message: &Value) -> bool {
+    if message["type"] == "connected" {
+        connected(load, seen);
+        // Its id is before the events that are replayed.
+        if seen.last_id.is_some() {
+            return false;
+        }
+    }
+    seen.note(message);
+    seen.is_complete(&load.last)
+}
+
 async fn read_socket(load: &Load, port: u16, seen: &mut Seen) {
     let since = seen.last_id.map_or_else(String::new, |id| format!("?since={id}"));
     let url = format!("ws://127.0.0.1:{port}/ws/updates{since}");
@@ -92,15 +105,7 @@ async fn read_socket(load: &Load, port: u16, seen: &mut Seen) {
     while let Some(Ok(message)) = next_within(stream.next()).await.flatten() {
         let Message::Text(text) = message else { continue };
         let message: Value = serde_json::from_str(&text).expect("every message is JSON");
-        if message["type"] == "connected" {
-            connected(load, seen);
-            // Its id is before the events that are replayed.
-            if seen.last_id.is_some() {
-                continue;
-            }
-        }
-        seen.note(&message);
-        if seen.is_complete(&load.last) {
+        if receive(load, seen, &message) {
             return;
         }
     }
@@ -112,14 +117,7 @@ async fn read_stream(load: &Load, port: u16, seen: &mut Seen) {
         [("x-api-key", VIEWER)].into_iter().chain(id.as_deref().map(|id| ("last-event-id", id))).collect();
     let Ok(Ok(mut stream)) = EventStream::try_open(port, "", &headers).await else { return };
     while let Some(message) = next_within(stream.next()).await.flatten() {
-        if message["type"] == "connected" {
-            connected(load, seen);
-            if seen.last_id.is_some() {
-                continue;
-            }
-        }
-        seen.note(&message);
-        if seen.is_complete(&load.last) {
+        if receive(load, seen, &message) {
             return;
         }
     }

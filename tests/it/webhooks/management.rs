@@ -192,7 +192,7 @@ async fn failed_deliveries_are_retried_disable_the_endpoint_and_can_be_replayed(
     let audit = web.get("/api/v1/audit?operation=disableWebhook").await;
     assert_eq!((items(&audit).len(), &items(&audit)[0]["principal"]), (2, &json!("system")), "{audit}");
 
-    // Events are kept for a day. An endpoint that was disabled for longer is told that some are missing.
+    // Events are kept for a day. An endpoint that was disabled for longer gets a message that some are missing.
     record(&system.pool, new_transactions(Source::Vima, 6..8)).await;
     execute(&system.pool, "DELETE FROM events WHERE id < (SELECT max(id) FROM events)").await;
     receiver.set(Answer::Status(200));
