@@ -105,7 +105,7 @@ async fn response_is_bounded_and_redirects_are_not_followed() {
     assert_eq!(redirected.load(Ordering::SeqCst), 0);
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("an address");
     let sent = sender.send(&format!("http://{silent}/s3cret"), &MESSAGE, DateTime::UNIX_EPOCH).await;
-    let error = sent.error.expect("nothing listens");
+    let error = sent.error.expect("nobody listens");
     assert!(sent.reply == Reply::None && !error.contains("s3cret"), "{error}");
 }
 
