@@ -9,6 +9,7 @@
 //! and serve another job).
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Connection;
@@ -16,7 +17,7 @@ use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
 use crate::db::DbError;
 use crate::db::session_limits::{Purpose, SessionLimits, millis};
-use crate::db::writable::{is_usable, may_use};
+use crate::db::writable::{ConnectionChecks, may_use};
 use crate::domain::job::JobId;
 
 /// How often the server checks that the client of a running statement is still connected.
@@ -35,13 +36,15 @@ impl Purpose {
                 if self == Self::Work { name_session(connection).await.map(drop) } else { Ok(()) }
             })
         });
+        let checks = Arc::new(ConnectionChecks::default());
         // The hook also tests the connection.
         let options = options.test_before_acquire(false).before_acquire(move |connection, metadata| {
+            let checks = Arc::clone(&checks);
             Box::pin(async move {
                 match self {
                     Self::Work => Ok(may_use(name_session(connection).await?, metadata.age)),
                     Self::Requests | Self::Access | Self::Queue | Self::Command => {
-                        is_usable(connection, metadata.age).await
+                        checks.is_usable(connection, metadata).await
                     }
                 }
             })
