@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgPool};
 
@@ -13,11 +13,11 @@ use super::DbError;
 use super::jobs::processes::{self, AliveProcesses, PROCESS_TIMEOUT};
 use super::jobs::queues::{self, QueueLookback, QueueStatus};
 use super::jobs::schedule_entries::{self, ListedEntry};
-use super::sync::history::HISTORY;
+use super::sync::streams::{self, StreamRow};
 use super::types::read_name;
 use crate::domain::job::JobKind;
 use crate::domain::reconciliation::MatchStatus;
-use crate::domain::sync::{Stream, day_start};
+use crate::domain::sync::Stream;
 use crate::domain::transaction::Source;
 
 /// The limit of each statement, in milliseconds.
@@ -109,30 +109,20 @@ async fn read_source(connection: &mut PgConnection, source: Source) -> Result<So
     )
     .fetch_one(&mut *connection)
     .await?;
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        StreamRow,
         "SELECT stream, watermark, day, covered_from FROM sync_streams WHERE source = $1",
         source.as_str()
     )
     .fetch_all(&mut *connection)
     .await?;
-    let history = rows.iter().find(|row| row.stream == HISTORY);
-    let history = history.is_some_and(|row| is_history_read(row.day, row.covered_from));
-    let watermarks: Vec<(Stream, DateTime<Utc>)> = Stream::all_of(source)
-        .into_iter()
-        .filter_map(|stream| Some((stream, rows.iter().find(|row| row.stream == stream.as_str())?.watermark?)))
-        .collect();
-    let complete = history && watermarks.len() == Stream::all_of(source).len();
     Ok(SourceState {
         source,
         last_success: row.last_success,
-        as_of: watermarks.iter().map(|(_, watermark)| *watermark).min().filter(|_| complete),
-        watermarks,
+        as_of: streams::complete_until(source, &rows),
+        watermarks: streams::watermarks(source, &rows),
         quarantined: row.quarantined.unsigned_abs(),
     })
-}
-
-fn is_history_read(day: Option<NaiveDate>, covered_from: Option<DateTime<Utc>>) -> bool {
-    day.zip(covered_from).is_some_and(|(day, covered_from)| covered_from <= day_start(day))
 }
 
 async fn read_reconciliation(connection: &mut PgConnection) -> Result<Option<ReconciliationState>, DbError> {

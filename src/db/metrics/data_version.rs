@@ -13,9 +13,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
-use crate::db::sync::history::HISTORY;
+use crate::db::sync::streams::{StreamRow, complete_until};
 use crate::domain::metrics::query::MetricQuery;
-use crate::domain::sync::Stream;
 use crate::domain::transaction::Source;
 
 /// The version and completeness of all stored transactions.
@@ -103,7 +102,7 @@ pub async fn increment(
     Ok(())
 }
 
-/// Reads what has changed since `known`, in one statement, so that versions and watermarks are consistent.
+/// Reads what has changed since `known`.
 pub async fn refresh(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError> {
     let found = load_since(pool, known).await?;
     let latest = |freshness: &Freshness| freshness.versions.each_ref().map(|versions| versions.latest);
@@ -115,46 +114,44 @@ pub async fn refresh(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbEr
     load_since(pool, &Freshness { era: known.era.wrapping_add(1), ..Freshness::default() }).await
 }
 
+/// One statement, so that versions and watermarks are consistent. Of simple parts, because every request waits for it: planning
+/// one that adds the rows up took longer than reading them.
 async fn load_since(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError> {
-    let pairs = Source::ALL.into_iter().flat_map(|source| Stream::all_of(source).map(|stream| (source, stream)));
-    let (sources, streams): (Vec<&str>, Vec<&str>) =
-        pairs.map(|(source, stream)| (source.as_str(), stream.as_str())).unzip();
     let rows = sqlx::query!(
-        r#"SELECT known.source AS "source!", versions.version, told, untold, as_of,
-                  ARRAY(SELECT day FROM payment_day_versions AS days
-                         WHERE days.source = known.source AND days.version > known.version ORDER BY day) AS "days!",
-                  ARRAY(SELECT days.version FROM payment_day_versions AS days
-                         WHERE days.source = known.source AND days.version > known.version ORDER BY day) AS "day_versions!"
-             FROM UNNEST($3::text[], $4::bigint[]) AS known (source, version)
-                  JOIN payment_versions AS versions ON versions.source = known.source
-                  CROSS JOIN LATERAL (
-                  SELECT CASE WHEN bool_and(watermark IS NOT NULL)
-                               AND EXISTS (SELECT FROM sync_streams AS history
-                                            WHERE history.source = versions.source AND history.stream = $5
-                                              AND history.covered_from <= history.day::timestamp AT TIME ZONE 'UTC')
-                              THEN min(watermark) END AS as_of
-                    FROM UNNEST($1::text[], $2::text[]) AS new_data (source, stream)
-                         LEFT JOIN sync_streams USING (source, stream)
-                   WHERE new_data.source = versions.source) AS streams"#,
-        &sources as &[&str],
-        &streams as &[&str],
-        &Source::ALL.map(Source::as_str) as &[&str],
-        &known.versions.each_ref().map(|versions| versions.latest),
-        HISTORY
+        r#"SELECT source AS "source!", NULL AS stream, version, told, untold, NULL::timestamptz AS watermark,
+                  NULL::timestamptz AS covered_from, NULL::date AS day FROM payment_versions
+           UNION ALL
+           SELECT source, stream, NULL, NULL, NULL, watermark, covered_from, day FROM sync_streams
+           UNION ALL
+           SELECT source, NULL, version, NULL, NULL, NULL, NULL, day FROM payment_day_versions WHERE source = $1 AND version > $3
+           UNION ALL
+           SELECT source, NULL, version, NULL, NULL, NULL, NULL, day FROM payment_day_versions WHERE source = $2 AND version > $4"#,
+        Source::ALL[0].as_str(),
+        Source::ALL[1].as_str(),
+        known.versions[0].latest,
+        known.versions[1].latest
     )
     .fetch_all(pool)
     .await?;
     let mut found = known.clone();
-    for row in rows {
-        let Some(index) = Source::ALL.iter().position(|source| source.as_str() == row.source) else { continue };
-        found.as_of[index] = row.as_of;
-        if row.version == found.versions[index].latest {
+    for (index, source) in Source::ALL.into_iter().enumerate() {
+        let rows = || rows.iter().filter(|row| row.source == source.as_str());
+        let streams = rows().filter_map(|row| {
+            let stream = row.stream.clone()?;
+            Some(StreamRow { stream, watermark: row.watermark, day: row.day, covered_from: row.covered_from })
+        });
+        found.as_of[index] = complete_until(source, &streams.collect::<Vec<_>>());
+        let version = rows().find_map(|row| Some((row.version?, row.told?, row.untold?)));
+        let Some((version, told, untold)) = version.filter(|(version, ..)| *version != known.versions[index].latest)
+        else {
             continue;
-        }
+        };
         let versions = Arc::make_mut(&mut found.versions[index]);
-        versions.latest = row.version;
-        versions.any_day = if row.told == row.version { row.untold } else { row.version };
-        versions.days.extend(row.days.into_iter().zip(row.day_versions));
+        versions.latest = version;
+        versions.any_day = if told == version { untold } else { version };
+        versions
+            .days
+            .extend(rows().filter(|row| row.stream.is_none()).filter_map(|row| Some((row.day?, row.version?))));
     }
     Ok(found)
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 
+use super::history::HISTORY;
 use crate::db::DbError;
 use crate::db::types::interval;
-use crate::domain::sync::Stream;
+use crate::domain::sync::{Stream, day_start};
+use crate::domain::transaction::Source;
 use crate::domain::version::SequenceId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,6 +18,31 @@ pub struct StreamPosition {
     pub cursor: Option<SequenceId>,
     /// The start of the last complete read.
     pub watermark: Option<DateTime<Utc>>,
+}
+
+/// A row of `sync_streams`: a stream, or the history of the source.
+#[derive(Debug, Clone)]
+pub(in crate::db) struct StreamRow {
+    pub stream: String,
+    pub watermark: Option<DateTime<Utc>>,
+    /// The first day that the first run must read.
+    pub day: Option<NaiveDate>,
+    pub covered_from: Option<DateTime<Utc>>,
+}
+
+/// Up to when each stream of `source` has been read completely, given the rows of the source.
+pub(in crate::db) fn watermarks(source: Source, rows: &[StreamRow]) -> Vec<(Stream, DateTime<Utc>)> {
+    let watermark = |stream: &Stream| rows.iter().find(|row| row.stream == stream.as_str())?.watermark;
+    Stream::all_of(source).into_iter().filter_map(|stream| Some((stream, watermark(&stream)?))).collect()
+}
+
+/// Up to when the whole source has been read, given its rows: the oldest of its watermarks. `None` before each stream, and the
+/// history that the first run must read, has been read once.
+pub(in crate::db) fn complete_until(source: Source, rows: &[StreamRow]) -> Option<DateTime<Utc>> {
+    let history = rows.iter().find(|row| row.stream == HISTORY)?;
+    let watermarks = watermarks(source, rows);
+    let complete = history.covered_from? <= day_start(history.day?) && watermarks.len() == Stream::all_of(source).len();
+    watermarks.into_iter().map(|(_, watermark)| watermark).min().filter(|_| complete)
 }
 
 /// The default position if `stream` was never read.
