@@ -117,27 +117,37 @@ struct Statement<'query> {
 }
 
 impl Statement<'_> {
-    /// The projects and members whose cells are added up, found by a loose index scan (one lookup per distinct value).
+    /// The projects and members whose cells are added up. Those that the filter does not name are found in the index; a named
+    /// member is looked up in every project, whether it has cells there or not: there are fewer projects than pairs.
     fn push_series(&mut self, facet: Facet) {
-        let filter = &self.metric_query.filter;
+        let metric_query = self.metric_query;
+        let (projects, members) = (&metric_query.filter.projects, metric_query.filter.members(facet));
         if facet == Facet::All {
             self.query.push("WITH series AS (SELECT '' AS project, '' AS member)");
-        } else if facet == Facet::Project && !filter.projects.is_empty() {
-            self.query.push("WITH series AS (SELECT DISTINCT project, '' AS member FROM UNNEST(");
-            self.query.push_bind(filter.projects.clone()).push("::text[]) AS filter (project))");
+            return;
+        }
+        self.query.push("WITH RECURSIVE ");
+        if members.is_empty() && facet != Facet::Project {
+            self.query.push(loose_scan(facet, "project, member")).push(", series AS (SELECT * FROM known WHERE true");
+            push_list(&mut self.query, "project", projects);
         } else {
-            let first = format!(
-                "SELECT project, member FROM metric_cells WHERE facet = '{}' AND width = 'day'",
-                facet.as_str()
-            );
-            self.query.push(format!(
-                "WITH RECURSIVE known AS (({first} ORDER BY project, member LIMIT 1) UNION ALL \
-                 SELECT following.* FROM known CROSS JOIN LATERAL ({first} AND (project, member) > (known.project, known.member) \
-                 ORDER BY project, member LIMIT 1) AS following), series AS (SELECT * FROM known WHERE true"
-            ));
-            push_list(&mut self.query, "project", &filter.projects);
-            push_list(&mut self.query, "member", filter.members(facet));
-            self.query.push(")");
+            self.push_projects(facet, projects);
+            // Projects themselves have no member.
+            let members = if facet == Facet::Project { vec![String::new()] } else { members.to_vec() };
+            self.query.push(", series AS (SELECT DISTINCT project, member FROM known CROSS JOIN UNNEST(");
+            self.query.push_bind(members).push("::text[]) AS named (member)");
+        }
+        self.query.push(")");
+    }
+
+    fn push_projects(&mut self, facet: Facet, named: &[String]) {
+        if !facet.has_project() {
+            self.query.push("known AS (SELECT '' AS project)");
+        } else if named.is_empty() {
+            self.query.push(loose_scan(facet, "project"));
+        } else {
+            self.query.push("known AS (SELECT project FROM UNNEST(");
+            self.query.push_bind(named.to_vec()).push("::text[]) AS named (project))");
         }
     }
 
@@ -225,4 +235,15 @@ impl Statement<'_> {
         self.query.push_bind(times(|range| range.from)).push("::timestamptz[], ");
         self.query.push_bind(times(|range| range.until)).push("::timestamptz[]");
     }
+}
+
+/// The distinct values of leading columns of the series, found by one lookup in the index per value.
+fn loose_scan(facet: Facet, columns: &str) -> String {
+    let first = format!("SELECT {columns} FROM metric_cells WHERE facet = '{}' AND width = 'day'", facet.as_str());
+    let last = columns.split(", ").map(|column| format!("known.{column}")).collect::<Vec<_>>().join(", ");
+    format!(
+        "known AS (({first} ORDER BY {columns} LIMIT 1) UNION ALL \
+         SELECT following.* FROM known CROSS JOIN LATERAL ({first} AND ({columns}) > ({last}) \
+         ORDER BY {columns} LIMIT 1) AS following)"
+    )
 }

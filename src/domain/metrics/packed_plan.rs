@@ -1,7 +1,8 @@
 //! Which days of a query packed cells can answer.
 //!
 //! A day within one bucket is answered from its sums, a day that buckets divide from its quarters of an hour. Boundaries within
-//! a quarter, and facets without quarters, leave a divided day to the other cells and the payments.
+//! a quarter, and facets without quarters, leave a divided day to the other cells and the payments. The sums of a day are packed
+//! together for all series, so a query for a few of them by the day reads their cells instead.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,9 @@ use super::query::MetricQuery;
 use super::time_buckets::TimeBuckets;
 use crate::domain::sync::day_start;
 use crate::domain::time_range::TimeRange;
+
+/// So many projects or members are few.
+const FEW_SERIES: usize = 3;
 
 /// The keys of the quarters of an hour of a day.
 pub type QuarterKeys = [Option<i32>; QUARTERS];
@@ -42,12 +46,28 @@ impl PackedPlan {
             if fits { &mut divided } else { &mut unfit }.insert(boundary.date_naive());
         }
         divided.retain(|day| !unfit.contains(day));
+        if divided.is_empty() && has_few_series(query, facet) {
+            return None;
+        }
         let ranges: Vec<(NaiveDate, NaiveDate)> = query.buckets.keyed_ranges().into_iter().map(days_of).collect();
         let has_fit = ranges.iter().any(|(first, last)| {
             let overlapped = (*last - *first).num_days() + 1;
             overlapped > i64::try_from(unfit.range(*first..=*last).count()).unwrap_or(i64::MAX)
         });
         has_fit.then_some(Self { facet, ranges, divided, unfit })
+    }
+}
+
+/// Whether the filter leaves so few series that reading their cells costs less than unpacking the sums of all series.
+fn has_few_series(query: &MetricQuery, facet: Facet) -> bool {
+    let few = |names: &[String]| (1..=FEW_SERIES).contains(&names.len());
+    match facet {
+        Facet::All => false,
+        Facet::Project => few(&query.filter.projects),
+        Facet::Merchant | Facet::Country | Facet::PaymentMethod | Facet::AmountBand => few(query.filter.members(facet)),
+        Facet::ProjectCountry | Facet::ProjectPaymentMethod => {
+            few(&query.filter.projects) && few(query.filter.members(facet))
+        }
     }
 }
 
@@ -166,6 +186,37 @@ mod tests {
         assert_eq!(plan(query(&["2026-01-14T18:16:00Z", "2026-01-14T18:20:00Z"])), None);
         assert_eq!(plan(query(&[])), None);
         assert_eq!(plan(kathmandu().by(Dimension::AmountBand).by_country()), None);
+    }
+
+    #[test]
+    fn whole_days_of_a_few_series_are_not_packed() {
+        let names = |count: usize| -> Vec<String> { (0..count).map(|name| name.to_string()).collect() };
+        let filters = |projects, merchants, methods| MetricFilter {
+            projects: names(projects),
+            merchant_ids: names(merchants),
+            payment_methods: names(methods),
+            ..MetricFilter::default()
+        };
+        let is_packed = |filter: MetricFilter, until: &str| {
+            let buckets = TimeBuckets::between(vec![time("2026-01-14T00:00:00Z"), time(until)]);
+            PackedPlan::new(&MetricQuery::new(filter, buckets)).is_some()
+        };
+        for (filter, packed) in [
+            (filters(0, 0, 0), true),
+            (filters(1, 0, 0), false),
+            (filters(4, 0, 0), true),
+            (filters(0, 3, 0), false),
+            (filters(9, 1, 0), false),
+            (filters(0, 4, 0), true),
+            (filters(0, 0, 1), false),
+            (filters(1, 0, 1), false),
+            (filters(9, 0, 1), true),
+        ] {
+            assert_eq!(is_packed(filter.clone(), "2026-01-16T00:00:00Z"), packed, "{filter:?}");
+            if filter.payment_methods.is_empty() {
+                assert!(is_packed(filter, "2026-01-16T18:15:00Z"), "a divided day is read from its quarters");
+            }
+        }
     }
 
     impl MetricQuery {
