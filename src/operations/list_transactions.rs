@@ -1,15 +1,19 @@
 //! Lists transactions page by page, with their total count.
 //!
-//! For most filters, the metric rollups contain the number of matching transactions per day. So an empty result needs no
-//! search, and a page deep in a list sorted by creation is found by skipping whole days in the rollups, and only the rest
+//! For most filters, the metric rollups contain the number of matching transactions per day. So an empty result is known without
+//! a search, and a page deep in a list sorted by creation is found by skipping whole days in the rollups, and only the rest
 //! row by row. Rejected: skipping ids in the index, a hundred thousand of them before the deepest page that a request may
 //! name (`web/http/pagination`).
 
+use std::future::Future;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 
-use super::metrics_cache::{MetricsCache, MetricsError};
+use super::metrics_cache::{CurrentMetrics, MetricsError};
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::db::transactions::search;
@@ -25,48 +29,79 @@ use crate::domain::time_range::TimeRange;
 const MAX_ROW_SKIP: i64 = 1_000;
 /// How many days, back from today, can be skipped as a whole. Older transactions are skipped row by row.
 const SKIPPABLE_DAYS: i64 = 1_000;
+const NONE: Count = Count { total: 0, exact: true };
 
 /// The transactions in `window`, and the count of all that match. `now` determines the last day that can be skipped.
 pub async fn list_transactions(
     pool: &PgPool,
-    metrics: &MetricsCache,
+    metrics: &CurrentMetrics<'_>,
     filter: &TransactionFilter,
     window: &TransactionWindow,
     now: DateTime<Utc>,
 ) -> Result<(Vec<FoundTransaction>, Count), MetricsError> {
+    let search = async { Ok(search::list(pool, filter, window).await?) };
     match filter.rollup_count() {
         RollupCount::Exact(query) => {
-            let total = payment_count(&*metrics.query(&query).await?.rows);
-            let page = if total == 0 { vec![] } else { list(pool, metrics, query, (filter, window), now).await? };
-            Ok((page, Count { total, exact: true }))
+            let count = async { Ok(Count { total: count_in_rollups(metrics, &query).await?, exact: true }) };
+            let page = list(pool, metrics, query.clone(), (filter, window), now);
+            list_and_count(page, count).await
         }
         RollupCount::ByAmountBand(query) => {
-            let page = async { Ok(search::list(pool, filter, window).await?) };
-            tokio::try_join!(page, count_by_amount_band(pool, metrics, filter, &query))
+            list_and_count(search, count_by_amount_band(pool, metrics, filter, &query)).await
+        }
+        RollupCount::UpperBound(query) if filter.search.is_none() => {
+            let count = async {
+                let at_most = count_in_rollups(metrics, &query).await?;
+                Ok(if at_most == 0 { NONE } else { count(pool, filter, at_most).await? })
+            };
+            list_and_count(search, count).await
         }
         RollupCount::UpperBound(query) => {
-            let at_most = payment_count(&*metrics.query(&query).await?.rows);
-            if at_most == 0 {
-                return Ok((vec![], Count { total: 0, exact: true }));
-            }
-            let page = search::list(pool, filter, window);
-            let count = async { search::count(&mut *acquire(pool).await?, filter, at_most).await };
-            if filter.search.is_none() {
-                return Ok(tokio::try_join!(page, count)?);
+            let at_most = async {
+                let total = count_in_rollups(metrics, &query).await?;
+                Ok(Count { total, exact: total == 0 })
+            };
+            let (page, at_most) = list_and_count(search, at_most).await?;
+            if at_most == NONE {
+                return Ok((page, at_most));
             }
             // A search text is often rare: a page with all matches needs no second search for the count.
-            let page = page.await?;
             let found = page.len() as u64;
             let is_all =
                 window.page.after.is_none() && window.page.offset == 0 && found < window.page.limit.unsigned_abs();
-            Ok((page, if is_all { Count { total: found, exact: true } } else { count.await? }))
+            let exact = Count { total: found, exact: true };
+            Ok((page, if is_all { exact } else { count(pool, filter, at_most.total).await? }))
         }
     }
 }
 
+/// Reads both at the same time, but does not wait for the page of a list that has turned out to be empty: finding nothing can
+/// take a search of every transaction.
+async fn list_and_count(
+    page: impl Future<Output = Result<Vec<FoundTransaction>, MetricsError>> + Send,
+    count: impl Future<Output = Result<Count, MetricsError>> + Send,
+) -> Result<(Vec<FoundTransaction>, Count), MetricsError> {
+    // The count first: if it is cached, the page of an empty list is not even begun.
+    match select(count.boxed(), page.boxed()).await {
+        Either::Left((count, page)) => {
+            let count = count?;
+            Ok((if count == NONE { vec![] } else { page.await? }, count))
+        }
+        Either::Right((page, count)) => Ok((page?, count.await?)),
+    }
+}
+
+async fn count_in_rollups(metrics: &CurrentMetrics<'_>, query: &MetricQuery) -> Result<u64, MetricsError> {
+    Ok(payment_count(&*metrics.query(query).await?.rows))
+}
+
+async fn count(pool: &PgPool, filter: &TransactionFilter, at_most: u64) -> Result<Count, DbError> {
+    search::count(&mut *acquire(pool).await?, filter, at_most).await
+}
+
 async fn count_by_amount_band(
     pool: &PgPool,
-    metrics: &MetricsCache,
+    metrics: &CurrentMetrics<'_>,
     filter: &TransactionFilter,
     query: &MetricQuery,
 ) -> Result<Count, MetricsError> {
@@ -97,7 +132,7 @@ async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, DbError> {
 
 async fn list(
     pool: &PgPool,
-    metrics: &MetricsCache,
+    metrics: &CurrentMetrics<'_>,
     query: MetricQuery,
     (filter, window): (&TransactionFilter, &TransactionWindow),
     now: DateTime<Utc>,

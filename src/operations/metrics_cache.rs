@@ -105,22 +105,12 @@ impl MetricsCache {
 
     /// The answer to `query` as of now.
     pub async fn query(&self, query: &MetricQuery) -> Result<MetricsAnswer, MetricsError> {
-        let freshness = self.freshness.read().await?;
-        let key = Key::new(query.clone(), &freshness);
-        // Equal queries that arrive meanwhile wait for this answer. On the heap, because every request would otherwise contain it.
-        let computing = Box::pin(self.compute(&key, &freshness));
-        let rows = self.cache.get_or_insert_async(&key, computing).await?;
-        Ok(MetricsAnswer { rows, data_version: key.data_version, as_of: freshness.as_of })
+        self.current().await?.query(query).await
     }
 
-    /// The current version of the data that the answer to `query` comes from, for other caches of the same data.
-    pub async fn data_version(&self, query: &MetricQuery) -> Result<DataVersion, MetricsError> {
-        Ok(self.freshness.read().await?.data_version(query))
-    }
-
-    /// The time up to which each source has been read, in the order of [`crate::domain::transaction::Source::ALL`].
-    pub async fn as_of(&self) -> Result<[Option<DateTime<Utc>>; 2], MetricsError> {
-        Ok(self.freshness.read().await?.as_of)
+    /// For several queries of one request, which need not read the versions more than once.
+    pub async fn current(&self) -> Result<CurrentMetrics<'_>, MetricsError> {
+        Ok(CurrentMetrics { cache: self, freshness: self.freshness.read().await? })
     }
 
     /// Each statement reads its own snapshot, so two parts form an answer only if nothing has changed since before the
@@ -144,6 +134,34 @@ impl MetricsCache {
     /// On the heap: the future of every request would otherwise contain three of them.
     fn list<'a>(&'a self, query: &'a MetricQuery) -> BoxFuture<'a, Result<Vec<MetricRow>, DbError>> {
         sums::list_at_once(&self.pool, query).boxed()
+    }
+}
+
+/// Metrics as of the time at which it was created, or later.
+pub struct CurrentMetrics<'cache> {
+    cache: &'cache MetricsCache,
+    freshness: Freshness,
+}
+
+impl CurrentMetrics<'_> {
+    pub async fn query(&self, query: &MetricQuery) -> Result<MetricsAnswer, MetricsError> {
+        let key = Key::new(query.clone(), &self.freshness);
+        // Equal queries that arrive meanwhile wait for this answer. On the heap, because every request would otherwise contain it.
+        let computing = Box::pin(self.cache.compute(&key, &self.freshness));
+        let rows = self.cache.cache.get_or_insert_async(&key, computing).await?;
+        Ok(MetricsAnswer { rows, data_version: key.data_version, as_of: self.freshness.as_of })
+    }
+
+    /// The version of the data that the answer to `query` comes from, for other caches of the same data.
+    #[must_use]
+    pub fn data_version(&self, query: &MetricQuery) -> DataVersion {
+        self.freshness.data_version(query)
+    }
+
+    /// The time up to which each source has been read, in the order of [`crate::domain::transaction::Source::ALL`].
+    #[must_use]
+    pub fn as_of(&self) -> [Option<DateTime<Utc>>; 2] {
+        self.freshness.as_of
     }
 }
 

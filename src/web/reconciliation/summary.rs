@@ -147,7 +147,7 @@ impl SummaryApi {
         let date = query.0.date.unwrap_or_else(|| day_before(now, zone));
         let (runs, unresolved) =
             tokio::try_join!(runs::list_since_last_completed(&state.pool, date), sum_unresolved(&state.pool, date))?;
-        let data_as_of = state.metrics.as_of().await?.into();
+        let data_as_of = state.metrics.current().await?.as_of().into();
         let open_cases = OpenDiscrepancies::new(&unresolved, day_of(now, zone));
         Ok(Json(SummaryParts { date, timezone: zone.name(), runs: &runs, open_cases, data_as_of }.into()))
     }

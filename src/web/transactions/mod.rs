@@ -104,14 +104,14 @@ impl TransactionsApi {
         let asked: Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
         let filter = query.filter(state.report_timezone, &caller)?;
         let window = TransactionWindow { sort_by, order, page: asked.to_db() };
-        let data_version = state.metrics.data_version(&filter.metric_query()).await?;
+        let metrics = state.metrics.current().await?;
+        let version = CacheVersion::of_transactions(metrics.data_version(&filter.metric_query()));
         let page = Box::pin(async {
             let now = state.clock.now();
-            let (found, count) = list_transactions(&state.pool, &state.metrics, &filter, &window, now).await?;
+            let (found, count) = list_transactions(&state.pool, &metrics, &filter, &window, now).await?;
             let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
             Ok(page.map(|found| Transaction::visible_to(&caller.0, found)))
         });
-        let version = CacheVersion::of_transactions(data_version);
         state.responses.get_or_insert((request.original_uri(), &caller.0), version, page).await
     }
 
