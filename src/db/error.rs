@@ -1,5 +1,6 @@
 //! Database errors, classified by what a caller can do about them.
 
+use super::connection_checks;
 use crate::observability::record::{self, DatabaseFailure};
 
 /// Why PostgreSQL refuses a call that it may accept later. Nothing is wrong with the call: it costs a job no attempt.
@@ -143,8 +144,19 @@ fn unavailability(error: &sqlx::Error) -> Unavailability {
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         let error = Self::classify(error);
+        if let Self::Unavailable(cause) = &error {
+            suspect_connections(cause);
+        }
         record::database_error(error.failure());
         error
+    }
+}
+
+/// The other connections may lead to the same server, or be as broken.
+fn suspect_connections(cause: &sqlx::Error) {
+    let is_full = matches!(cause, sqlx::Error::PoolTimedOut);
+    if !is_full && matches!(unavailability(cause), Unavailability::Unreachable | Unavailability::ReadOnly) {
+        connection_checks::suspect_all();
     }
 }
 

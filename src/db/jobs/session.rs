@@ -16,8 +16,8 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
 use crate::db::DbError;
+use crate::db::connection_checks::{ConnectionChecks, may_use};
 use crate::db::session_limits::{Purpose, SessionLimits, millis};
-use crate::db::writable::{ConnectionChecks, may_use};
 use crate::domain::job::JobId;
 
 /// How often the server checks that the client of a running statement is still connected.
