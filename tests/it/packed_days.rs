@@ -28,13 +28,13 @@ async fn store(books: &IngestFixture, id: u64, created_at: &str) {
     books.ingest(vec![read_operation(&raw.to_string()).record], Checkpoint::None).await.expect("the page is stored");
 }
 
-/// The payments of two days, from their sums, by the hour of Kolkata, and by merchant.
+/// The payments of two days, from their sums by project, by the hour of Kolkata, and by merchant.
 async fn counts(pool: &PgPool) -> [u64; 3] {
     let day = |text: &str| text.parse().expect(text);
     let days = |zone| DayRange::new(day("2026-01-15"), day("2026-01-16"), zone).expect("days");
     let hours = || TimeBuckets::calendar(days(Tz::Asia__Kolkata), Granularity::Hour).expect("few enough").0;
     let queries = [
-        MetricQuery::new(MetricFilter::default(), TimeBuckets::one(days(Tz::UTC).time_range())),
+        MetricQuery::new(MetricFilter::default(), TimeBuckets::one(days(Tz::UTC).time_range())).by(Dimension::Project),
         MetricQuery::new(MetricFilter::default(), hours()),
         MetricQuery::new(MetricFilter::default(), hours()).by(Dimension::Merchant),
     ];
@@ -105,7 +105,7 @@ async fn packed_days_are_read_until_their_payments_change() {
         count_mismatches(pool, Source::Vima, day).await.expect("the day is counted")
     };
     assert_eq!(mismatches().await, 0);
-    pool.execute("DELETE FROM packed_cells WHERE facet = 'all' AND width = 'day' AND day = '2026-01-15'")
+    pool.execute("DELETE FROM packed_cells WHERE facet = 'project' AND width = 'day' AND day = '2026-01-15'")
         .await
         .expect("a hand that writes");
     assert_eq!(mismatches().await, 1);
