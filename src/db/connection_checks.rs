@@ -22,7 +22,7 @@ const REPLACE_AFTER: Duration = Duration::from_secs(3);
 /// The time between the checks of a pool, and how long a connection may be unused without a check before its next use.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// How long every connection is checked after one has failed. By then each has been checked, or unused for long enough.
-const SUSPECT_FOR: Duration = Duration::from_secs(60);
+const SUSPECT_FOR: Duration = Duration::from_mins(1);
 
 /// When a connection of this process last failed, or turned out to be read-only.
 static SUSPECTED_AT: Mutex<Option<Instant>> = Mutex::new(None);
