@@ -144,19 +144,15 @@ fn unavailability(error: &sqlx::Error) -> Unavailability {
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         let error = Self::classify(error);
-        if let Self::Unavailable(cause) = &error {
-            suspect_connections(cause);
+        let failure = error.failure();
+        let is_connection =
+            matches!(error.unavailability(), Some(Unavailability::Unreachable | Unavailability::ReadOnly));
+        // The other connections may lead to the same server, or be as broken. A pool that is in use says nothing about them.
+        if is_connection && failure != DatabaseFailure::PoolTimeout {
+            connection_checks::suspect_all();
         }
-        record::database_error(error.failure());
+        record::database_error(failure);
         error
-    }
-}
-
-/// The other connections may lead to the same server, or be as broken.
-fn suspect_connections(cause: &sqlx::Error) {
-    let is_full = matches!(cause, sqlx::Error::PoolTimedOut);
-    if !is_full && matches!(unavailability(cause), Unavailability::Unreachable | Unavailability::ReadOnly) {
-        connection_checks::suspect_all();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::count::Count;
 use psp_dashboard::db::page::PageWindow;
@@ -64,6 +65,18 @@ fn window(
     limit: i64,
 ) -> TransactionWindow {
     TransactionWindow { sort_by, order, page: PageWindow { after, offset, limit } }
+}
+
+/// The page of a new request, and the count.
+async fn page(
+    pool: &PgPool,
+    metrics: &MetricsCache,
+    filter: &TransactionFilter,
+    window: &TransactionWindow,
+    now: DateTime<Utc>,
+) -> (Vec<FoundTransaction>, Count) {
+    let metrics = metrics.current().await.expect("the database responds");
+    list_transactions(pool, &metrics, filter, window, now).await.expect("a page")
 }
 
 async fn all_payments(pool: &PgPool) -> Vec<FoundTransaction> {
@@ -205,10 +218,7 @@ async fn filters_sorts_and_pages_equal_plain_sql() {
             let (mut walked, mut after) = (vec![], None);
             loop {
                 let part = window(sort_by, order, after, 0, 400);
-                let (page, count) =
-                    list_transactions(&pool, &sums.current().await.expect("the versions"), &filter, &part, now)
-                        .await
-                        .expect("a page");
+                let (page, count) = page(&pool, &sums, &filter, &part, now).await;
                 assert_eq!(count, total, "{case}");
                 after = page.last().map(|last| last.cursor(sort_by));
                 walked.extend(page.iter().map(|payment| payment.id));
@@ -219,10 +229,7 @@ async fn filters_sorts_and_pages_equal_plain_sql() {
             assert!(walked.iter().eq(expected.iter().map(|payment| &payment.id)), "{case}");
             for offset in [0, 3, 1_001, 1_777, 2_498, 9_999] {
                 let part = window(sort_by, order, None, offset, 5);
-                let (page, _) =
-                    list_transactions(&pool, &sums.current().await.expect("the versions"), &filter, &part, now)
-                        .await
-                        .expect("a page");
+                let (page, _) = page(&pool, &sums, &filter, &part, now).await;
                 let offset = usize::try_from(offset).expect("small");
                 assert!(page.iter().eq(expected.iter().skip(offset).take(5)), "{case} from {offset}");
             }
@@ -310,9 +317,7 @@ async fn expensive_counts_are_at_least() {
         ),
     ] {
         let part = window(SortBy::CreatedAt, SortOrder::Desc, None, 0, 5);
-        let (page, count) = list_transactions(&pool, &sums.current().await.expect("the versions"), &filter, &part, now)
-            .await
-            .expect("a page");
+        let (page, count) = page(&pool, &sums, &filter, &part, now).await;
         assert_eq!(count.exact, exact, "{filter:?} {count:?}");
         let enough = if exact || total == 4_000 { count.total == total } else { count.total <= total };
         assert!(enough, "{filter:?} {count:?}");

@@ -115,7 +115,7 @@ pub async fn refresh(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbEr
 }
 
 /// One statement, so that versions and watermarks are consistent. Of simple parts, because every request waits for it: planning
-/// one that adds the rows up took longer than reading them.
+/// one that adds the rows up took longer than reading them. [`increment`] says what the columns `told` and `untold` mean.
 async fn load_since(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbError> {
     let rows = sqlx::query!(
         r#"SELECT source AS "source!", NULL AS stream, version, told, untold, NULL::timestamptz AS watermark,
