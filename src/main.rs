@@ -112,9 +112,10 @@ async fn web() -> anyhow::Result<()> {
     let mut env_vars = EnvVars::from_process();
     let config = WebConfig::read(&mut env_vars);
     let config = env_vars.finish(config)?;
-    telemetry::start(&config.telemetry)?;
-    app::serve(&config, Arc::new(SystemClock)).await?;
-    Ok(())
+    let telemetry = telemetry::start(&config.telemetry, "psp-web")?;
+    let served = app::serve(&config, Arc::new(SystemClock)).await;
+    telemetry.finish().await;
+    Ok(served?)
 }
 
 async fn migrate_database() -> anyhow::Result<()> {
@@ -122,12 +123,13 @@ async fn migrate_database() -> anyhow::Result<()> {
     let settings = ServersConfig::read_database(&mut env_vars);
     let telemetry = TelemetryConfig::read(&mut env_vars);
     let (settings, telemetry) = env_vars.finish(settings.zip(telemetry))?;
-    telemetry::start(&telemetry)?;
+    let telemetry = telemetry::start(&telemetry, "psp-migrate")?;
     let pool = connect(&settings).await?;
     let mut progress = has_bars().then(|| Progress::start("migrations"));
     migrate_reporting(&pool, |step| report_migration(progress.as_mut(), step)).await?;
     drop(progress);
     tracing::info!("all migrations are applied");
+    telemetry.finish().await;
     Ok(())
 }
 

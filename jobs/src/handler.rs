@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::ClaimedJob;
+use psp_dashboard::domain::trace::TraceId;
 use psp_dashboard::observability::record::UNKNOWN_KIND;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -37,21 +38,21 @@ pub trait JobHandler: 'static {
 #[derive(Clone, Copy)]
 pub struct RegisteredHandler {
     pub kind: &'static JobKind,
-    span: fn(&ClaimedJob) -> Span,
+    span: fn(&ClaimedJob, TraceId) -> Span,
     run: for<'a> fn(&'a JobContext, &'a ClaimedJob) -> BoxFuture<'a, JobResult>,
 }
 
 impl RegisteredHandler {
     #[doc(hidden)]
     #[must_use]
-    pub const fn new<Handler: JobHandler>(span: fn(&ClaimedJob) -> Span) -> Self {
+    pub const fn new<Handler: JobHandler>(span: fn(&ClaimedJob, TraceId) -> Span) -> Self {
         Self { kind: Handler::KIND, span, run: deserialize_and_run::<Handler> }
     }
 
     /// The span of an attempt, `job.<kind>`.
     #[must_use]
-    pub fn span(&self, job: &ClaimedJob) -> Span {
-        (self.span)(job)
+    pub fn span(&self, job: &ClaimedJob, trace_id: TraceId) -> Span {
+        (self.span)(job, trace_id)
     }
 
     pub async fn run(&self, context: &JobContext, job: &ClaimedJob) -> JobResult {
@@ -119,8 +120,8 @@ impl Registry {
 macro_rules! registry {
     ($($module:ident::$handler:ident),* $(,)?) => {
         $crate::handler::Registry::new(&[$(
-            $crate::handler::RegisteredHandler::new::<$module::$handler>(|job| {
-                $crate::job_span!(concat!("job.", stringify!($module)), job)
+            $crate::handler::RegisteredHandler::new::<$module::$handler>(|job, trace_id| {
+                $crate::job_span!(concat!("job.", stringify!($module)), job, trace_id)
             })
         ),*])
     };
@@ -130,9 +131,10 @@ macro_rules! registry {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! job_span {
-    ($name:expr, $job:expr) => {
+    ($name:expr, $job:expr, $trace_id:expr) => {
         $crate::tracing::info_span!(
             $name,
+            trace_id = %$trace_id,
             kind = %$job.kind,
             job_id = %$job.claim.job_id,
             attempt = $job.attempt,

@@ -127,6 +127,7 @@ mod tests {
             max_attempts: 8,
             created_at: "2026-01-15T00:00:00Z".parse().expect("a time"),
             due_at: "2026-01-15T00:00:00Z".parse().expect("a time"),
+            trace: None,
         }
     }
 

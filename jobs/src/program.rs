@@ -14,9 +14,11 @@ use psp_dashboard::db::process_connections::Process;
 use psp_dashboard::domain::job::SuspectLength;
 use psp_dashboard::observability::listener::{ListenError, MetricsListener};
 use psp_dashboard::observability::record;
+use psp_dashboard::observability::traces::{self, Work};
 use psp_dashboard::operations::connect_servers::{connect_isolated_servers, connect_job_servers};
 use psp_dashboard::{shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::commands::enqueue::EnqueueArguments;
 use crate::commands::quarantine::QuarantineArguments;
@@ -51,6 +53,17 @@ enum JobsCommand {
     Enqueue(EnqueueArguments),
     /// List records that could not be parsed, or parse them again.
     Quarantine(QuarantineArguments),
+}
+
+impl JobsCommand {
+    /// The name of the service in traces.
+    fn program(&self) -> &'static str {
+        match self {
+            Self::Worker(_) => "psp-worker",
+            Self::Scheduler => "psp-scheduler",
+            Self::Enqueue(_) | Self::Quarantine(_) => "psp-jobs",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -99,7 +112,13 @@ impl Program {
     async fn run(self, matches: &ArgMatches) -> anyhow::Result<()> {
         let Arguments { command } = Arguments::from_arg_matches(matches)?;
         let config = read_config()?;
-        telemetry::start(&config.telemetry)?;
+        let telemetry = telemetry::start(&config.telemetry, command.program())?;
+        let ended = self.run_command(command, config).await;
+        telemetry.finish().await;
+        ended
+    }
+
+    async fn run_command(self, command: JobsCommand, config: JobsConfig) -> anyhow::Result<()> {
         let metrics = bind_metrics(&command, &config).await?;
         let (pools, redis) = match &command {
             JobsCommand::Worker(arguments) if arguments.isolated.is_some() => {
@@ -119,8 +138,8 @@ impl Program {
                 self.run_scheduler(&context, shutdown::on_signal(config.shutdown_grace)?).await;
                 Ok(())
             }
-            JobsCommand::Enqueue(arguments) => arguments.run(self.registry, &context).await,
-            JobsCommand::Quarantine(arguments) => arguments.run(&context).await,
+            JobsCommand::Enqueue(arguments) => in_own_trace(arguments.run(self.registry, &context)).await,
+            JobsCommand::Quarantine(arguments) => in_own_trace(arguments.run(&context)).await,
         }
     }
 
@@ -166,6 +185,14 @@ impl Program {
         }
         Ok(queues)
     }
+}
+
+/// Runs a command of a person in a trace, which the jobs that it enqueues continue.
+async fn in_own_trace<T>(command: impl Future<Output = T>) -> T {
+    let trace = traces::start(Work::Own, None);
+    let span = tracing::info_span!("command", trace_id = %trace.context.trace_id);
+    trace.attach(&span);
+    command.instrument(span).await
 }
 
 /// The listener for Prometheus, and the name of the process in its metrics. Processes that end by themselves have none: the port is

@@ -18,6 +18,7 @@ mod published;
 mod reconciliation;
 mod servers;
 mod sign_in;
+mod traces;
 mod webhooks;
 
 pub use access::{AccessConfig, BootstrapKey};
@@ -31,6 +32,7 @@ pub use providers::{ProvidersConfig, SyncConfig};
 pub use reconciliation::ReconciliationConfig;
 pub use servers::{LogFormat, ServersConfig, TelemetryConfig};
 pub use sign_in::{Issuer, OidcConfig, PublicUrl};
+pub use traces::TracesConfig;
 pub use webhooks::WebhooksConfig;
 
 use std::ops::RangeInclusive;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use sqlx::postgres::PgConnectOptions;
 
-use super::{EnvVars, Setting, Switch, number_in, published};
+use super::{EnvVars, Setting, Switch, TracesConfig, number_in, published};
 use crate::db::pool::DatabaseSettings;
 use crate::domain::secret::Secret;
 use crate::redis::connection::RedisSettings;
@@ -131,6 +131,8 @@ pub struct TelemetryConfig {
     pub level: String,
     /// `None`: readable on a terminal, JSON otherwise.
     pub format: Option<LogFormat>,
+    /// `None`: traces are not exported.
+    pub traces: Option<TracesConfig>,
 }
 
 impl TelemetryConfig {
@@ -140,7 +142,8 @@ impl TelemetryConfig {
             Some(text) => env.parse(Setting::open("LOG_FORMAT", "json"), &text).map(Some),
             None => Some(None),
         };
-        Some(Self { level: level?, format: format? })
+        let traces = TracesConfig::read(env);
+        Some(Self { level: level?, format: format?, traces: traces? })
     }
 }
 

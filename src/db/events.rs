@@ -5,6 +5,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::DbError;
 use crate::domain::event::{Event, RecordedEvent};
+use crate::observability::traces;
 
 /// Records events in the transaction that caused them. Call it last: until this transaction ends no other one can record
 /// events, which keeps ids in commit order.
@@ -18,17 +19,19 @@ pub async fn insert(
     }
     let bodies: Vec<serde_json::Value> = events.iter().map(|event| serde_json::json!(event)).collect();
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('events', 0))").execute(&mut *connection).await?;
+    let trace_id = traces::current().map(|trace| trace.trace_id);
     let mut ids = sqlx::query_scalar!(
-        r#"INSERT INTO events (created_at, body)
-           SELECT $1, body FROM UNNEST($2::jsonb[]) WITH ORDINALITY AS event (body, ordinal) ORDER BY ordinal
+        r#"INSERT INTO events (created_at, body, trace_id)
+           SELECT $1, body, $3 FROM UNNEST($2::jsonb[]) WITH ORDINALITY AS event (body, ordinal) ORDER BY ordinal
            RETURNING id"#,
         now,
-        &bodies
+        &bodies,
+        trace_id.map(|id| id.to_string())
     )
     .fetch_all(connection)
     .await?;
     ids.sort_unstable();
-    Ok(ids.into_iter().zip(events).map(|(id, event)| RecordedEvent { id, timestamp: now, event }).collect())
+    Ok(ids.into_iter().zip(events).map(|(id, event)| RecordedEvent { id, timestamp: now, trace_id, event }).collect())
 }
 
 /// Events in the order of their ids.
@@ -44,12 +47,14 @@ pub struct EventPage {
 
 /// Reads at most `limit` events after `id`, oldest first.
 pub async fn list_after(pool: &PgPool, id: i64, limit: i64) -> Result<EventPage, DbError> {
-    let rows = sqlx::query!("SELECT id, created_at, body FROM events WHERE id > $1 ORDER BY id LIMIT $2", id, limit)
-        .fetch_all(pool)
-        .await?;
+    let rows =
+        sqlx::query!("SELECT id, created_at, body, trace_id FROM events WHERE id > $1 ORDER BY id LIMIT $2", id, limit)
+            .fetch_all(pool)
+            .await?;
     let last = rows.last().map(|row| row.id);
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    let events = rows.into_iter().filter_map(|row| read(row.id, row.created_at, row.body)).collect();
+    let events =
+        rows.into_iter().filter_map(|row| read(row.id, row.created_at, row.trace_id.as_deref(), row.body)).collect();
     Ok(EventPage { events, last, is_full })
 }
 
@@ -59,16 +64,20 @@ pub async fn list_between(
     after: i64,
     through: i64,
 ) -> Result<Vec<RecordedEvent>, DbError> {
-    let rows =
-        sqlx::query!("SELECT id, created_at, body FROM events WHERE id > $1 AND id <= $2 ORDER BY id", after, through)
-            .fetch_all(connection)
-            .await?;
-    Ok(rows.into_iter().filter_map(|row| read(row.id, row.created_at, row.body)).collect())
+    let rows = sqlx::query!(
+        "SELECT id, created_at, body, trace_id FROM events WHERE id > $1 AND id <= $2 ORDER BY id",
+        after,
+        through
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| read(row.id, row.created_at, row.trace_id.as_deref(), row.body)).collect())
 }
 
-fn read(id: i64, timestamp: DateTime<Utc>, body: serde_json::Value) -> Option<RecordedEvent> {
+fn read(id: i64, timestamp: DateTime<Utc>, trace_id: Option<&str>, body: serde_json::Value) -> Option<RecordedEvent> {
+    let trace_id = trace_id.and_then(|trace_id| trace_id.parse().ok());
     match serde_json::from_value(body) {
-        Ok(event) => Some(RecordedEvent { id, timestamp, event }),
+        Ok(event) => Some(RecordedEvent { id, timestamp, trace_id, event }),
         Err(error) => {
             tracing::warn!(%error, id, "skipped an event that this release cannot read");
             None

@@ -11,6 +11,7 @@ use crate::domain::job::{JobState, Trigger};
 use crate::domain::metadata::{BalanceKind, OwnerKind};
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 use crate::domain::status::Status;
+use crate::domain::trace::TraceContext;
 use crate::domain::transaction::{Kind, Source};
 
 /// Saturates at `i64::MAX` microseconds.
@@ -68,6 +69,11 @@ try_from_column! {
 /// Escapes the wildcards of `LIKE`.
 pub(super) fn escape_like(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+}
+
+/// A stored `traceparent`. Nothing fails because of a trace: one that a later release has written differently is none.
+pub(in crate::db) fn stored_trace(traceparent: Option<&str>) -> Option<TraceContext> {
+    traceparent?.parse().ok()
 }
 
 #[cfg(test)]

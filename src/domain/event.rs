@@ -13,6 +13,7 @@ use super::access::{FileAudience, Principal};
 use super::masking::PiiAccess;
 use super::reconciliation::tally::Tally;
 use super::sync::SyncMode;
+use super::trace::TraceId;
 use super::transaction::Source;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -181,6 +182,9 @@ pub struct RecordedEvent {
     /// Increases in the order in which the transactions that wrote the events were committed.
     pub id: i64,
     pub timestamp: DateTime<Utc>,
+    /// The trace of the request or tick that led to it; `None` if it is not known.
+    #[serde(default)]
+    pub trace_id: Option<TraceId>,
     #[serde(flatten)]
     pub event: Event,
 }
@@ -196,12 +200,15 @@ impl Serialize for RecordedEvent {
             #[serde(skip_serializing_if = "Option::is_none")]
             event_id: Option<i64>,
             timestamp: DateTime<Utc>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            trace_id: Option<TraceId>,
             #[serde(flatten)]
             event: &'a Event,
         }
         let has_own_id = matches!(self.event, Event::ExportReady { .. });
         let (id, event_id) = if has_own_id { (None, Some(self.id)) } else { (Some(self.id), None) };
-        Message { id, event_id, timestamp: self.timestamp, event: &self.event }.serialize(serializer)
+        let Self { timestamp, trace_id, ref event, .. } = *self;
+        Message { id, event_id, timestamp, trace_id, event }.serialize(serializer)
     }
 }
 
@@ -214,6 +221,7 @@ mod tests {
         let recorded = RecordedEvent {
             id: 7,
             timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"),
+            trace_id: Some(TraceId::from_random(0xa1)),
             event: Event::SyncProgress {
                 source: Source::Vima,
                 job_id: None,
@@ -225,7 +233,7 @@ mod tests {
         let text = serde_json::to_string(&recorded).expect("plain data");
         assert_eq!(
             text,
-            r#"{"id":7,"timestamp":"2026-01-15T10:00:00Z","type":"sync_progress","source":"vima","progress":50,"total":200,"percent":25.0}"#
+            r#"{"id":7,"timestamp":"2026-01-15T10:00:00Z","trace_id":"000000000000000000000000000000a1","type":"sync_progress","source":"vima","progress":50,"total":200,"percent":25.0}"#
         );
         assert_eq!(serde_json::from_str::<RecordedEvent>(&text).expect("what was written"), recorded);
     }
@@ -233,7 +241,8 @@ mod tests {
     #[test]
     fn event_with_an_id_of_its_own_has_its_position_beside_it() {
         let event = Event::ExportReady { id: Uuid::nil(), audience: None };
-        let recorded = RecordedEvent { id: 7, timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"), event };
+        let timestamp = "2026-01-15T10:00:00Z".parse().expect("a time");
+        let recorded = RecordedEvent { id: 7, timestamp, trace_id: None, event };
         assert_eq!(
             serde_json::to_string(&recorded).expect("plain data"),
             r#"{"event_id":7,"timestamp":"2026-01-15T10:00:00Z","type":"export_ready","id":"00000000-0000-0000-0000-000000000000"}"#

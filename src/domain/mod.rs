@@ -34,6 +34,7 @@ pub(crate) mod string_enum;
 pub mod subscription;
 pub mod sync;
 pub mod time_range;
+pub mod trace;
 pub mod transaction;
 pub mod triage;
 pub mod upsert;

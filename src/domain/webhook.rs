@@ -253,7 +253,7 @@ mod tests {
             job_id: Uuid::nil(),
             error: "sent to sonia.k@example.com".to_owned(),
         };
-        let recorded = RecordedEvent { id: 7, timestamp: time("2026-01-15T10:00:00Z"), event };
+        let recorded = RecordedEvent { id: 7, timestamp: time("2026-01-15T10:00:00Z"), trace_id: None, event };
         assert_eq!(
             Message::of_event(&recorded).payload(),
             r#"{"type":"job_failed","timestamp":"2026-01-15T10:00:00Z","data":{"kind":"export","job_id":"00000000-0000-0000-0000-000000000000","error":"sent to s***@example.com"}}"#

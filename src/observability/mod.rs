@@ -1,4 +1,4 @@
-//! What a process reports to Prometheus.
+//! What a process reports to Prometheus, and to a collector of [traces].
 //!
 //! Every layer but the domain may record here, as it may log: the instruments are global, because they belong to the process, and
 //! handing them through every function would say nothing. [`catalog`] declares every metric with its labels, [`record`] is how
@@ -12,3 +12,4 @@ pub mod exposition;
 mod family;
 pub mod listener;
 pub mod record;
+pub mod traces;

@@ -169,9 +169,13 @@ pub fn prepare_scheduler<'a>(schedules: impl Iterator<Item = &'a str>) {
 
 /// Counts a request of the API; `route` is the template, or [`UNMATCHED`].
 pub fn http_request(method: &str, route: &'static str, status: &str, duration: Duration) {
-    // As OpenTelemetry names those that a client may have made up.
-    let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("_OTHER");
-    INSTRUMENTS.http_requests.observe(&[method, route, status], duration.as_secs_f64());
+    INSTRUMENTS.http_requests.observe(&[method_name(method), route, status], duration.as_secs_f64());
+}
+
+/// The method, or the name that OpenTelemetry gives to one that a client may have made up.
+#[must_use]
+pub fn method_name(method: &str) -> &'static str {
+    METHODS.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
 }
 
 pub fn live_events(number: usize) {

@@ -28,7 +28,7 @@ use super::text::decode;
 use super::upstream::Upstream;
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
-use crate::observability::record;
+use crate::observability::{record, traces};
 use crate::outbound::Outbound;
 
 /// What a response without content says in JSON.
@@ -139,6 +139,7 @@ impl HttpClient {
         redactor: &Redactor,
         parse: impl Fn(&str) -> Result<T, Rejection>,
     ) -> Result<T, ProviderError> {
+        self.begin_step(endpoint);
         let started = Instant::now();
         let mut progress = Progress::default();
         let outcome =
@@ -153,6 +154,7 @@ impl HttpClient {
         let (status, bytes) = (progress.status, progress.bytes);
         let duration = started.elapsed();
         let name = outcome.as_ref().map_or_else(ProviderError::name, |_| SUCCEEDED);
+        end_step(name, status, outcome.is_err());
         record::provider_request((self.provider.as_str(), endpoint.as_str()), name, duration, bytes);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         match &outcome {
@@ -160,6 +162,15 @@ impl HttpClient {
             Err(error) => warn!(status, bytes, duration_ms, %error, "provider request failed"),
         }
         outcome
+    }
+
+    /// Describes the call in its trace. The trace is not sent: providers are other companies.
+    fn begin_step(&self, endpoint: Endpoint) {
+        let (provider, endpoint) = (self.provider.as_str(), endpoint.as_str());
+        traces::mark_as_call();
+        traces::rename(|| format!("{provider} {endpoint}"));
+        traces::set("psp.provider", provider);
+        traces::set("psp.provider.endpoint", endpoint);
     }
 
     /// Sends the request and reads the whole response if its status is a success.
@@ -265,6 +276,15 @@ impl HttpClient {
 
     fn misconfigured(&self, error: reqwest::Error, redactor: &Redactor) -> ProviderError {
         ProviderError::Misconfigured { provider: self.provider, message: redactor.message(&causes(error)) }
+    }
+}
+
+fn end_step(outcome: &'static str, status: Option<u16>, is_failure: bool) {
+    if let Some(status) = status {
+        traces::set("http.response.status_code", i64::from(status));
+    }
+    if is_failure {
+        traces::fail(outcome);
     }
 }
 

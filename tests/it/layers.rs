@@ -44,7 +44,7 @@ const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("check", &["check", "config", "db", "domain", "operations", "progress", "redis", "objects"]),
     ("erase", &["clock", "config", "db", "domain", "operations"]),
     ("progress", &[]),
-    ("telemetry", &["telemetry", "config", "progress"]),
+    ("telemetry", &["telemetry", "config", "domain", "observability", "outbound", "progress"]),
     ("shutdown", &[]),
 ];
 

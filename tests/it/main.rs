@@ -77,6 +77,7 @@ mod shutdown;
 mod slow_clients;
 mod suspects;
 mod sync;
+mod traces;
 mod transactions;
 mod untrusted_redis;
 mod webhooks;

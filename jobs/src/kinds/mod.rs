@@ -34,6 +34,7 @@ mod tests {
     use super::*;
     use psp_dashboard::domain::job::attempt::ClaimedJob;
     use psp_dashboard::domain::job::{Claim, JobId, KINDS, Trigger};
+    use psp_dashboard::domain::trace::TraceId;
 
     #[test]
     fn every_kind_has_a_handler_and_a_span_of_its_name() {
@@ -49,8 +50,10 @@ mod tests {
                 max_attempts: kind.max_attempts,
                 created_at: chrono::DateTime::UNIX_EPOCH,
                 due_at: chrono::DateTime::UNIX_EPOCH,
+                trace: None,
             };
-            let span = REGISTRY.find(kind.name).expect("a handler").span(&job);
+            let trace_id = TraceId::of_job(job.claim.job_id);
+            let span = REGISTRY.find(kind.name).expect("a handler").span(&job, trace_id);
             let name = span.metadata().map(tracing::Metadata::name);
             assert_eq!(name, Some(&*format!("job.{}", kind.name.replace('-', "_"))));
         }

@@ -26,6 +26,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::handler::JobResult;
@@ -182,7 +183,8 @@ impl<'a> SyncRun<'a> {
         let JobContext { pool, redis, rates, clock, .. } = self.context;
         let mut conflicts = 0;
         let counts = loop {
-            match ingest_page(pool, redis, rates, &self.run_claim, &page, &progress, clock.now()).await {
+            let ingesting = ingest_page(pool, redis, rates, &self.run_claim, &page, &progress, clock.now());
+            match ingesting.instrument(tracing::info_span!("page")).await {
                 Err(DbError::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
                 stored => break stored?,
             }

@@ -20,11 +20,13 @@ use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::db::jobs::{schedule_entries, schedule_ticks};
 use psp_dashboard::observability::record::{self, TickRecorded};
+use psp_dashboard::observability::traces::{self, Work};
 use psp_dashboard::operations::enqueue_job::{TickOutcome, enqueue_tick};
 use psp_dashboard::redis::Redis;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use self::table::{MissedTicks, RecurrenceSchedule, ScheduledJob};
@@ -121,16 +123,28 @@ impl Scheduler {
             tracing::warn!(schedule = %entry.name, ticks = due.len(), "ticks were missed, enqueueing a job for each");
         }
         for tick_at in due {
-            match enqueue_tick(&self.queue_pool, &self.redis, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
-                TickOutcome::Enqueued(Enqueued { job_id, joined }) => {
-                    let recorded = if joined { TickRecorded::Joined } else { TickRecorded::Enqueued };
-                    let delay = (self.clock.now() - tick_at).to_std().unwrap_or_default();
-                    record::scheduler_tick(&entry.name, recorded, delay);
-                    tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "scheduled job enqueued");
-                }
-                TickOutcome::AlreadyRecorded => {}
-                TickOutcome::Busy => return Ok(false),
+            let trace = traces::start(Work::Own, None);
+            let span = tracing::info_span!("tick", trace_id = %trace.context.trace_id);
+            trace.attach(&span);
+            if !self.record(entry, tick_at).instrument(span).await? {
+                return Ok(false);
             }
+        }
+        Ok(true)
+    }
+
+    /// Records one tick, in a trace of its own. `false` if another scheduler is recording it.
+    async fn record(&self, entry: &ScheduledJob, tick_at: DateTime<Utc>) -> Result<bool, DbError> {
+        traces::set("psp.schedule", entry.name.to_string());
+        match enqueue_tick(&self.queue_pool, &self.redis, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
+            TickOutcome::Enqueued(Enqueued { job_id, joined }) => {
+                let recorded = if joined { TickRecorded::Joined } else { TickRecorded::Enqueued };
+                let delay = (self.clock.now() - tick_at).to_std().unwrap_or_default();
+                record::scheduler_tick(&entry.name, recorded, delay);
+                tracing::info!(schedule = %entry.name, %tick_at, %job_id, joined, "scheduled job enqueued");
+            }
+            TickOutcome::AlreadyRecorded => {}
+            TickOutcome::Busy => return Ok(false),
         }
         Ok(true)
     }

@@ -16,7 +16,7 @@ use psp_dashboard::db::jobs::claims::{ClaimedBatch, Claimer, Suspects};
 use psp_dashboard::db::jobs::{claims, leases, session};
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::job::{Claim, JobKind, SuspectLength, SuspectPolicy};
-use psp_dashboard::observability::record::{self, CLAIM_LOST};
+use psp_dashboard::observability::record;
 use psp_dashboard::operations::finish_job::finish_job;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -25,12 +25,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::attempt_trace::{attempt_span, note_outcome};
 use super::completer::Completer;
 use super::prefetch::{MAX_WAIT, Prefetch};
 use crate::handler::{JobResult, RegisteredHandler, Registry, kind_name};
 use crate::job_context::JobContext;
 use crate::job_error::JobError;
-use crate::job_span;
 
 /// How long to wait before an outcome that could not be recorded is retried.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
@@ -176,7 +176,7 @@ impl Executor {
         let (stop_sender, mut stop) = mpsc::channel(1);
         self.in_flight().insert(job.claim, stop_sender);
         let handler = self.settings.registry.find(&job.kind);
-        let span = handler.map_or_else(|| job_span!("job.unknown", job), |handler| handler.span(&job));
+        let span = attempt_span(&job, handler);
         async {
             let slot = self.wait_for_slot(&mut stop).await;
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -236,7 +236,7 @@ impl Executor {
             Ok(Err(error)) => error.outcome(job, handler.map(|handler| handler.kind), rand::random()),
             Err(stop) => stop.outcome(job, handler),
         };
-        let (name, duration) = (outcome.as_ref().map_or(CLAIM_LOST, Outcome::name), started.elapsed());
+        let (name, duration) = (note_outcome(outcome.as_ref()), started.elapsed());
         record::job_attempt(kind_name(handler), name, duration);
         tracing::info!(
             outcome = name,

@@ -1,5 +1,6 @@
 //! A worker process: receives wake-ups, claims jobs, runs them, and stops on a signal.
 
+mod attempt_trace;
 pub mod claimer;
 pub mod completer;
 pub mod executor;

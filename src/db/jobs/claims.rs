@@ -14,7 +14,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
-use crate::db::types::{column, interval};
+use crate::db::types::{column, interval, stored_trace};
 use crate::domain::job::attempt::{ClaimedJob, Outcome};
 use crate::domain::job::{Claim, JobId, JobState, Priority, SuspectLength, Trigger};
 
@@ -84,13 +84,13 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<C
                       started_at = COALESCE(started_at, now()), error = NULL
                  FROM lease WHERE jobs.id = lease.job_id
                RETURNING jobs.id, jobs.epoch, kind, args, checkpoint, trigger, attempt, max_attempts, created_at,
-                         priority, due_at),
+                         priority, due_at, traceparent),
            recorded AS (
                INSERT INTO job_attempts (job_id, epoch, attempt, worker, started_at)
                SELECT id, epoch, attempt, $6, now() FROM claimed)
            SELECT (SELECT count(*) FROM best) AS "found!", claimed.id AS "id?", epoch AS "epoch?", kind AS "kind?",
                   args AS "args?", checkpoint, trigger AS "trigger?", attempt AS "attempt?", max_attempts AS "max_attempts?",
-                  created_at AS "created_at?", due_at AS "due_at?"
+                  created_at AS "created_at?", due_at AS "due_at?", traceparent
              FROM set_config('synchronous_commit', 'off', true) LEFT JOIN claimed ON true
             ORDER BY priority, due_at, claimed.id"#,
         claimer.queues,
@@ -126,6 +126,7 @@ pub async fn claim(pool: &PgPool, claimer: &Claimer<'_>, limit: u32) -> Result<C
             max_attempts: max_attempts.unsigned_abs(),
             created_at,
             due_at,
+            trace: stored_trace(row.traceparent.as_deref()),
         });
     }
     let more = usize::try_from(found).is_ok_and(|found| found > jobs.len());

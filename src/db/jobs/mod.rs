@@ -20,8 +20,10 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::DbError;
-use crate::db::types::{interval, names};
+use crate::db::types::{interval, names, stored_trace};
 use crate::domain::job::{JobId, JobState, NewJob};
+use crate::domain::trace::TraceContext;
+use crate::observability::traces;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enqueued {
@@ -30,22 +32,25 @@ pub struct Enqueued {
     pub joined: bool,
 }
 
-/// Enqueues a job, or joins an unfinished one of the same kind and key, which takes over the more urgent priority.
+/// Enqueues a job, or joins an unfinished one of the same kind and key, which takes over the more urgent priority. The job belongs
+/// to the trace of the caller; one that is joined keeps its own, which the trace of the caller links to.
 pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Result<Enqueued, DbError> {
     let live = match &job.unique_key {
         Some(key) => lock_and_find_live(connection, job.kind.name, key).await?,
         None => None,
     };
-    if let Some(job_id) = live.filter(|_| !job.force) {
+    let is_forced = live.is_some();
+    if let Some(LiveJob { job_id, trace }) = live.filter(|_| !job.force) {
         bring_forward(connection, job_id, job.priority as i16).await?;
+        trace.into_iter().for_each(traces::link);
         return Ok(Enqueued { job_id, joined: true });
     }
     let job_id = JobId(Uuid::now_v7());
     sqlx::query!(
         r#"INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, requested_by, unique_key, forced, limit_key,
-                             scheduled_for, due_at, max_attempts, created_at)
+                             scheduled_for, due_at, max_attempts, created_at, traceparent)
            VALUES ($1, $2, $3, $4, $5, CASE WHEN $13::interval > '0' THEN 'scheduled' ELSE 'queued' END, $6, $7, $8, $9,
-                   $10, $11, now() + $13::interval, $12, now())"#,
+                   $10, $11, now() + $13::interval, $12, now(), $14)"#,
         job_id.0,
         job.kind.name,
         job.args,
@@ -54,24 +59,31 @@ pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Resu
         job.trigger.as_str(),
         job.requested_by,
         job.unique_key,
-        live.is_some(),
+        is_forced,
         job.limit_key,
         job.scheduled_for,
         i32::try_from(job.kind.max_attempts).unwrap_or(i32::MAX),
-        interval(job.delay)
+        interval(job.delay),
+        traces::current().map(|trace| trace.to_string())
     )
     .execute(connection)
     .await?;
     Ok(Enqueued { job_id, joined: false })
 }
 
+/// An unfinished job.
+struct LiveJob {
+    job_id: JobId,
+    trace: Option<TraceContext>,
+}
+
 /// Serializes the requests for one kind and key, so that of two concurrent ones the second joins the first.
-async fn lock_and_find_live(connection: &mut PgConnection, kind: &str, key: &str) -> Result<Option<JobId>, DbError> {
+async fn lock_and_find_live(connection: &mut PgConnection, kind: &str, key: &str) -> Result<Option<LiveJob>, DbError> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('jobs:' || $1 || ':' || $2, 0))", kind, key)
         .execute(&mut *connection)
         .await?;
-    let live = sqlx::query_scalar!(
-        r#"SELECT id FROM jobs
+    let live = sqlx::query!(
+        r#"SELECT id, traceparent FROM jobs
             WHERE kind = $1 AND unique_key = $2 AND state IN ('queued', 'scheduled', 'running', 'retrying')
             ORDER BY forced, created_at LIMIT 1"#,
         kind,
@@ -79,7 +91,7 @@ async fn lock_and_find_live(connection: &mut PgConnection, kind: &str, key: &str
     )
     .fetch_optional(connection)
     .await?;
-    Ok(live.map(JobId))
+    Ok(live.map(|row| LiveJob { job_id: JobId(row.id), trace: stored_trace(row.traceparent.as_deref()) }))
 }
 
 /// Makes a waiting job due now if `priority` is more urgent than its own.

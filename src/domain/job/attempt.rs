@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Claim, JobState, Trigger};
 use crate::domain::string_enum::string_enum;
+use crate::domain::trace::TraceContext;
 
 /// A job that kills its process this often while it is the only job in it is poison, and is never run again: it would
 /// kill the jobs that run beside it.
@@ -34,6 +35,8 @@ pub struct ClaimedJob {
     pub created_at: DateTime<Utc>,
     /// Since when it could run.
     pub due_at: DateTime<Utc>,
+    /// What enqueued it; `None` if a release without traces did.
+    pub trace: Option<TraceContext>,
 }
 
 /// The end of an attempt.

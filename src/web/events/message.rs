@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(Notice::Pong.block(7, now), block);
         let error = "no disk\r\n\ndata: forged a.b@example.com".to_owned();
         let failed = Event::JobFailed { kind: "export".to_owned(), job_id: uuid::Uuid::nil(), error };
-        let outgoing = Outgoing::from(RecordedEvent { id: 8, timestamp: now, event: failed });
+        let outgoing = Outgoing::from(RecordedEvent { id: 8, timestamp: now, trace_id: None, event: failed });
         for (pii_access, shown) in [(PiiAccess::Full, true), (PiiAccess::Masked, false)] {
             let block = String::from_utf8(outgoing.block(pii_access).to_vec()).expect("text");
             let json = outgoing.text(pii_access);

@@ -1,4 +1,4 @@
-//! What every request gets: a check of its size, host and encoding, headers that protect browsers, an id, the address of its client, a span, a log line, a measurement, CORS headers, and its errors as problem+json.
+//! What every request gets: a check of its size, host and encoding, headers that protect browsers, an id, the address of its client, a trace, a log line, a measurement, CORS headers, and its errors as problem+json.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -15,10 +15,15 @@ use super::cors::Cors;
 use super::hardening::{PublicHosts, check_request, protect_response};
 use super::matched_route::MatchedRoute;
 use super::problem::Problem;
+use crate::domain::trace::{TraceContext, TraceId};
 use crate::observability::record;
+use crate::observability::traces::{self, Work};
 use crate::operations::export::throttle::RequestCounter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Of W3C Trace Context, level 2: the trace that the request was handled in.
+const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 const MAX_ID_LENGTH: usize = 128;
 
 /// The ids of a request: the audit log must not depend on what a client sends.
@@ -63,9 +68,9 @@ impl<E: Endpoint> RequestMiddleware<E> {
         Self { endpoint, proxies, hosts, cors, requests }
     }
 
-    async fn respond(&self, mut request: Request, request_id: &str) -> Response {
+    async fn respond(&self, mut request: Request, request_id: &str, trace_id: TraceId) -> Response {
         if let Err(problem) = check_request(&request, &self.hosts) {
-            return problem.into_response(request_id);
+            return problem.into_response(request_id, trace_id);
         }
         if let Some(response) = self.cors.preflight(&request) {
             return response;
@@ -80,7 +85,7 @@ impl<E: Endpoint> RequestMiddleware<E> {
             Err(_) => Problem::internal("a handler panicked"),
         };
         problem.log();
-        problem.into_response(request_id)
+        problem.into_response(request_id, trace_id)
     }
 }
 
@@ -95,24 +100,50 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
         request.extensions_mut().insert(client);
         let route = MatchedRoute::default();
         request.extensions_mut().insert(route.clone());
-        let span = tracing::info_span!("request", request_id, %server_request_id);
+        let trace = traces::start(Work::Request, cause(&request));
+        let trace_id = trace.context.trace_id;
+        let span = tracing::info_span!("request", %trace_id, request_id, %server_request_id);
+        trace.attach(&span);
         let method = request.method().clone();
         let path = request.original_uri().path().to_owned();
         let origin = self.cors.allowed_origin(&request);
         let began = Instant::now();
         self.requests.increment();
-        let mut response = self.respond(request, &request_id).instrument(span).await;
+        let mut response = self.respond(request, &request_id, trace_id).instrument(span.clone()).await;
         protect_response(response.status(), response.headers_mut(), client);
         self.cors.admit(response.headers_mut(), origin);
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
+        if let Ok(value) = HeaderValue::from_str(&trace.context.to_string()) {
+            response.headers_mut().insert(TRACERESPONSE, value);
+        }
         let status = response.status().as_u16();
+        span.in_scope(|| describe(method.as_str(), route.template(), status));
         let duration = began.elapsed();
         record::http_request(method.as_str(), route.template(), response.status().as_str(), duration);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(%method, path, status, duration_ms, request_id, %server_request_id, "{method} {path} {status}");
+        tracing::info!(%method, path, status, duration_ms, request_id, %server_request_id, %trace_id, "{method} {path} {status}");
         Ok(response)
+    }
+}
+
+/// The trace that the request belongs to. As the standard demands, an invalid or ambiguous one is ignored.
+fn cause(request: &Request) -> Option<TraceContext> {
+    let mut sent = request.headers().get_all(TRACEPARENT).iter();
+    let (traceparent, other) = (sent.next()?, sent.next());
+    traceparent.to_str().ok()?.parse().ok().filter(|_| other.is_none())
+}
+
+/// Describes the request in its trace, by its route: paths contain ids, and queries personal data.
+fn describe(method: &str, route: &'static str, status: u16) {
+    let method = record::method_name(method);
+    traces::rename(|| format!("{method} {route}"));
+    traces::set("http.request.method", method);
+    traces::set("http.route", route);
+    traces::set("http.response.status_code", i64::from(status));
+    if status >= 500 {
+        traces::fail("server error");
     }
 }
 
@@ -143,6 +174,18 @@ mod tests {
         ] {
             let uri = uri.parse::<Uri>().expect("a URI");
             assert_eq!(without_trailing_slash(&uri), expected.map(|uri| uri.parse().expect("a URI")), "{uri}");
+        }
+    }
+
+    #[test]
+    fn only_one_valid_traceparent_is_continued() {
+        const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (sent, continued) in
+            [(vec![], false), (vec![VALID], true), (vec![VALID, VALID], false), (vec!["00-0-0-00"], false)]
+        {
+            let request = sent.iter().fold(Request::builder(), |request, value| request.header(TRACEPARENT, *value));
+            let found = cause(&request.finish()).map(|cause| cause.to_string());
+            assert_eq!(found.as_deref(), continued.then_some(VALID), "{sent:?}");
         }
     }
 

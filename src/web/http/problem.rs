@@ -13,6 +13,8 @@ use poem_openapi::error::ParseParamError;
 use poem_openapi::types::ToJSON;
 use poem_openapi::{Enum, Object};
 
+use crate::domain::trace::TraceId;
+
 /// The media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -153,6 +155,8 @@ pub struct ProblemBody {
     pub code: ProblemCode,
     /// The id of the request in the logs.
     pub request_id: String,
+    /// The trace of the request in the logs of all processes, also in those of a job that it has started.
+    pub trace_id: String,
     /// The errors by field, at most 20; empty unless `code` is `VALIDATION_ERROR`.
     pub errors: Vec<FieldError>,
 }
@@ -285,14 +289,14 @@ impl Problem {
     }
 
     #[must_use]
-    pub fn into_response(self, request_id: &str) -> Response {
-        let body = self.body(request_id).to_json_string();
+    pub fn into_response(self, request_id: &str, trace_id: TraceId) -> Response {
+        let body = self.body(request_id, trace_id).to_json_string();
         let mut response = body.with_content_type(MEDIA_TYPE).with_status(self.code.status()).into_response();
         response.headers_mut().extend(self.headers);
         response
     }
 
-    pub(in crate::web) fn body(&self, request_id: &str) -> ProblemBody {
+    pub(in crate::web) fn body(&self, request_id: &str, trace_id: TraceId) -> ProblemBody {
         ProblemBody {
             type_uri: "about:blank".to_owned(),
             title: self.code.title().to_owned(),
@@ -300,6 +304,7 @@ impl Problem {
             detail: self.detail.clone(),
             code: self.code,
             request_id: request_id.to_owned(),
+            trace_id: trace_id.to_string(),
             errors: self.errors.clone(),
         }
     }

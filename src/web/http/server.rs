@@ -43,7 +43,7 @@ const MAX_BUFFER_OF_HTTP2: u32 = 64 << 10;
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 100;
 const MAX_RESETS: usize = 20;
-const TOO_MANY_CONNECTIONS: &str = r#"{"type":"about:blank","title":"Service unavailable","status":503,"detail":"this process has too many connections; try again later","code":"SERVICE_UNAVAILABLE","request_id":"","errors":[]}"#;
+const TOO_MANY_CONNECTIONS: &str = r#"{"type":"about:blank","title":"Service unavailable","status":503,"detail":"this process has too many connections; try again later","code":"SERVICE_UNAVAILABLE","request_id":"","trace_id":"","errors":[]}"#;
 
 /// Serves until `stop` is cancelled; then open requests have `grace` to finish.
 pub(in crate::web) async fn serve<E>(

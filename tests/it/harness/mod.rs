@@ -2,6 +2,7 @@
 
 pub(crate) mod busy_system;
 pub(crate) mod certificate;
+pub(crate) mod collector;
 pub(crate) mod consistency;
 pub(crate) mod database_roles;
 pub(crate) mod declared;

@@ -8,6 +8,7 @@ use crate::domain::masking::PiiAccess;
 use crate::domain::reconciliation::tally::{BySide, Tally};
 use crate::domain::subscription::Subscription;
 use crate::domain::sync::SyncMode;
+use crate::domain::trace::TraceId;
 use crate::domain::transaction::Source;
 use crate::web::events::message::{Notice, Outgoing};
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
@@ -16,7 +17,8 @@ const FIRST_ID: i64 = 4_711;
 
 pub(super) fn events() -> Vec<Value> {
     let events = [of_syncs(), of_reconciliations(), others()].concat();
-    let recorded = (FIRST_ID..).zip(events).map(|(id, event)| RecordedEvent { id, timestamp: EXAMPLE_TIME, event });
+    let (timestamp, trace_id) = (EXAMPLE_TIME, Some(TraceId::from_random(EXAMPLE_ID.as_u128())));
+    let recorded = (FIRST_ID..).zip(events).map(|(id, event)| RecordedEvent { id, timestamp, trace_id, event });
     recorded.map(|event| parse(Outgoing::from(event).text(PiiAccess::Full))).collect()
 }
 

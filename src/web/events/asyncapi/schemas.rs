@@ -17,19 +17,32 @@ pub(super) struct Described {
     pub(super) schemas: Map<String, Value>,
 }
 
-/// What every message of the server has besides its own fields.
+/// What every other message of the server has besides its own fields.
 #[derive(JsonSchema, Serialize)]
 struct Envelope {
-    /// Of an event: its position in the order of commits. Of another message: the id of the event before it.
+    /// The id of the event before it.
     id: i64,
     /// RFC 3339, in UTC.
     timestamp: chrono::DateTime<chrono::Utc>,
 }
 
+/// What every event has besides its own fields.
+#[derive(JsonSchema, Serialize)]
+struct EventEnvelope {
+    /// Its position in the order of commits.
+    id: i64,
+    /// RFC 3339, in UTC.
+    timestamp: chrono::DateTime<chrono::Utc>,
+    /// The trace of the request, tick or command that led to it, in the logs of all processes; absent if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+}
+
 pub(super) fn describe() -> Described {
     let mut sent = generator(Contract::Serialize);
     let envelope = value(Envelope::json_schema(&mut sent));
-    let events = messages(&value(Event::json_schema(&mut sent)), Some(&envelope), &examples::events());
+    let of_event = value(EventEnvelope::json_schema(&mut sent));
+    let events = messages(&value(Event::json_schema(&mut sent)), Some(&of_event), &examples::events());
     let notices = messages(&value(Notice::json_schema(&mut sent)), Some(&envelope), &examples::notices());
     let mut received = generator(Contract::Deserialize);
     let requests = messages(&value(Request::json_schema(&mut received)), None, &examples::requests());

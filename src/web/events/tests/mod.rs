@@ -20,7 +20,7 @@ use crate::domain::event::{Event, RecordedEvent};
 use crate::domain::transaction::Source;
 
 fn recorded(id: i64, event: Event) -> RecordedEvent {
-    RecordedEvent { id, timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"), event }
+    RecordedEvent { id, timestamp: "2026-01-15T10:00:00Z".parse().expect("a time"), trace_id: None, event }
 }
 
 pub(in crate::web) fn progress(id: i64, source: Source, progress: u64) -> RecordedEvent {

@@ -26,7 +26,8 @@ once is not split at commas, so that a value may contain one: `project=a,b&proje
 * Errors are RFC 9457 `application/problem+json`; programs should read `code`. A path that does not exist is a 404, a method \
 that a path does not support is a 405 with `Allow`.
 * A trailing slash in a path is ignored.
-* Every response has `X-Request-Id`.
+* Every response has `X-Request-Id`, and `traceresponse` with the trace of the request. A valid `traceparent` (W3C Trace \
+Context) of a request is continued, also by the job that the request starts.
 * Who sends too many requests gets a 429 with `Retry-After`; `RateLimit` and `RateLimit-Policy` say how many are left.
 
 [Live events](/api/docs/events): WebSocket `/ws/updates` (also at `/ws`), or Server-Sent Events at `/api/v1/events`, with the same \

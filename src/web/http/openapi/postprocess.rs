@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::EXAMPLE_ID;
 use crate::domain::day::{FIRST_DAY, LAST_DAY};
+use crate::domain::trace::TraceId;
 use crate::web::http::auth::cookies;
 use crate::web::http::auth::policy::{self, Policy};
 use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
@@ -21,6 +22,10 @@ use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
 const SCHEMAS: &str = "#/components/schemas/";
 const RESPONSES: &str = "#/components/responses/";
 const REQUEST_ID: &str = "X-Request-Id";
+const TRACE_RESPONSE: &str = "traceresponse";
+/// The headers of every response.
+const ALWAYS: [&str; 2] = [REQUEST_ID, TRACE_RESPONSE];
+const EXAMPLE_TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 /// The names of the security schemes; one is enough.
 const SCHEMES: [&str; 3] = ["bearer", "api_key", "session"];
 
@@ -240,7 +245,8 @@ fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
 /// The response for problems of one status.
 fn problem_response(codes: &[ProblemCode]) -> Value {
     let titles: Vec<&str> = codes.iter().map(|code| code.title()).collect();
-    let mut headers = json!({REQUEST_ID: {"$ref": format!("#/components/headers/{REQUEST_ID}")}});
+    let header = |name: &str| json!({"$ref": format!("#/components/headers/{name}")});
+    let mut headers = json!({REQUEST_ID: header(REQUEST_ID), TRACE_RESPONSE: header(TRACE_RESPONSE)});
     if codes.contains(&ProblemCode::ServiceUnavailable) || codes.contains(&ProblemCode::RateLimited) {
         headers["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"});
     }
@@ -269,7 +275,7 @@ fn problem_example(code: ProblemCode) -> Value {
         ProblemCode::ValidationError => Problem::field("status", "must be one of success, failed, pending"),
         _ => Problem::new(code, code.title()),
     };
-    problem.body(&EXAMPLE_ID.to_string()).to_json().unwrap_or_default()
+    problem.body(&EXAMPLE_ID.to_string(), TraceId::from_random(EXAMPLE_ID.as_u128())).to_json().unwrap_or_default()
 }
 
 /// Gives bodies and responses their examples, and responses the description of their schema.
@@ -315,6 +321,11 @@ fn headers() -> Value {
             "schema": {"type": "string"},
             "example": EXAMPLE_ID.to_string(),
         },
+        TRACE_RESPONSE: {
+            "description": "The trace of the request, as W3C Trace Context writes it: that of its `traceparent`, or a new one.",
+            "schema": {"type": "string"},
+            "example": EXAMPLE_TRACE,
+        },
         "Retry-After": {
             "description": "The number of seconds to wait before the next attempt.",
             "schema": {"type": "integer"},
@@ -341,7 +352,9 @@ fn headers() -> Value {
 fn write_headers(operation: &mut Value) {
     let responses = operation["responses"].as_object_mut().into_iter().flat_map(|responses| responses.values_mut());
     for response in responses.filter(|response| response.get("$ref").is_none()) {
-        response["headers"][REQUEST_ID] = json!({"$ref": format!("#/components/headers/{REQUEST_ID}")});
+        for name in ALWAYS {
+            response["headers"][name] = json!({"$ref": format!("#/components/headers/{name}")});
+        }
     }
 }
 

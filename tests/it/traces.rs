@@ -1,0 +1,181 @@
+//! One trace id from a request, a tick or a command to the job, its attempts, their calls and events; and its export, which
+//! never delays or fails anything.
+
+use std::net::TcpListener;
+
+use nix::sys::signal::Signal;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::harness::collector::{Collector, Step};
+use crate::harness::programs::{CREDENTIALS, RunningProgram, free_port};
+use crate::harness::test_queue::TestQueue;
+use crate::harness::test_system::{ApiResponse, OPERATOR, TestSystem, Web};
+use crate::harness::{TIMEOUT, eventually};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLER: &str = "b7ad6b7169203331";
+const OTHER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const TRIGGER: &str = "/api/v1/sync/trigger";
+
+async fn trigger_vima(web: &Web, traceparent: &str) -> ApiResponse {
+    let headers = [("x-api-key", OPERATOR), ("content-type", "application/json"), ("traceparent", traceparent)];
+    let response = web.post_with(TRIGGER, &headers, r#"{"source":"vima"}"#).await;
+    assert_eq!(response.status, StatusCode::ACCEPTED, "{response:?}");
+    response
+}
+
+/// The lines of a log that contain `text`.
+fn lines<'a>(log: &'a str, text: &str) -> Vec<&'a str> {
+    log.lines().filter(|line| line.contains(text)).collect()
+}
+
+async fn stop(program: &mut RunningProgram) {
+    program.signal(Signal::SIGTERM);
+    let status = program.wait_for_exit(TIMEOUT).await;
+    assert!(status.success(), "{status}: {}", program.output());
+}
+
+/// The trace ids that a query returns.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test query is not part of the program, so it is not checked against the schema"
+)]
+async fn trace_ids(system: &TestSystem, query: &'static str) -> Vec<String> {
+    let query = sqlx::query_scalar::<_, String>(query);
+    query.fetch_all(&system.pool).await.expect("the database responds")
+}
+
+#[tokio::test]
+async fn request_job_calls_and_events_share_a_trace() {
+    let collector = Collector::start().await;
+    let system = TestSystem::start(&[]).await;
+    let mut web = system.start_web_with(&collector.settings()).await;
+    let response = trigger_vima(&web, &format!("00-{TRACE}-{CALLER}-01")).await;
+    assert!(response.header("traceresponse").starts_with(&format!("00-{TRACE}-")), "{response:?}");
+    // The job waits, for there is no worker: the second request joins it.
+    trigger_vima(&web, &format!("00-{OTHER_TRACE}-{CALLER}-01")).await;
+    assert_problems_have_a_trace(&web).await;
+
+    let mut worker = system.start_jobs_with(&["worker"], &collector.settings());
+    system.wait_until_idle().await;
+    let jobs = trace_ids(&system, "SELECT DISTINCT COALESCE(substr(traceparent, 4, 32), '') FROM jobs").await;
+    assert_eq!(jobs, [TRACE], "also of the jobs that a job has enqueued");
+    let events = trace_ids(&system, "SELECT DISTINCT COALESCE(trace_id, '') FROM events").await;
+    assert_eq!(events, [TRACE]);
+
+    stop(&mut worker).await;
+    stop(&mut web.program).await;
+    let (of_web, of_worker) = (web.program.output(), worker.output());
+    for text in [TRIGGER, "\"request_id\""] {
+        assert!(lines(&of_web, text).iter().all(|line| line.contains("trace_id")), "{of_web}");
+    }
+    assert_eq!(lines(&of_web, &format!("POST {TRIGGER} 202")).len(), 2);
+    assert_eq!(lines(&lines(&of_web, &format!("POST {TRIGGER} 202")).join("\n"), TRACE).len(), 1, "{of_web}");
+    let of_jobs = lines(&of_worker, "\"epoch\"");
+    assert!(!of_jobs.is_empty() && of_jobs.iter().all(|line| line.contains(TRACE)), "{of_worker}");
+    assert_exported(&collector.steps());
+}
+
+async fn assert_problems_have_a_trace(web: &Web) {
+    let missing = format!("/api/v1/jobs/{}", Uuid::nil());
+    let traceparent = format!("00-{OTHER_TRACE}-{CALLER}-00");
+    for (sent, continued) in [(traceparent.as_str(), true), ("00-xyz-1-01", false), ("", false)] {
+        let headers = [("x-api-key", OPERATOR), ("traceparent", sent)];
+        let response = web.send(Method::GET, &missing, &headers).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND);
+        let problem: Value = response.json();
+        let trace_id = problem["trace_id"].as_str().expect("a trace");
+        assert_eq!((trace_id.len(), trace_id == OTHER_TRACE), (32, continued), "{sent}: {problem}");
+        let shown = response.header("traceresponse");
+        assert!(shown.contains(trace_id), "{shown}: {problem}");
+        assert!(!continued || shown.ends_with("-00"), "the caller has decided: {shown}");
+    }
+}
+
+/// Named steps, each caused by the one before, without credentials.
+fn assert_exported(steps: &[Step]) {
+    let step = |service: &str, name: &str| {
+        let found =
+            steps.iter().find(|step| step.service == service && step.span.name == name && step.trace_id() == TRACE);
+        found.unwrap_or_else(|| panic!("{service} has exported no {name}: {steps:#?}"))
+    };
+    let request = step("psp-web", &format!("POST {TRIGGER}"));
+    assert_eq!(
+        (request.parent(), request.attribute("http.response.status_code")),
+        (CALLER.to_owned(), "202".to_owned())
+    );
+    let attempt = step("psp-worker", "job.sync_vima");
+    assert_eq!(attempt.parent(), request.id());
+    assert_eq!(
+        (attempt.attribute("psp.job.kind"), attempt.attribute("psp.job.outcome")),
+        ("sync-vima".to_owned(), "succeeded".to_owned())
+    );
+    let of_attempt = |parent: &Step| steps.iter().filter(|step| step.parent() == parent.id()).collect::<Vec<_>>();
+    let calls: Vec<_> =
+        of_attempt(attempt).into_iter().filter(|step| step.attribute("psp.provider") == "vima").collect();
+    assert!(!calls.is_empty() && calls.iter().all(|call| call.trace_id() == TRACE), "{steps:#?}");
+    assert!(of_attempt(attempt).iter().any(|step| step.span.name == "page"), "{steps:#?}");
+    let joined = steps.iter().find(|step| step.trace_id() == OTHER_TRACE && step.span.name == request.span.name);
+    let linked = joined.map(|step| step.span.links.iter().map(|link| hex::encode(&link.trace_id)).collect::<Vec<_>>());
+    assert_eq!(linked, Some(vec![TRACE.to_owned()]), "the joined job keeps its trace");
+    let text = format!("{steps:?}");
+    for secret in CREDENTIALS.into_iter().chain(["collector-token", "reseller@example.com", "otto"]) {
+        assert!(!text.contains(secret), "{secret} is exported");
+    }
+}
+
+#[tokio::test]
+async fn ticks_begin_traces() {
+    let system = TestSystem::start(&[]).await;
+    let mut scheduler = system.start_jobs(&["scheduler"]);
+    let query = "SELECT substr(traceparent, 4, 32) FROM jobs WHERE trigger = 'schedule' AND traceparent IS NOT NULL";
+    let found =
+        eventually("a tick", || async { Some(trace_ids(&system, query).await).filter(|found| !found.is_empty()) })
+            .await;
+    stop(&mut scheduler).await;
+    let log = scheduler.output();
+    for trace_id in found {
+        assert!(lines(&log, "scheduled job enqueued").iter().any(|line| line.contains(&trace_id)), "{trace_id}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn every_attempt_continues_the_trace_of_the_command() {
+    let queue = TestQueue::start().await;
+    let args = r#"{"how":"until","attempt":2}"#;
+    let worker = queue.start_worker(&[]);
+    let mut command = queue.start_process(&["enqueue", "failing", args, "--wait"], &[]).program;
+    let status = command.wait_for_exit(TIMEOUT).await;
+    assert!(status.success(), "{}", command.output());
+    let trace_id: String = sqlx::query_scalar!("SELECT substr(traceparent, 4, 32) FROM jobs")
+        .fetch_one(&queue.pool)
+        .await
+        .expect("one job")
+        .expect("the trace of the command");
+    let log = worker.program.output();
+    let attempts = lines(&log, "attempt ended");
+    assert_eq!(attempts.len(), 2, "{log}");
+    assert!(attempts.iter().all(|line| line.contains(&trace_id)), "{trace_id}: {log}");
+}
+
+#[tokio::test]
+async fn collector_that_is_away_or_silent_delays_nothing() {
+    let system = TestSystem::start(&[]).await;
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let [silent_url, away_url] =
+        [silent.local_addr().expect("it is bound").port(), free_port()].map(|port| format!("http://127.0.0.1:{port}"));
+    let settings = |url| [("OTEL_EXPORTER_OTLP_ENDPOINT", url), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    let mut web = system.start_web_with(&settings(silent_url.as_str())).await;
+    let mut worker = system.start_jobs_with(&["worker"], &settings(away_url.as_str()));
+    trigger_vima(&web, &format!("00-{TRACE}-{CALLER}-01")).await;
+    system.wait_until_idle().await;
+    system.assert_no_attempt_was_used_up().await;
+    eventually("the worker to report it", || async { worker.output().contains("cannot export traces").then_some(()) })
+        .await;
+    // Within the grace, after which a process would exit with an error.
+    stop(&mut worker).await;
+    stop(&mut web.program).await;
+    assert_eq!(lines(&worker.output(), "cannot export traces").len(), 1, "{}", worker.output());
+}
