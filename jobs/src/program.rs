@@ -113,7 +113,7 @@ impl Program {
         let Arguments { command } = Arguments::from_arg_matches(matches)?;
         let config = read_config()?;
         let telemetry = telemetry::start(&config.telemetry, command.program())?;
-        let ended = self.run_command(command, config).await;
+        let ended = Box::pin(self.run_command(command, config)).await;
         telemetry.finish().await;
         ended
     }

@@ -37,7 +37,11 @@ pub struct TracesConfig {
 }
 
 impl TracesConfig {
-    /// The outer `None` is an error, the inner one means that traces are not exported.
+    /// `Some(None)`: traces are not exported.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer option says whether the settings are valid, as in every reader"
+    )]
     pub(super) fn read(env: &mut EnvVars) -> Option<Option<Self>> {
         let disabled = env.optional(Setting::open("OTEL_SDK_DISABLED", "true"), Switch(false))?.0;
         if disabled || (env.text(ENDPOINT.name).is_none() && env.text(TRACES_ENDPOINT.name).is_none()) {

@@ -2,7 +2,7 @@
 //!
 //! Random ids come from the caller: the domain has no source of chance.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::num::{NonZeroU64, NonZeroU128};
 use std::str::FromStr;
 
@@ -47,10 +47,11 @@ impl TraceId {
         Self(NonZeroU128::new(bits).unwrap_or(NonZeroU128::MIN))
     }
 
-    /// The trace of a job that a release without traces has enqueued: the same for each of its attempts.
+    /// The trace of a job: that of what enqueued it. A job without a known cause (of a release without traces, or of the
+    /// maintenance of a worker) has one that is the same for each of its attempts.
     #[must_use]
-    pub fn of_job(job_id: JobId) -> Self {
-        Self::from_random(job_id.0.as_u128())
+    pub fn of_job(job_id: JobId, cause: Option<TraceContext>) -> Self {
+        cause.map_or_else(|| Self::from_random(job_id.0.as_u128()), |cause| cause.trace_id)
     }
 
     #[must_use]
@@ -81,6 +82,17 @@ impl fmt::Display for TraceId {
 impl fmt::Display for SpanId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:016x}", self.0)
+    }
+}
+
+impl TraceContext {
+    /// As a `traceparent`, in one allocation.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        let mut text = String::with_capacity(LENGTH);
+        // Writing to a text cannot fail.
+        let _written = write!(text, "{self}");
+        text
     }
 }
 
@@ -188,7 +200,7 @@ mod tests {
     fn traceparent_round_trips() {
         for text in [VALID, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"] {
             let context: TraceContext = text.parse().expect(text);
-            assert_eq!(context.to_string(), text);
+            assert_eq!((context.to_string().as_str(), context.to_text().as_str()), (text, text));
         }
         let trace_id: TraceId = serde_json::from_str(r#""0af7651916cd43dd8448eb211c80319c""#).expect("an id");
         assert_eq!(serde_json::to_string(&trace_id).expect("a text"), r#""0af7651916cd43dd8448eb211c80319c""#);
@@ -219,7 +231,7 @@ mod tests {
 
     #[test]
     fn sampling_is_by_id_unless_the_caller_has_decided() {
-        let id = TraceId::of_job(JobId(Uuid::from_u128(1 << 52)));
+        let id = TraceId::of_job(JobId(Uuid::from_u128(1 << 52)), None);
         for (ratio, keep_decision, parent, expected) in [
             (1.0, true, None, true),
             (0.0, true, None, false),

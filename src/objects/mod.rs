@@ -3,6 +3,7 @@
 //! The store knows only names and bytes. What a file contains and who may read it is recorded in the database.
 
 mod http;
+mod step;
 
 use std::ops::Range;
 use std::path::{Path as FolderPath, PathBuf};
@@ -17,7 +18,9 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncWriteExt;
+use tracing::Span;
 
+use self::step::{Operation, fail, in_step, step};
 use crate::domain::secret::Secret;
 use crate::outbound::Outbound;
 
@@ -57,7 +60,11 @@ pub struct ObjectFiles {
 }
 
 /// A file that is being written. It becomes visible when it is finished; dropped before, it is discarded.
-pub struct ObjectWriter(BufWriter);
+pub struct ObjectWriter {
+    file: BufWriter,
+    /// Ends with the writer.
+    step: Span,
+}
 
 impl ObjectFiles {
     /// Opens the store without connecting to it. Fails if the settings contradict each other, or the folder cannot be created.
@@ -91,7 +98,7 @@ impl ObjectFiles {
     pub fn create(&self, name: &str) -> ObjectWriter {
         let path = self.prefix.clone().join(name);
         let writer = BufWriter::with_capacity(Arc::clone(&self.store), path, PART_BYTES);
-        ObjectWriter(writer.with_max_concurrency(MAX_CONCURRENT_PARTS))
+        ObjectWriter { file: writer.with_max_concurrency(MAX_CONCURRENT_PARTS), step: step(Operation::Write) }
     }
 
     /// The bytes of a file in `range`, as they arrive.
@@ -104,20 +111,30 @@ impl ObjectFiles {
             return Ok(futures_util::stream::empty().boxed());
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let file = self.store.get_opts(&self.prefix.clone().join(name), options).await?;
-        Ok(file.into_stream().map_err(ObjectError).boxed())
+        let step = step(Operation::Read);
+        let path = self.prefix.clone().join(name);
+        let file = in_step(&step, self.store.get_opts(&path, options)).await?;
+        // The step ends with the stream.
+        Ok(file.into_stream().map_err(ObjectError).inspect_err(move |_| fail(&step)).boxed())
     }
 
     /// Deletes a file if it exists.
     pub async fn delete(&self, name: &str) -> Result<(), ObjectError> {
-        match self.store.delete(&self.prefix.clone().join(name)).await {
-            Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let deleting = async {
+            match self.store.delete(&self.prefix.clone().join(name)).await {
+                Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        };
+        in_step(&step(Operation::Delete), deleting).await
     }
 
     /// Deletes files that were finished before `time`, and returns how many.
     pub async fn prune(&self, time: DateTime<Utc>) -> Result<u64, ObjectError> {
+        in_step(&step(Operation::Prune), self.delete_older(time)).await
+    }
+
+    async fn delete_older(&self, time: DateTime<Utc>) -> Result<u64, ObjectError> {
         let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
         let files: Vec<_> = self.store.list(prefix).try_collect().await?;
         let mut pruned = 0;
@@ -131,12 +148,12 @@ impl ObjectFiles {
 
 impl ObjectWriter {
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
-        Ok(self.0.put(bytes).await?)
+        Ok(in_step(&self.step, self.file.put(bytes)).await?)
     }
 
     /// Completes the file and makes it visible.
     pub async fn finish(mut self) -> Result<(), ObjectError> {
-        Ok(self.0.shutdown().await?)
+        Ok(in_step(&self.step, self.file.shutdown()).await?)
     }
 }
 

@@ -167,10 +167,12 @@ impl HttpClient {
     /// Describes the call in its trace. The trace is not sent: providers are other companies.
     fn begin_step(&self, endpoint: Endpoint) {
         let (provider, endpoint) = (self.provider.as_str(), endpoint.as_str());
-        traces::mark_as_call();
-        traces::rename(|| format!("{provider} {endpoint}"));
-        traces::set("psp.provider", provider);
-        traces::set("psp.provider.endpoint", endpoint);
+        traces::describe(|step| {
+            step.mark_as_call();
+            step.rename(format!("{provider} {endpoint}"));
+            step.set("psp.provider", provider);
+            step.set("psp.provider.endpoint", endpoint);
+        });
     }
 
     /// Sends the request and reads the whole response if its status is a success.
@@ -280,12 +282,14 @@ impl HttpClient {
 }
 
 fn end_step(outcome: &'static str, status: Option<u16>, is_failure: bool) {
-    if let Some(status) = status {
-        traces::set("http.response.status_code", i64::from(status));
-    }
-    if is_failure {
-        traces::fail(outcome);
-    }
+    traces::describe(|step| {
+        if let Some(status) = status {
+            step.set("http.response.status_code", i64::from(status));
+        }
+        if is_failure {
+            step.fail(outcome);
+        }
+    });
 }
 
 /// An error and its sources, without the URL.

@@ -18,7 +18,7 @@ const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("db", &["db", "domain", "observability"]),
     ("providers", &["providers", "domain", "clock", "outbound", "fuzzing", "observability"]),
     ("redis", &["redis", "domain", "observability"]),
-    ("objects", &["objects", "domain", "outbound"]),
+    ("objects", &["objects", "domain", "outbound", "observability"]),
     ("tabular", &["tabular", "domain"]),
     ("config", &["config", "domain", "db", "redis", "providers", "objects", "outbound"]),
     (

@@ -5,13 +5,16 @@ use std::net::TcpListener;
 
 use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sqlx::Executor;
 use uuid::Uuid;
 
 use crate::harness::collector::{Collector, Step};
+use crate::harness::exports::{EXPORTS, export_path, wait_for_export};
 use crate::harness::programs::{CREDENTIALS, RunningProgram, free_port};
 use crate::harness::test_queue::TestQueue;
-use crate::harness::test_system::{ApiResponse, OPERATOR, TestSystem, Web};
+use crate::harness::test_system::{ADMIN, ApiResponse, OPERATOR, TestSystem, Web};
+use crate::harness::webhook_receiver::{Answer, WebhookReceiver};
 use crate::harness::{TIMEOUT, eventually};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -96,18 +99,18 @@ async fn assert_problems_have_a_trace(web: &Web) {
 
 /// Named steps, each caused by the one before, without credentials.
 fn assert_exported(steps: &[Step]) {
-    let step = |service: &str, name: &str| {
-        let found =
-            steps.iter().find(|step| step.service == service && step.span.name == name && step.trace_id() == TRACE);
-        found.unwrap_or_else(|| panic!("{service} has exported no {name}: {steps:#?}"))
+    let request = steps.iter().find(|step| step.parent() == CALLER && step.trace_id() == TRACE);
+    let request = request.unwrap_or_else(|| panic!("no request was exported: {steps:#?}"));
+    assert_eq!((request.service.as_str(), &request.span.name), ("psp-web", &format!("POST {TRIGGER}")));
+    assert_eq!(request.attribute("http.response.status_code"), "202");
+    // The first run finds nothing new, and enqueues a job that reads the days before.
+    let attempt_within = |cause: &Step| {
+        let found = steps.iter().find(|step| step.span.name == "job.sync_vima" && step.parent() == cause.id());
+        found.unwrap_or_else(|| panic!("{} has caused no attempt: {steps:#?}", cause.span.name))
     };
-    let request = step("psp-web", &format!("POST {TRIGGER}"));
-    assert_eq!(
-        (request.parent(), request.attribute("http.response.status_code")),
-        (CALLER.to_owned(), "202".to_owned())
-    );
-    let attempt = step("psp-worker", "job.sync_vima");
-    assert_eq!(attempt.parent(), request.id());
+    let attempt = attempt_within(request);
+    let next = attempt_within(attempt);
+    assert_eq!((attempt.service.as_str(), next.service.as_str()), ("psp-worker", "psp-worker"));
     assert_eq!(
         (attempt.attribute("psp.job.kind"), attempt.attribute("psp.job.outcome")),
         ("sync-vima".to_owned(), "succeeded".to_owned())
@@ -116,7 +119,7 @@ fn assert_exported(steps: &[Step]) {
     let calls: Vec<_> =
         of_attempt(attempt).into_iter().filter(|step| step.attribute("psp.provider") == "vima").collect();
     assert!(!calls.is_empty() && calls.iter().all(|call| call.trace_id() == TRACE), "{steps:#?}");
-    assert!(of_attempt(attempt).iter().any(|step| step.span.name == "page"), "{steps:#?}");
+    assert!(of_attempt(next).iter().any(|step| step.span.name == "page" && step.trace_id() == TRACE), "{steps:#?}");
     let joined = steps.iter().find(|step| step.trace_id() == OTHER_TRACE && step.span.name == request.span.name);
     let linked = joined.map(|step| step.span.links.iter().map(|link| hex::encode(&link.trace_id)).collect::<Vec<_>>());
     assert_eq!(linked, Some(vec![TRACE.to_owned()]), "the joined job keeps its trace");
@@ -124,6 +127,70 @@ fn assert_exported(steps: &[Step]) {
     for secret in CREDENTIALS.into_iter().chain(["collector-token", "reseller@example.com", "otto"]) {
         assert!(!text.contains(secret), "{secret} is exported");
     }
+}
+
+/// What jobs call besides the providers; what the API says of a job's trace; and what is not exported.
+#[tokio::test]
+async fn files_and_deliveries_are_steps_and_health_checks_are_not() {
+    let (collector, folder) = (Collector::start().await, tempfile::tempdir().expect("a folder"));
+    let system = TestSystem::start(&[]).await;
+    let store = format!("file://{}", folder.path().display());
+    let settings: Vec<_> = collector.settings().into_iter().chain([("EXPORT_STORE", store.as_str())]).collect();
+    let mut web = system.start_web_with(&settings).await;
+    let mut worker = system.start_jobs_with(&["worker"], &settings);
+    let receiver = WebhookReceiver::start(Answer::Status(204)).await;
+    let webhook = json!({"url": receiver.url, "events": ["export_ready"]});
+    let secret = post(&web, "/api/v1/webhooks", ADMIN, &webhook).await["secret"].as_str().map(str::to_owned);
+    let export = post(&web, EXPORTS, OPERATOR, &json!({"export": "transactions"})).await;
+    wait_for_export(&web, &export, TIMEOUT).await;
+    let download = web.download(OPERATOR, &format!("{}/download", export_path(&export)), &[]).await;
+    let file = download.bytes().await.expect("a file");
+    assert!(!file.is_empty());
+    let delivery = receiver.wait_for(1).await.remove(0);
+    assert!(delivery.headers.keys().all(|name| !name.as_str().starts_with("trace")), "{delivery:?}");
+    let job_id = export["job_id"].as_str().expect("an id");
+    system.wait_until_idle().await;
+    assert_job_has_a_trace(&system, &web, job_id).await;
+    for probe in ["/health", "/health/live", "/health/ready/", "/metrics"] {
+        web.send(Method::GET, probe, &traced(ADMIN)).await;
+    }
+    stop(&mut worker).await;
+    stop(&mut web.program).await;
+
+    let steps = collector.steps();
+    let named = |name: &str| steps.iter().filter(|step| step.span.name == name).collect::<Vec<_>>();
+    let [attempt] = named("job.export")[..] else { panic!("{steps:#?}") };
+    let [write] = named("object_store write")[..] else { panic!("{steps:#?}") };
+    assert_eq!((attempt.trace_id().as_str(), write.parent()), (TRACE, attempt.id()), "{steps:#?}");
+    assert_eq!(named("object_store read").first().map(|read| read.service.as_str()), Some("psp-web"), "{steps:#?}");
+    let [delivered] = named("webhook.delivery")[..] else { panic!("{steps:#?}") };
+    assert_eq!(delivered.attribute("http.response.status_code"), "204");
+    assert!(named("job.deliver_webhook").iter().any(|attempt| attempt.id() == delivered.parent()), "{steps:#?}");
+    let is_probe = |step: &&Step| ["/health", "/metrics"].iter().any(|path| step.span.name.contains(path));
+    assert_eq!(steps.iter().find(is_probe).map(|step| &step.span.name), None);
+    let (text, folder) = (format!("{steps:?}"), folder.path().display().to_string());
+    for private in [folder, receiver.url.clone(), secret.expect("a secret")] {
+        assert!(!text.contains(&private), "{private} is exported");
+    }
+}
+
+fn traced(key: &str) -> [(&'static str, &str); 3] {
+    const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    [("x-api-key", key), ("content-type", "application/json"), ("traceparent", TRACEPARENT)]
+}
+
+/// Sends a request of the trace.
+async fn post(web: &Web, path: &str, key: &str, body: &Value) -> Value {
+    let response = web.post_with(path, &traced(key), &body.to_string()).await;
+    assert!((200..300).contains(&response.status), "{response:?}");
+    response.json()
+}
+
+async fn assert_job_has_a_trace(system: &TestSystem, web: &Web, job_id: &str) {
+    let path = format!("/api/v1/jobs/{job_id}");
+    assert_eq!(web.get(&path).await["trace_id"], TRACE);
+    system.pool.execute("UPDATE jobs SET traceparent = NULL").await.expect("the database responds");
+    assert_eq!(web.get(&path).await["trace_id"], job_id.replace('-', ""), "the one that its attempts have had");
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ mod tests {
                 due_at: chrono::DateTime::UNIX_EPOCH,
                 trace: None,
             };
-            let trace_id = TraceId::of_job(job.claim.job_id);
+            let trace_id = TraceId::of_job(job.claim.job_id, job.trace);
             let span = REGISTRY.find(kind.name).expect("a handler").span(&job, trace_id);
             let name = span.metadata().map(tracing::Metadata::name);
             assert_eq!(name, Some(&*format!("job.{}", kind.name.replace('-', "_"))));

@@ -135,7 +135,7 @@ impl Scheduler {
 
     /// Records one tick, in a trace of its own. `false` if another scheduler is recording it.
     async fn record(&self, entry: &ScheduledJob, tick_at: DateTime<Utc>) -> Result<bool, DbError> {
-        traces::set("psp.schedule", entry.name.to_string());
+        traces::describe(|step| step.set("psp.schedule", entry.name.to_string()));
         match enqueue_tick(&self.queue_pool, &self.redis, &entry.name, tick_at, (entry.job_at)(tick_at)).await? {
             TickOutcome::Enqueued(Enqueued { job_id, joined }) => {
                 let recorded = if joined { TickRecorded::Joined } else { TickRecorded::Enqueued };

@@ -11,15 +11,17 @@ use crate::job_span;
 
 /// The span of an attempt.
 pub(super) fn attempt_span(job: &ClaimedJob, handler: Option<RegisteredHandler>) -> Span {
-    let trace_id = job.trace.map_or_else(|| TraceId::of_job(job.claim.job_id), |cause| cause.trace_id);
+    let trace_id = TraceId::of_job(job.claim.job_id, job.trace);
     let span = handler.map_or_else(|| job_span!("job.unknown", job, trace_id), |handler| handler.span(job, trace_id));
     traces::start_in(Work::Attempt, trace_id, job.trace).attach(&span);
     span.in_scope(|| {
-        traces::set("messaging.system", "psp");
-        traces::set("messaging.operation.type", "process");
-        traces::set("psp.job.kind", kind_name(handler));
-        traces::set("psp.job.id", job.claim.job_id.to_string());
-        traces::set("psp.job.attempt", i64::from(job.attempt));
+        traces::describe(|step| {
+            step.set("messaging.system", "psp");
+            step.set("messaging.operation.type", "process");
+            step.set("psp.job.kind", kind_name(handler));
+            step.set("psp.job.id", job.claim.job_id.to_string());
+            step.set("psp.job.attempt", i64::from(job.attempt));
+        });
     });
     span
 }
@@ -27,9 +29,11 @@ pub(super) fn attempt_span(job: &ClaimedJob, handler: Option<RegisteredHandler>)
 /// Notes the outcome in the current trace, and returns its name. `None` if the claim was lost to another worker.
 pub(super) fn note_outcome(outcome: Option<&Outcome>) -> &'static str {
     let name = outcome.map_or(CLAIM_LOST, Outcome::name);
-    traces::set("psp.job.outcome", name);
-    if outcome.is_some_and(|outcome| outcome.error().is_some()) {
-        traces::fail(name);
-    }
+    traces::describe(|step| {
+        step.set("psp.job.outcome", name);
+        if outcome.is_some_and(|outcome| outcome.error().is_some()) {
+            step.fail(name);
+        }
+    });
     name
 }

@@ -12,9 +12,10 @@ use uuid::Uuid;
 use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::{PageWindow, TimeCursor};
-use crate::db::types::names;
+use crate::db::types::{names, stored_trace};
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobId, JobState, Trigger};
+use crate::domain::trace::TraceId;
 
 /// An empty list matches every value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,11 +132,20 @@ pub struct JobDetails {
     pub cancel_requested_at: Option<DateTime<Utc>>,
     /// Its worker died while running it: it runs in an isolated process until an attempt ends.
     pub suspect: bool,
+    /// What enqueued it; `None` if that is not known.
+    pub traceparent: Option<String>,
+}
+
+impl JobDetails {
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        TraceId::of_job(JobId(self.job.id), stored_trace(self.traceparent.as_deref()))
+    }
 }
 
 pub async fn find(pool: &PgPool, job_id: JobId) -> Result<Option<JobDetails>, DbError> {
     let mut query = QueryBuilder::new(format!(
-        "SELECT {COLUMNS}, result, requested_by, cancel_requested_at, suspect FROM jobs WHERE id = "
+        "SELECT {COLUMNS}, result, requested_by, cancel_requested_at, suspect, traceparent FROM jobs WHERE id = "
     ));
     Ok(query.push_bind(job_id.0).build_query_as().fetch_optional(pool).await?)
 }

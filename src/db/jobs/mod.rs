@@ -42,7 +42,7 @@ pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Resu
     let is_forced = live.is_some();
     if let Some(LiveJob { job_id, trace }) = live.filter(|_| !job.force) {
         bring_forward(connection, job_id, job.priority as i16).await?;
-        trace.into_iter().for_each(traces::link);
+        traces::describe(|step| trace.into_iter().for_each(|trace| step.link(trace)));
         return Ok(Enqueued { job_id, joined: true });
     }
     let job_id = JobId(Uuid::now_v7());
@@ -64,7 +64,7 @@ pub async fn insert_or_join(connection: &mut PgConnection, job: &NewJob) -> Resu
         job.scheduled_for,
         i32::try_from(job.kind.max_attempts).unwrap_or(i32::MAX),
         interval(job.delay),
-        traces::current().map(|trace| trace.to_string())
+        traces::current().map(TraceContext::to_text)
     )
     .execute(connection)
     .await?;

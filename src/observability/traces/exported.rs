@@ -1,21 +1,23 @@
 //! A step as collectors receive it.
+//!
+//! Attributes are few and named, and their values bounded: never a text of a person, a client or a provider, and no addresses.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
 
 use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceFlags, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use crate::domain::trace::{SpanId, TraceContext};
 
-pub(super) struct Exported {
-    pub(super) name: Cow<'static, str>,
-    pub(super) kind: SpanKind,
-    pub(super) attributes: Vec<KeyValue>,
-    pub(super) links: Vec<TraceContext>,
-    /// One of a few.
-    pub(super) failure: Option<&'static str>,
+/// A step that will be exported when it ends.
+pub struct Exported {
+    name: Cow<'static, str>,
+    kind: SpanKind,
+    attributes: Vec<KeyValue>,
+    links: Vec<TraceContext>,
+    failure: Option<&'static str>,
     parent: Option<SpanId>,
     began: SystemTime,
 }
@@ -24,6 +26,31 @@ impl Exported {
     pub(super) fn begin(parent: Option<SpanId>, name: &'static str, kind: SpanKind) -> Self {
         let (attributes, links) = (vec![], vec![]);
         Self { name: name.into(), kind, attributes, links, failure: None, parent, began: now() }
+    }
+
+    /// Adds an attribute. `name` is one of the semantic conventions of OpenTelemetry, or begins with `psp.`.
+    pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.attributes.push(KeyValue::new(name, value));
+    }
+
+    /// Names the step more exactly than its span: by the route, the endpoint, the operation.
+    pub fn rename(&mut self, name: String) {
+        self.name = name.into();
+    }
+
+    /// The step calls another system.
+    pub fn mark_as_call(&mut self) {
+        self.kind = SpanKind::Client;
+    }
+
+    /// The step has failed, for this reason of a few.
+    pub fn fail(&mut self, reason: &'static str) {
+        self.failure = Some(reason);
+    }
+
+    /// The step has led to another trace: the job that it joined.
+    pub fn link(&mut self, to: TraceContext) {
+        self.links.push(to);
     }
 
     pub(super) fn end(self, context: TraceContext) -> SpanData {
@@ -43,7 +70,7 @@ impl Exported {
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links,
-            status: self.failure.map_or(Status::Unset, |reason| Status::error(reason)),
+            status: self.failure.map_or(Status::Unset, Status::error),
             instrumentation_scope: InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
                 .with_version(env!("CARGO_PKG_VERSION"))
                 .build(),

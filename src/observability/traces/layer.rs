@@ -41,6 +41,10 @@ impl TraceLayer {
         Self { sampling, export }
     }
 
+    pub(super) fn exports(&self) -> bool {
+        self.export.is_some()
+    }
+
     pub(super) fn sampling(&self) -> Sampling {
         self.sampling
     }
@@ -52,7 +56,7 @@ impl TraceLayer {
         name: &'static str,
         kind: SpanKind,
     ) -> Known {
-        let is_exported = context.sampled && self.export.is_some();
+        let is_exported = context.sampled && self.exports();
         Known { context, exported: is_exported.then(|| Box::new(Exported::begin(parent, name, kind))) }
     }
 }
@@ -62,7 +66,11 @@ where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id).filter(|_| is_step(attributes.metadata())) else { return };
+        // Without a collector, what runs within a unit of work is taken for the unit itself.
+        if !self.exports() || !is_step(attributes.metadata()) {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
         let known = |outer: SpanRef<'_, S>| outer.extensions().get::<Known>().map(|known| known.context);
         let Some(outer) = span.scope().skip(1).find_map(known) else { return };
         let inner = TraceContext { span_id: SpanId::from_random(rand::random()), ..outer };

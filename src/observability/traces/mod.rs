@@ -2,7 +2,8 @@
 //!
 //! A unit of work (a request, a tick, an attempt of a job, a command) [starts](start) a trace or continues one that came with it.
 //! Its span, and the spans within, then know their trace: [`current`] finds it wherever the code runs, so that no function has to
-//! hand it on. This works without a collector; what is exported, if there is one, is decided in [`layer`].
+//! hand it on. This works without a collector, and then costs little: two random ids and their place beside the span of each unit
+//! of work; spans within get nothing, and descriptions do not run. What is exported, if there is a collector, is decided in [`layer`].
 //!
 //! tracing-opentelemetry was rejected: it exports all fields and log lines of a span, while the attributes here are few, named,
 //! and free of texts that could contain personal data; and without a collector it has no ids.
@@ -11,11 +12,11 @@ mod exported;
 pub mod layer;
 
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{KeyValue, Value};
 use tracing::{Dispatch, Span};
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
 
+pub use self::exported::Exported;
 use self::layer::{Known, TraceLayer};
 use crate::domain::trace::{SpanId, TraceContext, TraceId};
 
@@ -64,6 +65,13 @@ pub fn start_in(work: Work, trace_id: TraceId, cause: Option<TraceContext>) -> S
 }
 
 impl Started {
+    /// Keeps the work out of the export, with its steps and the jobs that it enqueues.
+    #[must_use]
+    pub fn not_exported(mut self) -> Self {
+        self.context.sampled = false;
+        self
+    }
+
     /// Makes `span` the span of this work. It must not have been entered before.
     pub fn attach(&self, span: &Span) {
         span.with_subscriber(|(id, dispatch)| {
@@ -83,34 +91,12 @@ pub fn current() -> Option<TraceContext> {
     with_known(|known| known.context)
 }
 
-/// Adds an attribute to the current step. `name` is one of the semantic conventions of OpenTelemetry, or begins with `psp.`; the
-/// value is bounded: never a text of a person, a client or a provider.
-pub fn set(name: &'static str, value: impl Into<Value>) {
-    with_exported(|exported| exported.attributes.push(KeyValue::new(name, value)));
-}
-
-/// Names the current step more exactly than its span: by the route, the endpoint, the kind.
-pub fn rename(name: impl FnOnce() -> String) {
-    with_exported(|exported| exported.name = name().into());
-}
-
-/// The current step calls another system.
-pub fn mark_as_call() {
-    with_exported(|exported| exported.kind = SpanKind::Client);
-}
-
-/// The current step has failed, for this reason of a few.
-pub fn fail(reason: &'static str) {
-    with_exported(|exported| exported.failure = Some(reason));
-}
-
-/// The current step has led to another trace: the job that it joined.
-pub fn link(to: TraceContext) {
-    with_exported(|exported| exported.links.push(to));
-}
-
-fn with_exported(change: impl FnOnce(&mut exported::Exported)) {
-    with_known(|known| known.exported.as_deref_mut().map(change));
+/// Describes the current step. Without a collector, or if the trace is not exported, `description` does not run.
+pub fn describe(description: impl FnOnce(&mut Exported)) {
+    let exports = |dispatch: &Dispatch| dispatch.downcast_ref().is_some_and(TraceLayer::exports);
+    if tracing::dispatcher::get_default(exports) {
+        with_known(|known| known.exported.as_deref_mut().map(description));
+    }
 }
 
 /// Of the innermost span that has a trace.

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{Status, TraceId as ExportedTraceId};
 use opentelemetry_sdk::trace::SpanData;
 use tracing::info_span;
@@ -35,13 +36,15 @@ fn steps_share_the_trace_of_their_cause() {
         let _entered = span.entered();
         seen.push(current().expect("within a unit of work"));
         assert_eq!(seen[0], started.context);
-        rename(|| "GET /api".to_owned());
+        describe(|step| step.rename("GET /api".to_owned()));
         let call = info_span!("call").entered();
         seen.push(current().expect("within a unit of work"));
-        mark_as_call();
-        set("psp.provider", "vima");
-        fail("unavailable");
-        link(cause());
+        describe(|step| {
+            step.mark_as_call();
+            step.set("psp.provider", "vima");
+            step.fail("unavailable");
+            step.link(cause());
+        });
         drop(call);
     });
     let [call, request] = &steps[..] else { panic!("{steps:?}") };
@@ -72,11 +75,39 @@ fn what_is_not_sampled_has_ids_and_is_not_exported() {
 }
 
 #[test]
+fn work_that_is_kept_out_of_the_export_keeps_its_steps_out() {
+    let steps = exported(Sampling::default(), || {
+        let span = info_span!("request");
+        let started = start(Work::Request, Some(cause())).not_exported();
+        started.attach(&span);
+        let _entered = span.entered();
+        let _call = info_span!("call").entered();
+        let found = current().expect("within a unit of work");
+        assert_eq!((found.trace_id, found.sampled), (cause().trace_id, false));
+    });
+    assert_eq!(steps, []);
+}
+
+#[test]
+fn without_a_collector_there_are_ids_and_nothing_else() {
+    let subscriber = tracing_subscriber::registry().with(TraceLayer::new(Sampling::default(), None));
+    tracing::subscriber::with_default(subscriber, || {
+        let span = info_span!("request");
+        let started = start(Work::Request, Some(cause()));
+        started.attach(&span);
+        let _entered = span.entered();
+        let _call = info_span!("call").entered();
+        assert_eq!(current(), Some(started.context), "spans within have no ids of their own");
+        describe(|_| panic!("nobody would see the description"));
+    });
+}
+
+#[test]
 fn spans_outside_of_any_work_are_no_steps() {
     let steps = exported(Sampling::default(), || {
         let _entered = info_span!("startup").entered();
         assert_eq!(current(), None);
-        set("psp.ignored", true);
+        describe(|_| panic!("there is no step"));
     });
     assert_eq!(steps, []);
 }

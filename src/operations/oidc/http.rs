@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use tracing::Instrument;
 
 use crate::config::OidcConfig;
+use crate::observability::traces;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
@@ -39,7 +41,20 @@ impl Http {
         Ok(Self { client, https_only: config.issuer.is_https() })
     }
 
+    /// Sends a request as a step of the trace, without its address.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let received = self.exchange(request).await;
+        traces::describe(|step| {
+            step.mark_as_call();
+            match &received {
+                Ok(response) => step.set("http.response.status_code", i64::from(response.status().as_u16())),
+                Err(_) => step.fail("no response"),
+            }
+        });
+        received
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         // The discovery document names the other addresses.
         if self.https_only && request.uri().scheme_str() != Some("https") {
             return Err(HttpError::Insecure);
@@ -64,7 +79,7 @@ impl<'client> AsyncHttpClient<'client> for Http {
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'client>>;
 
     fn call(&'client self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.send(request))
+        Box::pin(self.send(request).instrument(tracing::info_span!("oidc.request")))
     }
 }
 

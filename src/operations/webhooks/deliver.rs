@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::sender::{Sent, SignedMessage, WebhookSender};
@@ -21,6 +22,7 @@ use crate::domain::job::Claim;
 use crate::domain::sealing::{OtherKey, SealingKeys};
 use crate::domain::webhook::signature::{SigningSecret, signatures};
 use crate::domain::webhook::{DeliveryState, Reply, Verdict, message_id};
+use crate::observability::traces;
 use crate::operations::audit::{AuditContext, AuditRecord};
 
 /// How long a job goes on: others must get its slot too.
@@ -73,18 +75,39 @@ impl WebhookDeliverer<'_> {
     }
 
     async fn attempt(&self, claim: &Claim, due: &DueDelivery, report: &mut DeliveryReport) -> Result<(), DbError> {
-        let sent = match self.secrets(due) {
-            Ok(secrets) => self.send(due, &secrets).await,
-            Err(error) => Sent::refused(&error),
-        };
+        let (webhook_id, delivery_id) = (due.webhook_id, due.id);
+        let span = tracing::info_span!("webhook.delivery", %webhook_id, %delivery_id);
+        let sent = self.make(due).instrument(span).await;
         if sent.reply.is_success() {
             report.delivered += 1;
         } else {
             report.failed += 1;
-            let (error, delivery_id) = (sent.error.as_deref(), due.id);
-            tracing::warn!(webhook_id = %due.webhook_id, %delivery_id, error, "webhook delivery failed");
+            tracing::warn!(%webhook_id, %delivery_id, error = sent.error.as_deref(), "webhook delivery failed");
         }
         self.record(claim, due, &sent, &json!(report)).await
+    }
+
+    /// Makes the attempt, as a step of the trace. The trace is not sent: receivers are other systems.
+    async fn make(&self, due: &DueDelivery) -> Sent {
+        traces::describe(|step| {
+            step.mark_as_call();
+            step.set("psp.webhook.id", due.webhook_id.to_string());
+            step.set("psp.webhook.delivery.id", due.id.to_string());
+        });
+        let sent = match self.secrets(due) {
+            Ok(secrets) => self.send(due, &secrets).await,
+            Err(error) => Sent::refused(&error),
+        };
+        traces::describe(|step| match sent.reply {
+            Reply::None => step.fail("no reply"),
+            Reply::Status { code, .. } => {
+                step.set("http.response.status_code", i64::from(code));
+                if !sent.reply.is_success() {
+                    step.fail("refused");
+                }
+            }
+        });
+        sent
     }
 
     fn secrets(&self, due: &DueDelivery) -> Result<Vec<SigningSecret>, SecretError> {

@@ -3,11 +3,16 @@
 use std::io;
 use std::sync::Mutex;
 
+use opentelemetry_sdk::trace::SpanData;
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::secret::Secret;
+use crate::domain::trace::Sampling;
+use crate::observability::traces::Work;
+use crate::observability::traces::layer::TraceLayer;
 use crate::providers::rate_limit::Unlimited;
 use crate::providers::stub_server::{Answer, ReceivedRequest, StubServer};
 
@@ -269,6 +274,33 @@ async fn key_is_in_no_log_and_no_error() {
     assert!(output.contains("provider.request") && output.contains("duration_ms"), "the log was captured: {output}");
     for form in [KEY, KEY_IN_PATH, "k3y%2Fwith%2Bodd%3Dletters", "apikey=k3y"] {
         assert!(!output.contains(form), "{form} in {output}");
+    }
+}
+
+#[tokio::test]
+async fn calls_are_steps_of_a_trace_that_is_not_sent() {
+    let exported: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sink = Arc::clone(&exported);
+    let export = Box::new(move |step: SpanData| sink.lock().expect("no panic").push(step.name.into_owned()));
+    let layer = TraceLayer::new(Sampling::default(), Some(export));
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let server = StubServer::start(|_, _| Answer::ok("7"));
+    // As in the test of the log: the callsite must be enabled.
+    assert_eq!(fetch(&client(quick()), &server).await, Ok(7));
+    tracing::callsite::rebuild_interest_cache();
+
+    let span = info_span!("attempt");
+    let trace = traces::start(Work::Own, None);
+    trace.attach(&span);
+    assert_eq!(fetch(&client(quick()), &server).instrument(span).await, Ok(7));
+    assert_eq!(*exported.lock().expect("no panic"), ["vima operations", "attempt"]);
+    let requests = server.requests();
+    let [_, request] = &requests[..] else { panic!("{requests:?}") };
+    let trace_id = trace.context.trace_id.to_string();
+    for header in &request.headers {
+        let is_of_trace =
+            ["trace", "baggage", "b3", "x-b3", "x-request-id"].iter().any(|name| header.starts_with(name));
+        assert!(!is_of_trace && !header.contains(&trace_id), "{request:?}");
     }
 }
 

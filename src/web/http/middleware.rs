@@ -17,7 +17,7 @@ use super::matched_route::MatchedRoute;
 use super::problem::Problem;
 use crate::domain::trace::{TraceContext, TraceId};
 use crate::observability::record;
-use crate::observability::traces::{self, Work};
+use crate::observability::traces::{self, Started, Work};
 use crate::operations::export::throttle::RequestCounter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -100,7 +100,7 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
         request.extensions_mut().insert(client);
         let route = MatchedRoute::default();
         request.extensions_mut().insert(route.clone());
-        let trace = traces::start(Work::Request, cause(&request));
+        let trace = begin_trace(&request);
         let trace_id = trace.context.trace_id;
         let span = tracing::info_span!("request", %trace_id, request_id, %server_request_id);
         trace.attach(&span);
@@ -115,7 +115,7 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        if let Ok(value) = HeaderValue::from_str(&trace.context.to_string()) {
+        if let Ok(value) = HeaderValue::try_from(trace.context.to_text()) {
             response.headers_mut().insert(TRACERESPONSE, value);
         }
         let status = response.status().as_u16();
@@ -128,6 +128,17 @@ impl<E: Endpoint> Endpoint for RequestMiddleware<E> {
     }
 }
 
+/// The requests of hosts and monitoring are not exported: every few seconds, they would hide the others.
+fn begin_trace(request: &Request) -> Started {
+    let trace = traces::start(Work::Request, cause(request));
+    if is_probe(request.original_uri().path()) { trace.not_exported() } else { trace }
+}
+
+fn is_probe(path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    matches!(path, "/metrics" | "/health") || path.starts_with("/health/")
+}
+
 /// The trace that the request belongs to. As the standard demands, an invalid or ambiguous one is ignored.
 fn cause(request: &Request) -> Option<TraceContext> {
     let mut sent = request.headers().get_all(TRACEPARENT).iter();
@@ -137,14 +148,16 @@ fn cause(request: &Request) -> Option<TraceContext> {
 
 /// Describes the request in its trace, by its route: paths contain ids, and queries personal data.
 fn describe(method: &str, route: &'static str, status: u16) {
-    let method = record::method_name(method);
-    traces::rename(|| format!("{method} {route}"));
-    traces::set("http.request.method", method);
-    traces::set("http.route", route);
-    traces::set("http.response.status_code", i64::from(status));
-    if status >= 500 {
-        traces::fail("server error");
-    }
+    traces::describe(|step| {
+        let method = record::method_name(method);
+        step.rename(format!("{method} {route}"));
+        step.set("http.request.method", method);
+        step.set("http.route", route);
+        step.set("http.response.status_code", i64::from(status));
+        if status >= 500 {
+            step.fail("server error");
+        }
+    });
 }
 
 /// `None` if the path has no trailing slash.
@@ -186,6 +199,21 @@ mod tests {
             let request = sent.iter().fold(Request::builder(), |request, value| request.header(TRACEPARENT, *value));
             let found = cause(&request.finish()).map(|cause| cause.to_string());
             assert_eq!(found.as_deref(), continued.then_some(VALID), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn requests_of_hosts_and_monitoring_are_probes() {
+        for (path, expected) in [
+            ("/health", true),
+            ("/health/", true),
+            ("/health/live", true),
+            ("/metrics", true),
+            ("/healthy", false),
+            ("/api/v1/metrics/overview", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_probe(path), expected, "{path}");
         }
     }
 

@@ -9,6 +9,7 @@ use crate::db::jobs::listing::{self, JobDetails, ListedJob};
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobState, Priority, SYNC_VIMA, Trigger};
 use crate::domain::masking::PiiAccess;
+use crate::domain::trace::TraceId;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::{Time, named_enum};
 
@@ -115,6 +116,8 @@ pub(in crate::web) struct JobDetail {
     cancel_requested_at: Option<Time>,
     /// Whether a worker died while it ran the job. Until the job has ended once, it runs isolated, in a process of its own.
     suspect: bool,
+    /// The trace of the job in the logs of all processes, and in traces: that of the request or tick that enqueued it.
+    trace_id: String,
     /// The attempts, the first one first.
     attempts: Vec<JobAttempt>,
 }
@@ -122,6 +125,7 @@ pub(in crate::web) struct JobDetail {
 impl JobDetail {
     pub(in crate::web) fn new(job: JobDetails, attempts: Vec<listing::JobAttempt>, pii_access: PiiAccess) -> Self {
         Self {
+            trace_id: job.trace_id().to_string(),
             job: Job::new(job.job, pii_access),
             result: job.result.map(|result| pii_access.json(result)),
             requested_by: job.requested_by,
@@ -162,6 +166,7 @@ impl Example for JobDetail {
             requested_by: None,
             cancel_requested_at: None,
             suspect: false,
+            trace_id: TraceId::from_random(EXAMPLE_ID.as_u128()).to_string(),
             attempts: vec![JobAttempt {
                 attempt: 1,
                 worker: format!("worker-{EXAMPLE_ID}"),

@@ -96,7 +96,7 @@ impl Drop for Collector {
 }
 
 #[handler]
-async fn receive(request: &Request, body: Vec<u8>, received: Data<&Received>) -> StatusCode {
+fn receive(request: &Request, body: Vec<u8>, received: Data<&Received>) -> StatusCode {
     if request.header("authorization") != Some(AUTHORIZATION) {
         return StatusCode::UNAUTHORIZED;
     }
