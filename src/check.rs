@@ -4,6 +4,7 @@ mod audit;
 mod finding;
 mod redis;
 mod rollups;
+mod traces;
 mod transport;
 
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ pub async fn check(thoroughness: &Thoroughness) -> ExitCode {
         None => findings.push(Finding::Failed("servers: not tested, because their settings are invalid".to_owned())),
     }
     findings.extend(check_export_store().await);
+    findings.extend(traces::check_traces().await);
     for finding in &findings {
         match finding {
             Finding::Ok(message) => println!("ok    {message}"),

@@ -1,4 +1,5 @@
-//! The base of every HTTP client: providers, exchange rates, the object store, the identity provider, webhooks.
+//! The base of every HTTP client: providers, exchange rates, the object store, the identity provider, webhooks, the collector of
+//! traces.
 //!
 //! What must hold for each request that leaves this program is decided once, here:
 //!
@@ -8,6 +9,7 @@
 //! - A proxy is used only if `OUTBOUND_PROXY` names it. `HTTP_PROXY` and the like, which other software on a host may set, are
 //!   ignored: a proxy sees the credentials of requests to `http://` addresses, and all addresses.
 
+use std::error::Error;
 use std::str::FromStr;
 
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
@@ -64,6 +66,13 @@ impl Outbound {
             None => builder,
         })
     }
+}
+
+/// An error and its sources, as one text. The URL, which may contain a key, must be removed before (`without_url`).
+#[must_use]
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let errors = std::iter::successors(Some(error), |error| (*error).source());
+    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 //!
 //! Redirects, TLS and proxies are decided in [`crate::outbound`]. Existing retry middleware was rejected: it retries requests, but here responses must be retried.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ use super::upstream::Upstream;
 use crate::clock::SharedClock;
 use crate::domain::secret::Secret;
 use crate::observability::{record, traces};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, causes};
 
 /// What a response without content says in JSON.
 const NOTHING: &str = "null";
@@ -273,11 +272,13 @@ impl HttpClient {
         if error.is_builder() {
             return self.misconfigured(error, redactor);
         }
-        ProviderError::Unreachable { provider: self.provider, cause: redactor.message(&causes(error)) }
+        let cause = redactor.message(&causes(&error.without_url()));
+        ProviderError::Unreachable { provider: self.provider, cause }
     }
 
     fn misconfigured(&self, error: reqwest::Error, redactor: &Redactor) -> ProviderError {
-        ProviderError::Misconfigured { provider: self.provider, message: redactor.message(&causes(error)) }
+        let message = redactor.message(&causes(&error.without_url()));
+        ProviderError::Misconfigured { provider: self.provider, message }
     }
 }
 
@@ -290,15 +291,6 @@ fn end_step(outcome: &'static str, status: Option<u16>, is_failure: bool) {
             step.fail(outcome);
         }
     });
-}
-
-/// An error and its sources, without the URL.
-fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    std::iter::successors(Some(&error as &dyn Error), |error| (*error).source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 fn content_type(response: &Response) -> Option<String> {

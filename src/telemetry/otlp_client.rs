@@ -11,6 +11,8 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::Client;
 use tokio::runtime::Handle;
 
+use crate::outbound::causes;
+
 /// How much of a response is read: a success is almost empty.
 const MAX_RESPONSE: usize = 64 << 10;
 
@@ -73,9 +75,4 @@ async fn send(client: Client, request: Request<Bytes>) -> Result<Response<Bytes>
     };
     // The URL may contain a key.
     sent.await.map_err(reqwest::Error::without_url)
-}
-
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let errors = std::iter::successors(Some(error), |error| (*error).source());
-    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::harness::collector::{Collector, Step};
 use crate::harness::exports::{EXPORTS, export_path, wait_for_export};
-use crate::harness::programs::{CREDENTIALS, RunningProgram, free_port};
+use crate::harness::programs::{CREDENTIALS, Program, RunningProgram, free_port, run};
 use crate::harness::test_queue::TestQueue;
 use crate::harness::test_system::{ADMIN, ApiResponse, OPERATOR, TestSystem, Web};
 use crate::harness::webhook_receiver::{Answer, WebhookReceiver};
@@ -60,6 +60,9 @@ async fn request_job_calls_and_events_share_a_trace() {
     // The job waits, for there is no worker: the second request joins it.
     trigger_vima(&web, &format!("00-{OTHER_TRACE}-{CALLER}-01")).await;
     assert_problems_have_a_trace(&web).await;
+    assert_checked(&system, &collector.settings(), "ok    traces: the collector accepts them").await;
+    assert_checked(&system, &collector.settings()[..1], "warn  traces: the collector responds 401").await;
+    assert_checked(&system, &[], "ok    traces: not exported").await;
 
     let mut worker = system.start_jobs_with(&["worker"], &collector.settings());
     system.wait_until_idle().await;
@@ -79,6 +82,15 @@ async fn request_job_calls_and_events_share_a_trace() {
     let of_jobs = lines(&of_worker, "\"epoch\"");
     assert!(!of_jobs.is_empty() && of_jobs.iter().all(|line| line.contains(TRACE)), "{of_worker}");
     assert_exported(&collector.steps());
+}
+
+/// `psp check` reports this, and succeeds.
+async fn assert_checked(system: &TestSystem, settings: &[(&'static str, &str)], line: &str) {
+    let overrides = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let settings: Vec<_> = system.settings().into_iter().chain(overrides).collect();
+    // Blocking, which would stop the collector.
+    let check = tokio::task::spawn_blocking(move || run(Program::Psp, &["check"], settings)).await.expect("no panic");
+    assert!(check.status.success() && check.stdout.contains(line), "{check:?}");
 }
 
 async fn assert_problems_have_a_trace(web: &Web) {
@@ -236,6 +248,7 @@ async fn collector_that_is_away_or_silent_delays_nothing() {
     let settings = |url| [("OTEL_EXPORTER_OTLP_ENDPOINT", url), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
     let mut web = system.start_web_with(&settings(silent_url.as_str())).await;
     let mut worker = system.start_jobs_with(&["worker"], &settings(away_url.as_str()));
+    assert_checked(&system, &settings(away_url.as_str()), "warn  traces: error sending request").await;
     trigger_vima(&web, &format!("00-{TRACE}-{CALLER}-01")).await;
     system.wait_until_idle().await;
     system.assert_no_attempt_was_used_up().await;

@@ -9,6 +9,7 @@ use tracing::Instrument;
 
 use crate::config::OidcConfig;
 use crate::observability::traces;
+pub(in crate::operations) use crate::outbound::causes;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
@@ -81,10 +82,4 @@ impl<'client> AsyncHttpClient<'client> for Http {
     fn call(&'client self, request: HttpRequest) -> Self::Future {
         Box::pin(self.send(request).instrument(tracing::info_span!("oidc.request")))
     }
-}
-
-/// An error and its sources.
-pub(in crate::operations) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let errors = std::iter::successors(Some(error), |error| error.source());
-    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
