@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::exporter::{ExportError, Exporter, RowCounter};
@@ -176,11 +177,12 @@ impl Drop for PartialFile<'_> {
         let Some(name) = self.name.take() else { return };
         let store = self.store.clone();
         // The job's task may be aborted, so it cannot wait for this itself.
-        tokio::spawn(async move {
+        let deleting = async move {
             if let Err(error) = store.delete(&name).await {
                 tracing::warn!(file = name, %error, "failed to delete an incomplete export, housekeeping will: {error}");
             }
-        });
+        };
+        tokio::spawn(deleting.in_current_span());
     }
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use poem::Body;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use crate::operations::export::lines::StreamError;
 use crate::operations::export::receiver::{Receiver, ReceiverLimits};
@@ -23,11 +24,12 @@ enum Message {
 /// Ends `body` with an error if the client violates the limits.
 pub(super) fn pace(body: Body, limits: ReceiverLimits) -> Body {
     let (sender, messages) = mpsc::channel(1);
-    tokio::spawn(async move {
+    let forwarding = async move {
         if let Err(error) = forward(body, &sender, Receiver::new(limits)).await {
             tracing::warn!(%error, "download aborted: {error}");
         }
-    });
+    };
+    tokio::spawn(forwarding.in_current_span());
     let chunks = stream::unfold(Some(messages), |messages| async {
         let mut messages: mpsc::Receiver<Message> = messages?;
         match messages.recv().await {

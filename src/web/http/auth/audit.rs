@@ -15,6 +15,7 @@ use poem::http::StatusCode;
 use poem::{FromRequest, Request, RequestBody, Response};
 use serde_json::json;
 use sqlx::PgPool;
+use tracing::Instrument;
 
 use super::credentials::Credential;
 use super::policy::{AuditRule, Policy};
@@ -94,7 +95,8 @@ impl Auditor {
         match noted {
             Noted::Record => {
                 let (auditor, path) = (Arc::clone(self), request.uri().path().to_owned());
-                tokio::spawn(async move { auditor.write_refusal(audit, record_of(&path, status, REFUSED)).await });
+                let writing = async move { auditor.write_refusal(audit, record_of(&path, status, REFUSED)).await };
+                tokio::spawn(writing.in_current_span());
             }
             Noted::Omit { first: true, omitted, until, address } => {
                 let auditor = Arc::clone(self);

@@ -28,6 +28,7 @@ use poem::Request;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio::time::Instant;
+use tracing::Instrument;
 use uuid::Uuid;
 
 pub(in crate::web) use authorization::Caller;
@@ -197,11 +198,12 @@ impl Access {
             used.insert(id, Instant::now());
         }
         let (pool, now) = (self.pool.clone(), self.clock.now());
-        tokio::spawn(async move {
+        let recording = async move {
             if let Err(error) = api_keys::record_use(&pool, id, now).await {
                 tracing::warn!(%error, "failed to record the use of a key");
             }
-        });
+        };
+        tokio::spawn(recording.in_current_span());
     }
 
     pub async fn issue_ticket(&self, principal: &Principal) -> Result<Ticket, Problem> {
