@@ -78,6 +78,7 @@ fn print(counts: &ErasureCounts) {
         (texts.jobs, "errors of jobs"),
         (texts.sync_runs, "errors of syncs"),
         (texts.webhook_deliveries, "messages of webhooks"),
+        (texts.notes_of_alerts, "notes of alerts"),
         (texts.orders_of_exports, "orders of exports"),
         (texts.audit_entries, "entries of the audit log"),
     ] {

@@ -6,6 +6,7 @@ use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{JobsConfig, ReconciliationConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
 use psp_dashboard::domain::sealing::SealingKeys;
+use psp_dashboard::operations::alerts::deliver::Channels;
 use psp_dashboard::operations::export::exporter::Exporter;
 use psp_dashboard::operations::export::store::ExportStore;
 use psp_dashboard::operations::provider_coordination::{share_rate_limit, share_session};
@@ -43,6 +44,8 @@ pub struct JobContext {
     pub webhook_sender: WebhookSender,
     /// They encrypt the secrets of webhooks; `None` if `WEBHOOK_ENCRYPTION_KEY` is not set.
     pub webhook_keys: Option<SealingKeys>,
+    /// Where alerts are announced.
+    pub channels: Channels,
 }
 
 impl JobContext {
@@ -77,6 +80,7 @@ impl JobContext {
             export_store: ExportStore::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
             webhook_sender: WebhookSender::new(&config.webhooks)?,
             webhook_keys: config.webhooks.keys.clone(),
+            channels: Channels::new(&config.notifications, &config.webhooks.outbound)?,
             clock,
             pool: pools.work_pool,
             queue_pool: pools.queue_pool,

@@ -8,6 +8,7 @@ use psp_dashboard::db::DbError;
 use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::reconciliation::tally::TallyMismatch;
+use psp_dashboard::operations::alerts::DeliveryError;
 use psp_dashboard::operations::export::exporter::ExportError;
 use psp_dashboard::operations::export::lines::StreamError;
 use psp_dashboard::operations::export::run::ExportRunError;
@@ -35,6 +36,9 @@ pub enum JobError {
     /// The store of exported files failed.
     #[error(transparent)]
     ExportStore(ExportStoreError),
+    /// A message about an alert was not sent.
+    #[error(transparent)]
+    Notification(DeliveryError),
     #[error("the job panicked ({0}): this is a bug, please report it")]
     Panicked(String),
     #[error("no worker of this release knows jobs of kind {0}: deploy a release that does, or cancel the job")]
@@ -46,6 +50,7 @@ impl JobError {
         match self {
             Self::Provider(error) => error.retry(),
             Self::Database(DbError::Unavailable(_)) => Retry::After(DATABASE_PAUSE),
+            Self::Notification(DeliveryError::Limited(wait)) => Retry::After(*wait),
             Self::Export(
                 ExportRunError::NotFound(_)
                 | ExportRunError::Spec(_)
@@ -53,11 +58,16 @@ impl JobError {
                 | ExportRunError::Export(ExportError::Columns(_)),
             )
             | Self::Reconciliation(_)
+            | Self::Notification(DeliveryError::Refused(_))
             | Self::Arguments(_)
             | Self::UnknownKind(_) => Retry::Never,
-            Self::Database(_) | Self::Export(_) | Self::ExportStore(_) | Self::TimedOut(_) | Self::Panicked(_) => {
-                Retry::WithBackoff
-            }
+            // A channel that is not configured here may be at another worker.
+            Self::Database(_)
+            | Self::Export(_)
+            | Self::ExportStore(_)
+            | Self::Notification(_)
+            | Self::TimedOut(_)
+            | Self::Panicked(_) => Retry::WithBackoff,
         }
     }
 
@@ -78,6 +88,15 @@ impl JobError {
                 Outcome::Retry { error, after: kind.backoff.delay(job.attempt, chance) }
             }
         })
+    }
+}
+
+impl From<DeliveryError> for JobError {
+    fn from(error: DeliveryError) -> Self {
+        match error {
+            DeliveryError::Db(error) => Self::Database(error),
+            error => Self::Notification(error),
+        }
     }
 }
 

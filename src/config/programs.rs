@@ -5,9 +5,9 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::{
-    AccessConfig, EnvVars, HttpConfig, LimitsConfig, MetricsListenerConfig, NetworkConfig, ProvidersConfig,
-    ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, WebhooksConfig, access, export_quota,
-    export_store, number_in, seconds,
+    AccessConfig, EnvVars, HttpConfig, LimitsConfig, MetricsListenerConfig, NetworkConfig, NotificationsConfig,
+    ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, WebhooksConfig, access,
+    export_quota, export_store, number_in, seconds,
 };
 use crate::domain::export_quota::ExportQuota;
 use crate::objects::ObjectSettings;
@@ -128,6 +128,7 @@ pub struct JobsConfig {
     pub export_store: Option<ObjectSettings>,
     pub export_quota: ExportQuota,
     pub webhooks: WebhooksConfig,
+    pub notifications: NotificationsConfig,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
     /// `None` serves no metrics.
@@ -145,6 +146,7 @@ impl JobsConfig {
         let export_store = export_store::read(env);
         let export_quota = export_quota::read(env);
         let webhooks = WebhooksConfig::read(env);
+        let notifications = NotificationsConfig::read(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
         let metrics = MetricsListenerConfig::read(env, &access::read_listening_host(env), None);
@@ -158,6 +160,7 @@ impl JobsConfig {
             export_store: export_store?,
             export_quota: export_quota?,
             webhooks: webhooks?,
+            notifications: notifications?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
             metrics: metrics?,

@@ -93,6 +93,7 @@ pub struct TextCounts {
     pub jobs: i64,
     pub sync_runs: i64,
     pub webhook_deliveries: i64,
+    pub notes_of_alerts: i64,
     pub orders_of_exports: i64,
     pub audit_entries: i64,
 }
@@ -112,6 +113,7 @@ pub async fn count_texts(executor: impl PgExecutor<'_>, pattern: &str) -> Result
                   (SELECT count(*) FROM sync_runs WHERE error ~* $1) AS "sync_runs!",
                   (SELECT count(*) FROM webhook_deliveries WHERE concat_ws(' ', payload, response) ~* $1)
                       AS "webhook_deliveries!",
+                  (SELECT count(*) FROM alerts WHERE note ~* $1) AS "notes_of_alerts!",
                   (SELECT count(*) FROM exports WHERE wanted::text ~* $1) AS "orders_of_exports!",
                   (SELECT count(*) FROM audit_log
                     WHERE concat_ws(' ', details, before, after) ~* $1
@@ -154,7 +156,8 @@ pub async fn erase_texts(connection: &mut PgConnection, pattern: &str) -> Result
            erased_deliveries AS (
                UPDATE webhook_deliveries
                   SET payload = regexp_replace(payload, $1, $2, 'gi'), response = regexp_replace(response, $1, $2, 'gi')
-                WHERE concat_ws(' ', payload, response) ~* $1)
+                WHERE concat_ws(' ', payload, response) ~* $1),
+           erased_alerts AS (UPDATE alerts SET note = regexp_replace(note, $1, $2, 'gi') WHERE note ~* $1)
            UPDATE discrepancies
               SET note = regexp_replace(note, $1, $2, 'gi'), assignee = regexp_replace(assignee, $1, $2, 'gi')
             WHERE concat_ws(' ', note, assignee) ~* $1"#,

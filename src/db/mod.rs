@@ -9,6 +9,7 @@
 //! function can fail with a [`DbError`]; an `# Errors` section names the ones that callers must handle.
 
 pub mod access;
+pub mod alerts;
 mod connection_checks;
 pub mod connection_limit;
 pub mod count;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::access::{FileAudience, Principal};
+use super::alerts::rule::{AlertState, Severity};
 use super::masking::PiiAccess;
 use super::reconciliation::tally::Tally;
 use super::sync::SyncMode;
@@ -103,6 +104,20 @@ pub enum Event {
         /// Without secrets.
         error: String,
     },
+    /// An alert has fired, or is resolved.
+    Alert {
+        /// The name of its rule.
+        name: String,
+        severity: Severity,
+        /// What was measured.
+        message: String,
+        /// The alert, see `GET /alerts/{id}`.
+        alert_id: Uuid,
+        /// Whether it has fired or is resolved.
+        state: AlertState,
+        /// A project or a source; empty for everything.
+        subject: String,
+    },
 }
 
 impl Event {
@@ -123,6 +138,7 @@ impl Event {
             Self::ReconciliationFailed { .. } => "reconciliation_failed",
             Self::ExportReady { .. } => "export_ready",
             Self::JobFailed { .. } => "job_failed",
+            Self::Alert { .. } => "alert",
         }
     }
 
@@ -142,7 +158,8 @@ impl Event {
             | Self::ReconciliationCompleted { .. }
             | Self::ReconciliationFailed { .. }
             | Self::ExportReady { .. }
-            | Self::JobFailed { .. } => &[],
+            | Self::JobFailed { .. }
+            | Self::Alert { .. } => &[],
         }
     }
 }

@@ -18,8 +18,9 @@ use super::sync::SyncArgs;
 use super::transaction::Source;
 
 pub use kinds::{
-    DELIVER_WEBHOOK, EXPORT, HOUSEKEEPING, JobKind, KINDS, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES,
-    REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength, SuspectPolicy,
+    DELIVER_NOTIFICATION, DELIVER_WEBHOOK, EVALUATE_ALERTS, EXPORT, HOUSEKEEPING, JobKind, KINDS, REBUILD_ROLLUPS,
+    RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength,
+    SuspectPolicy,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,6 +117,13 @@ pub struct WebhookArgs {
     pub delivery_id: Option<Uuid>,
 }
 
+/// The arguments of a `deliver-notification` job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotificationArgs {
+    pub notification_id: Uuid,
+}
+
 /// A job to enqueue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
@@ -159,6 +167,16 @@ impl NewJob {
     pub fn deliver_webhook(webhook_id: Uuid) -> Self {
         let args = WebhookArgs { webhook_id, delivery_id: None };
         Self::with_args(&DELIVER_WEBHOOK, serde_json::json!(args), Trigger::Schedule)
+    }
+
+    /// Sends a message about an alert to one channel.
+    #[must_use]
+    pub fn deliver_notification(notification_id: Uuid) -> Self {
+        Self::with_args(
+            &DELIVER_NOTIFICATION,
+            serde_json::json!(NotificationArgs { notification_id }),
+            Trigger::Schedule,
+        )
     }
 
     /// Makes one test delivery, without waiting for others.

@@ -3,6 +3,7 @@
 //! Pure: no IO, no async, no clock, no SQL, no HTTP, so every rule can be tested with a table of cases.
 
 pub mod access;
+pub mod alerts;
 pub mod backoff;
 pub mod day;
 pub mod discrepancy;

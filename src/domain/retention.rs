@@ -68,6 +68,8 @@ string_enum! {
         ExportedRows = "exported_rows",
         /// Since they ended, or have waited at a disabled endpoint.
         WebhookDeliveries = "webhook_deliveries",
+        /// Since they fired, if they are resolved.
+        Alerts = "alerts",
         /// The bytes of exports, wherever they are stored.
         ExportFiles = "export_files",
     }
@@ -107,7 +109,10 @@ impl ExpiringRows {
             | Self::WebhookDeliveries => days(30),
             // A record that could not be parsed may be a payment that is stored nowhere else, so a person gets 90 days to act.
             // It may also name a payer, so it is not kept longer. The runs that it names are kept as long.
-            Self::Quarantine | Self::UnreadablePages | Self::SyncRuns | Self::ReconciliationRuns => days(90),
+            // Alerts are compared over a quarter of a year.
+            Self::Quarantine | Self::UnreadablePages | Self::SyncRuns | Self::ReconciliationRuns | Self::Alerts => {
+                days(90)
+            }
             // Rates are still needed for payments of a year ago, if a person syncs old days.
             Self::ExchangeRates => days(400),
             // An audit covers a year, and takes place some months after it.
@@ -122,7 +127,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 52] = {
+pub const RETENTION: [RetentionRule; 56] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -175,6 +180,10 @@ pub const RETENTION: [RetentionRule; 52] = {
         rule("erasure_key", Bounded("one row")),
         rule("webhooks", Bounded("the endpoints that people create")),
         rule("webhook_deliveries", Expires(&[Rows::WebhookDeliveries])),
+        rule("alert_rules", Bounded("the rules that people create")),
+        rule("alert_states", Bounded("the rules, and the projects and sources that they watch")),
+        rule("alerts", Expires(&[Rows::Alerts])),
+        rule("alert_notifications", DeletedWith("alerts")),
         rule("exports", Expires(&[Rows::Exports])),
         rule("exported_rows", Expires(&[Rows::ExportedRows])),
         rule("export_pieces", Expires(&[Rows::ExportFiles])),

@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use super::expire_audit::expire_audit;
 use super::export::store::{ExportStore, ExportStoreError};
 use crate::db::access::{audit_entries, idempotent_requests, sessions};
+use crate::db::alerts::log;
 use crate::db::jobs::{processes, schedule_ticks};
 use crate::db::metadata::balances;
 use crate::db::reconciliation::{record, results};
@@ -73,6 +74,7 @@ async fn delete_batch(
         ExpiringRows::Exports => exports::prune(pool, time, limit).await?,
         ExpiringRows::ExportedRows => exports::usage::prune_rows(pool, time, limit).await?,
         ExpiringRows::WebhookDeliveries => deliveries::prune(pool, time, limit).await?,
+        ExpiringRows::Alerts => log::prune(pool, time, limit).await?,
         ExpiringRows::ExportFiles => store.prune(time, limit).await?,
     })
 }

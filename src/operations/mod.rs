@@ -1,6 +1,7 @@
 //! The use cases of the system, one per file: the only place where the database, the providers, Redis and the object store
 //! meet.
 
+pub mod alerts;
 pub mod api_keys;
 pub mod audit;
 pub mod backfill_usd;

@@ -13,6 +13,7 @@ use super::access::audit::AuditApi;
 use super::access::me::MeApi;
 use super::access::oidc::OidcApi;
 use super::access::session::SessionApi;
+use super::alerts;
 use super::events::{self, FeedError, Hub, ServerFeed};
 use super::export;
 use super::health::HealthApi;
@@ -81,6 +82,7 @@ fn versioned() -> impl OpenApi + 'static {
         payshack::operations(),
         export::operations(),
         (WebhooksApi, DeliveriesApi),
+        alerts::operations(),
         (MeApi, ApiKeysApi, SessionApi, OidcApi, AuditApi),
         events::operations(),
     )

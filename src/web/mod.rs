@@ -4,6 +4,7 @@
 //! several resources share (`filters`, `responses`), then `state`, then `http`. `tests/it/layers.rs` asserts it.
 
 mod access;
+mod alerts;
 pub mod app;
 pub mod events;
 mod export;

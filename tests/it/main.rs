@@ -3,6 +3,7 @@
 //! `make test` starts the servers and builds the programs. Each test has its own database and Redis namespace, so all tests
 //! run in parallel. Tests wait for conditions, not for a fixed time.
 
+mod alerts;
 mod apalis;
 mod api_keys;
 mod audit;

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use chrono::{Days, NaiveDate};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::job::{
-    DELIVER_WEBHOOK, EXPORT, HOUSEKEEPING, JobKind, KINDS, NewJob, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES,
-    REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, Trigger,
+    DELIVER_NOTIFICATION, DELIVER_WEBHOOK, EVALUATE_ALERTS, EXPORT, HOUSEKEEPING, JobKind, KINDS, NewJob,
+    REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA,
+    Trigger,
 };
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use serde_json::{Value, json};
@@ -77,6 +78,21 @@ fn cases(day: NaiveDate) -> Vec<Case> {
                      'ada', now());
              INSERT INTO webhook_deliveries (id, webhook_id, type, payload, ordered, state, attempts, created_at)
              VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000007', 'test', '{}', true, 'pending', 9, now())",
+        ),
+        // The alert is open when it is evaluated again.
+        Case::new(&EVALUATE_ALERTS, json!({})).prepare(
+            "INSERT INTO alert_rules (id, name, description, severity, kind, parameters, projects, for_minutes, clear_minutes,
+                                      max_lag_minutes, enabled, created_at, created_by, updated_at)
+             VALUES ('00000000-0000-0000-0000-000000000008', 'risk', '', 'info', 'value_at_risk',
+                     '{\"threshold\": \"0\", \"currency\": \"INR\"}', '{}', 0, 0, 1, true, now(), 'ada', now())",
+        ),
+        // It was delivered already.
+        Case::new(&DELIVER_NOTIFICATION, json!({"notification_id": Uuid::from_u128(9)})).prepare(
+            "INSERT INTO alerts (id, rule_name, kind, severity, subject, reason, message, judged_at, fired_at)
+             VALUES ('00000000-0000-0000-0000-000000000009', 'risk', 'quarantine', 'info', '', 'condition', '', now(), now());
+             INSERT INTO alert_notifications (id, alert_id, channel, state, title, body, created_at, delivered_at)
+             VALUES ('00000000-0000-0000-0000-000000000009', '00000000-0000-0000-0000-000000000009', 'email', 'fired', '', '',
+                     now(), now())",
         ),
         Case::new(&REFRESH_FX_RATES, json!({})).reads_again(&[]),
         Case::new(&REBUILD_ROLLUPS, json!({})).prepare(

@@ -141,6 +141,12 @@ fn insert(rows: ExpiringRows) -> &'static str {
              SELECT gen_random_uuid(), webhooks.id, 'test', '{}', true, state, now() - interval '40 days', now() - age
                FROM webhooks, (VALUES ('failed', interval '31 days'), ('delivered', interval '29 days')) AS delivery (state, age)"
         }
+        ExpiringRows::Alerts => {
+            "INSERT INTO alerts (id, rule_name, kind, severity, subject, reason, message, judged_at, fired_at, resolved_at,
+                                 resolved_message)
+             SELECT gen_random_uuid(), 'r', 'quarantine', 'info', '', 'condition', '', now() - age, now() - age, now() - age, ''
+               FROM (VALUES (interval '91 days'), (interval '89 days')) AS alert (age)"
+        }
         ExpiringRows::ExportFiles => {
             "INSERT INTO export_pieces (file, number, bytes, created_at)
              VALUES ('old', 0, '', now() - interval '28 hours'), ('new', 0, '', now() - interval '26 hours')"

@@ -1,6 +1,8 @@
 //! The kinds of job, a file per kind, and the registry, a line per kind.
 
+pub mod deliver_notification;
 pub mod deliver_webhook;
+pub mod evaluate_alerts;
 pub mod export;
 pub mod housekeeping;
 pub mod rebuild_rollups;
@@ -24,6 +26,8 @@ pub const REGISTRY: Registry = registry![
     reconcile::Reconcile,
     export::Export,
     deliver_webhook::DeliverWebhook,
+    evaluate_alerts::EvaluateAlerts,
+    deliver_notification::DeliverNotification,
     refresh_fx_rates::RefreshFxRates,
     rebuild_rollups::RebuildRollups,
     housekeeping::Housekeeping,

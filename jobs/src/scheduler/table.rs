@@ -9,7 +9,9 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{ReconciliationConfig, SyncConfig};
 use psp_dashboard::domain::day::day_before;
-use psp_dashboard::domain::job::{HOUSEKEEPING, NewJob, Priority, REFRESH_FX_RATES, SYNC_PAYSHACK_METADATA, Trigger};
+use psp_dashboard::domain::job::{
+    EVALUATE_ALERTS, HOUSEKEEPING, NewJob, Priority, REFRESH_FX_RATES, SYNC_PAYSHACK_METADATA, Trigger,
+};
 use psp_dashboard::domain::reconciliation::ReconcileArgs;
 use psp_dashboard::domain::schedule::{Every, Recurrence};
 use psp_dashboard::domain::sync::SyncArgs;
@@ -59,6 +61,9 @@ pub fn table(sync: &SyncConfig, reconciliation: &ReconciliationConfig) -> Vec<Sc
             sync_days(Source::Payshack, day, day)
         }),
         nightly(reconciliation),
+        entry("evaluate-alerts", Duration::from_mins(1), MissedTicks::Coalesce, |_| {
+            NewJob::without_args(&EVALUATE_ALERTS, Trigger::Schedule)
+        }),
         entry("housekeeping", hour, MissedTicks::Coalesce, |_| NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)),
     ];
     if sync.has_rates_url {

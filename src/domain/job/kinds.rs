@@ -117,6 +117,28 @@ pub const DELIVER_WEBHOOK: JobKind = JobKind {
     suspects: SHORT,
 };
 
+/// Evaluates the alert rules. It is repeated at the next minute, so a long retry is not worth it.
+pub const EVALUATE_ALERTS: JobKind = JobKind {
+    name: "evaluate-alerts",
+    queue: "alerts",
+    timeout: Duration::from_mins(5),
+    max_attempts: 3,
+    backoff: Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(20) },
+    limit_key: Some("evaluate-alerts"),
+    suspects: SHORT,
+};
+
+/// Sends a message about an alert to one channel, for some hours.
+pub const DELIVER_NOTIFICATION: JobKind = JobKind {
+    name: "deliver-notification",
+    queue: "alerts",
+    timeout: Duration::from_mins(1),
+    max_attempts: 15,
+    backoff: Backoff { base: Duration::from_secs(5), cap: Duration::from_mins(30) },
+    limit_key: None,
+    suspects: SHORT,
+};
+
 /// Deletes expired data.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -151,7 +173,7 @@ pub const REBUILD_ROLLUPS: JobKind = JobKind {
 };
 
 /// Every kind of job in production.
-pub const KINDS: [&JobKind; 10] = [
+pub const KINDS: [&JobKind; 12] = [
     &SYNC_VIMA,
     &SYNC_PAYSHACK,
     &SYNC_PAYSHACK_METADATA,
@@ -159,6 +181,8 @@ pub const KINDS: [&JobKind; 10] = [
     &RECONCILE,
     &EXPORT,
     &DELIVER_WEBHOOK,
+    &EVALUATE_ALERTS,
+    &DELIVER_NOTIFICATION,
     &REFRESH_FX_RATES,
     &REBUILD_ROLLUPS,
     &HOUSEKEEPING,

@@ -57,6 +57,25 @@ impl TimeBuckets {
         }
     }
 
+    /// Ranges that do not overlap, the newest first, with the keys 0, 1, and so on.
+    #[must_use]
+    pub fn windows(ranges: &[TimeRange]) -> Self {
+        let mut windows = Self::default();
+        for (range, key) in ranges.iter().zip(0..).collect::<Vec<_>>().into_iter().rev() {
+            match windows.boundaries.last() {
+                Some(end) if *end == range.from => {}
+                Some(_) => {
+                    windows.keys.push(None);
+                    windows.boundaries.push(range.from);
+                }
+                None => windows.boundaries.push(range.from),
+            }
+            windows.keys.push(Some(key));
+            windows.boundaries.push(range.until);
+        }
+        windows
+    }
+
     /// The ranges between consecutive boundaries, with the keys 0, 1, and so on.
     #[must_use]
     pub fn between(boundaries: Vec<DateTime<Utc>>) -> Self {

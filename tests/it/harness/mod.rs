@@ -14,6 +14,7 @@ pub(crate) mod identity_provider;
 pub(crate) mod ingest_fixture;
 pub(crate) mod keys;
 pub(crate) mod messages;
+pub(crate) mod notification_channels;
 pub(crate) mod pgbouncer;
 pub(crate) mod private_servers;
 pub(crate) mod programs;

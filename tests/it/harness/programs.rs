@@ -13,11 +13,13 @@ use uuid::Uuid;
 use super::eventually;
 
 /// The credentials of all tests. No program ever writes one.
-pub(crate) const CREDENTIALS: [&str; 6] = [
+pub(crate) const CREDENTIALS: [&str; 8] = [
     super::test_system::ADMIN,
     super::test_system::OPERATOR,
     super::test_system::VIEWER,
     super::test_system::WEBHOOK_KEY,
+    super::notification_channels::TELEGRAM_TOKEN,
+    super::notification_channels::SMTP_PASSWORD,
     "sandbox-vima-key",
     "sandbox-password",
 ];

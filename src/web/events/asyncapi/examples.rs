@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::domain::alerts::rule::{AlertState, Severity};
 use crate::domain::event::{Event, RecordedEvent};
 use crate::domain::masking::PiiAccess;
 use crate::domain::reconciliation::tally::{BySide, Tally};
@@ -71,6 +72,14 @@ fn others() -> Vec<Event> {
     vec![
         Event::ExportReady { id: EXAMPLE_ID, audience: None },
         Event::JobFailed { kind: "export".to_owned(), job_id: Uuid::from_u128(EXAMPLE_ID.as_u128() + 1), error },
+        Event::Alert {
+            name: "No payments of acme".to_owned(),
+            severity: Severity::Critical,
+            message: "0 payments of acme in the 30 minutes until 2026-01-15 10:00 UTC".to_owned(),
+            alert_id: EXAMPLE_ID,
+            state: AlertState::Fired,
+            subject: "acme".to_owned(),
+        },
     ]
 }
 

@@ -21,7 +21,7 @@ use crate::web::http::openapi::yaml;
 
 static DOCUMENT: LazyLock<EventsDocument> = LazyLock::new(EventsDocument::new);
 
-const DESCRIPTION: &str = "Live events: syncs, new and changed payments, metrics, reconciliations, jobs and exports, as they happen.
+const DESCRIPTION: &str = "Live events: syncs, new and changed payments, metrics, reconciliations, jobs, exports and alerts, as they happen.
 
 A message is a flat JSON object with `type`, `id` and `timestamp`. The ids of events increase strictly within a connection; a \
 message that is not an event has the id of the event before it. `export_ready` has the id of the export, and its own as `event_id`. \

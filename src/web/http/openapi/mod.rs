@@ -71,6 +71,8 @@ pub(in crate::web) enum Tag {
     Events,
     /// Endpoints that receive events by HTTP.
     Webhooks,
+    /// Rules about payments and about the service, and the alerts that they have raised.
+    Alerts,
     /// Keys and the audit log.
     Access,
 }

@@ -1,0 +1,77 @@
+//! Sends a message about an alert to its channel.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::DeliveryError;
+use super::email::EmailSender;
+use super::telegram::TelegramSender;
+use crate::config::NotificationsConfig;
+use crate::db::DbError;
+use crate::db::alerts::notifications;
+use crate::db::jobs::claims;
+use crate::domain::alerts::rule::Channel;
+use crate::domain::job::Claim;
+use crate::outbound::Outbound;
+
+/// Why the channels cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    #[error("TLS for requests to Telegram cannot be initialized: {0}")]
+    Tls(#[from] reqwest::Error),
+    #[error("SMTP_URL cannot be used: {0}")]
+    Smtp(#[from] lettre::transport::smtp::Error),
+}
+
+/// The channels of the operator.
+#[derive(Default)]
+pub struct Channels {
+    telegram: Option<TelegramSender>,
+    email: Option<EmailSender>,
+}
+
+impl Channels {
+    /// # Errors
+    /// If one cannot be set up.
+    pub fn new(config: &NotificationsConfig, outbound: &Outbound) -> Result<Self, ChannelError> {
+        let telegram = config.telegram.clone().map(|config| TelegramSender::new(config, outbound)).transpose()?;
+        Ok(Self { telegram, email: config.email.clone().map(EmailSender::new).transpose()? })
+    }
+
+    /// Those that are configured.
+    #[must_use]
+    pub fn configured(&self) -> Vec<Channel> {
+        let telegram = self.telegram.as_ref().map(|_| Channel::Telegram);
+        telegram.into_iter().chain(self.email.as_ref().map(|_| Channel::Email)).collect()
+    }
+
+    async fn send(&self, channel: Channel, id: Uuid, title: &str, body: &str) -> Result<(), DeliveryError> {
+        match (channel, &self.telegram, &self.email) {
+            (Channel::Telegram, Some(telegram), _) => telegram.send(title, body).await,
+            (Channel::Email, _, Some(email)) => email.send(id, title, body).await,
+            _ => Err(DeliveryError::NotConfigured(channel)),
+        }
+    }
+}
+
+/// Sends a message, unless it was sent. Returns whether it was sent now. A worker that is killed between the channel's reply and
+/// the record sends it again.
+pub async fn deliver_notification(
+    pool: &PgPool,
+    channels: &Channels,
+    claim: &Claim,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<bool, DeliveryError> {
+    let Some(notification) = notifications::find(pool, id).await?.filter(|found| !found.is_delivered) else {
+        return Ok(false);
+    };
+    channels.send(notification.channel, id, &notification.title, &notification.body).await?;
+    let mut transaction = pool.begin().await.map_err(DbError::from)?;
+    claims::verify_claim(&mut transaction, claim, &json!({})).await?;
+    notifications::set_delivered(&mut transaction, id, now).await?;
+    transaction.commit().await.map_err(DbError::from)?;
+    Ok(true)
+}

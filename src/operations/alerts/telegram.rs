@@ -1,0 +1,70 @@
+//! Sends a message by the Bot API of Telegram.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::DeliveryError;
+use crate::config::TelegramConfig;
+use crate::operations::oidc::http::causes;
+use crate::outbound::Outbound;
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// What Telegram accepts is 4096 characters.
+const MAX_CHARS: usize = 4_000;
+
+#[derive(Debug)]
+pub struct TelegramSender {
+    client: Client,
+    config: TelegramConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    parameters: RefusalParameters,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RefusalParameters {
+    retry_after: Option<u64>,
+}
+
+impl TelegramSender {
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(config: TelegramConfig, outbound: &Outbound) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: outbound.client()?.timeout(TIMEOUT).build()?, config })
+    }
+
+    pub async fn send(&self, title: &str, body: &str) -> Result<(), DeliveryError> {
+        let TelegramConfig { base_url, token, chat_id } = &self.config;
+        let text: String = format!("{title}\n{body}").chars().take(MAX_CHARS).collect();
+        let url = format!("{}/bot{}/sendMessage", base_url.as_str().trim_end_matches('/'), token.expose());
+        let payload = json!({"chat_id": chat_id, "text": text}).to_string();
+        let request = self.client.post(url).header("content-type", "application/json").body(payload);
+        // The URL contains the token.
+        let response =
+            request.send().await.map_err(|error| DeliveryError::Unreachable(causes(&error.without_url())))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let refusal: Refusal =
+            response.bytes().await.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+        let reason = format!("Telegram replied {}: {}", status.as_u16(), refusal.description);
+        match (status, refusal.parameters.retry_after) {
+            (StatusCode::TOO_MANY_REQUESTS, wait) => {
+                Err(DeliveryError::Limited(Duration::from_secs(wait.unwrap_or(30))))
+            }
+            (StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND, _) => {
+                Err(DeliveryError::Refused(format!("{reason}; check TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID")))
+            }
+            _ => Err(DeliveryError::Unreachable(reason)),
+        }
+    }
+}

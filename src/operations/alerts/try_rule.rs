@@ -1,0 +1,47 @@
+//! Tries a rule about payments on the past, before it is saved.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::measure::count_payments;
+use crate::db::DbError;
+use crate::domain::alerts::backtest::{Episode, QuarterCounts, backtest, counted};
+use crate::domain::alerts::condition::PaymentCondition;
+use crate::domain::alerts::rule::RuleProperties;
+use crate::domain::metrics::cell::Width;
+use crate::domain::metrics::time_buckets::TimeBuckets;
+use crate::domain::time_range::TimeRange;
+
+/// The alerts of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    pub subject: String,
+    pub episode: Episode,
+}
+
+/// The alerts that the rule would have raised in `period`, newest first. One query, of quarters of an hour, however long the period
+/// is and however many payments it has.
+pub async fn try_rule(
+    pool: &PgPool,
+    rule: &RuleProperties,
+    condition: PaymentCondition,
+    period: TimeRange,
+) -> Result<Vec<Tried>, DbError> {
+    let range = counted(condition, period);
+    let boundaries = boundaries(range);
+    let quarters = boundaries.len().saturating_sub(1);
+    let mut counts = count_payments(pool, rule, TimeBuckets::between(boundaries), quarters).await?;
+    let mut found = vec![];
+    for subject in rule.subjects() {
+        let series = QuarterCounts::new(range.from, &counts.remove(&subject).unwrap_or_default());
+        let episodes = backtest(condition, rule.hold, &subject, &series, period);
+        found.extend(episodes.into_iter().map(|episode| Tried { subject: subject.clone(), episode }));
+    }
+    found.sort_by(|one, other| other.episode.fired_at.cmp(&one.episode.fired_at));
+    Ok(found)
+}
+
+fn boundaries(range: TimeRange) -> Vec<DateTime<Utc>> {
+    let following = |time: &DateTime<Utc>| Some(*time + Width::Quarter.length());
+    std::iter::successors(Some(range.from), following).take_while(|time| *time <= range.until).collect()
+}
