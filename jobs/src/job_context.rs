@@ -80,7 +80,7 @@ impl JobContext {
             export_store: ExportStore::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
             webhook_sender: WebhookSender::new(&config.webhooks)?,
             webhook_keys: config.webhooks.keys.clone(),
-            channels: Channels::new(&config.notifications, &config.webhooks.outbound)?,
+            channels: Channels::new(&config.notifications)?,
             clock,
             pool: pools.work_pool,
             queue_pool: pools.queue_pool,

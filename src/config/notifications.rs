@@ -4,8 +4,9 @@ use lettre::message::Mailbox;
 use reqwest::Url;
 
 use super::outbound::is_private;
-use super::{EnvVars, Setting, parts};
+use super::{EnvVars, Setting, outbound, parts};
 use crate::domain::secret::Secret;
+use crate::outbound::Outbound;
 
 const TELEGRAM_API: &str = "https://api.telegram.org";
 
@@ -14,6 +15,7 @@ pub struct TelegramConfig {
     pub base_url: Url,
     pub token: Secret,
     pub chat_id: String,
+    pub outbound: Outbound,
 }
 
 #[derive(Debug, Clone)]
@@ -32,7 +34,8 @@ pub struct NotificationsConfig {
 }
 
 impl NotificationsConfig {
-    /// Reads `TELEGRAM_BOT_TOKEN`, `TELEGRAM_CHAT_ID`, `TELEGRAM_API_URL`, `SMTP_URL`, `ALERT_EMAIL_FROM` and `ALERT_EMAIL_TO`.
+    /// Reads `TELEGRAM_BOT_TOKEN`, `TELEGRAM_CHAT_ID`, `TELEGRAM_API_URL`, `OUTBOUND_PROXY`, `SMTP_URL`, `ALERT_EMAIL_FROM`
+    /// and `ALERT_EMAIL_TO`.
     pub fn read(env: &mut EnvVars) -> Option<Self> {
         let telegram = env.text("TELEGRAM_BOT_TOKEN").map(|token| telegram(env, token));
         let email = env.text("SMTP_URL").map(|url| email(env, &url));
@@ -57,7 +60,8 @@ fn telegram(env: &mut EnvVars, token: String) -> Option<TelegramConfig> {
         env.error(setting, Some(&text), "must be an https URL");
         return None;
     }
-    Some(TelegramConfig { base_url, token: Secret::new(token), chat_id: chat_id? }).filter(|_| is_token)
+    let outbound = outbound::read(env)?;
+    Some(TelegramConfig { base_url, token: Secret::new(token), chat_id: chat_id?, outbound }).filter(|_| is_token)
 }
 
 fn email(env: &mut EnvVars, url: &str) -> Option<EmailConfig> {

@@ -14,7 +14,6 @@ use crate::db::alerts::notifications;
 use crate::db::jobs::claims;
 use crate::domain::alerts::rule::Channel;
 use crate::domain::job::Claim;
-use crate::outbound::Outbound;
 
 /// Why the channels cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +34,8 @@ pub struct Channels {
 impl Channels {
     /// # Errors
     /// If one cannot be set up.
-    pub fn new(config: &NotificationsConfig, outbound: &Outbound) -> Result<Self, ChannelError> {
-        let telegram = config.telegram.clone().map(|config| TelegramSender::new(config, outbound)).transpose()?;
+    pub fn new(config: &NotificationsConfig) -> Result<Self, ChannelError> {
+        let telegram = config.telegram.clone().map(TelegramSender::new).transpose()?;
         Ok(Self { telegram, email: config.email.clone().map(EmailSender::new).transpose()? })
     }
 

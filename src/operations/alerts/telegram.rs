@@ -9,7 +9,6 @@ use serde_json::json;
 use super::DeliveryError;
 use crate::config::TelegramConfig;
 use crate::operations::oidc::http::causes;
-use crate::outbound::Outbound;
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// What Telegram accepts is 4096 characters.
@@ -37,12 +36,12 @@ struct RefusalParameters {
 impl TelegramSender {
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(config: TelegramConfig, outbound: &Outbound) -> Result<Self, reqwest::Error> {
-        Ok(Self { client: outbound.client()?.timeout(TIMEOUT).build()?, config })
+    pub fn new(config: TelegramConfig) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: config.outbound.client()?.timeout(TIMEOUT).build()?, config })
     }
 
     pub async fn send(&self, title: &str, body: &str) -> Result<(), DeliveryError> {
-        let TelegramConfig { base_url, token, chat_id } = &self.config;
+        let TelegramConfig { base_url, token, chat_id, .. } = &self.config;
         let text: String = format!("{title}\n{body}").chars().take(MAX_CHARS).collect();
         let url = format!("{}/bot{}/sendMessage", base_url.as_str().trim_end_matches('/'), token.expose());
         let payload = json!({"chat_id": chat_id, "text": text}).to_string();

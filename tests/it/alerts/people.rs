@@ -149,7 +149,7 @@ async fn rules_are_validated_and_audited() {
     }
     let path = fixture.create(base).await;
     let changed = fixture.ok(Method::PATCH, &path, &json!({"threshold": "75.5", "projects": ["b", "a", "b"]})).await;
-    assert_eq!([&changed["threshold"], &changed["projects"]], [&json!("75.5"), &json!(["a", "b"])], "{changed}");
+    assert_eq!([&changed["threshold"], &changed["projects"]], [&json!("75.50"), &json!(["a", "b"])], "{changed}");
     assert_eq!(changed["min_count"], 20, "the default");
     // Another kind drops the parameters of the old one.
     let changed = fixture.ok(Method::PATCH, &path, &json!({"kind": "no_payments", "window_minutes": 20})).await;

@@ -163,7 +163,7 @@ async fn rules_about_the_service_fire_and_are_resolved() {
     let alert = fixture.alerts("kind=value_at_risk").await.remove(0);
     assert_eq!(alert["message"], "1000 INR at risk in unresolved discrepancies; threshold 999.99");
     let alert = fixture.alerts("kind=late_changes").await.remove(0);
-    assert_eq!(alert["value"], "1", "{alert}");
+    assert_eq!(alert["value"], "1.00", "{alert}");
 
     fixture
         .execute(
