@@ -60,9 +60,9 @@ BEGIN
             ('psp_worker', 'INSERT, UPDATE, DELETE', ARRAY['api_keys', '_sqlx_migrations']),
             -- A worker disables a webhook, and no more.
             ('psp_worker', 'INSERT, DELETE', ARRAY['webhooks']),
-            -- People set the rules; a worker locks them.
+            -- People set the rules; a worker locks them. A web process announces that a rule has ended.
             ('psp_worker', 'INSERT, DELETE', ARRAY['alert_rules']),
-            ('psp_web', 'INSERT, UPDATE', ARRAY['alert_notifications']),
+            ('psp_web', 'UPDATE, DELETE', ARRAY['alert_notifications']),
             ('psp_worker', 'INSERT, UPDATE', ARRAY['idempotent_requests', 'sessions']),
             -- It signs cursors and tickets of the web processes.
             ('psp_worker', 'SELECT, INSERT, UPDATE, DELETE', ARRAY['cursor_key'])

@@ -224,24 +224,6 @@ pub async fn resolve(
     Ok(())
 }
 
-/// Resolves every open alert of a rule.
-pub async fn resolve_all(
-    connection: &mut PgConnection,
-    rule_id: Uuid,
-    message: &str,
-    now: DateTime<Utc>,
-) -> Result<u64, DbError> {
-    let resolved = sqlx::query!(
-        "UPDATE alerts SET resolved_at = $2, resolved_message = $3 WHERE rule_id = $1 AND resolved_at IS NULL",
-        rule_id,
-        now,
-        message
-    )
-    .execute(connection)
-    .await?;
-    Ok(resolved.rows_affected())
-}
-
 pub async fn acknowledge(
     connection: &mut PgConnection,
     id: Uuid,

@@ -49,6 +49,16 @@ pub async fn insert(
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Where it was announced that an alert has fired.
+pub async fn list_channels(connection: &mut PgConnection, alert_id: Uuid) -> Result<Vec<Channel>, DbError> {
+    let names = sqlx::query_scalar!(
+        "SELECT channel FROM alert_notifications WHERE alert_id = $1 AND state = 'fired' ORDER BY channel",
+        alert_id
+    );
+    let channel = |name: String| read_name("alert_notifications.channel", name, Channel::from_name);
+    names.fetch_all(connection).await?.into_iter().map(channel).collect()
+}
+
 pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Notification>, DbError> {
     let row = sqlx::query!(
         r#"SELECT channel, title, body, delivered_at IS NOT NULL AS "is_delivered!" FROM alert_notifications WHERE id = $1"#,

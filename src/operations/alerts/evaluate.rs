@@ -10,20 +10,17 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::announce::{Announcements, Statement};
 use super::measure::{Measurement, measure};
+use crate::db::DbError;
 use crate::db::alerts::log::NewAlert;
-use crate::db::alerts::notifications::NewNotification;
 use crate::db::alerts::rules::AlertRule;
-use crate::db::alerts::states::{OpenAlert, Topic, TopicState};
-use crate::db::alerts::{figures, log, notifications, rules, states};
+use crate::db::alerts::states::{Topic, TopicState};
+use crate::db::alerts::{figures, log, rules, states};
 use crate::db::jobs::claims;
-use crate::db::{DbError, events, jobs};
 use crate::domain::alerts::hysteresis::{Phase, Transition};
-use crate::domain::alerts::rule::{AlertState, Channel};
-use crate::domain::event::Event;
-use crate::domain::job::{Claim, DELIVER_NOTIFICATION, JobId, NewJob};
-use crate::operations::enqueue_job::send_wakeup;
-use crate::operations::publish_events::publish_events;
+use crate::domain::alerts::rule::Channel;
+use crate::domain::job::Claim;
 use crate::redis::Redis;
 
 const NOT_WATCHED: &str = "the rule no longer watches this";
@@ -43,13 +40,14 @@ pub struct EvaluationReport {
     pub resolved: u64,
 }
 
-/// What one rule leads to, to be written in one transaction.
-#[derive(Default)]
-struct Effects {
-    events: Vec<Event>,
-    jobs: Vec<JobId>,
-    fired: u64,
-    resolved: u64,
+impl EvaluationReport {
+    fn count(&mut self, transition: Option<Transition>) {
+        match transition {
+            Some(Transition::Fire) => self.fired += 1,
+            Some(Transition::Resolve) => self.resolved += 1,
+            None => {}
+        }
+    }
 }
 
 impl AlertEvaluator<'_> {
@@ -58,10 +56,8 @@ impl AlertEvaluator<'_> {
         let mut report = EvaluationReport::default();
         for rule in rules::list_enabled(self.pool).await? {
             let measured = measure(self.pool, &rule.properties, read_until, now).await?;
-            let effects = self.apply(claim, &rule, measured, now).await?;
             report.rules += 1;
-            report.fired += effects.fired;
-            report.resolved += effects.resolved;
+            self.apply(claim, &rule, measured, now, &mut report).await?;
         }
         Ok(report)
     }
@@ -72,34 +68,30 @@ impl AlertEvaluator<'_> {
         measured_rule: &AlertRule,
         measured: Vec<Measurement>,
         now: DateTime<Utc>,
-    ) -> Result<Effects, DbError> {
+        report: &mut EvaluationReport,
+    ) -> Result<(), DbError> {
         let mut transaction = self.pool.begin().await?;
         let rule = rules::lock(&mut transaction, measured_rule.id).await?;
         let Some(rule) = rule.filter(|rule| rule.properties == measured_rule.properties) else {
-            return Ok(Effects::default());
+            return Ok(());
         };
         let stored = states::list(&mut transaction, rule.id).await?;
         let mut stored: BTreeMap<Topic, TopicState> =
             stored.into_iter().map(|state| (state.topic.clone(), state)).collect();
-        let mut effects = Effects::default();
+        let mut announcements = Announcements::new(&rule, now);
         for measurement in measured {
             let state = stored.remove(&measurement.topic);
-            self.step(&mut transaction, &rule, &measurement, state, &mut effects, now).await?;
+            let transition = self.step(&mut transaction, &rule, &measurement, state, &mut announcements, now).await?;
+            report.count(transition);
         }
         for TopicState { topic, alert, .. } in stored.into_values() {
             if let Some(alert) = alert {
-                self.resolve(&mut transaction, &rule, (&alert, &topic), NOT_WATCHED, &mut effects, now).await?;
+                announcements.resolve(&mut transaction, (&alert, &topic), NOT_WATCHED).await?;
+                report.count(Some(Transition::Resolve));
             }
         }
         claims::verify_claim(&mut transaction, claim, &serde_json::json!({})).await?;
-        // Last, because other events wait from here until the commit.
-        let recorded = events::insert(&mut transaction, std::mem::take(&mut effects.events), now).await?;
-        transaction.commit().await?;
-        publish_events(self.redis, &recorded).await;
-        for job_id in &effects.jobs {
-            send_wakeup(self.redis, DELIVER_NOTIFICATION.queue, *job_id).await;
-        }
-        Ok(effects)
+        announcements.commit(transaction, self.redis).await
     }
 
     async fn step(
@@ -108,105 +100,53 @@ impl AlertEvaluator<'_> {
         rule: &AlertRule,
         measurement: &Measurement,
         state: Option<TopicState>,
-        effects: &mut Effects,
+        announcements: &mut Announcements<'_>,
         now: DateTime<Utc>,
-    ) -> Result<(), DbError> {
+    ) -> Result<Option<Transition>, DbError> {
         let Measurement { topic, reading, at } = measurement;
         let (phase, alert) = state.map_or((Phase::default(), None), |state| (state.phase, state.alert));
         let hold = rule.properties.hold_of(topic.reason);
         let (next, transition) = hold.step(phase, reading.level, *at);
         match (transition, alert) {
             (Some(Transition::Fire), _) => {
-                let alert = NewAlert {
-                    id: Uuid::now_v7(),
-                    rule_id: rule.id,
-                    rule: &rule.properties,
-                    topic,
-                    message: &reading.text,
-                    value: reading.value,
-                    judged_at: *at,
-                };
-                log::insert(connection, &alert, now).await?;
-                effects.fired += 1;
-                tracing::warn!(alert_id = %alert.id, rule_id = %rule.id, message = reading.text, "alert fired");
-                self.announce_fired(connection, rule, (alert.id, topic, &reading.text), effects, now).await?;
+                let alert_id = raise(connection, rule, measurement, now).await?;
+                let statement = Statement { alert_id, topic, message: &reading.text };
+                announcements.fire(connection, statement, self.channels).await?;
             }
             (Some(Transition::Resolve), Some(alert)) => {
-                self.resolve(connection, rule, (&alert, topic), &reading.text, effects, now).await?;
+                announcements.resolve(connection, (&alert, topic), &reading.text).await?;
             }
             // The rule was muted when it fired.
             (None, Some(alert)) if !alert.is_notified && !alert.is_acknowledged => {
-                self.announce_fired(connection, rule, (alert.id, topic, &alert.message), effects, now).await?;
+                let statement = Statement { alert_id: alert.id, topic, message: &alert.message };
+                announcements.fire(connection, statement, self.channels).await?;
             }
             (Some(Transition::Resolve), None) | (None, _) => {}
         }
         if next != phase {
             states::upsert(connection, rule.id, topic, next).await?;
         }
-        Ok(())
+        Ok(transition)
     }
+}
 
-    async fn announce_fired(
-        &self,
-        connection: &mut PgConnection,
-        rule: &AlertRule,
-        (alert_id, topic, message): (Uuid, &Topic, &str),
-        effects: &mut Effects,
-        now: DateTime<Utc>,
-    ) -> Result<(), DbError> {
-        if rule.properties.is_muted(now) {
-            return Ok(());
-        }
-        log::set_notified(connection, alert_id, now).await?;
-        self.announce(connection, rule, (alert_id, topic, message), AlertState::Fired, effects, now).await
-    }
-
-    async fn resolve(
-        &self,
-        connection: &mut PgConnection,
-        rule: &AlertRule,
-        (alert, topic): (&OpenAlert, &Topic),
-        message: &str,
-        effects: &mut Effects,
-        now: DateTime<Utc>,
-    ) -> Result<(), DbError> {
-        log::resolve(connection, alert.id, message, now).await?;
-        effects.resolved += 1;
-        tracing::info!(alert_id = %alert.id, rule_id = %rule.id, message, "alert resolved");
-        if alert.is_notified && !rule.properties.is_muted(now) {
-            self.announce(connection, rule, (alert.id, topic, message), AlertState::Resolved, effects, now).await?;
-        }
-        Ok(())
-    }
-
-    async fn announce(
-        &self,
-        connection: &mut PgConnection,
-        rule: &AlertRule,
-        (alert_id, topic, message): (Uuid, &Topic, &str),
-        state: AlertState,
-        effects: &mut Effects,
-        now: DateTime<Utc>,
-    ) -> Result<(), DbError> {
-        let properties = &rule.properties;
-        let title = properties.title(state);
-        let body = format!("{message}\n{} {}", state.as_str(), now.format("%Y-%m-%d %H:%M:%S UTC"));
-        for &channel in self.channels {
-            let id = Uuid::now_v7();
-            let notification = NewNotification { id, alert_id, channel, state, title: &title, body: &body };
-            if notifications::insert(connection, &notification, now).await? {
-                let job = NewJob::deliver_notification(id);
-                effects.jobs.push(jobs::insert_or_join(connection, &job).await?.job_id);
-            }
-        }
-        effects.events.push(Event::Alert {
-            name: properties.name.clone(),
-            severity: properties.severity,
-            message: message.to_owned(),
-            alert_id,
-            state,
-            subject: topic.subject.clone(),
-        });
-        Ok(())
-    }
+async fn raise(
+    connection: &mut PgConnection,
+    rule: &AlertRule,
+    Measurement { topic, reading, at }: &Measurement,
+    now: DateTime<Utc>,
+) -> Result<Uuid, DbError> {
+    let id = Uuid::now_v7();
+    let alert = NewAlert {
+        id,
+        rule_id: rule.id,
+        rule: &rule.properties,
+        topic,
+        message: &reading.text,
+        value: reading.value,
+        judged_at: *at,
+    };
+    log::insert(connection, &alert, now).await?;
+    tracing::warn!(alert_id = %id, rule_id = %rule.id, message = reading.text, "alert fired");
+    Ok(id)
 }

@@ -6,11 +6,13 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::AlertError;
+use super::announce::Announcements;
 use crate::db::DbError;
 use crate::db::alerts::rules::AlertRule;
-use crate::db::alerts::{log, rules, states};
+use crate::db::alerts::{rules, states};
 use crate::domain::alerts::rule::RuleProperties;
 use crate::operations::audit::{AuditContext, AuditRecord};
+use crate::redis::Redis;
 
 /// Each is measured every minute.
 const MAX_RULES: u64 = 200;
@@ -49,6 +51,7 @@ pub async fn create_rule(
 /// of a rule that is disabled are resolved; those of a changed rule stay until it says otherwise.
 pub async fn update_rule<E: From<AlertError>>(
     pool: &PgPool,
+    redis: &Redis,
     id: Uuid,
     change: impl FnOnce(RuleProperties) -> Result<RuleProperties, E>,
     audit: &AuditContext,
@@ -56,21 +59,23 @@ pub async fn update_rule<E: From<AlertError>>(
 ) -> Result<AlertRule, E> {
     let mut transaction = pool.begin().await.map_err(DbError::from).map_err(AlertError::from)?;
     let locked = rules::lock(&mut transaction, id).await.map_err(AlertError::from)?;
-    let before = locked.ok_or(AlertError::RuleNotFound)?.properties;
-    let after = change(before.clone())?;
+    let before = locked.ok_or(AlertError::RuleNotFound)?;
+    let after = change(before.properties.clone())?;
     let updating = async {
         rules::update(&mut transaction, id, &after, now).await?;
+        let mut announcements = Announcements::new(&before, now);
+        if !after.enabled {
+            announcements.resolve_all(&mut transaction, "the rule was disabled").await?;
+        }
         let muted_until = after.muted_until;
-        if (RuleProperties { muted_until, ..before.clone() }) != after {
+        if (RuleProperties { muted_until, ..before.properties.clone() }) != after {
             states::delete(&mut transaction, id).await?;
         }
-        if !after.enabled {
-            log::resolve_all(&mut transaction, id, "the rule was disabled", now).await?;
-        }
         let updated = rules::find(&mut *transaction, id).await?.ok_or(AlertError::RuleNotFound)?;
-        let record = AuditRecord::succeeded(json!({"rule_id": id})).with_change(described(&before), described(&after));
+        let record = AuditRecord::succeeded(json!({"rule_id": id}))
+            .with_change(described(&before.properties), described(&after));
         audit.append(&mut transaction, &record, now).await?;
-        transaction.commit().await.map_err(DbError::from)?;
+        announcements.commit(transaction, redis).await?;
         Ok::<_, AlertError>(updated)
     };
     Ok(updating.await?)
@@ -79,16 +84,18 @@ pub async fn update_rule<E: From<AlertError>>(
 /// Returns the rule as it was. Its alerts stay in the list, resolved.
 pub async fn delete_rule(
     pool: &PgPool,
+    redis: &Redis,
     id: Uuid,
     audit: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<AlertRule, AlertError> {
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
     let rule = rules::lock(&mut transaction, id).await?.ok_or(AlertError::RuleNotFound)?;
-    log::resolve_all(&mut transaction, id, "the rule was deleted", now).await?;
+    let mut announcements = Announcements::new(&rule, now);
+    announcements.resolve_all(&mut transaction, "the rule was deleted").await?;
     rules::delete(&mut transaction, id).await?;
     let record = AuditRecord::succeeded(json!({"rule_id": id})).with_change(described(&rule.properties), None::<Value>);
     audit.append(&mut transaction, &record, now).await?;
-    transaction.commit().await.map_err(DbError::from)?;
+    announcements.commit(transaction, redis).await?;
     Ok(rule)
 }

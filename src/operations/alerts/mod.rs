@@ -6,6 +6,7 @@
 //! by each event of a sync, which says nothing while no payment comes.
 
 pub mod acknowledge;
+mod announce;
 pub mod deliver;
 pub mod email;
 pub mod evaluate;

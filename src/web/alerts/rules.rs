@@ -94,7 +94,9 @@ impl AlertRulesApi {
         body: Body<AlertRuleRequest>,
     ) -> Result<Json<AlertRule>, Fails<AlertError>> {
         let now = state.clock.now();
-        let updated = update_rule::<Problem>(&state.pool, id.0, |rule| body.value.change(rule), &audit, now).await?;
+        let updated =
+            update_rule::<Problem>(&state.pool, &state.redis, id.0, |rule| body.value.change(rule), &audit, now)
+                .await?;
         Ok(Json(updated.into()))
     }
 
@@ -109,7 +111,7 @@ impl AlertRulesApi {
         /// The id of the rule.
         id: Path<Uuid>,
     ) -> Result<Json<AlertRule>, Fails<AlertError>> {
-        Ok(Json(delete_rule(&state.pool, id.0, &audit, state.clock.now()).await?.into()))
+        Ok(Json(delete_rule(&state.pool, &state.redis, id.0, &audit, state.clock.now()).await?.into()))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::alerts::hysteresis::HoldTimes;
 use crate::domain::alerts::parameters::Parameters;
 use crate::domain::alerts::reading::Threshold;
 use crate::domain::alerts::rule::{AlertReason, RuleProperties, Severity};
+use crate::domain::job::{JobKind, KINDS};
 use crate::domain::money::Currency;
 use crate::domain::transaction::Source;
 use crate::web::http::fields::{Fields, request_fields};
@@ -209,8 +210,19 @@ impl AlertRuleRequest {
         if self.max_lag_minutes.is_some_and(|minutes| !(1..=MAX_HOLD_MINUTES).contains(&minutes)) {
             fields.error("max_lag_minutes", format!("must be from 1 to {MAX_HOLD_MINUTES}"));
         }
-        if self.projects.as_ref().is_some_and(|projects| projects.len() > MAX_PROJECTS) {
-            fields.error("projects", format!("must be at most {MAX_PROJECTS}"));
+        if self.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            fields.error("name", "must not be empty");
+        }
+        if let Some(projects) = &self.projects {
+            if projects.len() > MAX_PROJECTS {
+                fields.error("projects", format!("must be at most {MAX_PROJECTS}"));
+            }
+            if projects.iter().any(String::is_empty) {
+                fields.error("projects", "must not contain an empty name");
+            }
+        }
+        if self.job_kind.as_ref().is_some_and(|name| JobKind::from_name(name).is_none()) {
+            fields.error("job_kind", format!("must be one of {}", KINDS.map(|kind| kind.name).join(", ")));
         }
     }
 
@@ -258,29 +270,22 @@ impl AlertRuleRequest {
         let mut projects = self.projects.unwrap_or(rule.projects);
         projects.sort_unstable();
         projects.dedup();
-        if !projects.is_empty()
-            && matches!(kind, ConditionKind::SyncLag | ConditionKind::Quarantine | ConditionKind::JobFailed)
-        {
-            return Err(Problem::field("projects", "must be empty: this kind is not about projects"));
-        }
+        let source = undefined_or(self.source, rule.source);
+        check_subjects(kind, &projects, source)?;
         Ok(RuleProperties {
             name: self.name.unwrap_or(rule.name),
             description: self.description.unwrap_or(rule.description),
             severity: self.severity.unwrap_or(rule.severity),
             condition,
             projects,
-            source: undefined_or(self.source, rule.source),
+            source,
             hold: HoldTimes {
                 for_minutes: self.for_minutes.unwrap_or(rule.hold.for_minutes),
                 clear_minutes: self.clear_minutes.unwrap_or(rule.hold.clear_minutes),
             },
             max_lag_minutes: self.max_lag_minutes.unwrap_or(rule.max_lag_minutes),
             enabled: self.enabled.unwrap_or(rule.enabled),
-            muted_until: match self.muted_until {
-                MaybeUndefined::Undefined => rule.muted_until,
-                MaybeUndefined::Null => None,
-                MaybeUndefined::Value(Time(until)) => Some(until),
-            },
+            muted_until: undefined_or(self.muted_until, rule.muted_until.map(Time)).map(|Time(until)| until),
         })
     }
 }
@@ -291,6 +296,18 @@ fn undefined_or<T>(change: MaybeUndefined<T>, value: Option<T>) -> Option<T> {
         MaybeUndefined::Null => None,
         MaybeUndefined::Value(value) => Some(value),
     }
+}
+
+/// A filter that the kind does not have would be ignored without a word.
+fn check_subjects(kind: ConditionKind, projects: &[String], source: Option<Source>) -> Result<(), Problem> {
+    use ConditionKind::{JobFailed, OpenDiscrepancies, Quarantine, SyncLag, ValueAtRisk};
+    if !projects.is_empty() && matches!(kind, SyncLag | Quarantine | JobFailed) {
+        return Err(Problem::field("projects", "must be empty: this kind is not about projects"));
+    }
+    if source.is_some() && matches!(kind, OpenDiscrepancies | ValueAtRisk | JobFailed) {
+        return Err(Problem::field("source", "must be null: this kind is not about one source"));
+    }
+    Ok(())
 }
 
 fn condition(kind: ConditionKind, parameters: &Parameters) -> Result<Condition, Problem> {

@@ -100,6 +100,11 @@ async fn alerts_wait_are_muted_acknowledged_and_resolved() {
     }
     let alerts = fixture.alerts("").await;
     assert_eq!((alerts.len(), &alerts[0]["rule_id"]), (3, &Value::Null));
+    assert_eq!(
+        announced(&fixture).await,
+        ["fired records", "resolved records"].repeat(3),
+        "who was told learns the end"
+    );
     assert_eq!(fixture.send(Method::PATCH, &path, &json!({"name": "x"})).await.status, 404);
 }
 
@@ -139,6 +144,9 @@ async fn rules_are_validated_and_audited() {
         ("max_lag_minutes", json!(0), "max_lag_minutes"),
         ("muted_until", json!("tomorrow"), "muted_until"),
         ("source", json!("visa"), "source"),
+        ("name", json!(" "), "name"),
+        ("projects", json!([""]), "projects"),
+        ("job_kind", json!("nonsense"), "job_kind"),
         ("color", json!("red"), "color"),
     ] {
         let mut rule = base.clone();
@@ -146,6 +154,20 @@ async fn rules_are_validated_and_audited() {
         let refused = fixture.send(Method::POST, RULES, &rule).await;
         assert_eq!(refused.status, 422, "{rule}: {refused:?}");
         assert_eq!(refused.json()["errors"][0]["field"], named, "{rule}: {refused:?}");
+    }
+    for (kind, field, value) in [
+        ("job_failed", "source", json!("vima")),
+        ("open_discrepancies", "source", json!("vima")),
+        ("quarantine", "projects", json!(["acme"])),
+    ] {
+        let mut rule = json!({"name": "n", "kind": kind});
+        if kind == "job_failed" {
+            rule["window_minutes"] = json!(60);
+        }
+        rule[field] = value;
+        let refused = fixture.send(Method::POST, RULES, &rule).await;
+        assert_eq!(refused.status, 422, "{rule}: {refused:?}");
+        assert_eq!(refused.json()["errors"][0]["field"], field, "a filter that is ignored: {refused:?}");
     }
     let path = fixture.create(base).await;
     let changed = fixture.ok(Method::PATCH, &path, &json!({"threshold": "75.5", "projects": ["b", "a", "b"]})).await;
