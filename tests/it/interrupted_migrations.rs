@@ -95,10 +95,10 @@ async fn migrate_killed_during_each_migration_continues_to_the_same_schema() {
         if !migration.no_tx {
             continue;
         }
-        let index = index_name(migration.sql.as_str());
+        let (index, table) = index_and_table(migration.sql.as_str());
         if complete > incomplete {
             pool.execute(AssertSqlSafe(format!("DROP INDEX {index}"))).await.expect("the index exists");
-            let blocking = hold(&servers, "LOCK TABLE transactions IN ROW EXCLUSIVE MODE".to_owned()).await;
+            let blocking = hold(&servers, format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE")).await;
             let program = start_migrating(&servers);
             wait_for_sessions(&pool, "wait_event_type = 'Lock' AND query ILIKE '%INDEX CONCURRENTLY%'", 1).await;
             kill(program, &pool).await;
@@ -119,8 +119,12 @@ async fn migrate_killed_during_each_migration_continues_to_the_same_schema() {
     assert_same(&interrupted, &uninterrupted);
 }
 
-fn index_name(sql: &str) -> &str {
-    sql.split_whitespace().skip_while(|word| *word != "CONCURRENTLY").nth(1).expect("the name of an index")
+/// The name of the index that a migration creates, and of its table.
+fn index_and_table(sql: &str) -> (&str, &str) {
+    let mut words = sql.split_whitespace().skip_while(|word| *word != "CONCURRENTLY").skip(1);
+    let index = words.next().expect("the name of an index");
+    let table = words.skip_while(|word| *word != "ON").nth(1).expect("the name of a table");
+    (index, table)
 }
 
 fn assert_same(found: &[String], expected: &[String]) {

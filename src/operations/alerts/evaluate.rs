@@ -11,7 +11,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::announce::{Announcements, Statement};
-use super::measure::{Measurement, measure};
+use super::measure::{Measurement, ReadUntil, measure};
 use crate::db::DbError;
 use crate::db::alerts::log::NewAlert;
 use crate::db::alerts::rules::AlertRule;
@@ -51,15 +51,33 @@ impl EvaluationReport {
 }
 
 impl AlertEvaluator<'_> {
+    /// A rule that cannot be measured does not keep the others from being evaluated. It fails the job when they are done.
     pub async fn evaluate(&self, claim: &Claim, now: DateTime<Utc>) -> Result<EvaluationReport, DbError> {
         let read_until = figures::get_as_of(self.pool).await?;
-        let mut report = EvaluationReport::default();
+        let (mut report, mut failure) = (EvaluationReport::default(), None);
         for rule in rules::list_enabled(self.pool).await? {
-            let measured = measure(self.pool, &rule.properties, read_until, now).await?;
-            report.rules += 1;
-            self.apply(claim, &rule, measured, now, &mut report).await?;
+            match self.evaluate_rule(claim, &rule, read_until, now, &mut report).await {
+                Ok(()) => report.rules += 1,
+                Err(error @ (DbError::Unavailable(_) | DbError::ClaimLost)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, rule_id = %rule.id, "failed to evaluate an alert rule");
+                    failure = Some(error);
+                }
+            }
         }
-        Ok(report)
+        failure.map_or(Ok(report), Err)
+    }
+
+    async fn evaluate_rule(
+        &self,
+        claim: &Claim,
+        rule: &AlertRule,
+        read_until: ReadUntil,
+        now: DateTime<Utc>,
+        report: &mut EvaluationReport,
+    ) -> Result<(), DbError> {
+        let measured = measure(self.pool, &rule.properties, read_until, now).await?;
+        self.apply(claim, rule, measured, now, report).await
     }
 
     async fn apply(

@@ -1,5 +1,7 @@
 //! Tries a rule about payments on the past, before it is saved.
 
+use std::cmp::Reverse;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
@@ -37,7 +39,7 @@ pub async fn try_rule(
         let episodes = backtest(condition, rule.hold, &subject, &series, period);
         found.extend(episodes.into_iter().map(|episode| Tried { subject: subject.clone(), episode }));
     }
-    found.sort_by(|one, other| other.episode.fired_at.cmp(&one.episode.fired_at));
+    found.sort_by_key(|tried| Reverse(tried.episode.fired_at));
     Ok(found)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::db::DbError;
 use psp_dashboard::db::jobs::claims::{Claimer, claim};
 use psp_dashboard::domain::job::{Claim, EVALUATE_ALERTS, NewJob, Trigger};
 use psp_dashboard::domain::metrics::cell::Width;
@@ -84,8 +85,12 @@ impl Fixture {
     }
 
     pub(super) async fn evaluate_as(&self, claim: &Claim) -> EvaluationReport {
+        self.try_evaluate_as(claim).await.expect("the claim is valid")
+    }
+
+    pub(super) async fn try_evaluate_as(&self, claim: &Claim) -> Result<EvaluationReport, DbError> {
         let evaluator = AlertEvaluator { pool: &self.system.pool, redis: &self.redis, channels: &[] };
-        evaluator.evaluate(claim, SystemClock.now()).await.expect("the claim is valid")
+        evaluator.evaluate(claim, SystemClock.now()).await
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, body: &Value) -> ApiResponse {

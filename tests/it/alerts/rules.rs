@@ -178,6 +178,13 @@ async fn rules_about_the_service_fire_and_are_resolved() {
     fixture.read_until(fixture.end).await;
     assert_eq!(fixture.evaluate().await.resolved, 6);
     assert_eq!(fixture.open().await, Vec::<String>::new());
+
+    // A rule that cannot be measured does not stop those after it.
+    let failing = "ALTER TABLE quarantine RENAME TO renamed; UPDATE transaction_changes SET recorded_at = now()";
+    fixture.execute(failing.to_owned()).await;
+    let error = fixture.try_evaluate_as(&fixture.claim).await.expect_err("one rule fails");
+    assert!(error.to_string().contains("quarantine"), "{error}");
+    assert_eq!(fixture.open().await, ["late_changes acme condition"]);
 }
 
 /// The backtest says what evaluations at each quarter of an hour would have done: here they are made.

@@ -63,7 +63,7 @@ async fn invalid_and_forbidden_requests_are_rejected() {
         (
             get("jobs?kind=sync-visa"),
             422,
-            "sync-payshack-metadata, replay-quarantine, reconcile, export, deliver-webhook, refresh-fx-rates",
+            "sync-payshack-metadata, replay-quarantine, reconcile, export, deliver-webhook, evaluate-alerts",
         ),
         (get("jobs?queue=fast"), 422, "export, maintenance, reconciliation, sync"),
         (get("jobs?cursor=forged"), 422, "cursor"),
