@@ -13,7 +13,7 @@ use super::DbError;
 use super::jobs::processes::{self, AliveProcesses, PROCESS_TIMEOUT};
 use super::jobs::queues::{self, QueueLookback, QueueStatus};
 use super::jobs::schedule_entries::{self, ListedEntry};
-use super::sync::streams::{self, StreamRow};
+use super::sync::streams;
 use super::types::read_name;
 use crate::domain::job::JobKind;
 use crate::domain::reconciliation::MatchStatus;
@@ -109,13 +109,7 @@ async fn read_source(connection: &mut PgConnection, source: Source) -> Result<So
     )
     .fetch_one(&mut *connection)
     .await?;
-    let rows = sqlx::query_as!(
-        StreamRow,
-        "SELECT stream, watermark, day, covered_from FROM sync_streams WHERE source = $1",
-        source.as_str()
-    )
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows = streams::list(&mut *connection, source).await?;
     Ok(SourceState {
         source,
         last_success: row.last_success,

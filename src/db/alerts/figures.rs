@@ -8,34 +8,17 @@ use rust_decimal::Decimal;
 use sqlx::PgPool;
 
 use crate::db::DbError;
-use crate::db::sync::history::HISTORY;
+use crate::db::sync::streams;
 use crate::db::types::interval;
-use crate::domain::sync::Stream;
 use crate::domain::transaction::Source;
 
-/// Up to when each source has been read completely, in the order of [`Source::ALL`], as
-/// [`crate::db::metrics::data_version::Freshness::as_of`] says.
+/// Up to when each source has been read completely, in the order of [`Source::ALL`].
 pub async fn get_as_of(pool: &PgPool) -> Result<[Option<DateTime<Utc>>; 2], DbError> {
-    let pairs = Source::ALL.into_iter().flat_map(|source| Stream::all_of(source).map(|stream| (source, stream)));
-    let (sources, streams): (Vec<&str>, Vec<&str>) =
-        pairs.map(|(source, stream)| (source.as_str(), stream.as_str())).unzip();
-    let rows = sqlx::query!(
-        r#"SELECT new_data.source AS "source!",
-                  CASE WHEN bool_and(watermark IS NOT NULL)
-                        AND EXISTS (SELECT FROM sync_streams AS history
-                                     WHERE history.source = new_data.source AND history.stream = $3
-                                       AND history.covered_from <= history.day::timestamp AT TIME ZONE 'UTC')
-                       THEN min(watermark) END AS as_of
-             FROM UNNEST($1::text[], $2::text[]) AS new_data (source, stream)
-                  LEFT JOIN sync_streams USING (source, stream)
-            GROUP BY new_data.source"#,
-        &sources as &[&str],
-        &streams as &[&str],
-        HISTORY
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(Source::ALL.map(|source| rows.iter().find(|row| row.source == source.as_str()).and_then(|row| row.as_of)))
+    let mut as_of = [None; 2];
+    for (as_of, source) in as_of.iter_mut().zip(Source::ALL) {
+        *as_of = streams::complete_until(source, &streams::list(pool, source).await?);
+    }
+    Ok(as_of)
 }
 
 /// Unresolved discrepancies.

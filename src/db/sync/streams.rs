@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use super::history::HISTORY;
 use crate::db::DbError;
@@ -28,6 +28,16 @@ pub(in crate::db) struct StreamRow {
     /// The first day that the first run must read.
     pub day: Option<NaiveDate>,
     pub covered_from: Option<DateTime<Utc>>,
+}
+
+/// The rows of `source`.
+pub(in crate::db) async fn list(executor: impl PgExecutor<'_>, source: Source) -> Result<Vec<StreamRow>, DbError> {
+    let rows = sqlx::query_as!(
+        StreamRow,
+        "SELECT stream, watermark, day, covered_from FROM sync_streams WHERE source = $1",
+        source.as_str()
+    );
+    Ok(rows.fetch_all(executor).await?)
 }
 
 /// Up to when each stream of `source` has been read completely, given the rows of the source.
