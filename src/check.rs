@@ -1,6 +1,7 @@
 //! `psp check`: tests every setting and connection and reports all problems, not only the first.
 
 mod audit;
+mod channels;
 mod finding;
 mod redis;
 mod rollups;
@@ -59,6 +60,7 @@ pub async fn check(thoroughness: &Thoroughness) -> ExitCode {
     }
     findings.extend(check_export_store().await);
     findings.extend(traces::check_traces().await);
+    findings.extend(channels::check_channels().await);
     for finding in &findings {
         match finding {
             Finding::Ok(message) => println!("ok    {message}"),

@@ -46,6 +46,18 @@ impl Channels {
         telegram.into_iter().chain(self.email.as_ref().map(|_| Channel::Email)).collect()
     }
 
+    /// Tries those that are configured, without a message.
+    pub async fn check(&self) -> Vec<(Channel, Result<(), DeliveryError>)> {
+        let mut checked = vec![];
+        if let Some(telegram) = &self.telegram {
+            checked.push((Channel::Telegram, telegram.check().await));
+        }
+        if let Some(email) = &self.email {
+            checked.push((Channel::Email, email.check().await));
+        }
+        checked
+    }
+
     async fn send(&self, channel: Channel, id: Uuid, title: &str, body: &str) -> Result<(), DeliveryError> {
         match (channel, &self.telegram, &self.email) {
             (Channel::Telegram, Some(telegram), _) => telegram.send(title, body).await,

@@ -35,20 +35,29 @@ impl EmailSender {
             .header(ContentType::TEXT_PLAIN);
         let message = self.to.iter().cloned().fold(message, lettre::message::MessageBuilder::to);
         let message = message.body(body.to_owned()).map_err(|error| DeliveryError::Refused(error.to_string()))?;
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            // Neither the server's text, which may repeat credentials, nor its address.
-            Err(error) if error.is_permanent() => Err(DeliveryError::Refused(format!(
-                "the mail server refused the message{}: check SMTP_URL, ALERT_EMAIL_FROM and ALERT_EMAIL_TO",
-                code(&error)
-            ))),
-            Err(error) => {
-                Err(DeliveryError::Unreachable(format!("the mail server did not accept the message{}", code(&error))))
-            }
+        self.transport.send(message).await.map(drop).map_err(|error| failure(&error))
+    }
+
+    /// Connects and signs in.
+    pub async fn check(&self) -> Result<(), DeliveryError> {
+        match self.transport.test_connection().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(DeliveryError::Unreachable("the mail server has closed the connection".to_owned())),
+            Err(error) => Err(failure(&error)),
         }
     }
 }
 
-fn code(error: &smtp::Error) -> String {
-    error.status().map_or_else(String::new, |code| format!(" ({code})"))
+/// Neither the server's text, which may repeat credentials, nor its address.
+fn failure(error: &smtp::Error) -> DeliveryError {
+    let code = error.status().map_or_else(String::new, |code| format!(" ({code})"));
+    if error.is_permanent() {
+        DeliveryError::Refused(format!(
+            "refused by the mail server{code}: check SMTP_URL, ALERT_EMAIL_FROM and ALERT_EMAIL_TO"
+        ))
+    } else if error.status().is_some() {
+        DeliveryError::Unreachable(format!("the mail server accepts nothing at the moment{code}"))
+    } else {
+        DeliveryError::Unreachable("the mail server cannot be reached: check SMTP_URL".to_owned())
+    }
 }

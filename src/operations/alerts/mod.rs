@@ -40,9 +40,10 @@ pub enum AlertError {
 pub enum DeliveryError {
     #[error("{0}")]
     Refused(String),
-    #[error("{0}; it is tried again")]
+    /// It may succeed later.
+    #[error("{0}")]
     Unreachable(String),
-    #[error("too many messages: tried again after {} s", .0.as_secs())]
+    #[error("too many messages: wait {} s", .0.as_secs())]
     Limited(Duration),
     #[error("the channel {} is not configured for this worker: set its variables as for the other workers (.env.example)", .0.as_str())]
     NotConfigured(Channel),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::DeliveryError;
 use crate::config::TelegramConfig;
@@ -41,14 +41,24 @@ impl TelegramSender {
     }
 
     pub async fn send(&self, title: &str, body: &str) -> Result<(), DeliveryError> {
-        let TelegramConfig { base_url, token, chat_id, .. } = &self.config;
         let text: String = format!("{title}\n{body}").chars().take(MAX_CHARS).collect();
-        let url = format!("{}/bot{}/sendMessage", base_url.as_str().trim_end_matches('/'), token.expose());
-        let payload = json!({"chat_id": chat_id, "text": text}).to_string();
-        let request = self.client.post(url).header("content-type", "application/json").body(payload);
+        self.call("sendMessage", &json!({"chat_id": self.config.chat_id, "text": text})).await
+    }
+
+    /// Asks for the chat, which the bot must have been added to.
+    pub async fn check(&self) -> Result<(), DeliveryError> {
+        self.call("getChat", &json!({"chat_id": self.config.chat_id})).await
+    }
+
+    async fn call(&self, method: &str, payload: &Value) -> Result<(), DeliveryError> {
+        let TelegramConfig { base_url, token, .. } = &self.config;
+        let url = format!("{}/bot{}/{method}", base_url.as_str().trim_end_matches('/'), token.expose());
+        let request = self.client.post(url).header("content-type", "application/json").body(payload.to_string());
         // The URL contains the token.
-        let response =
-            request.send().await.map_err(|error| DeliveryError::Unreachable(causes(&error.without_url())))?;
+        let unreachable = |error: reqwest::Error| {
+            DeliveryError::Unreachable(format!("Telegram cannot be reached: {}", causes(&error.without_url())))
+        };
+        let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status.is_success() {
             return Ok(());

@@ -1,11 +1,14 @@
 //! Alerts reach each channel once, also if it was down; a channel that refuses a message for good fails the job visibly.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 
 use super::fixture::RULES;
 use crate::harness::eventually;
 use crate::harness::notification_channels::{ChannelStub, SMTP_PASSWORD, TELEGRAM_TOKEN};
+use crate::harness::programs::{Program, RunningProgram};
 use crate::harness::test_system::{ADMIN, TestSystem};
 
 const QUARANTINED: &str =
@@ -21,22 +24,35 @@ async fn bring_forward(system: &TestSystem) {
     execute(system, "UPDATE jobs SET due_at = now() WHERE kind = 'deliver-notification' AND state = 'retrying'").await;
 }
 
+/// The report of `psp check`.
+async fn check(system: &TestSystem, settings: &[(&'static str, &str)]) -> String {
+    let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let mut program = RunningProgram::start(Program::Psp, &["check"], system.settings().into_iter().chain(settings));
+    program.wait_for_exit(Duration::from_mins(1)).await;
+    eventually("the report to be complete", || async {
+        Some(program.output()).filter(|output| output.contains("alerts: email"))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn alerts_are_delivered_to_each_channel_despite_failures() {
     let system = TestSystem::start(&[]).await;
     let (telegram, mail) = (ChannelStub::telegram().await, ChannelStub::mail_server().await);
     let web = system.start_web().await;
-    let worker = system.start_jobs_with(
-        &["worker"],
-        &[
-            ("TELEGRAM_BOT_TOKEN", TELEGRAM_TOKEN),
-            ("TELEGRAM_CHAT_ID", "-7"),
-            ("TELEGRAM_API_URL", &telegram.url),
-            ("SMTP_URL", &mail.url),
-            ("ALERT_EMAIL_FROM", "PSP <alerts@example.com>"),
-            ("ALERT_EMAIL_TO", "finance@example.com, ops@example.com"),
-        ],
-    );
+    let settings = [
+        ("TELEGRAM_BOT_TOKEN", TELEGRAM_TOKEN),
+        ("TELEGRAM_CHAT_ID", "-7"),
+        ("TELEGRAM_API_URL", telegram.url.as_str()),
+        ("SMTP_URL", mail.url.as_str()),
+        ("ALERT_EMAIL_FROM", "PSP <alerts@example.com>"),
+        ("ALERT_EMAIL_TO", "finance@example.com, ops@example.com"),
+    ];
+    let checked = check(&system, &settings).await;
+    for line in ["ok    alerts: telegram accepts messages", "ok    alerts: email accepts messages"] {
+        assert!(checked.contains(line), "{line}: {checked}");
+    }
+    let worker = system.start_jobs_with(&["worker"], &settings);
     let rule = json!({"name": "Records cannot be read", "kind": "quarantine", "severity": "critical"}).to_string();
     let created = web.request(Method::POST, RULES, Some(ADMIN), Some(&rule)).await.expect("a response");
     assert_eq!(created.status, 201, "{created:?}");
@@ -80,13 +96,20 @@ async fn alerts_are_delivered_to_each_channel_despite_failures() {
     mail.refuse(Some(550));
     execute(&system, QUARANTINED).await;
     system.run_job("evaluate-alerts", None);
-    let errors = eventually("both messages to fail", || async {
+    let mut errors = eventually("both messages to fail", || async {
         let errors = sqlx::query_scalar!(r#"SELECT error AS "error!" FROM jobs WHERE state = 'failed' ORDER BY error"#);
         Some(errors.fetch_all(&system.pool).await.expect("a response")).filter(|errors| errors.len() == 2)
     })
     .await;
+    errors.sort();
     assert!(errors[0].contains("Telegram replied 401") && errors[0].contains("TELEGRAM_BOT_TOKEN"), "{errors:?}");
-    assert!(errors[1].contains("the mail server refused the message (550)"), "{errors:?}");
+    assert!(errors[1].contains("refused by the mail server (550)"), "{errors:?}");
+    let checked = check(&system, &settings).await;
+    assert!(
+        checked.contains("warn  alerts: telegram: Telegram replied 401: refused; check TELEGRAM_BOT_TOKEN"),
+        "{checked}"
+    );
+    assert!(!checked.contains(TELEGRAM_TOKEN), "{checked}");
     let output = worker.output();
     assert!(!output.contains(TELEGRAM_TOKEN) && !output.contains(SMTP_PASSWORD), "{output}");
     // A limit of Telegram is no failure. The web process that ends the alert knows no channel, the alert does.

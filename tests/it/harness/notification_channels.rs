@@ -40,7 +40,10 @@ impl ChannelStub {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let address = acceptor.local_addr().remove(0).as_socket_addr().copied().expect("a TCP address");
         let state = Shared::default();
-        let routes = Route::new().at("/bot:token/sendMessage", post(send_message)).data(Arc::clone(&state));
+        let routes = Route::new()
+            .at("/bot:token/sendMessage", post(send_message))
+            .at("/bot:token/getChat", post(get_chat))
+            .data(Arc::clone(&state));
         let server = tokio::spawn(async move {
             Server::new_with_acceptor(acceptor).run(routes).await.expect("the stub serves");
         });
@@ -105,11 +108,26 @@ fn accept(state: &Shared, message: String) -> Result<(), u16> {
 
 #[handler]
 fn send_message(state: Data<&Shared>, Path(token): Path<String>, body: String) -> Response {
-    assert_eq!(token, TELEGRAM_TOKEN);
-    let message: Value = serde_json::from_str(&body).expect("JSON");
+    let message = read_call(&token, &body);
     let text = message["text"].as_str().expect("a text").to_owned();
-    assert_eq!(message["chat_id"], "-7");
-    match accept(&state, text) {
+    reply(accept(&state, text))
+}
+
+#[handler]
+fn get_chat(state: Data<&Shared>, Path(token): Path<String>, body: String) -> Response {
+    read_call(&token, &body);
+    reply(lock(&state).refusal.map_or(Ok(()), Err))
+}
+
+fn read_call(token: &str, body: &str) -> Value {
+    assert_eq!(token, TELEGRAM_TOKEN);
+    let call: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(call["chat_id"], "-7");
+    call
+}
+
+fn reply(result: Result<(), u16>) -> Response {
+    match result {
         Ok(()) => r#"{"ok":true}"#.with_content_type("application/json").into_response(),
         Err(code) => {
             let status = StatusCode::from_u16(code).expect("a status");
