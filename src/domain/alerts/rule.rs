@@ -117,8 +117,8 @@ mod tests {
     use crate::domain::alerts::condition::{PaymentCondition, SystemCondition};
     use crate::domain::alerts::reading::Threshold;
 
-    fn at(text: &str) -> Option<DateTime<Utc>> {
-        Some(text.parse().expect(text))
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect(text)
     }
 
     #[test]
@@ -135,8 +135,9 @@ mod tests {
             enabled: true,
             muted_until: None,
         };
-        let now = "2026-01-15T10:00:00Z".parse().expect("a time");
-        let (fresh, old, stale) = (at("2026-01-15T09:59:00Z"), at("2026-01-15T09:50:00Z"), at("2026-01-15T09:49:59Z"));
+        let now = at("2026-01-15T10:00:00Z");
+        let [fresh, old, stale] =
+            ["2026-01-15T09:59:00Z", "2026-01-15T09:50:00Z", "2026-01-15T09:49:59Z"].map(|text| Some(at(text)));
         for (source, as_of, expected) in [
             (None, [fresh, old], old),
             (None, [fresh, stale], None),
@@ -144,7 +145,7 @@ mod tests {
             (Some(Source::Vima), [fresh, stale], fresh),
             (Some(Source::Payshack), [fresh, stale], None),
             // A clock that was set back.
-            (None, [at("2026-01-15T10:05:00Z"); 2], Some(now)),
+            (None, [Some(at("2026-01-15T10:05:00Z")); 2], Some(now)),
         ] {
             assert_eq!(rule(source).judgeable_at(as_of, now), expected, "{source:?} {as_of:?}");
         }
