@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgPool;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::DeliveryError;
@@ -10,10 +11,11 @@ use super::email::EmailSender;
 use super::telegram::TelegramSender;
 use crate::config::NotificationsConfig;
 use crate::db::DbError;
-use crate::db::alerts::notifications;
+use crate::db::alerts::notifications::{self, Notification};
 use crate::db::jobs::claims;
 use crate::domain::alerts::rule::Channel;
 use crate::domain::job::Claim;
+use crate::observability::traces;
 
 /// Why the channels cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +60,24 @@ impl Channels {
         checked
     }
 
-    async fn send(&self, channel: Channel, id: Uuid, title: &str, body: &str) -> Result<(), DeliveryError> {
-        match (channel, &self.telegram, &self.email) {
+    /// Sends a message, as a step of the trace. The trace is not sent: the channels are other systems.
+    async fn send(&self, id: Uuid, notification: &Notification) -> Result<(), DeliveryError> {
+        let Notification { channel, title, body, .. } = notification;
+        let sent = match (channel, &self.telegram, &self.email) {
             (Channel::Telegram, Some(telegram), _) => telegram.send(title, body).await,
             (Channel::Email, _, Some(email)) => email.send(id, title, body).await,
-            _ => Err(DeliveryError::NotConfigured(channel)),
-        }
+            _ => Err(DeliveryError::NotConfigured(*channel)),
+        };
+        traces::describe(|step| {
+            step.mark_as_call();
+            step.set("psp.notification.channel", channel.as_str());
+            match &sent {
+                Ok(()) => {}
+                Err(DeliveryError::Refused(_)) => step.fail("refused"),
+                Err(_) => step.fail("not delivered"),
+            }
+        });
+        sent
     }
 }
 
@@ -79,7 +93,8 @@ pub async fn deliver_notification(
     let Some(notification) = notifications::find(pool, id).await?.filter(|found| !found.is_delivered) else {
         return Ok(false);
     };
-    channels.send(notification.channel, id, &notification.title, &notification.body).await?;
+    let span = tracing::info_span!("notification.delivery", notification_id = %id);
+    channels.send(id, &notification).instrument(span).await?;
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
     claims::verify_claim(&mut transaction, claim, &json!({})).await?;
     notifications::set_delivered(&mut transaction, id, now).await?;

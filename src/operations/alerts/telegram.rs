@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::DeliveryError;
 use crate::config::TelegramConfig;
-use crate::operations::oidc::http::causes;
+use crate::outbound::causes;
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// What Telegram accepts is 4096 characters.
