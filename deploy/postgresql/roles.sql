@@ -61,8 +61,10 @@ BEGIN
             -- A worker disables a webhook, and no more.
             ('psp_worker', 'INSERT, DELETE', ARRAY['webhooks']),
             -- People set the rules; a worker locks them. A web process announces that a rule has ended.
-            ('psp_worker', 'INSERT, DELETE', ARRAY['alert_rules']),
+            ('psp_worker', 'INSERT, DELETE', ARRAY['alert_rules', 'report_schedules']),
             ('psp_web', 'UPDATE, DELETE', ARRAY['alert_notifications']),
+            -- People request runs; jobs end them.
+            ('psp_web', 'UPDATE, DELETE', ARRAY['report_runs']),
             ('psp_worker', 'INSERT, UPDATE', ARRAY['idempotent_requests', 'sessions']),
             -- It signs cursors and tickets of the web processes.
             ('psp_worker', 'SELECT, INSERT, UPDATE, DELETE', ARRAY['cursor_key'])

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use psp_dashboard::clock::SharedClock;
-use psp_dashboard::config::{JobsConfig, ReconciliationConfig, RetentionConfig, SyncConfig};
+use psp_dashboard::config::{JobsConfig, ReconciliationConfig, ReportsConfig, RetentionConfig, SyncConfig};
 use psp_dashboard::db::pool::JobPools;
 use psp_dashboard::domain::sealing::SealingKeys;
 use psp_dashboard::operations::alerts::deliver::Channels;
@@ -46,6 +46,7 @@ pub struct JobContext {
     pub webhook_keys: Option<SealingKeys>,
     /// Where alerts are announced.
     pub channels: Channels,
+    pub reports: ReportsConfig,
 }
 
 impl JobContext {
@@ -81,6 +82,7 @@ impl JobContext {
             webhook_sender: WebhookSender::new(&config.webhooks)?,
             webhook_keys: config.webhooks.keys.clone(),
             channels: Channels::new(&config.notifications)?,
+            reports: config.reports.clone(),
             clock,
             pool: pools.work_pool,
             queue_pool: pools.queue_pool,

@@ -14,6 +14,7 @@ use psp_dashboard::operations::export::lines::StreamError;
 use psp_dashboard::operations::export::run::ExportRunError;
 use psp_dashboard::operations::export::store::ExportStoreError;
 use psp_dashboard::operations::reconcile_day::ReconcileError;
+use psp_dashboard::operations::reports::ReportDeliveryError;
 use psp_dashboard::providers::{ProviderError, Retry};
 
 /// How long a job waits when PostgreSQL is unavailable.
@@ -39,6 +40,8 @@ pub enum JobError {
     /// A message about an alert was not sent.
     #[error(transparent)]
     Notification(DeliveryError),
+    #[error(transparent)]
+    Report(ReportDeliveryError),
     #[error("the job panicked ({0}): this is a bug, please report it")]
     Panicked(String),
     #[error("no worker of this release knows jobs of kind {0}: deploy a release that does, or cancel the job")]
@@ -51,6 +54,7 @@ impl JobError {
             Self::Provider(error) => error.retry(),
             Self::Database(DbError::Unavailable(_)) => Retry::After(DATABASE_PAUSE),
             Self::Notification(DeliveryError::Limited(wait)) => Retry::After(*wait),
+            Self::Report(error) if error.is_final() => Retry::Never,
             Self::Export(
                 ExportRunError::NotFound(_)
                 | ExportRunError::Spec(_)
@@ -66,6 +70,7 @@ impl JobError {
             | Self::Export(_)
             | Self::ExportStore(_)
             | Self::Notification(_)
+            | Self::Report(_)
             | Self::TimedOut(_)
             | Self::Panicked(_) => Retry::WithBackoff,
         }
@@ -96,6 +101,19 @@ impl From<DeliveryError> for JobError {
         match error {
             DeliveryError::Db(error) => Self::Database(error),
             error => Self::Notification(error),
+        }
+    }
+}
+
+impl From<ReportDeliveryError> for JobError {
+    fn from(error: ReportDeliveryError) -> Self {
+        match error {
+            ReportDeliveryError::Db(error) | ReportDeliveryError::Store(ExportStoreError::Db(error)) => {
+                Self::Database(error)
+            }
+            ReportDeliveryError::Store(error) => Self::ExportStore(error),
+            ReportDeliveryError::Sending(error @ DeliveryError::Limited(_)) => Self::Notification(error),
+            error => Self::Report(error),
         }
     }
 }

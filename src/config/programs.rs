@@ -6,10 +6,11 @@ use chrono_tz::Tz;
 
 use super::{
     AccessConfig, EnvVars, HttpConfig, LimitsConfig, MetricsListenerConfig, NetworkConfig, NotificationsConfig,
-    ProvidersConfig, ReconciliationConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig, WebhooksConfig, access,
-    export_quota, export_store, number_in, seconds,
+    ProvidersConfig, ReconciliationConfig, ReportsConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig,
+    WebhooksConfig, access, export_quota, export_store, number_in, reports, seconds,
 };
 use crate::domain::export_quota::ExportQuota;
+use crate::domain::reports::recipients::AllowedRecipients;
 use crate::objects::ObjectSettings;
 
 const FAILED_JOB_RETENTION: Duration = Duration::from_hours(30 * 24);
@@ -35,6 +36,7 @@ pub struct WebConfig {
     pub export_store: Option<ObjectSettings>,
     pub export_quota: ExportQuota,
     pub webhooks: WebhooksConfig,
+    pub report_recipients: AllowedRecipients,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
     /// `None` serves metrics only to admins, beside the API.
@@ -57,6 +59,7 @@ impl WebConfig {
         let export_store = export_store::read(env);
         let export_quota = export_quota::read(env);
         let webhooks = WebhooksConfig::read(env);
+        let report_recipients = reports::read_recipients(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
         Some(Self {
@@ -73,6 +76,7 @@ impl WebConfig {
             export_store: export_store?,
             export_quota: export_quota?,
             webhooks: webhooks?,
+            report_recipients: report_recipients?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
             metrics: metrics?,
@@ -129,6 +133,7 @@ pub struct JobsConfig {
     pub export_quota: ExportQuota,
     pub webhooks: WebhooksConfig,
     pub notifications: NotificationsConfig,
+    pub reports: ReportsConfig,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
     /// `None` serves no metrics.
@@ -147,6 +152,7 @@ impl JobsConfig {
         let export_quota = export_quota::read(env);
         let webhooks = WebhooksConfig::read(env);
         let notifications = NotificationsConfig::read(env);
+        let reports = ReportsConfig::read(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
         let metrics = MetricsListenerConfig::read(env, &access::read_listening_host(env), None);
@@ -161,6 +167,7 @@ impl JobsConfig {
             export_quota: export_quota?,
             webhooks: webhooks?,
             notifications: notifications?,
+            reports: reports?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
             metrics: metrics?,

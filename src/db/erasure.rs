@@ -114,7 +114,8 @@ pub async fn count_texts(executor: impl PgExecutor<'_>, pattern: &str) -> Result
                   (SELECT count(*) FROM webhook_deliveries WHERE concat_ws(' ', payload, response) ~* $1)
                       AS "webhook_deliveries!",
                   (SELECT count(*) FROM alerts WHERE note ~* $1) AS "notes_of_alerts!",
-                  (SELECT count(*) FROM exports WHERE wanted::text ~* $1) AS "orders_of_exports!",
+                  (SELECT count(*) FROM exports WHERE wanted::text ~* $1)
+                    + (SELECT count(*) FROM report_schedules WHERE concat_ws(' ', name, export_request, export_spec, recipients) ~* $1) AS "orders_of_exports!",
                   (SELECT count(*) FROM audit_log
                     WHERE concat_ws(' ', details, before, after) ~* $1
                       AND (details, before, after) IS DISTINCT FROM
@@ -157,6 +158,7 @@ pub async fn erase_texts(connection: &mut PgConnection, pattern: &str) -> Result
                UPDATE webhook_deliveries
                   SET payload = regexp_replace(payload, $1, $2, 'gi'), response = regexp_replace(response, $1, $2, 'gi')
                 WHERE concat_ws(' ', payload, response) ~* $1),
+           erased_reports AS (UPDATE report_runs SET error = regexp_replace(error, $1, $2, 'gi') WHERE error ~* $1),
            erased_alerts AS (UPDATE alerts SET note = regexp_replace(note, $1, $2, 'gi') WHERE note ~* $1)
            UPDATE discrepancies
               SET note = regexp_replace(note, $1, $2, 'gi'), assignee = regexp_replace(assignee, $1, $2, 'gi')
@@ -190,9 +192,16 @@ pub async fn list_exports(executor: impl PgExecutor<'_>) -> Result<Vec<StoredExp
     Ok(exports.collect())
 }
 
-/// Removes the orders of exports whose filters name the person.
+/// Removes the orders and the schedules of exports whose filters name the person.
 pub async fn delete_orders(connection: &mut PgConnection, pattern: &str) -> Result<(), DbError> {
-    sqlx::query!("DELETE FROM exports WHERE wanted::text ~* $1", pattern).execute(connection).await?;
+    sqlx::query!(
+        r#"WITH schedules AS (
+               DELETE FROM report_schedules WHERE concat_ws(' ', name, export_request, export_spec, recipients) ~* $1)
+           DELETE FROM exports WHERE wanted::text ~* $1"#,
+        pattern
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -31,6 +31,7 @@ mod pooler;
 pub mod process_connections;
 pub mod providers;
 pub mod reconciliation;
+pub mod reports;
 mod session_limits;
 pub mod snapshot;
 pub mod sync;

@@ -18,9 +18,9 @@ use super::sync::SyncArgs;
 use super::transaction::Source;
 
 pub use kinds::{
-    DELIVER_NOTIFICATION, DELIVER_WEBHOOK, EVALUATE_ALERTS, EXPORT, HOUSEKEEPING, JobKind, KINDS, REBUILD_ROLLUPS,
-    RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength,
-    SuspectPolicy,
+    DELIVER_NOTIFICATION, DELIVER_REPORT, DELIVER_WEBHOOK, EVALUATE_ALERTS, EXPORT, HOUSEKEEPING, JobKind, KINDS,
+    REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, RUN_REPORT_SCHEDULES, SYNC_PAYSHACK,
+    SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength, SuspectPolicy,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -124,6 +124,13 @@ pub struct NotificationArgs {
     pub notification_id: Uuid,
 }
 
+/// The arguments of a `deliver-report` job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportArgs {
+    pub run_id: Uuid,
+}
+
 /// A job to enqueue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
@@ -177,6 +184,12 @@ impl NewJob {
             serde_json::json!(NotificationArgs { notification_id }),
             Trigger::Schedule,
         )
+    }
+
+    /// Creates and delivers the report of a run.
+    #[must_use]
+    pub fn deliver_report(run_id: Uuid, trigger: Trigger) -> Self {
+        Self::with_args(&DELIVER_REPORT, serde_json::json!(ReportArgs { run_id }), trigger)
     }
 
     /// Makes one test delivery, without waiting for others.

@@ -25,6 +25,7 @@ pub mod recheck;
 pub mod reconciliation;
 pub mod record;
 pub mod replay;
+pub mod reports;
 pub mod retention;
 pub mod schedule;
 pub mod sealing;

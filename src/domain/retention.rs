@@ -70,6 +70,7 @@ string_enum! {
         WebhookDeliveries = "webhook_deliveries",
         /// Since they fired, if they are resolved.
         Alerts = "alerts",
+        ReportRuns = "report_runs",
         /// The bytes of exports, wherever they are stored.
         ExportFiles = "export_files",
     }
@@ -109,10 +110,13 @@ impl ExpiringRows {
             | Self::WebhookDeliveries => days(30),
             // A record that could not be parsed may be a payment that is stored nowhere else, so a person gets 90 days to act.
             // It may also name a payer, so it is not kept longer. The runs that it names are kept as long.
-            // Alerts are compared over a quarter of a year.
-            Self::Quarantine | Self::UnreadablePages | Self::SyncRuns | Self::ReconciliationRuns | Self::Alerts => {
-                days(90)
-            }
+            // Alerts and reports are compared over a quarter of a year.
+            Self::Quarantine
+            | Self::UnreadablePages
+            | Self::SyncRuns
+            | Self::ReconciliationRuns
+            | Self::Alerts
+            | Self::ReportRuns => days(90),
             // Rates are still needed for payments of a year ago, if a person syncs old days.
             Self::ExchangeRates => days(400),
             // An audit covers a year, and takes place some months after it.
@@ -127,7 +131,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 56] = {
+pub const RETENTION: [RetentionRule; 58] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -184,6 +188,8 @@ pub const RETENTION: [RetentionRule; 56] = {
         rule("alert_states", Bounded("the rules, and the projects and sources that they watch")),
         rule("alerts", Expires(&[Rows::Alerts])),
         rule("alert_notifications", DeletedWith("alerts")),
+        rule("report_schedules", Bounded("the schedules that people create")),
+        rule("report_runs", Expires(&[Rows::ReportRuns])),
         rule("exports", Expires(&[Rows::Exports])),
         rule("exported_rows", Expires(&[Rows::ExportedRows])),
         rule("export_pieces", Expires(&[Rows::ExportFiles])),

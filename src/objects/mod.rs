@@ -28,6 +28,8 @@ use crate::outbound::Outbound;
 /// writer needs.
 const PART_BYTES: usize = 5 << 20;
 const MAX_CONCURRENT_PARTS: usize = 2;
+/// The folder of files that do not expire.
+const KEPT_FOLDER: &str = "reports";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObjectSettings {
@@ -96,7 +98,21 @@ impl ObjectFiles {
 
     #[must_use]
     pub fn create(&self, name: &str) -> ObjectWriter {
-        let path = self.prefix.clone().join(name);
+        self.create_at(self.prefix.clone().join(name))
+    }
+
+    /// A file that [`Self::prune`] leaves, in a folder whose parts are separated by `/`.
+    #[must_use]
+    pub fn create_kept(&self, folder: &str, name: &str) -> ObjectWriter {
+        let folder = folder.split('/').fold(self.kept(), |path, part| path.join(part));
+        self.create_at(folder.join(name))
+    }
+
+    fn kept(&self) -> Path {
+        self.prefix.clone().join(KEPT_FOLDER)
+    }
+
+    fn create_at(&self, path: Path) -> ObjectWriter {
         let writer = BufWriter::with_capacity(Arc::clone(&self.store), path, PART_BYTES);
         ObjectWriter { file: writer.with_max_concurrency(MAX_CONCURRENT_PARTS), step: step(Operation::Write) }
     }
@@ -129,7 +145,7 @@ impl ObjectFiles {
         in_step(&step(Operation::Delete), deleting).await
     }
 
-    /// Deletes files that were finished before `time`, and returns how many.
+    /// Deletes files that were finished before `time`, except those of [`Self::create_kept`], and returns how many.
     pub async fn prune(&self, time: DateTime<Utc>) -> Result<u64, ObjectError> {
         in_step(&step(Operation::Prune), self.delete_older(time)).await
     }
@@ -137,8 +153,10 @@ impl ObjectFiles {
     async fn delete_older(&self, time: DateTime<Utc>) -> Result<u64, ObjectError> {
         let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
         let files: Vec<_> = self.store.list(prefix).try_collect().await?;
-        let mut pruned = 0;
-        for file in files.into_iter().filter(|file| file.last_modified < time) {
+        let (mut pruned, kept) = (0, self.kept());
+        let is_expired =
+            |file: &object_store::ObjectMeta| file.last_modified < time && !file.location.prefix_matches(&kept);
+        for file in files.into_iter().filter(is_expired) {
             self.store.delete(&file.location).await?;
             pruned += 1;
         }
@@ -183,8 +201,13 @@ mod tests {
         aborted.write(Bytes::from("half")).await.expect("room");
         drop(aborted);
         assert!(files.read("b-1", 0..1).await.is_err());
+        let mut kept = files.create_kept("finance/daily", "report.csv");
+        kept.write(Bytes::from("kept")).await.expect("room");
+        kept.finish().await.expect("room");
         assert_eq!(files.prune(DateTime::UNIX_EPOCH).await.expect("a list"), 0);
         assert_eq!(files.prune(DateTime::<Utc>::MAX_UTC).await.expect("a list"), 1);
+        let path = folder.path().join("of/exports/reports/finance/daily/report.csv");
+        assert_eq!(std::fs::read_to_string(path).expect("a file"), "kept");
         files.delete("a-1").await.expect("deleting a missing file succeeds");
     }
 

@@ -15,6 +15,7 @@ use crate::db::alerts::log;
 use crate::db::jobs::{processes, schedule_ticks};
 use crate::db::metadata::balances;
 use crate::db::reconciliation::{record, results};
+use crate::db::reports::runs as report_runs;
 use crate::db::sync::{quarantine, runs, streams, unreadable_pages};
 use crate::db::transactions::exchange_rates;
 use crate::db::webhooks::deliveries;
@@ -75,6 +76,7 @@ async fn delete_batch(
         ExpiringRows::ExportedRows => exports::usage::prune_rows(pool, time, limit).await?,
         ExpiringRows::WebhookDeliveries => deliveries::prune(pool, time, limit).await?,
         ExpiringRows::Alerts => log::prune(pool, time, limit).await?,
+        ExpiringRows::ReportRuns => report_runs::prune(pool, time, limit).await?,
         ExpiringRows::ExportFiles => store.prune(time, limit).await?,
     })
 }

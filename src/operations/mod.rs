@@ -32,6 +32,7 @@ pub mod rebuild_rollups;
 pub mod recheck_payments;
 pub mod reconcile_day;
 pub mod replay_quarantine;
+pub mod reports;
 pub mod request_reconciliation;
 pub mod request_replay;
 pub mod rescue_jobs;

@@ -29,6 +29,7 @@ use super::metrics;
 use super::payshack;
 use super::prometheus::PrometheusApi;
 use super::reconciliation;
+use super::report_schedules;
 use super::state::{State, StateError};
 use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
@@ -83,6 +84,7 @@ fn versioned() -> impl OpenApi + 'static {
         export::operations(),
         (WebhooksApi, DeliveriesApi),
         alerts::operations(),
+        report_schedules::operations(),
         (MeApi, ApiKeysApi, SessionApi, OidcApi, AuditApi),
         events::operations(),
     )

@@ -18,6 +18,7 @@ mod metrics;
 mod payshack;
 mod prometheus;
 mod reconciliation;
+mod report_schedules;
 mod responses;
 pub mod state;
 mod sync;

@@ -13,6 +13,7 @@ use crate::db::DbError;
 use crate::db::access::cursor_key;
 use crate::db::installation;
 use crate::db::pool::WebPools;
+use crate::domain::reports::recipients::AllowedRecipients;
 use crate::operations::connect_servers::{ConnectError, connect_servers};
 use crate::operations::export::exporter::Exporter;
 use crate::operations::export::receiver::ReceiverLimits;
@@ -53,6 +54,7 @@ pub struct State {
     pub(in crate::web) cors: Cors,
     pub(in crate::web) requests: RequestCounter,
     pub(in crate::web) webhooks: WebhooksConfig,
+    pub(in crate::web) report_recipients: AllowedRecipients,
 }
 
 /// Why [`State::connect`] failed.
@@ -123,6 +125,7 @@ impl State {
             proxies: TrustedProxies::new(&config.network.trusted_proxies),
             cors: Cors::new(config.access.allowed_origins.clone()),
             webhooks: config.webhooks.clone(),
+            report_recipients: config.report_recipients.clone(),
         })
     }
 

@@ -68,6 +68,7 @@ mod reconciliation_requests;
 mod reconciliation_runs;
 mod redis_loss;
 mod repeated_attempts;
+mod reports;
 mod request_limits;
 mod retention;
 mod rolling_upgrade;

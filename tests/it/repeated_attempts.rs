@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use chrono::{Days, NaiveDate};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::job::{
-    DELIVER_NOTIFICATION, DELIVER_WEBHOOK, EVALUATE_ALERTS, EXPORT, HOUSEKEEPING, JobKind, KINDS, NewJob,
-    REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA,
-    Trigger,
+    DELIVER_NOTIFICATION, DELIVER_REPORT, DELIVER_WEBHOOK, EVALUATE_ALERTS, EXPORT, HOUSEKEEPING, JobKind, KINDS, NewJob,
+    REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, RUN_REPORT_SCHEDULES, SYNC_PAYSHACK,
+    SYNC_PAYSHACK_METADATA, SYNC_VIMA, Trigger,
 };
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use serde_json::{Value, json};
@@ -94,6 +94,21 @@ fn cases(day: NaiveDate) -> Vec<Case> {
              VALUES ('00000000-0000-0000-0000-000000000009', '00000000-0000-0000-0000-000000000009', 'email', 'fired', '', '',
                      now(), now())",
         ),
+        // One schedule is stopped, because its owner's key has ended; the time of the other one has a run already.
+        Case::new(&RUN_REPORT_SCHEDULES, json!({})).prepare(
+            "INSERT INTO api_keys (id, name, role, prefix, key_hash, created_at, revoked_at)
+             VALUES ('00000000-0000-0000-0000-00000000000a', 'ended', 'operator', 'a', 'a', now(), now());
+             INSERT INTO report_schedules (id, name, kind, language, cron, timezone, destination, folder, enabled, next_run_at,
+                                           owner_key, owner, role, created_at, updated_at)
+             SELECT id, 'digest', 'digest', 'en', '0 0 1 1 *', 'UTC', 'object_store', 'a', true, date_trunc('year', now(), 'UTC'),
+                    owner_key, 'ada', 'operator', now(), now()
+               FROM (VALUES ('00000000-0000-0000-0000-00000000000b'::uuid, '00000000-0000-0000-0000-00000000000a'::uuid),
+                            ('00000000-0000-0000-0000-00000000000c', gen_random_uuid())) AS schedule (id, owner_key);
+             INSERT INTO report_runs (id, schedule_id, due_at, state, job_id, created_at, finished_at)
+             SELECT id, id, next_run_at, 'delivered', id, now(), now() FROM report_schedules",
+        ),
+        // It was delivered already.
+        Case::new(&DELIVER_REPORT, json!({"run_id": Uuid::from_u128(12)})),
         Case::new(&REFRESH_FX_RATES, json!({})).reads_again(&[]),
         Case::new(&REBUILD_ROLLUPS, json!({})).prepare(
             "UPDATE metric_cells SET count = count + 1

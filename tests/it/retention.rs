@@ -147,6 +147,15 @@ fn insert(rows: ExpiringRows) -> &'static str {
              SELECT gen_random_uuid(), 'r', 'quarantine', 'info', '', 'condition', '', now() - age, now() - age, now() - age, ''
                FROM (VALUES (interval '91 days'), (interval '89 days')) AS alert (age)"
         }
+        ExpiringRows::ReportRuns => {
+            "INSERT INTO report_schedules (id, name, kind, language, cron, timezone, destination, folder, enabled, owner_key, owner,
+                                           role, created_at, updated_at)
+             VALUES ('00000000-0000-0000-0000-000000000005', '', 'digest', 'en', '', '', 'object_store', '', false,
+                     gen_random_uuid(), '', 'admin', now(), now());
+             INSERT INTO report_runs (id, schedule_id, due_at, state, job_id, created_at)
+             SELECT gen_random_uuid(), '00000000-0000-0000-0000-000000000005', now() - age, 'pending', gen_random_uuid(), now() - age
+               FROM (VALUES (interval '91 days'), (interval '89 days')) AS run (age)"
+        }
         ExpiringRows::ExportFiles => {
             "INSERT INTO export_pieces (file, number, bytes, created_at)
              VALUES ('old', 0, '', now() - interval '28 hours'), ('new', 0, '', now() - interval '26 hours')"

@@ -1,6 +1,7 @@
 //! The kinds of job, a file per kind, and the registry, a line per kind.
 
 pub mod deliver_notification;
+pub mod deliver_report;
 pub mod deliver_webhook;
 pub mod evaluate_alerts;
 pub mod export;
@@ -9,6 +10,7 @@ pub mod rebuild_rollups;
 pub mod reconcile;
 pub mod refresh_fx_rates;
 pub mod replay_quarantine;
+pub mod run_report_schedules;
 pub mod sync_payshack;
 pub mod sync_payshack_metadata;
 pub mod sync_run;
@@ -28,6 +30,8 @@ pub const REGISTRY: Registry = registry![
     deliver_webhook::DeliverWebhook,
     evaluate_alerts::EvaluateAlerts,
     deliver_notification::DeliverNotification,
+    run_report_schedules::RunReportSchedules,
+    deliver_report::DeliverReport,
     refresh_fx_rates::RefreshFxRates,
     rebuild_rollups::RebuildRollups,
     housekeeping::Housekeeping,

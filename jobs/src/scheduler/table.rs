@@ -10,7 +10,8 @@ use psp_dashboard::clock::SharedClock;
 use psp_dashboard::config::{ReconciliationConfig, SyncConfig};
 use psp_dashboard::domain::day::day_before;
 use psp_dashboard::domain::job::{
-    EVALUATE_ALERTS, HOUSEKEEPING, NewJob, Priority, REFRESH_FX_RATES, SYNC_PAYSHACK_METADATA, Trigger,
+    EVALUATE_ALERTS, HOUSEKEEPING, NewJob, Priority, REFRESH_FX_RATES, RUN_REPORT_SCHEDULES, SYNC_PAYSHACK_METADATA,
+    Trigger,
 };
 use psp_dashboard::domain::reconciliation::ReconcileArgs;
 use psp_dashboard::domain::schedule::{Every, Recurrence};
@@ -63,6 +64,9 @@ pub fn table(sync: &SyncConfig, reconciliation: &ReconciliationConfig) -> Vec<Sc
         nightly(reconciliation),
         entry("evaluate-alerts", Duration::from_mins(1), MissedTicks::Coalesce, |_| {
             NewJob::without_args(&EVALUATE_ALERTS, Trigger::Schedule)
+        }),
+        entry("run-report-schedules", Duration::from_mins(1), MissedTicks::Coalesce, |_| {
+            NewJob::without_args(&RUN_REPORT_SCHEDULES, Trigger::Schedule)
         }),
         entry("housekeeping", hour, MissedTicks::Coalesce, |_| NewJob::without_args(&HOUSEKEEPING, Trigger::Schedule)),
     ];

@@ -139,6 +139,28 @@ pub const DELIVER_NOTIFICATION: JobKind = JobKind {
     suspects: SHORT,
 };
 
+/// Turns the times of report schedules that have come into runs. It is repeated at the next minute, so a long retry is not worth it.
+pub const RUN_REPORT_SCHEDULES: JobKind = JobKind {
+    name: "run-report-schedules",
+    queue: "reports",
+    timeout: Duration::from_mins(5),
+    max_attempts: 3,
+    backoff: Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(20) },
+    limit_key: Some("run-report-schedules"),
+    suspects: SHORT,
+};
+
+/// Creates a report and delivers it, for some hours. A large file is copied to an object store.
+pub const DELIVER_REPORT: JobKind = JobKind {
+    name: "deliver-report",
+    queue: "reports",
+    timeout: Duration::from_mins(30),
+    max_attempts: 15,
+    backoff: Backoff { base: Duration::from_secs(5), cap: Duration::from_mins(30) },
+    limit_key: None,
+    suspects: SuspectPolicy::Long,
+};
+
 /// Deletes expired data.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -173,7 +195,7 @@ pub const REBUILD_ROLLUPS: JobKind = JobKind {
 };
 
 /// Every kind of job in production.
-pub const KINDS: [&JobKind; 12] = [
+pub const KINDS: [&JobKind; 14] = [
     &SYNC_VIMA,
     &SYNC_PAYSHACK,
     &SYNC_PAYSHACK_METADATA,
@@ -183,6 +205,8 @@ pub const KINDS: [&JobKind; 12] = [
     &DELIVER_WEBHOOK,
     &EVALUATE_ALERTS,
     &DELIVER_NOTIFICATION,
+    &RUN_REPORT_SCHEDULES,
+    &DELIVER_REPORT,
     &REFRESH_FX_RATES,
     &REBUILD_ROLLUPS,
     &HOUSEKEEPING,
@@ -259,8 +283,15 @@ mod tests {
 
     #[test]
     fn long_suspects_are_those_that_take_minutes_shortest_timeout_first() {
-        let expected =
-            ["replay-quarantine", "reconcile", "export", "sync-vima-days", "sync-payshack-days", "rebuild-rollups"];
+        let expected = [
+            "deliver-report",
+            "replay-quarantine",
+            "reconcile",
+            "export",
+            "sync-vima-days",
+            "sync-payshack-days",
+            "rebuild-rollups",
+        ];
         assert_eq!(JobKind::long_keys(KINDS.into_iter()), expected);
     }
 

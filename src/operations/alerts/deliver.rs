@@ -60,6 +60,12 @@ impl Channels {
         checked
     }
 
+    /// `None` if it is not configured.
+    #[must_use]
+    pub fn email(&self) -> Option<&EmailSender> {
+        self.email.as_ref()
+    }
+
     /// Sends a message, as a step of the trace. The trace is not sent: the channels are other systems.
     async fn send(&self, id: Uuid, notification: &Notification) -> Result<(), DeliveryError> {
         let Notification { channel, title, body, .. } = notification;

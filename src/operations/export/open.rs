@@ -29,9 +29,10 @@ pub enum ExportAccessError {
 pub enum OpenError {
     #[error(transparent)]
     Access(#[from] ExportAccessError),
-    /// The file is not complete yet, or no longer stored.
-    #[error("{0}")]
-    NotAvailable(&'static str),
+    #[error("the file is not ready: GET /api/v1/exports/{{id}} shows the progress")]
+    NotReady,
+    #[error("the file has expired after 24 hours, or was removed: request the export again")]
+    Removed,
 }
 
 impl From<DbError> for ExportAccessError {
@@ -72,12 +73,10 @@ pub async fn open_export(
 ) -> Result<OpenedExport, OpenError> {
     let export = find_export(pool, by, id).await?;
     if export.finished_at.is_none() {
-        return Err(OpenError::NotAvailable("the file is not ready: GET /api/v1/exports/{id} shows the progress"));
+        return Err(OpenError::NotReady);
     }
-    let expired =
-        OpenError::NotAvailable("the file has expired after 24 hours, or was removed: request the export again");
     let is_stored = export.expires_at.is_some_and(|expires_at| now < expires_at);
-    let Some(stored_as) = export.stored_as.clone().filter(|_| is_stored) else { return Err(expired) };
+    let Some(stored_as) = export.stored_as.clone().filter(|_| is_stored) else { return Err(OpenError::Removed) };
     let [bytes, rows] = [export.bytes, export.rows].map(|count| count.unwrap_or_default().unsigned_abs());
     Ok(OpenedExport { export, stored_as, bytes, rows })
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::spec::ExportSpec;
@@ -38,14 +38,31 @@ pub enum RequestExportError {
     Quota(#[from] QuotaExceeded),
 }
 
+/// Why an export was not ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<OrderError> for RequestExportError {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::Quota(error) => Self::Quota(error),
+            OrderError::Db(error) => error.into(),
+        }
+    }
+}
+
 impl From<DbError> for RequestExportError {
     fn from(error: DbError) -> Self {
         Self::Idempotency(error.into())
     }
 }
 
-/// Enqueues an export, unless its key, or all keys together, have ordered as much as `quota` allows. Equal specs are not joined:
-/// each export shows the data of the moment at which it runs.
+/// Enqueues an export for a request of the API.
 pub async fn request_export(
     pool: &PgPool,
     redis: &Redis,
@@ -59,17 +76,34 @@ pub async fn request_export(
         IdempotentStart::Answered(requested) => return Ok(requested),
         IdempotentStart::New(work) => work,
     };
+    let requested = insert_order(work.connection(), Uuid::now_v7(), spec, Trigger::Api, audit, quota, now).await?;
+    work.commit(&requested).await?;
+    send_wakeup(redis, EXPORT.queue, requested.job_id).await;
+    Ok(requested)
+}
+
+/// Inserts export `id` and its job, unless its key, or all keys together, have ordered as much as `quota` allows. Equal specs are not
+/// joined: each export shows the data of the moment at which it runs. The last statement of a transaction, because it appends to the
+/// audit log.
+pub(in crate::operations) async fn insert_order(
+    connection: &mut PgConnection,
+    id: Uuid,
+    spec: &ExportSpec,
+    trigger: Trigger,
+    audit: &AuditContext,
+    quota: &ExportQuota,
+    now: DateTime<Utc>,
+) -> Result<RequestedExport, OrderError> {
     let key_id = spec.requested_by.key_id;
-    quota.check(usage::lock(work.connection(), key_id, now).await?)?;
+    quota.check(usage::lock(connection, key_id, now).await?)?;
     if quota.rows_limit > 0 {
-        quota.check_rows(usage::get_rows(work.connection(), key_id, now.date_naive()).await?)?;
+        quota.check_rows(usage::get_rows(&mut *connection, key_id, now.date_naive()).await?)?;
     }
-    let id = Uuid::now_v7();
     let job = NewJob {
         requested_by: Some(spec.requested_by.name.clone()),
-        ..NewJob::with_args(&EXPORT, json!(ExportArgs { export_id: id }), Trigger::Api)
+        ..NewJob::with_args(&EXPORT, json!(ExportArgs { export_id: id }), trigger)
     };
-    let job_id = jobs::insert_or_join(work.connection(), &job).await?.job_id;
+    let job_id = jobs::insert_or_join(connection, &job).await?.job_id;
     let export = NewExport {
         id,
         job_id,
@@ -79,12 +113,10 @@ pub async fn request_export(
         by: &spec.requested_by,
         file_name: &spec.file_name(),
     };
-    exports::insert(work.connection(), &export, now).await?;
+    exports::insert(connection, &export, now).await?;
     let requested = RequestedExport { id, job_id };
     // Without an outcome: the job adds it.
     let record = AuditRecord { details: spec.describe(), after: Some(json!(requested)), ..AuditRecord::default() };
-    audit.append_as(work.connection(), id, &record, now).await?;
-    work.commit(&requested).await?;
-    send_wakeup(redis, job.kind.queue, job_id).await;
+    audit.append_as(connection, id, &record, now).await?;
     Ok(requested)
 }

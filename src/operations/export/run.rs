@@ -27,12 +27,14 @@ use crate::clock::Clock;
 use crate::db::access::api_keys;
 use crate::db::exports::{self, ExportSize, FinishedExport};
 use crate::db::jobs::claims;
-use crate::db::{DbError, events};
+use crate::db::reports::runs;
+use crate::db::{DbError, events, jobs};
 use crate::domain::access::Principal;
 use crate::domain::access::key::KeyEnd;
 use crate::domain::event::Event;
-use crate::domain::job::Claim;
+use crate::domain::job::{Claim, JobId, NewJob, Trigger};
 use crate::domain::retention::EXPORT_DOWNLOAD_TIME;
+use crate::operations::enqueue_job::send_wakeup;
 use crate::operations::publish_events::publish_events;
 use crate::redis::Redis;
 
@@ -152,12 +154,29 @@ impl ExportRunner<'_> {
         self.check_key(&mut transaction, requested_by).await?;
         exports::finish(&mut transaction, id, finished, now).await?;
         claims::verify_claim(&mut transaction, claim, &progress(finished.size.rows, Some(finished.size.rows))).await?;
+        let delivery = enqueue_delivery(&mut transaction, id).await?;
         let ready = Event::ExportReady { id, audience: Some(requested_by.file_audience()) };
         let recorded = events::insert(&mut transaction, vec![ready], now).await?;
         transaction.commit().await.map_err(DbError::from)?;
         publish_events(self.redis, &recorded).await;
+        if let Some((queue, job_id)) = delivery {
+            send_wakeup(self.redis, queue, job_id).await;
+        }
         Ok(())
     }
+}
+
+/// If a report waits for the export, enqueues the job that delivers it. The job that ordered the export may not have ended yet, so it
+/// is not joined.
+async fn enqueue_delivery(
+    connection: &mut PgConnection,
+    export_id: Uuid,
+) -> Result<Option<(&'static str, JobId)>, DbError> {
+    let Some(run_id) = runs::find_of_export(connection, export_id).await? else { return Ok(None) };
+    let job = NewJob { force: true, ..NewJob::deliver_report(run_id, Trigger::Schedule) };
+    let job_id = jobs::insert_or_join(connection, &job).await?.job_id;
+    runs::set_job(connection, run_id, job_id).await?;
+    Ok(Some((job.kind.queue, job_id)))
 }
 
 /// The file of an attempt that has not ended: deleted with it if the job is cancelled, fails or is handed back.

@@ -1,5 +1,6 @@
 //! What a job exports: the data, the file options and the user who requested it.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use super::workbook::WorkbookFile;
 use crate::db::DbError;
 use crate::db::count::Count;
 use crate::domain::access::Principal;
+use crate::domain::day::DayRange;
 use crate::tabular::columns::{ColumnError, select_columns};
 use crate::tabular::lines::LineFormat;
 use crate::tabular::xlsx::MAX_SHEET_ROWS;
@@ -73,6 +75,26 @@ impl ExportSpec {
     #[must_use]
     pub fn file_name(&self) -> String {
         with_source!(&self.kind, source => source.file_name(self.options.format))
+    }
+
+    /// The same export as requested at `now`, of these days if they are given.
+    #[must_use]
+    pub fn for_days(self, days: Option<DayRange>, now: DateTime<Utc>) -> Self {
+        let kind = match (self.kind, days) {
+            (ExportKind::Transactions(export), Some(days)) => ExportKind::Transactions(export.for_days(days)),
+            (ExportKind::Reconciliation(mut export), days) => {
+                export.requested_at = now;
+                if let Some(days) = days {
+                    (export.filter.from_date, export.filter.to_date) = (Some(days.from()), Some(days.to()));
+                }
+                ExportKind::Reconciliation(export)
+            }
+            (ExportKind::MetricsSummary(export), Some(days)) => {
+                ExportKind::MetricsSummary(MetricsSummaryExport { days, ..export })
+            }
+            (kind, _) => kind,
+        };
+        Self { kind, ..self }
     }
 
     /// Fails if a requested column does not exist.

@@ -71,6 +71,23 @@ impl ExportStore {
         ExportWriter { sink, bytes: 0 }
     }
 
+    /// Whether files of reports can be kept: in an object store, but not in the database, which they would fill.
+    #[must_use]
+    pub fn keeps_reports(&self) -> bool {
+        matches!(self, Self::Objects(_))
+    }
+
+    /// A file of a report, which does not expire. `None` if the store does not keep any.
+    #[must_use]
+    pub fn create_report(&self, folder: &str, name: &str) -> Option<ExportWriter> {
+        match self {
+            Self::Database(..) => None,
+            Self::Objects(files) => {
+                Some(ExportWriter { sink: Sink::Objects(files.create_kept(folder, name)), bytes: 0 })
+            }
+        }
+    }
+
     /// The bytes of a file in `range`, read as fast as they are consumed.
     pub async fn read(
         &self,

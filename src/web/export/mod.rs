@@ -1,10 +1,7 @@
 //! Exports: files that are sent at once, or created by a job and downloaded later.
 
 mod download;
-mod from_query;
 mod paced;
-mod query;
-mod request_body;
 mod requests;
 mod stored_file;
 
@@ -16,9 +13,9 @@ use poem::{Request, Result};
 use poem_openapi::OpenApi;
 
 use self::download::Download;
-use self::from_query::ParsedExport;
-use self::query::{FileQuery, FileZoneQuery};
 use super::filters::discrepancies::DiscrepancyQuery;
+use super::filters::export::from_query::{self, ParsedExport};
+use super::filters::export::query::{FileQuery, FileZoneQuery};
 use super::filters::metrics::MetricsQuery;
 use super::filters::payshack::MetadataQuery;
 use super::filters::transactions::TransactionQuery;

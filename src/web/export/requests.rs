@@ -11,7 +11,6 @@ use poem_openapi::{Object, OpenApi};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::request_body::ExportRequest;
 use super::stored_file::{RangeNotSatisfiable, StoredFile, etag, requested_part};
 use crate::db::exports;
 use crate::domain::job::JobState;
@@ -21,6 +20,7 @@ use crate::operations::export::open::{
 };
 use crate::operations::export::request::{RequestExportError, RequestedExport, request_export};
 use crate::operations::idempotency::IdempotencyError;
+use crate::web::filters::export::request_body::ExportRequest;
 use crate::web::http::accepted::Accepted;
 use crate::web::http::auth::Caller;
 use crate::web::http::body::Body;
@@ -247,7 +247,7 @@ impl Failure for OpenError {
     fn into_problem(self) -> Problem {
         match self {
             Self::Access(error) => error.into(),
-            Self::NotAvailable(detail) => Problem::new(ProblemCode::Conflict, detail),
+            Self::NotReady | Self::Removed => Problem::new(ProblemCode::Conflict, self.to_string()),
         }
     }
 }

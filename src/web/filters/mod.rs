@@ -1,6 +1,7 @@
 //! Filters that several resources share, such as a list and its export.
 
 pub(in crate::web) mod discrepancies;
+pub(in crate::web) mod export;
 pub(crate) mod metrics;
 pub(in crate::web) mod payshack;
 pub(crate) mod transactions;

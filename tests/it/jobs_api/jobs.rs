@@ -65,7 +65,7 @@ async fn invalid_and_forbidden_requests_are_rejected() {
             422,
             "sync-payshack-metadata, replay-quarantine, reconcile, export, deliver-webhook, evaluate-alerts",
         ),
-        (get("jobs?queue=fast"), 422, "export, maintenance, reconciliation, sync"),
+        (get("jobs?queue=fast"), 422, "export, maintenance, reconciliation, reports, sync"),
         (get("jobs?cursor=forged"), 422, "cursor"),
         (get("jobs/17"), 422, "must be a UUID"),
         (get(unknown), 404, "there is no such job"),

@@ -12,6 +12,7 @@ use crate::db::snapshot::Snapshot;
 use crate::db::transactions::search;
 use crate::db::transactions::search::export::TransactionStream;
 use crate::db::transactions::search::{FoundTransaction, RollupCount, SortBy, SortOrder, TransactionFilter};
+use crate::domain::day::DayRange;
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::masking::PiiAccess;
 use crate::domain::metrics::query::{MetricFilter, payment_count};
@@ -86,6 +87,16 @@ pub struct TransactionsExport {
     pub order: SortOrder,
     #[serde(rename = "sight")]
     pub pii_access: PiiAccess,
+}
+
+impl TransactionsExport {
+    /// The same export of payments that were created on these days.
+    #[must_use]
+    pub fn for_days(self, days: DayRange) -> Self {
+        let range = days.time_range();
+        let filter = TransactionFilter { from: Some(range.from), until: Some(range.until), ..self.filter };
+        Self { filter, days: (Some(days.from()), Some(days.to())), zone: days.zone(), ..self }
+    }
 }
 
 impl ExportSource for TransactionsExport {

@@ -73,6 +73,8 @@ pub(in crate::web) enum Tag {
     Webhooks,
     /// Rules about payments and about the service, and the alerts that they have raised.
     Alerts,
+    /// Digests and exports that are sent regularly.
+    Reports,
     /// Keys and the audit log.
     Access,
 }

@@ -17,7 +17,7 @@ use crate::web::state::State;
 
 string_enum! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-    pub(super) enum ExportName {
+    pub(in crate::web) enum ExportName {
         #[default]
         Transactions = "transactions",
         Reconciliation = "reconciliation",
@@ -31,7 +31,7 @@ named_enum!(ExportName, "ExportName", ExportName::ALL, "What is exported, as in 
 request_fields! {
     /// An export to create. The filters and the options of the file are either separate fields, or together in `query`.
     #[oai(example)]
-    pub(super) struct ExportRequest {
+    pub(in crate::web) struct ExportRequest {
         /// What is exported.
         export: ExportName,
         /// The query string of `GET /export/{export}`, for example `format=xlsx&status=success&from_date=2026-01-01`.
@@ -71,6 +71,12 @@ impl Example for ExportRequest {
 }
 
 impl ExportRequest {
+    /// The export of a schedule. Its days follow from the period of the schedule.
+    pub(in crate::web) fn of_schedule(export: ExportName, filters: Object, file: FileQuery, zone: Zone) -> Self {
+        let FileQuery { format, columns, excel } = file;
+        Self { export, query: None, filters: Some(filters), format, columns, timezone: Some(zone), excel }
+    }
+
     #[expect(clippy::unused_self, reason = "request_fields! calls every check with the struct")]
     fn check(&self, fields: &mut Fields) {
         let others = ["filters", "format", "columns", "timezone", "excel"];
@@ -79,7 +85,7 @@ impl ExportRequest {
         }
     }
 
-    pub(super) fn spec(self, state: &State, caller: &Caller) -> Result<ExportSpec, Problem> {
+    pub(in crate::web) fn spec(self, state: &State, caller: &Caller) -> Result<ExportSpec, Problem> {
         let read = self.read(state, caller);
         let (kind, options) =
             if self.query.is_some() { read? } else { read.map_err(|problem| problem.within("filters"))? };

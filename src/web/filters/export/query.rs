@@ -10,17 +10,17 @@ request_fields! {
     /// The options of the file.
     pub(in crate::web) struct FileQuery {
         /// The format; default: `csv`.
-        pub(super) format: Option<Format>,
+        pub(in crate::web) format: Option<Format>,
         /// The columns, in this order; default: all columns.
-        pub(super) columns: Vec<String>,
+        pub(in crate::web) columns: Vec<String>,
         /// Whether CSV starts with a byte order mark, so that Excel reads it as UTF-8; default: `false`.
-        pub(super) excel: Option<bool>,
+        pub(in crate::web) excel: Option<bool>,
     }
 }
 
 impl FileQuery {
     /// `zone` is the time zone of the times in the file.
-    pub(super) fn options(self, zone: Tz) -> FileOptions {
+    pub(in crate::web) fn options(self, zone: Tz) -> FileOptions {
         FileOptions {
             format: self.format.unwrap_or_default(),
             columns: self.columns,
@@ -35,12 +35,12 @@ request_fields! {
     pub(in crate::web) struct FileZoneQuery {
         /// The time zone of the times in the file (IANA name); default: `RECONCILIATION_TIMEZONE` for discrepancies,
         /// otherwise `REPORT_TIMEZONE`.
-        pub(super) timezone: Option<Zone>,
+        pub(in crate::web) timezone: Option<Zone>,
     }
 }
 
 impl FileZoneQuery {
-    pub(super) fn zone(&self, default: Tz) -> Tz {
+    pub(in crate::web) fn zone(&self, default: Tz) -> Tz {
         self.timezone.map_or(default, |Zone(zone)| zone)
     }
 }

@@ -16,9 +16,9 @@ use crate::web::http::auth::Caller;
 use crate::web::http::problem::Problem;
 use crate::web::state::State;
 
-pub(super) type ParsedExport<S> = (S, FileOptions);
+pub(in crate::web) type ParsedExport<S> = (S, FileOptions);
 
-pub(super) fn transactions(
+pub(in crate::web) fn transactions(
     state: &State,
     caller: &Caller,
     query: TransactionQuery,
@@ -31,7 +31,7 @@ pub(super) fn transactions(
     Ok((export, file.options(zone)))
 }
 
-pub(super) fn reconciliation(
+pub(in crate::web) fn reconciliation(
     state: &State,
     caller: &Caller,
     query: &DiscrepancyQuery,
@@ -46,7 +46,7 @@ pub(super) fn reconciliation(
     ))
 }
 
-pub(super) fn metrics_summary(
+pub(in crate::web) fn metrics_summary(
     state: &State,
     caller: &Caller,
     query: &MetricsQuery,
@@ -56,7 +56,7 @@ pub(super) fn metrics_summary(
     Ok((MetricsSummaryExport { filter: query.filter(caller)?, days }, file.options(days.zone())))
 }
 
-pub(super) fn payshack_clients(
+pub(in crate::web) fn payshack_clients(
     state: &State,
     caller: &Caller,
     query: MetadataQuery,
