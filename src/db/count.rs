@@ -19,9 +19,10 @@ impl Count {
     }
 }
 
-impl std::ops::AddAssign for Count {
-    fn add_assign(&mut self, other: Self) {
-        self.total += other.total;
-        self.exact &= other.exact;
+impl std::ops::Add for Count {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { total: self.total + other.total, exact: self.exact && other.exact }
     }
 }

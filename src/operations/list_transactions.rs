@@ -9,7 +9,7 @@ use std::future::Future;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, select, try_join};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 
@@ -105,23 +105,28 @@ async fn count_by_amount_band(
     filter: &TransactionFilter,
     query: &MetricQuery,
 ) -> Result<Count, MetricsError> {
-    let answer = metrics.query(query).await?;
-    Ok(add_partial_bands(&mut *acquire(pool).await?, filter, &answer.rows).await?)
+    let partial = async { Ok(count_partial_bands(&mut *acquire(pool).await?, filter).await?) };
+    let (answer, partial) = try_join(metrics.query(query), partial).await?;
+    Ok(partial + count_whole_bands(filter, &answer.rows))
 }
 
-/// Adds up the counts of the amount bands that lie within the filter, and counts the transactions in the partial bands at
-/// both ends of its range.
-pub(super) async fn add_partial_bands(
+/// Adds up the counts of the amount bands that lie within the filter.
+pub(super) fn count_whole_bands(filter: &TransactionFilter, rows: &[MetricRow]) -> Count {
+    let (bands, _) = filter.amounts.in_bands();
+    let within = rows.iter().filter(|row| bands.iter().any(|band| band.as_str() == row.member));
+    Count { total: payment_count(within), exact: true }
+}
+
+/// Counts the transactions in the partial bands at both ends of the range of the filter.
+pub(super) async fn count_partial_bands(
     connection: &mut PgConnection,
     filter: &TransactionFilter,
-    rows: &[MetricRow],
 ) -> Result<Count, DbError> {
-    let (bands, partial) = filter.amounts.in_bands();
-    let within = rows.iter().filter(|row| bands.iter().any(|band| band.as_str() == row.member));
-    let mut count = Count { total: payment_count(within), exact: true };
+    let (_, partial) = filter.amounts.in_bands();
+    let mut count = NONE;
     for amounts in partial {
         let filter = TransactionFilter { amounts, ..filter.clone() };
-        count += search::count(&mut *connection, &filter, u64::MAX).await?;
+        count = count + search::count(&mut *connection, &filter, u64::MAX).await?;
     }
     Ok(count)
 }

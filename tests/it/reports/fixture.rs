@@ -145,7 +145,8 @@ fn store(folder: &TempDir) -> String {
 /// The headers and parts of a message with their encodings removed, as far as reports use them.
 pub(super) fn decoded(message: &str) -> String {
     let boundary = message.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("several parts");
-    let parts = message.split(&format!("--{boundary}"));
+    let boundary = format!("--{boundary}");
+    let parts = message.split(&boundary);
     let encoding = |part: &str| {
         let name = part.split("Content-Transfer-Encoding: ").nth(1).and_then(|rest| rest.lines().next());
         name.unwrap_or_default().to_owned()

@@ -20,7 +20,7 @@ use crate::domain::money::format_decimal;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 use crate::operations::export::source::{ExportSource, RowReader, active_filters};
-use crate::operations::list_transactions::add_partial_bands;
+use crate::operations::list_transactions::{count_partial_bands, count_whole_bands};
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
@@ -181,7 +181,7 @@ impl RowReader for TransactionReader {
             }
             RollupCount::ByAmountBand(query) => {
                 let rows = sums::list(&mut *connection, &query).await?;
-                add_partial_bands(connection, filter, &rows).await?
+                count_whole_bands(filter, &rows) + count_partial_bands(connection, filter).await?
             }
             RollupCount::UpperBound(query) => {
                 let at_most = payment_count(&sums::list(&mut *connection, &query).await?);
