@@ -94,7 +94,7 @@ async fn measure_csv(system: &TestSystem, web: &Web, count: u64) {
 async fn measure_workbook(system: &TestSystem, web: &Web, count: u64) {
     let worker = system.start_jobs_with(&["worker"], &[("LOG_LEVEL", "warn")]);
     // A small export for warm-up.
-    create_and_wait(web, "format=xlsx&columns=id&project=nobody").await;
+    create_and_wait(web, "format=xlsx&columns=id&project=unknown-project").await;
     let before = worker.memory_mib(Memory::Resident);
     let started = Instant::now();
     let export = create_and_wait(web, &format!("format=xlsx&columns={COLUMNS}")).await;

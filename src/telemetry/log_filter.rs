@@ -1,7 +1,7 @@
 //! Which log lines and spans there are: the lines that `LOG_LEVEL` names, and every span that can be a step of a trace, so that a
 //! line has the fields of its spans at any level.
 //!
-//! One filter for all layers. A filter for each was rejected: whoever only asks whether a line is wanted (sqlx does, for each
+//! One filter for all layers. A filter for each was rejected: code that only asks whether a line is wanted (sqlx does, for each
 //! statement) leaves the answer of such filters behind, and the next span would be taken for unwanted.
 
 use tracing::level_filters::LevelFilter;

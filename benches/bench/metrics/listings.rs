@@ -83,7 +83,7 @@ fn filters(payments: &Payments) -> Vec<Endpoint> {
         by("kind", "payout"),
         by("project", "project-7"),
         by("project", &rare_project),
-        by("project", "nobody"),
+        by("project", "unknown-project"),
         by("status", Status::Success.as_str()),
         by("status", Status::Pending.as_str()),
         by("status", Status::Unknown.as_str()),
@@ -130,7 +130,7 @@ async fn deep_pages(web: &Web, payments: &Payments) -> Endpoint {
     }
 }
 
-/// Searches for parts of existing values, each of another payment; for one that most have, and for one that none has.
+/// Searches for parts of existing values, each of another payment; for a text in most payments, and for one in none.
 fn searches(payments: &Payments) -> Vec<Endpoint> {
     let part = |of: &dyn Fn(u64) -> Option<String>| -> Vec<String> {
         (0..).filter_map(|query| of(number_of(payments, query))).take(QUERIES.try_into().unwrap_or_default()).collect()
@@ -143,8 +143,8 @@ fn searches(payments: &Payments) -> Vec<Endpoint> {
         search("part of an e-mail", &part(&email)),
         search("part of an id", &part(&id)),
         search("part of a UTR", &part(&utr)),
-        search("what most have", &vec!["example.com".to_owned(); 20]),
-        search("what none has", &vec!["nobody-at-all".to_owned(); 20]),
+        search("a common text", &vec!["example.com".to_owned(); 20]),
+        search("an unknown text", &vec!["no-match-at-all".to_owned(); 20]),
     ]
 }
 

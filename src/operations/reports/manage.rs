@@ -1,7 +1,7 @@
 //! Creates, changes, deletes and runs schedules.
 //!
 //! A schedule belongs to the key that created it, and its reports contain what that key may see. A change by another key does not
-//! alter this, so that nobody widens a report by renaming it; who wants to be the owner says so.
+//! alter this, so that renaming a report never widens it; a request that takes over the ownership says so.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Value, json};

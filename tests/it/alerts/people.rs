@@ -103,7 +103,7 @@ async fn alerts_wait_are_muted_acknowledged_and_resolved() {
     assert_eq!(
         announced(&fixture).await,
         ["fired records", "resolved records"].repeat(3),
-        "who was told learns the end"
+        "the end reaches everyone who got the alert"
     );
     assert_eq!(fixture.send(Method::PATCH, &path, &json!({"name": "x"})).await.status, 404);
 }

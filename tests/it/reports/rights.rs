@@ -19,7 +19,7 @@ async fn reports_have_the_rights_of_their_owner_and_stop_with_the_key() {
     let scoped = create_key(&fixture.system, "operator", &[&project]);
     let other = create_key(&fixture.system, "admin", &["no such project"]);
 
-    // Only its project, whoever runs it.
+    // Only its project, even if another key runs it.
     let digest = fixture.create(&scoped, json!({"destination": "object_store", "folder": "scoped"})).await;
     let html = fixture.file(&fixture.run(&digest).await);
     assert!(html.contains(&format!("Only these projects: {project}.")) && !html.contains("Incidents"), "{html}");
