@@ -7,6 +7,7 @@ mod redis;
 mod rollups;
 mod traces;
 mod transport;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -162,6 +163,7 @@ async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, thoroug
         Err(error) => Finding::Failed(format!("database: {error}")),
     };
     let mut findings = vec![writable, check_version(&pool).await, schema, connections, keys];
+    findings.extend(webhooks::check_webhooks(&pool).await);
     if thoroughness.rollups {
         findings.push(
             rollups::check_rollups(&pool).await.unwrap_or_else(|error| Finding::Failed(format!("metrics: {error}"))),

@@ -188,6 +188,12 @@ pub async fn list(pool: &PgPool, window: &PageWindow<TimeCursor>) -> Result<Vec<
     rows.into_iter().map(Webhook::try_from).collect()
 }
 
+/// The current secret of each, encrypted.
+pub async fn list_sealed_secrets(pool: &PgPool) -> Result<Vec<(Uuid, Vec<u8>)>, DbError> {
+    let rows = sqlx::query!("SELECT id, secret FROM webhooks").fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.secret)).collect())
+}
+
 pub async fn count(executor: impl PgExecutor<'_>) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM webhooks"#).fetch_one(executor).await?;
     Ok(count.unsigned_abs())

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Endpoint, WEBHOOKS, bring_forward, counts, execute, new_transactions, ok, record, record_together, send};
 use crate::harness::eventually;
+use crate::harness::programs::{Program, run};
 use crate::harness::test_system::{TestSystem, Web, items};
 use crate::harness::webhook_receiver::{Answer, WebhookReceiver};
 
@@ -74,6 +75,32 @@ async fn admins_manage_webhooks_and_their_secrets() {
     let keyless = system.start_web_with(&[("WEBHOOK_ENCRYPTION_KEY", "")]).await;
     let refused = send(&keyless, POST, WEBHOOKS, Some(&json!({"url": receiver.url}))).await;
     assert!(refused.status == 409 && refused.text.contains("WEBHOOK_ENCRYPTION_KEY"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn check_says_whether_the_secrets_can_be_read() {
+    let system = TestSystem::start(&[]).await;
+    let (key, other) = ("a".repeat(64), "b".repeat(64));
+    let check = |key: &str| {
+        let settings = system.settings().into_iter().chain([("WEBHOOK_ENCRYPTION_KEY", key.to_owned())]);
+        let output = run(Program::Psp, &["check"], settings);
+        assert!(output.status.success(), "the programs start: {output:?}");
+        output.stdout.lines().find(|line| line.contains("webhooks: ")).expect("a line").to_owned()
+    };
+    assert!(check("").starts_with("ok    webhooks: there are none"));
+    let (web, receiver) = (
+        system.start_web_with(&[("WEBHOOK_ENCRYPTION_KEY", &key)]).await,
+        WebhookReceiver::start(Answer::Status(204)).await,
+    );
+    Endpoint::create(&web, &receiver, json!({})).await;
+    for (key, finding) in [
+        (String::new(), "warn  webhooks: nothing can be delivered to 1; set WEBHOOK_ENCRYPTION_KEY"),
+        (other.clone(), "warn  webhooks: WEBHOOK_ENCRYPTION_KEY reads the secrets of 0 of 1"),
+        (format!("{other},{key}"), "ok    webhooks: WEBHOOK_ENCRYPTION_KEY reads the secrets of all 1"),
+    ] {
+        let line = check(&key);
+        assert!(line.starts_with(finding), "{line}");
+    }
 }
 
 async fn refuses_invalid_properties(web: &Web, receiver: &WebhookReceiver) {
