@@ -24,7 +24,7 @@ async fn full_disk_loses_nothing_acknowledged_and_work_resumes() {
     let busy = BusySystem::start(Servers::with_postgres(&postgres).await).await;
     let (system, web) = (&busy.system, &busy.web);
 
-    postgres.fill_disk();
+    postgres.fill_disk().await;
     let health = wait_for_problem(web, 503, "the disk of PostgreSQL is full").await;
     assert_eq!((&health["status"], &health["services"]["database"]), (&json!("unhealthy"), &json!("down")));
     let (acknowledged, refusal) = request_exports_until_refused(web).await;

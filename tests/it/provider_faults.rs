@@ -43,9 +43,13 @@ async fn single_faults_neither_lose_nor_change_records() {
         system.sandbox.replace_faults(json!({fault: rate, "timeout-seconds": 2})).await;
         system.sandbox.create_and_change(15, 15).await;
         system.sandbox.clear_requests().await;
-        sync_everything(&system, fault).await;
-        if affects_requests(fault) {
-            assert!(count_faults(&system, fault).await > 0, "{fault} did not happen");
+        // A rare fault can miss all requests of the first round.
+        for round in 0.. {
+            assert!(round < 10, "{fault} did not happen");
+            sync_everything(&system, fault).await;
+            if !affects_requests(fault) || count_faults(&system, fault).await > 0 {
+                break;
+            }
         }
         assert_matches_sandbox(&system).await;
     }

@@ -206,8 +206,13 @@ impl PrivatePostgres {
         tokio::task::spawn_blocking(starting).await.expect("the server starts")
     }
 
-    /// Fills its file system. [`Self::empty_disk`] undoes it.
-    pub(crate) fn fill_disk(&self) {
+    /// Fills its file system, with room left only in the segments of its log: a server that finds none for its log stops, and cannot
+    /// say that the disk is full. [`Self::empty_disk`] undoes it.
+    pub(crate) async fn fill_disk(&self) {
+        let mut superuser = self.connect_as_superuser().await;
+        for statement in ["SELECT pg_switch_wal()", "CHECKPOINT"] {
+            superuser.execute(statement).await.expect("a superuser may");
+        }
         let mut ballast = std::fs::File::create(self.ballast()).expect("root can write");
         for block in [1 << 20, 1 << 12] {
             while ballast.write_all(&vec![0; block]).is_ok() {}
@@ -232,17 +237,21 @@ impl PrivatePostgres {
             std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("our own file");
             chown(&path, Some(owner.uid()), Some(owner.gid())).expect("our own file");
         }
-        let password =
-            std::fs::read_to_string(self.folder.join("postgres/superuser")).expect("a server that was started");
-        let mut url = Url::parse(&self.url).expect("a URL");
-        url.set_username("postgres").and_then(|()| url.set_password(Some(password.trim()))).expect("a URL with a host");
-        let mut superuser = PgConnection::connect(url.as_str()).await.expect("the server runs");
+        let mut superuser = self.connect_as_superuser().await;
         superuser.execute("ALTER SYSTEM SET ssl = on").await.expect("a superuser may");
         superuser.execute("SELECT pg_reload_conf()").await.expect("a superuser may");
         eventually("the server to offer TLS", || async {
             PgConnection::connect(&format!("{}?sslmode=require", self.url)).await.ok()
         })
         .await;
+    }
+
+    async fn connect_as_superuser(&self) -> PgConnection {
+        let password =
+            std::fs::read_to_string(self.folder.join("postgres/superuser")).expect("a server that was started");
+        let mut url = Url::parse(&self.url).expect("a URL");
+        url.set_username("postgres").and_then(|()| url.set_password(Some(password.trim()))).expect("a URL with a host");
+        PgConnection::connect(url.as_str()).await.expect("the server runs")
     }
 
     /// Stops it, which closes all connections.
