@@ -18,6 +18,9 @@ async fn reports_have_the_rights_of_their_owner_and_stop_with_the_key() {
     let project = project.fetch_one(&fixture.system.pool).await.expect("a project");
     let scoped = create_key(&fixture.system, "operator", &[&project]);
     let other = create_key(&fixture.system, "admin", &["no such project"]);
+    for key in [&scoped, &other] {
+        fixture.wait_until_known(key).await;
+    }
 
     // Only its project, even if another key runs it.
     let digest = fixture.create(&scoped, json!({"destination": "object_store", "folder": "scoped"})).await;
@@ -113,6 +116,14 @@ async fn reports_have_the_rights_of_their_owner_and_stop_with_the_key() {
 }
 
 impl Fixture {
+    /// The web process reads the keys about once a second.
+    async fn wait_until_known(&self, key: &str) {
+        crate::harness::eventually("the key to be known", || async {
+            (self.send(key, Method::GET, SCHEDULES, &Value::Null).await.status == 200).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until the job of a run has failed, and until the run says so.
     async fn wait_for_failed(&self, schedule: &str, run: &Value) -> Value {
         crate::harness::eventually("the run to fail", || async {
