@@ -104,7 +104,7 @@ impl ObjectFiles {
     /// A file that [`Self::prune`] leaves, in a folder whose parts are separated by `/`.
     #[must_use]
     pub fn create_kept(&self, folder: &str, name: &str) -> ObjectWriter {
-        let folder = folder.split('/').fold(self.kept(), |path, part| path.join(part));
+        let folder = folder.split('/').fold(self.kept(), Path::join);
         self.create_at(folder.join(name))
     }
 

@@ -49,8 +49,14 @@ async fn coverage(test: &TwoProjects, policy: &Policy) -> Coverage {
         "listReconciliationResults" => Coverage::List(test.run_id.to_string()),
         "getTransaction" => object("transactions").await,
         "getDiscrepancy" => object("discrepancies").await,
-        "getExport" | "downloadExport" | "streamEvents" | "openWebSocket" | "openWebSocketAlias" => Coverage::Elsewhere,
-        "listReportSchedules" | "getReportSchedule" | "listReportRuns" => Coverage::Elsewhere,
+        "getExport"
+        | "downloadExport"
+        | "streamEvents"
+        | "openWebSocket"
+        | "openWebSocketAlias"
+        | "listReportSchedules"
+        | "getReportSchedule"
+        | "listReportRuns" => Coverage::Elsewhere,
         other => panic!("{other} is limited by project scope: say here how, so that this is tested"),
     }
 }

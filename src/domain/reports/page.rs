@@ -27,12 +27,7 @@ impl Page {
         let mut text = format!("{}\n", self.title);
         for block in &self.blocks {
             text.push('\n');
-            match block {
-                Block::Heading(heading) => text += &format!("{heading}\n{}\n", "-".repeat(heading.chars().count())),
-                Block::Paragraph(paragraph) | Block::Link(paragraph) => text += &format!("{paragraph}\n"),
-                Block::List(items) => items.iter().for_each(|item| text += &format!("- {item}\n")),
-                Block::Table { header, rows } => text += &table_text(header, rows),
-            }
+            text.push_str(&block_text(block));
         }
         text
     }
@@ -49,9 +44,23 @@ impl Page {
     }
 }
 
+fn block_text(block: &Block) -> String {
+    match block {
+        Block::Heading(heading) => format!("{heading}\n{}\n", "-".repeat(heading.chars().count())),
+        Block::Paragraph(paragraph) | Block::Link(paragraph) => format!("{paragraph}\n"),
+        Block::List(items) => lines(items.iter().map(|item| format!("- {item}"))),
+        Block::Table { header, rows } => table_text(header, rows),
+    }
+}
+
+/// Each line with its end.
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|line| [line, "\n".to_owned()]).collect()
+}
+
 fn table_text(header: &[String], rows: &[Vec<String>]) -> String {
-    let lines = || std::iter::once(header).chain(rows.iter().map(Vec::as_slice));
-    let width = |column: usize| lines().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
+    let table = || std::iter::once(header).chain(rows.iter().map(Vec::as_slice));
+    let width = |column: usize| table().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..header.len()).map(|column| width(column).unwrap_or_default()).collect();
     let line = |cells: &[String]| {
         let cells = cells.iter().zip(&widths).enumerate();
@@ -60,9 +69,9 @@ fn table_text(header: &[String], rows: &[Vec<String>]) -> String {
                 if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
             },
         );
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    lines().map(line).collect()
+    lines(table().map(line))
 }
 
 fn block_html(block: &Block) -> String {
@@ -74,8 +83,8 @@ fn block_html(block: &Block) -> String {
             format!("<p><a href=\"{address}\">{address}</a></p>\n")
         }
         Block::List(items) => {
-            let items: String = items.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
-            format!("<ul>{items}</ul>\n")
+            let items: Vec<String> = items.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
+            format!("<ul>{}</ul>\n", items.concat())
         }
         Block::Table { header, rows } => {
             let head = row_html("th", header);

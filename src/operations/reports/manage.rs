@@ -15,6 +15,7 @@ use crate::db::reports::schedules::{self, ReportSchedule};
 use crate::db::{DbError, webhooks};
 use crate::domain::access::{Principal, ProjectScope};
 use crate::domain::job::DELIVER_REPORT;
+use crate::domain::reports::recipients::Address;
 use crate::domain::reports::schedule::{Destination, ReportContent, ScheduleProperties};
 use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::operations::enqueue_job::send_wakeup;
@@ -32,7 +33,7 @@ pub(super) fn described(schedule: &ReportSchedule) -> Value {
     let destination = match &properties.destination {
         Destination::Webhook(id) => json!({"webhook_id": id}),
         Destination::Email(recipients) => {
-            json!({"recipients": recipients.iter().map(|address| address.as_str()).collect::<Vec<_>>()})
+            json!({"recipients": recipients.iter().map(Address::as_str).collect::<Vec<_>>()})
         }
         Destination::ObjectStore(folder) => json!({"folder": folder.as_str()}),
     };

@@ -120,7 +120,7 @@ impl ReportSchedulesApi {
             &state.pool,
             id.0,
             take_over,
-            |properties, owner| body.value.properties(&state, Some(properties), owner),
+            |properties, owner| body.value.properties(&state, Some(&properties), owner),
             &audit,
             now,
         );

@@ -98,10 +98,9 @@ impl ReportScheduleRequest {
     pub(super) fn properties(
         self,
         state: &State,
-        before: Option<ScheduleProperties>,
+        before: Option<&ScheduleProperties>,
         owner: &Principal,
     ) -> Result<ScheduleProperties, Problem> {
-        let before = before.as_ref();
         if before.is_none() && self.take_over.is_some() {
             return Err(Problem::field("take_over", "is only for changes: the caller owns a new schedule"));
         }

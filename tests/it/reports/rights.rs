@@ -230,8 +230,10 @@ async fn invalid_schedules_are_refused_and_valid_ones_are_audited() {
         let audit = fixture.web.get(&format!("/api/v1/audit?operation={operation}&outcome=succeeded")).await;
         assert_eq!(audit["total"], count, "{operation} {audit}");
     }
+}
 
-    // Without an object store and without allowed addresses, those destinations are refused.
+#[tokio::test]
+async fn destinations_without_their_settings_are_refused() {
     let plain = TestSystem::start(&[]).await;
     let web = plain.start_web().await;
     for (fields, expected) in [
