@@ -66,8 +66,10 @@ struct Readings {
 #[async_trait]
 impl MetricsSource for Scraper {
     async fn render(&self) -> String {
-        let readings = Box::pin(self.read()).await;
         let mut exposition = Exposition::default();
+        // Before the readings, which use a connection themselves: a scheduler has no other one.
+        self.write_connections(&mut exposition);
+        let readings = Box::pin(self.read()).await;
         self.write_process(&mut exposition, &readings);
         if let Some(installation) = &self.installation {
             let clients = (installation.live_clients)();
@@ -118,6 +120,9 @@ impl Scraper {
         exposition.set(&catalog::BUILD_INFO, &[self.process, env!("CARGO_PKG_VERSION")], 1.0);
         exposition.set(&catalog::DATABASE_UP, &[], number_of(readings.database_up));
         exposition.set(&catalog::REDIS_UP, &[], number_of(readings.redis_up));
+    }
+
+    fn write_connections(&self, exposition: &mut Exposition) {
         for (name, pool) in &self.pools {
             let (open, idle) = (u64::from(pool.size()), pool.num_idle() as u64);
             exposition.set_count(&catalog::DATABASE_CONNECTIONS, &[name, "idle"], idle.min(open));

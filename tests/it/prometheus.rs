@@ -5,12 +5,17 @@ mod deployed;
 mod scrape;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use nix::sys::signal::Signal;
+use psp_dashboard::clock::SystemClock;
 use psp_dashboard::observability::catalog::{ALL, ExportedBy};
+use psp_dashboard::observability::listener::MetricsSource;
+use psp_dashboard::operations::scrape::Scraper;
 use reqwest::Method;
 use serde_json::Value;
+use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
 use self::scrape::{Scrape, scrape};
@@ -71,6 +76,23 @@ async fn every_process_exports_its_metrics_and_they_agree_with_the_api() {
     assert_agrees(&of_web, &web).await;
     assert_counts(&of_worker, &system).await;
     assert_admins_only(&web).await;
+}
+
+/// A scheduler has one connection.
+#[tokio::test]
+async fn connection_that_a_scrape_needs_is_not_counted_as_used() {
+    let servers = Servers::start().await;
+    let pool = PgPoolOptions::new().max_connections(1).connect(&servers.database_url).await.expect("PostgreSQL runs");
+    let scraper = Scraper::new(
+        "scheduler",
+        ["one", "two"].map(|name| (name, pool.clone())),
+        servers.redis().await,
+        Arc::new(SystemClock),
+    );
+    let text = scraper.render().await;
+    for sample in ["{pool=\"one\",state=\"used\"} 0\n", "{pool=\"one\",state=\"idle\"} 1\n"] {
+        assert!(text.contains(&format!("psp_database_connections{sample}")), "{text}");
+    }
 }
 
 async fn make_noise(web: &Web, id: &str) {
