@@ -9,11 +9,13 @@ use crate::error::Error;
 use crate::fingerprint;
 use crate::growth;
 use crate::results::{Conditions, Measurement, Results, write_whole};
-use crate::tables::tables;
+use crate::tables::{missed, tables};
 
 const TEMPLATE: &str = "document.md";
 /// The measurement of which the growth is shown.
 const GROWING: &str = "metrics";
+/// What is written from the results of several measurements.
+const SUMMARIES: [&str; 2] = ["growth", "missed"];
 
 /// The written files by their path, relative to the project's folder.
 type Documents = BTreeMap<String, String>;
@@ -52,7 +54,7 @@ impl Project<'_> {
             return Err(Error::About { path, problem });
         }
         let mut text = template.clone();
-        for name in names {
+        for name in &names {
             let about = About::load(&folder, name)?;
             let code = fingerprint::of_code(self.root, &about.code)?;
             let section = section(name, &about, self.results.get(name), &code);
@@ -62,16 +64,18 @@ impl Project<'_> {
         let measured = self.results.get(GROWING).map_or(&[][..], |measurement| &measurement.results);
         let charts = growth::charts(measured);
         text = text.replace("{{growth}}\n", &growth::section(&charts));
+        let measurements = names.iter().filter_map(|name| Some((*name, &self.results.get(name)?.results[..])));
+        text = text.replace("{{missed}}\n", &missed(measurements));
         documents.extend(charts.into_iter().map(|chart| (format!("docs/{}", chart.file), chart.svg)));
         documents.insert("docs/performance.md".to_owned(), text);
         Ok(documents)
     }
 }
 
-/// The names in the template, except `growth`, which is written from the results of [`GROWING`].
+/// The names of measurements in the template.
 fn placeholders(template: &str) -> Vec<&str> {
     let lines = template.lines().filter_map(|line| line.strip_prefix("{{")?.strip_suffix("}}"));
-    lines.filter(|name| *name != "growth").collect()
+    lines.filter(|name| !SUMMARIES.contains(name)).collect()
 }
 
 fn section(name: &str, about: &About, measurement: Option<&Measurement>, code: &str) -> String {
@@ -120,7 +124,7 @@ mod tests {
             }
             let fixture = Self { folder, results: Results::default() };
             fixture.write("src/worker.rs", "let one = 1;\n");
-            fixture.write("benches/bench/about/document.md", "# Performance\n\n{{idle}}\n\n{{flush}}\n\n{{growth}}\n");
+            fixture.write("benches/bench/about/document.md", "# Performance\n\n{{missed}}\n\n{{idle}}\n\n{{flush}}\n\n{{growth}}\n");
             for name in ["idle", "flush"] {
                 fixture.write(&format!("benches/bench/about/{name}.md"), ABOUT);
             }

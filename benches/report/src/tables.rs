@@ -20,6 +20,24 @@ pub(crate) fn tables(entries: &[Entry]) -> String {
     tables.join("\n")
 }
 
+/// Every missed target, with the name of its measurement.
+pub(crate) fn missed<'a>(measurements: impl Iterator<Item = (&'a str, &'a [Entry])>) -> String {
+    let rows: Vec<Vec<String>> = measurements
+        .flat_map(|(name, entries)| entries.iter().map(move |entry| (name, entry)))
+        .filter(|(_, entry)| entry.met == Some(false))
+        .map(|(name, entry)| {
+            let what = [Some(separate_thousands(&entry.group)), Some(entry.name.clone()), entry.column.clone()];
+            let what: Vec<String> = what.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+            let target = entry.target.map(|target| limit(target, &entry.unit)).unwrap_or_default();
+            vec![format!("`{name}`"), escaped(&what.join(": ")), target, value(entry)]
+        })
+        .collect();
+    if rows.is_empty() {
+        return "All targets are met.\n".to_owned();
+    }
+    table(&["measurement", "result", "target", "measured"], rows.into_iter())
+}
+
 fn line_per_result(heading: &str, lines: &[&Entry]) -> String {
     let rows = lines.iter().map(|line| {
         let target = line.target.map(|target| limit(target, &line.unit)).unwrap_or_default();
@@ -110,6 +128,22 @@ mod tests {
              | measured | target | measured |\n| --- | --- | --- |\n\
              | a\\|b |  | 3 |\n"
         );
+    }
+
+    #[test]
+    fn missed_targets_are_listed_with_their_measurement() {
+        let idle = [
+            Entry::new("idle:", "statements", 1.7, "/s", Some(Target::AtMost(2.0))),
+            Entry::new("", "commands", 6.0, "/s", Some(Target::AtMost(5.0))),
+        ];
+        let metrics = [cell("overview", "p95", 16.0, Some(Target::AtMost(15.0)))];
+        assert_eq!(
+            missed([("idle", &idle[..]), ("metrics", &metrics[..])].into_iter()),
+            "| measurement | result | target | measured |\n| --- | --- | --- | --- |\n\
+             | `idle` | commands | at most 5/s | **6/s** |\n\
+             | `metrics` | 1,000,000 payments: overview: p95 | at most 15 ms | **16 ms** |\n"
+        );
+        assert_eq!(missed([("idle", &idle[..1])].into_iter()), "All targets are met.\n");
     }
 
     #[test]
