@@ -124,7 +124,10 @@ mod tests {
             }
             let fixture = Self { folder, results: Results::default() };
             fixture.write("src/worker.rs", "let one = 1;\n");
-            fixture.write("benches/bench/about/document.md", "# Performance\n\n{{missed}}\n\n{{idle}}\n\n{{flush}}\n\n{{growth}}\n");
+            fixture.write(
+                "benches/bench/about/document.md",
+                "# Performance\n\n{{missed}}\n\n{{idle}}\n\n{{flush}}\n\n{{growth}}\n",
+            );
             for name in ["idle", "flush"] {
                 fixture.write(&format!("benches/bench/about/{name}.md"), ABOUT);
             }
