@@ -17,6 +17,7 @@ mod ingest;
 mod metrics;
 mod payments;
 mod peers;
+mod questions;
 mod queue;
 mod reconcile;
 mod recording;
@@ -46,6 +47,7 @@ const MEASUREMENTS: &[(&str, Measure)] = &[
     ("freshness", || sync::measure_freshness().boxed_local()),
     ("reconcile", || reconcile::measure().boxed_local()),
     ("metrics", || metrics::measure().boxed_local()),
+    ("questions", || questions::measure().boxed_local()),
     ("replaced", || replaced_service::measure().boxed_local()),
     ("export", || export::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),
