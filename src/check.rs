@@ -18,7 +18,9 @@ use uuid::Uuid;
 
 use self::audit::check_audit;
 use self::finding::Finding;
-use crate::config::{AccessConfig, BootstrapKey, EnvVars, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig};
+use crate::config::{
+    AccessConfig, BootstrapKey, EnvVars, HttpConfig, ProvidersConfig, ServersConfig, WebConfig, WorkerConfig,
+};
 use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::db::connection_limit;
@@ -50,6 +52,7 @@ pub async fn check(thoroughness: &Thoroughness) -> ExitCode {
     let mut findings = vec![check_settings(), check_rates(&env_vars)];
     findings.extend(check_key_lengths());
     findings.extend(check_address());
+    findings.extend(check_parameters());
     match ServersConfig::read(&mut env_vars) {
         Some(servers) => {
             findings.extend(check_database(&servers.database, &env_vars, thoroughness).await);
@@ -92,6 +95,18 @@ fn check_key_lengths() -> Option<Finding> {
         Finding::Warning(format!(
             "keys: these of API_KEYS have fewer than 32 characters: {names}; replace them by longer ones"
         ))
+    })
+}
+
+/// `None` if they are refused, as they should be.
+fn check_parameters() -> Option<Finding> {
+    let http = HttpConfig::read(&mut EnvVars::from_process())?;
+    http.lenient_parameters.then(|| {
+        Finding::Warning(
+            "parameters: LENIENT_PARAMETERS=true, so a misspelt filter is ignored; remove it once X-Ignored-Parameters is in no \
+             response"
+                .to_owned(),
+        )
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EnvVars, Setting, number_in, seconds};
+use super::{EnvVars, Setting, Switch, number_in, seconds};
 
 #[derive(Debug, Clone, Copy)]
 pub struct HttpConfig {
@@ -16,6 +16,8 @@ pub struct HttpConfig {
     pub min_download_rate: u64,
     /// How long a file may be sent.
     pub max_download: Duration,
+    /// Whether unknown query parameters are ignored instead of refused.
+    pub lenient_parameters: bool,
 }
 
 impl HttpConfig {
@@ -25,12 +27,14 @@ impl HttpConfig {
         let idle_timeout = seconds(env, "HTTP_IDLE_TIMEOUT_SECONDS", "75", 75);
         let min_download_rate = env.optional(Setting::open("DOWNLOAD_MIN_BYTES_PER_SECOND", "32768"), 32_768_u64);
         let max_download = seconds(env, "DOWNLOAD_MAX_SECONDS", "1800", 1_800);
+        let lenient_parameters = env.optional(Setting::open("LENIENT_PARAMETERS", "true"), Switch(false));
         Some(Self {
             max_connections: max_connections? as usize,
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
             min_download_rate: min_download_rate?,
             max_download: max_download?,
+            lenient_parameters: lenient_parameters?.0,
         })
     }
 }

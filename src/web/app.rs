@@ -21,6 +21,7 @@ use super::http::auth::audit::Auditor;
 use super::http::auth::authorization::Authorization;
 use super::http::middleware::RequestMiddleware;
 use super::http::openapi::{self, Document};
+use super::http::parameters::KnownParameters;
 use super::http::server;
 use super::jobs::JobsApi;
 use super::jobs::queues::QueuesApi;
@@ -110,8 +111,10 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl E
     let network = (state.proxies.clone(), state.hosts.clone());
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
     let auditor = Arc::new(Auditor::new(state.pool.clone(), Arc::clone(&state.clock)));
+    let lenient = state.lenient_parameters;
     let routes = routes.data(Arc::clone(&access)).data(Arc::clone(&auditor));
     let routes = routes.data(Arc::clone(hub)).data(scraper).data(state);
+    let routes = KnownParameters::new(routes, document(), &events::WEBSOCKET_PARAMETERS, lenient);
     RequestMiddleware::new(Authorization::new(routes, access, auditor, limits), network, cors, requests)
 }
 

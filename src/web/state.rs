@@ -53,6 +53,7 @@ pub struct State {
     pub(in crate::web) limits: Arc<Limits>,
     pub(in crate::web) cors: Cors,
     pub(in crate::web) requests: RequestCounter,
+    pub(in crate::web) lenient_parameters: bool,
     pub(in crate::web) webhooks: WebhooksConfig,
     pub(in crate::web) report_recipients: AllowedRecipients,
 }
@@ -123,6 +124,7 @@ impl State {
             hosts: PublicHosts::new(&config.network.public_hosts),
             limits: Arc::new(limits),
             proxies: TrustedProxies::new(&config.network.trusted_proxies),
+            lenient_parameters: config.http.lenient_parameters,
             cors: Cors::new(config.access.allowed_origins.clone()),
             webhooks: config.webhooks.clone(),
             report_recipients: config.report_recipients.clone(),

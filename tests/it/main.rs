@@ -49,6 +49,7 @@ mod migrations;
 mod moving_lists;
 mod outbound;
 mod packed_days;
+mod parameters;
 mod problems;
 mod procfile;
 mod programs;

@@ -117,7 +117,7 @@ fn declared_errors_are_in_the_document() {
         let responses = document["paths"][path][method]["responses"].as_object().expect("responses");
         responses.keys().cloned().collect()
     };
-    assert_eq!(statuses("/api/v1/me", "get"), ["200", "401", "403", "414", "421", "429", "431", "500", "503"]);
+    assert_eq!(statuses("/api/v1/me", "get"), ["200", "401", "403", "414", "421", "422", "429", "431", "500", "503"]);
     assert_eq!(
         statuses("/api/v1/jobs/{id}", "get"),
         ["200", "401", "403", "404", "414", "421", "422", "429", "431", "500", "503"]
@@ -126,6 +126,23 @@ fn declared_errors_are_in_the_document() {
         statuses("/api/v1/jobs/{id}/cancel", "post"),
         ["202", "401", "403", "404", "409", "414", "415", "421", "422", "429", "431", "500", "503"]
     );
+}
+
+/// Otherwise, its parameters would be refused as unknown.
+#[test]
+fn parameters_of_every_operation_are_known() {
+    let described: BTreeSet<String> = document().query_parameters().map(|(operation, _)| operation).collect();
+    let outside = events::WEBSOCKET_PARAMETERS.map(|(operation, _)| operation);
+    for policy in POLICIES {
+        let is_page = policy.role.is_none() && !policy.path.starts_with("/api/v1");
+        assert!(
+            is_page || described.contains(policy.operation) || outside.contains(&policy.operation),
+            "{}",
+            policy.operation
+        );
+    }
+    let names: Vec<String> = document().query_parameters().flat_map(|(_, names)| names).collect();
+    assert!(names.iter().all(|name| !name.starts_with('_')), "names that begin with _ are free: {names:?}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ use poem_openapi::OpenApi;
 pub use feed::{Feed, FeedError, ServerFeed};
 pub use hub::Hub;
 pub(in crate::web) use stream::skip_compression;
+pub(in crate::web) use websocket::PARAMETERS as WEBSOCKET_PARAMETERS;
 
 /// The operations of the OpenAPI document; their handlers get the hub from the request.
 pub(in crate::web) fn operations() -> impl OpenApi + 'static {

@@ -21,6 +21,10 @@ const READ_BUFFER: usize = 1 << 10;
 /// Messages that wait together are written together, up to this size.
 const WRITE_BUFFER: usize = 8 << 10;
 
+/// The query parameters of its operations, which the OpenAPI document does not have. The ticket is read before the upgrade.
+pub(in crate::web) const PARAMETERS: [(&str, &[&str]); 2] =
+    [("openWebSocket", &["since", "ticket"]), ("openWebSocketAlias", &["since", "ticket"])];
+
 /// Adds `/ws/updates` and its alias `/ws` to `route`.
 pub(super) fn mount(route: Route, hub: &Arc<Hub>) -> Route {
     let updates = Updates { hub: Arc::clone(hub) };

@@ -154,7 +154,7 @@ async fn check_length<S: ExportSource>(
         return Ok(());
     }
     let (about, rows) = if count.exact { ("", count.total) } else { ("more than ", count.total) };
-    let query = request.original_uri().query().unwrap_or_default();
+    let query = request.uri().query().unwrap_or_default();
     let detail = format!(
         "a workbook of {about}{rows} rows takes longer than a request may: create it by POST /api/v1/exports with \
          {{\"export\": \"{}\", \"query\": \"{query}\"}}, or use format=csv, which is streamed",

@@ -16,7 +16,8 @@ const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, X-API-Key, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id, traceparent",
 );
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "X-Request-Id, traceresponse, Location, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition, X-Total-Count",
+    "X-Request-Id, traceresponse, Location, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition, X-Total-Count, \
+     X-Ignored-Parameters",
 );
 /// Ten minutes: a new setting takes effect soon, and most calls of a dashboard need no preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

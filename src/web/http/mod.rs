@@ -17,6 +17,7 @@ pub(crate) mod middleware;
 pub(crate) mod open_connections;
 pub mod openapi;
 pub(crate) mod pagination;
+pub(crate) mod parameters;
 pub(crate) mod parse_field;
 pub(crate) mod path;
 pub mod problem;

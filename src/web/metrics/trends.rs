@@ -195,7 +195,7 @@ impl TrendsApi {
         let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets)).await?;
         let trends = async { Ok(MetricsTrends::new(period, granularity, &starts, &answer)) };
         let version = CacheVersion::of_metrics(&answer, days);
-        state.responses.get_or_insert((request.original_uri(), &caller.0), version, trends).await
+        state.responses.get_or_insert((request.uri(), &caller.0), version, trends).await
     }
 
     /// Get trends by source
@@ -221,7 +221,7 @@ impl TrendsApi {
             let sources = sources.into_iter().map(|source| SourceTrends::new(source, &starts, &answer.rows)).collect();
             Ok(MetricsBySource { period, granularity, sources, data_as_of: answer.as_of.into() })
         };
-        state.responses.get_or_insert((request.original_uri(), &caller.0), version, by_source).await
+        state.responses.get_or_insert((request.uri(), &caller.0), version, by_source).await
     }
 }
 

@@ -112,7 +112,7 @@ impl TransactionsApi {
             let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
             Ok(page.map(|found| Transaction::visible_to(&caller.0, found)))
         });
-        state.responses.get_or_insert((request.original_uri(), &caller.0), version, page).await
+        state.responses.get_or_insert((request.uri(), &caller.0), version, page).await
     }
 
     /// Get a transaction

@@ -10,6 +10,7 @@ use crate::operations::export::spec::{ExportKind, ExportSpec};
 use crate::tabular::{FileOptions, Format};
 use crate::web::http::auth::Caller;
 use crate::web::http::fields::{Fields, FromFields, Object, request_fields};
+use crate::web::http::parameters;
 use crate::web::http::problem::{Problem, ProblemCode};
 use crate::web::http::query::Query;
 use crate::web::http::schema::{Zone, named_enum};
@@ -98,22 +99,22 @@ impl ExportRequest {
         let (file, file_zone) = self.file()?;
         Ok(match self.export {
             ExportName::Transactions => {
-                let (source, options) = from_query::transactions(state, caller, self.list_query()?, file)?;
+                let (source, options) = from_query::transactions(state, caller, self.list_query(state)?, file)?;
                 (ExportKind::Transactions(source), options)
             }
             ExportName::Reconciliation => {
                 let (source, options) =
-                    from_query::reconciliation(state, caller, &self.list_query()?, file, &file_zone)?;
+                    from_query::reconciliation(state, caller, &self.list_query(state)?, file, &file_zone)?;
                 (ExportKind::Reconciliation(source), options)
             }
             ExportName::MetricsSummary => {
-                let (source, options) = from_query::metrics_summary(state, caller, &self.list_query()?, file)?;
+                let (source, options) = from_query::metrics_summary(state, caller, &self.list_query(state)?, file)?;
                 (ExportKind::MetricsSummary(source), options)
             }
             ExportName::PayshackClients => {
                 all_projects(caller)?;
                 let (source, options) =
-                    from_query::payshack_clients(state, caller, self.list_query()?, file, &file_zone);
+                    from_query::payshack_clients(state, caller, self.list_query(state)?, file, &file_zone);
                 (ExportKind::PayshackClients(source), options)
             }
         })
@@ -127,9 +128,11 @@ impl ExportRequest {
         Ok((file, FileZoneQuery { timezone: self.timezone }))
     }
 
-    /// Reads the filters of a list. Unlike those of a query string, unknown ones are errors, as in any body.
-    fn list_query<T: FromFields>(&self) -> Result<T, Problem> {
+    /// Reads the filters of a list. Unknown ones are errors; in a query string only if they are in that of a request too.
+    fn list_query<T: FromFields>(&self, state: &State) -> Result<T, Problem> {
         if let Some(query) = &self.query {
+            let known = [T::names(), FileQuery::names(), FileZoneQuery::names()].concat();
+            parameters::check(query.trim_start_matches('?'), &known, state.lenient_parameters)?;
             return Ok(Query::from_text(query)?.0);
         }
         let names = T::names();

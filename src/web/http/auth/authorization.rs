@@ -86,6 +86,7 @@ impl<E: Endpoint> Endpoint for Authorization<E> {
             watch = Some(key_watch).filter(|_| policy.cost == CostClass::Export);
             request.extensions_mut().insert(Caller(caller.clone()));
         }
+        request.extensions_mut().insert(policy);
         request.extensions_mut().insert(audit.clone());
         if let Some(permit) = &permit {
             request.extensions_mut().insert(permit.clone());

@@ -221,6 +221,13 @@ impl Policy {
         is_monitoring(self.path)
     }
 
+    /// Whether a query parameter that it does not declare is refused. Not where others than clients of the API write the query: the
+    /// address of a probe is a setting, whose refusal would end the service, and an identity provider may send parameters that
+    /// a client must ignore (RFC 6749, 4.1.2).
+    pub(in crate::web) fn refuses_unknown_parameters(&self) -> bool {
+        !self.is_monitoring() && self.operation != "completeSignIn"
+    }
+
     /// Which page may cause a request by cookie.
     pub(in crate::web) fn origin_rule(&self) -> OriginRule {
         if !origin::is_safe(self.method) || self.path.starts_with("/ws") {

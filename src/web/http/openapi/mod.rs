@@ -2,6 +2,7 @@
 //!
 //! It is made from the types of the operations alone, so `psp openapi` needs neither settings nor servers.
 
+mod headers;
 pub(in crate::web) mod page;
 mod postprocess;
 
@@ -23,6 +24,8 @@ const DESCRIPTION: &str = "Payments of Vima and PayShack: transactions, metrics,
 * Query parameters that take a list accept one value, or several separated by commas. A parameter that is given more than \
 once is not split at commas, so that a value may contain one: `project=a,b&project=c` are the values `a,b` and `c`, and \
 `project=a,b&project=` is the value `a,b` alone. Otherwise an empty query parameter counts as absent.
+* A query parameter that an operation does not have is a 422 that names the closest one. Names that begin with `_` are free, for \
+example against caches. If the service is set to ignore unknown parameters, `X-Ignored-Parameters` lists them.
 * Errors are RFC 9457 `application/problem+json`; programs should read `code`. A path that does not exist is a 404, a method \
 that a path does not support is a 405 with `Allow`.
 * A trailing slash in a path is ignored.
@@ -96,6 +99,18 @@ impl Document {
         let mut document = serde_json::from_str(&described(operations).spec()).unwrap_or_default();
         postprocess::complete(&mut document);
         Self(document)
+    }
+
+    /// The names of the query parameters of each operation, by its `operationId`.
+    pub(in crate::web) fn query_parameters(&self) -> impl Iterator<Item = (String, Vec<String>)> {
+        let paths = self.0["paths"].as_object().into_iter().flat_map(|paths| paths.values());
+        let operations = paths.filter_map(Value::as_object).flat_map(|methods| methods.values());
+        operations.map(|operation| {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let of_query = parameters.filter(|parameter| parameter["in"] == "query");
+            let names = of_query.filter_map(|parameter| parameter["name"].as_str()).map(str::to_owned).collect();
+            (operation["operationId"].as_str().unwrap_or_default().to_owned(), names)
+        })
     }
 
     #[must_use]

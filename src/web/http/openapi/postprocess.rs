@@ -13,6 +13,7 @@ use poem_openapi::types::ToJSON;
 use serde_json::{Map, Value, json};
 
 use super::EXAMPLE_ID;
+use super::headers::{self, IGNORED_PARAMETERS, REQUEST_ID, TRACE_RESPONSE, reference, write_headers};
 use crate::domain::day::{FIRST_DAY, LAST_DAY};
 use crate::domain::trace::TraceId;
 use crate::web::http::auth::cookies;
@@ -21,11 +22,6 @@ use crate::web::http::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
 const SCHEMAS: &str = "#/components/schemas/";
 const RESPONSES: &str = "#/components/responses/";
-const REQUEST_ID: &str = "X-Request-Id";
-const TRACE_RESPONSE: &str = "traceresponse";
-/// The headers of every response.
-const ALWAYS: [&str; 2] = [REQUEST_ID, TRACE_RESPONSE];
-const EXAMPLE_TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 /// The names of the security schemes; one is enough.
 const SCHEMES: [&str; 3] = ["bearer", "api_key", "session"];
 
@@ -41,7 +37,8 @@ pub(super) fn complete(document: &mut Value) {
         write_parameters(operation, &schemas);
         write_problems(operation, &mut problems);
         write_content(operation, &schemas);
-        write_headers(operation);
+        let checked = policy_of(operation).is_some_and(Policy::refuses_unknown_parameters);
+        write_headers(operation, checked);
     }
     for (name, schema) in &mut schemas {
         write_schema(schema, !in_requests.contains(name.as_str()));
@@ -51,7 +48,7 @@ pub(super) fn complete(document: &mut Value) {
     let used = reachable(document, &schemas);
     schemas.retain(|name, _| used.contains(name));
     document["components"]["schemas"] = schemas.into();
-    document["components"]["headers"] = headers();
+    document["components"]["headers"] = headers::all();
     document["components"]["securitySchemes"] = security_schemes();
 }
 
@@ -221,6 +218,9 @@ fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
     if policy_of(operation).is_some_and(|policy| !policy.path.starts_with("/health")) {
         codes.insert(Code::RateLimited);
     }
+    if policy_of(operation).is_some_and(Policy::refuses_unknown_parameters) {
+        codes.insert(Code::ValidationError);
+    }
     if policy_of(operation).is_some_and(|policy| policy.method != "GET") {
         codes.insert(Code::UnsupportedMediaType);
     }
@@ -245,18 +245,18 @@ fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
 /// The response for problems of one status.
 fn problem_response(codes: &[ProblemCode]) -> Value {
     let titles: Vec<&str> = codes.iter().map(|code| code.title()).collect();
-    let header = |name: &str| json!({"$ref": format!("#/components/headers/{name}")});
-    let mut headers = json!({REQUEST_ID: header(REQUEST_ID), TRACE_RESPONSE: header(TRACE_RESPONSE)});
+    let names = [REQUEST_ID, TRACE_RESPONSE, IGNORED_PARAMETERS];
+    let mut headers = Value::Object(names.map(|name| (name.to_owned(), reference(name))).into_iter().collect());
     if codes.contains(&ProblemCode::ServiceUnavailable) || codes.contains(&ProblemCode::RateLimited) {
-        headers["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"});
+        headers["Retry-After"] = reference("Retry-After");
     }
     if codes.contains(&ProblemCode::RateLimited) {
         for name in ["RateLimit", "RateLimit-Policy"] {
-            headers[name] = json!({"$ref": format!("#/components/headers/{name}")});
+            headers[name] = reference(name);
         }
     }
     if codes.contains(&ProblemCode::Unauthenticated) {
-        headers["WWW-Authenticate"] = json!({"$ref": "#/components/headers/WWW-Authenticate"});
+        headers["WWW-Authenticate"] = reference("WWW-Authenticate");
     }
     let mut content = json!({"schema": {"$ref": format!("{SCHEMAS}Problem")}});
     match codes {
@@ -311,50 +311,6 @@ fn write_examples(message: &mut Value, schemas: &Map<String, Value>) {
         // `charset` is not part of the name of a media type, and JSON is always UTF-8.
         let essence = media_type.split(';').next().unwrap_or_default();
         message["content"][essence] = content;
-    }
-}
-
-fn headers() -> Value {
-    json!({
-        REQUEST_ID: {
-            "description": "The id of the request in the logs: the one that the request had, or a new one.",
-            "schema": {"type": "string"},
-            "example": EXAMPLE_ID.to_string(),
-        },
-        TRACE_RESPONSE: {
-            "description": "The trace of the request, as W3C Trace Context writes it: that of its `traceparent`, or a new one.",
-            "schema": {"type": "string"},
-            "example": EXAMPLE_TRACE,
-        },
-        "Retry-After": {
-            "description": "The number of seconds to wait before the next attempt.",
-            "schema": {"type": "integer"},
-            "example": 5,
-        },
-        "RateLimit": {
-            "description": "How many requests are left (`r`), and the seconds until the quota is complete again (`t`).",
-            "schema": {"type": "string"},
-            "example": "\"key\";r=1180;t=1",
-        },
-        "RateLimit-Policy": {
-            "description": "How many requests (`q`) are allowed in how many seconds (`w`), for whom.",
-            "schema": {"type": "string"},
-            "example": "\"key\";q=1200;w=60",
-        },
-        "WWW-Authenticate": {
-            "description": "How to present a key.",
-            "schema": {"type": "string"},
-            "example": "Bearer realm=\"psp\"",
-        },
-    })
-}
-
-fn write_headers(operation: &mut Value) {
-    let responses = operation["responses"].as_object_mut().into_iter().flat_map(|responses| responses.values_mut());
-    for response in responses.filter(|response| response.get("$ref").is_none()) {
-        for name in ALWAYS {
-            response["headers"][name] = json!({"$ref": format!("#/components/headers/{name}")});
-        }
     }
 }
 
