@@ -14,6 +14,7 @@ mod export;
 mod harness;
 mod idle;
 mod ingest;
+mod lookup;
 mod metrics;
 mod payments;
 mod peers;
@@ -46,6 +47,7 @@ const MEASUREMENTS: &[(&str, Measure)] = &[
     ("freshness", || sync::measure_freshness().boxed_local()),
     ("reconcile", || reconcile::measure().boxed_local()),
     ("metrics", || metrics::measure().boxed_local()),
+    ("lookup", || lookup::measure().boxed_local()),
     ("replaced", || replaced_service::measure().boxed_local()),
     ("export", || export::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),

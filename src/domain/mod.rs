@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod money;
 pub mod network;
 pub mod outlier;
+pub mod pasted_ids;
 pub mod rate;
 pub mod rate_limit;
 pub mod recheck;

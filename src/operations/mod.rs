@@ -20,6 +20,7 @@ pub mod finish_sync;
 pub mod idempotency;
 pub mod ingest_page;
 pub mod list_transactions;
+pub mod look_up_transactions;
 pub mod metrics_cache;
 pub mod oidc;
 pub mod pack_days;

@@ -36,6 +36,7 @@ use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
 use super::transactions::TransactionsApi;
 use super::transactions::filter_values::FiltersApi;
+use super::transactions::lookup::LookupApi;
 use super::webhooks::WebhooksApi;
 use super::webhooks::deliveries::DeliveriesApi;
 use crate::clock::SharedClock;
@@ -72,7 +73,7 @@ pub fn document() -> &'static Document {
 /// The operations under `/api/v1`. They have no fields: a handler gets [`State`] from the request.
 fn versioned() -> impl OpenApi + 'static {
     (
-        TransactionsApi,
+        (TransactionsApi, LookupApi),
         metrics::operations(),
         FiltersApi,
         SyncApi,

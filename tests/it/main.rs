@@ -81,6 +81,7 @@ mod slow_clients;
 mod suspects;
 mod sync;
 mod traces;
+mod transaction_lookup;
 mod transactions;
 mod untrusted_redis;
 mod webhooks;

@@ -101,6 +101,7 @@ pub const POLICIES: &[Policy] = &[
     read("getPrometheusMetrics", PROMETHEUS, AllProjects).for_role(Admin),
     Policy { audit: RawPayloads, ..read("getTransaction", "/api/v1/transactions/{id}", Filtered) },
     expensive("listTransactions", "/api/v1/transactions", Filtered),
+    Policy { method: "POST", ..expensive("lookUpTransactions", "/api/v1/transactions/lookup", Filtered) },
     read("getMetricsOverview", "/api/v1/metrics/overview", Filtered),
     expensive("getMetricsByProject", "/api/v1/metrics/by-project", Filtered),
     expensive("getMetricsConversionByProject", "/api/v1/metrics/conversion-by-project", Filtered),
