@@ -28,6 +28,7 @@ pub mod record;
 pub mod replay;
 pub mod reports;
 pub mod retention;
+pub mod saved_view;
 pub mod schedule;
 pub mod sealing;
 pub mod secret;

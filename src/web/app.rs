@@ -31,6 +31,7 @@ use super::payshack;
 use super::prometheus::PrometheusApi;
 use super::reconciliation;
 use super::report_schedules;
+use super::saved_views::ViewsApi;
 use super::state::{State, StateError};
 use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
@@ -86,7 +87,7 @@ fn versioned() -> impl OpenApi + 'static {
         export::operations(),
         (WebhooksApi, DeliveriesApi),
         alerts::operations(),
-        report_schedules::operations(),
+        (report_schedules::operations(), ViewsApi),
         (MeApi, ApiKeysApi, SessionApi, OidcApi, AuditApi),
         events::operations(),
     )

@@ -74,6 +74,7 @@ mod request_limits;
 mod retention;
 mod rolling_upgrade;
 mod rollups;
+mod saved_views;
 mod schedulers;
 mod sessions;
 mod shutdown;
