@@ -80,6 +80,7 @@ fn print(counts: &ErasureCounts) {
         (texts.webhook_deliveries, "messages of webhooks"),
         (texts.notes_of_alerts, "notes of alerts"),
         (texts.orders_of_exports, "orders of exports"),
+        (texts.saved_views, "saved views"),
         (texts.audit_entries, "entries of the audit log"),
     ] {
         println!("{count} {what}");

@@ -2,13 +2,14 @@
 //! failed, which of these ids are known.
 //!
 //! `PSP_BENCH_PAYMENTS` lists numbers of payments (default `10000000`). The jobs table has about as many jobs as in a week. Every
-//! request is another question. The lookup of ids is compared with plain SQL that looks for the same texts in the same columns.
+//! request is another question.
 
-use std::time::{Duration, Instant};
+mod lookup;
+
+use std::time::Instant;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 use reqwest::Method;
-use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 
 use crate::harness::test_system::{ADMIN, TestSystem, Web};
@@ -21,13 +22,8 @@ const QUESTIONS: u64 = 200;
 const WARM_UP: usize = 10;
 /// Of a week: the syncs of both sources, what runs on request, and webhooks.
 const JOBS: u32 = 100_000;
-const IDS: u64 = 500;
-const LOOKUPS: u64 = 40;
-/// Each reads the whole table.
-const PLAIN_LOOKUPS: u64 = 3;
 
 const ANSWERS: Target = Target::AtMost(10.0);
-const LOOKUP: Target = Target::AtMost(50.0);
 
 /// A question: its name, and its path for each of [`QUESTIONS`] numbers.
 struct Question {
@@ -47,14 +43,14 @@ pub(crate) async fn measure() {
         let payments = Payments::up_to(SystemClock.now(), count);
         payments.store(&system.pool).await;
         insert_jobs(&system.pool).await;
-        let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RATE_LIMIT_PER_KEY", "1000000")]).await;
+        let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RATE_LIMIT_PER_KEY", "0")]).await;
         report::heading(&format!("{count} payments and {JOBS} jobs"));
         for question in questions(payments) {
             let durations = ask(&web, &question).await;
             report::print_cell(question.name, "p50", durations.percentile_ms(50), "ms", ANSWERS);
             report::print_cell(question.name, "p95", durations.percentile_ms(95), "ms", Target::None);
         }
-        measure_lookups(&system.pool, &web, payments).await;
+        lookup::measure(&system.pool, &web, &payments).await;
     }
 }
 
@@ -103,54 +99,6 @@ async fn ask(web: &Web, question: &Question) -> Durations {
         durations.push(sent.elapsed());
     }
     Durations::new(durations.split_off(WARM_UP))
-}
-
-/// Ids as they are pasted: of all kinds, some in other case, some unknown.
-fn pasted(payments: Payments, lookup: u64) -> Vec<String> {
-    let ids = (0..IDS).map(|index| {
-        let payment = payments.payment(number_of(payments, lookup * IDS + index));
-        let id = match index % 5 {
-            0 => Some(payment.key.source_id),
-            1 => payment.reference_id,
-            2 => payment.utr,
-            3 => payment.client_operation_id.or(payment.order_id),
-            _ => payment.reference_id.map(|id| id.to_lowercase()),
-        };
-        id.unwrap_or_else(|| format!("unknown-{index}"))
-    });
-    ids.collect()
-}
-
-async fn measure_lookups(pool: &PgPool, web: &Web, payments: Payments) {
-    let (mut ours, mut plain): (Vec<Duration>, Vec<Duration>) = (vec![], vec![]);
-    for lookup in 0..LOOKUPS {
-        let ids = pasted(payments, lookup);
-        let body = json!({ "ids": ids.join("\n") });
-        let sent = Instant::now();
-        let response = web.request(Method::POST, "/api/v1/transactions/lookup", Some(ADMIN), Some(body)).await;
-        let response = response.expect("the web process responds");
-        assert_eq!(response.status, 200, "{}", response.text);
-        ours.push(sent.elapsed());
-    }
-    for lookup in 0..PLAIN_LOOKUPS {
-        let ids = pasted(payments, LOOKUPS + lookup);
-        let sent = Instant::now();
-        sqlx::query(AssertSqlSafe(plain_lookup())).bind(&ids).fetch_all(pool).await.expect("plain SQL answers");
-        plain.push(sent.elapsed());
-    }
-    let (ours, plain) = (Durations::new(ours), Durations::new(plain));
-    let name = "transactions/lookup of 500 ids";
-    report::print_cell(name, "p50", ours.percentile_ms(50), "ms", LOOKUP);
-    report::print_cell(name, "p95", ours.percentile_ms(95), "ms", Target::None);
-    let name = "plain SQL with = ANY, same case only";
-    report::print_cell(name, "p50", plain.percentile_ms(50), "ms", Target::None);
-    report::print_cell(name, "p95", plain.percentile_ms(95), "ms", Target::None);
-}
-
-/// The payments with one of some ids.
-fn plain_lookup() -> String {
-    let columns = ["source_id", "reference_id", "client_operation_id", "order_id", "utr"];
-    columns.map(|column| format!("SELECT * FROM transactions WHERE {column} = ANY($1)")).join(" UNION ")
 }
 
 /// The jobs of a week, with an attempt each; one in fifty failed, one in a thousand lost its worker first.

@@ -65,7 +65,7 @@ BEGIN
             ('psp_web', 'UPDATE, DELETE', ARRAY['alert_notifications']),
             -- People request runs; jobs end them.
             ('psp_web', 'UPDATE, DELETE', ARRAY['report_runs']),
-            ('psp_worker', 'INSERT, UPDATE', ARRAY['idempotent_requests', 'sessions']),
+            ('psp_worker', 'INSERT, UPDATE', ARRAY['idempotent_requests', 'sessions', 'saved_views']),
             -- It signs cursors and tickets of the web processes.
             ('psp_worker', 'SELECT, INSERT, UPDATE, DELETE', ARRAY['cursor_key'])
         ) AS rules (role, rights, tables)

@@ -95,6 +95,7 @@ pub struct TextCounts {
     pub webhook_deliveries: i64,
     pub notes_of_alerts: i64,
     pub orders_of_exports: i64,
+    pub saved_views: i64,
     pub audit_entries: i64,
 }
 
@@ -116,6 +117,7 @@ pub async fn count_texts(executor: impl PgExecutor<'_>, pattern: &str) -> Result
                   (SELECT count(*) FROM alerts WHERE note ~* $1) AS "notes_of_alerts!",
                   (SELECT count(*) FROM exports WHERE wanted::text ~* $1)
                     + (SELECT count(*) FROM report_schedules WHERE concat_ws(' ', name, export_request, export_spec, recipients) ~* $1) AS "orders_of_exports!",
+                  (SELECT count(*) FROM saved_views WHERE concat_ws(' ', name, filters) ~* $1) AS "saved_views!",
                   (SELECT count(*) FROM audit_log
                     WHERE concat_ws(' ', details, before, after) ~* $1
                       AND (details, before, after) IS DISTINCT FROM
@@ -192,11 +194,12 @@ pub async fn list_exports(executor: impl PgExecutor<'_>) -> Result<Vec<StoredExp
     Ok(exports.collect())
 }
 
-/// Removes the orders and the schedules of exports whose filters name the person.
+/// Removes the orders and the schedules of exports, and the views, whose filters name the person.
 pub async fn delete_orders(connection: &mut PgConnection, pattern: &str) -> Result<(), DbError> {
     sqlx::query!(
         r#"WITH schedules AS (
-               DELETE FROM report_schedules WHERE concat_ws(' ', name, export_request, export_spec, recipients) ~* $1)
+               DELETE FROM report_schedules WHERE concat_ws(' ', name, export_request, export_spec, recipients) ~* $1),
+           views AS (DELETE FROM saved_views WHERE concat_ws(' ', name, filters) ~* $1)
            DELETE FROM exports WHERE wanted::text ~* $1"#,
         pattern
     )

@@ -32,6 +32,7 @@ pub mod process_connections;
 pub mod providers;
 pub mod reconciliation;
 pub mod reports;
+pub mod saved_views;
 mod session_limits;
 pub mod snapshot;
 pub mod sync;

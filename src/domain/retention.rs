@@ -71,6 +71,8 @@ string_enum! {
         /// Since they fired, if they are resolved.
         Alerts = "alerts",
         ReportRuns = "report_runs",
+        /// Personal ones, since their key was revoked or has expired.
+        SavedViews = "saved_views",
         /// The bytes of exports, wherever they are stored.
         ExportFiles = "export_files",
     }
@@ -102,11 +104,13 @@ impl ExpiringRows {
             // Results: until then, what two runs of a day have found can be compared.
             // Sessions: until then, who was signed in can be looked up. Names may be e-mail addresses, so not longer.
             // Deliveries: until then, they can be replayed.
+            // Views: no one can read them any more, but a key may have expired by mistake.
             Self::Ticks
             | Self::Exports
             | Self::ExportedRows
             | Self::SupersededResults
             | Self::Sessions
+            | Self::SavedViews
             | Self::WebhookDeliveries => days(30),
             // A record that could not be parsed may be a payment that is stored nowhere else, so a person gets 90 days to act.
             // It may also name a payer, so it is not kept longer. The runs that it names are kept as long.
@@ -131,7 +135,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 58] = {
+pub const RETENTION: [RetentionRule; 59] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -190,6 +194,7 @@ pub const RETENTION: [RetentionRule; 58] = {
         rule("alert_notifications", DeletedWith("alerts")),
         rule("report_schedules", Bounded("the schedules that people create")),
         rule("report_runs", Expires(&[Rows::ReportRuns])),
+        rule("saved_views", Expires(&[Rows::SavedViews])),
         rule("exports", Expires(&[Rows::Exports])),
         rule("exported_rows", Expires(&[Rows::ExportedRows])),
         rule("export_pieces", Expires(&[Rows::ExportFiles])),

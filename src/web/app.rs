@@ -31,11 +31,13 @@ use super::payshack;
 use super::prometheus::PrometheusApi;
 use super::reconciliation;
 use super::report_schedules;
+use super::saved_views::ViewsApi;
 use super::state::{State, StateError};
 use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
 use super::transactions::TransactionsApi;
 use super::transactions::filter_values::FiltersApi;
+use super::transactions::lookup::LookupApi;
 use super::webhooks::WebhooksApi;
 use super::webhooks::deliveries::DeliveriesApi;
 use crate::clock::SharedClock;
@@ -72,7 +74,7 @@ pub fn document() -> &'static Document {
 /// The operations under `/api/v1`. They have no fields: a handler gets [`State`] from the request.
 fn versioned() -> impl OpenApi + 'static {
     (
-        TransactionsApi,
+        (TransactionsApi, LookupApi),
         metrics::operations(),
         FiltersApi,
         SyncApi,
@@ -85,7 +87,7 @@ fn versioned() -> impl OpenApi + 'static {
         export::operations(),
         (WebhooksApi, DeliveriesApi),
         alerts::operations(),
-        report_schedules::operations(),
+        (report_schedules::operations(), ViewsApi),
         (MeApi, ApiKeysApi, SessionApi, OidcApi, AuditApi),
         events::operations(),
     )

@@ -20,6 +20,7 @@ mod prometheus;
 mod reconciliation;
 mod report_schedules;
 mod responses;
+mod saved_views;
 pub mod state;
 mod sync;
 mod transactions;

@@ -156,6 +156,15 @@ fn insert(rows: ExpiringRows) -> &'static str {
              SELECT gen_random_uuid(), '00000000-0000-0000-0000-000000000005', now() - age, 'pending', gen_random_uuid(), now() - age
                FROM (VALUES (interval '91 days'), (interval '89 days')) AS run (age)"
         }
+        ExpiringRows::SavedViews => {
+            "INSERT INTO api_keys (id, name, role, prefix, key_hash, created_at, revoked_at)
+             SELECT id::uuid, 'a', 'viewer', '', sha256(id::bytea), now(), now() - age
+               FROM (VALUES ('00000000-0000-0000-0000-000000000008', interval '31 days'),
+                            ('00000000-0000-0000-0000-000000000009', interval '29 days')) AS key (id, age);
+             INSERT INTO saved_views (id, name, page, filters, shared, owner_key, owner, created_at, updated_at)
+             SELECT gen_random_uuid(), '', 'jobs', '{}', false, owner::uuid, '', now(), now()
+               FROM unnest(ARRAY['00000000-0000-0000-0000-000000000008', '00000000-0000-0000-0000-000000000009']) AS owner"
+        }
         ExpiringRows::ExportFiles => {
             "INSERT INTO export_pieces (file, number, bytes, created_at)
              VALUES ('old', 0, '', now() - interval '28 hours'), ('new', 0, '', now() - interval '26 hours')"

@@ -6,6 +6,7 @@
 pub mod detail;
 pub mod exchange_rates;
 pub(crate) mod filter;
+pub mod lookup;
 pub mod missing_usd;
 pub mod search;
 pub mod search_entries;

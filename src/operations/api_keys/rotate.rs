@@ -6,8 +6,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{CreatedKey, Grant, KeyError, described, issue, take};
-use crate::db::DbError;
 use crate::db::access::api_keys;
+use crate::db::{DbError, saved_views};
 use crate::domain::access::key::{KeyEnvironment, RotationOverlap, replacement_end};
 use crate::operations::audit::{AuditContext, AuditRecord};
 
@@ -45,6 +45,7 @@ pub async fn rotate_key(
     let created = issue(&mut transaction, environment, &grant, audit, now).await?;
     let replaced_until = overlap.end(now, old.expires_at);
     api_keys::set_replaced(&mut transaction, id, created.issued.id, replaced_until, now).await?;
+    saved_views::give_to(&mut transaction, id, created.issued.id).await?;
     let details = json!({"key_id": id, "replaced_until": replaced_until, "replaced_by": created.issued.id});
     let record = AuditRecord::succeeded(details).with_change(described(&old), described(&created.issued));
     audit.append(&mut transaction, &record, now).await?;

@@ -9,6 +9,7 @@ use super::audit::{ExportRequester, describe};
 use super::exporter::{ExportError, Exporter, RowCounter};
 use super::lines::LineStream;
 use super::source::ExportSource;
+use super::sources::lookup::LookupExport;
 use super::sources::metrics_summary::MetricsSummaryExport;
 use super::sources::payshack_clients::PayshackClientsExport;
 use super::sources::reconciliation::ReconciliationExport;
@@ -41,6 +42,8 @@ pub enum ExportKind {
     Reconciliation(ReconciliationExport),
     MetricsSummary(MetricsSummaryExport),
     PayshackClients(PayshackClientsExport),
+    /// Transactions by pasted ids.
+    Lookup(LookupExport),
 }
 
 pub enum ExportOutput {
@@ -58,6 +61,7 @@ macro_rules! with_source {
             ExportKind::Reconciliation($source) => $expression,
             ExportKind::MetricsSummary($source) => $expression,
             ExportKind::PayshackClients($source) => $expression,
+            ExportKind::Lookup($source) => $expression,
         }
     };
 }
@@ -184,6 +188,11 @@ mod tests {
                 r#"{"wanted":{"export":"payshack-clients","of":{"#,
                 r#""filter":{"search":"acme","is_active":true,"listed":null},"sight":"masked"}},"#,
                 r#""form":{"format":"csv","columns":[],"zone":"UTC","excel":false},"#,
+                r#""by":{"name":"auditor","role":"viewer"}}"#,
+            ),
+            concat!(
+                r#"{"wanted":{"export":"lookup","of":{"ids":["402118868194","SP-1"],"projects":["monetix"],"sight":"masked"}},"#,
+                r#""form":{"format":"csv","columns":["input","found","id"],"zone":"UTC","excel":false},"#,
                 r#""by":{"name":"auditor","role":"viewer"}}"#,
             ),
         ] {

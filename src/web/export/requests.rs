@@ -139,6 +139,12 @@ impl ExportRequestsApi {
     /// ```json
     /// {"export": "transactions", "query": "format=xlsx&status=success&from_date=2026-01-01"}
     /// ```
+    ///
+    /// or up to 500 pasted ids, as in `POST /transactions/lookup`:
+    ///
+    /// ```json
+    /// {"export": "transactions", "format": "xlsx", "ids": "402118868194\nSP-20260115-0042"}
+    /// ```
     #[oai(path = "/exports", method = "post", operation_id = "orderExport")]
     async fn create(
         &self,

@@ -3,5 +3,6 @@
 pub(in crate::web) mod discrepancies;
 pub(in crate::web) mod export;
 pub(crate) mod metrics;
+pub(in crate::web) mod pasted_ids;
 pub(in crate::web) mod payshack;
 pub(crate) mod transactions;

@@ -172,12 +172,16 @@ impl Fields {
         self.blanks.iter().any(|blank| blank == name)
     }
 
-    fn has_array(&self, name: &str) -> bool {
+    pub(in crate::web) fn has_array(&self, name: &str) -> bool {
         self.arrays.iter().any(|(known, _)| known == name)
     }
 
     fn has_object(&self, name: &str) -> bool {
         self.objects.iter().any(|(known, _)| known == name)
+    }
+
+    pub(in crate::web) fn has_error(&self, name: &str) -> bool {
+        self.errors.iter().any(|error| error.field.split('[').next() == Some(name))
     }
 
     pub(in crate::web) fn error(&mut self, field: &str, message: impl Into<String>) {

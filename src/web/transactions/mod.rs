@@ -1,6 +1,7 @@
 //! Transactions: the list, and one with its counterpart, its reconciliation and its history.
 
 pub(crate) mod filter_values;
+pub(crate) mod lookup;
 pub(crate) mod reconciliation;
 
 use std::sync::Arc;

@@ -25,43 +25,52 @@ use crate::tabular::Format;
 use crate::tabular::columns::Column;
 use crate::tabular::file_name::file_name;
 
-/// Boxed because it is large and is moved often.
-pub struct TransactionRow(Box<FoundTransaction>);
+/// A row of the export of transactions, or of looked up ids.
+pub struct TransactionRow {
+    /// The id that was looked up.
+    input: Option<String>,
+    /// Boxed because it is large and is moved often; `None` if the id was not found.
+    payment: Option<Box<FoundTransaction>>,
+}
 
-/// The same fields, by the same names, as in the list of transactions.
-static COLUMNS: [Column<TransactionRow>; 32] = [
-    Column::id("id", |row| Some(row.0.id)),
-    Column::keyword("source", |row| Some(row.0.source.as_str())),
-    Column::keyword("kind", |row| Some(row.0.kind.as_str())),
-    Column::text("source_id", |row| Some(&row.0.source_id)),
-    Column::text("reference_id", |row| row.0.reference_id.as_deref()),
-    Column::text("client_operation_id", |row| row.0.client_operation_id.as_deref()),
-    Column::text("order_id", |row| row.0.order_id.as_deref()),
-    Column::text("project", |row| row.0.project.as_deref()),
-    Column::text("merchant_id", |row| row.0.merchant_id.as_deref()),
-    Column::money("amount", |row| Some(row.0.amount)),
-    Column::money("paid_amount", |row| row.0.paid_amount),
-    Column::text("currency", |row| Some(&row.0.currency)),
-    Column::money("amount_usd", |row| row.0.amount_usd),
-    Column::money("fee", |row| row.0.fee),
-    Column::money("fee_usd", |row| row.0.fee_usd),
-    Column::money("exchange_rate", |row| row.0.exchange_rate),
-    Column::keyword("exchange_rate_origin", |row| row.0.rate_origin.map(RateOrigin::as_str)),
-    Column::time("exchange_rate_at", |row| row.0.rate_origin.and_then(RateOrigin::fetched_at)),
-    Column::keyword("status", |row| Some(row.0.status.as_str())),
-    Column::text("original_status", |row| row.0.original_status.as_deref()),
-    Column::text("user_id", |row| row.0.user_id.as_deref()),
-    Column::text("user_email", |row| row.0.user_email.as_deref()),
-    Column::text("user_phone", |row| row.0.user_phone.as_deref()),
-    Column::text("user_name", |row| row.0.user_name.as_deref()),
-    Column::text("country", |row| row.0.country.as_deref()),
-    Column::text("utr", |row| row.0.utr.as_deref()),
-    Column::text("payment_method", |row| row.0.payment_method.as_deref()),
-    Column::text("payment_product", |row| row.0.payment_product.as_deref()),
-    Column::time("created_at", |row| Some(row.0.created_at)),
-    Column::time("updated_at", |row| row.0.updated_at),
-    Column::time("completed_at", |row| row.0.completed_at),
-    Column::time("ingested_at", |row| Some(row.0.ingested_at)),
+/// How many of [`ALL_COLUMNS`] only looked up ids have.
+const OF_LOOKUP: usize = 2;
+/// The columns of looked up ids. All others have the same names as the fields in the list of transactions.
+pub(super) const ALL_COLUMNS: &[Column<TransactionRow>] = &[
+    Column::text("input", |row| row.input.as_deref()),
+    Column::flag("found", |row| Some(row.payment.is_some())),
+    Column::id("id", |row| Some(row.payment()?.id)),
+    Column::keyword("source", |row| Some(row.payment()?.source.as_str())),
+    Column::keyword("kind", |row| Some(row.payment()?.kind.as_str())),
+    Column::text("source_id", |row| Some(&row.payment()?.source_id)),
+    Column::text("reference_id", |row| row.payment()?.reference_id.as_deref()),
+    Column::text("client_operation_id", |row| row.payment()?.client_operation_id.as_deref()),
+    Column::text("order_id", |row| row.payment()?.order_id.as_deref()),
+    Column::text("project", |row| row.payment()?.project.as_deref()),
+    Column::text("merchant_id", |row| row.payment()?.merchant_id.as_deref()),
+    Column::money("amount", |row| Some(row.payment()?.amount)),
+    Column::money("paid_amount", |row| row.payment()?.paid_amount),
+    Column::text("currency", |row| Some(&row.payment()?.currency)),
+    Column::money("amount_usd", |row| row.payment()?.amount_usd),
+    Column::money("fee", |row| row.payment()?.fee),
+    Column::money("fee_usd", |row| row.payment()?.fee_usd),
+    Column::money("exchange_rate", |row| row.payment()?.exchange_rate),
+    Column::keyword("exchange_rate_origin", |row| row.payment()?.rate_origin.map(RateOrigin::as_str)),
+    Column::time("exchange_rate_at", |row| row.payment()?.rate_origin.and_then(RateOrigin::fetched_at)),
+    Column::keyword("status", |row| Some(row.payment()?.status.as_str())),
+    Column::text("original_status", |row| row.payment()?.original_status.as_deref()),
+    Column::text("user_id", |row| row.payment()?.user_id.as_deref()),
+    Column::text("user_email", |row| row.payment()?.user_email.as_deref()),
+    Column::text("user_phone", |row| row.payment()?.user_phone.as_deref()),
+    Column::text("user_name", |row| row.payment()?.user_name.as_deref()),
+    Column::text("country", |row| row.payment()?.country.as_deref()),
+    Column::text("utr", |row| row.payment()?.utr.as_deref()),
+    Column::text("payment_method", |row| row.payment()?.payment_method.as_deref()),
+    Column::text("payment_product", |row| row.payment()?.payment_product.as_deref()),
+    Column::time("created_at", |row| Some(row.payment()?.created_at)),
+    Column::time("updated_at", |row| row.payment()?.updated_at),
+    Column::time("completed_at", |row| row.payment()?.completed_at),
+    Column::time("ingested_at", |row| Some(row.payment()?.ingested_at)),
 ];
 
 impl TransactionRow {
@@ -71,7 +80,20 @@ impl TransactionRow {
         transaction.user_email = pii_access.email(transaction.user_email.take());
         transaction.user_phone = pii_access.phone(transaction.user_phone.take());
         transaction.user_name = pii_access.name(transaction.user_name.take());
-        Self(transaction)
+        Self { input: None, payment: Some(transaction) }
+    }
+
+    /// What an id has found.
+    pub(super) fn looked_up(input: &str, transaction: FoundTransaction, pii_access: PiiAccess) -> Self {
+        Self { input: Some(input.to_owned()), ..Self::new(Box::new(transaction), pii_access) }
+    }
+
+    pub(super) fn not_found(input: &str) -> Self {
+        Self { input: Some(input.to_owned()), payment: None }
+    }
+
+    fn payment(&self) -> Option<&FoundTransaction> {
+        self.payment.as_deref()
     }
 }
 
@@ -105,7 +127,7 @@ impl ExportSource for TransactionsExport {
 
     const NAME: &'static str = "transactions";
     const TITLE: &'static str = "Transactions";
-    const COLUMNS: &'static [Column<TransactionRow>] = &COLUMNS;
+    const COLUMNS: &'static [Column<TransactionRow>] = ALL_COLUMNS.split_at(OF_LOOKUP).1;
     const SUMMARY_COLUMNS: &'static [Column<()>] = &[];
 
     fn file_name(&self, format: Format) -> String {
@@ -130,17 +152,21 @@ impl ExportSource for TransactionsExport {
 
     fn notes(&self) -> Vec<(&'static str, String)> {
         let sorted = format!("by {}, {}", self.sort_by.as_str(), self.order.as_str());
-        let personal_data = match self.pii_access {
-            PiiAccess::Full => "shown",
-            PiiAccess::Masked => "masked: the role of the user who exported it may not see it",
-        };
-        vec![("sorted", sorted), ("personal data", personal_data.to_owned())]
+        vec![("sorted", sorted), personal_data(self.pii_access)]
     }
 
     fn reader(&self, columns: &[&'static Column<TransactionRow>]) -> impl RowReader<Row = TransactionRow> {
         let columns = columns.iter().map(|column| column.name).collect();
         TransactionReader { export: self.clone(), columns, statement: None }
     }
+}
+
+pub(super) fn personal_data(access: PiiAccess) -> (&'static str, String) {
+    let shown = match access {
+        PiiAccess::Full => "shown",
+        PiiAccess::Masked => "masked: the role of the user who exported it may not see it",
+    };
+    ("personal data", shown.to_owned())
 }
 
 /// The filters of the metric dimensions, by the names of the query parameters.

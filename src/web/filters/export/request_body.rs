@@ -6,8 +6,10 @@ use serde_json::json;
 use super::from_query;
 use super::query::{FileQuery, FileZoneQuery};
 use crate::domain::string_enum::string_enum;
+use crate::operations::export::sources::lookup::LookupExport;
 use crate::operations::export::spec::{ExportKind, ExportSpec};
 use crate::tabular::{FileOptions, Format};
+use crate::web::filters::pasted_ids::PastedIds;
 use crate::web::http::auth::Caller;
 use crate::web::http::fields::{Fields, FromFields, Object, request_fields};
 use crate::web::http::parameters;
@@ -43,6 +45,10 @@ request_fields! {
         /// a boolean; where the parameter takes several values, also an array of them.
         #[oai(skip_serializing_if_is_none)]
         filters: Option<Object>,
+        /// Instead of filters, the ids of transactions as in `POST /transactions/lookup`: a row for each transaction in the order of
+        /// the ids, with the columns `input` and `found` before the others, and a row for each id that was not found.
+        #[oai(skip_serializing_if_is_none)]
+        ids: Option<PastedIds>,
         /// The format; default: `csv`.
         format: Option<Format>,
         /// The columns, in this order; default: all columns.
@@ -75,14 +81,20 @@ impl ExportRequest {
     /// The export of a schedule. Its days follow from the period of the schedule.
     pub(in crate::web) fn of_schedule(export: ExportName, filters: Object, file: FileQuery, zone: Zone) -> Self {
         let FileQuery { format, columns, excel } = file;
-        Self { export, query: None, filters: Some(filters), format, columns, timezone: Some(zone), excel }
+        let filters = Some(filters);
+        Self { export, query: None, filters, ids: None, format, columns, timezone: Some(zone), excel }
     }
 
-    #[expect(clippy::unused_self, reason = "request_fields! calls every check with the struct")]
     fn check(&self, fields: &mut Fields) {
-        let others = ["filters", "format", "columns", "timezone", "excel"];
+        let others = ["filters", "ids", "format", "columns", "timezone", "excel"];
         if fields.has_value("query") && others.iter().any(|name| fields.has_value(name)) {
             fields.error("query", format!("cannot be combined with {}", others.join(", ")));
+        }
+        if self.ids.is_some() && fields.has_value("filters") {
+            fields.error("ids", "cannot be combined with filters");
+        }
+        if self.ids.is_some() && self.export != ExportName::Transactions {
+            fields.error("ids", "can only be combined with the export transactions");
         }
     }
 
@@ -97,6 +109,11 @@ impl ExportRequest {
 
     fn read(&self, state: &State, caller: &Caller) -> Result<(ExportKind, FileOptions), Problem> {
         let (file, file_zone) = self.file()?;
+        if let Some(PastedIds(ids)) = self.ids.clone() {
+            let projects = caller.projects(&[])?;
+            let source = LookupExport { ids, projects, pii_access: caller.pii_access() };
+            return Ok((ExportKind::Lookup(source), file.options(file_zone.zone(state.report_timezone))));
+        }
         Ok(match self.export {
             ExportName::Transactions => {
                 let (source, options) = from_query::transactions(state, caller, self.list_query(state)?, file)?;

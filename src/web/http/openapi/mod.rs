@@ -78,6 +78,8 @@ pub(in crate::web) enum Tag {
     Alerts,
     /// Digests and exports that are sent regularly.
     Reports,
+    /// Saved filters, personal or shared.
+    Views,
     /// Keys and the audit log.
     Access,
 }
