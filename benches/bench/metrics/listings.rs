@@ -1,10 +1,11 @@
 //! The listing of payments: its first page with every filter, common and rare, in every order, by search, and a page far from
-//! the first.
+//! the first; and explanations of single payments.
 
 use chrono::Days;
 use chrono_tz::Tz;
 use psp_dashboard::domain::day::DayRange;
 use psp_dashboard::domain::status::Status;
+use psp_dashboard::domain::transaction::Transaction;
 use reqwest::Method;
 
 use super::measurement::{CountIn, Endpoint, Limits};
@@ -19,6 +20,7 @@ const PAGE: u64 = 50;
 
 const PAGES: Option<Limits> = Some(Limits(5.0, 15.0));
 const SEARCHES: Option<Limits> = Some(Limits(30.0, 100.0));
+const EXPLANATIONS: Limits = Limits(10.0, 50.0);
 
 const NEWEST_FIRST: &str = "created_at DESC, id DESC";
 const SEARCHED: [&str; 8] =
@@ -51,7 +53,37 @@ pub(super) async fn all(web: &Web, payments: &Payments) -> Vec<Endpoint> {
         count_in: CountIn::Nowhere,
         compared_with: None,
     });
+    all.extend(explanations(payments));
     all
+}
+
+/// Explanations of stored payments, by id and by key, and of a key that does not exist, for which similar ones are looked up.
+fn explanations(payments: &Payments) -> Vec<Endpoint> {
+    let key = |payment: Transaction| payment.client_operation_id.or(payment.order_id);
+    let keys: Vec<String> =
+        (0..QUERIES).filter_map(|query| key(payments.payment(number_of(payments, query)))).collect();
+    let reference = |key: &str| format!("/api/v1/explain/payment?reference={key}");
+    [
+        (
+            "transactions/{id}/explain",
+            (0..QUERIES)
+                .map(|query| format!("/api/v1/transactions/{}/explain", payments.id(number_of(payments, query))))
+                .collect::<Vec<_>>(),
+        ),
+        ("explain/payment, stored", keys.iter().map(|key| reference(key)).collect()),
+        ("explain/payment, unknown", (0..QUERIES).map(|query| reference(&format!("90071992547{query:06}"))).collect()),
+    ]
+    .into_iter()
+    .map(|(name, paths)| Endpoint {
+        name: name.to_owned(),
+        limits: Some(EXPLANATIONS),
+        recent: paths[..1].to_vec(),
+        paths,
+        plain: None,
+        count_in: CountIn::Nowhere,
+        compared_with: None,
+    })
+    .collect()
 }
 
 fn page(name: &str, query: &str, filter: &str, order: &str) -> Endpoint {
