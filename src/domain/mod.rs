@@ -10,6 +10,7 @@ pub mod discrepancy;
 pub mod erasure;
 pub mod event;
 pub mod exchange_rate;
+pub mod explanation;
 pub mod export_quota;
 pub mod job;
 pub mod loopback;

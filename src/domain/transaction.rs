@@ -26,6 +26,26 @@ string_enum! {
     }
 }
 
+impl Source {
+    /// The name in sentences.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Vima => "Vima",
+            Self::Payshack => "PayShack",
+        }
+    }
+
+    /// The one that it is compared with.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Vima => Self::Payshack,
+            Self::Payshack => Self::Vima,
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())

@@ -51,12 +51,12 @@ pub async fn find_counterpart(
     Ok(Counterpart { last_finding, counterpart_id })
 }
 
-async fn load_evidence(snapshot: &mut PgConnection, transaction: &FoundTransaction) -> Result<Evidence, DbError> {
-    let key = match transaction.source {
-        Source::Vima => &transaction.client_operation_id,
-        Source::Payshack => &transaction.order_id,
-    };
-    let rows = match key {
+/// The rows that share the transaction's key, and what the last runs found about them.
+pub(super) async fn load_evidence(
+    snapshot: &mut PgConnection,
+    transaction: &FoundTransaction,
+) -> Result<Evidence, DbError> {
+    let rows = match transaction.key() {
         Some(key) => last_findings::list_rows(snapshot, transaction.kind, key, transaction.created_at).await?,
         None => vec![],
     };
@@ -71,7 +71,11 @@ async fn load_evidence(snapshot: &mut PgConnection, transaction: &FoundTransacti
     Ok(Evidence { rows, findings, runs })
 }
 
-async fn load_last_finding(snapshot: &mut PgConnection, id: Uuid, finding: Finding) -> Result<LastFinding, DbError> {
+pub(super) async fn load_last_finding(
+    snapshot: &mut PgConnection,
+    id: Uuid,
+    finding: Finding,
+) -> Result<LastFinding, DbError> {
     let duplicate = finding.match_status == MatchStatus::Duplicate;
     let discrepancy = last_findings::find_discrepancy(snapshot, finding.recon_date, id, duplicate).await?;
     let ids: Vec<Uuid> = [finding.vima, finding.payshack].into_iter().flatten().collect();

@@ -13,6 +13,8 @@ pub mod delete_expired;
 pub mod enqueue_job;
 pub mod erase_person;
 pub mod expire_audit;
+pub mod explain_payment;
+pub mod explain_reference;
 pub mod export;
 pub mod find_counterpart;
 pub mod finish_job;

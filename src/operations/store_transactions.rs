@@ -46,7 +46,7 @@ pub(super) async fn store_transactions(
     let plan = Plan::new(records, &existing, read_by, &rates);
     let erased = erasure::list_erased(connection).await?;
     let without_payer = plan.without_payer(&existing, &erased);
-    transactions::upsert(connection, &plan.writes(&existing, &without_payer), now).await?;
+    transactions::upsert(connection, &plan.writes(&existing, &without_payer), run_id, now).await?;
     transactions::insert_changes(connection, &plan.changes, run_id, now).await?;
     let deltas = plan.deltas(&existing);
     data_version::increment(connection, source, &deltas.days()).await?;

@@ -12,6 +12,7 @@ use super::http::Rejection;
 use super::structure::is_too_deep;
 use super::text::readable_text;
 use super::{payshack, vima};
+use crate::domain::explanation::quarantine_cause::QuarantineCause;
 use crate::domain::money::is_plausible_amount;
 use crate::domain::record::Record;
 
@@ -125,7 +126,13 @@ fn replace_value(page: &mut Vec<u8>, at: usize, value: &str) {
 fn assert_can_be_stored(record: &Record) {
     let payment = match record {
         Record::Malformed(malformed) => {
-            assert!(!malformed.reason.is_empty() && !malformed.raw.is_empty());
+            assert!(!malformed.raw.is_empty());
+            assert_ne!(
+                QuarantineCause::from_sentence(&malformed.reason),
+                QuarantineCause::Other,
+                "{}",
+                malformed.reason
+            );
             return;
         }
         Record::Payment(payment) => payment,

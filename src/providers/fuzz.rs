@@ -3,6 +3,7 @@
 use super::http::Rejection;
 use super::text::decode;
 use super::{exchange_rates, payshack, vima};
+use crate::domain::explanation::quarantine_cause::QuarantineCause;
 use crate::domain::record::Record;
 use crate::fuzzing::campaign;
 
@@ -13,7 +14,13 @@ const PAYOUT: &str = include_str!("payshack/wire/payout.json");
 fn assert_reported(records: Result<Vec<Record>, Rejection>) {
     for record in records.into_iter().flatten() {
         if let Record::Malformed(malformed) = record {
-            assert!(!malformed.reason.is_empty() && !malformed.raw.is_empty());
+            assert!(!malformed.raw.is_empty());
+            assert_ne!(
+                QuarantineCause::from_sentence(&malformed.reason),
+                QuarantineCause::Other,
+                "{}",
+                malformed.reason
+            );
         }
     }
 }

@@ -69,6 +69,7 @@ fn visible_value<'a>(raw: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::explanation::quarantine_cause::QuarantineCause;
 
     const NAMES: RecordNames = RecordNames { once: &["id", "amount"], ids: &["id", "number"] };
 
@@ -76,6 +77,8 @@ mod tests {
         let error = serde_json::from_str::<i32>(raw).expect_err("not the expected shape");
         let rescued = rescue(raw, &error, NAMES);
         assert!(is_valid(&rescued.json), "{raw} became {}", rescued.json);
+        let causes = rescued.problem.iter().map(|problem| QuarantineCause::from_sentence(problem));
+        assert!(!causes.into_iter().any(|cause| cause == QuarantineCause::Other), "{:?}", rescued.problem);
         (rescued.json, rescued.problem)
     }
 
@@ -113,7 +116,8 @@ mod tests {
     fn deep_nesting_is_a_problem() {
         let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(structural_problem(&nested(100)), None);
-        assert!(structural_problem(&nested(101)).is_some());
+        let problem = structural_problem(&nested(101)).expect("too deep");
+        assert_eq!(QuarantineCause::from_sentence(&problem), QuarantineCause::TooDeep);
         assert_eq!(structural_problem(&format!("[{}]", vec!["{}"; 500].join(","))), None);
     }
 }

@@ -36,8 +36,10 @@ use super::state::{State, StateError};
 use super::sync::SyncApi;
 use super::sync::quarantine::QuarantineApi;
 use super::transactions::TransactionsApi;
+use super::transactions::explanation::ExplanationApi;
 use super::transactions::filter_values::FiltersApi;
 use super::transactions::lookup::LookupApi;
+use super::transactions::reference_explanation::ReferenceExplanationApi;
 use super::webhooks::WebhooksApi;
 use super::webhooks::deliveries::DeliveriesApi;
 use crate::clock::SharedClock;
@@ -74,7 +76,7 @@ pub fn document() -> &'static Document {
 /// The operations under `/api/v1`. They have no fields: a handler gets [`State`] from the request.
 fn versioned() -> impl OpenApi + 'static {
     (
-        (TransactionsApi, LookupApi),
+        (TransactionsApi, LookupApi, ExplanationApi, ReferenceExplanationApi),
         metrics::operations(),
         FiltersApi,
         SyncApi,

@@ -23,6 +23,7 @@ mod discrepancies;
 mod end_to_end;
 mod erasure;
 mod exchange_rates;
+mod explanations;
 mod export;
 mod failover;
 mod full_disk;

@@ -23,7 +23,7 @@ enum Coverage {
     List(String),
     /// It returns one object: of the own project, and of the hidden one.
     Object([String; 2]),
-    /// Another test covers it: of this file, or of `reports`.
+    /// Another test covers it: of this file, of `explanations`, or of `reports`.
     Elsewhere,
 }
 
@@ -47,9 +47,10 @@ async fn coverage(test: &TwoProjects, policy: &Policy) -> Coverage {
         operation if operation.starts_with("getMetrics") => Coverage::Filter(&["", "source=vima&status=success"]),
         "getFilters" => Coverage::List(String::new()),
         "listReconciliationResults" => Coverage::List(test.run_id.to_string()),
-        "getTransaction" => object("transactions").await,
+        "getTransaction" | "explainTransaction" => object("transactions").await,
         "getDiscrepancy" => object("discrepancies").await,
-        "getExport"
+        "explainPayment"
+        | "getExport"
         | "downloadExport"
         | "streamEvents"
         | "openWebSocket"

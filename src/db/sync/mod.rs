@@ -2,7 +2,9 @@
 //! the rules by which records are read.
 
 pub mod history;
+pub mod progress;
 pub mod quarantine;
+pub mod quarantine_search;
 pub mod rechecks;
 pub mod rules;
 pub mod runs;

@@ -167,6 +167,22 @@ pub async fn list(
     rows.into_iter().map(QuarantineEntry::try_from).collect()
 }
 
+/// The entries with these ids, newest first, without their raw text.
+pub(super) async fn read_entries(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<QuarantineEntry>, DbError> {
+    if ids.is_empty() {
+        return Ok(vec![]);
+    }
+    let rows = sqlx::query_as!(
+        EntryRow,
+        r#"SELECT id, source, kind, source_id, reason, NULL::bytea AS raw, run_id, first_seen_at, last_seen_at, times_seen
+             FROM quarantine WHERE id = ANY($1) ORDER BY first_seen_at DESC, id DESC"#,
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(QuarantineEntry::try_from).collect()
+}
+
 pub async fn count(pool: &PgPool, filter: &QuarantineFilter) -> Result<u64, DbError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM quarantine

@@ -8,8 +8,11 @@ pub mod exchange_rates;
 pub(crate) mod filter;
 pub mod lookup;
 pub mod missing_usd;
+pub mod references;
 pub mod search;
 pub mod search_entries;
+pub mod similar_keys;
+pub mod versions;
 
 use std::collections::HashMap;
 
@@ -189,13 +192,15 @@ impl TransactionWrite<'_> {
     }
 }
 
-/// Writes transactions in one statement, in the given order: callers sort them, so that writers cannot deadlock.
+/// Writes transactions in one statement, in the given order: callers sort them, so that writers cannot deadlock. `run_id` is the
+/// sync run that received them, if any.
 ///
 /// # Errors
 /// [`DbError::Conflict`] if a row does not have the expected content; the transaction must not be committed then.
 pub async fn upsert(
     connection: &mut PgConnection,
     writes: &[TransactionWrite<'_>],
+    run_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     if writes.is_empty() {
@@ -219,8 +224,8 @@ pub async fn upsert(
                    reference_id, client_operation_id, order_id, project, merchant_id, amount, paid_amount, currency,
                    amount_usd, fee, fee_usd, exchange_rate, status, original_status, user_id, user_email, user_phone,
                    user_name, country, utr, payment_method, payment_product, created_at, updated_at, completed_at,
-                   raw_data, rate_origin, rate_at, rules_generation, ingested_at)
-           SELECT incoming.*, $35
+                   raw_data, rate_origin, rate_at, rules_generation, ingested_at, first_run_id)
+           SELECT incoming.*, $35, $40::uuid
              FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]::numeric[], $6::timestamptz[], $7::bytea[],
                          $8::boolean[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::numeric[],
                          $15::numeric[], $16::text[], $17::numeric[], $18::numeric[], $19::numeric[], $20::numeric[],
@@ -241,7 +246,8 @@ pub async fn upsert(
                   payment_product = excluded.payment_product, created_at = excluded.created_at,
                   updated_at = excluded.updated_at, completed_at = excluded.completed_at, raw_data = excluded.raw_data,
                   rate_origin = excluded.rate_origin, rate_at = excluded.rate_at,
-                  rules_generation = excluded.rules_generation
+                  rules_generation = excluded.rules_generation, last_run_id = excluded.first_run_id,
+                  last_stored_at = excluded.ingested_at
             WHERE existing.content_hash = ($36::bytea[])[array_position($4, excluded.source_id)]"#,
         &column(writes, |write| write.id),
         &column(writes, |write| write.payment.key.source.as_str()) as &[&str],
@@ -282,6 +288,7 @@ pub async fn upsert(
         &column(writes, TransactionWrite::rate_origin) as &[Option<&str>],
         &column(writes, TransactionWrite::rate_at) as &[Option<DateTime<Utc>>],
         &column(writes, |write| write.read_by.0),
+        run_id,
     )
     .execute(connection)
     .await?

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::explanation::quarantine_cause::QuarantineCause;
 
 /// The field of a JSON text.
 fn field(json: &str) -> Field<'_> {
@@ -166,5 +167,25 @@ proptest::proptest! {
         let json = serde_json::to_string(&text).expect("a string");
         let field = field(&json);
         let _ = (field.text("f"), field.decimal("f"), field.time("f"), field.currency("f"), field.count());
+    }
+}
+
+/// A new kind of error does not compile here until its cause in quarantine is known.
+#[test]
+fn every_error_has_a_cause_in_quarantine() {
+    let unreadable = field("\"a hundred\"").amount("amount").expect_err("no amount");
+    let implausible = field("7e28").amount("amount").expect_err("too much");
+    for error in
+        [unreadable, implausible, FieldError::Missing { field: "amount" }, FieldError::Repeated { field: "amount" }]
+    {
+        let expected = match &error {
+            FieldError::Missing { .. } => QuarantineCause::MissingField,
+            FieldError::Unreadable { expected, .. } if expected.contains("at most 10^15") => {
+                QuarantineCause::ImplausibleAmount
+            }
+            FieldError::Unreadable { .. } => QuarantineCause::UnreadableField,
+            FieldError::Repeated { .. } => QuarantineCause::RepeatedField,
+        };
+        assert_eq!(QuarantineCause::from_sentence(&error.to_string()), expected, "{error}");
     }
 }

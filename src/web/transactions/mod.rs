@@ -1,8 +1,11 @@
-//! Transactions: the list, and one with its counterpart, its reconciliation and its history.
+//! Transactions: the list, one with its counterpart, its reconciliation and its history, and explanations.
 
+mod explained;
+pub(crate) mod explanation;
 pub(crate) mod filter_values;
 pub(crate) mod lookup;
 pub(crate) mod reconciliation;
+pub(crate) mod reference_explanation;
 
 use std::sync::Arc;
 

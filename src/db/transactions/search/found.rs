@@ -94,6 +94,15 @@ found_transaction! {
 }
 
 impl FoundTransaction {
+    /// The id that the other source has too.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self.source {
+            Source::Vima => self.client_operation_id.as_deref(),
+            Source::Payshack => self.order_id.as_deref(),
+        }
+    }
+
     #[must_use]
     pub fn cursor(&self, sort_by: SortBy) -> TransactionCursor {
         let at = match sort_by {

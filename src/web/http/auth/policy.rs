@@ -100,6 +100,8 @@ pub const POLICIES: &[Policy] = &[
     page("getReadiness", "/health/ready"),
     read("getPrometheusMetrics", PROMETHEUS, AllProjects).for_role(Admin),
     Policy { audit: RawPayloads, ..read("getTransaction", "/api/v1/transactions/{id}", Filtered) },
+    expensive("explainTransaction", "/api/v1/transactions/{id}/explain", Filtered),
+    expensive("explainPayment", "/api/v1/explain/payment", Filtered),
     expensive("listTransactions", "/api/v1/transactions", Filtered),
     Policy { method: "POST", ..expensive("lookUpTransactions", "/api/v1/transactions/lookup", Filtered) },
     read("getMetricsOverview", "/api/v1/metrics/overview", Filtered),

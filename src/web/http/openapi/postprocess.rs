@@ -140,31 +140,31 @@ fn write_parameters(operation: &mut Value, schemas: &Map<String, Value>) {
     *parameters = std::mem::take(parameters)
         .into_iter()
         .flat_map(|parameter| match query_object(&parameter, schemas) {
-            Some(properties) => properties.iter().map(|(name, schema)| query_parameter(name, schema)).collect(),
+            Some((object, fields)) => fields.keys().map(|name| query_parameter(name, object)).collect(),
             None => vec![with_example(parameter)],
         })
         .collect();
 }
 
-/// The properties of the object that a query parameter stands for, if it stands for one.
-fn query_object<'a>(parameter: &Value, schemas: &'a Map<String, Value>) -> Option<&'a Map<String, Value>> {
+/// The object that a query parameter stands for, if it stands for one, and its properties.
+fn query_object<'a>(parameter: &Value, schemas: &'a Map<String, Value>) -> Option<(&'a Value, &'a Map<String, Value>)> {
     let name = references(&parameter["schema"]).pop().filter(|_| parameter["in"] == "query")?;
-    schemas.get(&name)?.get("properties")?.as_object()
+    let object = schemas.get(&name)?;
+    Some((object, object["properties"].as_object()?))
 }
 
 /// Without an example, because Swagger UI would send it as a filter that the user did not choose.
-fn query_parameter(name: &str, schema: &Value) -> Value {
-    let mut schema = schema.clone();
+fn query_parameter(name: &str, object: &Value) -> Value {
+    let mut schema = object["properties"][name].clone();
     describe_days(&mut schema);
     let description = schema.as_object_mut().and_then(|schema| {
         schema.shift_remove("example");
         schema.shift_remove("description")
     });
     write_limits(&mut schema);
-    let explode = schema["type"] != "array";
     json!({
-        "name": name, "in": "query", "description": description, "required": false, "style": "form", "explode": explode,
-        "schema": schema,
+        "name": name, "in": "query", "description": description, "style": "form", "explode": schema["type"] != "array",
+        "required": object["required"].as_array().is_some_and(|all| all.contains(&name.into())), "schema": schema,
     })
 }
 
