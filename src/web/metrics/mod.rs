@@ -3,6 +3,7 @@
 //! Each endpoint builds a [`MetricQuery`], has it answered by `operations::metrics_cache`, and adds the rows up to the items of
 //! its response ([`tally`]).
 
+mod bars;
 mod by_dimension;
 mod comparison;
 mod distributions;
@@ -41,6 +42,7 @@ pub(in crate::web) fn operations() -> impl OpenApi + 'static {
         heatmap::HeatmapApi,
         distributions::DistributionsApi,
         live::LiveApi,
+        bars::BarsApi,
     )
 }
 

@@ -50,7 +50,7 @@ const BUCKET: &str = "count(*) AS count, CASE WHEN (SELECT count(DISTINCT curren
     round(100.0 * count(*) FILTER (WHERE status = 'success') / NULLIF(count(*), 0), 2)::float8 AS conversion_rate";
 
 /// The rows of the overview.
-const OVERVIEW: &str = "SELECT total_count, total_amount, total_amount_usd, usd_missing_count, conversion_rate, avg_ticket,
+const OVERVIEW: &str = "SELECT total_count, total_amount, total_amount_usd, usd_missing_count, COALESCE(conversion_rate, 0) AS conversion_rate, avg_ticket,
            total_fee, total_fee_usd, currency, by_source, by_status,
            round(100.0 * (total_count - earlier_count) / NULLIF(earlier_count, 0), 2)::float8 AS count_change_percent,
            round(100.0 * CASE WHEN currencies < 2 THEN amount - earlier_amount ELSE total_amount_usd - earlier_amount_usd END
@@ -170,7 +170,7 @@ impl Asked {
     }
 
     pub(super) async fn compare(&self, web: &Web, oracle: &Oracle<'_>) {
-        // Two thousand minutes are not two days.
+        // Minutes of four days are many.
         let days = if self.path.contains("granularity=minute") { (oracle.days.1, oracle.days.1) } else { oracle.days };
         let filter: Vec<String> = oracle.filter.iter().map(|(name, values)| format!("&{name}={values}")).collect();
         let path = format!(

@@ -114,6 +114,7 @@ pub const POLICIES: &[Policy] = &[
     expensive("getMetricsHeatmap", "/api/v1/metrics/heatmap", Filtered),
     expensive("getMetricsHourlyDistribution", "/api/v1/metrics/hourly-distribution", Filtered),
     expensive("getMetricsAmountDistribution", "/api/v1/metrics/amount-distribution", Filtered),
+    expensive("getMetricsHorizontalBars", "/api/v1/metrics/horizontal-bars/{type}", Filtered),
     read("getMetricsRpm", "/api/v1/metrics/rpm", Filtered),
     read("getMetricsLive", "/api/v1/metrics/live", Filtered),
     read("getFilters", "/api/v1/filters", Filtered),
