@@ -1,6 +1,7 @@
 //! Every metrics endpoint, for a few payments whose totals can be checked by hand.
 
 mod live;
+mod merchant;
 
 use std::sync::Arc;
 

@@ -47,6 +47,7 @@ async fn coverage(test: &TwoProjects, policy: &Policy) -> Coverage {
         operation if operation.starts_with("getMetrics") => Coverage::Filter(&["", "source=vima&status=success"]),
         "getFilters" => Coverage::List(String::new()),
         "listReconciliationResults" => Coverage::List(test.run_id.to_string()),
+        "getMerchant" => Coverage::Object([OWN, HIDDEN].map(|project| format!("{project}/{project}-merchant-1"))),
         "getTransaction" => object("transactions").await,
         "getDiscrepancy" => object("discrepancies").await,
         "getExport"
@@ -62,7 +63,7 @@ async fn coverage(test: &TwoProjects, policy: &Policy) -> Coverage {
 }
 
 fn path_of(policy: &Policy, id: &str) -> String {
-    policy.path.replace("{id}", id)
+    policy.path.replace("{id}", id).replace("{project}/{merchant_id}", id)
 }
 
 /// Some responses depend on the current minute: the scoped one is compared with an equal one before and after it.

@@ -2,6 +2,7 @@
 
 pub mod cells;
 pub mod data_version;
+pub mod merchant;
 pub mod merchants;
 pub mod packed_counts;
 pub mod packed_days;

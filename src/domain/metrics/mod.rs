@@ -15,6 +15,7 @@ pub mod cell;
 pub mod comparison;
 pub mod granularity;
 pub mod minutes;
+pub mod own_weeks;
 pub mod packed_cells;
 pub mod packed_plan;
 pub mod query;

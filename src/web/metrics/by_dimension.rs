@@ -126,7 +126,7 @@ impl MetricsByStatus {
 
 /// The metrics of a payment method.
 #[derive(Debug, Clone, Object)]
-struct PaymentMethodMetrics {
+pub(super) struct PaymentMethodMetrics {
     /// The method as the provider names it; null if the provider does not report it.
     payment_method: Option<String>,
     /// The method's transactions in percent of all.
@@ -138,17 +138,17 @@ struct PaymentMethodMetrics {
 /// Metrics by payment method.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-struct MetricsByPaymentMethod {
+pub(super) struct MetricsByPaymentMethod {
     /// The days covered.
     period: Period,
     /// The payment methods, the largest amount first; by amount in US dollars if the transactions have several currencies.
-    payment_methods: Vec<PaymentMethodMetrics>,
+    pub(super) payment_methods: Vec<PaymentMethodMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
 impl MetricsByPaymentMethod {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    pub(super) fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let item = |method: &str, percentage_of_total, tally: &Tally| PaymentMethodMetrics {
             payment_method: non_empty(method),
             percentage_of_total,

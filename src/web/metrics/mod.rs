@@ -11,6 +11,8 @@ mod group_metrics;
 mod heatmap;
 mod heatmap_axes;
 mod live;
+mod merchant;
+mod merchant_comparison;
 mod merchant_list;
 mod merchants;
 mod overview;
@@ -43,6 +45,7 @@ pub(in crate::web) fn operations() -> impl OpenApi + 'static {
         distributions::DistributionsApi,
         live::LiveApi,
         bars::BarsApi,
+        merchant::MerchantApi,
     )
 }
 

@@ -55,7 +55,7 @@ struct DividedPeriod {
 
 /// The transactions of a bucket.
 #[derive(Debug, Clone, Object)]
-struct Bucket {
+pub(super) struct Bucket {
     /// The start of the bucket in the calendar of the time zone.
     timestamp: Time,
     /// Number of transactions.
@@ -91,7 +91,7 @@ impl Bucket {
 }
 
 /// An item per bucket, empty ones included.
-fn buckets(starts: &[DateTime<Utc>], rows: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
+pub(super) fn buckets(starts: &[DateTime<Utc>], rows: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
     let tallies = Tally::by_key(rows.iter().copied(), |row| row.bucket);
     let empty = Tally::default();
     let tally = |bucket: i32| tallies.get(&bucket).unwrap_or(&empty);

@@ -115,6 +115,7 @@ pub const POLICIES: &[Policy] = &[
     expensive("getMetricsHourlyDistribution", "/api/v1/metrics/hourly-distribution", Filtered),
     expensive("getMetricsAmountDistribution", "/api/v1/metrics/amount-distribution", Filtered),
     expensive("getMetricsHorizontalBars", "/api/v1/metrics/horizontal-bars/{type}", Filtered),
+    expensive("getMerchant", "/api/v1/merchants/{project}/{merchant_id}", Filtered),
     read("getMetricsRpm", "/api/v1/metrics/rpm", Filtered),
     read("getMetricsLive", "/api/v1/metrics/live", Filtered),
     read("getFilters", "/api/v1/filters", Filtered),
