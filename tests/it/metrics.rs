@@ -1,5 +1,6 @@
 //! Every metrics endpoint, for a few payments whose totals can be checked by hand.
 
+mod failures;
 mod live;
 mod merchant;
 

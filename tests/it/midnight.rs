@@ -53,6 +53,9 @@ async fn requests_without_dates_cover_the_new_day_after_midnight() {
         "/metrics/amount-distribution",
         "/metrics/conversion-by-project",
         "/metrics/horizontal-bars/project",
+        "/metrics/by-original-status",
+        "/metrics/failures",
+        "/metrics/time-to-final",
         "/filters",
     ];
     for (advance, last_day) in [(0, "2026-01-15"), (1, "2026-01-16"), (86_400, "2026-01-17")] {

@@ -83,6 +83,13 @@ impl TimeBuckets {
         Self { boundaries, keys }
     }
 
+    /// The ranges between consecutive boundaries, each with its key.
+    pub(super) fn with_keys(boundaries: Vec<DateTime<Utc>>, keys: Vec<usize>) -> Self {
+        // A key is the index of something that is in memory.
+        let keys = keys.into_iter().map(|key| Some(i32::try_from(key).unwrap_or(i32::MAX))).collect();
+        Self { boundaries, keys }
+    }
+
     /// The buckets of days, with the keys 0, 1, and so on, and the start of each by the calendar, which for the first may be
     /// before the first day.
     pub fn calendar(days: DayRange, granularity: Granularity) -> Result<(Self, Vec<DateTime<Utc>>), TooManyBuckets> {

@@ -7,6 +7,9 @@ mod bars;
 mod by_dimension;
 mod comparison;
 mod distributions;
+mod failure_report;
+mod failures;
+mod final_times;
 mod group_metrics;
 mod heatmap;
 mod heatmap_axes;
@@ -15,7 +18,9 @@ mod merchant;
 mod merchant_comparison;
 mod merchant_list;
 mod merchants;
+mod original_statuses;
 mod overview;
+mod pending;
 mod projects;
 mod tally;
 mod trends;
@@ -46,6 +51,12 @@ pub(in crate::web) fn operations() -> impl OpenApi + 'static {
         live::LiveApi,
         bars::BarsApi,
         merchant::MerchantApi,
+        (
+            original_statuses::OriginalStatusesApi,
+            failures::FailuresApi,
+            final_times::FinalTimesApi,
+            pending::PendingApi,
+        ),
     )
 }
 
