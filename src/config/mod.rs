@@ -5,6 +5,7 @@
 
 mod access;
 mod env_vars;
+mod events;
 mod export_quota;
 pub mod export_store;
 mod http;

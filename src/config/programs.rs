@@ -7,8 +7,9 @@ use chrono_tz::Tz;
 use super::{
     AccessConfig, EnvVars, HttpConfig, LimitsConfig, MetricsListenerConfig, NetworkConfig, NotificationsConfig,
     ProvidersConfig, ReconciliationConfig, ReportsConfig, ServersConfig, Setting, SyncConfig, TelemetryConfig,
-    WebhooksConfig, access, export_quota, export_store, number_in, reports, seconds,
+    WebhooksConfig, access, events, export_quota, export_store, number_in, reports, seconds,
 };
+use crate::domain::event_names::EventNames;
 use crate::domain::export_quota::ExportQuota;
 use crate::domain::reports::recipients::AllowedRecipients;
 use crate::objects::ObjectSettings;
@@ -37,6 +38,7 @@ pub struct WebConfig {
     pub export_quota: ExportQuota,
     pub webhooks: WebhooksConfig,
     pub report_recipients: AllowedRecipients,
+    pub event_names: EventNames,
     pub shutdown_grace: Duration,
     pub telemetry: TelemetryConfig,
     /// `None` serves metrics only to admins, beside the API.
@@ -60,6 +62,7 @@ impl WebConfig {
         let export_quota = export_quota::read(env);
         let webhooks = WebhooksConfig::read(env);
         let report_recipients = reports::read_recipients(env);
+        let event_names = events::read_names(env);
         let shutdown_grace = shutdown_grace(env);
         let telemetry = TelemetryConfig::read(env);
         Some(Self {
@@ -77,6 +80,7 @@ impl WebConfig {
             export_quota: export_quota?,
             webhooks: webhooks?,
             report_recipients: report_recipients?,
+            event_names: event_names?,
             shutdown_grace: shutdown_grace?,
             telemetry: telemetry?,
             metrics: metrics?,

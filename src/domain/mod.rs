@@ -9,6 +9,7 @@ pub mod day;
 pub mod discrepancy;
 pub mod erasure;
 pub mod event;
+pub mod event_names;
 pub mod exchange_rate;
 pub mod explanation;
 pub mod export_quota;

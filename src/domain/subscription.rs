@@ -84,7 +84,7 @@ fn parse_sources(names: &[String]) -> Result<Vec<Source>, SubscriptionError> {
     Ok(Source::ALL.into_iter().filter(|source| names.iter().any(|name| name == source.as_str())).collect())
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == name, |beginning| name.starts_with(beginning))
 }
 

@@ -149,7 +149,7 @@ pub async fn serve(config: &WebConfig, clock: SharedClock) -> Result<(), StartEr
     };
     let state = State::connect(config, Arc::clone(&clock)).await?;
     let feed = ServerFeed { pool: state.pool.clone(), redis: state.redis.clone() };
-    let hub = Hub::start(Arc::new(feed), clock).await?;
+    let hub = Hub::start(Arc::new(feed), clock, config.event_names).await?;
     record::prepare_process();
     record::prepare_web();
     let scraper = scraper(&state, &hub);

@@ -80,7 +80,7 @@ const TEXT_FIELDS: [&str; 4] = [
     "/api/v1/transactions?min_amount=",
     "/api/v1/export/transactions?merchant_id=",
 ];
-const PATHS: [&str; 3] = ["/api/v1/transactions/", "/api/v1/exports/", "/api/v1/"];
+const PATHS: [&str; 4] = ["/api/v1/transactions/", "/api/v1/exports/", "/api/v1/merchants/acme/", "/api/v1/"];
 
 /// What is expected of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

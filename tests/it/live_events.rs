@@ -231,3 +231,29 @@ async fn documents_of_events_are_served_without_a_key() {
     assert!(page.text.contains("id=\"sync_progress\""));
     assert!(get("/api/docs").await.text.contains("/api/docs/events"), "Swagger UI leads to the page");
 }
+
+#[tokio::test]
+async fn legacy_events_are_sent_under_both_names_if_they_are_switched_on() {
+    let system = TestSystem::start(&[]).await;
+    let redis = system.servers.redis().await;
+    let web = system.start_web_with(&[("LEGACY_EVENTS", "true")]).await;
+    let key = [("x-api-key", VIEWER)];
+    let mut socket = Socket::connect_with_key(&web.socket(), VIEWER).await;
+    socket.receive("connected").await;
+    let mut stream = EventStream::open(&web, "events=new_transaction,sync_*", &key).await;
+    stream.receive("connected").await;
+    let id = commit(&system, &redis, new_transactions(3)).await;
+    socket.receive("new_transaction").await;
+    stream.receive("new_transaction").await;
+    let expected = ["new_transactions", "new_transaction"].map(|name| (json!(name), json!(id)));
+    for received in [&socket.received, &stream.received] {
+        let received: Vec<(Value, Value)> =
+            events(received).into_iter().map(|message| (message["type"].clone(), message["id"].clone())).collect();
+        assert_eq!(received, expected);
+    }
+
+    let current = system.start_web().await;
+    let path = "/api/v1/events?events=new_transaction";
+    let refused = current.request(Method::GET, path, Some(VIEWER), None).await.expect("a response");
+    assert_eq!((refused.status, &refused.json()["errors"][0]["field"]), (422, &json!("events")), "{refused:?}");
+}

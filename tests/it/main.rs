@@ -70,6 +70,7 @@ mod reconciliation_requests;
 mod reconciliation_runs;
 mod redis_loss;
 mod repeated_attempts;
+mod replaced_service;
 mod reports;
 mod request_limits;
 mod retention;

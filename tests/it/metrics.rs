@@ -1,6 +1,8 @@
 //! Every metrics endpoint, for a few payments whose totals can be checked by hand.
 
+mod failures;
 mod live;
+mod merchant;
 
 use std::sync::Arc;
 

@@ -35,7 +35,7 @@ async fn requests_without_dates_cover_the_new_day_after_midnight() {
     let clock = Arc::new(ManualClock::at("2026-01-15T23:59:59Z".parse().expect("a time")));
     let state = State::connect(&config, clock.clone()).await.expect("the servers are running");
     let feed = ServerFeed { pool: system.pool.clone(), redis: system.servers.redis().await };
-    let hub = Hub::start(Arc::new(feed), clock.clone()).await.expect("the servers are running");
+    let hub = Hub::start(Arc::new(feed), clock.clone(), config.event_names).await.expect("the servers are running");
     let scraper = app::scraper(&state, &hub);
     let web = app::build(Arc::new(state), &hub, scraper);
     let paths = [
@@ -52,6 +52,10 @@ async fn requests_without_dates_cover_the_new_day_after_midnight() {
         "/metrics/hourly-distribution",
         "/metrics/amount-distribution",
         "/metrics/conversion-by-project",
+        "/metrics/horizontal-bars/project",
+        "/metrics/by-original-status",
+        "/metrics/failures",
+        "/metrics/time-to-final",
         "/filters",
     ];
     for (advance, last_day) in [(0, "2026-01-15"), (1, "2026-01-16"), (86_400, "2026-01-17")] {

@@ -48,6 +48,7 @@ async fn coverage(test: &TwoProjects, policy: &Policy) -> Coverage {
         "getFilters" => Coverage::List(String::new()),
         "listReconciliationResults" => Coverage::List(test.run_id.to_string()),
         "getTransaction" | "explainTransaction" => object("transactions").await,
+        "getMerchant" => Coverage::Object([OWN, HIDDEN].map(|project| format!("{project}/{project}-merchant-1"))),
         "getDiscrepancy" => object("discrepancies").await,
         "explainPayment"
         | "getExport"
@@ -63,7 +64,7 @@ async fn coverage(test: &TwoProjects, policy: &Policy) -> Coverage {
 }
 
 fn path_of(policy: &Policy, id: &str) -> String {
-    policy.path.replace("{id}", id)
+    policy.path.replace("{id}", id).replace("{project}/{merchant_id}", id)
 }
 
 /// Some responses depend on the current minute: the scoped one is compared with an equal one before and after it.
@@ -101,14 +102,15 @@ async fn scoped_key_sees_exactly_what_the_filter_by_project_selects() {
     for policy in limited {
         match coverage(&test, policy).await {
             Coverage::Filter(queries) => {
+                let path = policy.path.replace("{type}", "merchant");
                 for query in queries {
-                    let found = assert_equals_filter(&test, policy.path, query).await;
+                    let found = assert_equals_filter(&test, &path, query).await;
                     assert_nothing_hidden(&found, &hidden_ids, policy.path);
                 }
-                let everything = test.unscoped(policy.path).await.text;
+                let everything = test.unscoped(&path).await.text;
                 assert!(!everything.is_empty(), "{}", policy.path);
                 for named in [format!("project={HIDDEN}"), format!("project={OWN},{HIDDEN}")] {
-                    let refused = test.scoped(&format!("{}?{named}", policy.path)).await;
+                    let refused = test.scoped(&format!("{path}?{named}")).await;
                     assert_eq!(refused.status, 403, "{} {named}: {refused:?}", policy.path);
                     assert!(
                         refused.json()["detail"].as_str().is_some_and(|detail| detail.contains(OWN)),

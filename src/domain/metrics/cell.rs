@@ -155,6 +155,12 @@ impl Measures {
     }
 }
 
+impl std::ops::SubAssign for Measures {
+    fn sub_assign(&mut self, less: Self) {
+        self.add(&less, -1);
+    }
+}
+
 impl std::ops::AddAssign for Measures {
     fn add_assign(&mut self, more: Self) {
         self.add(&more, 1);

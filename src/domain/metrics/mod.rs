@@ -13,10 +13,13 @@
 pub mod amount_band;
 pub mod cell;
 pub mod comparison;
+pub mod failure_periods;
 pub mod granularity;
 pub mod minutes;
+pub mod own_weeks;
 pub mod packed_cells;
 pub mod packed_plan;
+pub mod pending_age;
 pub mod query;
 pub mod rollup_plan;
 pub mod row_sums;

@@ -15,8 +15,8 @@ use super::rollup_plan::RollupPlan;
 use crate::domain::day::DayRange;
 use crate::domain::time_range::TimeRange;
 
-/// The most buckets of one response.
-pub const MAX_BUCKETS: usize = 2_000;
+/// The most buckets of one response: five minutes of 30 days are 8,640.
+pub const MAX_BUCKETS: usize = 10_000;
 
 pub const HOURS: i32 = 24;
 
@@ -80,6 +80,13 @@ impl TimeBuckets {
     #[must_use]
     pub fn between(boundaries: Vec<DateTime<Utc>>) -> Self {
         let keys = (0..).map(Some).take(boundaries.len().saturating_sub(1)).collect();
+        Self { boundaries, keys }
+    }
+
+    /// The ranges between consecutive boundaries, each with its key.
+    pub(super) fn with_keys(boundaries: Vec<DateTime<Utc>>, keys: Vec<usize>) -> Self {
+        // A key is the index of something that is in memory.
+        let keys = keys.into_iter().map(|key| Some(i32::try_from(key).unwrap_or(i32::MAX))).collect();
         Self { boundaries, keys }
     }
 
@@ -342,11 +349,12 @@ mod tests {
     }
 
     #[test]
-    fn more_than_two_thousand_buckets_are_rejected() {
-        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-02", Tz::UTC), Granularity::Minute).is_err());
-        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-01", Tz::UTC), Granularity::Minute).is_ok());
-        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-03-24", Tz::UTC), Granularity::Hour).is_ok());
-        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-03-25", Tz::UTC), Granularity::Hour).is_err());
+    fn more_than_ten_thousand_buckets_are_rejected() {
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-07", Tz::UTC), Granularity::Minute).is_err());
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-06", Tz::UTC), Granularity::Minute).is_ok());
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-01-30", Tz::UTC), Granularity::FiveMinutes).is_ok());
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2026-02-04", Tz::UTC), Granularity::FiveMinutes).is_err());
+        assert!(TimeBuckets::calendar(days("2026-01-01", "2027-02-04", Tz::UTC), Granularity::Hour).is_ok());
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::outbox::Outbox;
 use crate::clock::SharedClock;
 use crate::domain::access::Principal;
 use crate::domain::event::RecordedEvent;
+use crate::domain::event_names::EventNames;
 use crate::observability::record;
 
 /// How many events are in memory for reconnecting clients; older ones are in the table.
@@ -39,6 +40,7 @@ const LONGEST_SENDING_TIME: Duration = Duration::from_millis(100);
 pub struct Hub {
     feed: Arc<dyn Feed>,
     clock: SharedClock,
+    names: EventNames,
     state: Mutex<HubState>,
     closing: CancellationToken,
     sessions: TaskTracker,
@@ -51,6 +53,7 @@ impl std::fmt::Debug for Hub {
 }
 
 struct HubState {
+    names: EventNames,
     history: History,
     members: Vec<Weak<Outbox>>,
 }
@@ -88,12 +91,13 @@ struct Older {
 
 impl Hub {
     /// Starts following the events after the newest one of the table. Fails if the table cannot be read.
-    pub async fn start(feed: Arc<dyn Feed>, clock: SharedClock) -> Result<Arc<Self>, FeedError> {
+    pub async fn start(feed: Arc<dyn Feed>, clock: SharedClock, names: EventNames) -> Result<Arc<Self>, FeedError> {
         let (_, newest) = feed.get_bounds().await?;
-        let room = HubState { history: History { events: VecDeque::new(), since: newest }, members: vec![] };
+        let room = HubState { names, history: History { events: VecDeque::new(), since: newest }, members: vec![] };
         let hub = Arc::new(Self {
             feed: Arc::clone(&feed),
             clock,
+            names,
             state: Mutex::new(room),
             closing: CancellationToken::new(),
             sessions: TaskTracker::new(),
@@ -129,6 +133,11 @@ impl Hub {
         &self.clock
     }
 
+    /// Under which names it sends events.
+    pub(in crate::web) fn names(&self) -> EventNames {
+        self.names
+    }
+
     /// Counts a client until it is dropped.
     pub(in crate::web) fn count_client(&self) -> TaskTrackerToken {
         self.sessions.token()
@@ -140,7 +149,8 @@ impl Hub {
             return Duration::ZERO;
         }
         record::live_events(events.len());
-        let events: Vec<Arc<Outgoing>> = events.into_iter().map(|event| Arc::new(event.into())).collect();
+        let outgoing = |event| Arc::new(Outgoing::new(event, self.names));
+        let events: Vec<Arc<Outgoing>> = events.into_iter().map(outgoing).collect();
         let mut state = self.state();
         for event in &events {
             state.history.keep(Arc::clone(event));
@@ -197,7 +207,7 @@ impl HubState {
         let older = older.into_iter().filter(|event| event.id <= self.history.since);
         let remembered = self.history.events.iter().map(|event| &event.recorded).filter(|event| event.id > since);
         let missed = coalesce_past(older.chain(remembered.cloned()));
-        let missed = missed.into_iter().map(|event| Arc::new(Outgoing::from(event))).collect();
+        let missed = missed.into_iter().map(|event| Arc::new(Outgoing::new(event, self.names))).collect();
         let outbox = Arc::new(Outbox::new(principal, since, missed));
         self.members.push(Arc::downgrade(&outbox));
         Membership { outbox, last_event_id: self.history.newest().max(since), gap }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::event::RecordedEvent;
+use crate::domain::event_names::EventNames;
 use crate::domain::masking::PiiAccess;
 use crate::domain::subscription::Subscription;
 use crate::domain::transaction::Source;
@@ -23,6 +24,8 @@ pub(in crate::web) struct Outgoing {
     full: Text,
     /// `None` if it has nothing to mask.
     masked: Option<Text>,
+    /// The same under its other name, which follows; such events have nothing to mask.
+    second: Option<(&'static str, String)>,
 }
 
 /// A message as the WebSocket sends it, and as the event stream does.
@@ -39,11 +42,21 @@ impl From<RecordedEvent> for Outgoing {
         let text = |json| Text { json, block: OnceLock::new() };
         let (full, masked) = (json(PiiAccess::Full), json(PiiAccess::Masked));
         let masked = (masked != full).then(|| text(masked));
-        Self { full: text(full), masked, recorded }
+        Self { full: text(full), masked, recorded, second: None }
     }
 }
 
 impl Outgoing {
+    pub(in crate::web) fn new(recorded: RecordedEvent, names: EventNames) -> Self {
+        let outgoing = Self::from(recorded);
+        let name = outgoing.recorded.event.name();
+        let second = names.second(name).map(|other| {
+            let [from, to] = [name, other].map(|name| format!(r#""type":"{name}""#));
+            (other, outgoing.full.json.replacen(&from, &to, 1))
+        });
+        Self { second, ..outgoing }
+    }
+
     fn message(&self, pii_access: PiiAccess) -> &Text {
         match pii_access {
             PiiAccess::Full => &self.full,
@@ -55,10 +68,23 @@ impl Outgoing {
         &self.message(pii_access).json
     }
 
-    /// As a block of an event stream.
+    /// The message, and the one under its other name if there is one.
+    pub(in crate::web) fn texts(&self, pii_access: PiiAccess) -> impl Iterator<Item = &str> {
+        std::iter::once(self.text(pii_access)).chain(self.second.as_ref().map(|(_, json)| json.as_str()))
+    }
+
+    /// As a block of an event stream, or two.
     pub(in crate::web) fn block(&self, pii_access: PiiAccess) -> Bytes {
         let Text { json, block } = self.message(pii_access);
-        block.get_or_init(|| stream_block(self.recorded.id, self.recorded.event.name(), json)).clone()
+        let of_id = |name, json| stream_block(self.recorded.id, name, json);
+        let write = || {
+            let first = of_id(self.recorded.event.name(), json);
+            match &self.second {
+                Some((name, json)) => [first, of_id(name, json)].concat().into(),
+                None => first,
+            }
+        };
+        block.get_or_init(write).clone()
     }
 }
 
@@ -218,6 +244,21 @@ mod tests {
             assert_eq!(block, format!("id: 8\nevent: job_failed\ndata: {json}\n\n"));
             assert_eq!((block.lines().count(), block.contains("a.b@example.com")), (4, shown), "{block}");
         }
+    }
+
+    #[test]
+    fn event_with_two_names_has_two_blocks() {
+        let timestamp = "2026-01-15T10:00:00Z".parse().expect("a time");
+        let event = Event::NewTransactions { source: Source::Vima, count: 3 };
+        let recorded = RecordedEvent { id: 8, timestamp, trace_id: None, event };
+        let block = |names| Outgoing::new(recorded.clone(), names).block(PiiAccess::Masked);
+        let expected = |name: &str| {
+            let json =
+                format!(r#"{{"id":8,"timestamp":"2026-01-15T10:00:00Z","type":"{name}","source":"vima","count":3}}"#);
+            format!("id: 8\nevent: {name}\ndata: {json}\n\n")
+        };
+        assert_eq!(block(EventNames::Current), expected("new_transactions"));
+        assert_eq!(block(EventNames::BothForms), expected("new_transactions") + &expected("new_transaction"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::message::{LONGEST, Notice, Outgoing, Request};
 use super::outbox::Outbox;
 use crate::clock::SharedClock;
 use crate::domain::access::key::KeyEnd;
-use crate::domain::subscription::Subscription;
+use crate::domain::event_names::EventNames;
 
 /// Below the 55 s after which some hosts close an idle connection.
 const PING_EVERY: Duration = Duration::from_secs(25);
@@ -80,13 +80,14 @@ enum Reply {
 pub(in crate::web) struct Session {
     outbox: Arc<Outbox>,
     clock: SharedClock,
+    names: EventNames,
     /// Pings since the last message of the client.
     unanswered: AtomicU32,
 }
 
 impl Session {
-    pub(in crate::web) fn new(outbox: Arc<Outbox>, clock: SharedClock) -> Self {
-        Self { outbox, clock, unanswered: AtomicU32::new(0) }
+    pub(in crate::web) fn new(outbox: Arc<Outbox>, clock: SharedClock, names: EventNames) -> Self {
+        Self { outbox, clock, names, unanswered: AtomicU32::new(0) }
     }
 
     /// Sends `welcome`, then runs until one side ends the session, or `key_end` completes.
@@ -129,27 +130,35 @@ impl Session {
             }
         }
         loop {
-            let message = tokio::select! {
-                Some(reply) = queue.recv() => self.message(reply),
-                event = self.outbox.next() => self.event(&event),
+            let sent = tokio::select! {
+                Some(reply) = queue.recv() => self.send(sink, [self.message(reply)]).await,
+                event = self.outbox.next() => self.send(sink, self.event(&event)).await,
             };
-            if self.send(sink, message).await.is_err() {
+            if sent.is_err() {
                 return End::Gone;
             }
         }
     }
 
-    /// Sends a message, together with the events that wait.
-    async fn send(&self, sink: &mut SplitSink<WebSocketStream, Message>, message: Message) -> io::Result<()> {
-        sink.feed(message).await?;
+    /// Sends messages, together with the events that wait.
+    async fn send(
+        &self,
+        sink: &mut SplitSink<WebSocketStream, Message>,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> io::Result<()> {
+        for message in messages {
+            sink.feed(message).await?;
+        }
         while let Some(event) = self.outbox.try_next() {
-            sink.feed(self.event(&event)).await?;
+            for message in self.event(&event) {
+                sink.feed(message).await?;
+            }
         }
         sink.flush().await
     }
 
-    fn event(&self, event: &Outgoing) -> Message {
-        Message::text(event.text(self.outbox.pii_access()))
+    fn event(&self, event: &Outgoing) -> impl Iterator<Item = Message> {
+        event.texts(self.outbox.pii_access()).map(Message::text)
     }
 
     fn message(&self, reply: Reply) -> Message {
@@ -188,7 +197,7 @@ impl Session {
             Ok(Request::Subscribe { events, sources }) => (events, sources),
             Err(notice) => return notice,
         };
-        match Subscription::parse(events, sources) {
+        match self.names.parse_subscription(events, sources) {
             Ok(subscription) => {
                 let notice = Notice::subscribed(&subscription);
                 self.outbox.subscribe(subscription);
@@ -239,7 +248,7 @@ mod tests {
     use crate::domain::access::Principal;
 
     fn session() -> Session {
-        Session::new(Arc::new(Outbox::new(Principal::anyone(), 0, vec![])), Arc::new(SystemClock))
+        Session::new(Arc::new(Outbox::new(Principal::anyone(), 0, vec![])), Arc::new(SystemClock), EventNames::Current)
     }
 
     #[tokio::test]

@@ -32,7 +32,8 @@ use super::message::Notice;
 use super::outbox::Outbox;
 use crate::clock::SharedClock;
 use crate::domain::access::key::KeyEnd;
-use crate::domain::subscription::{Subscription, parse_pattern};
+use crate::domain::event_names::{EventNames, parse_either};
+use crate::domain::subscription::{Subscription, SubscriptionError};
 use crate::domain::transaction::Source;
 use crate::web::http::auth::{Caller, KeyWatch};
 use crate::web::http::fails::Fails;
@@ -76,13 +77,11 @@ request_fields! {
 }
 
 impl StreamQuery {
-    fn subscription(self) -> Subscription {
-        let everything = Subscription::default();
+    fn subscription(self, names: EventNames) -> Result<Subscription, SubscriptionError> {
         let events: Vec<String> = self.events.into_iter().map(|pattern| pattern.0).collect();
-        Subscription {
-            events: if events.is_empty() { everything.events } else { events },
-            sources: if self.sources.is_empty() { everything.sources } else { self.sources },
-        }
+        let subscription = names.parse_subscription((!events.is_empty()).then_some(events), None)?;
+        let sources = if self.sources.is_empty() { subscription.sources } else { self.sources };
+        Ok(Subscription { sources, ..subscription })
     }
 }
 
@@ -113,9 +112,11 @@ impl EventsApi {
             None => query.0.since,
             Some(parsed) => Some(parsed.map_err(|error| Problem::field("Last-Event-ID", error))?),
         };
+        let subscription = query.0.subscription(hub.names());
+        let subscription = subscription.map_err(|error| Problem::field("events", error.to_string()))?;
         let joined = hub.join(caller.0, known).await;
         let welcome = joined.welcome(known);
-        joined.outbox.subscribe(query.0.subscription());
+        joined.outbox.subscribe(subscription);
         let stream = EventStream {
             outbox: joined.outbox,
             clock: Arc::clone(hub.clock()),
@@ -129,13 +130,14 @@ impl EventsApi {
     }
 }
 
-/// A name of an event or a prefix.
+/// A name of an event or a prefix, of either form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct EventPattern(String);
 
 impl ParseField for EventPattern {
     fn parse_field(text: &str) -> Result<Self, String> {
-        parse_pattern(text).map(|()| Self(text.to_owned())).map_err(|error| error.to_string())
+        // Whether other forms are understood depends on a setting, which the handler knows.
+        parse_either(text).map(|()| Self(text.to_owned())).map_err(|error| error.to_string())
     }
 }
 

@@ -61,7 +61,7 @@ impl Endpoint for Updates {
             if since.is_some() && known.is_none() {
                 welcome.push(Notice::invalid("since must be the id of an event: nothing is replayed."));
             }
-            let session = Session::new(joined.outbox, Arc::clone(hub.clock()));
+            let session = Session::new(joined.outbox, Arc::clone(hub.clock()), hub.names());
             session.run(stream, welcome, hub.closing(), KeyWatch::ended_of(watch)).await;
         });
         Ok(upgrade.into_response())

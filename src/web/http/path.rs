@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::parse_field::ParseField;
 use super::problem::Problem;
-use crate::domain::transaction::Source;
 
 /// A value that has the same parameter name in every path.
 pub(in crate::web) trait Segment: ParseField + Type {
@@ -20,10 +19,6 @@ pub(in crate::web) trait Segment: ParseField + Type {
 
 impl Segment for Uuid {
     const NAME: &'static str = "id";
-}
-
-impl Segment for Source {
-    const NAME: &'static str = "source";
 }
 
 impl Segment for String {

@@ -46,17 +46,29 @@ pub(in crate::web) struct CacheVersion {
     as_of: [Option<DateTime<Utc>>; 2],
     /// The days that it covers, if they follow from the current time: the same request means other days after midnight.
     days: Option<DayRange>,
+    /// Where a period that has not ended is cut.
+    until: Option<DateTime<Utc>>,
 }
 
 impl CacheVersion {
     pub(in crate::web) fn of_metrics(answer: &MetricsAnswer, days: DayRange) -> Self {
-        Self { data_version: answer.data_version, as_of: answer.as_of, days: Some(days) }
+        Self { data_version: answer.data_version, as_of: answer.as_of, days: Some(days), until: None }
     }
 
     /// For a page of transactions, which does not contain how far the sources have been read, and covers only days that its
     /// request names.
     pub(in crate::web) fn of_transactions(data_version: DataVersion) -> Self {
-        Self { data_version, as_of: [None; 2], days: None }
+        Self { data_version, as_of: [None; 2], days: None, until: None }
+    }
+
+    /// For a period that ends at `until`, whose response needs the transactions of `data_version`.
+    pub(in crate::web) fn of_period(
+        data_version: DataVersion,
+        as_of: [Option<DateTime<Utc>>; 2],
+        days: DayRange,
+        until: DateTime<Utc>,
+    ) -> Self {
+        Self { data_version, as_of, days: Some(days), until: Some(until) }
     }
 }
 

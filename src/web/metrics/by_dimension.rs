@@ -18,6 +18,7 @@ use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
+use crate::web::http::schema::Money;
 use crate::web::state::State;
 
 /// The metrics of a country.
@@ -30,6 +31,9 @@ struct CountryMetrics {
     country_name: Option<String>,
     /// The country's transactions in percent of all.
     percentage_of_total: Option<f64>,
+    /// The country's amount in percent of that of all; in US dollars if the transactions have several currencies. 0 if there is
+    /// no amount.
+    percentage_of_amount: f64,
     #[oai(flatten)]
     metrics: GroupMetrics,
 }
@@ -42,19 +46,35 @@ struct MetricsByCountry {
     period: Period,
     /// The countries, the largest amount first; by amount in US dollars if the transactions have several currencies.
     countries: Vec<CountryMetrics>,
+    /// Number of transactions of all countries.
+    total_count: i64,
+    /// Sum of the amounts of all countries; null if the transactions have several currencies.
+    total_amount: Option<Money>,
+    /// Sum of the amounts of all countries in US dollars, without transactions that have no exchange rate.
+    total_amount_usd: Money,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
 impl MetricsByCountry {
     fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+        let whole = Tally::from_rows(rows);
+        let (total, amount) = (whole.total(), whole.comparable_amount(&whole));
         let item = |country: &str, percentage_of_total, tally: &Tally| CountryMetrics {
             country: non_empty(country),
             country_name: country_name(country).map(str::to_owned),
             percentage_of_total,
+            percentage_of_amount: percent(tally.comparable_amount(&whole), amount).unwrap_or_default(),
             metrics: tally.into(),
         };
-        Self { period, countries: items(rows, |row| row.member.as_str(), item), data_as_of }
+        Self {
+            period,
+            countries: items(rows, |row| row.member.as_str(), item),
+            total_count: total.count,
+            total_amount: whole.money(total.amount),
+            total_amount_usd: Money(total.amount_usd),
+            data_as_of,
+        }
     }
 }
 
@@ -106,7 +126,7 @@ impl MetricsByStatus {
 
 /// The metrics of a payment method.
 #[derive(Debug, Clone, Object)]
-struct PaymentMethodMetrics {
+pub(super) struct PaymentMethodMetrics {
     /// The method as the provider names it; null if the provider does not report it.
     payment_method: Option<String>,
     /// The method's transactions in percent of all.
@@ -118,17 +138,17 @@ struct PaymentMethodMetrics {
 /// Metrics by payment method.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-struct MetricsByPaymentMethod {
+pub(super) struct MetricsByPaymentMethod {
     /// The days covered.
     period: Period,
     /// The payment methods, the largest amount first; by amount in US dollars if the transactions have several currencies.
-    payment_methods: Vec<PaymentMethodMetrics>,
+    pub(super) payment_methods: Vec<PaymentMethodMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
 
 impl MetricsByPaymentMethod {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    pub(super) fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let item = |method: &str, percentage_of_total, tally: &Tally| PaymentMethodMetrics {
             payment_method: non_empty(method),
             percentage_of_total,
@@ -259,6 +279,9 @@ mod tests {
                 (None, None, Some(12.5))
             ]
         );
+        let of_amount: Vec<f64> = response.countries.iter().map(|item| item.percentage_of_amount).collect();
+        assert_eq!((of_amount, response.total_count), (vec![62.5, 25.0, 12.5], 8));
+        assert_eq!(response.total_amount, Some(Money(80.into())));
         let response = MetricsByStatus::new(Period::example(), &rows, DataAsOf::example());
         assert_eq!((response.statuses.len(), response.statuses[0].metrics.total_count), (1, 8));
     }

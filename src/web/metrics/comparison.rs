@@ -40,8 +40,33 @@ struct ComparisonQuery {
 struct ComparedPeriod {
     /// The time covered.
     period: Interval,
+    /// The period in English, such as `Today`.
+    period_name: String,
     #[oai(flatten)]
     metrics: GroupMetrics,
+    /// Mean amount in US dollars, without transactions that have no exchange rate; null if there are none.
+    avg_ticket_usd: Option<Money>,
+}
+
+impl ComparedPeriod {
+    fn new(range: TimeRange, name: &str, tally: &Tally) -> Self {
+        Self {
+            period: range.into(),
+            period_name: name.to_owned(),
+            metrics: tally.into(),
+            avg_ticket_usd: tally.avg_ticket_usd(),
+        }
+    }
+}
+
+/// The names of the current and the previous period.
+fn period_names(comparison_type: ComparisonType) -> [&'static str; 2] {
+    match comparison_type {
+        ComparisonType::Day => ["Today", "Yesterday"],
+        ComparisonType::Week => ["This week", "Last week"],
+        ComparisonType::Month => ["This month", "Last month"],
+        ComparisonType::Custom => ["Selected days", "Days before"],
+    }
 }
 
 /// The changes from the previous period to the current one; negative if there is less. Percentages are of the previous value,
@@ -70,6 +95,13 @@ struct Changes {
     failed_count_change_percent: Option<f64>,
     /// Change of the conversion rate, in percentage points; null if one of the periods has no transactions.
     conversion_rate_change: Option<f64>,
+    /// Change of the conversion rate, in percentage points; a period without transactions counts as 0 percent.
+    conversion_change: f64,
+    /// Change of the mean amount of a transaction, in the currency of both periods; null if they have several, or if one of them
+    /// has no transactions.
+    avg_ticket_change: Option<Money>,
+    /// Change of the mean amount, in percent; of the mean in US dollars if the periods have several currencies.
+    avg_ticket_change_percent: Option<f64>,
 }
 
 impl Changes {
@@ -85,6 +117,11 @@ impl Changes {
         let (current_total, previous_total) = (current.total(), previous.total());
         let mut both = current.clone();
         both.merge(previous);
+        let ticket = |tally: &Tally| {
+            let mean = if both.is_in_one_currency() { tally.avg_ticket() } else { tally.avg_ticket_usd() };
+            mean.map(|Money(mean)| mean)
+        };
+        let tickets = ticket(current).zip(ticket(previous));
         Self {
             count_change,
             count_change_percent,
@@ -97,6 +134,12 @@ impl Changes {
             failed_count_change,
             failed_count_change_percent,
             conversion_rate_change: percentage_points(conversion(current), conversion(previous)),
+            conversion_change: percentage_points(shown_conversion(current), shown_conversion(previous))
+                .unwrap_or_default(),
+            avg_ticket_change: tickets
+                .filter(|_| both.is_in_one_currency())
+                .map(|(current, previous)| Money(current - previous)),
+            avg_ticket_change_percent: tickets.and_then(|(current, previous)| percent_change(current, previous)),
         }
     }
 }
@@ -104,6 +147,12 @@ impl Changes {
 /// The number of successful transactions, and of all.
 fn conversion(tally: &Tally) -> (Decimal, Decimal) {
     (tally.measures(Status::Success).count.into(), tally.count().into())
+}
+
+/// The same, as pages of the replaced service show it: 0 of 1 without transactions.
+fn shown_conversion(tally: &Tally) -> (Decimal, Decimal) {
+    let (success, all) = conversion(tally);
+    (success, all.max(Decimal::ONE))
 }
 
 /// A period compared with the one before.
@@ -134,11 +183,12 @@ impl MetricsComparison {
     ) -> Self {
         let tally = |bucket| Tally::from_rows(rows.iter().filter(|row| row.bucket == bucket));
         let (current, previous) = (tally(TimeBuckets::LATER), tally(TimeBuckets::EARLIER));
+        let [current_name, previous_name] = period_names(comparison_type);
         Self {
             comparison_type,
             timezone: timezone.to_owned(),
-            current: ComparedPeriod { period: periods.current.into(), metrics: (&current).into() },
-            previous: ComparedPeriod { period: periods.previous.into(), metrics: (&previous).into() },
+            current: ComparedPeriod::new(periods.current, current_name, &current),
+            previous: ComparedPeriod::new(periods.previous, previous_name, &previous),
             comparison: Changes::new(&current, &previous),
             data_as_of,
         }
@@ -209,6 +259,8 @@ mod tests {
         assert_eq!((changes.failed_count_change, changes.failed_count_change_percent), (-120, Some(-100.0)));
         assert_eq!(changes.amount_change, Some(Money(Decimal::new(-18_510_000, 2))));
         assert_eq!((changes.amount_change_percent, changes.conversion_rate_change), (Some(-50.0), Some(50.0)));
+        assert_eq!((changes.conversion_change, changes.avg_ticket_change_percent), (50.0, Some(-20.0)));
+        assert_eq!(changes.avg_ticket_change, Some(Money(Decimal::new(-30_850, 2))));
     }
 
     #[test]
@@ -219,6 +271,7 @@ mod tests {
         let changes = changes(&[current], &[previous]);
         assert_eq!((changes.amount_change, changes.amount_change_percent), (None, Some(-50.0)));
         assert_eq!(changes.amount_usd_change, Money(Decimal::new(-222_080, 2)));
+        assert_eq!((changes.avg_ticket_change, changes.avg_ticket_change_percent), (None, Some(-59.99)));
     }
 
     #[test]
@@ -227,5 +280,6 @@ mod tests {
         let changes = changes(&[current], &[]);
         assert_eq!((changes.count_change, changes.count_change_percent), (150, None));
         assert_eq!((changes.amount_change_percent, changes.conversion_rate_change), (None, None));
+        assert_eq!((changes.conversion_change, changes.avg_ticket_change), (100.0, None));
     }
 }

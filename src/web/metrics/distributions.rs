@@ -40,6 +40,14 @@ struct WeekHour {
     success_count: i64,
     /// Successful transactions in percent of all; null if there are none.
     conversion_rate: Option<f64>,
+    /// The same as `weekday`.
+    day_of_week: i32,
+    /// The same as `weekday_name`.
+    day_name: String,
+    /// Number of failed transactions.
+    failed_count: i64,
+    /// The same as `conversion_rate`, but 0 if there are no transactions.
+    success_rate: f64,
 }
 
 /// Transactions by weekday and hour.
@@ -73,6 +81,10 @@ impl MetricsHourlyDistribution {
                 amount_usd: Money(total.amount_usd),
                 success_count: tally.measures(Status::Success).count,
                 conversion_rate: tally.conversion_rate(),
+                day_of_week: weekday,
+                day_name: weekday_name.to_owned(),
+                failed_count: tally.measures(Status::Failed).count,
+                success_rate: tally.conversion_rate().unwrap_or_default(),
             }
         };
         let data = (0..).zip(WEEKDAYS).flat_map(|weekday| (0..HOURS).map(move |hour| (weekday, hour)));
@@ -207,6 +219,8 @@ mod tests {
         assert_eq!((response.data.len(), last.weekday, &*last.weekday_name, last.hour), (168, 6, "Sunday", 23));
         assert_eq!((last.count, last.success_count, last.conversion_rate), (120, 120, Some(100.0)));
         assert_eq!((response.data[0].count, response.data[0].conversion_rate), (0, None));
+        assert_eq!((response.data[0].success_rate, last.success_rate, last.failed_count), (0.0, 100.0, 0));
+        assert_eq!((last.day_of_week, &*last.day_name), (6, "Sunday"));
     }
 
     #[test]

@@ -43,6 +43,10 @@ struct HeatmapCell {
     x: usize,
     /// The index of the row in `y_labels`, from 0.
     y: usize,
+    /// The label of the column.
+    x_label: String,
+    /// The label of the row.
+    y_label: String,
     /// An amount (decimal string), a count, or a conversion rate in percent; null for the conversion rate of no transactions.
     value: Option<Figure>,
     /// Number of transactions.
@@ -93,7 +97,14 @@ impl MetricsHeatmap {
         for (y, x) in (0..y_labels.len()).flat_map(|y| (0..x_labels.len()).map(move |x| (y, x))) {
             let tally = tallies.get(&Some((y, x))).unwrap_or(&empty);
             let value = metric.value(tally, &whole);
-            cells.push(HeatmapCell { x, y, value: value.map(|(_, value)| value), count: tally.count() });
+            cells.push(HeatmapCell {
+                x,
+                y,
+                x_label: x_labels[x].clone(),
+                y_label: y_labels[y].clone(),
+                value: value.map(|(_, value)| value),
+                count: tally.count(),
+            });
             values.extend(value);
         }
         let is_converted = metric == HeatmapMetric::Amount && !whole.is_in_one_currency();

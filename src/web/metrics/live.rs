@@ -20,13 +20,14 @@ use crate::domain::metrics::minutes::LastMinutes;
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::average;
+use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::query::Query;
-use crate::web::http::schema::Time;
+use crate::web::http::schema::{Money, Time};
 use crate::web::state::State;
 
 /// What `minutes` may be.
@@ -60,6 +61,24 @@ struct Minute {
     timestamp: Time,
     /// Number of transactions.
     count: i64,
+    /// The same as `count`.
+    rpm: i64,
+    /// Number of successful transactions.
+    success_rpm: i64,
+    /// Number of failed transactions.
+    failed_rpm: i64,
+}
+
+impl Minute {
+    fn new(start: DateTime<Utc>, tally: &Tally) -> Self {
+        Self {
+            timestamp: Time(start),
+            count: tally.count(),
+            rpm: tally.count(),
+            success_rpm: tally.measures(Status::Success).count,
+            failed_rpm: tally.measures(Status::Failed).count,
+        }
+    }
 }
 
 /// Transactions per minute.
@@ -82,6 +101,16 @@ struct MetricsRpm {
     peak_at: Option<Time>,
     /// Number of transactions in the current minute so far.
     current: i64,
+    /// The same as `current`.
+    current_rpm: i64,
+    /// The same as `average`.
+    avg_rpm: f64,
+    /// The same as `peak`.
+    max_rpm: i64,
+    /// Smallest number of transactions in a minute.
+    min_rpm: i64,
+    /// The same as `total_count`.
+    total_transactions: i64,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
@@ -89,19 +118,27 @@ struct MetricsRpm {
 impl MetricsRpm {
     fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let tallies = Tally::by_key(rows, |row| row.bucket);
-        let count = |bucket: i32| tallies.get(&bucket).map_or(0, Tally::count);
-        let minute = |(start, bucket): (&DateTime<Utc>, i32)| Minute { timestamp: Time(*start), count: count(bucket) };
-        let data: Vec<Minute> = minutes.starts().iter().zip(0..).map(minute).collect();
+        let empty = Tally::default();
+        let tally = |bucket: i32| tallies.get(&bucket).unwrap_or(&empty);
+        let starts = minutes.starts().iter().zip(0..);
+        let data: Vec<Minute> = starts.map(|(start, bucket)| Minute::new(*start, tally(bucket))).collect();
         let peak = data.iter().rev().max_by_key(|minute| minute.count);
         let total_count = data.iter().map(|minute| minute.count).sum();
+        let average = per_minute(total_count, data.len());
+        let current = data.last().map_or(0, |minute| minute.count);
         Self {
             period: minutes.time_range().into(),
             minutes: data.len(),
             total_count,
-            average: per_minute(total_count, data.len()),
+            average,
             peak: peak.map_or(0, |minute| minute.count),
             peak_at: peak.filter(|minute| minute.count > 0).map(|minute| minute.timestamp),
-            current: data.last().map_or(0, |minute| minute.count),
+            current,
+            current_rpm: current,
+            avg_rpm: average.unwrap_or_default(),
+            max_rpm: peak.map_or(0, |minute| minute.count),
+            min_rpm: data.iter().map(|minute| minute.count).min().unwrap_or_default(),
+            total_transactions: total_count,
             data,
             data_as_of,
         }
@@ -124,6 +161,20 @@ struct MetricsLive {
     rpm: Option<f64>,
     /// The transactions by source: shows when a source has stopped reporting.
     by_source: BySource,
+    /// The same as `rpm`.
+    current_rpm: f64,
+    /// The same as `conversion_rate`, but 0 if there are no transactions.
+    success_rate: f64,
+    /// The same as `total_count`.
+    last_5min_count: i64,
+    /// The same as `total_amount`.
+    last_5min_amount: Option<Money>,
+    /// The same as `total_amount_usd`.
+    last_5min_amount_usd: Money,
+    /// The same as `success_count`.
+    last_5min_success_count: i64,
+    /// The same as `failed_count`.
+    last_5min_failed_count: i64,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
@@ -131,11 +182,19 @@ struct MetricsLive {
 impl MetricsLive {
     fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
         let tally = Tally::from_rows(rows);
+        let (total, rpm) = (tally.total(), per_minute(tally.count(), minutes.starts().len()));
         Self {
             period: minutes.time_range().into(),
             metrics: (&tally).into(),
-            rpm: per_minute(tally.count(), minutes.starts().len()),
+            rpm,
             by_source: BySource::new(&tally, rows.iter()),
+            current_rpm: rpm.unwrap_or_default(),
+            success_rate: tally.conversion_rate().unwrap_or_default(),
+            last_5min_count: total.count,
+            last_5min_amount: tally.money(total.amount),
+            last_5min_amount_usd: Money(total.amount_usd),
+            last_5min_success_count: tally.measures(Status::Success).count,
+            last_5min_failed_count: tally.measures(Status::Failed).count,
             data_as_of,
         }
     }
@@ -214,6 +273,11 @@ mod tests {
         assert_eq!(counts, [0, 7, 0, 7, 0, 2]);
         assert_eq!((response.total_count, response.average, response.peak, response.current), (16, Some(2.67), 7, 2));
         assert_eq!(response.peak_at, Some(response.data[1].timestamp));
+        assert_eq!(
+            (response.total_transactions, response.avg_rpm, response.max_rpm, response.min_rpm, response.current_rpm),
+            (16, 2.67, 7, 0, 2)
+        );
+        assert_eq!((response.data[1].rpm, response.data[1].success_rpm, response.data[1].failed_rpm), (7, 7, 0));
         assert_eq!(response.data[5].timestamp, Time(EXAMPLE_TIME));
     }
 

@@ -30,6 +30,8 @@ use crate::web::state::State;
 struct MerchantMetrics {
     /// The merchant's account; null if the provider does not report it.
     merchant_id: Option<String>,
+    /// The project of the merchant's last transaction of the period; null if the provider does not report it.
+    project: Option<String>,
     #[oai(flatten)]
     metrics: GroupMetrics,
     /// When the merchant's first transaction of the period was created.
@@ -42,6 +44,7 @@ impl MerchantMetrics {
     fn new(id: &str, tally: &Tally, times: Option<&MerchantTimes>) -> Self {
         Self {
             merchant_id: non_empty(id),
+            project: times.and_then(|times| times.last_project.clone()),
             metrics: tally.into(),
             first_txn_at: times.map(|times| Time(times.first_at)),
             last_txn_at: times.map(|times| Time(times.last_at)),
@@ -57,6 +60,8 @@ struct MetricsByMerchant {
     period: Period,
     #[oai(flatten)]
     page: Page<MerchantMetrics>,
+    /// The same as `items`.
+    merchants: Vec<MerchantMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
 }
@@ -96,19 +101,26 @@ impl MerchantsApi {
         let page = page.map(|Merchant { position: (_, id), tally }| {
             MerchantMetrics::new(&id, &tally, times.get(id.as_str()).copied())
         });
-        Ok(Json(MetricsByMerchant { period: days.into(), page, data_as_of: answer.as_of.into() }))
+        let merchants = page.items.clone();
+        Ok(Json(MetricsByMerchant { period: days.into(), page, merchants, data_as_of: answer.as_of.into() }))
     }
 }
 
 impl Example for MerchantMetrics {
     fn example() -> Self {
-        let times = MerchantTimes { merchant_id: String::new(), first_at: EXAMPLE_TIME, last_at: EXAMPLE_TIME };
+        let times = MerchantTimes {
+            merchant_id: String::new(),
+            first_at: EXAMPLE_TIME,
+            last_at: EXAMPLE_TIME,
+            last_project: Some("monetix".to_owned()),
+        };
         Self::new("merchant-7", &Tally::from_rows(&[MetricRow::example()]), Some(&times))
     }
 }
 
 impl Example for MetricsByMerchant {
     fn example() -> Self {
-        Self { period: Period::example(), page: Page::example(), data_as_of: DataAsOf::example() }
+        let page = Page::<MerchantMetrics>::example();
+        Self { period: Period::example(), merchants: page.items.clone(), page, data_as_of: DataAsOf::example() }
     }
 }

@@ -3,16 +3,24 @@
 //! Each endpoint builds a [`MetricQuery`], has it answered by `operations::metrics_cache`, and adds the rows up to the items of
 //! its response ([`tally`]).
 
+mod bars;
 mod by_dimension;
 mod comparison;
 mod distributions;
+mod failure_report;
+mod failures;
+mod final_times;
 mod group_metrics;
 mod heatmap;
 mod heatmap_axes;
 mod live;
+mod merchant;
+mod merchant_comparison;
 mod merchant_list;
 mod merchants;
+mod original_statuses;
 mod overview;
+mod pending;
 mod projects;
 mod tally;
 mod trends;
@@ -41,6 +49,14 @@ pub(in crate::web) fn operations() -> impl OpenApi + 'static {
         heatmap::HeatmapApi,
         distributions::DistributionsApi,
         live::LiveApi,
+        bars::BarsApi,
+        merchant::MerchantApi,
+        (
+            original_statuses::OriginalStatusesApi,
+            failures::FailuresApi,
+            final_times::FinalTimesApi,
+            pending::PendingApi,
+        ),
     )
 }
 

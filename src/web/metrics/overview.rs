@@ -14,7 +14,7 @@ use super::{DataAsOf, Period};
 use crate::domain::metrics::cell::Measures;
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
-use crate::domain::rate::{average, percent_change};
+use crate::domain::rate::percent_change;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::filters::metrics::MetricsQuery;
@@ -82,8 +82,8 @@ struct MetricsOverview {
     by_status: ByStatus,
     /// The transactions by source.
     by_source: BySource,
-    /// Successful transactions in percent of all; null if there are none.
-    conversion_rate: Option<f64>,
+    /// Successful transactions in percent of all; 0 if there are none.
+    conversion_rate: f64,
     /// Mean amount of a transaction, in `currency`; null if there are several currencies or no transactions.
     avg_ticket: Option<Money>,
     /// Mean amount in US dollars, without transactions that have no exchange rate; null if there are none.
@@ -115,9 +115,10 @@ impl MetricsOverview {
             display_currency: "USD".to_owned(),
             by_status: ByStatus::new(&current),
             by_source: BySource::new(&current, current_rows()),
-            conversion_rate: current.conversion_rate(),
+            // Pages of the replaced service read it as a number.
+            conversion_rate: current.conversion_rate().unwrap_or_default(),
             avg_ticket: current.avg_ticket(),
-            avg_ticket_usd: average(total.amount_usd, total.count - total.usd_missing).map(Money),
+            avg_ticket_usd: current.avg_ticket_usd(),
             count_change_percent: percent_change(total.count.into(), previous.count().into()),
             amount_change_percent: current.amount_change_percent(&previous),
             data_as_of,
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(text(overview.total_amount).as_deref(), Some("270000.00"));
         assert_eq!(text(overview.avg_ticket).as_deref(), Some("1500.00"));
         assert_eq!(overview.currency.as_deref(), Some("INR"));
-        assert_eq!(overview.conversion_rate, Some(83.33));
+        assert_eq!((overview.conversion_rate, overview.total_count), (83.33, 180));
         assert_eq!((overview.count_change_percent, overview.amount_change_percent), (Some(20.0), Some(20.0)));
     }
 
@@ -220,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn no_transactions_have_no_rates() {
+    fn no_transactions_have_a_conversion_rate_of_0_and_no_changes() {
         let overview = overview(&[]);
         assert_eq!((overview.total_count, text(overview.total_amount).as_deref()), (0, Some("0.00")));
         assert_eq!(
             (overview.conversion_rate, overview.count_change_percent, overview.amount_change_percent),
-            (None, None, None)
+            (0.0, None, None)
         );
         assert!(overview.avg_ticket.is_none() && overview.avg_ticket_usd.is_none() && overview.currency.is_none());
     }

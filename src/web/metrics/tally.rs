@@ -105,6 +105,12 @@ impl Tally {
         average(total.amount, total.count).and_then(|mean| self.money(mean))
     }
 
+    /// The mean amount in US dollars of the transactions that have one; `None` if there are none.
+    pub(in crate::web) fn avg_ticket_usd(&self) -> Option<Money> {
+        let total = self.total();
+        average(total.amount_usd, total.count - total.usd_missing).map(Money)
+    }
+
     /// Whether amounts may be added up: also true if there are no transactions.
     pub(in crate::web) fn is_in_one_currency(&self) -> bool {
         self.currencies != Currencies::Several

@@ -32,7 +32,7 @@ use crate::web::state::State;
 request_fields! {
     /// The length of the buckets.
     struct TrendsQuery {
-        /// The length of a bucket; default `hour`. A response has at most 2,000 buckets.
+        /// The length of a bucket; default `hour`. A response has at most 10,000 buckets.
         granularity: Option<Granularity>,
     }
 }
@@ -55,7 +55,7 @@ struct DividedPeriod {
 
 /// The transactions of a bucket.
 #[derive(Debug, Clone, Object)]
-struct Bucket {
+pub(super) struct Bucket {
     /// The start of the bucket in the calendar of the time zone.
     timestamp: Time,
     /// Number of transactions.
@@ -91,7 +91,7 @@ impl Bucket {
 }
 
 /// An item per bucket, empty ones included.
-fn buckets(starts: &[DateTime<Utc>], rows: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
+pub(super) fn buckets(starts: &[DateTime<Utc>], rows: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
     let tallies = Tally::by_key(rows.iter().copied(), |row| row.bucket);
     let empty = Tally::default();
     let tally = |bucket: i32| tallies.get(&bucket).unwrap_or(&empty);
@@ -179,7 +179,7 @@ impl TrendsApi {
     /// Get trends
     ///
     /// Counts and amounts over time, in buckets of the calendar of the time zone; buckets without transactions are included. At
-    /// most 2,000 buckets. If the period starts within a week or month, the `timestamp` of the first bucket is the start of that
+    /// most 10,000 buckets. If the period starts within a week or month, the `timestamp` of the first bucket is the start of that
     /// week or month, but only transactions of the period are counted.
     #[oai(path = "/metrics/trends", method = "get", operation_id = "getMetricsTrends")]
     async fn trends(

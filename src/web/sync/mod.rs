@@ -2,6 +2,7 @@
 
 pub(crate) mod quarantine;
 pub(crate) mod status;
+mod target;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use self::status::{SyncStatus, sync_status};
+use self::target::SyncTarget;
 use super::http::accepted::Accepted;
 use super::http::auth::Caller;
 use super::http::body::Body;
@@ -270,21 +272,21 @@ impl SyncApi {
 
     /// Trigger a sync of one source
     ///
-    /// The same as `POST /sync/trigger` with this source and the mode `incremental`: reads what is new or changed since
-    /// the last run.
+    /// The same as `POST /sync/trigger` with this source, or every source with `all`, and the mode `incremental`: reads what
+    /// is new or changed since the last run.
     #[oai(path = "/sync/trigger/:source", method = "post", operation_id = "triggerSyncOfSource")]
     async fn trigger_source(
         &self,
         state: Data<&Arc<State>>,
         request: &Request,
         audit: AuditContext,
-        /// The source to sync.
-        source: Path<Source>,
+        /// The source to sync, or `all`.
+        source: Path<SyncTarget>,
         /// The same key within 24 hours returns the same response.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
     ) -> Result<Accepted<SyncTriggered>, Fails<IdempotencyError>> {
-        let sync = SyncRequest { source: Some(source.0), ..SyncRequest::default() };
+        let sync = SyncRequest { source: source.0.source(), ..SyncRequest::default() };
         let idempotent = idempotent(&audit.principal, request, idempotency_key.0, Sha256::digest([]).into())?;
         start(&state, &audit, &sync, idempotent).await
     }

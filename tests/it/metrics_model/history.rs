@@ -30,6 +30,17 @@ pub(super) struct PaymentVersion {
 }
 
 impl PaymentVersion {
+    /// Absent, usual, or written otherwise.
+    fn original_status(&self) -> Option<String> {
+        let name = self.status.as_str();
+        match self.id % 4 {
+            0 => None,
+            1 => Some(name.to_owned()),
+            2 => Some(name[..1].to_uppercase() + &name[1..]),
+            _ => Some(name.to_uppercase()),
+        }
+    }
+
     pub(super) fn record(&self) -> Record {
         let rate = self.rate.map(|rate| Decimal::new(rate, 4));
         let (amount, fee) = (Decimal::new(self.paise, 2), self.fee.map(|fee| Decimal::new(fee, 3)));
@@ -45,6 +56,7 @@ impl PaymentVersion {
             fee_usd: fee.and_then(worth),
             exchange_rate: rate,
             status: self.status,
+            original_status: self.original_status(),
             country: self.country.map(str::to_owned),
             payment_method: self.method.map(str::to_owned),
             ..minimal_transaction((self.source, self.kind), self.id.to_string(), self.created_at)

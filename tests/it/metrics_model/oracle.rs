@@ -1,6 +1,7 @@
 //! The expected responses: counts over the raw rows in plain SQL, and their comparison with a response.
 
 use chrono::NaiveDate;
+use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::money::parse_decimal;
 use serde_json::Value;
 use sqlx::{PgPool, Postgres, QueryBuilder};
@@ -50,7 +51,7 @@ const BUCKET: &str = "count(*) AS count, CASE WHEN (SELECT count(DISTINCT curren
     round(100.0 * count(*) FILTER (WHERE status = 'success') / NULLIF(count(*), 0), 2)::float8 AS conversion_rate";
 
 /// The rows of the overview.
-const OVERVIEW: &str = "SELECT total_count, total_amount, total_amount_usd, usd_missing_count, conversion_rate, avg_ticket,
+const OVERVIEW: &str = "SELECT total_count, total_amount, total_amount_usd, usd_missing_count, COALESCE(conversion_rate, 0) AS conversion_rate, avg_ticket,
            total_fee, total_fee_usd, currency, by_source, by_status,
            round(100.0 * (total_count - earlier_count) / NULLIF(earlier_count, 0), 2)::float8 AS count_change_percent,
            round(100.0 * CASE WHEN currencies < 2 THEN amount - earlier_amount ELSE total_amount_usd - earlier_amount_usd END
@@ -78,6 +79,14 @@ impl Asked {
         let filled = |path, key, sql| Self { path, rows: "/data", key, fills: true, sql };
         let trends = |path, sql| filled(path, &["timestamp"], sql);
         let by = |path, rows, key, sql| Self { path, rows, key, fills: false, sql };
+        // Failures that only occurred in the days before are in the response too.
+        let failures = |path, sql| Self {
+            path,
+            rows: "/failures",
+            key: &["group", "source", "original_status"],
+            fills: true,
+            sql,
+        };
         vec![
             Self { path: "overview?", rows: "", key: &[], fills: false, sql: OVERVIEW },
             by("by-project?", "/projects", &["project"], "SELECT project, MEASURES FROM payments GROUP BY project"),
@@ -125,6 +134,27 @@ impl Asked {
                    FROM payments GROUP BY merchant_id",
             ),
             by(
+                "by-original-status?",
+                "/statuses",
+                &["source", "original_status", "status"],
+                "SELECT source, original_status, status, count(*) AS count,
+                        CASE WHEN count(DISTINCT currency) < 2 THEN sum(amount) END AS amount,
+                        COALESCE(sum(amount_usd), 0) AS amount_usd,
+                        count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing_count
+                   FROM payments GROUP BY 1, 2, 3",
+            ),
+            failures(
+                "failures?",
+                "SELECT project AS \"group\", source, original_status, count(*) AS count, COALESCE(sum(amount_usd), 0) AS amount_usd
+                   FROM payments WHERE status = 'failed' GROUP BY 1, 2, 3",
+            ),
+            failures(
+                "failures?by=hour",
+                "SELECT extract(hour FROM local)::text AS \"group\", source, original_status, count(*) AS count,
+                        COALESCE(sum(amount_usd), 0) AS amount_usd
+                   FROM payments WHERE status = 'failed' GROUP BY 1, 2, 3",
+            ),
+            by(
                 "conversion-by-project?",
                 "/projects",
                 &["project"],
@@ -170,7 +200,10 @@ impl Asked {
     }
 
     pub(super) async fn compare(&self, web: &Web, oracle: &Oracle<'_>) {
-        // Two thousand minutes are not two days.
+        if self.path.starts_with("failures") && !oracle.has_failures() {
+            return;
+        }
+        // Minutes of four days are many.
         let days = if self.path.contains("granularity=minute") { (oracle.days.1, oracle.days.1) } else { oracle.days };
         let filter: Vec<String> = oracle.filter.iter().map(|(name, values)| format!("&{name}={values}")).collect();
         let path = format!(
@@ -228,6 +261,12 @@ fn is_same(found: &Value, counted: &Value) -> bool {
 }
 
 impl Oracle<'_> {
+    /// Whether failures of these days can be requested: they ignore a filter by status, and end at the present.
+    fn has_failures(&self) -> bool {
+        let has_ended = self.days.1 < SystemClock.now().date_naive() - chrono::Days::new(1);
+        has_ended && self.filter.iter().all(|(name, _)| *name != "status")
+    }
+
     /// The rows of a count, with exact numbers: JSON keeps the digits of a `numeric`, and they are parsed as text.
     async fn count(&self, days: (NaiveDate, NaiveDate), sql: &'static str) -> Vec<Value> {
         let sql = sql.replace("MEASURES", MEASURES).replace("BUCKET", BUCKET);

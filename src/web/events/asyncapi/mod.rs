@@ -30,7 +30,11 @@ received: what was missed is sent first, each event once. `gap` says that some o
 again. `sync_progress` and `metrics_updated` are limited in rate; superseded ones are dropped.
 
 Fields and types of messages may be added: ignore those that you do not know. A viewer receives error messages with personal data \
-masked, and a key that is limited to projects only the events that are about its exports, and `metrics_updated`.";
+masked, and a key that is limited to projects only the events that are about its exports, and `metrics_updated`.
+
+A server with `LEGACY_EVENTS=true` sends some events a second time, right after the first, as `new_transaction`, \
+`transaction_updated` and `metric_updated`, and otherwise the same, `id` included: for clients of the replaced service. Subscriptions \
+may then name either.";
 
 const SOCKET_DESCRIPTION: &str = "The WebSocket, also at `/ws`. The server pings every 25 seconds, and drops a client that misses two \
 pings. It closes with 1001 when it stops, with 1008 when the key ends, with 1009 after a message of more than 16 KiB, and with 1013 \

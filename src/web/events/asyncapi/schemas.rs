@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::examples;
 use crate::domain::event::Event;
+use crate::domain::event_names::OTHER_FORMS;
 use crate::web::events::message::{Notice, Request};
 
 /// The messages by their names, and the schemas that they share.
@@ -42,7 +43,12 @@ pub(super) fn describe() -> Described {
     let mut sent = generator(Contract::Serialize);
     let envelope = value(Envelope::json_schema(&mut sent));
     let of_event = value(EventEnvelope::json_schema(&mut sent));
-    let events = messages(&value(Event::json_schema(&mut sent)), Some(&of_event), &examples::events());
+    let mut events = messages(&value(Event::json_schema(&mut sent)), Some(&of_event), &examples::events());
+    for (name, other) in OTHER_FORMS {
+        if let Some(second) = events.get(name).map(|message| renamed(message, (name, other))) {
+            events.insert(other.to_owned(), second);
+        }
+    }
     let notices = messages(&value(Notice::json_schema(&mut sent)), Some(&envelope), &examples::notices());
     let mut received = generator(Contract::Deserialize);
     let requests = messages(&value(Request::json_schema(&mut received)), None, &examples::requests());
@@ -87,6 +93,18 @@ fn messages(of_enum: &Value, envelope: Option<&Value>, examples: &[Value]) -> Ma
             (name.to_owned(), message)
         })
         .collect()
+}
+
+/// The message of an event under its other name.
+fn renamed(message: &Value, (name, other): (&str, &str)) -> Value {
+    let mut second = message.clone();
+    for field in ["/name", "/title", "/payload/properties/type/const", "/examples/0/name", "/examples/0/payload/type"] {
+        if let Some(field) = second.pointer_mut(field) {
+            *field = other.into();
+        }
+    }
+    second["summary"] = format!("With `LEGACY_EVENTS=true` only: the same as `{name}`, right after it.").into();
+    second
 }
 
 /// The fields of a variant after `type`, and those that every message has. A variant with an `id` of its own keeps it; that of the

@@ -17,6 +17,7 @@ use crate::clock::SystemClock;
 use crate::db::DbError;
 use crate::db::events::EventPage;
 use crate::domain::event::{Event, RecordedEvent};
+use crate::domain::event_names::EventNames;
 use crate::domain::transaction::Source;
 
 fn recorded(id: i64, event: Event) -> RecordedEvent {
@@ -71,7 +72,11 @@ impl FakeFeed {
     }
 
     async fn start(self: &Arc<Self>) -> Arc<Hub> {
-        let hub = Hub::start(Arc::clone(self) as Arc<dyn Feed>, Arc::new(SystemClock)).await.expect("a table");
+        self.start_with(EventNames::Current).await
+    }
+
+    async fn start_with(self: &Arc<Self>, names: EventNames) -> Arc<Hub> {
+        let hub = Hub::start(Arc::clone(self) as Arc<dyn Feed>, Arc::new(SystemClock), names).await.expect("a table");
         while !self.redis_unavailable.load(Ordering::Relaxed) && self.redis.lock().expect("sound").receiver_count() == 0
         {
             tokio::task::yield_now().await;

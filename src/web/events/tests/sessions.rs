@@ -112,6 +112,34 @@ async fn session_replies_to_requests_and_sends_events() {
 }
 
 #[tokio::test]
+async fn legacy_events_follow_the_events_under_their_other_name() {
+    let feed = FakeFeed::new(vec![event(1)]);
+    let hub = feed.start_with(EventNames::BothForms).await;
+    let mut client = connect(&serve(&hub).await, "since=0").await;
+    receive(&mut client).await;
+    feed.commit_and_publish(completed(2, Source::Vima));
+    feed.commit_and_publish(event(3));
+    let mut received = vec![];
+    for _ in 0..5 {
+        received.push(receive(&mut client).await);
+    }
+    let names = ["new_transactions", "new_transaction", "sync_completed", "new_transactions", "new_transaction"];
+    assert_eq!(received.iter().map(|message| message["type"].clone()).collect::<Vec<_>>(), names.map(Value::from));
+    let mut renamed = received[3].clone();
+    renamed["type"] = received[4]["type"].clone();
+    assert_eq!(renamed, received[4], "the rest is the same, the id included");
+
+    let subscribed = request(&mut client, json!({"type": "subscribe", "events": ["new_transaction"]})).await;
+    assert_eq!(subscribed["events"], json!(["new_transactions"]));
+    feed.commit_and_publish(completed(4, Source::Vima));
+    feed.commit_and_publish(event(5));
+    assert_eq!(
+        (receive(&mut client).await["id"].clone(), receive(&mut client).await["id"].clone()),
+        (json!(5), json!(5))
+    );
+}
+
+#[tokio::test]
 async fn reconnecting_client_is_notified_of_a_gap_first() {
     let feed = FakeFeed::new((5..=8).map(event).collect());
     let hub = feed.start().await;

@@ -1,0 +1,75 @@
+//! Failures by the provider's status and by project, payment method, range of amounts or hour, compared with the days before and
+//! with what is usual.
+
+use std::sync::Arc;
+
+use poem::Request;
+use poem::web::Data;
+use poem_openapi::OpenApi;
+
+use super::failure_report::{FailureDimension, MetricsFailures};
+use crate::db::metrics::original_statuses::list_failures;
+use crate::domain::day::DayRange;
+use crate::domain::metrics::failure_periods::FailurePeriods;
+use crate::domain::metrics::query::MetricQuery;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
+use crate::web::http::fails::Fails;
+use crate::web::http::fields::request_fields;
+use crate::web::http::openapi::Tag;
+use crate::web::http::problem::Problem;
+use crate::web::http::query::Query;
+use crate::web::http::response_cache::{CacheVersion, CachedJson};
+use crate::web::state::State;
+
+/// The provider's status is counted payment by payment, if from an index alone.
+const MAX_DAYS: i64 = 31;
+
+pub(super) fn check_length(days: DayRange) -> Result<(), Problem> {
+    if (days.to() - days.from()).num_days() >= MAX_DAYS {
+        return Err(Problem::field("from_date", format!("must be at most {MAX_DAYS} days before to_date")));
+    }
+    Ok(())
+}
+
+request_fields! {
+    /// How failures are grouped.
+    struct FailuresQuery {
+        /// What failures are counted by, besides the provider's status; default `project`.
+        by: Option<FailureDimension>,
+    }
+}
+
+pub(in crate::web) struct FailuresApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
+impl FailuresApi {
+    /// Get failures
+    ///
+    /// Failed transactions by the provider's status and by project, payment method, range of amounts or hour of the day: with their
+    /// share, the change against as many days right before, and against what is usual: the mean of the same hours of the same
+    /// weekdays of the four weeks before. A period that has not ended is compared up to the end of the current quarter of an
+    /// hour. At most 31 days. The parameter `status` is ignored.
+    #[oai(path = "/metrics/failures", method = "get", operation_id = "getMetricsFailures")]
+    async fn failures(
+        &self,
+        request: &Request,
+        state: Data<&Arc<State>>,
+        caller: Caller,
+        query: Query<MetricsQuery>,
+        failures: Query<FailuresQuery>,
+    ) -> Result<CachedJson<MetricsFailures>, Fails> {
+        let days = query.0.days(&state)?;
+        check_length(days)?;
+        let (filter, by) = (query.0.filter(&caller)?, failures.0.by.unwrap_or_default());
+        let periods = FailurePeriods::new(days, state.clock.now(), by == FailureDimension::Hour);
+        let metrics = state.metrics.current().await?;
+        let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), periods.buckets.clone()));
+        let version = CacheVersion::of_period(data_version, metrics.as_of(), days, periods.compared.current.until);
+        let response = async {
+            let (rows, all) = list_failures(&state.pool, &filter, (&periods, by.group())).await?;
+            Ok(MetricsFailures::new((days.into(), by), &periods, (&rows, &all), metrics.as_of().into()))
+        };
+        state.responses.get_or_insert((request.original_uri(), &caller.0), version, response).await
+    }
+}

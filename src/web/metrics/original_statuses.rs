@@ -1,0 +1,194 @@
+//! Metrics by what the providers call the statuses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use poem::Request;
+use poem::web::Data;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+
+use super::failures::check_length;
+use super::tally::Tally;
+use super::{DataAsOf, Period};
+use crate::db::metrics::original_statuses::{OriginalStatusRow, list};
+use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::domain::metrics::time_buckets::TimeBuckets;
+use crate::domain::rate::percent;
+use crate::domain::status::Status;
+use crate::domain::transaction::Source;
+use crate::web::filters::metrics::MetricsQuery;
+use crate::web::http::auth::Caller;
+use crate::web::http::fails::Fails;
+use crate::web::http::openapi::Tag;
+use crate::web::http::query::Query;
+use crate::web::http::response_cache::{CacheVersion, CachedJson};
+use crate::web::http::schema::Money;
+use crate::web::state::State;
+
+/// The transactions of a source with the same status of the provider.
+#[derive(Debug, Clone, Object)]
+struct OriginalStatusMetrics {
+    /// The provider.
+    source: Source,
+    /// The status as the provider names it; null if it does not report one.
+    original_status: Option<String>,
+    /// The status that it means here.
+    status: Status,
+    /// Number of transactions.
+    count: i64,
+    /// These transactions in percent of all.
+    percentage_of_total: Option<f64>,
+    /// These transactions in percent of those with the same `status`.
+    percentage_of_status: Option<f64>,
+    /// The currency of `amount`; null if the transactions have several.
+    currency: Option<String>,
+    /// Sum of the amounts, in `currency`.
+    amount: Option<Money>,
+    /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
+    amount_usd: Money,
+    /// Number of transactions without an exchange rate.
+    usd_missing_count: i64,
+}
+
+/// Metrics by the providers' statuses.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct MetricsByOriginalStatus {
+    /// The days covered.
+    period: Period,
+    /// Number of transactions.
+    total_count: i64,
+    /// The statuses of the providers, the most frequent first.
+    statuses: Vec<OriginalStatusMetrics>,
+    /// Up to when each source has been synced.
+    data_as_of: DataAsOf,
+}
+
+impl MetricsByOriginalStatus {
+    fn new(period: Period, rows: &[OriginalStatusRow], data_as_of: DataAsOf) -> Self {
+        let mut tallies: BTreeMap<(Source, Option<&str>, Status), Tally> = BTreeMap::new();
+        let mut of_status: BTreeMap<Status, i64> = BTreeMap::new();
+        for row in rows {
+            let metric_row = MetricRow {
+                bucket: 0,
+                source: Some(row.source),
+                member: String::new(),
+                status: row.status,
+                currency: row.currency.clone(),
+                measures: row.measures,
+            };
+            let tally = Tally::from_rows([&metric_row]);
+            tallies.entry((row.source, row.original_status.as_deref(), row.status)).or_default().merge(&tally);
+            *of_status.entry(row.status).or_default() += row.measures.count;
+        }
+        let total_count: i64 = of_status.values().sum();
+        let mut statuses: Vec<OriginalStatusMetrics> = tallies
+            .into_iter()
+            .map(|((source, original_status, status), tally)| {
+                let total = tally.total();
+                let same_status = of_status.get(&status).copied().unwrap_or_default();
+                OriginalStatusMetrics {
+                    source,
+                    original_status: original_status.map(str::to_owned),
+                    status,
+                    count: total.count,
+                    percentage_of_total: percent(total.count.into(), total_count.into()),
+                    percentage_of_status: percent(total.count.into(), same_status.into()),
+                    currency: tally.currency(),
+                    amount: tally.money(total.amount),
+                    amount_usd: Money(total.amount_usd),
+                    usd_missing_count: total.usd_missing,
+                }
+            })
+            .collect();
+        statuses.sort_by_key(|item| std::cmp::Reverse(item.count));
+        Self { period, total_count, statuses, data_as_of }
+    }
+}
+
+pub(in crate::web) struct OriginalStatusesApi;
+
+#[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
+impl OriginalStatusesApi {
+    /// Get metrics by original status
+    ///
+    /// Counts and amounts by what the providers call the statuses, with the status that each means here, the most frequent first.
+    /// At most 31 days.
+    #[oai(path = "/metrics/by-original-status", method = "get", operation_id = "getMetricsByOriginalStatus")]
+    async fn by_original_status(
+        &self,
+        request: &Request,
+        state: Data<&Arc<State>>,
+        caller: Caller,
+        query: Query<MetricsQuery>,
+    ) -> Result<CachedJson<MetricsByOriginalStatus>, Fails> {
+        let days = query.0.days(&state)?;
+        check_length(days)?;
+        let filter = query.0.filter(&caller)?;
+        let metrics = state.metrics.current().await?;
+        let range = days.time_range();
+        let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), TimeBuckets::one(range)));
+        let version = CacheVersion::of_period(data_version, metrics.as_of(), days, range.until);
+        let response = async {
+            let rows = list(&state.pool, &filter, range).await?;
+            Ok(MetricsByOriginalStatus::new(days.into(), &rows, metrics.as_of().into()))
+        };
+        state.responses.get_or_insert((request.original_uri(), &caller.0), version, response).await
+    }
+}
+
+impl Example for MetricsByOriginalStatus {
+    fn example() -> Self {
+        let row = |original_status: &str, status| OriginalStatusRow {
+            source: Source::Vima,
+            original_status: Some(original_status.to_owned()),
+            status,
+            currency: "INR".to_owned(),
+            measures: MetricRow::example().measures,
+        };
+        let rows = [row("success", Status::Success), row("user_input_required", Status::Pending)];
+        Self::new(Period::example(), &rows, DataAsOf::example())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::metrics::cell::Measures;
+
+    #[test]
+    fn statuses_have_their_share_and_no_sum_of_several_currencies() {
+        let row = |source, original: Option<&str>, status, currency: &str, count: i64| OriginalStatusRow {
+            source,
+            original_status: original.map(str::to_owned),
+            status,
+            currency: currency.to_owned(),
+            measures: Measures { count, amount: (count * 10).into(), ..Measures::default() },
+        };
+        let rows = [
+            row(Source::Vima, Some("fail"), Status::Failed, "INR", 1),
+            row(Source::Vima, Some("fail"), Status::Failed, "EUR", 2),
+            row(Source::Payshack, Some("Tampered"), Status::Failed, "INR", 1),
+            row(Source::Vima, None, Status::Unknown, "INR", 4),
+        ];
+        let response = MetricsByOriginalStatus::new(Period::example(), &rows, DataAsOf::example());
+        let shown: Vec<_> = response
+            .statuses
+            .iter()
+            .map(|item| {
+                (item.original_status.as_deref(), item.count, item.percentage_of_total, item.percentage_of_status)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (None, 4, Some(50.0), Some(100.0)),
+                (Some("fail"), 3, Some(37.5), Some(75.0)),
+                (Some("Tampered"), 1, Some(12.5), Some(25.0))
+            ]
+        );
+        assert_eq!((response.statuses[1].amount, response.statuses[1].currency.as_deref()), (None, None));
+        assert_eq!(response.statuses[2].amount, Some(Money(10.into())));
+    }
+}
