@@ -13,7 +13,9 @@
 pub mod amount_band;
 pub mod cell;
 pub mod comparison;
+pub mod counting;
 pub mod granularity;
+pub mod local_times;
 pub mod minutes;
 pub mod packed_cells;
 pub mod packed_plan;

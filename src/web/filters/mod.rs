@@ -4,4 +4,5 @@ pub(in crate::web) mod discrepancies;
 pub(in crate::web) mod export;
 pub(crate) mod metrics;
 pub(in crate::web) mod payshack;
+pub(in crate::web) mod rows_link;
 pub(crate) mod transactions;

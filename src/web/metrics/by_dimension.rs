@@ -7,6 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::answer::{AnswerContext, AnswerSummary};
 use super::group_metrics::GroupMetrics;
 use super::tally::{Tally, largest_first, non_empty};
 use super::{DataAsOf, Period, query_period};
@@ -44,17 +45,24 @@ struct MetricsByCountry {
     countries: Vec<CountryMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsByCountry {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let item = |country: &str, percentage_of_total, tally: &Tally| CountryMetrics {
             country: non_empty(country),
             country_name: country_name(country).map(str::to_owned),
             percentage_of_total,
-            metrics: tally.into(),
+            metrics: GroupMetrics::new(tally, &context.link.with_member("country", country)),
         };
-        Self { period, countries: items(rows, |row| row.member.as_str(), item), data_as_of }
+        Self {
+            period,
+            countries: items(rows, |row| row.member.as_str(), item),
+            data_as_of,
+            summary: context.summary(rows),
+        }
     }
 }
 
@@ -91,16 +99,18 @@ struct MetricsByStatus {
     statuses: Vec<StatusMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsByStatus {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let item = |status, percentage_of_total, tally: &Tally| StatusMetrics {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
+        let item = |status: Status, percentage_of_total, tally: &Tally| StatusMetrics {
             status,
             percentage_of_total,
-            metrics: tally.into(),
+            metrics: GroupMetrics::new(tally, &context.link.with("status", status.as_str())),
         };
-        Self { period, statuses: items(rows, |row| row.status, item), data_as_of }
+        Self { period, statuses: items(rows, |row| row.status, item), data_as_of, summary: context.summary(rows) }
     }
 }
 
@@ -125,16 +135,23 @@ struct MetricsByPaymentMethod {
     payment_methods: Vec<PaymentMethodMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsByPaymentMethod {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let item = |method: &str, percentage_of_total, tally: &Tally| PaymentMethodMetrics {
             payment_method: non_empty(method),
             percentage_of_total,
-            metrics: tally.into(),
+            metrics: GroupMetrics::new(tally, &context.link.with_member("payment_method", method)),
         };
-        Self { period, payment_methods: items(rows, |row| row.member.as_str(), item), data_as_of }
+        Self {
+            period,
+            payment_methods: items(rows, |row| row.member.as_str(), item),
+            data_as_of,
+            summary: context.summary(rows),
+        }
     }
 }
 
@@ -164,8 +181,8 @@ impl DimensionsApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByCountry>, Fails> {
-        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::Country)).await?;
-        Ok(Json(MetricsByCountry::new(period, &answer.rows, answer.as_of.into())))
+        let (period, answer, context) = query_period(&state, &caller, &query.0, Some(Dimension::Country)).await?;
+        Ok(Json(MetricsByCountry::new(period, &answer.rows, answer.as_of.into(), &context)))
     }
 
     /// Get metrics by status
@@ -178,8 +195,8 @@ impl DimensionsApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByStatus>, Fails> {
-        let (period, answer) = query_period(&state, &caller, &query.0, None).await?;
-        Ok(Json(MetricsByStatus::new(period, &answer.rows, answer.as_of.into())))
+        let (period, answer, context) = query_period(&state, &caller, &query.0, None).await?;
+        Ok(Json(MetricsByStatus::new(period, &answer.rows, answer.as_of.into(), &context)))
     }
 
     /// Get metrics by payment method
@@ -192,8 +209,8 @@ impl DimensionsApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByPaymentMethod>, Fails> {
-        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::PaymentMethod)).await?;
-        Ok(Json(MetricsByPaymentMethod::new(period, &answer.rows, answer.as_of.into())))
+        let (period, answer, context) = query_period(&state, &caller, &query.0, Some(Dimension::PaymentMethod)).await?;
+        Ok(Json(MetricsByPaymentMethod::new(period, &answer.rows, answer.as_of.into(), &context)))
     }
 }
 
@@ -203,19 +220,19 @@ fn example_row(member: &str) -> MetricRow {
 
 impl Example for MetricsByCountry {
     fn example() -> Self {
-        Self::new(Period::example(), &[example_row("IN")], DataAsOf::example())
+        Self::new(Period::example(), &[example_row("IN")], DataAsOf::example(), &AnswerContext::example())
     }
 }
 
 impl Example for MetricsByStatus {
     fn example() -> Self {
-        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example())
+        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example(), &AnswerContext::example())
     }
 }
 
 impl Example for MetricsByPaymentMethod {
     fn example() -> Self {
-        Self::new(Period::example(), &[example_row("UPI")], DataAsOf::example())
+        Self::new(Period::example(), &[example_row("UPI")], DataAsOf::example(), &AnswerContext::example())
     }
 }
 
@@ -246,7 +263,7 @@ mod tests {
             row.measures.count = count;
             row.measures.amount = (10 * count).into();
         }
-        let response = MetricsByCountry::new(Period::example(), &rows, DataAsOf::example());
+        let response = MetricsByCountry::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
         let countries = response
             .countries
             .iter()
@@ -259,7 +276,7 @@ mod tests {
                 (None, None, Some(12.5))
             ]
         );
-        let response = MetricsByStatus::new(Period::example(), &rows, DataAsOf::example());
+        let response = MetricsByStatus::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
         assert_eq!((response.statuses.len(), response.statuses[0].metrics.total_count), (1, 8));
     }
 }

@@ -13,6 +13,7 @@ use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use super::answer::{AnswerContext, AnswerSummary, CountedAs, answer};
 use super::group_metrics::{BySource, GroupMetrics};
 use super::tally::Tally;
 use super::{DataAsOf, Interval};
@@ -20,7 +21,9 @@ use crate::domain::metrics::minutes::LastMinutes;
 use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::average;
+use crate::domain::time_range::TimeRange;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::CountedTime;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::{Fields, request_fields};
@@ -60,6 +63,8 @@ struct Minute {
     timestamp: Time,
     /// Number of transactions.
     count: i64,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 /// Transactions per minute.
@@ -84,14 +89,19 @@ struct MetricsRpm {
     current: i64,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsRpm {
-    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let tallies = Tally::by_key(rows, |row| row.bucket);
         let count = |bucket: i32| tallies.get(&bucket).map_or(0, Tally::count);
-        let minute = |(start, bucket): (&DateTime<Utc>, i32)| Minute { timestamp: Time(*start), count: count(bucket) };
-        let data: Vec<Minute> = minutes.starts().iter().zip(0..).map(minute).collect();
+        let minute = |(ends, bucket): (&[DateTime<Utc>], i32)| {
+            let (range, count) = (TimeRange { from: ends[0], until: ends[1] }, count(bucket));
+            Minute { timestamp: Time(range.from), count, rows_url: context.link.within(range).to(count) }
+        };
+        let data: Vec<Minute> = minutes.boundaries().windows(2).zip(0..).map(minute).collect();
         let peak = data.iter().rev().max_by_key(|minute| minute.count);
         let total_count = data.iter().map(|minute| minute.count).sum();
         Self {
@@ -104,6 +114,7 @@ impl MetricsRpm {
             current: data.last().map_or(0, |minute| minute.count),
             data,
             data_as_of,
+            summary: context.summary(rows),
         }
     }
 }
@@ -126,17 +137,20 @@ struct MetricsLive {
     by_source: BySource,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    counted_as: CountedAs,
 }
 
 impl MetricsLive {
-    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let tally = Tally::from_rows(rows);
         Self {
             period: minutes.time_range().into(),
-            metrics: (&tally).into(),
+            metrics: GroupMetrics::new(&tally, &context.link),
             rpm: per_minute(tally.count(), minutes.starts().len()),
-            by_source: BySource::new(&tally, rows.iter()),
+            by_source: BySource::new(&tally, rows.iter(), &context.link),
             data_as_of,
+            counted_as: context.counted_as(),
         }
     }
 }
@@ -159,8 +173,10 @@ impl LiveApi {
     ) -> Result<Json<MetricsRpm>, Fails> {
         let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(DEFAULT_MINUTES), state.clock.now());
         let buckets = TimeBuckets::between(minutes.boundaries().to_vec());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets).counts()).await?;
-        Ok(Json(MetricsRpm::new(&minutes, &answer.rows, answer.as_of.into())))
+        let time = CountedTime::Instants(minutes.time_range());
+        let counts = |filter| MetricQuery::new(filter, buckets).counts();
+        let (answer, context) = answer(&state, &caller, &query.0, time, counts).await?;
+        Ok(Json(MetricsRpm::new(&minutes, &answer.rows, answer.as_of.into(), &context)))
     }
 
     /// Get live metrics
@@ -176,20 +192,32 @@ impl LiveApi {
     ) -> Result<Json<MetricsLive>, Fails> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
         let buckets = TimeBuckets::one(minutes.time_range());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets).by_source()).await?;
-        Ok(Json(MetricsLive::new(&minutes, &answer.rows, answer.as_of.into())))
+        let time = CountedTime::Instants(minutes.time_range());
+        let by_source = |filter| MetricQuery::new(filter, buckets).by_source();
+        let (answer, context) = answer(&state, &caller, &query.0, time, by_source).await?;
+        Ok(Json(MetricsLive::new(&minutes, &answer.rows, answer.as_of.into(), &context)))
     }
 }
 
 impl Example for MetricsRpm {
     fn example() -> Self {
-        Self::new(&LastMinutes::new(5, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
+        Self::new(
+            &LastMinutes::new(5, EXAMPLE_TIME),
+            &[MetricRow::example()],
+            DataAsOf::example(),
+            &AnswerContext::example(),
+        )
     }
 }
 
 impl Example for MetricsLive {
     fn example() -> Self {
-        Self::new(&LastMinutes::new(LIVE_MINUTES, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
+        Self::new(
+            &LastMinutes::new(LIVE_MINUTES, EXAMPLE_TIME),
+            &[MetricRow::example()],
+            DataAsOf::example(),
+            &AnswerContext::example(),
+        )
     }
 }
 
@@ -204,7 +232,7 @@ mod tests {
             row
         };
         let rows: Vec<MetricRow> = counts.iter().map(row).collect();
-        MetricsRpm::new(&LastMinutes::new(6, EXAMPLE_TIME), &rows, DataAsOf::example())
+        MetricsRpm::new(&LastMinutes::new(6, EXAMPLE_TIME), &rows, DataAsOf::example(), &AnswerContext::example())
     }
 
     #[test]
