@@ -59,3 +59,37 @@ impl CurrencyMetrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::{Example, ToJSON};
+    use rust_decimal::Decimal;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::metrics::query::MetricRow;
+
+    #[test]
+    fn currencies_are_added_up_apart_and_only_as_deep_as_the_query() {
+        let mut rows = vec![MetricRow::example(), MetricRow::example(), MetricRow::example()];
+        rows[1].currency = "EUR".to_owned();
+        rows[1].measures.amount_usd = Decimal::new(10_005, 3);
+        rows[2].status = Status::Failed;
+        let tally = Tally::from_rows(&rows);
+        let shown = |depth, fields: &[&str]| -> Vec<serde_json::Value> {
+            let parts = CurrencyMetrics::list(&tally, depth).to_json().expect("JSON");
+            let parts = parts.as_array().expect("a list").iter();
+            parts.map(|part| fields.iter().map(|field| part[*field].clone()).collect()).collect()
+        };
+        let counts = ["currency", "count", "success_count", "failed_count"];
+        assert_eq!(shown(Depth::Counts, &counts), [json!(["EUR", 120, 120, 0]), json!(["INR", 240, 120, 120])]);
+        let sums = ["amount", "amount_usd", "fee"];
+        assert_eq!(shown(Depth::Counts, &sums), [json!([null, null, null]), json!([null, null, null])]);
+        // Half a cent is rounded away from zero.
+        assert_eq!(
+            shown(Depth::Amounts, &sums),
+            [json!(["185100.00", "10.01", null]), json!(["370200.00", "4442.40", null])]
+        );
+        assert_eq!(shown(Depth::Fees, &["fee"]), [json!(["3702.00"]), json!(["7404.00"])]);
+    }
+}
