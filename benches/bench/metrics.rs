@@ -29,7 +29,7 @@ pub(crate) async fn measure() {
         let system = TestSystem::start(&["--per-day", "0"]).await;
         let payments = Payments::up_to(SystemClock.now(), *count);
         payments.store(&system.pool).await;
-        let web = system.start_web_with(&[("LOG_LEVEL", "warn")]).await;
+        let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RECONCILED_PROJECTS", "project-0,project-7")]).await;
         let mut rows = vec![];
         report::heading(&measurement::payments(*count));
         for endpoint in endpoints::all(&payments).into_iter().chain(listings::all(&web, &payments).await) {

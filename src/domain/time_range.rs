@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 /// From `from` (inclusive) to `until` (exclusive).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     pub from: DateTime<Utc>,
     pub until: DateTime<Utc>,

@@ -142,7 +142,9 @@ async fn list(
     (filter, window): (&TransactionFilter, &TransactionWindow),
     now: DateTime<Utc>,
 ) -> Result<Vec<FoundTransaction>, MetricsError> {
-    if window.sort_by != SortBy::CreatedAt || window.page.offset <= MAX_ROW_SKIP {
+    // Of a day that is skipped, all rows must match.
+    let can_skip = window.sort_by == SortBy::CreatedAt && filter.local_times.is_none();
+    if !can_skip || window.page.offset <= MAX_ROW_SKIP {
         return Ok(search::list(pool, filter, window).await?);
     }
     let days = Days::new(filter, now);

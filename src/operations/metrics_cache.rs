@@ -20,20 +20,25 @@ use tokio::sync::Mutex;
 
 use crate::db::DbError;
 use crate::db::metrics::data_version;
-use crate::db::metrics::data_version::{DataVersion, Freshness};
+use crate::db::metrics::data_version::{DataVersion, Freshness, StateVersion};
 use crate::db::metrics::sums;
-use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::db::reconciliation::not_in_vima;
+use crate::domain::metrics::query::{MetricFilter, MetricQuery, MetricRow};
 use crate::domain::sync::day_start;
+use crate::domain::time_range::TimeRange;
 
 /// The size of the cache.
 const MAX_BYTES: u64 = 32 << 20;
 /// About how many answers of usual size that is.
 const EXPECTED_ANSWERS: usize = 4_000;
+/// The sums of payments that Vima does not have have a few rows each.
+const MISSING_ANSWERS: usize = 1_000;
 
 pub struct MetricsCache {
     pool: PgPool,
     freshness: FreshnessReader,
     cache: Cache<Key, Arc<[MetricRow]>, Weight>,
+    not_in_vima: Cache<(MetricFilter, TimeRange, StateVersion), Arc<[MetricRow]>>,
 }
 
 #[derive(Debug, Clone)]
@@ -100,7 +105,8 @@ impl MetricsCache {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let cache = Cache::with_weighter(EXPECTED_ANSWERS, MAX_BYTES, Weight);
-        Self { freshness: FreshnessReader::new(pool.clone()), pool, cache }
+        let not_in_vima = Cache::new(MISSING_ANSWERS);
+        Self { freshness: FreshnessReader::new(pool.clone()), pool, cache, not_in_vima }
     }
 
     /// The answer to `query` as of now.
@@ -111,6 +117,14 @@ impl MetricsCache {
     /// For several queries of one request, which need not read the versions more than once.
     pub async fn current(&self) -> Result<CurrentMetrics<'_>, MetricsError> {
         Ok(CurrentMetrics { cache: self, freshness: self.freshness.read().await? })
+    }
+
+    /// The sums of `payins`, pay-ins of `PayShack` that were created in `range`, that Vima does not have according to the last
+    /// reconciliations; as of now.
+    pub async fn not_in_vima(&self, payins: MetricFilter, range: TimeRange) -> Result<Arc<[MetricRow]>, MetricsError> {
+        let key = (payins, range, self.freshness.read().await?.state_version());
+        let sums = async { Ok(not_in_vima::sum(&self.pool, &key.0, range).await?.into()) };
+        self.not_in_vima.get_or_insert_async(&key, sums).await
     }
 
     /// Each statement reads its own snapshot, so two parts form an answer only if nothing has changed since before the

@@ -11,6 +11,7 @@ use super::http::pagination::{Cursors, PageQuery};
 use super::http::query::Query;
 use crate::db::transactions::search::{TransactionCursor, has_trigrams};
 use crate::domain::access::Principal;
+use crate::domain::reconciliation::Projects;
 use crate::fuzzing::campaign;
 
 /// A request line is ASCII without spaces: other bytes arrive percent-encoded, or not at all.
@@ -28,15 +29,16 @@ fn query_parameters() {
     let queries = [
         "source=vima,payshack&kind=payin&status=success&project=91game&min_amount=10.50&max_amount=99&sort=-created_at&limit=50",
         "from_date=2026-01-01&to_date=2026-01-31&timezone=Asia/Kolkata&currency=INR&country=IN&page=2",
+        "created_from=2026-01-01T00:00:00Z&created_until=2026-01-02T00:00:00Z&weekday=3&hour=9&without=country&count=payments",
         "match_status=amount_mismatch&state=open&min_diff=1&older_than_days=3&project=a,b&project=",
     ];
     campaign("query", &queries.map(str::as_bytes), |bytes| {
         let query = query_text(bytes);
         if let Ok(Query(read)) = Query::<TransactionQuery>::from_text(&query) {
-            let _ = (read.days(), read.filter(Tz::UTC, &anyone()));
+            let _ = (read.days(), read.filter(Tz::UTC, &Projects::All, &anyone()));
         }
         if let Ok(Query(read)) = Query::<MetricsQuery>::from_text(&query) {
-            let _ = read.filter(&anyone());
+            let _ = read.filter(&Projects::All, &anyone());
         }
         if let Ok(Query(read)) = Query::<DiscrepancyQuery>::from_text(&query) {
             let _ = read.filter("2026-01-15".parse().expect("a day"), &anyone());
@@ -51,7 +53,7 @@ fn filter_texts() {
         let text = String::from_utf8_lossy(bytes);
         let accepted = Query::<TransactionQuery>::from_text(&format!("search={}", query_text(bytes)));
         if let Ok(Query(read)) = accepted
-            && let Ok(filter) = read.filter(Tz::UTC, &anyone())
+            && let Ok(filter) = read.filter(Tz::UTC, &Projects::All, &anyone())
             && let Some(search) = filter.search
         {
             assert!(has_trigrams(&search.text), "{text:?} is searched for without an index");

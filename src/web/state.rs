@@ -13,6 +13,7 @@ use crate::db::DbError;
 use crate::db::access::cursor_key;
 use crate::db::installation;
 use crate::db::pool::WebPools;
+use crate::domain::reconciliation::Projects;
 use crate::domain::reports::recipients::AllowedRecipients;
 use crate::operations::connect_servers::{ConnectError, connect_servers};
 use crate::operations::export::exporter::Exporter;
@@ -129,6 +130,11 @@ impl State {
             webhooks: config.webhooks.clone(),
             report_recipients: config.report_recipients.clone(),
         })
+    }
+
+    /// The projects whose payments both sources report.
+    pub(in crate::web) fn reconciled_projects(&self) -> &Projects {
+        &self.reconciliation.parameters.projects
     }
 
     #[must_use]

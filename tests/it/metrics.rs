@@ -3,6 +3,7 @@
 mod failures;
 mod live;
 mod merchant;
+mod payments;
 
 use std::sync::Arc;
 
@@ -87,6 +88,10 @@ struct MetricsApi {
 
 impl MetricsApi {
     async fn new(given: &[Given]) -> Self {
+        Self::with(given, &[]).await
+    }
+
+    async fn with(given: &[Given], settings: &[(&'static str, &str)]) -> Self {
         let system = TestSystem::start(&[]).await;
         let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
         for list in [Stream::VimaUpdates, Stream::PayshackPayins, Stream::PayshackPayouts] {
@@ -94,7 +99,7 @@ impl MetricsApi {
             let page = Page::new(list, records.map(|(id, given)| given.record(id)).collect(), Checkpoint::None);
             books.ingest_page(page).await.expect("the page is stored");
         }
-        Self { web: system.start_web().await, _stage: system }
+        Self { web: system.start_web_with(settings).await, _stage: system }
     }
 
     async fn get(&self, path: &str) -> Value {

@@ -13,19 +13,25 @@ use psp_dashboard::domain::sync::{Stream, day_start};
 use psp_dashboard::domain::transaction::{Kind, Source};
 use psp_dashboard::operations::ingest_page::{Checkpoint, Page};
 use psp_dashboard::operations::pack_days::pack_days;
+use sqlx::{Postgres, QueryBuilder};
 
 use crate::harness::consistency::assert_rollups_match_transactions;
 use crate::harness::ingest_fixture::IngestFixture;
 use crate::harness::is_long;
 use crate::harness::test_system::{TestSystem, Web};
 use history::{PaymentVersion, histories};
-use oracle::{Asked, Oracle};
+use oracle::{Asked, Oracle, RECONCILED};
 
 const ZONES: [&str; 4] = ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York"];
 
 /// Filters of a dashboard: none, each alone, combinations, and one without results.
-const FILTERS: [&[(&str, &str)]; 9] = [
+const FILTERS: [&[(&str, &str)]; 14] = [
     &[],
+    &[("count", "payments")],
+    &[("count", "payments"), ("source", "payshack")],
+    &[("count", "payments"), ("project", "project-1")],
+    &[("count", "payments"), ("project", "project-0,project-1"), ("status", "success,failed")],
+    &[("count", "payments"), ("kind", "payin"), ("currency", "INR")],
     &[("source", "vima")],
     &[("kind", "payout")],
     &[("project", "project-1")],
@@ -52,7 +58,7 @@ async fn every_endpoint_equals_plain_sql_over_the_transactions() {
 async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<PaymentVersion>]) {
     let system = TestSystem::start(&[]).await;
     let books = IngestFixture::start_on(Arc::clone(&system.servers)).await;
-    let web = system.start_web().await;
+    let web = system.start_web_with(&[("RECONCILED_PROJECTS", RECONCILED)]).await;
     for (page, versions) in history.iter().enumerate() {
         store(&books, versions).await;
         // Also between pages: a cached response must not outlive its data.
@@ -64,6 +70,7 @@ async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<PaymentVersion>
         }
     }
     assert_rollups_match_transactions(&system).await;
+    reconcile(&books, first).await;
     for (zone_place, zone) in ZONES.into_iter().enumerate() {
         // The first zones see some days packed, some changed since.
         if zone_place == 2 {
@@ -82,6 +89,27 @@ async fn compare_with_plain_sql(first: NaiveDate, history: &[Vec<PaymentVersion>
 async fn pack(books: &IngestFixture) {
     let now = day_start("2030-01-01".parse().expect("a day"));
     pack_days(&books.pool, now).await.expect("the days are packed");
+}
+
+/// Records two completed runs of each day, each of which found other pay-ins of PayShack to be missing in Vima.
+async fn reconcile(books: &IngestFixture, first: NaiveDate) {
+    let mut query = QueryBuilder::<Postgres>::new("WITH first AS (SELECT ");
+    query.push_bind(first).push(
+        "::date AS day), runs AS (
+         INSERT INTO reconciliation_runs (id, recon_date, version, status, trigger, started_at, finished_at, parameters,
+                                          day_from, day_until, as_of)
+         SELECT gen_random_uuid(), first.day + later, version, 'completed', 'schedule', now(), now(), '{}', first.day + later,
+                first.day + later + 1, now()
+           FROM first CROSS JOIN generate_series(-3, 10) AS later CROSS JOIN generate_series(1, 2) AS version
+         RETURNING id, recon_date, version)
+         INSERT INTO reconciliation_results (run_id, recon_date, match_status, types, payshack_txn_id, details)
+         SELECT runs.id, recon_date,
+                CASE (hashtext(source_id) % 3 + version) % 3 WHEN 0 THEN 'missing_vima' ELSE 'pending' END, '{missing}',
+                transactions.id, '{}'
+           FROM transactions JOIN runs ON recon_date = (created_at AT TIME ZONE 'Asia/Kolkata')::date
+          WHERE source = 'payshack' AND kind = 'payin'",
+    );
+    query.build().execute(&books.pool).await.expect("the runs are stored");
 }
 
 /// A page per list, as the providers return them.

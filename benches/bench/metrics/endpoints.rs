@@ -97,9 +97,32 @@ pub(super) fn all(payments: &Payments) -> Vec<Endpoint> {
             ..of("conversion-by-project", None, "project", "conversion-by-project")
         },
     ];
+    all.extend(by_payment(&all));
     all.extend(filtered(payments));
     all.extend(current());
     all
+}
+
+/// The cost of counting payments instead of records, relative to the same endpoint.
+const BY_PAYMENT: f64 = 1.2;
+
+/// Some of the endpoints, counting payments. Which ones are left out is a setting, so plain SQL does not count them.
+fn by_payment(endpoints: &[Endpoint]) -> Vec<Endpoint> {
+    let names = ["overview", "by-project", "by-country", "trends, by hour", "heatmap", "amount-distribution"];
+    let by_payment = |name: &'static str| {
+        let of = endpoints.iter().find(|endpoint| endpoint.name == name)?.clone();
+        let count = |paths: Vec<String>| paths.into_iter().map(|path| format!("{path}&count=payments")).collect();
+        Some(Endpoint {
+            name: format!("{name}, by payment"),
+            limits: None,
+            paths: count(of.paths),
+            recent: count(of.recent),
+            plain: None,
+            count_in: CountIn::Nowhere,
+            compared_with: Some((name, BY_PAYMENT)),
+        })
+    };
+    names.into_iter().filter_map(by_payment).collect()
 }
 
 /// Overviews with filters.

@@ -27,6 +27,16 @@ pub struct Freshness {
     pub as_of: [Option<DateTime<Utc>>; 2],
     /// How often the database was restored to an earlier state, after which the same versions stand for different data.
     era: u32,
+    /// The id of the last event. Every commit that changes transactions or completes a reconciliation records one, with ids in the
+    /// order of commits.
+    last_event: i64,
+}
+
+/// The version of everything that is stored: it changes with every commit that records an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StateVersion {
+    era: u32,
+    last_event: i64,
 }
 
 /// The version of the data that a query reads: with the same version, the same query has the same result.
@@ -48,6 +58,12 @@ impl Freshness {
             }
         }
         DataVersion { era: self.era, versions }
+    }
+
+    /// For results that depend on more than transactions.
+    #[must_use]
+    pub fn state_version(&self) -> StateVersion {
+        StateVersion { era: self.era, last_event: self.last_event }
     }
 }
 
@@ -125,7 +141,9 @@ async fn load_since(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbErr
            UNION ALL
            SELECT source, NULL, version, NULL, NULL, NULL, NULL, day FROM payment_day_versions WHERE source = $1 AND version > $3
            UNION ALL
-           SELECT source, NULL, version, NULL, NULL, NULL, NULL, day FROM payment_day_versions WHERE source = $2 AND version > $4"#,
+           SELECT source, NULL, version, NULL, NULL, NULL, NULL, day FROM payment_day_versions WHERE source = $2 AND version > $4
+           UNION ALL
+           SELECT 'events', NULL, max(id), NULL, NULL, NULL, NULL, NULL FROM events"#,
         Source::ALL[0].as_str(),
         Source::ALL[1].as_str(),
         known.versions[0].latest,
@@ -134,6 +152,7 @@ async fn load_since(pool: &PgPool, known: &Freshness) -> Result<Freshness, DbErr
     .fetch_all(pool)
     .await?;
     let mut found = known.clone();
+    found.last_event = rows.iter().find(|row| row.source == "events").and_then(|row| row.version).unwrap_or_default();
     for (index, source) in Source::ALL.into_iter().enumerate() {
         let rows = || rows.iter().filter(|row| row.source == source.as_str());
         let streams = rows().filter_map(|row| {

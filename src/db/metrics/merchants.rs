@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 
 use crate::db::DbError;
-use crate::db::transactions::filter::{push_kinds, push_list};
+use crate::db::transactions::filter::{push_exclusion, push_kinds, push_list};
 use crate::domain::metrics::query::MetricFilter;
 use crate::domain::time_range::TimeRange;
 
@@ -56,5 +56,6 @@ fn push_payments(query: &mut QueryBuilder<Postgres>, condition: &str, filter: &M
     query.push(format!(" FROM transactions WHERE {condition} AND created_at >= "));
     query.push_bind(period.from).push(" AND created_at < ").push_bind(period.until);
     push_kinds(query, filter);
+    push_exclusion(query, filter);
     push_list(query, "project", &filter.projects);
 }

@@ -3,6 +3,9 @@
 //! From the payments, not from the cells: most facets have cells of an hour, but packed days have quarters of an hour, so that
 //! the hours of Indian zones need no payments. A facet is read row by row and packed series by series, so that the memory depends
 //! on the number of its series only.
+//!
+//! The sums of a day are one value for all series of a facet. Of the facets that are subtracted, it is one value for each project,
+//! because only some projects are.
 
 use chrono::NaiveDate;
 use futures_util::TryStreamExt;
@@ -32,6 +35,10 @@ pub async fn count(
     connection: &mut PgConnection,
     (source, day, facet): (Source, NaiveDate, Facet),
 ) -> Result<Vec<PackedRow>, DbError> {
+    let only_payins = facet.has_only_payshack_payins();
+    if only_payins && source != Source::Payshack {
+        return Ok(vec![]);
+    }
     let (since, length) = (day_start(day), Width::Day.length());
     let bounds = amount_band::BOUNDS.map(Decimal::from);
     let mut cells = sqlx::query!(
@@ -44,7 +51,7 @@ pub async fn count(
                   COALESCE(sum(amount_usd), 0) AS "amount_usd!", COALESCE(sum(fee), 0) AS "fee!",
                   COALESCE(sum(fee_usd), 0) AS "fee_usd!", count(*) FILTER (WHERE amount_usd IS NULL) AS "usd_missing!"
              FROM transactions
-            WHERE source = $1 AND created_at >= $2 AND created_at < $3
+            WHERE source = $1 AND created_at >= $2 AND created_at < $3 AND (NOT $8 OR kind = 'payin')
             GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6"#,
         source.as_str(),
         since,
@@ -52,7 +59,8 @@ pub async fn count(
         facet.has_project(),
         member_column(facet),
         &bounds,
-        facet.finest() != Width::Day
+        facet.finest() != Width::Day,
+        only_payins
     )
     .fetch(connection);
     let mut packing = Packing { facet, rows: vec![], totals: vec![], series: None };
@@ -83,11 +91,11 @@ fn too_large(source: Source, day: NaiveDate) -> DbError {
 
 fn member_column(facet: Facet) -> &'static str {
     match facet {
-        Facet::All | Facet::Project => "",
+        Facet::All | Facet::Project | Facet::PayshackProject => "",
         Facet::Merchant => "merchant",
-        Facet::Country | Facet::ProjectCountry => "country",
-        Facet::PaymentMethod | Facet::ProjectPaymentMethod => "payment_method",
-        Facet::AmountBand => "amount_band",
+        Facet::Country | Facet::ProjectCountry | Facet::PayshackCountry => "country",
+        Facet::PaymentMethod | Facet::ProjectPaymentMethod | Facet::PayshackPaymentMethod => "payment_method",
+        Facet::AmountBand | Facet::PayshackAmountBand => "amount_band",
     }
 }
 
@@ -125,9 +133,10 @@ impl Packing {
 
     fn finish(mut self) -> Option<Vec<PackedRow>> {
         self.finish_series()?;
-        if !self.totals.is_empty() {
-            let cells = pack(&self.totals);
-            self.rows.push(PackedRow { width: Width::Day, project: String::new(), member: String::new(), cells });
+        let by_project = self.facet.has_only_payshack_payins();
+        for totals in self.totals.chunk_by(|one, next| !by_project || one.project == next.project) {
+            let project = if by_project { totals[0].project.clone() } else { String::new() };
+            self.rows.push(PackedRow { width: Width::Day, project, member: String::new(), cells: pack(totals) });
         }
         Some(self.rows)
     }

@@ -26,19 +26,29 @@ const WIDTHS: [Width; 2] = [Width::Day, Width::Quarter];
 #[derive(Debug, Default)]
 pub struct PackedDays {
     pub days: BTreeSet<NaiveDate>,
-    cells: Vec<(NaiveDate, Source, Vec<u8>)>,
+    cells: Vec<PackedValue>,
+}
+
+#[derive(Debug)]
+struct PackedValue {
+    day: NaiveDate,
+    source: Source,
+    subtracted: bool,
+    cells: Vec<u8>,
 }
 
 impl PackedDays {
     pub fn add_to(&self, sums: &mut RowSums<'_>, buckets: &TimeBuckets) -> Result<(), DbError> {
         let mut last = None;
-        for (day, source, cells) in &self.cells {
+        for PackedValue { day, source, subtracted, cells } in &self.cells {
             let keys = match last {
                 Some((of, keys)) if of == *day => keys,
                 _ => buckets.quarter_keys(*day),
             };
             last = Some((*day, keys));
-            sums.add_packed(*source, cells, &keys).map_err(unreadable)?;
+            let changed =
+                if *subtracted { sums.subtract_packed(cells, &keys) } else { sums.add_packed(*source, cells, &keys) };
+            changed.map_err(unreadable)?;
         }
         Ok(())
     }
@@ -56,6 +66,7 @@ pub async fn read(
 ) -> Result<PackedDays, DbError> {
     let sources = if query.filter.sources.is_empty() { &Source::ALL[..] } else { &query.filter.sources };
     let sources: BTreeSet<&str> = sources.iter().map(|source| source.as_str()).collect();
+    let subtracted = query.subtracted();
     // The OFFSET 0 makes the planner look each day up by the primary key.
     let rows = sqlx::query!(
         r#"WITH current AS MATERIALIZED (
@@ -70,15 +81,21 @@ pub async fn read(
               AND packed.version >= CASE WHEN told = versions.version THEN untold ELSE versions.version END
               AND packed.version >= COALESCE(changed.version, 0)
             GROUP BY packed.day HAVING count(*) = cardinality($1))
-           SELECT current.day AS "day!", cells.source AS "source?", cells.cells AS "cells?"
+           SELECT current.day AS "day!", cells.source AS "source?", cells.cells AS "cells?", cells.subtracted AS "subtracted?"
              FROM current
                   LEFT JOIN LATERAL (
-                  SELECT * FROM packed_cells
-                   WHERE facet = $5 AND width = CASE WHEN current.day = ANY($6::date[]) THEN 'quarter' ELSE 'day' END
-                     AND packed_cells.day = current.day AND source = ANY($1)
-                     AND (width = 'day' OR (cardinality($7::text[]) = 0 OR project = ANY($7))
-                                       AND (cardinality($8::text[]) = 0 OR member = ANY($8)))
-                  OFFSET 0) AS cells ON true"#,
+                  (SELECT source, cells, false AS subtracted FROM packed_cells
+                    WHERE facet = $5 AND width = CASE WHEN current.day = ANY($6::date[]) THEN 'quarter' ELSE 'day' END
+                      AND packed_cells.day = current.day AND source = ANY($1)
+                      AND (width = 'day' OR (cardinality($7::text[]) = 0 OR project = ANY($7))
+                                        AND (cardinality($8::text[]) = 0 OR member = ANY($8)))
+                   OFFSET 0)
+                  UNION ALL
+                  (SELECT source, cells, true FROM packed_cells
+                    WHERE facet = $10 AND width = CASE WHEN current.day = ANY($6::date[]) THEN 'quarter' ELSE 'day' END
+                      AND packed_cells.day = current.day AND source = 'payshack' AND project = ANY($11)
+                      AND (width = 'day' OR cardinality($8::text[]) = 0 OR member = ANY($8))
+                   OFFSET 0)) AS cells ON true"#,
         &sources.into_iter().collect::<Vec<_>>() as &[&str],
         &column(&plan.ranges, |range| range.0),
         &column(&plan.ranges, |range| range.1),
@@ -87,7 +104,9 @@ pub async fn read(
         &column(&plan.divided, |day| *day),
         &query.filter.projects,
         query.filter.members(plan.facet),
-        FORMAT
+        FORMAT,
+        subtracted.map(|subtracted| subtracted.facet.as_str()),
+        subtracted.map_or(&[][..], |subtracted| subtracted.projects)
     )
     .fetch_all(connection)
     .await?;
@@ -95,7 +114,8 @@ pub async fn read(
     for row in rows {
         packed.days.insert(row.day);
         if let Some((source, cells)) = row.source.zip(row.cells) {
-            packed.cells.push((row.day, Source::try_from(source)?, cells));
+            let (day, source, subtracted) = (row.day, Source::try_from(source)?, row.subtracted.unwrap_or_default());
+            packed.cells.push(PackedValue { day, source, subtracted, cells });
         }
     }
     Ok(packed)

@@ -13,6 +13,7 @@ pub mod facts;
 pub mod judge;
 pub mod last_findings;
 pub mod merge_discrepancies;
+pub mod not_in_vima;
 pub mod open_discrepancies;
 pub mod record;
 pub mod results;

@@ -11,8 +11,9 @@ use super::facts::{self, Facts};
 use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
 use crate::db::page::PageWindow;
+use crate::db::types::names;
 use crate::domain::access::ProjectScope;
-use crate::domain::reconciliation::MatchStatus;
+use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct ReconciliationResult {
@@ -30,6 +31,8 @@ pub struct ResultFilter {
     pub run_id: Uuid,
     /// Of any status if it is empty.
     pub statuses: Vec<MatchStatus>,
+    /// The type by which the result is counted; of any type if it is empty.
+    pub discrepancy_types: Vec<DiscrepancyType>,
     pub scope: ProjectScope,
 }
 
@@ -61,6 +64,10 @@ fn push_from(query: &mut QueryBuilder<Postgres>, filter: &ResultFilter) {
     if !filter.statuses.is_empty() {
         let names: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
         query.push(" AND match_status = ANY(").push_bind(names).push(")");
+    }
+    if !filter.discrepancy_types.is_empty() {
+        let names = names(&filter.discrepancy_types, DiscrepancyType::as_str);
+        query.push(" AND types[1] = ANY(").push_bind(names).push(")");
     }
     facts::push_scope(query, &filter.scope);
 }

@@ -7,14 +7,16 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::db::types::names;
 use crate::domain::metrics::query::MetricFilter;
+use crate::domain::reconciliation::Projects;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
 /// Adds the conditions on all columns of transactions.
 pub(in crate::db) fn push(query: &mut QueryBuilder<Postgres>, filter: &MetricFilter) {
     push_kinds(query, filter);
+    push_exclusion(query, filter);
     for (column, values) in narrowest_first(filter) {
-        push_list(query, column, values);
+        push_values(query, column, values);
     }
 }
 
@@ -26,6 +28,16 @@ pub(in crate::db) fn push_kinds(query: &mut QueryBuilder<Postgres>, filter: &Met
     push_list(query, "currency", &filter.currencies);
 }
 
+/// Adds the condition that a row is none of the pay-ins that the filter excludes. Cells need the column `project`.
+pub(in crate::db) fn push_exclusion(query: &mut QueryBuilder<Postgres>, filter: &MetricFilter) {
+    let Some(projects) = &filter.excluded_payins else { return };
+    query.push(format!(" AND NOT (source = '{}' AND kind = '{}'", Source::Payshack.as_str(), Kind::Payin.as_str()));
+    if let Projects::Named(names) = projects {
+        query.push(" AND COALESCE(project, '') = ANY(").push_bind(names.clone()).push(")");
+    }
+    query.push(")");
+}
+
 /// The columns with their own index, usually the most selective first.
 pub(in crate::db) fn narrowest_first(filter: &MetricFilter) -> [(&'static str, &[String]); 4] {
     [
@@ -34,6 +46,18 @@ pub(in crate::db) fn narrowest_first(filter: &MetricFilter) -> [(&'static str, &
         ("country", &filter.countries),
         ("payment_method", &filter.payment_methods),
     ]
+}
+
+/// Adds the condition that a column of transactions has one of `values`, of which the empty one means none.
+pub(in crate::db) fn push_values(query: &mut QueryBuilder<Postgres>, column: &str, values: &[String]) {
+    let known: Vec<String> = values.iter().filter(|value| !value.is_empty()).cloned().collect();
+    if known.len() == values.len() {
+        push_list(query, column, values);
+    } else if known.is_empty() {
+        query.push(format!(" AND {column} IS NULL"));
+    } else {
+        query.push(format!(" AND ({column} IS NULL OR {column} = ANY(")).push_bind(known).push("))");
+    }
 }
 
 /// Adds the condition that `column` is one of `values`; none if `values` is empty.

@@ -49,6 +49,12 @@ impl AmountBand {
         LABELS[self.index()]
     }
 
+    #[must_use]
+    pub fn range(self) -> AmountRange {
+        let below = BOUNDS.get(self.index()).map(|bound| Decimal::from(*bound));
+        AmountRange { least: self.lower_bound(), most: None, below }
+    }
+
     /// `None` for the first band.
     fn lower_bound(self) -> Option<Decimal> {
         self.index().checked_sub(1).map(|below| Decimal::from(BOUNDS[below]))
@@ -84,7 +90,8 @@ impl AmountRange {
         let under = Self { below: first.lower_bound(), most: None, ..self };
         let over = Self { least: AmountBand::all().nth(last.index() + 1).and_then(AmountBand::lower_bound), ..self };
         let has_under = self.least.is_some_and(|least| first.lower_bound() > Some(least));
-        let rest = [(has_under, under), (end.is_some(), over)];
+        let has_over = end.is_some() && (over.below.is_none() || over.most.is_some() || over.least < over.below);
+        let rest = [(has_under, under), (has_over, over)];
         (bands, rest.into_iter().filter_map(|(is_left, range)| is_left.then_some(range)).collect())
     }
 }
@@ -140,12 +147,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_amount_of_a_range_is_covered_once(amounts in proptest::array::uniform3(-50_i64..150_000), ends in 0..4) {
+        fn every_amount_of_a_range_is_covered_once(amounts in proptest::array::uniform3(-50_i64..150_000), ends in 0..6) {
             let [one, other, amount] = amounts.map(Decimal::from);
             let range = AmountRange {
                 least: (ends & 1 > 0).then_some(one.min(other)),
                 most: (ends & 2 > 0).then_some(one.max(other)),
-                below: None,
+                below: (ends & 4 > 0).then_some(one.max(other)),
             };
             let (bands, rest) = range.in_bands();
             let has = |range: &AmountRange| {
@@ -155,6 +162,13 @@ mod tests {
             };
             let covered = usize::from(bands.contains(&AmountBand::from_amount(amount))) + rest.iter().filter(|rest| has(rest)).count();
             prop_assert_eq!(covered, usize::from(has(&range)), "{:?} {:?}", bands, rest);
+        }
+    }
+
+    #[test]
+    fn band_is_exactly_its_range() {
+        for band in AmountBand::all() {
+            assert_eq!(band.range().in_bands(), (vec![band], vec![]), "{}", band.label());
         }
     }
 

@@ -60,6 +60,12 @@ string_enum! {
         AmountBand = "amount_band",
         ProjectCountry = "project_country",
         ProjectPaymentMethod = "project_payment_method",
+        /// The facets named after `PayShack` have only its pay-ins, and all of them distinguish the project. They are what is
+        /// subtracted from the facet without the project: see [`MetricQuery::subtracted`](super::query::MetricQuery::subtracted).
+        PayshackProject = "payshack_project",
+        PayshackAmountBand = "payshack_amount_band",
+        PayshackCountry = "payshack_country",
+        PayshackPaymentMethod = "payshack_payment_method",
     }
 }
 
@@ -69,15 +75,30 @@ impl Facet {
     #[must_use]
     pub fn finest(self) -> Width {
         match self {
-            Self::All | Self::Project | Self::AmountBand => Width::Quarter,
-            Self::Merchant | Self::Country | Self::PaymentMethod => Width::Hour,
+            Self::All | Self::Project | Self::AmountBand | Self::PayshackProject | Self::PayshackAmountBand => {
+                Width::Quarter
+            }
+            Self::Merchant
+            | Self::Country
+            | Self::PaymentMethod
+            | Self::PayshackCountry
+            | Self::PayshackPaymentMethod => Width::Hour,
             Self::ProjectCountry | Self::ProjectPaymentMethod => Width::Day,
         }
     }
 
     #[must_use]
     pub fn has_project(self) -> bool {
-        matches!(self, Self::Project | Self::Merchant | Self::ProjectCountry | Self::ProjectPaymentMethod)
+        !matches!(self, Self::All | Self::Country | Self::PaymentMethod | Self::AmountBand)
+    }
+
+    /// Whether it has only the pay-ins of `PayShack`.
+    #[must_use]
+    pub fn has_only_payshack_payins(self) -> bool {
+        matches!(
+            self,
+            Self::PayshackProject | Self::PayshackAmountBand | Self::PayshackCountry | Self::PayshackPaymentMethod
+        )
     }
 
     fn widths(self) -> impl Iterator<Item = Width> {
@@ -144,6 +165,11 @@ impl Measures {
         })
     }
 
+    /// Takes out payments that are among these.
+    pub(super) fn subtract(&mut self, part: &Self) {
+        self.add(part, -1);
+    }
+
     fn add(&mut self, other: &Self, sign: i64) {
         let factor = Decimal::from(sign);
         self.count += sign * other.count;
@@ -186,16 +212,18 @@ pub struct Dimensions {
 impl Dimensions {
     /// The cells of all facets and widths that contain the payment.
     fn cells(&self) -> impl Iterator<Item = Cell> {
-        Facet::ALL.into_iter().flat_map(move |facet| facet.widths().map(move |width| self.cell(facet, width)))
+        let is_payshack_payin = (self.source, self.kind) == (Source::Payshack, Kind::Payin);
+        let facets = Facet::ALL.into_iter().filter(move |facet| is_payshack_payin || !facet.has_only_payshack_payins());
+        facets.flat_map(move |facet| facet.widths().map(move |width| self.cell(facet, width)))
     }
 
     fn cell(&self, facet: Facet, width: Width) -> Cell {
         let member = match facet {
-            Facet::All | Facet::Project => "",
+            Facet::All | Facet::Project | Facet::PayshackProject => "",
             Facet::Merchant => &self.merchant_id,
-            Facet::Country | Facet::ProjectCountry => &self.country,
-            Facet::PaymentMethod | Facet::ProjectPaymentMethod => &self.payment_method,
-            Facet::AmountBand => self.amount_band.as_str(),
+            Facet::Country | Facet::ProjectCountry | Facet::PayshackCountry => &self.country,
+            Facet::PaymentMethod | Facet::ProjectPaymentMethod | Facet::PayshackPaymentMethod => &self.payment_method,
+            Facet::AmountBand | Facet::PayshackAmountBand => self.amount_band.as_str(),
         };
         Cell {
             facet,
@@ -314,7 +342,36 @@ mod tests {
         assert_eq!(of(Facet::PaymentMethod), expect(&[hour, day], "", ""));
         assert_eq!(of(Facet::ProjectCountry), expect(&[day], "monetix", "IN"));
         assert_eq!(of(Facet::ProjectPaymentMethod), expect(&[day], "monetix", ""));
+        assert!(cells.iter().all(|(cell, _)| !cell.facet.has_only_payshack_payins()));
         assert!(cells.iter().all(|(_, measures)| measures.count == 1 && measures.amount == Decimal::from(50)));
+    }
+
+    #[test]
+    fn payshack_payins_also_have_the_cells_that_are_subtracted() {
+        let mut payin = contribution(Status::Success, 50);
+        payin.dimensions.source = Source::Payshack;
+        let mut payout = payin.clone();
+        payout.dimensions.kind = Kind::Payout;
+        let widths = |contribution: &Contribution| {
+            let mut deltas = Deltas::default();
+            deltas.change(None, contribution);
+            let cells = deltas.into_cell_deltas().into_iter().map(|(cell, _)| cell);
+            let own = cells.filter(|cell| cell.facet.has_only_payshack_payins());
+            own.map(|cell| format!("{} {} {} {}", cell.facet.as_str(), cell.width.as_str(), cell.project, cell.member))
+                .collect::<Vec<_>>()
+        };
+        let mut expected = vec![];
+        for (facet, member, finest) in [
+            (Facet::PayshackProject, "", Width::Quarter),
+            (Facet::PayshackAmountBand, "0", Width::Quarter),
+            (Facet::PayshackCountry, "IN", Width::Hour),
+            (Facet::PayshackPaymentMethod, "", Width::Hour),
+        ] {
+            let widths = Width::ALL.into_iter().filter(|width| *width >= finest);
+            expected.extend(widths.map(|width| format!("{} {} monetix {member}", facet.as_str(), width.as_str())));
+        }
+        assert_eq!(widths(&payin), expected);
+        assert_eq!(widths(&payout), Vec::<String>::new());
     }
 
     #[test]

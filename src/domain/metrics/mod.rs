@@ -13,8 +13,10 @@
 pub mod amount_band;
 pub mod cell;
 pub mod comparison;
+pub mod counting;
 pub mod failure_periods;
 pub mod granularity;
+pub mod local_times;
 pub mod minutes;
 pub mod own_weeks;
 pub mod packed_cells;

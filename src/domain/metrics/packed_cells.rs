@@ -14,7 +14,7 @@ use crate::domain::status::Status;
 use crate::domain::transaction::Kind;
 
 /// The version of the format. Days that were packed in another format are packed again.
-pub const FORMAT: i16 = 1;
+pub const FORMAT: i16 = 2;
 /// The largest scale of a decimal is 28.
 const SCALE_BITS: u32 = 5;
 /// The count, the amounts and the count without a rate.

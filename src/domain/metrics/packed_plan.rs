@@ -66,9 +66,12 @@ fn has_few_series(query: &MetricQuery, facet: Facet) -> bool {
         Facet::All => true,
         Facet::Project => few(&query.filter.projects),
         Facet::Merchant | Facet::Country | Facet::PaymentMethod | Facet::AmountBand => few(query.filter.members(facet)),
-        Facet::ProjectCountry | Facet::ProjectPaymentMethod => {
-            few(&query.filter.projects) && few(query.filter.members(facet))
-        }
+        Facet::ProjectCountry
+        | Facet::ProjectPaymentMethod
+        | Facet::PayshackProject
+        | Facet::PayshackAmountBand
+        | Facet::PayshackCountry
+        | Facet::PayshackPaymentMethod => few(&query.filter.projects) && few(query.filter.members(facet)),
     }
 }
 
@@ -79,7 +82,7 @@ fn days_of(range: TimeRange) -> (NaiveDate, NaiveDate) {
 
 impl TimeBuckets {
     /// Ranges that adjacent buckets cover.
-    fn keyed_ranges(&self) -> Vec<TimeRange> {
+    pub(super) fn keyed_ranges(&self) -> Vec<TimeRange> {
         let mut ranges: Vec<TimeRange> = vec![];
         for (range, _) in self.keyed() {
             match ranges.last_mut() {

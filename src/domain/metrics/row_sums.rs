@@ -10,8 +10,9 @@ use super::cell::{Facet, Measures};
 use super::packed_cells::{CellReceiver, Label, UnreadableCells, unpack};
 use super::packed_plan::QuarterKeys;
 use super::query::{Dimension, MetricQuery, MetricRow};
+use crate::domain::reconciliation::Projects;
 use crate::domain::status::Status;
-use crate::domain::transaction::Source;
+use crate::domain::transaction::{Kind, Source};
 
 pub struct RowSums<'query> {
     query: &'query MetricQuery,
@@ -31,6 +32,8 @@ struct Group {
     currency: u32,
     source: Option<Source>,
     status: Status,
+    /// Whether its sums are subtracted from those of the same group without this.
+    subtracted: bool,
 }
 
 /// Different texts, with their positions.
@@ -72,18 +75,36 @@ impl<'query> RowSums<'query> {
 
     /// Adds the packed cells of a day that the query counts. `keys` are those of the day's quarters.
     pub fn add_packed(&mut self, source: Source, bytes: &[u8], keys: &QuarterKeys) -> Result<(), UnreadableCells> {
+        let skipped = self.query.filter.excluded_payins.as_ref().filter(|_| source == Source::Payshack);
+        let skipped = skipped.filter(|_| self.query.subtracted().is_none());
         let (depth, source) = (self.query.depth, self.query.by_source.then_some(source));
-        unpack(bytes, depth, &mut DaySums { rows: self, source, keys })
+        unpack(bytes, depth, &mut DaySums { rows: self, source, keys, subtracted: false, skipped })
+    }
+
+    /// Subtracts packed cells of a day, of [`MetricQuery::subtracted`].
+    pub fn subtract_packed(&mut self, bytes: &[u8], keys: &QuarterKeys) -> Result<(), UnreadableCells> {
+        let (depth, source) = (self.query.depth, self.query.by_source.then_some(Source::Payshack));
+        unpack(bytes, depth, &mut DaySums { rows: self, source, keys, subtracted: true, skipped: None })
     }
 
     /// Adds a row that was added up elsewhere.
     pub fn add_row(&mut self, row: &MetricRow) -> Result<(), UnreadableCells> {
+        self.change_by_row(row, false)
+    }
+
+    /// Subtracts a row that was added up elsewhere, of [`MetricQuery::subtracted`].
+    pub fn subtract_row(&mut self, row: &MetricRow) -> Result<(), UnreadableCells> {
+        self.change_by_row(row, true)
+    }
+
+    fn change_by_row(&mut self, row: &MetricRow, subtracted: bool) -> Result<(), UnreadableCells> {
         let group = Group {
             bucket: row.bucket,
             member: self.members.position(&row.member),
             currency: self.currencies.position(&row.currency),
             source: row.source,
             status: row.status,
+            subtracted,
         };
         let position = self.position(group);
         let sum = self.sums.get_mut(position).ok_or(UnreadableCells)?;
@@ -101,8 +122,18 @@ impl<'query> RowSums<'query> {
 
     #[must_use]
     pub fn into_rows(self) -> Vec<MetricRow> {
-        let Self { members, currencies, groups, sums, .. } = self;
-        let found = groups.into_iter().filter_map(|(group, position)| Some((group, *sums.get(position)?)));
+        let Self { members, currencies, groups, mut sums, .. } = self;
+        for (group, position) in groups.iter().filter(|(group, _)| group.subtracted) {
+            let part = sums.get(*position).copied().unwrap_or_default();
+            // What is subtracted is a part of what was added.
+            if let Some(whole) = groups.get(&Group { subtracted: false, ..*group })
+                && let Some(sum) = sums.get_mut(*whole)
+            {
+                sum.subtract(&part);
+            }
+        }
+        let groups = groups.into_iter().filter(|(group, _)| !group.subtracted);
+        let found = groups.filter_map(|(group, position)| Some((group, *sums.get(position)?)));
         let counted = found.filter(|(_, measures)| measures.count != 0);
         let row = |(group, measures): (Group, Measures)| MetricRow {
             bucket: group.bucket,
@@ -124,9 +155,8 @@ fn member_of<'text>(query: &MetricQuery, project: &'text str, member: &'text str
     }
 }
 
-fn has_series(query: &MetricQuery, facet: Facet, project: &str, member: &str) -> bool {
-    let has = |values: &[String], value: &str| values.is_empty() || values.iter().any(|one| one == value);
-    has(&query.filter.projects, project) && has(query.filter.members(facet), member)
+fn has(values: &[String], value: &str) -> bool {
+    values.is_empty() || values.iter().any(|one| one == value)
 }
 
 fn has_label(query: &MetricQuery, label: &Label<'_>) -> bool {
@@ -142,10 +172,31 @@ struct DaySums<'sums, 'query> {
     /// If the query groups by it.
     source: Option<Source>,
     keys: &'sums QuarterKeys,
+    subtracted: bool,
+    /// The projects whose pay-ins are not counted.
+    skipped: Option<&'query Projects>,
+}
+
+impl DaySums<'_, '_> {
+    fn has_series(&self, project: &str, member: &str) -> bool {
+        let query = self.rows.query;
+        let subtracted = query.subtracted().filter(|_| self.subtracted);
+        let projects = subtracted.map_or(query.filter.projects.as_slice(), |subtracted| subtracted.projects);
+        has(projects, project) && has(query.filter.members(self.rows.facet), member)
+    }
+}
+
+/// A project and member whose cells are added.
+#[derive(Debug, Clone, Copy)]
+struct Series {
+    /// In [`Texts`].
+    member: u32,
+    skips_payins: bool,
 }
 
 /// What cells with the same label are added to.
 struct LabelSums {
+    is_payin: bool,
     status: Status,
     /// In [`Texts`].
     currency: u32,
@@ -160,33 +211,38 @@ struct LastGroup {
 }
 
 impl<'bytes> CellReceiver<'bytes> for DaySums<'_, '_> {
-    /// The position of the member.
-    type Series = u32;
+    type Series = Series;
     type Label = LabelSums;
 
-    fn series(&mut self, project: &'bytes str, member: &'bytes str) -> Option<u32> {
-        let (query, facet) = (self.rows.query, self.rows.facet);
-        has_series(query, facet, project, member).then(|| self.rows.members.position(member_of(query, project, member)))
+    fn series(&mut self, project: &'bytes str, member: &'bytes str) -> Option<Series> {
+        self.has_series(project, member).then(|| Series {
+            member: self.rows.members.position(member_of(self.rows.query, project, member)),
+            skips_payins: self.skipped.is_some_and(|projects| projects.contains(Some(project))),
+        })
     }
 
     fn label(&mut self, label: Label<'bytes>) -> Option<LabelSums> {
         let status = label.status;
         has_label(self.rows.query, &label).then(|| LabelSums {
+            is_payin: label.kind == Kind::Payin,
             status,
             currency: self.rows.currencies.position(label.currency),
             last: None,
         })
     }
 
-    fn sum(&mut self, member: &u32, label: &mut LabelSums, quarter: usize) -> Option<&mut Measures> {
-        let bucket = (*self.keys.get(quarter)?)?;
+    fn sum(&mut self, series: &Series, label: &mut LabelSums, quarter: usize) -> Option<&mut Measures> {
+        if series.skips_payins && label.is_payin {
+            return None;
+        }
+        let (bucket, member) = ((*self.keys.get(quarter)?)?, series.member);
         let position = match &label.last {
-            Some(last) if (last.bucket, last.member) == (bucket, *member) => last.position,
+            Some(last) if (last.bucket, last.member) == (bucket, member) => last.position,
             _ => {
                 let LabelSums { status, currency, .. } = *label;
-                let source = self.source;
-                let position = self.rows.position(Group { bucket, member: *member, currency, source, status });
-                label.last = Some(LastGroup { bucket, member: *member, position });
+                let (source, subtracted) = (self.source, self.subtracted);
+                let position = self.rows.position(Group { bucket, member, currency, source, status, subtracted });
+                label.last = Some(LastGroup { bucket, member, position });
                 position
             }
         };
@@ -278,6 +334,43 @@ mod tests {
         let mut first = [None; QUARTERS];
         first[0] = Some(1);
         assert_eq!(rows(&query(MetricFilter::default()), &first), ["1 false m1 success 4 36 0"]);
+    }
+
+    #[test]
+    fn excluded_payins_are_skipped_or_subtracted() {
+        let every = [Some(3); QUARTERS];
+        let set = Projects::Named(vec!["a".to_owned()]);
+        let filter = MetricFilter::default().without_payshack_payins(&set);
+        let query = |by| MetricQuery { by, ..MetricQuery::new(filter.clone(), TimeBuckets::between(vec![])) };
+        let shown = |sums: RowSums<'_>| {
+            let row = |row: MetricRow| format!("{} {} {}", row.member, row.status.as_str(), row.measures.amount);
+            let mut rows: Vec<String> = sums.into_rows().into_iter().map(row).collect();
+            rows.sort();
+            rows
+        };
+        let by_merchant = query(Some(Dimension::Merchant));
+        let mut sums = RowSums::new(&by_merchant, Facet::Merchant);
+        sums.add_packed(Source::Payshack, &packed(), &every).expect("readable");
+        assert_eq!(shown(sums), ["m1 failed 11", "m1 success 13", "m2 success 17"]);
+        let mut sums = RowSums::new(&by_merchant, Facet::Merchant);
+        sums.add_packed(Source::Vima, &packed(), &every).expect("readable");
+        assert_eq!(shown(sums), ["m1 failed 11", "m1 success 25", "m2 success 17"]);
+
+        let all = query(None);
+        let whole = PackedSeries {
+            project: String::new(),
+            member: String::new(),
+            cells: vec![cell(0, Kind::Payin, Status::Success, 25), cell(0, Kind::Payin, Status::Failed, 3)],
+        };
+        let part = |project: &str, amount| PackedSeries {
+            project: project.to_owned(),
+            member: String::new(),
+            cells: vec![cell(1, Kind::Payin, Status::Success, amount)],
+        };
+        let mut sums = RowSums::new(&all, Facet::All);
+        sums.add_packed(Source::Payshack, &pack(&[whole.clone(), whole]), &every).expect("readable");
+        sums.subtract_packed(&pack(&[part("a", 7), part("b", 100)]), &every).expect("readable");
+        assert_eq!(shown(sums), [" failed 6", " success 43"]);
     }
 
     #[test]

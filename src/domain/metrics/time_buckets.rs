@@ -129,19 +129,19 @@ impl TimeBuckets {
         while start < until {
             let key = key(&start.with_timezone(&days.zone()));
             start = granularity.next(start, days.zone()).min(until);
-            buckets.push(start, key);
+            buckets.extend(start, Some(key));
         }
         buckets
     }
 
     /// Adds a range up to `end`, merged with the previous one if they share a key.
-    fn push(&mut self, end: DateTime<Utc>, key: i32) {
-        if self.keys.last() == Some(&Some(key)) {
+    pub(super) fn extend(&mut self, end: DateTime<Utc>, key: Option<i32>) {
+        if self.keys.last() == Some(&key) {
             self.boundaries.pop();
             self.keys.pop();
         }
         self.boundaries.push(end);
-        self.keys.push(Some(key));
+        self.keys.push(key);
     }
 
     /// The start of each range, and the end of the last one.

@@ -60,7 +60,7 @@ impl ReconcileArgs {
 }
 
 /// The projects whose payments are reconciled. In JSON a list of names, or `["*"]` for all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub enum Projects {
     /// All payments, including those without a project.

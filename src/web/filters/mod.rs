@@ -5,4 +5,5 @@ pub(in crate::web) mod export;
 pub(crate) mod metrics;
 pub(in crate::web) mod pasted_ids;
 pub(in crate::web) mod payshack;
+pub(in crate::web) mod rows_link;
 pub(crate) mod transactions;

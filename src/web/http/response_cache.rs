@@ -38,7 +38,7 @@ struct Key {
 }
 
 /// What a response depends on besides its request and the access level: while it is the same, so is the response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::web) struct CacheVersion {
     /// The version of the transactions.
     data_version: DataVersion,
@@ -48,17 +48,19 @@ pub(in crate::web) struct CacheVersion {
     days: Option<DayRange>,
     /// Where a period that has not ended is cut.
     until: Option<DateTime<Utc>>,
+    /// What else it contains that may change.
+    other: Option<String>,
 }
 
 impl CacheVersion {
-    pub(in crate::web) fn of_metrics(answer: &MetricsAnswer, days: DayRange) -> Self {
-        Self { data_version: answer.data_version, as_of: answer.as_of, days: Some(days), until: None }
+    pub(in crate::web) fn of_metrics(answer: &MetricsAnswer, days: DayRange, other: Option<String>) -> Self {
+        Self { data_version: answer.data_version, as_of: answer.as_of, days: Some(days), until: None, other }
     }
 
     /// For a page of transactions, which does not contain how far the sources have been read, and covers only days that its
     /// request names.
     pub(in crate::web) fn of_transactions(data_version: DataVersion) -> Self {
-        Self { data_version, as_of: [None; 2], days: None, until: None }
+        Self { data_version, as_of: [None; 2], days: None, until: None, other: None }
     }
 
     /// For a period that ends at `until`, whose response needs the transactions of `data_version`.
@@ -68,7 +70,7 @@ impl CacheVersion {
         days: DayRange,
         until: DateTime<Utc>,
     ) -> Self {
-        Self { data_version, as_of, days: Some(days), until: Some(until) }
+        Self { data_version, as_of, days: Some(days), until: Some(until), other: None }
     }
 }
 
@@ -153,24 +155,27 @@ mod tests {
         let principal = |role| Principal { role, ..Principal::anyone() };
         let uri = |query: &str| format!("/api/v1/transactions?{query}").parse::<Uri>().expect("a path");
         let days = |text: &str| Some(DayRange::single(text.parse().expect(text), Tz::UTC));
-        let version = |as_of, days| CacheVersion { data_version: DataVersion::default(), as_of, days };
+        let version = |as_of, days| CacheVersion { data_version: DataVersion::default(), as_of, days, other: None };
         let (none, later) = (version([None; 2], None), version([Some(DateTime::UNIX_EPOCH), None], None));
         let today = version([None; 2], days("2026-01-15"));
         let tomorrow = version([None; 2], days("2026-01-16"));
+        let missing = CacheVersion { other: Some("missing".to_owned()), ..today.clone() };
         for (query, role, version, value, said) in [
-            ("page=1", Role::Admin, none, 1, "1"),
-            ("page=1", Role::Operator, none, 2, "1"),
-            ("page=1", Role::Viewer, none, 3, "3"),
-            ("page=2", Role::Admin, none, 4, "4"),
-            ("page=1", Role::Admin, later, 5, "5"),
-            ("page=1", Role::Admin, none, 6, "1"),
-            ("page=1", Role::Viewer, none, 7, "3"),
-            ("page=1", Role::Admin, today, 8, "8"),
-            ("page=1", Role::Admin, tomorrow, 9, "9"),
-            ("page=1", Role::Admin, today, 10, "8"),
+            ("page=1", Role::Admin, &none, 1, "1"),
+            ("page=1", Role::Operator, &none, 2, "1"),
+            ("page=1", Role::Viewer, &none, 3, "3"),
+            ("page=2", Role::Admin, &none, 4, "4"),
+            ("page=1", Role::Admin, &later, 5, "5"),
+            ("page=1", Role::Admin, &none, 6, "1"),
+            ("page=1", Role::Viewer, &none, 7, "3"),
+            ("page=1", Role::Admin, &today, 8, "8"),
+            ("page=1", Role::Admin, &tomorrow, 9, "9"),
+            ("page=1", Role::Admin, &today, 10, "8"),
+            ("page=1", Role::Admin, &missing, 11, "11"),
         ] {
             let (request, principal) = (uri(query), principal(role));
-            let response = cache.get_or_insert((&request, &principal), version, async { Ok::<_, ()>(value) }).await;
+            let response =
+                cache.get_or_insert((&request, &principal), version.clone(), async { Ok::<_, ()>(value) }).await;
             assert_eq!(response.expect("a response").text, said, "{query} {role:?} {version:?}");
         }
     }
@@ -181,7 +186,7 @@ mod tests {
         let (request, principal) = (Uri::from_static("/"), Principal::anyone());
         let version = CacheVersion::of_transactions(DataVersion::default());
         for (made, said) in [(Err("broken"), Err("broken")), (Ok(1), Ok("1")), (Err("broken again"), Ok("1"))] {
-            let response = cache.get_or_insert::<i32, _>((&request, &principal), version, async { made }).await;
+            let response = cache.get_or_insert::<i32, _>((&request, &principal), version.clone(), async { made }).await;
             assert_eq!(response.map(|answer| answer.text), said.map(Bytes::from));
         }
     }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
 
 use super::parse_field::ParseField;
@@ -132,6 +132,33 @@ impl ParseField for Money {
     }
 }
 
+/// An amount in US dollars that follows from another currency: rounded to cents, as people read it. It is stored, added up and
+/// exported exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) struct Usd(pub(in crate::web) Decimal);
+
+impl Usd {
+    fn rounded(self) -> Money {
+        Money(self.0.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero))
+    }
+}
+
+impl Type for Usd {
+    plain_type!("string_decimal", Money::schema_ref());
+}
+
+impl ToJSON for Usd {
+    fn to_json(&self) -> Option<Value> {
+        self.rounded().to_json()
+    }
+}
+
+impl ParseFromJSON for Usd {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        Money::parse_from_json(value).map(|Money(amount)| Self(amount)).map_err(ParseError::propagate)
+    }
+}
+
 /// A number of the requested kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::web) enum Figure {
@@ -139,6 +166,7 @@ pub(in crate::web) enum Figure {
     /// In percent.
     Rate(f64),
     Money(Money),
+    Usd(Usd),
 }
 
 impl Type for Figure {
@@ -157,6 +185,7 @@ impl ToJSON for Figure {
             Self::Count(count) => count.to_json(),
             Self::Rate(rate) => rate.to_json(),
             Self::Money(amount) => amount.to_json(),
+            Self::Usd(amount) => amount.to_json(),
         }
     }
 }

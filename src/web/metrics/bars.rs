@@ -183,7 +183,10 @@ impl BarsApi {
     ) -> Result<Json<HorizontalBars>, Fails> {
         let (bar_type, metric) = (bar_type.0, bars.0.metric.unwrap_or(HeatmapMetric::Amount));
         let days = query.0.days(&state)?;
-        let whole = MetricQuery::new(query.0.filter(&caller)?, TimeBuckets::one(days.time_range()));
+        let whole = MetricQuery::new(
+            query.0.filter(state.reconciled_projects(), &caller)?,
+            TimeBuckets::one(days.time_range()),
+        );
         let answer = state.metrics.query(&bar_type.query(whole)).await?;
         let shown = (bar_type, metric, bars.0.limit.unwrap_or(DEFAULT_LIMIT));
         Ok(Json(HorizontalBars::new(days.into(), shown, &answer.rows, answer.as_of.into())))

@@ -7,6 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::answer::{AnswerContext, AnswerSummary};
 use super::group_metrics::GroupMetrics;
 use super::tally::{Tally, largest_first, non_empty};
 use super::{DataAsOf, Period, query_period};
@@ -14,11 +15,12 @@ use crate::domain::metrics::query::{Dimension, MetricRow};
 use crate::domain::rate::percent;
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::RowsLink;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
-use crate::web::http::schema::Money;
+use crate::web::http::schema::{Money, Usd};
 use crate::web::state::State;
 
 /// The metrics of a country.
@@ -51,13 +53,15 @@ struct MetricsByCountry {
     /// Sum of the amounts of all countries; null if the transactions have several currencies.
     total_amount: Option<Money>,
     /// Sum of the amounts of all countries in US dollars, without transactions that have no exchange rate.
-    total_amount_usd: Money,
+    total_amount_usd: Usd,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsByCountry {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let whole = Tally::from_rows(rows);
         let (total, amount) = (whole.total(), whole.comparable_amount(&whole));
         let item = |country: &str, percentage_of_total, tally: &Tally| CountryMetrics {
@@ -65,15 +69,16 @@ impl MetricsByCountry {
             country_name: country_name(country).map(str::to_owned),
             percentage_of_total,
             percentage_of_amount: percent(tally.comparable_amount(&whole), amount).unwrap_or_default(),
-            metrics: tally.into(),
+            metrics: GroupMetrics::new(tally, &context.link.with_member("country", country)),
         };
         Self {
             period,
             countries: items(rows, |row| row.member.as_str(), item),
             total_count: total.count,
             total_amount: whole.money(total.amount),
-            total_amount_usd: Money(total.amount_usd),
+            total_amount_usd: Usd(total.amount_usd),
             data_as_of,
+            summary: context.summary(rows),
         }
     }
 }
@@ -111,16 +116,18 @@ struct MetricsByStatus {
     statuses: Vec<StatusMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsByStatus {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let item = |status, percentage_of_total, tally: &Tally| StatusMetrics {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
+        let item = |status: Status, percentage_of_total, tally: &Tally| StatusMetrics {
             status,
             percentage_of_total,
-            metrics: tally.into(),
+            metrics: GroupMetrics::new(tally, &context.link.with("status", status.as_str())),
         };
-        Self { period, statuses: items(rows, |row| row.status, item), data_as_of }
+        Self { period, statuses: items(rows, |row| row.status, item), data_as_of, summary: context.summary(rows) }
     }
 }
 
@@ -135,26 +142,40 @@ pub(super) struct PaymentMethodMetrics {
     metrics: GroupMetrics,
 }
 
+impl PaymentMethodMetrics {
+    /// The methods of `rows`, to which `link` leads, the largest amount first.
+    pub(super) fn list(rows: &[MetricRow], link: &RowsLink) -> Vec<Self> {
+        let item = |method: &str, percentage_of_total, tally: &Tally| Self {
+            payment_method: non_empty(method),
+            percentage_of_total,
+            metrics: GroupMetrics::new(tally, &link.with_member("payment_method", method)),
+        };
+        items(rows, |row| row.member.as_str(), item)
+    }
+}
+
 /// Metrics by payment method.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
-pub(super) struct MetricsByPaymentMethod {
+struct MetricsByPaymentMethod {
     /// The days covered.
     period: Period,
     /// The payment methods, the largest amount first; by amount in US dollars if the transactions have several currencies.
-    pub(super) payment_methods: Vec<PaymentMethodMetrics>,
+    payment_methods: Vec<PaymentMethodMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsByPaymentMethod {
-    pub(super) fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
-        let item = |method: &str, percentage_of_total, tally: &Tally| PaymentMethodMetrics {
-            payment_method: non_empty(method),
-            percentage_of_total,
-            metrics: tally.into(),
-        };
-        Self { period, payment_methods: items(rows, |row| row.member.as_str(), item), data_as_of }
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
+        Self {
+            period,
+            payment_methods: PaymentMethodMetrics::list(rows, &context.link),
+            data_as_of,
+            summary: context.summary(rows),
+        }
     }
 }
 
@@ -184,8 +205,8 @@ impl DimensionsApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByCountry>, Fails> {
-        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::Country)).await?;
-        Ok(Json(MetricsByCountry::new(period, &answer.rows, answer.as_of.into())))
+        let (period, answer, context) = query_period(&state, &caller, &query.0, Some(Dimension::Country)).await?;
+        Ok(Json(MetricsByCountry::new(period, &answer.rows, answer.as_of.into(), &context)))
     }
 
     /// Get metrics by status
@@ -198,8 +219,8 @@ impl DimensionsApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByStatus>, Fails> {
-        let (period, answer) = query_period(&state, &caller, &query.0, None).await?;
-        Ok(Json(MetricsByStatus::new(period, &answer.rows, answer.as_of.into())))
+        let (period, answer, context) = query_period(&state, &caller, &query.0, None).await?;
+        Ok(Json(MetricsByStatus::new(period, &answer.rows, answer.as_of.into(), &context)))
     }
 
     /// Get metrics by payment method
@@ -212,8 +233,8 @@ impl DimensionsApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByPaymentMethod>, Fails> {
-        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::PaymentMethod)).await?;
-        Ok(Json(MetricsByPaymentMethod::new(period, &answer.rows, answer.as_of.into())))
+        let (period, answer, context) = query_period(&state, &caller, &query.0, Some(Dimension::PaymentMethod)).await?;
+        Ok(Json(MetricsByPaymentMethod::new(period, &answer.rows, answer.as_of.into(), &context)))
     }
 }
 
@@ -223,19 +244,19 @@ fn example_row(member: &str) -> MetricRow {
 
 impl Example for MetricsByCountry {
     fn example() -> Self {
-        Self::new(Period::example(), &[example_row("IN")], DataAsOf::example())
+        Self::new(Period::example(), &[example_row("IN")], DataAsOf::example(), &AnswerContext::example())
     }
 }
 
 impl Example for MetricsByStatus {
     fn example() -> Self {
-        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example())
+        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example(), &AnswerContext::example())
     }
 }
 
 impl Example for MetricsByPaymentMethod {
     fn example() -> Self {
-        Self::new(Period::example(), &[example_row("UPI")], DataAsOf::example())
+        Self::new(Period::example(), &[example_row("UPI")], DataAsOf::example(), &AnswerContext::example())
     }
 }
 
@@ -266,7 +287,7 @@ mod tests {
             row.measures.count = count;
             row.measures.amount = (10 * count).into();
         }
-        let response = MetricsByCountry::new(Period::example(), &rows, DataAsOf::example());
+        let response = MetricsByCountry::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
         let countries = response
             .countries
             .iter()
@@ -282,7 +303,7 @@ mod tests {
         let of_amount: Vec<f64> = response.countries.iter().map(|item| item.percentage_of_amount).collect();
         assert_eq!((of_amount, response.total_count), (vec![62.5, 25.0, 12.5], 8));
         assert_eq!(response.total_amount, Some(Money(80.into())));
-        let response = MetricsByStatus::new(Period::example(), &rows, DataAsOf::example());
+        let response = MetricsByStatus::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
         assert_eq!((response.statuses.len(), response.statuses[0].metrics.total_count), (1, 8));
     }
 }

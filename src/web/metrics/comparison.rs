@@ -8,6 +8,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
+use super::answer::{AnswerContext, AnswerSummary, answer};
 use super::group_metrics::GroupMetrics;
 use super::tally::Tally;
 use super::{DataAsOf, Interval};
@@ -18,12 +19,13 @@ use crate::domain::rate::{percent_change, percentage_points};
 use crate::domain::status::Status;
 use crate::domain::time_range::TimeRange;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::CountedTime;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::query::Query;
-use crate::web::http::schema::{Money, named_enum};
+use crate::web::http::schema::{Money, Usd, named_enum};
 use crate::web::state::State;
 
 request_fields! {
@@ -45,15 +47,15 @@ struct ComparedPeriod {
     #[oai(flatten)]
     metrics: GroupMetrics,
     /// Mean amount in US dollars, without transactions that have no exchange rate; null if there are none.
-    avg_ticket_usd: Option<Money>,
+    avg_ticket_usd: Option<Usd>,
 }
 
 impl ComparedPeriod {
-    fn new(range: TimeRange, name: &str, tally: &Tally) -> Self {
+    fn new(range: TimeRange, name: &str, tally: &Tally, context: &AnswerContext) -> Self {
         Self {
             period: range.into(),
             period_name: name.to_owned(),
-            metrics: tally.into(),
+            metrics: GroupMetrics::new(tally, &context.link.within(range)),
             avg_ticket_usd: tally.avg_ticket_usd(),
         }
     }
@@ -82,7 +84,7 @@ struct Changes {
     /// Change of the amount, in percent; of the amount in US dollars if the periods have several currencies.
     amount_change_percent: Option<f64>,
     /// Change of the amount in US dollars, without transactions that have no exchange rate.
-    amount_usd_change: Money,
+    amount_usd_change: Usd,
     /// Change of the amount in US dollars, in percent.
     amount_usd_change_percent: Option<f64>,
     /// Change of the number of successful transactions.
@@ -118,8 +120,11 @@ impl Changes {
         let mut both = current.clone();
         both.merge(previous);
         let ticket = |tally: &Tally| {
-            let mean = if both.is_in_one_currency() { tally.avg_ticket() } else { tally.avg_ticket_usd() };
-            mean.map(|Money(mean)| mean)
+            if both.is_in_one_currency() {
+                tally.avg_ticket().map(|Money(mean)| mean)
+            } else {
+                tally.avg_ticket_usd().map(|Usd(mean)| mean)
+            }
         };
         let tickets = ticket(current).zip(ticket(previous));
         Self {
@@ -127,7 +132,7 @@ impl Changes {
             count_change_percent,
             amount_change: both.money(current_total.amount - previous_total.amount),
             amount_change_percent: current.amount_change_percent(previous),
-            amount_usd_change: Money(current_total.amount_usd - previous_total.amount_usd),
+            amount_usd_change: Usd(current_total.amount_usd - previous_total.amount_usd),
             amount_usd_change_percent: percent_change(current_total.amount_usd, previous_total.amount_usd),
             success_count_change,
             success_count_change_percent,
@@ -171,6 +176,8 @@ struct MetricsComparison {
     comparison: Changes,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsComparison {
@@ -180,6 +187,7 @@ impl MetricsComparison {
         periods: ComparedPeriods,
         rows: &[MetricRow],
         data_as_of: DataAsOf,
+        context: &AnswerContext,
     ) -> Self {
         let tally = |bucket| Tally::from_rows(rows.iter().filter(|row| row.bucket == bucket));
         let (current, previous) = (tally(TimeBuckets::LATER), tally(TimeBuckets::EARLIER));
@@ -187,10 +195,11 @@ impl MetricsComparison {
         Self {
             comparison_type,
             timezone: timezone.to_owned(),
-            current: ComparedPeriod::new(periods.current, current_name, &current),
-            previous: ComparedPeriod::new(periods.previous, previous_name, &previous),
+            current: ComparedPeriod::new(periods.current, current_name, &current, context),
+            previous: ComparedPeriod::new(periods.previous, previous_name, &previous, context),
             comparison: Changes::new(&current, &previous),
             data_as_of,
+            summary: context.summary_of(&current),
         }
     }
 }
@@ -216,9 +225,10 @@ impl ComparisonApi {
         let days = query.0.days(&state)?;
         let periods = comparison_type.periods(days, state.clock.now());
         let buckets = TimeBuckets::two(periods.previous, periods.current);
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets)).await?;
+        let (time, both) = (CountedTime::Instants(periods.current), |filter| MetricQuery::new(filter, buckets));
+        let (answer, context) = answer(&state, &caller, &query.0, time, both).await?;
         let as_of = answer.as_of.into();
-        Ok(Json(MetricsComparison::new(comparison_type, days.zone().name(), periods, &answer.rows, as_of)))
+        Ok(Json(MetricsComparison::new(comparison_type, days.zone().name(), periods, &answer.rows, as_of, &context)))
     }
 }
 
@@ -235,7 +245,7 @@ impl Example for MetricsComparison {
             previous: ending(EXAMPLE_TIME - chrono::TimeDelta::days(1)),
             current: ending(EXAMPLE_TIME),
         };
-        Self::new(ComparisonType::Day, "UTC", periods, &example_rows(), DataAsOf::example())
+        Self::new(ComparisonType::Day, "UTC", periods, &example_rows(), DataAsOf::example(), &AnswerContext::example())
     }
 }
 
@@ -270,7 +280,7 @@ mod tests {
         previous.measures.amount_usd = Decimal::from(4_442);
         let changes = changes(&[current], &[previous]);
         assert_eq!((changes.amount_change, changes.amount_change_percent), (None, Some(-50.0)));
-        assert_eq!(changes.amount_usd_change, Money(Decimal::new(-222_080, 2)));
+        assert_eq!(changes.amount_usd_change, Usd(Decimal::new(-222_080, 2)));
         assert_eq!((changes.avg_ticket_change, changes.avg_ticket_change_percent), (None, Some(-59.99)));
     }
 

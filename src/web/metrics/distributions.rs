@@ -7,6 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::answer::{AnswerContext, AnswerSummary, answer};
 use super::tally::Tally;
 use super::{DataAsOf, Period, WEEKDAYS, hour_of_week};
 use crate::domain::metrics::amount_band::AmountBand;
@@ -14,11 +15,12 @@ use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
-use crate::web::http::schema::Money;
+use crate::web::http::schema::{Money, Usd};
 use crate::web::state::State;
 
 /// The transactions of an hour of the week.
@@ -35,7 +37,7 @@ struct WeekHour {
     /// Sum of the amounts, in the response's `currency`; null if the transactions of the response have several currencies.
     amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
-    amount_usd: Money,
+    amount_usd: Usd,
     /// Number of successful transactions.
     success_count: i64,
     /// Successful transactions in percent of all; null if there are none.
@@ -48,6 +50,8 @@ struct WeekHour {
     failed_count: i64,
     /// The same as `conversion_rate`, but 0 if there are no transactions.
     success_rate: f64,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 /// Transactions by weekday and hour.
@@ -62,14 +66,18 @@ struct MetricsHourlyDistribution {
     data: Vec<WeekHour>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsHourlyDistribution {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let whole = Tally::from_rows(rows);
         let tallies = Tally::by_key(rows, |row| row.bucket);
         let empty = Tally::default();
-        let item = |(weekday, weekday_name): (i32, &str), hour| {
+        let days = WEEKDAYS.iter().zip(0..).map(|(_, weekday)| context.link.with("weekday", &weekday.to_string()));
+        let days: Vec<RowsLink> = days.collect();
+        let item = |(index, (weekday, weekday_name)): (usize, (i32, &str)), hour| {
             let tally = tallies.get(&hour_of_week(weekday, hour)).unwrap_or(&empty);
             let total = tally.total();
             WeekHour {
@@ -78,18 +86,19 @@ impl MetricsHourlyDistribution {
                 hour,
                 count: total.count,
                 amount: whole.money(total.amount),
-                amount_usd: Money(total.amount_usd),
+                amount_usd: Usd(total.amount_usd),
                 success_count: tally.measures(Status::Success).count,
                 conversion_rate: tally.conversion_rate(),
                 day_of_week: weekday,
                 day_name: weekday_name.to_owned(),
                 failed_count: tally.measures(Status::Failed).count,
                 success_rate: tally.conversion_rate().unwrap_or_default(),
+                rows_url: hour_link(&days[index], hour).to(total.count),
             }
         };
-        let data = (0..).zip(WEEKDAYS).flat_map(|weekday| (0..HOURS).map(move |hour| (weekday, hour)));
+        let data = (0..).zip(WEEKDAYS).enumerate().flat_map(|weekday| (0..HOURS).map(move |hour| (weekday, hour)));
         let data = data.map(|(weekday, hour)| item(weekday, hour)).collect();
-        Self { period, currency: whole.currency(), data, data_as_of }
+        Self { period, currency: whole.currency(), data, data_as_of, summary: context.summary_of(&whole) }
     }
 }
 
@@ -107,7 +116,9 @@ struct BandHour {
     /// Sum of the amounts, in the response's `currency`; null if the transactions of the response have several currencies.
     total_amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
-    total_amount_usd: Money,
+    total_amount_usd: Usd,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 /// Transactions by range of amounts and hour of the day.
@@ -125,13 +136,16 @@ struct MetricsAmountDistribution {
     data: Vec<BandHour>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsAmountDistribution {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let whole = Tally::from_rows(rows);
         let tallies = Tally::by_key(rows, |row| (row.member.as_str(), row.bucket));
         let empty = Tally::default();
+        let bands: Vec<RowsLink> = AmountBand::all().map(|band| context.link.with_amounts(band.range())).collect();
         let item = |band: AmountBand, hour| {
             let total = tallies.get(&(band.as_str(), hour)).unwrap_or(&empty).total();
             BandHour {
@@ -140,14 +154,19 @@ impl MetricsAmountDistribution {
                 hour,
                 count: total.count,
                 total_amount: whole.money(total.amount),
-                total_amount_usd: Money(total.amount_usd),
+                total_amount_usd: Usd(total.amount_usd),
+                rows_url: hour_link(&bands[band.index()], hour).to(total.count),
             }
         };
         let data = AmountBand::all().flat_map(|band| (0..HOURS).map(move |hour| (band, hour)));
         let data = data.map(|(band, hour)| item(band, hour)).collect();
         let buckets = AmountBand::all().map(|band| band.label().to_owned()).collect();
-        Self { period, currency: whole.currency(), buckets, data, data_as_of }
+        Self { period, currency: whole.currency(), buckets, data, data_as_of, summary: context.summary_of(&whole) }
     }
+}
+
+fn hour_link(link: &RowsLink, hour: i32) -> RowsLink {
+    link.with("hour", &hour.to_string())
 }
 
 pub(in crate::web) struct DistributionsApi;
@@ -167,8 +186,9 @@ impl DistributionsApi {
     ) -> Result<Json<MetricsHourlyDistribution>, Fails> {
         let days = query.0.days(&state)?;
         let hours = TimeBuckets::hours(days, hour_of_week);
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, hours)).await?;
-        Ok(Json(MetricsHourlyDistribution::new(days.into(), &answer.rows, answer.as_of.into())))
+        let by_hour = |filter| MetricQuery::new(filter, hours);
+        let (answer, context) = answer(&state, &caller, &query.0, CountedTime::Days(days), by_hour).await?;
+        Ok(Json(MetricsHourlyDistribution::new(days.into(), &answer.rows, answer.as_of.into(), &context)))
     }
 
     /// Get amount distribution
@@ -184,15 +204,16 @@ impl DistributionsApi {
     ) -> Result<Json<MetricsAmountDistribution>, Fails> {
         let days = query.0.days(&state)?;
         let hours = TimeBuckets::hours(days, |_, hour| hour);
-        let answer =
-            state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, hours).by(Dimension::AmountBand)).await?;
-        Ok(Json(MetricsAmountDistribution::new(days.into(), &answer.rows, answer.as_of.into())))
+        let by_band = |filter| MetricQuery::new(filter, hours).by(Dimension::AmountBand);
+        let (answer, context) = answer(&state, &caller, &query.0, CountedTime::Days(days), by_band).await?;
+        Ok(Json(MetricsAmountDistribution::new(days.into(), &answer.rows, answer.as_of.into(), &context)))
     }
 }
 
 impl Example for MetricsHourlyDistribution {
     fn example() -> Self {
-        let whole = Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example());
+        let whole =
+            Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example(), &AnswerContext::example());
         Self { data: whole.data.into_iter().take(2).collect(), ..whole }
     }
 }
@@ -201,7 +222,7 @@ impl Example for MetricsAmountDistribution {
     fn example() -> Self {
         let row =
             MetricRow { member: AmountBand::from_amount(1_542.into()).as_str().to_owned(), ..MetricRow::example() };
-        let whole = Self::new(Period::example(), &[row], DataAsOf::example());
+        let whole = Self::new(Period::example(), &[row], DataAsOf::example(), &AnswerContext::example());
         Self { data: whole.data.into_iter().filter(|item| item.hour == 0).collect(), ..whole }
     }
 }
@@ -214,7 +235,8 @@ mod tests {
     fn every_hour_of_the_week_has_an_item() {
         // Sunday, 23:00.
         let row = MetricRow { bucket: 167, ..MetricRow::example() };
-        let response = MetricsHourlyDistribution::new(Period::example(), &[row], DataAsOf::example());
+        let response =
+            MetricsHourlyDistribution::new(Period::example(), &[row], DataAsOf::example(), &AnswerContext::example());
         let last = response.data.last().expect("an item");
         assert_eq!((response.data.len(), last.weekday, &*last.weekday_name, last.hour), (168, 6, "Sunday", 23));
         assert_eq!((last.count, last.success_count, last.conversion_rate), (120, 120, Some(100.0)));
@@ -229,13 +251,15 @@ mod tests {
             MetricRow { bucket: 7, member: "3".to_owned(), ..MetricRow::example() },
             MetricRow { member: "0".to_owned(), ..MetricRow::example() },
         ];
-        let response = MetricsAmountDistribution::new(Period::example(), &rows, DataAsOf::example());
+        let response =
+            MetricsAmountDistribution::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
         assert_eq!((response.buckets.len(), response.data.len(), response.data[0].count), (8, 192, 120));
         let item = &response.data[3 * 24 + 7];
         assert_eq!((&*item.bucket, item.bucket_index, item.hour, item.count), ("1000-5000", 3, 7, 120));
         assert!(item.total_amount.is_some());
         rows[1].currency = "EUR".to_owned();
-        let response = MetricsAmountDistribution::new(Period::example(), &rows, DataAsOf::example());
+        let response =
+            MetricsAmountDistribution::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
         assert!(response.currency.is_none() && response.data.iter().all(|item| item.total_amount.is_none()));
     }
 }

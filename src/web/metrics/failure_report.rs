@@ -21,7 +21,7 @@ use crate::domain::status::Status;
 use crate::domain::string_enum::string_enum;
 use crate::domain::transaction::Source;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_TIME};
-use crate::web::http::schema::{Money, named_enum};
+use crate::web::http::schema::{Money, Usd, named_enum};
 
 string_enum! {
     /// What failures are counted by, besides the provider's status.
@@ -77,7 +77,7 @@ struct Failure {
     /// Sum of the amounts, in `currency`.
     amount: Option<Money>,
     /// Sum of the amounts in US dollars, without failures that have no exchange rate.
-    amount_usd: Money,
+    amount_usd: Usd,
     /// Number of failures of the previous period.
     previous_count: i64,
     /// Change against the previous period, in percent; null if it had none.
@@ -203,7 +203,7 @@ fn failure(key: ItemKey<'_>, by: FailureDimension, sums: &Sums, (all, of_group):
         percentage_of_group: percent(count, of_group.into()),
         currency: sums.tally.currency(),
         amount: sums.tally.money(total.amount),
-        amount_usd: Money(total.amount_usd),
+        amount_usd: Usd(total.amount_usd),
         previous_count: sums.previous,
         count_change_percent: percent_change(count, sums.previous.into()),
         usual_count: rounded(sums.usual),

@@ -61,7 +61,7 @@ impl FailuresApi {
     ) -> Result<CachedJson<MetricsFailures>, Fails> {
         let days = query.0.days(&state)?;
         check_length(days)?;
-        let (filter, by) = (query.0.filter(&caller)?, failures.0.by.unwrap_or_default());
+        let (filter, by) = (query.0.filter(state.reconciled_projects(), &caller)?, failures.0.by.unwrap_or_default());
         let periods = FailurePeriods::new(days, state.clock.now(), by == FailureDimension::Hour);
         let metrics = state.metrics.current().await?;
         let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), periods.buckets.clone()));

@@ -132,7 +132,7 @@ impl FinalTimesApi {
     ) -> Result<CachedJson<MetricsTimeToFinal>, Fails> {
         let days = query.0.days(&state)?;
         check_length(days)?;
-        let (filter, by) = (query.0.filter(&caller)?, times.0.by.unwrap_or_default());
+        let (filter, by) = (query.0.filter(state.reconciled_projects(), &caller)?, times.0.by.unwrap_or_default());
         let metrics = state.metrics.current().await?;
         let range = days.time_range();
         let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), TimeBuckets::one(range)));

@@ -8,6 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::answer::{AnswerContext, AnswerSummary, answer};
 use super::heatmap_axes::{HeatmapDimension, HeatmapMetric, HeatmapRows, busiest_merchants};
 use super::tally::Tally;
 use super::{DataAsOf, Period};
@@ -17,6 +18,7 @@ use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, Metric
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
@@ -51,6 +53,8 @@ struct HeatmapCell {
     value: Option<Figure>,
     /// Number of transactions.
     count: i64,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 /// Transactions as a heatmap.
@@ -80,6 +84,8 @@ struct MetricsHeatmap {
     max_value: Option<Figure>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsHeatmap {
@@ -88,22 +94,26 @@ impl MetricsHeatmap {
         (dimension, metric): (HeatmapDimension, HeatmapMetric),
         rows: &HeatmapRows,
         answer: &MetricsAnswer,
+        context: &AnswerContext,
     ) -> Self {
         let whole = Tally::from_rows(&*answer.rows);
         let tallies = Tally::by_key(&*answer.rows, |row| rows.cell_of(row));
         let (x_labels, y_labels) = (dimension.columns(), rows.labels());
+        let links: Vec<RowsLink> = (0..y_labels.len()).map(|y| rows.link(&context.link, y)).collect();
         let (empty, mut values) = (Tally::default(), BTreeMap::new());
         let mut cells = vec![];
         for (y, x) in (0..y_labels.len()).flat_map(|y| (0..x_labels.len()).map(move |x| (y, x))) {
             let tally = tallies.get(&Some((y, x))).unwrap_or(&empty);
             let value = metric.value(tally, &whole);
+            let count = tally.count();
             cells.push(HeatmapCell {
                 x,
                 y,
                 x_label: x_labels[x].clone(),
                 y_label: y_labels[y].clone(),
                 value: value.map(|(_, value)| value),
-                count: tally.count(),
+                count,
+                rows_url: links[y].with(dimension.column_parameter(), &x.to_string()).to(count),
             });
             values.extend(value);
         }
@@ -121,6 +131,7 @@ impl MetricsHeatmap {
             min_value: values.first_key_value().map(|(_, value)| *value),
             max_value: values.last_key_value().map(|(_, value)| *value),
             data_as_of: answer.as_of.into(),
+            summary: context.summary_of(&whole),
         }
     }
 }
@@ -128,27 +139,32 @@ impl MetricsHeatmap {
 /// For a heatmap by merchant: first finds the busiest merchants, then queries the cells of those alone.
 async fn query_cells(
     state: &State,
-    filter: MetricFilter,
+    caller: &Caller,
+    query: &MetricsQuery,
     days: DayRange,
     (dimension, metric): (HeatmapDimension, HeatmapMetric),
-) -> Result<(HeatmapRows, MetricsAnswer), Problem> {
+) -> Result<(HeatmapRows, MetricsAnswer, AnswerContext), Problem> {
+    let time = CountedTime::Days(days);
     let cells = |filter| {
         let query = MetricQuery::new(filter, dimension.buckets(days));
         if metric == HeatmapMetric::Amount { query } else { query.counts() }
     };
     if dimension == HeatmapDimension::HourDay {
-        return Ok((HeatmapRows::Weekdays, state.metrics.query(&cells(filter)).await?));
+        let (answer, context) = answer(state, caller, query, time, cells).await?;
+        return Ok((HeatmapRows::Weekdays, answer, context));
     }
-    let whole = MetricQuery::new(filter.clone(), TimeBuckets::one(days.time_range())).by(Dimension::Merchant).counts();
-    let answer = state.metrics.query(&whole).await?;
-    let merchants = busiest_merchants(&answer.rows);
+    let merchants =
+        |filter| MetricQuery::new(filter, TimeBuckets::one(days.time_range())).by(Dimension::Merchant).counts();
+    let (all, context) = answer(state, caller, query, time, merchants).await?;
+    let merchants = busiest_merchants(&all.rows);
     if merchants.is_empty() {
         // A filter without merchants would match all of them.
-        return Ok((HeatmapRows::Merchants(merchants), MetricsAnswer { rows: [].into(), ..answer }));
+        return Ok((HeatmapRows::Merchants(merchants), MetricsAnswer { rows: [].into(), ..all }, context));
     }
-    let filter = MetricFilter { merchant_ids: merchants.clone(), ..filter };
-    let answer = state.metrics.query(&cells(filter).by(Dimension::Merchant)).await?;
-    Ok((HeatmapRows::Merchants(merchants), answer))
+    let of_merchants =
+        |filter| cells(MetricFilter { merchant_ids: merchants.clone(), ..filter }).by(Dimension::Merchant);
+    let (answer, context) = answer(state, caller, query, time, of_merchants).await?;
+    Ok((HeatmapRows::Merchants(merchants), answer, context))
 }
 
 pub(in crate::web) struct HeatmapApi;
@@ -170,8 +186,8 @@ impl HeatmapApi {
     ) -> Result<Json<MetricsHeatmap>, Fails> {
         let axes = (heatmap.0.dimension.unwrap_or_default(), heatmap.0.metric.unwrap_or_default());
         let days = query.0.days(&state)?;
-        let (rows, answer) = query_cells(&state, query.0.filter(&caller)?, days, axes).await?;
-        Ok(Json(MetricsHeatmap::new(days.into(), axes, &rows, &answer)))
+        let (rows, answer, context) = query_cells(&state, &caller, &query.0, days, axes).await?;
+        Ok(Json(MetricsHeatmap::new(days.into(), axes, &rows, &answer, &context)))
     }
 }
 
@@ -184,7 +200,7 @@ impl Example for MetricsHeatmap {
         let row = MetricRow { member: "merchant-7".to_owned(), bucket: 1, ..MetricRow::example() };
         let axes = (HeatmapDimension::MerchantDay, HeatmapMetric::Amount);
         let rows = HeatmapRows::Merchants(vec![row.member.clone()]);
-        Self::new(Period::example(), axes, &rows, &example_answer(&[row]))
+        Self::new(Period::example(), axes, &rows, &example_answer(&[row]), &AnswerContext::example())
     }
 }
 
@@ -192,7 +208,7 @@ impl Example for MetricsHeatmap {
 mod tests {
     use super::*;
     use crate::domain::status::Status;
-    use crate::web::http::schema::Money;
+    use crate::web::http::schema::{Money, Usd};
 
     fn row(bucket: i32, member: &str, status: Status, count: i64) -> MetricRow {
         let mut row = MetricRow { bucket, member: member.to_owned(), status, ..MetricRow::example() };
@@ -202,7 +218,13 @@ mod tests {
 
     fn heatmap(metric: HeatmapMetric, rows: &[MetricRow]) -> MetricsHeatmap {
         let axes = (HeatmapDimension::HourDay, metric);
-        MetricsHeatmap::new(Period::example(), axes, &HeatmapRows::Weekdays, &example_answer(rows))
+        MetricsHeatmap::new(
+            Period::example(),
+            axes,
+            &HeatmapRows::Weekdays,
+            &example_answer(rows),
+            &AnswerContext::example(),
+        )
     }
 
     fn value(heatmap: &MetricsHeatmap, x: usize, y: usize) -> Option<Figure> {
@@ -238,7 +260,7 @@ mod tests {
         let amounts = heatmap(HeatmapMetric::Amount, &rows);
         assert_eq!(
             (value(&amounts, 1, 0), amounts.currency.as_deref()),
-            (Some(Figure::Money(Money(11.into()))), Some("USD"))
+            (Some(Figure::Usd(Usd(11.into()))), Some("USD"))
         );
         assert!(amounts.is_converted);
     }
@@ -252,7 +274,8 @@ mod tests {
         rows.retain(|row| merchants.contains(&row.member));
         let axes = (HeatmapDimension::MerchantHour, HeatmapMetric::Count);
         let by_merchant = |merchants, rows: &[MetricRow]| {
-            MetricsHeatmap::new(Period::example(), axes, &HeatmapRows::Merchants(merchants), &example_answer(rows))
+            let (rows, answer) = (HeatmapRows::Merchants(merchants), example_answer(rows));
+            MetricsHeatmap::new(Period::example(), axes, &rows, &answer, &AnswerContext::example())
         };
         let busiest = by_merchant(merchants, &rows);
         assert_eq!((busiest.cells.len(), value(&busiest, 0, 19)), (480, Some(Figure::Count(6))));

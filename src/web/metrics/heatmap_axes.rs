@@ -10,7 +10,8 @@ use crate::domain::day::DayRange;
 use crate::domain::metrics::query::MetricRow;
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::string_enum::string_enum;
-use crate::web::http::schema::{Figure, Money, named_enum};
+use crate::web::filters::rows_link::RowsLink;
+use crate::web::http::schema::{Figure, Money, Usd, named_enum};
 
 const MAX_MERCHANTS: usize = 20;
 
@@ -35,6 +36,14 @@ impl HeatmapDimension {
             Self::HourDay => TimeBuckets::hours(days, hour_of_week),
             Self::MerchantHour => TimeBuckets::hours(days, |_, hour| hour),
             Self::MerchantDay => TimeBuckets::weekdays(days),
+        }
+    }
+
+    /// The filter of transactions that a column stands for; its value is the index of the column.
+    pub(super) fn column_parameter(self) -> &'static str {
+        match self {
+            Self::HourDay | Self::MerchantHour => "hour",
+            Self::MerchantDay => "weekday",
         }
     }
 
@@ -64,7 +73,8 @@ impl HeatmapMetric {
         match self {
             Self::Amount => {
                 let amount = tally.comparable_amount(whole);
-                Some((amount, Figure::Money(Money(amount))))
+                let is_converted = !whole.is_in_one_currency();
+                Some((amount, if is_converted { Figure::Usd(Usd(amount)) } else { Figure::Money(Money(amount)) }))
             }
             Self::Count => Some((tally.count().into(), Figure::Count(tally.count()))),
             Self::Conversion => {
@@ -86,6 +96,16 @@ impl HeatmapRows {
         match self {
             Self::Weekdays => WEEKDAYS.map(str::to_owned).to_vec(),
             Self::Merchants(merchants) => merchants.clone(),
+        }
+    }
+
+    /// The part of `link` that a row stands for.
+    pub(super) fn link(&self, link: &RowsLink, row: usize) -> RowsLink {
+        match self {
+            Self::Weekdays => link.with("weekday", &row.to_string()),
+            Self::Merchants(merchants) => {
+                merchants.get(row).map_or_else(|| link.clone(), |merchant| link.with("merchant_id", merchant))
+            }
         }
     }
 

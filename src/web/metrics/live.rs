@@ -13,6 +13,7 @@ use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use super::answer::{AnswerContext, AnswerSummary, CountedAs, answer};
 use super::group_metrics::{BySource, GroupMetrics};
 use super::tally::Tally;
 use super::{DataAsOf, Interval};
@@ -21,13 +22,15 @@ use crate::domain::metrics::query::{MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::average;
 use crate::domain::status::Status;
+use crate::domain::time_range::TimeRange;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::query::Query;
-use crate::web::http::schema::{Money, Time};
+use crate::web::http::schema::{Money, Time, Usd};
 use crate::web::state::State;
 
 /// What `minutes` may be.
@@ -67,16 +70,19 @@ struct Minute {
     success_rpm: i64,
     /// Number of failed transactions.
     failed_rpm: i64,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 impl Minute {
-    fn new(start: DateTime<Utc>, tally: &Tally) -> Self {
+    fn new(range: TimeRange, tally: &Tally, link: &RowsLink) -> Self {
         Self {
-            timestamp: Time(start),
+            timestamp: Time(range.from),
             count: tally.count(),
             rpm: tally.count(),
             success_rpm: tally.measures(Status::Success).count,
             failed_rpm: tally.measures(Status::Failed).count,
+            rows_url: link.within(range).to(tally.count()),
         }
     }
 }
@@ -113,15 +119,19 @@ struct MetricsRpm {
     total_transactions: i64,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsRpm {
-    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let tallies = Tally::by_key(rows, |row| row.bucket);
         let empty = Tally::default();
-        let tally = |bucket: i32| tallies.get(&bucket).unwrap_or(&empty);
-        let starts = minutes.starts().iter().zip(0..);
-        let data: Vec<Minute> = starts.map(|(start, bucket)| Minute::new(*start, tally(bucket))).collect();
+        let minute = |(ends, bucket): (&[DateTime<Utc>], i32)| {
+            let range = TimeRange { from: ends[0], until: ends[1] };
+            Minute::new(range, tallies.get(&bucket).unwrap_or(&empty), &context.link)
+        };
+        let data: Vec<Minute> = minutes.boundaries().windows(2).zip(0..).map(minute).collect();
         let peak = data.iter().rev().max_by_key(|minute| minute.count);
         let total_count = data.iter().map(|minute| minute.count).sum();
         let average = per_minute(total_count, data.len());
@@ -141,6 +151,7 @@ impl MetricsRpm {
             total_transactions: total_count,
             data,
             data_as_of,
+            summary: context.summary(rows),
         }
     }
 }
@@ -170,32 +181,35 @@ struct MetricsLive {
     /// The same as `total_amount`.
     last_5min_amount: Option<Money>,
     /// The same as `total_amount_usd`.
-    last_5min_amount_usd: Money,
+    last_5min_amount_usd: Usd,
     /// The same as `success_count`.
     last_5min_success_count: i64,
     /// The same as `failed_count`.
     last_5min_failed_count: i64,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    counted_as: CountedAs,
 }
 
 impl MetricsLive {
-    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(minutes: &LastMinutes, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let tally = Tally::from_rows(rows);
         let (total, rpm) = (tally.total(), per_minute(tally.count(), minutes.starts().len()));
         Self {
             period: minutes.time_range().into(),
-            metrics: (&tally).into(),
+            metrics: GroupMetrics::new(&tally, &context.link),
             rpm,
-            by_source: BySource::new(&tally, rows.iter()),
+            by_source: BySource::new(&tally, rows.iter(), &context.link),
             current_rpm: rpm.unwrap_or_default(),
             success_rate: tally.conversion_rate().unwrap_or_default(),
             last_5min_count: total.count,
             last_5min_amount: tally.money(total.amount),
-            last_5min_amount_usd: Money(total.amount_usd),
+            last_5min_amount_usd: Usd(total.amount_usd),
             last_5min_success_count: tally.measures(Status::Success).count,
             last_5min_failed_count: tally.measures(Status::Failed).count,
             data_as_of,
+            counted_as: context.counted_as(),
         }
     }
 }
@@ -218,8 +232,10 @@ impl LiveApi {
     ) -> Result<Json<MetricsRpm>, Fails> {
         let minutes = LastMinutes::new(rpm.0.minutes.unwrap_or(DEFAULT_MINUTES), state.clock.now());
         let buckets = TimeBuckets::between(minutes.boundaries().to_vec());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets).counts()).await?;
-        Ok(Json(MetricsRpm::new(&minutes, &answer.rows, answer.as_of.into())))
+        let time = CountedTime::Instants(minutes.time_range());
+        let counts = |filter| MetricQuery::new(filter, buckets).counts();
+        let (answer, context) = answer(&state, &caller, &query.0, time, counts).await?;
+        Ok(Json(MetricsRpm::new(&minutes, &answer.rows, answer.as_of.into(), &context)))
     }
 
     /// Get live metrics
@@ -235,20 +251,32 @@ impl LiveApi {
     ) -> Result<Json<MetricsLive>, Fails> {
         let minutes = LastMinutes::new(LIVE_MINUTES, state.clock.now());
         let buckets = TimeBuckets::one(minutes.time_range());
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets).by_source()).await?;
-        Ok(Json(MetricsLive::new(&minutes, &answer.rows, answer.as_of.into())))
+        let time = CountedTime::Instants(minutes.time_range());
+        let by_source = |filter| MetricQuery::new(filter, buckets).by_source();
+        let (answer, context) = answer(&state, &caller, &query.0, time, by_source).await?;
+        Ok(Json(MetricsLive::new(&minutes, &answer.rows, answer.as_of.into(), &context)))
     }
 }
 
 impl Example for MetricsRpm {
     fn example() -> Self {
-        Self::new(&LastMinutes::new(5, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
+        Self::new(
+            &LastMinutes::new(5, EXAMPLE_TIME),
+            &[MetricRow::example()],
+            DataAsOf::example(),
+            &AnswerContext::example(),
+        )
     }
 }
 
 impl Example for MetricsLive {
     fn example() -> Self {
-        Self::new(&LastMinutes::new(LIVE_MINUTES, EXAMPLE_TIME), &[MetricRow::example()], DataAsOf::example())
+        Self::new(
+            &LastMinutes::new(LIVE_MINUTES, EXAMPLE_TIME),
+            &[MetricRow::example()],
+            DataAsOf::example(),
+            &AnswerContext::example(),
+        )
     }
 }
 
@@ -263,7 +291,7 @@ mod tests {
             row
         };
         let rows: Vec<MetricRow> = counts.iter().map(row).collect();
-        MetricsRpm::new(&LastMinutes::new(6, EXAMPLE_TIME), &rows, DataAsOf::example())
+        MetricsRpm::new(&LastMinutes::new(6, EXAMPLE_TIME), &rows, DataAsOf::example(), &AnswerContext::example())
     }
 
     #[test]

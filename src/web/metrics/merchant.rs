@@ -11,11 +11,12 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use super::by_dimension::{MetricsByPaymentMethod, PaymentMethodMetrics};
+use super::answer::AnswerContext;
+use super::by_dimension::PaymentMethodMetrics;
 use super::group_metrics::GroupMetrics;
 use super::merchant_comparison::MerchantComparison;
 use super::tally::Tally;
-use super::trends::{Bucket, buckets};
+use super::trends::{Bucket, BucketTimes, buckets};
 use super::{DataAsOf, Period};
 use crate::db::metrics::merchant::{
     LastPayment, MerchantKey, UnresolvedOfMerchant, count_unresolved, find_first_hour, find_last_payment,
@@ -28,13 +29,14 @@ use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::CountedTime;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, NotFound};
-use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
+use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME, Tag};
 use crate::web::http::path::Path;
 use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
-use crate::web::http::schema::{Money, Time};
+use crate::web::http::schema::{Money, Time, Usd};
 use crate::web::state::State;
 
 /// Methods are counted transaction by transaction.
@@ -107,7 +109,7 @@ struct MerchantOfProject {
     #[oai(flatten)]
     metrics: GroupMetrics,
     /// Mean amount in US dollars, without transactions that have no exchange rate; null if there are none.
-    avg_ticket_usd: Option<Money>,
+    avg_ticket_usd: Option<Usd>,
     /// The days of the period, the earliest first, days without transactions included.
     trend: Vec<Bucket>,
     /// The payment methods of the period, the largest amount first.
@@ -158,12 +160,15 @@ impl MerchantApi {
         let filter = MetricFilter {
             projects: vec![project.0.clone()],
             merchant_ids: vec![merchant_id.0.clone()],
-            ..query.0.filter(&caller)?
+            ..query.0.filter(state.reconciled_projects(), &caller)?
         };
         let weeks = OwnWeeks::new(days, state.clock.now());
         let (trend, starts) = TimeBuckets::calendar(days, Granularity::Day)
             .map_err(|error| Problem::field("from_date", error.to_string()))?;
         let current = state.metrics.current().await?;
+        let link = query.0.rows_link(&state, CountedTime::Days(days)).with("project", key.project);
+        let link = link.with("merchant_id", key.merchant_id);
+        let times = BucketTimes::new(starts, &trend);
         let by_day = current.query(&MetricQuery::new(filter.clone(), trend)).await?;
         let own = current.query(&MetricQuery::new(filter.clone(), TimeBuckets::windows(&weeks.all()))).await?;
         let methods = MetricQuery::new(filter, TimeBuckets::one(days.time_range())).by(Dimension::PaymentMethod);
@@ -171,18 +176,17 @@ impl MerchantApi {
         let rows: Vec<&MetricRow> = by_day.rows.iter().collect();
         let tally = Tally::from_rows(&*by_day.rows);
         let data_as_of = DataAsOf::from(current.as_of());
-        let methods = MetricsByPaymentMethod::new(days.into(), &methods.rows, data_as_of.clone());
         Ok(Json(MerchantOfProject {
             project: project.0,
             merchant_id: merchant_id.0,
             period: days.into(),
-            metrics: (&tally).into(),
+            metrics: GroupMetrics::new(&tally, &link),
             avg_ticket_usd: tally.avg_ticket_usd(),
-            trend: buckets(&starts, &rows, &tally),
-            payment_methods: methods.payment_methods,
+            trend: buckets(&times, &rows, &tally, &link),
+            payment_methods: PaymentMethodMetrics::list(&methods.rows, &link),
             last_transaction: last.into(),
             open_discrepancies: unresolved.into(),
-            comparison: MerchantComparison::new(&weeks, first_hour, &own.rows),
+            comparison: MerchantComparison::new(&weeks, first_hour, &own.rows, &link),
             data_as_of,
         }))
     }
@@ -199,15 +203,16 @@ impl Example for MerchantOfProject {
     fn example() -> Self {
         let rows = [MetricRow { member: "UPI".to_owned(), ..MetricRow::example() }];
         let tally = Tally::from_rows(&rows);
-        let methods = MetricsByPaymentMethod::new(Period::example(), &rows, DataAsOf::example());
+        let (link, day) = (AnswerContext::example().link, DayRange::single(EXAMPLE_DAY, chrono_tz::Tz::UTC));
+        let times = BucketTimes::new(vec![EXAMPLE_TIME], &TimeBuckets::one(day.time_range()));
         Self {
             project: "monetix".to_owned(),
             merchant_id: "merchant-7".to_owned(),
             period: Period::example(),
-            metrics: (&tally).into(),
+            metrics: GroupMetrics::new(&tally, &link),
             avg_ticket_usd: tally.avg_ticket_usd(),
-            trend: buckets(&[EXAMPLE_TIME], &rows.iter().collect::<Vec<_>>(), &tally),
-            payment_methods: methods.payment_methods,
+            trend: buckets(&times, &rows.iter().collect::<Vec<_>>(), &tally, &link),
+            payment_methods: PaymentMethodMetrics::list(&rows, &link),
             last_transaction: LastTransaction {
                 id: EXAMPLE_ID,
                 source: Source::Vima,
@@ -219,10 +224,7 @@ impl Example for MerchantOfProject {
                 payment_method: Some("UPI".to_owned()),
                 created_at: Time(EXAMPLE_TIME),
             },
-            open_discrepancies: UnresolvedDiscrepancies {
-                count: 2,
-                oldest_date: Some(crate::web::http::openapi::EXAMPLE_DAY),
-            },
+            open_discrepancies: UnresolvedDiscrepancies { count: 2, oldest_date: Some(EXAMPLE_DAY) },
             comparison: MerchantComparison::example(),
             data_as_of: DataAsOf::example(),
         }

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::Interval;
+use super::answer::AnswerContext;
 use super::group_metrics::GroupMetrics;
 use super::tally::Tally;
 use crate::domain::metrics::own_weeks::OwnWeeks;
@@ -14,8 +15,9 @@ use crate::domain::metrics::query::MetricRow;
 use crate::domain::rate::{average, percent_change, percentage_points};
 use crate::domain::status::Status;
 use crate::domain::time_range::TimeRange;
+use crate::web::filters::rows_link::RowsLink;
 use crate::web::http::openapi::EXAMPLE_TIME;
-use crate::web::http::schema::Money;
+use crate::web::http::schema::{Money, Usd};
 
 /// The mean of the earlier periods.
 #[derive(Debug, Clone, Object)]
@@ -25,7 +27,7 @@ struct OwnMean {
     /// Mean amount of a period; null if the transactions of all compared periods have several currencies.
     total_amount: Option<Money>,
     /// Mean amount of a period in US dollars, without transactions that have no exchange rate.
-    total_amount_usd: Option<Money>,
+    total_amount_usd: Option<Usd>,
     /// Successful transactions of all earlier periods in percent of all; null if there are none.
     conversion_rate: Option<f64>,
 }
@@ -51,8 +53,8 @@ pub(super) struct MerchantComparison {
 }
 
 impl MerchantComparison {
-    /// The buckets of `rows` are the indexes of `weeks.all()`. `first` is about the time of the merchant's first transaction.
-    pub(super) fn new(weeks: &OwnWeeks, first: Option<DateTime<Utc>>, rows: &[MetricRow]) -> Self {
+    /// The buckets of `rows` are the indexes of `weeks.all()`; `link` leads to the merchant's transactions. `first` is about the time of the merchant's first transaction.
+    pub(super) fn new(weeks: &OwnWeeks, first: Option<DateTime<Utc>>, rows: &[MetricRow], link: &RowsLink) -> Self {
         let counted = |range: &&TimeRange| first.is_some_and(|first| first < range.until);
         let earlier: Vec<TimeRange> = weeks.earlier.iter().filter(counted).copied().collect();
         let periods = i64::try_from(earlier.len()).unwrap_or_default();
@@ -64,12 +66,12 @@ impl MerchantComparison {
         let amount = average(before.comparable_amount(&whole), periods);
         Self {
             period: weeks.current.into(),
-            current: (&current).into(),
+            current: GroupMetrics::new(&current, &link.within(weeks.current)),
             earlier_periods: earlier.into_iter().map(Interval::from).collect(),
             usual: OwnMean {
                 total_count: count.and_then(|mean| mean.to_f64()),
                 total_amount: average(sums.amount, periods).and_then(|mean| whole.money(mean)),
-                total_amount_usd: average(sums.amount_usd, periods).map(Money),
+                total_amount_usd: average(sums.amount_usd, periods).map(Usd),
                 conversion_rate: before.conversion_rate(),
             },
             count_change_percent: count.and_then(|mean| percent_change(current.count().into(), mean)),
@@ -99,7 +101,7 @@ impl Example for MerchantComparison {
                 row
             })
             .collect();
-        Self::new(&weeks, Some(EXAMPLE_TIME - TimeDelta::days(60)), &rows)
+        Self::new(&weeks, Some(EXAMPLE_TIME - TimeDelta::days(60)), &rows, &AnswerContext::example().link)
     }
 }
 

@@ -8,6 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::answer::{AnswerContext, AnswerSummary, answer};
 use super::group_metrics::GroupMetrics;
 use super::merchant_list::{Merchant, MerchantsQuery, Position};
 use super::tally::{Tally, non_empty};
@@ -17,6 +18,7 @@ use crate::db::metrics::merchants::{MerchantTimes, list_times};
 use crate::domain::metrics::query::{Dimension, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::CountedTime;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -41,11 +43,11 @@ struct MerchantMetrics {
 }
 
 impl MerchantMetrics {
-    fn new(id: &str, tally: &Tally, times: Option<&MerchantTimes>) -> Self {
+    fn new(id: &str, tally: &Tally, times: Option<&MerchantTimes>, context: &AnswerContext) -> Self {
         Self {
             merchant_id: non_empty(id),
             project: times.and_then(|times| times.last_project.clone()),
-            metrics: tally.into(),
+            metrics: GroupMetrics::new(tally, &context.link.with_member("merchant_id", id)),
             first_txn_at: times.map(|times| Time(times.first_at)),
             last_txn_at: times.map(|times| Time(times.last_at)),
         }
@@ -64,6 +66,8 @@ struct MetricsByMerchant {
     merchants: Vec<MerchantMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 pub(in crate::web) struct MerchantsApi;
@@ -87,11 +91,13 @@ impl MerchantsApi {
         let (sort_by, order) = (merchants.0.sort_by.unwrap_or_default(), merchants.0.order.unwrap_or_default());
         let listing = caller.listing(&format!("merchants {} {}", sort_by.as_str(), order.as_str()));
         let window: Window<Position> = state.cursors.window(&listing, &page.0)?;
-        let (days, filter) = (query.0.days(&state)?, query.0.filter(&caller)?);
-        let by_merchant = MetricQuery::new(filter.clone(), TimeBuckets::one(days.time_range())).by(Dimension::Merchant);
-        let answer = state.metrics.query(&by_merchant).await?;
+        let (days, filter) = (query.0.days(&state)?, query.0.filter(state.reconciled_projects(), &caller)?);
+        let by_merchant =
+            |filter| MetricQuery::new(filter, TimeBuckets::one(days.time_range())).by(Dimension::Merchant);
+        let (answer, context) = answer(&state, &caller, &query.0, CountedTime::Days(days), by_merchant).await?;
         let found = merchants.0.list(&answer.rows);
         let count = Count { total: found.len() as u64, exact: true };
+        let summary = context.summary(&*answer.rows);
         let shown = merchants.0.page(found, &window);
         let ids: Vec<String> =
             shown.iter().take(window.limit as usize).map(|merchant| merchant.position.1.clone()).collect();
@@ -99,10 +105,10 @@ impl MerchantsApi {
         let times: HashMap<&str, &MerchantTimes> = times.iter().map(|times| (&*times.merchant_id, times)).collect();
         let page = state.cursors.page(&listing, &window, count, shown, |merchant| merchant.position.clone());
         let page = page.map(|Merchant { position: (_, id), tally }| {
-            MerchantMetrics::new(&id, &tally, times.get(id.as_str()).copied())
+            MerchantMetrics::new(&id, &tally, times.get(id.as_str()).copied(), &context)
         });
-        let merchants = page.items.clone();
-        Ok(Json(MetricsByMerchant { period: days.into(), page, merchants, data_as_of: answer.as_of.into() }))
+        let (merchants, data_as_of) = (page.items.clone(), answer.as_of.into());
+        Ok(Json(MetricsByMerchant { period: days.into(), page, merchants, data_as_of, summary }))
     }
 }
 
@@ -114,13 +120,19 @@ impl Example for MerchantMetrics {
             last_at: EXAMPLE_TIME,
             last_project: Some("monetix".to_owned()),
         };
-        Self::new("merchant-7", &Tally::from_rows(&[MetricRow::example()]), Some(&times))
+        Self::new("merchant-7", &Tally::from_rows(&[MetricRow::example()]), Some(&times), &AnswerContext::example())
     }
 }
 
 impl Example for MetricsByMerchant {
     fn example() -> Self {
         let page = Page::<MerchantMetrics>::example();
-        Self { period: Period::example(), merchants: page.items.clone(), page, data_as_of: DataAsOf::example() }
+        Self {
+            period: Period::example(),
+            merchants: page.items.clone(),
+            page,
+            data_as_of: DataAsOf::example(),
+            summary: AnswerContext::example().summary(&[MetricRow::example()]),
+        }
     }
 }

@@ -3,9 +3,11 @@
 //! Each endpoint builds a [`MetricQuery`], has it answered by `operations::metrics_cache`, and adds the rows up to the items of
 //! its response ([`tally`]).
 
+mod answer;
 mod bars;
 mod by_dimension;
 mod comparison;
+mod currency_metrics;
 mod distributions;
 mod failure_report;
 mod failures;
@@ -27,7 +29,9 @@ mod trends;
 
 use poem_openapi::{Object, OpenApi};
 
+use self::answer::{AnswerContext, answer};
 use super::filters::metrics::MetricsQuery;
+use super::filters::rows_link::CountedTime;
 use super::http::auth::Caller;
 use super::http::problem::Problem;
 use super::http::schema::Time;
@@ -89,9 +93,10 @@ async fn query_period(
     caller: &Caller,
     query: &MetricsQuery,
     dimension: Option<Dimension>,
-) -> Result<(Period, MetricsAnswer), Problem> {
+) -> Result<(Period, MetricsAnswer, AnswerContext), Problem> {
     let days = query.days(state)?;
     let by_dimension =
-        MetricQuery { by: dimension, ..MetricQuery::new(query.filter(caller)?, TimeBuckets::one(days.time_range())) };
-    Ok((days.into(), state.metrics.query(&by_dimension).await?))
+        |filter| MetricQuery { by: dimension, ..MetricQuery::new(filter, TimeBuckets::one(days.time_range())) };
+    let (answer, context) = answer(state, caller, query, CountedTime::Days(days), by_dimension).await?;
+    Ok((days.into(), answer, context))
 }

@@ -23,7 +23,7 @@ use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
 use crate::web::http::response_cache::{CacheVersion, CachedJson};
-use crate::web::http::schema::Money;
+use crate::web::http::schema::{Money, Usd};
 use crate::web::state::State;
 
 /// The transactions of a source with the same status of the provider.
@@ -46,7 +46,7 @@ struct OriginalStatusMetrics {
     /// Sum of the amounts, in `currency`.
     amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
-    amount_usd: Money,
+    amount_usd: Usd,
     /// Number of transactions without an exchange rate.
     usd_missing_count: i64,
 }
@@ -97,7 +97,7 @@ impl MetricsByOriginalStatus {
                     percentage_of_status: percent(total.count.into(), same_status.into()),
                     currency: tally.currency(),
                     amount: tally.money(total.amount),
-                    amount_usd: Money(total.amount_usd),
+                    amount_usd: Usd(total.amount_usd),
                     usd_missing_count: total.usd_missing,
                 }
             })
@@ -125,7 +125,7 @@ impl OriginalStatusesApi {
     ) -> Result<CachedJson<MetricsByOriginalStatus>, Fails> {
         let days = query.0.days(&state)?;
         check_length(days)?;
-        let filter = query.0.filter(&caller)?;
+        let filter = query.0.filter(state.reconciled_projects(), &caller)?;
         let metrics = state.metrics.current().await?;
         let range = days.time_range();
         let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), TimeBuckets::one(range)));

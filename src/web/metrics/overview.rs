@@ -8,6 +8,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
+use super::answer::{AnswerContext, AnswerSummary, answer};
 use super::group_metrics::{BySource, Share};
 use super::tally::Tally;
 use super::{DataAsOf, Period};
@@ -18,11 +19,12 @@ use crate::domain::rate::percent_change;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
 use crate::web::http::query::Query;
-use crate::web::http::schema::Money;
+use crate::web::http::schema::{Money, Usd};
 use crate::web::state::State;
 
 /// Transactions by status.
@@ -43,8 +45,9 @@ struct ByStatus {
 }
 
 impl ByStatus {
-    fn new(whole: &Tally) -> Self {
-        let share = |status| Share::new(whole, whole.measures(status));
+    /// `link` leads to all transactions.
+    fn new(whole: &Tally, link: &RowsLink) -> Self {
+        let share = |status: Status| Share::new(whole, whole.measures(status), &link.with("status", status.as_str()));
         Self {
             success: share(Status::Success),
             failed: share(Status::Failed),
@@ -67,11 +70,11 @@ struct MetricsOverview {
     /// Sum of the amounts, in `currency`; null if the transactions have several currencies.
     total_amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
-    total_amount_usd: Money,
+    total_amount_usd: Usd,
     /// Sum of the fees, in `currency`; null if the transactions have several currencies.
     total_fee: Option<Money>,
     /// Sum of the fees in US dollars, without transactions that have no exchange rate.
-    total_fee_usd: Money,
+    total_fee_usd: Usd,
     /// Number of transactions without an exchange rate, which the sums in US dollars leave out.
     usd_missing_count: i64,
     /// The currency of the transactions; null if they have several, or if there are none.
@@ -87,7 +90,7 @@ struct MetricsOverview {
     /// Mean amount of a transaction, in `currency`; null if there are several currencies or no transactions.
     avg_ticket: Option<Money>,
     /// Mean amount in US dollars, without transactions that have no exchange rate; null if there are none.
-    avg_ticket_usd: Option<Money>,
+    avg_ticket_usd: Option<Usd>,
     /// Change of the number of transactions against as many days right before, in percent; null if there were none.
     count_change_percent: Option<f64>,
     /// Change of the amount against as many days right before, in percent; of the amount in US dollars if there are several
@@ -95,10 +98,12 @@ struct MetricsOverview {
     amount_change_percent: Option<f64>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsOverview {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let current_rows = || rows.iter().filter(|row| row.bucket == TimeBuckets::LATER);
         let current = Tally::from_rows(current_rows());
         let previous = Tally::from_rows(rows.iter().filter(|row| row.bucket == TimeBuckets::EARLIER));
@@ -107,14 +112,14 @@ impl MetricsOverview {
             period,
             total_count: total.count,
             total_amount: current.money(total.amount),
-            total_amount_usd: Money(total.amount_usd),
+            total_amount_usd: Usd(total.amount_usd),
             total_fee: current.money(total.fee),
-            total_fee_usd: Money(total.fee_usd),
+            total_fee_usd: Usd(total.fee_usd),
             usd_missing_count: total.usd_missing,
             currency: current.currency(),
             display_currency: "USD".to_owned(),
-            by_status: ByStatus::new(&current),
-            by_source: BySource::new(&current, current_rows()),
+            by_status: ByStatus::new(&current, &context.link),
+            by_source: BySource::new(&current, current_rows(), &context.link),
             // Pages of the replaced service read it as a number.
             conversion_rate: current.conversion_rate().unwrap_or_default(),
             avg_ticket: current.avg_ticket(),
@@ -122,6 +127,7 @@ impl MetricsOverview {
             count_change_percent: percent_change(total.count.into(), previous.count().into()),
             amount_change_percent: current.amount_change_percent(&previous),
             data_as_of,
+            summary: context.summary_of(&current),
         }
     }
 }
@@ -144,9 +150,9 @@ impl OverviewApi {
     ) -> Result<Json<MetricsOverview>, Fails> {
         let days = query.0.days(&state)?;
         let periods = TimeBuckets::two(days.previous().time_range(), days.time_range());
-        let answer =
-            state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, periods).by_source().with_fees()).await?;
-        Ok(Json(MetricsOverview::new(days.into(), &answer.rows, answer.as_of.into())))
+        let overview = |filter| MetricQuery::new(filter, periods).by_source().with_fees();
+        let (answer, context) = answer(&state, &caller, &query.0, CountedTime::Days(days), overview).await?;
+        Ok(Json(MetricsOverview::new(days.into(), &answer.rows, answer.as_of.into(), &context)))
     }
 }
 
@@ -175,7 +181,7 @@ fn example_rows() -> Vec<MetricRow> {
 
 impl Example for MetricsOverview {
     fn example() -> Self {
-        Self::new(Period::example(), &example_rows(), DataAsOf::example())
+        Self::new(Period::example(), &example_rows(), DataAsOf::example(), &AnswerContext::example())
     }
 }
 
@@ -185,7 +191,7 @@ mod tests {
     use crate::domain::money::format_decimal;
 
     fn overview(rows: &[MetricRow]) -> MetricsOverview {
-        MetricsOverview::new(Period::example(), rows, DataAsOf::example())
+        MetricsOverview::new(Period::example(), rows, DataAsOf::example(), &AnswerContext::example())
     }
 
     fn text(money: Option<Money>) -> Option<String> {
@@ -216,7 +222,7 @@ mod tests {
         assert_eq!((text(overview.total_amount), text(overview.total_fee), overview.currency), (None, None, None));
         assert_eq!(text(overview.by_status.success.amount), None);
         assert_eq!(format_decimal(overview.total_amount_usd.0), "2160.00");
-        assert_eq!(text(overview.avg_ticket_usd).as_deref(), Some("18.00"));
+        assert_eq!(text(overview.avg_ticket_usd.map(|Usd(amount)| Money(amount))).as_deref(), Some("18.00"));
         assert_eq!((overview.usd_missing_count, overview.amount_change_percent), (60, Some(-20.0)));
     }
 

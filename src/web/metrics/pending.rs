@@ -20,7 +20,7 @@ use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::query::Query;
-use crate::web::http::schema::{Money, Time, named_enum};
+use crate::web::http::schema::{Money, Time, Usd, named_enum};
 use crate::web::state::State;
 
 /// Pending transactions of an age.
@@ -33,7 +33,7 @@ struct AgedTransactions {
     /// Sum of the amounts, in the `currency` of the group; null if its transactions have several.
     amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
-    amount_usd: Money,
+    amount_usd: Usd,
 }
 
 /// The pending transactions of a group.
@@ -46,7 +46,7 @@ struct PendingGroup {
     /// Sum of the amounts, in `currency`.
     total_amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
-    total_amount_usd: Money,
+    total_amount_usd: Usd,
     /// Number of transactions without an exchange rate.
     usd_missing_count: i64,
     /// When the oldest was created; null if there are none.
@@ -66,14 +66,14 @@ impl PendingGroup {
                 age,
                 count: sums.count,
                 amount: whole.money(sums.amount),
-                amount_usd: Money(sums.amount_usd),
+                amount_usd: Usd(sums.amount_usd),
             }
         });
         Self {
             total_count: total.count,
             currency: whole.currency(),
             total_amount: whole.money(total.amount),
-            total_amount_usd: Money(total.amount_usd),
+            total_amount_usd: Usd(total.amount_usd),
             usd_missing_count: total.usd_missing,
             oldest_at: payments.iter().map(|payments| payments.oldest).min().map(Time),
             ages: ages.collect(),
@@ -160,7 +160,7 @@ impl PendingApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsPendingAge>, Fails> {
-        let filter = query.0.filter(&caller)?;
+        let filter = query.0.filter(state.reconciled_projects(), &caller)?;
         let as_of = state.metrics.current().await?.as_of();
         let now = state.clock.now();
         let payments = list(&state.pool, &filter, now).await?;

@@ -9,6 +9,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
+use super::answer::{AnswerContext, AnswerSummary};
 use super::group_metrics::GroupMetrics;
 use super::tally::{Tally, largest_first, non_empty};
 use super::{DataAsOf, Period, query_period};
@@ -36,8 +37,9 @@ struct ProjectMetrics {
 }
 
 impl ProjectMetrics {
-    fn new((project, tally): &(&str, Tally)) -> Self {
-        Self { project: non_empty(project), metrics: tally.into() }
+    fn new((project, tally): &(&str, Tally), context: &AnswerContext) -> Self {
+        let link = context.link.with_member("project", project);
+        Self { project: non_empty(project), metrics: GroupMetrics::new(tally, &link) }
     }
 }
 
@@ -51,12 +53,15 @@ struct MetricsByProject {
     projects: Vec<ProjectMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsByProject {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let projects = largest_first(rows, |row| row.member.as_str());
-        Self { period, projects: projects.iter().map(ProjectMetrics::new).collect(), data_as_of }
+        let projects = projects.iter().map(|project| ProjectMetrics::new(project, context)).collect();
+        Self { period, projects, data_as_of, summary: context.summary(rows) }
     }
 }
 
@@ -74,18 +79,21 @@ struct MetricsConversionByProject {
     bottom_5: Vec<ProjectMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsConversionByProject {
-    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[MetricRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let mut ranked: Vec<(&str, Tally)> = Tally::by_key(rows, |row| row.member.as_str()).into_iter().collect();
         ranked.retain(|(_, tally)| tally.count() >= MIN_TRANSACTIONS);
         // By the exact rate, not the rounded one. Of equal rates, that of more transactions is the more reliable.
         ranked.sort_by_key(|(_, tally)| Reverse((conversion(tally), tally.count())));
-        let projects: Vec<ProjectMetrics> = ranked.iter().map(ProjectMetrics::new).collect();
+        let projects: Vec<ProjectMetrics> =
+            ranked.iter().map(|project| ProjectMetrics::new(project, context)).collect();
         let top_5 = projects.iter().take(RANKED).cloned().collect();
         let bottom_5 = projects.iter().rev().take(RANKED).cloned().collect();
-        Self { period, projects, top_5, bottom_5, data_as_of }
+        Self { period, projects, top_5, bottom_5, data_as_of, summary: context.summary(rows) }
     }
 }
 
@@ -108,8 +116,8 @@ impl ProjectsApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsByProject>, Fails> {
-        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::Project)).await?;
-        Ok(Json(MetricsByProject::new(period, &answer.rows, answer.as_of.into())))
+        let (period, answer, context) = query_period(&state, &caller, &query.0, Some(Dimension::Project)).await?;
+        Ok(Json(MetricsByProject::new(period, &answer.rows, answer.as_of.into(), &context)))
     }
 
     /// Get projects by conversion rate
@@ -123,20 +131,20 @@ impl ProjectsApi {
         caller: Caller,
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsConversionByProject>, Fails> {
-        let (period, answer) = query_period(&state, &caller, &query.0, Some(Dimension::Project)).await?;
-        Ok(Json(MetricsConversionByProject::new(period, &answer.rows, answer.as_of.into())))
+        let (period, answer, context) = query_period(&state, &caller, &query.0, Some(Dimension::Project)).await?;
+        Ok(Json(MetricsConversionByProject::new(period, &answer.rows, answer.as_of.into(), &context)))
     }
 }
 
 impl Example for MetricsByProject {
     fn example() -> Self {
-        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example())
+        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example(), &AnswerContext::example())
     }
 }
 
 impl Example for MetricsConversionByProject {
     fn example() -> Self {
-        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example())
+        Self::new(Period::example(), &[MetricRow::example()], DataAsOf::example(), &AnswerContext::example())
     }
 }
 
@@ -168,7 +176,8 @@ mod tests {
         .into_iter()
         .flat_map(|(project, success, failed)| rows(project, success, failed))
         .collect();
-        let response = MetricsConversionByProject::new(Period::example(), &rows, DataAsOf::example());
+        let response =
+            MetricsConversionByProject::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
         let names = |projects: &[ProjectMetrics]| -> Vec<String> {
             projects.iter().map(|item| item.project.clone().unwrap_or_else(|| "none".to_owned())).collect()
         };

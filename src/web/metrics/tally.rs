@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use poem_openapi::types::Example;
 use rust_decimal::Decimal;
@@ -11,23 +12,30 @@ use crate::domain::metrics::query::MetricRow;
 use crate::domain::rate::{average, percent, percent_change};
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
-use crate::web::http::schema::Money;
+use crate::web::http::schema::{Money, Usd};
 
-/// The sums of a group of transactions, by status.
+/// The sums of a group of transactions, by currency and status.
 #[derive(Debug, Clone, Default)]
 pub(in crate::web) struct Tally {
-    by_status: [Measures; Status::ALL.len()],
-    currencies: Currencies,
+    /// Nearly always one, seldom more than a few.
+    currencies: Vec<CurrencySums>,
 }
 
-/// The currencies of a group of transactions, which decide whether their amounts may be added up.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Currencies {
-    /// There are no transactions; their (empty) sum may be shown.
-    #[default]
-    None,
-    One(String),
-    Several,
+#[derive(Debug, Clone)]
+struct CurrencySums {
+    currency: String,
+    by_status: ByStatus,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ByStatus([Measures; Status::ALL.len()]);
+
+impl AddAssign for ByStatus {
+    fn add_assign(&mut self, more: Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(more.0) {
+            *mine += theirs;
+        }
+    }
 }
 
 impl Tally {
@@ -51,42 +59,55 @@ impl Tally {
     }
 
     fn add(&mut self, row: &MetricRow) {
-        self.by_status[index_of(row.status)] += row.measures;
-        match &self.currencies {
-            Currencies::None => self.currencies = Currencies::One(row.currency.clone()),
-            Currencies::One(currency) if *currency != row.currency => self.currencies = Currencies::Several,
-            Currencies::One(_) | Currencies::Several => {}
-        }
+        self.sums_in(&row.currency).0[index_of(row.status)] += row.measures;
+    }
+
+    fn sums_in(&mut self, currency: &str) -> &mut ByStatus {
+        let place = self.currencies.iter().position(|sums| sums.currency == currency).unwrap_or_else(|| {
+            self.currencies.push(CurrencySums { currency: currency.to_owned(), by_status: ByStatus::default() });
+            self.currencies.len() - 1
+        });
+        &mut self.currencies[place].by_status
     }
 
     pub(in crate::web) fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.by_status.iter_mut().zip(&other.by_status) {
-            *mine += *theirs;
+        for CurrencySums { currency, by_status } in &other.currencies {
+            *self.sums_in(currency) += *by_status;
         }
-        self.currencies = match (std::mem::take(&mut self.currencies), &other.currencies) {
-            (Currencies::None, theirs) => theirs.clone(),
-            (mine, Currencies::None) => mine,
-            (Currencies::One(mine), Currencies::One(theirs)) if mine == *theirs => Currencies::One(mine),
-            _ => Currencies::Several,
-        };
+    }
+
+    /// The parts of the group in each currency, by its code.
+    pub(in crate::web) fn by_currency(&self) -> impl Iterator<Item = (&str, Self)> {
+        let mut parts: Vec<&CurrencySums> = self.currencies.iter().collect();
+        parts.sort_by_key(|part| part.currency.as_str());
+        parts.into_iter().map(|part| (part.currency.as_str(), Self { currencies: vec![part.clone()] }))
+    }
+
+    /// All measures of all currencies.
+    fn all_measures(&self) -> impl Iterator<Item = &Measures> {
+        self.currencies.iter().flat_map(|sums| &sums.by_status.0)
     }
 
     /// The measures of all transactions.
     pub(in crate::web) fn total(&self) -> Measures {
         let mut total = Measures::default();
-        for measures in self.by_status {
-            total += measures;
+        for measures in self.all_measures() {
+            total += *measures;
         }
         total
     }
 
     /// The measures of the transactions with this status.
     pub(in crate::web) fn measures(&self, status: Status) -> Measures {
-        self.by_status[index_of(status)]
+        let mut measures = Measures::default();
+        for sums in &self.currencies {
+            measures += sums.by_status.0[index_of(status)];
+        }
+        measures
     }
 
     pub(in crate::web) fn count(&self) -> i64 {
-        self.by_status.iter().map(|measures| measures.count).sum()
+        self.all_measures().map(|measures| measures.count).sum()
     }
 
     /// Pending and processing together.
@@ -106,21 +127,21 @@ impl Tally {
     }
 
     /// The mean amount in US dollars of the transactions that have one; `None` if there are none.
-    pub(in crate::web) fn avg_ticket_usd(&self) -> Option<Money> {
+    pub(in crate::web) fn avg_ticket_usd(&self) -> Option<Usd> {
         let total = self.total();
-        average(total.amount_usd, total.count - total.usd_missing).map(Money)
+        average(total.amount_usd, total.count - total.usd_missing).map(Usd)
     }
 
     /// Whether amounts may be added up: also true if there are no transactions.
     pub(in crate::web) fn is_in_one_currency(&self) -> bool {
-        self.currencies != Currencies::Several
+        self.currencies.len() < 2
     }
 
     /// The currency that all transactions share; `None` if there are several, or no transactions.
     pub(in crate::web) fn currency(&self) -> Option<String> {
-        match &self.currencies {
-            Currencies::One(currency) => Some(currency.clone()),
-            Currencies::None | Currencies::Several => None,
+        match self.currencies.as_slice() {
+            [one] => Some(one.currency.clone()),
+            _ => None,
         }
     }
 

@@ -8,17 +8,21 @@ use poem::web::Data;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::answer::{AnswerContext, AnswerSummary, answer};
+use super::currency_metrics::CurrencyMetrics;
 use super::tally::Tally;
 use super::{DataAsOf, Period};
 use crate::db::metrics::data_version::DataVersion;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::granularity::Granularity;
-use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::domain::metrics::query::{Depth, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
+use crate::domain::time_range::TimeRange;
 use crate::domain::transaction::Source;
 use crate::operations::metrics_cache::MetricsAnswer;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
@@ -26,7 +30,7 @@ use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
 use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::response_cache::{CacheVersion, CachedJson};
-use crate::web::http::schema::{Money, Time, named_enum};
+use crate::web::http::schema::{Money, Time, Usd, named_enum};
 use crate::web::state::State;
 
 request_fields! {
@@ -42,7 +46,8 @@ impl TrendsQuery {
         let granularity = self.granularity.unwrap_or_default();
         let (buckets, starts) = TimeBuckets::calendar(days, granularity)
             .map_err(|error| Problem::field("granularity", error.to_string()))?;
-        Ok(DividedPeriod { period: days.into(), granularity, buckets, starts })
+        let times = BucketTimes::new(starts, &buckets);
+        Ok(DividedPeriod { period: days.into(), granularity, buckets, times })
     }
 }
 
@@ -50,7 +55,7 @@ struct DividedPeriod {
     period: Period,
     granularity: Granularity,
     buckets: TimeBuckets,
-    starts: Vec<DateTime<Utc>>,
+    times: BucketTimes,
 }
 
 /// The transactions of a bucket.
@@ -63,7 +68,7 @@ pub(super) struct Bucket {
     /// Sum of the amounts, in `currency`; null if the transactions of all buckets together have several currencies.
     amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
-    amount_usd: Money,
+    amount_usd: Usd,
     /// Number of successful transactions.
     success_count: i64,
     /// Number of failed transactions.
@@ -72,30 +77,48 @@ pub(super) struct Bucket {
     pending_count: i64,
     /// Successful transactions in percent of all; null if there are none.
     conversion_rate: Option<f64>,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 impl Bucket {
-    fn new(start: DateTime<Utc>, tally: &Tally, whole: &Tally) -> Self {
+    /// `link` leads to its transactions.
+    fn new(start: DateTime<Utc>, tally: &Tally, whole: &Tally, link: &RowsLink) -> Self {
         let total = tally.total();
         Self {
             timestamp: Time(start),
             count: total.count,
             amount: whole.money(total.amount),
-            amount_usd: Money(total.amount_usd),
+            amount_usd: Usd(total.amount_usd),
             success_count: tally.measures(Status::Success).count,
             failed_count: tally.measures(Status::Failed).count,
             pending_count: tally.pending_count(),
             conversion_rate: tally.conversion_rate(),
+            rows_url: link.to(total.count),
         }
     }
 }
 
-/// An item per bucket, empty ones included.
-pub(super) fn buckets(starts: &[DateTime<Utc>], rows: &[&MetricRow], whole: &Tally) -> Vec<Bucket> {
+/// The starts of buckets, and the time of each that is counted: of the first, only from the first day on.
+pub(super) struct BucketTimes {
+    starts: Vec<DateTime<Utc>>,
+    ranges: Vec<TimeRange>,
+}
+
+impl BucketTimes {
+    pub(super) fn new(starts: Vec<DateTime<Utc>>, buckets: &TimeBuckets) -> Self {
+        let ranges = buckets.boundaries().windows(2).map(|ends| TimeRange { from: ends[0], until: ends[1] });
+        Self { starts, ranges: ranges.collect() }
+    }
+}
+
+/// An item per bucket, empty ones included. `link` leads to the transactions of all of them.
+pub(super) fn buckets(times: &BucketTimes, rows: &[&MetricRow], whole: &Tally, link: &RowsLink) -> Vec<Bucket> {
     let tallies = Tally::by_key(rows.iter().copied(), |row| row.bucket);
     let empty = Tally::default();
     let tally = |bucket: i32| tallies.get(&bucket).unwrap_or(&empty);
-    starts.iter().zip(0..).map(|(start, bucket)| Bucket::new(*start, tally(bucket), whole)).collect()
+    let times = times.starts.iter().zip(&times.ranges).zip(0..);
+    times.map(|((start, range), bucket)| Bucket::new(*start, tally(bucket), whole, &link.within(*range))).collect()
 }
 
 /// Transactions over time.
@@ -112,14 +135,23 @@ struct MetricsTrends {
     data: Vec<Bucket>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsTrends {
-    fn new(period: Period, granularity: Granularity, starts: &[DateTime<Utc>], answer: &MetricsAnswer) -> Self {
+    fn new(
+        period: Period,
+        granularity: Granularity,
+        times: &BucketTimes,
+        answer: &MetricsAnswer,
+        context: &AnswerContext,
+    ) -> Self {
         let rows: Vec<&MetricRow> = answer.rows.iter().collect();
         let whole = Tally::from_rows(rows.iter().copied());
-        let data = buckets(starts, &rows, &whole);
-        Self { period, granularity, currency: whole.currency(), data, data_as_of: answer.as_of.into() }
+        let data = buckets(times, &rows, &whole, &context.link);
+        let (currency, summary) = (whole.currency(), context.summary_of(&whole));
+        Self { period, granularity, currency, data, data_as_of: answer.as_of.into(), summary }
     }
 }
 
@@ -131,7 +163,11 @@ struct Totals {
     /// Sum of the amounts, in the source's `currency`; null if its transactions have several currencies.
     amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
-    amount_usd: Money,
+    amount_usd: Usd,
+    /// The sums by currency.
+    by_currency: Vec<CurrencyMetrics>,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 /// The transactions of a source over time.
@@ -148,13 +184,19 @@ struct SourceTrends {
 }
 
 impl SourceTrends {
-    fn new(source: Source, starts: &[DateTime<Utc>], rows: &[MetricRow]) -> Self {
+    fn new(source: Source, times: &BucketTimes, rows: &[MetricRow], context: &AnswerContext) -> Self {
+        let link = context.link.with("source", source.as_str());
         let rows: Vec<&MetricRow> = rows.iter().filter(|row| row.source == Some(source)).collect();
         let whole = Tally::from_rows(rows.iter().copied());
         let total = whole.total();
-        let totals =
-            Totals { count: total.count, amount: whole.money(total.amount), amount_usd: Money(total.amount_usd) };
-        Self { source, currency: whole.currency(), data: buckets(starts, &rows, &whole), totals }
+        let totals = Totals {
+            count: total.count,
+            amount: whole.money(total.amount),
+            amount_usd: Usd(total.amount_usd),
+            by_currency: CurrencyMetrics::list(&whole, Depth::Amounts),
+            rows_url: link.to(total.count),
+        };
+        Self { source, currency: whole.currency(), data: buckets(times, &rows, &whole, &link), totals }
     }
 }
 
@@ -170,6 +212,8 @@ struct MetricsBySource {
     sources: Vec<SourceTrends>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 pub(in crate::web) struct TrendsApi;
@@ -191,10 +235,11 @@ impl TrendsApi {
         trends: Query<TrendsQuery>,
     ) -> Result<CachedJson<MetricsTrends>, Fails> {
         let days = query.0.days(&state)?;
-        let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(days)?;
-        let answer = state.metrics.query(&MetricQuery::new(query.0.filter(&caller)?, buckets)).await?;
-        let trends = async { Ok(MetricsTrends::new(period, granularity, &starts, &answer)) };
-        let version = CacheVersion::of_metrics(&answer, days);
+        let DividedPeriod { period, granularity, buckets, times } = trends.0.divide(days)?;
+        let (time, by_bucket) = (CountedTime::Days(days), |filter| MetricQuery::new(filter, buckets));
+        let (answer, context) = answer(&state, &caller, &query.0, time, by_bucket).await?;
+        let trends = async { Ok(MetricsTrends::new(period, granularity, &times, &answer, &context)) };
+        let version = CacheVersion::of_metrics(&answer, days, context.version());
         state.responses.get_or_insert((request.uri(), &caller.0), version, trends).await
     }
 
@@ -211,18 +256,25 @@ impl TrendsApi {
         trends: Query<TrendsQuery>,
     ) -> Result<CachedJson<MetricsBySource>, Fails> {
         let days = query.0.days(&state)?;
-        let DividedPeriod { period, granularity, buckets, starts } = trends.0.divide(days)?;
-        let filter = query.0.filter(&caller)?;
+        let DividedPeriod { period, granularity, buckets, times } = trends.0.divide(days)?;
+        let filter = query.0.records(&caller)?;
         let mut sources = Source::ALL.to_vec();
         sources.retain(|source| filter.sources.is_empty() || filter.sources.contains(source));
-        let answer = state.metrics.query(&MetricQuery::new(filter, buckets).by_source()).await?;
-        let version = CacheVersion::of_metrics(&answer, days);
+        let (time, by_bucket) = (CountedTime::Days(days), |filter| MetricQuery::new(filter, buckets).by_source());
+        let (answer, context) = answer(&state, &caller, &query.0, time, by_bucket).await?;
+        let version = CacheVersion::of_metrics(&answer, days, context.version());
         let by_source = async {
-            let sources = sources.into_iter().map(|source| SourceTrends::new(source, &starts, &answer.rows)).collect();
-            Ok(MetricsBySource { period, granularity, sources, data_as_of: answer.as_of.into() })
+            let trends = |source| SourceTrends::new(source, &times, &answer.rows, &context);
+            let (sources, summary) = (sources.into_iter().map(trends).collect(), context.summary(&*answer.rows));
+            Ok(MetricsBySource { period, granularity, sources, data_as_of: answer.as_of.into(), summary })
         };
         state.responses.get_or_insert((request.uri(), &caller.0), version, by_source).await
     }
+}
+
+fn example_times() -> BucketTimes {
+    let hour = TimeBuckets::between(vec![EXAMPLE_TIME, EXAMPLE_TIME + chrono::TimeDelta::hours(1)]);
+    BucketTimes::new(vec![EXAMPLE_TIME], &hour)
 }
 
 impl Example for MetricsTrends {
@@ -232,7 +284,7 @@ impl Example for MetricsTrends {
             data_version: DataVersion::default(),
             as_of: [Some(EXAMPLE_TIME); 2],
         };
-        Self::new(Period::example(), Granularity::Hour, &[EXAMPLE_TIME], &answer)
+        Self::new(Period::example(), Granularity::Hour, &example_times(), &answer, &AnswerContext::example())
     }
 }
 
@@ -241,8 +293,14 @@ impl Example for MetricsBySource {
         Self {
             period: Period::example(),
             granularity: Granularity::Hour,
-            sources: vec![SourceTrends::new(Source::Vima, &[EXAMPLE_TIME], &[MetricRow::example()])],
+            sources: vec![SourceTrends::new(
+                Source::Vima,
+                &example_times(),
+                &[MetricRow::example()],
+                &AnswerContext::example(),
+            )],
             data_as_of: DataAsOf::example(),
+            summary: AnswerContext::example().summary(&[MetricRow::example()]),
         }
     }
 }

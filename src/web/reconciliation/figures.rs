@@ -1,8 +1,11 @@
 //! Counts, shares and amounts that runs and summaries share.
 
 use poem_openapi::Object;
+use uuid::Uuid;
 
+use crate::db::reconciliation::runs;
 use crate::domain::reconciliation::tally::{Amounts, AmountsByCurrency, BySide, Tally};
+use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 use crate::web::http::schema::Money;
 
 /// The number of rows, by provider.
@@ -68,6 +71,54 @@ impl From<&Tally> for ReconciliationCounts {
             duplicates: tally.duplicates.into(),
             unmatchable: tally.unmatchable.into(),
         }
+    }
+}
+
+/// The paths and queries of the lists of what was counted. Null if the count is 0, or if the results are deleted. What is matched
+/// is not listed: it is only counted. A key with a project scope finds fewer results than the counts, which are of all projects.
+#[derive(Debug, Clone, Default, Object)]
+pub(in crate::web) struct ResultsUrls {
+    /// Payments whose amount differs.
+    amount_discrepancies: Option<String>,
+    /// Payments of which only the status differs.
+    status_discrepancies: Option<String>,
+    /// Payments missing at Vima.
+    missing_vima: Option<String>,
+    /// Payments missing at PayShack.
+    missing_payshack: Option<String>,
+    /// Payments that cannot be judged yet.
+    pending: Option<String>,
+    /// Rows of payments that another row of the same provider already represents.
+    duplicates: Option<String>,
+    /// Rows without `client_operation_id` (Vima) or `order_id` (PayShack).
+    unmatchable: Option<String>,
+}
+
+impl ResultsUrls {
+    /// Of a completed run whose results are stored.
+    pub(in crate::web) fn new(run_id: Uuid, tally: &Tally) -> Self {
+        let list = |count: u64, status: MatchStatus, discrepancy: Option<DiscrepancyType>| {
+            let filter = discrepancy.map(|one| format!("&discrepancy_type={}", one.as_str())).unwrap_or_default();
+            let status = status.as_str();
+            (count > 0).then(|| format!("/api/v1/reconciliation/runs/{run_id}/results?match_status={status}{filter}"))
+        };
+        let discrepancies = |count, discrepancy| list(count, MatchStatus::Discrepancy, Some(discrepancy));
+        Self {
+            amount_discrepancies: discrepancies(tally.amount_discrepancies, DiscrepancyType::Amount),
+            status_discrepancies: discrepancies(tally.status_discrepancies, DiscrepancyType::Status),
+            missing_vima: list(tally.missing_vima, MatchStatus::MissingVima, None),
+            missing_payshack: list(tally.missing_payshack, MatchStatus::MissingPayshack, None),
+            pending: list(tally.pending, MatchStatus::Pending, None),
+            duplicates: list(tally.duplicates.sum(), MatchStatus::Duplicate, None),
+            unmatchable: list(tally.unmatchable.sum(), MatchStatus::Unmatchable, None),
+        }
+    }
+}
+
+impl From<&runs::ReconciliationRun> for ResultsUrls {
+    fn from(run: &runs::ReconciliationRun) -> Self {
+        let has_results = run.version.is_some() && run.results_deleted_at.is_none();
+        if has_results { Self::new(run.id, &run.tally) } else { Self::default() }
     }
 }
 

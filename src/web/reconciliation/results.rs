@@ -16,7 +16,7 @@ use super::facts::DiscrepancyFacts;
 use super::runs::require_results;
 use crate::db::reconciliation::results;
 use crate::db::reconciliation::results::ResultFilter;
-use crate::domain::reconciliation::MatchStatus;
+use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 use crate::domain::status::Status;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, NotFound};
@@ -34,6 +34,8 @@ request_fields! {
     struct ResultsQuery {
         /// Filter by match status.
         match_status: Vec<ResultStatus>,
+        /// Filter by type of discrepancy (the first of `types`).
+        discrepancy_type: Vec<DiscrepancyType>,
     }
 }
 
@@ -121,6 +123,7 @@ impl ResultsApi {
         let filter = ResultFilter {
             run_id: id.0,
             statuses: query.0.match_status.into_iter().map(|ResultStatus(status)| status).collect(),
+            discrepancy_types: query.0.discrepancy_type,
             scope: caller.0.scope.clone(),
         };
         let listing = caller.listing(&format!("findings of {}", id.0));

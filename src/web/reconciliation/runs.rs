@@ -9,7 +9,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use super::figures::{CurrencyAmounts, ReconciliationCounts, ReconciliationShares, by_currency};
+use super::figures::{CurrencyAmounts, ReconciliationCounts, ReconciliationShares, ResultsUrls, by_currency};
 use crate::db::DbError;
 use crate::db::jobs::listing;
 use crate::db::jobs::listing::JobDetails;
@@ -161,6 +161,8 @@ struct ReconciliationRun {
     watermarks: RunWatermarks,
     /// The counts; all 0 until the run is completed.
     counts: ReconciliationCounts,
+    /// The lists of what was counted.
+    rows_urls: ResultsUrls,
     /// The shares of all payments, in percent.
     percentages: ReconciliationShares,
     /// The amounts by currency.
@@ -177,6 +179,7 @@ impl From<runs::ReconciliationRun> for ReconciliationRun {
         };
         let took = run.finished_at.map(|finished| (finished - run.started_at).num_milliseconds());
         Self {
+            rows_urls: (&run).into(),
             id: run.id,
             job_id: run.id,
             date: run.recon_date,
@@ -240,6 +243,7 @@ impl ReconciliationRun {
             parameters: None,
             watermarks: RunWatermarks::default(),
             counts: (&nothing).into(),
+            rows_urls: ResultsUrls::default(),
             percentages: (&nothing).into(),
             amounts: vec![],
             results_deleted_at: None,
@@ -358,6 +362,7 @@ impl Example for ReconciliationRun {
             parameters: Some(Parameters::default().into()),
             watermarks: RunWatermarks { vima: read.clone(), payshack: read },
             counts: (&tally).into(),
+            rows_urls: ResultsUrls::new(EXAMPLE_ID, &tally),
             percentages: (&tally).into(),
             amounts: by_currency(&amounts),
             results_deleted_at: None,

@@ -10,6 +10,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
 use super::day_figures::DayFigures;
+use super::figures::ResultsUrls;
 use super::open_discrepancies::OpenDiscrepancies;
 use super::runs::example_figures;
 use crate::db::reconciliation::open_discrepancies::sum_unresolved;
@@ -80,6 +81,8 @@ struct ReconciliationSummary {
     provisional: bool,
     #[oai(flatten)]
     figures: DayFigures,
+    /// The lists of what was counted.
+    rows_urls: ResultsUrls,
     /// Unresolved discrepancies of this day and all days before it.
     open_cases: OpenDiscrepancies,
     /// The time up to which each source has been synced.
@@ -106,6 +109,7 @@ impl From<SummaryParts<'_>> for ReconciliationSummary {
             status: DayStatus::from_runs(parts.runs),
             provisional: completed.is_none_or(ReconciliationRun::is_provisional),
             figures: DayFigures::new(&tally, &amounts),
+            rows_urls: completed.map(ResultsUrls::from).unwrap_or_default(),
             open_cases: parts.open_cases,
             data_as_of: parts.data_as_of,
         }
@@ -123,6 +127,7 @@ impl Example for ReconciliationSummary {
             status: DayStatus::Completed,
             provisional: true,
             figures: DayFigures::new(&tally, &amounts),
+            rows_urls: ResultsUrls::new(EXAMPLE_ID, &tally),
             open_cases: OpenDiscrepancies::new(&[], EXAMPLE_DAY),
             data_as_of: DataAsOf { vima: Some(Time(EXAMPLE_TIME)), payshack: Some(Time(EXAMPLE_TIME)) },
         }

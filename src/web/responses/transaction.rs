@@ -12,7 +12,7 @@ use crate::domain::masking::PiiAccess;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
-use crate::web::http::schema::{Money, Time, named_enum};
+use crate::web::http::schema::{Money, Time, Usd, named_enum};
 
 /// A transaction as one provider reports it.
 #[derive(Debug, Clone, Object)]
@@ -42,11 +42,11 @@ pub(in crate::web) struct Transaction {
     /// The currency of `amount`, `paid_amount` and `fee` (ISO 4217 code).
     currency: String,
     /// `amount` in US dollars; null without an exchange rate.
-    amount_usd: Option<Money>,
+    amount_usd: Option<Usd>,
     /// The provider's fee, in `currency`.
     fee: Option<Money>,
     /// `fee` in US dollars; null without an exchange rate.
-    fee_usd: Option<Money>,
+    fee_usd: Option<Usd>,
     /// US dollars per unit of `currency`.
     exchange_rate: Option<Money>,
     /// Where `exchange_rate` comes from: the provider's record, or a stored rate; null without a rate.
@@ -101,9 +101,9 @@ impl Transaction {
             amount: Money(found.amount),
             paid_amount: found.paid_amount.map(Money),
             currency: found.currency,
-            amount_usd: found.amount_usd.map(Money),
+            amount_usd: found.amount_usd.map(Usd),
             fee: found.fee.map(Money),
-            fee_usd: found.fee_usd.map(Money),
+            fee_usd: found.fee_usd.map(Usd),
             exchange_rate: found.exchange_rate.map(Money),
             exchange_rate_origin: origin.map(RateOriginName::from),
             exchange_rate_at: origin.and_then(RateOrigin::fetched_at).map(Time),
@@ -141,9 +141,9 @@ impl Example for Transaction {
             amount: Money(154_250.into()),
             paid_amount: None,
             currency: "INR".to_owned(),
-            amount_usd: Some(Money(1_851.into())),
+            amount_usd: Some(Usd(1_851.into())),
             fee: Some(Money(3_085.into())),
-            fee_usd: Some(Money(Decimal::new(3_702, 2))),
+            fee_usd: Some(Usd(Decimal::new(3_702, 2))),
             exchange_rate: Some(Money(Decimal::new(12, 3))),
             exchange_rate_origin: Some(RateOrigin::Record.into()),
             exchange_rate_at: None,

@@ -106,7 +106,7 @@ impl TransactionsApi {
         let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
         let listing = caller.listing(&format!("transactions {} {}", sort_by.as_str(), order.as_str()));
         let asked: Window<TransactionCursor> = state.cursors.window(&listing, &page.0)?;
-        let filter = query.filter(state.report_timezone, &caller)?;
+        let filter = query.filter(state.report_timezone, state.reconciled_projects(), &caller)?;
         let window = TransactionWindow { sort_by, order, page: asked.to_db() };
         let metrics = state.metrics.current().await?;
         let version = CacheVersion::of_transactions(metrics.data_version(&filter.metric_query()));

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Days, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
+use psp_dashboard::domain::money::format_decimal;
 use reqwest::Method;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
 
 use crate::harness::exported_files::{column_cells, csv_rows, open_workbook, sheet_rows, sum_amounts};
@@ -50,6 +51,20 @@ fn with_utc_times(mut row: Value) -> Value {
     row
 }
 
+fn cents(amount: Decimal) -> Decimal {
+    amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
+}
+
+/// Rounds amounts in US dollars, which an export contains exactly.
+fn with_cents(mut row: Value) -> Value {
+    for name in ["amount_usd", "fee_usd"] {
+        if let Some(amount) = row[name].as_str() {
+            row[name] = format_decimal(cents(amount.parse().expect("an amount"))).into();
+        }
+    }
+    row
+}
+
 /// A system after a sync, without a worker.
 async fn start_synced() -> (TestSystem, Web) {
     let system = TestSystem::start(&["--per-day", "40"]).await;
@@ -75,7 +90,7 @@ async fn exported_payments_equal_the_listing_in_order() {
         let list = list_all(&web, OPERATOR, &format!("transactions?{query}")).await;
         let list: Vec<Value> = list.into_iter().map(with_utc_times).collect();
         let file = file(&web, OPERATOR, &format!("transactions?format=ndjson&timezone=Asia/Kathmandu&{query}")).await;
-        let exported: Vec<Value> = lines(&file.bytes).into_iter().map(with_utc_times).collect();
+        let exported: Vec<Value> = lines(&file.bytes).into_iter().map(with_utc_times).map(with_cents).collect();
         assert_eq!(exported.len(), list.len(), "{query}");
         assert_eq!(file.total, Some(list.len()), "{query}");
         for (exported, listed) in exported.iter().zip(&list) {
@@ -101,7 +116,7 @@ async fn exported_payments_and_summaries_add_up_to_the_metrics() {
     let rows = csv_rows(csv.bytes.strip_prefix("\u{feff}".as_bytes()).expect("a byte order mark"));
     assert_eq!((rows.len() as u64, csv.total), (total, Some(rows.len())));
     let converted = rows.iter().map(|row| row["amount_usd"].clone()).filter(|amount| !amount.is_empty());
-    assert_eq!(sum_amounts(converted), usd);
+    assert_eq!(cents(sum_amounts(converted)), usd);
 
     let xlsx = file(&web, ADMIN, "transactions?format=xlsx&columns=amount,source_id,created_at,currency").await;
     let mut book = open_workbook(xlsx.bytes);
@@ -119,7 +134,7 @@ async fn exported_payments_and_summaries_add_up_to_the_metrics() {
     assert!(summary.name.contains(&format!("metrics-summary_{from}_{to}.csv")), "{}", summary.name);
     let rows = csv_rows(&summary.bytes);
     let sum_of = |name: &str| sum_amounts(rows.iter().map(|row| row[name].clone()));
-    assert_eq!((sum_of("total_count"), sum_of("total_amount_usd")), (total.into(), usd));
+    assert_eq!((sum_of("total_count"), cents(sum_of("total_amount_usd"))), (total.into(), usd));
     let by_status = &overview["by_status"];
     for (column, status) in [("success_count", "success"), ("failed_count", "failed"), ("refunded_count", "refunded")] {
         assert_eq!(sum_of(column), by_status[status]["count"].as_i64().expect("a count").into(), "{column}");

@@ -26,7 +26,11 @@ async fn live_metrics_and_filter_values_are_correct() {
             .map(|field| live[field].clone()),
         [json!(3), json!(2), json!(1), json!("300.00"), json!("2.00"), json!(0.6)]
     );
-    assert_eq!(live["by_source"]["payshack"], json!({"count": 1, "amount": "100.00", "amount_usd": "0.00"}));
+    let payshack = &live["by_source"]["payshack"];
+    assert_eq!(
+        [&payshack["count"], &payshack["amount"], &payshack["amount_usd"]],
+        [&json!(1), &json!("100.00"), &json!("0.00")]
+    );
 
     let filters = metrics.web.get("/api/v1/filters").await;
     let choice = |value: &str, count: u8| json!({"value": value, "count": count});

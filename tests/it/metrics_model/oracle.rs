@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::money::parse_decimal;
+use rust_decimal::RoundingStrategy;
 use serde_json::Value;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
@@ -15,6 +16,27 @@ pub(super) struct Oracle<'a> {
     pub(super) days: (NaiveDate, NaiveDate),
     pub(super) filter: Vec<(&'static str, &'static str)>,
 }
+
+/// The project that is reconciled: its payments are reported by both sources.
+pub(super) const RECONCILED: &str = "project-1";
+
+/// What every response says about all of its payments.
+const SUMMARY: &str = "SELECT (SELECT COALESCE(jsonb_agg(part ORDER BY currency), '[]')
+              FROM (SELECT currency, count(*) AS count, sum(amount) AS amount, COALESCE(sum(amount_usd), 0) AS amount_usd,
+                           count(*) FILTER (WHERE status = 'success') AS success_count,
+                           COALESCE(sum(amount) FILTER (WHERE status = 'success'), 0) AS success_amount,
+                           count(*) FILTER (WHERE status = 'failed') AS failed_count,
+                           COALESCE(sum(amount) FILTER (WHERE status = 'failed'), 0) AS failed_amount,
+                           count(*) FILTER (WHERE status IN ('pending', 'processing')) AS pending_count,
+                           COALESCE(sum(fee), 0) AS fee, count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing_count
+                      FROM payments GROUP BY currency) AS part) AS by_currency,
+           (SELECT jsonb_build_object(
+                       'count', count(*), 'amount_usd', COALESCE(sum(amount_usd), 0),
+                       'amount', CASE WHEN count(DISTINCT currency) < 2 THEN COALESCE(sum(amount), 0) END)
+              FROM records
+             WHERE source = 'payshack' AND kind = 'payin' AND project = 'project-1'
+               AND EXISTS (SELECT FROM reconciliation_results AS results JOIN reconciliation_runs AS runs ON runs.id = run_id
+                            WHERE payshack_txn_id = records.id AND match_status = 'missing_vima' AND version = 2)) AS not_in_vima";
 
 /// A request, and the SQL of its expected rows.
 pub(super) struct Asked {
@@ -217,6 +239,10 @@ impl Asked {
         let response = web.get(&path).await;
         let found = response.pointer(self.rows).unwrap_or_else(|| panic!("{path}: no {} in {response}", self.rows));
         let found = found.as_array().cloned().unwrap_or_else(|| vec![found.clone()]);
+        let summary = oracle.count(days, SUMMARY).await.remove(0);
+        assert_summary(&path, &response, &summary);
+        assert_links(web, &path, found.iter()).await;
+        assert_links(web, &path, [&response].into_iter()).await;
         let counted = oracle.count(days, self.sql).await;
         for row in &counted {
             let same_key = |found: &&Value| self.key.iter().all(|key| is_same(&found[*key], &row[*key]));
@@ -233,6 +259,57 @@ fn has_count(value: &Value) -> bool {
     value.as_i64().or_else(|| value["count"].as_i64()).is_some_and(|count| count > 0)
 }
 
+/// Sums that a response does not have are null.
+fn assert_summary(path: &str, response: &Value, summary: &Value) {
+    let found = response["by_currency"].as_array().unwrap_or_else(|| panic!("{path}: no by_currency"));
+    let counted = summary["by_currency"].as_array().expect("a list");
+    assert_eq!(found.len(), counted.len(), "{path}: {found:?} {counted:?}");
+    for (found, counted) in found.iter().zip(counted) {
+        for (field, value) in counted.as_object().expect("a row") {
+            let is_left_out = match field.as_str() {
+                "fee" => !path.contains("/overview"),
+                "count" | "currency" | "success_count" | "failed_count" | "pending_count" => false,
+                _ => path.contains("metric=count"),
+            };
+            let said = &found[field];
+            assert!(
+                if is_left_out { said.is_null() } else { is_equal(field, said, value) },
+                "{path}: {field} in {found}"
+            );
+        }
+    }
+    let (counts_payments, missing) = (path.contains("count=payments"), &response["not_in_vima"]);
+    assert_eq!(response["counted"], if counts_payments { "payments" } else { "records" }, "{path}");
+    if counts_payments {
+        assert_says(path, missing, &summary["not_in_vima"]);
+    } else {
+        assert!(missing.is_null(), "{path}: {missing}");
+    }
+}
+
+/// Follows the links of some rows: each lists as many payments as its row counts.
+async fn assert_links(web: &Web, path: &str, rows: impl ExactSizeIterator<Item = &Value>) {
+    // Others in each response, and always the first that counts something.
+    let step = 1 + rows.len() / 3;
+    let counts = |row: &Value| count_of(row).unwrap_or_default();
+    for row in rows.filter(|row| counts(row) > 0).step_by(step) {
+        let url = row["rows_url"].as_str().or_else(|| row["totals"]["rows_url"].as_str());
+        let url = url.unwrap_or_else(|| panic!("{path}: no link in {row}"));
+        let list = web.get(&format!("{url}&limit=5")).await;
+        assert_eq!(list["total"].as_i64(), count_of(row), "{path}: {url} lists other rows than {row}");
+        let items = list["items"].as_array().expect("items").len();
+        assert_eq!(i64::try_from(items).ok(), count_of(row).map(|count| count.min(5)), "{path}: {url}");
+    }
+}
+
+/// The number of payments of a row; of a response without a total, that of its currencies.
+fn count_of(row: &Value) -> Option<i64> {
+    let count = ["total_count", "count"].iter().find_map(|field| row[*field].as_i64());
+    let totals = || row["totals"]["count"].as_i64();
+    let currencies = || row["by_currency"].as_array()?.iter().map(|part| part["count"].as_i64()).sum();
+    count.or_else(totals).or_else(currencies)
+}
+
 /// Every field of the count must be in the response with the same value.
 fn assert_says(path: &str, found: &Value, counted: &Value) {
     for (field, value) in counted.as_object().expect("a row") {
@@ -240,8 +317,20 @@ fn assert_says(path: &str, found: &Value, counted: &Value) {
         if value.is_object() {
             assert_says(path, said, value);
         } else {
-            assert!(is_same(said, value), "{path}: {field} is {said} and not {value} in {found}");
+            assert!(is_equal(field, said, value), "{path}: {field} is {said} and not {value} in {found}");
         }
+    }
+}
+
+/// Amounts in US dollars are rounded to cents.
+fn is_equal(field: &str, found: &Value, counted: &Value) -> bool {
+    match counted {
+        Value::Number(counted) if field.ends_with("_usd") => {
+            let cents = parse_decimal(&counted.to_string()).expect("a decimal");
+            let cents = cents.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
+            found.as_str().is_some_and(|found| parse_decimal(found) == Ok(cents))
+        }
+        counted => is_same(found, counted),
     }
 }
 
@@ -272,12 +361,21 @@ impl Oracle<'_> {
         let sql = sql.replace("MEASURES", MEASURES).replace("BUCKET", BUCKET);
         let mut query = QueryBuilder::<Postgres>::new("WITH asked AS (SELECT ");
         query.push_bind(self.zone).push(
-            "::text AS zone), filtered AS (SELECT *, created_at AT TIME ZONE $1 AS local FROM transactions WHERE true",
+            "::text AS zone), matching AS (SELECT *, created_at AT TIME ZONE $1 AS local FROM transactions WHERE true",
         );
-        for (name, values) in &self.filter {
+        for (name, values) in self.filter.iter().filter(|(name, _)| *name != "count") {
             let values: Vec<&str> = values.split(',').collect();
             query.push(format!(" AND {name} = ANY(")).push_bind(values).push(")");
         }
+        query.push("), filtered AS (SELECT * FROM matching WHERE true");
+        if self.filter.contains(&("count", "payments")) {
+            query
+                .push(" AND (source, kind, COALESCE(project, '')) <> ('payshack', 'payin', ")
+                .push_bind(RECONCILED)
+                .push(")");
+        }
+        query.push("), records AS (SELECT * FROM matching WHERE local::date BETWEEN ").push_bind(days.0);
+        query.push(" AND ").push_bind(days.1);
         query.push("), payments AS (SELECT * FROM filtered WHERE local::date BETWEEN ").push_bind(days.0);
         query.push(" AND ").push_bind(days.1);
         query.push("), earlier AS (SELECT * FROM filtered WHERE local::date BETWEEN ");

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::db::transactions::filter;
-use crate::db::transactions::filter::{narrowest_first, push_list};
+use crate::db::transactions::filter::{narrowest_first, push_values};
+use crate::db::types::column;
 use crate::domain::metrics::amount_band::AmountRange;
+use crate::domain::metrics::local_times::LocalTimes;
 use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::time_range::TimeRange;
@@ -20,6 +22,9 @@ pub struct TransactionFilter {
     pub from: Option<DateTime<Utc>>,
     /// Created before this time.
     pub until: Option<DateTime<Utc>>,
+    /// Created at these times of the day or the week. Only together with `from` and `until`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_times: Option<LocalTimes>,
     pub search: Option<Search>,
 }
 
@@ -49,7 +54,14 @@ impl TransactionFilter {
     /// Counts the transactions that match all conditions except `amounts` and `search`.
     #[must_use]
     pub fn metric_query(&self) -> MetricQuery {
-        MetricQuery::new(self.dimensions.clone(), TimeBuckets::one(self.time_range())).counts()
+        let range = self.time_range();
+        let buckets = self.local_times.map_or_else(|| TimeBuckets::one(range), |times| times.buckets(range));
+        MetricQuery::new(self.dimensions.clone(), buckets).counts()
+    }
+
+    /// The parts of the time range that `local_times` means; `None` if all of it is meant.
+    pub(in crate::db) fn time_parts(&self) -> Option<Vec<TimeRange>> {
+        Some(self.local_times?.ranges(self.time_range()))
     }
 
     /// The range of creation times.
@@ -62,6 +74,11 @@ impl TransactionFilter {
     /// Adds all conditions except `search`.
     pub(in crate::db) fn push_all_but_search(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_time(query);
+        self.push_all_but_time(query);
+    }
+
+    /// Adds all conditions except `search` and those on the time of creation.
+    pub(in crate::db) fn push_all_but_time(&self, query: &mut QueryBuilder<Postgres>) {
         push_amounts(self.amounts, query);
         filter::push(query, &self.dimensions);
     }
@@ -73,13 +90,18 @@ impl TransactionFilter {
         if let Some(until) = self.until {
             query.push(" AND created_at < ").push_bind(until);
         }
+        if let Some(parts) = self.time_parts() {
+            query.push(" AND EXISTS (SELECT FROM ");
+            push_time_parts(query, &parts);
+            query.push(" WHERE created_at >= part.since AND created_at < part.before)");
+        }
     }
 
     /// Adds the condition on time, and of the others the one whose index is usually the most selective.
     pub(in crate::db) fn push_narrowest(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_time(query);
         match narrowest_first(&self.dimensions).into_iter().find(|(_, values)| !values.is_empty()) {
-            Some((column, values)) => push_list(query, column, values),
+            Some((column, values)) => push_values(query, column, values),
             None => push_amounts(self.amounts, query),
         }
     }
@@ -106,6 +128,12 @@ fn widened(mut query: MetricQuery) -> MetricQuery {
         query.filter.payment_methods.clear();
     }
     query
+}
+
+/// Adds a row per part of a time range, named `part`.
+pub(super) fn push_time_parts(query: &mut QueryBuilder<Postgres>, parts: &[TimeRange]) {
+    query.push("UNNEST(").push_bind(column(parts, |part| part.from)).push("::timestamptz[], ");
+    query.push_bind(column(parts, |part| part.until)).push("::timestamptz[]) AS part (since, before)");
 }
 
 fn push_amounts(amounts: AmountRange, query: &mut QueryBuilder<Postgres>) {

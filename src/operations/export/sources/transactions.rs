@@ -1,6 +1,6 @@
 //! Transactions. Personal data is masked for viewers.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,11 @@ use crate::db::snapshot::Snapshot;
 use crate::db::transactions::search;
 use crate::db::transactions::search::export::TransactionStream;
 use crate::db::transactions::search::{FoundTransaction, RollupCount, SortBy, SortOrder, TransactionFilter};
-use crate::domain::day::DayRange;
+use crate::domain::day::{DayRange, start_of_day};
 use crate::domain::exchange_rate::RateOrigin;
 use crate::domain::masking::PiiAccess;
+use crate::domain::metrics::counting::Counting;
+use crate::domain::metrics::local_times::LocalTimes;
 use crate::domain::metrics::query::{MetricFilter, payment_count};
 use crate::domain::money::format_decimal;
 use crate::domain::status::Status;
@@ -121,6 +123,18 @@ impl TransactionsExport {
     }
 }
 
+impl TransactionsExport {
+    /// An end of the time of creation, unless it is the start of `day`.
+    fn other_than_day(&self, time: Option<DateTime<Utc>>, day: Option<NaiveDate>) -> Option<String> {
+        let time = time.filter(|time| day.is_none_or(|day| start_of_day(day, self.zone) != *time))?;
+        Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+
+    fn local_time(&self, part: fn(LocalTimes) -> Option<u32>) -> Option<String> {
+        Some(part(self.filter.local_times?)?.to_string())
+    }
+}
+
 impl ExportSource for TransactionsExport {
     type Row = TransactionRow;
     type SummaryRow = ();
@@ -145,6 +159,11 @@ impl ExportSource for TransactionsExport {
             ("days of", text(has_days.then(|| self.zone.name().to_owned()))),
             ("min_amount", text(self.filter.amounts.least.map(format_decimal))),
             ("max_amount", text(self.filter.amounts.most.map(format_decimal))),
+            ("amount_below", text(self.filter.amounts.below.map(format_decimal))),
+            ("created_from", text(self.other_than_day(self.filter.from, from))),
+            ("created_until", text(self.other_than_day(self.filter.until, to.and_then(|day| day.succ_opt())))),
+            ("weekday", text(self.local_time(|times| times.weekday))),
+            ("hour", text(self.local_time(|times| times.hour))),
             ("search", text(self.filter.search.as_ref().map(|search| search.text.clone()))),
         ];
         active_filters(other_filters.into_iter().chain(dimension_filters(&self.filter.dimensions)))
@@ -170,7 +189,7 @@ pub(super) fn personal_data(access: PiiAccess) -> (&'static str, String) {
 }
 
 /// The filters of the metric dimensions, by the names of the query parameters.
-pub(super) fn dimension_filters(filter: &MetricFilter) -> [(&'static str, Vec<String>); 8] {
+pub(super) fn dimension_filters(filter: &MetricFilter) -> [(&'static str, Vec<String>); 9] {
     let owned = |names: Vec<&'static str>| names.into_iter().map(str::to_owned).collect();
     [
         ("source", owned(filter.sources.iter().map(|source| Source::as_str(*source)).collect())),
@@ -181,6 +200,7 @@ pub(super) fn dimension_filters(filter: &MetricFilter) -> [(&'static str, Vec<St
         ("country", filter.countries.clone()),
         ("payment_method", filter.payment_methods.clone()),
         ("merchant_id", filter.merchant_ids.clone()),
+        ("count", filter.excluded_payins.iter().map(|_| Counting::Payments.as_str().to_owned()).collect()),
     ]
 }
 

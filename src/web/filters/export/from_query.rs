@@ -26,7 +26,7 @@ pub(in crate::web) fn transactions(
 ) -> Result<ParsedExport<TransactionsExport>, Problem> {
     let zone = query.zone(state.report_timezone);
     let (days, sort_by, order) = (query.days(), query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
-    let filter = query.filter(state.report_timezone, caller)?;
+    let filter = query.filter(state.report_timezone, state.reconciled_projects(), caller)?;
     let export = TransactionsExport { filter, days, zone, sort_by, order, pii_access: caller.pii_access() };
     Ok((export, file.options(zone)))
 }
@@ -53,7 +53,8 @@ pub(in crate::web) fn metrics_summary(
     file: FileQuery,
 ) -> Result<ParsedExport<MetricsSummaryExport>, Problem> {
     let days = query.days(state)?;
-    Ok((MetricsSummaryExport { filter: query.filter(caller)?, days }, file.options(days.zone())))
+    let filter = query.filter(state.reconciled_projects(), caller)?;
+    Ok((MetricsSummaryExport { filter, days }, file.options(days.zone())))
 }
 
 pub(in crate::web) fn payshack_clients(
