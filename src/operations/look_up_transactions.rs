@@ -1,6 +1,6 @@
 //! Looks up transactions by ids that someone pasted, in the order of the ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 
@@ -46,11 +46,12 @@ pub async fn look_up_transactions(
         found[place].push(transaction);
     }
     let found = found.into_iter().zip(&distinct).map(|(matches, id)| keep_exact(matches, id)).collect::<Vec<_>>();
-    let looked_up = ids.iter().enumerate().map(|(index, id)| {
+    let mut seen = HashSet::new();
+    let looked_up = ids.iter().map(|id| {
         let matches = &found[places[id.as_str()]];
         LookedUpId {
             id: id.clone(),
-            is_repeated: ids[..index].contains(id),
+            is_repeated: !seen.insert(id),
             has_more: matches.len() > MAX_MATCHES,
             matches: matches.iter().take(MAX_MATCHES).cloned().collect(),
         }

@@ -12,7 +12,6 @@ use crate::operations::export::source::{ExportSource, RowReader};
 use crate::operations::look_up_transactions::{MAX_MATCHES, look_up_transactions};
 use crate::tabular::Format;
 use crate::tabular::columns::Column;
-use crate::tabular::file_name::file_name;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookupExport {
@@ -33,7 +32,7 @@ impl ExportSource for LookupExport {
     const SUMMARY_COLUMNS: &'static [Column<()>] = &[];
 
     fn file_name(&self, format: Format) -> String {
-        file_name(Self::NAME, (None, None), &[vec![format!("{}_ids", self.ids.len())]], format)
+        format!("{}_by_{}_ids.{}", Self::NAME, self.ids.len(), format.as_str())
     }
 
     /// The number of the ids, and not the ids: they are in the file, and what someone pastes may be personal data, which neither a
@@ -63,12 +62,12 @@ impl LookupReader {
     async fn list(&self, snapshot: &mut Snapshot) -> Result<Vec<TransactionRow>, DbError> {
         let LookupExport { ids, projects, pii_access } = &self.export;
         let looked_up = look_up_transactions(snapshot.connection()?, ids, projects).await?;
-        let rows = looked_up.into_iter().flat_map(|asked| match asked.matches.is_empty() {
-            true => vec![TransactionRow::not_found(&asked.id)],
-            false => {
-                let matches = asked.matches.into_iter();
-                matches.map(|found| TransactionRow::looked_up(&asked.id, found, *pii_access)).collect()
+        let rows = looked_up.into_iter().flat_map(|asked| {
+            if asked.matches.is_empty() {
+                return vec![TransactionRow::not_found(&asked.id)];
             }
+            let matches = asked.matches.into_iter();
+            matches.map(|found| TransactionRow::looked_up(&asked.id, found, *pii_access)).collect()
         });
         Ok(rows.collect())
     }
