@@ -81,7 +81,7 @@ fn few() -> Vec<Given> {
 }
 
 struct MetricsApi {
-    _stage: TestSystem,
+    system: TestSystem,
     web: Web,
 }
 
@@ -94,7 +94,7 @@ impl MetricsApi {
             let page = Page::new(list, records.map(|(id, given)| given.record(id)).collect(), Checkpoint::None);
             books.ingest_page(page).await.expect("the page is stored");
         }
-        Self { web: system.start_web().await, _stage: system }
+        Self { web: system.start_web().await, system }
     }
 
     async fn get(&self, path: &str) -> Value {

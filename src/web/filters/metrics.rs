@@ -67,3 +67,31 @@ impl MetricsQuery {
         })
     }
 }
+
+request_fields! {
+    /// Which payments of a merchant are counted.
+    pub(in crate::web) struct MerchantMetricsQuery {
+        /// The first day of creation. Without dates, the period is the last seven days.
+        from_date: Option<NaiveDate>,
+        /// The last day of creation.
+        to_date: Option<NaiveDate>,
+        /// The time zone of the days (IANA name); default: the server's `REPORT_TIMEZONE`.
+        timezone: Option<Zone>,
+        /// Filter by provider.
+        source: Vec<Source>,
+        /// Filter by kind.
+        kind: Vec<Kind>,
+        /// Filter by status.
+        status: Vec<Status>,
+        /// Filter by currency (ISO 4217 code).
+        currency: Vec<Currency>,
+    }
+}
+
+impl MerchantMetricsQuery {
+    /// The same for a project.
+    pub(in crate::web) fn of_project(self, project: &str) -> MetricsQuery {
+        let Self { from_date, to_date, timezone, source, kind, status, currency } = self;
+        MetricsQuery { from_date, to_date, timezone, source, kind, project: vec![project.to_owned()], status, currency }
+    }
+}

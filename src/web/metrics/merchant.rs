@@ -27,7 +27,7 @@ use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, Metric
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
-use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::metrics::MerchantMetricsQuery;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, NotFound};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME, Tag};
@@ -131,7 +131,7 @@ impl MerchantApi {
     /// The metrics of a merchant of a project, by day and by payment method, its last transaction, its unresolved discrepancies,
     /// and a comparison with its own mean: that of the same days of the last four weeks, or of the four periods of whole weeks
     /// before a period of more than seven days. A period that has not ended is compared up to the end of the current quarter of
-    /// an hour. At most 92 days. The parameter `project` is ignored.
+    /// an hour. At most 92 days.
     #[oai(path = "/merchants/:project/:merchant_id", method = "get", operation_id = "getMerchant")]
     async fn show(
         &self,
@@ -141,9 +141,10 @@ impl MerchantApi {
         project: Path<String>,
         /// The merchant's account; percent-encoded.
         merchant_id: Path<String>,
-        query: Query<MetricsQuery>,
+        query: Query<MerchantMetricsQuery>,
     ) -> Result<Json<MerchantOfProject>, Fails<NotFound>> {
-        let days = query.0.days(&state)?;
+        let query = query.0.of_project(&project.0);
+        let days = query.days(&state)?;
         check_length(days)?;
         let key = MerchantKey { project: &project.0, merchant_id: &merchant_id.0 };
         // PostgreSQL cannot store a NUL in a text, so no merchant has it.
@@ -155,11 +156,7 @@ impl MerchantApi {
         let last = find_last_payment(&state.pool, key).await?.ok_or(NotFound("merchant"))?;
         let first_hour = find_first_hour(&state.pool, key).await?;
         let unresolved = count_unresolved(&state.pool, key, &caller.0.scope).await?;
-        let filter = MetricFilter {
-            projects: vec![project.0.clone()],
-            merchant_ids: vec![merchant_id.0.clone()],
-            ..query.0.filter(&caller)?
-        };
+        let filter = MetricFilter { merchant_ids: vec![merchant_id.0.clone()], ..query.filter(&caller)? };
         let weeks = OwnWeeks::new(days, state.clock.now());
         let (trend, starts) = TimeBuckets::calendar(days, Granularity::Day)
             .map_err(|error| Problem::field("from_date", error.to_string()))?;
