@@ -174,7 +174,7 @@ async fn upserts_alone(pool: &PgPool, source: &str) -> f64 {
     for page in payments.chunks(PAGE) {
         let mut transaction = sqlx::Connection::begin(&mut *connection).await.expect("a transaction");
         let writes: Vec<TransactionWrite<'_>> = page.iter().map(write).collect();
-        upsert(&mut transaction, &writes, SystemClock.now()).await.expect("the payments are new");
+        upsert(&mut transaction, &writes, None, SystemClock.now()).await.expect("the payments are new");
         transaction.commit().await.expect("a commit");
     }
     let elapsed = started.elapsed();

@@ -82,7 +82,7 @@ fn few() -> Vec<Given> {
 }
 
 struct MetricsApi {
-    _stage: TestSystem,
+    system: TestSystem,
     web: Web,
 }
 
@@ -99,7 +99,7 @@ impl MetricsApi {
             let page = Page::new(list, records.map(|(id, given)| given.record(id)).collect(), Checkpoint::None);
             books.ingest_page(page).await.expect("the page is stored");
         }
-        Self { web: system.start_web_with(settings).await, _stage: system }
+        Self { web: system.start_web_with(settings).await, system }
     }
 
     async fn get(&self, path: &str) -> Value {

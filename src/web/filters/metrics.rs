@@ -113,3 +113,35 @@ named_enum!(
     Counting::ALL,
     "What is counted: stored records, or payments, of which some have two."
 );
+
+request_fields! {
+    /// Which payments of a merchant are counted.
+    pub(in crate::web) struct MerchantMetricsQuery {
+        /// The first day of creation. Without dates, the period is the last seven days.
+        from_date: Option<NaiveDate>,
+        /// The last day of creation.
+        to_date: Option<NaiveDate>,
+        /// The time zone of the days (IANA name); default: the server's `REPORT_TIMEZONE`.
+        timezone: Option<Zone>,
+        /// Filter by provider.
+        source: Vec<Source>,
+        /// Filter by kind.
+        kind: Vec<Kind>,
+        /// Filter by status.
+        status: Vec<Status>,
+        /// Filter by currency (ISO 4217 code).
+        currency: Vec<Currency>,
+        /// Whether a payment that both providers report counts as two records or as one payment; default: `records`. `payments`
+        /// leaves out PayShack's pay-ins of `RECONCILED_PROJECTS`, because Vima reports the same payments.
+        count: Option<Counting>,
+    }
+}
+
+impl MerchantMetricsQuery {
+    /// The same for a project.
+    pub(in crate::web) fn of_project(self, project: &str) -> MetricsQuery {
+        let Self { from_date, to_date, timezone, source, kind, status, currency, count } = self;
+        let project = vec![project.to_owned()];
+        MetricsQuery { from_date, to_date, timezone, source, kind, project, status, currency, count }
+    }
+}

@@ -28,7 +28,7 @@ use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, Metric
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
-use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::metrics::MerchantMetricsQuery;
 use crate::web::filters::rows_link::CountedTime;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::{Fails, NotFound};
@@ -133,7 +133,7 @@ impl MerchantApi {
     /// The metrics of a merchant of a project, by day and by payment method, its last transaction, its unresolved discrepancies,
     /// and a comparison with its own mean: that of the same days of the last four weeks, or of the four periods of whole weeks
     /// before a period of more than seven days. A period that has not ended is compared up to the end of the current quarter of
-    /// an hour. At most 92 days. The parameter `project` is ignored.
+    /// an hour. At most 92 days.
     #[oai(path = "/merchants/:project/:merchant_id", method = "get", operation_id = "getMerchant")]
     async fn show(
         &self,
@@ -143,9 +143,10 @@ impl MerchantApi {
         project: Path<String>,
         /// The merchant's account; percent-encoded.
         merchant_id: Path<String>,
-        query: Query<MetricsQuery>,
+        query: Query<MerchantMetricsQuery>,
     ) -> Result<Json<MerchantOfProject>, Fails<NotFound>> {
-        let days = query.0.days(&state)?;
+        let query = query.0.of_project(&project.0);
+        let days = query.days(&state)?;
         check_length(days)?;
         let key = MerchantKey { project: &project.0, merchant_id: &merchant_id.0 };
         // PostgreSQL cannot store a NUL in a text, so no merchant has it.
@@ -157,17 +158,13 @@ impl MerchantApi {
         let last = find_last_payment(&state.pool, key).await?.ok_or(NotFound("merchant"))?;
         let first_hour = find_first_hour(&state.pool, key).await?;
         let unresolved = count_unresolved(&state.pool, key, &caller.0.scope).await?;
-        let filter = MetricFilter {
-            projects: vec![project.0.clone()],
-            merchant_ids: vec![merchant_id.0.clone()],
-            ..query.0.filter(state.reconciled_projects(), &caller)?
-        };
+        let filter = query.filter(state.reconciled_projects(), &caller)?;
+        let filter = MetricFilter { merchant_ids: vec![merchant_id.0.clone()], ..filter };
         let weeks = OwnWeeks::new(days, state.clock.now());
         let (trend, starts) = TimeBuckets::calendar(days, Granularity::Day)
             .map_err(|error| Problem::field("from_date", error.to_string()))?;
         let current = state.metrics.current().await?;
-        let link = query.0.rows_link(&state, CountedTime::Days(days)).with("project", key.project);
-        let link = link.with("merchant_id", key.merchant_id);
+        let link = query.rows_link(&state, CountedTime::Days(days)).with("merchant_id", key.merchant_id);
         let times = BucketTimes::new(starts, &trend);
         let by_day = current.query(&MetricQuery::new(filter.clone(), trend)).await?;
         let own = current.query(&MetricQuery::new(filter.clone(), TimeBuckets::windows(&weeks.all()))).await?;

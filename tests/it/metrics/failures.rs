@@ -45,7 +45,7 @@ async fn start(payments: &[Named]) -> MetricsApi {
         let page = Page::new(list, records.map(|(id, payment)| payment.record(id)).collect(), Checkpoint::None);
         books.ingest_page(page).await.expect("the page is stored");
     }
-    MetricsApi { web: system.start_web().await, _stage: system }
+    MetricsApi { web: system.start_web().await, system }
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn times_to_the_final_status_come_from_the_provider_or_from_the_history() 
     assert_eq!(said(&response["groups"], &["group", "count"]), json!([["vima", 20]]));
 
     // The pending payment fails an hour later.
-    let books = IngestFixture::start_on(Arc::clone(&metrics._stage.servers)).await;
+    let books = IngestFixture::start_on(Arc::clone(&metrics.system.servers)).await;
     let Record::Payment(payment) = payments[21].record(21) else { unreachable!("a payment") };
     let version = Version { sequence: Some(SequenceId(9)), modified_at: None };
     let updated_at = Some(payment.created_at + TimeDelta::hours(1));
