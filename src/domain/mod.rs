@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod backoff;
 pub mod day;
 pub mod discrepancy;
+pub mod entity_tag;
 pub mod erasure;
 pub mod event;
 pub mod exchange_rate;

@@ -21,6 +21,7 @@ mod day_reads;
 mod disclosure;
 mod discrepancies;
 mod end_to_end;
+mod entity_tags;
 mod erasure;
 mod exchange_rates;
 mod export;

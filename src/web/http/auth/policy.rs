@@ -160,6 +160,7 @@ pub const POLICIES: &[Policy] = &[
     Policy { audit: Never, ..change("createWebSocketTicket", ("POST", "/api/v1/ws/ticket"), Viewer, NoProjects) },
     read("listApiKeys", "/api/v1/api-keys", AllProjects).for_role(Admin),
     change("createApiKey", ("POST", "/api/v1/api-keys"), Admin, AllProjects),
+    read("getApiKey", "/api/v1/api-keys/{id}", AllProjects).for_role(Admin),
     change("rotateApiKey", ("POST", "/api/v1/api-keys/{id}/rotate"), Admin, AllProjects),
     change("revokeApiKey", ("DELETE", "/api/v1/api-keys/{id}"), Admin, AllProjects),
     read("listWebhooks", "/api/v1/webhooks", AllProjects).for_role(Admin),
