@@ -5,6 +5,7 @@
 pub mod access;
 pub mod alerts;
 pub mod backoff;
+pub mod bulk_action;
 pub mod day;
 pub mod discrepancy;
 pub mod entity_tag;

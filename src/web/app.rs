@@ -14,6 +14,7 @@ use super::access::me::MeApi;
 use super::access::oidc::OidcApi;
 use super::access::session::SessionApi;
 use super::alerts;
+use super::bulk_actions::BulkActionsApi;
 use super::events::{self, FeedError, Hub, ServerFeed};
 use super::export;
 use super::health::HealthApi;
@@ -23,6 +24,7 @@ use super::http::middleware::RequestMiddleware;
 use super::http::openapi::{self, Document};
 use super::http::server;
 use super::jobs::JobsApi;
+use super::jobs::bulk_actions::JobBulkActionsApi;
 use super::jobs::queues::QueuesApi;
 use super::jobs::schedule::ScheduleApi;
 use super::metrics;
@@ -77,7 +79,7 @@ fn versioned() -> impl OpenApi + 'static {
         SyncApi,
         QuarantineApi,
         reconciliation::operations(),
-        JobsApi,
+        (JobsApi, JobBulkActionsApi, BulkActionsApi),
         QueuesApi,
         ScheduleApi,
         payshack::operations(),

@@ -9,6 +9,7 @@ mod api_keys;
 mod audit;
 mod authorization;
 mod backup;
+mod bulk_actions;
 mod commands;
 mod connection_pooler;
 mod connections;
