@@ -9,6 +9,7 @@ use psp_dashboard::db::access::api_keys;
 use psp_dashboard::db::pool::connect;
 use psp_dashboard::domain::access::key::{AllowedNetworks, KeyEnvironment, KeyLifetime, KeyName, RotationOverlap};
 use psp_dashboard::domain::access::{ProjectScope, Role};
+use psp_dashboard::domain::entity_tag::Precondition;
 use psp_dashboard::domain::network::Network;
 use psp_dashboard::operations::api_keys::CreatedKey;
 use psp_dashboard::operations::api_keys::create::{KeyRequest, create_key};
@@ -89,13 +90,15 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
         KeysCommand::Create(arguments) => create(&pool, environment, arguments, now).await,
         KeysCommand::List => list(&pool, now).await,
         KeysCommand::Rotate { id, overlap_hours } => {
-            let rotated = rotate_key(&pool, environment, id, overlap_hours, &audit("psp keys rotate"), now).await?;
+            let rotated =
+                rotate_key(&pool, environment, id, overlap_hours, &Precondition::None, &audit("psp keys rotate"), now)
+                    .await?;
             eprintln!("replaced {id}, which is accepted until {}", format_time(rotated.replaced_until));
             print_key(&rotated.created);
             Ok(())
         }
         KeysCommand::Revoke { id } => {
-            revoke_key(&pool, id, LastAdmin::MayEnd, &audit("psp keys revoke"), now).await?;
+            revoke_key(&pool, id, LastAdmin::MayEnd, &Precondition::None, &audit("psp keys revoke"), now).await?;
             eprintln!("revoked {id}; every process refuses it within 3 seconds");
             Ok(())
         }

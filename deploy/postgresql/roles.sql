@@ -65,6 +65,10 @@ BEGIN
             ('psp_web', 'UPDATE, DELETE', ARRAY['alert_notifications']),
             -- People request runs; jobs end them.
             ('psp_web', 'UPDATE, DELETE', ARRAY['report_runs']),
+            -- People confirm bulk actions; jobs carry them out.
+            ('psp_web', 'UPDATE, DELETE', ARRAY['bulk_action_batches']),
+            ('psp_web', 'INSERT, UPDATE, DELETE', ARRAY['bulk_action_skips']),
+            ('psp_worker', 'INSERT', ARRAY['bulk_actions', 'bulk_action_batches']),
             ('psp_worker', 'INSERT, UPDATE', ARRAY['idempotent_requests', 'sessions', 'saved_views']),
             -- It signs cursors and tickets of the web processes.
             ('psp_worker', 'SELECT, INSERT, UPDATE, DELETE', ARRAY['cursor_key'])

@@ -9,6 +9,7 @@ use psp_dashboard::domain::job::JobKind;
 use psp_dashboard::domain::job::attempt::{ClaimedJob, Outcome};
 use psp_dashboard::domain::reconciliation::tally::TallyMismatch;
 use psp_dashboard::operations::alerts::DeliveryError;
+use psp_dashboard::operations::bulk_actions::run::BulkRunError;
 use psp_dashboard::operations::export::exporter::ExportError;
 use psp_dashboard::operations::export::lines::StreamError;
 use psp_dashboard::operations::export::run::ExportRunError;
@@ -42,6 +43,8 @@ pub enum JobError {
     Notification(DeliveryError),
     #[error(transparent)]
     Report(ReportDeliveryError),
+    #[error(transparent)]
+    BulkAction(BulkRunError),
     #[error("the job panicked ({0}): this is a bug, please report it")]
     Panicked(String),
     #[error("no worker of this release knows jobs of kind {0}: deploy a release that does, or cancel the job")]
@@ -62,6 +65,7 @@ impl JobError {
                 | ExportRunError::Export(ExportError::Columns(_)),
             )
             | Self::Reconciliation(_)
+            | Self::BulkAction(_)
             | Self::Notification(DeliveryError::Refused(_))
             | Self::Arguments(_)
             | Self::UnknownKind(_) => Retry::Never,
@@ -125,6 +129,15 @@ impl From<ExportRunError> for JobError {
             | ExportRunError::Stream(StreamError::Db(error))
             | ExportRunError::Store(ExportStoreError::Db(error)) => Self::Database(error),
             error => Self::Export(error),
+        }
+    }
+}
+
+impl From<BulkRunError> for JobError {
+    fn from(error: BulkRunError) -> Self {
+        match error {
+            BulkRunError::Db(error) => Self::Database(error),
+            error => Self::BulkAction(error),
         }
     }
 }

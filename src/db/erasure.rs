@@ -161,6 +161,10 @@ pub async fn erase_texts(connection: &mut PgConnection, pattern: &str) -> Result
                   SET payload = regexp_replace(payload, $1, $2, 'gi'), response = regexp_replace(response, $1, $2, 'gi')
                 WHERE concat_ws(' ', payload, response) ~* $1),
            erased_reports AS (UPDATE report_runs SET error = regexp_replace(error, $1, $2, 'gi') WHERE error ~* $1),
+           erased_bulk_actions AS (
+               UPDATE bulk_actions
+                  SET filter = erase_strings(filter, $1, $2), changes = erase_strings(changes, $1, $2)
+                WHERE concat_ws(' ', filter, changes) ~* $1),
            erased_alerts AS (UPDATE alerts SET note = regexp_replace(note, $1, $2, 'gi') WHERE note ~* $1)
            UPDATE discrepancies
               SET note = regexp_replace(note, $1, $2, 'gi'), assignee = regexp_replace(assignee, $1, $2, 'gi')

@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod alerts;
+pub mod bulk_actions;
 mod connection_checks;
 pub mod connection_limit;
 pub mod count;

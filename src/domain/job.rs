@@ -19,8 +19,8 @@ use super::transaction::Source;
 
 pub use kinds::{
     DELIVER_NOTIFICATION, DELIVER_REPORT, DELIVER_WEBHOOK, EVALUATE_ALERTS, EXPORT, HOUSEKEEPING, JobKind, KINDS,
-    REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, RUN_REPORT_SCHEDULES, SYNC_PAYSHACK,
-    SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength, SuspectPolicy,
+    REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, RUN_BULK_ACTION, RUN_REPORT_SCHEDULES,
+    SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, SuspectLength, SuspectPolicy,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -129,6 +129,13 @@ pub struct NotificationArgs {
 #[serde(deny_unknown_fields)]
 pub struct ReportArgs {
     pub run_id: Uuid,
+}
+
+/// The arguments of a `run-bulk-action` job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BulkActionArgs {
+    pub bulk_action_id: Uuid,
 }
 
 /// A job to enqueue.

@@ -5,8 +5,10 @@
 pub mod access;
 pub mod alerts;
 pub mod backoff;
+pub mod bulk_action;
 pub mod day;
 pub mod discrepancy;
+pub mod entity_tag;
 pub mod erasure;
 pub mod event;
 pub mod event_names;

@@ -73,6 +73,9 @@ string_enum! {
         ReportRuns = "report_runs",
         /// Personal ones, since their key was revoked or has expired.
         SavedViews = "saved_views",
+        /// That were not confirmed.
+        BulkPreviews = "bulk_previews",
+        BulkActions = "bulk_actions",
         /// The bytes of exports, wherever they are stored.
         ExportFiles = "export_files",
     }
@@ -98,12 +101,14 @@ impl ExpiringRows {
             // Longer than the nightly sweep of Vima looks back, even if it runs late.
             Self::CursorMarks => days(4).max(settings.vima_overlap + Duration::from_hours(1)),
             Self::IdempotentRequests => IDEMPOTENT_REQUEST_AGE,
+            // Much longer than they can be confirmed, so that a late confirmation is answered with "expired".
+            Self::BulkPreviews => Duration::from_hours(2),
             // It counts from the first byte, which may be hours older than the completion of the file.
             Self::ExportFiles => EXPORT_DOWNLOAD_TIME + Duration::from_hours(3),
             // Exports: much longer than the file, so that a late download is answered with "expired" instead of "not found".
             // Results: until then, what two runs of a day have found can be compared.
             // Sessions: until then, who was signed in can be looked up. Names may be e-mail addresses, so not longer.
-            // Deliveries: until then, they can be replayed.
+            // Deliveries: until then, they can be replayed. Bulk actions: until then, one that was stopped can be continued.
             // Views: no one can read them any more, but a key may have expired by mistake.
             Self::Ticks
             | Self::Exports
@@ -111,7 +116,8 @@ impl ExpiringRows {
             | Self::SupersededResults
             | Self::Sessions
             | Self::SavedViews
-            | Self::WebhookDeliveries => days(30),
+            | Self::WebhookDeliveries
+            | Self::BulkActions => days(30),
             // A record that could not be parsed may be a payment that is stored nowhere else, so a person gets 90 days to act.
             // It may also name a payer, so it is not kept longer. The runs that it names are kept as long.
             // Alerts and reports are compared over a quarter of a year.
@@ -135,7 +141,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 59] = {
+pub const RETENTION: [RetentionRule; 62] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -192,6 +198,9 @@ pub const RETENTION: [RetentionRule; 59] = {
         rule("alert_states", Bounded("the rules, and the projects and sources that they watch")),
         rule("alerts", Expires(&[Rows::Alerts])),
         rule("alert_notifications", DeletedWith("alerts")),
+        rule("bulk_actions", Expires(&[Rows::BulkPreviews, Rows::BulkActions])),
+        rule("bulk_action_batches", DeletedWith("bulk_actions")),
+        rule("bulk_action_skips", DeletedWith("bulk_actions")),
         rule("report_schedules", Bounded("the schedules that people create")),
         rule("report_runs", Expires(&[Rows::ReportRuns])),
         rule("saved_views", Expires(&[Rows::SavedViews])),

@@ -3,20 +3,47 @@
 //! Separate from the states ([`super::discrepancy`]), which runs change as well. An update is compared with the current
 //! values, so a repeated request writes nothing.
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::discrepancy::{DiscrepancyState, IllegalTransition};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<String>", into = "Option<String>")]
 pub enum Assignment {
     Unassigned,
     Person(String),
 }
 
-/// A requested change. Fields that are `None` stay unchanged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+impl From<Option<String>> for Assignment {
+    fn from(person: Option<String>) -> Self {
+        person.map_or(Self::Unassigned, Self::Person)
+    }
+}
+
+impl From<Assignment> for Option<String> {
+    fn from(assignment: Assignment) -> Self {
+        match assignment {
+            Assignment::Unassigned => None,
+            Assignment::Person(person) => Some(person),
+        }
+    }
+}
+
+/// A requested change. Fields that are `None` stay unchanged. Stored as JSON with bulk actions: the names in it must not change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriageUpdate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<DiscrepancyState>,
+    /// Null removes the assignee.
+    #[serde(rename = "assignee", default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub assignment: Option<Assignment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// Without it, null would count as absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Assignment>, D::Error> {
+    Assignment::deserialize(deserializer).map(Some)
 }
 
 /// The fields of a discrepancy that people change.
@@ -76,6 +103,19 @@ mod tests {
             ),
         ] {
             assert_eq!(before.apply(&update), Ok(after), "{update:?}");
+        }
+    }
+
+    #[test]
+    fn stored_updates_keep_their_json() {
+        for (json, assignment) in [
+            (r#"{"state":"resolved"}"#, None),
+            (r#"{"state":"resolved","assignee":null}"#, Some(Assignment::Unassigned)),
+            (r#"{"state":"resolved","assignee":"ada"}"#, Some(Assignment::Person("ada".to_owned()))),
+        ] {
+            let update: TriageUpdate = serde_json::from_str(json).expect(json);
+            assert_eq!((update.state, &update.assignment), (Some(DiscrepancyState::Resolved), &assignment), "{json}");
+            assert_eq!(serde_json::to_string(&update).expect("JSON"), json);
         }
     }
 

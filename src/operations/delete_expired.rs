@@ -19,7 +19,7 @@ use crate::db::reports::runs as report_runs;
 use crate::db::sync::{quarantine, runs, streams, unreadable_pages};
 use crate::db::transactions::exchange_rates;
 use crate::db::webhooks::deliveries;
-use crate::db::{DbError, events, exports, jobs, saved_views};
+use crate::db::{DbError, bulk_actions, events, exports, jobs, saved_views};
 use crate::domain::job::JobState;
 use crate::domain::retention::ExpiringRows;
 
@@ -78,6 +78,8 @@ async fn delete_batch(
         ExpiringRows::Alerts => log::prune(pool, time, limit).await?,
         ExpiringRows::ReportRuns => report_runs::prune(pool, time, limit).await?,
         ExpiringRows::SavedViews => saved_views::prune(pool, time, limit).await?,
+        ExpiringRows::BulkPreviews => bulk_actions::prune_previews(pool, time, limit).await?,
+        ExpiringRows::BulkActions => bulk_actions::prune(pool, time, limit).await?,
         ExpiringRows::ExportFiles => store.prune(time, limit).await?,
     })
 }

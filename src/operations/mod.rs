@@ -7,6 +7,7 @@ pub mod audit;
 pub mod backfill_usd;
 pub mod begin_history;
 pub mod begin_sync;
+pub mod bulk_actions;
 pub mod cancel_job;
 pub mod connect_servers;
 pub mod delete_expired;

@@ -90,7 +90,8 @@ pub async fn retry_job(
     Ok(retried)
 }
 
-async fn retry(
+/// Retries a locked job in the transaction of `connection`.
+pub(super) async fn retry(
     connection: &mut PgConnection,
     job_id: JobId,
     job: LockedJob,

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::audit::{AuditContext, AuditRecord};
 use crate::clock::Clock;
 use crate::db::DbError;
-use crate::db::discrepancies::updates::{self, DiscrepancyUpdate, UpdatedBy};
+use crate::db::discrepancies::updates::{self, DiscrepancyUpdate, LockedDiscrepancy, UpdatedBy};
 use crate::domain::discrepancy::{DiscrepancyState, IllegalTransition};
+use crate::domain::entity_tag::{EntityTag, Precondition, PreconditionFailed};
 use crate::domain::triage::{Triage, TriageUpdate};
 
 const ATTEMPTS: usize = 3;
@@ -28,6 +29,8 @@ pub enum UpdateError {
     #[error("{}; nothing was changed", join_first(.0.iter().map(|(id, illegal)| format!("{id}: {illegal}"))))]
     Illegal(Vec<(Uuid, IllegalTransition)>),
     #[error(transparent)]
+    Precondition(#[from] PreconditionFailed),
+    #[error(transparent)]
     Db(#[from] DbError),
 }
 
@@ -37,22 +40,23 @@ fn join_first(items: impl ExactSizeIterator<Item = String>) -> String {
     if others == 0 { named } else { format!("{named} and {others} more") }
 }
 
-/// Applies `update` to the discrepancies `ids`, and returns how many it changed. Those that are not in the scope of the caller count
-/// as unknown.
+/// Applies `update` to the discrepancies `ids`, each of which meets `precondition`, and returns how many it changed. Those that are
+/// not in the scope of the caller count as unknown.
 pub async fn update_discrepancies(
     pool: &PgPool,
     clock: &dyn Clock,
     ids: &BTreeSet<Uuid>,
     update: &TriageUpdate,
+    precondition: &Precondition,
     audit: &AuditContext,
 ) -> Result<usize, UpdateError> {
-    let mut result = try_update(pool, clock, ids, update, audit).await;
+    let mut result = try_update(pool, clock, ids, update, precondition, audit).await;
     for _ in 1..ATTEMPTS {
         // A run locks discrepancies in no fixed order, so the database may abort one of two that wait for each other.
         if !matches!(result, Err(UpdateError::Db(DbError::Conflict(_)))) {
             break;
         }
-        result = try_update(pool, clock, ids, update, audit).await;
+        result = try_update(pool, clock, ids, update, precondition, audit).await;
     }
     let discrepancies = result?;
     if discrepancies > 0 {
@@ -67,6 +71,7 @@ async fn try_update(
     clock: &dyn Clock,
     ids: &BTreeSet<Uuid>,
     update: &TriageUpdate,
+    precondition: &Precondition,
     audit: &AuditContext,
 ) -> Result<usize, UpdateError> {
     let sorted_ids: Vec<Uuid> = ids.iter().copied().collect();
@@ -80,6 +85,9 @@ async fn try_update(
     let unknown: Vec<Uuid> = ids.difference(&known).copied().collect();
     if !unknown.is_empty() {
         return Err(UpdateError::NotFound(unknown));
+    }
+    for discrepancy in &found {
+        precondition.check(EntityTag::of_version(discrepancy.version))?;
     }
     let updated = apply(found, update)?;
     if !updated.is_empty() {
@@ -105,9 +113,9 @@ fn audit_record(updated: &[DiscrepancyUpdate], update: &TriageUpdate) -> AuditRe
         .with_change(side(|update| &update.from), side(|update| &update.to))
 }
 
-fn apply(found: Vec<(Uuid, Triage)>, update: &TriageUpdate) -> Result<Vec<DiscrepancyUpdate>, UpdateError> {
+fn apply(found: Vec<LockedDiscrepancy>, update: &TriageUpdate) -> Result<Vec<DiscrepancyUpdate>, UpdateError> {
     let (mut updated, mut illegal) = (vec![], vec![]);
-    for (id, from) in found {
+    for LockedDiscrepancy { id, triage: from, .. } in found {
         match from.apply(update) {
             Ok(Some(to)) => updated.push(DiscrepancyUpdate { id, from, to }),
             Ok(None) => {}

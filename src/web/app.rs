@@ -14,6 +14,7 @@ use super::access::me::MeApi;
 use super::access::oidc::OidcApi;
 use super::access::session::SessionApi;
 use super::alerts;
+use super::bulk_actions::BulkActionsApi;
 use super::events::{self, FeedError, Hub, ServerFeed};
 use super::export;
 use super::health::HealthApi;
@@ -24,6 +25,7 @@ use super::http::openapi::{self, Document};
 use super::http::parameters::KnownParameters;
 use super::http::server;
 use super::jobs::JobsApi;
+use super::jobs::bulk_actions::JobBulkActionsApi;
 use super::jobs::queues::QueuesApi;
 use super::jobs::schedule::ScheduleApi;
 use super::metrics;
@@ -82,7 +84,7 @@ fn versioned() -> impl OpenApi + 'static {
         SyncApi,
         QuarantineApi,
         reconciliation::operations(),
-        JobsApi,
+        (JobsApi, JobBulkActionsApi, BulkActionsApi),
         QueuesApi,
         ScheduleApi,
         payshack::operations(),

@@ -6,6 +6,7 @@
 mod access;
 mod alerts;
 pub mod app;
+mod bulk_actions;
 pub mod events;
 mod export;
 mod filters;

@@ -42,11 +42,14 @@ async fn roles_may_not_do_more_than_their_programs_need() {
         "SELECT session FROM provider_sessions",
         "DELETE FROM jobs",
         "UPDATE cursor_key SET key = key",
+        "DELETE FROM bulk_action_batches",
+        "INSERT INTO bulk_action_skips SELECT * FROM bulk_action_skips",
     ];
     assert_refused(&Role::Web.url(&servers.database_url), &by_web).await;
     let by_worker = [
         "SELECT key FROM cursor_key",
         "UPDATE api_keys SET role = 'admin'",
+        "INSERT INTO bulk_actions SELECT * FROM bulk_actions",
         "DELETE FROM api_keys",
         "UPDATE audit_log SET details = '{}'",
     ];

@@ -79,6 +79,10 @@ const TEXTS: &str = r#"
             'wrote to payer7@example.com today', now(), gen_random_uuid(), now());
     INSERT INTO discrepancy_changes (discrepancy_id, changed_at, changed_by, from_state, to_state, note)
     VALUES ('00000000-0000-0000-0000-000000000007', now(), 'ada', 'open', 'acknowledged', 'PAYER7@example.com called');
+    INSERT INTO bulk_actions (id, kind, filter, changes, token_hash, requested_by_key, requested_by, role, item_count, created_at,
+                              expires_at)
+    VALUES (gen_random_uuid(), 'update_discrepancies', '{"assignee": ["payer7@example.com"]}', '{"note": "wrote to payer7@example.com"}',
+            'a', gen_random_uuid(), 'ada', 'admin', 0, now(), now());
     INSERT INTO export_pieces (file, number, bytes, created_at) VALUES ('file', 0, 'payer7@example.com', now());
     INSERT INTO exports (id, job_id, name, format, wanted, requested_by, role, file_name, created_at, stored_as)
     VALUES (gen_random_uuid(), gen_random_uuid(), 'transactions', 'csv', '{}', 'ada', 'admin', 'a.csv', now(), 'file')"#;
@@ -99,6 +103,7 @@ async fn person_is_erased_everywhere_and_totals_stay() {
     assert!(dry.status.success() && dry.stdout.contains("2 payments") && dry.stdout.contains("--yes"), "{dry:?}");
     let tables = [
         "audit_log",
+        "bulk_actions",
         "discrepancies",
         "discrepancy_changes",
         "export_pieces",

@@ -23,7 +23,7 @@ enum Coverage {
     List(String),
     /// It returns one object: of the own project, and of the hidden one.
     Object([String; 2]),
-    /// Another test covers it: of this file, of `explanations`, or of `reports`.
+    /// Another test covers it: of this file, of `bulk_actions`, of `explanations`, or of `reports`.
     Elsewhere,
 }
 
@@ -56,6 +56,9 @@ async fn coverage(test: &TwoProjects, policy: &Policy) -> Coverage {
         | "streamEvents"
         | "openWebSocket"
         | "openWebSocketAlias"
+        | "listBulkActions"
+        | "getBulkAction"
+        | "listSkippedItems"
         | "listReportSchedules"
         | "getReportSchedule"
         | "listReportRuns" => Coverage::Elsewhere,

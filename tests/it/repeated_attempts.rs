@@ -7,8 +7,8 @@ use chrono::{Days, NaiveDate};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::domain::job::{
     DELIVER_NOTIFICATION, DELIVER_REPORT, DELIVER_WEBHOOK, EVALUATE_ALERTS, EXPORT, HOUSEKEEPING, JobKind, KINDS,
-    NewJob, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, RUN_REPORT_SCHEDULES, SYNC_PAYSHACK,
-    SYNC_PAYSHACK_METADATA, SYNC_VIMA, Trigger,
+    NewJob, REBUILD_ROLLUPS, RECONCILE, REFRESH_FX_RATES, REPLAY_QUARANTINE, RUN_BULK_ACTION, RUN_REPORT_SCHEDULES,
+    SYNC_PAYSHACK, SYNC_PAYSHACK_METADATA, SYNC_VIMA, Trigger,
 };
 use psp_dashboard::operations::enqueue_job::enqueue_job;
 use serde_json::{Value, json};
@@ -109,6 +109,20 @@ fn cases(day: NaiveDate) -> Vec<Case> {
         ),
         // It was delivered already.
         Case::new(&DELIVER_REPORT, json!({"run_id": Uuid::from_u128(12)})),
+        // One job is cancelled, another one has changed.
+        Case::new(&RUN_BULK_ACTION, json!({"bulk_action_id": Uuid::from_u128(13)})).prepare(
+            "INSERT INTO bulk_actions (id, kind, filter, token_hash, requested_by_key, requested_by, role, item_count, created_at,
+                                       expires_at, confirmed_at, job_id)
+             VALUES ('00000000-0000-0000-0000-00000000000d', 'cancel_jobs', '{}', 'a', gen_random_uuid(), 'ada', 'operator', 2, now(),
+                     now(), now(), gen_random_uuid());
+             WITH due_tomorrow AS (
+                 INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, due_at, max_attempts, created_at)
+                 SELECT gen_random_uuid(), 'housekeeping', '{}', 'maintenance', 10, 'scheduled', 'api', now() + interval '1 day', 1,
+                        now() FROM generate_series(1, 2)
+                 RETURNING id)
+             INSERT INTO bulk_action_batches (action_id, batch, item_ids, versions)
+             SELECT '00000000-0000-0000-0000-00000000000d', 0, array_agg(id), ARRAY['scheduled.0', 'queued.0'] FROM due_tomorrow",
+        ),
         Case::new(&REFRESH_FX_RATES, json!({})).reads_again(&[]),
         Case::new(&REBUILD_ROLLUPS, json!({})).prepare(
             "UPDATE metric_cells SET count = count + 1

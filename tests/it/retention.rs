@@ -165,6 +165,23 @@ fn insert(rows: ExpiringRows) -> &'static str {
              SELECT gen_random_uuid(), '', 'jobs', '{}', false, owner::uuid, '', now(), now()
                FROM unnest(ARRAY['00000000-0000-0000-0000-000000000008', '00000000-0000-0000-0000-000000000009']) AS owner"
         }
+        ExpiringRows::BulkPreviews => {
+            "INSERT INTO bulk_actions (id, kind, filter, token_hash, requested_by_key, requested_by, role, item_count, created_at,
+                                       expires_at)
+             SELECT gen_random_uuid(), 'retry_jobs', '{}', sha256(age::text::bytea), gen_random_uuid(), 'ada', 'admin', 0, now() - age,
+                    now()
+               FROM (VALUES (interval '3 hours'), (interval '1 hour')) AS preview (age)"
+        }
+        ExpiringRows::BulkActions => {
+            "INSERT INTO bulk_actions (id, kind, filter, token_hash, requested_by_key, requested_by, role, item_count, created_at,
+                                       expires_at, confirmed_at, job_id)
+             SELECT gen_random_uuid(), 'retry_jobs', '{}', sha256(age::text::bytea), gen_random_uuid(), 'ada', 'admin', 2, now() - age,
+                    now(), now() - age, gen_random_uuid()
+               FROM (VALUES (interval '31 days'), (interval '29 days')) AS action (age);
+             INSERT INTO bulk_action_batches (action_id, batch, item_ids, versions)
+             SELECT id, 0, ARRAY[id], ARRAY['1'] FROM bulk_actions;
+             INSERT INTO bulk_action_skips (action_id, item_id, reason, detail) SELECT id, id, 'gone', '' FROM bulk_actions"
+        }
         ExpiringRows::ExportFiles => {
             "INSERT INTO export_pieces (file, number, bytes, created_at)
              VALUES ('old', 0, '', now() - interval '28 hours'), ('new', 0, '', now() - interval '26 hours')"

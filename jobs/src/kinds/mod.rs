@@ -10,6 +10,7 @@ pub mod rebuild_rollups;
 pub mod reconcile;
 pub mod refresh_fx_rates;
 pub mod replay_quarantine;
+pub mod run_bulk_action;
 pub mod run_report_schedules;
 pub mod sync_payshack;
 pub mod sync_payshack_metadata;
@@ -32,6 +33,7 @@ pub const REGISTRY: Registry = registry![
     deliver_notification::DeliverNotification,
     run_report_schedules::RunReportSchedules,
     deliver_report::DeliverReport,
+    run_bulk_action::RunBulkAction,
     refresh_fx_rates::RefreshFxRates,
     rebuild_rollups::RebuildRollups,
     housekeeping::Housekeeping,

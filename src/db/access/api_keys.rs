@@ -8,6 +8,7 @@ use crate::db::DbError;
 use crate::db::types::read_name;
 use crate::domain::access::key::{AllowedNetworks, KeyEnd};
 use crate::domain::access::{KeyId, Principal, ProjectScope, Role};
+use crate::domain::entity_tag::EntityTag;
 
 #[derive(Debug, Clone)]
 pub struct NewKey<'key> {
@@ -40,9 +41,15 @@ pub struct IssuedKey {
     /// Accurate to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
     pub replaced_by: Option<Uuid>,
+    pub version: i64,
 }
 
 impl IssuedKey {
+    #[must_use]
+    pub fn etag(&self) -> EntityTag {
+        EntityTag::of_version(self.version)
+    }
+
     /// Why it is not accepted at `now`; `None` if it is.
     #[must_use]
     pub fn end(&self, now: DateTime<Utc>) -> Option<KeyEnd> {
@@ -92,7 +99,7 @@ pub async fn list(executor: impl PgExecutor<'_>) -> Result<Vec<IssuedKey>, DbErr
     let rows = sqlx::query_as!(
         KeyRow,
         r#"SELECT id, name, role, projects, allowed_networks, prefix, created_at, created_by, expires_at, last_used_at,
-                  replaced_by
+                  replaced_by, version
              FROM api_keys WHERE revoked_at IS NULL ORDER BY created_at, id"#
     )
     .fetch_all(executor)
@@ -100,12 +107,26 @@ pub async fn list(executor: impl PgExecutor<'_>) -> Result<Vec<IssuedKey>, DbErr
     rows.into_iter().map(IssuedKey::try_from).collect()
 }
 
+/// One that was not revoked.
+pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<IssuedKey>, DbError> {
+    let row = sqlx::query_as!(
+        KeyRow,
+        r#"SELECT id, name, role, projects, allowed_networks, prefix, created_at, created_by, expires_at, last_used_at,
+                  replaced_by, version
+             FROM api_keys WHERE id = $1 AND revoked_at IS NULL"#,
+        id
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(IssuedKey::try_from).transpose()
+}
+
 /// [`list`], and locks the rows until the end of the transaction, so that decisions about them are made one after the other.
 pub async fn lock(connection: &mut PgConnection) -> Result<Vec<IssuedKey>, DbError> {
     let rows = sqlx::query_as!(
         KeyRow,
         r#"SELECT id, name, role, projects, allowed_networks, prefix, created_at, created_by, expires_at, last_used_at,
-                  replaced_by
+                  replaced_by, version
              FROM api_keys WHERE revoked_at IS NULL ORDER BY created_at, id FOR UPDATE"#
     )
     .fetch_all(connection)
@@ -125,6 +146,7 @@ struct KeyRow {
     expires_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
     replaced_by: Option<Uuid>,
+    version: i64,
 }
 
 impl TryFrom<KeyRow> for IssuedKey {
@@ -143,6 +165,7 @@ impl TryFrom<KeyRow> for IssuedKey {
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             replaced_by: row.replaced_by,
+            version: row.version,
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::alerts::condition::{Condition, ConditionKind};
 use crate::domain::alerts::hysteresis::HoldTimes;
 use crate::domain::alerts::parameters::Parameters;
 use crate::domain::alerts::rule::{RuleProperties, Severity};
+use crate::domain::entity_tag::EntityTag;
 use crate::domain::transaction::Source;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,14 @@ pub struct AlertRule {
     pub created_at: DateTime<Utc>,
     pub created_by: String,
     pub updated_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+impl AlertRule {
+    #[must_use]
+    pub fn etag(&self) -> EntityTag {
+        EntityTag::of_version(self.version)
+    }
 }
 
 struct RuleRow {
@@ -43,6 +52,7 @@ struct RuleRow {
     created_at: DateTime<Utc>,
     created_by: String,
     updated_at: DateTime<Utc>,
+    version: i64,
 }
 
 fn condition(kind: String, parameters: Value) -> Result<Condition, DbError> {
@@ -77,6 +87,7 @@ impl TryFrom<RuleRow> for AlertRule {
             created_at: row.created_at,
             created_by: row.created_by,
             updated_at: row.updated_at,
+            version: row.version,
         })
     }
 }
@@ -160,7 +171,7 @@ pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Aler
     let row = sqlx::query_as!(
         RuleRow,
         r#"SELECT id, name, description, severity, kind, parameters, projects, source, for_minutes, clear_minutes,
-                  max_lag_minutes, enabled, muted_until, created_at, created_by, updated_at,
+                  max_lag_minutes, enabled, muted_until, created_at, created_by, updated_at, version,
                   (SELECT count(*) FROM alerts WHERE rule_id = alert_rules.id AND resolved_at IS NULL) AS "open_alerts!"
              FROM alert_rules WHERE id = $1"#,
         id
@@ -184,7 +195,7 @@ pub async fn list(pool: &PgPool, window: &PageWindow<TimeCursor>) -> Result<Vec<
     let rows = sqlx::query_as!(
         RuleRow,
         r#"SELECT id, name, description, severity, kind, parameters, projects, source, for_minutes, clear_minutes,
-                  max_lag_minutes, enabled, muted_until, created_at, created_by, updated_at,
+                  max_lag_minutes, enabled, muted_until, created_at, created_by, updated_at, version,
                   (SELECT count(*) FROM alerts WHERE rule_id = alert_rules.id AND resolved_at IS NULL) AS "open_alerts!"
              FROM alert_rules
             WHERE (created_at, id) < (COALESCE($1::timestamptz, 'infinity'), $2::uuid)
@@ -205,7 +216,8 @@ pub async fn list_enabled(pool: &PgPool) -> Result<Vec<AlertRule>, DbError> {
     let rows = sqlx::query_as!(
         RuleRow,
         r#"SELECT id, name, description, severity, kind, parameters, projects, source, for_minutes, clear_minutes,
-                  max_lag_minutes, enabled, muted_until, created_at, created_by, updated_at, 0::bigint AS "open_alerts!"
+                  max_lag_minutes, enabled, muted_until, created_at, created_by, updated_at, version,
+                  0::bigint AS "open_alerts!"
              FROM alert_rules WHERE enabled ORDER BY created_at, id"#
     )
     .fetch_all(pool)

@@ -18,6 +18,7 @@ use super::reconciliation::facts::{self, Facts};
 use crate::db::types::names;
 use crate::domain::access::ProjectScope;
 use crate::domain::discrepancy::DiscrepancyState;
+use crate::domain::entity_tag::EntityTag;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus};
 
 /// An empty list matches every value.
@@ -101,6 +102,7 @@ pub struct Discrepancy {
     pub first_seen_at: DateTime<Utc>,
     pub resolved_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    pub version: i64,
     /// The last run that found it.
     pub run_id: Uuid,
     /// The time as of which that run judged.
@@ -116,6 +118,11 @@ pub struct DiscrepancyCursor {
 
 impl Discrepancy {
     #[must_use]
+    pub fn etag(&self) -> EntityTag {
+        EntityTag::of_version(self.version)
+    }
+
+    #[must_use]
     pub fn cursor(&self) -> DiscrepancyCursor {
         DiscrepancyCursor { recon_date: self.recon_date, id: self.id }
     }
@@ -124,12 +131,12 @@ impl Discrepancy {
 /// Selects [`Discrepancy`] rows. More conditions may follow `condition`.
 fn select_where(condition: &str) -> QueryBuilder<Postgres> {
     QueryBuilder::new(format!(
-        "SELECT discrepancies.id, recon_date, key, {}, state, assignee, note, first_seen_at, resolved_at, created_at, \
+        "SELECT discrepancies.id, recon_date, key, {}, state, assignee, note, first_seen_at, resolved_at, created_at, version, \
              COALESCE(last_run_id, latest.run_id, first_run_id) AS run_id, \
              COALESCE(last_seen_at, latest.judged_at, first_seen_at) AS last_seen_at \
            FROM discrepancies LEFT JOIN LATERAL ( \
                SELECT id AS run_id, as_of AS judged_at FROM reconciliation_runs AS runs \
-                WHERE runs.recon_date = discrepancies.recon_date AND version IS NOT NULL ORDER BY version DESC LIMIT 1 \
+                WHERE runs.recon_date = discrepancies.recon_date AND runs.version IS NOT NULL ORDER BY runs.version DESC LIMIT 1 \
            ) AS latest ON true WHERE {condition}",
         facts::COLUMNS
     ))

@@ -13,16 +13,27 @@ use crate::db::types::column;
 use crate::domain::access::ProjectScope;
 use crate::domain::triage::Triage;
 
+/// A row that no other transaction changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedDiscrepancy {
+    pub id: Uuid,
+    pub triage: Triage,
+    pub version: i64,
+}
+
 /// Locks rows until the transaction ends. Sorted by id.
-pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, Triage)>, DbError> {
+pub async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<LockedDiscrepancy>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT id, state, assignee, note FROM discrepancies WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
+        r#"SELECT id, state, assignee, note, version FROM discrepancies WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
         ids
     )
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|row| Ok((row.id, Triage { state: row.state.try_into()?, assignee: row.assignee, note: row.note })))
+        .map(|row| {
+            let triage = Triage { state: row.state.try_into()?, assignee: row.assignee, note: row.note };
+            Ok(LockedDiscrepancy { id: row.id, triage, version: row.version })
+        })
         .collect()
 }
 

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::domain::job::{JobId, JobState, Priority};
@@ -43,17 +44,36 @@ pub struct LockedJob {
     pub state: JobState,
     /// A request with the same kind and key joins an unfinished job instead of adding one.
     pub unique_key: Option<String>,
+    /// It increases with every claim.
+    pub epoch: i64,
+}
+
+impl LockedJob {
+    /// What distinguishes it from the same job earlier or later, as in the snapshot of a bulk action.
+    #[must_use]
+    pub fn version(&self) -> String {
+        format!("{}.{}", self.state.as_str(), self.epoch)
+    }
 }
 
 pub async fn lock(connection: &mut PgConnection, job_id: JobId) -> Result<Option<LockedJob>, DbError> {
-    let row = sqlx::query!("SELECT kind, args, queue, state, unique_key FROM jobs WHERE id = $1 FOR UPDATE", job_id.0)
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| {
+    Ok(lock_all(connection, &[job_id.0]).await?.pop().map(|(_, job)| job))
+}
+
+/// Locks jobs until the end of the transaction. Sorted by id.
+pub async fn lock_all(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(JobId, LockedJob)>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, kind, args, queue, state, unique_key, epoch FROM jobs WHERE id = ANY($1) ORDER BY id FOR UPDATE"#,
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let jobs = rows.into_iter().map(|row| {
         let state = JobState::try_from(row.state)?;
-        Ok(LockedJob { kind: row.kind, args: row.args, queue: row.queue, state, unique_key: row.unique_key })
-    })
-    .transpose()
+        let (kind, args, queue, unique_key, epoch) = (row.kind, row.args, row.queue, row.unique_key, row.epoch);
+        Ok((JobId(row.id), LockedJob { kind, args, queue, state, unique_key, epoch }))
+    });
+    jobs.collect()
 }
 
 /// Makes a job that waits for its due time due now, with the priority of a person's request.

@@ -72,9 +72,7 @@ pub async fn list(
     window: &PageWindow<TimeCursor>,
 ) -> Result<Vec<ListedJob>, DbError> {
     let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM jobs WHERE true"));
-    for (column, values) in filter.conditions() {
-        push_condition(&mut query, column, values);
-    }
+    filter.push(&mut query);
     window.push_newest_first(&mut query, "created_at");
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
@@ -97,6 +95,13 @@ pub async fn count(pool: &PgPool, filter: &JobFilter) -> Result<Count, DbError> 
 }
 
 impl JobFilter {
+    /// Adds every condition.
+    pub(in crate::db) fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        for (column, values) in self.conditions() {
+            push_condition(query, column, values);
+        }
+    }
+
     /// The conditions by column, the most selective first. Most jobs have succeeded, so that any other state is rarer than a kind;
     /// a queue holds several kinds.
     fn conditions(&self) -> Vec<(&'static str, Vec<&'static str>)> {
@@ -159,6 +164,13 @@ pub struct JobAttempt {
     pub finished_at: Option<DateTime<Utc>>,
     pub outcome: Option<AttemptOutcome>,
     pub error: Option<String>,
+}
+
+/// Sorted by id.
+pub async fn list_by_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<ListedJob>, DbError> {
+    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM jobs WHERE id = ANY("));
+    query.push_bind(ids).push(") ORDER BY id");
+    Ok(query.build_query_as().fetch_all(pool).await?)
 }
 
 /// Oldest first.

@@ -10,6 +10,7 @@ use crate::db::page::{PageWindow, TimeCursor};
 use crate::db::types::read_name;
 use crate::domain::access::key::KeyEnd;
 use crate::domain::access::{KeyId, Principal, ProjectScope, Role};
+use crate::domain::entity_tag::EntityTag;
 use crate::domain::reports::period::Period;
 use crate::domain::reports::schedule::{
     Destination, DestinationKind, Language, ReportContent, ReportKind, ScheduleProperties, ScheduledExport,
@@ -28,6 +29,14 @@ pub struct ReportSchedule {
     pub stopped_reason: Option<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+impl ReportSchedule {
+    #[must_use]
+    pub fn etag(&self) -> EntityTag {
+        EntityTag::of_version(self.version)
+    }
 }
 
 struct ScheduleRow {
@@ -53,6 +62,7 @@ struct ScheduleRow {
     projects: Option<Vec<String>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    version: i64,
 }
 
 fn content(row: &ScheduleRow) -> Result<ReportContent, DbError> {
@@ -114,6 +124,7 @@ impl TryFrom<ScheduleRow> for ReportSchedule {
             stopped_reason: row.stopped_reason,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            version: row.version,
         })
     }
 }
@@ -129,15 +140,17 @@ fn address(destination: &Destination) -> (Option<Uuid>, Option<Vec<String>>, Opt
     }
 }
 
-/// Inserts a schedule, or replaces everything but its creation. A stored reason for its stop is cleared if it is enabled.
-pub async fn upsert(connection: &mut PgConnection, schedule: &ReportSchedule) -> Result<(), DbError> {
-    let ReportSchedule { id, properties, owner, next_run_at, stopped_reason, created_at, updated_at } = schedule;
+/// Inserts a schedule, or replaces everything but its creation, and returns its version. A stored reason for its stop is cleared if it
+/// is enabled.
+pub async fn upsert(connection: &mut PgConnection, schedule: &ReportSchedule) -> Result<i64, DbError> {
+    let ReportSchedule { id, properties, owner, next_run_at, stopped_reason, created_at, updated_at, version: _ } =
+        schedule;
     let export = match &properties.content {
         ReportContent::Digest => None,
         ReportContent::Export(export) => Some(export),
     };
     let (webhook_id, recipients, folder) = address(&properties.destination);
-    sqlx::query!(
+    let version = sqlx::query_scalar!(
         r#"INSERT INTO report_schedules (id, name, kind, export_request, export_spec, period, language, cron, timezone, destination,
                                          webhook_id, recipients, folder, enabled, stopped_reason, next_run_at, owner_key, owner, role,
                                          projects, created_at, updated_at)
@@ -148,7 +161,8 @@ pub async fn upsert(connection: &mut PgConnection, schedule: &ReportSchedule) ->
                timezone = excluded.timezone, destination = excluded.destination, webhook_id = excluded.webhook_id,
                recipients = excluded.recipients, folder = excluded.folder, enabled = excluded.enabled,
                stopped_reason = excluded.stopped_reason, next_run_at = excluded.next_run_at, owner_key = excluded.owner_key,
-               owner = excluded.owner, role = excluded.role, projects = excluded.projects, updated_at = excluded.updated_at"#,
+               owner = excluded.owner, role = excluded.role, projects = excluded.projects, updated_at = excluded.updated_at
+           RETURNING version"#,
         id,
         properties.name,
         properties.content.kind().as_str(),
@@ -172,9 +186,9 @@ pub async fn upsert(connection: &mut PgConnection, schedule: &ReportSchedule) ->
         created_at,
         updated_at
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(())
+    Ok(version)
 }
 
 /// Deletes a schedule and its runs.
@@ -187,7 +201,8 @@ pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Repo
     let row = sqlx::query_as!(
         ScheduleRow,
         r#"SELECT id, name, kind, export_request, export_spec, period, language, cron, timezone, destination, webhook_id, recipients,
-                  folder, enabled, stopped_reason, next_run_at, owner_key, owner, role, projects, created_at, updated_at
+                  folder, enabled, stopped_reason, next_run_at, owner_key, owner, role, projects, created_at, updated_at,
+                  version
              FROM report_schedules WHERE id = $1"#,
         id
     )
@@ -214,7 +229,8 @@ pub async fn list(
     let rows = sqlx::query_as!(
         ScheduleRow,
         r#"SELECT id, name, kind, export_request, export_spec, period, language, cron, timezone, destination, webhook_id, recipients,
-                  folder, enabled, stopped_reason, next_run_at, owner_key, owner, role, projects, created_at, updated_at
+                  folder, enabled, stopped_reason, next_run_at, owner_key, owner, role, projects, created_at, updated_at,
+                  version
              FROM report_schedules
             WHERE (created_at, id) < (COALESCE($1::timestamptz, 'infinity'), $2::uuid)
               AND ($5::text[] IS NULL OR projects <@ $5)

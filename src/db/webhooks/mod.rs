@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::DbError;
 use super::page::{PageWindow, TimeCursor};
 use super::types::read_name;
+use crate::domain::entity_tag::EntityTag;
 use crate::domain::subscription::Subscription;
 use crate::domain::transaction::Source;
 
@@ -43,6 +44,14 @@ pub struct Webhook {
     pub created_at: DateTime<Utc>,
     pub created_by: String,
     pub updated_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+impl Webhook {
+    #[must_use]
+    pub fn etag(&self) -> EntityTag {
+        EntityTag::of_version(self.version)
+    }
 }
 
 struct WebhookRow {
@@ -62,6 +71,7 @@ struct WebhookRow {
     created_at: DateTime<Utc>,
     created_by: String,
     updated_at: DateTime<Utc>,
+    version: i64,
 }
 
 impl TryFrom<WebhookRow> for Webhook {
@@ -87,6 +97,7 @@ impl TryFrom<WebhookRow> for Webhook {
             created_at: row.created_at,
             created_by: row.created_by,
             updated_at: row.updated_at,
+            version: row.version,
         })
     }
 }
@@ -142,7 +153,7 @@ pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Webh
     let row = sqlx::query_as!(
         WebhookRow,
         r#"SELECT id, url, description, events, sources, enabled, disabled_reason, disabled_at, previous_secret_until,
-                  failing_since, last_attempt_at, last_delivered_at, created_at, created_by, updated_at,
+                  failing_since, last_attempt_at, last_delivered_at, created_at, created_by, updated_at, version,
                   (SELECT count(*) FROM webhook_deliveries WHERE webhook_id = webhooks.id AND state = 'pending' AND ordered)
                       AS "pending!"
              FROM webhooks WHERE id = $1"#,
@@ -171,7 +182,7 @@ pub async fn list(pool: &PgPool, window: &PageWindow<TimeCursor>) -> Result<Vec<
     let rows = sqlx::query_as!(
         WebhookRow,
         r#"SELECT id, url, description, events, sources, enabled, disabled_reason, disabled_at, previous_secret_until,
-                  failing_since, last_attempt_at, last_delivered_at, created_at, created_by, updated_at,
+                  failing_since, last_attempt_at, last_delivered_at, created_at, created_by, updated_at, version,
                   (SELECT count(*) FROM webhook_deliveries WHERE webhook_id = webhooks.id AND state = 'pending' AND ordered)
                       AS "pending!"
              FROM webhooks

@@ -161,6 +161,17 @@ pub const DELIVER_REPORT: JobKind = JobKind {
     suspects: SuspectPolicy::Long,
 };
 
+/// Carries out a bulk action that a person has confirmed, a batch per transaction. Half a million jobs take some minutes.
+pub const RUN_BULK_ACTION: JobKind = JobKind {
+    name: "run-bulk-action",
+    queue: "bulk-actions",
+    timeout: Duration::from_hours(3),
+    max_attempts: 5,
+    backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_mins(2) },
+    limit_key: None,
+    suspects: SuspectPolicy::Long,
+};
+
 /// Deletes expired data.
 pub const HOUSEKEEPING: JobKind = JobKind {
     name: "housekeeping",
@@ -195,7 +206,7 @@ pub const REBUILD_ROLLUPS: JobKind = JobKind {
 };
 
 /// Every kind of job in production.
-pub const KINDS: [&JobKind; 14] = [
+pub const KINDS: [&JobKind; 15] = [
     &SYNC_VIMA,
     &SYNC_PAYSHACK,
     &SYNC_PAYSHACK_METADATA,
@@ -207,6 +218,7 @@ pub const KINDS: [&JobKind; 14] = [
     &DELIVER_NOTIFICATION,
     &RUN_REPORT_SCHEDULES,
     &DELIVER_REPORT,
+    &RUN_BULK_ACTION,
     &REFRESH_FX_RATES,
     &REBUILD_ROLLUPS,
     &HOUSEKEEPING,
@@ -288,6 +300,7 @@ mod tests {
             "replay-quarantine",
             "reconcile",
             "export",
+            "run-bulk-action",
             "sync-vima-days",
             "sync-payshack-days",
             "rebuild-rollups",

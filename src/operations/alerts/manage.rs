@@ -11,6 +11,7 @@ use crate::db::DbError;
 use crate::db::alerts::rules::AlertRule;
 use crate::db::alerts::{rules, states};
 use crate::domain::alerts::rule::RuleProperties;
+use crate::domain::entity_tag::Precondition;
 use crate::operations::audit::{AuditContext, AuditRecord};
 use crate::redis::Redis;
 
@@ -53,6 +54,7 @@ pub async fn update_rule<E: From<AlertError>>(
     pool: &PgPool,
     redis: &Redis,
     id: Uuid,
+    precondition: &Precondition,
     change: impl FnOnce(RuleProperties) -> Result<RuleProperties, E>,
     audit: &AuditContext,
     now: DateTime<Utc>,
@@ -60,6 +62,7 @@ pub async fn update_rule<E: From<AlertError>>(
     let mut transaction = pool.begin().await.map_err(DbError::from).map_err(AlertError::from)?;
     let locked = rules::lock(&mut transaction, id).await.map_err(AlertError::from)?;
     let before = locked.ok_or(AlertError::RuleNotFound)?;
+    precondition.check(before.etag()).map_err(AlertError::from)?;
     let after = change(before.properties.clone())?;
     let updating = async {
         rules::update(&mut transaction, id, &after, now).await?;
@@ -86,11 +89,13 @@ pub async fn delete_rule(
     pool: &PgPool,
     redis: &Redis,
     id: Uuid,
+    precondition: &Precondition,
     audit: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<AlertRule, AlertError> {
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
     let rule = rules::lock(&mut transaction, id).await?.ok_or(AlertError::RuleNotFound)?;
+    precondition.check(rule.etag())?;
     let mut announcements = Announcements::new(&rule, now);
     announcements.resolve_all(&mut transaction, "the rule was deleted").await?;
     rules::delete(&mut transaction, id).await?;

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::db::DbError;
 use crate::domain::alerts::rule::Channel;
+use crate::domain::entity_tag::PreconditionFailed;
 
 /// Why an action of a person was refused.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,8 @@ pub enum AlertError {
     Resolved,
     #[error("there are {0} alert rules already: delete those that are not needed")]
     TooMany(u64),
+    #[error(transparent)]
+    Precondition(#[from] PreconditionFailed),
     #[error(transparent)]
     Db(#[from] DbError),
 }

@@ -18,6 +18,7 @@ use crate::db::DbError;
 use crate::db::access::api_keys::{self, IssuedKey, NewKey};
 use crate::domain::access::key::{AllowedNetworks, KeyEnvironment};
 use crate::domain::access::{ProjectScope, Role};
+use crate::domain::entity_tag::PreconditionFailed;
 use crate::domain::secret::Secret;
 
 /// A new key, and the only copy of its text.
@@ -40,6 +41,8 @@ pub enum KeyError {
         "this is the last key with the role admin, so that nobody could manage keys any more: create another one first"
     )]
     LastAdmin,
+    #[error(transparent)]
+    Precondition(#[from] PreconditionFailed),
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -85,6 +88,8 @@ async fn issue(
         expires_at,
         last_used_at: None,
         replaced_by: None,
+        // As the database counts.
+        version: 1,
     };
     Ok(CreatedKey { issued, key: Secret::new(text) })
 }

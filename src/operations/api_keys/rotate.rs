@@ -9,6 +9,7 @@ use super::{CreatedKey, Grant, KeyError, described, issue, take};
 use crate::db::access::api_keys;
 use crate::db::{DbError, saved_views};
 use crate::domain::access::key::{KeyEnvironment, RotationOverlap, replacement_end};
+use crate::domain::entity_tag::Precondition;
 use crate::operations::audit::{AuditContext, AuditRecord};
 
 /// A key that was replaced.
@@ -24,11 +25,13 @@ pub async fn rotate_key(
     environment: KeyEnvironment,
     id: Uuid,
     overlap: RotationOverlap,
+    precondition: &Precondition,
     audit: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<RotatedKey, KeyError> {
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
     let old = take(&mut api_keys::lock(&mut transaction).await?, id)?;
+    precondition.check(old.etag())?;
     if let Some(replacement) = old.replaced_by {
         return Err(KeyError::Replaced(replacement));
     }

@@ -14,6 +14,7 @@ use crate::db::reports::runs::{self, ReportRun};
 use crate::db::reports::schedules::{self, ReportSchedule};
 use crate::db::{DbError, webhooks};
 use crate::domain::access::{Principal, ProjectScope};
+use crate::domain::entity_tag::Precondition;
 use crate::domain::job::DELIVER_REPORT;
 use crate::domain::reports::recipients::Address;
 use crate::domain::reports::schedule::{Destination, ReportContent, ScheduleProperties};
@@ -96,8 +97,9 @@ pub async fn create_schedule(
         stopped_reason: None,
         created_at: now,
         updated_at: now,
+        version: 0,
     };
-    schedules::upsert(&mut transaction, &schedule).await?;
+    let schedule = ReportSchedule { version: schedules::upsert(&mut transaction, &schedule).await?, ..schedule };
     let record =
         AuditRecord::succeeded(json!({"schedule_id": schedule.id})).with_change(None::<Value>, described(&schedule));
     audit.append(&mut transaction, &record, now).await?;
@@ -111,12 +113,14 @@ pub async fn update_schedule<E: From<ReportError>>(
     pool: &PgPool,
     id: Uuid,
     take_over: bool,
+    precondition: &Precondition,
     change: impl FnOnce(ScheduleProperties, &Principal) -> Result<ScheduleProperties, E>,
     audit: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<ReportSchedule, E> {
     let mut transaction = pool.begin().await.map_err(DbError::from).map_err(ReportError::from)?;
     let before = lock_schedule(&mut transaction, &audit.principal, id).await?;
+    precondition.check(before.etag()).map_err(ReportError::from)?;
     let owner = if take_over { Principal { session: None, ..audit.principal.clone() } } else { before.owner.clone() };
     let properties = change(before.properties.clone(), &owner)?;
     let updating = async {
@@ -134,7 +138,7 @@ pub async fn update_schedule<E: From<ReportError>>(
             updated_at: now,
             ..before.clone()
         };
-        schedules::upsert(&mut transaction, &after).await?;
+        let after = ReportSchedule { version: schedules::upsert(&mut transaction, &after).await?, ..after };
         let record =
             AuditRecord::succeeded(json!({"schedule_id": id})).with_change(described(&before), described(&after));
         audit.append(&mut transaction, &record, now).await?;
@@ -148,11 +152,13 @@ pub async fn update_schedule<E: From<ReportError>>(
 pub async fn delete_schedule(
     pool: &PgPool,
     id: Uuid,
+    precondition: &Precondition,
     audit: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<ReportSchedule, ReportError> {
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
     let schedule = lock_schedule(&mut transaction, &audit.principal, id).await?;
+    precondition.check(schedule.etag())?;
     schedules::delete(&mut transaction, id).await?;
     let record = AuditRecord::succeeded(json!({"schedule_id": id})).with_change(described(&schedule), None::<Value>);
     audit.append(&mut transaction, &record, now).await?;

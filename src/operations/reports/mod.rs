@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::db::reports::runs::{self, NewRun};
 use crate::db::{DbError, jobs};
 use crate::domain::access::key::KeyEnd;
+use crate::domain::entity_tag::PreconditionFailed;
 use crate::domain::export_quota::QuotaExceeded;
 use crate::domain::job::{JobId, NewJob, Trigger};
 use crate::operations::alerts::DeliveryError;
@@ -38,6 +39,8 @@ pub enum ReportError {
     NoWebhook,
     #[error("the owner's access has ended ({0}): change the schedule with take_over = true and a valid key")]
     OwnerEnded(KeyEnd),
+    #[error(transparent)]
+    Precondition(#[from] PreconditionFailed),
     #[error(transparent)]
     Db(#[from] DbError),
 }

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::db::DbError;
 use crate::db::webhooks::WebhookProperties;
 use crate::db::webhooks::deliveries::NewDelivery;
+use crate::domain::entity_tag::PreconditionFailed;
 use crate::domain::sealing::SealingKeys;
 use crate::domain::webhook::Message;
 use crate::domain::webhook::signature::SigningSecret;
@@ -46,6 +47,8 @@ pub enum WebhookError {
          psp-jobs, and restart them"
     )]
     NoKey,
+    #[error(transparent)]
+    Precondition(#[from] PreconditionFailed),
     #[error(transparent)]
     Db(#[from] DbError),
 }

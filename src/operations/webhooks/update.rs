@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{WebhookError, described};
 use crate::db::DbError;
 use crate::db::webhooks::{self, Webhook, WebhookProperties};
+use crate::domain::entity_tag::Precondition;
 use crate::domain::transaction::Source;
 use crate::operations::audit::{AuditContext, AuditRecord};
 
@@ -38,11 +39,14 @@ pub async fn update_webhook(
     pool: &PgPool,
     id: Uuid,
     update: WebhookUpdate,
+    precondition: &Precondition,
     audit: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<Webhook, WebhookError> {
     let mut transaction = pool.begin().await.map_err(DbError::from)?;
-    let before = webhooks::lock(&mut transaction, id).await?.ok_or(WebhookError::NotFound)?.properties;
+    let webhook = webhooks::lock(&mut transaction, id).await?.ok_or(WebhookError::NotFound)?;
+    precondition.check(webhook.etag())?;
+    let before = webhook.properties;
     let after = update.apply(before.clone());
     webhooks::update(&mut transaction, id, &after, now).await?;
     let webhook = webhooks::find(&mut *transaction, id).await?.ok_or(WebhookError::NotFound)?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use poem::web::Data;
+use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, OpenApi};
 use uuid::Uuid;
 
 use super::schema::{AlertRule, AlertRuleRequest};
@@ -15,6 +15,7 @@ use crate::operations::alerts::AlertError;
 use crate::operations::alerts::manage::{create_rule, delete_rule, update_rule};
 use crate::operations::audit::AuditContext;
 use crate::web::http::body::Body;
+use crate::web::http::entity_tag::{CreatedWithEtag, IfMatch, WithEtag};
 use crate::web::http::fails::{Fails, Failure};
 use crate::web::http::openapi::Tag;
 use crate::web::http::pagination::{Page, PageQuery, Window};
@@ -24,13 +25,6 @@ use crate::web::http::query::Query;
 use crate::web::state::State;
 
 const LISTING: &str = "alert rules";
-
-#[derive(ApiResponse)]
-enum CreateResponse {
-    /// The new rule.
-    #[oai(status = 201)]
-    Created(Json<AlertRule>),
-}
 
 pub(in crate::web) struct AlertRulesApi;
 
@@ -60,10 +54,10 @@ impl AlertRulesApi {
         state: Data<&Arc<State>>,
         audit: AuditContext,
         body: Body<AlertRuleRequest>,
-    ) -> Result<CreateResponse, Fails<AlertError>> {
+    ) -> Result<CreatedWithEtag<AlertRule>, Fails<AlertError>> {
         let rule = body.value.into_rule()?;
         let created = create_rule(&state.pool, &rule, &audit, state.clock.now()).await?;
-        Ok(CreateResponse::Created(Json(created.into())))
+        Ok(CreatedWithEtag(created.into()))
     }
 
     /// Get an alert rule
@@ -75,9 +69,9 @@ impl AlertRulesApi {
         state: Data<&Arc<State>>,
         /// The id of the rule.
         id: Path<Uuid>,
-    ) -> Result<Json<AlertRule>, Fails<AlertError>> {
+    ) -> Result<WithEtag<AlertRule>, Fails<AlertError>> {
         let rule = rules::find(&state.pool, id.0).await?.ok_or(AlertError::RuleNotFound)?;
-        Ok(Json(rule.into()))
+        Ok(WithEtag(rule.into()))
     }
 
     /// Update an alert rule
@@ -91,13 +85,15 @@ impl AlertRulesApi {
         audit: AuditContext,
         /// The id of the rule.
         id: Path<Uuid>,
+        /// Update only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         body: Body<AlertRuleRequest>,
-    ) -> Result<Json<AlertRule>, Fails<AlertError>> {
-        let now = state.clock.now();
-        let updated =
-            update_rule::<Problem>(&state.pool, &state.redis, id.0, |rule| body.value.change(rule), &audit, now)
-                .await?;
-        Ok(Json(updated.into()))
+    ) -> Result<WithEtag<AlertRule>, Fails<AlertError>> {
+        let State { pool, redis, clock, .. } = &***state;
+        let change = |rule| body.value.change(rule);
+        let updated = update_rule::<Problem>(pool, redis, id.0, &if_match.0, change, &audit, clock.now()).await?;
+        Ok(WithEtag(updated.into()))
     }
 
     /// Delete an alert rule
@@ -110,17 +106,23 @@ impl AlertRulesApi {
         audit: AuditContext,
         /// The id of the rule.
         id: Path<Uuid>,
+        /// Delete only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
     ) -> Result<Json<AlertRule>, Fails<AlertError>> {
-        Ok(Json(delete_rule(&state.pool, &state.redis, id.0, &audit, state.clock.now()).await?.into()))
+        let State { pool, redis, clock, .. } = &***state;
+        Ok(Json(delete_rule(pool, redis, id.0, &if_match.0, &audit, clock.now()).await?.into()))
     }
 }
 
 impl Failure for AlertError {
-    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+    const CODES: &'static [ProblemCode] =
+        &[ProblemCode::NotFound, ProblemCode::Conflict, ProblemCode::PreconditionFailed];
 
     fn into_problem(self) -> Problem {
         match self {
             Self::Db(error) => error.into(),
+            Self::Precondition(error) => error.into(),
             Self::RuleNotFound | Self::AlertNotFound => Problem::new(ProblemCode::NotFound, self.to_string()),
             Self::Resolved | Self::TooMany(_) => Problem::new(ProblemCode::Conflict, self.to_string()),
         }

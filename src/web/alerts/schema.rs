@@ -13,6 +13,7 @@ use crate::domain::alerts::rule::{AlertReason, RuleProperties, Severity};
 use crate::domain::job::{JobKind, KINDS};
 use crate::domain::money::Currency;
 use crate::domain::transaction::Source;
+use crate::web::http::entity_tag::Tagged;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::problem::Problem;
@@ -80,10 +81,19 @@ pub(super) struct AlertRule {
     created_by: String,
     /// When a person last changed it.
     updated_at: Time,
+    /// The version, for `If-Match` of a change: it changes when a person changes the rule, not with `open_alerts`.
+    etag: String,
+}
+
+impl Tagged for AlertRule {
+    fn etag(&self) -> Option<&str> {
+        Some(&self.etag)
+    }
 }
 
 impl From<rules::AlertRule> for AlertRule {
     fn from(rule: rules::AlertRule) -> Self {
+        let etag = rule.etag().to_string();
         let properties = rule.properties;
         let parameters = properties.condition.parameters();
         Self {
@@ -111,6 +121,7 @@ impl From<rules::AlertRule> for AlertRule {
             created_at: Time(rule.created_at),
             created_by: rule.created_by,
             updated_at: Time(rule.updated_at),
+            etag,
         }
     }
 }
@@ -137,6 +148,7 @@ impl Example for AlertRule {
             created_at: EXAMPLE_TIME,
             created_by: "ada".to_owned(),
             updated_at: EXAMPLE_TIME,
+            version: 3,
         }
         .into()
     }

@@ -1,5 +1,6 @@
 //! Filters that several resources share, such as a list and its export.
 
+pub(in crate::web) mod bulk;
 pub(in crate::web) mod discrepancies;
 pub(in crate::web) mod export;
 pub(crate) mod metrics;

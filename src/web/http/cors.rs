@@ -13,10 +13,10 @@ use poem::{Request, Response};
 
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, X-API-Key, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id, traceparent",
+    "Authorization, X-API-Key, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-Request-Id, traceparent",
 );
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "X-Request-Id, traceresponse, Location, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition, X-Total-Count, \
+    "X-Request-Id, traceresponse, Location, ETag, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition, X-Total-Count, \
      X-Ignored-Parameters",
 );
 /// Ten minutes: a new setting takes effect soon, and most calls of a dashboard need no preflight.

@@ -7,6 +7,7 @@ pub(crate) mod body;
 pub(crate) mod client_address;
 pub(crate) mod connection;
 pub(crate) mod cors;
+pub(crate) mod entity_tag;
 pub(crate) mod fails;
 pub(crate) mod fields;
 pub(crate) mod hardening;

@@ -1,5 +1,6 @@
 //! Jobs: listed, shown with their attempts, cancelled and retried.
 
+pub(in crate::web) mod bulk_actions;
 pub(crate) mod detail;
 pub(crate) mod query;
 pub(crate) mod queues;

@@ -13,11 +13,13 @@ use super::discrepancy_detail::DiscrepancyDetail;
 use super::discrepancy_update::{DiscrepanciesUpdate, DiscrepancyUpdate, UpdatedDiscrepancies};
 use crate::db::discrepancies;
 use crate::db::discrepancies::listing;
+use crate::domain::entity_tag::Precondition;
 use crate::operations::audit::AuditContext;
 use crate::operations::update_discrepancies::{UpdateError, update_discrepancies};
 use crate::web::filters::discrepancies::DiscrepancyQuery;
 use crate::web::http::auth::Caller;
 use crate::web::http::body::Body;
+use crate::web::http::entity_tag::{IfMatch, WithEtag};
 use crate::web::http::fails::{Fails, Failure, NotFound};
 use crate::web::http::openapi::Tag;
 use crate::web::http::pagination;
@@ -71,7 +73,8 @@ impl DiscrepanciesApi {
     ) -> Result<Json<UpdatedDiscrepancies>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = body.value.distinct_ids();
-        let updated = update_discrepancies(pool, &**clock, &ids, &body.value.update.into(), &audit).await?;
+        let updated =
+            update_discrepancies(pool, &**clock, &ids, &body.value.update.into(), &Precondition::None, &audit).await?;
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let found = listing::list_by_ids(pool, &ids, &caller.0.scope).await?;
         let items = found.into_iter().map(|found| Discrepancy::new(found, &state, caller.pii_access())).collect();
@@ -89,8 +92,8 @@ impl DiscrepanciesApi {
         caller: Caller,
         /// The id of the discrepancy.
         id: Path<Uuid>,
-    ) -> Result<Json<DiscrepancyDetail>, Fails<NotFound>> {
-        Ok(Json(DiscrepancyDetail::get(&state, &caller.0, id.0).await?))
+    ) -> Result<WithEtag<DiscrepancyDetail>, Fails<NotFound>> {
+        Ok(WithEtag(DiscrepancyDetail::get(&state, &caller.0, id.0).await?))
     }
 
     /// Update a discrepancy
@@ -99,7 +102,8 @@ impl DiscrepanciesApi {
     /// assignee. The state can change from `open` to `acknowledged`, `resolved` or `ignored`; from `acknowledged` to
     /// `open`, `resolved` or `ignored`; and from `resolved`, `ignored` or `auto_resolved` to `open`. Any other change
     /// of state is a 409. Every change is recorded in the history with its author and time; values that are already set
-    /// are not recorded again.
+    /// are not recorded again. `If-Match` with the `etag` of what was read prevents that a change by somebody else, or by a run, is
+    /// overwritten.
     #[oai(path = "/discrepancies/:id", method = "patch", operation_id = "moveDiscrepancy")]
     async fn update(
         &self,
@@ -107,22 +111,27 @@ impl DiscrepanciesApi {
         audit: AuditContext,
         /// The id of the discrepancy.
         id: Path<Uuid>,
+        /// Update only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         body: Body<DiscrepancyUpdate>,
-    ) -> Result<Json<DiscrepancyDetail>, Fails<UpdateError>> {
+    ) -> Result<WithEtag<DiscrepancyDetail>, Fails<UpdateError>> {
         let State { pool, clock, .. } = &***state;
         let ids = BTreeSet::from([id.0]);
-        update_discrepancies(pool, &**clock, &ids, &body.value.into(), &audit).await?;
-        Ok(Json(DiscrepancyDetail::get(&state, &audit.principal, id.0).await?))
+        update_discrepancies(pool, &**clock, &ids, &body.value.into(), &if_match.0, &audit).await?;
+        Ok(WithEtag(DiscrepancyDetail::get(&state, &audit.principal, id.0).await?))
     }
 }
 
 impl Failure for UpdateError {
-    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+    const CODES: &'static [ProblemCode] =
+        &[ProblemCode::NotFound, ProblemCode::Conflict, ProblemCode::PreconditionFailed];
 
     fn into_problem(self) -> Problem {
         match self {
             Self::NotFound(_) => Problem::new(ProblemCode::NotFound, self.to_string()),
             Self::Illegal(_) => Problem::new(ProblemCode::Conflict, self.to_string()),
+            Self::Precondition(error) => error.into(),
             Self::Db(error) => error.into(),
         }
     }

@@ -13,10 +13,12 @@ use uuid::Uuid;
 use super::facts::DiscrepancyFacts;
 use crate::db::discrepancies;
 use crate::domain::discrepancy::DiscrepancyState;
+use crate::domain::entity_tag::EntityTag;
 use crate::domain::masking::PiiAccess;
 use crate::domain::reconciliation::{DiscrepancyType, MatchStatus, age_in_days};
 use crate::domain::status::Status;
 use crate::web::filters::discrepancies::DiscrepancyMatchStatus;
+use crate::web::http::entity_tag::Tagged;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::{Money, Time};
 use crate::web::state::State;
@@ -56,6 +58,9 @@ pub(in crate::web) struct Discrepancy {
     details: Value,
     /// When the discrepancy was created.
     created_at: Time,
+    /// The version, for `If-Match` of an update: it changes when a person or a run changes the discrepancy, not with `age_days`,
+    /// `run_id` and `last_seen_at`.
+    etag: String,
 }
 
 impl Discrepancy {
@@ -67,6 +72,7 @@ impl Discrepancy {
     fn at(mut found: discrepancies::Discrepancy, zone: Tz, now: DateTime<Utc>) -> Self {
         let on = found.resolved_at.unwrap_or(now).with_timezone(&zone).date_naive();
         Self {
+            etag: found.etag().to_string(),
             id: found.id,
             recon_date: found.recon_date,
             run_id: found.run_id,
@@ -83,6 +89,12 @@ impl Discrepancy {
             age_days: age_in_days(found.recon_date, on),
             created_at: Time(found.created_at),
         }
+    }
+}
+
+impl Tagged for Discrepancy {
+    fn etag(&self) -> Option<&str> {
+        Some(&self.etag)
     }
 }
 
@@ -118,6 +130,7 @@ impl Example for Discrepancy {
             age_days: 1,
             details: json!({"amount": {"tolerance": "0.01"}}),
             created_at: Time(EXAMPLE_TIME),
+            etag: EntityTag::of_version(3).to_string(),
         }
     }
 }

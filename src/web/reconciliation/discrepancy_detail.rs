@@ -12,6 +12,7 @@ use crate::db::transactions::detail;
 use crate::domain::access::Principal;
 use crate::domain::discrepancy::DiscrepancyState;
 use crate::domain::masking::PiiAccess;
+use crate::web::http::entity_tag::Tagged;
 use crate::web::http::fails::NotFound;
 use crate::web::http::openapi::EXAMPLE_TIME;
 use crate::web::http::problem::Problem;
@@ -87,6 +88,12 @@ impl DiscrepancyDetail {
         let pii_access = PiiAccess::for_role(principal.role);
         let history = history.into_iter().map(|change| DiscrepancyChange::new(change, pii_access)).collect();
         Ok(Self { discrepancy: Discrepancy::new(found, state, pii_access), vima, payshack, history })
+    }
+}
+
+impl Tagged for DiscrepancyDetail {
+    fn etag(&self) -> Option<&str> {
+        self.discrepancy.etag()
     }
 }
 

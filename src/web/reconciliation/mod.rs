@@ -1,5 +1,6 @@
 //! Reconciliation: runs and their results, the summary of a day, and discrepancies.
 
+mod bulk_actions;
 mod day_figures;
 mod discrepancies;
 mod discrepancy;
@@ -19,6 +20,7 @@ pub(in crate::web) fn operations() -> impl OpenApi + 'static {
     (
         summary::SummaryApi,
         discrepancies::DiscrepanciesApi,
+        bulk_actions::DiscrepancyBulkActionsApi,
         run_request::RunRequestApi,
         runs::RunsApi,
         results::ResultsApi,

@@ -7,8 +7,8 @@ mod schema;
 use std::sync::Arc;
 
 use poem::web::Data;
+use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, OpenApi};
 use uuid::Uuid;
 
 use self::request::ReportScheduleRequest;
@@ -25,6 +25,7 @@ use crate::operations::reports::manage::{
 use crate::web::http::accepted::Accepted;
 use crate::web::http::auth::Caller;
 use crate::web::http::body::Body;
+use crate::web::http::entity_tag::{CreatedWithEtag, IfMatch, WithEtag};
 use crate::web::http::fails::{Fails, Failure};
 use crate::web::http::openapi::Tag;
 use crate::web::http::pagination::{Page, PageQuery, Window};
@@ -37,13 +38,6 @@ const LISTING: &str = "report schedules";
 
 pub(in crate::web) fn operations() -> impl OpenApi + 'static {
     (ReportSchedulesApi, runs::ReportRunsApi)
-}
-
-#[derive(ApiResponse)]
-enum CreateResponse {
-    /// The new schedule.
-    #[oai(status = 201)]
-    Created(Json<ReportSchedule>),
 }
 
 struct ReportSchedulesApi;
@@ -81,10 +75,10 @@ impl ReportSchedulesApi {
         state: Data<&Arc<State>>,
         audit: AuditContext,
         body: Body<ReportScheduleRequest>,
-    ) -> Result<CreateResponse, Fails<ReportError>> {
+    ) -> Result<CreatedWithEtag<ReportSchedule>, Fails<ReportError>> {
         let properties = body.value.properties(&state, None, &audit.principal)?;
         let created = create_schedule(&state.pool, properties, &audit, state.clock.now()).await?;
-        Ok(CreateResponse::Created(Json(created.into())))
+        Ok(CreatedWithEtag(created.into()))
     }
 
     /// Get a report schedule
@@ -97,8 +91,8 @@ impl ReportSchedulesApi {
         caller: Caller,
         /// The id of the schedule.
         id: Path<Uuid>,
-    ) -> Result<Json<ReportSchedule>, Fails<ReportError>> {
-        Ok(Json(find_schedule(&state.pool, &caller.0, id.0).await?.into()))
+    ) -> Result<WithEtag<ReportSchedule>, Fails<ReportError>> {
+        Ok(WithEtag(find_schedule(&state.pool, &caller.0, id.0).await?.into()))
     }
 
     /// Update a report schedule
@@ -113,18 +107,22 @@ impl ReportSchedulesApi {
         audit: AuditContext,
         /// The id of the schedule.
         id: Path<Uuid>,
+        /// Update only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         body: Body<ReportScheduleRequest>,
-    ) -> Result<Json<ReportSchedule>, Fails<ReportError>> {
+    ) -> Result<WithEtag<ReportSchedule>, Fails<ReportError>> {
         let (take_over, now) = (body.value.takes_over(), state.clock.now());
         let updated = update_schedule::<Problem>(
             &state.pool,
             id.0,
             take_over,
+            &if_match.0,
             |properties, owner| body.value.properties(&state, Some(&properties), owner),
             &audit,
             now,
         );
-        Ok(Json(updated.await?.into()))
+        Ok(WithEtag(updated.await?.into()))
     }
 
     /// Delete a report schedule
@@ -138,8 +136,11 @@ impl ReportSchedulesApi {
         audit: AuditContext,
         /// The id of the schedule.
         id: Path<Uuid>,
+        /// Delete only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
     ) -> Result<Json<ReportSchedule>, Fails<ReportError>> {
-        Ok(Json(delete_schedule(&state.pool, id.0, &audit, state.clock.now()).await?.into()))
+        Ok(Json(delete_schedule(&state.pool, id.0, &if_match.0, &audit, state.clock.now()).await?.into()))
     }
 
     /// Run a report schedule now
@@ -162,11 +163,13 @@ impl ReportSchedulesApi {
 }
 
 impl Failure for ReportError {
-    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+    const CODES: &'static [ProblemCode] =
+        &[ProblemCode::NotFound, ProblemCode::Conflict, ProblemCode::PreconditionFailed];
 
     fn into_problem(self) -> Problem {
         match self {
             Self::Db(error) => error.into(),
+            Self::Precondition(error) => error.into(),
             Self::NotFound => Problem::new(ProblemCode::NotFound, self.to_string()),
             Self::OwnerHasHigherRole => Problem::new(ProblemCode::Forbidden, self.to_string()),
             Self::NoWebhook => Problem::field("webhook_id", self.to_string()),

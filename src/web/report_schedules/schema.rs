@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::reports::schedules;
+use crate::domain::entity_tag::EntityTag;
 use crate::domain::reports::period::Period;
 use crate::domain::reports::schedule::{Destination, DestinationKind, Language, ReportContent, ReportKind};
 use crate::tabular::Format;
 use crate::web::filters::export::request_body::ExportName;
+use crate::web::http::entity_tag::Tagged;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::{Time, named_enum};
 
@@ -92,10 +94,19 @@ pub(super) struct ReportSchedule {
     created_at: Time,
     /// When it was last changed.
     updated_at: Time,
+    /// The version, for `If-Match` of a change: it changes when the schedule is changed, not when it runs.
+    etag: String,
+}
+
+impl Tagged for ReportSchedule {
+    fn etag(&self) -> Option<&str> {
+        Some(&self.etag)
+    }
 }
 
 impl From<schedules::ReportSchedule> for ReportSchedule {
     fn from(schedule: schedules::ReportSchedule) -> Self {
+        let etag = schedule.etag().to_string();
         let properties = schedule.properties;
         let (kind, destination) = (properties.content.kind(), properties.destination.kind());
         let (export, period) = match &properties.content {
@@ -133,6 +144,7 @@ impl From<schedules::ReportSchedule> for ReportSchedule {
             projects: schedule.owner.scope.projects().map(<[String]>::to_vec),
             created_at: Time(schedule.created_at),
             updated_at: Time(schedule.updated_at),
+            etag,
         }
     }
 }
@@ -163,6 +175,7 @@ impl Example for ReportSchedule {
             projects: None,
             created_at: Time(EXAMPLE_TIME),
             updated_at: Time(EXAMPLE_TIME),
+            etag: EntityTag::of_version(3).to_string(),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Parts of responses that several resources share.
 
+pub(in crate::web) mod bulk_preview;
 pub(in crate::web) mod period;
 pub(in crate::web) mod transaction;

@@ -6,8 +6,8 @@ mod schema;
 use std::sync::Arc;
 
 use poem::web::Data;
+use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, OpenApi};
 use uuid::Uuid;
 
 use self::schema::{NewWebhook, Webhook, WebhookChange, WebhookRequest, WebhookSecret, WebhookTest};
@@ -24,6 +24,7 @@ use crate::operations::webhooks::test_delivery::request_test;
 use crate::operations::webhooks::update::update_webhook;
 use crate::web::http::accepted::Accepted;
 use crate::web::http::body::Body;
+use crate::web::http::entity_tag::{CreatedWithEtag, IfMatch, WithEtag};
 use crate::web::http::fails::{Fails, Failure};
 use crate::web::http::openapi::Tag;
 use crate::web::http::pagination::{Page, PageQuery, Window};
@@ -33,13 +34,6 @@ use crate::web::http::query::Query;
 use crate::web::state::State;
 
 const LISTING: &str = "webhooks";
-
-#[derive(ApiResponse)]
-enum CreateResponse {
-    /// The new webhook.
-    #[oai(status = 201)]
-    Created(Json<NewWebhook>),
-}
 
 pub(in crate::web) struct WebhooksApi;
 
@@ -69,11 +63,11 @@ impl WebhooksApi {
         state: Data<&Arc<State>>,
         audit: AuditContext,
         body: Body<WebhookRequest>,
-    ) -> Result<CreateResponse, Fails<WebhookError>> {
+    ) -> Result<CreatedWithEtag<NewWebhook>, Fails<WebhookError>> {
         let State { pool, webhooks, clock, .. } = &***state;
         let properties = body.value.into_properties(AllowedTargets::new(webhooks.allow_loopback))?;
         let created = create_webhook(pool, webhooks.keys.as_ref(), &properties, &audit, clock.now()).await?;
-        Ok(CreateResponse::Created(Json(created.into())))
+        Ok(CreatedWithEtag(created.into()))
     }
 
     /// Get a webhook
@@ -85,9 +79,9 @@ impl WebhooksApi {
         state: Data<&Arc<State>>,
         /// The id of the webhook.
         id: Path<Uuid>,
-    ) -> Result<Json<Webhook>, Fails<WebhookError>> {
+    ) -> Result<WithEtag<Webhook>, Fails<WebhookError>> {
         let webhook = webhooks::find(&state.pool, id.0).await?.ok_or(WebhookError::NotFound)?;
-        Ok(Json(webhook.into()))
+        Ok(WithEtag(webhook.into()))
     }
 
     /// Update a webhook
@@ -102,11 +96,14 @@ impl WebhooksApi {
         audit: AuditContext,
         /// The id of the webhook.
         id: Path<Uuid>,
+        /// Update only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         body: Body<WebhookChange>,
-    ) -> Result<Json<Webhook>, Fails<WebhookError>> {
+    ) -> Result<WithEtag<Webhook>, Fails<WebhookError>> {
         let State { pool, webhooks, clock, .. } = &***state;
         let update = body.value.into_update(AllowedTargets::new(webhooks.allow_loopback))?;
-        Ok(Json(update_webhook(pool, id.0, update, &audit, clock.now()).await?.into()))
+        Ok(WithEtag(update_webhook(pool, id.0, update, &if_match.0, &audit, clock.now()).await?.into()))
     }
 
     /// Delete a webhook
@@ -119,8 +116,11 @@ impl WebhooksApi {
         audit: AuditContext,
         /// The id of the webhook.
         id: Path<Uuid>,
+        /// Delete only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
     ) -> Result<Json<Webhook>, Fails<WebhookError>> {
-        Ok(Json(delete_webhook(&state.pool, id.0, &audit, state.clock.now()).await?.into()))
+        Ok(Json(delete_webhook(&state.pool, id.0, &if_match.0, &audit, state.clock.now()).await?.into()))
     }
 
     /// Rotate the secret of a webhook
@@ -158,11 +158,13 @@ impl WebhooksApi {
 }
 
 impl Failure for WebhookError {
-    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+    const CODES: &'static [ProblemCode] =
+        &[ProblemCode::NotFound, ProblemCode::Conflict, ProblemCode::PreconditionFailed];
 
     fn into_problem(self) -> Problem {
         match self {
             Self::Db(error) => error.into(),
+            Self::Precondition(error) => error.into(),
             Self::NotFound | Self::DeliveryNotFound => Problem::new(ProblemCode::NotFound, self.to_string()),
             Self::Waiting | Self::Test | Self::TooMany(_) | Self::NoKey => {
                 Problem::new(ProblemCode::Conflict, self.to_string())

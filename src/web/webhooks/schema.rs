@@ -5,6 +5,7 @@ use poem_openapi::types::Example;
 use uuid::Uuid;
 
 use crate::db::webhooks::{self, WebhookProperties};
+use crate::domain::entity_tag::EntityTag;
 use crate::domain::subscription::Subscription;
 use crate::domain::transaction::Source;
 use crate::operations::webhooks::create::CreatedWebhook;
@@ -12,6 +13,7 @@ use crate::operations::webhooks::rotate_secret::RotatedSecret;
 use crate::operations::webhooks::target::AllowedTargets;
 use crate::operations::webhooks::test_delivery::RequestedTest;
 use crate::operations::webhooks::update::WebhookUpdate;
+use crate::web::http::entity_tag::Tagged;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::problem::Problem;
@@ -56,12 +58,23 @@ pub(super) struct Webhook {
     created_by: String,
     /// When a person last changed it.
     updated_at: Time,
+    /// The version, for `If-Match` of a change: it changes when the webhook is changed, not when a message is
+    /// delivered.
+    etag: String,
+}
+
+impl Tagged for Webhook {
+    fn etag(&self) -> Option<&str> {
+        Some(&self.etag)
+    }
 }
 
 impl From<webhooks::Webhook> for Webhook {
     fn from(webhook: webhooks::Webhook) -> Self {
+        let etag = webhook.etag().to_string();
         let WebhookProperties { url, description, events, sources, enabled } = webhook.properties;
         Self {
+            etag,
             id: webhook.id,
             url,
             description,
@@ -101,6 +114,7 @@ impl Example for Webhook {
             created_at: Time(EXAMPLE_TIME),
             created_by: "ada".to_owned(),
             updated_at: Time(EXAMPLE_TIME),
+            etag: EntityTag::of_version(3).to_string(),
         }
     }
 }
@@ -118,6 +132,12 @@ pub(super) struct NewWebhook {
 impl From<CreatedWebhook> for NewWebhook {
     fn from(created: CreatedWebhook) -> Self {
         Self { secret: created.secret.expose().to_owned(), webhook: created.webhook.into() }
+    }
+}
+
+impl Tagged for NewWebhook {
+    fn etag(&self) -> Option<&str> {
+        self.webhook.etag()
     }
 }
 

@@ -297,6 +297,20 @@ impl Web {
         read_response(with_headers(request, headers)).await.expect("the web process responds")
     }
 
+    /// Sends a request with these headers, a key and a JSON body.
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        key: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> ApiResponse {
+        let request = self.http.request(method, self.url(path)).header("x-api-key", key);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        read_response(with_headers(request, headers)).await.expect("the web process responds")
+    }
+
     /// Sends a CORS preflight request with exactly these headers.
     pub(crate) async fn options(&self, path: &str, headers: &[(&str, &str)]) -> ApiResponse {
         let request = self.http.request(Method::OPTIONS, self.url(path));

@@ -5,8 +5,8 @@ mod schema;
 use std::sync::Arc;
 
 use poem::web::Data;
+use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, OpenApi};
 use uuid::Uuid;
 
 use self::schema::{ApiKey, ApiKeyRequest, ApiKeys, NewApiKey, RotatedApiKey, RotationRequest};
@@ -19,25 +19,12 @@ use crate::operations::api_keys::rotate::rotate_key;
 use crate::operations::audit::AuditContext;
 use crate::web::http::auth::Access;
 use crate::web::http::body::Body;
+use crate::web::http::entity_tag::{CreatedWithEtag, IfMatch, WithEtag};
 use crate::web::http::fails::{Fails, Failure};
 use crate::web::http::openapi::Tag;
 use crate::web::http::path::Path;
 use crate::web::http::problem::{Problem, ProblemCode};
 use crate::web::state::State;
-
-#[derive(ApiResponse)]
-enum CreateResponse {
-    /// The new key.
-    #[oai(status = 201)]
-    Created(Json<NewApiKey>),
-}
-
-#[derive(ApiResponse)]
-enum RotateResponse {
-    /// The replacement.
-    #[oai(status = 201)]
-    Created(Json<RotatedApiKey>),
-}
 
 pub(in crate::web) struct ApiKeysApi;
 
@@ -64,12 +51,29 @@ impl ApiKeysApi {
         state: Data<&Arc<State>>,
         audit: AuditContext,
         body: Body<ApiKeyRequest>,
-    ) -> Result<CreateResponse, Fails> {
+    ) -> Result<CreatedWithEtag<NewApiKey>, Fails> {
         let State { pool, access, clock, .. } = &***state;
         let (request, now) = (body.value.into_request()?, clock.now());
         let created = create_key(pool, access.key_environment(), &request, &audit, now).await?;
         access.refresh_keys().await;
-        Ok(CreateResponse::Created(Json(NewApiKey::new(created, now))))
+        Ok(CreatedWithEtag(NewApiKey::new(created, now)))
+    }
+
+    /// Get an API key
+    ///
+    /// One that was not revoked, or of the setting `API_KEYS`, without its text. Requires the role admin.
+    #[oai(path = "/api-keys/:id", method = "get", operation_id = "getApiKey")]
+    async fn get(
+        &self,
+        state: Data<&Arc<State>>,
+        /// The id of the key.
+        id: Path<Uuid>,
+    ) -> Result<WithEtag<ApiKey>, Fails<KeyError>> {
+        if let Some(key) = state.access.configured().find(|key| key.key_id.0 == id.0) {
+            return Ok(WithEtag(ApiKey::configured(key)));
+        }
+        let issued = api_keys::find(&state.pool, id.0).await?.ok_or(KeyError::NotFound)?;
+        Ok(WithEtag(ApiKey::issued(issued, state.clock.now())))
     }
 
     /// Rotate an API key
@@ -84,14 +88,17 @@ impl ApiKeysApi {
         audit: AuditContext,
         /// The id of the key.
         id: Path<Uuid>,
+        /// Rotate only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
         body: Body<RotationRequest>,
-    ) -> Result<RotateResponse, Fails<KeyError>> {
+    ) -> Result<CreatedWithEtag<RotatedApiKey>, Fails<KeyError>> {
         let State { pool, access, clock, .. } = &***state;
         refuse_configured(access, id.0)?;
         let (overlap, now) = (body.value.overlap()?, clock.now());
-        let rotated = rotate_key(pool, access.key_environment(), id.0, overlap, &audit, now).await?;
+        let rotated = rotate_key(pool, access.key_environment(), id.0, overlap, &if_match.0, &audit, now).await?;
         access.refresh_keys().await;
-        Ok(RotateResponse::Created(Json(RotatedApiKey::new(id.0, rotated, now))))
+        Ok(CreatedWithEtag(RotatedApiKey::new(id.0, rotated, now)))
     }
 
     /// Revoke an API key
@@ -106,13 +113,16 @@ impl ApiKeysApi {
         audit: AuditContext,
         /// The id of the key.
         id: Path<Uuid>,
+        /// Revoke only if this is the current `ETag`, or one of several; otherwise 412.
+        #[oai(name = "If-Match")]
+        if_match: IfMatch,
     ) -> Result<Json<ApiKey>, Fails<KeyError>> {
         let State { pool, access, clock, .. } = &***state;
         refuse_configured(access, id.0)?;
         let has_other_admin = access.is_open() || access.configured().any(|key| key.role == Role::Admin);
         let last_admin = if has_other_admin { LastAdmin::MayEnd } else { LastAdmin::MustStay };
         let now = clock.now();
-        let revoked = revoke_key(pool, id.0, last_admin, &audit, now).await?;
+        let revoked = revoke_key(pool, id.0, last_admin, &if_match.0, &audit, now).await?;
         access.refresh_keys().await;
         Ok(Json(ApiKey::issued(revoked, now)))
     }
@@ -127,11 +137,13 @@ fn refuse_configured(access: &Access, id: Uuid) -> Result<(), Problem> {
 }
 
 impl Failure for KeyError {
-    const CODES: &'static [ProblemCode] = &[ProblemCode::NotFound, ProblemCode::Conflict];
+    const CODES: &'static [ProblemCode] =
+        &[ProblemCode::NotFound, ProblemCode::Conflict, ProblemCode::PreconditionFailed];
 
     fn into_problem(self) -> Problem {
         match self {
             Self::Db(error) => error.into(),
+            Self::Precondition(error) => error.into(),
             Self::NotFound => Problem::new(ProblemCode::NotFound, self.to_string()),
             Self::Replaced(_) | Self::Expired | Self::LastAdmin => {
                 Problem::new(ProblemCode::Conflict, self.to_string())

@@ -8,9 +8,11 @@ use uuid::Uuid;
 use crate::db::access::api_keys::IssuedKey;
 use crate::domain::access::key::{AllowedNetworks, KeyLifetime, KeyName, RotationOverlap};
 use crate::domain::access::{Principal, ProjectScope, Role};
+use crate::domain::entity_tag::EntityTag;
 use crate::operations::api_keys::CreatedKey;
 use crate::operations::api_keys::create::KeyRequest;
 use crate::operations::api_keys::rotate::RotatedKey;
+use crate::web::http::entity_tag::Tagged;
 use crate::web::http::fields::{Fields, request_fields};
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::problem::Problem;
@@ -71,12 +73,22 @@ pub(super) struct ApiKey {
     last_used_at: Option<Time>,
     /// The id of the key that replaces it, if it was rotated.
     replaced_by: Option<Uuid>,
+    /// The version, for `If-Match` of a rotation or a revocation: it changes when the key is rotated, not when it is used. Null for
+    /// keys from the setting.
+    etag: Option<String>,
+}
+
+impl Tagged for ApiKey {
+    fn etag(&self) -> Option<&str> {
+        self.etag.as_deref()
+    }
 }
 
 impl ApiKey {
     pub(super) fn issued(key: IssuedKey, now: DateTime<Utc>) -> Self {
         Self {
             expired: key.end(now).is_some(),
+            etag: Some(key.etag().to_string()),
             id: key.id,
             name: key.name,
             role: key.role,
@@ -107,6 +119,7 @@ impl ApiKey {
             expires_at: None,
             last_used_at: None,
             replaced_by: None,
+            etag: None,
         }
     }
 }
@@ -127,6 +140,7 @@ impl Example for ApiKey {
             expires_at: None,
             last_used_at: Some(Time(EXAMPLE_TIME)),
             replaced_by: None,
+            etag: Some(EntityTag::of_version(1).to_string()),
         }
     }
 }
@@ -161,6 +175,12 @@ impl NewApiKey {
     }
 }
 
+impl Tagged for NewApiKey {
+    fn etag(&self) -> Option<&str> {
+        self.details.etag()
+    }
+}
+
 impl Example for NewApiKey {
     fn example() -> Self {
         Self { key: format!("psp_live_{}", "6f0d8c1e2b7a4f53".repeat(4)), details: ApiKey::example() }
@@ -183,6 +203,12 @@ impl RotatedApiKey {
     pub(super) fn new(replaces: Uuid, rotated: RotatedKey, now: DateTime<Utc>) -> Self {
         let RotatedKey { created, replaced_until } = rotated;
         Self { replaces, replaced_until: Time(replaced_until), replacement: NewApiKey::new(created, now) }
+    }
+}
+
+impl Tagged for RotatedApiKey {
+    fn etag(&self) -> Option<&str> {
+        self.replacement.etag()
     }
 }
 

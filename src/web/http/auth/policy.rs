@@ -84,6 +84,11 @@ const fn change(operation: &'static str, call: (&'static str, &'static str), rol
     Policy { operation, method, path, role: Some(role), scope, audit: Always, cost: Light }
 }
 
+/// It may select many rows, and changes nothing.
+const fn preview(operation: &'static str, path: &'static str, scope: ScopeRule) -> Policy {
+    Policy { audit: Never, cost: Expensive, ..change(operation, ("POST", path), Operator, scope) }
+}
+
 /// Where Prometheus reads the metrics of the process.
 const PROMETHEUS: &str = "/metrics";
 
@@ -145,6 +150,13 @@ pub const POLICIES: &[Policy] = &[
     read("getJob", "/api/v1/jobs/{id}", AllProjects),
     change("cancelJob", ("POST", "/api/v1/jobs/{id}/cancel"), Operator, AllProjects),
     change("retryJob", ("POST", "/api/v1/jobs/{id}/retry"), Operator, AllProjects),
+    preview("previewJobBulkAction", "/api/v1/jobs/bulk-actions/preview", AllProjects),
+    preview("previewDiscrepancyBulkAction", "/api/v1/reconciliation/discrepancies/bulk-actions/preview", Filtered),
+    change("confirmBulkAction", ("POST", "/api/v1/bulk-actions"), Operator, Filtered),
+    read("listBulkActions", "/api/v1/bulk-actions", Filtered).for_role(Operator),
+    read("getBulkAction", "/api/v1/bulk-actions/{id}", Filtered).for_role(Operator),
+    read("listSkippedItems", "/api/v1/bulk-actions/{id}/skipped", Filtered).for_role(Operator),
+    change("stopBulkAction", ("POST", "/api/v1/bulk-actions/{id}/stop"), Operator, Filtered),
     read("listQueues", "/api/v1/queues", AllProjects),
     change("pauseQueue", ("POST", "/api/v1/queues/{name}/pause"), Admin, AllProjects),
     change("resumeQueue", ("POST", "/api/v1/queues/{name}/resume"), Admin, AllProjects),
@@ -169,6 +181,7 @@ pub const POLICIES: &[Policy] = &[
     Policy { audit: Never, ..change("createWebSocketTicket", ("POST", "/api/v1/ws/ticket"), Viewer, NoProjects) },
     read("listApiKeys", "/api/v1/api-keys", AllProjects).for_role(Admin),
     change("createApiKey", ("POST", "/api/v1/api-keys"), Admin, AllProjects),
+    read("getApiKey", "/api/v1/api-keys/{id}", AllProjects).for_role(Admin),
     change("rotateApiKey", ("POST", "/api/v1/api-keys/{id}/rotate"), Admin, AllProjects),
     change("revokeApiKey", ("DELETE", "/api/v1/api-keys/{id}"), Admin, AllProjects),
     read("listWebhooks", "/api/v1/webhooks", AllProjects).for_role(Admin),
@@ -189,11 +202,7 @@ pub const POLICIES: &[Policy] = &[
     change("replayFailedWebhookDeliveries", ("POST", "/api/v1/webhooks/{id}/replay-failed"), Admin, AllProjects),
     read("listAlertRules", "/api/v1/alert-rules", AllProjects),
     change("createAlertRule", ("POST", "/api/v1/alert-rules"), Operator, AllProjects),
-    Policy {
-        audit: Never,
-        cost: Expensive,
-        ..change("backtestAlertRule", ("POST", "/api/v1/alert-rules/backtest"), Operator, AllProjects)
-    },
+    preview("backtestAlertRule", "/api/v1/alert-rules/backtest", AllProjects),
     read("getAlertRule", "/api/v1/alert-rules/{id}", AllProjects),
     change("updateAlertRule", ("PATCH", "/api/v1/alert-rules/{id}"), Operator, AllProjects),
     change("deleteAlertRule", ("DELETE", "/api/v1/alert-rules/{id}"), Operator, AllProjects),

@@ -70,6 +70,9 @@ pub(in crate::web) enum Tag {
     Export,
     /// Background jobs, their queues and the schedule.
     Jobs,
+    /// Changes of everything that matches a filter: previewed, confirmed, and carried out by a job.
+    #[oai(rename = "Bulk actions")]
+    BulkActions,
     /// Live events.
     Events,
     /// Endpoints that receive events by HTTP.

@@ -233,6 +233,7 @@ fn extractor_problems(operation: &Value) -> BTreeSet<ProblemCode> {
             Some("query") => codes.extend([Code::BadRequest, Code::ValidationError]),
             // Any text is a name.
             Some("path") if parameter["schema"] == json!({"type": "string"}) => {}
+            Some("header") if parameter["name"] == "If-Match" => codes.extend([Code::BadRequest]),
             _ => codes.extend([Code::ValidationError]),
         }
     }
