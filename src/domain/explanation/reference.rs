@@ -115,12 +115,11 @@ fn conclude_without_payment(facts: &ReferenceFacts) -> Parts {
         };
         return (ReferenceCode::NotSynced, sentence, "Wait for the sync; if it fails, see the sync status.");
     }
-    let read = facts
-        .progress
-        .iter()
-        .filter_map(|progress| Some(format!("{} up to {}", progress.source.title(), time(progress.read_until()?))));
+    let read = facts.progress.iter().filter_map(|progress| {
+        Some(format!("{} has been read up to {}", progress.source.title(), time(progress.read_until()?)))
+    });
     let read = read.collect::<Vec<_>>().join(" and ");
-    let sentence = format!("It is not stored{visible}, though {read} has been read: no provider has sent it.");
+    let sentence = format!("It is not stored{visible}, although {read}: no provider has sent it.");
     let action = "If it was created later, wait for the next sync; if it is older than the period read, start a sync of its day; \
                   otherwise ask the provider.";
     (ReferenceCode::Unknown, sentence, action)
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     fn progress(source: Source, remaining: bool) -> SourceProgress {
-        let at = |hour| DateTime::from_timestamp(1_768_471_200 + hour * 3_600, 0);
+        let at = |hour: i64| DateTime::from_timestamp(1_768_471_200 + hour * 3_600, 0);
         let day = |day| NaiveDate::from_ymd_opt(2026, 1, day).expect("a day");
         let [first, second] = Stream::all_of(source);
         SourceProgress {
@@ -177,7 +176,7 @@ mod tests {
                 ReferenceCode::NotSynced,
                 "from 2026-01-01 to 2026-01-09",
             ),
-            (facts(), ReferenceCode::Unknown, "Vima up to 2026-01-15T11:00:00Z and PayShack up to"),
+            (facts(), ReferenceCode::Unknown, "Vima has been read up to 2026-01-15T11:00:00Z and PayShack"),
             (ReferenceFacts { is_limited: true, ..facts() }, ReferenceCode::Unknown, "that you may see"),
         ] {
             let conclusion = conclude(&facts);

@@ -46,9 +46,6 @@ impl ReferenceQuery {
         if self.reference.len() > MAX_REFERENCE {
             fields.error("reference", format!("must not be longer than {MAX_REFERENCE} bytes"));
         }
-        if !self.reference.is_empty() && self.reference.trim().is_empty() {
-            fields.error("reference", "must not be blank");
-        }
     }
 }
 
