@@ -1,5 +1,6 @@
 //! The API for jobs, queues and the schedule.
 
+mod filters;
 mod jobs;
 mod queues;
 mod schedule;

@@ -6,6 +6,7 @@
 
 pub mod claims;
 pub mod control;
+pub mod filter;
 pub mod leases;
 pub mod listing;
 pub mod processes;

@@ -29,7 +29,7 @@ use super::http::path::Path;
 use super::http::problem::{Problem, ProblemCode};
 use super::http::query::Query;
 use super::state::State;
-use crate::db::jobs::listing;
+use crate::db::jobs::listing::{self, JobWindow};
 use crate::db::page::TimeCursor;
 use crate::domain::job::{JobId, JobState};
 use crate::operations::audit::AuditContext;
@@ -81,8 +81,8 @@ pub(in crate::web) struct JobsApi;
 impl JobsApi {
     /// List jobs
     ///
-    /// Jobs, newest first. Filters take one value or several, comma-separated. Jobs that succeeded are deleted after a week, failed
-    /// ones after a month.
+    /// Jobs, by default the newest first. List filters take one value or several, comma-separated. Jobs that succeeded are deleted
+    /// after a week, failed ones after a month.
     #[oai(path = "/jobs", method = "get", operation_id = "listJobs")]
     async fn list(
         &self,
@@ -91,12 +91,17 @@ impl JobsApi {
         query: Query<JobQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<Job>>, Fails> {
-        let filter = query.0.filter();
-        let asked: pagination::Window<TimeCursor> = state.cursors.window("jobs", &page.0)?;
-        let window = asked.to_db();
-        let (jobs, count) =
-            tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
-        let page = state.cursors.page("jobs", &asked, count, jobs, listing::ListedJob::cursor);
+        let Query(query) = query;
+        let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
+        let filter = query.filter(caller.0.role)?;
+        let listing = format!("jobs {} {}", sort_by.as_str(), order.as_str());
+        let asked: pagination::Window<TimeCursor> = state.cursors.window(&listing, &page.0)?;
+        let window = JobWindow { sort_by, order, page: asked.to_db() };
+        let (jobs, count) = tokio::try_join!(
+            listing::list(&state.pool, &filter, &window),
+            listing::count(&state.pool, &filter, sort_by)
+        )?;
+        let page = state.cursors.page(&listing, &asked, count, jobs, |job| job.cursor(sort_by));
         let pii_access = caller.pii_access();
         Ok(Json(page.map(|job| Job::new(job, pii_access))))
     }
