@@ -38,6 +38,7 @@ pub mod request_replay;
 pub mod rescue_jobs;
 pub mod retry_job;
 pub mod scrape;
+pub mod send_heartbeat;
 pub mod store_metadata;
 pub mod store_rates;
 mod store_transactions;

@@ -25,6 +25,7 @@ use super::http::server;
 use super::jobs::JobsApi;
 use super::jobs::queues::QueuesApi;
 use super::jobs::schedule::ScheduleApi;
+use super::jobs::workers::WorkersApi;
 use super::metrics;
 use super::payshack;
 use super::prometheus::PrometheusApi;
@@ -78,7 +79,7 @@ fn versioned() -> impl OpenApi + 'static {
         QuarantineApi,
         reconciliation::operations(),
         JobsApi,
-        QueuesApi,
+        (QueuesApi, WorkersApi),
         ScheduleApi,
         payshack::operations(),
         export::operations(),

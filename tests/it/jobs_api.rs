@@ -4,6 +4,7 @@ mod filters;
 mod jobs;
 mod queues;
 mod schedule;
+mod workers;
 
 use psp_dashboard::domain::job::{JobId, NewJob, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;

@@ -22,6 +22,7 @@ use psp_dashboard::db::jobs::{schedule_entries, schedule_ticks};
 use psp_dashboard::observability::record::{self, TickRecorded};
 use psp_dashboard::observability::traces::{self, Work};
 use psp_dashboard::operations::enqueue_job::{TickOutcome, enqueue_tick};
+use psp_dashboard::operations::send_heartbeat::send_heartbeat;
 use psp_dashboard::redis::Redis;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +72,7 @@ impl Scheduler {
             let now = self.clock.now();
             let entries: Vec<schedule_entries::ScheduleEntry> =
                 table.iter().map(|entry| stored_entry(entry, now)).collect();
-            let alive = processes::upsert(&self.queue_pool, name, ProcessRole::Scheduler, &[]).await;
+            let alive = send_heartbeat(&self.queue_pool, name, ProcessRole::Scheduler, &[], None).await;
             if let Err(error) = alive.and(schedule_entries::upsert_all(&self.queue_pool, &entries).await) {
                 tracing::warn!(%error, "scheduler heartbeat failed, retrying");
             }

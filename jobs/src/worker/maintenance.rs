@@ -9,11 +9,11 @@ use std::time::Duration;
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::installation;
 use psp_dashboard::db::jobs::leases::find_unattended;
-use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::domain::job::{DELIVER_WEBHOOK, SuspectLength};
 use psp_dashboard::observability::record;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
+use psp_dashboard::operations::send_heartbeat::send_heartbeat;
 use psp_dashboard::operations::webhooks::dispatch::dispatch;
 use psp_dashboard::redis::RedisError;
 use tokio::sync::Mutex;
@@ -103,12 +103,12 @@ impl Maintenance {
     }
 
     async fn try_perform(&self, task: MaintenanceTask) -> Result<(), MaintenanceError> {
-        let ExecutorSettings { context, queues, worker, .. } = self.executor.settings();
+        let ExecutorSettings { context, queues, worker, slots, .. } = self.executor.settings();
         match task {
             MaintenanceTask::RenewLeases => self.executor.renew_leases().await?,
             MaintenanceTask::Rescue => self.rescue().await?,
             MaintenanceTask::Heartbeat => {
-                processes::upsert(&context.queue_pool, worker, ProcessRole::Worker, queues).await?;
+                send_heartbeat(&context.queue_pool, worker, ProcessRole::Worker, queues, Some(*slots)).await?;
             }
             MaintenanceTask::SweepWakeups => {
                 for queue in queues {

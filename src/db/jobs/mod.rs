@@ -14,6 +14,7 @@ pub mod queues;
 pub mod schedule_entries;
 pub mod schedule_ticks;
 pub mod session;
+pub mod workers;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

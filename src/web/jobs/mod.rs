@@ -4,6 +4,7 @@ pub(crate) mod detail;
 pub(crate) mod query;
 pub(crate) mod queues;
 pub(crate) mod schedule;
+pub(crate) mod workers;
 
 use std::sync::Arc;
 

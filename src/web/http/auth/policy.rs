@@ -139,6 +139,7 @@ pub const POLICIES: &[Policy] = &[
     read("listQueues", "/api/v1/queues", AllProjects),
     change("pauseQueue", ("POST", "/api/v1/queues/{name}/pause"), Admin, AllProjects),
     change("resumeQueue", ("POST", "/api/v1/queues/{name}/resume"), Admin, AllProjects),
+    read("listWorkers", "/api/v1/workers", AllProjects),
     read("getSchedule", "/api/v1/schedule", AllProjects),
     read("listPayshackClients", "/api/v1/payshack/clients", AllProjects),
     read("listPayshackResellers", "/api/v1/payshack/resellers", AllProjects),
