@@ -31,6 +31,7 @@ pub mod reading_rules;
 pub mod rebuild_rollups;
 pub mod recheck_payments;
 pub mod reconcile_day;
+pub mod record_queue_minute;
 pub mod replay_quarantine;
 pub mod reports;
 pub mod request_reconciliation;

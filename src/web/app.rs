@@ -23,6 +23,7 @@ use super::http::middleware::RequestMiddleware;
 use super::http::openapi::{self, Document};
 use super::http::server;
 use super::jobs::JobsApi;
+use super::jobs::queue_history::QueueHistoryApi;
 use super::jobs::queues::QueuesApi;
 use super::jobs::schedule::ScheduleApi;
 use super::jobs::workers::WorkersApi;
@@ -79,7 +80,7 @@ fn versioned() -> impl OpenApi + 'static {
         QuarantineApi,
         reconciliation::operations(),
         JobsApi,
-        (QueuesApi, WorkersApi),
+        (QueuesApi, QueueHistoryApi, WorkersApi),
         ScheduleApi,
         payshack::operations(),
         export::operations(),

@@ -60,6 +60,7 @@ mod provider_ends;
 mod provider_fault_storm;
 mod provider_faults;
 mod quarantine;
+mod queue_history;
 mod reading_rules;
 mod reconciliation;
 mod reconciliation_model;

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod leases;
 pub mod listing;
 pub mod processes;
+pub mod queue_minutes;
 pub mod queues;
 pub mod schedule_entries;
 pub mod schedule_ticks;

@@ -2,6 +2,7 @@
 
 pub(crate) mod detail;
 pub(crate) mod query;
+pub(crate) mod queue_history;
 pub(crate) mod queues;
 pub(crate) mod schedule;
 pub(crate) mod workers;

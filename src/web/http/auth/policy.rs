@@ -137,6 +137,7 @@ pub const POLICIES: &[Policy] = &[
     change("cancelJob", ("POST", "/api/v1/jobs/{id}/cancel"), Operator, AllProjects),
     change("retryJob", ("POST", "/api/v1/jobs/{id}/retry"), Operator, AllProjects),
     read("listQueues", "/api/v1/queues", AllProjects),
+    read("getQueueHistory", "/api/v1/queues/history", AllProjects),
     change("pauseQueue", ("POST", "/api/v1/queues/{name}/pause"), Admin, AllProjects),
     change("resumeQueue", ("POST", "/api/v1/queues/{name}/resume"), Admin, AllProjects),
     read("listWorkers", "/api/v1/workers", AllProjects),
