@@ -32,7 +32,7 @@ use super::state::State;
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::count::Count;
 use crate::db::page::TimeCursor;
-use crate::db::sync::runs;
+use crate::db::sync::runs::{self, SyncRunFilter};
 use crate::domain::day::DayRange;
 use crate::domain::job::Trigger;
 use crate::domain::masking::PiiAccess;
@@ -136,6 +136,10 @@ request_fields! {
     struct SyncRunQuery {
         /// Filter by source.
         source: Option<Source>,
+        /// Filter by status.
+        status: Vec<RunStatus>,
+        /// Filter by what was read.
+        mode: Vec<SyncMode>,
     }
 }
 
@@ -291,7 +295,7 @@ impl SyncApi {
 
     /// List sync runs
     ///
-    /// Newest first.
+    /// Newest first. List filters take one value or several, comma-separated.
     #[oai(path = "/sync/runs", method = "get", operation_id = "listSyncRuns")]
     async fn runs(
         &self,
@@ -300,11 +304,12 @@ impl SyncApi {
         query: Query<SyncRunQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<SyncRun>>, Fails> {
-        let source = query.0.source;
+        let SyncRunQuery { source, status, mode } = query.0;
+        let filter = SyncRunFilter { source, statuses: status, modes: mode };
         let window: Window<TimeCursor> = state.cursors.window("sync runs", &page.0)?;
         let db_window = window.to_db();
         let (runs, total) =
-            tokio::try_join!(runs::list(&state.pool, source, &db_window), runs::count(&state.pool, source))?;
+            tokio::try_join!(runs::list(&state.pool, &filter, &db_window), runs::count(&state.pool, &filter))?;
         let count = Count { total, exact: true };
         let page = state.cursors.page("sync runs", &window, count, runs, |run| (run.started_at, run.id));
         let pii_access = caller.pii_access();

@@ -13,7 +13,7 @@ use crate::config::SyncConfig;
 use crate::db::jobs::RunningJob;
 use crate::db::page::PageWindow;
 use crate::db::sync::quarantine::QuarantineFilter;
-use crate::db::sync::runs::SyncRun;
+use crate::db::sync::runs::{SyncRun, SyncRunFilter};
 use crate::db::sync::{quarantine, runs, streams};
 use crate::db::{DbError, jobs};
 use crate::domain::job::JobKind;
@@ -154,7 +154,8 @@ async fn source_sync(
     watermark: Option<DateTime<Utc>>,
 ) -> Result<SourceSync, DbError> {
     let pool = &state.pool;
-    let last = runs::list(pool, Some(source), &PageWindow { limit: 1, ..PageWindow::ALL }).await?.pop();
+    let last =
+        runs::list(pool, &SyncRunFilter::of_source(source), &PageWindow { limit: 1, ..PageWindow::ALL }).await?.pop();
     let last_success = runs::find_last_success(pool, source).await?;
     let running = jobs::find_running(pool, JobKind::sync_of(source).name).await?;
     let now = state.clock.now();
