@@ -42,6 +42,7 @@ async fn roles_may_not_do_more_than_their_programs_need() {
         "SELECT session FROM provider_sessions",
         "DELETE FROM jobs",
         "DELETE FROM queue_minutes",
+        "SELECT message FROM refused_logins",
         "UPDATE cursor_key SET key = key",
     ];
     assert_refused(&Role::Web.url(&servers.database_url), &by_web).await;

@@ -4,6 +4,7 @@ mod filters;
 mod jobs;
 mod queues;
 mod schedule;
+mod waiting;
 mod workers;
 
 use psp_dashboard::domain::job::{JobId, NewJob, Trigger};

@@ -83,4 +83,5 @@ mod sync;
 mod traces;
 mod transactions;
 mod untrusted_redis;
+mod waiting;
 mod webhooks;

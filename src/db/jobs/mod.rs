@@ -15,6 +15,7 @@ pub mod queues;
 pub mod schedule_entries;
 pub mod schedule_ticks;
 pub mod session;
+pub mod waiting;
 pub mod workers;
 
 use chrono::{DateTime, Utc};

@@ -32,8 +32,9 @@ use super::http::problem::{Problem, ProblemCode};
 use super::http::query::Query;
 use super::state::State;
 use crate::db::jobs::listing::{self, JobWindow};
+use crate::db::jobs::waiting;
 use crate::db::page::TimeCursor;
-use crate::domain::job::{JobId, JobState};
+use crate::domain::job::{JobId, JobKind, JobState, KINDS};
 use crate::operations::audit::AuditContext;
 use crate::operations::cancel_job::{CancelError, cancel_job};
 use crate::operations::retry_job::{RetriedJob, RetryError, RetryMode, retry_job};
@@ -110,7 +111,7 @@ impl JobsApi {
 
     /// Get a job
     ///
-    /// Includes its result and its attempts.
+    /// Includes its result, its attempts and, if it waits, what it waits for.
     #[oai(path = "/jobs/:id", method = "get", operation_id = "getJob")]
     async fn show(
         &self,
@@ -124,7 +125,9 @@ impl JobsApi {
         // Read after the job, so that a finished job has no attempt that appears to be running.
         let attempts = listing::list_attempts(&state.pool, job_id).await?;
         let job = job.ok_or(NotFound("job"))?;
-        Ok(Json(JobDetail::new(job, attempts, caller.pii_access())))
+        let facts = waiting::find(&state.pool, job_id, &JobKind::long_keys(KINDS.into_iter())).await?;
+        let reasons = facts.map(|facts| facts.reasons()).unwrap_or_default();
+        Ok(Json(JobDetail::new(job, attempts, &reasons, caller.pii_access())))
     }
 
     /// Cancel a job

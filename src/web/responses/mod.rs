@@ -2,3 +2,4 @@
 
 pub(in crate::web) mod period;
 pub(in crate::web) mod transaction;
+pub(in crate::web) mod waiting;

@@ -1,5 +1,6 @@
 //! Syncs: their status, their runs, and triggering one.
 
+mod blocked;
 pub(crate) mod quarantine;
 pub(crate) mod status;
 
@@ -246,8 +247,8 @@ pub(in crate::web) struct SyncApi;
 impl SyncApi {
     /// Get sync status
     ///
-    /// Returns for each source whether a sync is running, when the last one was and the next one will be, and how old
-    /// the data is.
+    /// Returns for each source whether a sync is running, when the last one was and the next one will be, how old the data is,
+    /// and what is in the way of the next sync.
     #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
     async fn status(&self, state: Data<&Arc<State>>, caller: Caller) -> Result<Json<SyncStatus>, Fails> {
         Ok(Json(sync_status(&state, caller.pii_access()).await?))
