@@ -43,7 +43,7 @@ BEGIN
                 'exchange_rates', 'payshack_lists', 'payshack_clients', 'payshack_resellers',
                 'payshack_service_providers', 'payshack_balances', 'reconciliation_runs', 'reconciliation_results',
                 'sync_runs', 'sync_streams', 'sync_cursor_marks', 'schedules', 'schedule_ticks', 'job_leases',
-                'job_attempts', 'cursor_key', '_sqlx_migrations']),
+                'job_attempts', 'queue_minutes', 'cursor_key', '_sqlx_migrations']),
             -- The decisions of people and the events only grow.
             ('psp_web', 'UPDATE, DELETE', ARRAY['discrepancy_changes', 'events']),
             ('psp_web', 'DELETE', ARRAY['jobs', 'discrepancies', 'exports', 'api_keys', 'sessions', 'audit_entries']),

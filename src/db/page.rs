@@ -4,6 +4,19 @@ use chrono::{DateTime, Utc};
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use crate::domain::string_enum::string_enum;
+
+string_enum! {
+    /// The direction of a sorted listing.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum SortOrder {
+        /// Newest or largest first.
+        #[default]
+        Desc = "desc",
+        Asc = "asc",
+    }
+}
+
 /// The position of a row in a listing sorted by time, then id.
 pub type TimeCursor = (DateTime<Utc>, Uuid);
 
@@ -30,10 +43,20 @@ impl<Cursor> PageWindow<Cursor> {
 impl PageWindow<TimeCursor> {
     /// Appends the condition, order and limits of a listing sorted by `time` and id, newest first.
     pub(in crate::db) fn push_newest_first(&self, query: &mut QueryBuilder<Postgres>, time: &str) {
+        self.push_sorted(query, time, SortOrder::Desc);
+    }
+
+    /// Appends the condition, order and limits of a listing sorted by `time` and id.
+    pub(in crate::db) fn push_sorted(&self, query: &mut QueryBuilder<Postgres>, time: &str, order: SortOrder) {
+        let (comparison, direction) = match order {
+            SortOrder::Desc => ("<", "DESC"),
+            SortOrder::Asc => (">", "ASC"),
+        };
         if let Some((after, id)) = self.after {
-            query.push(format!(" AND ({time}, id) < (")).push_bind(after).push(", ").push_bind(id).push(")");
+            query.push(format!(" AND ({time}, id) {comparison} ("));
+            query.push_bind(after).push(", ").push_bind(id).push(")");
         }
-        query.push(format!(" ORDER BY {time} DESC, id DESC"));
+        query.push(format!(" ORDER BY {time} {direction}, id {direction}"));
         self.push_limits(query);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 mod kinds;
+pub mod waiting;
 
 use std::fmt;
 use std::time::Duration;

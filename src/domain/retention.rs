@@ -12,6 +12,9 @@ pub const IDEMPOTENT_REQUEST_AGE: Duration = Duration::from_hours(24);
 /// How long an exported file can be downloaded.
 pub const EXPORT_DOWNLOAD_TIME: Duration = Duration::from_hours(24);
 
+/// How far back the history of the queues goes.
+pub const QUEUE_HISTORY_AGE: Duration = Duration::from_hours(72);
+
 /// What happens to the rows of a table as time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
@@ -141,7 +144,7 @@ const fn rule(table: &'static str, retention: Retention) -> RetentionRule {
 
 /// The rule of every table. Rows are deleted in this order: those of the object store last, because it may be unavailable
 /// while the database is not.
-pub const RETENTION: [RetentionRule; 62] = {
+pub const RETENTION: [RetentionRule; 63] = {
     use ExpiringRows as Rows;
     use Retention::{Bounded, DeletedWith, Expires, Kept};
     [
@@ -172,6 +175,7 @@ pub const RETENTION: [RetentionRule; 62] = {
         rule("job_attempts", DeletedWith("jobs")),
         rule("job_leases", Bounded("the running jobs")),
         rule("queue_pauses", Bounded("the queues")),
+        rule("queue_minutes", Bounded("the queues, and the minutes of three days; each minute deletes older ones")),
         rule("schedules", Bounded("the schedule; schedulers delete entries that none of them has")),
         rule("schedule_ticks", Expires(&[Rows::Ticks])),
         rule("processes", Expires(&[Rows::Processes])),

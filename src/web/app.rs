@@ -26,8 +26,10 @@ use super::http::parameters::KnownParameters;
 use super::http::server;
 use super::jobs::JobsApi;
 use super::jobs::bulk_actions::JobBulkActionsApi;
+use super::jobs::queue_history::QueueHistoryApi;
 use super::jobs::queues::QueuesApi;
 use super::jobs::schedule::ScheduleApi;
+use super::jobs::workers::WorkersApi;
 use super::metrics;
 use super::payshack;
 use super::prometheus::PrometheusApi;
@@ -85,7 +87,7 @@ fn versioned() -> impl OpenApi + 'static {
         QuarantineApi,
         reconciliation::operations(),
         (JobsApi, JobBulkActionsApi, BulkActionsApi),
-        QueuesApi,
+        (QueuesApi, QueueHistoryApi, WorkersApi),
         ScheduleApi,
         payshack::operations(),
         export::operations(),

@@ -41,6 +41,8 @@ async fn roles_may_not_do_more_than_their_programs_need() {
         "UPDATE audit_head SET sequence = 0",
         "SELECT session FROM provider_sessions",
         "DELETE FROM jobs",
+        "DELETE FROM queue_minutes",
+        "SELECT message FROM refused_logins",
         "UPDATE cursor_key SET key = key",
         "DELETE FROM bulk_action_batches",
         "INSERT INTO bulk_action_skips SELECT * FROM bulk_action_skips",

@@ -1,8 +1,11 @@
 //! The API for jobs, queues and the schedule.
 
+mod filters;
 mod jobs;
 mod queues;
 mod schedule;
+mod waiting;
+mod workers;
 
 use psp_dashboard::domain::job::{JobId, NewJob, Trigger};
 use psp_dashboard::domain::sync::SyncArgs;

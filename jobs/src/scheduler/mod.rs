@@ -22,6 +22,8 @@ use psp_dashboard::db::jobs::{schedule_entries, schedule_ticks};
 use psp_dashboard::observability::record::{self, TickRecorded};
 use psp_dashboard::observability::traces::{self, Work};
 use psp_dashboard::operations::enqueue_job::{TickOutcome, enqueue_tick};
+use psp_dashboard::operations::record_queue_minute::record_queue_minute;
+use psp_dashboard::operations::send_heartbeat::send_heartbeat;
 use psp_dashboard::redis::Redis;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -65,15 +67,18 @@ impl Scheduler {
         }
     }
 
-    /// Records periodically that this scheduler is alive, and its entries with their next ticks.
+    /// Records periodically that this scheduler is alive, its entries with their next ticks, and the history of the queues.
     async fn send_heartbeats(&self, name: &str, table: &[ScheduledJob]) {
         loop {
             let now = self.clock.now();
             let entries: Vec<schedule_entries::ScheduleEntry> =
                 table.iter().map(|entry| stored_entry(entry, now)).collect();
-            let alive = processes::upsert(&self.queue_pool, name, ProcessRole::Scheduler, &[]).await;
+            let alive = send_heartbeat(&self.queue_pool, name, ProcessRole::Scheduler, &[], None).await;
             if let Err(error) = alive.and(schedule_entries::upsert_all(&self.queue_pool, &entries).await) {
                 tracing::warn!(%error, "scheduler heartbeat failed, retrying");
+            }
+            if let Err(error) = record_queue_minute(&self.queue_pool).await {
+                tracing::warn!(%error, "failed to record the history of the queues, retrying");
             }
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         }

@@ -1,5 +1,5 @@
-//! The periodic tasks of a worker: renewing its leases, taking over jobs of dead workers, its heartbeat, deleting old wake-ups, and
-//! dispatching webhooks.
+//! The periodic tasks of a worker: renewing its leases, taking over jobs of dead workers, its heartbeat, the history of the queues,
+//! deleting old wake-ups, and dispatching webhooks.
 //!
 //! Every worker runs them. Each statement skips rows that another worker has locked, so many workers do not repeat work.
 
@@ -9,11 +9,12 @@ use std::time::Duration;
 use psp_dashboard::db::DbError;
 use psp_dashboard::db::installation;
 use psp_dashboard::db::jobs::leases::find_unattended;
-use psp_dashboard::db::jobs::processes;
 use psp_dashboard::db::jobs::processes::ProcessRole;
 use psp_dashboard::domain::job::{DELIVER_WEBHOOK, SuspectLength};
 use psp_dashboard::observability::record;
+use psp_dashboard::operations::record_queue_minute::record_queue_minute;
 use psp_dashboard::operations::rescue_jobs::rescue_jobs;
+use psp_dashboard::operations::send_heartbeat::send_heartbeat;
 use psp_dashboard::operations::webhooks::dispatch::dispatch;
 use psp_dashboard::redis::RedisError;
 use tokio::sync::Mutex;
@@ -40,6 +41,7 @@ pub enum MaintenanceTask {
     /// Takes over the jobs of dead workers, and makes sure that suspects run.
     Rescue,
     Heartbeat,
+    RecordQueues,
     /// Deletes the messages of wake-ups that were received.
     SweepWakeups,
     /// Notices another installation with the same namespace of Redis.
@@ -49,10 +51,11 @@ pub enum MaintenanceTask {
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::RenewLeases,
         Self::Rescue,
         Self::Heartbeat,
+        Self::RecordQueues,
         Self::SweepWakeups,
         Self::ClaimNamespace,
         Self::DispatchWebhooks,
@@ -62,7 +65,7 @@ impl MaintenanceTask {
         match self {
             Self::RenewLeases => (lease / 3).min(MAX_CANCEL_DELAY),
             Self::Rescue => lease / 5,
-            Self::Heartbeat | Self::SweepWakeups => Duration::from_secs(5),
+            Self::Heartbeat | Self::RecordQueues | Self::SweepWakeups => Duration::from_secs(5),
             Self::ClaimNamespace => Duration::from_secs(20),
             Self::DispatchWebhooks => Duration::from_secs(1),
         }
@@ -103,13 +106,14 @@ impl Maintenance {
     }
 
     async fn try_perform(&self, task: MaintenanceTask) -> Result<(), MaintenanceError> {
-        let ExecutorSettings { context, queues, worker, .. } = self.executor.settings();
+        let ExecutorSettings { context, queues, worker, slots, .. } = self.executor.settings();
         match task {
             MaintenanceTask::RenewLeases => self.executor.renew_leases().await?,
             MaintenanceTask::Rescue => self.rescue().await?,
             MaintenanceTask::Heartbeat => {
-                processes::upsert(&context.queue_pool, worker, ProcessRole::Worker, queues).await?;
+                send_heartbeat(&context.queue_pool, worker, ProcessRole::Worker, queues, Some(*slots)).await?;
             }
+            MaintenanceTask::RecordQueues => record_queue_minute(&context.queue_pool).await?,
             MaintenanceTask::SweepWakeups => {
                 for queue in queues {
                     context.redis.sweep_wakeups(queue, SWEEP_LIMIT).await?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::discrepancies::DiscrepancyFilter;
-use crate::db::jobs::listing::JobFilter;
+use crate::db::jobs::filter::JobFilter;
 use crate::db::types::{names, to_bigint};
 use crate::domain::bulk_action::BulkAction;
 use crate::domain::discrepancy::DiscrepancyState;
@@ -17,7 +17,7 @@ use crate::domain::job::JobState;
 const SAMPLES: i32 = 10;
 
 /// What a snapshot contains: those that match the filter and whose states allow the action.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Selection {
     Jobs(JobFilter),
     Discrepancies(DiscrepancyFilter),

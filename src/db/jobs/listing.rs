@@ -1,8 +1,7 @@
 //! Jobs as the API lists and shows them.
 //!
 //! A job may have a kind that only an older or newer release knows, so the kind is text here. The statement of the listing is
-//! built at run time, because its filters are optional, and planned for each call: one plan for any state would read a million
-//! finished jobs to find the few that failed.
+//! planned for each call: one plan for any state would read a million finished jobs to find the few that failed.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -11,18 +10,45 @@ use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::count::{Count, MAX_VISITED};
-use crate::db::page::{PageWindow, TimeCursor};
-use crate::db::types::{names, stored_trace};
+use crate::db::jobs::filter::JobFilter;
+use crate::db::page::{PageWindow, SortOrder, TimeCursor};
+use crate::db::types::stored_trace;
 use crate::domain::job::attempt::AttemptOutcome;
 use crate::domain::job::{JobId, JobState, Trigger};
+use crate::domain::string_enum::string_enum;
 use crate::domain::trace::TraceId;
 
-/// An empty list matches every value.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JobFilter {
-    pub queues: Vec<&'static str>,
-    pub kinds: Vec<&'static str>,
-    pub states: Vec<JobState>,
+string_enum! {
+    /// What a list of jobs is sorted by.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub enum JobSort {
+        #[default]
+        CreatedAt = "created_at",
+        /// The start of the first attempt. Jobs that have not started are not listed.
+        StartedAt = "started_at",
+        /// Jobs that have not finished are not listed.
+        FinishedAt = "finished_at",
+    }
+}
+
+impl JobSort {
+    /// Appends ` AND …`: the jobs that have such a time.
+    fn push_condition(self, query: &mut QueryBuilder<Postgres>) {
+        match self {
+            Self::CreatedAt => {}
+            Self::StartedAt | Self::FinishedAt => {
+                query.push(format!(" AND {} IS NOT NULL", self.as_str()));
+            }
+        }
+    }
+}
+
+/// Which jobs of a listing to read, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobWindow {
+    pub sort_by: JobSort,
+    pub order: SortOrder,
+    pub page: PageWindow<TimeCursor>,
 }
 
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -56,8 +82,13 @@ pub struct ListedJob {
 
 impl ListedJob {
     #[must_use]
-    pub fn cursor(&self) -> TimeCursor {
-        (self.created_at, self.id)
+    pub fn cursor(&self, sort_by: JobSort) -> TimeCursor {
+        let time = match sort_by {
+            JobSort::CreatedAt => None,
+            JobSort::StartedAt => self.started_at,
+            JobSort::FinishedAt => self.finished_at,
+        };
+        (time.unwrap_or(self.created_at), self.id)
     }
 }
 
@@ -65,66 +96,24 @@ impl ListedJob {
 const COLUMNS: &str = "id, kind, args, queue, state, priority, trigger, scheduled_for, created_at, started_at, finished_at, \
                        attempt, max_attempts, error, progress";
 
-/// Newest first.
-pub async fn list(
-    pool: &PgPool,
-    filter: &JobFilter,
-    window: &PageWindow<TimeCursor>,
-) -> Result<Vec<ListedJob>, DbError> {
+pub async fn list(pool: &PgPool, filter: &JobFilter, window: &JobWindow) -> Result<Vec<ListedJob>, DbError> {
     let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM jobs WHERE true"));
     filter.push(&mut query);
-    window.push_newest_first(&mut query, "created_at");
+    window.sort_by.push_condition(&mut query);
+    window.page.push_sorted(&mut query, window.sort_by.as_str(), window.order);
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
 /// Visits the rows that match the most selective condition.
-pub async fn count(pool: &PgPool, filter: &JobFilter) -> Result<Count, DbError> {
-    let mut conditions = filter.conditions().into_iter();
-    let leading = conditions.next();
+pub async fn count(pool: &PgPool, filter: &JobFilter, sort_by: JobSort) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE found), count(*) FROM (SELECT (true");
-    for (column, values) in conditions {
-        push_condition(&mut query, column, values);
-    }
+    filter.push_others(&mut query);
     query.push(") AS found FROM jobs WHERE true");
-    if let Some((column, values)) = leading {
-        push_condition(&mut query, column, values);
-    }
+    filter.push_leading(&mut query);
+    sort_by.push_condition(&mut query);
     query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS visited");
     let (found, visited): (i64, i64) = query.build_query_as().persistent(false).fetch_one(pool).await?;
     Ok(Count::from_visited(found, visited))
-}
-
-impl JobFilter {
-    /// Adds every condition.
-    pub(in crate::db) fn push(&self, query: &mut QueryBuilder<Postgres>) {
-        for (column, values) in self.conditions() {
-            push_condition(query, column, values);
-        }
-    }
-
-    /// The conditions by column, the most selective first. Most jobs have succeeded, so that any other state is rarer than a kind;
-    /// a queue holds several kinds.
-    fn conditions(&self) -> Vec<(&'static str, Vec<&'static str>)> {
-        let states = ("state", names(&self.states, JobState::as_str));
-        let rest = [("kind", self.kinds.clone()), ("queue", self.queues.clone())];
-        let mut conditions: Vec<_> = std::iter::once(states).chain(rest).collect();
-        if self.states.contains(&JobState::Succeeded) {
-            conditions.rotate_left(1);
-        }
-        conditions.retain(|(_, values)| !values.is_empty());
-        conditions
-    }
-}
-
-/// A single value is compared with `=`: only then can an index that starts with the column also provide the order. Running jobs
-/// are found by their leases: no index finds them among a million finished jobs.
-fn push_condition(query: &mut QueryBuilder<Postgres>, column: &str, values: Vec<&'static str>) {
-    query.push(format!(" AND {column} = "));
-    match (column, &values[..]) {
-        ("state", ["running"]) => query.push("'running' AND id IN (SELECT job_id FROM job_leases)"),
-        (_, [value]) => query.push_bind(*value),
-        _ => query.push("ANY(").push_bind(values).push(")"),
-    };
 }
 
 /// Everything about a job except its attempts.

@@ -6,13 +6,17 @@
 
 pub mod claims;
 pub mod control;
+pub mod filter;
 pub mod leases;
 pub mod listing;
 pub mod processes;
+pub mod queue_minutes;
 pub mod queues;
 pub mod schedule_entries;
 pub mod schedule_ticks;
 pub mod session;
+pub mod waiting;
+pub mod workers;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

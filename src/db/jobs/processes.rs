@@ -26,14 +26,34 @@ pub struct AliveProcesses {
     pub schedulers: u64,
 }
 
-/// The heartbeat of the process `name`, which serves `queues`, at the time of the database's clock.
-pub async fn upsert(pool: &PgPool, name: &str, role: ProcessRole, queues: &[String]) -> Result<(), DbError> {
+/// What a process says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat<'a> {
+    /// Unique for all time.
+    pub name: &'a str,
+    pub role: ProcessRole,
+    /// The queues that a worker serves.
+    pub queues: &'a [String],
+    /// How many jobs a worker runs at a time.
+    pub slots: Option<u32>,
+    /// The name of its host.
+    pub host: &'a str,
+    /// Its release.
+    pub version: &'a str,
+}
+
+/// Records that the process is alive, at the time of the database's clock.
+pub async fn upsert(pool: &PgPool, heartbeat: &Heartbeat<'_>) -> Result<(), DbError> {
     sqlx::query!(
-        r#"INSERT INTO processes (name, role, queues, started_at, last_seen_at) VALUES ($1, $2, $3, now(), now())
+        r#"INSERT INTO processes (name, role, queues, slots, host, version, started_at, last_seen_at)
+           VALUES ($1, $2, $3, $4, $5, $6, now(), now())
                ON CONFLICT (name) DO UPDATE SET last_seen_at = excluded.last_seen_at"#,
-        name,
-        role.as_str(),
-        queues
+        heartbeat.name,
+        heartbeat.role.as_str(),
+        heartbeat.queues,
+        heartbeat.slots.and_then(|slots| i32::try_from(slots).ok()),
+        heartbeat.host,
+        heartbeat.version
     )
     .execute(pool)
     .await?;

@@ -4,5 +4,6 @@
 //! anyway.
 
 pub mod logins;
+pub mod pauses;
 pub mod request_slots;
 pub mod sessions;

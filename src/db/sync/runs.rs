@@ -1,13 +1,12 @@
 //! Sync runs: their trigger, counts and outcome.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::db::DbError;
 use crate::db::page::{PageWindow, TimeCursor};
-use crate::db::types::read_name;
-use crate::db::types::to_bigint;
+use crate::db::types::{names, read_name, to_bigint};
 use crate::domain::job::attempt::WORKER_DIED;
 use crate::domain::job::{JobId, Trigger};
 use crate::domain::sync::{Counts, RunStatus, SyncArgs, SyncMode};
@@ -132,6 +131,7 @@ pub async fn finish_abandoned(
     sources.into_iter().map(|name| read_name("sync_runs.source", name, Source::from_name)).collect()
 }
 
+#[derive(FromRow)]
 struct RunRow {
     id: Uuid,
     source: String,
@@ -182,47 +182,72 @@ impl TryFrom<RunRow> for SyncRun {
     }
 }
 
-/// Newest first, of one source or of all. A run that is still `running` although no worker has its job is returned as failed: its
-/// worker died, and no other one has taken the job over yet.
+/// An empty list matches every value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SyncRunFilter {
+    pub source: Option<Source>,
+    pub statuses: Vec<RunStatus>,
+    pub modes: Vec<SyncMode>,
+}
+
+impl SyncRunFilter {
+    #[must_use]
+    pub fn of_source(source: Source) -> Self {
+        Self { source: Some(source), ..Self::default() }
+    }
+
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        push_names(query, "source", &names(self.source.as_slice(), Source::as_str));
+        push_names(query, "mode", &names(&self.modes, SyncMode::as_str));
+        if !self.statuses.is_empty() {
+            let shown = names(&self.statuses, RunStatus::as_str);
+            // For the index: the stored statuses that can be shown as one of these.
+            let abandoned = self.statuses.contains(&RunStatus::Failed).then_some(RunStatus::Running.as_str());
+            let stored: Vec<&str> = shown.iter().copied().chain(abandoned).collect();
+            push_names(query, "status", &stored);
+            push_names(query, SHOWN_STATUS, &shown);
+        }
+    }
+}
+
+fn push_names(query: &mut QueryBuilder<Postgres>, column: &str, values: &[&'static str]) {
+    if !values.is_empty() {
+        query.push(format!(" AND {column} = ANY(")).push_bind(values.to_vec()).push(")");
+    }
+}
+
+/// A run that is still `running` although no worker has its job has failed: its worker died, and no other one has taken the job
+/// over yet.
+const SHOWN_STATUS: &str = "CASE WHEN abandoned THEN 'failed' ELSE status END";
+
+const FROM_RUNS: &str = " FROM sync_runs CROSS JOIN LATERAL (
+    SELECT status = 'running' AND NOT EXISTS (
+        SELECT 1 FROM job_leases WHERE job_leases.job_id = sync_runs.job_id AND expires_at > now()) AS abandoned) AS job
+    WHERE true";
+
+/// Newest first. The statement is planned for each call: one plan for any status would read all runs to find the few that failed.
 pub async fn list(
     pool: &PgPool,
-    source: Option<Source>,
+    filter: &SyncRunFilter,
     window: &PageWindow<TimeCursor>,
 ) -> Result<Vec<SyncRun>, DbError> {
-    let (after_start, after_id) = window.after.unzip();
-    let rows = sqlx::query_as!(
-        RunRow,
-        r#"SELECT id, source, mode, trigger, job_id, from_date, to_date, started_at, finished_at,
-                  CASE WHEN abandoned THEN 'failed' ELSE status END AS "status!", pages, inserted, updated, unchanged,
-                  quarantined, replaced, not_found, CASE WHEN abandoned THEN $6 ELSE error END AS error
-             FROM sync_runs
-                  CROSS JOIN LATERAL (
-                      SELECT status = 'running' AND NOT EXISTS (
-                          SELECT 1 FROM job_leases WHERE job_leases.job_id = sync_runs.job_id AND expires_at > now()
-                      ) AS abandoned) AS job
-            WHERE ($1::text IS NULL OR source = $1)
-              AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3::uuid))
-            ORDER BY started_at DESC, id DESC
-           OFFSET $4 LIMIT $5"#,
-        source.map(Source::as_str),
-        after_start,
-        after_id,
-        window.offset,
-        window.limit,
-        WORKER_DIED
-    )
-    .fetch_all(pool)
-    .await?;
+    let mut query = QueryBuilder::new(
+        "SELECT id, source, mode, trigger, job_id, from_date, to_date, started_at, finished_at, pages, inserted, updated,
+                unchanged, quarantined, replaced, not_found, ",
+    );
+    query.push(SHOWN_STATUS).push(" AS status, CASE WHEN abandoned THEN ").push_bind(WORKER_DIED);
+    query.push(" ELSE error END AS error").push(FROM_RUNS);
+    filter.push(&mut query);
+    window.push_newest_first(&mut query, "started_at");
+    let rows: Vec<RunRow> = query.build_query_as().persistent(false).fetch_all(pool).await?;
     rows.into_iter().map(SyncRun::try_from).collect()
 }
 
-pub async fn count(pool: &PgPool, source: Option<Source>) -> Result<u64, DbError> {
-    let count = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM sync_runs WHERE $1::text IS NULL OR source = $1"#,
-        source.map(Source::as_str)
-    )
-    .fetch_one(pool)
-    .await?;
+pub async fn count(pool: &PgPool, filter: &SyncRunFilter) -> Result<u64, DbError> {
+    let mut query = QueryBuilder::new("SELECT count(*)");
+    query.push(FROM_RUNS);
+    filter.push(&mut query);
+    let count: i64 = query.build_query_scalar().persistent(false).fetch_one(pool).await?;
     Ok(count.unsigned_abs())
 }
 

@@ -92,7 +92,7 @@ impl JobBulkActionsApi {
             JobAction::Retry => BulkAction::RetryJobs,
             JobAction::Cancel => BulkAction::CancelJobs,
         };
-        let request = BulkRequest { action, selection: Selection::Jobs(query.filter()), filter };
+        let request = BulkRequest { action, selection: Selection::Jobs(query.filter(caller.0.role)?), filter };
         let preview = preview_bulk_action(&state.pool, &request, &caller.0, state.clock.now()).await?;
         let samples = listing::list_by_ids(&state.pool, &preview.snapshot.sample_ids).await?;
         let pii_access = caller.pii_access();

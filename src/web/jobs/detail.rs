@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use crate::db::jobs::listing::{self, JobDetails, ListedJob};
 use crate::domain::job::attempt::AttemptOutcome;
+use crate::domain::job::waiting::WaitReason;
 use crate::domain::job::{JobState, Priority, SYNC_VIMA, Trigger};
 use crate::domain::masking::PiiAccess;
 use crate::domain::trace::TraceId;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::schema::{Time, named_enum};
+use crate::web::responses::waiting::WaitingFor;
 
 /// A job.
 #[derive(Debug, Clone, Object)]
@@ -118,12 +120,19 @@ pub(in crate::web) struct JobDetail {
     suspect: bool,
     /// The trace of the job in the logs of all processes, and in traces: that of the request or tick that enqueued it.
     trace_id: String,
+    /// What the job waits for, the first one to look at first; empty if it does not wait.
+    waiting_for: Vec<WaitingFor>,
     /// The attempts, the first one first.
     attempts: Vec<JobAttempt>,
 }
 
 impl JobDetail {
-    pub(in crate::web) fn new(job: JobDetails, attempts: Vec<listing::JobAttempt>, pii_access: PiiAccess) -> Self {
+    pub(in crate::web) fn new(
+        job: JobDetails,
+        attempts: Vec<listing::JobAttempt>,
+        waiting_for: &[WaitReason],
+        pii_access: PiiAccess,
+    ) -> Self {
         Self {
             trace_id: job.trace_id().to_string(),
             job: Job::new(job.job, pii_access),
@@ -131,6 +140,7 @@ impl JobDetail {
             requested_by: job.requested_by,
             cancel_requested_at: job.cancel_requested_at.map(Time),
             suspect: job.suspect,
+            waiting_for: WaitingFor::list(waiting_for, pii_access),
             attempts: attempts.into_iter().map(|attempt| JobAttempt::new(attempt, pii_access)).collect(),
         }
     }
@@ -166,6 +176,7 @@ impl Example for JobDetail {
             requested_by: None,
             cancel_requested_at: None,
             suspect: false,
+            waiting_for: vec![WaitingFor::example()],
             trace_id: TraceId::from_random(EXAMPLE_ID.as_u128()).to_string(),
             attempts: vec![JobAttempt {
                 attempt: 1,

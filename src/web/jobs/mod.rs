@@ -3,8 +3,10 @@
 pub(in crate::web) mod bulk_actions;
 pub(crate) mod detail;
 pub(crate) mod query;
+pub(crate) mod queue_history;
 pub(crate) mod queues;
 pub(crate) mod schedule;
+pub(crate) mod workers;
 
 use std::sync::Arc;
 
@@ -30,9 +32,10 @@ use super::http::path::Path;
 use super::http::problem::{Problem, ProblemCode};
 use super::http::query::Query;
 use super::state::State;
-use crate::db::jobs::listing;
+use crate::db::jobs::listing::{self, JobWindow};
+use crate::db::jobs::waiting;
 use crate::db::page::TimeCursor;
-use crate::domain::job::{JobId, JobState};
+use crate::domain::job::{JobId, JobKind, JobState, KINDS};
 use crate::operations::audit::AuditContext;
 use crate::operations::cancel_job::{CancelError, cancel_job};
 use crate::operations::retry_job::{RetriedJob, RetryError, RetryMode, retry_job};
@@ -82,8 +85,8 @@ pub(in crate::web) struct JobsApi;
 impl JobsApi {
     /// List jobs
     ///
-    /// Jobs, newest first. Filters take one value or several, comma-separated. Jobs that succeeded are deleted after a week, failed
-    /// ones after a month.
+    /// Jobs, by default the newest first. List filters take one value or several, comma-separated. Jobs that succeeded are deleted
+    /// after a week, failed ones after a month.
     #[oai(path = "/jobs", method = "get", operation_id = "listJobs")]
     async fn list(
         &self,
@@ -92,19 +95,24 @@ impl JobsApi {
         query: Query<JobQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<Job>>, Fails> {
-        let filter = query.0.filter();
-        let asked: pagination::Window<TimeCursor> = state.cursors.window("jobs", &page.0)?;
-        let window = asked.to_db();
-        let (jobs, count) =
-            tokio::try_join!(listing::list(&state.pool, &filter, &window), listing::count(&state.pool, &filter))?;
-        let page = state.cursors.page("jobs", &asked, count, jobs, listing::ListedJob::cursor);
+        let Query(query) = query;
+        let (sort_by, order) = (query.sort_by.unwrap_or_default(), query.order.unwrap_or_default());
+        let filter = query.filter(caller.0.role)?;
+        let listing = format!("jobs {} {}", sort_by.as_str(), order.as_str());
+        let asked: pagination::Window<TimeCursor> = state.cursors.window(&listing, &page.0)?;
+        let window = JobWindow { sort_by, order, page: asked.to_db() };
+        let (jobs, count) = tokio::try_join!(
+            listing::list(&state.pool, &filter, &window),
+            listing::count(&state.pool, &filter, sort_by)
+        )?;
+        let page = state.cursors.page(&listing, &asked, count, jobs, |job| job.cursor(sort_by));
         let pii_access = caller.pii_access();
         Ok(Json(page.map(|job| Job::new(job, pii_access))))
     }
 
     /// Get a job
     ///
-    /// Includes its result and its attempts.
+    /// Includes its result, its attempts and, if it waits, what it waits for.
     #[oai(path = "/jobs/:id", method = "get", operation_id = "getJob")]
     async fn show(
         &self,
@@ -118,7 +126,9 @@ impl JobsApi {
         // Read after the job, so that a finished job has no attempt that appears to be running.
         let attempts = listing::list_attempts(&state.pool, job_id).await?;
         let job = job.ok_or(NotFound("job"))?;
-        Ok(Json(JobDetail::new(job, attempts, caller.pii_access())))
+        let facts = waiting::find(&state.pool, job_id, &JobKind::long_keys(KINDS.into_iter())).await?;
+        let reasons = facts.map(|facts| facts.reasons()).unwrap_or_default();
+        Ok(Json(JobDetail::new(job, attempts, &reasons, caller.pii_access())))
     }
 
     /// Cancel a job

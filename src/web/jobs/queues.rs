@@ -25,8 +25,8 @@ use crate::web::state::State;
 const THROUGHPUT_WINDOW: Duration = Duration::from_mins(5);
 
 /// Number of unfinished jobs of a queue, by state.
-#[derive(Debug, Clone, Object)]
-struct QueueDepth {
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub(super) struct QueueDepth {
     /// Jobs that wait for a worker.
     queued: u64,
     /// Jobs that wait for their due time.
@@ -35,6 +35,12 @@ struct QueueDepth {
     running: u64,
     /// Jobs that wait for their next attempt.
     retrying: u64,
+}
+
+impl From<queues::QueueDepth> for QueueDepth {
+    fn from(queues::QueueDepth { queued, scheduled, running, retrying }: queues::QueueDepth) -> Self {
+        Self { queued, scheduled, running, retrying }
+    }
 }
 
 /// Recently finished jobs of a queue.
@@ -85,13 +91,12 @@ struct Queue {
 impl From<queues::QueueStatus> for Queue {
     fn from(queue: queues::QueueStatus) -> Self {
         let (paused_at, paused_by) = queue.pause.map(|pause| (Time(pause.paused_at), pause.paused_by)).unzip();
-        let queues::QueueDepth { queued, scheduled, running, retrying } = queue.depth;
         Self {
             name: queue.name,
             paused: paused_at.is_some(),
             paused_at,
             paused_by,
-            depth: QueueDepth { queued, scheduled, running, retrying },
+            depth: queue.depth.into(),
             oldest_waiting_seconds: queue.oldest_waiting.map(|waiting| waiting.as_secs()),
             throughput: QueueThroughput::new(queue.finished, queue.failed),
             workers_alive: queue.workers_alive,

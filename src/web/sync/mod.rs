@@ -1,5 +1,6 @@
 //! Syncs: their status, their runs, and triggering one.
 
+mod blocked;
 pub(crate) mod quarantine;
 pub(crate) mod status;
 mod target;
@@ -34,7 +35,7 @@ use super::state::State;
 use crate::db::access::idempotent_requests::IdempotentRequest;
 use crate::db::count::Count;
 use crate::db::page::TimeCursor;
-use crate::db::sync::runs;
+use crate::db::sync::runs::{self, SyncRunFilter};
 use crate::domain::day::DayRange;
 use crate::domain::job::Trigger;
 use crate::domain::masking::PiiAccess;
@@ -138,6 +139,10 @@ request_fields! {
     struct SyncRunQuery {
         /// Filter by source.
         source: Option<Source>,
+        /// Filter by status.
+        status: Vec<RunStatus>,
+        /// Filter by what was read.
+        mode: Vec<SyncMode>,
     }
 }
 
@@ -244,8 +249,8 @@ pub(in crate::web) struct SyncApi;
 impl SyncApi {
     /// Get sync status
     ///
-    /// Returns for each source whether a sync is running, when the last one was and the next one will be, and how old
-    /// the data is.
+    /// Returns for each source whether a sync is running, when the last one was and the next one will be, how old the data is,
+    /// and what is in the way of the next sync.
     #[oai(path = "/sync/status", method = "get", operation_id = "getSyncStatus")]
     async fn status(&self, state: Data<&Arc<State>>, caller: Caller) -> Result<Json<SyncStatus>, Fails> {
         Ok(Json(sync_status(&state, caller.pii_access()).await?))
@@ -293,7 +298,7 @@ impl SyncApi {
 
     /// List sync runs
     ///
-    /// Newest first.
+    /// Newest first. List filters take one value or several, comma-separated.
     #[oai(path = "/sync/runs", method = "get", operation_id = "listSyncRuns")]
     async fn runs(
         &self,
@@ -302,11 +307,12 @@ impl SyncApi {
         query: Query<SyncRunQuery>,
         page: Query<PageQuery>,
     ) -> Result<Json<Page<SyncRun>>, Fails> {
-        let source = query.0.source;
+        let SyncRunQuery { source, status, mode } = query.0;
+        let filter = SyncRunFilter { source, statuses: status, modes: mode };
         let window: Window<TimeCursor> = state.cursors.window("sync runs", &page.0)?;
         let db_window = window.to_db();
         let (runs, total) =
-            tokio::try_join!(runs::list(&state.pool, source, &db_window), runs::count(&state.pool, source))?;
+            tokio::try_join!(runs::list(&state.pool, &filter, &db_window), runs::count(&state.pool, &filter))?;
         let count = Count { total, exact: true };
         let page = state.cursors.page("sync runs", &window, count, runs, |run| (run.started_at, run.id));
         let pii_access = caller.pii_access();

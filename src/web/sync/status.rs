@@ -9,11 +9,12 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::blocked::BlockedSync;
 use crate::config::SyncConfig;
 use crate::db::jobs::RunningJob;
 use crate::db::page::PageWindow;
 use crate::db::sync::quarantine::QuarantineFilter;
-use crate::db::sync::runs::SyncRun;
+use crate::db::sync::runs::{SyncRun, SyncRunFilter};
 use crate::db::sync::{quarantine, runs, streams};
 use crate::db::{DbError, jobs};
 use crate::domain::job::JobKind;
@@ -28,6 +29,7 @@ use crate::domain::transaction::Source;
 use crate::web::http::openapi::{EXAMPLE_ID, EXAMPLE_TIME};
 use crate::web::http::problem::Problem;
 use crate::web::http::schema::Time;
+use crate::web::responses::waiting::WaitingFor;
 use crate::web::state::State;
 
 /// The status of all syncs together.
@@ -94,7 +96,7 @@ pub(in crate::web) struct SourceSync {
     total_records: u64,
     /// The number of records in the quarantine.
     quarantined: u64,
-    /// Why the last run failed or is incomplete.
+    /// Why the last run failed or is incomplete; of a running one, why it waits for the provider.
     error_message: Option<String>,
     /// Seconds until the next run is due.
     next_sync_in_seconds: i64,
@@ -106,6 +108,10 @@ pub(in crate::web) struct SourceSync {
     lag_seconds: Option<i64>,
     /// The running sync; null if none is running.
     current: Option<CurrentSync>,
+    /// What the running or queued sync of new data waits for, or the next one if there is none; empty if nothing is in its way.
+    blocked_by: Vec<WaitingFor>,
+    /// The job that `blocked_by` is about; null if no sync of new data is running or queued.
+    next_job_id: Option<Uuid>,
 }
 
 /// The status of all syncs.
@@ -154,9 +160,11 @@ async fn source_sync(
     watermark: Option<DateTime<Utc>>,
 ) -> Result<SourceSync, DbError> {
     let pool = &state.pool;
-    let last = runs::list(pool, Some(source), &PageWindow { limit: 1, ..PageWindow::ALL }).await?.pop();
+    let last =
+        runs::list(pool, &SyncRunFilter::of_source(source), &PageWindow { limit: 1, ..PageWindow::ALL }).await?.pop();
     let last_success = runs::find_last_success(pool, source).await?;
     let running = jobs::find_running(pool, JobKind::sync_of(source).name).await?;
+    let blocked = BlockedSync::find(state, source).await?;
     let now = state.clock.now();
     let next = interval(&state.sync, source).next_tick(now);
     Ok(SourceSync {
@@ -167,12 +175,14 @@ async fn source_sync(
         records_synced: last.as_ref().map_or(0, |run| run.counts.seen()),
         total_records,
         quarantined: quarantine::count(pool, &QuarantineFilter { source: Some(source), kind: None }).await?,
-        error_message: last.and_then(|run| run.error).map(|error| pii_access.text(error)),
+        error_message: last.and_then(|run| run.error).or_else(|| blocked.pause()).map(|error| pii_access.text(error)),
         next_sync_in_seconds: (next - now).num_seconds(),
         next_sync_at: Time(next),
         last_cursor: last_cursor(state, source).await?,
         lag_seconds: watermark.map(|watermark| (now - watermark).num_seconds().max(0)),
         current: running.as_ref().map(CurrentSync::new),
+        blocked_by: WaitingFor::list(&blocked.reasons, pii_access),
+        next_job_id: blocked.job_id.map(|job_id| job_id.0),
     })
 }
 
@@ -218,12 +228,15 @@ impl Example for SyncStatus {
             last_cursor: Some("48151623".to_owned()),
             lag_seconds: Some(18),
             current: Some(CurrentSync { job_id: EXAMPLE_ID, progress: 120, total: Some(180), percent: Some(66.67) }),
+            blocked_by: vec![],
+            next_job_id: Some(EXAMPLE_ID),
         };
         let payshack = SourceSync {
             source: Source::Payshack,
             status: SourceStatus::Idle,
             last_cursor: None,
             current: None,
+            blocked_by: vec![WaitingFor::example()],
             ..vima.clone()
         };
         Self::new(vec![vima, payshack])

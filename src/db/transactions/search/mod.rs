@@ -22,6 +22,8 @@ pub(in crate::db) use found::all_columns;
 pub use list::list;
 pub use text::has_trigrams;
 
+pub use crate::db::page::SortOrder;
+
 use crate::db::page::PageWindow;
 use crate::domain::string_enum::string_enum;
 
@@ -43,16 +45,6 @@ impl SortBy {
             Self::UpdatedAt => "COALESCE(updated_at, created_at)",
             Self::Amount => "amount",
         }
-    }
-}
-
-string_enum! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-    pub enum SortOrder {
-        /// Newest or largest first.
-        #[default]
-        Desc = "desc",
-        Asc = "asc",
     }
 }
 
