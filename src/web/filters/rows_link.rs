@@ -77,8 +77,13 @@ impl RowsLink {
 
     /// Those of them whose parameter `name` has this value.
     pub(in crate::web) fn with(&self, name: &'static str, value: &str) -> Self {
+        self.with_any(name, &[value.to_owned()])
+    }
+
+    /// Those of them whose parameter `name` has one of these values.
+    pub(in crate::web) fn with_any(&self, name: &'static str, values: &[String]) -> Self {
         let mut link = self.clone();
-        link.set(name, &[value.to_owned()]);
+        link.set(name, values);
         link
     }
 
@@ -184,6 +189,10 @@ mod tests {
             ),
             (link.with_member("project", "").to(1), format!("/api/v1/transactions?source=vima&without=project&{days}")),
             (link.with_member("country", "IN,NP").to(1), format!("{prefix}&country=IN%2CNP&country=&{days}")),
+            (
+                link.with_any("merchant_id", &["a".to_owned(), "b,c".to_owned()]).to(1),
+                format!("{prefix}&merchant_id=a&merchant_id=b%2Cc&{days}"),
+            ),
             (
                 link.within(range).to(1),
                 format!(

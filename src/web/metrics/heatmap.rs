@@ -163,7 +163,8 @@ async fn query_cells(
     }
     let of_merchants =
         |filter| cells(MetricFilter { merchant_ids: merchants.clone(), ..filter }).by(Dimension::Merchant);
-    let (answer, context) = answer(state, caller, query, time, of_merchants).await?;
+    let (answer, mut context) = answer(state, caller, query, time, of_merchants).await?;
+    context.link = context.link.with_any("merchant_id", &merchants);
     Ok((HeatmapRows::Merchants(merchants), answer, context))
 }
 
