@@ -22,7 +22,7 @@ use crate::harness::{TIMEOUT, servers};
 
 /// Tables that are about jobs and processes, not about what jobs do. Of jobs, the number is compared.
 const BOOKKEEPING: &str =
-    "'jobs', 'job_attempts', 'job_leases', 'processes', 'schedules', 'api_keys', '_sqlx_migrations'";
+    "'jobs', 'job_attempts', 'job_leases', 'processes', 'queue_minutes', 'schedules', 'api_keys', '_sqlx_migrations'";
 
 /// A job to attempt again.
 struct Case {
