@@ -132,7 +132,8 @@ mod tests {
             row(2, Status::Success, 6),
             row(4, Status::Failed, 5),
         ];
-        let compared = MerchantComparison::new(&weeks(), Some(EXAMPLE_TIME - TimeDelta::days(90)), &rows);
+        let link = AnswerContext::example().link;
+        let compared = MerchantComparison::new(&weeks(), Some(EXAMPLE_TIME - TimeDelta::days(90)), &rows, &link);
         assert_eq!((compared.current.total_count, compared.earlier_periods.len()), (12, 4));
         assert_eq!((compared.usual.total_count, compared.usual.conversion_rate), (Some(5.0), Some(75.0)));
         assert_eq!(compared.usual.total_amount, Some(Money(500.into())));
@@ -143,9 +144,10 @@ mod tests {
     #[test]
     fn periods_before_the_first_transaction_are_left_out_of_the_mean() {
         let rows = [row(0, Status::Success, 6), row(1, Status::Success, 4), row(2, Status::Success, 2)];
-        let compared = MerchantComparison::new(&weeks(), Some(EXAMPLE_TIME - TimeDelta::days(15)), &rows);
+        let link = AnswerContext::example().link;
+        let compared = MerchantComparison::new(&weeks(), Some(EXAMPLE_TIME - TimeDelta::days(15)), &rows, &link);
         assert_eq!((compared.earlier_periods.len(), compared.usual.total_count), (2, Some(3.0)));
-        let new = MerchantComparison::new(&weeks(), Some(EXAMPLE_TIME - TimeDelta::hours(1)), &rows[..1]);
+        let new = MerchantComparison::new(&weeks(), Some(EXAMPLE_TIME - TimeDelta::hours(1)), &rows[..1], &link);
         assert_eq!((new.earlier_periods.len(), new.usual.total_count, new.count_change_percent), (0, None, None));
     }
 }
