@@ -83,7 +83,7 @@ impl QuarantineCause {
 #[must_use]
 pub fn mentions(raw: &[u8], id: &str) -> bool {
     let id = id.as_bytes();
-    let is_free = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    let is_free = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b"-_".contains(byte));
     !id.is_empty()
         && raw.windows(id.len()).enumerate().any(|(at, window)| {
             window == id
@@ -128,6 +128,8 @@ mod tests {
             ("17954", true),
             (r#"{"order":"917954"}"#, false),
             (r#"{"order":"17954a"}"#, false),
+            (r#"{"order":"17954-X"}"#, false),
+            (r#"{"order":"a_17954"}"#, false),
             (r#"{"a":"179540","order":"17954"}"#, true),
             ("", false),
         ] {

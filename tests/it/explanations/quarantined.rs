@@ -52,9 +52,10 @@ async fn every_quarantined_record_is_explained_by_its_id() {
         }
         causes.insert(cause);
         let raw = String::from_utf8_lossy(&entry.raw);
-        // A record that is not an object has its id somewhere in its text.
-        let numbers = raw.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| word.len() > 8);
-        let Some(reference) = entry.source_id.clone().or_else(|| numbers.map(str::to_owned).next()) else { continue };
+        // A record without a readable id has some id in its text.
+        let words = raw.split(|letter: char| !letter.is_ascii_alphanumeric() && !"-_".contains(letter));
+        let ids = words.filter(|word| word.len() > 8 && word.contains(|letter: char| letter.is_ascii_digit()));
+        let Some(reference) = entry.source_id.clone().or_else(|| ids.map(str::to_owned).next()) else { continue };
         let explanation = web.get(&reference_path(&reference)).await;
         let found = explanation["quarantined"].as_array().expect("a list");
         let found = found.iter().find(|found| found["id"] == json!(entry.id));

@@ -95,7 +95,7 @@ async fn payments_of_other_projects_do_not_exist_for_a_limited_key() {
     let api = ExplanationsApi::start(&[]).await;
     api.set_read().await;
     Payment { project: Some("zenith"), ..Payment::new("vima", "order-1042") }.insert(api.pool()).await;
-    Payment { project: Some("acme"), ..Payment::new("payshack", "order-2042") }.insert(api.pool()).await;
+    Payment { project: Some("acme"), ..Payment::new("payshack", "acme-7701") }.insert(api.pool()).await;
     let key = limited_key(&api.system, &api.web, "operator", "acme").await;
     for (reference, code) in [
         ("order-1042", "unknown"),
@@ -103,8 +103,8 @@ async fn payments_of_other_projects_do_not_exist_for_a_limited_key() {
         ("id-order-1042", "unknown"),
         ("utr-order-1042", "unknown"),
         ("ORDER-1042", "unknown"),
-        ("order-2042", "only_payshack"),
-        ("order-2043", "similar_key"),
+        ("acme-7701", "only_payshack"),
+        ("acme-7702", "similar_key"),
     ] {
         let limited = api.request(&key, &reference_path(reference)).await;
         assert_eq!((limited.status, &limited.json()["code"]), (200, &json!(code)), "{reference}: {limited:?}");

@@ -149,11 +149,10 @@ fn write_parameters(operation: &mut Value, schemas: &Map<String, Value>) {
 /// The object that a query parameter stands for, if it stands for one, and its properties.
 fn query_object<'a>(parameter: &Value, schemas: &'a Map<String, Value>) -> Option<(&'a Value, &'a Map<String, Value>)> {
     let name = references(&parameter["schema"]).pop().filter(|_| parameter["in"] == "query")?;
-    let object = schemas.get(&name)?;
-    Some((object, object["properties"].as_object()?))
+    schemas.get(&name).and_then(|object| Some((object, object["properties"].as_object()?)))
 }
 
-/// Without an example, because Swagger UI would send it as a filter that the user did not choose.
+/// Without an example, which Swagger UI would send as a filter that the user did not choose. An absent list is empty.
 fn query_parameter(name: &str, object: &Value) -> Value {
     let mut schema = object["properties"][name].clone();
     describe_days(&mut schema);
@@ -162,9 +161,11 @@ fn query_parameter(name: &str, object: &Value) -> Value {
         schema.shift_remove("description")
     });
     write_limits(&mut schema);
+    let explode = schema["type"] != "array";
+    let required = explode && object["required"].as_array().is_some_and(|names| names.contains(&name.into()));
     json!({
-        "name": name, "in": "query", "description": description, "style": "form", "explode": schema["type"] != "array",
-        "required": object["required"].as_array().is_some_and(|all| all.contains(&name.into())), "schema": schema,
+        "name": name, "in": "query", "description": description, "required": required, "style": "form", "explode": explode,
+        "schema": schema,
     })
 }
 
