@@ -38,6 +38,11 @@ async fn wait_for(queue: &TestQueue, job_id: JobId, expected: &[&str]) -> Vec<Wa
     .await
 }
 
+/// The only reason, once it is of this kind.
+async fn wait_for_one(queue: &TestQueue, job_id: JobId, expected: &str) -> WaitReason {
+    wait_for(queue, job_id, &[expected]).await.remove(0)
+}
+
 async fn enqueue(queue: &TestQueue, job: &NewJob) -> JobId {
     enqueue_job(&queue.pool, &queue.redis, job).await.expect("the job is enqueued").job_id
 }
@@ -48,7 +53,7 @@ async fn job_of_a_queue_without_a_worker_waits_for_one() {
     let job = queue.enqueue(&SLEEPING, for_minutes()).await;
     assert_eq!(codes(&reasons(&queue, job).await), ["no_worker"]);
     queues::insert_pause(&queue.pool, SLEEPING.queue, "ada").await.expect("the jobs table responds");
-    let [paused, _] = &wait_for(&queue, job, &["queue_paused", "no_worker"]).await[..] else { panic!("two reasons") };
+    let paused = wait_for(&queue, job, &["queue_paused", "no_worker"]).await.remove(0);
     assert!(matches!(paused, WaitReason::QueuePaused { queue, by, .. } if queue == SLEEPING.queue && by == "ada"));
     let _worker = queue.start_worker(&[]);
     wait_for(&queue, job, &["queue_paused"]).await;
@@ -80,8 +85,8 @@ async fn failed_attempt_and_its_error_are_the_reason() {
     let mut connection = queue.pool.acquire().await.expect("a connection");
     claims::finish(&mut connection, &claimed[0].claim, &outcome).await.expect("the claim is valid");
     let _worker = queue.start_worker(&[]);
-    let [retry] = &wait_for(&queue, job, &["retry"]).await[..] else { panic!("one reason") };
-    assert!(matches!(retry, WaitReason::Retry { error, .. } if error == "vima answered 503"), "{retry:?}");
+    let retry = wait_for_one(&queue, job, "retry").await;
+    assert!(matches!(&retry, WaitReason::Retry { error, .. } if error == "vima answered 503"), "{retry:?}");
 }
 
 #[tokio::test]
@@ -92,8 +97,7 @@ async fn job_waits_for_the_running_one_with_the_same_limit() {
     let running = enqueue(&queue, &limited).await;
     wait_for(&queue, running, &[]).await;
     let job = enqueue(&queue, &limited).await;
-    let [limit] = &wait_for(&queue, job, &["limit"]).await[..] else { panic!("one reason") };
-    assert_eq!(limit.job_id(), Some(running));
+    assert_eq!(wait_for_one(&queue, job, "limit").await.job_id(), Some(running));
 }
 
 #[tokio::test]
@@ -103,8 +107,8 @@ async fn job_waits_for_a_slot_and_for_more_urgent_jobs() {
     let running = queue.enqueue(&SLEEPING, for_minutes()).await;
     wait_for(&queue, running, &[]).await;
     let next = queue.enqueue(&SLEEPING, for_minutes()).await;
-    let [slot] = &wait_for(&queue, next, &["free_slot"]).await[..] else { panic!("one reason") };
-    assert_eq!(*slot, WaitReason::FreeSlot { claimed: 1, slots: Some(1) });
+    let slot = wait_for_one(&queue, next, "free_slot").await;
+    assert_eq!(slot, WaitReason::FreeSlot { claimed: 1, slots: Some(1) });
     assert!(slot.is_blocking(), "the only slot is in use");
     let last = queue.enqueue(&SLEEPING, for_minutes()).await;
     // A job whose limit is in use cannot start before it.
