@@ -46,16 +46,17 @@ async fn discrepancy_is_updated_only_in_the_version_that_was_read() {
     let id = first_discrepancy(&system).await;
     let path = format!("{DISCREPANCIES}/{id}");
     let read = tag(&web, DISCREPANCIES, &id).await;
+    let (weak, several) = (format!("W/{read}"), format!("\"other\", {read}"));
     for (if_match, status) in [
         (read.as_str(), 200),
-        (&format!("W/{read}"), 412),
+        (weak.as_str(), 412),
         ("\"other\"", 412),
         ("", 400),
         ("7", 400),
         ("*, \"7\"", 400),
         ("\"other\", ", 412),
         ("*", 200),
-        (&format!("\"other\", {read}"), 200),
+        (several.as_str(), 200),
     ] {
         // It changes nothing, so the version stays.
         let response = send(&web, Method::PATCH, &path, if_match, &json!({"state": "open"})).await;

@@ -109,19 +109,20 @@ fn cases(day: NaiveDate) -> Vec<Case> {
         ),
         // It was delivered already.
         Case::new(&DELIVER_REPORT, json!({"run_id": Uuid::from_u128(12)})),
-        // One job is cancelled, another one has changed.
+        // One job is cancelled, another one has ended since.
         Case::new(&RUN_BULK_ACTION, json!({"bulk_action_id": Uuid::from_u128(13)})).prepare(
             "INSERT INTO bulk_actions (id, kind, filter, token_hash, requested_by_key, requested_by, role, item_count, created_at,
                                        expires_at, confirmed_at, job_id)
              VALUES ('00000000-0000-0000-0000-00000000000d', 'cancel_jobs', '{}', 'a', gen_random_uuid(), 'ada', 'operator', 2, now(),
                      now(), now(), gen_random_uuid());
-             WITH due_tomorrow AS (
-                 INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, due_at, max_attempts, created_at)
-                 SELECT gen_random_uuid(), 'housekeeping', '{}', 'maintenance', 10, 'scheduled', 'api', now() + interval '1 day', 1,
-                        now() FROM generate_series(1, 2)
+             WITH previewed AS (
+                 INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, due_at, max_attempts, created_at, finished_at)
+                 SELECT gen_random_uuid(), 'housekeeping', '{}', 'maintenance', 10, state, 'api', now() + interval '1 day', 1, now(),
+                        finished_at
+                   FROM (VALUES ('scheduled', NULL), ('succeeded', now())) AS job (state, finished_at)
                  RETURNING id)
              INSERT INTO bulk_action_batches (action_id, batch, item_ids, versions)
-             SELECT '00000000-0000-0000-0000-00000000000d', 0, array_agg(id), ARRAY['scheduled.0', 'queued.0'] FROM due_tomorrow",
+             SELECT '00000000-0000-0000-0000-00000000000d', 0, array_agg(id), ARRAY['scheduled.0', 'scheduled.0'] FROM previewed",
         ),
         Case::new(&REFRESH_FX_RATES, json!({})).reads_again(&[]),
         Case::new(&REBUILD_ROLLUPS, json!({})).prepare(

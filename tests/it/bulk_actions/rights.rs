@@ -62,7 +62,7 @@ async fn scoped_key_changes_and_sees_only_what_is_in_its_projects() {
     assert_eq!(fixture.skipped(&path).await[0].1, "gone");
     let moved = "SELECT count(*) FROM discrepancies WHERE project = 'zenith' AND state <> 'open'";
     assert_eq!(fixture.system.number(moved).await, 0);
-    for (key, status, listed) in [(own.as_str(), 200, 1), (&other, 404, 0), (OPERATOR, 200, 1)] {
+    for (key, status, listed) in [(own.as_str(), 200, 1), (other.as_str(), 404, 0), (OPERATOR, 200, 1)] {
         for path in [path.clone(), format!("{path}/skipped")] {
             let response = fixture.web.request(Method::GET, &path, Some(key), None).await.expect("a response");
             assert_eq!(response.status, status, "{path}: {response:?}");
