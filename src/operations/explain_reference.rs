@@ -1,7 +1,8 @@
 //! Explains what became of a payment of which only a reference is known: an id of any provider.
 //!
-//! The ids that have an index of their own are looked up first. Only if they find nothing, the index of the search is used, which
-//! takes longer the more payments are stored; and only if that finds nothing either, similar keys are looked up.
+//! Every id is looked up in its index first, as it was written, in lower and in upper case. Only a reference with letters that is not
+//! found then may have another case, for which the index of the search is used, which takes longer the more payments are stored;
+//! and only if no payment has exactly the reference, similar keys are looked up.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +13,17 @@ use crate::db::DbError;
 use crate::db::sync::quarantine::QuarantineEntry;
 use crate::db::sync::quarantine_search::SearchedPart;
 use crate::db::sync::{progress, quarantine_search};
+use crate::db::transactions::lookup::list_by_ids;
 use crate::db::transactions::search::{FoundTransaction, TransactionFilter};
-use crate::db::transactions::{references, similar_keys};
+use crate::db::transactions::similar_keys;
 use crate::domain::access::{Principal, ProjectScope};
 use crate::domain::explanation::reference::{ReferenceConclusion, ReferenceFacts, SourceProgress, conclude};
 use crate::domain::explanation::similar::{KeyDifference, spellings};
 use crate::domain::masking::PiiAccess;
 use crate::domain::transaction::Source;
+
+/// An id that more payments share identifies none.
+const MAX_PAYMENTS: i64 = 50;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceExplanation {
@@ -44,11 +49,11 @@ pub async fn explain_reference(
         PiiAccess::Full => SearchedPart::Everything,
         PiiAccess::Masked => SearchedPart::Identity,
     };
-    let (progress, mut payments) = load_indexed(pool, reference, scope).await?;
-    let mut containing = vec![];
-    if payments.is_empty() {
+    let (progress, mut containing) = load_indexed(pool, reference, scope).await?;
+    let is_exact = |found: &mut FoundTransaction| has_id(found, reference);
+    let payments: Vec<FoundTransaction> = containing.extract_if(.., is_exact).collect();
+    if payments.is_empty() && containing.is_empty() && reference.contains(|letter: char| letter.is_ascii_alphabetic()) {
         containing = list_containing(pool, reference, TransactionFilter::default(), scope).await?;
-        payments = containing.extract_if(.., |found| ids(found).any(|id| id == reference)).collect();
     }
     let mut connection = pool.acquire().await?;
     let stored_by = list_sources(&mut connection, &payments, scope).await?;
@@ -71,15 +76,23 @@ pub async fn explain_reference(
     Ok(ReferenceExplanation { conclusion, payments, stored_by, quarantined, progress: facts.progress, similar })
 }
 
-/// Uses a connection of its own, so that the search does not wait for it.
+/// How far the sources have been read, and the payments that have the reference, in some cases of its letters. Uses a connection of
+/// its own, so that the search does not wait for it.
 async fn load_indexed(
     pool: &PgPool,
     reference: &str,
     scope: &ProjectScope,
 ) -> Result<(Vec<SourceProgress>, Vec<FoundTransaction>), DbError> {
-    let mut connection = pool.acquire().await?;
-    let progress = progress::list(&mut connection).await?;
-    Ok((progress, references::list(&mut connection, reference, scope).await?))
+    let mut transaction = pool.begin().await?;
+    let progress = progress::list(&mut transaction).await?;
+    let projects = scope.projects().unwrap_or_default();
+    let found = list_by_ids(&mut transaction, &[reference], projects, MAX_PAYMENTS).await?;
+    transaction.commit().await?;
+    Ok((progress, found.into_iter().map(|(_, found)| found).collect()))
+}
+
+fn has_id(found: &FoundTransaction, reference: &str) -> bool {
+    ids(found).any(|id| id == reference) || reference.parse() == Ok(found.id)
 }
 
 fn ids(found: &FoundTransaction) -> impl Iterator<Item = &str> {

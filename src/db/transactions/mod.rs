@@ -8,7 +8,6 @@ pub mod exchange_rates;
 pub(crate) mod filter;
 pub mod lookup;
 pub mod missing_usd;
-pub mod references;
 pub mod search;
 pub mod search_entries;
 pub mod similar_keys;

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use super::references::push_projects;
 use super::search::{FoundTransaction, all_columns};
 use crate::db::DbError;
 use crate::domain::access::ProjectScope;
@@ -63,5 +62,12 @@ fn key_column(source: Source) -> &'static str {
     match source {
         Source::Vima => "client_operation_id",
         Source::Payshack => "order_id",
+    }
+}
+
+/// Adds the condition that a transaction is visible in `scope`.
+fn push_projects(query: &mut QueryBuilder<Postgres>, scope: &ProjectScope) {
+    if let Some(projects) = scope.projects() {
+        query.push(" AND project = ANY(").push_bind(projects.to_vec()).push(")");
     }
 }

@@ -155,7 +155,8 @@ mod tests {
         let principal = |role| Principal { role, ..Principal::anyone() };
         let uri = |query: &str| format!("/api/v1/transactions?{query}").parse::<Uri>().expect("a path");
         let days = |text: &str| Some(DayRange::single(text.parse().expect(text), Tz::UTC));
-        let version = |as_of, days| CacheVersion { data_version: DataVersion::default(), as_of, days, until: None, other: None };
+        let version =
+            |as_of, days| CacheVersion { data_version: DataVersion::default(), as_of, days, until: None, other: None };
         let (none, later) = (version([None; 2], None), version([Some(DateTime::UNIX_EPOCH), None], None));
         let today = version([None; 2], days("2026-01-15"));
         let tomorrow = version([None; 2], days("2026-01-16"));
