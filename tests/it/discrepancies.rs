@@ -164,7 +164,7 @@ async fn discrepancy_is_shown_with_the_run_that_last_found_it() {
         "amount_diff": "10.00", "vima_currency": "INR", "payshack_currency": "INR", "vima_status": "success",
         "payshack_status": null, "state": "open", "assignee": null, "note": null, "first_seen_at": time(noon(day(4))),
         "last_seen_at": time(noon(day(3))), "resolved_at": null, "age_days": age_days, "details": {"why": "so"},
-        "created_at": time(noon(day(4))),
+        "created_at": time(noon(day(4))), "etag": "\"1\"",
     });
     assert_eq!(item, expected);
 
