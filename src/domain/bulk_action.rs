@@ -101,7 +101,11 @@ impl SkippedItem {
 
     #[must_use]
     pub fn gone(id: Uuid) -> Self {
-        Self { id, reason: SkipReason::Gone, detail: "it does not exist any more".to_owned() }
+        Self {
+            id,
+            reason: SkipReason::Gone,
+            detail: "it does not exist any more, or not in the projects of the key".to_owned(),
+        }
     }
 
     #[must_use]

@@ -115,7 +115,9 @@ async fn create(web: &Web, list: &str, body: &Value) -> (String, String) {
 #[tokio::test]
 async fn rules_webhooks_and_schedules_are_changed_only_in_the_version_that_was_read() {
     let system = TestSystem::start(&[]).await;
-    let web = system.start_web().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = format!("file://{}", folder.path().display());
+    let web = system.start_web_with(&[("EXPORT_STORE", &store)]).await;
     let digest =
         json!({"name": "d", "cron": "0 7 * * *", "kind": "digest", "destination": "object_store", "folder": "a"});
     for (list, body, change, bookkeeping) in [
