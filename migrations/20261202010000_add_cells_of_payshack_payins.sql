@@ -69,6 +69,6 @@ SELECT place.facet, place.width, project, place.member, date_bin(place.length, q
 
 -- Processes of the previous release do not write these cells. Soon after they are gone, the cells are compared and repaired.
 INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, unique_key, limit_key, due_at, max_attempts, created_at)
-SELECT gen_random_uuid(), 'rebuild-rollups', '{}', 'maintenance', 5, 'scheduled', 'schedule', '{}', 'rebuild-rollups',
+SELECT gen_random_uuid(), 'rebuild-rollups', '{}', 'maintenance', 10, 'scheduled', 'schedule', '{}', 'rebuild-rollups',
        now() + interval '15 minutes', 6, now()
  WHERE EXISTS (SELECT FROM transactions);

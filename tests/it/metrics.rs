@@ -82,7 +82,8 @@ fn few() -> Vec<Given> {
 }
 
 struct MetricsApi {
-    system: TestSystem,
+    _system: TestSystem,
+    books: IngestFixture,
     web: Web,
 }
 
@@ -99,7 +100,7 @@ impl MetricsApi {
             let page = Page::new(list, records.map(|(id, given)| given.record(id)).collect(), Checkpoint::None);
             books.ingest_page(page).await.expect("the page is stored");
         }
-        Self { web: system.start_web_with(settings).await, system }
+        Self { web: system.start_web_with(settings).await, books, _system: system }
     }
 
     async fn get(&self, path: &str) -> Value {

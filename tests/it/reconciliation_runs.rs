@@ -74,6 +74,17 @@ fn rupees() -> Value {
                    "duplicate": "10", "pending": "20"}})
 }
 
+/// The links of a run that found some of everything.
+fn rows_urls(run_id: Uuid) -> Value {
+    let results = |filter: &str| format!("{RUNS}/{run_id}/results?match_status={filter}");
+    json!({
+        "amount_discrepancies": results("discrepancy&discrepancy_type=amount"),
+        "status_discrepancies": results("discrepancy&discrepancy_type=status"),
+        "missing_vima": results("missing_vima"), "missing_payshack": results("missing_payshack"),
+        "pending": results("pending"), "duplicates": results("duplicate"), "unmatchable": results("unmatchable"),
+    })
+}
+
 #[tokio::test]
 async fn run_has_its_parameters_and_counts() {
     let system = TestSystem::start(&[]).await;
@@ -99,7 +110,7 @@ async fn run_has_its_parameters_and_counts() {
         "amounts": [{"currency": "INR", "matched": "400.00", "pending": "20.00",
                      "at_risk": {"amount": "1.50", "status": "200.00", "missing_vima": "100.00",
                                  "missing_payshack": "50.25", "duplicate": "10.00"}}],
-        "results_deleted_at": null,
+        "results_deleted_at": null, "rows_urls": rows_urls(id),
     });
     assert_eq!(shown, expected);
     assert_eq!(web.get(RUNS).await["items"], json!([shown]));

@@ -20,7 +20,8 @@ fn operations_with_query() -> Vec<(String, Vec<Value>)> {
     let operations = paths.into_iter().filter_map(|(path, item)| {
         let parameters = item["get"]["parameters"].as_array()?.clone();
         let in_query = parameters.into_iter().filter(|parameter| parameter["in"] == "query").collect();
-        Some((path.replace("{id}", NO_ID), in_query))
+        let path = path.replace("{id}", NO_ID).replace("{type}", "merchant");
+        Some((path, in_query))
     });
     operations.collect()
 }

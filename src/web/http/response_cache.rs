@@ -72,6 +72,11 @@ impl CacheVersion {
     ) -> Self {
         Self { data_version, as_of, days: Some(days), until: Some(until), other: None }
     }
+
+    /// The same with what else the response contains that may change.
+    pub(in crate::web) fn with(self, other: Option<String>) -> Self {
+        Self { other, ..self }
+    }
 }
 
 #[derive(Clone)]

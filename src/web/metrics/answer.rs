@@ -126,21 +126,29 @@ pub(super) async fn answer(
     time: CountedTime,
     metric_query: impl FnOnce(MetricFilter) -> MetricQuery,
 ) -> Result<(MetricsAnswer, AnswerContext), Problem> {
-    let counted = query.counting();
     let metric_query = metric_query(query.filter(state.reconciled_projects(), caller)?);
+    let rows = async { Ok::<_, Problem>(state.metrics.query(&metric_query).await?) };
+    let (answer, context) = tokio::try_join!(rows, context(state, caller, query, time, metric_query.depth))?;
+    Ok((answer, context))
+}
+
+/// What is known of an answer besides its rows, for those that come from elsewhere. `depth` is that of their sums.
+pub(super) async fn context(
+    state: &State,
+    caller: &Caller,
+    query: &MetricsQuery,
+    time: CountedTime,
+    depth: Depth,
+) -> Result<AnswerContext, Problem> {
+    let counted = query.counting();
     let payins = match counted {
         Counting::Records => None,
         Counting::Payments => Some(query.records(caller)?.payshack_payins(state.reconciled_projects())),
     };
-    let rows = async { Ok::<_, Problem>(state.metrics.query(&metric_query).await?) };
-    let missing = async {
-        Ok::<_, Problem>(match payins {
-            None => None,
-            Some(None) => Some(NotInVima::new(&[])),
-            Some(Some(payins)) => Some(NotInVima::new(&state.metrics.not_in_vima(payins, time.time_range()).await?)),
-        })
+    let not_in_vima = match payins {
+        None => None,
+        Some(None) => Some(NotInVima::new(&[])),
+        Some(Some(payins)) => Some(NotInVima::new(&state.metrics.not_in_vima(payins, time.time_range()).await?)),
     };
-    let (answer, not_in_vima) = tokio::try_join!(rows, missing)?;
-    let link = query.rows_link(state, time);
-    Ok((answer, AnswerContext { counted, not_in_vima, depth: metric_query.depth, link }))
+    Ok(AnswerContext { counted, not_in_vima, depth, link: query.rows_link(state, time) })
 }

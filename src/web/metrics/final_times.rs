@@ -141,7 +141,7 @@ impl FinalTimesApi {
             let times = list(&state.pool, &filter, range, by.group()).await?;
             Ok(MetricsTimeToFinal::new((days.into(), by), times, metrics.as_of().into()))
         };
-        state.responses.get_or_insert((request.original_uri(), &caller.0), version, response).await
+        state.responses.get_or_insert((request.uri(), &caller.0), version, response).await
     }
 }
 

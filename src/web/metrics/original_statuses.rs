@@ -8,16 +8,18 @@ use poem::web::Data;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::answer::{AnswerContext, AnswerSummary, context};
 use super::failures::check_length;
 use super::tally::Tally;
 use super::{DataAsOf, Period};
 use crate::db::metrics::original_statuses::{OriginalStatusRow, list};
-use crate::domain::metrics::query::{MetricQuery, MetricRow};
+use crate::domain::metrics::query::{Depth, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::percent;
 use crate::domain::status::Status;
 use crate::domain::transaction::Source;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::CountedTime;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::Tag;
@@ -63,12 +65,15 @@ struct MetricsByOriginalStatus {
     statuses: Vec<OriginalStatusMetrics>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsByOriginalStatus {
-    fn new(period: Period, rows: &[OriginalStatusRow], data_as_of: DataAsOf) -> Self {
+    fn new(period: Period, rows: &[OriginalStatusRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
         let mut tallies: BTreeMap<(Source, Option<&str>, Status), Tally> = BTreeMap::new();
         let mut of_status: BTreeMap<Status, i64> = BTreeMap::new();
+        let mut whole = Tally::default();
         for row in rows {
             let metric_row = MetricRow {
                 bucket: 0,
@@ -79,6 +84,7 @@ impl MetricsByOriginalStatus {
                 measures: row.measures,
             };
             let tally = Tally::from_rows([&metric_row]);
+            whole.merge(&tally);
             tallies.entry((row.source, row.original_status.as_deref(), row.status)).or_default().merge(&tally);
             *of_status.entry(row.status).or_default() += row.measures.count;
         }
@@ -103,7 +109,7 @@ impl MetricsByOriginalStatus {
             })
             .collect();
         statuses.sort_by_key(|item| std::cmp::Reverse(item.count));
-        Self { period, total_count, statuses, data_as_of }
+        Self { period, total_count, statuses, data_as_of, summary: context.summary_of(&whole) }
     }
 }
 
@@ -129,12 +135,17 @@ impl OriginalStatusesApi {
         let metrics = state.metrics.current().await?;
         let range = days.time_range();
         let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), TimeBuckets::one(range)));
-        let version = CacheVersion::of_period(data_version, metrics.as_of(), days, range.until);
+        let context = context(&state, &caller, &query.0, CountedTime::Days(days), Depth::Amounts).await?;
+        let version = CacheVersion::of_period(data_version, metrics.as_of(), days, range.until).with(context.version());
         let response = async {
-            let rows = list(&state.pool, &filter, range).await?;
-            Ok(MetricsByOriginalStatus::new(days.into(), &rows, metrics.as_of().into()))
+            let mut rows = list(&state.pool, &filter, range).await?;
+            for row in &mut rows {
+                // Providers write free text into it.
+                row.original_status = row.original_status.take().map(|name| caller.pii_access().text(name));
+            }
+            Ok(MetricsByOriginalStatus::new(days.into(), &rows, metrics.as_of().into(), &context))
         };
-        state.responses.get_or_insert((request.original_uri(), &caller.0), version, response).await
+        state.responses.get_or_insert((request.uri(), &caller.0), version, response).await
     }
 }
 
@@ -148,7 +159,7 @@ impl Example for MetricsByOriginalStatus {
             measures: MetricRow::example().measures,
         };
         let rows = [row("success", Status::Success), row("user_input_required", Status::Pending)];
-        Self::new(Period::example(), &rows, DataAsOf::example())
+        Self::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example())
     }
 }
 
@@ -172,7 +183,8 @@ mod tests {
             row(Source::Payshack, Some("Tampered"), Status::Failed, "INR", 1),
             row(Source::Vima, None, Status::Unknown, "INR", 4),
         ];
-        let response = MetricsByOriginalStatus::new(Period::example(), &rows, DataAsOf::example());
+        let response =
+            MetricsByOriginalStatus::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
         let shown: Vec<_> = response
             .statuses
             .iter()

@@ -45,7 +45,7 @@ async fn start(payments: &[Named]) -> MetricsApi {
         let page = Page::new(list, records.map(|(id, payment)| payment.record(id)).collect(), Checkpoint::None);
         books.ingest_page(page).await.expect("the page is stored");
     }
-    MetricsApi { web: system.start_web().await, system }
+    MetricsApi { web: system.start_web().await, books, _system: system }
 }
 
 #[tokio::test]
@@ -156,13 +156,12 @@ async fn times_to_the_final_status_come_from_the_provider_or_from_the_history() 
     assert_eq!(said(&response["groups"], &["group", "count"]), json!([["vima", 20]]));
 
     // The pending payment fails an hour later.
-    let books = IngestFixture::start_on(Arc::clone(&metrics.system.servers)).await;
     let Record::Payment(payment) = payments[21].record(21) else { unreachable!("a payment") };
     let version = Version { sequence: Some(SequenceId(9)), modified_at: None };
     let updated_at = Some(payment.created_at + TimeDelta::hours(1));
     let failed = Transaction { status: Status::Failed, version, updated_at, ..*payment };
     let page = Page::new(Stream::VimaUpdates, vec![Record::Payment(Box::new(failed))], Checkpoint::None);
-    books.ingest_page(page).await.expect("the page is stored");
+    metrics.books.ingest_page(page).await.expect("the page is stored");
     let response = metrics.get(&format!("{path}&by=project")).await;
     assert_eq!((&response["total"]["count"], &response["total"]["unknown_count"]), (&json!(21), &json!(1)));
     assert_eq!(said(&response["groups"], &["group", "count"]), json!([["alpha", 21]]));

@@ -92,7 +92,7 @@ async fn unknown_merchants_and_long_periods_are_rejected() {
         ("alpha/m-3", 404),
         ("gamma/m-1", 404),
         ("alpha/m-1%00", 404),
-        ("alpha/%FF", 404),
+        ("alpha/%FF", 400),
         ("alpha", 404),
         ("alpha/m-1/more", 404),
         ("alpha/m-1?from_date=2025-01-01&to_date=2025-04-02", 200),

@@ -240,9 +240,16 @@ impl Asked {
         let found = response.pointer(self.rows).unwrap_or_else(|| panic!("{path}: no {} in {response}", self.rows));
         let found = found.as_array().cloned().unwrap_or_else(|| vec![found.clone()]);
         let summary = oracle.count(days, SUMMARY).await.remove(0);
-        assert_summary(&path, &response, &summary);
-        assert_links(web, &path, found.iter()).await;
-        assert_links(web, &path, [&response].into_iter()).await;
+        let (is_of_names, is_of_failures) =
+            (self.path.starts_with("by-original-status"), self.path.starts_with("failures"));
+        // Failures are compared with other times and have no sums of all; no list has a filter by the provider's status.
+        if !is_of_failures {
+            assert_summary(&path, &response, &summary);
+            assert_links(web, &path, [&response].into_iter()).await;
+        }
+        if !is_of_failures && !is_of_names {
+            assert_links(web, &path, found.iter()).await;
+        }
         let counted = oracle.count(days, self.sql).await;
         for row in &counted {
             let same_key = |found: &&Value| self.key.iter().all(|key| is_same(&found[*key], &row[*key]));

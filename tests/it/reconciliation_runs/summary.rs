@@ -34,6 +34,7 @@ async fn summary_uses_the_last_completed_run_of_the_day() {
         "pending": {"count": 2, "percentage": 16.67},
         "duplicates": {"count": 3, "vima": 2, "payshack": 1}, "unmatchable": {"count": 3, "vima": 1, "payshack": 2},
         "amounts": run(&web, last).await["amounts"], "open_cases": none["open_cases"], "data_as_of": none["data_as_of"],
+        "rows_urls": rows_urls(last),
     });
     assert_eq!(summed, expected);
 

@@ -27,7 +27,9 @@ async fn assert_line(fixture: &Fixture, date: &str, line: &Value) {
         let success_amount = success["amount"].as_str().unwrap_or("0.00");
         assert_eq!(figures["success_amount"], success_amount, "{date} {line}");
         if days == 0 {
-            assert_eq!(line["conversion_rate"], overview["conversion_rate"], "{line}");
+            // Without payments, the overview has 0, for pages of the replaced service.
+            let rate = if line["count"] == 0 { &Value::Null } else { &overview["conversion_rate"] };
+            assert_eq!(&line["conversion_rate"], rate, "{line}");
         }
     }
 }
