@@ -35,3 +35,10 @@ await writeFile(
   new URL('features.ts', folder),
   `export const features: Readonly<Record<${Object.keys(FEATURES).map((name) => `'${name}'`).join(' | ')}, boolean>> = {\n${found.join('\n')}\n};\n`,
 );
+
+// Names without a translation, to filter by.
+const { JobKind, QueueName } = parsed.components.schemas;
+await writeFile(
+  new URL('names.ts', folder),
+  `export const JOB_KINDS: readonly string[] = ${JSON.stringify(JobKind.enum)};\nexport const QUEUE_NAMES: readonly string[] = ${JSON.stringify(QueueName.enum)};\n`,
+);

@@ -1,9 +1,11 @@
 import { common } from './common';
 import { exporting } from './export';
 import { inbox } from './inbox';
+import { jobs } from './jobs';
 import { overview } from './overview';
 import { payments } from './payments';
 import { reconciliation } from './reconciliation';
 import { shell } from './shell';
+import { sync } from './sync';
 
-export const messages = { common, exporting, inbox, overview, payments, reconciliation, shell };
+export const messages = { common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync };

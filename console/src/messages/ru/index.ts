@@ -2,9 +2,11 @@ import type { Messages } from '../index.svelte';
 import { common } from './common';
 import { exporting } from './export';
 import { inbox } from './inbox';
+import { jobs } from './jobs';
 import { overview } from './overview';
 import { payments } from './payments';
 import { reconciliation } from './reconciliation';
 import { shell } from './shell';
+import { sync } from './sync';
 
-export const messages: Messages = { common, exporting, inbox, overview, payments, reconciliation, shell };
+export const messages: Messages = { common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync };
