@@ -39,10 +39,3 @@ export function failedJobs() {
     queryFn: () => read(api.GET('/api/v1/jobs', { params: { query: { state: ['failed'], limit: 20 } } })),
   }));
 }
-
-export function quarantined() {
-  return createQuery(() => ({
-    queryKey: ['sync', 'quarantine', 'count'],
-    queryFn: () => read(api.GET('/api/v1/sync/quarantine', { params: { query: { limit: 5 } } })),
-  }));
-}

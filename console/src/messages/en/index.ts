@@ -1,3 +1,5 @@
+import { admin } from './admin';
+import { alerts } from './alerts';
 import { common } from './common';
 import { exporting } from './export';
 import { inbox } from './inbox';
@@ -8,4 +10,4 @@ import { reconciliation } from './reconciliation';
 import { shell } from './shell';
 import { sync } from './sync';
 
-export const messages = { common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync };
+export const messages = { admin, alerts, common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync };

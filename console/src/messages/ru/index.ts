@@ -1,4 +1,6 @@
 import type { Messages } from '../index.svelte';
+import { admin } from './admin';
+import { alerts } from './alerts';
 import { common } from './common';
 import { exporting } from './export';
 import { inbox } from './inbox';
@@ -9,4 +11,4 @@ import { reconciliation } from './reconciliation';
 import { shell } from './shell';
 import { sync } from './sync';
 
-export const messages: Messages = { common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync };
+export const messages: Messages = { admin, alerts, common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync };
