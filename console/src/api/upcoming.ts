@@ -57,4 +57,23 @@ export function waitingFor(job: Schemas['JobDetail']): readonly Reason[] {
   return Array.isArray(reasons) ? reasons : [];
 }
 
+export interface CurrencySum {
+  readonly currency: string;
+  readonly count?: number;
+  readonly amount?: string | null;
+  readonly success_amount?: string | null;
+}
+
+/** The sums by currency of a metric answer, largest count first as the service sorts them. */
+export function sumsByCurrency(answer: object | undefined): readonly CurrencySum[] {
+  const sums = (answer as { by_currency?: unknown } | undefined)?.by_currency;
+  return Array.isArray(sums) ? sums : [];
+}
+
+/** How many payments Vima does not have, in an answer that counts payments. */
+export function notInVima(answer: object | undefined): number {
+  const missing = (answer as { not_in_vima?: { count?: unknown } | null } | undefined)?.not_in_vima;
+  return typeof missing?.count === 'number' ? missing.count : 0;
+}
+
 export type Merchant = Readonly<Record<string, unknown>>;

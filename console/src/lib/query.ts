@@ -28,3 +28,9 @@ export function readList(query: URLSearchParams, name: string): string[] {
   const found = values.length === 1 ? (values[0] ?? '').split(',') : values;
   return [...new Set(found.filter((value) => value !== ''))];
 }
+
+/** An address of the console. */
+export function href(path: string, query: Readonly<Record<string, QueryValue>> = {}): string {
+  const text = toQueryString(query);
+  return text ? `${path}?${text}` : path;
+}

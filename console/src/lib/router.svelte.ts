@@ -56,10 +56,7 @@ export function setQuery(changes: Readonly<Record<string, QueryValue>>, options:
   navigate(withQuery(changes), options);
 }
 
-export function href(path: string, query: Readonly<Record<string, QueryValue>> = {}): string {
-  const text = toQueryString(query);
-  return text ? `${path}?${text}` : path;
-}
+export { href } from './query';
 
 const OWN = /^\/(api|health|ws|metrics)(\/|$)/;
 

@@ -1,7 +1,6 @@
 // Figures are links to their rows. Where the API says which rows a figure counts (`rows_url`), that is the link; otherwise the
 // filters that the view asked with.
-import { href } from './router.svelte';
-import type { QueryValue } from './query';
+import { href, type QueryValue } from './query';
 
 const LISTS: readonly (readonly [string, string])[] = [
   ['/api/v1/transactions', '/payments'],

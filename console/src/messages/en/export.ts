@@ -16,5 +16,4 @@ export const exporting = {
   written: (rows: string) => `${rows} written`,
   ready: 'The file is ready',
   failed: 'The export failed',
-  bom: 'For Excel (UTF-8 mark)',
 };

@@ -33,7 +33,5 @@ export const overview = {
   current: 'Now',
   previous: 'Before',
   empty: 'No payments in this period.',
-  readUntil: (vima: string, payshack: string) => `Vima is read until ${vima}, PayShack until ${payshack}.`,
   notReadYet: 'hatched: not read yet',
-  filters: 'Filters',
 };

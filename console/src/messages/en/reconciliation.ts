@@ -22,7 +22,6 @@ export const reconciliation = {
   differs: 'Differ',
   missing: 'Missing',
   pending: 'Pending',
-  duplicates: 'Duplicates',
   unmatchable: 'Without a key',
   atRisk: 'Value at risk',
   byKind: 'By kind',

@@ -18,5 +18,4 @@ export const exporting: Messages['exporting'] = {
   written: (rows) => `записано: ${rows}`,
   ready: 'Файл готов',
   failed: 'Выгрузка не удалась',
-  bom: 'Для Excel (метка UTF-8)',
 };

@@ -35,7 +35,5 @@ export const overview: Messages['overview'] = {
   current: 'Сейчас',
   previous: 'Раньше',
   empty: 'За этот период платежей нет.',
-  readUntil: (vima, payshack) => `Vima прочитана до ${vima}, PayShack — до ${payshack}.`,
   notReadYet: 'штриховка: ещё не прочитано',
-  filters: 'Фильтры',
 };

@@ -23,7 +23,6 @@ export const reconciliation: Messages['reconciliation'] = {
   differs: 'Расходятся',
   missing: 'Отсутствуют',
   pending: 'Ожидают',
-  duplicates: 'Дубли',
   unmatchable: 'Без ключа',
   atRisk: 'Сумма под вопросом',
   byKind: 'По видам',
