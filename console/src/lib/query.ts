@@ -23,6 +23,11 @@ function appendList(pairs: URLSearchParams, name: string, values: readonly strin
   if (values.length === 1) pairs.append(name, values[0] ?? '');
 }
 
+/** A filter as a body of the API takes it: without what is not set. */
+export function filterOf(query: Readonly<Record<string, QueryValue>>): Record<string, QueryValue> {
+  return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== '' && !(Array.isArray(value) && value.length === 0)));
+}
+
 export function readList(query: URLSearchParams, name: string): string[] {
   const values = query.getAll(name);
   const found = values.length === 1 ? (values[0] ?? '').split(',') : values;

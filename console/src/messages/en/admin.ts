@@ -91,6 +91,7 @@ export const admin = {
     total: (n: number) => plural(n, { one: '# merchant', other: '# merchants' }),
     detail: 'Merchant',
     payments: 'Its payments',
+    ownUsual: 'against its own last four weeks',
     trend: 'Trend',
     balances: 'PayShack: balances',
     client: 'Client',

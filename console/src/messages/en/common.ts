@@ -108,6 +108,12 @@ export const common = {
   days: (n: number) => plural(n, { one: '# day', other: '# days' }),
   selected: (n: number) => `${n} selected`,
   asOf: 'up to date as of',
+  bulk: {
+    matches: (n: number) => plural(n, { one: '# matches the filter', other: '# match the filter' }),
+    snapshot: 'Only these, as they are now: what changes in between is skipped and reported.',
+    progress: (applied: number, skipped: number, remaining: number) => `${applied} done, ${skipped} skipped, ${remaining} left`,
+    stop: 'Stop',
+  },
   confirmTyped: (n: number) => `To confirm, type ${n}`,
   error: {
     title: 'This could not be loaded',

@@ -31,6 +31,7 @@ export const jobs = {
   retry: 'Retry',
   cancel: 'Cancel',
   retrySelected: 'Retry selected',
+  retryAll: (n: number) => plural(n, { one: 'Retry all #', other: 'Retry all #' }),
   retryTitle: 'Retry the selected jobs',
   retryText: (n: number) => plural(n, { one: '# job starts again with the same arguments.', other: '# jobs start again with the same arguments.' }),
   retried: (n: number) => plural(n, { one: '# job is queued again', other: '# jobs are queued again' }),

@@ -79,6 +79,10 @@ export const payments = {
     copyMissing: 'Copy those not found',
   },
   explanation: {
+    counts: (day: string, zone: string) => `It counts on ${day} (${zone}).`,
+    reconciled: (day: string, zone: string) => `It is reconciled on ${day} (${zone}).`,
+    similar: 'Similar payments',
+    versions: (n: number) => plural(n, { one: '# version', other: '# versions' }),
     title: (text: string) => `Why is ${text} not here?`,
   },
 };

@@ -88,6 +88,7 @@ export const reconciliation = {
     samples: 'Among them',
     done: (n: number) => plural(n, { one: '# case changed', other: '# cases changed' }),
     allOrNone: 'Either all change or none.',
+    acknowledgeAll: (n: number) => plural(n, { one: 'Acknowledge all #', other: 'Acknowledge all #' }),
     assign: 'Assign',
   },
 };

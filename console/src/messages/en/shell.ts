@@ -46,6 +46,7 @@ export const shell = {
   countModes: { records: 'Records', payments: 'Payments' },
   period: 'Period',
   periods: { today: 'Today', yesterday: 'Yesterday', '7d': '7 days', '30d': '30 days', month: 'This month', custom: 'Days…' },
+  views: { title: 'Views', none: 'No saved views', save: 'Save these filters', shared: 'For everyone', remove: (name: string) => `Delete ${name}` },
   account: 'Account',
   signedInAs: (name: string, role: string) => `${name}, ${role}`,
   authOff: 'Authentication is off',

@@ -92,6 +92,7 @@ export const admin: Messages['admin'] = {
     total: (n) => plural(n, { one: '# мерчант', few: '# мерчанта', many: '# мерчантов' }),
     detail: 'Мерчант',
     payments: 'Его платежи',
+    ownUsual: 'к своим последним четырём неделям',
     trend: 'Динамика',
     balances: 'PayShack: балансы',
     client: 'Клиент',

@@ -93,6 +93,12 @@ export const common: Messages['common'] = {
   days: (n) => plural(n, { one: '# день', few: '# дня', many: '# дней' }),
   selected: (n) => `Выбрано: ${n}`,
   asOf: 'данные на',
+  bulk: {
+    matches: (n) => plural(n, { one: 'Под фильтр подходит #', few: 'Под фильтр подходят #', many: 'Под фильтр подходят #' }),
+    snapshot: 'Только они и в нынешнем виде: изменившееся будет пропущено и перечислено.',
+    progress: (applied, skipped, remaining) => `сделано ${applied}, пропущено ${skipped}, осталось ${remaining}`,
+    stop: 'Остановить',
+  },
   confirmTyped: (n) => `Для подтверждения введите ${n}`,
   error: {
     title: 'Не удалось загрузить',

@@ -80,6 +80,10 @@ export const payments: Messages['payments'] = {
     copyMissing: 'Копировать ненайденные',
   },
   explanation: {
+    counts: (day, zone) => `Учитывается ${day} (${zone}).`,
+    reconciled: (day, zone) => `Сверяется ${day} (${zone}).`,
+    similar: 'Похожие платежи',
+    versions: (n) => plural(n, { one: '# версия', few: '# версии', many: '# версий' }),
     title: (text) => `Почему здесь нет ${text}?`,
   },
 };

@@ -89,6 +89,7 @@ export const reconciliation: Messages['reconciliation'] = {
     samples: 'Среди них',
     done: (n) => plural(n, { one: 'Изменён # случай', few: 'Изменены # случая', many: 'Изменены # случаев' }),
     allOrNone: 'Изменятся либо все, либо ни один.',
+    acknowledgeAll: (n) => plural(n, { one: 'Взять в работу все #', few: 'Взять в работу все #', many: 'Взять в работу все #' }),
     assign: 'Назначить',
   },
 };

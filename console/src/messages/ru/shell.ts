@@ -47,6 +47,7 @@ export const shell: Messages['shell'] = {
   countModes: { records: 'Записи', payments: 'Платежи' },
   period: 'Период',
   periods: { today: 'Сегодня', yesterday: 'Вчера', '7d': '7 дней', '30d': '30 дней', month: 'Этот месяц', custom: 'Дни…' },
+  views: { title: 'Наборы', none: 'Сохранённых наборов нет', save: 'Сохранить фильтры', shared: 'Для всех', remove: (name) => `Удалить «${name}»` },
   account: 'Учётная запись',
   signedInAs: (name, role) => `${name}, ${role}`,
   authOff: 'Вход отключён',
