@@ -47,12 +47,15 @@ export interface Guarded {
 }
 
 const HEIGHT = 900;
+/** Long: the machine may be busy with builds. What is waited for is a condition, never a time. */
+const PATIENCE_MS = 45_000;
 
 /** A page, signed in with a role; null for nobody. */
 export async function open(browser: Browser, path: string, { role = 'admin', width = 1440, theme = 'light', language = 'en' }: Options = {}): Promise<Guarded> {
   const context = await browser.newContext({ viewport: { width, height: HEIGHT }, locale: 'en-GB', timezoneId: 'UTC', permissions: ['clipboard-read', 'clipboard-write'] });
   const complaints: string[] = [];
   const allowed = new Set<number>();
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   page.on('pageerror', (error) => complaints.push(`exception: ${error.message}`));
   page.on('console', (message) => {
