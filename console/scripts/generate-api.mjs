@@ -17,6 +17,7 @@ const FEATURES = {
   merchant: ({ paths }) => paths['/api/v1/merchants/{project}/{merchant_id}']?.get,
   queueHistory: ({ paths }) => paths['/api/v1/queues/history']?.get,
   workers: ({ paths }) => paths['/api/v1/workers']?.get,
+  jobTimeFilter: ({ paths }) => hasParameter(paths['/api/v1/jobs']?.get, 'created_from'),
   jobErrorFilter: ({ paths }) => hasParameter(paths['/api/v1/jobs']?.get, 'error'),
   bulkActions: ({ paths }) => paths['/api/v1/bulk-actions']?.post,
   views: ({ paths }) => paths['/api/v1/views']?.get,

@@ -92,7 +92,7 @@ function open(): void {
     failures = 0;
     clearInterval(poll);
     // Events are replayed, but answers that were loaded while the server was away may have failed.
-    if (reconnected) void cache.invalidateQueries();
+    if (reconnected) refreshAll();
   });
   opened.addEventListener('close', () => {
     if (socket === opened) retry();
@@ -114,7 +114,7 @@ function retry(): void {
     lostSince = since;
     clearInterval(poll);
     poll = setInterval(() => {
-      if (!paused && !document.hidden) void cache.invalidateQueries();
+      if (!paused && !document.hidden) refreshAll();
     }, POLL_MS);
   }
   connection = Date.now() - since.getTime() > NOTICE_MS ? 'lost' : 'connecting';
@@ -128,7 +128,7 @@ function receive(data: unknown): void {
   if (!message) return;
   lastId = message.event_id ?? message.id;
   if (message.type === 'gap') {
-    void cache.invalidateQueries();
+    refreshAll();
     return;
   }
   if (message.type === 'new_transactions') newPayments += message.count ?? 0;
@@ -150,6 +150,13 @@ function remember(message: LiveMessage): void {
   if (topicsOf(message.type).length > 0 && !/_progress$|^metrics_updated$/.test(message.type)) {
     log = [{ message, receivedAt: new Date() }, ...log].slice(0, LOG_LENGTH);
   }
+}
+
+// What an admin loads with raw records stands in the audit log: it is never loaded by itself (README.md, "Rules").
+const ON_REQUEST: ReadonlySet<unknown> = new Set(['payment-with-record', 'quarantine', 'bulk-preview']);
+
+function refreshAll(): void {
+  void cache.invalidateQueries({ predicate: ({ queryKey }) => !ON_REQUEST.has(queryKey[0]) });
 }
 
 // The first event is answered at once, those within the next second together.

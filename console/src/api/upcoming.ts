@@ -161,16 +161,10 @@ export const merchant = (project: string, id: string, query: Record<string, Quer
 
 // ---- jobs
 
-/** A reason for waiting: `sentence` or `message` says it to people. */
 export interface WaitingReason {
-  readonly code?: string;
-  readonly message?: string;
-  readonly sentence?: string;
-  readonly explanation?: string;
-}
-
-export function sentenceOf(reason: WaitingReason): string {
-  return reason.sentence ?? reason.explanation ?? reason.message ?? reason.code ?? '';
+  readonly code: string;
+  readonly message: string;
+  readonly job_id: string | null;
 }
 
 /** What a job or a sync waits for, in the answer of a service that says it. */
@@ -179,26 +173,31 @@ export function waitingReasons(answer: object, field: 'waiting_for' | 'blocked_b
   return Array.isArray(reasons) ? reasons : [];
 }
 
-export interface QueueMinute {
-  readonly minute: string;
-  readonly depth?: number | null;
-  readonly finished?: number | null;
-  readonly failed?: number | null;
+export interface QueueBucket {
+  readonly timestamp: string;
+  readonly depth: Schemas['QueueDepth'] | null;
+  readonly finished: number | null;
+  readonly failed: number | null;
 }
 
-export const queueHistory = (query: Record<string, QueryValue>) => request<{ items: readonly QueueMinute[] }>('GET', '/api/v1/queues/history', { query });
+export interface QueueHistory {
+  readonly queues: readonly { readonly name: string; readonly data: readonly QueueBucket[] }[];
+}
+
+export const queueHistory = (query: Record<string, QueryValue>) => request<QueueHistory>('GET', '/api/v1/queues/history', { query });
 
 export interface WorkerProcess {
-  readonly id?: string;
-  readonly host?: string | null;
-  readonly version?: string | null;
-  readonly queues?: readonly string[] | null;
-  readonly started_at?: string | null;
-  readonly last_heartbeat_at?: string | null;
-  readonly running?: readonly { id?: string; job_id?: string; kind?: string }[];
+  readonly name: string;
+  readonly host: string | null;
+  readonly version: string | null;
+  readonly queues: readonly string[];
+  readonly started_at: string;
+  readonly last_heartbeat_at: string;
+  readonly alive: boolean;
+  readonly running: readonly { readonly job_id: string; readonly kind: string }[];
 }
 
-export const workers = () => request<{ items: readonly WorkerProcess[] }>('GET', '/api/v1/workers');
+export const workers = () => request<{ items: readonly WorkerProcess[] }>('GET', '/api/v1/workers', { query: { limit: 100 } });
 
 // ---- acts on all that matches
 

@@ -23,6 +23,7 @@ export const jobs = {
   trigger: 'From',
   created: 'Created',
   took: 'Took',
+  recent: { title: 'When', hour: 'Last hour', day: 'Last 24 hours', week: 'Last 7 days' },
   attempt: 'Attempt',
   error: 'Error',
   errorContains: 'Error contains',
@@ -71,5 +72,5 @@ export const jobs = {
     weekly: (day: string, time: string) => `every ${day} at ${time}`,
     monthly: (day: number, time: string) => `on day ${day} of the month at ${time}`,
   },
-  process: { title: 'Workers', host: 'Host', version: 'Version', queues: 'Queues', since: 'Since', heartbeat: 'Last heartbeat', running: 'Running jobs', none: 'No worker is running: nothing is read or reconciled.' },
+  process: { dead: 'gone', title: 'Workers', host: 'Host', version: 'Version', queues: 'Queues', since: 'Since', heartbeat: 'Last heartbeat', running: 'Running jobs', none: 'No worker is running: nothing is read or reconciled.' },
 };

@@ -24,6 +24,7 @@ export const jobs: Messages['jobs'] = {
   trigger: 'Откуда',
   created: 'Создана',
   took: 'Заняла',
+  recent: { title: 'Когда', hour: 'Последний час', day: 'Последние 24 часа', week: 'Последние 7 дней' },
   attempt: 'Попытка',
   error: 'Ошибка',
   errorContains: 'Ошибка содержит',
@@ -72,5 +73,5 @@ export const jobs: Messages['jobs'] = {
     weekly: (day, time) => `${day}, в ${time}`,
     monthly: (day, time) => `${day}-го числа в ${time}`,
   },
-  process: { title: 'Исполнители', host: 'Машина', version: 'Версия', queues: 'Очереди', since: 'С', heartbeat: 'Последний сигнал', running: 'Идущие задачи', none: 'Исполнителей нет: ничего не читается и не сверяется.' },
+  process: { dead: 'пропал', title: 'Исполнители', host: 'Машина', version: 'Версия', queues: 'Очереди', since: 'С', heartbeat: 'Последний сигнал', running: 'Идущие задачи', none: 'Исполнителей нет: ничего не читается и не сверяется.' },
 };

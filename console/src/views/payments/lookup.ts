@@ -8,6 +8,8 @@ import type { Payment } from './columns';
 /** What one request, or a page of searches, takes. */
 export const LOOKUP_LIMIT = 500;
 const SEARCHES_AT_ONCE = 6;
+/** The API searches for at least this many characters; no id of a provider is shorter. */
+const SEARCH_LENGTH = 3;
 
 export interface Found {
   readonly input: string;
@@ -22,6 +24,7 @@ export function hasId(payment: Pick<Payment, (typeof ID_FIELDS)[number]>, id: st
 }
 
 async function search(id: string): Promise<Found> {
+  if (id.length < SEARCH_LENGTH) return { input: id, payments: [] };
   const page = await read(api.GET('/api/v1/transactions', { params: { query: { search: id, limit: 20 } } }));
   return { input: id, payments: page.items.filter((payment) => hasId(payment, id)) };
 }
