@@ -64,8 +64,10 @@ describe('choices', () => {
     await page.keyboard.press('Escape');
     await page.waitForURL((url) => !url.searchParams.has('open'));
     await page.keyboard.press('?');
-    await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
+    const help = page.getByRole('dialog', { name: 'Keyboard' });
+    await help.waitFor();
     await page.keyboard.press('Escape');
+    await help.waitFor({ state: 'detached' });
     await page.keyboard.press('/');
     expect(await page.evaluate(() => document.activeElement?.hasAttribute('data-search'))).toBe(true);
     await done();
@@ -146,7 +148,7 @@ describe('reconciliation', () => {
     await page.getByRole('button', { name: 'Assign to me' }).click();
     await page.getByRole('button', { name: 'Acknowledge' }).click();
     await page.getByText('Saved', { exact: true }).waitFor();
-    await page.locator('[data-panel]').getByText('is now: Acknowledged').waitFor();
+    await page.locator('[data-panel]').getByText('is now: Acknowledged').last().waitFor();
     await page.getByRole('button', { name: 'Reopen' }).click();
     await page.locator('[data-panel] form').getByRole('button', { name: 'Acknowledge' }).waitFor();
     await page.keyboard.press('Escape');

@@ -152,8 +152,9 @@ function remember(message: LiveMessage): void {
   }
 }
 
-// What an admin loads with raw records stands in the audit log: it is never loaded by itself (README.md, "Rules").
-const ON_REQUEST: ReadonlySet<unknown> = new Set(['payment-with-record', 'quarantine', 'bulk-preview']);
+// Never loaded by themselves (README.md, "Rules"): what an admin loads with raw records, which the audit log keeps, and the list
+// that is being read.
+const ON_REQUEST: ReadonlySet<unknown> = new Set(['payment-with-record', 'quarantine', 'bulk-preview', 'payment-list']);
 
 function refreshAll(): void {
   void cache.invalidateQueries({ predicate: ({ queryKey }) => !ON_REQUEST.has(queryKey[0]) });

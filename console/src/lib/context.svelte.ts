@@ -5,10 +5,30 @@ import { type Language, type MoneyMode, preferences } from './preferences.svelte
 import { route } from './router.svelte';
 import { dayIn, isZone } from './time';
 
-let serviceZone = $state('UTC');
+const REMEMBERED = 'psp-console-service-zone';
+
+function rememberedZone(): string | null {
+  try {
+    return localStorage.getItem(REMEMBERED);
+  } catch {
+    return null;
+  }
+}
+
+const remembered = rememberedZone();
+let serviceZone = $state(remembered && isZone(remembered) ? remembered : 'UTC');
+
+/** Whether the zone of the service is known from an earlier visit, so that the first view need not wait for it. */
+export const knowsServiceZone = remembered !== null;
 
 export function setServiceZone(zone: string): void {
-  if (isZone(zone)) serviceZone = zone;
+  if (!isZone(zone)) return;
+  serviceZone = zone;
+  try {
+    localStorage.setItem(REMEMBERED, zone);
+  } catch {
+    // Storage is full or blocked: the next visit asks again.
+  }
 }
 
 export const view = {
