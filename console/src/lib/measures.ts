@@ -1,0 +1,19 @@
+// Which of its two amounts a measure shows. Amounts of several currencies are never added up: then the API has no amount in an
+// original currency, and the sum in US dollars is shown and says so.
+import { decimalText, parseDecimal, round } from './decimal';
+import type { MoneyMode } from './preferences.svelte';
+
+export interface Shown {
+  readonly amount: string | null;
+  readonly currency: string | null;
+}
+
+export function shownAmount(original: string | null | undefined, usd: string | null | undefined, currency: string | null | undefined, mode: MoneyMode): Shown {
+  if (mode === 'original' && original !== null && original !== undefined && currency) return { amount: original, currency };
+  return { amount: toCents(usd), currency: 'USD' };
+}
+
+/** An amount that was converted has as many decimals as its exchange rate; for display it ends with cents. */
+export function toCents(amount: string | null | undefined): string | null {
+  return amount === null || amount === undefined ? null : decimalText(round(parseDecimal(amount), 2));
+}

@@ -1,0 +1,13 @@
+import { admin } from './admin';
+import { alerts } from './alerts';
+import { common } from './common';
+import { exporting } from './export';
+import { inbox } from './inbox';
+import { jobs } from './jobs';
+import { overview } from './overview';
+import { payments } from './payments';
+import { reconciliation } from './reconciliation';
+import { shell } from './shell';
+import { sync } from './sync';
+
+export const messages = { admin, alerts, common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync };

@@ -1,0 +1,52 @@
+import type { Messages } from '../index.svelte';
+import { pluralIn } from '../plural';
+
+const plural = pluralIn('ru');
+
+export const sync: Messages['sync'] = {
+  title: 'Синхронизация',
+  status: { idle: 'Актуально', running: 'Чтение', failed: 'Ошибка' },
+  lag: 'Отставание',
+  readUntil: 'Прочитано до',
+  lastSuccess: 'Последнее полное чтение',
+  nextRun: 'Следующий запуск',
+  stored: 'Сохранено',
+  inQuarantine: 'В карантине',
+  cursor: 'Курсор',
+  blocked: 'Что мешает',
+  progress: (done, total) => `${done} из ${total}`,
+  progressOpen: (done) => `записей: ${done}`,
+  runNow: 'Запустить',
+  trigger: {
+    title: 'Запуск синхронизации',
+    source: 'Источник',
+    both: 'Оба',
+    mode: 'Что читать',
+    modes: { incremental: 'Новое', full: 'Всё заново', range: 'Эти дни' },
+    hints: { incremental: 'Так же, как по расписанию.', full: 'С первого хранимого дня. Может занять часы.', range: 'Записи, созданные в эти дни, ещё раз.' },
+    force: 'Поставить в очередь, даже если такая уже есть',
+    submit: 'Запустить',
+    started: (n) => plural(n, { one: '# синхронизация в очереди', few: '# синхронизации в очереди', many: '# синхронизаций в очереди' }),
+  },
+  runs: 'История',
+  run: { mode: 'Режим', started: 'Начат', took: 'Занял', seen: 'Увидено', inserted: 'Новых', updated: 'Изменено', unchanged: 'Без изменений', quarantined: 'В карантин', status: 'Статус', by: 'Откуда', job: 'Задача' },
+  runStatus: { running: 'Идёт', succeeded: 'Выполнен', incomplete: 'Неполный', failed: 'Ошибка', cancelled: 'Отменён' },
+  modes: { incremental: 'новое', full: 'всё', range: 'дни' },
+  noRuns: 'Синхронизаций ещё не было.',
+  quarantine: {
+    title: 'Карантин',
+    text: 'Записи, которые не удалось прочитать. В цифры они не входят, пока повтор не удастся.',
+    empty: 'В карантине пусто.',
+    reason: 'Причина',
+    id: 'Id в источнике',
+    firstSeen: 'Впервые',
+    lastSeen: 'В последний раз',
+    times: 'Раз',
+    raw: 'Запись в виде, присланном провайдером',
+    rawHidden: 'Запись видят только администраторы.',
+    replaced: 'Недопустимые символы заменены.',
+    replay: 'Повторить',
+    replayed: 'Повтор поставлен в очередь',
+    run: 'Нашёл запуск',
+  },
+};

@@ -1,0 +1,48 @@
+// What needs attention, most urgent first, from the answers that have arrived. Pure, so that its order has a test.
+import type { Schemas } from '../../api/client';
+import { compareDecimals, sumDecimals } from '../../lib/decimal';
+
+export interface MoneyAtRisk {
+  readonly amount: string;
+  readonly currency: string;
+}
+
+/** The unresolved value by currency, largest first. Amounts of different currencies are not added. */
+export function valueAtRisk(open: Schemas['OpenDiscrepancies'] | undefined): MoneyAtRisk[] {
+  const byCurrency = new Map<string, string[]>();
+  for (const { amount, currency } of open?.by_age ?? []) {
+    if (amount === null || currency === null) continue;
+    byCurrency.set(currency, [...(byCurrency.get(currency) ?? []), amount]);
+  }
+  return [...byCurrency]
+    .map(([currency, amounts]) => ({ currency, amount: sumDecimals(amounts) }))
+    .sort((left, right) => compareDecimals(right.amount, left.amount));
+}
+
+/** Unresolved cases of eight days and more: those that a week has not settled. */
+export function oldCases(open: Schemas['OpenDiscrepancies'] | undefined): number {
+  return open?.by_age.filter(({ bucket }) => bucket === '8+').reduce((sum, { count }) => sum + count, 0) ?? 0;
+}
+
+export type Kind = 'source' | 'alerts' | 'cases' | 'jobs' | 'quarantine';
+
+export interface Facts {
+  readonly sources: readonly { source: Schemas['Source']; state: 'fresh' | 'stale' | 'failed' | 'unread' }[];
+  readonly alerts: readonly Pick<Schemas['Alert'], 'severity'>[];
+  readonly cases: number;
+  readonly failedJobs: number;
+  readonly quarantined: number;
+}
+
+/** The kinds of trouble that there are, in the order in which they are worth looking at. */
+export function urgent({ sources, alerts, cases, failedJobs, quarantined }: Facts): Kind[] {
+  const found: Kind[] = [];
+  const critical = alerts.some(({ severity }) => severity === 'critical');
+  if (critical) found.push('alerts');
+  if (sources.some(({ state }) => state === 'failed' || state === 'stale')) found.push('source');
+  if (cases > 0) found.push('cases');
+  if (failedJobs > 0) found.push('jobs');
+  if (alerts.length > 0 && !critical) found.push('alerts');
+  if (quarantined > 0) found.push('quarantine');
+  return found;
+}

@@ -1,0 +1,68 @@
+// The query of the overview, from its URL: a period and filters, the same for every figure on the page.
+import { createQuery } from '@tanstack/svelte-query';
+import { api, read, type Schemas } from '../../api/client';
+import { features } from '../../api/generated/features';
+import { view } from '../../lib/context.svelte';
+import { type Period, type Preset, readPeriod } from '../../lib/period';
+import { type QueryValue, readList } from '../../lib/query';
+import { route } from '../../lib/router.svelte';
+import { addDays, daysBetween } from '../../lib/time';
+
+export const OVERVIEW_FILTERS = ['source', 'kind', 'project', 'currency'] as const;
+
+type Filters = Record<(typeof OVERVIEW_FILTERS)[number], string[]>;
+
+export interface MetricsQuery {
+  readonly period: Period;
+  readonly filters: Filters;
+  readonly count: string | null;
+}
+
+export function metricsQuery(fallback: Preset): MetricsQuery {
+  const { query } = route;
+  const filters = Object.fromEntries(OVERVIEW_FILTERS.map((name) => [name, readList(query, name)])) as Filters;
+  const count = features.countPayments && query.get('count') === 'payments' ? 'payments' : null;
+  return { period: readPeriod(query, view.today, fallback), filters, count };
+}
+
+/** What the API is asked with. The types know the parameters of today's document, and `count` may be later. */
+export function parameters({ period, filters, count }: MetricsQuery): Record<string, never> {
+  const values: Record<string, QueryValue> = { from_date: period.from, to_date: period.to, timezone: view.zone, ...filters, count };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0))) as Record<string, never>;
+}
+
+/** The same query in the address of the payment list. */
+export function listQuery({ period, filters, count }: MetricsQuery): Record<string, QueryValue> {
+  const days = period.preset ? { period: period.preset } : { from_date: period.from, to_date: period.to };
+  return { ...days, ...filters, count };
+}
+
+export function previousPeriod(period: Period): Period {
+  const days = daysBetween(period.from, period.to) + 1;
+  return { preset: null, from: addDays(period.from, -days), to: addDays(period.from, -1) };
+}
+
+export type Granularity = Schemas['Granularity'];
+
+/** A step with which a chart has some dozens of points. */
+export function usualGranularity(period: Period): Granularity {
+  const days = daysBetween(period.from, period.to) + 1;
+  if (days <= 7) return 'hour';
+  return days <= 92 ? 'day' : 'week';
+}
+
+export function comparison(query: () => MetricsQuery) {
+  return createQuery(() => ({
+    queryKey: ['metrics', 'comparison', parameters(query())],
+    queryFn: () => read(api.GET('/api/v1/metrics/comparison', { params: { query: { ...parameters(query()), comparison_type: 'custom' } } })),
+    placeholderData: (before: Schemas['MetricsComparison'] | undefined) => before,
+  }));
+}
+
+export function trends(query: () => MetricsQuery, granularity: () => Granularity) {
+  return createQuery(() => ({
+    queryKey: ['metrics', 'trends', parameters(query()), granularity()],
+    queryFn: () => read(api.GET('/api/v1/metrics/trends', { params: { query: { ...parameters(query()), granularity: granularity() } } })),
+    placeholderData: (before: Schemas['MetricsTrends'] | undefined) => before,
+  }));
+}

@@ -1,0 +1,23 @@
+// What a day's differences are worth, by currency. `at_risk` of a status or a missing record is the whole amount; of an amount,
+// the difference (docs/reconciliation.md).
+import type { Schemas } from '../../api/client';
+import { isZero, sumDecimals } from '../../lib/decimal';
+
+export interface Amount {
+  readonly amount: string;
+  readonly currency: string;
+}
+
+export function riskOf(amounts: readonly Schemas['CurrencyAmounts'][]): Amount[] {
+  return amounts
+    .map(({ currency, at_risk: risk }) => ({ currency, amount: sumDecimals(Object.values(risk)) }))
+    .filter(({ amount }) => !isZero(amount));
+}
+
+export function sumByCurrency(items: readonly { amount: string | null; currency: string | null }[]): Amount[] {
+  const amounts = new Map<string, string[]>();
+  for (const { amount, currency } of items) {
+    if (amount !== null && currency !== null) amounts.set(currency, [...(amounts.get(currency) ?? []), amount]);
+  }
+  return [...amounts].map(([currency, all]) => ({ currency, amount: sumDecimals(all) }));
+}

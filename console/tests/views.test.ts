@@ -1,0 +1,102 @@
+// Every view, in both themes and languages, on a wide and a narrow screen: it loads, nothing complains, axe finds nothing.
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectAccessible, expectNoSidewaysScroll, launch, loaded, open, screenshot } from './browser';
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+
+const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+
+const VIEWS = {
+  inbox: '/',
+  overview: '/overview',
+  payments: '/payments?period=30d',
+  reconciliation: '/reconciliation',
+  'reconciliation-day': `/reconciliation/${yesterday}`,
+  cases: '/reconciliation/cases?state=open',
+  sync: '/sync',
+  quarantine: '/sync/quarantine',
+  jobs: '/jobs',
+  alerts: '/alerts?show=all',
+  merchants: '/merchants',
+  reports: '/reports',
+  keys: '/keys',
+  audit: '/audit',
+  missing: '/no-such-view',
+} as const;
+
+// Pairs that cover both themes, both languages and the widths without all their combinations.
+const LOOKS = [
+  { theme: 'light', language: 'en', width: 1440 },
+  { theme: 'dark', language: 'ru', width: 390 },
+] as const;
+
+describe.each(Object.entries(VIEWS))('%s', (name, path) => {
+  it.each(LOOKS)('looks right: $theme, $language, $width px', async (look) => {
+    const { page, done } = await open(browser, path, look);
+    await loaded(page);
+    expect(await page.locator('html').getAttribute('lang')).toBe(look.language);
+    await screenshot(page, `${name}-${look.theme}-${look.language}-${look.width}`);
+    await expectNoSidewaysScroll(page);
+    await expectAccessible(page);
+    await done();
+  });
+});
+
+describe.each([
+  ['inbox', '/', 1024],
+  ['overview', '/overview', 360],
+  ['payments', '/payments', 360],
+] as const)('%s', (_, path, width) => {
+  it(`fits ${width} px`, async () => {
+    const { page, done } = await open(browser, path, { width, theme: 'dark' });
+    await loaded(page);
+    await expectNoSidewaysScroll(page);
+    await done();
+  });
+});
+
+describe('what a role sees', () => {
+  it('shows a viewer no actions', async () => {
+    const { page, done } = await open(browser, '/sync', { role: 'viewer' });
+    await loaded(page);
+    expect(await page.getByRole('button', { name: 'Run now' }).count()).toBe(0);
+    expect(await page.getByRole('link', { name: 'Keys' }).count()).toBe(0);
+    await page.goto(page.url().replace('/sync', '/keys'));
+    await page.getByText('This needs the role admin').waitFor();
+    await done();
+  });
+
+  it('masks payers for a viewer', async () => {
+    const { page, done } = await open(browser, '/payments', { role: 'viewer' });
+    await page.locator('main tr[data-row]').first().click();
+    await page.getByText('Masked for this key').waitFor();
+    expect(await page.locator('[data-panel]').innerText()).not.toMatch(/[a-z]{4,}@example\.com/);
+    await done();
+  });
+});
+
+describe('opened beside a list', () => {
+  it.each([
+    ['payment', '/payments'],
+    ['case', '/reconciliation/cases'],
+    ['job', '/jobs'],
+    ['audit-entry', '/audit'],
+  ])('%s is accessible, has an address of its own, and closes on Esc', async (name, path) => {
+    const { page, done } = await open(browser, path);
+    await loaded(page);
+    await page.locator('main tr[data-row]').first().click();
+    await page.waitForURL(/[?&]open=/);
+    await page.waitForFunction(() => document.querySelectorAll('[data-panel] .skeleton').length === 0);
+    await screenshot(page, `panel-${name}`);
+    await expectAccessible(page);
+    await page.keyboard.press('Escape');
+    await page.waitForURL((url) => !url.searchParams.has('open'));
+    expect(await page.locator('[data-panel]').count()).toBe(0);
+    await done();
+  });
+});
