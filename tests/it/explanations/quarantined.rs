@@ -57,6 +57,10 @@ async fn every_quarantined_record_is_explained_by_its_id() {
         let ids = words.filter(|word| word.len() > 8 && word.contains(|letter: char| letter.is_ascii_digit()));
         let Some(reference) = entry.source_id.clone().or_else(|| ids.map(str::to_owned).next()) else { continue };
         let explanation = web.get(&reference_path(&reference)).await;
+        // Read after all, and stored on both sides: the quarantine is not searched then.
+        if explanation["code"] == "stored" {
+            continue;
+        }
         let found = explanation["quarantined"].as_array().expect("a list");
         let found = found.iter().find(|found| found["id"] == json!(entry.id));
         let found = found.unwrap_or_else(|| panic!("{reference} is in {raw}: {explanation}"));
