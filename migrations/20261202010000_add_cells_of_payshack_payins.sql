@@ -67,8 +67,10 @@ SELECT place.facet, place.width, project, place.member, date_bin(place.length, q
                                (3, 'day', interval '1 day')) AS widths (rank, width, length) ON rank >= finest) AS place
  GROUP BY 1, 2, 3, 4, 5, currency, status;
 
--- Processes of the previous release do not write these cells. Soon after they are gone, the cells are compared and repaired.
-INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, unique_key, limit_key, due_at, max_attempts, created_at)
-SELECT gen_random_uuid(), 'rebuild-rollups', '{}', 'maintenance', 10, 'scheduled', 'schedule', '{}', 'rebuild-rollups',
+-- Processes of the previous release do not write these cells. Soon after they are gone, the cells are compared and repaired. Forced,
+-- because an earlier migration of the same upgrade may have enqueued the same job, which runs too early.
+INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, unique_key, forced, limit_key, due_at, max_attempts,
+                  created_at)
+SELECT gen_random_uuid(), 'rebuild-rollups', '{}', 'maintenance', 10, 'scheduled', 'schedule', '{}', true, 'rebuild-rollups',
        now() + interval '15 minutes', 6, now()
  WHERE EXISTS (SELECT FROM transactions);

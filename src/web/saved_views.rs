@@ -64,8 +64,7 @@ impl ViewRequest {
     }
 
     /// `before`, if there is one, with the fields that are given.
-    fn properties(self, before: Option<ViewProperties>) -> Result<ViewProperties, Problem> {
-        let before = before.as_ref();
+    fn properties(self, before: Option<&ViewProperties>) -> Result<ViewProperties, Problem> {
         let name = self.name.map(|name| name.trim().to_owned()).or_else(|| before.map(|before| before.name.clone()));
         let page = self.page.or_else(|| before.map(|before| before.page.clone()));
         let filters = self.filters.or_else(|| before.map(|before| before.filters.clone()));
@@ -254,7 +253,7 @@ impl ViewsApi {
         id: Path<Uuid>,
         body: Body<ViewRequest>,
     ) -> Result<Json<SavedView>, Fails<ViewError>> {
-        let change = |before| body.value.properties(Some(before));
+        let change = |before| body.value.properties(Some(&before));
         let view = update_view::<Problem>(&state.pool, id.0, change, &audit, state.clock.now()).await?;
         Ok(Json(SavedView::visible_to(&caller, view)))
     }

@@ -57,12 +57,14 @@ const SEED: &str = "
         VALUES ('reseller-7', '9876543341', 'Example Agency', 'sunita.rao@example.com', now(), now())";
 
 /// The operations whose responses to an operator have personal data of the seed.
-const SHOWN_TO_OPERATORS: [&str; 16] = [
+const SHOWN_TO_OPERATORS: [&str; 18] = [
     "exportPayshackClients",
     "exportReconciliation",
     "exportTransactions",
     "getDiscrepancy",
     "getJob",
+    "getMetricsByOriginalStatus",
+    "getMetricsFailures",
     "getReconciliationRun",
     "getSyncStatus",
     "getTransaction",

@@ -191,7 +191,7 @@ async fn every_kind_of_id_is_found_by_an_index() {
     system.pool.execute("ANALYZE transactions").await.expect("statistics");
     let rows = system.pool.fetch_all(
         "SELECT unnest(ARRAY[id::text, source_id, reference_id, client_operation_id, order_id, utr]) AS id
-           FROM (SELECT * FROM transactions LIMIT 200) AS some",
+           FROM (SELECT * FROM transactions LIMIT 200) AS few",
     );
     let ids: Vec<String> =
         rows.await.expect("rows").iter().filter_map(|row| row.get::<Option<String>, _>("id")).take(400).collect();

@@ -80,10 +80,10 @@ async fn failed_attempt_and_its_error_are_the_reason() {
         lease: Duration::from_mins(1),
         suspects: None,
     };
-    let claimed = claims::claim(&queue.pool, &claimer, 1).await.expect("the jobs table responds").jobs;
+    let taken = claims::claim(&queue.pool, &claimer, 1).await.expect("the jobs table responds").jobs;
     let outcome = Outcome::Retry { error: "vima answered 503".to_owned(), after: Duration::from_hours(1) };
     let mut connection = queue.pool.acquire().await.expect("a connection");
-    claims::finish(&mut connection, &claimed[0].claim, &outcome).await.expect("the claim is valid");
+    claims::finish(&mut connection, &taken[0].claim, &outcome).await.expect("the claim is valid");
     let _worker = queue.start_worker(&[]);
     let retry = wait_for_one(&queue, job, "retry").await;
     assert!(matches!(&retry, WaitReason::Retry { error, .. } if error == "vima answered 503"), "{retry:?}");

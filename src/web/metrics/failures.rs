@@ -66,14 +66,15 @@ impl FailuresApi {
         let metrics = state.metrics.current().await?;
         let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), periods.buckets.clone()));
         let version = CacheVersion::of_period(data_version, metrics.as_of(), days, periods.compared.current.until);
-        let response = async {
+        // On the heap, because the future of every request would otherwise contain it.
+        let response = Box::pin(async {
             let (mut rows, all) = list_failures(&state.pool, &filter, (&periods, by.group())).await?;
             for row in &mut rows {
                 // Providers write free text into it.
                 row.original_status = row.original_status.take().map(|name| caller.pii_access().text(name));
             }
             Ok(MetricsFailures::new((days.into(), by), &periods, (&rows, &all), metrics.as_of().into()))
-        };
+        });
         state.responses.get_or_insert((request.uri(), &caller.0), version, response).await
     }
 }

@@ -137,14 +137,15 @@ impl OriginalStatusesApi {
         let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), TimeBuckets::one(range)));
         let context = context(&state, &caller, &query.0, CountedTime::Days(days), Depth::Amounts).await?;
         let version = CacheVersion::of_period(data_version, metrics.as_of(), days, range.until).with(context.version());
-        let response = async {
+        // On the heap, because the future of every request would otherwise contain it.
+        let response = Box::pin(async {
             let mut rows = list(&state.pool, &filter, range).await?;
             for row in &mut rows {
                 // Providers write free text into it.
                 row.original_status = row.original_status.take().map(|name| caller.pii_access().text(name));
             }
             Ok(MetricsByOriginalStatus::new(days.into(), &rows, metrics.as_of().into(), &context))
-        };
+        });
         state.responses.get_or_insert((request.uri(), &caller.0), version, response).await
     }
 }

@@ -97,6 +97,7 @@ const OVERVIEW: &str = "SELECT total_count, total_amount, total_amount_usd, usd_
                                  FROM payments GROUP BY status) AS shares) AS statuses";
 
 impl Asked {
+    #[expect(clippy::too_many_lines, reason = "a statement for each endpoint")]
     pub(super) fn all() -> Vec<Self> {
         let filled = |path, key, sql| Self { path, rows: "/data", key, fills: true, sql };
         let trends = |path, sql| filled(path, &["timestamp"], sql);
