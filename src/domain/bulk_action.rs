@@ -40,7 +40,7 @@ impl BulkAction {
         }
     }
 
-    /// How many items one transaction changes: so few that nobody waits long for their locks.
+    /// How many items one transaction changes: so few that no one waits long for their locks.
     #[must_use]
     pub fn batch_size(&self) -> u32 {
         match self {

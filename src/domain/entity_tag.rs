@@ -1,4 +1,4 @@
-//! Entity tags (RFC 9110, section 8.8.3), and changes that are made only if nobody else has changed the row since it was read.
+//! Entity tags (RFC 9110, section 8.8.3), and changes that are made only if no one else has changed the row since it was read.
 //!
 //! A tag is the version of a row, which the database counts. Rejected: a hash of the representation, which contains values of the
 //! moment, such as an age in days, and would have to be made in SQL as well, where many rows are compared at once.

@@ -2,7 +2,7 @@
 //! either.
 //!
 //! Rejected: another value of `type` in the one message, which today's clients would not recognize; and a setting per client,
-//! which clients that nobody changes any more cannot send.
+//! which clients that are no longer changed cannot send.
 
 use super::subscription::{EVENTS, Subscription, SubscriptionError, matches, parse_pattern};
 

@@ -128,7 +128,7 @@ fn every_reason_follows_from_its_facts_and_says_what_to_do() {
         assert_eq!(codes.get(place), Some(&code), "{codes:?}");
         let reason = &reasons[place];
         assert!(reason.sentence().ends_with('.') && reason.action().ends_with('.'), "{reason:?}");
-        assert!(sentences.insert(reason.sentence()), "{reason:?} is told from the others");
+        assert!(sentences.insert(reason.sentence()), "{reason:?} differs from the others");
         let names_payment =
             [ReasonCode::Duplicate, ReasonCode::OutsideWindow, ReasonCode::OtherProject, ReasonCode::KeyDiffers];
         assert_eq!(reason.transaction_id().is_some(), names_payment.contains(&code), "{reason:?}");

@@ -32,7 +32,7 @@ pub struct FailurePeriods {
 /// How the failures of some hours count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FailureClass {
-    /// The hour of the day, by the clocks of the zone; `None` if hours are not told apart.
+    /// The hour of the day, by the clocks of the zone; `None` if hours are not separated.
     pub hour: Option<u32>,
     pub is_current: bool,
     pub is_previous: bool,

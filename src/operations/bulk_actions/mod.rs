@@ -1,7 +1,7 @@
 //! Actions on everything that matches a filter: a [`preview`] stores what matches, with its versions; a person confirms it
 //! ([`confirm`]); a job carries it out ([`run`]), a batch per transaction, and can be stopped ([`stop`]).
 //!
-//! What is changed is exactly what the preview has counted: an item that has changed since, by whomever, is skipped and reported.
+//! What is changed is exactly what the preview has counted: an item that has changed since, by anyone, is skipped and reported.
 //! Rejected: to apply the filter again when the job runs, which would change what nobody has seen; a limit of items, which people
 //! work around with scripts that have no preview.
 
