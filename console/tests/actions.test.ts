@@ -19,7 +19,7 @@ async function api<T>(path: string, init: RequestInit = {}): Promise<T> {
 describe('signing in', () => {
   it('exchanges a key for a session, and ends it', async () => {
     const { page, allow, done } = await open(browser, '/payments', { role: null });
-    allow(401, 404); // nobody is signed in; no identity provider is set up
+    allow(401, 404); // no one is signed in; no identity provider is set up
     const field = page.getByLabel('API key');
     await field.fill('psp_live_wrong');
     await page.getByRole('button', { name: 'Sign in' }).click();

@@ -50,7 +50,7 @@ const HEIGHT = 900;
 /** Long: the machine may be busy with builds. What is waited for is a condition, never a time. */
 const PATIENCE_MS = 45_000;
 
-/** A page, signed in with a role; null for nobody. */
+/** A page, signed in with a role; null without a sign-in. */
 export async function open(browser: Browser, path: string, { role = 'admin', width = 1440, theme = 'light', language = 'en' }: Options = {}): Promise<Guarded> {
   const context = await browser.newContext({ viewport: { width, height: HEIGHT }, locale: 'en-GB', timezoneId: 'UTC', permissions: ['clipboard-read', 'clipboard-write'] });
   const complaints: string[] = [];

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use sqlx::{PgConnection, PgPool};
 
 use super::explain_payment::{SimilarTransaction, list_containing, with_differences};
+use super::look_up_transactions::has_id;
 use crate::db::DbError;
 use crate::db::sync::quarantine::QuarantineEntry;
 use crate::db::sync::quarantine_search::SearchedPart;
@@ -89,10 +90,6 @@ async fn load_indexed(
     let found = list_by_ids(&mut transaction, &[reference], projects, MAX_PAYMENTS).await?;
     transaction.commit().await?;
     Ok((progress, found.into_iter().map(|(_, found)| found).collect()))
-}
-
-fn has_id(found: &FoundTransaction, reference: &str) -> bool {
-    ids(found).any(|id| id == reference) || reference.parse() == Ok(found.id)
 }
 
 fn ids(found: &FoundTransaction) -> impl Iterator<Item = &str> {

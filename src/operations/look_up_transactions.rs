@@ -67,7 +67,8 @@ fn keep_exact(mut matches: Vec<FoundTransaction>, id: &str) -> Vec<FoundTransact
     matches
 }
 
-fn has_id(transaction: &FoundTransaction, id: &str) -> bool {
+/// Whether it is one of the transaction's ids, in the same case.
+pub(super) fn has_id(transaction: &FoundTransaction, id: &str) -> bool {
     let FoundTransaction { source_id, reference_id, client_operation_id, order_id, utr, .. } = transaction;
     let ids = [reference_id, client_operation_id, order_id, utr].into_iter().flatten();
     ids.chain([source_id]).any(|own| own == id) || id.parse() == Ok(transaction.id)

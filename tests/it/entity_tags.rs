@@ -1,4 +1,4 @@
-//! Optimistic concurrency: whoever changes something that has changed since it was read gets a 412, and changes nothing.
+//! Optimistic concurrency: a change of something that has changed since it was read is a 412, and changes nothing.
 
 use futures_util::future::join_all;
 use reqwest::Method;

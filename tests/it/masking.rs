@@ -17,9 +17,9 @@ const PERSONAL: [&str; 4] = ["sunita.rao", "9876543341", "98765 43341", "Sunita 
 
 /// A text with personal data in each field that people, providers or errors fill.
 const SEED: &str = "
-    INSERT INTO transactions (id, source, kind, source_id, content_hash, client_operation_id, project, amount, currency, status,
+    INSERT INTO transactions (id, source, kind, source_id, content_hash, client_operation_id, project, merchant_id, amount, currency, status,
                               original_status, user_id, user_email, user_phone, user_name, created_at, ingested_at, raw_data)
-        VALUES ('01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e', 'vima', 'payin', 'op-1', '\\x00', 'op-1', 'acme', 100, 'INR', 'failed',
+        VALUES ('01980f2a-7c11-7b3a-9d42-5f6a1c2b3d4e', 'vima', 'payin', 'op-1', '\\x00', 'op-1', 'acme', 'shop-1', 100, 'INR', 'failed',
                 'refused for sunita.rao@example.com', 'sunita.rao@upi', 'sunita.rao@example.com', '9876543341', 'Sunita Rao',
                 now() - interval '1 minute', now(), '{\"phone\": \"9876543341\"}');
     INSERT INTO metric_cells SELECT * FROM odd_metric_cells('vima', date_trunc('day', now()) - interval '1 day', now() + interval '2 days')
@@ -57,12 +57,14 @@ const SEED: &str = "
         VALUES ('reseller-7', '9876543341', 'Example Agency', 'sunita.rao@example.com', now(), now())";
 
 /// The operations whose responses to an operator have personal data of the seed.
-const SHOWN_TO_OPERATORS: [&str; 18] = [
+const SHOWN_TO_OPERATORS: [&str; 20] = [
+    "explainPayment",
     "exportPayshackClients",
     "exportReconciliation",
     "exportTransactions",
     "getDiscrepancy",
     "getJob",
+    "getMerchant",
     "getMetricsByOriginalStatus",
     "getMetricsFailures",
     "getReconciliationRun",
@@ -94,7 +96,8 @@ async fn viewers_see_no_personal_data_in_any_response() {
     let web = system.start_web().await;
     let mut shown_to_operators = vec![];
     for policy in POLICIES.iter().filter(|policy| policy.method == "GET" && policy.role == Some(Role::Viewer)) {
-        let path = policy.path.replace("{id}", ID);
+        let path = policy.path.replace("{id}", ID).replace("{project}/{merchant_id}", "acme/shop-1");
+        let path = path.replace("{type}", "project").replace("/explain/payment", "/explain/payment?reference=op-1");
         let (status, text) = get(&web, &path, VIEWER).await;
         assert!(!has_personal_data(&text), "{path} shows personal data to a viewer: {text}");
         let (status_of_operator, text) = get(&web, &path, OPERATOR).await;

@@ -2,7 +2,7 @@
 //! ([`confirm`]); a job carries it out ([`run`]), a batch per transaction, and can be stopped ([`stop`]).
 //!
 //! What is changed is exactly what the preview has counted: an item that has changed since, by anyone, is skipped and reported.
-//! Rejected: to apply the filter again when the job runs, which would change what nobody has seen; a limit of items, which people
+//! Rejected: to apply the filter again when the job runs, which would change what no one has seen; a limit of items, which people
 //! work around with scripts that have no preview.
 
 mod change_discrepancies;

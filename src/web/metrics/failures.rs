@@ -7,9 +7,9 @@ use poem::Request;
 use poem::web::Data;
 use poem_openapi::OpenApi;
 
+use super::check_length;
 use super::failure_report::{FailureDimension, MetricsFailures};
 use crate::db::metrics::original_statuses::list_failures;
-use crate::domain::day::DayRange;
 use crate::domain::metrics::failure_periods::FailurePeriods;
 use crate::domain::metrics::query::MetricQuery;
 use crate::web::filters::metrics::MetricsQuery;
@@ -17,20 +17,12 @@ use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::Tag;
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::response_cache::{CacheVersion, CachedJson};
 use crate::web::state::State;
 
 /// The provider's status is counted payment by payment, if from an index alone.
-const MAX_DAYS: i64 = 31;
-
-pub(super) fn check_length(days: DayRange) -> Result<(), Problem> {
-    if (days.to() - days.from()).num_days() >= MAX_DAYS {
-        return Err(Problem::field("from_date", format!("must be at most {MAX_DAYS} days before to_date")));
-    }
-    Ok(())
-}
+pub(super) const MAX_DAYS: i64 = 31;
 
 request_fields! {
     /// How failures are grouped.
@@ -60,7 +52,7 @@ impl FailuresApi {
         failures: Query<FailuresQuery>,
     ) -> Result<CachedJson<MetricsFailures>, Fails> {
         let days = query.0.days(&state)?;
-        check_length(days)?;
+        check_length(days, MAX_DAYS)?;
         let (filter, by) = (query.0.filter(state.reconciled_projects(), &caller)?, failures.0.by.unwrap_or_default());
         let periods = FailurePeriods::new(days, state.clock.now(), by == FailureDimension::Hour);
         let metrics = state.metrics.current().await?;

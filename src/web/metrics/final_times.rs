@@ -7,9 +7,8 @@ use poem::web::Data;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use super::{DataAsOf, Period};
+use super::{DataAsOf, Period, check_length};
 use crate::db::metrics::final_times::{FinalTimeGroup, FinalTimes, list};
-use crate::domain::day::DayRange;
 use crate::domain::metrics::query::MetricQuery;
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::string_enum::string_enum;
@@ -18,7 +17,6 @@ use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::Tag;
-use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::response_cache::{CacheVersion, CachedJson};
 use crate::web::http::schema::named_enum;
@@ -105,13 +103,6 @@ impl MetricsTimeToFinal {
     }
 }
 
-fn check_length(days: DayRange) -> Result<(), Problem> {
-    if (days.to() - days.from()).num_days() >= MAX_DAYS {
-        return Err(Problem::field("from_date", format!("must be at most {MAX_DAYS} days before to_date")));
-    }
-    Ok(())
-}
-
 pub(in crate::web) struct FinalTimesApi;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Metrics")]
@@ -131,7 +122,7 @@ impl FinalTimesApi {
         times: Query<FinalTimesQuery>,
     ) -> Result<CachedJson<MetricsTimeToFinal>, Fails> {
         let days = query.0.days(&state)?;
-        check_length(days)?;
+        check_length(days, MAX_DAYS)?;
         let (filter, by) = (query.0.filter(state.reconciled_projects(), &caller)?, times.0.by.unwrap_or_default());
         let metrics = state.metrics.current().await?;
         let range = days.time_range();

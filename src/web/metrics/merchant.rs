@@ -17,11 +17,12 @@ use super::group_metrics::GroupMetrics;
 use super::merchant_comparison::MerchantComparison;
 use super::tally::Tally;
 use super::trends::{Bucket, BucketTimes, buckets};
-use super::{DataAsOf, Period};
+use super::{DataAsOf, Period, check_length};
 use crate::db::metrics::merchant::{
     LastPayment, MerchantKey, UnresolvedOfMerchant, count_unresolved, find_first_hour, find_last_payment,
 };
 use crate::domain::day::DayRange;
+use crate::domain::masking::PiiAccess;
 use crate::domain::metrics::granularity::Granularity;
 use crate::domain::metrics::own_weeks::OwnWeeks;
 use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery, MetricRow};
@@ -65,8 +66,8 @@ struct LastTransaction {
     created_at: Time,
 }
 
-impl From<LastPayment> for LastTransaction {
-    fn from(payment: LastPayment) -> Self {
+impl LastTransaction {
+    fn new(payment: LastPayment, pii_access: PiiAccess) -> Self {
         Self {
             id: payment.id,
             source: payment.source,
@@ -74,7 +75,7 @@ impl From<LastPayment> for LastTransaction {
             amount: Money(payment.amount),
             currency: payment.currency,
             status: payment.status,
-            original_status: payment.original_status,
+            original_status: payment.original_status.map(|name| pii_access.text(name)),
             payment_method: payment.payment_method,
             created_at: Time(payment.created_at),
         }
@@ -147,7 +148,7 @@ impl MerchantApi {
     ) -> Result<Json<MerchantOfProject>, Fails<NotFound>> {
         let query = query.0.of_project(&project.0);
         let days = query.days(&state)?;
-        check_length(days)?;
+        check_length(days, MAX_DAYS)?;
         let key = MerchantKey { project: &project.0, merchant_id: &merchant_id.0 };
         // PostgreSQL cannot store a NUL in a text, so no merchant has it.
         let may_exist =
@@ -181,19 +182,12 @@ impl MerchantApi {
             avg_ticket_usd: tally.avg_ticket_usd(),
             trend: buckets(&times, &rows, &tally, &link),
             payment_methods: PaymentMethodMetrics::list(&methods.rows, &link),
-            last_transaction: last.into(),
+            last_transaction: LastTransaction::new(last, caller.pii_access()),
             open_discrepancies: unresolved.into(),
             comparison: MerchantComparison::new(&weeks, first_hour, &own.rows, &link),
             data_as_of,
         }))
     }
-}
-
-fn check_length(days: DayRange) -> Result<(), Problem> {
-    if (days.to() - days.from()).num_days() >= MAX_DAYS {
-        return Err(Problem::field("from_date", format!("must be at most {MAX_DAYS} days before to_date")));
-    }
-    Ok(())
 }
 
 impl Example for MerchantOfProject {

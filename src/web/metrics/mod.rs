@@ -37,6 +37,7 @@ use super::http::problem::Problem;
 use super::http::schema::Time;
 use super::responses::period::{DataAsOf, Period};
 use super::state::State;
+use crate::domain::day::DayRange;
 use crate::domain::metrics::query::{Dimension, MetricQuery};
 use crate::domain::metrics::time_buckets::{HOURS, TimeBuckets};
 use crate::domain::time_range::TimeRange;
@@ -85,6 +86,14 @@ impl From<TimeRange> for Interval {
     fn from(range: TimeRange) -> Self {
         Self { from: Time(range.from), until: Time(range.until) }
     }
+}
+
+/// Refuses more than `most` days, for what is counted payment by payment.
+fn check_length(days: DayRange, most: i64) -> Result<(), Problem> {
+    if (days.to() - days.from()).num_days() >= most {
+        return Err(Problem::field("from_date", format!("must be at most {most} days before to_date")));
+    }
+    Ok(())
 }
 
 /// The metrics of the days of a request, by source, status and currency alone or also by `dimension`.

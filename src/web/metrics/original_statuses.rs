@@ -9,9 +9,9 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::answer::{AnswerContext, AnswerSummary, context};
-use super::failures::check_length;
+use super::failures::MAX_DAYS;
 use super::tally::Tally;
-use super::{DataAsOf, Period};
+use super::{DataAsOf, Period, check_length};
 use crate::db::metrics::original_statuses::{OriginalStatusRow, list};
 use crate::domain::metrics::query::{Depth, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
@@ -130,7 +130,7 @@ impl OriginalStatusesApi {
         query: Query<MetricsQuery>,
     ) -> Result<CachedJson<MetricsByOriginalStatus>, Fails> {
         let days = query.0.days(&state)?;
-        check_length(days)?;
+        check_length(days, MAX_DAYS)?;
         let filter = query.0.filter(state.reconciled_projects(), &caller)?;
         let metrics = state.metrics.current().await?;
         let range = days.time_range();
