@@ -38,6 +38,9 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How late a tick can be after the clock was set or the machine slept.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
+/// How long a stopping scheduler may take to finish a tick. A tick that was cut off after its commit would leave a job of which
+/// neither the workers nor the log have heard.
+const FINISH_TIME: Duration = Duration::from_secs(5);
 /// How many missed ticks are made up for: a month of nights.
 const MAX_MADE_UP: usize = 31;
 
@@ -57,7 +60,7 @@ impl Scheduler {
         let tasks = TaskTracker::new();
         for entry in table.clone() {
             let (scheduler, stop) = (self.clone(), stop.clone());
-            tasks.spawn(async move { stop.run_until_cancelled(scheduler.follow(&entry)).await });
+            tasks.spawn(async move { scheduler.follow(&entry, &stop).await });
         }
         tasks.close();
         stop.run_until_cancelled(self.send_heartbeats(&name, &table)).await;
@@ -86,35 +89,53 @@ impl Scheduler {
 
     /// Enqueues the ticks of one entry. The stream sleeps by a clock that does not jump, and that stops while the machine
     /// sleeps. So it is restarted periodically, and also when its next tick has already passed.
-    async fn follow(&self, entry: &ScheduledJob) {
-        loop {
-            self.record_due(entry, self.clock.now()).await;
+    async fn follow(&self, entry: &ScheduledJob, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            self.record_due(entry, self.clock.now(), stop).await;
             let ticks = RecurrenceSchedule { when: entry.when.clone(), clock: Arc::clone(&self.clock) };
             let mut stream = std::pin::pin!(CronScheduler::new(ticks).into_stream());
-            while let Ok(Some(Ok(tick))) = tokio::time::timeout(MAX_SLEEP, stream.next()).await {
+            while let Some(Ok(Some(Ok(tick)))) =
+                stop.run_until_cancelled(tokio::time::timeout(MAX_SLEEP, stream.next())).await
+            {
                 let seconds = i64::try_from(tick.get_timestamp()).ok();
                 if let Some(tick_at) = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) {
-                    self.record_due(entry, tick_at).await;
+                    self.record_due(entry, tick_at, stop).await;
                 }
             }
         }
     }
 
-    /// Records all ticks that are due at `now`, however long the database is unavailable.
-    async fn record_due(&self, entry: &ScheduledJob, now: DateTime<Utc>) {
-        loop {
-            match self.try_record_due(entry, now).await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, schedule = %entry.name, "failed to record a tick, retrying"),
+    /// Records all ticks that are due at `now`, however long the database is unavailable. When the scheduler stops, the tick that is
+    /// being recorded is finished and no other is begun.
+    async fn record_due(&self, entry: &ScheduledJob, now: DateTime<Utc>, stop: &CancellationToken) {
+        let finish_time = async {
+            stop.cancelled().await;
+            tokio::time::sleep(FINISH_TIME).await;
+        };
+        let record_all = async {
+            while !stop.is_cancelled() {
+                match self.try_record_due(entry, now, stop).await {
+                    Ok(true) => return,
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(%error, schedule = %entry.name, "failed to record a tick, retrying"),
+                }
+                stop.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await;
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
+        };
+        tokio::select! {
+            () = record_all => {}
+            () = finish_time => tracing::warn!(schedule = %entry.name, "stopped while a tick was being recorded"),
         }
     }
 
     /// Records the due ticks, oldest first, and returns whether all of them are recorded. A tick is only recorded after all
     /// older ones, so the last recorded tick shows which were missed.
-    async fn try_record_due(&self, entry: &ScheduledJob, now: DateTime<Utc>) -> Result<bool, DbError> {
+    async fn try_record_due(
+        &self,
+        entry: &ScheduledJob,
+        now: DateTime<Utc>,
+        stop: &CancellationToken,
+    ) -> Result<bool, DbError> {
         let last = schedule_ticks::find_last(&self.queue_pool, &entry.name, now).await?;
         let limit = match entry.missed {
             MissedTicks::Coalesce => 1,
@@ -128,6 +149,9 @@ impl Scheduler {
             tracing::warn!(schedule = %entry.name, ticks = due.len(), "ticks were missed, enqueueing a job for each");
         }
         for tick_at in due {
+            if stop.is_cancelled() {
+                return Ok(false);
+            }
             let trace = traces::start(Work::Own, None);
             let span = tracing::info_span!("tick", trace_id = %trace.context.trace_id);
             trace.attach(&span);
