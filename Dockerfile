@@ -5,6 +5,14 @@
 # Base images have exact versions, here and in compose.yaml, so that a build does not change unasked; raise them with the
 # dependencies. Builds that must not trust the registry replace the tags by digests.
 
+FROM node:22.20.0-bookworm-slim AS console
+WORKDIR /build/console
+COPY console/package.json console/package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+COPY openapi ../openapi
+COPY console .
+RUN npm run build
+
 FROM rust:1.95.0-slim-bookworm AS source
 WORKDIR /build
 COPY . .
@@ -12,6 +20,7 @@ ENV SQLX_OFFLINE=true
 
 # The cache mounts survive builds, so only changed crates are compiled again. One stage at a time uses the target folder.
 FROM source AS build
+COPY --from=console /build/console/dist console/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target,sharing=locked \
     cargo build --release --locked --package psp-dashboard --package psp-jobs --bins && \

@@ -1,11 +1,14 @@
 # Commands for people; each target calls a script in scripts/.
-.PHONY: help demo test test-long check bench openapi client requests sqlx sbom advisories setup
+.PHONY: help demo console test test-long check bench openapi client requests sqlx sbom advisories setup
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: ## run the whole system with made-up payments; Ctrl-C stops it (PORT=8000)
 	@scripts/demo
+
+console: ## build the web console, which the next build of psp embeds
+	@scripts/console
 
 test: ## run all tests with private servers (TEST=name: a subset; AT=23:59:30: with the clock set)
 	@scripts/test

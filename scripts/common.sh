@@ -39,6 +39,17 @@ find_redis() { command -v redis-server || command -v valkey-server; }
 # Prints PgBouncer, which Debian keeps outside the PATH of ordinary users.
 find_pgbouncer() { command -v pgbouncer || { [ -x /usr/sbin/pgbouncer ] && printf '%s\n' /usr/sbin/pgbouncer; }; }
 
+# Prints Chromium, for the tests of the console in a browser.
+find_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+
+# Node with npm, in the versions that the console and @redocly/cli support.
+node_is_usable() {
+  have npm && node -e '
+    const [major, minor] = process.versions.node.split(".").map(Number);
+    process.exit((major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22 ? 0 : 1);
+  ' 2>/dev/null
+}
+
 # True while the process runs; a zombie counts as dead.
 alive() {
   kill -0 "$1" 2>/dev/null || return 1

@@ -26,7 +26,6 @@ const VIEWS = {
   reports: '/reports',
   keys: '/keys',
   audit: '/audit',
-  missing: '/no-such-view',
 } as const;
 
 // Pairs that cover both themes, both languages and the widths without all their combinations.

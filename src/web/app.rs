@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use poem::middleware::Compression;
-use poem::web::{CompressionAlgo, CompressionLevel, Redirect};
-use poem::{Endpoint, EndpointExt, Response, Route, get, handler};
+use poem::web::{CompressionAlgo, CompressionLevel};
+use poem::{Endpoint, EndpointExt, Response, Route, get};
 use poem_openapi::OpenApi;
 use tokio::net::TcpListener;
 
@@ -15,6 +15,7 @@ use super::access::oidc::OidcApi;
 use super::access::session::SessionApi;
 use super::alerts;
 use super::bulk_actions::BulkActionsApi;
+use super::console;
 use super::events::{self, FeedError, Hub, ServerFeed};
 use super::export;
 use super::health::HealthApi;
@@ -103,7 +104,7 @@ fn versioned() -> impl OpenApi + 'static {
 #[must_use]
 pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl Endpoint<Output = Response> + 'static {
     let pages = Route::new()
-        .at("/", get(root))
+        .at("/", get(console::start))
         .nest_no_strip("/health", openapi::described(HealthApi::default()))
         .nest_no_strip("/metrics", openapi::described(PrometheusApi))
         .nest_no_strip("/api/v1", openapi::described(versioned()));
@@ -114,7 +115,7 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl E
         .before(export::skip_compression)
         .before(events::skip_compression);
     // Beside the pages, because an upgrade must not be compressed, and the documents are already.
-    let routes = document().mount(events::mount(Route::new().nest("/", pages), hub));
+    let routes = document().mount(console::mount(events::mount(Route::new().nest("/", pages), hub)));
     let (access, limits) = (state.access(), Arc::clone(&state.limits));
     let network = (state.proxies.clone(), state.hosts.clone());
     let (cors, requests) = (state.cors.clone(), state.requests.clone());
@@ -131,11 +132,6 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl E
 pub fn scraper(state: &State, hub: &Arc<Hub>) -> Arc<Scraper> {
     let hub = Arc::clone(hub);
     Arc::new(state.scraper(move || hub.clients()))
-}
-
-#[handler]
-fn root() -> Redirect {
-    Redirect::temporary("/api/docs")
 }
 
 /// Serves until a signal stops the process; then open requests have most of `SHUTDOWN_GRACE_SECONDS` to finish.

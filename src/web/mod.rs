@@ -7,6 +7,7 @@ mod access;
 mod alerts;
 pub mod app;
 mod bulk_actions;
+mod console;
 pub mod events;
 mod export;
 mod filters;

@@ -13,6 +13,7 @@ mod bulk_actions;
 mod commands;
 mod connection_pooler;
 mod connections;
+mod console;
 mod coverage;
 mod crash;
 mod damaged_records;

@@ -92,8 +92,17 @@ const fn preview(operation: &'static str, path: &'static str, scope: ScopeRule) 
 /// Where Prometheus reads the metrics of the process.
 const PROMETHEUS: &str = "/metrics";
 
+/// The views of the console besides the start page, by the first part of their paths. `console/src/shell/views.ts` has the same.
+pub(in crate::web) const CONSOLE_VIEWS: [&str; 10] =
+    ["overview", "payments", "reconciliation", "sync", "jobs", "alerts", "merchants", "reports", "keys", "audit"];
+
+/// A view of the console, whatever follows the first part of its path: the page reads the rest.
+const CONSOLE_VIEW: Policy = page("openConsoleView", "/{view}");
+
 pub const POLICIES: &[Policy] = &[
     page("openRoot", "/"),
+    page("getConsoleAsset", "/assets/{name}"),
+    page("getConsoleIcon", "/favicon.svg"),
     page("openSwaggerUi", "/api/docs"),
     page("getOpenApiJson", "/api/openapi.json"),
     page("getOpenApiYaml", "/api/openapi.yaml"),
@@ -250,7 +259,12 @@ impl Policy {
     /// address of a probe is a setting, whose refusal would end the service, and an identity provider may send parameters that
     /// a client must ignore (RFC 6749, 4.1.2).
     pub(in crate::web) fn refuses_unknown_parameters(&self) -> bool {
-        !self.is_monitoring() && self.operation != "completeSignIn"
+        !self.is_monitoring() && !self.is_console() && self.operation != "completeSignIn"
+    }
+
+    /// Whether it is the console, which reads the query itself.
+    fn is_console(&self) -> bool {
+        ["openRoot", CONSOLE_VIEW.operation].contains(&self.operation)
     }
 
     /// Which page may cause a request by cookie.
@@ -290,7 +304,7 @@ pub(in crate::web) fn find(method: &Method, path: &str) -> Found {
     let literals = |policy: &&Policy| policy.path.split('/').filter(|part| !part.starts_with('{')).count();
     let of_path = || POLICIES.iter().filter(|policy| matches(policy.path, path));
     // A literal is preferred to a parameter, as in the router.
-    let Some(most) = of_path().map(|policy| literals(&policy)).max() else { return Found::Nothing };
+    let Some(most) = of_path().map(|policy| literals(&policy)).max() else { return find_view(method, path) };
     let closest = || of_path().filter(|policy| literals(policy) == most);
     if let Some(policy) = closest().find(|policy| policy.method == method) {
         return Found::Policy(policy);
@@ -300,6 +314,16 @@ pub(in crate::web) fn find(method: &Method, path: &str) -> Found {
         methods.push("HEAD");
     }
     Found::OtherMethods(methods)
+}
+
+/// The console, if the path is one of a view.
+fn find_view(method: &str, path: &str) -> Found {
+    let view = path.split('/').nth(1).unwrap_or_default();
+    match method {
+        _ if !CONSOLE_VIEWS.contains(&view) => Found::Nothing,
+        "GET" => Found::Policy(&CONSOLE_VIEW),
+        _ => Found::OtherMethods(vec!["GET", "HEAD"]),
+    }
 }
 
 /// The row of an operation of the document.
@@ -330,6 +354,9 @@ mod tests {
             ("PATCH", "/api/v1/reconciliation/discrepancies", "moveDiscrepancies"),
             ("DELETE", "/api/v1/exports/17", "removeExport"),
             ("GET", "/ws", "openWebSocketAlias"),
+            ("GET", "/payments", "openConsoleView"),
+            ("GET", "/merchants/91game/m%2F7", "openConsoleView"),
+            ("HEAD", "/assets/main-1a2b.js", "getConsoleAsset"),
         ] {
             let found = find(&method.parse().expect("a method"), path);
             assert!(
@@ -357,9 +384,17 @@ mod tests {
 
     #[test]
     fn unknown_paths_are_not_found() {
-        for path in
-            ["", "/api", "/api/v1", "/api/v1/jobs/17/cancel/now", "/api/v1/jobs/", "/api/v1/%6Aobs", "//", "/ws/"]
-        {
+        for path in [
+            "",
+            "/api",
+            "/api/v1",
+            "/api/v1/jobs/17/cancel/now",
+            "/api/v1/jobs/",
+            "/api/v1/%6Aobs",
+            "//",
+            "/ws/",
+            "/payment",
+        ] {
             assert!(matches!(find(&Method::GET, path), Found::Nothing), "{path}");
         }
     }

@@ -110,7 +110,7 @@ impl Endpoint for Page {
 }
 
 /// Whether `Accept-Encoding` lists `encoding`, with a weight above 0.
-fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
+pub(in crate::web) fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     let lists = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|list| list.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|item| {
         let mut parts = item.split(';').map(str::trim);
