@@ -6,6 +6,7 @@
 
 mod baseline;
 mod code;
+mod console;
 mod durability;
 mod events;
 mod export;
@@ -51,6 +52,7 @@ const MEASUREMENTS: &[(&str, Measure)] = &[
     ("replaced", || replaced_service::measure().boxed_local()),
     ("export", || export::measure().boxed_local()),
     ("web", || web::measure().boxed_local()),
+    ("console", || console::measure().boxed_local()),
     ("events", || events::measure().boxed_local()),
     ("latency", || queue::measure_latency().boxed_local()),
     ("throughput", || queue::measure_throughput().boxed_local()),

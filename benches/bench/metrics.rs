@@ -11,7 +11,7 @@ mod measurement;
 mod overview_load;
 mod pagination;
 mod plain_sql;
-mod writer;
+pub(crate) mod writer;
 
 use psp_dashboard::clock::{Clock, SystemClock};
 

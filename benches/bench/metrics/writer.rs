@@ -14,7 +14,7 @@ use crate::harness::ingest_fixture::IngestFixture;
 use crate::harness::test_system::TestSystem;
 use crate::payments::Payments;
 
-pub(super) struct Writer {
+pub(crate) struct Writer {
     ingest: IngestFixture,
     payments: Payments,
     /// The number of the next payment.
@@ -22,20 +22,20 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(system: &TestSystem, payments: Payments) -> Self {
+    pub(crate) async fn start(system: &TestSystem, payments: Payments) -> Self {
         let ingest = IngestFixture::start_on(Arc::clone(&system.servers)).await;
         let next = AtomicU64::new(payments.count.next_multiple_of(2));
         Self { ingest, payments, next }
     }
 
     /// A new payment of Vima.
-    pub(super) fn new_payment(&self, created_at: DateTime<Utc>) -> Transaction {
+    pub(crate) fn new_payment(&self, created_at: DateTime<Utc>) -> Transaction {
         let number = self.next.fetch_add(2, Ordering::Relaxed);
         Transaction { created_at, updated_at: Some(created_at), ..self.payments.payment(number) }
     }
 
     /// Stores and commits new payments.
-    pub(super) async fn store(&self, payments: Vec<Transaction>) {
+    pub(crate) async fn store(&self, payments: Vec<Transaction>) {
         let stored = payments.len() as u64;
         let records = payments.into_iter().map(|payment| Record::Payment(Box::new(payment))).collect();
         let counts = self.ingest.ingest(records, Checkpoint::None).await;
@@ -44,7 +44,7 @@ impl Writer {
 }
 
 /// Runs `action` at a fixed interval, forever.
-pub(super) async fn every<F: Future<Output = ()>>(period: Duration, mut action: impl FnMut() -> F) -> ! {
+pub(crate) async fn every<F: Future<Output = ()>>(period: Duration, mut action: impl FnMut() -> F) -> ! {
     let mut ticks = interval(period);
     loop {
         ticks.tick().await;
