@@ -12,11 +12,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{interval, timeout};
 
-use crate::harness::test_system::{ADMIN, TestSystem, Web};
+use crate::harness::test_system::{ADMIN, Web};
 use crate::metrics::counts;
 use crate::metrics::writer::Writer;
-use crate::payments::Payments;
 use crate::report::{self, Durations, Target};
+use crate::stored_payments::system_with;
 
 const OPENED: usize = 20;
 const COMMITS: usize = 30;
@@ -29,9 +29,7 @@ const SETTLED: Duration = Duration::from_mins(2);
 
 pub(crate) async fn measure() {
     for count in counts("10000000") {
-        let system = TestSystem::start(&["--per-day", "0"]).await;
-        let payments = Payments::up_to(SystemClock.now(), count);
-        payments.store(&system.pool).await;
+        let (system, payments) = system_with(count, &["--per-day", "0"]).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RATE_LIMIT_PER_KEY", "0")]).await;
         let mut browser = Browser::start(&web);
         report::heading(&format!("the start page, {count} payments, an admin"));

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use psp_dashboard::clock::{Clock, SystemClock};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -18,8 +17,8 @@ use crate::harness::exports::{create_export, wait_for_export};
 use crate::harness::programs::Memory;
 use crate::harness::test_system::{OPERATOR, TestSystem, Web};
 use crate::metrics::counts;
-use crate::payments::Payments;
 use crate::report::{self, Durations, Target};
+use crate::stored_payments::system_with;
 
 /// Twenty columns, with the same names in SQL.
 const COLUMNS: &str = "id,source,kind,source_id,reference_id,client_operation_id,order_id,project,merchant_id,amount,currency,\
@@ -33,8 +32,7 @@ const EXPORT_TIMEOUT: Duration = Duration::from_mins(30);
 
 pub(crate) async fn measure() {
     for (index, count) in counts("1000000").into_iter().enumerate() {
-        let system = TestSystem::start(&["--per-day", "0"]).await;
-        Payments::up_to(SystemClock.now(), count).store(&system.pool).await;
+        let (system, _) = system_with(count, &["--per-day", "0"]).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn")]).await;
         report::heading(&format!("exports of {count} payments, 20 columns"));
         measure_first_byte(&web).await;

@@ -25,6 +25,7 @@ mod recording;
 mod replaced_service;
 mod report;
 mod soak;
+mod stored_payments;
 mod sync;
 mod web;
 

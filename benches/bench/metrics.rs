@@ -13,11 +13,8 @@ mod pagination;
 mod plain_sql;
 pub(crate) mod writer;
 
-use psp_dashboard::clock::{Clock, SystemClock};
-
-use crate::harness::test_system::TestSystem;
-use crate::payments::Payments;
 use crate::report;
+use crate::stored_payments::system_with;
 use measurement::{Measurement, print_table};
 use writer::Writer;
 
@@ -26,9 +23,7 @@ pub(crate) async fn measure() {
     let mut differences = vec![];
     let counts = counts("1000000,3000000,10000000");
     for (index, count) in counts.iter().enumerate() {
-        let system = TestSystem::start(&["--per-day", "0"]).await;
-        let payments = Payments::up_to(SystemClock.now(), *count);
-        payments.store(&system.pool).await;
+        let (system, payments) = system_with(*count, &["--per-day", "0"]).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RECONCILED_PROJECTS", "project-0,project-7")]).await;
         let mut rows = vec![];
         report::heading(&measurement::payments(*count));

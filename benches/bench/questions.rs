@@ -12,10 +12,11 @@ use psp_dashboard::clock::{Clock, SystemClock};
 use reqwest::Method;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 
-use crate::harness::test_system::{ADMIN, TestSystem, Web};
+use crate::harness::test_system::{ADMIN, Web};
 use crate::metrics::counts;
 use crate::payments::Payments;
 use crate::report::{self, Durations, Target};
+use crate::stored_payments::system_with;
 
 const QUESTIONS: u64 = 200;
 /// Questions before those that count.
@@ -39,9 +40,7 @@ impl Question {
 
 pub(crate) async fn measure() {
     for count in counts("10000000") {
-        let system = TestSystem::start(&["--per-day", "0"]).await;
-        let payments = Payments::up_to(SystemClock.now(), count);
-        payments.store(&system.pool).await;
+        let (system, payments) = system_with(count, &["--per-day", "0"]).await;
         insert_jobs(&system.pool).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RATE_LIMIT_PER_KEY", "0")]).await;
         report::heading(&format!("{count} payments and {JOBS} jobs"));
@@ -107,7 +106,7 @@ async fn insert_jobs(pool: &PgPool) {
         "INSERT INTO jobs (id, kind, args, queue, priority, state, trigger, due_at, attempt, max_attempts, epoch, error,
                            created_at, started_at, finished_at)
          SELECT gen_random_uuid(), CASE WHEN n % 3 = 0 THEN 'sync-payshack' ELSE 'sync-vima' END,
-                jsonb_build_object('date', '2026-01-' || lpad((n % 28 + 1)::text, 2, '0')), 'sync', 5,
+                jsonb_build_object('date', '2026-01-' || lpad((n % 28 + 1)::text, 2, '0')), 'sync', 10,
                 CASE WHEN n % 50 = 0 THEN 'failed' ELSE 'succeeded' END, 'schedule', at, 1, 5, 1,
                 CASE WHEN n % 50 = 0 THEN 'the provider answered with status ' || 500 + n % 5 END, at,
                 at + interval '1 second', at + interval '1 second' * (1 + n % 40)

@@ -12,7 +12,6 @@ mod server;
 
 use std::path::Path;
 
-use psp_dashboard::clock::{Clock, SystemClock};
 
 use self::requests::Endpoint;
 use self::server::{Client, FastApi};
@@ -21,6 +20,7 @@ use crate::harness::test_system::{TestSystem, Web};
 use crate::metrics::counts;
 use crate::payments::Payments;
 use crate::report::{self, Durations, Target};
+use crate::stored_payments::system_with;
 
 pub(crate) async fn measure() {
     let Some(python) = server::install() else {
@@ -29,9 +29,7 @@ pub(crate) async fn measure() {
     };
     let mut differences = vec![];
     for count in counts("1000000,10000000") {
-        let system = TestSystem::start(&["--per-day", "0"]).await;
-        let payments = Payments::up_to(SystemClock.now(), count);
-        payments.store(&system.pool).await;
+        let (system, payments) = system_with(count, &["--per-day", "0"]).await;
         server::create_tables(&python, &system.servers.database_url);
         let mut comparison = Comparison { system, python: &python, payments, differences: vec![] };
         comparison.print_header();

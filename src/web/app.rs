@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use poem::middleware::Compression;
 use poem::web::{CompressionAlgo, CompressionLevel};
-use poem::{Endpoint, EndpointExt, Response, Route, get};
+use poem::{Endpoint, EndpointExt, Response, Route};
 use poem_openapi::OpenApi;
 use tokio::net::TcpListener;
 
@@ -104,7 +104,6 @@ fn versioned() -> impl OpenApi + 'static {
 #[must_use]
 pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl Endpoint<Output = Response> + 'static {
     let pages = Route::new()
-        .at("/", get(console::start))
         .nest_no_strip("/health", openapi::described(HealthApi::default()))
         .nest_no_strip("/metrics", openapi::described(PrometheusApi))
         .nest_no_strip("/api/v1", openapi::described(versioned()));
@@ -114,7 +113,7 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl E
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
         .before(export::skip_compression)
         .before(events::skip_compression);
-    // Beside the pages, because an upgrade must not be compressed, and the documents are already.
+    // Beside the pages, because an upgrade must not be compressed, and the documents and the console are already.
     let routes = document().mount(console::mount(events::mount(Route::new().nest("/", pages), hub)));
     let (access, limits) = (state.access(), Arc::clone(&state.limits));
     let network = (state.proxies.clone(), state.hosts.clone());

@@ -36,10 +36,10 @@ const COMPARED: &str = "no-cache";
 /// The compressed forms that the build writes next to a file, the smallest first: encoding and suffix.
 const COMPRESSED: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 
-/// Adds the files and the views to `route`.
+/// Adds the start page, the files and the views to `route`.
 #[must_use]
 pub(super) fn mount(route: Route) -> Route {
-    let route = route.at("/assets/:name", get(asset)).at("/favicon.svg", get(icon));
+    let route = route.at("/", get(start)).at("/assets/:name", get(asset)).at("/favicon.svg", get(icon));
     CONSOLE_VIEWS
         .iter()
         .fold(route, |route, view| route.at(format!("/{view}"), get(page)).at(format!("/{view}/*rest"), get(page)))
@@ -47,7 +47,7 @@ pub(super) fn mount(route: Route) -> Route {
 
 /// The start page: the console, or the documentation without one.
 #[handler]
-pub(super) fn start(request: &Request) -> poem::Result<Response> {
+fn start(request: &Request) -> poem::Result<Response> {
     match Files::get(PAGE) {
         Some(_) => Ok(file(request, PAGE, COMPARED)?),
         None => Ok(Redirect::temporary("/api/docs").into_response()),
