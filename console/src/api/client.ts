@@ -40,25 +40,6 @@ export async function read<T>(request: Promise<Answer<T>>): Promise<T> {
   return answer.data as T;
 }
 
-/**
- * An operation that the document of this release does not describe yet (see `generated/features.ts`). Its answer is
- * described beside the call; once the document has the operation, `api` replaces it.
- */
-export async function request<T>(method: string, path: string, options: { query?: Record<string, QueryValue>; body?: unknown } = {}): Promise<T> {
-  const query = toQueryString(options.query ?? {});
-  const init: RequestInit = { method, credentials: 'same-origin' };
-  if (options.body !== undefined) {
-    init.body = JSON.stringify(options.body);
-    init.headers = { 'Content-Type': 'application/json' };
-  }
-  const send = async (): Promise<Answer<T>> => {
-    const response = await fetch(query ? `${path}?${query}` : path, init);
-    const body = response.status === 204 ? undefined : await response.json().catch(() => undefined);
-    return response.ok ? { data: body as T, response } : { error: body, response };
-  };
-  return read(send());
-}
-
 export function isForbidden(error: unknown): boolean {
   return error instanceof ApiError && error.status === 403;
 }

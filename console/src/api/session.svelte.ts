@@ -1,5 +1,5 @@
 // Who is signed in. The key is exchanged for a cookie that scripts cannot read, and is kept nowhere.
-import { api, read, request, type Schemas, whenSignedOut } from './client';
+import { api, read, type Schemas, whenSignedOut } from './client';
 import { ApiError } from './problem';
 
 export type Role = Schemas['Role'];
@@ -45,7 +45,7 @@ export async function signIn(key: string): Promise<void> {
 }
 
 export async function signOut(): Promise<void> {
-  await request<void>('DELETE', '/api/v1/session');
+  await read(api.DELETE('/api/v1/session'));
   me = null;
   state = 'signed-out';
 }

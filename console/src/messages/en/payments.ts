@@ -1,6 +1,17 @@
+import type { Schemas } from '../../api/client';
 import { pluralIn } from '../plural';
 
 const plural = pluralIn('en');
+
+const changed: Record<Schemas['ChangedPart'], string> = { first: 'first read', status: 'status', amount: 'amount', other_fields: 'other fields' };
+const difference: Record<Schemas['KeyDifference'], string> = {
+  case: 'other letter case',
+  whitespace: 'other blanks',
+  substitution: 'one character differs',
+  insertion: 'one character longer',
+  deletion: 'one character shorter',
+  swap: 'two characters swapped',
+};
 
 export const payments = {
   title: 'Payments',
@@ -70,9 +81,7 @@ export const payments = {
     found: (n: number) => `${n} found`,
     missing: (n: number) => `${n} not found`,
     input: 'Pasted',
-    result: 'Payment',
     notFound: 'Not found',
-    searching: 'Searching…',
     many: (limit: number) => `Only the first ${limit} ids are looked up.`,
     why: 'Why?',
     back: 'Back to the list',
@@ -83,6 +92,8 @@ export const payments = {
     reconciled: (day: string, zone: string) => `It is reconciled on ${day} (${zone}).`,
     similar: 'Similar payments',
     versions: (n: number) => plural(n, { one: '# version', other: '# versions' }),
+    changed,
+    difference,
     title: (text: string) => `Why is ${text} not here?`,
   },
 };

@@ -1,34 +1,34 @@
 // The query of the overview, from its URL: a period and filters, the same for every figure on the page.
 import { createQuery } from '@tanstack/svelte-query';
 import { api, read, type Schemas } from '../../api/client';
-import { features } from '../../api/generated/features';
+import type { paths } from '../../api/generated/schema';
 import { view } from '../../lib/context.svelte';
 import { type Period, type Preset, readPeriod } from '../../lib/period';
-import { type QueryValue, readList } from '../../lib/query';
+import { filterOf, type QueryValue, readList } from '../../lib/query';
 import { route } from '../../lib/router.svelte';
 import { addDays, daysBetween } from '../../lib/time';
 
 export const OVERVIEW_FILTERS = ['source', 'kind', 'project', 'currency'] as const;
 
 type Filters = Record<(typeof OVERVIEW_FILTERS)[number], string[]>;
+type Parameters = NonNullable<paths['/api/v1/metrics/overview']['get']['parameters']['query']>;
 
 export interface MetricsQuery {
   readonly period: Period;
   readonly filters: Filters;
-  readonly count: string | null;
+  readonly count: Schemas['Counting'] | null;
 }
 
 export function metricsQuery(fallback: Preset): MetricsQuery {
   const { query } = route;
   const filters = Object.fromEntries(OVERVIEW_FILTERS.map((name) => [name, readList(query, name)])) as Filters;
-  const count = features.countPayments && query.get('count') === 'payments' ? 'payments' : null;
+  const count = query.get('count') === 'payments' ? 'payments' : null;
   return { period: readPeriod(query, view.today, fallback), filters, count };
 }
 
-/** What the API is asked with. The types know the parameters of today's document, and `count` may be later. */
-export function parameters({ period, filters, count }: MetricsQuery): Record<string, never> {
-  const values: Record<string, QueryValue> = { from_date: period.from, to_date: period.to, timezone: view.zone, ...filters, count };
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0))) as Record<string, never>;
+/** What the API is asked with. Filters are as the address has them: a value that the API does not know is its error to tell. */
+export function parameters({ period, filters, count }: MetricsQuery): Parameters {
+  return filterOf({ from_date: period.from, to_date: period.to, timezone: view.zone, ...filters, count }) as Parameters;
 }
 
 /** The same query in the address of the payment list. */
