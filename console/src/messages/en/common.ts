@@ -114,6 +114,11 @@ export const common = {
     progress: (applied: number, skipped: number, remaining: number) => `${applied} done, ${skipped} skipped, ${remaining} left`,
     stop: 'Stop',
   },
+  conflict: {
+    title: 'Someone else was faster',
+    text: 'This has been changed since you opened it, so nothing was done. Look at how it is now, and decide again.',
+    load: 'Load the current state',
+  },
   confirmTyped: (n: number) => `To confirm, type ${n}`,
   error: {
     title: 'This could not be loaded',

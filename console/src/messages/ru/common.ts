@@ -99,6 +99,11 @@ export const common: Messages['common'] = {
     progress: (applied, skipped, remaining) => `сделано ${applied}, пропущено ${skipped}, осталось ${remaining}`,
     stop: 'Остановить',
   },
+  conflict: {
+    title: 'Кто-то вас опередил',
+    text: 'С тех пор как вы это открыли, данные изменились, поэтому ничего не сделано. Посмотрите на нынешнее состояние и решите заново.',
+    load: 'Загрузить текущее состояние',
+  },
   confirmTyped: (n) => `Для подтверждения введите ${n}`,
   error: {
     title: 'Не удалось загрузить',
