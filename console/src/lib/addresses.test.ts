@@ -4,6 +4,7 @@ import { formatBytes, formatChange, formatPercent, shortenId } from './number';
 import { presetPeriod, readPeriod } from './period';
 import { href, readList, toQueryString } from './query';
 import { fromRowsUrl, rowsLink } from './rows';
+import { filtersOf, queryOf } from './savedView';
 
 describe('query strings', () => {
   it('joins lists by commas', () => {
@@ -37,6 +38,19 @@ describe('links to rows', () => {
   it('falls back to the filters of the view', () => {
     expect(rowsLink({}, { status: ['failed'] })).toBe('/payments?status=failed');
     expect(rowsLink({ rows_url: '/api/v1/transactions?kind=payout' }, { status: ['failed'] })).toBe('/payments?kind=payout');
+  });
+});
+
+describe('saved views', () => {
+  it('opens the address that was saved, without the row that was open', () => {
+    const address = 'status=failed,pending&merchant_id=a,b&merchant_id=c&period=7d';
+    const filters = filtersOf(new URLSearchParams(`${address}&open=17`));
+    expect(filters).toEqual({ status: 'failed,pending', merchant_id: ['a,b', 'c'], period: '7d' });
+    expect(href('/payments', queryOf(filters))).toBe(`/payments?${address}`);
+  });
+
+  it('takes what another client has saved', () => {
+    expect(queryOf({ status: ['failed'], limit: 50, open: true, project: null, nested: {}, weekday: [0, 6] })).toEqual({ status: ['failed'], limit: 50, open: true, weekday: ['0', '6'] });
   });
 });
 
