@@ -47,6 +47,21 @@ const matchStatus: Record<Schemas['MatchStatus'], string> = {
 };
 const severity: Record<Schemas['AlertSeverity'], string> = { info: 'Info', warning: 'Warning', critical: 'Critical' };
 
+const bulkState: Record<Schemas['BulkActionState'], string> = {
+  preview: 'Not confirmed',
+  expired: 'Expired',
+  running: 'Running',
+  finished: 'Finished',
+  cancelled: 'Stopped',
+  failed: 'Failed',
+};
+const skipReason: Record<Schemas['SkipReason'], string> = {
+  changed: 'changed since the preview',
+  gone: 'deleted, or not of your projects any more',
+  no_change: 'was so already',
+  refused: 'refused',
+};
+
 export const common = {
   status,
   source,
@@ -111,8 +126,16 @@ export const common = {
   bulk: {
     matches: (n: number) => plural(n, { one: '# matches the filter', other: '# match the filter' }),
     snapshot: 'Only these, as they are now: what changes in between is skipped and reported.',
-    progress: (applied: number, skipped: number, remaining: number) => `${applied} done, ${skipped} skipped, ${remaining} left`,
+    none: 'Nothing that matches the filters is in a state that allows this.',
+    samples: 'Among them',
+    until: 'Confirm it until',
+    progress: (applied: string, skipped: string, remaining: string) => `${applied} done, ${skipped} skipped, ${remaining} left`,
+    state: bulkState,
+    goesOn: 'It goes on when you close this.',
+    continued: 'What was changed stays changed. Retrying the job continues with the rest.',
     stop: 'Stop',
+    skipped: 'Skipped',
+    reason: skipReason,
   },
   conflict: {
     title: 'Someone else was faster',

@@ -32,7 +32,11 @@ export const jobs = {
   retry: 'Retry',
   cancel: 'Cancel',
   retrySelected: 'Retry selected',
-  retryAll: (n: number) => plural(n, { one: 'Retry all #', other: 'Retry all #' }),
+  bulk: {
+    all: (n: string) => `All matching · ${n}`,
+    hint: 'Act on all jobs that match the filters',
+    title: { retry: 'Retry all jobs that match', cancel: 'Cancel all jobs that match' },
+  },
   retryTitle: 'Retry the selected jobs',
   retryText: (n: number) => plural(n, { one: '# job starts again with the same arguments.', other: '# jobs start again with the same arguments.' }),
   retried: (n: number) => plural(n, { one: '# job is queued again', other: '# jobs are queued again' }),

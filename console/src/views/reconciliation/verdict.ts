@@ -1,4 +1,5 @@
 import type { Schemas } from '../../api/client';
+import { absolute } from '../../lib/decimal';
 
 export type Verdict = 'amount' | 'status' | 'missing_vima' | 'missing_payshack' | 'duplicate';
 
@@ -21,6 +22,12 @@ export function valueOf(item: Schemas['Discrepancy']): CaseValue {
   return { amount: item.vima_amount ?? item.payshack_amount, currency, signed: false };
 }
 
+/** The same without its sign, which can be added up. */
+export function magnitudeOf(item: Schemas['Discrepancy']): Pick<CaseValue, 'currency'> & { readonly amount: string } {
+  const { amount, currency } = valueOf(item);
+  return { amount: absolute(amount ?? '0'), currency };
+}
+
 export type Action = 'acknowledge' | 'resolve' | 'ignore' | 'reopen';
 
 /** The state that an action leads to. */
@@ -30,6 +37,8 @@ export const TARGET: Record<Action, Schemas['ManualDiscrepancyState']> = {
   ignore: 'ignored',
   reopen: 'open',
 };
+
+export const ACTIONS = ['acknowledge', 'resolve', 'ignore', 'reopen'] as const satisfies readonly Action[];
 
 /** The legal actions of a state, the usual one first; the service refuses others with 409. */
 export function actionsOf(state: Schemas['DiscrepancyState']): readonly Action[] {
