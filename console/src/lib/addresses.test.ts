@@ -3,7 +3,7 @@ import { isIdList, splitIds } from './ids';
 import { formatBytes, formatChange, formatPercent, shortenId } from './number';
 import { presetPeriod, readPeriod } from './period';
 import { href, readList, toQueryString } from './query';
-import { fromRowsUrl, rowsLink } from './rows';
+import { fromPartUrls, fromRowsUrl } from './rows';
 import { filtersOf, queryOf } from './savedView';
 
 describe('query strings', () => {
@@ -35,9 +35,15 @@ describe('links to rows', () => {
     expect(fromRowsUrl(undefined)).toBeNull();
   });
 
-  it('falls back to the filters of the view', () => {
-    expect(rowsLink({}, { status: ['failed'] })).toBe('/payments?status=failed');
-    expect(rowsLink({ rows_url: '/api/v1/transactions?kind=payout' }, { status: ['failed'] })).toBe('/payments?kind=payout');
+  it('leads from a run to its results', () => {
+    expect(fromRowsUrl('/api/v1/reconciliation/runs/01980f2a/results?match_status=pending')).toBe('/reconciliation/runs/01980f2a?match_status=pending');
+  });
+
+  it('links a figure of several parts only if one list has all of it', () => {
+    const [pending, processing] = ['/api/v1/transactions?status=pending', '/api/v1/transactions?status=processing'];
+    expect(fromPartUrls([pending, null])).toBe('/payments?status=pending');
+    expect(fromPartUrls([pending, processing])).toBeNull();
+    expect(fromPartUrls([undefined, null])).toBeNull();
   });
 });
 

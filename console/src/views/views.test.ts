@@ -62,6 +62,10 @@ describe('payment filters', () => {
     expect(otherFilters(new URLSearchParams(text)).map(({ name }) => name)).toEqual(['created_from', 'created_until']);
   });
 
+  it('counts recurring hours in the zone of the view, with days or without', () => {
+    expect(query('created_from=2026-03-01T00:00:00Z&hour=9')).toMatchObject({ hour: '9', timezone: 'Asia/Kolkata' });
+  });
+
   it('is about seven days without a period, and about all time if that is asked for', () => {
     expect(query('')).toMatchObject({ from_date: '2026-02-23', to_date: today });
     expect(query('period=all')).toEqual({});

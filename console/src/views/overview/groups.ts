@@ -3,8 +3,7 @@ import type { Schemas } from '../../api/client';
 import { toGeometry } from '../../lib/decimal';
 import { type Shown, shownAmount } from '../../lib/measures';
 import type { MoneyMode } from '../../lib/preferences.svelte';
-import type { QueryValue } from '../../lib/query';
-import { rowsLink } from '../../lib/rows';
+import { fromRowsUrl } from '../../lib/rows';
 import type { Messages } from '../../messages/index.svelte';
 import type { Bar } from '../../ui/charts/Bars.svelte';
 
@@ -20,10 +19,11 @@ interface Measures {
   readonly total_amount: string | null;
   readonly total_amount_usd: string;
   readonly conversion_rate: number | null;
+  readonly rows_url: string | null;
 }
 
-export function breakdowns(messages: Messages, mode: MoneyMode, list: Readonly<Record<string, QueryValue>>) {
-  function group(row: Measures, key: string | null, label: string, filter: Record<string, QueryValue> | null): Group {
+export function breakdowns(messages: Messages, mode: MoneyMode) {
+  function group(row: Measures, key: string | null, label: string): Group {
     return {
       key: key ?? '',
       label,
@@ -32,22 +32,22 @@ export function breakdowns(messages: Messages, mode: MoneyMode, list: Readonly<R
       shown: shownAmount(row.total_amount, row.total_amount_usd, row.currency, mode),
       count: row.total_count,
       conversion: row.conversion_rate,
-      href: filter ? rowsLink(row, { ...list, ...filter }) : rowsLink(row, {}) === '/payments' ? null : rowsLink(row, {}),
+      href: fromRowsUrl(row.rows_url),
     };
   }
 
   return {
     projects: (rows: readonly Schemas['ProjectMetrics'][]) =>
-      rows.map((row) => group(row, row.project, row.project ?? messages.common.noProject, row.project ? { project: [row.project] } : null)),
+      rows.map((row) => group(row, row.project, row.project ?? messages.common.noProject)),
     methods: (rows: readonly Schemas['PaymentMethodMetrics'][]) =>
-      rows.map((row) => group(row, row.payment_method, row.payment_method ?? messages.overview.noValue, row.payment_method ? { payment_method: [row.payment_method] } : null)),
+      rows.map((row) => group(row, row.payment_method, row.payment_method ?? messages.overview.noValue)),
     countries: (rows: readonly Schemas['CountryMetrics'][]) =>
-      rows.map((row) => group(row, row.country, row.country_name ?? row.country ?? messages.overview.noValue, row.country ? { country: [row.country] } : null)),
+      rows.map((row) => group(row, row.country, row.country_name ?? row.country ?? messages.overview.noValue)),
     statuses: (rows: readonly Schemas['StatusMetrics'][]): Group[] =>
       rows
         .filter(({ total_count }) => total_count > 0)
         .map((row) => ({
-          ...group(row, row.status, messages.common.status[row.status], { status: [row.status] }),
+          ...group(row, row.status, messages.common.status[row.status]),
           length: row.total_count,
           conversion: row.percentage_of_total,
           color: row.status === 'processing' ? 'pending' : row.status,
@@ -62,7 +62,7 @@ export function breakdowns(messages: Messages, mode: MoneyMode, list: Readonly<R
           shown: shownAmount(share.amount, share.amount_usd, data.currency, mode),
           count: share.count,
           conversion: data.total_count > 0 ? (share.count / data.total_count) * 100 : null,
-          href: rowsLink(share, { ...list, source: [source] }),
+          href: fromRowsUrl(share.rows_url),
         };
       }),
   };

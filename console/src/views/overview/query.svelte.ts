@@ -4,7 +4,7 @@ import { api, read, type Schemas } from '../../api/client';
 import type { paths } from '../../api/generated/schema';
 import { view } from '../../lib/context.svelte';
 import { type Period, type Preset, readPeriod } from '../../lib/period';
-import { filterOf, type QueryValue, readList } from '../../lib/query';
+import { filterOf, readList } from '../../lib/query';
 import { route } from '../../lib/router.svelte';
 import { addDays, daysBetween } from '../../lib/time';
 
@@ -29,12 +29,6 @@ export function metricsQuery(fallback: Preset): MetricsQuery {
 /** What the API is asked with. Filters are as the address has them: a value that the API does not know is its error to tell. */
 export function parameters({ period, filters, count }: MetricsQuery): Parameters {
   return filterOf({ from_date: period.from, to_date: period.to, timezone: view.zone, ...filters, count }) as Parameters;
-}
-
-/** The same query in the address of the payment list. */
-export function listQuery({ period, filters, count }: MetricsQuery): Record<string, QueryValue> {
-  const days = period.preset ? { period: period.preset } : { from_date: period.from, to_date: period.to };
-  return { ...days, ...filters, count };
 }
 
 export function previousPeriod(period: Period): Period {

@@ -31,8 +31,9 @@ export function toListQuery(query: URLSearchParams, today: string, zone: string)
   if (days) {
     result['from_date'] = days.from;
     result['to_date'] = days.to;
-    result['timezone'] = zone;
   }
+  // The zone is that of days, and of recurring hours, which a link may have without days.
+  if (days || query.has('weekday') || query.has('hour')) result['timezone'] = zone;
   return result;
 }
 
