@@ -1,20 +1,13 @@
 // What people do with the console, and what happens by itself: signing in, finding payments, working on cases, live updates.
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CONSOLE, expectAccessible, keyOf, launch, loaded, open, SANDBOX } from './browser';
+import { api, CONSOLE, expectAccessible, keyOf, launch, loaded, open, SANDBOX } from './browser';
 
 let browser: Browser;
 beforeAll(async () => {
   browser = await launch();
 });
 afterAll(() => browser.close());
-
-async function api<T>(path: string, init: RequestInit = {}): Promise<T> {
-  const headers = { 'X-API-Key': keyOf('admin'), 'Content-Type': 'application/json' };
-  const answer = await fetch(`${CONSOLE}/api/v1${path}`, { ...init, headers });
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-  return (await answer.json()) as T;
-}
 
 describe('signing in', () => {
   it('exchanges a key for a session, and ends it', async () => {

@@ -30,7 +30,6 @@ describe('query strings', () => {
 describe('links to rows', () => {
   it('turns an address of the API into one of the console', () => {
     expect(fromRowsUrl('/api/v1/transactions?status=failed&created_from=2026-01-15T10:00:00Z')).toBe('/payments?status=failed&created_from=2026-01-15T10:00:00Z');
-    expect(fromRowsUrl('/api/v1/reconciliation/discrepancies?state=open')).toBe('/reconciliation/cases?state=open');
     expect(fromRowsUrl('/api/v1/unknown?x=1')).toBeNull();
     expect(fromRowsUrl(undefined)).toBeNull();
   });

@@ -3,7 +3,6 @@
 
 const LISTS: readonly (readonly [RegExp, string])[] = [
   [/^\/api\/v1\/transactions$/, '/payments'],
-  [/^\/api\/v1\/reconciliation\/discrepancies$/, '/reconciliation/cases'],
   [/^\/api\/v1\/reconciliation\/runs\/([^/]+)\/results$/, '/reconciliation/runs/$1'],
 ];
 

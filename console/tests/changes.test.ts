@@ -1,0 +1,136 @@
+// Changes that others can interfere with, changes of many things, and what is kept for later: conflicts, bulk actions, views.
+import type { Browser, Locator, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { api, expectAccessible, launch, loaded, open } from './browser';
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+
+const CONFLICT = 'Someone else was faster';
+
+describe('conflicts', () => {
+  it('keeps what someone else has done to a case, and what was entered', async () => {
+    const { page, allow, done } = await open(browser, '/reconciliation/cases?state=open', { role: 'operator' });
+    await page.locator('main tr[data-row]').first().click();
+    await page.getByLabel('Note').fill('mine');
+    const id = new URL(page.url()).searchParams.get('open');
+    await api(`/reconciliation/discrepancies/${id}`, { method: 'PATCH', body: JSON.stringify({ assignee: 'someone else' }) });
+    allow(412);
+    const panel = page.locator('[data-panel]');
+    await panel.getByRole('button', { name: 'Save' }).click();
+    await panel.getByText(CONFLICT).waitFor();
+    await expectAccessible(page);
+    await panel.getByRole('button', { name: 'Load the current state' }).click();
+    await panel.getByText(CONFLICT).waitFor({ state: 'detached' });
+    expect(await panel.getByLabel('Assignee').inputValue()).toBe('someone else');
+    expect(await panel.getByLabel('Note').inputValue()).toBe('mine');
+    await panel.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('Saved', { exact: true }).waitFor();
+    await api(`/reconciliation/discrepancies/${id}`, { method: 'PATCH', body: JSON.stringify({ assignee: '', note: '' }) });
+    await done();
+  });
+
+  it('does not delete a rule that has changed', async () => {
+    const name = `browser test ${Date.now()}`;
+    const rule = await api<{ id: string }>('/alert-rules', { method: 'POST', body: JSON.stringify({ name, kind: 'sync_lag', threshold: '600' }) });
+    const { page, allow, done } = await open(browser, '/alerts', { role: 'operator' });
+    const row = page.locator('tr', { hasText: name });
+    await row.getByRole('button', { name: /Actions/ }).click();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await api(`/alert-rules/${rule.id}`, { method: 'PATCH', body: JSON.stringify({ severity: 'critical' }) });
+    allow(412);
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('button', { name: 'Delete' }).click();
+    await dialog.getByText(CONFLICT).waitFor();
+    await dialog.getByRole('button', { name: 'Load the current state' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await row.getByText('Critical').waitFor();
+    await api(`/alert-rules/${rule.id}`, { method: 'DELETE' });
+    await done();
+  });
+});
+
+async function typeNumber(dialog: Locator): Promise<void> {
+  const field = dialog.getByLabel(/^To confirm, type/);
+  if ((await field.count()) === 0) return;
+  const count = /\d+/.exec(await dialog.locator('.field').last().innerText())?.[0] ?? '';
+  await field.fill(count);
+}
+
+async function finish(page: Page, dialog: Locator): Promise<void> {
+  await dialog.getByText('Finished').waitFor();
+  await expectAccessible(page);
+  await dialog.getByRole('button', { name: 'Close' }).last().click();
+  await dialog.waitFor({ state: 'detached' });
+}
+
+describe('bulk actions', () => {
+  it('changes all cases that match', async () => {
+    const filter = { state: ['open'], type: ['missing_vima'] };
+    const { page, done } = await open(browser, '/reconciliation/cases?state=open&type=missing_vima', { role: 'operator' });
+    await page.locator('main tr[data-row]').first().waitFor();
+    await page.getByRole('button', { name: /^Change (all )?[\d,]+ cases?…$/ }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('State').selectOption({ label: 'Acknowledge' });
+    await dialog.getByLabel('Note').fill('all of them');
+    await dialog.getByRole('button', { name: 'Preview' }).click();
+    await dialog.getByText(/match(es)? the filter/).waitFor();
+    await expectAccessible(page);
+    await typeNumber(dialog);
+    await dialog.getByRole('button', { name: 'Change', exact: true }).click();
+    await finish(page, dialog);
+    await page.getByText('No cases match these filters.').waitFor();
+    // As it was, for the next run of these tests.
+    const body = JSON.stringify({ filter: { ...filter, state: ['acknowledged'] }, state: 'open' });
+    const { token } = await api<{ token: string }>('/reconciliation/discrepancies/bulk-actions/preview', { method: 'POST', body });
+    await api('/bulk-actions', { method: 'POST', body: JSON.stringify({ token }) });
+    await done();
+  });
+
+  it('says that nothing can be retried', async () => {
+    const { page, done } = await open(browser, '/jobs?state=succeeded', { role: 'operator' });
+    await loaded(page);
+    await page.getByRole('button', { name: /^All matching/ }).click();
+    await page.getByRole('button', { name: 'Retry…' }).click();
+    await page.getByRole('dialog').getByText('Nothing that matches the filters').waitFor();
+    await done();
+  });
+});
+
+describe('saved views', () => {
+  it.each(['/payments?period=30d&status=failed', '/reconciliation/cases?state=open', '/jobs?state=failed', '/sync/quarantine?source=vima', '/audit?outcome=ok'])('saves %s, opens it, and deletes it', async (address) => {
+    const { page, done } = await open(browser, address);
+    await loaded(page);
+    const name = `browser test ${Date.now()}`;
+    const views = page.getByRole('main').getByRole('button', { name: 'Views', exact: true });
+    await views.click();
+    await page.getByLabel('Name').fill(name);
+    await page.getByRole('button', { name: 'Save these filters' }).click();
+    await page.getByRole('button', { name, exact: true }).waitFor();
+    await page.goto(new URL(address.split('?')[0] ?? '', page.url()).href);
+    await loaded(page);
+    await views.click();
+    await page.getByRole('button', { name, exact: true }).click();
+    await page.waitForURL((url) => url.search === `?${address.split('?')[1]}`);
+    await views.click();
+    await page.getByRole('button', { name: `Delete ${name}` }).click();
+    await page.getByRole('button', { name, exact: true }).waitFor({ state: 'detached' });
+    await done();
+  });
+});
+
+describe('figures', () => {
+  it('leads from a figure to as many rows', async () => {
+    const { page, done } = await open(browser, '/overview?period=30d');
+    await loaded(page);
+    const figure = page.locator('a.figure', { hasText: 'Failed' });
+    const counted = (await figure.locator('.value').innerText()).trim();
+    await figure.click();
+    await page.waitForURL(/\/payments\?.*status=failed/);
+    await page.getByText(`${counted} payment`).waitFor();
+    await done();
+  });
+});
