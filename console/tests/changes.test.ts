@@ -101,7 +101,7 @@ describe('bulk actions', () => {
 });
 
 describe('saved views', () => {
-  it.each(['/payments?period=30d&status=failed', '/reconciliation/cases?state=open', '/jobs?state=failed', '/sync/quarantine?source=vima', '/audit?outcome=ok'])('saves %s, opens it, and deletes it', async (address) => {
+  it.each(['/payments?period=30d&status=failed', '/reconciliation/cases?state=open', '/jobs?state=failed', '/sync/quarantine?source=vima', '/audit?outcome=succeeded'])('saves %s, opens it, and deletes it', async (address) => {
     const { page, done } = await open(browser, address);
     await loaded(page);
     const name = `browser test ${Date.now()}`;

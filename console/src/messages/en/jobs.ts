@@ -35,12 +35,14 @@ export const jobs = {
   bulk: {
     all: (n: string) => `All matching · ${n}`,
     hint: 'Act on all jobs that match the filters',
+    action: { retry: 'Retry them', cancel: 'Cancel them' },
     title: { retry: 'Retry all jobs that match', cancel: 'Cancel all jobs that match' },
   },
   retryTitle: 'Retry the selected jobs',
   retryText: (n: number) => plural(n, { one: '# job starts again with the same arguments.', other: '# jobs start again with the same arguments.' }),
   retried: (n: number) => plural(n, { one: '# job is queued again', other: '# jobs are queued again' }),
   cancelTitle: 'Cancel the job?',
+  cancelIt: 'Cancel the job',
   cancelText: 'A running job stops at its next safe point; what it has stored stays.',
   cancelled: 'The job is being cancelled',
   detail: {
