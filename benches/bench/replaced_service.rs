@@ -12,7 +12,6 @@ mod server;
 
 use std::path::Path;
 
-
 use self::requests::Endpoint;
 use self::server::{Client, FastApi};
 use crate::harness::programs::Memory;

@@ -15,7 +15,12 @@ pub struct Count {
 impl Count {
     /// The query visits at most `MAX_VISITED + 1` rows: if it visited that many, there may be more.
     pub(in crate::db) fn from_visited(found: i64, visited: i64) -> Self {
-        Self { total: found.unsigned_abs(), exact: visited <= MAX_VISITED }
+        Self::from_at_most(MAX_VISITED, found, visited)
+    }
+
+    /// The same of a query that visits at most `most + 1` rows.
+    pub(in crate::db) fn from_at_most(most: i64, found: i64, visited: i64) -> Self {
+        Self { total: found.unsigned_abs(), exact: visited <= most }
     }
 }
 

@@ -113,8 +113,12 @@ pub fn build(state: Arc<State>, hub: &Arc<Hub>, scraper: Arc<Scraper>) -> impl E
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
         .before(export::skip_compression)
         .before(events::skip_compression);
+    let pages = Arc::new(pages);
+    let routes = ["/health", "/metrics", "/api/v1"]
+        .into_iter()
+        .fold(Route::new(), |routes, prefix| routes.nest_no_strip(prefix, Arc::clone(&pages)));
     // Beside the pages, because an upgrade must not be compressed, and the documents and the console are already.
-    let routes = document().mount(console::mount(events::mount(Route::new().nest("/", pages), hub)));
+    let routes = document().mount(console::mount(events::mount(routes, hub)));
     let (access, limits) = (state.access(), Arc::clone(&state.limits));
     let network = (state.proxies.clone(), state.hosts.clone());
     let (cors, requests) = (state.cors.clone(), state.requests.clone());

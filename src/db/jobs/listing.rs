@@ -9,7 +9,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::db::DbError;
-use crate::db::count::{Count, MAX_VISITED};
+use crate::db::count::Count;
 use crate::db::jobs::filter::JobFilter;
 use crate::db::page::{PageWindow, SortOrder, TimeCursor};
 use crate::db::types::stored_trace;
@@ -104,6 +104,9 @@ pub async fn list(pool: &PgPool, filter: &JobFilter, window: &JobWindow) -> Resu
     Ok(query.build_query_as().persistent(false).fetch_all(pool).await?)
 }
 
+/// Of jobs fewer are counted than of transactions: what matters is which failed, not how many there ever were.
+const MAX_COUNTED: i64 = 20_000;
+
 /// Visits the rows that match the most selective condition.
 pub async fn count(pool: &PgPool, filter: &JobFilter, sort_by: JobSort) -> Result<Count, DbError> {
     let mut query = QueryBuilder::new("SELECT count(*) FILTER (WHERE found), count(*) FROM (SELECT (true");
@@ -111,9 +114,9 @@ pub async fn count(pool: &PgPool, filter: &JobFilter, sort_by: JobSort) -> Resul
     query.push(") AS found FROM jobs WHERE true");
     filter.push_leading(&mut query);
     sort_by.push_condition(&mut query);
-    query.push(" LIMIT ").push_bind(MAX_VISITED + 1).push(") AS visited");
+    query.push(" LIMIT ").push_bind(MAX_COUNTED + 1).push(") AS visited");
     let (found, visited): (i64, i64) = query.build_query_as().persistent(false).fetch_one(pool).await?;
-    Ok(Count::from_visited(found, visited))
+    Ok(Count::from_at_most(MAX_COUNTED, found, visited))
 }
 
 /// Everything about a job except its attempts.

@@ -20,8 +20,7 @@ pub async fn list(
 ) -> Result<Vec<FoundTransaction>, DbError> {
     let mut query = select(source, keys);
     push_projects(&mut query, scope);
-    query.push(" ORDER BY created_at DESC, id LIMIT ").push_bind(LIMIT);
-    Ok(query.build_query_as().fetch_all(connection).await?)
+    list_newest(connection, query).await
 }
 
 /// The pay-ins of `source` with one of these keys that were created in `from..=until`, and that have no counterpart of their own:
@@ -41,20 +40,29 @@ pub async fn list_unpaired(
         " AND NOT EXISTS (SELECT FROM transactions AS counterpart WHERE counterpart.source = '{other}' \
          AND counterpart.kind = 'payin' AND counterpart.{other_key} = found.{key})"
     ));
-    query.push(" ORDER BY created_at DESC, id LIMIT ").push_bind(LIMIT);
-    Ok(query.build_query_as().fetch_all(connection).await?)
+    list_newest(connection, query).await
 }
 
-/// The source is a literal, so that the planner can use the index, which is limited to it.
+/// The source is a literal, so that the planner can use the index, which is limited to it. It must find the keys before it sorts: it
+/// expects a transaction for most of them, and would rather read all transactions, the newest first, until it has some.
 fn select(source: Source, keys: &[String]) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(format!(
-        "SELECT {} FROM transactions AS found WHERE source = '{}' AND {} = ANY(",
+        "WITH found AS MATERIALIZED (SELECT {} FROM transactions AS found WHERE source = '{}' AND {} = ANY(",
         all_columns(),
         source.as_str(),
         key_column(source)
     ));
     query.push_bind(keys.to_vec()).push(")");
     query
+}
+
+/// Ends and runs what `select` began.
+async fn list_newest(
+    connection: &mut PgConnection,
+    mut query: QueryBuilder<Postgres>,
+) -> Result<Vec<FoundTransaction>, DbError> {
+    query.push(") SELECT * FROM found ORDER BY created_at DESC, id LIMIT ").push_bind(LIMIT);
+    Ok(query.build_query_as().fetch_all(connection).await?)
 }
 
 /// The column of the key that both sources share. Each has an index of its own.

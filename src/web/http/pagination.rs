@@ -206,7 +206,7 @@ impl<I> Listed<I> {
 pub(in crate::web) enum TotalRelation {
     /// `total` is exact.
     Exact,
-    /// `total` is a lower bound: an exact count would visit more than 100,000 rows.
+    /// `total` is a lower bound: an exact count would visit more than 100,000 rows (of jobs: 20,000).
     AtLeast,
 }
 
