@@ -136,6 +136,8 @@ describe('reconciliation', () => {
     const { page, done } = await open(browser, '/reconciliation/cases?state=open', { role: 'operator' });
     const rows = page.locator('main tr[data-row]');
     await rows.first().waitFor();
+    const keyOfFirst = () => rows.first().locator('td').last().innerText();
+    const key = await keyOfFirst();
     await rows.first().click();
     await page.getByLabel('Note').fill('asked the provider');
     await page.getByRole('button', { name: 'Assign to me' }).click();
@@ -145,6 +147,8 @@ describe('reconciliation', () => {
     await page.getByRole('button', { name: 'Reopen' }).click();
     await page.locator('[data-panel] form').getByRole('button', { name: 'Acknowledge' }).waitFor();
     await page.keyboard.press('Escape');
+    // It left the list of open cases, and is back.
+    await expect.poll(keyOfFirst, { timeout: 30_000 }).toBe(key);
     await rows.nth(1).getByRole('checkbox').check();
     await rows.nth(2).getByRole('checkbox').check();
     await page.getByRole('group', { name: 'Actions' }).getByRole('button', { name: 'Acknowledge' }).click();
