@@ -39,9 +39,10 @@ export function parseMessage(data: unknown): LiveMessage | null {
   }
 }
 
+// A sync announces at intervals that metrics are updated; the figures count what is stored as soon as it is committed.
 const TOPICS: readonly (readonly [RegExp, readonly Topic[]])[] = [
   [/^metrics_updated$/, ['metrics']],
-  [/^(new_transactions|transactions_updated)$/, ['payments']],
+  [/^(new_transactions|transactions_updated)$/, ['payments', 'metrics']],
   [/^sync_(started|progress)$/, ['sync']],
   [/^sync_(completed|failed)$/, ['sync', 'jobs']],
   [/^reconciliation_(started|progress)$/, ['reconciliation']],
