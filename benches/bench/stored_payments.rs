@@ -14,12 +14,11 @@ static STORED: Mutex<Vec<(Payments, Servers)>> = Mutex::const_new(vec![]);
 /// A system with `count` payments up to the start of the run, whose sandbox has these arguments.
 pub(crate) async fn system_with(count: u64, sandbox: &[&str]) -> (TestSystem, Payments) {
     let mut stored = STORED.lock().await;
-    let index = match stored.iter().position(|(payments, _)| payments.count == count) {
-        Some(index) => index,
-        None => {
-            stored.push(store(count).await);
-            stored.len() - 1
-        }
+    let index = if let Some(index) = stored.iter().position(|(payments, _)| payments.count == count) {
+        index
+    } else {
+        stored.push(store(count).await);
+        stored.len() - 1
     };
     let (payments, servers) = &stored[index];
     (TestSystem::start_on(servers.copy().await, sandbox).await, *payments)
