@@ -1,4 +1,6 @@
 // What people do with the console, and what happens by itself: signing in, finding payments, working on cases, live updates.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { api, CONSOLE, expectAccessible, keyOf, launch, loaded, open, SANDBOX } from './browser';
@@ -221,13 +223,53 @@ describe('operating', () => {
     await page.getByRole('button', { name: 'New key' }).click();
     await page.getByLabel('Owner').fill(name);
     await page.getByRole('dialog').getByRole('button', { name: 'New key' }).click();
-    expect(await page.locator('[data-key]').innerText()).toMatch(/^psp_/);
+    expect(await page.locator('[data-secret]').innerText()).toMatch(/^psp_/);
     await page.keyboard.press('Escape');
     const row = page.locator('tr', { hasText: name });
     await row.getByRole('button', { name: 'Revoke' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
     await row.waitFor({ state: 'detached' });
     await done();
+  });
+});
+
+describe('webhooks', () => {
+  it('creates one, shows its secret once, tests it, and deletes it', async () => {
+    // The system under test allows loopback receivers, as `make demo` does.
+    const received: string[] = [];
+    const receiver = createServer((request, answer) => {
+      received.push(String(request.headers['webhook-id']));
+      answer.end();
+    });
+    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+    const { page, done } = await open(browser, '/alerts/webhooks');
+    await loaded(page);
+    await page.getByRole('button', { name: 'New webhook' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Address').fill(`http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`);
+    await dialog.getByLabel('What it is for').fill('browser test');
+    await dialog.getByLabel('job_failed').check();
+    await expectAccessible(page);
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    expect(await page.locator('[data-secret]').innerText()).toMatch(/^whsec_/);
+    await page.keyboard.press('Escape');
+    const row = page.locator('main tr[data-row]', { hasText: 'browser test' });
+    await row.click();
+    const panel = page.locator('[data-panel]');
+    await panel.getByRole('button', { name: 'Send a test' }).click();
+    await panel.locator('li', { hasText: 'Delivered' }).waitFor();
+    expect(received).toHaveLength(1);
+    await panel.locator('summary').first().click();
+    await expectAccessible(page);
+    await panel.getByRole('button', { name: 'Rotate the secret' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Rotate the secret' }).click();
+    await page.locator('[data-secret]').waitFor();
+    await page.keyboard.press('Escape');
+    await panel.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await row.waitFor({ state: 'detached' });
+    await done();
+    receiver.close();
   });
 });
 

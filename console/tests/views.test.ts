@@ -22,6 +22,7 @@ const VIEWS = {
   quarantine: '/sync/quarantine',
   jobs: '/jobs',
   alerts: '/alerts?show=all',
+  webhooks: '/alerts/webhooks',
   merchants: '/merchants',
   reports: '/reports',
   keys: '/keys',

@@ -4,6 +4,7 @@ import { fromNetwork, fromProblem } from '../api/problem';
 import { messages } from '../messages/en';
 import { weekdayName } from '../lib/time';
 import { FIELDS, type RuleForm, toForm, toRequest } from './alerts/ruleFields';
+import { canReplay, stateOf, subscribedTo, toRequest as toWebhook } from './alerts/webhook';
 import { oldCases, urgent, valueAtRisk } from './inbox/attention';
 import { progressOf } from './jobs/progress';
 import { scheduleWords } from './jobs/scheduleWords';
@@ -198,5 +199,30 @@ describe('problems', () => {
     const error = fromProblem(new Response(null, { status: 502, statusText: 'Bad Gateway', headers: { 'X-Request-Id': 'r2' } }), undefined);
     expect([error.message, error.requestId, error.code, error.isTemporary]).toEqual(['Bad Gateway', 'r2', 'HTTP_502', true]);
     expect(fromNetwork(new TypeError('Failed to fetch')).status).toBe(0);
+  });
+});
+
+describe('webhooks', () => {
+  const webhook = { enabled: true, failing_since: null, disabled_reason: null };
+
+  it('tells who has disabled it', () => {
+    expect(stateOf(webhook)).toBe('enabled');
+    expect(stateOf({ ...webhook, failing_since: '2026-03-01T00:00:00Z' })).toBe('failing');
+    expect(stateOf({ ...webhook, enabled: false, failing_since: '2026-03-01T00:00:00Z' })).toBe('disabled');
+    expect(stateOf({ ...webhook, enabled: false, disabled_reason: 'the receiver replied 410 Gone' })).toBe('stopped');
+  });
+
+  it('asks for everything when nothing is chosen', () => {
+    const form = { url: ' https://example.com/hook ', description: '', events: [], sources: [] };
+    expect(toWebhook(form)).toEqual({ url: 'https://example.com/hook', description: '', events: null, sources: null });
+    expect(toWebhook({ ...form, events: ['alert'], sources: ['vima'] })).toMatchObject({ events: ['alert'], sources: ['vima'] });
+    expect(toWebhook({ ...form, sources: ['vima', 'payshack'] })).toMatchObject({ sources: null });
+    expect(subscribedTo(['*'])).toEqual([]);
+  });
+
+  it('replays what has ended, except a test', () => {
+    expect(canReplay({ state: 'failed', type: 'alert' })).toBe(true);
+    expect(canReplay({ state: 'pending', type: 'alert' })).toBe(false);
+    expect(canReplay({ state: 'delivered', type: 'test' })).toBe(false);
   });
 });

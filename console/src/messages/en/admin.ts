@@ -74,7 +74,7 @@ export const admin = {
     state: { pending: 'Pending', delivered: 'Delivered', failed: 'Failed' },
     periods: { today: 'today', yesterday: 'yesterday', last_7_days: 'last 7 days', last_30_days: 'last 30 days', last_week: 'last week', month_to_yesterday: 'month to yesterday', last_month: 'last month' },
     exports: { transactions: 'Payments', reconciliation: 'Cases', 'metrics-summary': 'Metrics', 'payshack-clients': 'PayShack clients' },
-    field: { name: 'Name', kind: 'Kind', export: 'What is exported', period: 'Days', format: 'Format', cron: 'Cron (min h day month weekday)', timezone: 'Time zone', destination: 'Send by', recipients: 'Addresses, by commas', webhook: 'Id of the webhook', folder: 'Folder below reports/', language: 'Language' },
+    field: { name: 'Name', kind: 'Kind', export: 'What is exported', period: 'Days', format: 'Format', cron: 'Cron (min h day month weekday)', timezone: 'Time zone', destination: 'Send by', recipients: 'Addresses, by commas', webhook: 'Webhook (its id)', folder: 'Folder below reports/', language: 'Language' },
   },
   merchants: {
     title: 'Merchants',

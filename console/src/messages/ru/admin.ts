@@ -75,7 +75,7 @@ export const admin: Messages['admin'] = {
     state: { pending: 'Готовится', delivered: 'Доставлен', failed: 'Ошибка' },
     periods: { today: 'сегодня', yesterday: 'вчера', last_7_days: 'последние 7 дней', last_30_days: 'последние 30 дней', last_week: 'прошлая неделя', month_to_yesterday: 'месяц по вчера', last_month: 'прошлый месяц' },
     exports: { transactions: 'Платежи', reconciliation: 'Случаи', 'metrics-summary': 'Показатели', 'payshack-clients': 'Клиенты PayShack' },
-    field: { name: 'Название', kind: 'Вид', export: 'Что выгружать', period: 'Дни', format: 'Формат', cron: 'Cron (мин ч день мес неделя)', timezone: 'Часовой пояс', destination: 'Как отправлять', recipients: 'Адреса через запятую', webhook: 'Id вебхука', folder: 'Папка внутри reports/', language: 'Язык' },
+    field: { name: 'Название', kind: 'Вид', export: 'Что выгружать', period: 'Дни', format: 'Формат', cron: 'Cron (мин ч день мес неделя)', timezone: 'Часовой пояс', destination: 'Как отправлять', recipients: 'Адреса через запятую', webhook: 'Вебхук (его id)', folder: 'Папка внутри reports/', language: 'Язык' },
   },
   merchants: {
     title: 'Мерчанты',

@@ -10,5 +10,6 @@ import { payments } from './payments';
 import { reconciliation } from './reconciliation';
 import { shell } from './shell';
 import { sync } from './sync';
+import { webhooks } from './webhooks';
 
-export const messages: Messages = { admin, alerts, common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync };
+export const messages: Messages = { admin, alerts, common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync, webhooks };
