@@ -1,6 +1,7 @@
 import { mount } from 'svelte';
 import './ui/tokens.css';
 import './ui/base.css';
+import './ui/print.css';
 import { loadSession } from './api/session.svelte';
 import { startClock } from './lib/clock.svelte';
 import { applyTheme } from './lib/preferences.svelte';

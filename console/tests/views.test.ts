@@ -60,6 +60,22 @@ describe.each([
   });
 });
 
+describe('on paper', () => {
+  it('shows the figures and cases of a day, black on white, and nothing to click', async () => {
+    const { page, done } = await open(browser, `/reconciliation/${yesterday}`, { theme: 'dark' });
+    await loaded(page);
+    await page.emulateMedia({ media: 'print' });
+    expect(await page.title()).toMatch(/^Reconciliation of .* · PSP$/);
+    await page.getByText(/Printed .* UTC, /).waitFor();
+    await page.getByRole('table').getByText('Matched', { exact: true }).first().waitFor();
+    expect(await page.getByRole('navigation').count()).toBe(0);
+    expect(await page.getByRole('button').count()).toBe(0);
+    expect(await page.evaluate(() => [document.documentElement, document.body].map((element) => getComputedStyle(element).color))).toEqual(['rgb(0, 0, 0)', 'rgb(0, 0, 0)']);
+    await screenshot(page, 'printed-day');
+    await done();
+  });
+});
+
 describe('what a role sees', () => {
   it('shows a viewer no actions', async () => {
     const { page, done } = await open(browser, '/sync', { role: 'viewer' });

@@ -37,6 +37,7 @@ export const reconciliation = {
   runQueued: (day: string) => `The reconciliation of ${day} is queued.`,
   runDone: (day: string) => `The reconciliation of ${day} is done.`,
   print: 'Print',
+  firstPrinted: (n: number) => plural(n, { one: 'Only the first # case is printed.', other: 'Only the first # cases are printed.' }),
   runs: 'Runs',
   run: {
     started: 'Started',

@@ -53,6 +53,7 @@ export const shell = {
   signOut: 'Sign out',
   apiDocs: 'API documentation',
   help: 'Keyboard',
+  printed: (at: string, by: string) => `Printed ${at}, ${by}`,
   keys: {
     title: 'Keyboard',
     search: 'Search and commands',

@@ -38,6 +38,7 @@ export const reconciliation: Messages['reconciliation'] = {
   runQueued: (day) => `Сверка за ${day} поставлена в очередь.`,
   runDone: (day) => `Сверка за ${day} завершена.`,
   print: 'Печать',
+  firstPrinted: (n) => plural(n, { one: 'Напечатан только первый # случай.', few: 'Напечатаны только первые # случая.', many: 'Напечатаны только первые # случаев.' }),
   runs: 'Запуски',
   run: {
     started: 'Начат',

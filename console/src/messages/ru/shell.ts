@@ -54,6 +54,7 @@ export const shell: Messages['shell'] = {
   signOut: 'Выйти',
   apiDocs: 'Документация API',
   help: 'Клавиатура',
+  printed: (at, by) => `Напечатано ${at}, ${by}`,
   keys: {
     title: 'Клавиатура',
     search: 'Поиск и команды',
