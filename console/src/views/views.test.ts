@@ -5,7 +5,7 @@ import { messages } from '../messages/en';
 import { weekdayName } from '../lib/time';
 import { FIELDS, type RuleForm, toForm, toRequest } from './alerts/ruleFields';
 import { canReplay, stateOf, subscribedTo, toRequest as toWebhook } from './alerts/webhook';
-import { oldCases, urgent, valueAtRisk } from './inbox/attention';
+import { lastPage, oldCases, urgent, valueAtRisk } from './inbox/attention';
 import { progressOf } from './jobs/progress';
 import { scheduleWords } from './jobs/scheduleWords';
 import { shownColumns } from './payments/columns';
@@ -33,6 +33,11 @@ describe('attention', () => {
     ]);
     expect(oldCases({ ...open, by_age: [...open.by_age] })).toBe(2);
     expect(valueAtRisk(undefined)).toEqual([]);
+  });
+
+  it('asks for the last page, and for none that the API would refuse', () => {
+    expect([0, 1, 5, 6, 12].map((total) => lastPage(total, 5))).toEqual([1, 1, 1, 2, 3]);
+    expect(lastPage(2_000_000, 5)).toBe(20_001);
   });
 
   const calm = { sources: [{ source: 'vima', state: 'fresh' }], alerts: [], cases: 0, failedJobs: 0, quarantined: 0 } as const;

@@ -24,6 +24,11 @@ export function oldCases(open: Schemas['OpenDiscrepancies'] | undefined): number
   return open?.by_age.filter(({ bucket }) => bucket === '8+').reduce((sum, { count }) => sum + count, 0) ?? 0;
 }
 
+/** The number of the last page of a list, as far as the API can be asked for it: 100,000 items may be before it. */
+export function lastPage(total: number, limit: number): number {
+  return Math.max(1, Math.min(Math.ceil(total / limit), Math.floor(100_000 / limit) + 1));
+}
+
 export type Kind = 'source' | 'alerts' | 'cases' | 'jobs' | 'quarantine';
 
 export interface Facts {
