@@ -30,8 +30,8 @@ function moveRow(step: 1 | -1): boolean {
   const next = rows[from < 0 ? 0 : Math.min(Math.max(from + step, 0), rows.length - 1)];
   next?.focus();
   next?.scrollIntoView({ block: 'nearest' });
-  // With a row open beside the list, moving goes on through the rows.
-  if (next && document.querySelector('[data-panel]')) next.click();
+  // With a row open beside the list, moving goes on through the rows; at the end it stays where it is.
+  if (next && !next.classList.contains('active') && document.querySelector('[data-panel]')) next.click();
   return true;
 }
 
