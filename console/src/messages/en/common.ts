@@ -121,6 +121,8 @@ export const common = {
   cases: (n: number) => plural(n, { one: '# case', other: '# cases' }),
   jobs: (n: number) => plural(n, { one: '# job', other: '# jobs' }),
   days: (n: number) => plural(n, { one: '# day', other: '# days' }),
+  hours: (n: string) => `${n} h`,
+  clocksChange: 'Clocks change on this day.',
   selected: (n: number) => `${n} selected`,
   asOf: 'up to date as of',
   bulk: {

@@ -91,6 +91,8 @@ export const common: Messages['common'] = {
   cases: (n) => plural(n, { one: '# случай', few: '# случая', many: '# случаев' }),
   jobs: (n) => plural(n, { one: '# задача', few: '# задачи', many: '# задач' }),
   days: (n) => plural(n, { one: '# день', few: '# дня', many: '# дней' }),
+  hours: (n) => `${n} ч`,
+  clocksChange: 'В этот день переводят часы.',
   selected: (n) => `Выбрано: ${n}`,
   asOf: 'данные на',
   bulk: {
