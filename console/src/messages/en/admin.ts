@@ -55,6 +55,8 @@ export const admin = {
     text: 'The daily digest, and exports on a schedule, by webhook, e-mail or into a folder.',
     none: 'There are no report schedules.',
     create: 'New schedule',
+    edit: 'Change the schedule',
+    change: 'Change',
     what: 'What',
     kind: { digest: 'Daily digest', export: 'Export' },
     when: 'When',
