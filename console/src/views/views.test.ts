@@ -14,6 +14,7 @@ import { differenceOf } from './reconciliation/difference';
 import { gradeOf, moveMonth, weeksOf } from './reconciliation/month';
 import { riskOf, sumByCurrency } from './reconciliation/risk';
 import { actionsOf, TARGET, valueOf, verdictOf } from './reconciliation/verdict';
+import { replayOutcome } from './sync/replay';
 
 describe('attention', () => {
   const open = {
@@ -173,6 +174,16 @@ describe('alert rules', () => {
   it('keeps decimals as text', () => {
     expect(toRequest(form)).toMatchObject({ name: 'Rate', threshold: '80.5', min_count: 50, window_minutes: 60, projects: ['acme', 'beta'] });
     expect(toRequest(form)).not.toHaveProperty('weeks');
+  });
+});
+
+describe('replays', () => {
+  it('ends when its job does, by what could be read', () => {
+    expect(replayOutcome(undefined)).toBeNull();
+    expect(replayOutcome({ state: 'running', result: null })).toBeNull();
+    expect(replayOutcome({ state: 'succeeded', result: { replayed: 1, stored: 1, still_malformed: 0 } })).toBe('stored');
+    expect(replayOutcome({ state: 'succeeded', result: { replayed: 1, stored: 0, still_malformed: 1 } })).toBe('malformed');
+    expect(replayOutcome({ state: 'cancelled', result: null })).toBe('failed');
   });
 });
 

@@ -46,6 +46,10 @@ export const sync = {
     replaced: 'Characters that no text can hold were replaced.',
     replay: 'Replay',
     replayed: 'The replay is queued',
+    outcome: { stored: 'The record could be read now and is stored as a payment.', malformed: 'The record still cannot be read and stays here.', failed: 'The replay failed.' },
+    replayShown: (n: number) => plural(n, { one: 'Replay the # shown', other: 'Replay the # shown' }),
+    replayText: 'Worth it after the program or a setting has changed so that it can read them. Those that still cannot be read stay here.',
+    replaysQueued: (n: number) => plural(n, { one: '# replay is queued', other: '# replays are queued' }),
     run: 'Found by the run',
   },
 };
