@@ -175,6 +175,14 @@ describe('alert rules', () => {
     expect(toRequest(form)).toMatchObject({ name: 'Rate', threshold: '80.5', min_count: 50, window_minutes: 60, projects: ['acme', 'beta'] });
     expect(toRequest(form)).not.toHaveProperty('weeks');
   });
+
+  it('is about a source where there is one, and waits for it where payments are judged', () => {
+    const chosen: RuleForm = { ...form, source: 'vima', max_lag_minutes: '30' };
+    expect(toRequest(chosen)).toMatchObject({ source: 'vima', max_lag_minutes: 30 });
+    expect(toRequest({ ...chosen, source: '', max_lag_minutes: '' })).toMatchObject({ source: null });
+    expect(toRequest({ ...chosen, kind: 'sync_lag' })).not.toHaveProperty('max_lag_minutes');
+    expect(toRequest({ ...chosen, kind: 'job_failed' })).not.toHaveProperty('source');
+  });
 });
 
 describe('replays', () => {

@@ -63,5 +63,6 @@ export const alerts = {
     job_kind: 'Kind of job',
     for_minutes: 'Must hold for, minutes',
     clear_minutes: 'Must be over for, minutes',
+    max_lag_minutes: 'Not judged if read longer ago than, minutes',
   },
 };

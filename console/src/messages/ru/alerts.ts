@@ -61,5 +61,6 @@ export const alerts: Messages['alerts'] = {
     job_kind: 'Вид задачи',
     for_minutes: 'Длится не меньше, минут',
     clear_minutes: 'Отсутствует не меньше, минут',
+    max_lag_minutes: 'Не оценивать, если прочитано раньше, минут',
   },
 };

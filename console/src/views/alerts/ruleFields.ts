@@ -26,7 +26,18 @@ export function hasBacktest(kind: RuleKind): boolean {
   return BACKTESTED.has(kind);
 }
 
-export type RuleForm = Record<Parameter | 'for_minutes' | 'clear_minutes' | 'name' | 'description' | 'projects', string> & { kind: RuleKind; severity: Schemas['AlertSeverity'] };
+const OF_ALL_SOURCES: ReadonlySet<RuleKind> = new Set(['open_discrepancies', 'value_at_risk', 'job_failed']);
+
+/** Cases and jobs are not of one source. */
+export function hasSource(kind: RuleKind): boolean {
+  return !OF_ALL_SOURCES.has(kind);
+}
+
+export type RuleForm = Record<Parameter | 'for_minutes' | 'clear_minutes' | 'max_lag_minutes' | 'name' | 'description' | 'projects', string> & {
+  kind: RuleKind;
+  severity: Schemas['AlertSeverity'];
+  source: Schemas['Source'] | '';
+};
 
 const NUMBERS: ReadonlySet<string> = new Set(['window_minutes', 'min_count', 'weeks', 'hours']);
 
@@ -45,6 +56,9 @@ export function toRequest(form: RuleForm): Schemas['AlertRuleRequest'] {
     projects,
     for_minutes: Number(form.for_minutes || 0),
     clear_minutes: Number(form.clear_minutes || 0),
+    ...(hasSource(form.kind) ? { source: form.source || null } : {}),
+    // Only rules about payments wait for what was not read yet.
+    ...(hasBacktest(form.kind) && form.max_lag_minutes ? { max_lag_minutes: Number(form.max_lag_minutes) } : {}),
     ...Object.fromEntries(parameters.filter(([, value]) => value !== null)),
   };
 }
@@ -67,5 +81,7 @@ export function toForm(rule: Schemas['AlertRule'] | null): RuleForm {
     job_kind: text(rule?.job_kind),
     for_minutes: text(rule?.for_minutes ?? 0),
     clear_minutes: text(rule?.clear_minutes ?? 0),
+    max_lag_minutes: text(rule?.max_lag_minutes),
+    source: rule?.source ?? '',
   };
 }
