@@ -14,6 +14,7 @@ import { differenceOf } from './reconciliation/difference';
 import { gradeOf, moveMonth, weeksOf } from './reconciliation/month';
 import { riskOf, sumByCurrency } from './reconciliation/risk';
 import { actionsOf, TARGET, valueOf, verdictOf } from './reconciliation/verdict';
+import { toForm as toReportForm, toRequest as toReport } from './reports/reportForm';
 import { replayOutcome } from './sync/replay';
 
 describe('attention', () => {
@@ -223,6 +224,17 @@ describe('problems', () => {
     const error = fromProblem(new Response(null, { status: 502, statusText: 'Bad Gateway', headers: { 'X-Request-Id': 'r2' } }), undefined);
     expect([error.message, error.requestId, error.code, error.isTemporary]).toEqual(['Bad Gateway', 'r2', 'HTTP_502', true]);
     expect(fromNetwork(new TypeError('Failed to fetch')).status).toBe(0);
+  });
+});
+
+describe('report schedules', () => {
+  const form = toReportForm(null, { timezone: 'Asia/Kolkata', language: 'en' });
+
+  it('sends what belongs to the kind and the destination', () => {
+    expect(toReport({ ...form, name: ' Digest ', address: 'a@example.com, ,b@example.com' })).toEqual({ name: 'Digest', kind: 'digest', cron: '0 8 * * *', timezone: 'Asia/Kolkata', language: 'en', destination: 'email', recipients: ['a@example.com', 'b@example.com'] });
+    expect(toReport({ ...form, kind: 'export', destination: 'object_store', address: 'daily' })).toMatchObject({ export: 'transactions', period: 'yesterday', folder: 'daily' });
+    expect(toReport({ ...form, kind: 'export', export: 'payshack-clients' })).toMatchObject({ period: null });
+    expect(toReport({ ...form, kind: 'export', export: 'reconciliation', period: '' })).toMatchObject({ period: null });
   });
 });
 
