@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toCents } from './measures';
+import { changePercent, toCents } from './measures';
 import { currencyDigits, formatAmount, formatCompact, formatDifference, formatMoney } from './money';
 
 const plain = (text: string) => text.replace(/[\u00a0\u202f]/g, ' ');
@@ -54,5 +54,18 @@ describe('amounts', () => {
   it('ends converted amounts with cents', () => {
     expect(toCents('1343446.82697743443736')).toBe('1343446.83');
     expect(toCents(null)).toBeNull();
+  });
+});
+
+describe('changes', () => {
+  it.each([
+    [{ amount: '112.00', currency: 'INR' }, { amount: '100.00', currency: 'INR' }, 12],
+    [{ amount: '0', currency: 'INR' }, { amount: '100.00', currency: 'INR' }, -100],
+    [{ amount: '5.00', currency: 'INR' }, { amount: '0', currency: 'INR' }, null],
+    [{ amount: '5.00', currency: 'INR' }, { amount: '5.00', currency: 'USD' }, null],
+    [{ amount: null, currency: null }, { amount: '5.00', currency: 'USD' }, null],
+  ])('%j after %j: %s', (now, before, expected) => {
+    const percent = changePercent(now, before);
+    expect(percent === null ? null : Math.round(percent)).toBe(expected);
   });
 });
