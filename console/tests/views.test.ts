@@ -40,6 +40,7 @@ describe.each(Object.entries(VIEWS))('%s', (name, path) => {
     const { page, done } = await open(browser, path, look);
     await loaded(page);
     expect(await page.locator('html').getAttribute('lang')).toBe(look.language);
+    expect(await page.title()).toMatch(/^.+ · PSP$/);
     await screenshot(page, `${name}-${look.theme}-${look.language}-${look.width}`);
     await expectNoSidewaysScroll(page);
     await expectAccessible(page);

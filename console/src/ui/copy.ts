@@ -6,6 +6,7 @@ export function copyExactAmounts(): void {
     const content = selection.getRangeAt(0).cloneContents();
     const amounts = content.querySelectorAll<HTMLElement>('[data-exact]');
     if (amounts.length === 0) return;
+    for (const hidden of content.querySelectorAll('.print-only')) hidden.remove();
     for (const amount of amounts) amount.textContent = amount.dataset['exact'] ?? '';
     event.clipboardData.setData('text/plain', content.textContent ?? '');
     event.preventDefault();
