@@ -18,7 +18,7 @@ use crate::harness::programs::Memory;
 use crate::harness::test_system::{OPERATOR, TestSystem, Web};
 use crate::metrics::counts;
 use crate::report::{self, Durations, Target};
-use crate::stored_payments::system_with;
+use crate::stored_payments::shared_system;
 
 /// Twenty columns, with the same names in SQL.
 const COLUMNS: &str = "id,source,kind,source_id,reference_id,client_operation_id,order_id,project,merchant_id,amount,currency,\
@@ -32,7 +32,7 @@ const EXPORT_TIMEOUT: Duration = Duration::from_mins(30);
 
 pub(crate) async fn measure() {
     for (index, count) in counts("1000000").into_iter().enumerate() {
-        let (system, _) = system_with(count, &["--per-day", "0"]).await;
+        let (system, _) = shared_system(count).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn")]).await;
         report::heading(&format!("exports of {count} payments, 20 columns"));
         measure_first_byte(&web).await;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::harness::test_system::TestSystem;
 use crate::metrics;
 use crate::report::{self, Target};
-use crate::stored_payments::system_with;
+use crate::stored_payments::own_system;
 
 const PAGE: usize = 100;
 const SOURCES: [&str; 2] = ["vima", "payshack"];
@@ -72,7 +72,7 @@ async fn measure_empty() {
 /// The older half of the sandbox's days is read with all indexes, the newer half without those for search and filters.
 async fn measure_stored(count: u64) {
     let days = (2 * DAYS).to_string();
-    let (system, _) = system_with(count, &["--history-days", &days, "--per-day", PER_DAY]).await;
+    let (system, _) = own_system(count, &["--history-days", &days, "--per-day", PER_DAY]).await;
     let now = SystemClock.now();
     let range = |last: NaiveDate| {
         let first = last - Days::new(DAYS - 1);

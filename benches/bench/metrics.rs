@@ -14,7 +14,7 @@ mod plain_sql;
 pub(crate) mod writer;
 
 use crate::report;
-use crate::stored_payments::system_with;
+use crate::stored_payments::shared_system;
 use measurement::{Measurement, print_table};
 use writer::Writer;
 
@@ -23,7 +23,7 @@ pub(crate) async fn measure() {
     let mut differences = vec![];
     let counts = counts("1000000,3000000,10000000");
     for (index, count) in counts.iter().enumerate() {
-        let (system, payments) = system_with(*count, &["--per-day", "0"]).await;
+        let (system, payments) = shared_system(*count).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RECONCILED_PROJECTS", "project-0,project-7")]).await;
         let mut rows = vec![];
         report::heading(&measurement::payments(*count));

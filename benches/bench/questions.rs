@@ -16,7 +16,7 @@ use crate::harness::test_system::{ADMIN, Web};
 use crate::metrics::counts;
 use crate::payments::Payments;
 use crate::report::{self, Durations, Target};
-use crate::stored_payments::system_with;
+use crate::stored_payments::shared_system;
 
 const QUESTIONS: u64 = 200;
 /// Questions before those that count.
@@ -40,7 +40,7 @@ impl Question {
 
 pub(crate) async fn measure() {
     for count in counts("10000000") {
-        let (system, payments) = system_with(count, &["--per-day", "0"]).await;
+        let (system, payments) = shared_system(count).await;
         insert_jobs(&system.pool).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RATE_LIMIT_PER_KEY", "0")]).await;
         report::heading(&format!("{count} payments and {JOBS} jobs"));

@@ -19,7 +19,7 @@ use crate::harness::test_system::{TestSystem, Web};
 use crate::metrics::counts;
 use crate::payments::Payments;
 use crate::report::{self, Durations, Target};
-use crate::stored_payments::system_with;
+use crate::stored_payments::own_system;
 
 pub(crate) async fn measure() {
     let Some(python) = server::install() else {
@@ -28,7 +28,7 @@ pub(crate) async fn measure() {
     };
     let mut differences = vec![];
     for count in counts("1000000,10000000") {
-        let (system, payments) = system_with(count, &["--per-day", "0"]).await;
+        let (system, payments) = own_system(count, &["--per-day", "0"]).await;
         server::create_tables(&python, &system.servers.database_url);
         let mut comparison = Comparison { system, python: &python, payments, differences: vec![] };
         comparison.print_header();

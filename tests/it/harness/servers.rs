@@ -45,19 +45,6 @@ impl Servers {
         Self::from_template(None).await
     }
 
-    /// A copy of this database, to which nothing may be connected, and an empty namespace.
-    #[allow(dead_code, reason = "only benchmarks copy a filled database")]
-    pub(crate) async fn copy(&self) -> Self {
-        let template = self.owned_database.as_deref().expect("a database of its own");
-        // By files: through the write-ahead log, which PostgreSQL 14 does not use here, gigabytes would be written twice.
-        let database = new_name();
-        let copy = format!("CREATE DATABASE {database} TEMPLATE {template}");
-        if try_execute(&format!("{copy} STRATEGY FILE_COPY")).await.is_err() {
-            execute(&copy).await;
-        }
-        Self::of_database(database)
-    }
-
     /// A database that `pg_restore` fills from this dump, as docs/operations/runbook.md describes, and an empty namespace.
     pub(crate) async fn restore(dump: &Path) -> Self {
         let servers = Self::start_empty().await;
@@ -104,10 +91,6 @@ impl Servers {
         let database = new_name();
         let template = template.map(|name| format!(" TEMPLATE {name}")).unwrap_or_default();
         execute(&format!("CREATE DATABASE {database}{template}")).await;
-        Self::of_database(database)
-    }
-
-    fn of_database(database: String) -> Self {
         Self {
             database_url: url_of(&database),
             redis_url: setting("REDIS_URL"),

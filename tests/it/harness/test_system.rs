@@ -50,8 +50,13 @@ impl TestSystem {
     }
 
     pub(crate) async fn start_on(servers: Servers, sandbox: &[&str]) -> Self {
+        Self::start_beside(Arc::new(servers), sandbox).await
+    }
+
+    /// With the database and the namespace of another system.
+    pub(crate) async fn start_beside(servers: Arc<Servers>, sandbox: &[&str]) -> Self {
         let pool = servers.pool().await;
-        Self { sandbox: Sandbox::start(sandbox).await, pool, servers: Arc::new(servers) }
+        Self { sandbox: Sandbox::start(sandbox).await, pool, servers }
     }
 
     /// The settings of all programs, for commands of the owner.
