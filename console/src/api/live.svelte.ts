@@ -133,10 +133,7 @@ function receive(data: unknown): void {
   }
   if (message.type === 'new_transactions') newPayments += message.count ?? 0;
   remember(message);
-  for (const topic of topicsOf(message.type)) {
-    if (paused) missed.add(topic);
-    else refresh(topic);
-  }
+  for (const topic of topicsOf(message.type)) refresh(topic);
   for (const listener of listeners) listener(message);
 }
 
@@ -160,8 +157,12 @@ function refreshAll(): void {
   void cache.invalidateQueries({ predicate: ({ queryKey }) => !ON_REQUEST.has(queryKey[0]) });
 }
 
-// The first event is answered at once, those within the next second together.
+// The first event is answered at once, those within the next second together, unless a pause has begun.
 function refresh(topic: Topic): void {
+  if (paused) {
+    missed.add(topic);
+    return;
+  }
   if (waiting.has(topic)) {
     waiting.set(topic, true);
     return;

@@ -7,6 +7,6 @@ export async function updateCase(shown: Schemas['DiscrepancyDetail'], body: Sche
   const params = { path: { id: shown.id }, header: ifMatch(shown) };
   const changed = await read(api.PATCH('/api/v1/reconciliation/discrepancies/{id}', { params, body }));
   cache.setQueryData(['reconciliation', 'case', shown.id], changed);
-  await cache.invalidateQueries({ queryKey: ['reconciliation'] });
+  void cache.invalidateQueries({ queryKey: ['reconciliation'] });
   return changed;
 }
