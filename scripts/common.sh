@@ -50,8 +50,6 @@ node_is_usable() {
   ' 2>/dev/null
 }
 
-cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2; }
-
 # True while the process runs; a zombie counts as dead.
 alive() {
   kill -0 "$1" 2>/dev/null || return 1
