@@ -113,15 +113,11 @@ struct Browser {
 impl Browser {
     fn start(web: &Web) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
-        let chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-        let chromium = chromium.iter().find(|program| Path::new(program).exists());
-        let chromium = chromium.expect("Chromium is installed: scripts/setup --browser");
         let mut program = Command::new("node")
             .arg("scripts/measure.mjs")
             .current_dir(folder)
             .env("CONSOLE_URL", web.url(""))
             .env("CONSOLE_KEY", ADMIN)
-            .env("CHROMIUM", chromium)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -8,10 +8,10 @@
 //             figure had changed on the screen
 //   memory    collects garbage, and answers with the size of the open page's heap in bytes
 import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 
-const { CONSOLE_URL: url, CONSOLE_KEY: key, CHROMIUM: executablePath } = process.env;
-const browser = await chromium.launch({ executablePath, args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+const { CONSOLE_URL: url, CONSOLE_KEY: key } = process.env;
+const browser = await launch();
 
 async function newPage() {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });

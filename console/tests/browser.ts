@@ -1,9 +1,10 @@
 // The browser of the tests, and a page that fails its test on anything that a browser complains about.
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import axe from 'axe-core';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { expect } from 'vitest';
+
+export { launch } from '../scripts/chromium.mjs';
 
 export type Role = 'viewer' | 'operator' | 'admin';
 
@@ -16,15 +17,6 @@ function setting(name: string): string {
 export const CONSOLE = (process.env['CONSOLE_URL'] ?? '').replace(/\/$/, '');
 export const SANDBOX = process.env['SANDBOX_URL'];
 const SCREENSHOTS = new URL('./screenshots/', import.meta.url).pathname;
-
-const PROGRAMS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-
-export async function launch(): Promise<Browser> {
-  const executablePath = process.env['CHROMIUM'] ?? PROGRAMS.find((program) => existsSync(program));
-  if (!executablePath) throw new Error('no Chromium found: apt-get install chromium, or set CHROMIUM');
-  // Without a sandbox of its own where the tests run as root, as in a container.
-  return chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
-}
 
 export function keyOf(role: Role): string {
   return setting(`CONSOLE_${role.toUpperCase()}_KEY`);
