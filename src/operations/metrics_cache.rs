@@ -119,14 +119,6 @@ impl MetricsCache {
         Ok(CurrentMetrics { cache: self, freshness: self.freshness.read().await? })
     }
 
-    /// The sums of `payins`, pay-ins of `PayShack` that were created in `range`, that Vima does not have according to the last
-    /// reconciliations; as of now.
-    pub async fn not_in_vima(&self, payins: MetricFilter, range: TimeRange) -> Result<Arc<[MetricRow]>, MetricsError> {
-        let key = (payins, range, self.freshness.read().await?.state_version());
-        let sums = async { Ok(not_in_vima::sum(&self.pool, &key.0, range).await?.into()) };
-        self.not_in_vima.get_or_insert_async(&key, sums).await
-    }
-
     /// Each statement reads its own snapshot, so two parts form an answer only if nothing has changed since before the
     /// first of them.
     async fn compute(&self, key: &Key, freshness: &Freshness) -> Result<Arc<[MetricRow]>, MetricsError> {
@@ -164,6 +156,14 @@ impl CurrentMetrics<'_> {
         let computing = Box::pin(self.cache.compute(&key, &self.freshness));
         let rows = self.cache.cache.get_or_insert_async(&key, computing).await?;
         Ok(MetricsAnswer { rows, data_version: key.data_version, as_of: self.freshness.as_of })
+    }
+
+    /// The sums of `payins`, pay-ins of `PayShack` that were created in `range`, that Vima does not have according to the last
+    /// reconciliations.
+    pub async fn not_in_vima(&self, payins: MetricFilter, range: TimeRange) -> Result<Arc<[MetricRow]>, MetricsError> {
+        let key = (payins, range, self.freshness.state_version());
+        let sums = async { Ok(not_in_vima::sum(&self.cache.pool, &key.0, range).await?.into()) };
+        self.cache.not_in_vima.get_or_insert_async(&key, sums).await
     }
 
     /// The version of the data that the answer to `query` comes from, for other caches of the same data.

@@ -9,7 +9,7 @@ use super::tally::Tally;
 use crate::domain::day::DayRange;
 use crate::domain::metrics::counting::Counting;
 use crate::domain::metrics::query::{Depth, MetricFilter, MetricQuery, MetricRow};
-use crate::operations::metrics_cache::MetricsAnswer;
+use crate::operations::metrics_cache::{CurrentMetrics, MetricsAnswer};
 use crate::web::filters::metrics::MetricsQuery;
 use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
@@ -127,16 +127,16 @@ pub(super) async fn answer(
     metric_query: impl FnOnce(MetricFilter) -> MetricQuery,
 ) -> Result<(MetricsAnswer, AnswerContext), Problem> {
     let metric_query = metric_query(query.filter(state.reconciled_projects(), caller)?);
-    let rows = async { Ok::<_, Problem>(state.metrics.query(&metric_query).await?) };
-    let (answer, context) = tokio::try_join!(rows, context(state, caller, query, time, metric_query.depth))?;
-    Ok((answer, context))
+    let metrics = state.metrics.current().await?;
+    let rows = async { Ok::<_, Problem>(metrics.query(&metric_query).await?) };
+    tokio::try_join!(rows, context(state, caller, (&metrics, query), time, metric_query.depth))
 }
 
 /// What is known of an answer besides its rows, for those that come from elsewhere. `depth` is that of their sums.
 pub(super) async fn context(
     state: &State,
     caller: &Caller,
-    query: &MetricsQuery,
+    (metrics, query): (&CurrentMetrics<'_>, &MetricsQuery),
     time: CountedTime,
     depth: Depth,
 ) -> Result<AnswerContext, Problem> {
@@ -148,7 +148,7 @@ pub(super) async fn context(
     let not_in_vima = match payins {
         None => None,
         Some(None) => Some(NotInVima::new(&[])),
-        Some(Some(payins)) => Some(NotInVima::new(&state.metrics.not_in_vima(payins, time.time_range()).await?)),
+        Some(Some(payins)) => Some(NotInVima::new(&metrics.not_in_vima(payins, time.time_range()).await?)),
     };
     Ok(AnswerContext { counted, not_in_vima, depth, link: query.rows_link(state, time) })
 }

@@ -135,7 +135,7 @@ impl OriginalStatusesApi {
         let metrics = state.metrics.current().await?;
         let range = days.time_range();
         let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), TimeBuckets::one(range)));
-        let context = context(&state, &caller, &query.0, CountedTime::Days(days), Depth::Amounts).await?;
+        let context = context(&state, &caller, (&metrics, &query.0), CountedTime::Days(days), Depth::Amounts).await?;
         let version = CacheVersion::of_period(data_version, metrics.as_of(), days, range.until).with(context.version());
         // On the heap, because the future of every request would otherwise contain it.
         let response = Box::pin(async {
