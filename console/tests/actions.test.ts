@@ -113,6 +113,17 @@ describe('payments', () => {
     await done();
   });
 
+  it('explains a payment, and an id that no payment has, in the chosen language', async () => {
+    const { page, done } = await open(browser, '/payments?explain=no-such-id-000', { language: 'ru' });
+    await page.getByRole('heading', { name: 'Почему здесь нет no-such-id-000?' }).waitFor();
+    expect(await page.locator('main .conclusion').innerText()).toMatch(/^[А-Я].*[а-я.]$/);
+    await page.goto(`${CONSOLE}/payments?source=payshack&period=30d`);
+    await page.locator('main tr[data-row]').first().click();
+    await page.locator('[data-panel] .reason').first().waitFor();
+    for (const sentence of await page.locator('[data-panel] .reason p').allInnerTexts()) expect(sentence).toMatch(/[а-яё]{3}/);
+    await done();
+  });
+
   it('exports the selection by a job, and downloads it', async () => {
     const { page, done } = await open(browser, '/payments?period=7d&status=success');
     await page.locator('main tr[data-row]').first().waitFor();
