@@ -123,6 +123,16 @@ describe('saved views', () => {
 });
 
 describe('figures', () => {
+  it('compares the month so far with the same part of the one before', async () => {
+    const { page, done } = await open(browser, '/overview?period=month');
+    await page.getByText('against the same days of last month, up to the same time').waitFor();
+    const before = page.getByRole('region', { name: 'Compared with the same days of last month' }).locator('th', { hasText: 'Before' }).locator('time');
+    const now = new Date();
+    const lastMonth = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1, 1)).toISOString();
+    expect(Date.parse((await before.first().getAttribute('datetime')) ?? '')).toBe(Date.parse(lastMonth));
+    await done();
+  });
+
   it('leads from a figure to as many rows', async () => {
     const { page, done } = await open(browser, '/overview?period=yesterday');
     await loaded(page);

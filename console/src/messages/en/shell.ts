@@ -45,7 +45,7 @@ export const shell = {
   counting: 'Count',
   countModes: { records: 'Records', payments: 'Payments' },
   period: 'Period',
-  periods: { today: 'Today', yesterday: 'Yesterday', '7d': '7 days', '30d': '30 days', month: 'This month', custom: 'Days…' },
+  periods: { today: 'Today', yesterday: 'Yesterday', week: 'This week', '7d': '7 days', month: 'This month', '30d': '30 days' },
   views: { title: 'Views', none: 'No saved views', save: 'Save these filters', shared: 'For everyone', remove: (name: string) => `Delete ${name}` },
   account: 'Account',
   signedInAs: (name: string, role: string) => `${name}, ${role}`,
