@@ -101,13 +101,13 @@ describe('bulk actions', () => {
 });
 
 describe('saved views', () => {
-  it.each(['/payments?period=30d&status=failed', '/reconciliation/cases?state=open', '/jobs?state=failed', '/sync/quarantine?source=vima', '/audit?outcome=succeeded'])('saves %s, opens it, and deletes it', async (address) => {
+  it.each(['/payments?period=30d&status=failed', '/reconciliation/cases?state=open', '/jobs?state=failed', '/sync/quarantine?source=vima', '/audit?outcome=succeeded'])('saves %s, opens it, renames it, and deletes it', async (address) => {
     const { page, done } = await open(browser, address);
     await loaded(page);
     const name = `browser test ${Date.now()}`;
     const views = page.getByRole('main').getByRole('button', { name: 'Views', exact: true });
     await views.click();
-    await page.getByLabel('Name').fill(name);
+    await page.getByLabel('Name', { exact: true }).fill(name);
     await page.getByRole('button', { name: 'Save these filters' }).click();
     await page.getByRole('button', { name, exact: true }).waitFor();
     await page.goto(new URL(address.split('?')[0] ?? '', page.url()).href);
@@ -116,8 +116,31 @@ describe('saved views', () => {
     await page.getByRole('button', { name, exact: true }).click();
     await page.waitForURL((url) => url.search === `?${address.split('?')[1]}`);
     await views.click();
-    await page.getByRole('button', { name: `Delete ${name}` }).click();
-    await page.getByRole('button', { name, exact: true }).waitFor({ state: 'detached' });
+    const renamed = `${name}, renamed`;
+    await page.getByRole('button', { name: `Rename ${name}` }).click();
+    await page.getByLabel(`Rename ${name}`).fill(renamed);
+    await expectAccessible(page);
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByRole('button', { name: renamed, exact: true }).waitFor();
+    await page.getByRole('button', { name: `Delete ${renamed}` }).click();
+    await page.getByRole('button', { name: renamed, exact: true }).waitFor({ state: 'detached' });
+    await done();
+  });
+});
+
+describe('many saved views', () => {
+  it('lists those of all pages', async () => {
+    const started = Date.now();
+    const saved: string[] = [];
+    for (let number = 0; number < 101; number += 1) {
+      const { id } = await api<{ id: string }>('/views', { method: 'POST', body: JSON.stringify({ name: `browser test ${started} ${number}`, page: 'jobs', filters: {} }) });
+      saved.push(id);
+    }
+    const { page, done } = await open(browser, '/jobs');
+    await loaded(page);
+    await page.getByRole('main').getByRole('button', { name: 'Views', exact: true }).click();
+    await page.getByRole('button', { name: `browser test ${started} 0`, exact: true }).waitFor();
+    for (const id of saved) await api(`/views/${id}`, { method: 'DELETE' });
     await done();
   });
 });

@@ -46,7 +46,7 @@ export const shell = {
   countModes: { records: 'Records', payments: 'Payments' },
   period: 'Period',
   periods: { today: 'Today', yesterday: 'Yesterday', week: 'This week', '7d': '7 days', month: 'This month', '30d': '30 days' },
-  views: { title: 'Views', none: 'No saved views', save: 'Save these filters', shared: 'For everyone', remove: (name: string) => `Delete ${name}` },
+  views: { title: 'Views', none: 'No saved views', save: 'Save these filters', shared: 'For everyone', rename: (name: string) => `Rename ${name}`, remove: (name: string) => `Delete ${name}` },
   account: 'Account',
   signedInAs: (name: string, role: string) => `${name}, ${role}`,
   authOff: 'Authentication is off',

@@ -47,7 +47,7 @@ export const shell: Messages['shell'] = {
   countModes: { records: 'Записи', payments: 'Платежи' },
   period: 'Период',
   periods: { today: 'Сегодня', yesterday: 'Вчера', week: 'Эта неделя', '7d': '7 дней', month: 'Этот месяц', '30d': '30 дней' },
-  views: { title: 'Наборы', none: 'Сохранённых наборов нет', save: 'Сохранить фильтры', shared: 'Для всех', remove: (name) => `Удалить «${name}»` },
+  views: { title: 'Наборы', none: 'Сохранённых наборов нет', save: 'Сохранить фильтры', shared: 'Для всех', rename: (name) => `Переименовать «${name}»`, remove: (name) => `Удалить «${name}»` },
   account: 'Учётная запись',
   signedInAs: (name, role) => `${name}, ${role}`,
   authOff: 'Вход отключён',
