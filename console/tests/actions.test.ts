@@ -113,6 +113,17 @@ describe('payments', () => {
     await done();
   });
 
+  it('finds a column that is pasted into the filter of the list', async () => {
+    const { items } = await api<{ items: { source_id: string }[] }>('/transactions?limit=3');
+    const { page, done } = await open(browser, '/payments');
+    await loaded(page);
+    await page.getByLabel('Id, UTR, order, payer').focus();
+    await page.evaluate((text) => navigator.clipboard.writeText(text), items.map(({ source_id }) => source_id).join('\r\n'));
+    await page.keyboard.press('Control+v');
+    await page.getByText('3 found · 0 not found').waitFor();
+    await done();
+  });
+
   it('explains a payment, and an id that no payment has, in the chosen language', async () => {
     const { page, done } = await open(browser, '/payments?explain=no-such-id-000', { language: 'ru' });
     await page.getByRole('heading', { name: 'Почему здесь нет no-such-id-000?' }).waitFor();

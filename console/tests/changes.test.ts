@@ -145,6 +145,30 @@ describe('many saved views', () => {
   });
 });
 
+describe('questions of every morning', () => {
+  it('leads from the inbox to what does not match of yesterday', async () => {
+    const { page, done } = await open(browser, '/');
+    await page.getByRole('link', { name: /cases? of yesterday/ }).click();
+    await page.waitForURL(/\/reconciliation\/\d{4}-\d\d-\d\d$/);
+    await page.getByRole('heading', { name: 'Cases of this day' }).waitFor();
+    await page.goto(new URL('/reconciliation', page.url()).href);
+    await page.getByRole('link', { name: 'Yesterday', exact: true }).click();
+    await page.getByRole('heading', { name: 'Cases of this day' }).waitFor();
+    await done();
+  });
+
+  it('shows the jobs that a link is about before everything else', async () => {
+    const { page, done } = await open(browser, '/jobs?state=failed');
+    await loaded(page);
+    const headings = () => page.locator('main h2').allInnerTexts();
+    expect((await headings())[0]).toBe('Jobs');
+    await page.goto(new URL('/jobs', page.url()).href);
+    await loaded(page);
+    expect((await headings())[0]).toBe('Queues');
+    await done();
+  });
+});
+
 describe('figures', () => {
   it('compares the month so far with the same part of the one before', async () => {
     const { page, done } = await open(browser, '/overview?period=month');
@@ -153,6 +177,16 @@ describe('figures', () => {
     const now = new Date();
     const lastMonth = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1, 1)).toISOString();
     expect(Date.parse((await before.first().getAttribute('datetime')) ?? '')).toBe(Date.parse(lastMonth));
+    await done();
+  });
+
+  it('says that a payment of both sources counts twice, and counts it once', async () => {
+    const { page, done } = await open(browser, '/overview?period=30d');
+    const counted = (what: string) => page.locator('.figure').filter({ has: page.locator('.title', { hasText: new RegExp(`^${what}$`) }) });
+    await counted('Records').waitFor();
+    await page.getByRole('link', { name: 'Count it once' }).click();
+    await page.waitForURL(/count=payments/);
+    await counted('Payments').waitFor();
     await done();
   });
 
@@ -166,7 +200,7 @@ describe('figures', () => {
     }));
     await page.goto(href);
     await page.waitForURL(/\/payments\?.*status=failed/);
-    await page.getByText(`${counted} payment`).waitFor();
+    await page.getByText(`${counted} record`).waitFor();
     await done();
   });
 });

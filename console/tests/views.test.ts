@@ -78,8 +78,12 @@ describe('charts', () => {
   it('are drawn in light colours on paper, and in those of the theme afterwards', async () => {
     const { page, done } = await open(browser, '/overview?period=7d', { theme: 'dark' });
     const drawn = (red: number, green: number, blue: number) => page.waitForFunction((color) => {
-      const canvas = document.querySelector<HTMLCanvasElement>('main figure canvas');
-      const pixels = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+      const chart = document.querySelector<HTMLCanvasElement>('main figure canvas');
+      if (!chart) return false;
+      // A copy: the browser complains about a chart that is read more than once.
+      const copy = new OffscreenCanvas(chart.width, chart.height).getContext('2d', { willReadFrequently: true });
+      copy?.drawImage(chart, 0, 0);
+      const pixels = copy?.getImageData(0, 0, chart.width, chart.height).data ?? [];
       for (let at = 0; at < pixels.length; at += 4) if (color.every((part, index) => pixels[at + index] === part)) return true;
       return false;
     }, [red, green, blue, 255]);

@@ -62,11 +62,11 @@ describe('what a period is compared with', () => {
   const words = (from: Parameters<typeof presetPeriod>[0]) => againstWords(presetPeriod(from, '2026-03-15'), '2026-03-15', messages);
 
   it('is named, and whether it is the whole of it', () => {
-    expect(words('today')).toBe('against yesterday, up to the same time');
-    expect(words('yesterday')).toBe('against the day before');
-    expect(words('month')).toBe('against the same days of last month, up to the same time');
-    expect(words('30d')).toBe('against the 30 days before, up to the same time');
-    expect(againstWords({ preset: null, from: '2026-03-01', to: '2026-03-14' }, '2026-03-15', messages)).toBe('against the 14 days before');
+    expect(words('today')).toBe('Changes are against yesterday, up to the same time');
+    expect(words('yesterday')).toBe('Changes are against the day before');
+    expect(words('month')).toBe('Changes are against the same days of last month, up to the same time');
+    expect(words('30d')).toBe('Changes are against the 30 days before, up to the same time');
+    expect(againstWords({ preset: null, from: '2026-03-01', to: '2026-03-14' }, '2026-03-15', messages)).toBe('Changes are against the 14 days before');
   });
 });
 

@@ -19,7 +19,7 @@ export const shell = {
     keys: 'Keys',
     audit: 'Audit',
   },
-  search: 'Search, or paste ids',
+  search: 'Search, or paste ids and UTRs',
   searchHint: 'Payments by id, UTR, order or person; views; actions',
   searchPayments: (text: string) => `Payments with “${text}”`,
   findIds: (n: number) => plural(n, { one: 'Find # pasted id', other: 'Find # pasted ids' }),

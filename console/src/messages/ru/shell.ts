@@ -20,7 +20,7 @@ export const shell: Messages['shell'] = {
     keys: 'Ключи',
     audit: 'Журнал',
   },
-  search: 'Поиск или список id',
+  search: 'Поиск или список id и UTR',
   searchHint: 'Платежи по id, UTR, заказу или человеку; разделы; действия',
   searchPayments: (text) => `Платежи с «${text}»`,
   findIds: (n) => plural(n, { one: 'Найти # id', few: 'Найти # id', many: 'Найти # id' }),
