@@ -8,9 +8,11 @@ import { applyTheme } from './lib/preferences.svelte';
 import { listenToHistory } from './lib/router.svelte';
 import { loadMessages } from './messages/index.svelte';
 import App from './shell/App.svelte';
+import { followColors } from './ui/charts/colors';
 import { copyExactAmounts } from './ui/copy';
 
 applyTheme();
+followColors();
 listenToHistory();
 startClock();
 copyExactAmounts();

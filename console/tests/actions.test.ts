@@ -113,6 +113,28 @@ describe('payments', () => {
     await done();
   });
 
+  it('finds a column that is pasted into the filter of the list', async () => {
+    const { items } = await api<{ items: { source_id: string }[] }>('/transactions?limit=3');
+    const { page, done } = await open(browser, '/payments');
+    await loaded(page);
+    await page.getByLabel('Id, UTR, order, payer').focus();
+    await page.evaluate((text) => navigator.clipboard.writeText(text), items.map(({ source_id }) => source_id).join('\r\n'));
+    await page.keyboard.press('Control+v');
+    await page.getByText('3 found · 0 not found').waitFor();
+    await done();
+  });
+
+  it('explains a payment, and an id that no payment has, in the chosen language', async () => {
+    const { page, done } = await open(browser, '/payments?explain=no-such-id-000', { language: 'ru' });
+    await page.getByRole('heading', { name: 'Почему здесь нет no-such-id-000?' }).waitFor();
+    expect(await page.locator('main .conclusion').innerText()).toMatch(/^[А-Я].*[а-я.]$/);
+    await page.goto(`${CONSOLE}/payments?source=payshack&period=30d`);
+    await page.locator('main tr[data-row]').first().click();
+    await page.locator('[data-panel] .reason').first().waitFor();
+    for (const sentence of await page.locator('[data-panel] .reason p').allInnerTexts()) expect(sentence).toMatch(/[а-яё]{3}/);
+    await done();
+  });
+
   it('exports the selection by a job, and downloads it', async () => {
     const { page, done } = await open(browser, '/payments?period=7d&status=success');
     await page.locator('main tr[data-row]').first().waitFor();

@@ -101,13 +101,13 @@ describe('bulk actions', () => {
 });
 
 describe('saved views', () => {
-  it.each(['/payments?period=30d&status=failed', '/reconciliation/cases?state=open', '/jobs?state=failed', '/sync/quarantine?source=vima', '/audit?outcome=succeeded'])('saves %s, opens it, and deletes it', async (address) => {
+  it.each(['/payments?period=30d&status=failed', '/reconciliation/cases?state=open', '/jobs?state=failed', '/sync/quarantine?source=vima', '/audit?outcome=succeeded'])('saves %s, opens it, renames it, and deletes it', async (address) => {
     const { page, done } = await open(browser, address);
     await loaded(page);
     const name = `browser test ${Date.now()}`;
     const views = page.getByRole('main').getByRole('button', { name: 'Views', exact: true });
     await views.click();
-    await page.getByLabel('Name').fill(name);
+    await page.getByLabel('Name', { exact: true }).fill(name);
     await page.getByRole('button', { name: 'Save these filters' }).click();
     await page.getByRole('button', { name, exact: true }).waitFor();
     await page.goto(new URL(address.split('?')[0] ?? '', page.url()).href);
@@ -116,13 +116,80 @@ describe('saved views', () => {
     await page.getByRole('button', { name, exact: true }).click();
     await page.waitForURL((url) => url.search === `?${address.split('?')[1]}`);
     await views.click();
-    await page.getByRole('button', { name: `Delete ${name}` }).click();
-    await page.getByRole('button', { name, exact: true }).waitFor({ state: 'detached' });
+    const renamed = `${name}, renamed`;
+    await page.getByRole('button', { name: `Rename ${name}` }).click();
+    await page.getByLabel(`Rename ${name}`).fill(renamed);
+    await expectAccessible(page);
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByRole('button', { name: renamed, exact: true }).waitFor();
+    await page.getByRole('button', { name: `Delete ${renamed}` }).click();
+    await page.getByRole('button', { name: renamed, exact: true }).waitFor({ state: 'detached' });
+    await done();
+  });
+});
+
+describe('many saved views', () => {
+  it('lists those of all pages', async () => {
+    const started = Date.now();
+    const saved: string[] = [];
+    for (let number = 0; number < 101; number += 1) {
+      const { id } = await api<{ id: string }>('/views', { method: 'POST', body: JSON.stringify({ name: `browser test ${started} ${number}`, page: 'jobs', filters: {} }) });
+      saved.push(id);
+    }
+    const { page, done } = await open(browser, '/jobs');
+    await loaded(page);
+    await page.getByRole('main').getByRole('button', { name: 'Views', exact: true }).click();
+    await page.getByRole('button', { name: `browser test ${started} 0`, exact: true }).waitFor();
+    for (const id of saved) await api(`/views/${id}`, { method: 'DELETE' });
+    await done();
+  });
+});
+
+describe('questions of every morning', () => {
+  it('leads from the inbox to what does not match of yesterday', async () => {
+    const { page, done } = await open(browser, '/');
+    await page.getByRole('link', { name: /cases? of yesterday/ }).click();
+    await page.waitForURL(/\/reconciliation\/\d{4}-\d\d-\d\d$/);
+    await page.getByRole('heading', { name: 'Cases of this day' }).waitFor();
+    await page.goto(new URL('/reconciliation', page.url()).href);
+    await page.getByRole('link', { name: 'Yesterday', exact: true }).click();
+    await page.getByRole('heading', { name: 'Cases of this day' }).waitFor();
+    await done();
+  });
+
+  it('shows the jobs that a link is about before everything else', async () => {
+    const { page, done } = await open(browser, '/jobs?state=failed');
+    await loaded(page);
+    const headings = () => page.locator('main h2').allInnerTexts();
+    expect((await headings())[0]).toBe('Jobs');
+    await page.goto(new URL('/jobs', page.url()).href);
+    await loaded(page);
+    expect((await headings())[0]).toBe('Queues');
     await done();
   });
 });
 
 describe('figures', () => {
+  it('compares the month so far with the same part of the one before', async () => {
+    const { page, done } = await open(browser, '/overview?period=month');
+    await page.getByText('against the same days of last month, up to the same time').waitFor();
+    const before = page.getByRole('region', { name: 'Compared with the same days of last month' }).locator('th', { hasText: 'Before' }).locator('time');
+    const now = new Date();
+    const lastMonth = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1, 1)).toISOString();
+    expect(Date.parse((await before.first().getAttribute('datetime')) ?? '')).toBe(Date.parse(lastMonth));
+    await done();
+  });
+
+  it('says that a payment of both sources counts twice, and counts it once', async () => {
+    const { page, done } = await open(browser, '/overview?period=30d');
+    const counted = (what: string) => page.locator('.figure').filter({ has: page.locator('.title', { hasText: new RegExp(`^${what}$`) }) });
+    await counted('Records').waitFor();
+    await page.getByRole('link', { name: 'Count it once' }).click();
+    await page.waitForURL(/count=payments/);
+    await counted('Payments').waitFor();
+    await done();
+  });
+
   it('leads from a figure to as many rows', async () => {
     const { page, done } = await open(browser, '/overview?period=yesterday');
     await loaded(page);
@@ -133,7 +200,7 @@ describe('figures', () => {
     }));
     await page.goto(href);
     await page.waitForURL(/\/payments\?.*status=failed/);
-    await page.getByText(`${counted} payment`).waitFor();
+    await page.getByText(`${counted} record`).waitFor();
     await done();
   });
 });

@@ -74,6 +74,28 @@ describe('on paper', () => {
   });
 });
 
+describe('charts', () => {
+  it('are drawn in light colours on paper, and in those of the theme afterwards', async () => {
+    const { page, done } = await open(browser, '/overview?period=7d', { theme: 'dark' });
+    const drawn = (red: number, green: number, blue: number) => page.waitForFunction((color) => {
+      const chart = document.querySelector<HTMLCanvasElement>('main figure canvas');
+      if (!chart) return false;
+      // A copy: the browser complains about a chart that is read more than once.
+      const copy = new OffscreenCanvas(chart.width, chart.height).getContext('2d', { willReadFrequently: true });
+      copy?.drawImage(chart, 0, 0);
+      const pixels = copy?.getImageData(0, 0, chart.width, chart.height).data ?? [];
+      for (let at = 0; at < pixels.length; at += 4) if (color.every((part, index) => pixels[at + index] === part)) return true;
+      return false;
+    }, [red, green, blue, 255]);
+    await drawn(75, 163, 220);
+    await page.emulateMedia({ media: 'print' });
+    await drawn(0, 114, 178);
+    await page.emulateMedia({ media: 'screen' });
+    await drawn(75, 163, 220);
+    await done();
+  });
+});
+
 describe('what a role sees', () => {
   it('shows a viewer no actions', async () => {
     const { page, done } = await open(browser, '/sync', { role: 'viewer' });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isIdList, splitIds } from './ids';
 import { formatBytes, formatChange, formatPercent, shortenId } from './number';
-import { presetPeriod, readPeriod } from './period';
+import { presetPeriod, previousPeriod, readPeriod } from './period';
 import { href, readList, toQueryString } from './query';
 import { fromPartUrls, fromRowsUrl } from './rows';
 import { filtersOf, queryOf } from './savedView';
@@ -65,11 +65,24 @@ describe('periods', () => {
   it.each([
     ['today', '2026-03-01', '2026-03-01'],
     ['yesterday', '2026-02-28', '2026-02-28'],
+    ['week', '2026-02-23', '2026-03-01'],
     ['7d', '2026-02-23', '2026-03-01'],
     ['30d', '2026-01-31', '2026-03-01'],
     ['month', '2026-03-01', '2026-03-01'],
   ] as const)('%s is %s to %s', (preset, from, to) => {
     expect(presetPeriod(preset, today)).toEqual({ preset, from, to });
+  });
+
+  it.each([
+    ['today', '2026-03-30', '2026-03-29', '2026-03-29'],
+    ['7d', '2026-03-30', '2026-03-17', '2026-03-23'],
+    ['week', '2026-03-30', '2026-03-23', '2026-03-23'],
+    ['week', '2026-03-29', '2026-03-16', '2026-03-22'],
+    ['month', '2026-03-15', '2026-02-01', '2026-02-15'],
+    ['month', '2026-03-31', '2026-02-01', '2026-02-28'],
+    ['month', '2026-01-01', '2025-12-01', '2025-12-01'],
+  ] as const)('compares %s on %s with %s to %s', (preset, on, from, to) => {
+    expect(previousPeriod(presetPeriod(preset, on))).toEqual({ preset: null, from, to });
   });
 
   it('reads two days, and the default for what cannot be read', () => {

@@ -1,7 +1,7 @@
 // The period of a view: a name that moves with the calendar (`7d` is shared as "the last seven days"), or two days.
-import { addDays, isDay } from './time';
+import { addDays, daysBetween, isDay, weekday } from './time';
 
-export const PRESETS = ['today', 'yesterday', '7d', '30d', 'month'] as const;
+export const PRESETS = ['today', 'yesterday', 'week', '7d', 'month', '30d'] as const;
 export type Preset = (typeof PRESETS)[number];
 
 export interface Period {
@@ -20,6 +20,8 @@ export function presetPeriod(preset: Preset, today: string): Period {
       return { preset, from: today, to: today };
     case 'yesterday':
       return { preset, from: addDays(today, -1), to: addDays(today, -1) };
+    case 'week':
+      return { preset, from: addDays(today, -weekday(today)), to: today };
     case '7d':
       return { preset, from: addDays(today, -6), to: today };
     case '30d':
@@ -42,4 +44,22 @@ export function readPeriod(query: URLSearchParams, today: string, fallback: Pres
 export function periodQuery(period: Period): Record<string, string | null> {
   if (period.preset) return { period: period.preset, from_date: null, to_date: null };
   return { period: null, from_date: period.from, to_date: period.to };
+}
+
+export function lengthOf({ from, to }: Period): number {
+  return daysBetween(from, to) + 1;
+}
+
+/** What a period is compared with: the same part of the week or month before, otherwise as many days before. */
+export function previousPeriod(period: Period): Period {
+  const { preset, from, to } = period;
+  if (preset === 'week') return { preset: null, from: addDays(from, -7), to: addDays(to, -7) };
+  if (preset === 'month') {
+    const last = addDays(from, -1);
+    const first = `${last.slice(0, 8)}01`;
+    const sameDay = addDays(first, lengthOf(period) - 1);
+    // The month before may be shorter than what has passed of this one.
+    return { preset: null, from: first, to: sameDay < last ? sameDay : last };
+  }
+  return { preset: null, from: addDays(from, -lengthOf(period)), to: addDays(from, -1) };
 }

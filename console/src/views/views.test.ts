@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { parseMessage, topicsOf } from '../api/messages';
 import { fromNetwork, fromProblem } from '../api/problem';
 import { messages } from '../messages/en';
+import { presetPeriod } from '../lib/period';
 import { weekdayName } from '../lib/time';
 import { FIELDS, type RuleForm, toForm, toRequest } from './alerts/ruleFields';
 import { canReplay, stateOf, subscribedTo, toRequest as toWebhook } from './alerts/webhook';
 import { lastPage, oldCases, urgent, valueAtRisk } from './inbox/attention';
 import { progressOf } from './jobs/progress';
 import { scheduleWords } from './jobs/scheduleWords';
+import { againstWords } from './overview/before';
 import { shownColumns } from './payments/columns';
 import { hasFilters, otherFilters, toListQuery } from './payments/filters';
 import { differenceOf } from './reconciliation/difference';
@@ -53,6 +55,18 @@ describe('attention', () => {
     const all = { sources: [{ source: 'vima', state: 'stale' }], cases: 1, failedJobs: 1, quarantined: 1 } as const;
     expect(urgent({ ...all, alerts: [{ severity: 'warning' }, { severity: 'critical' }] })).toEqual(['alerts', 'source', 'cases', 'jobs', 'quarantine']);
     expect(urgent({ ...all, alerts: [{ severity: 'warning' }] })).toEqual(['source', 'cases', 'jobs', 'alerts', 'quarantine']);
+  });
+});
+
+describe('what a period is compared with', () => {
+  const words = (from: Parameters<typeof presetPeriod>[0]) => againstWords(presetPeriod(from, '2026-03-15'), '2026-03-15', messages);
+
+  it('is named, and whether it is the whole of it', () => {
+    expect(words('today')).toBe('Changes are against yesterday, up to the same time');
+    expect(words('yesterday')).toBe('Changes are against the day before');
+    expect(words('month')).toBe('Changes are against the same days of last month, up to the same time');
+    expect(words('30d')).toBe('Changes are against the 30 days before, up to the same time');
+    expect(againstWords({ preset: null, from: '2026-03-01', to: '2026-03-14' }, '2026-03-15', messages)).toBe('Changes are against the 14 days before');
   });
 });
 

@@ -10,6 +10,7 @@ export const inbox = {
   atRisk: 'Value at risk',
   openCases: (n: number) => plural(n, { one: '# unresolved case', other: '# unresolved cases' }),
   oldCases: (n: number) => plural(n, { one: '# older than a week', other: '# older than a week' }),
+  casesOfYesterday: (n: number) => plural(n, { one: '# case of yesterday', other: '# cases of yesterday' }),
   oldest: 'Oldest unresolved cases',
   alerts: (n: number) => plural(n, { one: '# open alert', other: '# open alerts' }),
   failedJobs: (n: number) => plural(n, { one: '# failed job', other: '# failed jobs' }),

@@ -1,15 +1,27 @@
+import { pluralIn } from '../plural';
+
+const plural = pluralIn('en');
+
 export const overview = {
   title: 'Overview',
   volume: 'Volume',
   successVolume: 'Successful',
-  count: 'Payments',
+  recordsCounted: 'Records are counted: a payment that both sources list counts twice.',
+  countPayments: 'Count it once',
   failed: 'Failed',
   conversion: 'Conversion',
   ticket: 'Average ticket',
   pending: 'Pending',
   points: 'pt',
-  before: 'the period before',
-  comparedSoFar: (before: string) => `against ${before}, up to the same time`,
+  before: {
+    today: 'yesterday',
+    yesterday: 'the day before',
+    week: 'the same days of last week',
+    month: 'the same days of last month',
+    days: (n: number) => plural(n, { one: 'the day before', other: 'the # days before' }),
+  },
+  against: (before: string) => `Changes are against ${before}`,
+  againstSoFar: (before: string) => `Changes are against ${before}, up to the same time`,
   mixed: 'Several currencies, in US dollars',
   missingRate: (n: string) => `${n} without an exchange rate are not in the sum`,
   notInVima: (n: string) => `${n} are missing in Vima`,
@@ -20,7 +32,6 @@ export const overview = {
   measure: 'Measure',
   measures: { count: 'Number', amount: 'Amount', conversion: 'Conversion' },
   thisPeriod: 'this period',
-  previousPeriod: 'the period before',
   byProject: 'By project',
   bySource: 'By source',
   byStatus: 'By status',
@@ -32,7 +43,7 @@ export const overview = {
   noFailures: 'No payment failed in this period.',
   when: 'When: weekday and hour',
   noValue: 'not given',
-  comparison: 'Compared with the period before',
+  comparedWith: (before: string) => `Compared with ${before}`,
   figure: 'Figure',
   current: 'Now',
   previous: 'Before',

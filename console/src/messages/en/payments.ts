@@ -24,7 +24,6 @@ export const payments = {
   columns: 'Columns',
   defaultColumns: 'Default columns',
   fresh: (n: number) => plural(n, { one: '# new payment', other: '# new payments' }),
-  total: (n: number) => plural(n, { one: '# payment', other: '# payments' }),
   empty: 'No payments match these filters.',
   emptyAll: 'No payments have been read yet. They appear here when the first sync has stored a page.',
   column: {

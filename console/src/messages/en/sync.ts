@@ -5,7 +5,8 @@ const plural = pluralIn('en');
 export const sync = {
   title: 'Sync',
   status: { idle: 'Up to date', running: 'Reading', failed: 'Failed' },
-  lag: 'Lag',
+  freshness: { stale: 'Out of date', unread: 'Not read yet' },
+  lag: 'behind now',
   readUntil: 'Read until',
   lastSuccess: 'Last complete reading',
   nextRun: 'Next run',

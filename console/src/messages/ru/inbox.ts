@@ -11,6 +11,7 @@ export const inbox: Messages['inbox'] = {
   atRisk: 'Сумма под вопросом',
   openCases: (n) => plural(n, { one: '# незакрытый случай', few: '# незакрытых случая', many: '# незакрытых случаев' }),
   oldCases: (n) => plural(n, { one: '# старше недели', few: '# старше недели', many: '# старше недели' }),
+  casesOfYesterday: (n) => plural(n, { one: '# случай за вчера', few: '# случая за вчера', many: '# случаев за вчера' }),
   oldest: 'Самые старые незакрытые случаи',
   alerts: (n) => plural(n, { one: '# открытое оповещение', few: '# открытых оповещения', many: '# открытых оповещений' }),
   failedJobs: (n) => plural(n, { one: '# задача с ошибкой', few: '# задачи с ошибкой', many: '# задач с ошибкой' }),

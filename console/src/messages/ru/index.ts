@@ -2,6 +2,7 @@ import type { Messages } from '../index.svelte';
 import { admin } from './admin';
 import { alerts } from './alerts';
 import { common } from './common';
+import { explanations } from './explanations';
 import { exporting } from './export';
 import { inbox } from './inbox';
 import { jobs } from './jobs';
@@ -12,4 +13,4 @@ import { shell } from './shell';
 import { sync } from './sync';
 import { webhooks } from './webhooks';
 
-export const messages: Messages = { admin, alerts, common, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync, webhooks };
+export const messages: Messages = { admin, alerts, common, explanations, exporting, inbox, jobs, overview, payments, reconciliation, shell, sync, webhooks };

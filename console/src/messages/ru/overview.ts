@@ -1,17 +1,28 @@
 import type { Messages } from '../index.svelte';
+import { pluralIn } from '../plural';
+
+const plural = pluralIn('ru');
 
 export const overview: Messages['overview'] = {
   title: 'Обзор',
   volume: 'Оборот',
   successVolume: 'Успешно',
-  count: 'Платежи',
+  recordsCounted: 'Считаются записи: платёж, который есть в обоих источниках, входит дважды.',
+  countPayments: 'Считать один раз',
   failed: 'Ошибки',
   conversion: 'Конверсия',
   ticket: 'Средний чек',
   pending: 'Ожидают',
   points: 'п.п.',
-  before: 'предыдущий период',
-  comparedSoFar: (before) => `к периоду «${before}» на тот же момент`,
+  before: {
+    today: 'вчера',
+    yesterday: 'позавчера',
+    week: 'те же дни прошлой недели',
+    month: 'те же дни прошлого месяца',
+    days: (n) => (n === 1 ? 'день до этого' : plural(n, { one: '# день до этого', few: '# дня до этого', many: '# дней до этого' })),
+  },
+  against: (before) => `Для сравнения: ${before}`,
+  againstSoFar: (before) => `Для сравнения: ${before}, до того же времени`,
   mixed: 'Несколько валют, в долларах США',
   missingRate: (n) => `${n} без курса не вошли в сумму`,
   notInVima: (n) => `${n} нет в Vima`,
@@ -22,7 +33,6 @@ export const overview: Messages['overview'] = {
   measure: 'Показатель',
   measures: { count: 'Количество', amount: 'Сумма', conversion: 'Конверсия' },
   thisPeriod: 'этот период',
-  previousPeriod: 'предыдущий период',
   byProject: 'По проектам',
   bySource: 'По источникам',
   byStatus: 'По статусам',
@@ -34,7 +44,7 @@ export const overview: Messages['overview'] = {
   noFailures: 'За этот период ошибок нет.',
   when: 'Когда: день недели и час',
   noValue: 'не указано',
-  comparison: 'По сравнению с предыдущим периодом',
+  comparedWith: (before) => `Для сравнения: ${before}`,
   figure: 'Показатель',
   current: 'Сейчас',
   previous: 'Раньше',

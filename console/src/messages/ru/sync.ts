@@ -6,7 +6,8 @@ const plural = pluralIn('ru');
 export const sync: Messages['sync'] = {
   title: 'Синхронизация',
   status: { idle: 'Актуально', running: 'Чтение', failed: 'Ошибка' },
-  lag: 'Отставание',
+  freshness: { stale: 'Устарело', unread: 'Ещё не прочитан' },
+  lag: 'отставание',
   readUntil: 'Прочитано до',
   lastSuccess: 'Последнее полное чтение',
   nextRun: 'Следующий запуск',

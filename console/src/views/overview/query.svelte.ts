@@ -3,10 +3,9 @@ import { createQuery } from '@tanstack/svelte-query';
 import { api, read, type Schemas } from '../../api/client';
 import type { paths } from '../../api/generated/schema';
 import { view } from '../../lib/context.svelte';
-import { type Period, type Preset, readPeriod } from '../../lib/period';
+import { lengthOf, type Period, type Preset, readPeriod } from '../../lib/period';
 import { filterOf, readList } from '../../lib/query';
 import { route } from '../../lib/router.svelte';
-import { addDays, daysBetween } from '../../lib/time';
 
 export const OVERVIEW_FILTERS = ['source', 'kind', 'project', 'currency'] as const;
 
@@ -31,26 +30,29 @@ export function parameters({ period, filters, count }: MetricsQuery): Parameters
   return filterOf({ from_date: period.from, to_date: period.to, timezone: view.zone, ...filters, count }) as Parameters;
 }
 
-export function previousPeriod(period: Period): Period {
-  const days = daysBetween(period.from, period.to) + 1;
-  return { preset: null, from: addDays(period.from, -days), to: addDays(period.from, -1) };
-}
-
 export type Granularity = Schemas['Granularity'];
 
 /** A step with which a chart has some dozens of points. */
 export function usualGranularity(period: Period): Granularity {
-  const days = daysBetween(period.from, period.to) + 1;
+  const days = lengthOf(period);
   if (days <= 7) return 'hour';
   return days <= 92 ? 'day' : 'week';
 }
 
+/** A week or month so far is compared with the same part of the one before, days with as many days before. */
+function comparisonType({ preset }: Period): Schemas['ComparisonType'] {
+  return preset === 'week' || preset === 'month' ? preset : 'custom';
+}
+
 export function comparison(query: () => MetricsQuery) {
-  return createQuery(() => ({
-    queryKey: ['metrics', 'comparison', parameters(query())],
-    queryFn: () => read(api.GET('/api/v1/metrics/comparison', { params: { query: { ...parameters(query()), comparison_type: 'custom' } } })),
-    placeholderData: (before: Schemas['MetricsComparison'] | undefined) => before,
-  }));
+  return createQuery(() => {
+    const asked = { ...parameters(query()), comparison_type: comparisonType(query().period) };
+    return {
+      queryKey: ['metrics', 'comparison', asked],
+      queryFn: () => read(api.GET('/api/v1/metrics/comparison', { params: { query: asked } })),
+      placeholderData: (before: Schemas['MetricsComparison'] | undefined) => before,
+    };
+  });
 }
 
 export function trends(query: () => MetricsQuery, granularity: () => Granularity) {

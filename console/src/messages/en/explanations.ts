@@ -1,0 +1,108 @@
+// Why something is as it is, by the codes of the API. Its own sentences are English, and have some facts that it has no fields for.
+import type { Schemas } from '../../api/client';
+import { pluralIn } from '../plural';
+
+const plural = pluralIn('en');
+
+const reasonAction: Record<Schemas['ReasonCode'], string> = {
+  matched: 'Nothing needs to be done.',
+  amount_differs: 'Ask both providers which amount was paid, and resolve the case with the answer.',
+  currency_differs: 'Ask both providers in which currency it was paid, and resolve the case with the answer.',
+  status_differs: 'Ask the provider whose status is older for the current one; a sync of the day reads it again.',
+  status_may_be_late: 'Wait: the next reconciliation of the day decides.',
+  other_day: 'Nothing needs to be done.',
+  duplicate: 'Check at the provider whether the payer paid twice.',
+  payout: 'Compare it by hand: Vima has no pay-outs.',
+  project_not_reconciled: 'Add the project to RECONCILED_PROJECTS if both sources have its payments.',
+  no_key: 'Find the other record by amount and time, and ask the provider why the key is absent.',
+  quarantined: 'Open the record: it says why it could not be read.',
+  outside_window: 'Check whether the key was used twice; if it is one payment, raise RECON_WINDOW_HOURS or resolve the case.',
+  other_project: 'Correct the project at the provider, or in PAYSHACK_PROJECTS, and sync the day again.',
+  key_differs: 'Compare both records; if they are one payment, resolve both cases with a note.',
+  not_synced_that_far: 'Wait for the next sync; if it fails, look at Sync.',
+  not_synced_that_far_back: 'Start a sync of the day of the payment.',
+  missing_vima: 'Ask Vima for the operation; if it has it, sync the day again, otherwise ask the merchant.',
+  missing_payshack: 'Ask PayShack for the order; if it has it, sync the day again, otherwise ask the merchant.',
+};
+const referenceAction: Record<Schemas['ReferenceCode'], string> = {
+  stored: 'Open one of its payments: it says why it is as it is.',
+  only_vima: 'Open the payment: it says why PayShack has none.',
+  only_payshack: 'Open the payment: it says why Vima has none.',
+  quarantined: 'See below what to do about the record.',
+  similar_key: 'Compare the similar payments: the id may be misspelled.',
+  not_synced: 'Wait for the sync; if it fails, look at Sync.',
+  unknown: 'If it was created later, wait for the next sync; if it is older than what was read, start a sync of its day; otherwise ask the provider.',
+};
+const cause: Record<Schemas['QuarantineCause'], string> = {
+  missing_field: 'A field is missing',
+  unreadable_field: 'A field cannot be read',
+  implausible_amount: 'The amount is implausible',
+  repeated_field: 'A field occurs twice',
+  invalid_json: 'It is not JSON',
+  not_an_object: 'It is not an object',
+  too_deep: 'It is nested too deep',
+  other: 'It could not be read',
+};
+const causeAction: Record<Schemas['QuarantineCause'], string> = {
+  missing_field: 'Ask the provider to complete the record. The next sync that receives it complete stores it.',
+  unreadable_field: 'Compare the field with the provider’s documentation. If the provider has changed its form, update the program and replay the quarantine; otherwise ask the provider to correct the record.',
+  implausible_amount: 'Ask the provider for the correct amount. No payment is that large.',
+  repeated_field: 'Ask the provider which of the values is correct. The next sync that receives it with one of them stores it.',
+  invalid_json: 'Report the record to the provider. The next sync that receives it corrected stores it.',
+  not_an_object: 'Ask the provider what it is. It has no id that links it to a payment, and a corrected record is stored as a new one.',
+  too_deep: 'Ask the provider why the record is nested that deep. Such a record cannot be stored.',
+  other: 'Replay the record: then it gets the reason in the words of this release.',
+};
+
+export const explanations = {
+  original: 'In the words of the service',
+  reason: {
+    matched: 'Both sources have the payment and agree about its amount and its status.',
+    amount_differs: (vima: string, payshack: string) => `Vima’s amount is ${vima}, PayShack’s is ${payshack}: more apart than is tolerated.`,
+    currency_differs: (vima: string, payshack: string) => `Vima has the payment in ${vima}, PayShack in ${payshack}.`,
+    status_differs: (vima: string, payshack: string) => `Vima’s status is “${vima}”, PayShack’s is “${payshack}”.`,
+    status_may_be_late: (vima: string, payshack: string) => `Vima’s status is “${vima}”, PayShack’s is “${payshack}”: the open one may still become final.`,
+    other_day: (vima: string, payshack: string) => `Vima’s record is of ${vima}, PayShack’s of ${payshack}. They are one payment, which counts on the day of Vima’s record.`,
+    duplicate: (source: string) => `${source} has the key more than once, and another of its records represents the payment.`,
+    payout: 'It is a pay-out: only pay-ins are reconciled.',
+    project_not_reconciled: (project: string) => `The project ${project} is not reconciled.`,
+    no_project: 'It has no project, and only payments of some projects are reconciled.',
+    no_key: (source: string, field: string) => `${source}’s record has no ${field}, by which it could be compared.`,
+    quarantined: (source: string) => `A record of ${source} with this key could not be read, and is in quarantine.`,
+    outside_window: (source: string) => `${source} has the key, but so much earlier or later that it is another payment.`,
+    other_project: (source: string) => `${source} has the key in a project that is not reconciled.`,
+    key_differs: (source: string, key: string, difference: string) => `${source} has this amount with the key ${key}: ${difference}.`,
+    not_synced_that_far: (source: string) => `${source} has not been read far enough yet.`,
+    not_synced_that_far_back: (source: string) => `${source} has been read only from a later time on.`,
+    missing_vima: 'Vima has been read beyond this payment, and does not have the key.',
+    missing_payshack: 'PayShack has been read beyond this payment, and does not have the key.',
+  },
+  reasonAction,
+  reference: {
+    stored: 'Both sources have it.',
+    only_vima: 'Vima has it, and PayShack has no payment with its key.',
+    only_payshack: 'PayShack has it, and Vima has no payment with its key.',
+    quarantined: 'It is not stored: a record that contains it could not be read, and is in quarantine.',
+    similar_key: 'It is not stored, but a payment with nearly the same id is.',
+    not_synced: (source: string) => `It is not among the payments that you may see, and ${source} has not been read completely yet.`,
+    not_synced_days: (source: string, from: string, to: string) => `It is not among the payments that you may see, and ${source} is still to be read from ${from} to ${to}.`,
+    unknown: 'It is not among the payments that you may see, although both sources have been read: no provider has sent it.',
+  },
+  referenceAction,
+  cause,
+  causeAction,
+  wait: {
+    queue_paused: (at: string) => `Its queue is paused since ${at}: resume it.`,
+    no_worker: 'No live worker serves its queue: start one.',
+    no_scheduler: 'No live scheduler enqueues the next job: start one.',
+    not_due: (at: string) => `It is due at ${at}.`,
+    retry: (at: string) => `The last attempt failed; the next one is due at ${at}.`,
+    limit: 'A job that must not run at the same time is running.',
+    isolation: (n: number) => `Its worker died, so it runs again in a process of its own, one at a time; ${plural(n, { one: '# job is', other: '# jobs are' })} before it.`,
+    urgent_jobs: (n: number) => plural(n, { one: '# job that is more urgent, or was due earlier, starts first.', other: '# jobs that are more urgent, or were due earlier, start first.' }),
+    free_slot: 'A worker starts it as soon as it has a free slot.',
+    rescue: (at: string) => `Its worker has not renewed the lease, which ended at ${at}; another one takes it over.`,
+    login_pause: (at: string) => `The provider refused the login; there is no other one before ${at}, so that the account is not locked.`,
+    rate_limit: (at: string) => `The rate limit of the provider allows the next request at ${at}.`,
+  },
+};
