@@ -24,10 +24,13 @@ string_enum! {
 }
 
 impl Status {
+    /// Those that only a newer version may change.
+    pub const FINAL: [Self; 3] = [Self::Success, Self::Failed, Self::Refunded];
+
     /// Whether only a newer version may change it.
     #[must_use]
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Success | Self::Failed | Self::Refunded)
+        Self::FINAL.contains(&self)
     }
 
     /// Maps Vima's `payment_status` or `current_status`.

@@ -114,6 +114,23 @@ impl MetricsApi {
     }
 }
 
+impl MetricsApi {
+    /// Follows the link of a row, which lists as many payments as it counts. Returns the number of links.
+    async fn follow(&self, path: &str, row: &Value) -> usize {
+        let counts = ["total_count", "count"].iter().find_map(|field| row[*field].as_u64());
+        let count = counts.unwrap_or_else(|| panic!("{path}: no count in {row}"));
+        let count = count + row["unknown_count"].as_u64().unwrap_or_default();
+        let Some(url) = row["rows_url"].as_str() else {
+            assert_eq!(count, 0, "{path}: {row}");
+            return 0;
+        };
+        let list = self.web.get(url).await;
+        let items = list["items"].as_array().map(|items| items.len() as u64);
+        assert_eq!((list["total"].as_u64(), items), (Some(count), Some(count)), "{path}: {url}");
+        1
+    }
+}
+
 /// Some fields of the rows.
 fn said(rows: &Value, fields: &[&str]) -> Value {
     let rows = rows.as_array().unwrap_or_else(|| panic!("no rows: {rows}"));

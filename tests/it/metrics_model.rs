@@ -2,7 +2,9 @@
 //! clock changes. Every response must equal a count over the raw rows with PostgreSQL's own calendar.
 
 mod history;
+mod links;
 mod oracle;
+mod values;
 
 use std::sync::Arc;
 

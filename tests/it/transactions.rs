@@ -32,14 +32,15 @@ async fn insert(pool: &PgPool, first: i64, last: i64) {
     let statement = format!(
         "INSERT INTO transactions (id, source, kind, source_id, content_hash, reference_id, client_operation_id, project,
                 merchant_id, amount, currency, status, country, utr, payment_method, user_email, user_phone, user_name,
-                created_at, updated_at, ingested_at, raw_data)
+                created_at, updated_at, ingested_at, raw_data, original_status)
          SELECT gen_random_uuid(), CASE WHEN n % 3 = 0 THEN 'payshack' ELSE 'vima' END,
                 CASE WHEN n % 20 = 0 THEN 'payout' ELSE 'payin' END, n::text, '\\x00', 'Ref-' || n, 'op_' || n,
                 'project' || n % 4, 'merchant-' || n % 7, n % 50, CASE WHEN n % 9 = 0 THEN 'BDT' ELSE 'INR' END,
                 (ARRAY['success', 'failed', 'pending', 'refunded', 'success'])[n % 5 + 1],
                 CASE WHEN n % 4 = 0 THEN NULL ELSE 'C' || n % 3 END, 400000000000 + n, 'M' || n % 6, 'U' || n || '@example.com',
                 '9198' || n, 'Name ' || n, '2026-01-10T00:00:00Z'::timestamptz + n / 3 * interval '1021 seconds',
-                CASE WHEN n % 2 = 0 THEN '2026-02-01T00:00:00Z'::timestamptz + n % 40 * interval '1 hour' END, now(), '{{}}'
+                CASE WHEN n % 2 = 0 THEN '2026-02-01T00:00:00Z'::timestamptz + n % 40 * interval '1 hour' END, now(), '{{}}',
+                (ARRAY['success', 'Success', 'fail', NULL])[n % 4 + 1]
            FROM generate_series({first}::bigint, {last}::bigint) AS n"
     );
     pool.execute(AssertSqlSafe(statement)).await.expect("the payments are new");
@@ -111,7 +112,9 @@ fn is_meant(filter: &TransactionFilter, payment: &FoundTransaction) -> bool {
     fn is_said(values: &[String], value: Option<&String>) -> bool {
         values.is_empty() || value.is_some_and(|value| values.contains(value))
     }
+    let original_status = payment.original_status.clone().unwrap_or_default();
     is_one(&filter.dimensions.sources, &payment.source)
+        && is_one(&filter.original_statuses, &original_status)
         && is_one(&filter.dimensions.kinds, &payment.kind)
         && is_one(&filter.dimensions.statuses, &payment.status)
         && is_one(&filter.dimensions.currencies, &payment.currency)
@@ -162,6 +165,13 @@ fn filters() -> Vec<TransactionFilter> {
         TransactionFilter { dimensions: MetricFilter { countries: one("C2"), ..all() }, ..none() },
         TransactionFilter { dimensions: MetricFilter { payment_methods: one("M5"), ..all() }, ..none() },
         TransactionFilter { dimensions: MetricFilter { merchant_ids: one("merchant-6"), ..all() }, ..none() },
+        TransactionFilter { original_statuses: one("fail"), ..none() },
+        TransactionFilter { original_statuses: vec!["fail".to_owned(), String::new()], ..none() },
+        TransactionFilter {
+            dimensions: MetricFilter { statuses: vec![Status::Failed], projects: one("project1"), ..all() },
+            original_statuses: one("success"),
+            ..none()
+        },
         TransactionFilter { amounts: amounts(Some(48), None), ..none() },
         TransactionFilter { amounts: amounts(Some(7), Some(7)), ..none() },
         TransactionFilter { amounts: amounts(Some(7), Some(101)), ..none() },

@@ -12,6 +12,7 @@ use super::sums;
 use crate::db::DbError;
 use crate::db::snapshot::Snapshot;
 use crate::db::transactions::filter;
+use crate::db::transactions::filter::{UNUSUAL_OUTCOME, usual_success};
 use crate::domain::metrics::amount_band;
 use crate::domain::metrics::cell::Measures;
 use crate::domain::metrics::failure_periods::{FailureClass, FailurePeriods};
@@ -20,18 +21,6 @@ use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::status::Status;
 use crate::domain::time_range::TimeRange;
 use crate::domain::transaction::Source;
-
-/// The condition of the index, as in its migration.
-const INDEXED: &str = "(status <> 'success' OR original_status IS DISTINCT FROM \
-     CASE source WHEN 'vima' THEN 'success' ELSE 'Success' END)";
-
-/// The name of successes that are not in the index.
-fn usual_success(source: Source) -> &'static str {
-    match source {
-        Source::Vima => "success",
-        Source::Payshack => "Success",
-    }
-}
 
 /// Payments of a source with the same status of the provider, in one currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +71,7 @@ pub async fn list(
                 COALESCE(sum(amount_usd), 0) AS amount_usd, count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing \
            FROM transactions WHERE created_at >= ",
     );
-    query.push_bind(range.from).push(" AND created_at < ").push_bind(range.until).push(" AND ").push(INDEXED);
+    query.push_bind(range.from).push(" AND created_at < ").push_bind(range.until).push(" AND ").push(UNUSUAL_OUTCOME);
     filter::push(&mut query, metric_filter);
     query.push(" GROUP BY 1, 2, 3, 4");
     let mut snapshot = Snapshot::open(pool).await?;
@@ -214,7 +203,7 @@ pub async fn list_failures(
     query.push_bind(boundaries.to_vec()).push(format!(
         "::timestamptz[])] AS class, {} AS member, source, original_status, currency, count(*) AS count, sum(amount) AS amount, \
          COALESCE(sum(amount_usd), 0) AS amount_usd, count(*) FILTER (WHERE amount_usd IS NULL) AS usd_missing \
-         FROM transactions WHERE status = 'failed' AND {INDEXED} AND created_at >= ",
+         FROM transactions WHERE status = 'failed' AND {UNUSUAL_OUTCOME} AND created_at >= ",
         group.member()
     ));
     query.push_bind(*from).push(" AND created_at < ").push_bind(*until);

@@ -11,6 +11,19 @@ use crate::domain::reconciliation::Projects;
 use crate::domain::status::Status;
 use crate::domain::transaction::{Kind, Source};
 
+/// The condition of the index `transactions_by_outcome`, as in its migration: all but successes with the usual name of their
+/// source.
+pub(in crate::db) const UNUSUAL_OUTCOME: &str = "(status <> 'success' OR original_status IS DISTINCT FROM \
+     CASE source WHEN 'vima' THEN 'success' ELSE 'Success' END)";
+
+/// The name of the successes of a source that are not in that index.
+pub(in crate::db) fn usual_success(source: Source) -> &'static str {
+    match source {
+        Source::Vima => "success",
+        Source::Payshack => "Success",
+    }
+}
+
 /// Adds the conditions on all columns of transactions.
 pub(in crate::db) fn push(query: &mut QueryBuilder<Postgres>, filter: &MetricFilter) {
     push_kinds(query, filter);

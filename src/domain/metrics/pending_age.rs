@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::string_enum::string_enum;
+use crate::domain::time_range::TimeRange;
 
 string_enum! {
     /// How long ago a pending payment was created.
@@ -26,6 +27,15 @@ impl PendingAge {
     #[must_use]
     pub fn boundaries(now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         Self::LIMITS.into_iter().rev().map(|limit| now - limit).collect()
+    }
+
+    /// When payments of this age were created, at `now`. The youngest may have a time that is still to come.
+    #[must_use]
+    pub fn created(self, now: DateTime<Utc>) -> TimeRange {
+        let TimeRange { from, until } = TimeRange::ALL;
+        let ends: Vec<DateTime<Utc>> = std::iter::once(from).chain(Self::boundaries(now)).chain([until]).collect();
+        let older = Self::ALL.len() - 1 - self as usize;
+        TimeRange { from: ends[older], until: ends[older + 1] }
     }
 
     /// The age of a payment after so many of [`Self::boundaries`].
@@ -55,6 +65,10 @@ mod tests {
             let created_at = now - TimeDelta::minutes(minutes);
             let passed = boundaries.partition_point(|boundary| *boundary <= created_at);
             assert_eq!(PendingAge::from_passed(passed), expected, "{minutes}");
+            for age in PendingAge::ALL {
+                let TimeRange { from, until } = age.created(now);
+                assert_eq!((from..until).contains(&created_at), age == expected, "{minutes} {age:?}");
+            }
         }
     }
 }

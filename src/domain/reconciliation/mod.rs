@@ -266,11 +266,17 @@ string_enum! {
 impl AgeBucket {
     #[must_use]
     pub fn from_days(days: u32) -> Self {
-        match days {
-            0..=1 => Self::Fresh,
-            2..=3 => Self::Days,
-            4..=7 => Self::Week,
-            8.. => Self::Older,
+        Self::ALL.into_iter().rev().find(|bucket| bucket.ages().0 <= days).unwrap_or(Self::Fresh)
+    }
+
+    /// The lowest and the highest age in days; `None` if there is no highest.
+    #[must_use]
+    pub fn ages(self) -> (u32, Option<u32>) {
+        match self {
+            Self::Fresh => (0, Some(1)),
+            Self::Days => (2, Some(3)),
+            Self::Week => (4, Some(7)),
+            Self::Older => (8, None),
         }
     }
 }

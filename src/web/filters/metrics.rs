@@ -63,6 +63,22 @@ impl MetricsQuery {
         })
     }
 
+    /// The same of payments with one of `statuses`. If the request names none of them, it stays as it is: there are no such payments.
+    pub(in crate::web) fn of_statuses(&self, statuses: &[Status]) -> Self {
+        let named: Vec<Status> = statuses.iter().copied().filter(|status| self.status.contains(status)).collect();
+        let status = match (self.status.is_empty(), named.is_empty()) {
+            (true, _) => statuses.to_vec(),
+            (false, true) => self.status.clone(),
+            (false, false) => named,
+        };
+        Self { status, ..self.clone() }
+    }
+
+    /// The same of payments with this status, whichever the request names.
+    pub(in crate::web) fn of_status(&self, status: Status) -> Self {
+        Self { status: vec![status], ..self.clone() }
+    }
+
     pub(in crate::web) fn counting(&self) -> Counting {
         self.count.unwrap_or_default()
     }

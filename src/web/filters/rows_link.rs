@@ -70,8 +70,12 @@ impl RowsLink {
     /// The same, except that they were created in `range`.
     pub(in crate::web) fn within(&self, range: TimeRange) -> Self {
         let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        let time =
-            format!("created_from={}&created_until={}{}", text(range.from), text(range.until), self.as_of(range));
+        let until = if range.until == TimeRange::ALL.until {
+            String::new()
+        } else {
+            format!("&created_until={}", text(range.until))
+        };
+        let time = format!("created_from={}{until}{}", text(range.from), self.as_of(range));
         Self { time, ..self.clone() }
     }
 
@@ -92,8 +96,10 @@ impl RowsLink {
         if !member.is_empty() {
             return self.with(name, member);
         }
-        let mut link = self.with("without", name);
+        let mut link = self.clone();
         link.filters.retain(|(known, _)| *known != name);
+        // Those without a value of another dimension may also be meant.
+        link.filters.push(("without", format!("without={name}")));
         link
     }
 
@@ -188,6 +194,10 @@ mod tests {
                 format!("/api/v1/transactions?project=a%20b&project=c&source=payshack&{days}"),
             ),
             (link.with_member("project", "").to(1), format!("/api/v1/transactions?source=vima&without=project&{days}")),
+            (
+                link.with_member("project", "").with_member("country", "").to(1),
+                format!("/api/v1/transactions?source=vima&without=project&without=country&{days}"),
+            ),
             (link.with_member("country", "IN,NP").to(1), format!("{prefix}&country=IN%2CNP&country=&{days}")),
             (
                 link.with_any("merchant_id", &["a".to_owned(), "b,c".to_owned()]).to(1),
@@ -211,7 +221,13 @@ mod tests {
 
     #[test]
     fn links_of_running_periods_end_now() {
-        let url = link("2026-01-15T10:00:00.25Z").to(1).expect("a link");
-        assert!(url.ends_with("&timezone=Asia/Kolkata&as_of=2026-01-15T10:00:01Z"), "{url}");
+        let link = link("2026-01-15T10:00:00.25Z");
+        let now = "&timezone=Asia/Kolkata&as_of=2026-01-15T10:00:01Z";
+        for (link, time) in
+            [(&link, "to_date=2026-01-15"), (&link.within(TimeRange::ALL), "created_from=1970-01-01T00:00:00Z")]
+        {
+            let url = link.to(1).expect("a link");
+            assert!(url.ends_with(&format!("{time}{now}")), "{url}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use crate::db::transactions::search::{Search, SortBy, SortOrder, TransactionFilter, has_trigrams};
 use crate::domain::access::Role;
 use crate::domain::day::{MAX_DAYS, start_of_day};
+use crate::domain::masking::PiiAccess;
 use crate::domain::metrics::amount_band::AmountRange;
 use crate::domain::metrics::counting::Counting;
 use crate::domain::metrics::local_times::LocalTimes;
@@ -31,6 +32,7 @@ string_enum! {
         Merchant = "merchant_id",
         Country = "country",
         PaymentMethod = "payment_method",
+        OriginalStatus = "original_status",
     }
 }
 
@@ -45,6 +47,9 @@ request_fields! {
         project: Vec<String>,
         /// Filter by status.
         status: Vec<Status>,
+        /// Filter by the status as the provider names it, exactly. A viewer cannot filter by a name in which personal
+        /// data is masked.
+        original_status: Vec<String>,
         /// Filter by currency (ISO 4217 code).
         currency: Vec<Currency>,
         /// Filter by the payer's country.
@@ -127,12 +132,13 @@ impl TransactionQuery {
         }
     }
 
-    fn optional_fields(&self) -> [(OptionalField, &[String]); 4] {
+    fn optional_fields(&self) -> [(OptionalField, &[String]); 5] {
         [
             (OptionalField::Project, &self.project),
             (OptionalField::Merchant, &self.merchant_id),
             (OptionalField::Country, &self.country),
             (OptionalField::PaymentMethod, &self.payment_method),
+            (OptionalField::OriginalStatus, &self.original_status),
         ]
     }
 
@@ -176,6 +182,15 @@ impl TransactionQuery {
         (self.from_date, self.to_date)
     }
 
+    /// The provider's statuses. Providers write free text into them: a viewer cannot filter by what is masked for viewers.
+    fn original_statuses(&self, pii_access: PiiAccess) -> Result<Vec<String>, Problem> {
+        let is_masked = |name: &String| pii_access.text(name.clone()) != *name;
+        if self.original_status.iter().any(is_masked) {
+            return Err(Problem::field("original_status", "could be personal data, which a viewer cannot filter by"));
+        }
+        Ok(self.values(OptionalField::OriginalStatus, &self.original_status))
+    }
+
     /// A viewer cannot search for personal data, because finding it by guessing would reveal it.
     /// `reconciled` are the projects whose payments both sources report.
     pub(in crate::web) fn filter(
@@ -188,6 +203,7 @@ impl TransactionQuery {
         let personal = caller.0.role >= Role::Operator;
         let (from, until) = self.created(zone);
         let local_times = self.local_times(zone, (from, until))?;
+        let original_statuses = self.original_statuses(caller.pii_access())?;
         let dimensions = MetricFilter {
             projects: caller.projects(&self.values(OptionalField::Project, &self.project))?,
             merchant_ids: self.values(OptionalField::Merchant, &self.merchant_id),
@@ -204,6 +220,7 @@ impl TransactionQuery {
                 Counting::Records => dimensions,
                 Counting::Payments => dimensions.without_payshack_payins(reconciled),
             },
+            original_statuses,
             amounts: AmountRange {
                 least: self.min_amount.map(|Money(amount)| amount),
                 most: self.max_amount.map(|Money(amount)| amount),

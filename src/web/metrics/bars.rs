@@ -12,6 +12,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use rust_decimal::Decimal;
 
+use super::answer::{AnswerContext, AnswerSummary, answer};
 use super::heatmap_axes::HeatmapMetric;
 use super::tally::{Tally, non_empty};
 use super::{DataAsOf, Period};
@@ -20,6 +21,7 @@ use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::percent;
 use crate::domain::string_enum::string_enum;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::{Fields, request_fields};
@@ -64,6 +66,18 @@ impl BarType {
             Self::Project | Self::Country | Self::Merchant | Self::PaymentMethod => &row.member,
         }
     }
+
+    /// The part of `link` that a bar stands for.
+    fn link(self, link: &RowsLink, label: &str) -> RowsLink {
+        match self {
+            Self::Project => link.with_member("project", label),
+            Self::Country => link.with_member("country", label),
+            Self::Merchant => link.with_member("merchant_id", label),
+            Self::PaymentMethod => link.with_member("payment_method", label),
+            Self::Status => link.with("status", label),
+            Self::Source => link.with("source", label),
+        }
+    }
 }
 
 impl Segment for BarType {
@@ -101,6 +115,8 @@ struct Bar {
     percentage: f64,
     /// Number of transactions.
     count: i64,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 /// The largest values of a dimension.
@@ -123,6 +139,8 @@ struct HorizontalBars {
     bars: Vec<Bar>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl HorizontalBars {
@@ -130,7 +148,7 @@ impl HorizontalBars {
         period: Period,
         (bar_type, metric, limit): (BarType, HeatmapMetric, u32),
         rows: &[MetricRow],
-        data_as_of: DataAsOf,
+        (data_as_of, context): (DataAsOf, &AnswerContext),
     ) -> Self {
         let whole = Tally::from_rows(rows);
         let value = |tally: &Tally| metric.value(tally, &whole);
@@ -147,6 +165,7 @@ impl HorizontalBars {
                 value: shown,
                 percentage: number.and_then(|number| percent(number, total)).unwrap_or_default(),
                 count: tally.count(),
+                rows_url: bar_type.link(&context.link, label).to(tally.count()),
             }
         };
         let currency = if whole.is_in_one_currency() { whole.currency() } else { Some("USD".to_owned()) };
@@ -158,6 +177,7 @@ impl HorizontalBars {
             currency: currency.filter(|_| metric == HeatmapMetric::Amount),
             bars: bars.iter().take(limit as usize).map(bar).collect(),
             data_as_of,
+            summary: context.summary_of(&whole),
         }
     }
 }
@@ -183,20 +203,18 @@ impl BarsApi {
     ) -> Result<Json<HorizontalBars>, Fails> {
         let (bar_type, metric) = (bar_type.0, bars.0.metric.unwrap_or(HeatmapMetric::Amount));
         let days = query.0.days(&state)?;
-        let whole = MetricQuery::new(
-            query.0.filter(state.reconciled_projects(), &caller)?,
-            TimeBuckets::one(days.time_range()),
-        );
-        let answer = state.metrics.query(&bar_type.query(whole)).await?;
+        let by_type = |filter| bar_type.query(MetricQuery::new(filter, TimeBuckets::one(days.time_range())));
+        let (answer, context) = answer(&state, &caller, &query.0, CountedTime::Days(days), by_type).await?;
         let shown = (bar_type, metric, bars.0.limit.unwrap_or(DEFAULT_LIMIT));
-        Ok(Json(HorizontalBars::new(days.into(), shown, &answer.rows, answer.as_of.into())))
+        Ok(Json(HorizontalBars::new(days.into(), shown, &answer.rows, (answer.as_of.into(), &context))))
     }
 }
 
 impl Example for HorizontalBars {
     fn example() -> Self {
         let shown = (BarType::Project, HeatmapMetric::Amount, DEFAULT_LIMIT);
-        Self::new(Period::example(), shown, &[MetricRow::example()], DataAsOf::example())
+        let about = (DataAsOf::example(), &AnswerContext::example());
+        Self::new(Period::example(), shown, &[MetricRow::example()], about)
     }
 }
 
@@ -221,7 +239,8 @@ mod tests {
             row("b", Status::Success, 2, 300),
             row("", Status::Success, 2, 100),
         ];
-        HorizontalBars::new(Period::example(), (BarType::Project, metric, limit), &rows, DataAsOf::example())
+        let about = (DataAsOf::example(), &AnswerContext::example());
+        HorizontalBars::new(Period::example(), (BarType::Project, metric, limit), &rows, about)
     }
 
     #[test]

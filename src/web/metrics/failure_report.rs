@@ -8,18 +8,23 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 use rust_decimal::Decimal;
 
+use super::answer::{AnswerContext, AnswerSummary};
+use super::currency_metrics::CurrencyMetrics;
+use super::shown_status::ShownStatus;
 use super::tally::Tally;
 use super::{DataAsOf, Interval, Period};
 use crate::db::metrics::original_statuses::{FailureGroup, FailureRow};
 use crate::domain::day::DayRange;
+use crate::domain::masking::PiiAccess;
 use crate::domain::metrics::amount_band::AmountBand;
 use crate::domain::metrics::failure_periods::FailurePeriods;
-use crate::domain::metrics::query::{MetricRow, payment_count};
+use crate::domain::metrics::query::{Depth, MetricRow, payment_count};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::{percent, percent_change};
 use crate::domain::status::Status;
 use crate::domain::string_enum::string_enum;
 use crate::domain::transaction::Source;
+use crate::web::filters::rows_link::RowsLink;
 use crate::web::http::openapi::{EXAMPLE_DAY, EXAMPLE_TIME};
 use crate::web::http::schema::{Money, Usd, named_enum};
 
@@ -48,12 +53,27 @@ impl FailureDimension {
 
     /// The name of a group in the response.
     fn label(self, group: &str) -> String {
-        let band = || AmountBand::all().find(|band| band.as_str() == group);
         match self {
-            Self::AmountBand => band().map_or_else(|| group.to_owned(), |band| band.label().to_owned()),
+            Self::AmountBand => band(group).map_or_else(|| group.to_owned(), |band| band.label().to_owned()),
             Self::Project | Self::PaymentMethod | Self::Hour => group.to_owned(),
         }
     }
+
+    /// The part of `link` that a group stands for. Every payment has an amount and an hour.
+    fn link(self, link: &RowsLink, group: Option<&str>) -> RowsLink {
+        let group = group.unwrap_or_default();
+        match self {
+            Self::Project => link.with_member("project", group),
+            Self::PaymentMethod => link.with_member("payment_method", group),
+            Self::AmountBand => band(group).map_or_else(|| link.clone(), |band| link.with_amounts(band.range())),
+            Self::Hour => link.with("hour", group),
+        }
+    }
+}
+
+/// The band with this name in the database.
+fn band(name: &str) -> Option<AmountBand> {
+    AmountBand::all().find(|band| band.as_str() == name)
 }
 
 /// Failures of a group that have the same status of the provider.
@@ -86,6 +106,11 @@ struct Failure {
     usual_count: f64,
     /// Change against the usual number, in percent; null if that is 0.
     usual_change_percent: Option<f64>,
+    /// The sums by currency.
+    by_currency: Vec<CurrencyMetrics>,
+    /// The path and query of the list of these failures; null if there are none, and for a viewer if personal data is masked in
+    /// the status.
+    rows_url: Option<String>,
 }
 
 /// Failures, compared with the previous period and with what is usual.
@@ -118,14 +143,18 @@ pub(super) struct MetricsFailures {
     failures: Vec<Failure>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    /// Of the failures, without those of the previous period.
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
-/// The rows of one item of the response, which differ in their currency.
+/// The rows of one item of the response, which differ in their currency, or in what is masked.
 #[derive(Default)]
 struct Sums {
     tally: Tally,
     previous: i64,
     usual: f64,
+    has_masked_name: bool,
 }
 
 impl Sums {
@@ -147,21 +176,36 @@ impl Sums {
     }
 }
 
-type ItemKey<'rows> = (Option<&'rows str>, Source, Option<&'rows str>);
+type ItemKey<'rows> = (Option<&'rows str>, Source, Option<String>);
 
-impl MetricsFailures {
+/// What a response depends on besides the rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FailureReport<'a> {
+    pub(super) by: FailureDimension,
+    pub(super) periods: &'a FailurePeriods,
+    pub(super) pii_access: PiiAccess,
+    /// Of the failures of the current period.
+    pub(super) context: &'a AnswerContext,
+}
+
+impl FailureReport<'_> {
     /// `all` are the transactions of any status.
-    pub(super) fn new(
-        (period, by): (Period, FailureDimension),
-        periods: &FailurePeriods,
+    pub(super) fn response(
+        self,
+        period: Period,
         (rows, all): (&[FailureRow], &[MetricRow]),
         data_as_of: DataAsOf,
-    ) -> Self {
+    ) -> MetricsFailures {
         let (mut items, mut groups) = (BTreeMap::<ItemKey<'_>, Sums>::new(), BTreeMap::<Option<&str>, i64>::new());
         for row in rows {
-            items.entry((row.group.as_deref(), row.source, row.original_status.as_deref())).or_default().add(row);
+            let ShownStatus { name, is_masked } = ShownStatus::new(row.original_status.as_deref(), self.pii_access);
+            let sums = items.entry((row.group.as_deref(), row.source, name)).or_default();
+            sums.add(row);
+            sums.has_masked_name |= is_masked;
             *groups.entry(row.group.as_deref()).or_default() += row.measures.count;
         }
+        let mut whole = Tally::default();
+        items.values().for_each(|sums| whole.merge(&sums.tally));
         let failed_count: i64 = groups.values().sum();
         let previous_failed_count: i64 = items.values().map(|sums| sums.previous).sum();
         let total = |bucket| payment_count(all.iter().filter(|row| row.bucket == bucket));
@@ -169,15 +213,18 @@ impl MetricsFailures {
         let usual_failed_count = items.values().map(|sums| sums.usual).sum();
         let mut failures: Vec<Failure> = items
             .into_iter()
-            .map(|(key, sums)| failure(key, by, &sums, (failed_count, groups.get(&key.0).copied().unwrap_or_default())))
+            .map(|(key, sums)| {
+                let of_group = groups.get(&key.0).copied().unwrap_or_default();
+                self.failure(key, &sums, (failed_count, of_group))
+            })
             .collect();
         failures.sort_by_key(|item| Reverse((item.count, item.previous_count)));
-        Self {
+        MetricsFailures {
             period,
-            by,
-            current: periods.compared.current.into(),
-            previous: periods.compared.previous.into(),
-            usual: periods.baseline.into(),
+            by: self.by,
+            current: self.periods.compared.current.into(),
+            previous: self.periods.compared.previous.into(),
+            usual: self.periods.baseline.into(),
             total_count,
             failed_count,
             failure_rate: percent(failed_count.into(), total_count.into()),
@@ -186,28 +233,33 @@ impl MetricsFailures {
             usual_failed_count: rounded(usual_failed_count),
             failures,
             data_as_of,
+            summary: self.context.summary_of(&whole),
         }
     }
-}
 
-fn failure(key: ItemKey<'_>, by: FailureDimension, sums: &Sums, (all, of_group): (i64, i64)) -> Failure {
-    let (group, source, original_status) = key;
-    let total = sums.tally.total();
-    let count = Decimal::from(total.count);
-    Failure {
-        group: group.map(|group| by.label(group)),
-        source,
-        original_status: original_status.map(str::to_owned),
-        count: total.count,
-        percentage_of_total: percent(count, all.into()),
-        percentage_of_group: percent(count, of_group.into()),
-        currency: sums.tally.currency(),
-        amount: sums.tally.money(total.amount),
-        amount_usd: Usd(total.amount_usd),
-        previous_count: sums.previous,
-        count_change_percent: percent_change(count, sums.previous.into()),
-        usual_count: rounded(sums.usual),
-        usual_change_percent: Decimal::try_from(sums.usual).ok().and_then(|usual| percent_change(count, usual)),
+    fn failure(self, key: ItemKey<'_>, sums: &Sums, (all, of_group): (i64, i64)) -> Failure {
+        let (group, source, original_status) = key;
+        let total = sums.tally.total();
+        let count = Decimal::from(total.count);
+        let link = self.by.link(&self.context.link, group).with("source", source.as_str());
+        let link = link.with_member("original_status", original_status.as_deref().unwrap_or_default());
+        Failure {
+            group: group.map(|group| self.by.label(group)),
+            source,
+            original_status,
+            count: total.count,
+            percentage_of_total: percent(count, all.into()),
+            percentage_of_group: percent(count, of_group.into()),
+            currency: sums.tally.currency(),
+            amount: sums.tally.money(total.amount),
+            amount_usd: Usd(total.amount_usd),
+            previous_count: sums.previous,
+            count_change_percent: percent_change(count, sums.previous.into()),
+            usual_count: rounded(sums.usual),
+            usual_change_percent: Decimal::try_from(sums.usual).ok().and_then(|usual| percent_change(count, usual)),
+            by_currency: CurrencyMetrics::list(&sums.tally, Depth::Amounts),
+            rows_url: link.to(total.count).filter(|_| !sums.has_masked_name),
+        }
     }
 }
 
@@ -238,7 +290,13 @@ impl Example for MetricsFailures {
             row
         });
         let rows = [row("fail", 80, 96.0), row("failed", 100, 110.5)];
-        Self::new((Period::example(), FailureDimension::Project), &periods, (&rows, &all), DataAsOf::example())
+        let report = FailureReport {
+            by: FailureDimension::Project,
+            periods: &periods,
+            pii_access: PiiAccess::Full,
+            context: &AnswerContext::example(),
+        };
+        report.response(Period::example(), (&rows, &all), DataAsOf::example())
     }
 }
 
@@ -265,7 +323,9 @@ mod tests {
         let periods = FailurePeriods::new(DayRange::single(EXAMPLE_DAY, chrono_tz::UTC), EXAMPLE_TIME, false);
         let mut all = MetricRow { bucket: TimeBuckets::LATER, ..MetricRow::example() };
         all.measures.count = 40;
-        MetricsFailures::new((Period::example(), by), &periods, (rows, &[all]), DataAsOf::example())
+        let context = AnswerContext::example();
+        let report = FailureReport { by, periods: &periods, pii_access: PiiAccess::Masked, context: &context };
+        report.response(Period::example(), (rows, &[all]), DataAsOf::example())
     }
 
     #[test]
@@ -307,5 +367,20 @@ mod tests {
     fn ranges_of_amounts_have_their_labels() {
         let response = response(FailureDimension::AmountBand, &[row(Some("3"), "fail", "INR", (1, 0, 0.0))]);
         assert_eq!(response.failures[0].group.as_deref(), Some("1000-5000"));
+        let url = response.failures[0].rows_url.as_deref().expect("a link");
+        assert!(url.contains("&min_amount=1000.00&amount_below=5000.00&source=vima&original_status=fail&"), "{url}");
+    }
+
+    #[test]
+    fn masked_statuses_have_no_link() {
+        let names = ["blocked 9198765432", "blocked 9198765433", "blocked"];
+        let rows = names.map(|name| row(None, name, "INR", (1, 0, 0.0)));
+        let response = response(FailureDimension::Project, &rows);
+        let shown: Vec<_> = response
+            .failures
+            .iter()
+            .map(|item| (item.original_status.as_deref(), item.count, item.rows_url.is_some()))
+            .collect();
+        assert_eq!(shown, [(Some("blocked ***"), 2, false), (Some("blocked"), 1, true)]);
     }
 }

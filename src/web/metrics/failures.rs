@@ -7,12 +7,15 @@ use poem::Request;
 use poem::web::Data;
 use poem_openapi::OpenApi;
 
+use super::answer::context;
 use super::check_length;
-use super::failure_report::{FailureDimension, MetricsFailures};
+use super::failure_report::{FailureDimension, FailureReport, MetricsFailures};
 use crate::db::metrics::original_statuses::list_failures;
 use crate::domain::metrics::failure_periods::FailurePeriods;
-use crate::domain::metrics::query::MetricQuery;
+use crate::domain::metrics::query::{Depth, MetricQuery};
+use crate::domain::status::Status;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::CountedTime;
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
@@ -57,15 +60,17 @@ impl FailuresApi {
         let periods = FailurePeriods::new(days, state.clock.now(), by == FailureDimension::Hour);
         let metrics = state.metrics.current().await?;
         let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), periods.buckets.clone()));
-        let version = CacheVersion::of_period(data_version, metrics.as_of(), days, periods.compared.current.until);
+        let current = periods.compared.current;
+        let time = if current == days.time_range() { CountedTime::Days(days) } else { CountedTime::Instants(current) };
+        let failed = query.0.of_status(Status::Failed);
+        let context = context(&state, &caller, (&metrics, &failed), time, Depth::Amounts).await?;
+        let version =
+            CacheVersion::of_period(data_version, metrics.as_of(), days, current.until).with(context.version());
         // On the heap, because the future of every request would otherwise contain it.
         let response = Box::pin(async {
-            let (mut rows, all) = list_failures(&state.pool, &filter, (&periods, by.group())).await?;
-            for row in &mut rows {
-                // Providers write free text into it.
-                row.original_status = row.original_status.take().map(|name| caller.pii_access().text(name));
-            }
-            Ok(MetricsFailures::new((days.into(), by), &periods, (&rows, &all), metrics.as_of().into()))
+            let (rows, all) = list_failures(&state.pool, &filter, (&periods, by.group())).await?;
+            let report = FailureReport { by, periods: &periods, pii_access: caller.pii_access(), context: &context };
+            Ok(report.response(days.into(), (&rows, &all), metrics.as_of().into()))
         });
         state.responses.get_or_insert((request.uri(), &caller.0), version, response).await
     }

@@ -7,16 +7,20 @@ use poem::web::Data;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
+use super::answer::{AnswerContext, AnswerSummary, context};
 use super::{DataAsOf, Period, check_length};
 use crate::db::metrics::final_times::{FinalTimeGroup, FinalTimes, list};
-use crate::domain::metrics::query::MetricQuery;
+use crate::domain::metrics::query::{Depth, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
+use crate::domain::status::Status;
 use crate::domain::string_enum::string_enum;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::fields::request_fields;
 use crate::web::http::openapi::Tag;
+use crate::web::http::problem::Problem;
 use crate::web::http::query::Query;
 use crate::web::http::response_cache::{CacheVersion, CachedJson};
 use crate::web::http::schema::named_enum;
@@ -44,6 +48,11 @@ impl FinalTimeDimension {
             Self::PaymentMethod => FinalTimeGroup::PaymentMethod,
         }
     }
+
+    /// The part of `link` that a group stands for.
+    fn link(self, link: &RowsLink, group: Option<&str>) -> RowsLink {
+        link.with_member(self.as_str(), group.unwrap_or_default())
+    }
 }
 
 request_fields! {
@@ -68,12 +77,16 @@ struct FinalTime {
     p50_seconds: Option<f64>,
     /// The time within which 95 percent of the transactions were final, in seconds; null without transactions.
     p95_seconds: Option<f64>,
+    /// The path and query of the list of these transactions, also of those whose time is not known; null if there are none.
+    rows_url: Option<String>,
 }
 
-impl From<FinalTimes> for FinalTime {
-    fn from(times: FinalTimes) -> Self {
+impl FinalTime {
+    /// `link` leads to the transactions of the group.
+    fn new(times: FinalTimes, link: &RowsLink) -> Self {
         let FinalTimes { group_name, count, unknown_count, p50, p95, .. } = times;
-        Self { group: group_name, count, unknown_count, p50_seconds: p50, p95_seconds: p95 }
+        let rows_url = link.to(count + unknown_count);
+        Self { group: group_name, count, unknown_count, p50_seconds: p50, p95_seconds: p95, rows_url }
     }
 }
 
@@ -91,15 +104,35 @@ struct MetricsTimeToFinal {
     groups: Vec<FinalTime>,
     /// Up to when each source has been synced.
     data_as_of: DataAsOf,
+    #[oai(flatten)]
+    summary: AnswerSummary,
 }
 
 impl MetricsTimeToFinal {
-    fn new((period, by): (Period, FinalTimeDimension), times: Vec<FinalTimes>, data_as_of: DataAsOf) -> Self {
+    /// `rows` are the sums of the transactions, also of those that are not final.
+    fn new(
+        (period, by): (Period, FinalTimeDimension),
+        (times, rows): (Vec<FinalTimes>, &[MetricRow]),
+        data_as_of: DataAsOf,
+        context: &AnswerContext,
+    ) -> Self {
         let (total, groups): (Vec<_>, Vec<_>) = times.into_iter().partition(|times| times.is_total);
-        let none = FinalTime { group: None, count: 0, unknown_count: 0, p50_seconds: None, p95_seconds: None };
-        let mut groups: Vec<FinalTime> = groups.into_iter().map(FinalTime::from).collect();
+        let none =
+            FinalTime { group: None, count: 0, unknown_count: 0, p50_seconds: None, p95_seconds: None, rows_url: None };
+        let group = |times: FinalTimes| {
+            let link = by.link(&context.link, times.group_name.as_deref());
+            FinalTime::new(times, &link)
+        };
+        let mut groups: Vec<FinalTime> = groups.into_iter().map(group).collect();
         groups.sort_by_key(|times| std::cmp::Reverse(times.count));
-        Self { period, by, total: total.into_iter().next().map_or(none, FinalTime::from), groups, data_as_of }
+        Self {
+            period,
+            by,
+            total: total.into_iter().next().map_or(none, |times| FinalTime::new(times, &context.link)),
+            groups,
+            data_as_of,
+            summary: context.summary(rows.iter().filter(|row| row.status.is_final())),
+        }
     }
 }
 
@@ -126,12 +159,18 @@ impl FinalTimesApi {
         let (filter, by) = (query.0.filter(state.reconciled_projects(), &caller)?, times.0.by.unwrap_or_default());
         let metrics = state.metrics.current().await?;
         let range = days.time_range();
-        let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), TimeBuckets::one(range)));
-        let version = CacheVersion::of_period(data_version, metrics.as_of(), days, range.until);
-        let response = async {
-            let times = list(&state.pool, &filter, range, by.group()).await?;
-            Ok(MetricsTimeToFinal::new((days.into(), by), times, metrics.as_of().into()))
-        };
+        let sums = MetricQuery::new(filter.clone(), TimeBuckets::one(range));
+        let of_final = query.0.of_statuses(&Status::FINAL);
+        let context = context(&state, &caller, (&metrics, &of_final), CountedTime::Days(days), Depth::Amounts).await?;
+        let version = CacheVersion::of_period(metrics.data_version(&sums), metrics.as_of(), days, range.until)
+            .with(context.version());
+        // On the heap, because the future of every request would otherwise contain it.
+        let response = Box::pin(async {
+            let times = async { Ok::<_, Problem>(list(&state.pool, &filter, range, by.group()).await?) };
+            let sums = async { Ok::<_, Problem>(metrics.query(&sums).await?) };
+            let (times, sums) = tokio::try_join!(times, sums)?;
+            Ok(MetricsTimeToFinal::new((days.into(), by), (times, &sums.rows), metrics.as_of().into(), &context))
+        });
         state.responses.get_or_insert((request.uri(), &caller.0), version, response).await
     }
 }
@@ -147,7 +186,9 @@ impl Example for MetricsTimeToFinal {
             p95: Some(613.25),
         };
         let times = vec![times(true, None), times(false, Some("vima"))];
-        Self::new((Period::example(), FinalTimeDimension::Source), times, DataAsOf::example())
+        let example = (Period::example(), FinalTimeDimension::Source);
+        let rows = [MetricRow::example()];
+        Self::new(example, (times, &rows), DataAsOf::example(), &AnswerContext::example())
     }
 }
 

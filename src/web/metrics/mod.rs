@@ -24,6 +24,7 @@ mod original_statuses;
 mod overview;
 mod pending;
 mod projects;
+mod shown_status;
 mod tally;
 mod trends;
 

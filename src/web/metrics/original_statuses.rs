@@ -9,10 +9,13 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::answer::{AnswerContext, AnswerSummary, context};
+use super::currency_metrics::CurrencyMetrics;
 use super::failures::MAX_DAYS;
+use super::shown_status::ShownStatus;
 use super::tally::Tally;
 use super::{DataAsOf, Period, check_length};
 use crate::db::metrics::original_statuses::{OriginalStatusRow, list};
+use crate::domain::masking::PiiAccess;
 use crate::domain::metrics::query::{Depth, MetricQuery, MetricRow};
 use crate::domain::metrics::time_buckets::TimeBuckets;
 use crate::domain::rate::percent;
@@ -51,6 +54,17 @@ struct OriginalStatusMetrics {
     amount_usd: Usd,
     /// Number of transactions without an exchange rate.
     usd_missing_count: i64,
+    /// The sums by currency.
+    by_currency: Vec<CurrencyMetrics>,
+    /// The path and query of the list of these transactions; null for a viewer if personal data is masked in the name.
+    rows_url: Option<String>,
+}
+
+/// The rows of one item of the response, which differ in their currency, or in what is masked.
+#[derive(Default)]
+struct Sums {
+    tally: Tally,
+    has_masked_name: bool,
 }
 
 /// Metrics by the providers' statuses.
@@ -70,8 +84,13 @@ struct MetricsByOriginalStatus {
 }
 
 impl MetricsByOriginalStatus {
-    fn new(period: Period, rows: &[OriginalStatusRow], data_as_of: DataAsOf, context: &AnswerContext) -> Self {
-        let mut tallies: BTreeMap<(Source, Option<&str>, Status), Tally> = BTreeMap::new();
+    fn new(
+        period: Period,
+        (rows, pii_access): (&[OriginalStatusRow], PiiAccess),
+        data_as_of: DataAsOf,
+        context: &AnswerContext,
+    ) -> Self {
+        let mut items: BTreeMap<(Source, Option<String>, Status), Sums> = BTreeMap::new();
         let mut of_status: BTreeMap<Status, i64> = BTreeMap::new();
         let mut whole = Tally::default();
         for row in rows {
@@ -85,18 +104,23 @@ impl MetricsByOriginalStatus {
             };
             let tally = Tally::from_rows([&metric_row]);
             whole.merge(&tally);
-            tallies.entry((row.source, row.original_status.as_deref(), row.status)).or_default().merge(&tally);
+            let ShownStatus { name, is_masked } = ShownStatus::new(row.original_status.as_deref(), pii_access);
+            let sums = items.entry((row.source, name, row.status)).or_default();
+            sums.tally.merge(&tally);
+            sums.has_masked_name |= is_masked;
             *of_status.entry(row.status).or_default() += row.measures.count;
         }
         let total_count: i64 = of_status.values().sum();
-        let mut statuses: Vec<OriginalStatusMetrics> = tallies
+        let mut statuses: Vec<OriginalStatusMetrics> = items
             .into_iter()
-            .map(|((source, original_status, status), tally)| {
+            .map(|((source, original_status, status), Sums { tally, has_masked_name })| {
                 let total = tally.total();
                 let same_status = of_status.get(&status).copied().unwrap_or_default();
+                let link = context.link.with("source", source.as_str()).with("status", status.as_str());
+                let link = link.with_member("original_status", original_status.as_deref().unwrap_or_default());
                 OriginalStatusMetrics {
                     source,
-                    original_status: original_status.map(str::to_owned),
+                    original_status,
                     status,
                     count: total.count,
                     percentage_of_total: percent(total.count.into(), total_count.into()),
@@ -105,6 +129,8 @@ impl MetricsByOriginalStatus {
                     amount: tally.money(total.amount),
                     amount_usd: Usd(total.amount_usd),
                     usd_missing_count: total.usd_missing,
+                    by_currency: CurrencyMetrics::list(&tally, Depth::Amounts),
+                    rows_url: link.to(total.count).filter(|_| !has_masked_name),
                 }
             })
             .collect();
@@ -139,12 +165,9 @@ impl OriginalStatusesApi {
         let version = CacheVersion::of_period(data_version, metrics.as_of(), days, range.until).with(context.version());
         // On the heap, because the future of every request would otherwise contain it.
         let response = Box::pin(async {
-            let mut rows = list(&state.pool, &filter, range).await?;
-            for row in &mut rows {
-                // Providers write free text into it.
-                row.original_status = row.original_status.take().map(|name| caller.pii_access().text(name));
-            }
-            Ok(MetricsByOriginalStatus::new(days.into(), &rows, metrics.as_of().into(), &context))
+            let rows = list(&state.pool, &filter, range).await?;
+            let shown = (&rows[..], caller.pii_access());
+            Ok(MetricsByOriginalStatus::new(days.into(), shown, metrics.as_of().into(), &context))
         });
         state.responses.get_or_insert((request.uri(), &caller.0), version, response).await
     }
@@ -160,7 +183,7 @@ impl Example for MetricsByOriginalStatus {
             measures: MetricRow::example().measures,
         };
         let rows = [row("success", Status::Success), row("user_input_required", Status::Pending)];
-        Self::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example())
+        Self::new(Period::example(), (&rows, PiiAccess::Full), DataAsOf::example(), &AnswerContext::example())
     }
 }
 
@@ -169,23 +192,30 @@ mod tests {
     use super::*;
     use crate::domain::metrics::cell::Measures;
 
-    #[test]
-    fn statuses_have_their_share_and_no_sum_of_several_currencies() {
-        let row = |source, original: Option<&str>, status, currency: &str, count: i64| OriginalStatusRow {
+    fn row(source: Source, original: Option<&str>, status: Status, currency: &str, count: i64) -> OriginalStatusRow {
+        OriginalStatusRow {
             source,
             original_status: original.map(str::to_owned),
             status,
             currency: currency.to_owned(),
             measures: Measures { count, amount: (count * 10).into(), ..Measures::default() },
-        };
+        }
+    }
+
+    fn response(rows: &[OriginalStatusRow], pii_access: PiiAccess) -> MetricsByOriginalStatus {
+        let context = AnswerContext::example();
+        MetricsByOriginalStatus::new(Period::example(), (rows, pii_access), DataAsOf::example(), &context)
+    }
+
+    #[test]
+    fn statuses_have_their_share_and_no_sum_of_several_currencies() {
         let rows = [
             row(Source::Vima, Some("fail"), Status::Failed, "INR", 1),
             row(Source::Vima, Some("fail"), Status::Failed, "EUR", 2),
             row(Source::Payshack, Some("Tampered"), Status::Failed, "INR", 1),
             row(Source::Vima, None, Status::Unknown, "INR", 4),
         ];
-        let response =
-            MetricsByOriginalStatus::new(Period::example(), &rows, DataAsOf::example(), &AnswerContext::example());
+        let response = response(&rows, PiiAccess::Full);
         let shown: Vec<_> = response
             .statuses
             .iter()
@@ -203,5 +233,21 @@ mod tests {
         );
         assert_eq!((response.statuses[1].amount, response.statuses[1].currency.as_deref()), (None, None));
         assert_eq!(response.statuses[2].amount, Some(Money(10.into())));
+    }
+
+    #[test]
+    fn masked_statuses_have_no_link_and_are_added_up() {
+        let rows = ["blocked 9198765432", "blocked 9198765433", "fail"]
+            .map(|name| row(Source::Vima, Some(name), Status::Failed, "INR", 1));
+        let shown = |pii_access| -> Vec<(Option<String>, i64, bool)> {
+            let statuses = response(&rows, pii_access).statuses.into_iter();
+            statuses.map(|item| (item.original_status, item.count, item.rows_url.is_some())).collect()
+        };
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!(
+            shown(PiiAccess::Full),
+            [(name("blocked 9198765432"), 1, true), (name("blocked 9198765433"), 1, true), (name("fail"), 1, true)]
+        );
+        assert_eq!(shown(PiiAccess::Masked), [(name("blocked ***"), 2, false), (name("fail"), 1, true)]);
     }
 }

@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use super::DataAsOf;
+use super::currency_metrics::CurrencyMetrics;
 use super::tally::{Tally, non_empty};
 use crate::db::metrics::pending::{PendingPayments, list};
 use crate::domain::metrics::pending_age::PendingAge;
-use crate::domain::metrics::query::MetricRow;
+use crate::domain::metrics::query::{Depth, MetricRow};
 use crate::domain::status::Status;
+use crate::domain::time_range::TimeRange;
 use crate::domain::transaction::Source;
 use crate::web::filters::metrics::MetricsQuery;
+use crate::web::filters::rows_link::{CountedTime, RowsLink};
 use crate::web::http::auth::Caller;
 use crate::web::http::fails::Fails;
 use crate::web::http::openapi::{EXAMPLE_TIME, Tag};
@@ -34,6 +38,8 @@ struct AgedTransactions {
     amount: Option<Money>,
     /// Sum of the amounts in US dollars, without transactions that have no exchange rate.
     amount_usd: Usd,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 /// The pending transactions of a group.
@@ -53,10 +59,15 @@ struct PendingGroup {
     oldest_at: Option<Time>,
     /// Every age, the youngest first.
     ages: Vec<AgedTransactions>,
+    /// The sums by currency.
+    by_currency: Vec<CurrencyMetrics>,
+    /// The path and query of the list of these transactions; null if there are none.
+    rows_url: Option<String>,
 }
 
 impl PendingGroup {
-    fn new(payments: &[&PendingPayments]) -> Self {
+    /// `link` leads to the payments of the group, whose ages were measured at `now`.
+    fn new(payments: &[&PendingPayments], link: &RowsLink, now: DateTime<Utc>) -> Self {
         let whole = Tally::from_rows(payments.iter().map(|payments| &payments.row));
         let total = whole.total();
         let ages = PendingAge::ALL.into_iter().map(|age| {
@@ -67,6 +78,7 @@ impl PendingGroup {
                 count: sums.count,
                 amount: whole.money(sums.amount),
                 amount_usd: Usd(sums.amount_usd),
+                rows_url: link.within(age.created(now)).to(sums.count),
             }
         });
         Self {
@@ -77,6 +89,8 @@ impl PendingGroup {
             usd_missing_count: total.usd_missing,
             oldest_at: payments.iter().map(|payments| payments.oldest).min().map(Time),
             ages: ages.collect(),
+            by_currency: CurrencyMetrics::list(&whole, Depth::Amounts),
+            rows_url: link.to(total.count),
         }
     }
 }
@@ -116,7 +130,8 @@ struct MetricsPendingAge {
 }
 
 impl MetricsPendingAge {
-    fn new(at: Time, payments: &[PendingPayments], data_as_of: DataAsOf) -> Self {
+    /// `link` leads to all of the payments.
+    fn new(at: DateTime<Utc>, payments: &[PendingPayments], data_as_of: DataAsOf, link: &RowsLink) -> Self {
         let mut sources: BTreeMap<Source, Vec<&PendingPayments>> = BTreeMap::new();
         let mut projects: BTreeMap<&str, Vec<&PendingPayments>> = BTreeMap::new();
         for payments in payments {
@@ -127,17 +142,17 @@ impl MetricsPendingAge {
         }
         let of_source = |(source, payments): (Source, Vec<&PendingPayments>)| PendingOfSource {
             source,
-            group: PendingGroup::new(&payments),
+            group: PendingGroup::new(&payments, &link.with("source", source.as_str()), at),
         };
         let of_project = |(project, payments): (&str, Vec<&PendingPayments>)| PendingOfProject {
             project: non_empty(project),
-            group: PendingGroup::new(&payments),
+            group: PendingGroup::new(&payments, &link.with_member("project", project), at),
         };
         let mut projects: Vec<PendingOfProject> = projects.into_iter().map(of_project).collect();
         projects.sort_by_key(|project| std::cmp::Reverse(project.group.total_count));
         Self {
-            at,
-            total: PendingGroup::new(&payments.iter().collect::<Vec<_>>()),
+            at: Time(at),
+            total: PendingGroup::new(&payments.iter().collect::<Vec<_>>(), link, at),
             sources: sources.into_iter().map(of_source).collect(),
             projects,
             data_as_of,
@@ -164,7 +179,9 @@ impl PendingApi {
         let as_of = state.metrics.current().await?.as_of();
         let now = state.clock.now();
         let payments = list(&state.pool, &filter, now).await?;
-        Ok(Json(MetricsPendingAge::new(Time(now), &payments, as_of.into())))
+        let pending = query.0.of_statuses(&[Status::Pending, Status::Processing]);
+        let link = pending.rows_link(&state, CountedTime::Instants(TimeRange::ALL));
+        Ok(Json(MetricsPendingAge::new(now, &payments, as_of.into(), &link)))
     }
 }
 
@@ -173,10 +190,17 @@ fn example_payments(age: PendingAge, project: &str) -> PendingPayments {
     PendingPayments { age, row, oldest: EXAMPLE_TIME }
 }
 
+fn example_link(now: DateTime<Utc>) -> RowsLink {
+    let statuses = [Status::Pending, Status::Processing].map(|status| status.as_str().to_owned());
+    let time = CountedTime::Instants(TimeRange::ALL);
+    RowsLink::new([("status", statuses.to_vec())], (time, chrono_tz::Asia::Kolkata), now)
+}
+
 impl Example for MetricsPendingAge {
     fn example() -> Self {
         let payments = [example_payments(PendingAge::Under1Hour, "monetix")];
-        Self::new(Time(EXAMPLE_TIME + chrono::TimeDelta::minutes(40)), &payments, DataAsOf::example())
+        let now = EXAMPLE_TIME + TimeDelta::minutes(40);
+        Self::new(now, &payments, DataAsOf::example(), &example_link(now))
     }
 }
 
@@ -191,13 +215,14 @@ mod tests {
         let mut other = example_payments(PendingAge::Older, "");
         other.row.source = Some(Source::Payshack);
         other.row.currency = "EUR".to_owned();
-        other.oldest = EXAMPLE_TIME - chrono::TimeDelta::days(9);
+        other.oldest = EXAMPLE_TIME - TimeDelta::days(9);
         let payments = [example_payments(PendingAge::Under1Hour, "a"), example_payments(PendingAge::Older, "a"), other];
-        let response = MetricsPendingAge::new(Time(EXAMPLE_TIME), &payments, DataAsOf::example());
+        let response =
+            MetricsPendingAge::new(EXAMPLE_TIME, &payments, DataAsOf::example(), &example_link(EXAMPLE_TIME));
         let counts = |group: &PendingGroup| -> Vec<i64> { group.ages.iter().map(|age| age.count).collect() };
         assert_eq!((response.total.total_count, counts(&response.total)), (360, vec![0, 120, 0, 0, 0, 240]));
         assert_eq!((response.total.total_amount, response.total.currency.as_deref()), (None, None));
-        assert_eq!(response.total.oldest_at, Some(Time(EXAMPLE_TIME - chrono::TimeDelta::days(9))));
+        assert_eq!(response.total.oldest_at, Some(Time(EXAMPLE_TIME - TimeDelta::days(9))));
         let [a, none] = &response.projects[..] else { panic!("{:?}", response.projects) };
         assert_eq!(
             (a.project.as_deref(), a.group.total_count, a.group.currency.as_deref()),

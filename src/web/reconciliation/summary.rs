@@ -13,7 +13,7 @@ use super::day_figures::DayFigures;
 use super::figures::ResultsUrls;
 use super::open_discrepancies::OpenDiscrepancies;
 use super::runs::example_figures;
-use crate::db::reconciliation::open_discrepancies::sum_unresolved;
+use crate::db::reconciliation::open_discrepancies;
 use crate::db::reconciliation::runs::{self, ReconciliationRun};
 use crate::domain::day::{day_before, day_of};
 use crate::domain::reconciliation::RunStatus;
@@ -116,6 +116,15 @@ impl From<SummaryParts<'_>> for ReconciliationSummary {
     }
 }
 
+fn example_open() -> open_discrepancies::OpenDiscrepancies {
+    open_discrepancies::OpenDiscrepancies {
+        recon_date: EXAMPLE_DAY,
+        currency: Some("INR".to_owned()),
+        count: 3,
+        at_risk: 2_400.into(),
+    }
+}
+
 impl Example for ReconciliationSummary {
     fn example() -> Self {
         let (tally, amounts) = example_figures();
@@ -128,7 +137,7 @@ impl Example for ReconciliationSummary {
             provisional: true,
             figures: DayFigures::new(&tally, &amounts),
             rows_urls: ResultsUrls::new(EXAMPLE_ID, &tally),
-            open_cases: OpenDiscrepancies::new(&[], EXAMPLE_DAY),
+            open_cases: OpenDiscrepancies::new(&[example_open()], EXAMPLE_DAY, EXAMPLE_DAY),
             data_as_of: DataAsOf { vima: Some(Time(EXAMPLE_TIME)), payshack: Some(Time(EXAMPLE_TIME)) },
         }
     }
@@ -150,10 +159,12 @@ impl SummaryApi {
     ) -> Result<Json<ReconciliationSummary>, Fails> {
         let (now, zone) = (state.clock.now(), state.reconciliation.zone);
         let date = query.0.date.unwrap_or_else(|| day_before(now, zone));
-        let (runs, unresolved) =
-            tokio::try_join!(runs::list_since_last_completed(&state.pool, date), sum_unresolved(&state.pool, date))?;
+        let (runs, unresolved) = tokio::try_join!(
+            runs::list_since_last_completed(&state.pool, date),
+            open_discrepancies::sum_unresolved(&state.pool, date)
+        )?;
         let data_as_of = state.metrics.current().await?.as_of().into();
-        let open_cases = OpenDiscrepancies::new(&unresolved, day_of(now, zone));
+        let open_cases = OpenDiscrepancies::new(&unresolved, date, day_of(now, zone));
         Ok(Json(SummaryParts { date, timezone: zone.name(), runs: &runs, open_cases, data_as_of }.into()))
     }
 }

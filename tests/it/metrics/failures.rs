@@ -3,6 +3,7 @@
 use psp_dashboard::domain::version::{SequenceId, Version};
 
 use super::*;
+use crate::harness::test_system::OPERATOR;
 
 /// A payment of the project `alpha`, by UPI.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +140,53 @@ async fn failures_are_compared_with_the_day_before_and_the_usual() {
 }
 
 #[tokio::test]
+async fn names_of_statuses_link_to_their_payments_unless_they_are_masked() {
+    use Status::Failed;
+    let day = "2025-03-27T10:00:00Z";
+    let metrics = start(&[
+        named(day, Failed, "blocked 9198765432"),
+        named(day, Failed, "blocked 9198765433"),
+        named(day, Failed, "declined, code 5"),
+        named(day, Failed, None),
+        named(day, Status::Pending, None),
+    ])
+    .await;
+    let days = "from_date=2025-03-27&to_date=2025-03-27";
+    for (path, rows) in [("failures", "failures"), ("by-original-status?status=failed", "statuses")] {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let path = format!("/api/v1/metrics/{path}{sign}{days}");
+        for (key, names) in [
+            (VIEWER, json!([["blocked ***", 2, null], ["declined, code 5", 1, 1], [null, 1, 1]])),
+            (
+                OPERATOR,
+                json!([
+                    ["blocked 9198765432", 1, 1],
+                    ["blocked 9198765433", 1, 1],
+                    ["declined, code 5", 1, 1],
+                    [null, 1, 1]
+                ]),
+            ),
+        ] {
+            let get = async |path: &str| {
+                let response = metrics.web.request(Method::GET, path, Some(key), None).await.expect("a response");
+                assert_eq!(response.status, 200, "{path}: {}", response.text);
+                response.json()
+            };
+            let mut found = vec![];
+            for row in get(&path).await[rows].as_array().expect("rows") {
+                let listed = match row["rows_url"].as_str() {
+                    Some(url) => get(url).await["total"].clone(),
+                    None => Value::Null,
+                };
+                found.push(json!([row["original_status"], row["count"], listed]));
+            }
+            found.sort_by_key(|row| (row[0].is_null(), row.to_string()));
+            assert_eq!(json!(found), names, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn times_to_the_final_status_come_from_the_provider_or_from_the_history() {
     let done =
         |seconds| Named { completed: Some(seconds), ..named("2025-03-27T10:00:00Z", Status::Success, "success") };
@@ -200,6 +248,21 @@ async fn pending_payments_have_an_age() {
     );
     assert_eq!(said(&response["sources"], &["source", "total_count"]), json!([["vima", 4]]));
     assert_eq!(said(&response["projects"], &["project", "total_count"]), json!([["alpha", 2], ["beta", 2]]));
+    let by_currency = &response["total"]["by_currency"];
+    assert_eq!(said(by_currency, &["currency", "count", "amount"]), json!([["INR", 4, "400.00"]]));
+    let mut followed = 0;
+    for path in ["pending-age", "pending-age?status=pending,success&timezone=Asia/Kolkata", "pending-age?status=failed"]
+    {
+        let response = metrics.get(path).await;
+        let groups = [&response["sources"], &response["projects"]].map(|groups| groups.as_array().expect("groups"));
+        for group in groups.into_iter().flatten().chain([&response["total"]]) {
+            followed += metrics.follow(path, group).await;
+            for age in group["ages"].as_array().expect("ages") {
+                followed += metrics.follow(path, age).await;
+            }
+        }
+    }
+    assert_eq!(followed, 16 + 13, "groups and ages that have payments");
     let beta = metrics.get("pending-age?project=beta").await;
     assert_eq!((&beta["total"]["total_count"], &beta["projects"][0]["ages"][5]["count"]), (&json!(2), &json!(1)));
 }

@@ -2,11 +2,11 @@
 
 use chrono::NaiveDate;
 use psp_dashboard::clock::{Clock, SystemClock};
-use psp_dashboard::domain::money::parse_decimal;
-use rust_decimal::RoundingStrategy;
 use serde_json::Value;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
+use super::links::{assert_links, assert_summary_link};
+use super::values::{assert_says, is_equal, is_same};
 use crate::harness::test_system::Web;
 
 /// Counts over the payments of some days of a zone that match a filter.
@@ -177,6 +177,31 @@ impl Asked {
                         COALESCE(sum(amount_usd), 0) AS amount_usd
                    FROM payments WHERE status = 'failed' GROUP BY 1, 2, 3",
             ),
+            failures(
+                "failures?by=amount_band",
+                "SELECT ('{0-100,100-500,500-1000,1000-5000,5000-10000,10000-50000,50000-100000,100000+}'::text[])[
+                            1 + width_bucket(amount, '{100,500,1000,5000,10000,50000,100000}'::numeric[])] AS \"group\",
+                        source, original_status, count(*) AS count
+                   FROM payments WHERE status = 'failed' GROUP BY 1, 2, 3",
+            ),
+            by(
+                "time-to-final?by=project",
+                "/groups",
+                &["group"],
+                "SELECT project AS \"group\" FROM payments WHERE status IN ('success', 'failed', 'refunded') GROUP BY 1",
+            ),
+            by(
+                "horizontal-bars/payment_method?",
+                "/bars",
+                &["label"],
+                "SELECT payment_method AS label, count(*) AS count FROM payments GROUP BY 1",
+            ),
+            by(
+                "horizontal-bars/status?",
+                "/bars",
+                &["label"],
+                "SELECT status AS label, count(*) AS count FROM payments GROUP BY 1",
+            ),
             by(
                 "conversion-by-project?",
                 "/projects",
@@ -222,6 +247,15 @@ impl Asked {
         ]
     }
 
+    /// The statuses of the payments that the answer is about; empty if they are those of the filter.
+    fn summarized_statuses(&self) -> &'static str {
+        match self.path.split_once('?') {
+            Some(("failures", _)) => "failed",
+            Some(("time-to-final", _)) => "success,failed,refunded",
+            _ => "",
+        }
+    }
+
     pub(super) async fn compare(&self, web: &Web, oracle: &Oracle<'_>) {
         if self.path.starts_with("failures") && !oracle.has_failures() {
             return;
@@ -240,17 +274,10 @@ impl Asked {
         let response = web.get(&path).await;
         let found = response.pointer(self.rows).unwrap_or_else(|| panic!("{path}: no {} in {response}", self.rows));
         let found = found.as_array().cloned().unwrap_or_else(|| vec![found.clone()]);
-        let summary = oracle.count(days, SUMMARY).await.remove(0);
-        let (is_of_names, is_of_failures) =
-            (self.path.starts_with("by-original-status"), self.path.starts_with("failures"));
-        // Failures are compared with other times and have no sums of all; no list has a filter by the provider's status.
-        if !is_of_failures {
-            assert_summary(&path, &response, &summary);
-            assert_links(web, &path, [&response].into_iter()).await;
-        }
-        if !is_of_failures && !is_of_names {
-            assert_links(web, &path, found.iter()).await;
-        }
+        let summary = oracle.of_statuses(self.summarized_statuses()).count(days, SUMMARY).await.remove(0);
+        assert_summary(&path, &response, &summary);
+        assert_summary_link(web, &path, &response).await;
+        assert_links(web, &path, found.iter()).await;
         let counted = oracle.count(days, self.sql).await;
         for row in &counted {
             let same_key = |found: &&Value| self.key.iter().all(|key| is_same(&found[*key], &row[*key]));
@@ -295,69 +322,13 @@ fn assert_summary(path: &str, response: &Value, summary: &Value) {
     }
 }
 
-/// Follows the links of some rows: each lists as many payments as its row counts.
-async fn assert_links(web: &Web, path: &str, rows: impl ExactSizeIterator<Item = &Value>) {
-    // Others in each response, and always the first that counts something.
-    let step = 1 + rows.len() / 3;
-    let counts = |row: &Value| count_of(row).unwrap_or_default();
-    for row in rows.filter(|row| counts(row) > 0).step_by(step) {
-        let url = row["rows_url"].as_str().or_else(|| row["totals"]["rows_url"].as_str());
-        let url = url.unwrap_or_else(|| panic!("{path}: no link in {row}"));
-        let list = web.get(&format!("{url}&limit=5")).await;
-        assert_eq!(list["total"].as_i64(), count_of(row), "{path}: {url} lists other rows than {row}");
-        let items = list["items"].as_array().expect("items").len();
-        assert_eq!(i64::try_from(items).ok(), count_of(row).map(|count| count.min(5)), "{path}: {url}");
-    }
-}
-
-/// The number of payments of a row; of a response without a total, that of its currencies.
-fn count_of(row: &Value) -> Option<i64> {
-    let count = ["total_count", "count"].iter().find_map(|field| row[*field].as_i64());
-    let totals = || row["totals"]["count"].as_i64();
-    let currencies = || row["by_currency"].as_array()?.iter().map(|part| part["count"].as_i64()).sum();
-    count.or_else(totals).or_else(currencies)
-}
-
-/// Every field of the count must be in the response with the same value.
-fn assert_says(path: &str, found: &Value, counted: &Value) {
-    for (field, value) in counted.as_object().expect("a row") {
-        let said = &found[field];
-        if value.is_object() {
-            assert_says(path, said, value);
-        } else {
-            assert!(is_equal(field, said, value), "{path}: {field} is {said} and not {value} in {found}");
-        }
-    }
-}
-
-/// Amounts in US dollars are rounded to cents.
-fn is_equal(field: &str, found: &Value, counted: &Value) -> bool {
-    match counted {
-        Value::Number(counted) if field.ends_with("_usd") => {
-            let cents = parse_decimal(&counted.to_string()).expect("a decimal");
-            let cents = cents.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
-            found.as_str().is_some_and(|found| parse_decimal(found) == Ok(cents))
-        }
-        counted => is_same(found, counted),
-    }
-}
-
-/// Amounts are strings in a response and numbers in a count, and times have different formats.
-fn is_same(found: &Value, counted: &Value) -> bool {
-    match (found, counted) {
-        (Value::String(found), Value::Number(counted)) => {
-            parse_decimal(found).ok().zip(parse_decimal(&counted.to_string()).ok()).is_some_and(|(a, b)| a == b)
-        }
-        (Value::Number(found), Value::Number(counted)) => found.as_f64() == counted.as_f64(),
-        (Value::String(found), Value::String(counted)) => {
-            let time = |text: &str| text.parse::<chrono::DateTime<chrono::Utc>>().ok();
-            found == counted || time(found).is_some_and(|found| Some(found) == time(counted))
-        }
-        _ => found == counted,
-    }
-}
-
 impl Oracle<'_> {
+    /// The same of payments that have one of these statuses too, if there are any.
+    fn of_statuses(&self, statuses: &'static str) -> Self {
+        let filter = self.filter.iter().copied().chain((!statuses.is_empty()).then_some(("status", statuses)));
+        Self { filter: filter.collect(), ..*self }
+    }
+
     /// Whether failures of these days can be requested: they ignore a filter by status, and end at the present.
     fn has_failures(&self) -> bool {
         let has_ended = self.days.1 < SystemClock.now().date_naive() - chrono::Days::new(1);

@@ -118,6 +118,14 @@ async fn insert_case(system: &TestSystem, case: Case<'_>) {
     .expect("the database takes it");
 }
 
+/// The counts of all and of each age.
+fn without_links(open: &Value) -> Value {
+    let ages = open["by_age"].as_array().expect("ages").iter().map(|aged| {
+        json!({"bucket": aged["bucket"], "count": aged["count"], "amount": aged["amount"], "currency": aged["currency"]})
+    });
+    json!({"count": open["count"], "by_age": ages.collect::<Value>()})
+}
+
 #[tokio::test]
 async fn open_discrepancies_are_grouped_by_age() {
     let system = TestSystem::start(&[]).await;
@@ -156,7 +164,24 @@ async fn open_discrepancies_are_grouped_by_age() {
         bucket("4-7", 2, None, None),
         bucket("8+", 1, Some("80.00"), Some("INR")),
     ]);
-    assert_eq!(of_today, json!({"count": 7, "by_age": by_age}));
+    assert_eq!(without_links(&of_today), json!({"count": 7, "by_age": by_age}));
+    let week = &of_today["by_age"][2]["by_currency"];
+    assert_eq!(
+        week,
+        &json!([{"currency": "INR", "count": 1, "amount": "50.00"}, {"currency": "USD", "count": 1, "amount": "60.00"}])
+    );
+    let mut followed = 0;
+    for days in [0, 2, 7, 50] {
+        let open = summary(&web, today - Days::new(days)).await["open_cases"].clone();
+        for counted in open["by_age"].as_array().expect("ages").iter().chain([&open]) {
+            match counted["rows_url"].as_str() {
+                Some(url) => assert_eq!(web.get(url).await["total"], counted["count"], "{url}"),
+                None => assert_eq!(counted["count"], 0, "{counted}"),
+            }
+            followed += usize::from(counted["rows_url"].is_string());
+        }
+    }
+    assert_eq!(followed, 5 + 4 + 3, "of today, of two days ago, and of a week ago");
     let of_last_week = summary(&web, today - Days::new(7)).await["open_cases"].clone();
     let aged = |place: usize| of_last_week["by_age"][place]["count"].clone();
     assert_eq!((&of_last_week["count"], aged(0), aged(2), aged(3)), (&json!(2), json!(0), json!(1), json!(1)));

@@ -5,18 +5,23 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::db::transactions::filter;
-use crate::db::transactions::filter::{narrowest_first, push_values};
+use crate::db::transactions::filter::{UNUSUAL_OUTCOME, narrowest_first, push_values, usual_success};
 use crate::db::types::column;
 use crate::domain::metrics::amount_band::AmountRange;
 use crate::domain::metrics::local_times::LocalTimes;
 use crate::domain::metrics::query::{Dimension, MetricFilter, MetricQuery};
 use crate::domain::metrics::time_buckets::TimeBuckets;
+use crate::domain::status::Status;
 use crate::domain::time_range::TimeRange;
+use crate::domain::transaction::Source;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionFilter {
     /// Conditions that the metrics support too.
     pub dimensions: MetricFilter,
+    /// What the provider calls the status; the empty one means none, and an empty list every one. In no cell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub original_statuses: Vec<String>,
     pub amounts: AmountRange,
     /// Created at this time or later.
     pub from: Option<DateTime<Utc>>,
@@ -41,7 +46,7 @@ impl TransactionFilter {
     #[must_use]
     pub fn rollup_count(&self) -> RollupCount {
         let query = self.metric_query();
-        if self.search.is_some() || query.facet().is_none() {
+        if self.search.is_some() || !self.original_statuses.is_empty() || query.facet().is_none() {
             return RollupCount::UpperBound(widened(query));
         }
         if self.amounts.is_all() {
@@ -51,7 +56,7 @@ impl TransactionFilter {
         if by_band.facet().is_some() { RollupCount::ByAmountBand(by_band) } else { RollupCount::UpperBound(query) }
     }
 
-    /// Counts the transactions that match all conditions except `amounts` and `search`.
+    /// Counts the transactions that match all conditions except `original_statuses`, `amounts` and `search`.
     #[must_use]
     pub fn metric_query(&self) -> MetricQuery {
         let range = self.time_range();
@@ -62,6 +67,15 @@ impl TransactionFilter {
     /// The parts of the time range that `local_times` means; `None` if all of it is meant.
     pub(in crate::db) fn time_parts(&self) -> Option<Vec<TimeRange>> {
         Some(self.local_times?.ranges(self.time_range()))
+    }
+
+    /// Whether the filter has statuses of the provider, and everything that it finds is in the index that knows them.
+    fn is_unusual_outcome(&self) -> bool {
+        let statuses = &self.dimensions.statuses;
+        let is_usual = |name: &String| Source::ALL.into_iter().any(|source| usual_success(source) == name);
+        let has_no_success = !statuses.is_empty() && !statuses.contains(&Status::Success);
+        let has_no_usual_name = !self.original_statuses.iter().any(is_usual);
+        !self.original_statuses.is_empty() && (has_no_success || has_no_usual_name)
     }
 
     /// The range of creation times.
@@ -81,6 +95,7 @@ impl TransactionFilter {
     pub(in crate::db) fn push_all_but_time(&self, query: &mut QueryBuilder<Postgres>) {
         push_amounts(self.amounts, query);
         filter::push(query, &self.dimensions);
+        push_values(query, "original_status", &self.original_statuses);
     }
 
     pub(in crate::db) fn push_time(&self, query: &mut QueryBuilder<Postgres>) {
@@ -100,6 +115,9 @@ impl TransactionFilter {
     /// Adds the condition on time, and of the others the one whose index is usually the most selective.
     pub(in crate::db) fn push_narrowest(&self, query: &mut QueryBuilder<Postgres>) {
         self.push_time(query);
+        if self.is_unusual_outcome() {
+            query.push(" AND ").push(UNUSUAL_OUTCOME);
+        }
         match narrowest_first(&self.dimensions).into_iter().find(|(_, values)| !values.is_empty()) {
             Some((column, values)) => push_values(query, column, values),
             None => push_amounts(self.amounts, query),
@@ -167,6 +185,7 @@ mod tests {
         for (filter, left) in [
             (TransactionFilter { amounts, ..project.clone() }, [1, 0, 0, 0]),
             (TransactionFilter { search, ..project.clone() }, [1, 0, 0, 0]),
+            (TransactionFilter { original_statuses: some(), ..project.clone() }, [1, 0, 0, 0]),
             (
                 by(MetricFilter { countries: some(), payment_methods: some(), ..project.dimensions.clone() }),
                 [1, 0, 1, 0],
@@ -179,6 +198,28 @@ mod tests {
             let lists = [&widened.projects, &widened.merchant_ids, &widened.countries, &widened.payment_methods];
             assert_eq!(lists.map(Vec::len), left, "{filter:?}");
             assert!(query.facet().is_some(), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn index_of_outcomes_has_everything_but_usual_successes() {
+        let cases: [(&[Status], &[&str], bool); 8] = [
+            (&[], &[], false),
+            (&[Status::Failed], &[], false),
+            (&[], &["fail"], true),
+            (&[], &["fail", ""], true),
+            (&[], &["fail", "Success"], false),
+            (&[Status::Success], &["SUCCESS"], true),
+            (&[Status::Success, Status::Failed], &["success"], false),
+            (&[Status::Failed], &["success"], true),
+        ];
+        for (statuses, names, expected) in cases {
+            let filter = TransactionFilter {
+                dimensions: MetricFilter { statuses: statuses.to_vec(), ..MetricFilter::default() },
+                original_statuses: names.iter().map(|name| (*name).to_owned()).collect(),
+                ..TransactionFilter::default()
+            };
+            assert_eq!(filter.is_unusual_outcome(), expected, "{statuses:?} {names:?}");
         }
     }
 }

@@ -157,6 +157,7 @@ impl ExportSource for TransactionsExport {
             ("from_date", day(from)),
             ("to_date", day(to)),
             ("days of", text(has_days.then(|| self.zone.name().to_owned()))),
+            ("original_status", self.filter.original_statuses.clone()),
             ("min_amount", text(self.filter.amounts.least.map(format_decimal))),
             ("max_amount", text(self.filter.amounts.most.map(format_decimal))),
             ("amount_below", text(self.filter.amounts.below.map(format_decimal))),
