@@ -92,8 +92,8 @@ export const explanations = {
   cause,
   causeAction,
   wait: {
-    queue_paused: (at: string) => `Its queue is paused since ${at}: resume it.`,
-    no_worker: 'No live worker serves its queue: start one.',
+    queue_paused: (at: string) => `The queue has been paused since ${at}: resume it.`,
+    no_worker: 'No live worker serves the queue: start one.',
     no_scheduler: 'No live scheduler enqueues the next job: start one.',
     not_due: (at: string) => `It is due at ${at}.`,
     retry: (at: string) => `The last attempt failed; the next one is due at ${at}.`,
