@@ -3,6 +3,7 @@
 
 const LISTS: readonly (readonly [RegExp, string])[] = [
   [/^\/api\/v1\/transactions$/, '/payments'],
+  [/^\/api\/v1\/reconciliation\/discrepancies$/, '/reconciliation/cases'],
   [/^\/api\/v1\/reconciliation\/runs\/([^/]+)\/results$/, '/reconciliation/runs/$1'],
 ];
 

@@ -6,7 +6,7 @@ import { presetPeriod } from '../lib/period';
 import { weekdayName } from '../lib/time';
 import { FIELDS, type RuleForm, toForm, toRequest } from './alerts/ruleFields';
 import { canReplay, stateOf, subscribedTo, toRequest as toWebhook } from './alerts/webhook';
-import { lastPage, oldCases, urgent, valueAtRisk } from './inbox/attention';
+import { lastPage, oldCases, urgent } from './inbox/attention';
 import { progressOf } from './jobs/progress';
 import { scheduleWords } from './jobs/scheduleWords';
 import { againstWords } from './overview/before';
@@ -14,29 +14,16 @@ import { shownColumns } from './payments/columns';
 import { hasFilters, otherFilters, toListQuery } from './payments/filters';
 import { differenceOf } from './reconciliation/difference';
 import { gradeOf, moveMonth, weeksOf } from './reconciliation/month';
-import { riskOf, sumByCurrency } from './reconciliation/risk';
+import { amountsOf, riskOf, sumByCurrency } from './reconciliation/risk';
 import { actionsOf, TARGET, valueOf, verdictOf } from './reconciliation/verdict';
 import { toForm as toReportForm, toRequest as toReport } from './reports/reportForm';
 import { replayOutcome } from './sync/replay';
 
 describe('attention', () => {
-  const open = {
-    count: 3,
-    by_age: [
-      { bucket: '0-1', count: 1, amount: '0.10', currency: 'INR' },
-      { bucket: '8+', count: 1, amount: '0.20', currency: 'INR' },
-      { bucket: '8+', count: 1, amount: '99.00', currency: 'USD' },
-      { bucket: '2-3', count: 0, amount: null, currency: null },
-    ],
-  } as const;
-
-  it('adds within a currency and never across', () => {
-    expect(valueAtRisk({ ...open, by_age: [...open.by_age] })).toEqual([
-      { currency: 'USD', amount: '99.00' },
-      { currency: 'INR', amount: '0.30' },
-    ]);
-    expect(oldCases({ ...open, by_age: [...open.by_age] })).toBe(2);
-    expect(valueAtRisk(undefined)).toEqual([]);
+  it('counts what a week has not settled', () => {
+    const aged = (bucket: '0-1' | '8+', count: number) => ({ bucket, count, amount: null, currency: null, by_currency: [], rows_url: null });
+    expect(oldCases({ count: 3, by_currency: [], rows_url: null, by_age: [aged('0-1', 1), aged('8+', 2)] })).toBe(2);
+    expect(oldCases(undefined)).toBe(0);
   });
 
   it('asks for the last page, and for none that the API would refuse', () => {
@@ -119,6 +106,7 @@ describe('reconciliation', () => {
   it('adds what is at risk by currency, and leaves zeros out', () => {
     const none = { amount: '0.00', status: '0.00', missing_vima: '0.00', missing_payshack: '0.00', duplicate: '0.00' };
     expect(riskOf([{ currency: 'INR', matched: '1', pending: '0', at_risk: { ...none, amount: '0.10', status: '0.20' } }, { currency: 'USD', matched: '1', pending: '0', at_risk: none }])).toEqual([{ currency: 'INR', amount: '0.30' }]);
+    expect(amountsOf([{ amount: '3', currency: 'INR' }, { amount: '0', currency: null }, { amount: '20', currency: 'EUR' }])).toEqual([{ amount: '20', currency: 'EUR' }, { amount: '3', currency: 'INR' }]);
     expect(sumByCurrency([{ amount: '1', currency: 'INR' }, { amount: '2.5', currency: 'INR' }, { amount: null, currency: 'INR' }])).toEqual([{ currency: 'INR', amount: '3.5' }]);
   });
 

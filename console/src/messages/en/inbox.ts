@@ -22,6 +22,9 @@ export const inbox = {
   sourceStaleText: (since: string) => `The last complete reading ended ${since}.`,
   today: 'Today',
   toOverview: 'Overview',
+  payins: 'Pay-ins',
+  payouts: 'Pay-outs',
+  successful: 'successful',
   activity: 'Live activity',
   quiet: 'Nothing has happened since this page was opened.',
   event: {

@@ -23,6 +23,9 @@ export const inbox: Messages['inbox'] = {
   sourceStaleText: (since) => `Последнее полное чтение закончилось ${since}.`,
   today: 'Сегодня',
   toOverview: 'Обзор',
+  payins: 'Приём',
+  payouts: 'Выплаты',
+  successful: 'успешно',
   activity: 'Что происходит',
   quiet: 'С открытия страницы ничего не произошло.',
   event: {

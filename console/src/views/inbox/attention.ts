@@ -1,23 +1,5 @@
 // What needs attention, most urgent first, from the answers that have arrived. Pure, so that its order has a test.
 import type { Schemas } from '../../api/client';
-import { compareDecimals, sumDecimals } from '../../lib/decimal';
-
-export interface MoneyAtRisk {
-  readonly amount: string;
-  readonly currency: string;
-}
-
-/** The unresolved value by currency, largest first. Amounts of different currencies are not added. */
-export function valueAtRisk(open: Schemas['OpenDiscrepancies'] | undefined): MoneyAtRisk[] {
-  const byCurrency = new Map<string, string[]>();
-  for (const { amount, currency } of open?.by_age ?? []) {
-    if (amount === null || currency === null) continue;
-    byCurrency.set(currency, [...(byCurrency.get(currency) ?? []), amount]);
-  }
-  return [...byCurrency]
-    .map(([currency, amounts]) => ({ currency, amount: sumDecimals(amounts) }))
-    .sort((left, right) => compareDecimals(right.amount, left.amount));
-}
 
 /** Unresolved cases of eight days and more: those that a week has not settled. */
 export function oldCases(open: Schemas['OpenDiscrepancies'] | undefined): number {

@@ -3,6 +3,7 @@ import { createQuery } from '@tanstack/svelte-query';
 import { api, read, type Schemas } from '../../api/client';
 import type { paths } from '../../api/generated/schema';
 import { view } from '../../lib/context.svelte';
+import { readCounting } from '../../lib/counting';
 import { lengthOf, type Period, type Preset, readPeriod } from '../../lib/period';
 import { filterOf, readList } from '../../lib/query';
 import { route } from '../../lib/router.svelte';
@@ -15,14 +16,13 @@ type Parameters = NonNullable<paths['/api/v1/metrics/overview']['get']['paramete
 export interface MetricsQuery {
   readonly period: Period;
   readonly filters: Filters;
-  readonly count: Schemas['Counting'] | null;
+  readonly count: Schemas['Counting'];
 }
 
 export function metricsQuery(fallback: Preset): MetricsQuery {
   const { query } = route;
   const filters = Object.fromEntries(OVERVIEW_FILTERS.map((name) => [name, readList(query, name)])) as Filters;
-  const count = query.get('count') === 'payments' ? 'payments' : null;
-  return { period: readPeriod(query, view.today, fallback), filters, count };
+  return { period: readPeriod(query, view.today, fallback), filters, count: readCounting(query, 'payments') };
 }
 
 /** What the API is asked with. Filters are as the address has them: a value that the API does not know is its error to tell. */

@@ -1,7 +1,7 @@
 // What a day's differences are worth, by currency. `at_risk` of a status or a missing record is the whole amount; of an amount,
 // the difference (docs/reconciliation.md).
 import type { Schemas } from '../../api/client';
-import { isZero, sumDecimals } from '../../lib/decimal';
+import { compareDecimals, isZero, sumDecimals } from '../../lib/decimal';
 
 export interface Amount {
   readonly amount: string;
@@ -12,6 +12,12 @@ export function riskOf(amounts: readonly Schemas['CurrencyAmounts'][]): Amount[]
   return amounts
     .map(({ currency, at_risk: risk }) => ({ currency, amount: sumDecimals(Object.values(risk)) }))
     .filter(({ amount }) => !isZero(amount));
+}
+
+/** The amounts that are known, the largest first. */
+export function amountsOf(parts: readonly { amount: string; currency: string | null }[]): Amount[] {
+  const known = parts.flatMap(({ amount, currency }) => (currency === null ? [] : [{ amount, currency }]));
+  return known.sort((left, right) => compareDecimals(right.amount, left.amount));
 }
 
 export function sumByCurrency(items: readonly { amount: string | null; currency: string | null }[]): Amount[] {
