@@ -200,7 +200,7 @@ describe('figures', () => {
     }));
     await page.goto(href);
     await page.waitForURL(/\/payments\?.*status=failed/);
-    await page.getByText(`${counted} record`).waitFor();
+    await page.getByText(`${counted} payment`).waitFor();
     await done();
   });
 });

@@ -205,7 +205,9 @@ impl FailureReport<'_> {
             *groups.entry(row.group.as_deref()).or_default() += row.measures.count;
         }
         let mut whole = Tally::default();
-        items.values().for_each(|sums| whole.merge(&sums.tally));
+        for sums in items.values() {
+            whole.merge(&sums.tally);
+        }
         let failed_count: i64 = groups.values().sum();
         let previous_failed_count: i64 = items.values().map(|sums| sums.previous).sum();
         let total = |bucket| payment_count(all.iter().filter(|row| row.bucket == bucket));
