@@ -105,7 +105,7 @@ fn query_is_written_as_its_parameters() {
     let document = as_value();
     let list = document["paths"]["/api/v1/transactions"]["get"]["parameters"].as_array().expect("parameters");
     let names: Vec<&str> = list.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
-    assert_eq!(names.len(), 27, "{names:?}");
+    assert_eq!(names.len(), 28, "{names:?}");
     let status = list.iter().find(|parameter| parameter["name"] == "status").expect("status");
     assert_eq!((&status["explode"], &status["schema"]["type"]), (&Value::Bool(false), &Value::from("array")));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
@@ -177,7 +177,8 @@ impl PendingApi {
     ) -> Result<Json<MetricsPendingAge>, Fails> {
         let filter = query.0.filter(state.reconciled_projects(), &caller)?;
         let as_of = state.metrics.current().await?.as_of();
-        let now = state.clock.now();
+        // Links name the ages as times, for people too.
+        let now = state.clock.now().trunc_subsecs(0);
         let payments = list(&state.pool, &filter, now).await?;
         let pending = query.0.of_statuses(&[Status::Pending, Status::Processing]);
         let link = pending.rows_link(&state, CountedTime::Instants(TimeRange::ALL));
