@@ -90,6 +90,19 @@ describe('bulk actions', () => {
     await done();
   });
 
+  it('cancels a job, and follows the one that retries it', async () => {
+    await api('/queues/export/pause', { method: 'POST' });
+    const { job_id: job } = await api<{ job_id: string }>('/exports', { method: 'POST', body: JSON.stringify({ export: 'transactions', format: 'csv' }) });
+    const { page, done } = await open(browser, `/jobs?open=${job}`, { role: 'operator' });
+    await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+    await page.getByRole('button', { name: 'Cancel the job' }).click();
+    await page.getByRole('button', { name: 'Retry', exact: true }).click();
+    await page.waitForURL((url) => ![null, job].includes(url.searchParams.get('open')));
+    await api('/queues/export/resume', { method: 'POST' });
+    await page.getByRole('complementary').or(page.getByRole('dialog')).getByText('Succeeded').first().waitFor();
+    await done();
+  });
+
   it('says that nothing can be retried', async () => {
     const { page, done } = await open(browser, '/jobs?state=succeeded', { role: 'operator' });
     await loaded(page);

@@ -1,6 +1,7 @@
 // Queries that more than one view uses. A view's own queries stand beside it. The first key is the topic by which live events
 // refresh them.
 import { createQuery } from '@tanstack/svelte-query';
+import { clock } from '../lib/clock.svelte';
 import { api, isForbidden, read } from './client';
 
 export function filterValues() {
@@ -33,9 +34,18 @@ export function openCases() {
   }));
 }
 
+/** Since when failed jobs need attention: a day, from a full hour on, so that the query is the same for an hour. */
+export function failedSince(): string {
+  const hour = 3_600_000;
+  return new Date((Math.floor(clock.now.getTime() / hour) - 24) * hour).toISOString();
+}
+
 export function failedJobs() {
-  return createQuery(() => ({
-    queryKey: ['jobs', 'failed'],
-    queryFn: () => read(api.GET('/api/v1/jobs', { params: { query: { state: ['failed'], limit: 20 } } })),
-  }));
+  return createQuery(() => {
+    const since = failedSince();
+    return {
+      queryKey: ['jobs', 'failed', since],
+      queryFn: () => read(api.GET('/api/v1/jobs', { params: { query: { state: ['failed'], created_from: since, limit: 20 } } })),
+    };
+  });
 }

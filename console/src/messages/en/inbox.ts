@@ -13,7 +13,7 @@ export const inbox = {
   casesOfYesterday: (n: number) => plural(n, { one: '# case of yesterday', other: '# cases of yesterday' }),
   oldest: 'Oldest unresolved cases',
   alerts: (n: number) => plural(n, { one: '# open alert', other: '# open alerts' }),
-  failedJobs: (n: number) => plural(n, { one: '# failed job', other: '# failed jobs' }),
+  failedJobs: (n: number) => plural(n, { one: '# job failed in the last 24 hours', other: '# jobs failed in the last 24 hours' }),
   lastFailed: (kind: string) => `last: ${kind}`,
   quarantined: (n: number) => plural(n, { one: '# record in quarantine', other: '# records in quarantine' }),
   quarantineText: 'They could not be read and are in no figure.',
