@@ -4,9 +4,8 @@
 set -euo pipefail
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# PSP_TOOLS is a folder for several clones, so that CI need not build the tools again for each.
 # shellcheck disable=SC2034 # for the scripts that source this
-tools="${PSP_TOOLS:-$project/.tools}"
+tools="$project/.tools"
 
 say() { printf '%s\n' "$*" >&2; }
 
