@@ -16,7 +16,7 @@ use crate::harness::test_system::{ADMIN, Web};
 use crate::metrics::counts;
 use crate::metrics::writer::Writer;
 use crate::report::{self, Durations, Target};
-use crate::stored_payments::shared_system;
+use crate::stored_payments::own_system;
 
 const OPENED: usize = 20;
 const COMMITS: usize = 30;
@@ -29,7 +29,8 @@ const SETTLED: Duration = Duration::from_mins(2);
 
 pub(crate) async fn measure() {
     for count in counts("10000000") {
-        let (system, payments) = shared_system(count).await;
+        // Not shared: the sync of another measurement would still run.
+        let (system, payments) = own_system(count, &["--per-day", "0"]).await;
         let web = system.start_web_with(&[("LOG_LEVEL", "warn"), ("RATE_LIMIT_PER_KEY", "0")]).await;
         let mut browser = Browser::start(&web);
         report::heading(&format!("the start page, {count} payments, an admin"));
