@@ -1,5 +1,6 @@
 // Which of its two amounts a measure shows. Amounts of several currencies are never added up: then the API has no amount in an
 // original currency, and the sum in US dollars is shown and says so.
+import type { Schemas } from '../api/client';
 import { decimalText, parseDecimal, round, toGeometry } from './decimal';
 import type { MoneyMode } from './preferences.svelte';
 
@@ -11,6 +12,11 @@ export interface Shown {
 export function shownAmount(original: string | null | undefined, usd: string | null | undefined, currency: string | null | undefined, mode: MoneyMode): Shown {
   if (mode === 'original' && original !== null && original !== undefined && currency) return { amount: original, currency };
   return { amount: toCents(usd), currency: 'USD' };
+}
+
+/** The amount of the successful payments of a compared period. */
+export function successOf(side: Schemas['ComparedPeriod'], mode: MoneyMode): Shown {
+  return shownAmount(side.success_amount, side.success_amount_usd, side.currency, mode);
 }
 
 /** In percent; null if there is nothing to compare with, or if it is in another currency. */

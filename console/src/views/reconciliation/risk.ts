@@ -8,6 +8,11 @@ export interface Amount {
   readonly currency: string;
 }
 
+/** The payments of a day that are not matched, resolved by now or not. */
+export function casesOf({ discrepancies, missing, duplicates }: Schemas['ReconciliationSummary']): number {
+  return discrepancies.count + missing.count + duplicates.count;
+}
+
 export function riskOf(amounts: readonly Schemas['CurrencyAmounts'][]): Amount[] {
   return amounts
     .map(({ currency, at_risk: risk }) => ({ currency, amount: sumDecimals(Object.values(risk)) }))
