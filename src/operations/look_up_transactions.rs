@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::PgConnection;
+use futures_util::future::try_join_all;
+use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
 use crate::db::transactions::lookup::list_by_ids;
@@ -12,6 +13,10 @@ use crate::db::transactions::search::FoundTransaction;
 pub const MAX_IDS: usize = 500;
 /// The most transactions of an id. Usually there are one or two, but nothing keeps a provider from using an id again.
 pub const MAX_MATCHES: usize = 20;
+/// The most connections of a lookup.
+const CONNECTIONS: usize = 4;
+/// So few ids are looked up on one connection.
+const MIN_PART: usize = 25;
 
 /// What an id has found.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,32 +36,76 @@ pub async fn look_up_transactions(
     ids: &[String],
     projects: &[String],
 ) -> Result<Vec<LookedUpId>, DbError> {
-    let mut distinct: Vec<&str> = vec![];
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for id in ids {
-        places.entry(id).or_insert_with(|| {
-            distinct.push(id);
-            distinct.len() - 1
-        });
-    }
-    // One more, to know whether there are more.
+    let distinct = DistinctIds::new(ids);
+    let found = list_found(connection, &distinct.ids, projects).await?;
+    Ok(distinct.arrange(ids, &found))
+}
+
+/// [`look_up_transactions`] on several connections of `pool` at the same time, because most of the time of a lookup is spent
+/// waiting for pages of indexes, which ids from anywhere rarely share. Parts may see different states of the database, which an
+/// answer cannot show: each id is in one of them.
+pub async fn look_up_transactions_at_once(
+    pool: &PgPool,
+    ids: &[String],
+    projects: &[String],
+) -> Result<Vec<LookedUpId>, DbError> {
+    let distinct = DistinctIds::new(ids);
+    let part_size = distinct.ids.len().div_ceil(CONNECTIONS).max(MIN_PART);
+    let parts = distinct.ids.chunks(part_size).map(|part| async {
+        let mut reading = pool.begin().await?;
+        let found = list_found(&mut reading, part, projects).await?;
+        reading.commit().await?;
+        Ok::<_, DbError>(found)
+    });
+    let found = try_join_all(parts).await?.concat();
+    Ok(distinct.arrange(ids, &found))
+}
+
+/// For each of `ids`, at most one more than [`MAX_MATCHES`] of each kind of id, to know whether there are more.
+async fn list_found(
+    connection: &mut PgConnection,
+    ids: &[&str],
+    projects: &[String],
+) -> Result<Vec<Vec<FoundTransaction>>, DbError> {
     let limit = i64::try_from(MAX_MATCHES + 1).unwrap_or(i64::MAX);
-    let mut found: Vec<Vec<FoundTransaction>> = vec![vec![]; distinct.len()];
-    for (place, transaction) in list_by_ids(connection, &distinct, projects, limit).await? {
+    let mut found: Vec<Vec<FoundTransaction>> = vec![vec![]; ids.len()];
+    for (place, transaction) in list_by_ids(connection, ids, projects, limit).await? {
         found[place].push(transaction);
     }
-    let found = found.into_iter().zip(&distinct).map(|(matches, id)| keep_exact(matches, id)).collect::<Vec<_>>();
-    let mut seen = HashSet::new();
-    let looked_up = ids.iter().map(|id| {
-        let matches = &found[places[id.as_str()]];
-        LookedUpId {
-            id: id.clone(),
-            is_repeated: !seen.insert(id),
-            has_more: matches.len() > MAX_MATCHES,
-            matches: matches.iter().take(MAX_MATCHES).cloned().collect(),
+    Ok(found.into_iter().zip(ids).map(|(matches, id)| keep_exact(matches, id)).collect())
+}
+
+struct DistinctIds<'ids> {
+    ids: Vec<&'ids str>,
+    places: HashMap<&'ids str, usize>,
+}
+
+impl<'ids> DistinctIds<'ids> {
+    fn new(all: &'ids [String]) -> Self {
+        let (mut ids, mut places) = (vec![], HashMap::new());
+        for id in all {
+            places.entry(id.as_str()).or_insert_with(|| {
+                ids.push(id.as_str());
+                ids.len() - 1
+            });
         }
-    });
-    Ok(looked_up.collect())
+        Self { ids, places }
+    }
+
+    /// What each of `all` has found. `found` is in the order of the distinct ids.
+    fn arrange(&self, all: &[String], found: &[Vec<FoundTransaction>]) -> Vec<LookedUpId> {
+        let mut seen = HashSet::new();
+        let looked_up = all.iter().map(|id| {
+            let matches = &found[self.places[id.as_str()]];
+            LookedUpId {
+                id: id.clone(),
+                is_repeated: !seen.insert(id),
+                has_more: matches.len() > MAX_MATCHES,
+                matches: matches.iter().take(MAX_MATCHES).cloned().collect(),
+            }
+        });
+        looked_up.collect()
+    }
 }
 
 /// Removes the transactions that have the id in another case, if one has exactly this id.

@@ -2,8 +2,9 @@
 //!
 //! Each kind of id has an index: those of the identity and of reconciliation exist anyway, and only those of `reference_id` and `utr`
 //! are for lookups alone. These two are in lower case, because PayShack's references mix both cases. All other ids have letters of
-//! one case, if any, so their indexes are searched for the id as it was written, in lower case and in upper case. A source leaves
-//! `order_id` (Vima) or `client_operation_id` (PayShack) empty, so each has an index for one source only. Rejected:
+//! one case, if any, so their indexes are searched for the id as it was written, in lower case and in upper case. The index of the
+//! identity begins with `source_id`, so that an id is not searched for each source and kind. A source leaves `order_id` (Vima) or
+//! `client_operation_id` (PayShack) empty, so each has an index for one source only. Rejected:
 //!
 //! * the trigram index of [`search`](super::search): a search for one reference reads lists of many thousand entries;
 //! * one index (GIN) of a number for each id of a transaction, which finds every id in any case by one search: it has two to three
@@ -17,10 +18,9 @@ use uuid::Uuid;
 use super::search::{FoundTransaction, all_columns};
 use crate::db::DbError;
 
-/// The conditions of the indexes, for a row of `variants` with the id `variant`, which is `lowered` in lower case. The lists of
-/// sources and kinds make the condition one of the leading columns of `transactions_identity`.
+/// The conditions of the indexes, for a row of `variants` with the id `variant`, which is `lowered` in lower case.
 const CONDITIONS: [&str; 5] = [
-    "source IN ('vima', 'payshack') AND kind IN ('payin', 'payout') AND source_id = variant",
+    "source_id = variant",
     "source = 'vima' AND client_operation_id = variant",
     "source = 'payshack' AND order_id = variant",
     "lower(reference_id) = variant AND variant = lowered",

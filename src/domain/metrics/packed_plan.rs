@@ -2,8 +2,7 @@
 //!
 //! A day within one bucket is answered from its sums, a day that buckets divide from its quarters of an hour. Boundaries within
 //! a quarter, and facets without quarters, leave a divided day to the other cells and the payments. The sums of a day are packed
-//! together for all series, so a query for a few of them by the day reads their cells instead. For the sums over all payments,
-//! a value per day costs more to look up than the dozen cells that are in it.
+//! together for all series, so a query for a few of many members by the day reads their cells instead.
 
 use std::collections::BTreeSet;
 
@@ -25,12 +24,10 @@ pub type QuarterKeys = [Option<i32>; QUARTERS];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedPlan {
     pub facet: Facet,
-    /// The first and last days that buckets overlap, for each range of adjacent buckets.
-    pub ranges: Vec<(NaiveDate, NaiveDate)>,
+    /// The first and last days of ranges of days of which each is within one bucket.
+    pub whole: Vec<(NaiveDate, NaiveDate)>,
     /// Days that need their quarters.
     pub divided: BTreeSet<NaiveDate>,
-    /// Days that no packed cells fit.
-    pub unfit: BTreeSet<NaiveDate>,
 }
 
 impl PackedPlan {
@@ -50,20 +47,33 @@ impl PackedPlan {
         if divided.is_empty() && has_few_series(query, facet) {
             return None;
         }
-        let ranges: Vec<(NaiveDate, NaiveDate)> = query.buckets.keyed_ranges().into_iter().map(days_of).collect();
-        let has_fit = ranges.iter().any(|(first, last)| {
-            let overlapped = (*last - *first).num_days() + 1;
-            overlapped > i64::try_from(unfit.range(*first..=*last).count()).unwrap_or(i64::MAX)
-        });
-        has_fit.then_some(Self { facet, ranges, divided, unfit })
+        let ranges = query.buckets.keyed_ranges().into_iter().map(days_of);
+        let whole: Vec<_> = ranges.flat_map(|range| ranges_without(range, divided.union(&unfit))).collect();
+        (!whole.is_empty() || !divided.is_empty()).then_some(Self { facet, whole, divided })
     }
+}
+
+/// What remains of a range of days without some of them, in ascending order.
+fn ranges_without<'days>(
+    (first, last): (NaiveDate, NaiveDate),
+    days: impl Iterator<Item = &'days NaiveDate>,
+) -> Vec<(NaiveDate, NaiveDate)> {
+    let mut from = first;
+    let mut ranges = vec![];
+    for day in days.copied().filter(|day| (first..=last).contains(day)) {
+        ranges.extend(day.pred_opt().map(|before| (from, before)));
+        from = day.succ_opt().unwrap_or(day);
+    }
+    ranges.push((from, last));
+    ranges.retain(|(from, until)| from <= until);
+    ranges
 }
 
 /// Whether the query has so few series that reading their cells costs less than unpacking the sums of all series.
 fn has_few_series(query: &MetricQuery, facet: Facet) -> bool {
     let few = |names: &[String]| (1..=FEW_SERIES).contains(&names.len());
     match facet {
-        Facet::All => true,
+        Facet::All => false,
         Facet::Project => few(&query.filter.projects),
         Facet::Merchant | Facet::Country | Facet::PaymentMethod | Facet::AmountBand => few(query.filter.members(facet)),
         Facet::ProjectCountry
@@ -172,28 +182,30 @@ mod tests {
             MetricQuery::new(MetricFilter::default(), TimeBuckets::between(boundaries)).by(Dimension::Project)
         };
         let plan = |query: MetricQuery| {
-            let PackedPlan { ranges, divided, unfit, .. } = PackedPlan::new(&query)?;
-            Some((ranges.iter().map(|(first, last)| format!("{first} {last}")).collect(), days(&divided), days(&unfit)))
+            let PackedPlan { whole, divided, .. } = PackedPlan::new(&query)?;
+            Some((whole.iter().map(|(first, last)| format!("{first} {last}")).collect(), days(&divided)))
         };
         let kathmandu = || query(&["2026-01-14T18:15:00Z", "2026-01-16T18:15:00Z"]);
         let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
-        let range = || texts(&["2026-01-14 2026-01-16"]);
-        assert_eq!(plan(kathmandu()), Some((range(), texts(&["2026-01-14", "2026-01-16"]), vec![])));
+        let range = |range: &str| texts(&[range]);
+        assert_eq!(plan(kathmandu()), Some((range("2026-01-15 2026-01-15"), texts(&["2026-01-14", "2026-01-16"]))));
         // Cells by project and country have no quarters.
         let mut by_both = kathmandu().by(Dimension::Country);
         by_both.filter.projects = texts(&["a"]);
-        assert_eq!(plan(by_both), Some((range(), vec![], texts(&["2026-01-14", "2026-01-16"]))));
+        assert_eq!(plan(by_both), Some((range("2026-01-15 2026-01-15"), vec![])));
         let minute = query(&["2026-01-14T18:15:00Z", "2026-01-14T18:16:00Z", "2026-01-17T00:00:00Z"]);
-        assert_eq!(plan(minute), Some((range(), vec![], texts(&["2026-01-14"]))));
+        assert_eq!(plan(minute), Some((range("2026-01-15 2026-01-16"), vec![])));
         let whole = query(&["2026-01-14T00:00:00Z", "2026-01-15T00:00:00Z", "2026-01-17T00:00:00Z"]);
-        assert_eq!(plan(whole), Some((range(), vec![], vec![])));
+        assert_eq!(plan(whole), Some((range("2026-01-14 2026-01-16"), vec![])));
+        let within = query(&["2026-01-14T18:15:00Z", "2026-01-14T20:15:00Z"]);
+        assert_eq!(plan(within), Some((vec![], texts(&["2026-01-14"]))));
         assert_eq!(plan(query(&["2026-01-14T18:16:00Z", "2026-01-14T18:20:00Z"])), None);
         assert_eq!(plan(query(&[])), None);
         assert_eq!(plan(kathmandu().by(Dimension::AmountBand).by_country()), None);
     }
 
     #[test]
-    fn whole_days_of_a_few_series_are_not_packed() {
+    fn whole_days_of_a_few_of_many_series_are_not_packed() {
         let names = |count: usize| -> Vec<String> { (0..count).map(|name| name.to_string()).collect() };
         let filters = |projects, merchants, methods| MetricFilter {
             projects: names(projects),
@@ -206,7 +218,7 @@ mod tests {
             PackedPlan::new(&MetricQuery::new(filter, buckets)).is_some()
         };
         for (filter, packed) in [
-            (filters(0, 0, 0), false),
+            (filters(0, 0, 0), true),
             (filters(1, 0, 0), false),
             (filters(4, 0, 0), true),
             (filters(0, 3, 0), false),

@@ -10,8 +10,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use crate::db::DbError;
-use crate::operations::look_up_transactions::{LookedUpId, look_up_transactions};
+use crate::operations::look_up_transactions::{LookedUpId, look_up_transactions_at_once};
 use crate::web::filters::pasted_ids::PastedIds;
 use crate::web::http::auth::Caller;
 use crate::web::http::body::Body;
@@ -139,9 +138,7 @@ impl LookupApi {
     ) -> Result<Json<Lookup>, Fails> {
         let PastedIds(ids) = body.value.ids;
         let projects = caller.projects(&[])?;
-        let mut reading = state.pool.begin().await.map_err(DbError::from)?;
-        let looked_up = look_up_transactions(&mut reading, &ids, &projects).await?;
-        reading.commit().await.map_err(DbError::from)?;
+        let looked_up = look_up_transactions_at_once(&state.pool, &ids, &projects).await?;
         Ok(Json(Lookup::new(looked_up, &caller)))
     }
 }
