@@ -1,6 +1,5 @@
 //! Whether others can read, or pretend to be, the servers that this installation connects to.
 
-use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::finding::Finding;
@@ -27,15 +26,13 @@ pub(super) fn check_database(options: &PgConnectOptions) -> Finding {
     ))
 }
 
-pub(super) fn check_redis(settings: &RedisSettings) -> Finding {
-    let url = Url::parse(settings.url.expose()).ok();
-    let host = url.as_ref().and_then(Url::host_str).filter(|host| !host.is_empty());
-    let Some((url, host)) = url.as_ref().zip(host).filter(|(_, host)| !is_loopback(host)) else {
+pub(super) fn check_redis(RedisSettings { address, .. }: &RedisSettings) -> Finding {
+    let Some(host) = address.hosts().find(|host| !host.is_empty() && !is_loopback(host)) else {
         return Finding::Ok("redis: the connection does not leave this machine".to_owned());
     };
-    let problem = if url.scheme() != "rediss" {
-        "is not encrypted; use a rediss:// address in REDIS_URL"
-    } else if settings.tls_insecure || url.fragment() == Some("insecure") {
+    let problem = if !address.is_encrypted() {
+        "is not encrypted; use a rediss:// address in REDIS_URL (rediss+sentinel:// with sentinels)"
+    } else if address.accepts_any_certificate() {
         "accepts any certificate; remove REDIS_TLS_INSECURE, or ssl_cert_reqs=none in REDIS_URL, unless its host uses self-signed \
          certificates"
     } else {
@@ -49,7 +46,7 @@ pub(super) fn check_redis(settings: &RedisSettings) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::secret::Secret;
+    use crate::redis::address::RedisAddress;
 
     #[test]
     fn unverified_connections_beyond_this_machine_are_warned_about() {
@@ -64,14 +61,18 @@ mod tests {
         ] {
             assert_warning(&check_database(&url.parse().expect(url)), warning, url);
         }
-        for (url, tls_insecure, warning) in [
-            ("redis://127.0.0.1:6379/0", false, None),
-            ("redis://redis:6379/0", false, Some("not encrypted")),
-            ("rediss://:word@redis.example.com:6380/0", false, None),
-            ("rediss://:word@redis.example.com:6380/0", true, Some("any certificate")),
-            ("rediss://:word@redis.example.com:6380/#insecure", false, Some("any certificate")),
+        for (url, warning) in [
+            ("redis://127.0.0.1:6379/0", None),
+            ("redis://redis:6379/0", Some("not encrypted")),
+            ("rediss://:word@redis.example.com:6380/0", None),
+            ("rediss://:word@redis.example.com:6380/0?ssl_cert_reqs=none", Some("any certificate")),
+            ("rediss://:word@redis.example.com:6380/#insecure", Some("any certificate")),
+            ("redis+sentinel://:word@127.0.0.1,localhost:26380/psp", None),
+            ("redis+sentinel://:word@127.0.0.1,redis.example.com/psp", Some("not encrypted")),
+            ("rediss+sentinel://:word@redis.example.com/psp", None),
         ] {
-            let settings = RedisSettings { url: Secret::new(url), tls_insecure, namespace: "psp".to_owned() };
+            let address: RedisAddress = url.parse().expect(url);
+            let settings = RedisSettings { address, namespace: "psp".to_owned() };
             assert_warning(&check_redis(&settings), warning, url);
         }
     }

@@ -3,12 +3,12 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use reqwest::Url;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{EnvVars, Setting, Switch, TracesConfig, number_in, published};
 use crate::db::pool::DatabaseSettings;
-use crate::domain::secret::Secret;
+use crate::domain::loopback::is_loopback;
+use crate::redis::address::RedisAddress;
 use crate::redis::connection::RedisSettings;
 
 #[derive(Debug, Clone)]
@@ -47,15 +47,32 @@ impl ServersConfig {
     }
 
     fn read_redis(env: &mut EnvVars) -> Option<RedisSettings> {
-        let setting = Setting::secret("REDIS_URL", "redis://localhost:6379");
-        let url = env.required::<RedisUrl>(setting);
-        let is_own = published::refuse_published_password(env, setting);
+        let address = read_redis_address(env);
         let insecure = env.optional(Setting::open("REDIS_TLS_INSECURE", "true"), Switch(false));
         let namespace = env.optional(Setting::open("REDIS_NAMESPACE", "psp"), "psp".to_owned());
-        is_own?;
-        let RedisUrl { url, any_certificate } = url?;
-        Some(RedisSettings { url, tls_insecure: insecure?.0 || any_certificate, namespace: namespace? })
+        let address = address?;
+        let address = if insecure?.0 { address.with_any_certificate() } else { address };
+        Some(RedisSettings { address, namespace: namespace? })
     }
+}
+
+fn read_redis_address(env: &mut EnvVars) -> Option<RedisAddress> {
+    let setting = Setting::secret("REDIS_URL", "redis://localhost:6379");
+    let text = env.required::<String>(setting)?;
+    let address: RedisAddress = match text.parse() {
+        Ok(address) => address,
+        Err(error) => {
+            // The error contains no part of the URL.
+            env.error(setting, Some(&text), &error.to_string());
+            return None;
+        }
+    };
+    if !address.hosts().all(is_loopback) {
+        for password in address.passwords() {
+            published::refuse_published(env, setting, password)?;
+        }
+    }
+    Some(address)
 }
 
 /// Also accepts the form of the service that this one replaces (`postgresql+asyncpg://`, `ssl=`), and the mode that Heroku documents
@@ -77,31 +94,6 @@ impl FromStr for DatabaseUrl {
         let options = plain.parse::<PgConnectOptions>().map_err(|_| "is not a postgres:// URL")?;
         // PgBouncer refuses this parameter unless it is configured otherwise. It concerns only the text of floats.
         Ok(Self(options.extra_float_digits(None)))
-    }
-}
-
-/// Also understands the option by which Python programs accept any certificate (`ssl_cert_reqs`).
-struct RedisUrl {
-    url: Secret,
-    any_certificate: bool,
-}
-
-impl FromStr for RedisUrl {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "is not a redis:// or rediss:// URL";
-        redis::Client::open(text).map_err(|_| WRONG)?;
-        let url = Url::parse(text).map_err(|_| WRONG)?;
-        let mut any_certificate = false;
-        for (_, value) in url.query_pairs().filter(|(name, _)| name == "ssl_cert_reqs") {
-            any_certificate = match value.to_ascii_lowercase().trim_start_matches("cert_") {
-                "none" => true,
-                "optional" | "required" => false,
-                _ => return Err("has an ssl_cert_reqs that is not none, optional or required"),
-            };
-        }
-        Ok(Self { url: Secret::new(text), any_certificate })
     }
 }
 
@@ -163,6 +155,9 @@ mod tests {
             ("DATABASE_URL", "postgresql://psp@db.example.com/psp", true),
             ("REDIS_URL", "redis://:made-up-password@127.0.0.1:6379/0", true),
             ("REDIS_URL", "rediss://:made-up-password@redis.example.com:6379/0", false),
+            ("REDIS_URL", "redis+sentinel://:made-up-password@127.0.0.1,localhost/psp", true),
+            ("REDIS_URL", "redis+sentinel://:made-up-password@127.0.0.1,redis.example.com/psp", false),
+            ("REDIS_URL", "redis+sentinel://redis.example.com/psp?sentinel_password=made-up-password", false),
         ] {
             let local = [("DATABASE_URL", "postgresql://localhost/psp"), ("REDIS_URL", "redis://localhost")];
             let mut env = EnvVars::from_pairs(local.into_iter().chain([(name, url)]));
@@ -210,17 +205,27 @@ mod tests {
     #[test]
     fn any_certificate_of_redis_is_accepted_only_on_request() {
         for (url, insecure, expected) in [
+            ("redis://localhost", "true", Some(false)),
             ("rediss://:word@redis.example:6380/0", "", Some(false)),
             ("rediss://:word@redis.example:6380/0", "true", Some(true)),
             ("rediss://:word@redis.example:6380/0?ssl_cert_reqs=none", "", Some(true)),
-            ("rediss://:word@redis.example:6380?ssl_cert_reqs=CERT_NONE", "", Some(true)),
-            ("rediss://:word@redis.example:6380/0?ssl_cert_reqs=required", "", Some(false)),
             ("rediss://:word@redis.example:6380/0?ssl_cert_reqs=required", "true", Some(true)),
+            ("rediss+sentinel://:word@redis.example/psp", "true", Some(true)),
             ("rediss://:word@redis.example:6380/0?ssl_cert_reqs=sometimes", "", None),
         ] {
             let mut env = EnvVars::from_pairs([("REDIS_URL", url), ("REDIS_TLS_INSECURE", insecure)]);
             let read = ServersConfig::read_redis(&mut env);
-            assert_eq!(env.finish(read).ok().map(|redis| redis.tls_insecure), expected, "{url} {insecure}");
+            let accepts = env.finish(read).ok().map(|redis| redis.address.accepts_any_certificate());
+            assert_eq!(accepts, expected, "{url} {insecure}");
         }
+    }
+
+    #[test]
+    fn wrong_redis_url_is_reported_with_the_form_and_without_its_password() {
+        let mut env = EnvVars::from_pairs([("REDIS_URL", "redis+sentinel://:s3cret@one,two")]);
+        let read = ServersConfig::read_redis(&mut env);
+        let message = env.finish(read).expect_err("no service").to_string();
+        assert!(message.contains("REDIS_URL does not") || message.contains("/service"), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
     }
 }

@@ -1,5 +1,5 @@
 //! One multiplexed connection per process that reconnects automatically ([`super::reconnecting`]), plus one for each
-//! subscription.
+//! subscription, and with sentinels one to each of them ([`super::failover`]).
 //!
 //! There is no pool because small Redis plans allow about 20 connections. Every key and channel starts with the namespace,
 //! so that two installations, or two tests, can share a server.
@@ -9,8 +9,10 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use redis::aio::ConnectionManagerConfig;
 
-use super::reconnecting::RedisConnection;
-use crate::domain::secret::Secret;
+use super::address::RedisAddress;
+use super::error::RedisError;
+use super::failover;
+use super::reconnecting::{RedisConnection, replaced_error};
 
 /// The library's default of half a second ends an apalis worker at the first slow reply.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,93 +25,14 @@ const HEALTH_KEY_MILLIS: u32 = 60_000;
 
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
-    /// `redis://` or `rediss://`; may contain a password.
-    pub url: Secret,
-    /// Accept self-signed certificates.
-    pub tls_insecure: bool,
+    pub address: RedisAddress,
     /// The prefix of every key and channel.
     pub namespace: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum RedisError {
-    /// Redis is unreachable, did not reply, or refused the command.
-    #[error("{problem} ({0}): {advice}", problem = refusal(.0).problem, advice = refusal(.0).advice)]
-    Redis(#[from] redis::RedisError),
-    /// apalis-redis refused a message.
-    #[error("the queue refused a message: {0}")]
-    Queue(#[from] apalis_core::backend::TaskSinkError<apalis_redis::Error>),
-    /// A message is not the expected JSON.
-    #[error("a Redis message cannot be read: {0}")]
-    Message(#[from] serde_json::Error),
-    #[error(
-        "another installation uses the namespace {namespace} of this Redis: set another REDIS_NAMESPACE for one of them; if the \
-         other one is gone, wait a minute"
-    )]
-    Shared { namespace: String },
-}
-
-impl RedisError {
-    /// Whether Redis did not answer at all. A refusal, such as of the credentials, is an answer, and so is a certificate.
-    #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        let Self::Redis(error) = self else { return false };
-        !is_untrusted(error) && (error.is_io_error() || error.is_timeout() || error.code() == Some("LOADING"))
-    }
-
-    /// What is wrong and what to do about it, without the details.
-    #[must_use]
-    pub fn advice(&self) -> String {
-        match self {
-            Self::Redis(error) => {
-                let Refusal { problem, advice } = refusal(error);
-                format!("{problem}: {advice}")
-            }
-            Self::Queue(_) | Self::Message(_) | Self::Shared { .. } => self.to_string(),
-        }
-    }
-}
-
-/// What is wrong, and what to do about it.
-struct Refusal {
-    problem: &'static str,
-    advice: &'static str,
-}
-
-fn refusal(error: &redis::RedisError) -> Refusal {
-    let (problem, advice) = match error.code() {
-        Some("READONLY" | "MASTERDOWN") => {
-            ("Redis accepts only reads", "make REDIS_URL point to the primary, or promote this replica")
-        }
-        Some("OOM") => {
-            ("the memory of Redis is full", "raise its maxmemory; all keys of this service expire or are deleted")
-        }
-        Some("MISCONF") => ("Redis cannot save its data", "free space on its disk, or switch its persistence off"),
-        Some("LOADING") => ("Redis is loading its data", "wait until it has started"),
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
-            ("Redis refuses the credentials of REDIS_URL", "correct the user name and password in REDIS_URL")
-        }
-        _ if is_untrusted(error) => (
-            "the certificate of Redis is not trusted",
-            "set REDIS_TLS_INSECURE=true if its host uses self-signed certificates, as Heroku does; otherwise correct the host \
-             name in REDIS_URL, or the certificate",
-        ),
-        _ => {
-            ("Redis cannot be reached", "check that it runs and that REDIS_URL is right (rediss:// if it requires TLS)")
-        }
-    };
-    Refusal { problem, advice }
-}
-
-/// The TLS library says so only in its text.
-fn is_untrusted(error: &redis::RedisError) -> bool {
-    error.is_io_error() && error.to_string().contains("invalid peer certificate")
 }
 
 /// The handle of Redis; clones share one connection.
 #[derive(Clone)]
 pub struct Redis {
-    client: redis::Client,
     connection: RedisConnection,
     namespace: String,
 }
@@ -125,27 +48,41 @@ impl Redis {
     pub async fn connect(settings: &RedisSettings) -> Result<Self, RedisError> {
         let redis = Self::open(settings)?;
         // The connection manager retries; a plain connection reports at once what is wrong.
-        let mut plain = tokio::time::timeout(CONNECTION_TIMEOUT, redis.client.get_multiplexed_async_connection())
-            .await
-            .map_err(|_| redis::RedisError::from((redis::ErrorKind::Io, "no reply within 5 seconds")))??;
+        let mut plain = within_timeout(async {
+            let (client, _) = redis.connection.client().await?;
+            client.get_multiplexed_async_connection().await
+        })
+        .await?;
         redis::cmd("PING").exec_async(&mut plain).await?;
         Ok(redis)
     }
 
-    /// Connects on first use, for programs that must start without Redis. Fails only if the URL is invalid.
+    /// Connects on first use, for programs that must start without Redis.
     pub fn open(settings: &RedisSettings) -> Result<Self, RedisError> {
-        let client = open(settings)?;
+        if settings.address.accepts_any_certificate() {
+            tracing::warn!("the certificate of Redis is not verified (REDIS_TLS_INSECURE, or an option of REDIS_URL)");
+        }
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_connection_timeout(Some(CONNECTION_TIMEOUT))
             .set_number_of_retries(RECONNECT_RETRIES);
-        let connection = RedisConnection::open(client.clone(), config)?;
-        Ok(Self { client, connection, namespace: settings.namespace.clone() })
+        let connection = match &settings.address {
+            RedisAddress::Server(server) => {
+                RedisConnection::open(redis::Client::open(server.as_ref().clone())?, config)?
+            }
+            RedisAddress::Sentinels(sentinels) => failover::open(sentinels, config)?,
+        };
+        Ok(Self { connection, namespace: settings.namespace.clone() })
     }
 
     #[must_use]
     pub fn connection(&self) -> RedisConnection {
         self.connection.clone()
+    }
+
+    /// Completes when the connection leads to another server than now.
+    pub fn replaced(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.connection.replaced()
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -164,14 +101,21 @@ impl Redis {
         &self,
         channels: &[String],
     ) -> Result<impl Stream<Item = redis::Msg> + Send + use<>, RedisError> {
-        let mut replacements = self.connection.replacements();
-        let mut subscriber = self.client.get_async_pubsub().await?;
-        for channel in channels {
-            subscriber.subscribe(channel).await?;
-        }
-        // Fails only if the connection does not exist any more.
-        let replaced = async move { drop(replacements.changed().await) };
-        Ok(subscriber.into_on_message().take_until(Box::pin(replaced)))
+        let (client, replaced) = within_timeout(self.connection.client()).await?;
+        let mut replaced = Box::pin(replaced);
+        let subscribing = within_timeout(async {
+            let mut subscriber = client.get_async_pubsub().await?;
+            for channel in channels {
+                subscriber.subscribe(channel).await?;
+            }
+            Ok(subscriber)
+        });
+        let subscriber = tokio::select! {
+            biased;
+            subscriber = subscribing => subscriber?,
+            () = &mut replaced => return Err(replaced_error().into()),
+        };
+        Ok(subscriber.into_on_message().take_until(replaced))
     }
 
     /// Fails if Redis does not respond or refuses writes.
@@ -204,13 +148,8 @@ fn find_info<'a>(info: &'a str, field: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim)
 }
 
-fn open(settings: &RedisSettings) -> Result<redis::Client, RedisError> {
-    let url = settings.url.expose();
-    let insecure = settings.tls_insecure && url.starts_with("rediss://") && !url.contains('#');
-    if insecure {
-        tracing::warn!("the certificate of Redis is not verified (REDIS_TLS_INSECURE, or ssl_cert_reqs in REDIS_URL)");
-    }
-    // redis-rs reads this option from the URL's fragment.
-    let url = if insecure { format!("{url}#insecure") } else { url.to_owned() };
-    Ok(redis::Client::open(url)?)
+/// The library waits for ever for a server that accepts a connection and then hangs.
+async fn within_timeout<T>(connecting: impl Future<Output = redis::RedisResult<T>>) -> redis::RedisResult<T> {
+    let no_reply = || redis::RedisError::from((redis::ErrorKind::Io, "no reply within 5 seconds"));
+    tokio::time::timeout(CONNECTION_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(no_reply()))
 }

@@ -73,6 +73,7 @@ mod reconciliation_plans;
 mod reconciliation_requests;
 mod reconciliation_runs;
 mod redis_loss;
+mod redis_sentinel;
 mod repeated_attempts;
 mod replaced_service;
 mod reports;

@@ -1,6 +1,8 @@
 //! All provider faults at once and at random, while payments are created and changed and workers are killed. Afterwards the
 //! database equals the providers exactly, and the run counts are consistent.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, Utc};
@@ -12,6 +14,8 @@ use serde_json::json;
 
 use crate::harness::consistency::assert_matches_sandbox;
 use crate::harness::programs::RunningProgram;
+use crate::harness::sentinels::MonitoredRedis;
+use crate::harness::servers::Servers;
 use crate::harness::test_system::TestSystem;
 use crate::harness::{eventually, eventually_within, is_long};
 
@@ -172,13 +176,18 @@ async fn read_to_the_end(system: &TestSystem, source: &str, args: Option<&str>, 
     panic!("{source} could not be read to the end in {TRIES} tries ({mode}): {outputs:#?}; the runs: {runs:#?}");
 }
 
-async fn run_seed(seed: u64) {
+/// `during` happens while workers are killed.
+async fn run_seed(seed: u64, servers: Servers, during: impl Future<Output = Infallible>) {
     let mut profile = FaultProfile::new(seed);
     let arguments = profile.arguments();
-    let system = TestSystem::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let system = TestSystem::start_on(servers, &arguments).await;
     let scheduler = system.start_jobs_with(&["scheduler"], &SETTINGS);
     let mut workers = [system.start_jobs_with(&["worker"], &SETTINGS), system.start_jobs_with(&["worker"], &SETTINGS)];
-    kill_workers(&system, &mut profile, &mut workers, if is_long() { 8 } else { 3 }).await;
+    tokio::select! {
+        () = kill_workers(&system, &mut profile, &mut workers, if is_long() { 8 } else { 3 }) => {}
+        never = during => match never {},
+    }
     system.sandbox.send(Method::PUT, "live", Some(json!({"per_second": 0}))).await;
     // Every run of Vima that sees an id far beyond the others is incomplete.
     system.sandbox.set_faults(json!({"outlier-id": 0})).await;
@@ -216,7 +225,7 @@ async fn assert_counts_are_consistent(system: &TestSystem) {
 async fn run_seeds(seeds: impl Iterator<Item = u64>) {
     for seed in seeds.take(if is_long() { usize::MAX } else { 1 }) {
         println!("seed {seed}");
-        run_seed(seed).await;
+        run_seed(seed, Servers::start().await, pending()).await;
     }
 }
 
@@ -228,4 +237,14 @@ async fn database_equals_providers_after_random_faults() {
 #[tokio::test]
 async fn database_equals_providers_after_other_random_faults() {
     run_seeds((2..=20).step_by(2)).await;
+}
+
+#[tokio::test]
+async fn database_equals_providers_after_random_faults_and_failovers_of_redis() {
+    for seed in (21..=24).take(if is_long() { usize::MAX } else { 1 }) {
+        println!("seed {seed}");
+        let mut redis = MonitoredRedis::start().await;
+        let servers = Servers::with_sentinels(&redis).await;
+        run_seed(seed, servers, redis.fail_over_again_and_again()).await;
+    }
 }

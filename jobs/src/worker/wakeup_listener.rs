@@ -3,7 +3,8 @@
 //! apalis only wakes: its handler accepts any payload, always acknowledges, and wakes the claimer, which queries the jobs
 //! table. The pub/sub notification that goes ahead of a wake-up wakes the claimer too, some round trips earlier; it is lost
 //! when no one listens, the wake-up is not. An apalis worker that stops (after a slow answer, a restart or a FLUSHALL of Redis) is replaced by a new one under
-//! a new name after a pause; running jobs are not affected, and the claimer continues to poll. apalis's `Monitor` was
+//! a new name after a pause, and so is one whose connection leads to another server after a failover: what it had fetched from
+//! the former one would otherwise stay fetched for ever. Running jobs are not affected, and the claimer continues to poll. apalis's `Monitor` was
 //! rejected: it restarts without a pause, and may return success although every worker has stopped.
 
 use std::collections::HashMap;
@@ -89,6 +90,7 @@ impl QueueListener {
         let wakeups = self.redis.wakeups(&self.queue);
         let name = format!("{}-{}", self.queue, Uuid::now_v7());
         let claimer = self.claimer.clone();
+        let replaced = self.redis.replaced();
         WorkerBuilder::new(name)
             .backend(wakeups.poll_with_strategy(NotifiedPollStrategy::new(self.notifier.clone(), POLL_INTERVAL)))
             .build(move |_payload: Value| {
@@ -96,7 +98,7 @@ impl QueueListener {
                 async {}
             })
             .run_until(async move {
-                stop.cancelled().await;
+                stop.run_until_cancelled(replaced).await;
                 Ok::<(), WorkerError>(())
             })
             .boxed()

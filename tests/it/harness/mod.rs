@@ -21,6 +21,7 @@ pub(crate) mod programs;
 pub(crate) mod run_fixture;
 pub(crate) mod sandbox;
 pub(crate) mod scheduler_ticks;
+pub(crate) mod sentinels;
 pub(crate) mod servers;
 pub(crate) mod socket;
 pub(crate) mod suspended_worker;

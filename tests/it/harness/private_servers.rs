@@ -20,27 +20,35 @@ use url::Url;
 use super::certificate::CERTIFICATE;
 use super::eventually;
 
-/// A Redis without persistence: it is empty after every restart.
+/// A Redis without persistence, which is empty after every restart, or a sentinel.
 pub(crate) struct PrivateRedis {
     port: u16,
     tls: bool,
+    password: Option<&'static str>,
+    arguments: Vec<String>,
     server: Child,
 }
 
 impl PrivateRedis {
     pub(crate) async fn start() -> Self {
-        Self::start_with(false).await
+        Self::start_as(false, None, |port| server_arguments(port, false)).await
     }
 
     /// Accepts only TLS, with [`CERTIFICATE`].
     pub(crate) async fn start_with_tls() -> Self {
-        Self::start_with(true).await
+        Self::start_as(true, None, |port| server_arguments(port, true)).await
     }
 
-    async fn start_with(tls: bool) -> Self {
+    /// Starts it with the arguments for a port; `tls` and `password` are what they make it require.
+    pub(crate) async fn start_as(
+        tls: bool,
+        password: Option<&'static str>,
+        arguments: impl Fn(u16) -> Vec<String>,
+    ) -> Self {
         loop {
             let port = unused_port();
-            let mut redis = Self { port, tls, server: spawn_redis(port, tls) };
+            let arguments = arguments(port);
+            let mut redis = Self { port, tls, password, server: spawn_redis(&arguments), arguments };
             // Redis exits if another process has taken the port meanwhile.
             if redis.is_ready().await {
                 return redis;
@@ -58,6 +66,7 @@ impl PrivateRedis {
 
     fn client(&self) -> redis::Client {
         let url = self.url() + if self.tls { "/#insecure" } else { "" };
+        let url = self.password.map_or(url.clone(), |password| url.replacen("://", &format!("://:{password}@"), 1));
         redis::Client::open(url).expect("a valid URL")
     }
 
@@ -71,7 +80,7 @@ impl PrivateRedis {
 
     /// Starts it again on the same port.
     pub(crate) async fn restart(&mut self) {
-        self.server = spawn_redis(self.port, self.tls);
+        self.server = spawn_redis(&self.arguments);
         assert!(self.is_ready().await, "another process has taken port {}", self.port);
     }
 
@@ -127,23 +136,34 @@ impl Drop for PrivateRedis {
     }
 }
 
-fn spawn_redis(port: u16, tls: bool) -> Child {
+/// The arguments of a server that listens on `port` and stores nothing.
+pub(crate) fn server_arguments(port: u16, tls: bool) -> Vec<String> {
+    let mut arguments = listen_arguments(port, tls);
+    arguments.extend(["--save", "", "--appendonly", "no"].map(str::to_owned));
+    arguments
+}
+
+/// The arguments by which a server or a sentinel listens on `port`.
+pub(crate) fn listen_arguments(port: u16, tls: bool) -> Vec<String> {
+    let path = |path: &Path| path.display().to_string();
     let port = port.to_string();
+    let mut arguments = if tls {
+        let listen = ["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"].map(str::to_owned);
+        let certificate = path(&CERTIFICATE.path);
+        let files = ["--tls-cert-file", &certificate, "--tls-ca-cert-file", &certificate];
+        let key = ["--tls-key-file".to_owned(), path(&CERTIFICATE.key)];
+        listen.into_iter().chain(files.map(str::to_owned)).chain(key).collect()
+    } else {
+        vec!["--port".to_owned(), port]
+    };
+    arguments.extend(["--bind", "127.0.0.1"].map(str::to_owned));
+    arguments
+}
+
+fn spawn_redis(arguments: &[String]) -> Child {
     let spawn = |program| {
         let mut command = Command::new(program);
-        if tls {
-            command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no", "--tls-cert-file"]);
-            command.arg(&CERTIFICATE.path).arg("--tls-ca-cert-file").arg(&CERTIFICATE.path);
-            command.arg("--tls-key-file").arg(&CERTIFICATE.key);
-        } else {
-            command.args(["--port", &port]);
-        }
-        command
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(std::env::temp_dir())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
+        command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::null()).spawn()
     };
     let server = match spawn("redis-server") {
         Err(error) if error.kind() == ErrorKind::NotFound => spawn("valkey-server"),

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::str::FromStr;
 
 use psp_dashboard::db::migrate::migrate;
-use psp_dashboard::domain::secret::Secret;
 use psp_dashboard::redis::Redis;
 use psp_dashboard::redis::connection::RedisSettings;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -20,6 +19,7 @@ use uuid::Uuid;
 
 use super::database_roles::{self, Role};
 use super::private_servers::{PrivatePostgres, PrivateRedis};
+use super::sentinels::MonitoredRedis;
 
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
@@ -73,6 +73,13 @@ impl Servers {
         servers
     }
 
+    /// A migrated database, and a private Redis with sentinels.
+    pub(crate) async fn with_sentinels(redis: &MonitoredRedis) -> Self {
+        let mut servers = Self::start().await;
+        servers.redis_url = redis.url();
+        servers
+    }
+
     /// The migrated database of a private PostgreSQL.
     pub(crate) async fn with_postgres(postgres: &PrivatePostgres) -> Self {
         let pool = PgPool::connect(&postgres.url).await.expect("the server has just started");
@@ -115,11 +122,8 @@ impl Servers {
     }
 
     pub(crate) async fn redis(&self) -> Redis {
-        let settings = RedisSettings {
-            url: Secret::new(self.redis_url.clone()),
-            tls_insecure: false,
-            namespace: self.namespace.clone(),
-        };
+        let address = self.redis_url.parse().expect("a valid URL");
+        let settings = RedisSettings { address, namespace: self.namespace.clone() };
         Redis::connect(&settings).await.expect("Redis is running")
     }
 }
