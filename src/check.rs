@@ -4,6 +4,7 @@ mod audit;
 mod channels;
 mod finding;
 mod redis;
+mod replicas;
 mod rollups;
 mod traces;
 mod transport;
@@ -25,8 +26,9 @@ use crate::db::DbError;
 use crate::db::access::api_keys;
 use crate::db::connection_limit;
 use crate::db::migrate::{SchemaState, schema_state};
-use crate::db::pool::{DatabaseSettings, connect};
+use crate::db::pool::connect;
 use crate::db::process_connections::{Process, connections_of_deployment, smallest_deployment};
+use crate::db::settings::DatabaseSettings;
 use crate::db::writable::check_writable;
 use crate::domain::loopback::is_loopback;
 use crate::objects::{ObjectError, ObjectFiles, ObjectSettings};
@@ -56,7 +58,7 @@ pub async fn check(thoroughness: &Thoroughness) -> ExitCode {
     match ServersConfig::read(&mut env_vars) {
         Some(servers) => {
             findings.extend(check_database(&servers.database, &env_vars, thoroughness).await);
-            findings.push(transport::check_database(&servers.database.options));
+            findings.push(transport::check_database(&servers.database.options, "DATABASE_URL"));
             findings.extend(redis::check_redis(&servers).await);
             findings.push(transport::check_redis(&servers.redis));
         }
@@ -179,6 +181,7 @@ async fn check_database(settings: &DatabaseSettings, env_vars: &EnvVars, thoroug
     };
     let mut findings = vec![writable, check_version(&pool).await, schema, connections, keys];
     findings.extend(webhooks::check_webhooks(&pool).await);
+    findings.extend(replicas::check_replicas(pool.clone(), settings).await);
     if thoroughness.rollups {
         findings.push(
             rollups::check_rollups(&pool).await.unwrap_or_else(|error| Finding::Failed(format!("metrics: {error}"))),

@@ -77,7 +77,7 @@ impl JobContext {
             vima: VimaClient::new(vima, providers.vima.clone()),
             payshack: PayshackClient::new(payshack, providers.payshack.clone(), session, Arc::clone(&clock)),
             exchange_rates: providers.exchange_rates.clone().map(|url| ExchangeRatesClient::new(feed, url)),
-            exporter: Exporter::for_jobs(pools.work_pool.clone(), Arc::clone(&clock)).with_quota(config.export_quota),
+            exporter: Exporter::for_jobs(pools.reads, Arc::clone(&clock)).with_quota(config.export_quota),
             export_store: ExportStore::open(config.export_store.as_ref(), &pools.work_pool, &clock)?,
             webhook_sender: WebhookSender::new(&config.webhooks)?,
             webhook_keys: config.webhooks.keys.clone(),

@@ -6,7 +6,8 @@ use super::finding::Finding;
 use crate::domain::loopback::is_loopback;
 use crate::redis::connection::RedisSettings;
 
-pub(super) fn check_database(options: &PgConnectOptions) -> Finding {
+/// `setting` has the address.
+pub(super) fn check_database(options: &PgConnectOptions, setting: &str) -> Finding {
     let host = options.get_host();
     let mode = match options.get_ssl_mode() {
         PgSslMode::VerifyCa | PgSslMode::VerifyFull => {
@@ -22,7 +23,7 @@ pub(super) fn check_database(options: &PgConnectOptions) -> Finding {
     }
     Finding::Warning(format!(
         "database: sslmode={mode} does not verify the certificate of {host}, so anyone in between can read and change \
-         everything; set sslmode=verify-full in DATABASE_URL, with sslrootcert if the host has an authority of its own"
+         everything; set sslmode=verify-full in {setting}, with sslrootcert if the host has an authority of its own"
     ))
 }
 
@@ -59,7 +60,7 @@ mod tests {
             ("postgres://psp@db.example.com/psp?sslmode=verify-ca", None),
             ("postgres://psp@db.example.com/psp?sslmode=verify-full", None),
         ] {
-            assert_warning(&check_database(&url.parse().expect(url)), warning, url);
+            assert_warning(&check_database(&url.parse().expect(url), "DATABASE_URL"), warning, url);
         }
         for (url, warning) in [
             ("redis://127.0.0.1:6379/0", None),

@@ -34,7 +34,13 @@ pub(super) fn refuse_published(env: &mut EnvVars, setting: Setting, secret: &str
 
 /// Reports a published password in the address of a server that other machines can reach.
 pub(super) fn refuse_published_password(env: &mut EnvVars, setting: Setting) -> Option<()> {
-    let url = env.text(setting.name).and_then(|text| Url::parse(&text).ok());
+    let text = env.text(setting.name).unwrap_or_default();
+    refuse_password_of(env, setting, &text)
+}
+
+/// The same for one of the addresses of a setting.
+pub(super) fn refuse_password_of(env: &mut EnvVars, setting: Setting, address: &str) -> Option<()> {
+    let url = Url::parse(address).ok();
     let Some(url) = url.filter(|url| !url.host_str().is_some_and(is_loopback)) else { return Some(()) };
     refuse_published(env, setting, url.password().unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{EnvVars, Setting, Switch, TracesConfig, number_in, published};
-use crate::db::pool::DatabaseSettings;
+use crate::db::settings::DatabaseSettings;
 use crate::domain::loopback::is_loopback;
 use crate::redis::address::RedisAddress;
 use crate::redis::connection::RedisSettings;
@@ -38,9 +38,11 @@ impl ServersConfig {
         };
         let statement = Setting::open("DATABASE_STATEMENT_TIMEOUT_SECONDS", "15");
         let statement = number_in(env, statement, 15, 1..=3_600);
+        let replicas = read_replicas(env);
         is_own?;
         Some(DatabaseSettings {
             options: options?.0,
+            replicas: replicas?,
             max_connections: max_connections?,
             request_statement: Duration::from_secs(statement?.into()),
         })
@@ -73,6 +75,21 @@ fn read_redis_address(env: &mut EnvVars) -> Option<RedisAddress> {
         }
     }
     Some(address)
+}
+
+/// The addresses of `DATABASE_READ_URL`, separated by commas; none if it is not set.
+fn read_replicas(env: &mut EnvVars) -> Option<Vec<PgConnectOptions>> {
+    let setting = Setting::secret("DATABASE_READ_URL", "postgres://psp:password@replica-1:5432/psp,postgres://…");
+    let all = env.text(setting.name).unwrap_or_default();
+    let urls = all.split(',').map(str::trim).filter(|text| !text.is_empty());
+    let replicas: Vec<Option<PgConnectOptions>> = urls
+        .map(|text| {
+            let url: Option<DatabaseUrl> = env.parse(setting, text);
+            published::refuse_password_of(env, setting, text)?;
+            Some(url?.0)
+        })
+        .collect();
+    replicas.into_iter().collect()
 }
 
 /// Also accepts the form of the service that this one replaces (`postgresql+asyncpg://`, `ssl=`), and the mode that Heroku documents

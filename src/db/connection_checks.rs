@@ -12,6 +12,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
@@ -53,6 +54,19 @@ impl ConnectionChecks {
             suspect_all();
         }
         Ok(may_use(read_only?, metadata.age))
+    }
+
+    /// The same for a connection to a replica, which accepts only reads: fails if the connection does not work.
+    pub(in crate::db) async fn is_alive(
+        &self,
+        connection: &mut PgConnection,
+        metadata: PoolConnectionMetadata,
+    ) -> Result<bool, sqlx::Error> {
+        let suspected_at = *SUSPECTED_AT.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.begin(metadata.idle_for, suspected_at, Instant::now()) {
+            connection.ping().await?;
+        }
+        Ok(true)
     }
 
     /// Whether a connection must be checked now.

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::postgres::{PgConnection, PgPool};
 use tokio::time::Instant;
 
 use super::DbError;
 use super::pooler::reject_transaction_pooling;
 use super::process_connections::Process;
+use super::reads::ReadPools;
 use super::session_limits::Purpose;
+use super::settings::DatabaseSettings;
 
 /// How long a caller waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,21 +22,13 @@ const WORK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const START_RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-#[derive(Debug, Clone)]
-pub struct DatabaseSettings {
-    /// Address and credentials; its `Debug` never prints the password.
-    pub options: PgConnectOptions,
-    /// The limit for a process; `None` for the default of each kind of process.
-    pub max_connections: Option<u32>,
-    /// How long a statement of a request may take.
-    pub request_statement: Duration,
-}
-
 /// The pools of a web process.
 #[derive(Debug, Clone)]
 pub struct WebPools {
     /// For requests.
     pub pool: PgPool,
+    /// The same, and the replicas, for reads that need not come from the primary.
+    pub reads: ReadPools,
     /// For authentication and health.
     pub access_pool: PgPool,
 }
@@ -46,6 +40,8 @@ pub struct JobPools {
     pub queue_pool: PgPool,
     /// For everything that jobs do.
     pub work_pool: PgPool,
+    /// The same, and the replicas, for exports.
+    pub reads: ReadPools,
 }
 
 /// For a command. Connects once before returning, so that a wrong address fails at startup and not at the first statement.
@@ -58,8 +54,10 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DbError> {
 pub async fn connect_web(settings: &DatabaseSettings) -> Result<WebPools, DbError> {
     connect_first(settings).await?;
     let (requests, access) = Process::divide_web(Process::Web.max_connections(settings.max_connections));
+    let pool = open(settings, Purpose::Requests, requests);
     let pools = WebPools {
-        pool: open(settings, Purpose::Requests, requests),
+        reads: ReadPools::new(pool.clone(), settings, requests),
+        pool,
         access_pool: open(settings, Purpose::Access, access),
     };
     open_first(&pools.pool).await?;
@@ -71,8 +69,12 @@ pub async fn connect_web(settings: &DatabaseSettings) -> Result<WebPools, DbErro
 pub async fn connect_jobs(settings: &DatabaseSettings, process: Process) -> Result<JobPools, DbError> {
     connect_first(settings).await?;
     let (queue, work) = Process::divide_jobs(process.max_connections(settings.max_connections));
-    let pools =
-        JobPools { queue_pool: open(settings, Purpose::Queue, queue), work_pool: open(settings, Purpose::Work, work) };
+    let work_pool = open(settings, Purpose::Work, work);
+    let pools = JobPools {
+        queue_pool: open(settings, Purpose::Queue, queue),
+        reads: ReadPools::new(work_pool.clone(), settings, work),
+        work_pool,
+    };
     open_first(&pools.queue_pool).await?;
     Ok(pools)
 }
@@ -119,7 +121,7 @@ async fn try_once(settings: &DatabaseSettings) -> Result<(), DbError> {
 
 fn open(settings: &DatabaseSettings, purpose: Purpose, max_connections: u32) -> PgPool {
     let timeout = match purpose {
-        Purpose::Requests | Purpose::Access | Purpose::Queue => ACQUIRE_TIMEOUT,
+        Purpose::Requests | Purpose::Replica | Purpose::Access | Purpose::Queue => ACQUIRE_TIMEOUT,
         Purpose::Work => WORK_ACQUIRE_TIMEOUT,
         Purpose::Command => START_TIMEOUT,
     };

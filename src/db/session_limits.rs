@@ -17,6 +17,8 @@ pub(in crate::db) enum Purpose {
     Access,
     /// Claims, heartbeats and outcomes: apart from the work, so that no job can keep a lease from being renewed.
     Queue,
+    /// Reads of requests and exports that a replica answers.
+    Replica,
     /// Everything that jobs do.
     Work,
     /// Migrations and other commands.
@@ -47,7 +49,7 @@ impl SessionLimits {
         let seconds = Duration::from_secs;
         let (statement, lock) = match purpose {
             // A request that waits for a lock gets an answer that names the lock, not the slow statement.
-            Purpose::Requests => (request_statement, request_statement / 3),
+            Purpose::Requests | Purpose::Replica => (request_statement, request_statement / 3),
             // A health check waits for two seconds.
             Purpose::Access => (seconds(3), seconds(2)),
             // Shorter than a lease, which a statement that hangs could not renew any more.

@@ -81,6 +81,8 @@ metrics! {
         "The most connections that a pool opens.");
     DATABASE_ERRORS = counter("psp_database_errors_total", &["reason"], EveryProcess,
         "Failed calls to PostgreSQL: no free connection in time, unavailable, conflict (retried), timeout of the statement, refused.");
+    DATABASE_READS = counter("psp_database_reads_total", &["server"], EveryProcess,
+        "Reads that a replica may answer, by the server that answered and, if it was the primary, why.");
     REDIS_UP = gauge("psp_redis_up", &[], EveryProcess, "1 if Redis accepts writes of this process, else 0.");
     REDIS_ERRORS = counter("psp_redis_errors_total", &[], EveryProcess, "Failed commands to Redis.");
     AUDIT_ENTRIES = counter("psp_audit_entries_total", &[], EveryProcess, "Entries written to the audit log.");

@@ -30,6 +30,7 @@ static INSTRUMENTS: LazyLock<Instruments> = LazyLock::new(Instruments::new);
 struct Instruments {
     registry: Registry,
     database_errors: Counters,
+    reads: Counters,
     redis_errors: Counters,
     audit_entries: Counters,
     audit_failures: Counters,
@@ -65,6 +66,7 @@ impl Instruments {
         let histograms = |metric| Histograms::register(&registry, metric);
         Self {
             database_errors: counters(&catalog::DATABASE_ERRORS),
+            reads: counters(&catalog::DATABASE_READS),
             redis_errors: counters(&catalog::REDIS_ERRORS),
             audit_entries: counters(&catalog::AUDIT_ENTRIES),
             audit_failures: counters(&catalog::AUDIT_FAILURES),
@@ -114,6 +116,9 @@ pub(super) fn registry() -> &'static Registry {
 pub fn prepare_process() {
     for reason in DatabaseFailure::ALL {
         INSTRUMENTS.database_errors.prepare(&[reason.as_str()]);
+    }
+    for server in ReadFrom::ALL {
+        INSTRUMENTS.reads.prepare(&[server.as_str()]);
     }
     for counters in [&INSTRUMENTS.redis_errors, &INSTRUMENTS.audit_entries, &INSTRUMENTS.audit_failures] {
         counters.prepare(&[]);
@@ -201,6 +206,23 @@ crate::domain::string_enum::string_enum! {
         StatementTimeout = "statement_timeout",
         Refused = "refused",
     }
+}
+
+crate::domain::string_enum::string_enum! {
+    /// Which server answers a read that need not come from the primary, and why not a replica.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ReadFrom {
+        Replica = "replica",
+        /// There are no replicas.
+        PrimaryOnly = "primary",
+        PrimaryAsBehind = "primary_replica_behind",
+        PrimaryAsBusy = "primary_replica_busy",
+        PrimaryAsFailing = "primary_replica_failing",
+    }
+}
+
+pub fn read(from: ReadFrom) {
+    INSTRUMENTS.reads.add(&[from.as_str()], 1);
 }
 
 pub fn database_error(reason: DatabaseFailure) {

@@ -22,6 +22,7 @@ use crate::db::DbError;
 use crate::db::metrics::data_version;
 use crate::db::metrics::data_version::{DataVersion, Freshness, StateVersion};
 use crate::db::metrics::sums;
+use crate::db::reads::{ReadError, ReadPools};
 use crate::db::reconciliation::not_in_vima;
 use crate::domain::metrics::query::{MetricFilter, MetricQuery, MetricRow};
 use crate::domain::sync::day_start;
@@ -35,7 +36,7 @@ const EXPECTED_ANSWERS: usize = 4_000;
 const MISSING_ANSWERS: usize = 1_000;
 
 pub struct MetricsCache {
-    pool: PgPool,
+    reads: ReadPools,
     freshness: FreshnessReader,
     cache: Cache<Key, Arc<[MetricRow]>, Weight>,
     not_in_vima: Cache<(MetricFilter, TimeRange, StateVersion), Arc<[MetricRow]>>,
@@ -59,6 +60,12 @@ pub struct MetricsError(#[from] Arc<DbError>);
 impl From<DbError> for MetricsError {
     fn from(error: DbError) -> Self {
         Self(Arc::new(error))
+    }
+}
+
+impl ReadError for MetricsError {
+    fn database_error(&self) -> Option<&DbError> {
+        Some(&self.0)
     }
 }
 
@@ -103,10 +110,10 @@ impl Weighter<Key, Arc<[MetricRow]>> for Weight {
 
 impl MetricsCache {
     #[must_use]
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(reads: ReadPools) -> Self {
         let cache = Cache::with_weighter(EXPECTED_ANSWERS, MAX_BYTES, Weight);
         let not_in_vima = Cache::new(MISSING_ANSWERS);
-        Self { freshness: FreshnessReader::new(pool.clone()), pool, cache, not_in_vima }
+        Self { freshness: FreshnessReader::new(reads.primary().clone()), reads, cache, not_in_vima }
     }
 
     /// The answer to `query` as of now.
@@ -123,23 +130,30 @@ impl MetricsCache {
     /// first of them.
     async fn compute(&self, key: &Key, freshness: &Freshness) -> Result<Arc<[MetricRow]>, MetricsError> {
         if let Some([settled, recent]) = key.split(freshness) {
-            let (settled, recent) = tokio::try_join!(self.compute_part(&settled), self.compute_part(&recent))?;
+            let parts = (self.compute_part(&settled, freshness), self.compute_part(&recent, freshness));
+            let (settled, recent) = tokio::try_join!(parts.0, parts.1)?;
             let freshness = self.freshness.read().await?;
             if Key::new(key.query.clone(), &freshness) == *key {
                 return Ok(settled.iter().chain(recent.iter()).cloned().collect());
             }
         }
-        Ok(self.list(&key.query).await?.into())
+        Ok(self.list(&key.query, freshness).await?.into())
     }
 
-    async fn compute_part(&self, part: &Key) -> Result<Arc<[MetricRow]>, DbError> {
-        let rows = async { Ok(self.list(&part.query).await?.into()) };
+    async fn compute_part(&self, part: &Key, freshness: &Freshness) -> Result<Arc<[MetricRow]>, DbError> {
+        let rows = async { Ok(self.list(&part.query, freshness).await?.into()) };
         self.cache.get_or_insert_async(part, rows).await
     }
 
     /// On the heap: the future of every request would otherwise contain three of them.
-    fn list<'a>(&'a self, query: &'a MetricQuery) -> BoxFuture<'a, Result<Vec<MetricRow>, DbError>> {
-        sums::list_at_once(&self.pool, query).boxed()
+    fn list<'a>(
+        &'a self,
+        query: &'a MetricQuery,
+        freshness: &Freshness,
+    ) -> BoxFuture<'a, Result<Vec<MetricRow>, DbError>> {
+        let required = freshness.required_by(query);
+        let list = move |pool| async move { sums::list_at_once(&pool, query).await };
+        async move { self.reads.run(&required, list).await }.boxed()
     }
 }
 
@@ -162,8 +176,29 @@ impl CurrentMetrics<'_> {
     /// reconciliations.
     pub async fn not_in_vima(&self, payins: MetricFilter, range: TimeRange) -> Result<Arc<[MetricRow]>, MetricsError> {
         let key = (payins, range, self.freshness.state_version());
-        let sums = async { Ok(not_in_vima::sum(&self.cache.pool, &key.0, range).await?.into()) };
+        let sums = async {
+            let payins = &key.0;
+            let sum = |pool| async move { not_in_vima::sum(&pool, payins, range).await };
+            Ok::<_, MetricsError>(self.cache.reads.run(&self.freshness.stored_state(), sum).await?.into())
+        };
         self.cache.not_in_vima.get_or_insert_async(&key, sums).await
+    }
+
+    /// Reads something else from the transactions that `query` reads.
+    pub async fn read<T, E: ReadError, F: Future<Output = Result<T, E>>>(
+        &self,
+        query: &MetricQuery,
+        read: impl Fn(PgPool) -> F,
+    ) -> Result<T, E> {
+        self.cache.reads.run(&self.freshness.required_by(query), read).await
+    }
+
+    /// Reads whatever follows from transactions.
+    pub async fn read_all<T, E: ReadError, F: Future<Output = Result<T, E>>>(
+        &self,
+        read: impl Fn(PgPool) -> F,
+    ) -> Result<T, E> {
+        self.cache.reads.run(&self.freshness.stored_transactions(), read).await
     }
 
     /// The version of the data that the answer to `query` comes from, for other caches of the same data.

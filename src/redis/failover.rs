@@ -43,7 +43,7 @@ async fn follow(sentinels: Sentinels, connection: Weak<Shared>, failed: Arc<Noti
         drop(shared);
         tokio::time::sleep(PAUSE).await;
         // Either the time has passed or a command has failed.
-        let _elapsed = tokio::time::timeout(ASK_EVERY - PAUSE, failed.notified()).await;
+        let _elapsed = tokio::time::timeout(ASK_EVERY.saturating_sub(PAUSE), failed.notified()).await;
     }
 }
 

@@ -139,14 +139,15 @@ impl RedisConnection {
     /// was received, unless another command has done so already.
     fn note(&self, error: &RedisError, used: &Current) {
         let refused = is_refusal_of_a_replica(error.code(), &error.to_string());
-        match &self.0.failed {
-            Some(failed) if refused || error.is_io_error() => failed.notify_one(),
-            None if refused && used.opened_at.elapsed() >= REPLACE_AFTER => {
-                if self.0.replace(used.client.clone(), used.number) {
-                    tracing::warn!(%error, "Redis refuses writes, reconnecting");
-                }
+        if let Some(failed) = &self.0.failed {
+            if refused || error.is_io_error() {
+                failed.notify_one();
             }
-            _ => {}
+        } else if refused
+            && used.opened_at.elapsed() >= REPLACE_AFTER
+            && self.0.replace(used.client.clone(), used.number)
+        {
+            tracing::warn!(%error, "Redis refuses writes, reconnecting");
         }
     }
 }

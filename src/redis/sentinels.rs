@@ -154,14 +154,14 @@ fn rank(answers: Vec<(String, RedisResult<Option<Server>>)>) -> RedisResult<Vec<
         }
     }
     if votes.is_empty() {
-        return Err(explain(unknown, failures));
+        return Err(explain(unknown, &failures));
     }
     votes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     Ok(votes.into_iter().map(|(server, _)| server).collect())
 }
 
 /// Why no sentinel has named a server.
-fn explain(unknown: bool, failures: Vec<(String, RedisError)>) -> RedisError {
+fn explain(unknown: bool, failures: &[(String, RedisError)]) -> RedisError {
     if unknown {
         return error(code::UNKNOWN_SERVICE, "no sentinel monitors the service".to_owned());
     }
@@ -181,33 +181,30 @@ fn error(code: &str, detail: String) -> RedisError {
 mod tests {
     use super::*;
 
-    fn named(host: &str) -> RedisResult<Option<Server>> {
-        Ok(Some(Server { host: host.to_owned(), port: 6379 }))
-    }
+    /// Instead of the code of an answer that refuses.
+    const SILENT: &str = "";
 
-    fn silent() -> RedisResult<Option<Server>> {
-        Err(RedisError::from((redis::ErrorKind::Io, "connection refused")))
-    }
-
-    fn refusing(code: &str) -> RedisResult<Option<Server>> {
-        Err(error(code, "no".to_owned()))
+    fn failure(code: &str) -> RedisError {
+        if code == SILENT { (redis::ErrorKind::Io, "connection refused").into() } else { error(code, "no".to_owned()) }
     }
 
     #[test]
     fn most_answers_win_and_the_absence_of_any_is_explained() {
         for (answers, expected) in [
-            (vec![named("a")], Ok(&["a"][..])),
-            (vec![silent(), Ok(None), named("a")], Ok(&["a"])),
-            (vec![named("a"), named("b"), named("b")], Ok(&["b", "a"])),
-            (vec![named("a"), named("b")], Ok(&["a", "b"])),
-            (vec![named("a"), named("b"), named("c"), named("c"), named("b")], Ok(&["b", "c", "a"])),
-            (vec![silent(), silent()], Err(code::UNREACHABLE)),
-            (vec![silent(), Ok(None)], Err(code::UNKNOWN_SERVICE)),
-            (vec![silent(), refusing("WRONGPASS")], Err(code::REFUSED)),
-            (vec![refusing("NOAUTH")], Err(code::REFUSED)),
-            (vec![refusing("ERR")], Err(code::UNREACHABLE)),
+            (vec![Ok(Some("a"))], Ok(&["a"][..])),
+            (vec![Err(SILENT), Ok(None), Ok(Some("a"))], Ok(&["a"])),
+            (vec![Ok(Some("a")), Ok(Some("b")), Ok(Some("b"))], Ok(&["b", "a"])),
+            (vec![Ok(Some("a")), Ok(Some("b"))], Ok(&["a", "b"])),
+            (vec![Ok(Some("a")), Ok(Some("b")), Ok(Some("c")), Ok(Some("c")), Ok(Some("b"))], Ok(&["b", "c", "a"])),
+            (vec![Err(SILENT), Err(SILENT)], Err(code::UNREACHABLE)),
+            (vec![Err(SILENT), Ok(None)], Err(code::UNKNOWN_SERVICE)),
+            (vec![Err(SILENT), Err("WRONGPASS")], Err(code::REFUSED)),
+            (vec![Err("NOAUTH")], Err(code::REFUSED)),
+            (vec![Err("ERR")], Err(code::UNREACHABLE)),
         ] {
-            let asked = answers.into_iter().map(|answer| ("sentinel:26379".to_owned(), answer)).collect();
+            let server = |host: &str| Server { host: host.to_owned(), port: 6379 };
+            let answer = |answer: Result<Option<&str>, &str>| answer.map(|host| host.map(server)).map_err(failure);
+            let asked = answers.into_iter().map(|one| ("sentinel:26379".to_owned(), answer(one))).collect();
             let ranked = rank(asked);
             let hosts = ranked.as_ref().map(|servers| servers.iter().map(|one| one.host.as_str()).collect::<Vec<_>>());
             match (hosts, expected) {

@@ -83,7 +83,7 @@ impl State {
     /// # Errors
     /// A server is unavailable, the schema is outdated, or there is no key to authenticate requests with.
     pub async fn connect(config: &WebConfig, clock: SharedClock) -> Result<Self, StateError> {
-        let (WebPools { pool, access_pool }, redis) = connect_servers(&config.servers).await?;
+        let (WebPools { pool, reads, access_pool }, redis) = connect_servers(&config.servers).await?;
         let key = cursor_key::get(&pool).await?;
         let tickets = Tickets::new(redis.clone(), key.clone());
         let access = Access::start(
@@ -105,9 +105,9 @@ impl State {
         Ok(Self {
             installation: installation::get_id(&pool).await?,
             cursors: Cursors::new(key),
-            metrics: MetricsCache::new(pool.clone()),
+            metrics: MetricsCache::new(reads.clone()),
             responses: ResponseCache::default(),
-            exporter: Exporter::new(pool.clone(), Arc::clone(&clock))
+            exporter: Exporter::new(reads, Arc::clone(&clock))
                 .with_request_counter(requests.clone())
                 .with_quota(config.export_quota)
                 .with_receiver_limits(receiver_limits(&config.http)),

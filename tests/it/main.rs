@@ -76,6 +76,7 @@ mod redis_loss;
 mod redis_sentinel;
 mod repeated_attempts;
 mod replaced_service;
+mod replicas;
 mod reports;
 mod request_limits;
 mod retention;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono_tz::Tz;
 use psp_dashboard::db::metrics::sums;
+use psp_dashboard::db::reads::ReadPools;
 use psp_dashboard::domain::day::DayRange;
 use psp_dashboard::domain::metrics::cell::Measures;
 use psp_dashboard::domain::metrics::granularity::Granularity;
@@ -144,7 +145,7 @@ async fn cached_response_has_the_current_data_as_of() {
 async fn change_of_any_day_is_in_the_next_response() {
     let books = IngestFixture::start().await;
     let pool = &books.pool;
-    let metrics = MetricsCache::new(pool.clone());
+    let metrics = MetricsCache::new(ReadPools::only(pool.clone()));
     let day = |text: &str| text.parse().expect(text);
     let kolkata = DayRange::new(day("2026-01-01"), day("2026-02-10"), Tz::Asia__Kolkata).expect("days");
     let (hours, _) = TimeBuckets::calendar(kolkata, Granularity::Hour).expect("few enough");
@@ -158,7 +159,8 @@ async fn change_of_any_day_is_in_the_next_response() {
     ];
     let check = async |what: &str| {
         for question in &questions {
-            let (kept, new) = (metrics.query(question).await, MetricsCache::new(pool.clone()).query(question).await);
+            let (kept, new) =
+                (metrics.query(question).await, MetricsCache::new(ReadPools::only(pool.clone())).query(question).await);
             let (kept, new) = (kept.expect("a response"), new.expect("a response"));
             let whole = sums::list_at_once(pool, question).await.expect("a response");
             assert_eq!(measures_by_key(&kept), measures_by_key(&new), "{what}: {question:?}");

@@ -2,7 +2,6 @@
 //! PostgreSQL is away; and the rules and the dashboard, which use no other metrics.
 
 mod deployed;
-mod scrape;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,9 +17,9 @@ use serde_json::Value;
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
-use self::scrape::{Scrape, scrape};
 use crate::harness::private_servers::PrivatePostgres;
 use crate::harness::programs::{CREDENTIALS, Program, free_port, run};
+use crate::harness::scrape::{Scrape, scrape};
 use crate::harness::servers::Servers;
 use crate::harness::test_system::{ADMIN, OPERATOR, TestSystem, VIEWER, Web};
 use crate::harness::{TIMEOUT, eventually};

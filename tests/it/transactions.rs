@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use psp_dashboard::clock::{Clock, SystemClock};
 use psp_dashboard::db::count::Count;
 use psp_dashboard::db::page::PageWindow;
+use psp_dashboard::db::reads::ReadPools;
 use psp_dashboard::db::transactions::search::{
     FoundTransaction, Search, SortBy, SortOrder, TransactionCursor, TransactionFilter, TransactionWindow, list,
 };
@@ -216,7 +217,7 @@ async fn filters_sorts_and_pages_equal_plain_sql() {
     let pool = servers.pool().await;
     insert(&pool, 1, PAYMENTS).await;
     fill_cells(&pool).await;
-    let (sums, now) = (MetricsCache::new(pool.clone()), SystemClock.now());
+    let (sums, now) = (MetricsCache::new(ReadPools::only(pool.clone())), SystemClock.now());
     let all = all_payments(&pool).await;
     assert_eq!(all.len(), 2_500);
     for filter in filters() {
@@ -292,7 +293,7 @@ async fn expensive_counts_are_at_least() {
                             now(), '{}' FROM generate_series(1, 100001) AS n";
     pool.execute(statement).await.expect("the payments are new");
     fill_cells(&pool).await;
-    let (sums, now) = (MetricsCache::new(pool.clone()), SystemClock.now());
+    let (sums, now) = (MetricsCache::new(ReadPools::only(pool.clone())), SystemClock.now());
     let one = |text: &str| vec![text.to_owned()];
     let search = |text: &str| Some(Search { text: text.to_owned(), personal: false });
     let all = MetricFilter::default;

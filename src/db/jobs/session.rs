@@ -12,6 +12,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 
@@ -29,10 +30,22 @@ tokio::task_local! { static CURRENT_JOB: JobId; }
 
 impl Purpose {
     pub(in crate::db) fn pool_options(self, request_statement: Duration) -> PgPoolOptions {
+        self.pool_options_with(request_statement, |_| Box::pin(async { Ok(()) }))
+    }
+
+    /// A connection is used only if `verify` succeeds when it has been opened.
+    pub(in crate::db) fn pool_options_with(
+        self,
+        request_statement: Duration,
+        verify: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<(), sqlx::Error>> + Send + Sync + 'static,
+    ) -> PgPoolOptions {
         let limits = SessionLimits::new(self, request_statement);
+        let verify = Arc::new(verify);
         let options = PgPoolOptions::new().after_connect(move |connection, _| {
+            let verify = Arc::clone(&verify);
             Box::pin(async move {
                 set_up(connection, self, limits).await?;
+                verify(connection).await?;
                 if self == Self::Work { name_session(connection).await.map(drop) } else { Ok(()) }
             })
         });
@@ -46,11 +59,12 @@ impl Purpose {
                     Self::Requests | Self::Access | Self::Queue | Self::Command => {
                         checks.is_usable(connection, metadata).await
                     }
+                    Self::Replica => checks.is_alive(connection, metadata).await,
                 }
             })
         });
         match self {
-            Self::Requests | Self::Access => {
+            Self::Requests | Self::Access | Self::Replica => {
                 options.after_release(|connection, _| Box::pin(async { Ok(is_ready(connection).await) }))
             }
             Self::Queue | Self::Work | Self::Command => options,
@@ -72,7 +86,7 @@ async fn set_up(connection: &mut PgConnection, purpose: Purpose, limits: Session
         tracing::debug!(%error, "PostgreSQL cannot check for disconnected clients on this platform");
     }
     limits.apply(&mut *connection).await?;
-    if matches!(purpose, Purpose::Requests | Purpose::Access) {
+    if matches!(purpose, Purpose::Requests | Purpose::Access | Purpose::Replica) {
         // A query takes milliseconds, less than its compilation would. Rare and frequent values need different plans, so each
         // query is planned with its parameters.
         sqlx::query!(

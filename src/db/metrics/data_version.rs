@@ -13,6 +13,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use crate::db::DbError;
+use crate::db::reads::StoredState;
 use crate::db::sync::streams::{StreamRow, complete_until};
 use crate::domain::metrics::query::MetricQuery;
 use crate::domain::transaction::Source;
@@ -58,6 +59,24 @@ impl Freshness {
             }
         }
         DataVersion { era: self.era, versions }
+    }
+
+    /// What a server must have to answer a query as the primary would.
+    #[must_use]
+    pub fn required_by(&self, query: &MetricQuery) -> StoredState {
+        StoredState { versions: self.data_version(query).versions, last_event: 0 }
+    }
+
+    /// What a server must have to answer whatever follows from transactions as the primary would.
+    #[must_use]
+    pub fn stored_transactions(&self) -> StoredState {
+        StoredState { versions: self.versions.each_ref().map(|versions| versions.latest), last_event: 0 }
+    }
+
+    /// The same for what follows from transactions and reconciliations.
+    #[must_use]
+    pub fn stored_state(&self) -> StoredState {
+        StoredState { last_event: self.last_event, ..self.stored_transactions() }
     }
 
     /// For results that depend on more than transactions.

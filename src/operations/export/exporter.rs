@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::audit::{ExportAudit, ExportRequester};
@@ -14,6 +13,7 @@ use super::throttle::{RequestCounter, Throttle, ThrottlePolicy};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::db::count::Count;
+use crate::db::reads::ReadPools;
 use crate::db::snapshot::Snapshot;
 use crate::domain::export_quota::{ExportQuota, QuotaExceeded};
 use crate::tabular::FileOptions;
@@ -61,7 +61,7 @@ pub enum ExportError {
 
 /// Writes files of rows that it reads from the database.
 pub struct Exporter {
-    pool: PgPool,
+    reads: ReadPools,
     pub(super) clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
     receiver_limits: ReceiverLimits,
@@ -72,13 +72,13 @@ pub struct Exporter {
 
 impl Exporter {
     #[must_use]
-    pub fn new(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        let permits = (pool.options().get_max_connections() / 2).clamp(1, MAX_CONCURRENT);
+    pub fn new(reads: ReadPools, clock: Arc<dyn Clock>) -> Self {
+        let permits = (reads.primary().options().get_max_connections() / 2).clamp(1, MAX_CONCURRENT);
         let permits = Arc::new(Semaphore::new(permits as usize));
         let throttle_policy = ThrottlePolicy::WhileOthersRequest(RequestCounter::default());
         let receiver_limits = ReceiverLimits::DEFAULT;
         let quota = ExportQuota::default();
-        Self { pool, clock, permits, receiver_limits, quota, waits_for_permit: false, throttle_policy }
+        Self { reads, clock, permits, receiver_limits, quota, waits_for_permit: false, throttle_policy }
     }
 
     #[must_use]
@@ -110,17 +110,25 @@ impl Exporter {
 
     /// For jobs: they wait for a permit instead of failing with [`ExportError::Busy`], and are always throttled.
     #[must_use]
-    pub fn for_jobs(pool: PgPool, clock: Arc<dyn Clock>) -> Self {
-        let exporter = Self::new(pool, clock).with_receiver_limits(ReceiverLimits::OF_JOBS);
+    pub fn for_jobs(reads: ReadPools, clock: Arc<dyn Clock>) -> Self {
+        let exporter = Self::new(reads, clock).with_receiver_limits(ReceiverLimits::OF_JOBS);
         Self { waits_for_permit: true, throttle_policy: ThrottlePolicy::Always, ..exporter }
     }
 
     /// The number of rows of `source`, exact unless counting would cost too much.
-    pub async fn count(&self, source: &impl ExportSource) -> Result<Count, DbError> {
-        let mut snapshot = Snapshot::open_for_export(&self.pool).await?;
+    pub async fn count<S: ExportSource>(&self, source: &S) -> Result<Count, DbError> {
+        let mut snapshot = self.open::<S>().await?;
         let count = source.reader(&[]).count(&mut snapshot).await?;
         snapshot.close().await?;
         Ok(count)
+    }
+
+    async fn open<S: ExportSource>(&self) -> Result<Snapshot, DbError> {
+        if S::FROM_PAYMENTS {
+            self.reads.open_for_export().await
+        } else {
+            Snapshot::open_for_export(self.reads.primary()).await
+        }
     }
 
     /// Takes a permit and opens a snapshot.
@@ -130,7 +138,7 @@ impl Exporter {
         options: &FileOptions,
         requester: &ExportRequester,
     ) -> Result<StartedExport, ExportError> {
-        let exported = ExportedRows::new(&self.pool, &self.clock, self.quota, requester.principal());
+        let exported = ExportedRows::new(self.reads.primary(), &self.clock, self.quota, requester.principal());
         // An order was checked when it was made.
         if self.quota.rows_limit > 0 && !self.waits_for_permit {
             self.quota.check_rows(exported.today().await?)?;
@@ -140,9 +148,9 @@ impl Exporter {
             if self.waits_for_permit { permits.acquire_owned().await.ok() } else { permits.try_acquire_owned().ok() };
         Ok(StartedExport {
             permit: permit.ok_or(ExportError::Busy)?,
-            audit: ExportAudit::new(&self.pool, &self.clock, source, options, requester),
+            audit: ExportAudit::new(self.reads.primary(), &self.clock, source, options, requester),
             exported,
-            snapshot: Snapshot::open_for_export(&self.pool).await?,
+            snapshot: self.open::<S>().await?,
             receiver: Receiver::new(self.receiver_limits),
             throttle: Throttle::start(&self.throttle_policy),
         })

@@ -24,6 +24,9 @@ pub trait ExportSource: Send + Sync + 'static {
     /// Empty if the summary sheet has no table.
     const SUMMARY_COLUMNS: &'static [Column<Self::SummaryRow>];
 
+    /// Whether all of its data follows from the transactions, so that a replica that has these can be read.
+    const FROM_PAYMENTS: bool = false;
+
     fn file_name(&self, format: Format) -> String;
 
     /// The names and values of the active filters.

@@ -59,7 +59,8 @@ impl FailuresApi {
         let (filter, by) = (query.0.filter(state.reconciled_projects(), &caller)?, failures.0.by.unwrap_or_default());
         let periods = FailurePeriods::new(days, state.clock.now(), by == FailureDimension::Hour);
         let metrics = state.metrics.current().await?;
-        let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), periods.buckets.clone()));
+        let payments = MetricQuery::new(filter.clone(), periods.buckets.clone());
+        let data_version = metrics.data_version(&payments);
         let current = periods.compared.current;
         let time = if current == days.time_range() { CountedTime::Days(days) } else { CountedTime::Instants(current) };
         let failed = query.0.of_status(Status::Failed);
@@ -68,7 +69,9 @@ impl FailuresApi {
             CacheVersion::of_period(data_version, metrics.as_of(), days, current.until).with(context.version());
         // On the heap, because the future of every request would otherwise contain it.
         let response = Box::pin(async {
-            let (rows, all) = list_failures(&state.pool, &filter, (&periods, by.group())).await?;
+            let (filter, compared) = (&filter, &periods);
+            let list = |pool| async move { list_failures(&pool, filter, (compared, by.group())).await };
+            let (rows, all) = metrics.read(&payments, list).await?;
             let report = FailureReport { by, periods: &periods, pii_access: caller.pii_access(), context: &context };
             Ok(report.response(days.into(), (&rows, &all), metrics.as_of().into()))
         });

@@ -166,7 +166,9 @@ impl FinalTimesApi {
             .with(context.version());
         // On the heap, because the future of every request would otherwise contain it.
         let response = Box::pin(async {
-            let times = async { Ok::<_, Problem>(list(&state.pool, &filter, range, by.group()).await?) };
+            let filter = &filter;
+            let list_times = |pool| async move { list(&pool, filter, range, by.group()).await };
+            let times = async { Ok::<_, Problem>(metrics.read(&sums, list_times).await?) };
             let sums = async { Ok::<_, Problem>(metrics.query(&sums).await?) };
             let (times, sums) = tokio::try_join!(times, sums)?;
             Ok(MetricsTimeToFinal::new((days.into(), by), (times, &sums.rows), metrics.as_of().into(), &context))

@@ -160,12 +160,14 @@ impl OriginalStatusesApi {
         let filter = query.0.filter(state.reconciled_projects(), &caller)?;
         let metrics = state.metrics.current().await?;
         let range = days.time_range();
-        let data_version = metrics.data_version(&MetricQuery::new(filter.clone(), TimeBuckets::one(range)));
+        let payments = MetricQuery::new(filter.clone(), TimeBuckets::one(range));
+        let data_version = metrics.data_version(&payments);
         let context = context(&state, &caller, (&metrics, &query.0), CountedTime::Days(days), Depth::Amounts).await?;
         let version = CacheVersion::of_period(data_version, metrics.as_of(), days, range.until).with(context.version());
         // On the heap, because the future of every request would otherwise contain it.
         let response = Box::pin(async {
-            let rows = list(&state.pool, &filter, range).await?;
+            let filter = &filter;
+            let rows = metrics.read(&payments, |pool| async move { list(&pool, filter, range).await }).await?;
             let shown = (&rows[..], caller.pii_access());
             Ok(MetricsByOriginalStatus::new(days.into(), shown, metrics.as_of().into(), &context))
         });

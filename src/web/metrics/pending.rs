@@ -176,13 +176,13 @@ impl PendingApi {
         query: Query<MetricsQuery>,
     ) -> Result<Json<MetricsPendingAge>, Fails> {
         let filter = query.0.filter(state.reconciled_projects(), &caller)?;
-        let as_of = state.metrics.current().await?.as_of();
+        let (metrics, filter) = (state.metrics.current().await?, &filter);
         // Links name the ages as times, for people too.
         let now = state.clock.now().trunc_subsecs(0);
-        let payments = list(&state.pool, &filter, now).await?;
+        let payments = metrics.read_all(|pool| async move { list(&pool, filter, now).await }).await?;
         let pending = query.0.of_statuses(&[Status::Pending, Status::Processing]);
         let link = pending.rows_link(&state, CountedTime::Instants(TimeRange::ALL));
-        Ok(Json(MetricsPendingAge::new(now, &payments, as_of.into(), &link)))
+        Ok(Json(MetricsPendingAge::new(now, &payments, metrics.as_of().into(), &link)))
     }
 }
 

@@ -138,7 +138,10 @@ impl LookupApi {
     ) -> Result<Json<Lookup>, Fails> {
         let PastedIds(ids) = body.value.ids;
         let projects = caller.projects(&[])?;
-        let looked_up = look_up_transactions_at_once(&state.pool, &ids, &projects).await?;
+        let metrics = state.metrics.current().await?;
+        let (ids, projects) = (&ids, &projects);
+        let look_up = |pool| async move { look_up_transactions_at_once(&pool, ids, projects).await };
+        let looked_up = metrics.read_all(look_up).await?;
         Ok(Json(Lookup::new(looked_up, &caller)))
     }
 }

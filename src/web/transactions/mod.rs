@@ -109,10 +109,13 @@ impl TransactionsApi {
         let filter = query.filter(state.report_timezone, state.reconciled_projects(), &caller)?;
         let window = TransactionWindow { sort_by, order, page: asked.to_db() };
         let metrics = state.metrics.current().await?;
-        let version = CacheVersion::of_transactions(metrics.data_version(&filter.metric_query()));
+        let query = filter.metric_query();
+        let version = CacheVersion::of_transactions(metrics.data_version(&query));
         let page = Box::pin(async {
             let now = state.clock.now();
-            let (found, count) = list_transactions(&state.pool, &metrics, &filter, &window, now).await?;
+            let (sums, filter, window) = (&metrics, &filter, &window);
+            let list = |pool| async move { list_transactions(&pool, sums, filter, window, now).await };
+            let (found, count) = metrics.read(&query, list).await?;
             let page = state.cursors.page(&listing, &asked, count, found, |found| found.cursor(sort_by));
             Ok(page.map(|found| Transaction::visible_to(&caller.0, found)))
         });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use calamine::{Data, DataType, Reader};
 use chrono::NaiveDateTime;
 use psp_dashboard::clock::SystemClock;
+use psp_dashboard::db::reads::ReadPools;
 use psp_dashboard::operations::export::exporter::{Exporter, RowCounter};
 use psp_dashboard::operations::export::sources::reconciliation::DISCREPANCY_COLUMNS;
 use psp_dashboard::tabular::Format;
@@ -175,7 +176,7 @@ async fn invalid_requests_are_rejected_and_empty_exports_are_valid_files() {
 async fn rows_beyond_the_sheet_limit_continue_in_further_sheets() {
     let system = TestSystem::start(&[]).await;
     insert_discrepancies(&system, 25).await;
-    let exporter = Exporter::new(system.pool.clone(), Arc::new(SystemClock));
+    let exporter = Exporter::new(ReadPools::only(system.pool.clone()), Arc::new(SystemClock));
     let (source, options) = reconciliation_export(Format::Xlsx);
     let written =
         exporter.write_workbook(&source, &options, &viewer(), 10, &RowCounter::default()).await.expect("a workbook");

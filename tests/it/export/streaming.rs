@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use psp_dashboard::clock::SystemClock;
+use psp_dashboard::db::reads::ReadPools;
 use psp_dashboard::operations::export::exporter::{Exporter, RowCounter};
 use psp_dashboard::operations::export::receiver::ReceiverLimits;
 use psp_dashboard::tabular::Format;
@@ -119,7 +120,8 @@ async fn stalled_receiver_aborts_the_export() {
     let system = TestSystem::start(&[]).await;
     insert_discrepancies(&system, 50_000).await;
     let limits = ReceiverLimits { stall: Duration::from_millis(200), ..ReceiverLimits::DEFAULT };
-    let exporter = Exporter::new(system.pool.clone(), Arc::new(SystemClock)).with_receiver_limits(limits);
+    let exporter =
+        Exporter::new(ReadPools::only(system.pool.clone()), Arc::new(SystemClock)).with_receiver_limits(limits);
     let ((source, options), row_counter) = (reconciliation_export(Format::Ndjson), RowCounter::default());
     let lines = exporter
         .stream_lines(&source, &options, LineFormat::Ndjson, &viewer(), &row_counter)

@@ -6,19 +6,19 @@
 
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use rand::Rng;
 use redis::FromRedisValue;
 use sqlx::{Connection, Executor, PgConnection};
-use url::Url;
 
 use super::certificate::CERTIFICATE;
 use super::eventually;
+use super::postgres_server::{PostgresServer, send_signal, services};
 
 /// A Redis without persistence, which is empty after every restart, or a sentinel.
 pub(crate) struct PrivateRedis {
@@ -190,13 +190,23 @@ const MOUNT_NOT_ALLOWED: i32 = 77;
 pub(crate) struct PrivatePostgres {
     /// Runs until its standard input is closed, and then removes the server.
     owner: Child,
-    folder: PathBuf,
+    server: PostgresServer,
+    replica: Option<PostgresServer>,
     pub(crate) url: String,
 }
 
 impl PrivatePostgres {
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await.expect("the server starts")
+    }
+
+    /// With a streaming replica.
+    pub(crate) async fn start_with_replica() -> Self {
+        Self::start_with(&["--replica"]).await.expect("the servers start")
+    }
+
+    pub(crate) fn replica(&self) -> &PostgresServer {
+        self.replica.as_ref().expect("it was started with a replica")
     }
 
     /// On a file system with `mib` MiB, which a test can fill. `None`, with the reason on standard error, if this machine does
@@ -210,18 +220,20 @@ impl PrivatePostgres {
     }
 
     async fn start_with(options: &[&str]) -> Option<Self> {
-        let print_settings = r#"printf '%s\n' "$DATABASE_URL" "$PSP_SERVICES_DIR"; exec cat"#;
+        let print_settings = r#"printf '%s\n' "$DATABASE_URL" "${DATABASE_READ_URL:-}" "$PSP_SERVICES_DIR"; exec cat"#;
         let arguments = [&["run"], options, &["--", "sh", "-c", print_settings]].concat();
         let mut command = services(&arguments);
         let starting = move || {
             let mut owner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/services");
             let output = BufReader::new(owner.stdout.take().expect("stdout is piped"));
             let mut lines = output.lines().map_while(Result::ok);
-            let Some((url, folder)) = lines.next().zip(lines.next()) else {
+            let Some(((url, read_url), folder)) = lines.next().zip(lines.next()).zip(lines.next()) else {
                 assert_eq!(owner.wait().expect("a child of this process").code(), Some(MOUNT_NOT_ALLOWED));
                 return None;
             };
-            Some(Self { owner, folder: folder.into(), url })
+            let server = |name, url: &str| PostgresServer::new(name, folder.clone().into(), url);
+            let replica = (!read_url.is_empty()).then(|| server("replica", &read_url));
+            Some(Self { owner, server: server("postgres", &url), replica, url })
         };
         tokio::task::spawn_blocking(starting).await.expect("the server starts")
     }
@@ -244,12 +256,12 @@ impl PrivatePostgres {
     }
 
     fn ballast(&self) -> PathBuf {
-        self.folder.join("postgres/ballast")
+        self.folder().join("postgres/ballast")
     }
 
     /// Makes it offer TLS, with [`CERTIFICATE`].
     pub(crate) async fn enable_tls(&self) {
-        let data = self.folder.join("postgres/data");
+        let data = self.folder().join("postgres/data");
         let owner = std::fs::metadata(&data).expect("a server that was started");
         for (name, source) in [("server.crt", &CERTIFICATE.path), ("server.key", &CERTIFICATE.key)] {
             let path = data.join(name);
@@ -265,81 +277,23 @@ impl PrivatePostgres {
         })
         .await;
     }
+}
 
-    async fn connect_as_superuser(&self) -> PgConnection {
-        let password =
-            std::fs::read_to_string(self.folder.join("postgres/superuser")).expect("a server that was started");
-        let mut url = Url::parse(&self.url).expect("a URL");
-        url.set_username("postgres").and_then(|()| url.set_password(Some(password.trim()))).expect("a URL with a host");
-        PgConnection::connect(url.as_str()).await.expect("the server runs")
-    }
+impl Deref for PrivatePostgres {
+    type Target = PostgresServer;
 
-    /// Stops it, which closes all connections.
-    pub(crate) async fn stop(&self) {
-        self.run_services("stop").await;
-    }
-
-    pub(crate) fn kill(&self) {
-        send_signal(self.id(), Signal::SIGKILL);
-    }
-
-    /// Starts it again on the same port.
-    pub(crate) async fn restart(&self) {
-        self.run_services("start").await;
-    }
-
-    /// Stops it from responding, without closing connections.
-    pub(crate) fn freeze(&self) {
-        // The parent first, so that it starts no further child.
-        send_signal(self.id(), Signal::SIGSTOP);
-        self.children().into_iter().for_each(|child| send_signal(child, Signal::SIGSTOP));
-    }
-
-    pub(crate) fn unfreeze(&self) {
-        self.children().into_iter().for_each(|child| send_signal(child, Signal::SIGCONT));
-        send_signal(self.id(), Signal::SIGCONT);
-    }
-
-    fn id(&self) -> u32 {
-        let id = std::fs::read_to_string(self.folder.join("postgres.pid")).expect("a server that was started");
-        id.trim().parse().expect("a process id")
-    }
-
-    fn children(&self) -> Vec<u32> {
-        let output = Command::new("pgrep").args(["-P", &self.id().to_string()]).output().expect("pgrep is installed");
-        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect()
-    }
-
-    async fn run_services(&self, action: &'static str) {
-        let mut command = services(&[action, "postgres"]);
-        command.env("PSP_SERVICES_DIR", &self.folder);
-        let status = tokio::task::spawn_blocking(move || command.status()).await.expect("no panic");
-        assert!(status.expect("scripts/services").success(), "scripts/services {action} postgres");
+    fn deref(&self) -> &PostgresServer {
+        &self.server
     }
 }
 
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         // A frozen process handles no other signal.
-        for process in self.children().into_iter().chain([self.id()]) {
-            let _continued = try_send_signal(process, Signal::SIGCONT);
+        for server in self.replica.iter().chain([&self.server]) {
+            server.try_unfreeze();
         }
         drop(self.owner.stdin.take());
         let _exited = self.owner.wait();
     }
-}
-
-/// `scripts/services` without `DATABASE_URL` and `REDIS_URL`, with which it would reuse the servers of all tests.
-fn services(arguments: &[&str]) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services"));
-    command.args(arguments).env_remove("DATABASE_URL").env_remove("REDIS_URL").stdin(Stdio::null());
-    command
-}
-
-fn send_signal(process: u32, signal: Signal) {
-    try_send_signal(process, signal).unwrap_or_else(|error| panic!("{signal} to {process}: {error}"));
-}
-
-fn try_send_signal(process: u32, signal: Signal) -> nix::Result<()> {
-    kill(Pid::from_raw(i32::try_from(process).expect("a process id")), signal)
 }

@@ -61,7 +61,8 @@ const LANGUAGE: [&str; 33] = [
     "reason",
     "pool",
 ];
-const LABELS: [&str; 11] = [
+const LABELS: [&str; 12] = [
+    "server",
     "status",
     "http_route",
     "http_response_status_code",

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::harness::eventually;
 use crate::harness::health::wait_for_problem;
+use crate::harness::private_servers::PrivateRedis;
 use crate::harness::programs::{Output, Program, free_port, run};
 use crate::harness::sentinels::{MonitoredRedis, SERVICE};
 use crate::harness::servers::Servers;
@@ -56,7 +57,7 @@ async fn check_reports_the_sentinels() {
 async fn processes_start_without_any_sentinel_and_say_so() {
     let mut redis = MonitoredRedis::start().await;
     let system = TestSystem::start_on(Servers::with_sentinels(&redis).await, &[]).await;
-    redis.sentinels.iter_mut().for_each(|sentinel| sentinel.kill());
+    redis.sentinels.iter_mut().for_each(PrivateRedis::kill);
     let problem = "no sentinel of Redis can be reached";
     let web = system.spawn_web(&[]);
     let _scheduler = system.start_jobs(&["scheduler"]);

@@ -27,6 +27,7 @@ impl ExportSource for LookupExport {
     type SummaryRow = ();
 
     const NAME: &'static str = "transactions";
+    const FROM_PAYMENTS: bool = true;
     const TITLE: &'static str = "Transactions";
     const COLUMNS: &'static [Column<TransactionRow>] = ALL_COLUMNS;
     const SUMMARY_COLUMNS: &'static [Column<()>] = &[];

@@ -102,6 +102,7 @@ impl ExportSource for MetricsSummaryExport {
     type SummaryRow = ();
 
     const NAME: &'static str = "metrics-summary";
+    const FROM_PAYMENTS: bool = true;
     const TITLE: &'static str = "Metrics";
     const COLUMNS: &'static [Column<DayTotals>] = &COLUMNS;
     const SUMMARY_COLUMNS: &'static [Column<()>] = &[];

@@ -140,6 +140,7 @@ impl ExportSource for TransactionsExport {
     type SummaryRow = ();
 
     const NAME: &'static str = "transactions";
+    const FROM_PAYMENTS: bool = true;
     const TITLE: &'static str = "Transactions";
     const COLUMNS: &'static [Column<TransactionRow>] = ALL_COLUMNS.split_at(OF_LOOKUP).1;
     const SUMMARY_COLUMNS: &'static [Column<()>] = &[];

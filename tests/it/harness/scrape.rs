@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::harness::http_client;
+use super::http_client;
 
-pub(super) struct Scrape {
-    pub(super) text: String,
+pub(crate) struct Scrape {
+    pub(crate) text: String,
     /// The names of the metrics that have a type.
-    pub(super) names: BTreeSet<String>,
+    pub(crate) names: BTreeSet<String>,
     /// By name and labels, in the order of the labels' names.
     samples: BTreeMap<String, f64>,
 }
 
 /// `None` if the process does not respond.
-pub(super) async fn scrape(port: &str) -> Option<Scrape> {
+pub(crate) async fn scrape(port: &str) -> Option<Scrape> {
     let response = http_client().get(format!("http://127.0.0.1:{port}/metrics")).send().await.ok()?;
     assert_eq!(response.status(), 200);
     let content_type = response.headers()["content-type"].to_str().expect("a text");
@@ -33,23 +33,23 @@ impl Scrape {
         Self { names: typed.map(str::to_owned).collect(), samples: samples.collect(), text }
     }
 
-    pub(super) fn value(&self, series: &str) -> Option<f64> {
+    pub(crate) fn value(&self, series: &str) -> Option<f64> {
         self.samples.get(series).copied()
     }
 
-    pub(super) fn sum(&self, name: &str) -> f64 {
+    pub(crate) fn sum(&self, name: &str) -> f64 {
         let prefix = format!("{name}{{");
         self.samples.iter().filter(|(series, _)| series.starts_with(&prefix)).map(|(_, value)| value).sum()
     }
 
-    pub(super) fn label_values(&self, name: &str, label: &str) -> BTreeSet<String> {
+    pub(crate) fn label_values(&self, name: &str, label: &str) -> BTreeSet<String> {
         let (prefix, start) = (format!("{name}{{"), format!("{label}=\""));
         let series = self.samples.keys().filter(|series| series.starts_with(&prefix));
         series.filter_map(|series| Some(series.split(&start).nth(1)?.split('"').next()?.to_owned())).collect()
     }
 
     /// Asserts that Prometheus can read it, and that it follows the conventions.
-    pub(super) fn check_with_promtool(&self) {
+    pub(crate) fn check_with_promtool(&self) {
         let mut promtool = Command::new("promtool")
             .args(["check", "metrics"])
             .stdin(Stdio::piped())
