@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use rand::Rng;
-use redis::FromRedisValue;
+use redis::{FromRedisValue, RedisResult};
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::certificate::CERTIFICATE;
@@ -97,8 +97,17 @@ impl PrivateRedis {
         let mut words = line.split(' ');
         let mut command = redis::cmd(words.next().unwrap_or_default());
         command.arg(words.collect::<Vec<_>>());
-        let mut connection = self.client().get_multiplexed_async_connection().await.expect("Redis is running");
-        command.query_async(&mut connection).await.unwrap_or_else(|error| panic!("{line}: {error}"))
+        let client = self.client();
+        let send = async || {
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            command.query_async(&mut connection).await
+        };
+        let sent: RedisResult<T> = match send().await {
+            // Sentinels close all connections of a server whose role they change.
+            Err(error) if error.is_connection_dropped() => send().await,
+            sent => sent,
+        };
+        sent.unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
     /// A number from `INFO`. For a field of `commandstats`: the number of calls.
