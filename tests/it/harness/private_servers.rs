@@ -98,13 +98,13 @@ impl PrivateRedis {
         let mut command = redis::cmd(words.next().unwrap_or_default());
         command.arg(words.collect::<Vec<_>>());
         let client = self.client();
-        let send = async || {
+        let attempt = async || {
             let mut connection = client.get_multiplexed_async_connection().await?;
             command.query_async(&mut connection).await
         };
-        let sent: RedisResult<T> = match send().await {
+        let sent: RedisResult<T> = match attempt().await {
             // Sentinels close all connections of a server whose role they change.
-            Err(error) if error.is_connection_dropped() => send().await,
+            Err(error) if error.is_connection_dropped() => attempt().await,
             sent => sent,
         };
         sent.unwrap_or_else(|error| panic!("{line}: {error}"))
